@@ -1,0 +1,75 @@
+"""PostgreSQL: connections and advisory locks. Knows nothing of stanzas, backups or requests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg.rows import dict_row
+
+from ops_platform.errors import Unavailable
+
+Connection = psycopg.Connection[dict[str, Any]]
+CONNECT_TIMEOUT_SECONDS = 5
+
+
+def connect(url: str, *, application: str = "ops-platform", autocommit: bool = False) -> Connection:
+    """Open a connection whose rows are dicts.
+
+    Raises Unavailable with a line that names host, port and database, never the URL.
+    """
+    try:
+        return psycopg.connect(
+            url,
+            autocommit=autocommit,
+            row_factory=dict_row,
+            application_name=application,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        )
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"cannot connect to PostgreSQL at {describe(url)}: {_first_line(error)}") from None
+    except psycopg.ProgrammingError:
+        raise Unavailable(f"the PostgreSQL URL for {describe(url)} is malformed: correct it") from None
+
+
+def describe(url: str) -> str:
+    """Host, port and database of a URL, without user and password."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port or 5432
+    except ValueError:
+        port = 0
+    return f"{parts.hostname or 'local socket'}:{port}{parts.path}"
+
+
+def lock_key(name: str) -> int:
+    """The signed 64-bit advisory lock key of a name."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+
+
+def try_lock(connection: Connection, name: str, *, shared: bool = False) -> bool:
+    """Take a session advisory lock if it is free. It is released when the connection ends, however it ends."""
+    function = "pg_try_advisory_lock_shared" if shared else "pg_try_advisory_lock"
+    row = connection.execute(f"SELECT {function}(%s) AS taken", (lock_key(name),)).fetchone()
+    return bool(row and row["taken"])
+
+
+def unlock(connection: Connection, name: str, *, shared: bool = False) -> None:
+    function = "pg_advisory_unlock_shared" if shared else "pg_advisory_unlock"
+    connection.execute(f"SELECT {function}(%s)", (lock_key(name),))
+
+
+@contextmanager
+def session(url: str, *, application: str = "ops-platform", autocommit: bool = False) -> Iterator[Connection]:
+    """A connection that is committed and closed at the end, rolled back on an exception."""
+    with connect(url, application=application, autocommit=autocommit) as connection:
+        yield connection
+
+
+def _first_line(error: psycopg.Error) -> str:
+    # libpq's connection errors span lines; DETAIL lines (which quote data) never come first.
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,29 @@
+"""The exceptions that people see.
+
+Every message is one line: what is wrong, then what to do. Messages never contain a secret or
+a personal datum; build them from names, never from a database's own DETAIL text.
+"""
+
+
+class OpsError(Exception):
+    """Base of the platform's own errors; ``exit_code`` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class ConfigurationError(OpsError):
+    """A setting, file or argument is missing or wrong; nothing was changed."""
+
+    exit_code = 2
+
+
+class Unavailable(OpsError):
+    """An outside system cannot be reached or is not in a state to be used."""
+
+    exit_code = 2
+
+
+class CheckFailed(OpsError):
+    """The question was asked and the answer is no."""
+
+    exit_code = 1

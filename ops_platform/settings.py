@@ -1,0 +1,291 @@
+"""Environment -> typed Settings. The only module that reads ``os.environ``.
+
+Every secret ``NAME`` may be given as ``NAME_FILE`` instead, the path of a file that holds it.
+When ``OPS_DATABASE_URL`` is not set and the state directory holds an ``environment`` file (the
+embedded stack writes one), its lines serve as defaults: the command line then works beside a
+running stack with nothing exported.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from ops_platform import files
+from ops_platform.errors import ConfigurationError
+
+ENVIRONMENT_FILE = "environment"
+S3_ROLES = ("backup", "backup_reader", "media", "exports", "ledger", "logs")
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class S3Identity(_Group):
+    """One S3 identity and the one bucket it is for."""
+
+    role: str
+    bucket: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: SecretStr | None = None
+
+
+class S3Settings(_Group):
+    endpoint_url: str | None = None
+    region: str = "us-east-1"
+    uri_style: str = "path"
+    identities: dict[str, S3Identity] = {}
+
+    def identity(self, role: str) -> S3Identity:
+        """The identity of ``role``. Raises ConfigurationError when its bucket is not configured."""
+        identity = self.identities.get(role)
+        if identity is None or identity.bucket is None:
+            name = f"OPS_S3_{role.upper()}_BUCKET"
+            raise ConfigurationError(f"no bucket is configured for the S3 role {role}: set {name}")
+        return identity
+
+
+class PgBackRestSettings(_Group):
+    binary: str = "pgbackrest"
+    cipher_pass: SecretStr | None = None
+    config_file: Path | None = None
+    """A configuration file somebody else keeps; None renders one from backups.yaml."""
+
+
+class SmtpSettings(_Group):
+    host: str = "127.0.0.1"
+    port: int = 25
+    sender: str = "ops-platform@localhost"
+
+
+class AuditSettings(_Group):
+    signing_key: SecretStr | None = None
+    """PEM of an Ed25519 private key; only the agent needs it."""
+    public_key: str | None = None
+    """PEM of the Ed25519 public key that seals are checked with."""
+    retention_days: int = 65
+    """Term of the object lock on ledger copies: backup retention plus a margin."""
+
+
+class AgentSettings(_Group):
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 9187
+    heartbeat_seconds: float = 10.0
+    seal_seconds: float = 60.0
+    refresh_seconds: float = 15.0
+    """How often the agent looks at the repository for RPO and at the ops database for metrics."""
+
+
+class Settings(_Group):
+    """Everything the process was told from outside."""
+
+    environ: dict[str, SecretStr]
+    config_dir: Path
+    state_dir: Path
+    ca_file: Path | None = None
+    run_as: str | None = None
+    """System user for PostgreSQL and pgBackRest when we are root; None otherwise."""
+    database_url: str | None = None
+    owner_database_url: str | None = None
+    product_database_url: str | None = None
+    product_owner_database_url: str | None = None
+    redis_url: str | None = None
+    redis_password: SecretStr | None = None
+    prometheus_url: str | None = None
+    alertmanager_url: str | None = None
+    api_url: str | None = None
+    dagster_url: str | None = None
+    dagster_readonly_url: str | None = None
+    metrics_url: str | None = None
+    mail_dir: Path | None = None
+    s3: S3Settings = S3Settings()
+    pgbackrest: PgBackRestSettings = PgBackRestSettings()
+    smtp: SmtpSettings = SmtpSettings()
+    audit: AuditSettings = AuditSettings()
+    agent: AgentSettings = AgentSettings()
+
+    def require(self, name: str) -> str:
+        """A field that the caller cannot do without, as text.
+
+        Raises ConfigurationError that names the environment variable to set.
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise ConfigurationError(f"OPS_{name.upper()} is not set: start the stack with 'ops-platform up' or set it")
+        return str(value)
+
+    def expand(self, text: str, where: str) -> str:
+        """Replace ``${NAME}`` by the environment's value; ``where`` names the file and key.
+
+        Raises ConfigurationError when a variable is not set.
+        """
+
+        def value(match: re.Match[str]) -> str:
+            name = match.group(1)
+            if name not in self.environ:
+                raise ConfigurationError(f"{where}: environment variable {name} is not set")
+            return self.environ[name].get_secret_value()
+
+        return _REFERENCE.sub(value, text)
+
+    @cached_property
+    def is_root(self) -> bool:
+        return os.geteuid() == 0
+
+
+def default_state_dir(environ: Mapping[str, str]) -> Path:
+    """``/var/lib/ops-platform`` for root (PostgreSQL's user cannot reach /root), else XDG's place."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/ops-platform")
+    base = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".local" / "state")
+    return Path(base) / "ops-platform"
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from ``environ`` (default: the process's own environment).
+
+    Works with an empty environment. Raises ConfigurationError on a malformed number, a
+    ``_FILE`` that cannot be read, or a variable given in both forms.
+    """
+    given = dict(os.environ if environ is None else environ)
+    state_dir = Path(given.get("OPS_STATE_DIR") or default_state_dir(given))
+    if "OPS_DATABASE_URL" not in given:
+        given = {**_environment_file(state_dir / ENVIRONMENT_FILE), **given}
+    return _Reader(given).settings(state_dir)
+
+
+def read_environment_file(path: Path) -> dict[str, str]:
+    """Lines ``NAME=value`` of an environment file; blank lines and ``#`` comments are passed over."""
+    values = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.strip() and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            values[name] = value
+    return values
+
+
+def _environment_file(path: Path) -> dict[str, str]:
+    try:
+        return read_environment_file(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}
+
+
+class _Reader:
+    def __init__(self, environ: dict[str, str]) -> None:
+        self._environ = environ
+
+    def text(self, name: str) -> str | None:
+        value = self._environ.get(name) or None
+        path = self._environ.get(f"{name}_FILE")
+        if path is None:
+            return value
+        if value is not None:
+            raise ConfigurationError(f"{name} and {name}_FILE are both set: keep one")
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigurationError(f"{name}_FILE: cannot read {path}: {error.strerror}") from None
+
+    def secret(self, name: str) -> SecretStr | None:
+        # A secret file that this user may not read is no error until somebody needs the secret.
+        try:
+            value = self.text(name)
+        except ConfigurationError:
+            if not Path(self._environ[f"{name}_FILE"]).exists() or self._environ.get(name):
+                raise
+            return None
+        return None if value is None else SecretStr(value)
+
+    def path(self, name: str) -> Path | None:
+        value = self.text(name)
+        return None if value is None else Path(value)
+
+    def number(self, name: str) -> float | None:
+        value = self.text(name)
+        if value is None:
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            raise ConfigurationError(f"{name} must be a number, not {value!r}") from None
+
+    def group(self, kind: type[_Group], **values: Any) -> Any:
+        return kind(**{key: value for key, value in values.items() if value is not None})
+
+    def identity(self, role: str) -> S3Identity:
+        prefix = f"OPS_S3_{role.upper()}"
+        bucket = self.text(f"{prefix}_BUCKET")
+        if role in ("backup", "backup_reader"):
+            bucket = bucket or self.text("PGBACKREST_REPO1_S3_BUCKET")
+        return S3Identity(
+            role=role,
+            bucket=bucket,
+            access_key_id=self.text(f"{prefix}_ACCESS_KEY_ID"),
+            secret_access_key=self.secret(f"{prefix}_SECRET_ACCESS_KEY"),
+        )
+
+    def settings(self, state_dir: Path) -> Settings:
+        run_as = self.text("OPS_RUN_AS_USER") or "postgres"
+        return Settings(
+            environ={name: SecretStr(value) for name, value in self._environ.items()},
+            config_dir=self.path("OPS_CONFIG_DIR") or files.default_config_dir(),
+            state_dir=state_dir,
+            ca_file=self.path("OPS_CA_FILE"),
+            run_as=run_as if os.geteuid() == 0 else None,
+            database_url=self.text("OPS_DATABASE_URL"),
+            owner_database_url=self.text("OPS_OWNER_DATABASE_URL"),
+            product_database_url=self.text("OPS_PRODUCT_DATABASE_URL"),
+            product_owner_database_url=self.text("OPS_PRODUCT_OWNER_DATABASE_URL"),
+            redis_url=self.text("OPS_REDIS_URL"),
+            redis_password=self.secret("OPS_REDIS_PASSWORD"),
+            prometheus_url=self.text("OPS_PROMETHEUS_URL"),
+            alertmanager_url=self.text("OPS_ALERTMANAGER_URL"),
+            api_url=self.text("OPS_API_URL"),
+            dagster_url=self.text("OPS_DAGSTER_URL"),
+            dagster_readonly_url=self.text("OPS_DAGSTER_READONLY_URL"),
+            metrics_url=self.text("OPS_METRICS_URL"),
+            mail_dir=self.path("OPS_MAIL_DIR"),
+            s3=self.group(
+                S3Settings,
+                endpoint_url=self.text("OPS_S3_ENDPOINT_URL"),
+                region=self.text("OPS_S3_REGION"),
+                uri_style=self.text("OPS_S3_URI_STYLE"),
+                identities={role: self.identity(role) for role in S3_ROLES},
+            ),
+            pgbackrest=self.group(
+                PgBackRestSettings,
+                binary=self.text("OPS_PGBACKREST_BINARY"),
+                cipher_pass=self.secret("OPS_PGBACKREST_CIPHER_PASS"),
+                config_file=self.path("OPS_PGBACKREST_CONFIG_FILE"),
+            ),
+            smtp=self.group(
+                SmtpSettings,
+                host=self.text("OPS_SMTP_HOST"),
+                port=self.number("OPS_SMTP_PORT"),
+                sender=self.text("OPS_SMTP_SENDER"),
+            ),
+            audit=self.group(
+                AuditSettings,
+                signing_key=self.secret("OPS_AUDIT_SIGNING_KEY"),
+                public_key=self.text("OPS_AUDIT_PUBLIC_KEY"),
+                retention_days=self.number("OPS_LEDGER_RETENTION_DAYS"),
+            ),
+            agent=self.group(
+                AgentSettings,
+                listen_host=self.text("OPS_AGENT_LISTEN_HOST"),
+                listen_port=self.number("OPS_AGENT_LISTEN_PORT"),
+                heartbeat_seconds=self.number("OPS_HEARTBEAT_SECONDS"),
+                seal_seconds=self.number("OPS_SEAL_SECONDS"),
+                refresh_seconds=self.number("OPS_AGENT_REFRESH_SECONDS"),
+            ),
+        )
