@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
@@ -65,6 +65,9 @@ class SmtpSettings(_Group):
     host: str = "127.0.0.1"
     port: int = 25
     sender: str = "ops-platform@localhost"
+    security: Literal["none", "starttls", "tls"] = "none"
+    username: str | None = None
+    password: SecretStr | None = None
 
 
 class AuditSettings(_Group):
@@ -219,6 +222,12 @@ class _Reader:
         except ValueError:
             raise ConfigurationError(f"{name} must be a number, not {value!r}") from None
 
+    def choice(self, name: str, allowed: tuple[str, ...]) -> str | None:
+        value = self.text(name)
+        if value is not None and value not in allowed:
+            raise ConfigurationError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+        return value
+
     def group(self, kind: type[_Group], **values: Any) -> Any:
         return kind(**{key: value for key, value in values.items() if value is not None})
 
@@ -273,6 +282,9 @@ class _Reader:
                 host=self.text("OPS_SMTP_HOST"),
                 port=self.number("OPS_SMTP_PORT"),
                 sender=self.text("OPS_SMTP_SENDER"),
+                security=self.choice("OPS_SMTP_SECURITY", ("none", "starttls", "tls")),
+                username=self.text("OPS_SMTP_USERNAME"),
+                password=self.secret("OPS_SMTP_PASSWORD"),
             ),
             audit=self.group(
                 AuditSettings,

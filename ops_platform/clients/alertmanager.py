@@ -1,0 +1,80 @@
+"""Alertmanager's API v2: post alerts, list them, readiness. Knows no alert in particular."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ops_platform.clients.http import TIMEOUT_SECONDS, JsonService
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert to post. ``ends_at`` in the past says that it is resolved."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class HeldAlert:
+    """An alert that Alertmanager holds; ``state`` is active, suppressed or unprocessed."""
+
+    fingerprint: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    state: str
+    inhibited_by: tuple[str, ...]
+    receivers: tuple[str, ...]
+    starts_at: datetime
+    ends_at: datetime
+
+
+class Alertmanager:
+    """The HTTP API of one Alertmanager. ``post`` and ``alerts`` raise Unavailable."""
+
+    def __init__(
+        self, url: str, *, ca_file: Path | None = None, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
+        self._service = JsonService("Alertmanager", url, ca_file=ca_file, timeout_seconds=timeout_seconds)
+
+    def close(self) -> None:
+        self._service.close()
+
+    def ready(self) -> bool:
+        return self._service.answers("/-/ready")
+
+    def post(self, alerts: Iterable[Alert]) -> None:
+        """Hand alerts over; Alertmanager merges one that it holds already (same labels)."""
+        self._service.post("/api/v2/alerts", json=[_posted(alert) for alert in alerts])
+
+    def alerts(self, matchers: Sequence[str] = ()) -> list[HeldAlert]:
+        """The alerts that are held, narrowed by matchers such as ``alertname="Watchdog"``."""
+        return [_held(item) for item in self._service.get("/api/v2/alerts", {"filter": list(matchers)})]
+
+
+def _posted(alert: Alert) -> dict[str, Any]:
+    body: dict[str, Any] = {"labels": dict(alert.labels), "annotations": dict(alert.annotations)}
+    if alert.starts_at is not None:
+        body["startsAt"] = alert.starts_at.isoformat()
+    if alert.ends_at is not None:
+        body["endsAt"] = alert.ends_at.isoformat()
+    return body
+
+
+def _held(item: Mapping[str, Any]) -> HeldAlert:
+    return HeldAlert(
+        fingerprint=item["fingerprint"],
+        labels=item["labels"],
+        annotations=item["annotations"],
+        state=item["status"]["state"],
+        inhibited_by=tuple(item["status"]["inhibitedBy"]),
+        receivers=tuple(receiver["name"] for receiver in item["receivers"]),
+        starts_at=datetime.fromisoformat(item["startsAt"]),
+        ends_at=datetime.fromisoformat(item["endsAt"]),
+    )

@@ -1,0 +1,96 @@
+"""A JSON service over HTTP: requests with a deadline, failures as one line.
+
+Knows no service in particular; ``prometheus`` and ``alertmanager`` build on it.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from ops_platform.errors import Unavailable
+
+TIMEOUT_SECONDS = 10.0
+
+
+class JsonService:
+    """One base URL. ``name`` is what the error messages call the service."""
+
+    def __init__(
+        self, name: str, url: str, *, ca_file: Path | None = None, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
+        self.name = name
+        self.url = url.rstrip("/")
+        verify: ssl.SSLContext | bool = True
+        if ca_file is not None and self.url.startswith("https:"):
+            verify = ssl.create_default_context(cafile=str(ca_file))
+        # No proxies from the environment: settings.py alone reads it, and these services are near.
+        self._client = httpx.Client(timeout=timeout_seconds, verify=verify, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def get(self, path: str, params: Mapping[str, str | list[str]] | None = None) -> Any:
+        """The JSON answer to GET. Raises Unavailable."""
+        return self._json(self._request("GET", path, params=params))
+
+    def post(self, path: str, *, json: Any = None, data: Mapping[str, str] | None = None) -> Any:
+        """The JSON answer to POST, None when there is no body. Raises Unavailable."""
+        response = self._request("POST", path, json=json, data=data)
+        return self._json(response) if response.content else None
+
+    def answers(self, path: str) -> bool:
+        """Does GET give a 2xx within the deadline? Never raises for a service that is away."""
+        try:
+            return self._client.get(f"{self.url}{path}").is_success
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return False
+
+    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            response = self._client.request(method, f"{self.url}{path}", **arguments)
+        except httpx.InvalidURL:
+            raise Unavailable(f"the URL of {self.name} is malformed: correct it") from None
+        except httpx.TimeoutException:
+            raise Unavailable(f"{self.name} at {self.url} did not answer in time: look at its log") from None
+        except httpx.HTTPError as error:
+            raise Unavailable(f"cannot reach {self.name} at {self.url}: {_reason(error)}") from None
+        if response.is_success:
+            return response
+        raise Unavailable(
+            f"{self.name} refused {method} {path} with {response.status_code}: {_said(response)}"
+        )
+
+    def _json(self, response: httpx.Response) -> Any:
+        try:
+            return response.json()
+        except ValueError:
+            raise Unavailable(
+                f"{self.name} at {self.url} did not answer in JSON: is the URL right?"
+            ) from None
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _said(response: httpx.Response) -> str:
+    try:
+        body = response.json()
+    except ValueError:
+        body = response.text
+    if isinstance(body, dict):
+        body = body.get("error") or body.get("message") or ""
+    lines = str(body).strip().splitlines()
+    return lines[0][:200] if lines else response.reason_phrase

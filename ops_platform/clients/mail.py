@@ -1,0 +1,139 @@
+"""SMTP: hand one message over, with TLS when asked. What mail is sent, and when, is not here.
+
+No message of an error names a sender or a recipient.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from pathlib import Path
+from typing import Literal
+
+from pydantic import SecretStr
+
+from ops_platform.errors import ConfigurationError, OpsError, Unavailable
+from ops_platform.settings import Settings
+
+TIMEOUT_SECONDS = 15.0
+Security = Literal["none", "starttls", "tls"]
+
+
+class MailRefused(OpsError):
+    """The server answered and will not take this message; trying again does not help."""
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A text message. The same ``message_id`` lets a receiver know a repeated delivery."""
+
+    recipients: Sequence[str]
+    subject: str
+    text: str
+    message_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Mailer:
+    """An SMTP server and how to speak to it."""
+
+    host: str
+    port: int
+    sender: str
+    security: Security = "none"
+    ca_file: Path | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    timeout_seconds: float = TIMEOUT_SECONDS
+
+    def send(self, mail: Mail) -> None:
+        """Hand the message over to every recipient.
+
+        Raises Unavailable when trying again later can help, MailRefused when it cannot,
+        ConfigurationError on an address or subject that is no header.
+        """
+        message = self._message(mail)
+        where = f"the mail server at {self.host}:{self.port}"
+        try:
+            with self._connect() as server:
+                refused = server.send_message(message, self.sender, list(mail.recipients))
+        except smtplib.SMTPAuthenticationError:
+            raise Unavailable(
+                f"{where} refused the user name or password: correct OPS_SMTP_USERNAME"
+            ) from None
+        except smtplib.SMTPNotSupportedError:
+            raise Unavailable(f"{where} does not offer what OPS_SMTP_SECURITY asks for: correct it") from None
+        except smtplib.SMTPRecipientsRefused as error:
+            raise _refused(where, [code for code, _ in error.recipients.values()]) from None
+        except smtplib.SMTPResponseException as error:
+            raise _refused(where, [error.smtp_code]) from None
+        except ssl.SSLError as error:
+            raise Unavailable(
+                f"{where} could not be trusted: {error.reason or 'TLS failed'}; check OPS_CA_FILE"
+            ) from None
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise Unavailable(f"cannot reach {where}: {reason}; start it or correct OPS_SMTP_HOST") from None
+        if refused:
+            raise _refused(where, [code for code, _ in refused.values()])
+
+    def _connect(self) -> smtplib.SMTP:
+        context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
+        server: smtplib.SMTP
+        if self.security == "tls":
+            server = smtplib.SMTP_SSL(self.host, self.port, timeout=self.timeout_seconds, context=context)
+        else:
+            server = smtplib.SMTP(self.host, self.port, timeout=self.timeout_seconds)
+        try:
+            if self.security == "starttls":
+                server.starttls(context=context)
+            if self.username is not None and self.password is not None:
+                server.login(self.username, self.password.get_secret_value())
+        except BaseException:
+            with suppress(OSError):
+                server.close()
+            raise
+        return server
+
+    def _message(self, mail: Mail) -> EmailMessage:
+        if not mail.recipients:
+            raise ConfigurationError("a mail has no recipient: give at least one")
+        message = EmailMessage()
+        try:
+            message["From"] = self.sender
+            message["To"] = ", ".join(mail.recipients)
+            message["Subject"] = mail.subject
+            message["Date"] = formatdate()
+            message["Message-ID"] = mail.message_id or make_msgid(
+                domain=self.sender.rpartition("@")[2] or None
+            )
+        except (ValueError, IndexError):
+            raise ConfigurationError("a mail's address or subject holds a line break: remove it") from None
+        message.set_content(mail.text)
+        return message
+
+
+def mailer(settings: Settings) -> Mailer:
+    """The mailer of ``OPS_SMTP_*``."""
+    smtp = settings.smtp
+    return Mailer(
+        host=smtp.host,
+        port=smtp.port,
+        sender=smtp.sender,
+        security=smtp.security,
+        ca_file=settings.ca_file,
+        username=smtp.username,
+        password=smtp.password,
+    )
+
+
+def _refused(where: str, codes: Sequence[int]) -> OpsError:
+    code = max(codes, default=550)
+    if code < 500:
+        return Unavailable(f"{where} put the message off with code {code}: try again later")
+    return MailRefused(f"{where} refused the message with code {code}: check the sender and the recipients")

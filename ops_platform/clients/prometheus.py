@@ -1,0 +1,144 @@
+"""Prometheus: instant queries, targets, rules, alerts, readiness. No arithmetic on what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ops_platform.clients.http import TIMEOUT_SECONDS, JsonService
+from ops_platform.errors import Unavailable
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of an answer: its labels and its samples as (Unix seconds, value)."""
+
+    labels: Mapping[str, str]
+    samples: tuple[tuple[float, float], ...]
+
+    @property
+    def value(self) -> float:
+        """The newest value."""
+        return self.samples[-1][1]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a query gave; ``warnings`` are not empty when the answer may be partial."""
+
+    series: tuple[Series, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Target:
+    job: str
+    instance: str
+    health: str
+    last_error: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An alerting or recording rule as Prometheus has loaded it; ``health`` is ok, err or unknown."""
+
+    group: str
+    name: str
+    kind: str
+    query: str
+    health: str
+    last_error: str
+
+
+@dataclass(frozen=True)
+class FiringAlert:
+    """A pending or firing alert, before Alertmanager."""
+
+    labels: Mapping[str, str]
+    state: str
+    active_at: datetime
+
+
+class Prometheus:
+    """The HTTP API of one Prometheus. Every method but ``ready`` raises Unavailable."""
+
+    def __init__(
+        self, url: str, *, ca_file: Path | None = None, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
+        self._service = JsonService("Prometheus", url, ca_file=ca_file, timeout_seconds=timeout_seconds)
+
+    def close(self) -> None:
+        self._service.close()
+
+    def ready(self) -> bool:
+        return self._service.answers("/-/ready")
+
+    def query(self, expression: str, *, at: datetime | None = None) -> Answer:
+        """An instant query; a range selector gives its raw samples, a scalar one series without labels."""
+        form = {"query": expression}
+        if at is not None:
+            form["time"] = f"{at.timestamp():.3f}"
+        body = self._checked(self._service.post("/api/v1/query", data=form))
+        data = body["data"]
+        if data["resultType"] in ("scalar", "string"):
+            series: tuple[Series, ...] = (Series({}, (_sample(data["result"]),)),)
+        else:
+            series = tuple(_series(item) for item in data["result"])
+        return Answer(series, tuple(body.get("warnings", ())))
+
+    def targets(self) -> list[Target]:
+        """The active targets."""
+        active = self._data("/api/v1/targets", {"state": "active"})["activeTargets"]
+        return [
+            Target(t["labels"]["job"], t["labels"]["instance"], t["health"], t["lastError"]) for t in active
+        ]
+
+    def rules(self) -> list[Rule]:
+        return [
+            Rule(
+                group["name"],
+                rule["name"],
+                rule["type"],
+                rule["query"],
+                rule.get("health", "unknown"),
+                rule.get("lastError", ""),
+            )
+            for group in self._data("/api/v1/rules")["groups"]
+            for rule in group["rules"]
+        ]
+
+    def alerts(self) -> list[FiringAlert]:
+        return [
+            FiringAlert(a["labels"], a["state"], datetime.fromisoformat(a["activeAt"]))
+            for a in self._data("/api/v1/alerts")["alerts"]
+        ]
+
+    def metric_names(self) -> set[str]:
+        """The names of all series that are stored."""
+        return set(self._data("/api/v1/label/__name__/values"))
+
+    def reload(self) -> None:
+        """Have the configuration read again; needs ``--web.enable-lifecycle``."""
+        self._service.post("/-/reload")
+
+    def _data(self, path: str, params: Mapping[str, str | list[str]] | None = None) -> Any:
+        return self._checked(self._service.get(path, params))["data"]
+
+    def _checked(self, body: Any) -> dict[str, Any]:
+        if not isinstance(body, dict) or body.get("status") != "success":
+            raise Unavailable(
+                f"Prometheus at {self._service.url} gave an unexpected answer: is the URL right?"
+            )
+        return body
+
+
+def _sample(pair: Any) -> tuple[float, float]:
+    return float(pair[0]), float(pair[1])
+
+
+def _series(item: Mapping[str, Any]) -> Series:
+    samples = item["values"] if "values" in item else [item["value"]]
+    return Series(item["metric"], tuple(_sample(pair) for pair in samples))
