@@ -1,0 +1,67 @@
+"""``ops-platform``: parses, calls the duties, prints. No logic lives here.
+
+Exit codes: 0 done and true; 1 the check failed or the answer is no; 2 usage or configuration.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import click
+
+from ops_platform import __version__
+from ops_platform.cli import audit, backup, stack
+from ops_platform.errors import OpsError
+
+HELP = """Operate a PostgreSQL-backed product: verified backups, recovery, SLOs, data subjects' rights.
+
+\b
+First steps:
+  ops-platform up               start the embedded stack and the demo product
+  ops-platform status           what runs, where
+  ops-platform backups          the backup sets, and how much would be lost now
+  ops-platform backup full      take a backup without Dagster
+  ops-platform audit verify     prove that the audit ledger is untouched
+
+Settings come from OPS_... environment variables; beside a running embedded stack none is needed.
+"""
+
+
+@click.group(help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="ops-platform")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    context.obj = {"debug": debug}
+
+
+for command in (*stack.COMMANDS, *backup.COMMANDS, *audit.COMMANDS):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """The console script. Turns our errors into one line on stderr and the right exit code."""
+    try:
+        code = cli.main(prog_name="ops-platform", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", 130)
+    except OpsError as error:
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away (`| head`); Python would complain about it again
+        sys.exit(0)
+    except Exception as error:
+        # Texts of unforeseen errors can quote data or secrets: only the kind is shown.
+        _fail(f"unexpected {type(error).__name__}; run again with --debug and report it", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(line: str, code: int) -> None:
+    click.echo(f"ops-platform: {line}", err=True)
+    if "--debug" in sys.argv:
+        traceback.print_exc()
+    sys.exit(code)

@@ -1,0 +1,115 @@
+"""``ops-platform backup`` and ``backups``: work with Dagster stopped."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from typing import Any
+from uuid import uuid4
+
+import click
+
+from ops_platform.cli import output
+from ops_platform.settings import load_settings
+
+KINDS = {"full": "full", "diff": "differential", "incr": "incremental"}
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.option("--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several.")
+@output.as_json
+def backup(kind: str, stanza: str | None, json_output: bool) -> None:
+    """Take, verify and record a backup now, without Dagster.
+
+    A differential or incremental without a full before it becomes a full, and says so.
+
+    \b
+    Example:
+      ops-platform backup diff --stanza product
+    """
+    from ops_platform.backup import execution, stanza as stanzas
+    from ops_platform.backup.context import open_context
+
+    settings = load_settings()
+    name = stanzas.choose(stanzas.load_backups(settings), stanza)
+    context = open_context(settings, name)
+    run_id = str(uuid4())
+    request = execution.BackupRequest(
+        stanza=name, kind=stanzas.kind(KINDS[kind]), run_id=run_id, root_run_id=run_id, launched_by="cli"
+    )
+
+    def log(line: str) -> None:
+        click.echo(line, err=True)
+
+    with output.progress_bar(f"{kind} backup of {name}") as progress:
+        report = execution.run_backup(context, request, log, progress)
+    if json_output:
+        output.print_json(report.as_json())
+        return
+    made = report.backup_set
+    click.echo(
+        f"{made.label}: {made.kind} of {name}, {output.size(made.size_bytes)} in "
+        f"{output.duration((made.completed_at - made.started_at).total_seconds())}, "
+        f"{output.size(made.repo_size_bytes)} in the repository; verified and recorded"
+    )
+
+
+@click.command()
+@click.option("--stanza", default=None, help="One stanza only.")
+@output.as_json
+def backups(stanza: str | None, json_output: bool) -> None:
+    """List the sets with their chains, the recoverable window, and what would be lost now.
+
+    Reads the repository itself; the RPO also needs the ops database's heartbeat positions and
+    is 'unknown' without them, never zero. Exit 1 when WAL is missing or a set is damaged.
+    """
+    from ops_platform.backup import stanza as stanzas, status
+    from ops_platform.backup.context import open_context
+
+    settings = load_settings()
+    config = stanzas.load_backups(settings)
+    names = [stanzas.choose(config, stanza)] if stanza else list(config.stanzas)
+    found = [status.stanza_status(open_context(settings, name)) for name in names]
+    if json_output:
+        output.print_json(found)
+    else:
+        for one in found:
+            _print_status(one)
+    damaged = any(one["wal_gap_segments"] or any(s.get("error") for s in one["sets"]) for one in found)
+    if damaged:
+        output.end(1)
+
+
+def _print_status(found: dict[str, Any]) -> None:
+    rows = [
+        (
+            s["label"],
+            s["kind"],
+            s["prior"],
+            output.moment(s["completed_at"]),
+            output.size(s["size_bytes"]),
+            output.size(s.get("repo_size_bytes")),
+            "DAMAGED" if s.get("error") else "ok",
+        )
+        for s in found["sets"]
+    ]
+    columns = ("set", "kind", "builds on", "completed", "size", "in repository", "pages")
+    output.print_table(f"stanza {found['stanza']}", columns, rows)
+    gaps = found["wal_gap_segments"]
+    click.echo(
+        f"  recoverable {output.moment(found['recoverable_from'])} .. {output.moment(found['recoverable_to'])}\n"
+        f"  WAL archive: {'contiguous' if gaps == 0 else 'unknown' if gaps is None else f'{gaps} segments MISSING'}\n"
+        f"  lost if the product died now: {output.duration(found['rpo_seconds'])}"
+    )
+    for note in found.get("notes", ()):
+        click.echo(f"  note: {note}")
+    click.echo("")
+
+
+def operator() -> str:
+    """Who is at the keyboard, for the audit ledger."""
+    return f"cli:{getpass.getuser()}@{socket.gethostname()}"
+
+
+COMMANDS = (backup, backups)

@@ -1,0 +1,95 @@
+"""``ops-platform up, down, status, logs, env, migrate``: the embedded stack and the schemas."""
+
+from __future__ import annotations
+
+import click
+
+from ops_platform import files
+from ops_platform.cli import output
+from ops_platform.settings import load_settings
+
+
+@click.command()
+def up() -> None:
+    """Start the embedded stack and Dagster, and take the first backups.
+
+    Safe to repeat: what runs is left alone, what died is started again. The state is kept in
+    OPS_STATE_DIR, the ports start at OPS_PORT_BASE; other values give a second stack beside
+    the first.
+    """
+    _stack().up(load_settings(), output.console())
+
+
+@click.command()
+def down() -> None:
+    """Stop everything that the stack started. The state stays."""
+    _stack().down(load_settings(), output.console())
+
+
+@click.command()
+@output.as_json
+def status(json_output: bool) -> None:
+    """Say what runs, on which port. Exit 1 unless everything is up."""
+    services = _stack().status(load_settings())
+    if json_output:
+        output.print_json([service.as_json() for service in services])
+    else:
+        columns = ("service", "state", "pid", "address", "note")
+        rows = [(s.name, s.state, s.pid, s.address, s.note) for s in services]
+        output.print_table("embedded stack", columns, rows)
+    if not services or any(not service.ready for service in services):
+        output.end(1)
+
+
+@click.command()
+@click.argument("service", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on printing as lines are written.")
+@click.option("--lines", "-n", default=50, show_default=True, type=click.IntRange(0))
+def logs(service: str | None, follow: bool, lines: int) -> None:
+    """Print the log of SERVICE, or the names of the services that have one."""
+    for line in _stack().logs(load_settings(), service, lines=lines, follow=follow):
+        click.echo(line)
+
+
+@click.command()
+def env() -> None:
+    """Print ``export`` lines for the running stack.
+
+    \b
+    Example:
+      eval "$(ops-platform env)"
+    """
+    for line in _stack().environment_lines(load_settings()):
+        click.echo(line)
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the ops database, and the footprint in the product databases, to the current schema.
+
+    Needs OPS_OWNER_DATABASE_URL and, for the product, OPS_PRODUCT_OWNER_DATABASE_URL.
+    """
+    from ops_platform.clients import migrations
+
+    settings = load_settings()
+    targets = [(settings.require("owner_database_url"), "sql/ops")]
+    if settings.product_owner_database_url is not None:
+        targets.append((settings.product_owner_database_url, "sql/product"))
+    for url, folder in targets:
+        applied = migrations.migrate(url, files.carried("sql") / folder.removeprefix("sql/"))
+        click.echo(f"{folder}: {', '.join(applied) if applied else 'already current'}")
+
+
+def _stack():  # type: ignore[no-untyped-def]
+    from ops_platform.errors import ConfigurationError
+
+    try:
+        from ops_platform.local import stack
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"the embedded stack needs the package {error.name}: pip install 'ops-platform[local]'"
+        ) from None
+    return stack
+
+
+COMMANDS = (up, down, status, logs, env, migrate)

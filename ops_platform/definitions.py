@@ -1,0 +1,32 @@
+"""The front door: ``build_defs`` merges the domains' Definitions, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from ops_platform.backup.definitions import backup_definitions
+from ops_platform.backup.stanza import load_backups
+from ops_platform.housekeeping.definitions import housekeeping_definitions
+from ops_platform.resources import PlatformResource, StanzaLockResource
+from ops_platform.settings import Settings, load_settings
+
+
+def build_defs(settings: Settings, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """One assembly for production and for tests, which may replace resources.
+
+    Reads configuration files, and nothing else: no network, subprocess or write.
+    """
+    resources: dict[str, object] = {"platform": PlatformResource(), "stanza_lock": StanzaLockResource()}
+    return dg.Definitions.merge(
+        dg.Definitions(
+            resources={**resources, **(resource_overrides or {})},
+            executor=dg.in_process_executor,
+        ),
+        backup_definitions(load_backups(settings)),
+        housekeeping_definitions(),
+    )
+
+
+defs = build_defs(load_settings())

@@ -1,0 +1,1 @@
+"""What keeps the platform itself in order: failure notices and retention of Dagster's own history."""

@@ -1,0 +1,62 @@
+"""The Dagster resources: thin ConfigurableResources over the domains' contexts and clients.
+
+No logic lives here. A resource reads the settings when a run starts, in the run's own process,
+so definitions load with nothing configured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from ops_platform.backup import locks
+from ops_platform.backup.context import BackupContext, open_context
+from ops_platform.clients.alertmanager import Alertmanager
+from ops_platform.settings import Settings, load_settings
+
+
+class PlatformResource(dg.ConfigurableResource["PlatformResource"]):
+    """The settings of this process, and what is opened from them."""
+
+    def settings(self) -> Settings:
+        return load_settings()
+
+    def backup(self, stanza: str) -> BackupContext:
+        """The context of one stanza. Raises ConfigurationError that says which setting is missing."""
+        return open_context(self.settings(), stanza)
+
+    def alertmanager(self) -> Alertmanager:
+        settings = self.settings()
+        return Alertmanager(settings.require("alertmanager_url"), ca_file=settings.ca_file)
+
+
+class StanzaLockResource(dg.ConfigurableResource["StanzaLockResource"]):
+    """Holds a stanza's backup lock from the first op that asks for it to the end of the run.
+
+    The in-process executor makes one instance a run, so preflight, run, verify and record
+    share one lock; a process that dies drops its database session and with it the lock.
+    """
+
+    wait_seconds: float = 6 * 3600.0
+
+    _stack: ExitStack = PrivateAttr(default_factory=ExitStack)
+    _held: set[str] = PrivateAttr(default_factory=set)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[StanzaLockResource]:
+        try:
+            yield self
+        finally:
+            self._stack.close()
+            self._held.clear()
+
+    def hold(self, backup: BackupContext, log: Callable[[str], None]) -> None:
+        """Take the lock unless this run has it. Raises Unavailable after ``wait_seconds``."""
+        name = backup.stanza.name
+        if name not in self._held:
+            url = backup.settings.require("database_url")
+            self._stack.enter_context(locks.stanza_lock(url, name, self.wait_seconds, log))
+            self._held.add(name)
