@@ -101,6 +101,7 @@ class Settings(_Group):
     owner_database_url: str | None = None
     product_database_url: str | None = None
     product_owner_database_url: str | None = None
+    dagster_storage_url: str | None = None
     redis_url: str | None = None
     redis_password: SecretStr | None = None
     prometheus_url: str | None = None
@@ -123,7 +124,9 @@ class Settings(_Group):
         """
         value = getattr(self, name)
         if value is None:
-            raise ConfigurationError(f"OPS_{name.upper()} is not set: start the stack with 'ops-platform up' or set it")
+            raise ConfigurationError(
+                f"OPS_{name.upper()} is not set: start the stack with 'ops-platform up' or set it"
+            )
         return str(value)
 
     def expand(self, text: str, where: str) -> str:
@@ -149,7 +152,9 @@ def default_state_dir(environ: Mapping[str, str]) -> Path:
     """``/var/lib/ops-platform`` for root (PostgreSQL's user cannot reach /root), else XDG's place."""
     if os.geteuid() == 0:
         return Path("/var/lib/ops-platform")
-    base = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".local" / "state")
+    base = environ.get("XDG_STATE_HOME") or str(
+        Path(environ.get("HOME", "~")).expanduser() / ".local" / "state"
+    )
     return Path(base) / "ops-platform"
 
 
@@ -255,6 +260,7 @@ class _Reader:
             owner_database_url=self.text("OPS_OWNER_DATABASE_URL"),
             product_database_url=self.text("OPS_PRODUCT_DATABASE_URL"),
             product_owner_database_url=self.text("OPS_PRODUCT_OWNER_DATABASE_URL"),
+            dagster_storage_url=self.text("OPS_DAGSTER_STORAGE_URL"),
             redis_url=self.text("OPS_REDIS_URL"),
             redis_password=self.secret("OPS_REDIS_PASSWORD"),
             prometheus_url=self.text("OPS_PROMETHEUS_URL"),

@@ -62,9 +62,7 @@ def materialization(report: BackupReport) -> dg.AssetMaterialization:
         "adopted": dg.MetadataValue.bool(report.adopted),
         "started_at": dg.MetadataValue.timestamp(backup.started_at),
         "completed_at": dg.MetadataValue.timestamp(backup.completed_at),
-        "duration_seconds": dg.MetadataValue.float(
-            (backup.completed_at - backup.started_at).total_seconds()
-        ),
+        "duration_seconds": dg.MetadataValue.float((backup.completed_at - backup.started_at).total_seconds()),
         "size_bytes": dg.MetadataValue.int(backup.size_bytes),
         "delta_bytes": dg.MetadataValue.int(backup.delta_bytes),
         "repository_bytes": dg.MetadataValue.int(backup.repo_size_bytes),

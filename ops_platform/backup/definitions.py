@@ -25,7 +25,12 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
     cleanup = cleanup_job(config)
 
     def checks_of(stanza: str, key: str) -> dg.RunRequest:
-        keys = [spec.key for definition in checks for spec in definition.check_specs if stanza in spec.key.asset_key.path]
+        keys = [
+            spec.key
+            for definition in checks
+            for spec in definition.check_specs
+            if stanza in spec.key.asset_key.path
+        ]
         return dg.RunRequest(run_key=key, asset_check_keys=keys, tags={STANZA_TAG: stanza})
 
     schedules += [
@@ -38,7 +43,11 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
             checks_of,
         ),
         per_stanza_schedule(
-            config, "backup_cleanup_monthly", CLEANUP_CRON, cleanup, "Apply the retention policy to each stanza."
+            config,
+            "backup_cleanup_monthly",
+            CLEANUP_CRON,
+            cleanup,
+            "Apply the retention policy to each stanza.",
         ),
     ]
     return dg.Definitions(

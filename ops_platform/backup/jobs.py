@@ -40,7 +40,9 @@ class CleanupOpConfig(dg.Config):
     stanza: str
 
 
-@dg.op(description="The server, the archiver, the stanza and the repository can take this backup; no other runs.")
+@dg.op(
+    description="The server, the archiver, the stanza and the repository can take this backup; no other runs."
+)
 def preflight(
     context: dg.OpExecutionContext,
     config: BackupOpConfig,
@@ -116,7 +118,9 @@ def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
 
 
 @dg.op(description="Dry run, then expire what the retention policy lets go and nobody uses.")
-def expire(context: dg.OpExecutionContext, config: CleanupOpConfig, platform: PlatformResource) -> dg.Output[None]:
+def expire(
+    context: dg.OpExecutionContext, config: CleanupOpConfig, platform: PlatformResource
+) -> dg.Output[None]:
     try:
         backup = platform.backup(config.stanza)
         plan = cleanup.plan(backup)
@@ -137,7 +141,10 @@ def cleanup_job(config: BackupConfig) -> dg.JobDefinition:
         config=choose,
         executor_def=dg.in_process_executor,
         tags={"duty": "backup"},
-        description="Apply the retention policy: dry run first, never the last restorable chain, never a set in use.",
+        description=(
+            "Apply the retention policy: a dry run first; "
+            "never the last restorable chain, never a set in use."
+        ),
     )
     def job() -> None:
         expire()

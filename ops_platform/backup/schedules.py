@@ -36,7 +36,9 @@ def backup_schedule(config: BackupConfig, job: dg.JobDefinition) -> dg.ScheduleD
     """The schedule of one kind; None when no stanza wants it."""
     kind = JOB_KINDS[job.name]
     crons = {
-        name: cron for name, stanza in config.stanzas.items() if (cron := stanza.schedules.get(kind)) is not None
+        name: cron
+        for name, stanza in config.stanzas.items()
+        if (cron := stanza.schedules.get(kind)) is not None
     }
     if not crons:
         return None

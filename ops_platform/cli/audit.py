@@ -35,7 +35,9 @@ def verify(json_output: bool) -> None:
 
 
 @audit.command()
-@click.option("--object", "object_name", default=None, help="Only events about this object, for example product.")
+@click.option(
+    "--object", "object_name", default=None, help="Only events about this object, for example product."
+)
 @click.option("--action", default=None, help="Only this action, for example backup.run.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @output.as_json

@@ -28,7 +28,8 @@ def backup(kind: str, stanza: str | None, json_output: bool) -> None:
     Example:
       ops-platform backup diff --stanza product
     """
-    from ops_platform.backup import execution, stanza as stanzas
+    from ops_platform.backup import execution
+    from ops_platform.backup import stanza as stanzas
     from ops_platform.backup.context import open_context
 
     settings = load_settings()
@@ -64,7 +65,8 @@ def backups(stanza: str | None, json_output: bool) -> None:
     Reads the repository itself; the RPO also needs the ops database's heartbeat positions and
     is 'unknown' without them, never zero. Exit 1 when WAL is missing or a set is damaged.
     """
-    from ops_platform.backup import stanza as stanzas, status
+    from ops_platform.backup import stanza as stanzas
+    from ops_platform.backup import status
     from ops_platform.backup.context import open_context
 
     settings = load_settings()
@@ -97,11 +99,11 @@ def _print_status(found: dict[str, Any]) -> None:
     columns = ("set", "kind", "builds on", "completed", "size", "in repository", "pages")
     output.print_table(f"stanza {found['stanza']}", columns, rows)
     gaps = found["wal_gap_segments"]
-    click.echo(
-        f"  recoverable {output.moment(found['recoverable_from'])} .. {output.moment(found['recoverable_to'])}\n"
-        f"  WAL archive: {'contiguous' if gaps == 0 else 'unknown' if gaps is None else f'{gaps} segments MISSING'}\n"
-        f"  lost if the product died now: {output.duration(found['rpo_seconds'])}"
-    )
+    archive = "unknown" if gaps is None else f"{gaps} segments MISSING" if gaps else "contiguous"
+    since, until = output.moment(found["recoverable_from"]), output.moment(found["recoverable_to"])
+    click.echo(f"  recoverable {since} .. {until}")
+    click.echo(f"  WAL archive: {archive}")
+    click.echo(f"  lost if the product died now: {output.duration(found['rpo_seconds'])}")
     for note in found.get("notes", ()):
         click.echo(f"  note: {note}")
     click.echo("")

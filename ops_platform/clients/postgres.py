@@ -52,7 +52,7 @@ def lock_key(name: str) -> int:
 
 
 def try_lock(connection: Connection, name: str, *, shared: bool = False) -> bool:
-    """Take a session advisory lock if it is free. It is released when the connection ends, however it ends."""
+    """Take a session advisory lock if it is free; it ends with the connection, however that ends."""
     function = "pg_try_advisory_lock_shared" if shared else "pg_try_advisory_lock"
     row = connection.execute(f"SELECT {function}(%s) AS taken", (lock_key(name),)).fetchone()
     return bool(row and row["taken"])

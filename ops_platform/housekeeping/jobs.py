@@ -1,0 +1,65 @@
+"""The job that applies retention to the platform's own records."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from ops_platform.errors import OpsError
+from ops_platform.housekeeping import retention
+from ops_platform.resources import PlatformResource
+
+
+class RetentionConfig(dg.Config):
+    """Terms in days."""
+
+    event_log_days: int = 90
+    heartbeat_position_days: int = 70
+
+
+@dg.op(description="Delete Dagster's chatter and old heartbeat positions; history stays.")
+def prune(
+    context: dg.OpExecutionContext, config: RetentionConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    settings = platform.settings()
+    now = datetime.now(UTC)
+    try:
+        storage = settings.require("dagster_storage_url")
+        dagster, ops = retention.open_connections(storage, settings.require("database_url"))
+        with dagster, ops:
+            pruned = retention.prune_event_log(
+                dagster, ops, timedelta(days=config.event_log_days), now, context.log.info
+            )
+            positions = retention.prune_heartbeat_positions(
+                ops, timedelta(days=config.heartbeat_position_days), now
+            )
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    return dg.Output(
+        None,
+        metadata={
+            "event_log_rows_deleted": pruned.deleted,
+            "looked_at_up_to_id": pruned.up_to_id,
+            "heartbeat_positions_deleted": positions,
+        },
+    )
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description=(
+        "Keep the platform's own records within their terms; materialisations, checks and run status stay."
+    ),
+)
+def retention_cleanup() -> None:
+    prune()
+
+
+retention_cleanup_daily = dg.ScheduleDefinition(
+    name="retention_cleanup_daily",
+    job=retention_cleanup,
+    cron_schedule="10 4 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)

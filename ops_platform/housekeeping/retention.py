@@ -1,0 +1,116 @@
+"""Deletes what nobody reads any more: Dagster's chatter, old heartbeat positions.
+
+Dagster never prunes its event log. What tells history stays (run status, step results,
+materialisations, checks, captured-log pointers); what only filled the screen goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from ops_platform.clients import postgres
+from ops_platform.clients.postgres import Connection
+
+MARK = "dagster_event_logs"
+# Event types whose loss changes nothing in the history that the UI shows. A type that a later
+# Dagster adds is not in the list and is kept.
+CHATTER = (
+    "ENGINE_EVENT",
+    "HANDLED_OUTPUT",
+    "LOADED_INPUT",
+    "STEP_INPUT",
+    "STEP_OUTPUT",
+    "OBJECT_STORE_OPERATION",
+    "ASSET_STORE_OPERATION",
+    "RESOURCE_INIT_STARTED",
+    "RESOURCE_INIT_SUCCESS",
+    "STEP_WORKER_STARTING",
+    "STEP_WORKER_STARTED",
+    "HOOK_COMPLETED",
+    "HOOK_SKIPPED",
+)
+_WINDOW = 20_000
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What one pass did: rows deleted, and the id up to which it looked."""
+
+    deleted: int
+    up_to_id: int
+
+
+def prune_event_log(
+    dagster: Connection, ops: Connection, keep: timedelta, now: datetime, log: Callable[[str], None]
+) -> Pruned:
+    """Delete chatter older than ``keep`` from Dagster's event log, window by window.
+
+    Each window is one transaction in Dagster's database, and only then the mark moves: a crash
+    in between repeats a window that has nothing left to delete. Both connections must be in
+    autocommit mode.
+    """
+    # Dagster stores naive UTC.
+    cutoff = (now - keep).astimezone(UTC).replace(tzinfo=None)
+    mark = _mark(ops)
+    newest = _one(dagster, "SELECT coalesce(max(id), 0) AS n FROM event_logs")
+    deleted = 0
+    while mark < newest:
+        end = min(mark + _WINDOW, newest)
+        young = _one(
+            dagster,
+            "SELECT count(*) AS n FROM event_logs WHERE id > %s AND id <= %s AND timestamp >= %s",
+            mark,
+            end,
+            cutoff,
+        )
+        gone = dagster.execute(
+            "DELETE FROM event_logs WHERE id > %s AND id <= %s AND timestamp < %s"
+            " AND (dagster_event_type IS NULL OR dagster_event_type = ANY(%s))",
+            (mark, end, cutoff, list(CHATTER)),
+        ).rowcount
+        deleted += gone
+        if young:
+            break  # this window is looked at again when all of it is old
+        mark = end
+        _set_mark(ops, mark)
+    log(f"event log: {deleted} rows deleted, looked at up to id {mark} of {newest}")
+    return Pruned(deleted, mark)
+
+
+def prune_heartbeat_positions(ops: Connection, keep: timedelta, now: datetime) -> int:
+    """Delete heartbeat positions older than the longest recoverable window."""
+    return ops.execute("DELETE FROM heartbeat_positions WHERE beat_at < %s", (now - keep,)).rowcount
+
+
+def storage_url(sqlalchemy_url: str) -> str:
+    """libpq's form of Dagster's storage URL, which names a driver in its scheme."""
+    scheme, _, rest = sqlalchemy_url.partition("://")
+    return f"{scheme.partition('+')[0]}://{rest}"
+
+
+def open_connections(storage: str, ops: str) -> tuple[Connection, Connection]:
+    application = "ops-platform retention"
+    return (
+        postgres.connect(storage_url(storage), application=application, autocommit=True),
+        postgres.connect(ops, application=application, autocommit=True),
+    )
+
+
+def _mark(ops: Connection) -> int:
+    row = ops.execute("SELECT up_to_id FROM retention_marks WHERE name = %s", (MARK,)).fetchone()
+    return int(row["up_to_id"]) if row else 0
+
+
+def _set_mark(ops: Connection, mark: int) -> None:
+    ops.execute(
+        "INSERT INTO retention_marks (name, up_to_id) VALUES (%s, %s)"
+        " ON CONFLICT (name) DO UPDATE SET up_to_id = excluded.up_to_id, updated_at = now()",
+        (MARK, mark),
+    )
+
+
+def _one(connection: Connection, query: str, *parameters: object) -> int:
+    row = connection.execute(query, parameters).fetchone()
+    return int(row["n"]) if row else 0
