@@ -13,12 +13,13 @@ from ops_platform.clients.http import TIMEOUT_SECONDS, JsonService
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert to post. ``ends_at`` in the past says that it is resolved."""
+    """An alert to post. ``ends_at`` in the past says that it is resolved; ``generator_url`` leads to its cause."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str] = field(default_factory=dict)
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    generator_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ def _posted(alert: Alert) -> dict[str, Any]:
         body["startsAt"] = alert.starts_at.isoformat()
     if alert.ends_at is not None:
         body["endsAt"] = alert.ends_at.isoformat()
+    if alert.generator_url is not None:
+        body["generatorURL"] = alert.generator_url
     return body
 
 

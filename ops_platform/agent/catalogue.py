@@ -1,0 +1,136 @@
+"""The name, type, labels and meaning of every metric that the agent exports.
+
+``docs/metrics.md`` explains the same names to people; a test keeps the two together. How a value
+comes about is in ``exporters``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A counter's ``name`` ends in ``_total``."""
+
+    name: str
+    type: Literal["gauge", "counter"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+_KIND = ("stanza", "kind")
+_STANZA = ("stanza",)
+_LOOP = ("loop",)
+_CERTIFICATE = ("certificate", "source")
+
+BACKUP = (
+    Metric("backup_duration_ms", "gauge", "Duration of the newest completed backup of this kind.", _KIND),
+    Metric(
+        "backup_size_bytes",
+        "gauge",
+        "Size of the cluster as the newest completed backup of this kind saw it.",
+        _KIND,
+    ),
+    Metric(
+        "backup_last_success_timestamp_seconds",
+        "gauge",
+        "Stop time of the newest set of this kind, as the repository has it.",
+        _KIND,
+    ),
+    Metric("backup_sets", "gauge", "Sets of this kind in the repository.", _KIND),
+    Metric("backup_damaged_sets", "gauge", "Sets in the repository with page checksum errors.", _STANZA),
+    Metric(
+        "backup_freshness_limit_seconds",
+        "gauge",
+        "Age at which a kind is stale; a stronger kind counts for it.",
+        _KIND,
+    ),
+    Metric(
+        "backup_runs_total",
+        "counter",
+        "Backup runs by how they ended, counted in the ops database.",
+        (*_KIND, "status"),
+    ),
+    Metric("backup_last_run_failed", "gauge", "1 when the newest finished run of this kind failed.", _KIND),
+    Metric("backup_running_since_timestamp_seconds", "gauge", "Start of the backup that runs now.", _KIND),
+    Metric("backup_rpo_seconds", "gauge", "Data that would be lost if the cluster died now.", _STANZA),
+    Metric("backup_rpo_known", "gauge", "1 when backup_rpo_seconds could be determined.", _STANZA),
+    Metric("backup_rpo_target_seconds", "gauge", "The RPO that backups.yaml promises.", _STANZA),
+    Metric(
+        "backup_wal_gap_segments",
+        "gauge",
+        "WAL segments missing from the archive since the oldest set.",
+        _STANZA,
+    ),
+    Metric(
+        "backup_archive_failed_total",
+        "counter",
+        "Failed archive attempts that PostgreSQL counted (pg_stat_archiver).",
+        _STANZA,
+    ),
+    Metric("backup_archive_failing", "gauge", "1 when the newest archive attempt failed.", _STANZA),
+    Metric("backup_heartbeat_timestamp_seconds", "gauge", "Time of the newest heartbeat row.", _STANZA),
+    Metric("backup_database_up", "gauge", "1 when the stanza's server answers.", _STANZA),
+    Metric("backup_repository_up", "gauge", "1 when the repository could be listed.", _STANZA),
+    Metric(
+        "backup_repository_seen_age_seconds", "gauge", "Age of the newest listing of the archive.", _STANZA
+    ),
+    Metric("backup_repository_encrypted", "gauge", "1 when the repository says it is encrypted.", _STANZA),
+)
+
+AUDIT = (
+    Metric("audit_known", "gauge", "1 when the ledger's state could be read."),
+    Metric("audit_unsealed_events", "gauge", "Events of the ledger that no seal covers yet."),
+    Metric(
+        "audit_oldest_unsealed_timestamp_seconds",
+        "gauge",
+        "Time of the oldest event without a seal; absent without one.",
+    ),
+    Metric("audit_last_seal_timestamp_seconds", "gauge", "Time of the newest seal; absent before the first."),
+)
+
+SYSTEM = (
+    Metric(
+        "ops_platform_build_info", "gauge", "Always 1; the labels tell the version.", ("version", "python")
+    ),
+    Metric("ops_database_up", "gauge", "1 when the ops database answers."),
+    Metric(
+        "ops_database_seen_age_seconds", "gauge", "Age of what the agent read from the ops database last."
+    ),
+    Metric("agent_loop_healthy", "gauge", "1 when the loop's newest step succeeded.", _LOOP),
+    Metric("agent_loop_stuck", "gauge", "1 while a step of the loop takes longer than it may.", _LOOP),
+    Metric("agent_loop_runs_total", "counter", "Finished steps of the loop since the agent started.", _LOOP),
+    Metric(
+        "agent_loop_failures_total", "counter", "Failed steps of the loop since the agent started.", _LOOP
+    ),
+    Metric(
+        "agent_loop_last_success_timestamp_seconds", "gauge", "End of the loop's newest good step.", _LOOP
+    ),
+    Metric(
+        "agent_loop_stale_after_seconds",
+        "gauge",
+        "Age of the newest good step at which the loop counts as down.",
+        _LOOP,
+    ),
+    Metric("certificate_known", "gauge", "1 when the certificate could be read.", _CERTIFICATE),
+    Metric(
+        "certificate_expiry_timestamp_seconds", "gauge", "End of the certificate's validity.", _CERTIFICATE
+    ),
+    Metric("dagster_up", "gauge", "1 when Dagster's GraphQL answers."),
+    Metric("dagster_daemon_healthy", "gauge", "1 when Dagster counts the daemon as healthy.", ("daemon",)),
+    Metric(
+        "dagster_daemon_heartbeat_timestamp_seconds", "gauge", "Newest heartbeat of the daemon.", ("daemon",)
+    ),
+    Metric("dagster_code_location_up", "gauge", "1 when the code location is loaded.", ("location",)),
+    Metric(
+        "alert_notifications",
+        "gauge",
+        "Alert notifications recorded in the ops database.",
+        ("severity", "status"),
+    ),
+    Metric("alert_watchdog_timestamp_seconds", "gauge", "Newest arrival of the Watchdog at this agent."),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*BACKUP, *AUDIT, *SYSTEM)}

@@ -1,0 +1,128 @@
+"""The facts that loops write and exporters read, and for how long each may be told.
+
+Only values; how they are learnt is in ``watches`` and ``observation``, how they are shown in
+``exporters``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ops_platform.agent.certificates import Expiry
+from ops_platform.agent.dagster_health import DagsterHealth
+from ops_platform.agent.slots import Slot
+
+KINDS = ("full", "differential", "incremental")
+TURNS = 4
+"""A fact outlives this many refreshes without a new sight of it."""
+
+
+@dataclass(frozen=True)
+class SetsSeen:
+    """What ``info`` says of one stanza: per kind the newest stop time (Unix seconds) and the count."""
+
+    last_success: Mapping[str, float]
+    counts: Mapping[str, int]
+    damaged: int
+    encrypted: bool
+
+
+@dataclass(frozen=True)
+class Archiver:
+    """pg_stat_archiver: ``failing`` when the newest attempt was a failed one."""
+
+    failed_count: int
+    failing: bool
+    last_archived_wal: str | None = None
+
+
+@dataclass(frozen=True)
+class KindReport:
+    """What the ops database holds on the runs of one kind of one stanza; None is absent."""
+
+    runs: Mapping[str, int]
+    last_run_failed: bool | None = None
+    duration_ms: int | None = None
+    size_bytes: int | None = None
+    running_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LedgerState:
+    unsealed: int
+    oldest_unsealed_at: datetime | None
+    last_seal_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """Notifications by (severity, status), and when the Watchdog last came."""
+
+    counts: Mapping[tuple[str, str], int]
+    watchdog_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What backups.yaml promises for a stanza, in seconds; limits by kind, only of kinds with a schedule."""
+
+    rpo_seconds: float
+    freshness: Mapping[str, float]
+
+
+@dataclass
+class StanzaKnowledge:
+    targets: Targets
+    database_up: Slot[bool]
+    archiver: Slot[Archiver]
+    repository_up: Slot[bool]
+    sets: Slot[SetsSeen]
+    wal_gap: Slot[int]
+    recovery_point: Slot[float] = field(default_factory=lambda: Slot(None))
+    """Time (Unix seconds) of the newest heartbeat that the contiguous archive covers. What is once
+    in the archive stays there: the data loss computed from it is never too small while nothing
+    newer can be seen."""
+    heartbeat_at: Slot[float] = field(default_factory=lambda: Slot(None))
+
+
+@dataclass
+class Knowledge:
+    stanzas: dict[str, StanzaKnowledge]
+    ops_up: Slot[bool]
+    reports: Slot[Mapping[tuple[str, str], KindReport]]
+    ledger: Slot[LedgerState]
+    deliveries: Slot[Deliveries]
+    certificates: Slot[list[Expiry]]
+    dagster_up: Slot[bool]
+    dagster: Slot[DagsterHealth]
+
+
+def knowledge(targets: Mapping[str, Targets], refresh_seconds: float) -> Knowledge:
+    """Empty knowledge of these stanzas."""
+    good_for = TURNS * refresh_seconds
+    return Knowledge(
+        stanzas={
+            name: StanzaKnowledge(
+                targets=target,
+                database_up=Slot(good_for),
+                archiver=Slot(good_for),
+                repository_up=Slot(good_for),
+                sets=Slot(good_for),
+                wal_gap=Slot(good_for),
+            )
+            for name, target in targets.items()
+        },
+        ops_up=Slot(good_for),
+        reports=Slot(good_for),
+        ledger=Slot(good_for),
+        deliveries=Slot(good_for),
+        certificates=Slot(3 * CERTIFICATE_SECONDS),
+        dagster_up=Slot(good_for),
+        dagster=Slot(good_for),
+    )
+
+
+CERTIFICATE_SECONDS = 300.0
+"""How often certificates are read."""

@@ -1,0 +1,237 @@
+"""Supervised loops: a thread for each, failures isolated, backed off and counted, stuck ones cut loose.
+
+Knows nothing of what a loop does; ``duties`` says which loops there are.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import psycopg
+
+from ops_platform.errors import OpsError
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+Condition = Literal["starting", "healthy", "failing", "stuck"]
+
+
+def nothing() -> None:
+    """The default way to cut a loop loose: there is no connection to close."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """``step`` is called every ``every`` seconds; it may raise.
+
+    A step that takes longer than ``patience`` seconds is stuck: ``cut`` is called from another
+    thread and must make it fail (close its connections).
+    """
+
+    name: str
+    every: float
+    step: Callable[[], None]
+    patience: float = 60.0
+    cut: Callable[[], None] = nothing
+
+    @property
+    def stale_after(self) -> float:
+        """Seconds without a good step after which the loop counts as down."""
+        return max(60.0, 4 * self.every)
+
+
+@dataclass(frozen=True)
+class LoopState:
+    """What is known of a loop; times are Unix seconds."""
+
+    condition: Condition = "starting"
+    runs: int = 0
+    failures: int = 0
+    failures_in_a_row: int = 0
+    last_success_at: float | None = None
+    step_started_at: float | None = None
+    """None while the loop waits for its next turn."""
+    reason: str = ""
+    """The last failure in one line; empty after a success."""
+
+
+@dataclass
+class _Running:
+    loop: Loop
+    thread: threading.Thread | None = None
+    state: LoopState = field(default_factory=LoopState)
+    step_began: float | None = None
+    """Monotonic; wall clocks jump."""
+
+
+class Supervisor:
+    """Runs loops until ``stop``; ``tend`` is called about every second by the main thread."""
+
+    def __init__(self, loops: Iterable[Loop]) -> None:
+        self._running = {loop.name: _Running(loop) for loop in loops}
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._attempted = threading.Event()
+
+    @property
+    def loops(self) -> list[Loop]:
+        return [running.loop for running in self._running.values()]
+
+    def start(self) -> None:
+        for running in self._running.values():
+            self._launch(running)
+        if not self._running:
+            self._attempted.set()
+
+    def stop(self, timeout: float) -> list[str]:
+        """Ask all loops to end; the names of those that have not within ``timeout`` seconds."""
+        self._stop.set()
+        deadline = time.monotonic() + timeout
+        for running in self._running.values():
+            if running.thread is not None:
+                running.thread.join(max(0.0, deadline - time.monotonic()))
+        return [name for name, r in self._running.items() if r.thread is not None and r.thread.is_alive()]
+
+    def wait_for_first_round(self, timeout: float) -> bool:
+        """Wait until every loop has finished a first step, well or not."""
+        return self._attempted.wait(timeout)
+
+    def states(self) -> dict[str, LoopState]:
+        with self._lock:
+            return {name: running.state for name, running in self._running.items()}
+
+    def tend(self) -> None:
+        """Cut stuck steps loose, start threads again that ended without being asked to."""
+        for running in self._running.values():
+            if self._is_stuck(running):
+                self._cut(running)
+            thread = running.thread
+            if thread is not None and not thread.is_alive() and not self._stop.is_set():
+                self._failed(running, "its thread ended", running.state.step_started_at or time.time())
+                self._launch(running)
+
+    def _launch(self, running: _Running) -> None:
+        running.step_began = None
+        thread = threading.Thread(target=self._work, args=(running,), name=running.loop.name, daemon=True)
+        running.thread = thread
+        thread.start()
+
+    def _work(self, running: _Running) -> None:
+        while not self._stop.is_set():
+            began = time.monotonic()
+            pause = self._turn(running, began)
+            self._stop.wait(pause)
+
+    def _turn(self, running: _Running, began: float) -> float:
+        """One step; the seconds until the next."""
+        started_at = time.time()
+        with self._lock:
+            running.step_began = began
+            running.state = _with(running.state, step_started_at=started_at)
+        try:
+            running.loop.step()
+        except (
+            Exception
+        ) as error:  # a loop must outlive whatever its step raises; nothing is lost: it is told below
+            self._failed(running, one_line(error), started_at)
+            return pause_after(running.state.failures_in_a_row, running.loop.every)
+        self._succeeded(running)
+        return max(0.0, running.loop.every - (time.monotonic() - began))
+
+    def _succeeded(self, running: _Running) -> None:
+        recovered = running.state.failures_in_a_row
+        with self._lock:
+            running.step_began = None
+            state = running.state
+            running.state = LoopState(
+                condition="healthy", runs=state.runs + 1, failures=state.failures, last_success_at=time.time()
+            )
+        if recovered:
+            log.info("%s: works again after %d failures", running.loop.name, recovered)
+        self._note_first_round()
+
+    def _failed(self, running: _Running, reason: str, started_at: float) -> None:
+        with self._lock:
+            running.step_began = None
+            state = running.state
+            running.state = LoopState(
+                condition="failing",
+                runs=state.runs + 1,
+                failures=state.failures + 1,
+                failures_in_a_row=state.failures_in_a_row + 1,
+                last_success_at=state.last_success_at,
+                reason=reason,
+            )
+        took = time.time() - started_at
+        log.warning(
+            "%s: %s (failure %d in a row, %.1f s)",
+            running.loop.name,
+            reason,
+            running.state.failures_in_a_row,
+            took,
+        )
+        self._note_first_round()
+
+    def _note_first_round(self) -> None:
+        if not self._attempted.is_set() and all(r.state.runs for r in self._running.values()):
+            self._attempted.set()
+
+    def _is_stuck(self, running: _Running) -> bool:
+        began = running.step_began
+        return began is not None and time.monotonic() - began > running.loop.patience
+
+    def _cut(self, running: _Running) -> None:
+        name = running.loop.name
+        if running.state.condition != "stuck":
+            log.error("%s: stuck for more than %.0f s, cutting its connections", name, running.loop.patience)
+        with self._lock:
+            running.state = _with(
+                running.state, condition="stuck", reason=f"no end within {running.loop.patience:.0f} s"
+            )
+        try:
+            running.loop.cut()
+        except (OSError, psycopg.Error) as error:
+            log.warning("%s: cannot cut its connections: %s", name, one_line(error))
+
+
+def pause_after(failures_in_a_row: int, every: float) -> float:
+    """Seconds to wait after the n-th failure in a row: 1, 2, 4 ... 30, never shorter than needed.
+
+    A loop that turns quickly is not slowed down more than the longest pause says, a slow one is
+    tried again long before its next turn.
+    """
+    return min(
+        LONGEST_PAUSE_SECONDS,
+        max(FIRST_PAUSE_SECONDS, min(every, 2.0)) * 2.0 ** min(failures_in_a_row - 1, 8),
+    )
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as one line that quotes no data.
+
+    PostgreSQL's DETAIL quotes values, so only its primary message is taken; anything that is
+    not ours and not PostgreSQL's is named by type and place, never by its text.
+    """
+    if isinstance(error, OpsError):
+        return str(error)
+    if isinstance(error, psycopg.Error):
+        primary = error.diag.message_primary or (str(error).strip().splitlines() or [""])[0]
+        return f"PostgreSQL: {primary or type(error).__name__}"
+    if isinstance(error, OSError):
+        return f"{type(error).__name__}: {error.strerror or 'failed'}"
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" at {place.tb_frame.f_code.co_qualname}:{place.tb_lineno}" if place is not None else ""
+    return f"unexpected {type(error).__name__}{where}"
+
+
+def _with(state: LoopState, **changes: object) -> LoopState:
+    return LoopState(**{**state.__dict__, **changes})  # type: ignore[arg-type]
