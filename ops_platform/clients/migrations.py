@@ -123,7 +123,7 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
         except psycopg.errors.InsufficientPrivilege:
             raise ConfigurationError(
                 f"database {self.connection.info.dbname} has no schema {self.schema} and role "
-                f"{self.connection.info.user} may not create it: run sql/roles/product.sql there as a superuser"
+                f"{self.connection.info.user} may not create it: run sql/roles/product.sql there as superuser"
             ) from None
 
     def has_bookkeeping(self) -> bool:

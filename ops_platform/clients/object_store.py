@@ -1,0 +1,348 @@
+"""S3: one identity and its one bucket, over boto3. Knows nothing of backups, seals or media.
+
+What boto3 raises comes out as one line that names bucket, key and endpoint, says what to do,
+and holds neither a secret nor a response body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore import exceptions as boto
+from botocore.config import Config
+
+from ops_platform.errors import ConfigurationError, OpsError, Unavailable
+from ops_platform.settings import S3Identity, Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 60
+ATTEMPTS = 4
+"""Tries of one request, with growing pauses: rides out a restart, tells of an outage in seconds."""
+
+
+class ObjectStoreUnavailable(Unavailable):
+    """The store cannot be reached or does not answer as S3."""
+
+
+class ObjectStoreRefused(ConfigurationError):
+    """The store answered and refused: identity, bucket, region or permission; ``code`` is S3's."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ObjectMissing(OpsError):
+    """There is no such object."""
+
+
+class ObjectExists(OpsError):
+    """A conditional put found the key taken; nothing was written."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One version of one object; ``size`` in bytes. A delete marker has no size and no ETag.
+
+    ``encryption`` (``AES256``, ``aws:kms``) is known from ``head`` only: listings do not tell it.
+    """
+
+    key: str
+    size: int
+    modified_at: datetime
+    etag: str
+    version_id: str | None = None
+    is_latest: bool = True
+    delete_marker: bool = False
+    encryption: str | None = None
+
+
+@dataclass(frozen=True)
+class Retention:
+    """The object lock on one version."""
+
+    mode: str
+    until: datetime
+
+
+class ObjectStore:
+    """One bucket as one identity sees it. Without an access key, boto3's own chain (instance role) serves."""
+
+    def __init__(
+        self,
+        endpoint_url: str | None,
+        region: str,
+        identity: S3Identity,
+        ca_file: Path | None = None,
+        *,
+        uri_style: str = "path",
+    ) -> None:
+        """Raises ConfigurationError when the identity has no bucket or the CA file cannot be read."""
+        if identity.bucket is None:
+            name = f"OPS_S3_{identity.role.upper()}_BUCKET"
+            raise ConfigurationError(f"no bucket is configured for the S3 role {identity.role}: set {name}")
+        if ca_file is not None and not ca_file.is_file():
+            raise ConfigurationError(f"there is no CA file at {ca_file}: correct OPS_CA_FILE")
+        self.bucket = identity.bucket
+        self.role = identity.role
+        self._endpoint_url = endpoint_url
+        self._region = region
+        self._identity = identity
+        self._ca_file = ca_file
+        self._uri_style = uri_style
+
+    @cached_property
+    def client(self) -> S3Client:
+        """The plain boto3 client, for what has no method here. Its exceptions are boto3's own."""
+        secret = self._identity.secret_access_key
+        # A session of its own: the default one is shared by all threads and not safe to build clients in.
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self._endpoint_url,
+            region_name=self._region,
+            aws_access_key_id=self._identity.access_key_id,
+            aws_secret_access_key=secret.get_secret_value() if secret else None,
+            verify=str(self._ca_file) if self._ca_file else None,
+            config=Config(
+                signature_version="s3v4",
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                read_timeout=READ_TIMEOUT_SECONDS,
+                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                tcp_keepalive=True,
+                s3={"addressing_style": "virtual" if self._uri_style == "host" else "path"},
+            ),
+        )
+
+    def uri(self, key: str = "") -> str:
+        return f"s3://{self.bucket}/{key}"
+
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        if_none_match: bool = False,
+        retain_until: datetime | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> str | None:
+        """Store ``body``; the version id, where the bucket keeps versions.
+
+        ``if_none_match`` writes only when the key is free, else raises ObjectExists.
+        ``retain_until`` (aware) locks the version in COMPLIANCE mode: nobody deletes it sooner.
+        """
+        arguments: dict[str, Any] = {"ContentType": content_type}
+        if if_none_match:
+            arguments["IfNoneMatch"] = "*"
+        if retain_until is not None:
+            arguments["ObjectLockMode"] = "COMPLIANCE"
+            arguments["ObjectLockRetainUntilDate"] = retain_until.astimezone(UTC)
+        with self._errors("write", key):
+            answer = self.client.put_object(Bucket=self.bucket, Key=key, Body=body, **arguments)
+        return answer.get("VersionId")
+
+    def get(self, key: str, version_id: str | None = None) -> bytes:
+        """The whole object. Raises ObjectMissing when there is none."""
+        with self._errors("read", key):
+            answer = self.client.get_object(Bucket=self.bucket, Key=key, **_version(version_id))
+            with answer["Body"] as body:
+                return body.read()
+
+    def head(self, key: str, version_id: str | None = None) -> StoredObject | None:
+        """What is stored under ``key``; None when nothing is."""
+        try:
+            with self._errors("read", key):
+                answer = self.client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
+        except ObjectMissing:
+            return None
+        version = answer.get("VersionId")
+        return StoredObject(
+            key, answer["ContentLength"], answer["LastModified"], answer["ETag"].strip('"'), version
+        )
+
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[StoredObject]:
+        """The current objects below ``prefix`` in key order, page by page."""
+        with self._errors("list", prefix):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix, StartAfter=start_after
+            )
+            for page in pages:
+                for item in page.get("Contents", []):
+                    yield StoredObject(
+                        item["Key"], item["Size"], item["LastModified"], item["ETag"].strip('"')
+                    )
+
+    def versions(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Every version and delete marker below ``prefix``, in the store's order, page by page."""
+        with self._errors("list", prefix):
+            for page in self.client.get_paginator("list_object_versions").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            ):
+                for item in page.get("Versions", []):
+                    yield StoredObject(
+                        item["Key"],
+                        item["Size"],
+                        item["LastModified"],
+                        item["ETag"].strip('"'),
+                        item["VersionId"],
+                        item["IsLatest"],
+                    )
+                for marker in page.get("DeleteMarkers", []):
+                    yield StoredObject(
+                        marker["Key"],
+                        0,
+                        marker["LastModified"],
+                        "",
+                        marker["VersionId"],
+                        marker["IsLatest"],
+                        True,
+                    )
+
+    def delete(self, key: str, version_id: str | None = None) -> None:
+        """Remove one version, or put a delete marker on top where the bucket keeps versions."""
+        with self._errors("delete", key):
+            self.client.delete_object(Bucket=self.bucket, Key=key, **_version(version_id))
+
+    def retention(self, key: str, version_id: str | None = None) -> Retention | None:
+        """The object lock on a version; None when it has none."""
+        try:
+            with self._errors("read the lock of", key):
+                answer = self.client.get_object_retention(Bucket=self.bucket, Key=key, **_version(version_id))
+        except ObjectStoreRefused as error:
+            if error.code in ("NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"):
+                return None
+            raise
+        return Retention(answer["Retention"]["Mode"], answer["Retention"]["RetainUntilDate"])
+
+    def object_lock_enabled(self) -> bool:
+        """Whether the bucket takes object locks."""
+        try:
+            with self._errors("read the lock configuration of"):
+                answer = self.client.get_object_lock_configuration(Bucket=self.bucket)
+        except ObjectStoreRefused as error:
+            if error.code == "ObjectLockConfigurationNotFoundError":
+                return False
+            raise
+        return answer["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled"
+
+    def default_encryption(self) -> str | None:
+        """The algorithm that the bucket encrypts new objects with (``AES256``, ``aws:kms``); None if none.
+
+        Needs s3:GetEncryptionConfiguration (in SeaweedFS an administrator); without it,
+        ``head(key).encryption`` tells how one object was stored.
+        """
+        try:
+            with self._errors("read the encryption of"):
+                answer = self.client.get_bucket_encryption(Bucket=self.bucket)
+        except ObjectStoreRefused as error:
+            if error.code == "ServerSideEncryptionConfigurationNotFoundError":
+                return None
+            raise
+        for rule in answer["ServerSideEncryptionConfiguration"]["Rules"]:
+            algorithm = rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm")
+            if algorithm:
+                return str(algorithm)
+        return None
+
+    def check(self) -> None:
+        """Ask for the bucket. Raises the one line that says why it cannot be used."""
+        with self._errors("reach"):
+            self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
+
+    @contextmanager
+    def _errors(self, action: str, key: str = "") -> Iterator[None]:
+        try:
+            yield
+        except boto.ClientError as error:
+            raise self._refused(error, action, key) from None
+        except boto.SSLError as error:
+            raise ObjectStoreUnavailable(f"{self._cannot(action, key)}: {_tls_advice(error)}") from None
+        except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError):
+            prefix = f"OPS_S3_{self.role.upper()}"
+            raise ConfigurationError(
+                f"{self._cannot(action, key)}: no credentials: set {prefix}_ACCESS_KEY_ID and "
+                f"{prefix}_SECRET_ACCESS_KEY_FILE, readable for this user"
+            ) from None
+        except (boto.ParamValidationError, ValueError):
+            raise ConfigurationError(
+                f"{self._cannot(action, key)}: bucket name, key or endpoint is malformed: correct it"
+            ) from None
+        except (boto.HTTPClientError, boto.BotoCoreError) as error:
+            raise ObjectStoreUnavailable(
+                f"{self._cannot(action, key)}: no answer after {ATTEMPTS} tries ({type(error).__name__}): "
+                "check that the store runs and OPS_S3_ENDPOINT_URL names it"
+            ) from None
+
+    def _cannot(self, action: str, key: str) -> str:
+        parts = urlsplit(self._endpoint_url or "")
+        host = parts.netloc.rpartition("@")[2] or f"AWS {self._region}"
+        return f"cannot {action} {self.uri(key)} at {host} as {self.role}"
+
+    def _refused(self, error: boto.ClientError, action: str, key: str) -> OpsError:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        what = self._cannot(action, key)
+        if code in ("NoSuchKey", "NoSuchVersion") or (code == "404" and key):
+            return ObjectMissing(f"{what}: there is no such object")
+        if code in ("PreconditionFailed", "ConditionalRequestConflict") or status == 412:
+            return ObjectExists(f"{what}: the key is taken, nothing was written")
+        if status >= 500 or code in ("SlowDown", "RequestTimeout", "Throttling"):
+            return ObjectStoreUnavailable(
+                f"{what}: the store answers {code or status} after {ATTEMPTS} tries: "
+                "look at its log and its free space"
+            )
+        return ObjectStoreRefused(f"{what}: {self._advice(code, status)}", code)
+
+    def _advice(self, code: str, status: int) -> str:
+        variable = f"OPS_S3_{self.role.upper()}"
+        advice = {
+            "NoSuchBucket": f"there is no such bucket: create it or correct {variable}_BUCKET",
+            "404": f"there is no such bucket: create it or correct {variable}_BUCKET",
+            "InvalidAccessKeyId": f"the access key is not known there: correct {variable}_ACCESS_KEY_ID",
+            "SignatureDoesNotMatch": f"the secret key is wrong: correct {variable}_SECRET_ACCESS_KEY_FILE",
+            "AuthorizationHeaderMalformed": f"the bucket is not in {self._region}: correct OPS_S3_REGION",
+            "PermanentRedirect": f"the bucket is not in {self._region}: correct OPS_S3_REGION",
+            "301": f"the bucket is not in {self._region}: correct OPS_S3_REGION",
+            "RequestTimeTooSkewed": "the clocks differ by minutes: correct this machine's clock",
+        }.get(code)
+        if advice is None and status in (401, 403):
+            return (
+                "access denied: the identity may not do this in this bucket, or the object is locked: "
+                f"check {variable}_BUCKET, its key and its policy"
+            )
+        return advice or f"refused with {code or status}: check the bucket's configuration"
+
+
+def from_settings(settings: Settings, role: str) -> ObjectStore:
+    """The store of one S3 role (``backup``, ``media``, ``ledger``, ...). Raises ConfigurationError."""
+    s3 = settings.s3
+    return ObjectStore(
+        s3.endpoint_url, s3.region, s3.identity(role), settings.ca_file, uri_style=s3.uri_style
+    )
+
+
+def _version(version_id: str | None) -> dict[str, Any]:
+    return {} if version_id is None else {"VersionId": version_id}
+
+
+def _tls_advice(error: Exception) -> str:
+    text = str(error)
+    if "WRONG_VERSION_NUMBER" in text:
+        return "the port does not speak TLS: correct OPS_S3_ENDPOINT_URL"
+    if "Hostname mismatch" in text or "IP address mismatch" in text or "doesn't match" in text:
+        return "its certificate is for another name: correct OPS_S3_ENDPOINT_URL"
+    if "expired" in text:
+        return "its certificate has expired: renew it"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "its certificate is of an unknown authority: point OPS_CA_FILE at the authority that signed it"
+    return "the TLS handshake failed: check OPS_S3_ENDPOINT_URL and OPS_CA_FILE"
