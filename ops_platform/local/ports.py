@@ -1,0 +1,97 @@
+"""Which TCP port each service listens on: chosen once, kept in ``ports.json``, checked before a start."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import socket
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import psutil
+
+from ops_platform.errors import ConfigurationError
+
+DEFAULT_BASE = 17000
+HOST = "127.0.0.1"
+
+
+def assign(services: Iterable[str], base: int) -> dict[str, int]:
+    """Consecutive ports from ``base`` on, in the order given."""
+    ports = {service: base + offset for offset, service in enumerate(services)}
+    if ports and not (base >= 1024 and max(ports.values()) <= 65535):
+        raise ConfigurationError(
+            f"OPS_PORT_BASE={base} leaves no room for {len(ports)} ports: use 1024 to 65000"
+        )
+    return ports
+
+
+def load(file: Path, services: Iterable[str], base: int | None) -> dict[str, int]:
+    """The ports kept in ``file``; with another ``base`` than the kept one, or new services, a new set.
+
+    Writes nothing. ``base`` None means: as before, or the default.
+    """
+    names = list(services)
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return assign(names, base or DEFAULT_BASE)
+    except ValueError:
+        raise ConfigurationError(f"{file} is not JSON: delete it, the ports are then chosen anew") from None
+    if list(kept) == names and (base is None or min(kept.values()) == base):
+        return {name: int(port) for name, port in kept.items()}
+    return assign(names, base or min(kept.values(), default=DEFAULT_BASE))
+
+
+def save(file: Path, ports: Mapping[str, int]) -> None:
+    file.write_text(json.dumps(ports, indent=2) + "\n", encoding="utf-8")
+
+
+def is_free(port: int, host: str = HOST) -> bool:
+    """Whether a server could listen on the port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def require_free(ports: Mapping[str, int]) -> None:
+    """Raises ConfigurationError naming the first taken port, its service and who holds it."""
+    for service, port in ports.items():
+        if not is_free(port):
+            raise ConfigurationError(
+                f"port {port} for {service} is taken by {holder(port)}: stop it, "
+                "or choose other ports with OPS_PORT_BASE=<number>"
+            )
+
+
+def holder(port: int) -> str:
+    """The process that listens on ``port``, as far as this user may know."""
+    with contextlib.suppress(psutil.AccessDenied):
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
+                with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                    if connection.pid:
+                        return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+                return "a process of another user"
+    return "another process"
+
+
+def free_ports(count: int) -> list[int]:
+    """``count`` ports that are free now, below the range that the kernel gives to outgoing connections."""
+    chosen: list[int] = []
+    with contextlib.ExitStack() as held:
+        while len(chosen) < count:
+            port = random.randint(12000, 32000)  # noqa: S311
+            probe = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            if port not in chosen:
+                chosen.append(port)
+    return chosen

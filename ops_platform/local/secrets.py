@@ -1,0 +1,64 @@
+"""Random secrets, one file (0600) each in a directory of mode 0700; never printed, never an argument."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class SecretStore:
+    """A directory of secrets. A secret that is there is never replaced."""
+
+    directory: Path
+
+    def prepare(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.chmod(0o700)
+
+    def path(self, name: str) -> Path:
+        return self.directory / name
+
+    def token(self, name: str, length: int = 32) -> str:
+        """The secret ``name``, made from ``length`` random bytes when it is not there (URL-safe text)."""
+        return self.keep(name, lambda: secrets.token_urlsafe(length))
+
+    def hexadecimal(self, name: str, length: int = 32) -> str:
+        return self.keep(name, lambda: secrets.token_hex(length))
+
+    def access_key(self, name: str) -> str:
+        """An S3 access key id: 20 characters, not secret by itself but kept beside its key."""
+        return self.keep(name, lambda: "OPS" + secrets.token_hex(9)[:17].upper())
+
+    def keep(self, name: str, make: Callable[[], str]) -> str:
+        """The secret ``name``; ``make()`` provides it the first time."""
+        path = self.path(name)
+        if not path.exists():
+            self.write(name, make())
+        return path.read_text(encoding="utf-8").strip()
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a secret file atomically, readable by its owner only."""
+        self.prepare()
+        path = self.path(name)
+        write_private(path, text)
+        return path
+
+
+def write_private(path: Path, text: str, mode: int = 0o600) -> bool:
+    """Write ``text`` to ``path`` atomically with ``mode``; False when it already was exactly that."""
+    if path.exists() and path.stat().st_mode & 0o777 == mode and path.read_text(encoding="utf-8") == text:
+        return False
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.chmod(mode)
+    temporary.replace(path)
+    return True

@@ -1,0 +1,70 @@
+"""Fixtures over real services, started on free ports the first time a test asks for them.
+
+certificates      the worker's certificate authority (`.ca_file`, `.server(name, account)`)
+object_store      SeaweedFS over TLS with all identities and buckets (`.client(role)`, `.bucket(role)`)
+cluster_factory   `cluster_factory("product", archive=True) -> PostgresCluster`, roles and database made;
+                  its `.name` (the stanza) gets a number when the name is taken
+ops_database      a migrated ops database of the test's own (`.url(role)`, `.superuser()`)
+ops_databases     `.create()` and `.drop(database)`, for fixtures of a wider scope
+settings_for      `settings_for(cluster, database=..., stanza={...}, environ={...}) -> Settings`
+services          all of it: kill and restart of S3 included
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ops_platform.local.certificates import Certificates
+from ops_platform.local.object_store_server import ObjectStoreServer
+from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.settings import Settings
+from ops_platform_tests.services import OpsDatabase, OpsDatabases, Services
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    running = Services.start()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def certificates(services: Services) -> Certificates:
+    return services.certificates
+
+
+@pytest.fixture(scope="session")
+def object_store(services: Services) -> ObjectStoreServer:
+    return services.object_store()
+
+
+@pytest.fixture(scope="session")
+def cluster_factory(services: Services) -> Callable[..., PostgresCluster]:
+    return services.cluster
+
+
+@pytest.fixture(scope="session")
+def ops_databases(services: Services) -> OpsDatabases:
+    return OpsDatabases(services.cluster("ops", archive=False, roles="ops"))
+
+
+@pytest.fixture
+def ops_database(ops_databases: OpsDatabases) -> Iterator[OpsDatabase]:
+    database = ops_databases.create()
+    yield database
+    ops_databases.drop(database)
+
+
+@pytest.fixture(scope="session")
+def settings_for(services: Services) -> Callable[..., Settings]:
+    return services.settings_for
+
+
+def pytest_collection_modifyitems(config: Any, items: list[pytest.Item]) -> None:
+    # A full test needs services too, and must not slip into `-m "not services"`.
+    for item in items:
+        if item.get_closest_marker("full") and not item.get_closest_marker("services"):
+            item.add_marker(pytest.mark.services)

@@ -1,0 +1,19 @@
+-- Roles of the ops cluster. Run by a superuser, in database "postgres" and then in the ops
+-- database; safe to repeat. No passwords here: whoever runs this sets them.
+DO $$
+DECLARE role_name TEXT;
+BEGIN
+    FOREACH role_name IN ARRAY ARRAY['ops_owner', 'ops_worker', 'ops_agent', 'ops_api', 'ops_backup', 'ops_dagster'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', role_name);
+        END IF;
+    END LOOP;
+END $$;
+-- What pgBackRest needs, and nothing else (it reads files as their owner, not through SQL).
+GRANT pg_read_all_settings TO ops_backup;
+GRANT EXECUTE ON FUNCTION pg_create_restore_point(TEXT) TO ops_backup;
+GRANT EXECUTE ON FUNCTION pg_switch_wal() TO ops_backup;
+GRANT EXECUTE ON FUNCTION pg_backup_start(TEXT, BOOLEAN) TO ops_backup;
+GRANT EXECUTE ON FUNCTION pg_backup_stop(BOOLEAN) TO ops_backup;
+-- Preflight, checks and metrics look at the server's state.
+GRANT pg_monitor TO ops_worker, ops_agent;
