@@ -165,9 +165,13 @@ class ObjectStore:
                 answer = self.client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
         except ObjectMissing:
             return None
-        version = answer.get("VersionId")
         return StoredObject(
-            key, answer["ContentLength"], answer["LastModified"], answer["ETag"].strip('"'), version
+            key,
+            answer["ContentLength"],
+            answer["LastModified"],
+            answer["ETag"].strip('"'),
+            answer.get("VersionId"),
+            encryption=answer.get("ServerSideEncryption"),
         )
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[StoredObject]:
