@@ -1,0 +1,96 @@
+"""The console script: help, exit codes, one line on stderr, nothing secret."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ops_platform.cli.output import duration, moment, size
+
+
+def run(*arguments: str, state: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    clean = {"PATH": os.environ["PATH"], "HOME": str(state), "OPS_STATE_DIR": str(state), **environ}
+    return subprocess.run(
+        [sys.executable, "-c", "from ops_platform.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        env=clean,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["up"],
+        ["down"],
+        ["status"],
+        ["logs"],
+        ["env"],
+        ["migrate"],
+        ["backup"],
+        ["backups"],
+        ["audit"],
+        ["audit", "verify"],
+    ],
+)
+def test_help_teaches(command: list[str], tmp_path: Path) -> None:
+    result = run(*command, "--help", state=tmp_path)
+
+    assert result.returncode == 0
+    assert result.stdout.startswith("Usage: ops-platform")
+
+
+def test_usage_errors_exit_2(tmp_path: Path) -> None:
+    for arguments in (["backup", "monthly"], ["nonsense"], ["backups", "--colour"]):
+        result = run(*arguments, state=tmp_path)
+        assert result.returncode == 2, arguments
+        assert result.stdout == ""
+
+
+def test_a_missing_setting_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    result = run("migrate", state=tmp_path)
+
+    assert result.returncode == 2
+    assert result.stderr.startswith("ops-platform: OPS_OWNER_DATABASE_URL is not set")
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_an_unreachable_database_is_one_line_without_the_password(tmp_path: Path) -> None:
+    url = "postgresql://someone:hush-hush@127.0.0.1:1/ops"
+    result = run("migrate", state=tmp_path, OPS_DATABASE_URL=url, OPS_OWNER_DATABASE_URL=url)
+
+    assert result.returncode == 2
+    assert "127.0.0.1:1" in result.stderr
+    assert "hush-hush" not in result.stderr + result.stdout
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    result = run("--debug", "migrate", state=tmp_path)
+
+    assert result.returncode == 2
+    assert "Traceback" in result.stderr
+
+
+def test_figures_are_readable() -> None:
+    assert [size(0), size(1023), size(1024), size(5 * 2**30), size(None)] == [
+        "0 B",
+        "1023 B",
+        "1.0 KiB",
+        "5.0 GiB",
+        "-",
+    ]
+    assert [duration(0.2), duration(75), duration(7260), duration(None)] == [
+        "0.2 s",
+        "1 min 15 s",
+        "2 h 1 min",
+        "unknown",
+    ]
+    assert moment("2026-03-01T01:00:00+01:00") == "2026-03-01 00:00:00Z"

@@ -1,0 +1,92 @@
+"""Settings: defaults, secrets from files, the stack's environment file, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ops_platform.errors import ConfigurationError
+from ops_platform.settings import S3_ROLES, load_settings
+
+
+def test_an_empty_environment_is_enough(tmp_path: Path) -> None:
+    settings = load_settings({"OPS_STATE_DIR": str(tmp_path)})
+
+    assert settings.database_url is None
+    assert settings.agent.heartbeat_seconds == 10.0
+    assert (settings.config_dir / "backups.yaml").is_file()
+    assert set(settings.s3.identities) == set(S3_ROLES)
+
+
+def test_a_missing_setting_is_named_with_what_to_do(tmp_path: Path) -> None:
+    settings = load_settings({"OPS_STATE_DIR": str(tmp_path)})
+
+    with pytest.raises(ConfigurationError, match=r"OPS_DATABASE_URL is not set: .*ops-platform up"):
+        settings.require("database_url")
+    with pytest.raises(ConfigurationError, match="OPS_S3_LEDGER_BUCKET"):
+        settings.s3.identity("ledger")
+
+
+def test_a_secret_comes_from_its_file_and_is_never_shown(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hush-hush\n", encoding="utf-8")
+    settings = load_settings(
+        {
+            "OPS_STATE_DIR": str(tmp_path),
+            "OPS_PGBACKREST_CIPHER_PASS_FILE": str(secret),
+            "OPS_S3_BACKUP_SECRET_ACCESS_KEY": "quiet",
+        }
+    )
+
+    assert settings.pgbackrest.cipher_pass is not None
+    assert settings.pgbackrest.cipher_pass.get_secret_value() == "hush-hush"
+    shown = repr(settings) + str(settings) + settings.model_dump_json()
+    assert "hush-hush" not in shown
+    assert "quiet" not in shown
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"OPS_REDIS_PASSWORD": "a", "OPS_REDIS_PASSWORD_FILE": "/etc/hostname"}, "both set"),
+        ({"OPS_REDIS_PASSWORD_FILE": "/no/such/file"}, "OPS_REDIS_PASSWORD_FILE: cannot read /no/such/file"),
+        ({"OPS_SMTP_PORT": "mail"}, "OPS_SMTP_PORT must be a number"),
+        ({"OPS_SEAL_SECONDS": "1m"}, "OPS_SEAL_SECONDS must be a number"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(environ: dict[str, str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings({"OPS_STATE_DIR": str(tmp_path), **environ})
+
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_running_stack_supplies_defaults_only_when_nothing_is_exported(tmp_path: Path) -> None:
+    (tmp_path / "environment").write_text(
+        "# written by up\nOPS_DATABASE_URL=postgresql://stack/ops\n", encoding="utf-8"
+    )
+
+    beside = load_settings({"OPS_STATE_DIR": str(tmp_path)})
+    own = load_settings({"OPS_STATE_DIR": str(tmp_path), "OPS_DATABASE_URL": "postgresql://mine/ops"})
+
+    assert beside.database_url == "postgresql://stack/ops"
+    assert own.database_url == "postgresql://mine/ops"
+
+
+def test_references_are_expanded_or_refused_by_place_and_name(tmp_path: Path) -> None:
+    settings = load_settings({"OPS_STATE_DIR": str(tmp_path), "WHERE": "/data"})
+
+    assert settings.expand("${WHERE}/pg", "backups.yaml: x") == "/data/pg"
+    with pytest.raises(
+        ConfigurationError, match=r"backups\.yaml: x: environment variable NOWHERE is not set"
+    ):
+        settings.expand("${NOWHERE}", "backups.yaml: x")
+
+
+def test_pgbackrests_own_bucket_variable_names_the_backup_bucket(tmp_path: Path) -> None:
+    settings = load_settings({"OPS_STATE_DIR": str(tmp_path), "PGBACKREST_REPO1_S3_BUCKET": "sets"})
+
+    assert settings.s3.identity("backup").bucket == "sets"
+    assert settings.s3.identity("backup_reader").bucket == "sets"
