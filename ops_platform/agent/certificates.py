@@ -113,7 +113,7 @@ def survey(files: Mapping[str, Path], endpoints: list[Endpoint]) -> list[Expiry]
 
 
 def files_below(state_dir: Path, ca_file: Path | None) -> dict[str, Path]:
-    """The certificate files to watch, by a name that holds no path of the machine beyond the state directory."""
+    """The certificate files to watch, named relative to the state directory."""
     directory = state_dir / "tls"
     found = {str(path.relative_to(state_dir)): path for path in sorted(directory.rglob("*.pem"))}
     if ca_file is not None and ca_file not in found.values():

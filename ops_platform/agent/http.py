@@ -51,7 +51,7 @@ class AgentServer:
             self._server = _Server((host, port), Handler)
         except OSError as error:
             raise ConfigurationError(
-                f"the agent cannot listen on {host}:{port}: {error.strerror}; free it or set OPS_AGENT_LISTEN_PORT"
+                f"cannot listen on {host}:{port}: {error.strerror}; free it or set OPS_AGENT_LISTEN_PORT"
             ) from None
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.2,), name="http", daemon=True

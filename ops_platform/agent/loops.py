@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import psycopg
@@ -134,7 +134,7 @@ class Supervisor:
         started_at = time.time()
         with self._lock:
             running.step_began = began
-            running.state = _with(running.state, step_started_at=started_at)
+            running.state = replace(running.state, step_started_at=started_at)
         try:
             running.loop.step()
         except (
@@ -192,7 +192,7 @@ class Supervisor:
         if running.state.condition != "stuck":
             log.error("%s: stuck for more than %.0f s, cutting its connections", name, running.loop.patience)
         with self._lock:
-            running.state = _with(
+            running.state = replace(
                 running.state, condition="stuck", reason=f"no end within {running.loop.patience:.0f} s"
             )
         try:
@@ -231,7 +231,3 @@ def one_line(error: BaseException) -> str:
         place = place.tb_next
     where = f" at {place.tb_frame.f_code.co_qualname}:{place.tb_lineno}" if place is not None else ""
     return f"unexpected {type(error).__name__}{where}"
-
-
-def _with(state: LoopState, **changes: object) -> LoopState:
-    return LoopState(**{**state.__dict__, **changes})  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from ops_platform.clients.http import TIMEOUT_SECONDS, JsonService
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert to post. ``ends_at`` in the past says that it is resolved; ``generator_url`` leads to its cause."""
+    """An alert to post. ``ends_at`` in the past: resolved. ``generator_url`` leads to the cause."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str] = field(default_factory=dict)
