@@ -88,6 +88,16 @@ class AgentSettings(_Group):
     """How often the agent looks at the repository for RPO and at the ops database for metrics."""
 
 
+class DemoSettings(_Group):
+    scale: float = 1.0
+    """How much the demo product is seeded with; 1 is about 100 MB."""
+    traffic_listen_host: str = "127.0.0.1"
+    traffic_listen_port: int = 9188
+    traffic_rate: float = 4.0
+    """Requests a second that the traffic service makes up."""
+    traffic_seed: int = 1
+
+
 class Settings(_Group):
     """Everything the process was told from outside."""
 
@@ -116,6 +126,7 @@ class Settings(_Group):
     smtp: SmtpSettings = SmtpSettings()
     audit: AuditSettings = AuditSettings()
     agent: AgentSettings = AgentSettings()
+    demo: DemoSettings = DemoSettings()
 
     def require(self, name: str) -> str:
         """A field that the caller cannot do without, as text.
@@ -305,5 +316,13 @@ class _Reader:
                 heartbeat_seconds=self.number("OPS_HEARTBEAT_SECONDS"),
                 seal_seconds=self.number("OPS_SEAL_SECONDS"),
                 refresh_seconds=self.number("OPS_AGENT_REFRESH_SECONDS"),
+            ),
+            demo=self.group(
+                DemoSettings,
+                scale=self.number("OPS_DEMO_SCALE"),
+                traffic_listen_host=self.text("OPS_TRAFFIC_LISTEN_HOST"),
+                traffic_listen_port=self.number("OPS_TRAFFIC_LISTEN_PORT"),
+                traffic_rate=self.number("OPS_TRAFFIC_RATE"),
+                traffic_seed=self.number("OPS_TRAFFIC_SEED"),
             ),
         )

@@ -1,0 +1,136 @@
+"""The product's Redis over TLS: connect, and the few operations on keys that the duties need.
+
+Knows no key patterns. What redis-py raises comes out as one line without password, key or value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import redis
+from redis import exceptions
+
+from ops_platform.errors import ConfigurationError, Unavailable
+from ops_platform.settings import Settings
+
+TIMEOUT_SECONDS = 5.0
+_BATCH = 500
+_GLOB = re.compile(r"([*?\[\]\\])")
+
+
+class Cache:
+    """One Redis database. ``url`` is ``rediss://host:port/0`` (or ``redis://`` on a trusted wire)."""
+
+    def __init__(self, url: str, password: str | None = None, ca_file: Path | None = None) -> None:
+        """Opens nothing yet. Raises ConfigurationError for a malformed URL or a CA file that is not there."""
+        parts = urlsplit(url)
+        try:
+            self.where = f"{parts.hostname}:{parts.port or 6379}"
+        except ValueError:
+            raise ConfigurationError("the Redis URL is malformed: correct OPS_REDIS_URL") from None
+        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+            raise ConfigurationError("the Redis URL must be rediss://host:port/number: correct OPS_REDIS_URL")
+        options: dict[str, object] = {}
+        if parts.scheme == "rediss":
+            if ca_file is not None and not ca_file.is_file():
+                raise ConfigurationError(f"there is no CA file at {ca_file}: correct OPS_CA_FILE")
+            options = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+            if ca_file is not None:
+                options["ssl_ca_certs"] = str(ca_file)
+        try:
+            self.client: redis.Redis = redis.Redis.from_url(
+                url,
+                password=password,
+                socket_timeout=TIMEOUT_SECONDS,
+                socket_connect_timeout=TIMEOUT_SECONDS,
+                decode_responses=True,
+                **options,
+            )
+        except ValueError:
+            raise ConfigurationError("the Redis URL is malformed: correct OPS_REDIS_URL") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.client.close()
+
+    def ping(self) -> None:
+        """Raises Unavailable or ConfigurationError when the cache cannot be used."""
+        with self._errors("reach"):
+            self.client.ping()
+
+    def set_many(self, values: Mapping[str, str], *, seconds: int | None = None) -> None:
+        """Write all values, to live for ``seconds`` (None: until deleted)."""
+        with self._errors("write to"):
+            items = iter(values.items())
+            while batch := list(islice(items, _BATCH)):
+                pipeline = self.client.pipeline(transaction=False)
+                for key, value in batch:
+                    pipeline.set(key, value, ex=seconds)
+                pipeline.execute()
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Keys that begin with ``prefix`` (taken literally), without blocking the server.
+
+        A key that is there for the whole time of the scan is found; one may come twice.
+        """
+        with self._errors("read from"):
+            yield from self.client.scan_iter(match=_GLOB.sub(r"\\\1", prefix) + "*", count=_BATCH)
+
+    def delete(self, keys: Iterable[str]) -> int:
+        """Unlink the keys; how many were there."""
+        removed = 0
+        with self._errors("delete from"):
+            names = iter(keys)
+            while batch := list(islice(names, _BATCH)):
+                removed += int(self.client.unlink(*batch))
+        return removed
+
+    @contextmanager
+    def _errors(self, action: str) -> Iterator[None]:
+        what = f"cannot {action} Redis at {self.where}"
+        try:
+            yield
+        except exceptions.AuthenticationError:
+            raise ConfigurationError(
+                f"{what}: the password is wrong or missing: correct OPS_REDIS_PASSWORD_FILE"
+            ) from None
+        except exceptions.NoPermissionError:
+            raise ConfigurationError(f"{what}: this user may not do that: grant it in Redis' ACL") from None
+        except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
+            raise Unavailable(f"{what}: {_advice(error)}") from None
+        except exceptions.RedisError as error:
+            # Only the first word (READONLY, OOM, LOADING ...): the rest may quote the command.
+            code = (str(error).split() or [type(error).__name__])[0]
+            raise Unavailable(f"{what}: it answered {code}: look at its log and its memory") from None
+
+
+def from_settings(settings: Settings) -> Cache:
+    """The product's cache. Raises ConfigurationError when it is not configured."""
+    password = settings.redis_password
+    return Cache(
+        settings.require("redis_url"), password.get_secret_value() if password else None, settings.ca_file
+    )
+
+
+def _advice(error: Exception) -> str:
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        if "mismatch" in text or "doesn't match" in text:
+            return "its certificate is for another name: correct OPS_REDIS_URL"
+        return "its certificate is of an unknown authority: point OPS_CA_FILE at the authority that signed it"
+    if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
+        return "the port does not speak TLS: correct OPS_REDIS_URL"
+    if isinstance(error, exceptions.TimeoutError):
+        return f"no answer in {TIMEOUT_SECONDS:g} s: check that it runs"
+    return "nobody answers: check that it runs and that OPS_REDIS_URL names it (rediss:// where it wants TLS)"

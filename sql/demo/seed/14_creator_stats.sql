@@ -1,0 +1,3 @@
+-- Statistics of what the steps before made.
+
+REFRESH MATERIALIZED VIEW creator_stats;
