@@ -39,7 +39,18 @@ DEFAULT_BUCKETS = {
     "ledger": "ops-ledger",
     "logs": "ops-logs",
 }
-_ACTIONS = {"backup_reader": ("Read", "List")}
+_ACTIONS = {
+    "backup_reader": ("Read", "List"),
+    # A put under object lock needs more than Write.
+    "ledger": (
+        "Read",
+        "Write",
+        "List",
+        "GetObjectRetention",
+        "PutObjectRetention",
+        "GetBucketObjectLockConfiguration",
+    ),
+}
 _FULL = ("Read", "Write", "List", "Tagging")
 
 
