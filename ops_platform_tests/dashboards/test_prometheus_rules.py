@@ -1,0 +1,128 @@
+"""The rule files: syntax, every alert firing and silent, labels, runbooks, nothing unexplained."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ops_platform import files
+from ops_platform.agent.catalogue import METRICS
+from ops_platform_tests.dashboards.rule_cases import ALWAYS, CASES, Case
+
+RULES = files.carried("dashboards") / "prometheus" / "rules"
+DOCS = Path(__file__).parents[2]
+
+
+def rules_of(name: str) -> list[dict[str, Any]]:
+    document = yaml.safe_load((RULES / name).read_text(encoding="utf-8"))
+    return [rule for group in document["groups"] for rule in group["rules"]]
+
+
+def alerts() -> Iterator[dict[str, Any]]:
+    for path in sorted(RULES.glob("*.yml")):
+        yield from (rule for rule in rules_of(path.name) if "alert" in rule)
+
+
+def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
+
+
+def rendered(template: str, labels: Mapping[str, str], value: str) -> str:
+    """The annotation as Prometheus is to render it; KeyError when it names a label the alert has not."""
+    text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda match: labels[match.group(1)], template)
+    return re.sub(r"\{\{ \$value[^}]*\}\}", value, text)
+
+
+def expected(case: Case) -> Iterator[dict[str, Any]]:
+    for labels in case.fires:
+        rule = next(
+            rule
+            for rule in rules_of(next(name for name, cases in CASES.items() if case in cases))
+            if rule["alert"] == case.alert and rule["labels"].items() <= labels.items()
+        )
+        yield {
+            "exp_labels": dict(labels),
+            "exp_annotations": {
+                name: rendered(text, labels, case.value) for name, text in rule["annotations"].items()
+            },
+        }
+
+
+def promtool_test(name: str) -> dict[str, Any]:
+    return {
+        "rule_files": [str(RULES / name)],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "name": f"{case.alert}: {case.why}",
+                "interval": "1m",
+                "input_series": [{"series": key, "values": values} for key, values in case.series.items()],
+                "alert_rule_test": [
+                    {
+                        "eval_time": f"{case.minute}m",
+                        "alertname": case.alert,
+                        "exp_alerts": list(expected(case)),
+                    }
+                ],
+            }
+            for case in CASES[name]
+        ],
+    }
+
+
+def test_promtool_accepts_every_rule_file() -> None:
+    result = promtool("check", "rules", *map(str, sorted(RULES.glob("*.yml"))))
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_every_case_holds(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "test.yml"
+    path.write_text(yaml.safe_dump(promtool_test(name), sort_keys=False), encoding="utf-8")
+    result = promtool("test", "rules", str(path))
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_alert_has_a_firing_and_a_silent_case() -> None:
+    for name, cases in CASES.items():
+        wanted = {rule["alert"] for rule in rules_of(name)}
+        assert {case.alert for case in cases if case.fires} == wanted, name
+        assert {case.alert for case in cases if not case.fires} >= wanted - ALWAYS, name
+
+
+def test_every_severity_and_kind_of_a_rule_fires_in_some_case() -> None:
+    for name, cases in CASES.items():
+        fired = [(case.alert, labels) for case in cases for labels in case.fires]
+        for rule in rules_of(name):
+            assert any(
+                alert == rule["alert"] and rule["labels"].items() <= labels.items() for alert, labels in fired
+            ), f"{rule['alert']} {rule['labels']}"
+
+
+def test_alerts_carry_what_the_routes_and_people_need() -> None:
+    for rule in alerts():
+        assert rule["labels"]["severity"] in ("critical", "warning"), rule["alert"]
+        assert rule["labels"]["service"], rule["alert"]
+        assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}, rule["alert"]
+
+
+def test_every_runbook_exists_and_has_steps() -> None:
+    for rule in alerts():
+        page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+        sections = re.split(r"^## ", (DOCS / page).read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+        by_anchor = {section.splitlines()[0].strip().lower(): section for section in sections}
+        assert anchor == rule["alert"].lower()
+        assert re.search(r"^1\. ", by_anchor[anchor], flags=re.MULTILINE), f"{anchor} has no steps"
+
+
+def test_every_metric_and_alert_is_explained_once() -> None:
+    text = (DOCS / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([A-Za-z_]+)", text, flags=re.MULTILINE)
+    wanted = {*METRICS, *(rule["alert"] for rule in alerts())}
+    assert sorted(rows) == sorted(wanted)
