@@ -187,30 +187,40 @@ class ObjectStore:
                     )
 
     def versions(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Every version and delete marker below ``prefix``, in the store's order, page by page."""
+        """Every version and delete marker below ``prefix``, in key order, page by page."""
         with self._errors("list", prefix):
             for page in self.client.get_paginator("list_object_versions").paginate(
                 Bucket=self.bucket, Prefix=prefix
             ):
-                for item in page.get("Versions", []):
-                    yield StoredObject(
-                        item["Key"],
-                        item["Size"],
-                        item["LastModified"],
-                        item["ETag"].strip('"'),
-                        item["VersionId"],
-                        item["IsLatest"],
-                    )
-                for marker in page.get("DeleteMarkers", []):
-                    yield StoredObject(
-                        marker["Key"],
-                        0,
-                        marker["LastModified"],
-                        "",
-                        marker["VersionId"],
-                        marker["IsLatest"],
-                        True,
-                    )
+                # S3 lists a page's markers apart from its versions.
+                yield from sorted(
+                    [
+                        *(
+                            StoredObject(
+                                item["Key"],
+                                item["Size"],
+                                item["LastModified"],
+                                item["ETag"].strip('"'),
+                                item["VersionId"],
+                                item["IsLatest"],
+                            )
+                            for item in page.get("Versions", [])
+                        ),
+                        *(
+                            StoredObject(
+                                marker["Key"],
+                                0,
+                                marker["LastModified"],
+                                "",
+                                marker["VersionId"],
+                                marker["IsLatest"],
+                                delete_marker=True,
+                            )
+                            for marker in page.get("DeleteMarkers", [])
+                        ),
+                    ],
+                    key=lambda stored: stored.key,
+                )
 
     def delete(self, key: str, version_id: str | None = None) -> None:
         """Remove one version, or put a delete marker on top where the bucket keeps versions."""

@@ -1,0 +1,203 @@
+"""The ledger's front: append an event, or bracket an operation with its intent and its outcome.
+
+What seals the events and what checks them is in ``sealer`` and ``verify``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+from uuid import UUID, uuid4
+
+from psycopg import errors as pg_errors
+from psycopg.types.json import Jsonb
+
+from ops_platform.clients import postgres
+from ops_platform.clients.postgres import Connection
+from ops_platform.clients.waiting import wait_until
+from ops_platform.errors import OpsError, Unavailable
+
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+Phase = Literal["intent", "outcome", "event"]
+Outcome = Literal["success", "failed"]
+
+REASON_CHARACTERS = 300
+SALT_BYTES = 32
+OUTCOME_PATIENCE_SECONDS = 30
+"""How long an outcome waits for an ops database that is being restarted."""
+
+
+class LedgerError(OpsError):
+    """An event that cannot be written; nothing was."""
+
+
+@dataclass(frozen=True)
+class AuditEvent:
+    """One line of the ledger.
+
+    ``details`` is plain and must hold nothing personal; what is personal goes into ``personal``
+    and is stored only as salted commitments.
+    """
+
+    action: str
+    phase: Phase
+    operation_id: str
+    object: str
+    actor: str
+    outcome: Outcome | None = None
+    details: Mapping[str, JSON] = field(default_factory=dict)
+    personal: Mapping[str, str] = field(default_factory=dict)
+
+
+def append(connection: Connection, event: AuditEvent) -> UUID:
+    """Write the event in the caller's transaction: it exists exactly if that commits. Its event id.
+
+    Raises LedgerError when the event is not of the ledger's form.
+    """
+    event_id = uuid4()
+    salt = secrets.token_bytes(SALT_BYTES)
+    if event.personal:
+        connection.execute("INSERT INTO audit_salts (event_id, salt) VALUES (%s, %s)", (event_id, salt))
+    try:
+        connection.execute(
+            """
+            INSERT INTO audit_events
+                (event_id, actor, action, phase, operation_id, object, outcome, details, commitments)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            """,
+            (
+                event_id,
+                event.actor,
+                event.action,
+                event.phase,
+                event.operation_id,
+                event.object,
+                event.outcome,
+                Jsonb(dict(event.details), dumps=_strict_json),
+                Jsonb({name: commitment(salt, name, value) for name, value in event.personal.items()}),
+            ),
+        )
+    except (pg_errors.CheckViolation, pg_errors.NotNullViolation) as error:
+        # Not the error's text: its DETAIL line quotes the row.
+        rule = error.diag.constraint_name or error.diag.column_name
+        raise LedgerError(
+            f"audit event {event.action}/{event.phase} breaks {rule}: correct its fields"
+        ) from None
+    except pg_errors.DataError:
+        raise LedgerError(
+            f"audit event {event.action}/{event.phase} holds a character that cannot be stored: correct it"
+        ) from None
+    return event_id
+
+
+def commitment(salt: bytes, name: str, value: str) -> str:
+    """Hex HMAC-SHA256 over field name, NUL, value: binding with the salt, meaningless without."""
+    return hmac.new(salt, name.encode() + b"\0" + value.encode(), hashlib.sha256).hexdigest()
+
+
+@dataclass
+class Operation:
+    """A running operation; what is put into ``details`` goes into its outcome."""
+
+    operation_id: str
+    details: dict[str, JSON] = field(default_factory=dict)
+
+
+@contextmanager
+def operation(
+    connect: Callable[[], Connection],
+    *,
+    action: str,
+    object: str,
+    actor: str,
+    operation_id: str | None = None,
+    details: Mapping[str, JSON] | None = None,
+    personal: Mapping[str, str] | None = None,
+) -> Iterator[Operation]:
+    """Bracket something that happens outside the ops database: intent committed before, outcome after.
+
+    The outcome is written whatever ends the block, an interruption included; a process that is
+    killed leaves an intent without an outcome (``open_intents``). No connection is held
+    meanwhile, and the outcome waits OUTCOME_PATIENCE_SECONDS for a database that is away.
+    The block's own exception always goes through; when it succeeded and the outcome cannot be
+    written, Unavailable is raised, because an operation without a record is not done.
+    """
+    running = Operation(operation_id or str(uuid4()))
+    intent = AuditEvent(
+        action, "intent", running.operation_id, object, actor, None, details or {}, personal or {}
+    )
+    with connect() as connection:
+        append(connection, intent)
+    outcome = replace(intent, phase="outcome", personal={})
+    try:
+        yield running
+    except BaseException as error:
+        failed = replace(outcome, outcome="failed", details={**running.details, "reason": reason(error)})
+        try:
+            _write_outcome(connect, failed)
+        except OpsError as unwritten:
+            error.add_note(f"its outcome is not in the audit ledger: {unwritten}")
+        raise
+    _write_outcome(connect, replace(outcome, outcome="success", details=dict(running.details)))
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, for the ledger: our own errors' line, cut; of others the type alone.
+
+    Messages of foreign exceptions quote what they choked on, which may be personal.
+    """
+    if not isinstance(error, OpsError):
+        return type(error).__name__
+    return " ".join(str(error).split())[:REASON_CHARACTERS]
+
+
+def open_intents(connection: Connection, *, action: str, object: str) -> list[dict[str, Any]]:
+    """Intents without an outcome, oldest first: operations that run now, or died."""
+    return connection.execute(
+        """
+        SELECT id, event_id, operation_id, actor, occurred_at, details FROM audit_events AS intent
+        WHERE action = %s AND object = %s AND phase = 'intent' AND NOT EXISTS (
+            SELECT FROM audit_events AS later
+            WHERE later.operation_id = intent.operation_id AND later.action = intent.action
+              AND later.object = intent.object AND later.phase = 'outcome' AND later.id > intent.id)
+        ORDER BY id
+        """,
+        (action, object),
+    ).fetchall()
+
+
+def _write_outcome(connect: Callable[[], Connection], event: AuditEvent) -> None:
+    def written() -> bool:
+        try:
+            with connect() as connection:
+                append(connection, event)
+        except (Unavailable, pg_errors.OperationalError):
+            return False
+        return True
+
+    wait_until(
+        written,
+        OUTCOME_PATIENCE_SECONDS,
+        f"the outcome of {event.action} {event.operation_id} cannot be written",
+        interval=0.5,
+        hint="start the ops database, then repeat the operation",
+    )
+
+
+def default_connect(url: str) -> Callable[[], Connection]:
+    """How ``operation`` reaches the ledger, from a URL."""
+    return lambda: postgres.connect(url)
+
+
+def _strict_json(value: Any) -> str:
+    # NaN and Infinity are no JSON: PostgreSQL refuses them with a message that quotes the document.
+    try:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError):
+        raise LedgerError("details of an audit event must be plain JSON: correct the caller") from None
