@@ -89,7 +89,7 @@ def append(connection: Connection, event: AuditEvent) -> UUID:
         raise LedgerError(
             f"audit event {event.action}/{event.phase} breaks {rule}: correct its fields"
         ) from None
-    except pg_errors.DataError:
+    except (pg_errors.DataError, UnicodeError):
         raise LedgerError(
             f"audit event {event.action}/{event.phase} holds a character that cannot be stored: correct it"
         ) from None
