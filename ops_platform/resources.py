@@ -4,8 +4,6 @@ No logic lives here. A resource reads the settings when a run starts, in the run
 so definitions load with nothing configured.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -18,7 +16,7 @@ from ops_platform.clients.alertmanager import Alertmanager
 from ops_platform.settings import Settings, load_settings
 
 
-class PlatformResource(dg.ConfigurableResource["PlatformResource"]):
+class PlatformResource(dg.ConfigurableResource):
     """The settings of this process, and what is opened from them."""
 
     def settings(self) -> Settings:
@@ -33,7 +31,7 @@ class PlatformResource(dg.ConfigurableResource["PlatformResource"]):
         return Alertmanager(settings.require("alertmanager_url"), ca_file=settings.ca_file)
 
 
-class StanzaLockResource(dg.ConfigurableResource["StanzaLockResource"]):
+class StanzaLockResource(dg.ConfigurableResource):
     """Holds a stanza's backup lock from the first op that asks for it to the end of the run.
 
     The in-process executor makes one instance a run, so preflight, run, verify and record
@@ -46,7 +44,7 @@ class StanzaLockResource(dg.ConfigurableResource["StanzaLockResource"]):
     _held: set[str] = PrivateAttr(default_factory=set)
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[StanzaLockResource]:
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["StanzaLockResource"]:
         try:
             yield self
         finally:

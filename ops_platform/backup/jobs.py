@@ -5,8 +5,6 @@ each finds the run's set in the repository by its annotation, so that any of the
 replayed on any host. What the steps do is in ``execution``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any

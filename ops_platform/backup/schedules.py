@@ -4,8 +4,6 @@ A schedule ticks at the union of its stanzas' times and asks for one run per sta
 An incremental gives way to any backup that runs or waits, so that a full is never starved.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 

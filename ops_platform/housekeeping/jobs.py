@@ -1,7 +1,5 @@
 """The job that applies retention to the platform's own records."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg

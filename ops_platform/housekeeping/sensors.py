@@ -1,7 +1,5 @@
 """Sensors that watch the platform's own runs. They notify; they change nothing of ours."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from ops_platform.clients.alertmanager import Alert

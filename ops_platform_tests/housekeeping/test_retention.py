@@ -1,0 +1,141 @@
+"""Pruning of Dagster's event log: chatter goes, history stays, a killed pass is repeated harmlessly."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+import yaml
+
+from ops_platform.clients import postgres
+from ops_platform.clients.postgres import Connection
+from ops_platform.housekeeping import retention
+from ops_platform_tests.services import OpsDatabase
+
+NOW = datetime.now(UTC)
+KEEP = timedelta(days=90)
+
+
+@dg.asset(check_specs=[dg.AssetCheckSpec("sound", asset="measured")])
+def measured(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    context.log.info("chatter")
+    return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True, check_name="sound")])
+
+
+@pytest.fixture
+def instance(ops_database: OpsDatabase, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    url = ops_database.url("ops_owner").replace("postgresql://", "postgresql+psycopg2://")
+    (tmp_path / "dagster.yaml").write_text(
+        yaml.safe_dump({"storage": {"postgres": {"postgres_url": url}}}), encoding="utf-8"
+    )
+    with dg.DagsterInstance.from_config(str(tmp_path)) as made:
+        yield made
+
+
+@pytest.fixture
+def connections(ops_database: OpsDatabase) -> Iterator[tuple[Connection, Connection]]:
+    storage = ops_database.url("ops_owner").replace("postgresql://", "postgresql+psycopg2://")
+    dagster, ops = retention.open_connections(storage, ops_database.url("ops_worker"))
+    with dagster, ops:
+        yield dagster, ops
+
+
+def age(connection: Connection, run_id: str, days: int) -> None:
+    connection.execute(
+        "UPDATE event_logs SET timestamp = timestamp - make_interval(days => %s) WHERE run_id = %s",
+        (days, run_id),
+    )
+
+
+def types(connection: Connection, run_id: str) -> list[str | None]:
+    rows = connection.execute(
+        "SELECT dagster_event_type AS t FROM event_logs WHERE run_id = %s ORDER BY id", (run_id,)
+    ).fetchall()
+    return [row["t"] for row in rows]
+
+
+@pytest.mark.services
+def test_chatter_goes_and_history_stays(
+    instance: dg.DagsterInstance, connections: tuple[Connection, Connection]
+) -> None:
+    dagster, ops = connections
+    old = dg.materialize([measured], instance=instance).run_id
+    young = dg.materialize([measured], instance=instance).run_id
+    age(dagster, old, 91)
+    before_old, before_young = types(dagster, old), types(dagster, young)
+
+    pruned = retention.prune_event_log(dagster, ops, KEEP, NOW, print)
+
+    after = types(dagster, old)
+    assert None in before_old  # there was chatter to delete
+    assert pruned.deleted == len(before_old) - len(after) > 0
+    assert not {None, *retention.CHATTER} & set(after)
+    assert [t for t in before_old if t is not None and t not in retention.CHATTER] == after
+    assert types(dagster, young) == before_young
+    # What the UI and the auditors ask for is still answered.
+    assert len(instance.fetch_materializations(dg.AssetKey("measured"), limit=10).records) == 2
+    stats = instance.get_run_stats(old)
+    assert (stats.materializations, stats.steps_succeeded) == (1, 1)
+    check = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey("measured"), "sound"), limit=10
+    )
+    assert len(check) == 2
+
+
+@pytest.mark.services
+def test_the_next_pass_starts_where_all_was_old(
+    instance: dg.DagsterInstance, connections: tuple[Connection, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dagster, ops = connections
+    monkeypatch.setattr(retention, "_WINDOW", 5)
+    first = dg.materialize([measured], instance=instance).run_id
+    second = dg.materialize([measured], instance=instance).run_id
+    age(dagster, first, 91)
+    once = retention.prune_event_log(dagster, ops, KEEP, NOW, print)
+    again = retention.prune_event_log(dagster, ops, KEEP, NOW, print)
+    last_of_first = max(
+        row["id"]
+        for row in dagster.execute("SELECT id FROM event_logs WHERE run_id = %s", (first,)).fetchall()
+    )
+
+    assert again.deleted == 0
+    assert once.up_to_id == again.up_to_id
+    assert last_of_first - 5 <= again.up_to_id <= last_of_first + 5
+
+    age(dagster, second, 91)
+    third = retention.prune_event_log(dagster, ops, KEEP, NOW, print)
+    assert third.deleted > 0
+    assert None not in types(dagster, second)
+
+
+@pytest.mark.services
+def test_a_pass_killed_before_the_mark_is_repeated(
+    instance: dg.DagsterInstance, connections: tuple[Connection, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dagster, ops = connections
+    run_id = dg.materialize([measured], instance=instance).run_id
+    age(dagster, run_id, 91)
+
+    def die(connection: Connection, mark: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(retention, "_set_mark", die)
+        with pytest.raises(KeyboardInterrupt):
+            retention.prune_event_log(dagster, ops, KEEP, NOW, print)
+    left = types(dagster, run_id)
+    repeated = retention.prune_event_log(dagster, ops, KEEP, NOW, print)
+
+    assert repeated.deleted == 0
+    assert types(dagster, run_id) == left
+
+
+@pytest.mark.services
+def test_the_worker_may_not_rewrite_history(ops_database: OpsDatabase) -> None:
+    with (
+        postgres.session(ops_database.url("ops_worker")) as worker,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        worker.execute("DELETE FROM retention_marks")
