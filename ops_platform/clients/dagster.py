@@ -1,0 +1,218 @@
+"""Dagster over its GraphQL: launch, watch, replay and end runs. Dagster itself is not imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ops_platform.clients.http import JsonService
+from ops_platform.clients.waiting import wait_until
+from ops_platform.errors import CheckFailed, Unavailable
+
+LOCATION = "ops_platform"
+REPOSITORY = "__repository__"
+FINISHED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+
+_LAUNCH = """
+mutation ($params: ExecutionParams!) {
+  launchRun(executionParams: $params) { __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+    ... on RunConfigValidationInvalid { errors { message } }
+    ... on PipelineNotFoundError { message }
+  }
+}
+"""
+_REEXECUTE = """
+mutation ($params: ReexecutionParams!) {
+  launchRunReexecution(reexecutionParams: $params) { __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+_TERMINATE = """
+mutation ($runId: String!) {
+  terminateRun(runId: $runId) { __typename
+    ... on TerminateRunFailure { message }
+    ... on RunNotFoundError { message }
+    ... on PythonError { message }
+  }
+}
+"""
+_RUN = """
+query ($runId: ID!) {
+  runOrError(runId: $runId) { __typename
+    ... on Run { runId jobName status startTime endTime runConfig }
+  }
+}
+"""
+_RUNS = """
+query ($filter: RunsFilter!, $limit: Int!) {
+  runsOrError(filter: $filter, limit: $limit) { __typename
+    ... on Runs { results { runId jobName status startTime endTime runConfig } }
+  }
+}
+"""
+_EVENTS = """
+query ($runId: ID!, $cursor: String) {
+  logsForRun(runId: $runId, afterCursor: $cursor) { __typename
+    ... on EventConnection { cursor hasMore events { __typename
+      ... on MessageEvent { message level stepKey timestamp }
+      ... on ExecutionStepFailureEvent { error { message } }
+      ... on MaterializationEvent { assetKey { path } label metadataEntries { label description __typename
+        ... on TextMetadataEntry { text }
+        ... on IntMetadataEntry { intValue }
+        ... on FloatMetadataEntry { floatValue }
+        ... on BoolMetadataEntry { boolValue } } }
+      ... on AssetCheckEvaluationEvent { evaluation { checkName success assetKey { path } } }
+    } }
+  }
+}
+"""
+_DRY_RUN = """
+mutation ($selector: ScheduleSelector!, $timestamp: Float) {
+  scheduleDryRun(selectorData: $selector, timestamp: $timestamp) { __typename
+    ... on DryRunInstigationTick { evaluationResult {
+      skipReason error { message } runRequests { runKey runConfigYaml tags { key value } } } }
+    ... on PythonError { message }
+    ... on ScheduleNotFoundError { message }
+  }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as Dagster knows it; times in Unix seconds, None before they happened."""
+
+    run_id: str
+    job_name: str
+    status: str
+    started_at: float | None
+    ended_at: float | None
+    run_config: Mapping[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        return self.status in FINISHED
+
+
+class Dagster:
+    """One Dagster webserver. Each method raises Unavailable when it is away or refuses."""
+
+    def __init__(self, url: str, *, timeout_seconds: float = 30.0) -> None:
+        self._service = JsonService("Dagster", url, timeout_seconds=timeout_seconds)
+
+    def query(self, text: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The ``data`` of a GraphQL answer."""
+        body = self._service.post("/graphql", json={"query": text, "variables": dict(variables or {})})
+        if not isinstance(body, dict) or body.get("errors") or not body.get("data"):
+            raise Unavailable("Dagster's GraphQL gave an unexpected answer: is OPS_DAGSTER_URL right?")
+        data: dict[str, Any] = body["data"]
+        return data
+
+    def launch(self, job: str, run_config: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> str:
+        """Launch a job of the ``ops_platform`` location; the run's id."""
+        params = {
+            "selector": _selector("jobName", job),
+            "runConfigData": dict(run_config),
+            "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in (tags or {}).items()]},
+        }
+        return _run_id(self.query(_LAUNCH, {"params": params})["launchRun"])
+
+    def reexecute(self, run_id: str, strategy: Literal["ALL_STEPS", "FROM_FAILURE"] = "ALL_STEPS") -> str:
+        """What the UI's Re-execute does; the new run's id."""
+        params = {"parentRunId": run_id, "strategy": strategy}
+        return _run_id(self.query(_REEXECUTE, {"params": params})["launchRunReexecution"])
+
+    def terminate(self, run_id: str) -> None:
+        _succeeded(self.query(_TERMINATE, {"runId": run_id})["terminateRun"], "TerminateRunSuccess")
+
+    def run(self, run_id: str) -> Run:
+        found = self.query(_RUN, {"runId": run_id})["runOrError"]
+        if found["__typename"] != "Run":
+            raise Unavailable(f"Dagster knows no run {run_id}")
+        return _run(found)
+
+    def runs(self, job: str, *, statuses: Sequence[str] = (), limit: int = 100) -> list[Run]:
+        """Runs of a job, newest first."""
+        wanted: dict[str, Any] = {"pipelineName": job}
+        if statuses:
+            wanted["statuses"] = list(statuses)
+        found = self.query(_RUNS, {"filter": wanted, "limit": limit})["runsOrError"]
+        return [_run(item) for item in found["results"]]
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        """All events of a run, oldest first."""
+        events: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            page = self.query(_EVENTS, {"runId": run_id, "cursor": cursor})["logsForRun"]
+            events += page["events"]
+            if not page["hasMore"]:
+                return events
+            cursor = page["cursor"]
+
+    def wait(self, run_id: str, timeout: float) -> Run:
+        """The run once it has finished. Raises Unavailable after ``timeout`` seconds."""
+
+        def finished() -> Run | None:
+            run = self.run(run_id)
+            return run if run.finished else None
+
+        return wait_until(finished, timeout, f"run {run_id} to finish", interval=0.5)
+
+    def succeed(self, job: str, run_config: Mapping[str, Any], timeout: float) -> Run:
+        """Launch and wait. Raises CheckFailed with the failure's own line when the run fails."""
+        run = self.wait(self.launch(job, run_config), timeout)
+        if run.status != "SUCCESS":
+            raise CheckFailed(
+                f"{job} ended {run.status}: {self.failure(run.run_id) or 'see the run in the UI'}"
+            )
+        return run
+
+    def failure(self, run_id: str) -> str | None:
+        """The first line of the first step failure of a run."""
+        for event in self.events(run_id):
+            if event["__typename"] == "ExecutionStepFailureEvent":
+                message = ((event.get("error") or {}).get("message") or event["message"]).strip()
+                return str(message.splitlines()[0])
+        return None
+
+    def schedule_dry_run(self, schedule: str, timestamp: float) -> dict[str, Any]:
+        """What the schedule would do at ``timestamp`` (Unix seconds), as the UI's test button asks."""
+        variables = {"selector": _selector("scheduleName", schedule), "timestamp": timestamp}
+        answer = self.query(_DRY_RUN, variables)["scheduleDryRun"]
+        _succeeded(answer, "DryRunInstigationTick")
+        result: dict[str, Any] = answer["evaluationResult"]
+        return result
+
+
+def _selector(name_key: str, name: str) -> dict[str, str]:
+    return {"repositoryLocationName": LOCATION, "repositoryName": REPOSITORY, name_key: name}
+
+
+def _succeeded(answer: Mapping[str, Any], typename: str) -> None:
+    if answer["__typename"] != typename:
+        said = answer.get("message") or "; ".join(e["message"] for e in answer.get("errors", ()))
+        raise Unavailable(
+            f"Dagster refused ({answer['__typename']}): {(said or 'no reason').splitlines()[0]}"
+        )
+
+
+def _run_id(answer: Mapping[str, Any]) -> str:
+    _succeeded(answer, "LaunchRunSuccess")
+    return str(answer["run"]["runId"])
+
+
+def _run(found: Mapping[str, Any]) -> Run:
+    return Run(
+        run_id=found["runId"],
+        job_name=found["jobName"],
+        status=found["status"],
+        started_at=found["startTime"],
+        ended_at=found["endTime"],
+        run_config=found["runConfig"] or {},
+    )
