@@ -1,0 +1,28 @@
+"""Each GraphQL document is valid against the schema of the Dagster that is installed."""
+
+import pytest
+from dagster_graphql.schema import create_schema
+from graphql import parse, validate
+
+from ops_platform.agent import dagster_health
+from ops_platform.clients import dagster
+
+DOCUMENTS = {
+    name: text
+    for module in (dagster, dagster_health)
+    for name, text in vars(module).items()
+    if name.isupper() and isinstance(text, str) and "{" in text
+}
+
+
+def test_there_are_documents() -> None:
+    assert {"_LAUNCH", "_REEXECUTE", "_TERMINATE", "_RUN", "_RUNS", "_EVENTS", "_DRY_RUN", "_QUERY"} <= set(
+        DOCUMENTS
+    )
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENTS))
+def test_the_document_fits_the_installed_schema(name: str) -> None:
+    errors = validate(create_schema().graphql_schema, parse(DOCUMENTS[name]))
+
+    assert not errors, "\n".join(error.message for error in errors)
