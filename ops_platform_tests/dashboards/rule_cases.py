@@ -28,7 +28,11 @@ class Case:
     series: Mapping[str, str]
     fires: tuple[Mapping[str, str], ...] = ()
     value: str = ""
-    step: str = "1m"
+
+    @property
+    def tick(self) -> int:
+        """Minutes between two evaluations, coarse where days go by."""
+        return 30 if self.minute > 2 * HOUR else 1
 
 
 def backup(severity: str, **labels: str) -> tuple[Mapping[str, str], ...]:
@@ -84,49 +88,49 @@ BACKUPS = (
     Case(
         "BackupStale",
         "a full is older than 7 d and 6 h",
-        WEEK + 7 * HOUR + 1,
+        WEEK + 7 * HOUR + 30,
         success(full=1, differential=168, incremental=175),
         backup("critical", stanza="product", kind="full"),
-        "7d 6h 1m 0s",
+        "7d 6h 30m 0s",
     ),
     Case(
         "BackupStale",
-        "a full is 7 d and 6 h old to the minute",
+        "a full is 7 d and 6 h old to the second",
         WEEK + 7 * HOUR,
         success(full=1, differential=168, incremental=175),
     ),
     Case(
         "BackupStale",
         "a differential is older than 26 h",
-        27 * HOUR + 1,
+        27 * HOUR + 30,
         success(full=0, differential=1, incremental=27),
         backup("warning", stanza="product", kind="differential"),
-        "1d 2h 1m 0s",
+        "1d 2h 30m 0s",
     ),
     Case(
         "BackupStale",
         "a later full counts as a differential",
-        27 * HOUR + 1,
+        27 * HOUR + 30,
         success(full=5, differential=1, incremental=27),
     ),
     Case(
         "BackupStale",
         "an incremental is older than 2 h",
-        4 * HOUR + 1,
+        4 * HOUR + 30,
         success(full=0, differential=1, incremental=2),
         backup("warning", stanza="product", kind="incremental"),
-        "2h 1m 0s",
+        "2h 30m 0s",
     ),
     Case(
         "BackupStale",
         "a later differential counts as an incremental",
-        4 * HOUR + 1,
+        4 * HOUR + 30,
         success(full=0, differential=3, incremental=2),
     ),
     Case(
         "BackupStale",
         "an incremental is stale because a full runs",
-        4 * HOUR + 1,
+        4 * HOUR + 30,
         {
             **success(full=0, differential=1, incremental=2),
             'backup_running_since_timestamp_seconds{stanza="product",kind="full"}': f"{4 * 3600}x300",
@@ -168,10 +172,10 @@ BACKUPS = (
     Case(
         "BackupRunningLong",
         "a backup runs for more than 12 h",
-        12 * HOUR + 1,
+        12 * HOUR + 30,
         gauge("backup_running_since_timestamp_seconds", 0, 800, stanza="product", kind="full"),
         backup("warning", stanza="product", kind="full"),
-        "12h 1m 0s",
+        "12h 30m 0s",
     ),
     Case(
         "BackupRunningLong",
