@@ -1,0 +1,82 @@
+"""What the product's users do: a deterministic stream of requests, each with its fate drawn in advance.
+
+No database and no clock here: the same seed gives the same requests, whatever goes wrong meanwhile.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ops_platform.local.demo.failure_modes import FailureModes
+from ops_platform.local.demo.traffic_metrics import ROUTES
+
+_WEIGHTS = (40, 30, 6, 14, 4, 5, 1)
+PUBLISHING_LIMIT_SECONDS = 10.0
+TRANSCODING_LIMIT_SECONDS = 300.0
+MISSING_RATIO = 0.004
+"""Readers' own mistakes (404): no fault of the product."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request. The ``..._draw`` fields are uniform in 0 .. 1 and compared with the failure modes."""
+
+    method: str
+    route: str
+    pick: int
+    """Non-negative; which creator, post or webhook it is about, modulo how many there are."""
+    error_draw: float
+    missing_draw: float
+    publishing_draw: float
+    slow_draw: float
+    signature_draw: float
+    usual: float
+    """Standard normal: how long it takes when nothing is wrong."""
+    late: float
+    """Uniform in 0 .. 1: how late it is when it is slow."""
+
+    def fails(self, modes: FailureModes) -> bool:
+        return self.error_draw < modes.api_error_ratio
+
+    def missing(self) -> bool:
+        return self.route == "/posts/{id}" and self.missing_draw < MISSING_RATIO
+
+    def published(self, modes: FailureModes) -> bool:
+        return self.publishing_draw >= modes.publishing_error_ratio
+
+    def signature_valid(self, modes: FailureModes) -> bool:
+        return self.signature_draw >= modes.webhook_invalid_ratio
+
+    def publishing_seconds(self, modes: FailureModes) -> float:
+        """Median 1.5 s; late ones take up to a minute."""
+        if self.slow_draw < modes.publishing_slow_ratio:
+            return PUBLISHING_LIMIT_SECONDS + 0.5 + 50 * self.late
+        return min(1.5 * math.exp(0.45 * self.usual), PUBLISHING_LIMIT_SECONDS - 0.5)
+
+    def transcoding_seconds(self, modes: FailureModes) -> float:
+        """Median 60 s; late ones take up to 15 minutes."""
+        if self.slow_draw < modes.transcoding_slow_ratio:
+            return TRANSCODING_LIMIT_SECONDS + 5 + 600 * self.late
+        return min(60 * math.exp(0.55 * self.usual), TRANSCODING_LIMIT_SECONDS - 5)
+
+
+def requests(seed: int) -> Iterator[Request]:
+    """The endless stream of one seed."""
+    chance = random.Random(seed)  # noqa: S311  made-up traffic, no secret
+    while True:
+        method, route = chance.choices(ROUTES, _WEIGHTS)[0]
+        yield Request(
+            method,
+            route,
+            pick=chance.getrandbits(31),
+            error_draw=chance.random(),
+            missing_draw=chance.random(),
+            publishing_draw=chance.random(),
+            slow_draw=chance.random(),
+            signature_draw=chance.random(),
+            usual=chance.gauss(0.0, 1.0),
+            late=chance.random(),
+        )
