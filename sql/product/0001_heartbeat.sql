@@ -1,8 +1,8 @@
 -- The platform's footprint in a database that is backed up: a row about every ten seconds. It makes
 -- any moment a reachable recovery target also on an idle server, and data loss measurable. The
--- schema is made by sql/roles/product.sql; the ops database is a stanza too and has it as well.
-
-CREATE SCHEMA IF NOT EXISTS ops_platform;
+-- schema is made by sql/roles/product.sql or by the migration's runner (CREATE SCHEMA IF NOT EXISTS
+-- needs a privilege on the database even when the schema is there); the ops database is a stanza too
+-- and has it as well.
 
 CREATE TABLE ops_platform.heartbeats (
     beat_at TIMESTAMPTZ PRIMARY KEY
