@@ -1,0 +1,70 @@
+"""The bytes of an audit event that are hashed, and the query that streams them in seal order.
+
+A row is the concatenation of netstrings (``<byte length>:<UTF-8 bytes>,``; ``-,`` for NULL) of
+
+    "audit_event/1", id, event_id, epoch, xid, occurred_at, actor, action, phase, operation_id,
+    object, outcome, details, commitments
+
+each as PostgreSQL prints it; ``occurred_at`` as whole microseconds since 1970-01-01 UTC, the two
+``jsonb`` columns as ``::text`` (jsonb's own canonical form: keys sorted and unique). Lengths make
+it injective; the view ``audit_leaves`` spells the same in SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.rows import tuple_row
+
+from ops_platform.audit.merkle import leaf_hash
+from ops_platform.clients.postgres import Connection
+
+VERSION = "audit_event/1"
+FETCH_ROWS = 2000
+
+_COLUMNS = """
+    id::text, event_id::text, epoch::text, xid::text,
+    (extract(epoch FROM occurred_at) * 1000000)::bigint::text,
+    actor, action, phase, operation_id, object, outcome, details::text, commitments::text
+"""
+_PREFIX = b"13:audit_event/1,"
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One event as a seal sees it; ``occurred_us`` in microseconds since 1970-01-01 UTC."""
+
+    id: int
+    epoch: int
+    xid: int
+    occurred_us: int
+    hash: bytes
+
+
+def encode(values: Sequence[str | None]) -> bytes:
+    """The canonical bytes of a row given as the texts of its columns, in the order above."""
+    parts = [_PREFIX]
+    for value in values:
+        if value is None:
+            parts.append(b"-,")
+        else:
+            data = value.encode()
+            parts.append(b"%d:%b," % (len(data), data))
+    return b"".join(parts)
+
+
+def leaves(connection: Connection, condition: str = "true", parameters: Sequence[Any] = ()) -> Iterator[Leaf]:
+    """Stream the events that meet ``condition`` (SQL of ours), ordered by epoch, xid, id.
+
+    Through a server-side cursor, so memory is bounded; the caller holds a transaction open.
+    """
+    with connection.cursor(name="audit_leaves_of_events", row_factory=tuple_row) as cursor:
+        cursor.itersize = FETCH_ROWS
+        cursor.execute(
+            f"SELECT {_COLUMNS} FROM audit_events WHERE {condition} ORDER BY epoch, xid, id",  # noqa: S608
+            parameters,
+        )
+        for row in cursor:
+            yield Leaf(int(row[0]), int(row[2]), int(row[3]), int(row[4]), leaf_hash(encode(row)))

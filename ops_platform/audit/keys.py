@@ -1,0 +1,100 @@
+"""Ed25519 keys that sign seals, and the key ids that seals name them by."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from ops_platform.errors import ConfigurationError
+
+_BLOCK = re.compile(r"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """First 16 hex digits of the SHA-256 of the key's 32 raw bytes."""
+    return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+
+
+class SigningKey:
+    """The private key; only the agent holds it."""
+
+    def __init__(self, pem: str) -> None:
+        """Raises ConfigurationError when ``pem`` is not an unencrypted Ed25519 private key."""
+        try:
+            key = load_pem_private_key(pem.encode(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ConfigurationError(
+                "OPS_AUDIT_SIGNING_KEY_FILE is not the PEM of an Ed25519 private key: "
+                "make one with 'openssl genpkey -algorithm ed25519'"
+            )
+        self._key = key
+        self.key_id = key_id(key.public_key())
+
+    def sign(self, data: bytes) -> bytes:
+        return self._key.sign(data)
+
+    def public_keys(self) -> PublicKeys:
+        return PublicKeys({self.key_id: self._key.public_key()})
+
+
+class PublicKeys:
+    """The keys that seals may be signed with, by key id: the present one and those before a rotation."""
+
+    def __init__(self, keys: Mapping[str, Ed25519PublicKey]) -> None:
+        self._keys = dict(keys)
+
+    @classmethod
+    def parse(cls, pem: str) -> PublicKeys:
+        """Read concatenated PEM blocks. Raises ConfigurationError when one is wrong or there is none."""
+        keys = {}
+        for block in _BLOCK.findall(pem):
+            try:
+                key = load_pem_public_key(block.encode())
+            except (ValueError, UnsupportedAlgorithm):
+                key = None
+            if not isinstance(key, Ed25519PublicKey):
+                raise ConfigurationError(
+                    "OPS_AUDIT_PUBLIC_KEY holds a block that is no Ed25519 public key: correct it"
+                )
+            keys[key_id(key)] = key
+        if not keys:
+            raise ConfigurationError(
+                "OPS_AUDIT_PUBLIC_KEY holds no PEM public key: set it to the public half of the signing key"
+            )
+        return cls(keys)
+
+    def knows(self, key_id: str) -> bool:
+        return key_id in self._keys
+
+    def verify(self, key_id: str, signature: bytes, data: bytes) -> bool:
+        """Whether ``signature`` over ``data`` is that key's; False for a key that is not known."""
+        key = self._keys.get(key_id)
+        if key is None:
+            return False
+        try:
+            key.verify(signature, data)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def generate() -> tuple[str, str]:
+    """A new pair as PEM: private, public."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return private.decode(), public.decode()
