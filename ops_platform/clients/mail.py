@@ -76,6 +76,8 @@ class Mailer:
             raise Unavailable(
                 f"{where} could not be trusted: {error.reason or 'TLS failed'}; check OPS_CA_FILE"
             ) from None
+        except smtplib.SMTPServerDisconnected:
+            raise Unavailable(f"{where} broke the connection off: look at its log") from None
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise Unavailable(f"cannot reach {where}: {reason}; start it or correct OPS_SMTP_HOST") from None
