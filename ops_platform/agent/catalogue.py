@@ -125,9 +125,9 @@ SYSTEM = (
     ),
     Metric("dagster_code_location_up", "gauge", "1 when the code location is loaded.", ("location",)),
     Metric(
-        "alert_notifications",
+        "alert_notifications_last_day",
         "gauge",
-        "Alert notifications recorded in the ops database.",
+        "Alert notifications that reached the agent in the last 24 hours, without the Watchdog.",
         ("severity", "status"),
     ),
     Metric("alert_watchdog_timestamp_seconds", "gauge", "Newest arrival of the Watchdog at this agent."),

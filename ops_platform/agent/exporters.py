@@ -146,7 +146,7 @@ def system_samples(known: Knowledge, _now: float) -> Iterator[Sample]:
     deliveries = known.deliveries.get()
     if deliveries is not None:
         for (severity, status), count in deliveries.counts.items():
-            yield Sample("alert_notifications", (severity, status), count)
+            yield Sample("alert_notifications_last_day", (severity, status), count)
         yield from _known("alert_watchdog_timestamp_seconds", (), deliveries.watchdog_at)
 
 

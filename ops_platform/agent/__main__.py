@@ -1,0 +1,48 @@
+"""``python -m ops_platform.agent``: settings from the environment, signals, exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+
+from ops_platform.agent.duties import Duties
+from ops_platform.agent.process import Agent
+from ops_platform.errors import OpsError
+from ops_platform.settings import load_settings
+
+
+def main() -> int:
+    """0 after SIGTERM or SIGINT, 2 when the configuration is wrong, 1 when the agent broke."""
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        stream=sys.stderr,
+    )
+    # httpx tells every request at INFO.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = load_settings()
+        agent = Agent(Duties(settings), settings.agent)
+    except OpsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.ask_to_stop())
+    try:
+        agent.run()
+    except OpsError as error:
+        logging.error("agent: %s", error)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    if threading.active_count() > 1:
+        # A step that hangs must not hold up the end; everything it would lose is in the databases.
+        os._exit(code)
+    sys.exit(code)

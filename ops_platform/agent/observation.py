@@ -1,0 +1,82 @@
+"""What the ops database holds, read for the metrics in one short transaction. Reads only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from ops_platform.agent.knowledge import Deliveries, KindReport, LedgerState
+from ops_platform.clients.postgres import Connection
+
+_RUNS = """
+    SELECT stanza, requested_kind AS kind, status, count(*) AS runs, min(started_at) AS since
+    FROM backup_reports WHERE requested_kind <> 'wal_archive'
+    GROUP BY stanza, requested_kind, status
+"""
+_LAST_RUNS = """
+    SELECT DISTINCT ON (stanza, requested_kind) stanza, requested_kind AS kind, status = 'failed' AS failed
+    FROM backup_reports WHERE requested_kind <> 'wal_archive' AND status <> 'running'
+    ORDER BY stanza, requested_kind, opened_at DESC
+"""
+_LAST_SETS = """
+    SELECT DISTINCT ON (stanza, kind) stanza, kind, duration_ms, size_bytes
+    FROM backup_reports WHERE kind <> 'wal_archive' AND status = 'completed'
+    ORDER BY stanza, kind, completed_at DESC
+"""
+# The row comparison walks the index in the order in which seals take events.
+_LEDGER = """
+    WITH newest AS (SELECT epoch, to_xid, sealed_at FROM audit_seals ORDER BY number DESC LIMIT 1)
+    SELECT count(*) AS unsealed, min(occurred_at) AS oldest, (SELECT sealed_at FROM newest) AS sealed_at
+    FROM audit_events
+    WHERE (epoch, xid) >= (coalesce((SELECT epoch FROM newest), 0),
+                           coalesce((SELECT to_xid FROM newest), '0'::xid8))
+"""
+_NOTIFICATIONS = """
+    SELECT coalesce(severity, '') AS severity, status, count(*) AS notifications
+    FROM alert_deliveries
+    WHERE received_at > now() - interval '1 day' AND alertname <> 'Watchdog'
+    GROUP BY 1, 2
+"""
+_WATCHDOG = (
+    "SELECT max(received_at) AS at FROM alert_deliveries WHERE alertname = 'Watchdog' AND status = 'firing'"
+)
+
+
+def reports(connection: Connection) -> dict[tuple[str, str], KindReport]:
+    """By (stanza, kind). Runs count under the kind that was asked for, sizes under what was made."""
+    runs: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    fields: defaultdict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
+    for row in connection.execute(_RUNS):
+        key = (row["stanza"], row["kind"])
+        if row["status"] == "running":
+            fields[key]["running_since"] = row["since"]
+        else:
+            runs[key][row["status"]] = row["runs"]
+    for row in connection.execute(_LAST_RUNS):
+        fields[row["stanza"], row["kind"]]["last_run_failed"] = row["failed"]
+    for row in connection.execute(_LAST_SETS):
+        fields[row["stanza"], row["kind"]] |= {
+            "duration_ms": row["duration_ms"],
+            "size_bytes": row["size_bytes"],
+        }
+    # A status that was never reached is a true zero: the whole table was read.
+    zero = {"completed": 0, "failed": 0}
+    return {key: KindReport({**zero, **runs[key]}, **fields[key]) for key in {*runs, *fields}}
+
+
+def ledger(connection: Connection) -> LedgerState:
+    """The events that the newest seal does not cover."""
+    row = _only(connection, _LEDGER)
+    return LedgerState(row["unsealed"], row["oldest"], row["sealed_at"])
+
+
+def deliveries(connection: Connection) -> Deliveries:
+    """What Alertmanager brought to the agent's receiver."""
+    counts = {
+        (row["severity"], row["status"]): row["notifications"] for row in connection.execute(_NOTIFICATIONS)
+    }
+    return Deliveries(counts, _only(connection, _WATCHDOG)["at"])
+
+
+def _only(connection: Connection, query: str) -> dict[str, Any]:
+    return connection.execute(query).fetchall()[0]

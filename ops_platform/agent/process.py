@@ -1,0 +1,92 @@
+"""The agent as a process: starts its loops and its server, tends them, ends within seconds of being asked.
+
+Which loops there are is decided in ``duties``.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from ops_platform.agent import exporters
+from ops_platform.agent.duties import Duties
+from ops_platform.agent.http import AgentServer
+from ops_platform.agent.loops import Supervisor
+from ops_platform.errors import OpsError
+from ops_platform.settings import AgentSettings
+
+log = logging.getLogger(__name__)
+
+FIRST_LOOK_SECONDS = 6.0
+"""A scrape waits this long for the first round of looks; below Prometheus's scrape timeout of 10 s."""
+STOP_SECONDS = 3.0
+TEND_SECONDS = 1.0
+
+
+class Agent:
+    """Call ``run`` in the main thread, ``ask_to_stop`` from a signal handler."""
+
+    def __init__(self, duties: Duties, settings: AgentSettings) -> None:
+        """Raises ConfigurationError when the address to listen on cannot be had."""
+        self._duties = duties
+        self._supervisor = Supervisor(duties.loops())
+        self._stopping = threading.Event()
+        self._server = AgentServer(
+            settings.listen_host,
+            settings.listen_port,
+            registry=self._registry(),
+            states=self._supervisor.states,
+            receive=duties.receive,
+            wait_until_looked=lambda: self._supervisor.wait_for_first_round(FIRST_LOOK_SECONDS),
+        )
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    def ask_to_stop(self) -> None:
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Until asked to stop. Raises OpsError when the HTTP server ends by itself."""
+        self._supervisor.start()
+        self._server.start()
+        log.info("agent: listening on port %d, %d loops", self.port, len(self._supervisor.loops))
+        try:
+            while not self._stopping.wait(TEND_SECONDS):
+                self._supervisor.tend()
+                if not self._server.is_alive():
+                    raise OpsError("the agent's HTTP server ended: restart the agent, see its log")
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        began = time.monotonic()
+        self._server.close()
+        late = self._supervisor.stop(STOP_SECONDS)
+        if late:
+            log.warning("agent: loops that did not end in time: %s", ", ".join(late))
+        self._duties.close()
+        log.info("agent: stopped after %.1f s", time.monotonic() - began)
+
+    def _registry(self) -> CollectorRegistry:
+        known, supervisor = self._duties.known, self._supervisor
+        registry = CollectorRegistry()
+        registry.register(
+            exporters.SampleCollector(
+                [
+                    lambda now: exporters.backup_samples(known, now),
+                    lambda now: exporters.audit_samples(known, now),
+                    lambda now: exporters.system_samples(known, now),
+                    lambda _now: exporters.loop_samples(supervisor.loops, supervisor.states()),
+                ],
+                time.time,
+            )
+        )
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        return registry

@@ -1,0 +1,154 @@
+"""Knowledge -> exposition: what is known is shown, what is not has no sample."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ops_platform.agent import exporters
+from ops_platform.agent.catalogue import METRICS
+from ops_platform.agent.certificates import Expiry
+from ops_platform.agent.dagster_health import Daemon, DagsterHealth
+from ops_platform.agent.knowledge import (
+    Archiver,
+    Deliveries,
+    KindReport,
+    Knowledge,
+    LedgerState,
+    SetsSeen,
+    Targets,
+    knowledge,
+)
+from ops_platform.agent.loops import Loop, LoopState
+
+NOW = 1_000_000.0
+PRODUCT = (("stanza", "product"),)
+
+
+def empty() -> Knowledge:
+    return knowledge({"product": Targets(900.0, {"full": 626400.0})}, 15)
+
+
+def scrape(
+    known: Knowledge, *loops: tuple[Loop, LoopState]
+) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Name and sorted labels -> value, through the text format, as Prometheus reads it."""
+    registry = CollectorRegistry()
+    states = {loop.name: state for loop, state in loops}
+    registry.register(
+        exporters.SampleCollector(
+            [
+                lambda now: exporters.backup_samples(known, now),
+                lambda now: exporters.audit_samples(known, now),
+                lambda now: exporters.system_samples(known, now),
+                lambda _now: exporters.loop_samples([loop for loop, _ in loops], states),
+            ],
+            lambda: NOW,
+        )
+    )
+    text = generate_latest(registry).decode()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def full() -> Knowledge:
+    known = empty()
+    stanza = known.stanzas["product"]
+    stanza.database_up.put(True)
+    stanza.archiver.put(Archiver(failed_count=3, failing=True))
+    stanza.repository_up.put(True)
+    stanza.sets.put(SetsSeen({"full": NOW - 60}, {"full": 1, "differential": 0}, damaged=0, encrypted=True))
+    stanza.wal_gap.put(0)
+    stanza.recovery_point.put(NOW - 42)
+    stanza.heartbeat_at.put(NOW - 3)
+    known.ops_up.put(True)
+    at = datetime.fromtimestamp(NOW - 100, UTC)
+    known.reports.put(
+        {("product", "full"): KindReport({"completed": 2, "failed": 1}, False, 4000, 10**9, at)}
+    )
+    known.ledger.put(LedgerState(2, at, at))
+    known.deliveries.put(Deliveries({("critical", "firing"): 4}, at))
+    known.certificates.put([Expiry("s3", "endpoint", at), Expiry("tls/ca.pem", "file", None, "away")])
+    known.dagster_up.put(True)
+    known.dagster.put(DagsterHealth((Daemon("SCHEDULER", True, NOW - 5),), {"ops_platform": True}))
+    return known
+
+
+def test_nothing_is_claimed_before_anything_was_seen() -> None:
+    samples = scrape(empty())
+    assert samples[("backup_rpo_known", PRODUCT)] == 0
+    assert samples[("audit_known", ())] == 0
+    promised = {
+        "backup_rpo_known",
+        "audit_known",
+        "backup_rpo_target_seconds",
+        "backup_freshness_limit_seconds",
+    }
+    assert {name for name, _ in samples} == {*promised, "ops_platform_build_info"}
+
+
+def test_every_metric_of_the_catalogue_can_be_shown() -> None:
+    state = LoopState(condition="healthy", runs=7, failures=1, last_success_at=NOW)
+    names = {name for name, _ in scrape(full(), (Loop("seal", 60, lambda: None), state))}
+    assert names == set(METRICS)
+
+
+def test_rpo_grows_between_looks() -> None:
+    assert scrape(full())[("backup_rpo_seconds", PRODUCT)] == 42
+
+
+def test_a_clock_behind_the_heartbeat_gives_no_negative_rpo() -> None:
+    known = full()
+    known.stanzas["product"].recovery_point.put(NOW + 5)
+    assert scrape(known)[("backup_rpo_seconds", PRODUCT)] == 0
+
+
+def test_values_are_as_given() -> None:
+    samples = scrape(full())
+    kind = (("kind", "full"), ("stanza", "product"))
+    assert samples[("backup_last_success_timestamp_seconds", kind)] == NOW - 60
+    assert samples[("backup_runs_total", (*kind, ("status", "failed")))] == 1
+    assert samples[("backup_size_bytes", kind)] == 10**9
+    assert samples[("backup_sets", (("kind", "differential"), ("stanza", "product")))] == 0
+    assert samples[("backup_archive_failing", PRODUCT)] == 1
+    assert samples[("alert_notifications_last_day", (("severity", "critical"), ("status", "firing")))] == 4
+
+
+def test_an_unreadable_certificate_has_no_date() -> None:
+    samples = scrape(full())
+    away = (("certificate", "tls/ca.pem"), ("source", "file"))
+    assert samples[("certificate_known", away)] == 0
+    assert ("certificate_expiry_timestamp_seconds", away) not in samples
+
+
+def test_an_archive_that_was_not_seen_for_too_long_is_unknown_again() -> None:
+    known = knowledge({"product": Targets(900.0, {})}, 0)
+    known.stanzas["product"].wal_gap.put(0)
+    known.ops_up.put(True)
+    names = {name for name, _ in scrape(known)}
+    assert "backup_wal_gap_segments" not in names
+    assert "ops_database_up" not in names
+
+
+def test_a_starting_loop_is_neither_healthy_nor_not() -> None:
+    samples = scrape(empty(), (Loop("seal", 60, lambda: None), LoopState()))
+    assert ("agent_loop_healthy", (("loop", "seal"),)) not in samples
+    assert samples[("agent_loop_stuck", (("loop", "seal"),))] == 0
+
+
+def test_counters_are_counters_and_every_metric_has_help() -> None:
+    registry = CollectorRegistry()
+    registry.register(
+        exporters.SampleCollector([lambda now: exporters.backup_samples(full(), now)], lambda: NOW)
+    )
+    text = generate_latest(registry).decode()
+    assert "# TYPE backup_runs_total counter" in text
+    assert all(
+        metric.help.endswith(".") and metric.name.endswith("_total") == (metric.type == "counter")
+        for metric in METRICS.values()
+    )

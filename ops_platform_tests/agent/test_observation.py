@@ -1,0 +1,90 @@
+"""What the metrics read from a real ops database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ops_platform.agent import observation
+from ops_platform.agent.knowledge import KindReport
+from ops_platform.audit.ledger import AuditEvent, append
+from ops_platform.clients import postgres
+from ops_platform.clients.postgres import Connection
+from ops_platform_tests.services import OpsDatabase
+
+pytestmark = pytest.mark.services
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def run(
+    connection: Connection,
+    number: int,
+    asked: str,
+    made: str | None = None,
+    failed: bool = False,
+    **more: Any,
+) -> None:
+    """A finished run, or one that still runs when nothing was made and nothing failed."""
+    started = START + timedelta(hours=number)
+    backup_id = f"product:{number}"
+    connection.execute(
+        "INSERT INTO backup_reports"
+        " (backup_id, kind, started_at, stanza, requested_kind, run_id, root_run_id, launched_by)"
+        " VALUES (%(id)s, %(kind)s, %(started)s, 'product', %(kind)s, %(id)s, %(id)s, 'cli')",
+        {"id": backup_id, "kind": asked, "started": started},
+    )
+    if failed:
+        connection.execute(
+            "SELECT record_backup_completion(%s, 'failed', %s, p_error_reason => 'S3 is away')",
+            (backup_id, started + timedelta(seconds=9)),
+        )
+    elif made is not None:
+        connection.execute(
+            "SELECT record_backup_completion(%s, 'completed', %s, p_kind => %s, p_size_bytes => %s,"
+            " p_label => %s, p_lsn_stop => '0/1', p_wal_stop => '000000010000000000000001')",
+            (backup_id, started + timedelta(seconds=4), made, more.get("size", 100), f"label-{number}"),
+        )
+
+
+def test_runs_are_counted_under_what_was_asked_and_sizes_under_what_was_made(
+    ops_database: OpsDatabase,
+) -> None:
+    with postgres.session(ops_database.url("ops_worker")) as connection:
+        run(connection, 1, "differential", "full", size=100)
+        run(connection, 2, "differential", "differential", size=200)
+        run(connection, 3, "differential", failed=True)
+        run(connection, 4, "incremental", failed=True)
+        run(connection, 5, "incremental", "incremental", size=300)
+        run(connection, 6, "full")
+    with postgres.session(ops_database.url("ops_agent")) as connection:
+        reports = observation.reports(connection)
+    assert reports == {
+        ("product", "full"): KindReport(
+            {"completed": 0, "failed": 0}, None, 4000, 100, START + timedelta(hours=6)
+        ),
+        ("product", "differential"): KindReport({"completed": 2, "failed": 1}, True, 4000, 200),
+        ("product", "incremental"): KindReport({"completed": 1, "failed": 1}, False, 4000, 300),
+    }
+
+
+def test_an_empty_database_says_nothing(ops_database: OpsDatabase) -> None:
+    with postgres.session(ops_database.url("ops_agent")) as connection:
+        assert observation.reports(connection) == {}
+        assert observation.ledger(connection) == observation.LedgerState(0, None, None)
+
+
+def test_events_without_a_seal_are_counted(ops_database: OpsDatabase) -> None:
+    before = datetime.now(UTC)
+    with postgres.session(ops_database.url("ops_worker")) as connection:
+        for number in range(3):
+            append(
+                connection, AuditEvent("test.thing", "event", f"op-{number}", "thing", "tester", None, {}, {})
+            )
+    with postgres.session(ops_database.url("ops_agent")) as connection:
+        found = observation.ledger(connection)
+    assert found.unsealed == 3
+    assert found.oldest_unsealed_at is not None
+    assert before <= found.oldest_unsealed_at <= datetime.now(UTC)
