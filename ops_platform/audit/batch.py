@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from psycopg.pq import TransactionStatus
+
 from ops_platform.audit import encoding
 from ops_platform.audit.keys import SigningKey
 from ops_platform.audit.merkle import MerkleTree
 from ops_platform.audit.seal import Seal, SealCopy, sign, timestamp
 from ops_platform.clients.postgres import Connection
+from ops_platform.errors import OpsError
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,20 @@ class Batch:
 
     leaves: list[tuple[int, bytes]]
     root: str
+
+
+@contextmanager
+def own_transactions(connection: Connection) -> Iterator[None]:
+    """The connection in autocommit mode: each step is a transaction of its own."""
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        raise OpsError("the ledger was given a connection inside a transaction: commit first")
+    before = connection.autocommit
+    connection.autocommit = True
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.autocommit = before
 
 
 @contextmanager

@@ -12,7 +12,7 @@ it injective; the view ``audit_leaves`` spells the same in SQL.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,9 @@ def encode(values: Sequence[str | None]) -> bytes:
     return b"".join(parts)
 
 
-def leaves(connection: Connection, condition: str = "true", parameters: Sequence[Any] = ()) -> Iterator[Leaf]:
+def leaves(
+    connection: Connection, condition: str = "true", parameters: Sequence[Any] = ()
+) -> Generator[Leaf, None, None]:
     """Stream the events that meet ``condition`` (SQL of ours), ordered by epoch, xid, id.
 
     Through a server-side cursor, so memory is bounded; the caller holds a transaction open.

@@ -20,14 +20,11 @@ chain under lock. Not every minute: half a million locked objects a year would s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from psycopg.pq import TransactionStatus
-
-from ops_platform.audit.batch import compose, end_of_batch, horizon, read_batch, snapshot
+from ops_platform.audit.batch import compose, end_of_batch, horizon, own_transactions, read_batch, snapshot
 from ops_platform.audit.keys import PublicKeys, SigningKey
 from ops_platform.audit.seal import (
     FIRST_EPOCH,
@@ -43,7 +40,7 @@ from ops_platform.audit.seal import (
 from ops_platform.clients import postgres
 from ops_platform.clients.object_store import ObjectExists, ObjectStore
 from ops_platform.clients.postgres import Connection
-from ops_platform.errors import CheckFailed, OpsError
+from ops_platform.errors import CheckFailed
 
 LOCK = "audit/seal"
 BATCH_ROWS = 10_000
@@ -85,7 +82,7 @@ def seal(
     store or PostgreSQL raise when they are away; the next call then catches up.
     """
     known = keys or key.public_keys()
-    with _outside_transaction(connection):
+    with own_transactions(connection):
         if not postgres.try_lock(connection, LOCK):
             return None
         try:
@@ -148,15 +145,16 @@ def insert(connection: Connection, signed: SignedSeal) -> None:
     seal = signed.seal
     connection.execute(
         """
-        INSERT INTO audit_seals (number, epoch, opens, from_xid, to_xid, row_count, first_id, last_id,
+        INSERT INTO audit_seals (number, epoch, opens, void_from, from_xid, to_xid, row_count, first_id, last_id,
                                  merkle_root, previous_hash, sealed_at, key_id, document, signature)
-        VALUES (%s, %s, %s, %s::text::xid8, %s::text::xid8, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        VALUES (%s, %s, %s, %s, %s::text::xid8, %s::text::xid8, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (number) DO NOTHING
         """,
         (
             seal.number,
             seal.epoch,
             seal.opens,
+            seal.void_from,
             str(seal.from_xid),
             str(seal.to_xid),
             seal.rows,
@@ -254,17 +252,3 @@ def _gone_back(number: int) -> str:
         f"audit seal {number} knows of events that this ops database does not hold: after a restore open a "
         "new epoch with 'ops-platform audit open-epoch', else run 'ops-platform audit verify'"
     )
-
-
-@contextmanager
-def _outside_transaction(connection: Connection) -> Iterator[None]:
-    """The connection in autocommit mode: each step of the sealer is a transaction of its own."""
-    if connection.info.transaction_status != TransactionStatus.IDLE:
-        raise OpsError("the sealer was given a connection inside a transaction: commit before sealing")
-    before = connection.autocommit
-    connection.autocommit = True
-    try:
-        yield
-    finally:
-        if not connection.closed:
-            connection.autocommit = before

@@ -53,6 +53,7 @@ CREATE TABLE audit_seals (
     number        bigint PRIMARY KEY CHECK (number > 0),
     epoch         integer NOT NULL,
     opens         integer,
+    void_from     bigint,
     from_xid      xid8 NOT NULL,
     to_xid        xid8 NOT NULL,
     row_count     bigint NOT NULL CHECK (row_count >= 0),
@@ -67,11 +68,17 @@ CREATE TABLE audit_seals (
     UNIQUE (previous_hash)
 );
 
+-- Which seal covers an event.
+CREATE INDEX audit_seals_range ON audit_seals (epoch, to_xid);
+CREATE INDEX audit_seals_openings ON audit_seals (number) WHERE opens IS NOT NULL;
+
 COMMENT ON TABLE audit_seals IS
     'Signed Merkle batches of audit_events, each chained to the one before. Append-only; a copy of each was '
     'put into the ledger bucket under object lock before it was inserted here.';
 COMMENT ON COLUMN audit_seals.opens IS
     'The epoch that this seal opens (signed, after a restore); NULL for an ordinary batch.';
+COMMENT ON COLUMN audit_seals.void_from IS
+    'With opens: the seals from this number to the one before are about events that the restore lost.';
 COMMENT ON COLUMN audit_seals.to_xid IS 'Exclusive: the seal covers from_xid <= xid < to_xid of its epoch.';
 COMMENT ON COLUMN audit_seals.document IS
     'The exact text that was signed, canonical JSON. The other columns repeat it for queries; '

@@ -1,0 +1,162 @@
+"""What ``ops-platform audit`` shows: the verdict on the ledger, and its newest events. Returns data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ops_platform.audit.epochs import open_epoch
+from ops_platform.audit.findings import Verification
+from ops_platform.audit.keys import PublicKeys, SigningKey
+from ops_platform.audit.seal import Seal
+from ops_platform.audit.verify import check
+from ops_platform.clients import object_store, postgres
+from ops_platform.clients.object_store import ObjectStoreRefused
+from ops_platform.clients.postgres import Connection
+from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
+from ops_platform.settings import Settings
+
+
+@dataclass(frozen=True)
+class LedgerReport:
+    """A verification in words and as JSON."""
+
+    result: Verification
+
+    @property
+    def ok(self) -> bool:
+        return not self.result.findings
+
+    @property
+    def findings(self) -> list[str]:
+        return [str(finding) for finding in self.result.findings]
+
+    @property
+    def summary(self) -> str:
+        """One line, and one for each note."""
+        result = self.result
+        verdict = "intact" if self.ok else f"NOT INTACT, {len(result.findings)} differences"
+        line = f"ledger {verdict}: {result.events} events under {result.seals} seals"
+        if result.last_sealed_at is not None:
+            line += f", sealed up to {result.last_sealed_at:%Y-%m-%d %H:%M:%S} UTC"
+        if result.unsealed and result.oldest_unsealed_at is not None:
+            age = (datetime.now(UTC) - result.oldest_unsealed_at).total_seconds()
+            line += (
+                f"; {result.unsealed} not sealed yet, the oldest for {age:.0f} s: nothing vouches for these"
+            )
+        return "\n".join([line, *(f"note: {note}" for note in result.notes)])
+
+    def as_json(self) -> dict[str, Any]:
+        result = asdict(self.result)
+        return {
+            "ok": self.ok,
+            **result,
+            "oldest_unsealed_at": _iso(self.result.oldest_unsealed_at),
+            "last_sealed_at": _iso(self.result.last_sealed_at),
+        }
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Events without a seal, and the newest seal; cheap to ask every few seconds."""
+
+    unsealed: int
+    oldest_unsealed_at: datetime | None
+    last_seal_at: datetime | None
+
+
+def verify_ledger(settings: Settings) -> LedgerReport:
+    """Verify the ledger that the settings name.
+
+    Raises ConfigurationError when a setting is missing, CheckFailed when database or bucket
+    cannot be read: what was not verified is not intact.
+    """
+    keys = public_keys(settings)
+    url = settings.require("database_url")
+    ledger = object_store.from_settings(settings, "ledger")
+    try:
+        with postgres.session(url, application="ops-platform audit") as connection:
+            return LedgerReport(check(connection, ledger, keys))
+    except (Unavailable, ObjectStoreRefused) as error:
+        raise CheckFailed(f"the ledger could not be verified: {error}") from None
+
+
+def recent_events(
+    settings: Settings, *, object_name: str | None = None, action: str | None = None, limit: int = 50
+) -> list[dict[str, Any]]:
+    """The newest events, newest last, each with the number of the ``seal`` that covers it or None."""
+    with postgres.session(settings.require("database_url"), application="ops-platform audit") as connection:
+        rows = connection.execute(
+            """
+            SELECT event.id, event.event_id::text, event.epoch, event.occurred_at, event.actor, event.action,
+                   event.phase, event.operation_id, event.object, event.outcome, event.details,
+                   event.commitments, covering.number AS seal
+            FROM (
+                SELECT * FROM audit_events
+                WHERE (%(object)s::text IS NULL OR object = %(object)s)
+                  AND (%(action)s::text IS NULL OR action = %(action)s)
+                ORDER BY id DESC LIMIT %(limit)s
+            ) AS event
+            LEFT JOIN LATERAL (
+                SELECT number FROM audit_seals AS seal
+                WHERE seal.epoch = event.epoch AND event.xid >= seal.from_xid
+                  AND (event.xid < seal.to_xid OR seal.opens IS NOT NULL)
+                  AND NOT EXISTS (
+                      SELECT FROM audit_seals AS opening
+                      WHERE opening.opens IS NOT NULL AND opening.number > seal.number
+                        AND opening.void_from <= seal.number)
+                ORDER BY seal.epoch, seal.to_xid LIMIT 1
+            ) AS covering ON true
+            ORDER BY event.id
+            """,
+            {"object": object_name, "action": action, "limit": limit},
+        )
+        return rows.fetchall()
+
+
+def tail(connection: Connection) -> Tail:
+    """What no seal covers yet."""
+    row = connection.execute(
+        """
+        SELECT count(event.id) AS unsealed, min(event.occurred_at) AS oldest, max(last.sealed_at) AS sealed
+        FROM (SELECT 1) AS always
+        LEFT JOIN (
+            SELECT coalesce(opens, epoch) AS epoch, to_xid, sealed_at
+            FROM audit_seals ORDER BY number DESC LIMIT 1
+        ) AS last ON true
+        LEFT JOIN audit_events AS event
+            ON last.to_xid IS NULL OR (event.epoch = last.epoch AND event.xid >= last.to_xid)
+        """
+    ).fetchall()[0]
+    return Tail(row["unsealed"], row["oldest"], row["sealed"])
+
+
+def open_next_epoch(settings: Settings) -> Seal:
+    """After a restore of the ops database: ``epochs.open_epoch`` as its owner, with the signing key."""
+    if settings.audit.signing_key is None:
+        raise ConfigurationError(
+            "OPS_AUDIT_SIGNING_KEY_FILE is not set or not readable: run as the agent's user"
+        )
+    ledger = object_store.from_settings(settings, "ledger")
+    with postgres.session(settings.require("owner_database_url"), application="ops-platform audit") as owner:
+        return open_epoch(
+            owner,
+            ledger,
+            SigningKey(settings.audit.signing_key.get_secret_value()),
+            retention_days=settings.audit.retention_days,
+            keys=public_keys(settings),
+        )
+
+
+def public_keys(settings: Settings) -> PublicKeys:
+    """The keys that seals are checked with. Raises ConfigurationError when none is set."""
+    if settings.audit.public_key is None:
+        raise ConfigurationError(
+            "OPS_AUDIT_PUBLIC_KEY_FILE is not set: start the stack with 'ops-platform up' or set it"
+        )
+    return PublicKeys.parse(settings.audit.public_key)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
