@@ -227,7 +227,8 @@ class OpsDatabases:
                 ensure_database(superuser, self.TEMPLATE, "ops_owner")
             with self.cluster.superuser(self.TEMPLATE) as superuser:
                 run_roles(superuser, "ops")
-            migrate(self.cluster.url("ops_owner", self.TEMPLATE), files.carried("sql") / "ops")
+            for folder in ("ops", "product"):
+                migrate(self.cluster.url("ops_owner", self.TEMPLATE), files.carried("sql") / folder)
         self._made += 1
         name = f"ops_{self._made}"
         with self.cluster.superuser() as superuser:

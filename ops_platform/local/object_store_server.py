@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PORTS = ("s3", "s3-http", "s3-grpc", "s3-master", "s3-master-grpc", "s3-volume", "s3-volume-grpc",
          "s3-filer", "s3-filer-grpc", "s3-metrics")  # fmt: skip
 REGION = "us-east-1"
+SSE_KEY = "s3-sse-key"
 START_SECONDS = 90
 STOP_SECONDS = 45
 """After SIGTERM it takes up to 27 s to end and keeps its ports until then."""
@@ -84,16 +85,22 @@ class ObjectStoreServer:
         self.secret_access_key(role)
         return self.secrets.path(f"s3-{role}-secret-access-key")
 
+    @property
+    def identities_file(self) -> Path:
+        return self.secrets.path("s3-identities.json")
+
+    @property
+    def port_names(self) -> tuple[str, ...]:
+        return PORTS
+
     # --- files ------------------------------------------------------------------------------------
 
     def prepare(self) -> bool:
         """Directories, identities and the encryption key; True when the identities changed."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.data_dir.chmod(0o700)
-        self.secrets.hexadecimal("s3-sse-key")
-        return write_private(
-            self.secrets.path("s3-identities.json"), json.dumps(self._identities(), indent=1)
-        )
+        self.secrets.hexadecimal(SSE_KEY)
+        return write_private(self.identities_file, json.dumps(self._identities(), indent=1))
 
     def _identities(self) -> dict[str, Any]:
         identities = [self._identity("admin", ["Admin"])]
@@ -138,7 +145,7 @@ class ObjectStoreServer:
             "-s3.port.lance=0",
             f"-s3.cert.file={self.certificate.certificate}",
             f"-s3.key.file={self.certificate.key}",
-            f"-s3.config={self.secrets.path('s3-identities.json')}",
+            f"-s3.config={self.identities_file}",
             f"-metricsPort={port['s3-metrics']}",
             "-metricsIp=127.0.0.1",
         ]
@@ -149,7 +156,7 @@ class ObjectStoreServer:
             "HOME": str(self.data_dir),
             "LANG": "C.UTF-8",
             # Without a key every put with server-side encryption gets InternalError.
-            "WEED_S3_SSE_KEY": self.secrets.hexadecimal("s3-sse-key"),
+            "WEED_S3_SSE_KEY": self.secrets.hexadecimal(SSE_KEY),
             **self.environment,
         }
 
@@ -216,6 +223,9 @@ class ObjectStoreServer:
             if bucket not in existing:
                 admin.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=role == "ledger")
                 made.append(bucket)
+            if role == "media":
+                # As a product's bucket would be: an erasure must reach every version.
+                admin.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
             admin.put_bucket_encryption(
                 Bucket=bucket,
                 ServerSideEncryptionConfiguration={
@@ -226,15 +236,18 @@ class ObjectStoreServer:
 
     def settings_environment(self) -> dict[str, str]:
         """The variables that tell ``ops_platform.settings`` of this store and all its identities."""
-        values = {
+        values = self.endpoint_environment()
+        for role in S3_ROLES:
+            values |= self.identity_environment(role)
+        return values
+
+    def endpoint_environment(self) -> dict[str, str]:
+        return {
             "OPS_S3_ENDPOINT_URL": self.endpoint_url,
             "OPS_S3_REGION": REGION,
             "OPS_S3_URI_STYLE": "path",
+            "PGBACKREST_REPO1_S3_BUCKET": self.bucket("backup"),
         }
-        for role in S3_ROLES:
-            values |= self.identity_environment(role)
-        values["PGBACKREST_REPO1_S3_BUCKET"] = self.bucket("backup")
-        return values
 
     def identity_environment(self, role: str) -> dict[str, str]:
         prefix = f"OPS_S3_{role.upper()}"

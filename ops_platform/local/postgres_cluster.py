@@ -217,6 +217,19 @@ class PostgresCluster:
             return False
         return True
 
+    def answers_over_tls(self) -> bool:
+        """Whether a client over verified TLS gets an answer.
+
+        Before the roles are set up the answer is a refused login, which is one.
+        """
+        try:
+            with psycopg.connect(self.url("ops_worker", "postgres"), connect_timeout=5) as connection:
+                connection.execute("SELECT 1")
+        except psycopg.OperationalError as error:
+            refused = "password authentication failed" in str(error) or "no password supplied" in str(error)
+            return refused and self.is_ready()
+        return True
+
     def postmaster(self) -> psutil.Process | None:
         """The running postmaster of this data directory, or None."""
         try:

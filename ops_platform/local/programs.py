@@ -77,6 +77,17 @@ def find_postgres(pgbackrest_version: tuple[int, ...] | None = None) -> Postgres
     )
 
 
+def postgres_of_version(major: int, data_dir: Path) -> PostgresPrograms:
+    """The programs that can run the cluster in ``data_dir``. Raises ConfigurationError."""
+    bin_dir = POSTGRES_ROOT / str(major) / "bin"
+    if not (bin_dir / "postgres").exists():
+        raise ConfigurationError(
+            f"the cluster in {data_dir} was made by PostgreSQL {major}, which is not installed: "
+            f"apt-get install postgresql-{major}"
+        )
+    return PostgresPrograms(major, bin_dir)
+
+
 def newest_supported(pgbackrest_version: tuple[int, ...]) -> int:
     """Newest PostgreSQL major version that a pgBackRest release can back up."""
     for since, major in _SUPPORT:

@@ -1,0 +1,95 @@
+"""The first full backup of each stanza, taken by Dagster as an operator would launch it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ops_platform.backup.context import open_context
+from ops_platform.clients.dagster import FINISHED, Dagster
+from ops_platform.clients.waiting import wait_until
+from ops_platform.errors import CheckFailed, Unavailable
+from ops_platform.settings import Settings
+
+STANZAS = ("product", "ops")
+JOB = "backup_full"
+DEADLINE_SECONDS = 3600.0
+
+_UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED")
+_COPIED = re.compile(r"\bcopied (\d+)\s?%")
+
+
+@dataclass
+class BootstrapRun:
+    """A launched run as it is followed; ``fraction`` is what it last said it had copied."""
+
+    stanza: str
+    run_id: str
+    status: str = "QUEUED"
+    fraction: float = 0.0
+
+
+def run_config(stanza: str) -> dict[str, Any]:
+    """Run config of a backup job."""
+    return {"stanza": stanza}
+
+
+def without_full_backup(settings: Settings) -> list[str]:
+    """Stanzas whose repository holds no completed full set, or is not there yet."""
+    return [stanza for stanza in STANZAS if not _has_full(open_context(settings, stanza).pgbackrest.info())]
+
+
+def take(url: str, stanzas: Sequence[str], report: Callable[[Sequence[BootstrapRun]], None]) -> None:
+    """Launch a full backup of each stanza, or follow the one that is under way, until all succeeded.
+
+    Raises CheckFailed with the run's own line, Unavailable when Dagster goes away for good.
+    """
+    dagster = Dagster(url)
+    # An `up` that was interrupted has left runs: they are followed, not launched again.
+    under_way = {run.run_config.get("stanza"): run.run_id for run in dagster.runs(JOB, statuses=_UNFINISHED)}
+    runs = [
+        BootstrapRun(stanza, under_way.get(stanza) or dagster.launch(JOB, run_config(stanza)))
+        for stanza in stanzas
+    ]
+
+    def finished() -> bool:
+        for run in runs:
+            if run.status not in FINISHED:
+                _follow(dagster, run)
+        report(runs)
+        return all(run.status in FINISHED for run in runs)
+
+    wait_until(finished, DEADLINE_SECONDS, "the first full backups succeed", interval=0.5)
+    for run in runs:
+        if run.status != "SUCCESS":
+            reason = dagster.failure(run.run_id) or f"the run ended as {run.status}"
+            raise CheckFailed(
+                f"the first backup of {run.stanza} failed: {reason}; see {url}/runs/{run.run_id}, "
+                "then run 'ops-platform up' again"
+            )
+
+
+def _has_full(info: Any) -> bool:
+    # info --output=json gives a list of stanzas; a failed set does not appear in it at all.
+    stanzas = info if isinstance(info, list) else [info]
+    return any(
+        backup.get("type") == "full" and not backup.get("error")
+        for stanza in stanzas
+        for backup in stanza.get("backup", [])
+    )
+
+
+def _follow(dagster: Dagster, run: BootstrapRun) -> None:
+    try:
+        run.status = dagster.run(run.run_id).status
+        events = dagster.events(run.run_id) if run.status == "STARTED" else []
+    except Unavailable:
+        return  # the webserver restarts; the deadline is the caller's
+    for event in events:
+        copied = _COPIED.search(str(event.get("message") or ""))
+        if copied:
+            run.fraction = int(copied.group(1)) / 100
+    if run.status == "SUCCESS":
+        run.fraction = 1.0

@@ -1,0 +1,166 @@
+"""The environments of a stack: the operator's, and one for each of its own processes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from ops_platform.local.parts import CIPHER_PASS, PUBLIC_KEY, SIGNING_KEY, Parts
+from ops_platform.local.secrets import write_private
+from ops_platform.local.supervision import search_path
+from ops_platform.settings import Settings, read_environment_file
+
+PASSED_ON = (
+    "OPS_CONFIG_DIR",
+    "OPS_RUN_AS_USER",
+    "OPS_HEARTBEAT_SECONDS",
+    "OPS_SEAL_SECONDS",
+    "OPS_AGENT_REFRESH_SECONDS",
+    "OPS_LEDGER_RETENTION_DAYS",
+    "OPS_DEMO_SCALE",
+    "OPS_TRAFFIC_RATE",
+    "OPS_TRAFFIC_SEED",
+)
+"""The operator's own choices at ``up``; kept in the environment file, so the next ``up`` has them too."""
+
+
+def choices(settings: Settings) -> dict[str, str]:
+    """What the operator chose, from his environment or from the last ``up``."""
+    return {name: settings.environ[name].get_secret_value() for name in PASSED_ON if name in settings.environ}
+
+
+def common(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
+    """What every process may know: addresses and places, no secret and no role."""
+    values = {
+        "OPS_STATE_DIR": str(parts.layout.state_dir),
+        "OPS_CA_FILE": str(parts.certificates.ca_file),
+        "OPS_PGBACKREST_BINARY": parts.product.pgbackrest,
+        "OPS_PROMETHEUS_URL": parts.prometheus.url,
+        "OPS_ALERTMANAGER_URL": parts.alertmanager.url,
+        "OPS_DAGSTER_URL": parts.url("webserver"),
+        "OPS_DAGSTER_READONLY_URL": parts.url("webserver-readonly"),
+        "OPS_METRICS_URL": f"{parts.url('agent')}/metrics",
+        "OPS_MAIL_DIR": str(parts.layout.mail),
+        "OPS_SMTP_HOST": "127.0.0.1",
+        "OPS_SMTP_PORT": str(parts.ports["mail"]),
+        "OPS_AUDIT_PUBLIC_KEY_FILE": str(parts.secrets.path(PUBLIC_KEY)),
+        **parts.object_store.endpoint_environment(),
+        **chosen,
+    }
+    for cluster in (parts.product, parts.ops):
+        prefix = f"OPS_{cluster.name.upper()}"
+        values |= {
+            f"{prefix}_DATA_DIR": str(cluster.data_dir),
+            f"{prefix}_SOCKET_DIR": str(cluster.socket_dir),
+            f"{prefix}_PORT": str(cluster.port),
+        }
+    return values
+
+
+def operator(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
+    """For people and the command line: the workers' role, and the owners' for migrations."""
+    return {
+        **common(parts, chosen),
+        **_databases(parts, "ops_worker"),
+        "OPS_OWNER_DATABASE_URL": parts.ops.url("ops_owner"),
+        "OPS_PRODUCT_OWNER_DATABASE_URL": parts.product.url("ops_owner"),
+        **_identities(parts, "backup", "backup_reader", "media", "exports", "ledger", "logs"),
+        **_cipher(parts),
+        **parts.redis.settings_environment(),
+    }
+
+
+def agent(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
+    """The agent beats, looks and seals: it alone has the signing key."""
+    return {
+        **common(parts, chosen),
+        **_databases(parts, "ops_agent"),
+        **_identities(parts, "backup", "ledger"),
+        **_cipher(parts),
+        "OPS_AUDIT_SIGNING_KEY_FILE": str(parts.secrets.path(SIGNING_KEY)),
+        "OPS_AGENT_LISTEN_PORT": str(parts.ports["agent"]),
+    }
+
+
+def traffic(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
+    """The demo product's application: knows nothing of the platform."""
+    return {
+        # Set, though empty: settings would otherwise take the operator's file as defaults.
+        "OPS_DATABASE_URL": "",
+        "OPS_STATE_DIR": str(parts.layout.state_dir),
+        "OPS_CA_FILE": str(parts.certificates.ca_file),
+        "OPS_PRODUCT_DATABASE_URL": parts.product.url("product_app"),
+        "OPS_TRAFFIC_LISTEN_PORT": str(parts.ports["traffic"]),
+        **parts.object_store.endpoint_environment(),
+        **_identities(parts, "media"),
+        **parts.redis.settings_environment(),
+        **{name: value for name, value in chosen.items() if name.startswith(("OPS_DEMO_", "OPS_TRAFFIC_"))},
+    }
+
+
+def dagster(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Code server, webservers, daemon and the runs they start."""
+    store = parts.object_store
+    storage = parts.ops.url("ops_dagster", "dagster").replace("postgresql://", "postgresql+psycopg2://", 1)
+    return {
+        **common(parts, chosen),
+        **_databases(parts, "ops_worker"),
+        **_identities(parts, "backup", "backup_reader"),
+        **_cipher(parts),
+        "DAGSTER_HOME": str(parts.layout.dagster_home),
+        "OPS_DAGSTER_STORAGE_URL": storage,
+        "OPS_CODE_SERVER_PORT": str(parts.ports["code-server"]),
+        "OPS_COMPUTE_LOG_DIR": str(parts.layout.compute_logs),
+        "OPS_S3_LOGS_BUCKET": store.bucket("logs"),
+        # Dagster's compute log manager takes boto3's own variables.
+        "AWS_ACCESS_KEY_ID": store.access_key_id("logs"),
+        "AWS_SECRET_ACCESS_KEY": store.secret_access_key("logs"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def process(values: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of one of our Python processes: ``values`` and a clean base."""
+    return {
+        "PATH": search_path(),
+        "HOME": str(Path.home()),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        **values,
+    }
+
+
+def write(parts: Parts, chosen: Mapping[str, str]) -> None:
+    """Write ``environment`` and ``env/*.env``, mode 0600."""
+    files = {
+        parts.layout.environment_file: operator(parts, chosen),
+        parts.layout.env / "agent.env": agent(parts, chosen),
+        parts.layout.env / "dagster.env": dagster(parts, chosen),
+        parts.layout.env / "traffic.env": traffic(parts, chosen),
+    }
+    for path, values in files.items():
+        write_private(path, "".join(f"{name}={value}\n" for name, value in values.items()))
+
+
+def export_lines(file: Path) -> list[str]:
+    """``export NAME=value`` for a POSIX shell, of an environment file."""
+    return [f"export {name}={shlex.quote(value)}" for name, value in read_environment_file(file).items()]
+
+
+def _databases(parts: Parts, role: str) -> dict[str, str]:
+    return {
+        "OPS_DATABASE_URL": parts.ops.url(role),
+        "OPS_PRODUCT_DATABASE_URL": parts.product.url(role),
+    }
+
+
+def _identities(parts: Parts, *roles: str) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for role in roles:
+        values |= parts.object_store.identity_environment(role)
+    return values
+
+
+def _cipher(parts: Parts) -> dict[str, str]:
+    return {"OPS_PGBACKREST_CIPHER_PASS_FILE": str(parts.secrets.path(CIPHER_PASS))}

@@ -1,0 +1,99 @@
+"""What the running storage needs before anything else can start: roles, databases, buckets, schemas, seed.
+
+Every step finds what is there already, so ``up`` runs all of it each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ops_platform import files
+from ops_platform.backup.context import open_context
+from ops_platform.clients import cache, object_store
+from ops_platform.clients.migrations import migrate
+from ops_platform.local import dagster_server, environment
+from ops_platform.local.demo.cache_keys import seed_cache
+from ops_platform.local.demo.seed import seed
+from ops_platform.local.parts import Parts
+from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.local.postgres_roles import ensure_database, run_roles
+from ops_platform.settings import Settings
+
+Report = Callable[[str, float | None], None]
+"""Told what is being done, and the done fraction of it where that is known."""
+
+PLATFORM_ROLES = ("ops_owner", "ops_worker", "ops_agent", "ops_api")
+OPS_LOGINS = (*PLATFORM_ROLES, "ops_dagster")
+PRODUCT_LOGINS = (*PLATFORM_ROLES, "product_owner", "product_app")
+_CLIENTS = ("ops_worker", "ops_agent", "ops_api")
+
+
+def databases(parts: Parts, report: Report) -> None:
+    """Roles, passwords, databases and schemas of both clusters."""
+    _ops_cluster(parts.ops, report)
+    _product_cluster(parts.product, report)
+
+
+def buckets(parts: Parts, report: Report) -> None:
+    report("buckets", None)
+    parts.object_store.create_buckets()
+
+
+def dagster_home(parts: Parts) -> None:
+    dagster_server.prepare_home(parts.layout)
+
+
+def dagster_storage(parts: Parts, chosen: Mapping[str, str], report: Report) -> None:
+    """Dagster's own tables, when its version is not the one that migrated them last."""
+    report("Dagster's storage", None)
+    values = environment.process(environment.dagster(parts, chosen))
+    dagster_server.migrate_storage(parts.layout, values)
+
+
+def backups(settings: Settings, report: Report) -> None:
+    """pgBackRest's configuration, rendered from backups.yaml, which archiving needs from the start."""
+    report("pgBackRest's configuration", None)
+    for stanza in ("product", "ops"):
+        open_context(settings, stanza)
+
+
+def demo(parts: Parts, settings: Settings, report: Report) -> None:
+    """The demo product's schema, rows, objects and cached keys."""
+    url = parts.product.url("product_owner")
+    migrate(url, files.carried("sql") / "demo")
+    done = seed(
+        url,
+        scale=settings.demo.scale,
+        media=object_store.from_settings(settings, "media"),
+        progress=lambda name, fraction: report(f"demo data: {name}", fraction),
+    )
+    if done.steps_done:
+        seed_cache(url, cache.from_settings(settings))
+
+
+def _ops_cluster(cluster: PostgresCluster, report: Report) -> None:
+    report("roles and databases of the ops cluster", None)
+    with cluster.superuser() as superuser:
+        run_roles(superuser, "ops")
+        cluster.roles.grant_login(superuser, OPS_LOGINS)
+        ensure_database(superuser, "ops", "ops_owner", _CLIENTS)
+        ensure_database(superuser, "dagster", "ops_dagster", ("ops_worker",))
+    with cluster.superuser("ops") as superuser:
+        run_roles(superuser, "ops")
+    report("schema of the ops database", None)
+    migrate(cluster.url("ops_owner"), files.carried("sql") / "ops")
+    # The ops database is a stanza too: it has heartbeats of its own.
+    migrate(cluster.url("ops_owner"), files.carried("sql") / "product")
+
+
+def _product_cluster(cluster: PostgresCluster, report: Report) -> None:
+    report("roles and databases of the product cluster", None)
+    with cluster.superuser() as superuser:
+        run_roles(superuser, "product")
+        run_roles(superuser, "demo")
+        cluster.roles.grant_login(superuser, PRODUCT_LOGINS)
+        ensure_database(superuser, "product", "product_owner", ("product_app", *_CLIENTS))
+    with cluster.superuser("product") as superuser:
+        run_roles(superuser, "product")
+    report("the platform's footprint in the product database", None)
+    migrate(cluster.url("ops_owner"), files.carried("sql") / "product")

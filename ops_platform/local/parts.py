@@ -1,0 +1,194 @@
+"""The servers of one stack, built from its state directory and its ports. Starts nothing."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ops_platform.local import object_store_server, programs
+from ops_platform.local.accounts import account
+from ops_platform.local.alertmanager_server import AlertmanagerServer
+from ops_platform.local.certificates import Certificates
+from ops_platform.local.layout import Layout
+from ops_platform.local.object_store_server import ObjectStoreServer
+from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.local.prometheus_server import PrometheusServer
+from ops_platform.local.redis_server import RedisServer
+from ops_platform.local.secrets import SecretStore, write_private
+from ops_platform.local.supervision import STACK_ID
+
+PORT_NAMES = (
+    "webserver",
+    "webserver-readonly",
+    "product",
+    "ops",
+    *object_store_server.PORTS,
+    "redis",
+    "prometheus",
+    "alertmanager",
+    "mail",
+    "agent",
+    "traffic",
+    "code-server",
+)
+CIPHER_PASS = "pgbackrest-cipher-pass"  # noqa: S105 - names of secrets, here and below
+SIGNING_KEY = "audit-signing-key"
+PUBLIC_KEY = "audit-public-key"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that knows how to run and to be asked, but is not a Python process of ours."""
+
+    layout: Layout
+    ports: Mapping[str, int]
+    secrets: SecretStore
+    certificates: Certificates
+    product: PostgresCluster
+    ops: PostgresCluster
+    object_store: ObjectStoreServer
+    redis: RedisServer
+    prometheus: PrometheusServer
+    alertmanager: AlertmanagerServer
+    stack_id: str
+
+    def url(self, port: str) -> str:
+        """Base URL of one of the plain HTTP services, all on loopback."""
+        return f"http://127.0.0.1:{self.ports[port]}"
+
+    def prepare(self) -> None:
+        """Write configuration files and secrets, make missing clusters; touches no running server."""
+        for name in (CIPHER_PASS, object_store_server.SSE_KEY):
+            self.secrets.hexadecimal(name)
+        _signing_keys(self.secrets)
+        self.object_store.prepare()
+        self.redis.prepare()
+        self.prometheus.prepare()
+        self.alertmanager.prepare()
+        for cluster in (self.product, self.ops):
+            if cluster.initialise():
+                cluster.reload()
+
+
+def required_programs() -> None:
+    """Raises ConfigurationError that names the first missing program and its Debian package."""
+    for name in (*programs.DEBIAN_PACKAGES, "weed"):
+        programs.find(name)
+    programs.find_postgres(programs.pgbackrest_version())
+
+
+def build(layout: Layout, ports: Mapping[str, int]) -> Parts:
+    """The parts of the stack at ``layout``; makes certificates when they are missing or end soon."""
+    me, owner = account(None), layout.owner
+    vault = SecretStore(layout.secrets)
+    vault.prepare()
+    certificates = Certificates(layout.tls)
+    certificates.prepare()
+    identity = stack_id(layout)
+    postgres = programs.find_postgres(programs.pgbackrest_version())
+
+    def cluster(name: str) -> PostgresCluster:
+        return PostgresCluster(
+            name=name,
+            data_dir=layout.postgres_data(name),
+            socket_dir=layout.postgres_sockets,
+            port=ports[name],
+            programs=_programs_of(layout.postgres_data(name), postgres),
+            account=owner,
+            certificate=certificates.server("postgres", owner),
+            ca_file=certificates.ca_file,
+            secrets=vault,
+            log_file=layout.log(f"{name}-postgres"),
+            database=name,
+            archive_config=layout.pgbackrest_config,
+            pgbackrest=programs.find("pgbackrest"),
+            environment={STACK_ID: identity},
+        )
+
+    return Parts(
+        layout=layout,
+        ports=ports,
+        secrets=vault,
+        certificates=certificates,
+        product=cluster("product"),
+        ops=cluster("ops"),
+        object_store=ObjectStoreServer(
+            layout.part("s3"),
+            ports,
+            certificates.server("s3", me),
+            certificates.ca_file,
+            vault,
+            layout.log("object-store"),
+        ),
+        redis=RedisServer(
+            layout.part("redis"),
+            ports["redis"],
+            certificates.server("redis", me),
+            certificates.ca_file,
+            vault,
+        ),
+        prometheus=PrometheusServer(
+            layout.part("prometheus"),
+            ports["prometheus"],
+            {
+                "ALERTMANAGER_TARGET": f"127.0.0.1:{ports['alertmanager']}",
+                "AGENT_TARGET": f"127.0.0.1:{ports['agent']}",
+                "PRODUCT_TARGET": f"127.0.0.1:{ports['traffic']}",
+                "OBJECT_STORE_TARGET": f"127.0.0.1:{ports['s3-metrics']}",
+            },
+        ),
+        alertmanager=AlertmanagerServer(
+            layout.part("alertmanager"),
+            ports["alertmanager"],
+            {
+                "AGENT_URL": f"http://127.0.0.1:{ports['agent']}",
+                "SMTP_SMARTHOST": f"127.0.0.1:{ports['mail']}",
+                "SMTP_FROM": "alertmanager@localhost",
+                "SMTP_REQUIRE_TLS": "false",
+                "ALERT_EMAIL": "on-call@localhost",
+            },
+        ),
+        stack_id=identity,
+    )
+
+
+def stack_id(layout: Layout) -> str:
+    """The random id of a state directory, by which its processes are recognised."""
+    if not layout.stack_id_file.exists():
+        write_private(layout.stack_id_file, secrets.token_hex(16) + "\n", 0o644)
+    return layout.stack_id_file.read_text(encoding="utf-8").strip()
+
+
+def _programs_of(data_dir: Path, newest: programs.PostgresPrograms) -> programs.PostgresPrograms:
+    """The version that made the cluster: after an upgrade of the system a newer one may be installed too."""
+    try:
+        major = int((data_dir / "PG_VERSION").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return newest
+    return programs.postgres_of_version(major, data_dir)
+
+
+def _signing_keys(vault: SecretStore) -> None:
+    """The ledger's Ed25519 pair, PEM; the public half is derived, so it can never differ."""
+
+    def make() -> str:
+        return (
+            Ed25519PrivateKey.generate()
+            .private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            .decode()
+        )
+
+    private = serialization.load_pem_private_key(vault.keep(SIGNING_KEY, make).encode(), None)
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    write_private(vault.path(PUBLIC_KEY), public.decode())

@@ -1,0 +1,66 @@
+"""What ``up`` and ``down`` print: a moving line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from ops_platform.local.bootstrap_runs import BootstrapRun
+
+
+class Progress:
+    """Says what is going on. Without a terminal each step is said once, fractions are not."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._started = time.monotonic()
+        self._said = ""
+        self._runs: dict[str, str] = {}
+        self._bar: Bar | None = None
+        if console.is_terminal:
+            self._bar = Bar(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TimeElapsedColumn(),
+                console=console,
+                transient=True,
+            )
+            self._task = self._bar.add_task("", total=None)
+            self._bar.start()
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self.console.print(f"[{time.monotonic() - self._started:5.1f} s] {line}", markup=False)
+
+    def step(self, what: str, fraction: float | None) -> None:
+        """What is being done now."""
+        if self._bar is not None:
+            total = None if fraction is None else 1.0
+            self._bar.update(self._task, description=what, total=total, completed=fraction or 0.0)
+        elif what.partition(":")[0] != self._said:
+            self._said = what.partition(":")[0]
+            self.say(self._said)
+
+    def started(self, name: str, address: str, already: bool) -> None:
+        self._said = ""
+        self.say(f"{name:<20}{'runs already' if already else 'ready'}  {address}")
+
+    def runs(self, runs: Sequence[BootstrapRun]) -> None:
+        """The bootstrap runs' state and the mean of what they have copied."""
+        if self._bar is not None:
+            what = ", ".join(f"{run.stanza} {run.status.lower()}" for run in runs)
+            self.step(f"first full backup: {what}", sum(run.fraction for run in runs) / len(runs))
+        for run in runs:
+            if run.status == "SUCCESS" and self._runs.get(run.stanza) != run.status:
+                self.say(f"full backup of {run.stanza} verified and recorded")
+            self._runs[run.stanza] = run.status
+
+    def done(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

@@ -1,0 +1,265 @@
+"""The embedded stack as a whole: up, down, status, logs, environment.
+
+What its parts are is in ``parts`` and ``services``; how they are kept alive in ``supervision``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from ops_platform.clients.waiting import wait_until
+from ops_platform.errors import ConfigurationError, OpsError, Unavailable
+from ops_platform.local import bootstrap_runs, environment, first_setup, leftovers, log_files, parts, ports
+from ops_platform.local.accounts import account
+from ops_platform.local.layout import Layout
+from ops_platform.local.parts import PORT_NAMES, Parts
+from ops_platform.local.progress import Progress
+from ops_platform.local.service import Service, ServiceStatus
+from ops_platform.local.services import DAGSTER, OBSERVERS, STORAGE, services
+from ops_platform.local.supervision import Program, Supervisor
+from ops_platform.settings import Settings, load_settings
+
+START_ATTEMPTS = 4
+"""Failed starts in a row that ``up`` waits through (with supervisord's pauses, about ten seconds): a
+PostgreSQL that was killed refuses to start until its last children are gone."""
+_STATES = {"RUNNING": "running", "STARTING": "starting", "BACKOFF": "failing", "FATAL": "failed"}
+
+
+def up(settings: Settings, console: Console) -> None:
+    """Start what does not run, set up what is missing, take the first backups, print the URLs.
+
+    Raises ConfigurationError (missing program, taken port, unusable directory) before anything
+    is started, OpsError when a service does not get ready.
+    """
+    parts.required_programs()
+    layout = _layout(settings)
+    layout.prepare()
+    with _alone(layout):
+        Stack(layout, settings).up(Progress(console))
+
+
+def down(settings: Settings, console: Console) -> None:
+    """Stop everything that the stack started, and everything that it left over. The state stays."""
+    layout = _layout(settings)
+    if not layout.stack_id_file.exists():
+        console.print(f"nothing runs: there is no stack in {layout.state_dir}")
+        return
+    with _alone(layout):
+        Stack(layout, settings).down(Progress(console))
+
+
+def status(settings: Settings) -> list[ServiceStatus]:
+    """What each service is like now; empty when there is no stack in the state directory."""
+    layout = _layout(settings)
+    if not layout.stack_id_file.exists() or not layout.environment_file.exists():
+        return []
+    return Stack(layout, settings).status()
+
+
+def logs(settings: Settings, service: str | None, *, lines: int = 50, follow: bool = False) -> Iterator[str]:
+    """The last lines of a service's log, and the following ones; without a service, the names."""
+    return log_files.read(_layout(settings).logs, service, lines=lines, follow=follow)
+
+
+def environment_lines(settings: Settings) -> list[str]:
+    """``export`` lines for a shell. Raises ConfigurationError when there is no stack."""
+    file = _layout(settings).environment_file
+    if not file.exists():
+        raise ConfigurationError(
+            f"there is no stack in {settings.state_dir}: start one with 'ops-platform up'"
+        )
+    return environment.export_lines(file)
+
+
+class Stack:
+    """One state directory's stack, with what the operator chose for it."""
+
+    def __init__(self, layout: Layout, settings: Settings) -> None:
+        self._layout = layout
+        self._chosen = environment.choices(settings)
+        self._base = _port_base(settings)
+        self._supervisor = Supervisor(layout, parts.stack_id(layout))
+
+    # --- up -----------------------------------------------------------------------------------------
+
+    def up(self, progress: Progress) -> None:
+        numbers = ports.load(self._layout.ports_file, PORT_NAMES, self._base)
+        running = self._running()
+        if running:
+            self._refuse_other_ports(numbers)
+        else:
+            self._end_leftovers(progress)
+        built = parts.build(self._layout, numbers)
+        built.secrets.prepare()
+        ports.require_free(self._idle_ports(numbers, running))
+        ports.save(self._layout.ports_file, numbers)
+        progress.say("configuration")
+        built.prepare()
+        first_setup.dagster_home(built)
+        environment.write(built, self._chosen)
+        wanted = services(built, self._chosen)
+        self._supervisor.apply(wanted)
+        settings = load_settings(environment.operator(built, self._chosen))
+        self._start(wanted, STORAGE, progress)
+        first_setup.databases(built, progress.step)
+        first_setup.buckets(built, progress.step)
+        first_setup.backups(settings, progress.step)
+        first_setup.dagster_storage(built, self._chosen, progress.step)
+        first_setup.demo(built, settings, progress.step)
+        self._start(wanted, OBSERVERS, progress)
+        self._start(wanted, DAGSTER, progress)
+        missing = bootstrap_runs.without_full_backup(settings)
+        if missing:
+            progress.say(f"first full backup of {' and '.join(missing)}")
+            bootstrap_runs.take(built.url("webserver"), missing, progress.runs)
+        progress.done()
+        _print_urls(progress.console, built)
+
+    def _start(self, wanted: Sequence[Service], stage: int, progress: Progress) -> None:
+        chosen = [service for service in wanted if service.stage == stage]
+        before = self._supervisor.programs()
+        for service in chosen:
+            if before[service.name].state not in ("RUNNING", "STARTING"):
+                self._supervisor.start(service.name)
+        for service in chosen:
+            progress.step(service.name, None)
+            self._wait_ready(service)
+            progress.started(service.name, service.address, before[service.name].state == "RUNNING")
+
+    def _wait_ready(self, service: Service) -> None:
+        ended: set[int] = set()
+
+        def ready() -> bool:
+            program = self._supervisor.programs().get(service.name)
+            if program is not None and program.state == "BACKOFF":
+                ended.add(program.ended_at)
+            if program is None or program.state == "FATAL" or len(ended) > START_ATTEMPTS:
+                raise OpsError(f"{service.name} does not start: {self._last_line(service.name)}")
+            return program.state in ("RUNNING", "STARTING") and service.ready()
+
+        try:
+            wait_until(ready, service.start_seconds, f"{service.name} gets ready")
+        except Unavailable as error:
+            raise Unavailable(f"{error}; its log ends: {self._last_line(service.name)}") from None
+
+    def _last_line(self, name: str) -> str:
+        return log_files.last_line(self._layout.log(name))
+
+    def _idle_ports(self, numbers: Mapping[str, int], running: Mapping[str, Program]) -> dict[str, int]:
+        """Ports that a service of ours will want but does not hold now."""
+        live = {name for name, program in running.items() if program.state in ("RUNNING", "STARTING")}
+        held = {port for name in live for port in _PORTS_OF.get(name, (name,))}
+        return {name: number for name, number in numbers.items() if name not in held}
+
+    def _refuse_other_ports(self, numbers: Mapping[str, int]) -> None:
+        if numbers != ports.load(self._layout.ports_file, PORT_NAMES, None):
+            raise ConfigurationError(
+                f"the stack in {self._layout.state_dir} runs on other ports: 'ops-platform down' first, "
+                "or leave OPS_PORT_BASE as it was"
+            )
+
+    def _running(self) -> dict[str, Program]:
+        return self._supervisor.programs()
+
+    # --- down ---------------------------------------------------------------------------------------
+
+    def down(self, progress: Progress) -> None:
+        programs = self._supervisor.programs()
+        for group in _STOP_ORDER:
+            names = [name for name in group if name in programs and programs[name].state != "STOPPED"]
+            if names:
+                progress.step(f"stopping {', '.join(names)}", None)
+                self._supervisor.stop(names)
+        if programs:
+            self._supervisor.shutdown()
+        self._end_leftovers(progress)
+        progress.done()
+        progress.console.print(f"stopped; the state stays in {self._layout.state_dir}")
+
+    def _end_leftovers(self, progress: Progress) -> None:
+        identity = self._supervisor.stack_id
+
+        def gone() -> bool:
+            found = leftovers.find(identity, self._layout.pgbackrest_config)
+            leftovers.end(found, progress.say)
+            return not found
+
+        wait_until(gone, 180, "all processes of the stack end", interval=0.1)
+
+    # --- status -------------------------------------------------------------------------------------
+
+    def status(self) -> list[ServiceStatus]:
+        numbers = ports.load(self._layout.ports_file, PORT_NAMES, None)
+        built = parts.build(self._layout, numbers)
+        programs = self._supervisor.programs()
+        return [_status(service, programs.get(service.name)) for service in services(built, self._chosen)]
+
+
+_PORTS_OF = {
+    "product-postgres": ("product",),
+    "ops-postgres": ("ops",),
+    "object-store": tuple(name for name in PORT_NAMES if name == "s3" or name.startswith("s3-")),
+}
+"""Ports of the services that are not called like their one port."""
+
+_STOP_ORDER = (
+    ("daemon", "webserver", "webserver-readonly"),
+    # Runs are the code server's children; they end before what they use.
+    ("code-server",),
+    ("agent", "traffic"),
+    # PostgreSQL before S3: its last WAL still reaches the repository.
+    ("product-postgres", "ops-postgres", "mail", "alertmanager", "prometheus", "redis"),
+    ("object-store",),
+)
+
+
+def _status(service: Service, program: Program | None) -> ServiceStatus:
+    state = _STATES.get(program.state, "stopped") if program else "stopped"
+    ready = state == "running" and service.ready()
+    note = service.note if ready or state == "stopped" else f"{service.note} (not ready)"
+    return ServiceStatus(service.name, state, program.pid if program else None, service.address, ready, note)
+
+
+def _layout(settings: Settings) -> Layout:
+    return Layout(Path(settings.state_dir).resolve(), account(settings.run_as))
+
+
+def _port_base(settings: Settings) -> int | None:
+    secret = settings.environ.get("OPS_PORT_BASE")
+    text = secret.get_secret_value() if secret else ""
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise ConfigurationError(f"OPS_PORT_BASE must be a number, not {text!r}")
+    return int(text)
+
+
+@contextmanager
+def _alone(layout: Layout) -> Iterator[None]:
+    """Only one ``up`` or ``down`` of a state directory at a time; the kernel frees the lock of a dead one."""
+    with (layout.state_dir / "stack.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unavailable(
+                f"another 'up' or 'down' works on {layout.state_dir}: wait for it to end, then repeat"
+            ) from None
+        yield
+
+
+def _print_urls(console: Console, built: Parts) -> None:
+    rows = (
+        ("Dagster", built.url("webserver")),
+        ("Dagster, read-only", built.url("webserver-readonly")),
+        ("Prometheus", built.prometheus.url),
+        ("Alertmanager", built.alertmanager.url),
+        ("metrics", f"{built.url('agent')}/metrics"),
+        ("mail", str(built.layout.mail)),
+    )
+    for label, value in rows:
+        console.print(f"{label:<20}{value}")
