@@ -89,8 +89,8 @@ class AgentSettings(_Group):
 
 
 class DemoSettings(_Group):
-    scale: float = 1.0
-    """How much the demo product is seeded with; 1 is about 100 MB."""
+    scale: float | None = None
+    """How much the demo product is seeded with; None: as it was seeded before, else 1, about 100 MB."""
     traffic_listen_host: str = "127.0.0.1"
     traffic_listen_port: int = 9188
     traffic_rate: float = 4.0

@@ -34,7 +34,8 @@ class Cache:
             self.where = f"{parts.hostname}:{parts.port or 6379}"
         except ValueError:
             raise ConfigurationError("the Redis URL is malformed: correct OPS_REDIS_URL") from None
-        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+        good_path = re.fullmatch(r"/?\d*", parts.path)
+        if parts.scheme not in ("redis", "rediss") or not parts.hostname or not good_path:
             raise ConfigurationError("the Redis URL must be rediss://host:port/number: correct OPS_REDIS_URL")
         options: dict[str, object] = {}
         if parts.scheme == "rediss":

@@ -19,9 +19,9 @@ from psycopg import sql
 
 from ops_platform.clients import postgres
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
-from ops_platform.local.demo import media_objects, seed_sql
+from ops_platform.local.demo import media_objects
 from ops_platform.local.demo.seed_plan import MONTHS, Plan, plan
-from ops_platform.local.demo.seed_sql import Step
+from ops_platform.local.demo.seed_sql import FUNCTIONS, Step, month_start, parameters, steps, text
 
 if TYPE_CHECKING:
     from ops_platform.clients.object_store import ObjectStore
@@ -58,26 +58,29 @@ class SeedReport:
 
 
 def seed(
-    url: str, *, scale: float = 1.0, media: ObjectStore | None = None, progress: Progress | None = None
+    url: str,
+    *,
+    scale: float | None = None,
+    media: ObjectStore | None = None,
+    progress: Progress | None = None,
 ) -> SeedReport:
     """Seed the database at ``url``, connected as the owner of the demo's tables.
 
+    Without a ``scale`` it is the one that the database was seeded at before, or 1.
     With ``media`` the objects that rows name are put into its bucket too; without it the rows
     are the same and name objects that are not there.
     Raises ConfigurationError (scale, schema missing, database seeded at another scale),
     Unavailable (server, another seed running), SeedError.
     """
-    the_plan = plan(scale)
     say: Progress = progress or (lambda name, fraction: None)
     started = time.monotonic()
     step_seconds: dict[str, float] = {}
     try:
         with postgres.session(url, application="ops-platform demo seed", autocommit=True) as connection:
-            marks = _prepare(connection, url, the_plan)
+            the_plan, marks = _prepare(connection, url, scale)
             # One for each step, one for tidying up, one for the objects.
-            steps = seed_sql.steps()
-            total = len(steps) + 2
-            for position, step in enumerate(steps, 1):
+            total = len(steps()) + 2
+            for position, step in enumerate(steps(), 1):
                 if step.name not in marks:
                     began = time.monotonic()
                     marks[step.name] = _run(connection, step, the_plan)
@@ -103,7 +106,7 @@ def seed(
             "seed again, it goes on where it stopped"
         ) from None
     return SeedReport(
-        scale=scale,
+        scale=the_plan.scale,
         rows={name: count for name, count in marks.items() if name not in (_TIDY, _OBJECTS)},
         steps_done=tuple(step_seconds),
         objects_put=objects,
@@ -113,16 +116,16 @@ def seed(
     )
 
 
-def _prepare(connection: postgres.Connection, url: str, the_plan: Plan) -> dict[str, int]:
+def _prepare(connection: postgres.Connection, url: str, scale: float | None) -> tuple[Plan, dict[str, int]]:
+    """The plan and the marks of the steps that were done before; the session is ready for the rest."""
     where = postgres.describe(url)
+    asked = None if scale is None else plan(scale)
     if not postgres.try_lock(connection, LOCK):
         raise Unavailable(f"another seed of {where} is running: wait for it or end it, then repeat")
     try:
         marks = connection.execute("SELECT step, scale, row_count FROM demo_seed_progress").fetchall()
         present = connection.execute("SELECT EXISTS (SELECT FROM creators) AS found").fetchone()
-        connection.execute(
-            "SELECT ensure_usage_log_partitions(%s, %s)", (seed_sql.month_start(0).date(), MONTHS)
-        )
+        connection.execute("SELECT ensure_usage_log_partitions(%s, %s)", (month_start(0).date(), MONTHS))
     except psycopg.errors.UndefinedTable:
         raise ConfigurationError(
             f"{where} does not have the demo's schema: migrate it with sql/demo first"
@@ -131,26 +134,25 @@ def _prepare(connection: postgres.Connection, url: str, the_plan: Plan) -> dict[
         raise ConfigurationError(
             f"the demo's tables at {where} belong to another role: seed as their owner (product_owner)"
         ) from None
-    for mark in marks:
-        if mark["scale"] != Decimal(str(the_plan.scale)):
-            raise ConfigurationError(
-                f"{where} was seeded at scale {mark['scale']:g}, not {the_plan.scale:g}: "
-                "use that scale or an empty database"
-            )
     if not marks and present and present["found"]:
+        raise ConfigurationError(f"{where} holds creators that no seed made: use an empty database")
+    before = plan(float(marks[0]["scale"])) if marks else None
+    if asked and before and asked != before:
         raise ConfigurationError(
-            f"{where} already holds creators that the seed did not make: use an empty database"
+            f"{where} was seeded at scale {before.scale:g}, not {asked.scale:g}: leave OPS_DEMO_SCALE out, "
+            "or use an empty database"
         )
+    the_plan = asked or before or plan(1.0)
     connection.execute("SET TIME ZONE 'UTC'")
-    connection.execute("SET synchronous_commit = off")  # a lost step is a lost marker, and is done again
-    _execute(connection, seed_sql.FUNCTIONS, seed_sql.parameters(the_plan))
-    return {str(mark["step"]): int(mark["row_count"]) for mark in marks}
+    connection.execute("SET synchronous_commit = off")  # a step that a crash takes back takes its mark along
+    _execute(connection, FUNCTIONS, parameters(the_plan))
+    return the_plan, {str(mark["step"]): int(mark["row_count"]) for mark in marks}
 
 
 def _run(connection: postgres.Connection, step: Step, the_plan: Plan) -> int:
     try:
         with connection.transaction():
-            count = _execute(connection, step.file, seed_sql.parameters(the_plan, step.month))
+            count = _execute(connection, step.file, parameters(the_plan, step.month))
             _mark(connection, step.name, the_plan, count)
     except psycopg.OperationalError:
         raise
@@ -163,11 +165,11 @@ def _run(connection: postgres.Connection, step: Step, the_plan: Plan) -> int:
     return count
 
 
-def _execute(connection: postgres.Connection, file: str, parameters: dict[str, Any]) -> int:
+def _execute(connection: postgres.Connection, file: str, values: dict[str, Any]) -> int:
     """Run a file's statements; how many rows they wrote together."""
     # Bound by the client: the server takes no parameters in several statements or function bodies.
     with psycopg.ClientCursor(connection) as cursor:
-        cursor.execute(seed_sql.text(file).encode(), parameters)
+        cursor.execute(text(file).encode(), values)
         count = max(0, cursor.rowcount)
         while cursor.nextset():
             count += max(0, cursor.rowcount)
@@ -178,6 +180,7 @@ def _tidy(connection: postgres.Connection, the_plan: Plan) -> None:
     # Frozen now, so that no later reader rewrites pages and makes the next incremental backup large.
     tables = sql.SQL(", ").join(sql.Identifier(name) for name in _TABLES)
     connection.execute(sql.SQL("VACUUM (FREEZE, ANALYZE) {}").format(tables))
+    connection.execute("RESET synchronous_commit")  # from here on, what is reported is on the disk
     _mark(connection, _TIDY, the_plan, 0)
 
 

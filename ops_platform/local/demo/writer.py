@@ -26,6 +26,7 @@ from ops_platform.local.demo.activity import Request
 from ops_platform.local.demo.seed_sql import BROWSERS, CITIES, COUNTRIES, SENTENCES, SUBJECTS, TAGS
 
 _REFRESH_SECONDS = 60.0
+_EMPTY_REFRESH_SECONDS = 5.0
 _PARTITION_SECONDS = 3600.0
 _MONTHS_AHEAD = 3
 # An application that waits for ever on a lock or a dead host never tells anybody.
@@ -88,7 +89,7 @@ class ProductWriter:
                 "SELECT w.id, c.handle FROM webhooks w JOIN creators c ON c.id = w.creator_id "
                 "WHERE w.active ORDER BY w.id LIMIT 200"
             ).fetchall()
-        self._refresh_at = now + _REFRESH_SECONDS
+        self._refresh_at = now + (_REFRESH_SECONDS if self._creators else _EMPTY_REFRESH_SECONDS)
         if now >= self._partitions_at:
             self._partitions_at = now + _PARTITION_SECONDS
 
