@@ -64,7 +64,10 @@ def settings_for(services: Services) -> Callable[..., Settings]:
 
 
 def pytest_collection_modifyitems(config: Any, items: list[pytest.Item]) -> None:
-    # A full test needs services too, and must not slip into `-m "not services"`.
     for item in items:
+        # A full test needs services too, and must not slip into `-m "not services"`.
         if item.get_closest_marker("full") and not item.get_closest_marker("services"):
             item.add_marker(pytest.mark.services)
+        # A module's tests share its fixtures, so they go to one worker; a test may say otherwise.
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))

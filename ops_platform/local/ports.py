@@ -28,20 +28,28 @@ def assign(services: Iterable[str], base: int) -> dict[str, int]:
 
 
 def load(file: Path, services: Iterable[str], base: int | None) -> dict[str, int]:
-    """The ports kept in ``file``; with another ``base`` than the kept one, or new services, a new set.
+    """The ports kept in ``file``; all anew with another ``base`` than the kept one (its lowest port).
 
-    Writes nothing. ``base`` None means: as before, or the default.
+    A service that is not in the file gets the next number, so that the others keep theirs.
+    Writes nothing. ``base`` None means: as before, or the default. Raises ConfigurationError.
     """
     names = list(services)
-    try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    kept = _kept(file)
+    if not kept or (base is not None and min(kept.values()) != base):
         return assign(names, base or DEFAULT_BASE)
-    except ValueError:
-        raise ConfigurationError(f"{file} is not JSON: delete it, the ports are then chosen anew") from None
-    if list(kept) == names and (base is None or min(kept.values()) == base):
-        return {name: int(port) for name, port in kept.items()}
-    return assign(names, base or min(kept.values(), default=DEFAULT_BASE))
+    new = [name for name in names if name not in kept]
+    added = assign(new, max(kept.values()) + 1) if new else {}
+    return {name: kept.get(name) or added[name] for name in names}
+
+
+def _kept(file: Path) -> dict[str, int]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        return {str(name): int(port) for name, port in values.items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, AttributeError, TypeError):
+        raise ConfigurationError(f"{file} is damaged: delete it, the ports are then chosen anew") from None
 
 
 def save(file: Path, ports: Mapping[str, int]) -> None:

@@ -21,7 +21,7 @@ DEBIAN_PACKAGES = {
 }
 POSTGRES_ROOT = Path("/usr/lib/postgresql")
 # The newest PostgreSQL that a pgBackRest release knows (its release notes).
-_SUPPORT = (((2, 59), 19), ((2, 54, 1), 18), ((2, 51), 17), ((2, 47), 16), ((2, 41), 15))
+_SUPPORT = (((2, 55), 18), ((2, 53), 17), ((2, 46), 16), ((2, 41), 15))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,56 @@
+# The short names of what people do here. `make up` and `make test` need git, make and CA
+# certificates only; what else is missing they install (Debian) or name (elsewhere).
+
+BOOTSTRAP := sh ops_platform/local/bootstrap.sh
+BIN := .venv/bin
+# Two processes: the tests wait for servers more than they compute.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+.PHONY: up down status test test-fast test-full bench lint format lock
+
+up: ## everything: packages, .venv, the embedded stack, the first backups
+	@$(BOOTSTRAP) run
+	@$(BIN)/ops-platform up
+
+down: ## stop all that `up` started; the state stays
+	@$(BOOTSTRAP) python
+	@$(BIN)/ops-platform down
+
+status: ## what runs, and where
+	@$(BOOTSTRAP) python
+	@$(BIN)/ops-platform status
+
+test: ## against real services on ports and state of its own
+	@$(BOOTSTRAP) run
+	$(PYTEST) -m "not full"
+
+test-fast: ## the pure part
+	@$(BOOTSTRAP) python
+	$(BIN)/python -m pytest -q -m "not services"
+
+test-full: ## the long matrices on top of `make test`
+	@$(BOOTSTRAP) full
+	$(PYTEST) -m full
+
+bench: ## ratios side by side, and bench.json
+	@$(BOOTSTRAP) run
+	$(BIN)/python -m ops_platform_tests.benchmarks
+
+lint: ## style, types, import rules
+	@$(BOOTSTRAP) python
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format:
+	@$(BOOTSTRAP) python
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## resolve requirements.lock anew, for all supported Pythons
+	@$(BOOTSTRAP) python
+	$(BIN)/python -m pip install --quiet --target build/uv uv
+	PYTHONPATH=build/uv $(BIN)/python -m uv pip compile --universal --python-version 3.11 \
+		--extra local --extra test --generate-hashes --no-annotate --no-header --upgrade \
+		--output-file requirements.lock setup.py
