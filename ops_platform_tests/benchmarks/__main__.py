@@ -1,0 +1,48 @@
+"""``python -m ops_platform_tests.benchmarks``: a table of ratios, and ``bench.json``.
+
+Ratios of this run on this machine, not absolute verdicts: a missed target is printed as such
+and does not fail the command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from ops_platform_tests.benchmarks import backup, imports
+from ops_platform_tests.benchmarks.measure import Report, write
+
+BENCHMARKS = ("imports", "backup")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("only", nargs="*", choices=[*BENCHMARKS, []], help="which (default: all)")
+    parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where the numbers go")
+    parser.add_argument("--quick", action="store_true", help="a small database, once: proves that it runs")
+    arguments = parser.parse_args()
+    chosen = arguments.only or BENCHMARKS
+    console = Console()
+
+    def say(text: str) -> None:
+        console.print(text, style="dim", highlight=False)
+
+    reports: list[Report] = []
+    if "imports" in chosen:
+        reports.append(imports.run(say))
+    if "backup" in chosen:
+        small = backup.Sizes(scale=0.2, noise_bytes=50_000_000, repetitions=1, matrix=True)
+        reports += backup.run(say, small if arguments.quick else backup.Sizes())
+    console.print()
+    for report in reports:
+        report.show(console)
+    write(arguments.json, reports)
+    console.print(f"written to {arguments.json}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
