@@ -89,7 +89,9 @@ class Stanza:
         """The number in the socket's name."""
         text = self._expand(settings, "port")
         if not text.isdigit() or not 0 < int(text) < 65536:
-            raise ConfigurationError(f"{self.source}: {self._key('port')}: {text!r} is no port: give a number")
+            raise ConfigurationError(
+                f"{self.source}: {self._key('port')}: {text!r} is no port: give a number"
+            )
         return int(text)
 
     def crons(self, of: Kind) -> frozenset[Cron]:

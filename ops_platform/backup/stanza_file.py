@@ -88,7 +88,7 @@ class _Repository(_Strict):
     @field_validator("path")
     @classmethod
     def _absolute(cls, value: str) -> str:
-        if not value.startswith("/") or value != "/" and value.endswith("/"):
+        if not value.startswith("/") or (value != "/" and value.endswith("/")):
             raise ValueError("must begin with a slash and not end with one; for example /pgbackrest")
         return value
 
@@ -213,8 +213,8 @@ def _refuse_collisions(name: str, crons: Mapping[Kind, str | None], path: Path) 
         day = cron.coincides(other_cron)
         if day is not None:
             raise ConfigurationError(
-                f"{path}: stanzas.{name}.schedules: {one} ({cron.text}) and {other} ({other_cron.text}) are due "
-                f"in the same minute, for example on {day:%d %B} of a year like {day:%Y}; move one of them"
+                f"{path}: stanzas.{name}.schedules: {one} ({cron.text}) and {other} ({other_cron.text}) "
+                f"are due in the same minute, for example on {day:%d %B} of a year like {day:%Y}; move one of them"
             )
 
 

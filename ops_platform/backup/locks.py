@@ -1,0 +1,115 @@
+"""Who may do what to a stanza's sets, by session advisory locks in the ops database.
+
+A lock is held by a database session: a holder that dies, however, frees it. pgBackRest's own
+lock on the host stands behind these.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ops_platform.clients import postgres
+from ops_platform.clients.postgres import Connection
+from ops_platform.clients.waiting import wait_until
+from ops_platform.errors import Unavailable
+
+ANNOUNCE_SECONDS = 60.0
+# A worker whose host vanished without closing its connection is found dead within about a minute.
+_KEEPALIVE = "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+
+_HOLDERS = """
+SELECT a.application_name, a.pid, a.backend_start
+FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND ((l.classid::bigint << 32) | l.objid::bigint) = %s
+"""
+
+
+def backup_lock_name(stanza: str) -> str:
+    return f"backup/{stanza}"
+
+
+def sets_lock_name(stanza: str) -> str:
+    return f"sets/{stanza}"
+
+
+@contextmanager
+def stanza_lock(
+    ops_url: str, stanza: str, wait_seconds: float, log: Callable[[str], None]
+) -> Iterator[Connection]:
+    """Hold the right to take, verify and record backups of a stanza; one holder at a time.
+
+    Waits up to ``wait_seconds``, saying for whom. Raises Unavailable when the time is over.
+    """
+    with _held(ops_url, backup_lock_name(stanza), wait_seconds, log, shared=False) as connection:
+        yield connection
+
+
+@contextmanager
+def sets_in_use(
+    ops_url: str, stanza: str, wait_seconds: float, log: Callable[[str], None]
+) -> Iterator[Connection]:
+    """Hold a stanza's sets where they are while they are read; any number of holders."""
+    with _held(ops_url, sets_lock_name(stanza), wait_seconds, log, shared=True) as connection:
+        yield connection
+
+
+@contextmanager
+def sets_exclusive(
+    ops_url: str, stanza: str, wait_seconds: float, log: Callable[[str], None]
+) -> Iterator[Connection]:
+    """Hold the right to remove sets of a stanza; nobody reads them meanwhile."""
+    with _held(ops_url, sets_lock_name(stanza), wait_seconds, log, shared=False) as connection:
+        yield connection
+
+
+def is_held(ops_url: str, stanza: str) -> bool:
+    """Whether a backup of the stanza runs now, anywhere."""
+    with postgres.session(ops_url, autocommit=True) as connection:
+        return bool(_holders(connection, backup_lock_name(stanza)))
+
+
+@contextmanager
+def _held(
+    ops_url: str, name: str, wait_seconds: float, log: Callable[[str], None], *, shared: bool
+) -> Iterator[Connection]:
+    with postgres.session(ops_url, application=f"ops-platform {name}", autocommit=True) as connection:
+        connection.execute(_KEEPALIVE)
+        _take(connection, name, wait_seconds, log, shared)
+        # Not unlocked at the end: the session ends, and a session that broke has lost it already.
+        yield connection
+
+
+def _take(
+    connection: Connection, name: str, wait_seconds: float, log: Callable[[str], None], shared: bool
+) -> None:
+    announced = -ANNOUNCE_SECONDS
+
+    # Polled, since a session that waits inside the server holds back vacuum there for hours.
+    def taken() -> bool:
+        nonlocal announced
+        if postgres.try_lock(connection, name, shared=shared):
+            return True
+        if time.monotonic() - announced >= ANNOUNCE_SECONDS:
+            announced = time.monotonic()
+            log(f"waiting for the lock {name}, held by {', '.join(_holders(connection, name)) or 'somebody'}")
+        return False
+
+    try:
+        wait_until(taken, wait_seconds, name, interval=0.5)
+    except Unavailable:
+        holders = ", ".join(_holders(connection, name)) or "somebody"
+        raise Unavailable(
+            f"the lock {name} is held by {holders}: wait for its end, or terminate that run"
+        ) from None
+
+
+def _holders(connection: Connection, name: str) -> list[str]:
+    rows = connection.execute(_HOLDERS, (postgres.lock_key(name),)).fetchall()
+    return [
+        f"{row['application_name'] or 'a session'} (since {row['backend_start']:%Y-%m-%d %H:%M:%S} UTC)"
+        for row in rows
+    ]

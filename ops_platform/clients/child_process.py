@@ -1,0 +1,161 @@
+"""Outside programs as children that never outlive us: started, followed, ended with all they started.
+
+Knows nothing of what the program is.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+from ops_platform.clients.waiting import wait_until
+from ops_platform.errors import ConfigurationError, Unavailable
+
+TERM_SECONDS = 5.0
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a child ended; a negative ``code`` is minus the signal that killed it."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Starts programs as ``run_as`` (None: as ourselves) with ``environment`` and nothing else of ours.
+
+    A child gets a process group of its own, and TERM from the kernel when the thread that
+    started it dies, also by SIGKILL.
+    """
+
+    run_as: str | None = None
+    environment: Mapping[str, str] | None = None
+
+    def find(self, program: str) -> str:
+        """The program's path. Raises Unavailable when this machine does not have it."""
+        path = shutil.which(program, path=self._environment()["PATH"])
+        if path is None:
+            raise Unavailable(
+                f"the program {program} is not on this machine: install it, or correct its path"
+            )
+        return path
+
+    def run(self, command: Sequence[str], *, timeout: float | None = None) -> Ended:
+        """Run to the end and return all it said.
+
+        ``timeout`` is in seconds. Whatever interrupts us, also an exception that is no
+        Exception, ends the child and its whole group before it goes on. Raises Unavailable when
+        the program is missing or the time is over.
+        """
+        with self._child(command) as child:
+            try:
+                out, err = child.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                raise Unavailable(f"{command[0]} did not end within {timeout:g} s and was stopped") from None
+            return Ended(child.returncode, _text(out), _text(err))
+
+    def follow(self, command: Sequence[str], on_line: Callable[[str], None]) -> Ended:
+        """Run to the end, handing each line of stdout over as it comes; ``stdout`` of the answer is empty.
+
+        Interruptions, also by ``on_line``, end the child as in ``run``.
+        """
+        with self._child(command) as child:
+            assert child.stdout is not None  # noqa: S101 - both are pipes, see _start
+            assert child.stderr is not None  # noqa: S101
+            errors: list[bytes] = []
+            reader = threading.Thread(target=_drain, args=(child.stderr, errors), daemon=True)
+            reader.start()
+            for line in child.stdout:
+                on_line(_text(line).rstrip("\n"))
+            reader.join()
+            return Ended(child.wait(), "", _text(b"".join(errors)))
+
+    @contextmanager
+    def _child(self, command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+        child = self._start(command)
+        try:
+            yield child
+        except BaseException:
+            end_group(child)
+            raise
+        finally:
+            for stream in (child.stdout, child.stderr):
+                if stream is not None:
+                    stream.close()
+
+    def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        argv = [self.find("setpriv"), "--pdeathsig", "TERM", "--", self.find(command[0]), *command[1:]]
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self._environment(),
+            cwd="/",
+            start_new_session=True,
+            umask=0o077,
+            **self._identity(),
+        )
+
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": _SYSTEM_PATH, "LANG": "C.UTF-8", "HOME": "/", "TZ": "UTC", **(self.environment or {})}
+
+    def _identity(self) -> dict[str, Any]:
+        if self.run_as is None:
+            return {}
+        try:
+            account = pwd.getpwnam(self.run_as)
+        except KeyError:
+            raise ConfigurationError(
+                f"this machine has no system user {self.run_as}: install PostgreSQL or set OPS_RUN_AS_USER"
+            ) from None
+        if account.pw_uid == os.geteuid():
+            return {}
+        return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def end_group(child: subprocess.Popen[bytes]) -> None:
+    """TERM the child's process group, KILL what is left of it after TERM_SECONDS, and reap the child."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, number)
+        except ProcessLookupError:
+            break
+        if _wait_gone(child):
+            break
+    child.wait()
+
+
+def _wait_gone(child: subprocess.Popen[bytes]) -> bool:
+    def gone() -> bool:
+        child.poll()
+        try:
+            os.killpg(child.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    try:
+        return wait_until(gone, TERM_SECONDS, "the process group ends", interval=0.02)
+    except Unavailable:
+        return False
+
+
+def _drain(stream: IO[bytes], into: list[bytes]) -> None:
+    into.append(stream.read())
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", errors="replace")

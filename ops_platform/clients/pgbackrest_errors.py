@@ -1,0 +1,165 @@
+"""pgBackRest's exit codes and texts -> one line that says what is wrong and what to do.
+
+Its own messages span lines, quote HTTP exchanges and, with a wrong passphrase, ciphertext.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ops_platform.errors import OpsError
+
+LOCKED = 50
+"""Exit code: another pgBackRest process holds the stanza's lock."""
+ARCHIVE_TIMEOUT = 82
+
+
+class PgBackRestError(OpsError):
+    """A pgBackRest command failed. ``code`` is its exit code; None when it was killed or not understood."""
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        # Configuration, reachability, identity and passphrase are for the operator to mend.
+        self.exit_code = 2 if code in _TO_MEND else 1
+
+
+@dataclass(frozen=True)
+class _Known:
+    pattern: str
+    message: str
+
+
+# The first match counts. Texts come from pgBackRest 2.45 and 2.55 and from S3's error documents.
+_TEXTS = (
+    _Known(
+        r"unable to find hostname '(?P<x>[^']*)' in certificate",
+        "the certificate of S3 is not for {x}: use the name in it as OPS_S3_ENDPOINT_URL; "
+        "pgBackRest before 2.53 finds an IP address only among the DNS names",
+    ),
+    _Known(
+        r"unable to verify certificate presented by '(?P<x>[^']*)'",
+        "the certificate of S3 at {x} is not signed by a known CA: set OPS_CA_FILE to its CA",
+    ),
+    _Known(
+        r"unable to set user-defined CA certificate",
+        "the CA file cannot be read by pgBackRest's user: correct OPS_CA_FILE",
+    ),
+    _Known(
+        r"wrong version number|tlsv1 alert|TLS error",
+        "S3 does not speak TLS at that address: correct OPS_S3_ENDPOINT_URL",
+    ),
+    _Known(
+        r"<Code>NoSuchBucket", "the bucket does not exist: correct PGBACKREST_REPO1_S3_BUCKET or create it"
+    ),
+    _Known(
+        r"<Code>InvalidAccessKeyId",
+        "S3 does not know the access key: correct OPS_S3_BACKUP_ACCESS_KEY_ID",
+    ),
+    _Known(
+        r"<Code>SignatureDoesNotMatch",
+        "S3 refuses the secret key: correct OPS_S3_BACKUP_SECRET_ACCESS_KEY[_FILE]",
+    ),
+    _Known(
+        r"<Code>(AuthorizationHeaderMalformed|PermanentRedirect|IllegalLocationConstraintException)",
+        "the bucket is in another region: correct OPS_S3_REGION",
+    ),
+    _Known(
+        r"<Code>(RequestTimeTooSkewed|RequestExpired)",
+        "this machine's clock differs from that of S3: set it right",
+    ),
+    _Known(
+        r"<Code>AccessDenied|HTTP request failed with 403",
+        "S3 denies access: correct PGBACKREST_REPO1_S3_BUCKET, or give the identity the rights on its bucket",
+    ),
+    _Known(
+        r"HTTP request failed with (?P<x>5\d\d)",
+        "S3 answers with error {x}: look at its log and free space, then try again",
+    ),
+    _Known(
+        r"unable to get address for '(?P<x>[^']*)'", "the name {x} cannot be resolved: correct the address"
+    ),
+    _Known(
+        r"unable to connect to '(?P<x>[^']*)'|timeout connecting to '(?P<y>[^']*)'",
+        "{x}{y} cannot be reached: start it or correct the address",
+    ),
+    _Known(
+        r"unable to (load|open) info file[\s\S]*(key/value found outside of section|cipher header invalid|"
+        r"unable to flush|invalid checksum|unexpected eof)|is or was the repo encrypted|cipher header",
+        "the repository cannot be decrypted: correct OPS_PGBACKREST_CIPHER_PASS[_FILE] (the passphrase "
+        "of the time when the stanza was created) and 'encryption' in backups.yaml",
+    ),
+    _Known(
+        r"No space left on device",
+        "the disk is full: free space where pgBackRest keeps its lock, spool and log",
+    ),
+    _Known(r"Read-only file system", "the disk is read-only: mount it writable"),
+    _Known(r"stop file exists", "backups were stopped by 'pgbackrest stop': run 'pgbackrest start' to go on"),
+    _Known(
+        r"has a stanza-create been performed|missing stanza path",
+        "the stanza does not exist in the repository: the next backup creates it",
+    ),
+    _Known(
+        r"unexpected (control|WAL) version",
+        "this pgBackRest is too old for the server's version: install a newer one",
+    ),
+    _Known(
+        r"terminated on signal",
+        "it was told to stop",
+    ),
+)
+
+_OTHER_CLUSTER = (
+    "the stanza was made for another cluster: correct its data_path, or give this cluster a stanza of its own"
+)
+_CODES = {
+    27: "its configuration is invalid: correct backups.yaml or OPS_*",
+    28: _OTHER_CLUSTER,
+    37: "an option is missing: correct backups.yaml or OPS_*",
+    38: "PostgreSQL is running on that data directory: stop it first",
+    40: "the path is not empty: choose an empty one",
+    41: "a file could not be opened: look at its owner and mode",
+    44: "the WAL archive belongs to another cluster: correct the stanza's data_path",
+    45: "two clusters archive to one stanza (another segment of this name is there): give each its own",
+    LOCKED: "another pgBackRest process holds the lock: wait for its end",
+    51: _OTHER_CLUSTER,
+    55: "a file is missing in the repository",
+    56: "it cannot connect to PostgreSQL: start the server, or correct socket_path, port and role ops_backup",
+    62: "backups were stopped by 'pgbackrest stop': run 'pgbackrest start' to go on",
+    75: "no set fits: choose another target",
+    ARCHIVE_TIMEOUT: "WAL was not archived in time: look at the server's log for archive_command",
+    95: "encryption failed: correct OPS_PGBACKREST_CIPHER_PASS[_FILE] or OPS_CA_FILE",
+    101: "S3 does not answer as it should: look at its log",
+    103: "no repository could be used: look at the lines before",
+    104: "a helper process failed: look at the lines before",
+}
+_TO_MEND = frozenset({27, 28, 29, 31, 32, 37, 38, 39, 40, 41, 44, 47, 49, 51, 56, 62, 95, 101})
+
+
+def explain(command: str, stanza: str, code: int | None, text: str) -> PgBackRestError:
+    """The error for a command that ended with ``code`` after saying ``text``."""
+    head = f"pgBackRest {command} of stanza {stanza}"
+    if code is not None and code < 0:
+        return PgBackRestError(f"{head} was killed by signal {-code}: run it again", None)
+    for known in _TEXTS:
+        found = re.search(known.pattern, text)
+        if found:
+            parts = {name: value or "" for name, value in found.groupdict().items()}
+            return PgBackRestError(f"{head}: {known.message.format(**{'x': '', 'y': '', **parts})}", code)
+    said = first_line(text)
+    meaning = _CODES.get(code or 0)
+    if meaning is not None:
+        return PgBackRestError(f"{head}: {meaning}" + (f" ({said})" if said else ""), code)
+    return PgBackRestError(
+        f"{head} failed with code {code}: {said or 'it said nothing; look at its log'}", code
+    )
+
+
+def first_line(text: str) -> str:
+    """The first line of an error text without prefix and unprintable characters, at most 200 characters."""
+    for line in text.splitlines():
+        bare = re.sub(r"^.*?ERROR: (\[\d+\]: )?", "", line).strip()
+        if bare:
+            return "".join(char for char in bare if char.isprintable() and char != "�")[:200]
+    return ""
