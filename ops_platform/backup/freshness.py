@@ -7,19 +7,13 @@ longest pause between due times of the kinds that count, plus a grace; with the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ops_platform.backup.cron import longest_pause
 from ops_platform.backup.repository import BackupSet
 from ops_platform.backup.stanza import KINDS, Kind, Stanza
-
-GRACE: Mapping[Kind, timedelta] = {
-    "full": timedelta(hours=6),
-    "differential": timedelta(hours=2),
-    "incremental": timedelta(hours=1),
-}
 
 
 @dataclass(frozen=True)
@@ -47,10 +41,18 @@ class Freshness:
 def limits(stanza: Stanza) -> dict[Kind, float]:
     """Age in seconds at which each scheduled kind is stale."""
     return {
-        kind: (longest_pause(stanza.crons(kind)) + GRACE[kind]).total_seconds()
+        kind: (pause + grace(pause)).total_seconds()
         for kind in KINDS
         if stanza.schedules.get(kind) is not None
+        for pause in (longest_pause(stanza.crons(kind)),)
     }
+
+
+def grace(pause: timedelta) -> timedelta:
+    """How much later than due a backup may be: hourly ones 1 h, daily 2 h, weekly and rarer 6 h."""
+    if pause <= timedelta(hours=2):
+        return timedelta(hours=1)
+    return timedelta(hours=2 if pause <= timedelta(days=2) else 6)
 
 
 def freshness(stanza: Stanza, sets: Iterable[BackupSet], now: datetime) -> list[Freshness]:

@@ -39,7 +39,7 @@ def strike(product: Connection) -> Beat:
     ).fetchone()
     product.commit()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    return Beat(at, parse_lsn(row["lsn"]), row["timeline"])
+    return Beat(at, parse_lsn(row["lsn"]), int(row["timeline"], 16))
 
 
 def remember(ops: Connection, stanza: str, made: Beat) -> None:

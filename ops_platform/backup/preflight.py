@@ -230,8 +230,9 @@ def refuse_other_cluster(ctx: BackupContext, server: Server, repository: Reposit
         raise CheckFailed(f"stanza {ctx.stanza.name} could not be read from the repository: look at its log")
     if current.system_id != server.system_id:
         raise CheckFailed(
-            f"stanza {ctx.stanza.name} was made for another cluster (system id {current.system_id}, the server "
-            f"has {server.system_id}): correct its connection and data_path, or give this cluster its own stanza"
+            f"stanza {ctx.stanza.name} was made for another cluster (system id {current.system_id}, "
+            f"the server has {server.system_id}): correct its connection and data_path, "
+            "or give this cluster a stanza of its own"
         )
     if current.version != str(server.version):
         raise CheckFailed(
@@ -249,9 +250,7 @@ def ensure_archiver(ctx: BackupContext, server: Server, created: bool, log: Call
     if not (server.archiver_failing or created):
         return
     if server.archiver_failing:
-        log(
-            f"the newest attempt to archive WAL failed ({server.last_failed_wal}): trying whether it works now"
-        )
+        log(f"the newest attempt to archive WAL ({server.last_failed_wal}) failed: trying it now")
     try:
         ctx.pgbackrest.check(ARCHIVER_SECONDS)
     except PgBackRestError as error:

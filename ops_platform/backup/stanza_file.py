@@ -214,7 +214,7 @@ def _refuse_collisions(name: str, crons: Mapping[Kind, str | None], path: Path) 
         if day is not None:
             raise ConfigurationError(
                 f"{path}: stanzas.{name}.schedules: {one} ({cron.text}) and {other} ({other_cron.text}) "
-                f"are due in the same minute, for example on {day:%d %B} of a year like {day:%Y}; move one of them"
+                f"are due in the same minute, for example on {day:%d %B %Y}; move one of them"
             )
 
 
