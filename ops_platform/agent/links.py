@@ -47,6 +47,17 @@ class Link:
                 ) from None
             raise
 
+    @contextmanager
+    def limited(self, seconds: float) -> Iterator[None]:
+        """Cut the connection when the body takes longer; for users that no supervisor watches."""
+        timer = threading.Timer(seconds, self.cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
     def close(self) -> None:
         with self._lock:
             connection, self._connection = self._connection, None

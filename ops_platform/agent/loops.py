@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -226,8 +227,7 @@ def one_line(error: BaseException) -> str:
         return f"PostgreSQL: {primary or type(error).__name__}"
     if isinstance(error, OSError):
         return f"{type(error).__name__}: {error.strerror or 'failed'}"
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f" at {place.tb_frame.f_code.co_qualname}:{place.tb_lineno}" if place is not None else ""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [frame for frame in frames if frame.f_globals.get("__name__", "").startswith("ops_platform")]
+    where = f" in {ours[-1].f_globals['__name__']}, {ours[-1].f_code.co_qualname}" if ours else ""
     return f"unexpected {type(error).__name__}{where}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from ops_platform.agent.knowledge import Deliveries, KindReport, LedgerState
@@ -76,6 +78,21 @@ def deliveries(connection: Connection) -> Deliveries:
         (row["severity"], row["status"]): row["notifications"] for row in connection.execute(_NOTIFICATIONS)
     }
     return Deliveries(counts, _only(connection, _WATCHDOG)["at"])
+
+
+def newest_beats(connection: Connection, stanzas: Sequence[str]) -> dict[str, datetime]:
+    """The newest heartbeat of each stanza whose position was recorded."""
+    rows = connection.execute(
+        """
+        SELECT stanza, at FROM unnest(%s::text[]) AS wanted (stanza)
+        CROSS JOIN LATERAL (
+            SELECT max(beat_at) AS at FROM heartbeat_positions AS p WHERE p.stanza = wanted.stanza
+        ) AS newest
+        WHERE at IS NOT NULL
+        """,
+        (list(stanzas),),
+    )
+    return {row["stanza"]: row["at"] for row in rows}
 
 
 def _only(connection: Connection, query: str) -> dict[str, Any]:

@@ -121,7 +121,9 @@ def test_an_unexpected_exception_is_named_without_its_text() -> None:
         {}["anna@example.org"]
     except KeyError as error:
         line = one_line(error)
-    assert line.startswith("unexpected KeyError at test_an_unexpected_exception")
+    assert line.startswith(
+        "unexpected KeyError in ops_platform_tests.agent.test_loops, test_an_unexpected_exception"
+    )
     assert "anna" not in line
 
 

@@ -1,0 +1,32 @@
+"""The sealer as a loop of the agent: key and bucket from the settings, opened when first needed."""
+
+from __future__ import annotations
+
+from ops_platform.agent.links import Link
+from ops_platform.audit import sealer
+from ops_platform.audit.keys import SigningKey
+from ops_platform.clients import object_store
+from ops_platform.clients.object_store import ObjectStore
+from ops_platform.errors import ConfigurationError
+from ops_platform.settings import Settings
+
+
+class Sealing:
+    """``step`` seals all that waits."""
+
+    def __init__(self, settings: Settings, ops: Link) -> None:
+        self._settings, self._ops = settings, ops
+        self._tools: tuple[SigningKey, ObjectStore] | None = None
+
+    def step(self) -> None:
+        """Raises ConfigurationError without a key, and what sealing raises; the next step catches up."""
+        self._tools = self._tools or self._open()
+        key, ledger = self._tools
+        with self._ops.use() as connection:
+            sealer.seal_all(connection, ledger, key, retention_days=self._settings.audit.retention_days)
+
+    def _open(self) -> tuple[SigningKey, ObjectStore]:
+        pem = self._settings.audit.signing_key
+        if pem is None:
+            raise ConfigurationError("the agent has no signing key: set OPS_AUDIT_SIGNING_KEY_FILE")
+        return SigningKey(pem.get_secret_value()), object_store.from_settings(self._settings, "ledger")
