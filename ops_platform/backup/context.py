@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ops_platform.backup import pgbackrest_conf
 from ops_platform.backup.pgbackrest_conf import PgBackRestPaths
@@ -22,6 +22,8 @@ class BackupContext:
     stanza: Stanza
     pgbackrest: PgBackRest
     paths: PgBackRestPaths
+    configuration: str | None = field(repr=False)
+    """What pgBackRest's configuration should say; None when somebody else keeps the file."""
 
     @property
     def database_url(self) -> str:
@@ -42,22 +44,31 @@ class BackupContext:
 
 
 def open_context(settings: Settings, stanza: str) -> BackupContext:
-    """The context of one stanza, with pgBackRest's configuration brought up to date.
+    """The context of one stanza; no network. Raises ConfigurationError.
 
-    Writes that file when it differs, and does no network. Raises ConfigurationError.
+    pgBackRest's configuration is written if there is none. One that differs from what the settings
+    say is left alone, since the server archives with it: this context works with a file beside
+    it, until a preflight has shown that it works and adopts it.
     """
     config = load_backups(settings)
     chosen = config.stanzas[choose(config, stanza)]
     paths = pgbackrest_conf.production_paths(settings)
-    config_file = settings.pgbackrest.config_file
+    config_file, text = settings.pgbackrest.config_file, None
     if config_file is None:
-        config_file = paths.config_file
+        text = pgbackrest_conf.render(settings, config, paths)
         pgbackrest_conf.prepare_directories(paths, settings.run_as)
-        pgbackrest_conf.write(config_file, pgbackrest_conf.render(settings, config, paths), settings.run_as)
+        config_file = pgbackrest_conf.place(paths.config_file, text, settings.run_as)
     environment = {
         name: settings.environ[name].get_secret_value() for name in _PASSED_ON if name in settings.environ
     }
     pgbackrest = PgBackRest(
         settings.pgbackrest.binary, config_file, chosen.name, settings.run_as, environment
     )
-    return BackupContext(settings, config, chosen, pgbackrest, paths)
+    return BackupContext(settings, config, chosen, pgbackrest, paths, text)
+
+
+def adopt_configuration(ctx: BackupContext) -> bool:
+    """Give the server the configuration that this context has proved; True when it changed."""
+    if ctx.configuration is None:
+        return False
+    return pgbackrest_conf.write(ctx.paths.config_file, ctx.configuration, ctx.settings.run_as)

@@ -6,6 +6,7 @@ that restores render one of their own.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import tempfile
@@ -74,13 +75,8 @@ def write(path: Path, text: str, run_as: str | None) -> bool:
 
     A reader sees the old or the new text, never a part; a full disk leaves the old.
     """
-    try:
-        if path.read_text(encoding="utf-8") == text and path.stat().st_mode & 0o777 == 0o600:
-            return False
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror}): run as its owner") from None
+    if _says(path, text):
+        return False
     try:
         _replace(path, text, run_as)
     except OSError as error:
@@ -88,6 +84,20 @@ def write(path: Path, text: str, run_as: str | None) -> bool:
             f"{path}: cannot be written ({error.strerror}): free space, or correct OPS_STATE_DIR"
         ) from None
     return True
+
+
+def place(path: Path, text: str, run_as: str | None) -> Path:
+    """Where a configuration that says ``text`` is: ``path`` itself, or a file of its own beside it.
+
+    An existing ``path`` that says something else stays as it is.
+    """
+    if not path.exists():
+        write(path, text, run_as)
+    if _says(path, text):
+        return path
+    beside = path.with_name(f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}{path.suffix}")
+    write(beside, text, run_as)
+    return beside
 
 
 def prepare_directories(paths: PgBackRestPaths, run_as: str | None) -> None:
@@ -101,6 +111,15 @@ def prepare_directories(paths: PgBackRestPaths, run_as: str | None) -> None:
             raise ConfigurationError(
                 f"{directory}: cannot be made ({error.strerror}): correct OPS_STATE_DIR"
             ) from None
+
+
+def _says(path: Path, text: str) -> bool:
+    try:
+        return path.read_text(encoding="utf-8") == text and path.stat().st_mode & 0o777 == 0o600
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror}): run as its owner") from None
 
 
 def _replace(path: Path, text: str, run_as: str | None) -> None:

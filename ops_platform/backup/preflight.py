@@ -1,4 +1,4 @@
-"""Before a backup: can it succeed at all? Looks, and changes nothing but a missing stanza.
+"""Before a backup: can it succeed at all? Looks; creates a missing stanza, and changes nothing else.
 
 Each condition that does not hold is one line that says what to do. Taking the backup is in
 ``execution``.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ops_platform.backup.context import BackupContext
+from ops_platform.backup.context import BackupContext, adopt_configuration
 from ops_platform.backup.records import BackupRequest
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import Kind
@@ -85,6 +85,8 @@ def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) 
         repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
         created = True
     refuse_other_cluster(ctx, server, repository)
+    if adopt_configuration(ctx):
+        log("pgBackRest's configuration was brought up to date; the server archives with it from now on")
     ensure_archiver(ctx, server, created, log)
     if not ctx.stanza.encryption == "none" and not repository.encrypted:
         raise CheckFailed(

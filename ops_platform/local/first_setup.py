@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ops_platform import files
-from ops_platform.backup.context import open_context
+from ops_platform.backup.context import adopt_configuration, open_context
 from ops_platform.clients import cache, object_store
 from ops_platform.clients.migrations import migrate
 from ops_platform.local import dagster_server, environment
@@ -54,7 +54,7 @@ def backups(settings: Settings, report: Report) -> None:
     """pgBackRest's configuration, rendered from backups.yaml, which archiving needs from the start."""
     report("pgBackRest's configuration", None)
     for stanza in ("product", "ops"):
-        open_context(settings, stanza)
+        adopt_configuration(open_context(settings, stanza))
 
 
 def demo(parts: Parts, settings: Settings, report: Report) -> None:
