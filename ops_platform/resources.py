@@ -6,6 +6,7 @@ so definitions load with nothing configured.
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -16,7 +17,7 @@ from ops_platform.clients.alertmanager import Alertmanager
 from ops_platform.settings import Settings, load_settings
 
 
-class PlatformResource(dg.ConfigurableResource):
+class PlatformResource(dg.ConfigurableResource[Any]):
     """The settings of this process, and what is opened from them."""
 
     def settings(self) -> Settings:
@@ -31,7 +32,7 @@ class PlatformResource(dg.ConfigurableResource):
         return Alertmanager(settings.require("alertmanager_url"), ca_file=settings.ca_file)
 
 
-class StanzaLockResource(dg.ConfigurableResource):
+class StanzaLockResource(dg.ConfigurableResource[Any]):
     """Holds a stanza's backup lock from the first op that asks for it to the end of the run.
 
     The in-process executor makes one instance a run, so preflight, run, verify and record

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 import dagster as dg
 
 from ops_platform.backup.records import BackupReport
-from ops_platform.backup.stanza import BackupConfig, Kind
+from ops_platform.backup.stanza import KINDS, BackupConfig
 
 GROUP = "backup"
-KINDS: tuple[Kind, ...] = ("full", "differential", "incremental")
 
 _DESCRIPTIONS = {
     "full": "Full backup sets of stanza `{0}` in the repository. Each event is one set.",

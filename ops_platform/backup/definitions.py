@@ -21,7 +21,14 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
     """Assets, jobs, checks and schedules for the stanzas of ``config``."""
     jobs = [backup_job(name, config) for name in JOB_KINDS]
     schedules = [schedule for job in jobs if (schedule := backup_schedule(config, job)) is not None]
-    checks, checks_job = wal_checks(config)
+    checks = wal_checks(config)
+    checks_job = dg.define_asset_job(
+        "wal_checks",
+        selection=dg.AssetSelection.checks(*checks),
+        executor_def=dg.in_process_executor,
+        tags={"duty": "backup"},
+        description="Check archive, archiver, RPO, freshness and encryption of the stanzas.",
+    )
     cleanup = cleanup_job(config)
 
     def checks_of(stanza: str, key: str) -> dg.RunRequest:
@@ -29,7 +36,7 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
             spec.key
             for definition in checks
             for spec in definition.check_specs
-            if stanza in spec.key.asset_key.path
+            if spec.key.asset_key.path[1] == stanza
         ]
         return dg.RunRequest(run_key=key, asset_check_keys=keys, tags={STANZA_TAG: stanza})
 
@@ -38,7 +45,7 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
             config,
             "wal_checks_quarter_hourly",
             WAL_CHECKS_CRON,
-            checks_job,
+            checks_job.name,
             "Check archive, archiver, RPO, freshness and encryption of each stanza.",
             checks_of,
         ),
@@ -46,7 +53,7 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
             config,
             "backup_cleanup_monthly",
             CLEANUP_CRON,
-            cleanup,
+            cleanup.name,
             "Apply the retention policy to each stanza.",
         ),
     ]

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from cronsim import CronSim
 
 from ops_platform.backup import locks
+from ops_platform.backup.cron import Cron
 from ops_platform.backup.jobs import JOB_KINDS
 from ops_platform.backup.stanza import BackupConfig, Kind
 from ops_platform.resources import PlatformResource
@@ -62,7 +62,7 @@ def per_stanza_schedule(
     config: BackupConfig,
     name: str,
     cron: str,
-    job: dg.JobDefinition,
+    job_name: str,
     description: str,
     request: Callable[[str, str], dg.RunRequest] | None = None,
 ) -> dg.ScheduleDefinition:
@@ -70,7 +70,7 @@ def per_stanza_schedule(
 
     @dg.schedule(
         name=name,
-        job=job,
+        job_name=job_name,
         cron_schedule=cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -91,8 +91,7 @@ def per_stanza_schedule(
 
 def is_due(cron: str, at: datetime) -> bool:
     """Whether ``cron`` (UTC) names the minute of ``at``."""
-    minute = at.astimezone(UTC).replace(second=0, microsecond=0)
-    return next(CronSim(cron, minute - timedelta(seconds=1))) == minute
+    return Cron(cron).last(at) == at.astimezone(UTC).replace(second=0, microsecond=0)
 
 
 def _request(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import click
 
 from ops_platform import files
@@ -80,7 +82,7 @@ def migrate() -> None:
         click.echo(f"{folder}: {', '.join(applied) if applied else 'already current'}")
 
 
-def _stack():  # type: ignore[no-untyped-def]
+def _stack() -> ModuleType:
     from ops_platform.errors import ConfigurationError
 
     try:
