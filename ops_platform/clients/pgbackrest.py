@@ -58,7 +58,7 @@ class PgBackRest:
 
         ``info`` ends with 0 also when the repository cannot be read; that raises here.
         """
-        answer = json.loads(self._ask("info", "--output=json"))
+        answer = self._json("info", self._ask("info", "--output=json"))
         entry: dict[str, Any] = (
             answer[0] if answer else {"name": self.stanza, "backup": [], "status": {"code": 1}}
         )
@@ -77,9 +77,9 @@ class PgBackRest:
 
     def repo_ls(self, path: str, recurse: bool = False) -> dict[str, dict[str, Any]]:
         """Name -> {type, size, time} of what is below ``path``; empty when there is no such path."""
-        found: dict[str, dict[str, Any]] = json.loads(
-            self._ask("repo-ls", "--output=json", "--sort=none", *(["--recurse"] if recurse else []), path)
-        )
+        deep = ["--recurse"] if recurse else []
+        answer = self._ask("repo-ls", "--output=json", "--sort=none", *deep, path)
+        found: dict[str, dict[str, Any]] = self._json("repo-ls", answer)
         found.pop(".", None)
         return found
 
@@ -183,6 +183,13 @@ class PgBackRest:
 
         ended = self._launcher.follow(self._argv(command, console, "off", options), on_line)
         self._raise_if_failed(command, ended, "\n".join(errors) or ended.stderr)
+
+    def _json(self, command: str, answer: str) -> Any:
+        try:
+            # With a wrong passphrase info quotes ciphertext, with control characters as they are.
+            return json.loads(answer, strict=False)
+        except json.JSONDecodeError:
+            raise explain(command, self.stanza, None, answer) from None
 
     def _raise_if_failed(self, command: str, ended: Ended, text: str) -> None:
         if ended.code:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from ops_platform.backup import execution
 from ops_platform.backup.context import BackupContext, open_context
 from ops_platform.backup.records import BackupRequest
+from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import Kind
+from ops_platform.clients import postgres
 from ops_platform.local.postgres_cluster import PostgresCluster
 from ops_platform.settings import Settings
 from ops_platform_tests.services import OpsDatabase, OpsDatabases
+
+
+def silent(_: object) -> None:
+    """Hears lines and progress, and does nothing."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,27 @@ class Site:
         run = str(uuid4())
         return BackupRequest(self.name, kind, run, root or run, "cli")
 
+    def repository(self) -> Repository:
+        return Repository.parse(self.name, self.context.pgbackrest.info())
+
+    def labels(self) -> list[str]:
+        return [one.label for one in self.repository().sets]
+
+    def report(self, run_id: str) -> dict[str, Any]:
+        """The row of a run."""
+        with postgres.session(self.context.ops_url) as connection:
+            rows = connection.execute("SELECT * FROM backup_reports WHERE run_id = %s", (run_id,)).fetchall()
+        assert len(rows) == 1
+        return rows[0]
+
+    def audit(self, run_id: str) -> list[tuple[str, str | None]]:
+        """Phase and outcome of a run's events in the ledger, in order."""
+        with postgres.session(self.context.ops_url) as connection:
+            rows = connection.execute(
+                "SELECT phase, outcome FROM audit_events WHERE operation_id = %s ORDER BY id", (run_id,)
+            ).fetchall()
+        return [(row["phase"], row["outcome"]) for row in rows]
+
 
 @pytest.fixture(scope="session")
 def make_site(
@@ -50,5 +79,13 @@ def make_site(
 
 
 @pytest.fixture(scope="session")
-def site(make_site: Callable[..., Site]) -> Iterator[Site]:
-    yield make_site()
+def site(make_site: Callable[..., Site]) -> Site:
+    return make_site()
+
+
+@pytest.fixture(scope="session")
+def backed_up(site: Site) -> Site:
+    """A site with at least one full."""
+    if not site.repository().has_full():
+        execution.run_backup(site.context, site.request("full"), silent, silent)
+    return site
