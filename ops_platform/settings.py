@@ -35,6 +35,8 @@ class S3Identity(_Group):
 
     role: str
     bucket: str | None = None
+    prefix: str = ""
+    """Put before every key, so that several installations can share a bucket; ends with a slash."""
     access_key_id: str | None = None
     secret_access_key: SecretStr | None = None
 
@@ -255,6 +257,7 @@ class _Reader:
         return S3Identity(
             role=role,
             bucket=bucket,
+            prefix=self.text(f"{prefix}_PREFIX") or "",
             access_key_id=self.text(f"{prefix}_ACCESS_KEY_ID"),
             secret_access_key=self.secret(f"{prefix}_SECRET_ACCESS_KEY"),
         )

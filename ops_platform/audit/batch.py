@@ -59,15 +59,15 @@ def end_of_batch(connection: Connection, epoch: int, from_xid: int, limit: int, 
     Always between two transactions; one that alone has more events makes a larger batch.
     """
     query = """
-        SELECT xid::text AS xid FROM audit_events
+        SELECT xid::text AS at FROM audit_events
         WHERE epoch = %s AND xid >= %s::text::xid8 AND xid < %s::text::xid8
-        ORDER BY xid, id LIMIT 1 OFFSET %s
+        ORDER BY epoch, xid, id LIMIT 1 OFFSET %s
     """
     past = connection.execute(query, (epoch, str(from_xid), str(limit), rows)).fetchone()
     if past is None:
         return limit
     first = connection.execute(query, (epoch, str(from_xid), str(limit), 0)).fetchall()[0]
-    return max(int(past["xid"]), int(first["xid"]) + 1)
+    return max(int(past["at"]), int(first["at"]) + 1)
 
 
 def read_batch(connection: Connection, epoch: int, from_xid: int, to_xid: int | None) -> Batch:

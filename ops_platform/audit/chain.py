@@ -28,8 +28,8 @@ ADOPTION = timedelta(minutes=10)
 """How long the newest copy may wait for its row: a sealer that died in between adopts it."""
 
 _COLUMNS = """
-    number, epoch, opens, void_from, from_xid::text AS from_xid, to_xid::text AS to_xid, row_count, first_id, last_id,
-    merkle_root, previous_hash, sealed_at, key_id, document, signature
+    number, epoch, opens, void_from, from_xid::text AS from_xid, to_xid::text AS to_xid, row_count,
+    first_id, last_id, merkle_root, previous_hash, sealed_at, key_id, document, signature
 """
 
 
@@ -213,7 +213,9 @@ class Chain:
     def _without_row(self, copy: SignedSeal, where: str) -> None:
         # Deleted rows are not told from a sealer that died before its insert, except by time.
         if self._is_fresh(copy):
-            self._result.note(f"{where} is in the bucket only: the sealer's next run adopts it")
+            self._result.note(
+                f"{where} was made a moment ago and is in the bucket only: the sealer records it"
+            )
         else:
             self._result.find(
                 where,

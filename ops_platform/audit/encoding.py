@@ -65,7 +65,9 @@ def leaves(
     with connection.cursor(name="audit_leaves_of_events", row_factory=tuple_row) as cursor:
         cursor.itersize = FETCH_ROWS
         cursor.execute(
-            f"SELECT {_COLUMNS} FROM audit_events WHERE {condition} ORDER BY epoch, xid, id",  # noqa: S608
+            # Qualified, or the order would be that of the texts selected under the same names.
+            f"SELECT {_COLUMNS} FROM audit_events AS event WHERE {condition} "  # noqa: S608
+            "ORDER BY event.epoch, event.xid, event.id",
             parameters,
         )
         for row in cursor:

@@ -145,8 +145,8 @@ def insert(connection: Connection, signed: SignedSeal) -> None:
     seal = signed.seal
     connection.execute(
         """
-        INSERT INTO audit_seals (number, epoch, opens, void_from, from_xid, to_xid, row_count, first_id, last_id,
-                                 merkle_root, previous_hash, sealed_at, key_id, document, signature)
+        INSERT INTO audit_seals (number, epoch, opens, void_from, from_xid, to_xid, row_count, first_id,
+                                 last_id, merkle_root, previous_hash, sealed_at, key_id, document, signature)
         VALUES (%s, %s, %s, %s, %s::text::xid8, %s::text::xid8, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (number) DO NOTHING
         """,

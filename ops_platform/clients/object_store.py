@@ -77,7 +77,10 @@ class Retention:
 
 
 class ObjectStore:
-    """One bucket as one identity sees it. Without an access key, boto3's own chain (instance role) serves."""
+    """One bucket as one identity sees it; keys are relative to the identity's prefix.
+
+    Without an access key, boto3's own chain (instance role) serves.
+    """
 
     def __init__(
         self,
@@ -95,6 +98,7 @@ class ObjectStore:
         if ca_file is not None and not ca_file.is_file():
             raise ConfigurationError(f"there is no CA file at {ca_file}: correct OPS_CA_FILE")
         self.bucket = identity.bucket
+        self.prefix = identity.prefix
         self.role = identity.role
         self._endpoint_url = endpoint_url
         self._region = region
@@ -125,7 +129,7 @@ class ObjectStore:
         )
 
     def uri(self, key: str = "") -> str:
-        return f"s3://{self.bucket}/{key}"
+        return f"s3://{self.bucket}/{self.prefix}{key}"
 
     def put(
         self,
@@ -148,13 +152,13 @@ class ObjectStore:
             arguments["ObjectLockMode"] = "COMPLIANCE"
             arguments["ObjectLockRetainUntilDate"] = retain_until.astimezone(UTC)
         with self._errors("write", key):
-            answer = self.client.put_object(Bucket=self.bucket, Key=key, Body=body, **arguments)
+            answer = self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body, **arguments)
         return answer.get("VersionId")
 
     def get(self, key: str, version_id: str | None = None) -> bytes:
         """The whole object. Raises ObjectMissing when there is none."""
         with self._errors("read", key):
-            answer = self.client.get_object(Bucket=self.bucket, Key=key, **_version(version_id))
+            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key, **_version(version_id))
             with answer["Body"] as body:
                 return body.read()
 
@@ -162,7 +166,9 @@ class ObjectStore:
         """What is stored under ``key``; None when nothing is."""
         try:
             with self._errors("read", key):
-                answer = self.client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
+                answer = self.client.head_object(
+                    Bucket=self.bucket, Key=self.prefix + key, **_version(version_id)
+                )
         except ObjectMissing:
             return None
         return StoredObject(
@@ -178,26 +184,31 @@ class ObjectStore:
         """The current objects below ``prefix`` in key order, page by page."""
         with self._errors("list", prefix):
             pages = self.client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=prefix, StartAfter=start_after
+                Bucket=self.bucket,
+                Prefix=self.prefix + prefix,
+                StartAfter=self.prefix + start_after if start_after else "",
             )
             for page in pages:
                 for item in page.get("Contents", []):
                     yield StoredObject(
-                        item["Key"], item["Size"], item["LastModified"], item["ETag"].strip('"')
+                        self._relative(item["Key"]),
+                        item["Size"],
+                        item["LastModified"],
+                        item["ETag"].strip('"'),
                     )
 
     def versions(self, prefix: str = "") -> Iterator[StoredObject]:
         """Every version and delete marker below ``prefix``, in key order, page by page."""
         with self._errors("list", prefix):
             for page in self.client.get_paginator("list_object_versions").paginate(
-                Bucket=self.bucket, Prefix=prefix
+                Bucket=self.bucket, Prefix=self.prefix + prefix
             ):
                 # S3 lists a page's markers apart from its versions.
                 yield from sorted(
                     [
                         *(
                             StoredObject(
-                                item["Key"],
+                                self._relative(item["Key"]),
                                 item["Size"],
                                 item["LastModified"],
                                 item["ETag"].strip('"'),
@@ -208,7 +219,7 @@ class ObjectStore:
                         ),
                         *(
                             StoredObject(
-                                marker["Key"],
+                                self._relative(marker["Key"]),
                                 0,
                                 marker["LastModified"],
                                 "",
@@ -225,13 +236,15 @@ class ObjectStore:
     def delete(self, key: str, version_id: str | None = None) -> None:
         """Remove one version, or put a delete marker on top where the bucket keeps versions."""
         with self._errors("delete", key):
-            self.client.delete_object(Bucket=self.bucket, Key=key, **_version(version_id))
+            self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key, **_version(version_id))
 
     def retention(self, key: str, version_id: str | None = None) -> Retention | None:
         """The object lock on a version; None when it has none."""
         try:
             with self._errors("read the lock of", key):
-                answer = self.client.get_object_retention(Bucket=self.bucket, Key=key, **_version(version_id))
+                answer = self.client.get_object_retention(
+                    Bucket=self.bucket, Key=self.prefix + key, **_version(version_id)
+                )
         except ObjectStoreRefused as error:
             if error.code in ("NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"):
                 return None
@@ -272,6 +285,9 @@ class ObjectStore:
         """Ask for the bucket. Raises the one line that says why it cannot be used."""
         with self._errors("reach"):
             self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
+
+    def _relative(self, key: str) -> str:
+        return key.removeprefix(self.prefix)
 
     @contextmanager
     def _errors(self, action: str, key: str = "") -> Iterator[None]:
