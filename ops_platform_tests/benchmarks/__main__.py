@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a small database, once: proves that it runs")
     arguments = parser.parse_args()
     chosen = arguments.only or BENCHMARKS
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
 
     def say(text: str) -> None:
         console.print(text, style="dim", highlight=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import statistics
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,11 +20,12 @@ from ops_platform_tests.benchmarks.backup_site import BackupSite, backup_site
 from ops_platform_tests.benchmarks.measure import Report, Target, Timing, timed
 
 COPY = "cp and sync"
-BASEBACKUP_SERVER = "pg_basebackup, server-lz4:6, local disk"
-BASEBACKUP_CLIENT = "pg_basebackup, client-lz4:6, local disk"
-BARE = "pgBackRest full, default codec, TLS, encrypted S3"
-RUN = "Dagster run backup_full, start to end"
-COMMAND = "dagster job execute, with the start of Python"
+BASEBACKUP_SERVER = "pg_basebackup server-lz4:6, local"
+BASEBACKUP_CLIENT = "pg_basebackup client-lz4:6, local"
+BARE = "bare pgBackRest"
+"""Full, the default codec, to encrypted S3 over TLS."""
+RUN = "Dagster run, start to end"
+COMMAND = "dagster job execute, with Python's start"
 
 RUN_FACTOR, RUN_SECONDS = 1.05, 2.0
 SPEED = 0.75
@@ -52,6 +54,7 @@ def run(say: Callable[[str], None], sizes: Sizes) -> list[Report]:
 def _side_by_side(site: BackupSite, sizes: Sizes, say: Callable[[str], None]) -> Report:
     size = site.size()
     seconds: dict[str, list[float]] = {}
+    steps: list[dict[str, float]] = []
 
     def add(name: str, taken: float) -> None:
         seconds.setdefault(name, []).append(taken)
@@ -67,6 +70,7 @@ def _side_by_side(site: BackupSite, sizes: Sizes, say: Callable[[str], None]) ->
         site.forget_old_sets()
         add(COMMAND, _dagster_run(site))
         add(RUN, site.newest_run_seconds())
+        steps.append(site.newest_run_steps())
         site.forget_old_sets()
 
     report = Report(f"Full backup of {size / 1e9:.2f} GB", base=BARE)
@@ -96,8 +100,14 @@ def _side_by_side(site: BackupSite, sizes: Sizes, say: Callable[[str], None]) ->
         "cores": os.cpu_count(),
         "codec": f"{defaults.compression.type}-{defaults.compression.level}",
         "process_max": defaults.process_max,
+        "steps_of_the_runs": steps,
     }
-    report.notes = [f"{sizes.noise_bytes / size:.0%} of the bytes are incompressible; {os.cpu_count()} cores"]
+    medians = {name: statistics.median(step[name] for step in steps) for name in steps[0]}
+    report.notes = [
+        f"pgBackRest: {report.facts['codec']}, {defaults.process_max} processes, S3 over TLS",
+        f"{sizes.noise_bytes / size:.0%} of the bytes are incompressible; {os.cpu_count()} cores",
+        "the run's steps, seconds: " + ", ".join(f"{name} {taken:.1f}" for name, taken in medians.items()),
+    ]
     return report
 
 
@@ -132,8 +142,8 @@ def _copy(site: BackupSite) -> float:
     target = site.scratch / "copy"
 
     def work() -> None:
-        subprocess.run(["cp", "-a", str(site.product.data_dir), str(target)], check=True)
-        subprocess.run(["sync", "-f", str(target)], check=True)
+        subprocess.run(["cp", "--archive", str(site.product.data_dir), str(target)], check=True)
+        subprocess.run(["sync", "--file-system", str(target)], check=True)
 
     try:
         return timed(work)
