@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from ops_platform.errors import ConfigurationError
 
 POLL_SECONDS = 0.3
+_COMPLAINT = re.compile(r"Error\b|\bFATAL\b|\bPANIC\b|\berr(or)?\b", re.IGNORECASE)
 
 
 def names(directory: Path) -> list[str]:
@@ -31,14 +33,17 @@ def read(directory: Path, service: str | None, *, lines: int, follow: bool) -> I
     return _lines(directory / f"{service}.log", lines, follow)
 
 
-def last_line(path: Path) -> str:
-    """The last line that says something; where the log is when there is none."""
+def last_word(path: Path) -> str:
+    """The last line that speaks of an error, else the last one; and where the log is."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
-            said = [line.strip() for line in deque(file, maxlen=20) if line.strip()]
+            said = [line.strip() for line in deque(file, maxlen=60) if line.strip()]
     except FileNotFoundError:
         said = []
-    return f"{said[-1]} ({path})" if said else f"nothing in {path}"
+    if not said:
+        return f"nothing in {path}"
+    complaints = [line for line in said if _COMPLAINT.search(line)]
+    return f"{(complaints or said)[-1][:300]} ({path})"
 
 
 def _lines(path: Path, count: int, follow: bool) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import httpx
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
@@ -29,6 +29,9 @@ PORTS = ("s3", "s3-http", "s3-grpc", "s3-master", "s3-master-grpc", "s3-volume",
          "s3-filer", "s3-filer-grpc", "s3-metrics")  # fmt: skip
 REGION = "us-east-1"
 SSE_KEY = "s3-sse-key"
+JWT_KEY = "s3-jwt-key"
+_JWT_KEYS = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
+_PROBE = ".ops-platform/ready"
 START_SECONDS = 90
 STOP_SECONDS = 45
 """After SIGTERM it takes up to 27 s to end and keeps its ports until then."""
@@ -128,6 +131,9 @@ class ObjectStoreServer:
             f"-master.port={port['s3-master']}",
             f"-master.port.grpc={port['s3-master-grpc']}",
             "-master.telemetry=false",
+            # There is one master: with the default of 10 s a restart waits that long to elect itself.
+            "-master.electionTimeout=1s",
+            "-master.heartbeatInterval=200ms",
             "-master.volumeSizeLimitMB=1024",
             # Unlimited: when volumes run out every put answers 500 and pgBackRest retries for minutes.
             "-volume.max=0",
@@ -157,6 +163,8 @@ class ObjectStoreServer:
             "LANG": "C.UTF-8",
             # Without a key every put with server-side encryption gets InternalError.
             "WEED_S3_SSE_KEY": self.secrets.hexadecimal(SSE_KEY),
+            # Without these anybody on the machine reads and writes past S3, over filer and volume ports.
+            **{f"WEED_JWT_{name}_KEY": self.secrets.hexadecimal(JWT_KEY) for name in _JWT_KEYS},
             **self.environment,
         }
 
@@ -183,14 +191,17 @@ class ObjectStoreServer:
         return process
 
     def is_ready(self) -> bool:
-        """Whether S3 answers over TLS and takes a listing, which needs master, volume and filer."""
+        """Whether S3 answers over TLS and reads an object, which needs master, filer and volumes."""
         try:
             context = ssl.create_default_context(cafile=str(self.ca_file))
-            answer = httpx.get(f"{self.endpoint_url}/status", verify=context, timeout=3)
-            if answer.status_code != 200:
-                return False
-            self.client("admin").list_buckets()
-        except (httpx.HTTPError, ClientError, OSError):
+            with httpx.Client(verify=context, timeout=3, trust_env=False) as client:
+                if client.get(f"{self.endpoint_url}/status").status_code != 200:
+                    return False
+            self.client("admin").get_object(Bucket=self.bucket("logs"), Key=_PROBE)["Body"].read()
+        except ClientError as error:
+            # Before the first setup there is neither.
+            return error.response.get("Error", {}).get("Code") in ("NoSuchBucket", "NoSuchKey")
+        except (httpx.HTTPError, BotoCoreError, OSError):
             return False
         return True
 
@@ -232,6 +243,8 @@ class ObjectStoreServer:
                     "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
                 },
             )
+            if role == "logs" and bucket in made:
+                admin.put_object(Bucket=bucket, Key=_PROBE, Body=b"ready")
         return made
 
     def settings_environment(self) -> dict[str, str]:

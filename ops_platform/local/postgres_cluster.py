@@ -252,9 +252,31 @@ class PostgresCluster:
             return
         children = process.children(recursive=True)
         for victim in [process, *children]:
-            if victim.is_running():
-                victim.send_signal(signal.SIGKILL)
+            _kill(victim)
         self._wait_gone([process, *children], STOP_SECONDS)
+
+    def end_orphans(self) -> int:
+        """Kill children whose postmaster is gone; how many there were.
+
+        They end by themselves, but the archiver only when its archive-push has given up, minutes
+        after S3 went away, and until then no new postmaster gets the shared memory.
+        """
+        orphans = [process for process in psutil.process_iter() if self._is_orphan(process)]
+        for process in orphans:
+            _kill(process)
+        self._wait_gone(orphans, STOP_SECONDS)
+        return len(orphans)
+
+    def _is_orphan(self, process: psutil.Process) -> bool:
+        try:
+            if process.name() != "postgres" or process.cwd() != str(self.data_dir):
+                return False
+            parent = process.parent()
+            return str(self.data_dir) not in process.cmdline() and (
+                parent is None or parent.name() != "postgres"
+            )
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
 
     def reload(self) -> None:
         process = self.postmaster()
@@ -299,6 +321,13 @@ class PostgresCluster:
         except FileNotFoundError:
             lines = []
         return lines[-1] if lines else f"see {self.log_file}"
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return
 
 
 def _alive(process: psutil.Process) -> bool:

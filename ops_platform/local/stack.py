@@ -18,6 +18,7 @@ from ops_platform.local import bootstrap_runs, environment, first_setup, leftove
 from ops_platform.local.accounts import account
 from ops_platform.local.layout import Layout
 from ops_platform.local.parts import PORT_NAMES, Parts
+from ops_platform.local.postgres_cluster import PostgresCluster
 from ops_platform.local.progress import Progress
 from ops_platform.local.service import Service, ServiceStatus
 from ops_platform.local.services import DAGSTER, OBSERVERS, STORAGE, services
@@ -103,9 +104,9 @@ class Stack:
         first_setup.dagster_home(built)
         environment.write(built, self._chosen)
         wanted = services(built, self._chosen)
-        self._supervisor.apply(wanted)
+        self._supervisor.apply(wanted, lambda names: self._stop(names, progress))
         settings = load_settings(environment.operator(built, self._chosen))
-        self._start(wanted, STORAGE, progress)
+        self._start(wanted, STORAGE, progress, (built.product, built.ops))
         first_setup.databases(built, progress.step)
         first_setup.buckets(built, progress.step)
         first_setup.backups(settings, progress.step)
@@ -120,9 +121,18 @@ class Stack:
         progress.done()
         _print_urls(progress.console, built)
 
-    def _start(self, wanted: Sequence[Service], stage: int, progress: Progress) -> None:
+    def _start(
+        self,
+        wanted: Sequence[Service],
+        stage: int,
+        progress: Progress,
+        clusters: Sequence[PostgresCluster] = (),
+    ) -> None:
         chosen = [service for service in wanted if service.stage == stage]
         before = self._supervisor.programs()
+        for cluster in clusters:
+            if cluster.end_orphans():
+                progress.say(f"ended children of {cluster.name}'s killed PostgreSQL")
         for service in chosen:
             if before[service.name].state not in ("RUNNING", "STARTING"):
                 self._supervisor.start(service.name)
@@ -148,7 +158,7 @@ class Stack:
             raise Unavailable(f"{error}; its log ends: {self._last_line(service.name)}") from None
 
     def _last_line(self, name: str) -> str:
-        return log_files.last_line(self._layout.log(name))
+        return log_files.last_word(self._layout.log(name))
 
     def _idle_ports(self, numbers: Mapping[str, int], running: Mapping[str, Program]) -> dict[str, int]:
         """Ports that a service of ours will want but does not hold now."""
@@ -170,22 +180,27 @@ class Stack:
 
     def down(self, progress: Progress) -> None:
         programs = self._supervisor.programs()
-        for group in _STOP_ORDER:
-            names = [name for name in group if name in programs and programs[name].state != "STOPPED"]
-            if names:
-                progress.step(f"stopping {', '.join(names)}", None)
-                self._supervisor.stop(names)
+        self._stop(list(programs), progress)
         if programs:
             self._supervisor.shutdown()
         self._end_leftovers(progress)
         progress.done()
         progress.console.print(f"stopped; the state stays in {self._layout.state_dir}")
 
+    def _stop(self, names: Sequence[str], progress: Progress) -> None:
+        """Stop programs in the order of their needs, those of one rank together."""
+        ranked = {name for rank in _STOP_ORDER for name in rank}
+        for rank in (*_STOP_ORDER, tuple(set(names) - ranked)):
+            together = [name for name in rank if name in names]
+            if together:
+                progress.step(f"stopping {', '.join(together)}", None)
+                self._supervisor.stop(together)
+
     def _end_leftovers(self, progress: Progress) -> None:
         identity = self._supervisor.stack_id
 
         def gone() -> bool:
-            found = leftovers.find(identity, self._layout.pgbackrest_config)
+            found = leftovers.find(identity, self._layout)
             leftovers.end(found, progress.say)
             return not found
 
@@ -220,7 +235,9 @@ _STOP_ORDER = (
 
 def _status(service: Service, program: Program | None) -> ServiceStatus:
     state = _STATES.get(program.state, "stopped") if program else "stopped"
-    ready = state == "running" and service.ready()
+    ready = state in ("running", "starting") and service.ready()
+    if ready:
+        state = "running"
     note = service.note if ready or state == "stopped" else f"{service.note} (not ready)"
     return ServiceStatus(service.name, state, program.pid if program else None, service.address, ready, note)
 

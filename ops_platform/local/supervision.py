@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import xmlrpc.client
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,8 @@ class Supervisor:
             "environment": ",".join(f"{name}={_quote(value)}" for name, value in sorted(environment.items())),
             "autostart": "false",
             "autorestart": "true",
-            "startsecs": "1",
+            # Long enough that a program which fails while it loads counts as not started.
+            "startsecs": "5",
             # With its growing pauses about seven minutes of trying.
             "startretries": "30",
             "stopsignal": service.stop_signal,
@@ -109,13 +110,13 @@ class Supervisor:
     def pid(self) -> int:
         return int(self._rpc().supervisor.getPID())
 
-    def apply(self, services: Sequence[Service]) -> list[str]:
-        """Write the configuration and make supervisord run with it; names of programs that changed."""
+    def apply(self, services: Sequence[Service], stop: Callable[[Sequence[str]], None]) -> None:
+        """Write the configuration and make supervisord run with it; ``stop`` ends programs that changed."""
         changed = write_private(self.layout.supervisor_file, self.render(services))
         if not self.is_running():
             self._start()
-            return [service.name for service in services]
-        return self._reread() if changed else []
+        elif changed:
+            self._reread(stop)
 
     def _start(self) -> None:
         self.layout.supervisor_socket.unlink(missing_ok=True)
@@ -142,15 +143,14 @@ class Supervisor:
             self.is_running, 20, "the supervisor answers", hint=f"see {self.layout.log('supervisord')}"
         )
 
-    def _reread(self) -> list[str]:
+    def _reread(self, stop: Callable[[Sequence[str]], None]) -> None:
         rpc = self._rpc().supervisor
         [[added, changed, removed]] = rpc.reloadConfig()
-        self.stop([*changed, *removed])
+        stop([*changed, *removed])
         for name in [*changed, *removed]:
             rpc.removeProcessGroup(name)
         for name in [*added, *changed]:
             rpc.addProcessGroup(name)
-        return [*added, *changed]
 
     def shutdown(self) -> None:
         """End supervisord; programs that still run are stopped by it first."""
