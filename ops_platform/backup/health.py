@@ -122,22 +122,25 @@ def rpo_within_target(ctx: BackupContext, seen: Observation, now: datetime) -> V
 
 
 def repository_encrypted(ctx: BackupContext, seen: Observation) -> Verdict:
-    """pgBackRest encrypts before it sends, and the bucket encrypts what it stores."""
+    """pgBackRest encrypts before it sends, and S3 what it stores, as a stored object itself says."""
     wanted = ctx.stanza.encryption
     if wanted != "none" and not seen.repository.encrypted:
         return Verdict(
             "repository_encrypted", False, "the repository is not encrypted: start one with a passphrase"
         )
-    rule = object_store.from_settings(ctx.settings, "backup").default_encryption()
-    if rule is None:
+    key = f"{ctx.config.repository.path.lstrip('/')}/backup/{ctx.stanza.name}/backup.info"
+    stored = object_store.from_settings(ctx.settings, "backup").head(key)
+    if stored is None:
+        return Verdict("repository_encrypted", False, f"{key} is not in the bucket: take a full backup")
+    if stored.encryption is None:
         return Verdict(
-            "repository_encrypted", False, "the bucket has no default encryption: turn it on for the bucket"
+            "repository_encrypted", False, f"S3 stores {key} in plain text: turn on the bucket's encryption"
         )
-    numbers = {"cipher": wanted, "bucket": rule}
+    numbers = {"cipher": wanted, "s3": stored.encryption}
     return Verdict(
         "repository_encrypted",
         True,
-        f"encrypted by pgBackRest ({wanted}) and by S3 ({rule})",
+        f"encrypted by pgBackRest ({wanted}) and by S3 ({stored.encryption})",
         numbers=numbers,
     )
 

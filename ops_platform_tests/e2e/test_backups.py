@@ -1,0 +1,239 @@
+"""Backups as operators take them: through Dagster's GraphQL, on a whole running stack."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+from ops_platform.backup.context import open_context
+from ops_platform.backup.repository import BackupSet, Repository
+from ops_platform.clients.alertmanager import Alertmanager
+from ops_platform.clients.waiting import wait_until
+from ops_platform_tests.e2e.conftest import RunningStack
+
+pytestmark = [pytest.mark.services, pytest.mark.xdist_group("stack")]
+
+PRODUCT = {"stanza": "product"}
+RUN_SECONDS = 120.0
+
+
+def sets(stack: RunningStack, stanza: str = "product") -> list[BackupSet]:
+    context = open_context(stack.settings, stanza)
+    return list(Repository.parse(stanza, context.pgbackrest.info()).sets)
+
+
+def reports(stack: RunningStack, run_id: str) -> list[dict[str, Any]]:
+    return stack.ops("SELECT * FROM backup_reports WHERE run_id = %s", run_id)
+
+
+def materialisations(stack: RunningStack, run_id: str) -> list[dict[str, Any]]:
+    return [e for e in stack.dagster.events(run_id) if e["__typename"] == "MaterializationEvent"]
+
+
+def test_up_ends_with_a_recorded_full_backup_of_both_stanzas(stack: RunningStack) -> None:
+    rows = stack.ops("SELECT stanza, requested_kind, status, label FROM backup_reports WHERE kind = 'full'")
+
+    for stanza in ("product", "ops"):
+        [only] = sets(stack, stanza)[:1]
+        assert only.kind == "full"
+        expected = {"stanza": stanza, "requested_kind": "full", "status": "completed", "label": only.label}
+        assert expected in rows
+    assert stack.run("status").returncode == 0
+
+
+@pytest.mark.parametrize(("job", "kind"), [("backup_diff", "differential"), ("backup_incr", "incremental")])
+def test_a_launched_backup_is_taken_verified_recorded_and_shown(
+    stack: RunningStack, job: str, kind: str
+) -> None:
+    before = {one.label for one in sets(stack)}
+    run = stack.dagster.succeed(job, PRODUCT, RUN_SECONDS)
+
+    [made] = [one for one in sets(stack) if one.label not in before]
+    assert (made.kind, made.annotations["root_run_id"]) == (kind, run.run_id)
+    [report] = reports(stack, run.run_id)
+    assert (report["status"], report["kind"], report["requested_kind"], report["label"]) == (
+        "completed", kind, kind, made.label
+    )  # fmt: skip
+    assert report["completed_at"] == made.completed_at
+    [event] = materialisations(stack, run.run_id)
+    assert event["assetKey"]["path"] == ["backup", "product", kind]
+    entries = {entry["label"]: entry for entry in event["metadataEntries"]}
+    assert entries["label"]["text"] == made.label
+    assert entries["wal_start"]["text"] == made.wal_start
+    assert entries["repository_uri"]["text"].startswith("s3://")
+    phases = stack.ops(
+        "SELECT phase, outcome FROM audit_events WHERE operation_id = %s ORDER BY id", report["backup_id"]
+    )
+    assert [(row["phase"], row["outcome"]) for row in phases] == [("intent", None), ("outcome", "success")]
+
+
+def test_two_launched_at_once_run_one_after_the_other(stack: RunningStack) -> None:
+    before = {one.label for one in sets(stack)}
+    ids = [stack.dagster.launch("backup_incr", PRODUCT) for _ in range(2)]
+    runs = [stack.dagster.wait(run_id, RUN_SECONDS) for run_id in ids]
+
+    assert [run.status for run in runs] == ["SUCCESS", "SUCCESS"]
+    made = sorted((one for one in sets(stack) if one.label not in before), key=lambda one: one.started_at)
+    assert len(made) == 2
+    assert made[0].completed_at <= made[1].started_at
+    assert {one.annotations["root_run_id"] for one in made} == set(ids)
+
+
+def test_a_replay_adopts_its_set_and_refreshes_nothing(stack: RunningStack) -> None:
+    first = stack.dagster.succeed("backup_diff", PRODUCT, RUN_SECONDS)
+    before = sets(stack)
+    replay = stack.dagster.wait(stack.dagster.reexecute(first.run_id), RUN_SECONDS)
+
+    assert replay.status == "SUCCESS"
+    assert sets(stack) == before
+    [original], [adopted] = reports(stack, first.run_id), reports(stack, replay.run_id)
+    assert adopted["adopted"]
+    assert adopted["label"] == original["label"]
+    assert adopted["completed_at"] == original["completed_at"]
+
+
+def test_a_terminated_run_ends_pgbackrest_and_the_next_backup_succeeds(stack: RunningStack) -> None:
+    fill(stack, megabytes=200)
+    run_id = stack.dagster.launch("backup_full", PRODUCT)
+    wait_until(lambda: backups_running(stack), RUN_SECONDS, "pgBackRest to copy files")
+    stack.dagster.terminate(run_id)
+    asked = time.monotonic()
+    wait_until(lambda: not backups_running(stack), 10, "pgBackRest to be gone")
+    gone = time.monotonic() - asked
+    ended = stack.dagster.wait(run_id, 30)
+    following = stack.dagster.succeed("backup_incr", PRODUCT, RUN_SECONDS)
+
+    assert gone < 10
+    assert ended.status == "CANCELED"
+    [report] = reports(stack, run_id)
+    assert report["status"] == "failed"
+    assert reports(stack, following.run_id)[0]["status"] == "completed"
+
+
+def test_a_failed_run_says_why_in_one_line_and_reaches_alertmanager(stack: RunningStack) -> None:
+    stop = open_context(stack.settings, "ops").paths.lock / "ops.stop"
+    stop.touch()
+    try:
+        run = stack.dagster.wait(stack.dagster.launch("backup_incr", {"stanza": "ops"}), RUN_SECONDS)
+    finally:
+        stop.unlink()
+
+    assert run.status == "FAILURE"
+    reason = stack.dagster.failure(run.run_id)
+    assert reason is not None
+    assert "pgbackrest start" in reason
+    alertmanager = Alertmanager(stack.settings.require("alertmanager_url"))
+
+    def alerted() -> bool:
+        return any(
+            alert.labels.get("alertname") == "RunFailed" and alert.labels.get("job_name") == "backup_incr"
+            for alert in alertmanager.alerts()
+        )
+
+    wait_until(alerted, 90, "the failed run to reach Alertmanager", interval=1)
+
+
+def test_a_wrong_stanza_is_refused_at_launch(stack: RunningStack) -> None:
+    with pytest.raises(Exception, match="RunConfigValidationInvalid"):
+        stack.dagster.launch("backup_full", {"stanza": "products"})
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "backup_full_weekly",
+        "backup_diff_daily",
+        "backup_incr_hourly",
+        "wal_checks_quarter_hourly",
+        "backup_cleanup_monthly",
+        "retention_cleanup_daily",
+    ],
+)
+def test_a_dry_run_of_a_schedule_writes_nothing(stack: RunningStack, schedule: str) -> None:
+    counts = "SELECT (SELECT count(*) FROM backup_reports WHERE kind <> 'wal_archive') AS reports,"
+    counts += " (SELECT count(*) FROM audit_events) AS events"
+    before, runs = stack.ops(counts), len(stack.dagster.runs("backup_incr"))
+    # A Sunday on which both a full and an incremental are due at their own minutes.
+    at = {"backup_full_weekly": "2026-11-22T02:00", "backup_diff_daily": "2026-11-23T02:00"}.get(
+        schedule, "2026-11-22T04:30"
+    )
+    result = stack.dagster.schedule_dry_run(
+        schedule, datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp()
+    )
+
+    assert result["error"] is None
+    assert result["runRequests"], result
+    assert stack.ops(counts) == before
+    assert len(stack.dagster.runs("backup_incr")) == runs
+
+
+def test_an_incremental_gives_way_to_a_running_backup(stack: RunningStack) -> None:
+    with psycopg.connect(stack.settings.require("database_url"), autocommit=True) as holder:
+        from ops_platform.backup.locks import backup_lock_name
+        from ops_platform.clients.postgres import lock_key
+
+        holder.execute("SELECT pg_advisory_lock(%s)", (lock_key(backup_lock_name("product")),))
+        at = datetime(2026, 11, 22, 4, 30, tzinfo=UTC).timestamp()
+        result = stack.dagster.schedule_dry_run("backup_incr_hourly", at)
+
+    assert not result["runRequests"]
+    assert "another backup is running" in result["skipReason"]
+
+
+def test_all_checks_of_a_protected_stanza_pass(stack: RunningStack) -> None:
+    def beat_archived() -> bool:
+        found = stack.run("backups", "--stanza", "product", "--json")
+        return '"rpo_seconds": null' not in found.stdout
+
+    wait_until(beat_archived, 90, "the first heartbeat to be archived", interval=2)
+    run = stack.dagster.succeed("wal_checks", {}, RUN_SECONDS)
+    evaluated = [
+        event["evaluation"]
+        for event in stack.dagster.events(run.run_id)
+        if event["__typename"] == "AssetCheckEvaluationEvent"
+    ]
+
+    assert len(evaluated) == 14
+    assert [e for e in evaluated if not e["success"]] == []
+
+
+def test_auditors_cannot_launch(stack: RunningStack) -> None:
+    from ops_platform.clients.dagster import Dagster
+    from ops_platform.errors import OpsError
+
+    readonly = Dagster(stack.settings.require("dagster_readonly_url"))
+
+    assert readonly.runs("backup_full")
+    with pytest.raises(OpsError):
+        readonly.launch("backup_full", PRODUCT)
+
+
+def fill(stack: RunningStack, megabytes: int) -> None:
+    """Incompressible rows, so that a backup takes long enough to be interrupted."""
+    url = stack.settings.require("product_owner_database_url")
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS ops_platform.ballast (n int, bytes bytea)")
+        connection.execute("ALTER TABLE ops_platform.ballast ALTER bytes SET STORAGE EXTERNAL")
+        connection.execute(
+            "INSERT INTO ops_platform.ballast SELECT n,"
+            " (SELECT string_agg(sha512((n::text || ':' || m)::bytea), '') FROM generate_series(1, 8192) m)"
+            " FROM generate_series(1, %s) n",
+            (megabytes * 2,),
+        )
+
+
+def backups_running(stack: RunningStack) -> list[psutil.Process]:
+    """pgBackRest processes of this stack that copy files (its archiver's do not count)."""
+    config = str(open_context(stack.settings, "product").pgbackrest.config_file)
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = process.info["cmdline"] or []
+        ours = any("pgbackrest" in part for part in line[:1]) and any(config in part for part in line)
+        if ours and {"backup", "backup:local"} & set(line):
+            found.append(process)
+    return found
