@@ -122,6 +122,7 @@ class PgBackRest:
             raise PgBackRestError(
                 f"pgBackRest backup of stanza {self.stanza} ended without naming its set: look at its log"
             )
+        on_progress(1.0)
         return label
 
     def expire(self, *, dry_run: bool, on_line: Callable[[str], None] = lambda line: None) -> list[str]:

@@ -127,6 +127,7 @@ _CODES = {
     55: "a file is missing in the repository",
     56: "it cannot connect to PostgreSQL: start the server, or correct socket_path, port and role ops_backup",
     62: "backups were stopped by 'pgbackrest stop': run 'pgbackrest start' to go on",
+    63: "it was told to stop: run it again",
     75: "no set fits: choose another target",
     ARCHIVE_TIMEOUT: "WAL was not archived in time: look at the server's log for archive_command",
     95: "encryption failed: correct OPS_PGBACKREST_CIPHER_PASS[_FILE] or OPS_CA_FILE",

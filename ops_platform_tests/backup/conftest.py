@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -11,10 +11,11 @@ import pytest
 
 from ops_platform.backup import execution
 from ops_platform.backup.context import BackupContext, open_context
-from ops_platform.backup.records import BackupRequest
+from ops_platform.backup.records import BackupReport, BackupRequest
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import Kind
 from ops_platform.clients import postgres
+from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform.local.postgres_cluster import PostgresCluster
 from ops_platform.settings import Settings
 from ops_platform_tests.services import OpsDatabase, OpsDatabases
@@ -83,9 +84,52 @@ def site(make_site: Callable[..., Site]) -> Site:
     return make_site()
 
 
+@dataclass(frozen=True)
+class Done:
+    """A backup that was taken, and what was heard of it."""
+
+    request: BackupRequest
+    report: BackupReport
+    lines: list[str]
+    fractions: list[float]
+
+
+def take(site: Site, kind: Kind, *, root: str | None = None) -> Done:
+    request = site.request(kind, root=root)
+    lines: list[str] = []
+    fractions: list[float] = []
+    report = execution.run_backup(site.context, request, lines.append, fractions.append)
+    return Done(request, report, lines, fractions)
+
+
 @pytest.fixture(scope="session")
-def backed_up(site: Site) -> Site:
-    """A site with at least one full."""
-    if not site.repository().has_full():
-        execution.run_backup(site.context, site.request("full"), silent, silent)
+def first_backup(site: Site) -> Done:
+    """The first backup of a stanza, asked for as an incremental."""
+    return take(site, "incremental")
+
+
+@pytest.fixture(scope="session")
+def backed_up(site: Site, first_backup: Done) -> Site:
+    """A site with a full."""
     return site
+
+
+@pytest.fixture(scope="module")
+def second_backup(backed_up: Site) -> Done:
+    return take(backed_up, "differential")
+
+
+@pytest.fixture
+def wal_object_removed(backed_up: Site, object_store: ObjectStoreServer) -> Iterator[str]:
+    """The name of a WAL segment that the newest set needs and S3 has lost; it is put back afterwards."""
+    repository = backed_up.repository()
+    assert repository.current is not None
+    name = repository.sets[-1].wal_start
+    prefix = f"pgbackrest/archive/{backed_up.name}/{repository.current.archive_id}/{name[:16]}/{name}-"
+    client, bucket = object_store.client("backup"), object_store.bucket("backup")
+    # With the dash: a backup label of the same segment may lie beside it.
+    (entry,) = client.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+    body = client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+    client.delete_object(Bucket=bucket, Key=entry["Key"])
+    yield name
+    client.put_object(Bucket=bucket, Key=entry["Key"], Body=body)
