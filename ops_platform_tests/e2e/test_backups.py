@@ -67,7 +67,7 @@ def test_a_launched_backup_is_taken_verified_recorded_and_shown(
     assert entries["wal_start"]["text"] == made.wal_start
     assert entries["repository_uri"]["text"].startswith("s3://")
     phases = stack.ops(
-        "SELECT phase, outcome FROM audit_events WHERE operation_id = %s ORDER BY id", report["backup_id"]
+        "SELECT phase, outcome FROM audit_events WHERE operation_id = %s ORDER BY id", run.run_id
     )
     assert [(row["phase"], row["outcome"]) for row in phases] == [("intent", None), ("outcome", "success")]
 
