@@ -29,14 +29,18 @@ def wal_checks(config: BackupConfig) -> list[dg.AssetChecksDefinition]:
 
 
 def _stanza_checks(stanza: Stanza) -> dg.AssetChecksDefinition:
-    @dg.multi_asset_check(name=f"check_{stanza.name.replace('-', '_')}", specs=_specs(stanza))
+    @dg.multi_asset_check(
+        name=f"check_{stanza.name.replace('-', '_')}", specs=_specs(stanza), can_subset=True
+    )
     def check(
         context: dg.AssetCheckExecutionContext, platform: PlatformResource
     ) -> Iterator[dg.AssetCheckResult]:
+        chosen = context.op_execution_context.selected_asset_check_keys
         for verdict in health.examine(platform.backup(stanza.name), datetime.now(UTC)):
             if not verdict.passed:
                 context.log.error(f"{stanza.name}: {verdict.name} {verdict.kind or ''}: {verdict.summary}")
-            yield _result(stanza.name, verdict)
+            if dg.AssetCheckKey(_asset(stanza.name, verdict), verdict.name) in chosen:
+                yield _result(stanza.name, verdict)
 
     return check
 
@@ -59,8 +63,12 @@ def _result(stanza: str, verdict: Verdict) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=verdict.passed,
         check_name=verdict.name,
-        asset_key=wal_key(stanza) if verdict.kind is None else set_key(stanza, verdict.kind),
+        asset_key=_asset(stanza, verdict),
         severity=dg.AssetCheckSeverity.ERROR,
         description=verdict.summary,
         metadata=dict(verdict.numbers),
     )
+
+
+def _asset(stanza: str, verdict: Verdict) -> dg.AssetKey:
+    return wal_key(stanza) if verdict.kind is None else set_key(stanza, verdict.kind)
