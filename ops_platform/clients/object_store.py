@@ -303,7 +303,7 @@ class ObjectStore:
                 f"{self._cannot(action, key)}: no credentials: set {prefix}_ACCESS_KEY_ID and "
                 f"{prefix}_SECRET_ACCESS_KEY_FILE, readable for this user"
             ) from None
-        except (boto.ParamValidationError, ValueError):
+        except (boto.ParamValidationError, boto.EndpointProviderError, ValueError):
             raise ConfigurationError(
                 f"{self._cannot(action, key)}: bucket name, key or endpoint is malformed: correct it"
             ) from None
