@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ops_platform.agent import certificates, dagster_health, deliveries, observation
-from ops_platform.agent.knowledge import CERTIFICATE_SECONDS, Knowledge, knowledge
+from ops_platform.agent.knowledge import CERTIFICATE_SECONDS, Knowledge, Targets, knowledge
 from ops_platform.agent.links import Link
 from ops_platform.agent.loops import Loop
-from ops_platform.agent.promises import targets
 from ops_platform.agent.sealing import Sealing
 from ops_platform.agent.wal_hours import WalHours
 from ops_platform.agent.watches import Beats, Gaps, Heartbeat, Positions, Recovery, Server
-from ops_platform.backup import heartbeat, records
+from ops_platform.backup import freshness, heartbeat, records
 from ops_platform.backup.context import BackupContext, open_context
 from ops_platform.backup.stanza import BackupConfig, load_backups
 from ops_platform.clients.http import JsonService
@@ -42,7 +41,13 @@ class Duties:
         self._ops_url = settings.require("database_url")
         self._links: list[Link] = []
         self.known: Knowledge = knowledge(
-            {name: targets(stanza) for name, stanza in self._config.stanzas.items()},
+            {
+                name: Targets(
+                    float(stanza.rpo_target_seconds),
+                    dict[str, float](freshness.limits(stanza).items()),
+                )
+                for name, stanza in self._config.stanzas.items()
+            },
             settings.agent.refresh_seconds,
         )
         self._receiving = threading.Lock()

@@ -14,7 +14,6 @@ from ops_platform.agent.certificates import Expiry
 from ops_platform.agent.dagster_health import DagsterHealth
 from ops_platform.agent.slots import Slot
 
-KINDS = ("full", "differential", "incremental")
 TURNS = 4
 """A fact outlives this many refreshes without a new sight of it."""
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from ops_platform.agent.links import Link
 from ops_platform.backup import records, rpo
 from ops_platform.backup.archive import Archive
+from ops_platform.backup.observation import Observation
 from ops_platform.backup.repository import Repository
 from ops_platform.clients.postgres import Connection
 
@@ -18,20 +19,20 @@ SETTLE = timedelta(minutes=3)
 REACH_BACK = timedelta(days=2)
 """Hours that passed without an agent are filled in this far back, while their segments are there."""
 
-Listing = Callable[[], tuple[Repository, Archive] | None]
+Look = Callable[[], Observation | None]
 
 
 class WalHours:
     """Writes the rows that are missing. Repeating an hour changes nothing."""
 
-    def __init__(self, stanza: str, ops: Link, listing: Listing) -> None:
-        self._stanza, self._ops, self._listing = stanza, ops, listing
+    def __init__(self, stanza: str, ops: Link, latest: Look) -> None:
+        self._stanza, self._ops, self._latest = stanza, ops, latest
 
     def step(self) -> None:
-        listing = self._listing()
-        if listing is None:
+        seen = self._latest()
+        if seen is None or seen.archive is None:
             return
-        repository, archive = listing
+        repository, archive = seen.repository, seen.archive
         with self._ops.use() as connection:
             newest = records.newest_wal_hour(connection, self._stanza)
             for hour in missing_hours(newest, oldest_of(archive), datetime.now(UTC)):

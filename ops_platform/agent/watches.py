@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 from ops_platform.agent.knowledge import Archiver, SetsSeen, StanzaKnowledge
 from ops_platform.agent.links import Link
 from ops_platform.agent.tail import ArchiveTail
-from ops_platform.backup import heartbeat, rpo
-from ops_platform.backup.archive import Archive, ArchiveReader, geometry_of
+from ops_platform.backup import heartbeat, preflight, rpo
+from ops_platform.backup.archive import ArchiveReader
 from ops_platform.backup.context import BackupContext
+from ops_platform.backup.observation import Observation, observe
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.rpo import Beat
 from ops_platform.backup.stanza import KINDS
-from ops_platform.backup.wal import ArchiveState, Segment
-from ops_platform.clients.pgbackrest import PgBackRestError
+from ops_platform.backup.wal import ArchiveState
 from ops_platform.errors import OpsError
 
 REMEMBERED_BEATS = 10_000
@@ -103,6 +103,8 @@ class Recovery:
         context = self._context()
         self._tail = self._tail or ArchiveTail(context.pgbackrest)
         try:
+            # pgBackRest itself tries an address where nobody is for minutes.
+            preflight.reach_endpoint(context)
             repository = Repository.parse(context.stanza.name, context.pgbackrest.info())
             state = self._tail.state(repository)
         except OpsError:
@@ -129,40 +131,30 @@ class Recovery:
 
 
 class Gaps:
-    """Lists the whole archive, incrementally, for what is missing in it. Keeps the last listing."""
+    """Lists the whole archive, incrementally, for what is missing in it. Keeps the last look."""
 
     def __init__(self, context: Context, known: StanzaKnowledge) -> None:
         self._context, self._known = context, known
         self._reader: ArchiveReader | None = None
-        self._settled: Segment | None = None
         self._listed_at = 0.0
-        self.latest: tuple[Repository, Archive] | None = None
+        self.latest: Observation | None = None
         """What ``WalHours`` makes its rows from."""
 
     def step(self) -> None:
         context = self._context()
         self._reader = self._reader or ArchiveReader(context.pgbackrest)
-        repository = Repository.parse(context.stanza.name, context.pgbackrest.info())
-        database = repository.current
-        sets = [one for one in repository.sets if database is not None and one.database_id == database.id]
-        oldest = rpo.oldest_needed(sets)
-        if database is None or oldest is None:
+        if time.monotonic() - self._listed_at > RELIST_SECONDS:
+            self.latest = None
+        preflight.reach_endpoint(context)
+        seen = observe(context, self._reader, self.latest)
+        if self.latest is None:
+            self._listed_at = time.monotonic()
+        self.latest = seen
+        if seen.gap_segments is None:
             # Without a set there is nothing that a segment could be missing for.
             self._known.wal_gap.forget()
-            return
-        if time.monotonic() - self._listed_at > RELIST_SECONDS:
-            self._settled = None
-        try:
-            archive = self._reader.read(database, geometry_of(sets), settled=self._settled)
-        except PgBackRestError:
-            self._settled = None
-            raise
-        if self._settled is None:
-            self._listed_at = time.monotonic()
-        state = archive.state_from(oldest)
-        self._settled = state.contiguous_last
-        self._known.wal_gap.put(state.gap_segments)
-        self.latest = (repository, archive)
+        else:
+            self._known.wal_gap.put(seen.gap_segments)
 
 
 class Server:
@@ -191,10 +183,16 @@ class Server:
 
 
 def sets_seen(repository: Repository) -> SetsSeen:
-    """What the metrics tell of the sets; those of a cluster before an upgrade keep nothing fresh."""
+    """What the metrics tell of the sets.
+
+    A damaged set keeps nothing fresh, nor does one of the cluster before an upgrade.
+    """
     current = repository.current
     sets = [one for one in repository.sets if current is not None and one.database_id == current.id]
-    newest = {one.kind: one.completed_at for one in sorted(sets, key=lambda one: one.completed_at)}
+    newest = {
+        one.kind: one.completed_at
+        for one in sorted(rpo.sound_sets(repository), key=lambda one: one.completed_at)
+    }
     return SetsSeen(
         last_success={kind: at.timestamp() for kind, at in newest.items()},
         counts={kind: sum(one.kind == kind for one in sets) for kind in KINDS},

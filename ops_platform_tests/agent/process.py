@@ -20,6 +20,7 @@ from ops_platform.settings import Settings
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
+COMMAND = [sys.executable, "-m", "ops_platform.agent"]
 QUICK = {"OPS_HEARTBEAT_SECONDS": "0.5", "OPS_AGENT_REFRESH_SECONDS": "1", "OPS_SEAL_SECONDS": "1"}
 
 
@@ -43,13 +44,20 @@ class AgentProcess:
         return self._process.pid
 
     def start(self) -> None:
-        values = {name: value.get_secret_value() for name, value in self.settings.environ.items()}
-        environment = {**values, **QUICK, **self.environ, "OPS_AGENT_LISTEN_PORT": str(self.port)}
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "ops_platform.agent"], env=environment, stderr=log, stdout=log
-            )
+            self._process = subprocess.Popen(COMMAND, env=self._environment(), stderr=log, stdout=log)
         wait_until(self._answers, 20, "the agent answers", interval=0.05)
+
+    def run(self) -> tuple[int, str]:
+        """Run one that is to end by itself: its exit code and what it said."""
+        ended = subprocess.run(
+            COMMAND, env=self._environment(), capture_output=True, text=True, timeout=30, check=False
+        )
+        return ended.returncode, ended.stdout + ended.stderr
+
+    def _environment(self) -> dict[str, str]:
+        values = {name: value.get_secret_value() for name, value in self.settings.environ.items()}
+        return {**values, **QUICK, "OPS_AGENT_LISTEN_PORT": str(self.port), **self.environ}
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -58,6 +66,9 @@ class AgentProcess:
             return httpx.get(f"{self.url}/healthz", timeout=1).status_code in (200, 503)
         except httpx.TransportError:
             return False
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
         """kill -9, as a crash does."""
@@ -74,8 +85,11 @@ class AgentProcess:
         return time.monotonic() - began
 
     def close(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self.is_running():
             self.kill()
+
+    def metrics_text(self) -> str:
+        return httpx.get(f"{self.url}/metrics", timeout=10).raise_for_status().text
 
     def log(self) -> str:
         return self.log_file.read_text(encoding="utf-8")
@@ -86,10 +100,9 @@ class AgentProcess:
 
     def scrape(self) -> Samples:
         """What Prometheus would get now."""
-        text = httpx.get(f"{self.url}/metrics", timeout=10).raise_for_status().text
         return {
             (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-            for family in text_string_to_metric_families(text)
+            for family in text_string_to_metric_families(self.metrics_text())
             for sample in family.samples
         }
 

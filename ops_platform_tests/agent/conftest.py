@@ -1,0 +1,92 @@
+"""A backed-up cluster with an ops cluster of its own that tests may stop, and a real agent beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from ops_platform.audit.keys import generate
+from ops_platform.backup import execution
+from ops_platform.backup.context import BackupContext, open_context
+from ops_platform.backup.records import BackupReport, BackupRequest
+from ops_platform.backup.stanza import Kind
+from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.local.secrets import SecretStore
+from ops_platform_tests.agent.process import AgentProcess
+from ops_platform_tests.services import OpsDatabase, OpsDatabases, Services, state_dir
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One stanza, its ops database, the agent."""
+
+    services: Services
+    product: PostgresCluster
+    ops: PostgresCluster
+    database: OpsDatabase
+    context: BackupContext
+    agent: AgentProcess
+
+    @property
+    def stanza(self) -> tuple[tuple[str, str], ...]:
+        """The labels of a sample of the stanza."""
+        return (("stanza", self.product.name),)
+
+    def kind(self, kind: str) -> tuple[tuple[str, str], ...]:
+        return (("kind", kind), *self.stanza)
+
+    def backup(self, kind: Kind) -> BackupReport:
+        run = str(uuid4())
+        request = BackupRequest(self.product.name, kind, run, run, "cli")
+        return execution.run_backup(self.context, request, lambda _line: None, lambda _fraction: None)
+
+    def switch_wal(self) -> datetime:
+        """Have what was written so far archived; the moment."""
+        with self.product.superuser() as superuser:
+            superuser.execute("SELECT pg_switch_wal()")
+        return datetime.now(UTC)
+
+
+@pytest.fixture(scope="module")
+def scene(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    product = services.cluster("product")
+    ops = services.cluster("ops", archive=False, roles="ops")
+    database = OpsDatabases(ops).create()
+    context = open_context(services.settings_for(product, database=database), product.name)
+    private, public = generate()
+    secrets = SecretStore(state_dir(product) / "secrets")
+    settings = services.settings_for(
+        product,
+        database=database,
+        role="ops_agent",
+        environ={
+            "OPS_AUDIT_SIGNING_KEY_FILE": str(secrets.write("signing-key", private)),
+            "OPS_AUDIT_PUBLIC_KEY": public,
+        },
+    )
+    log: Path = tmp_path_factory.mktemp("agent") / "agent.log"
+    agent = AgentProcess(settings, log)
+    made = Scene(services, product, ops, database, context, agent)
+    made.backup("full")
+    yield made
+    agent.close()
+    product.kill()
+    ops.kill()
+
+
+@pytest.fixture
+def agent(scene: Scene) -> AgentProcess:
+    """The scene's agent, running, with the recovery point known."""
+    if not scene.agent.is_running():
+        scene.agent.start()
+    scene.agent.scrape_until(
+        lambda samples: ("backup_heartbeat_timestamp_seconds", scene.stanza) in samples, "a beat"
+    )
+    scene.switch_wal()
+    scene.agent.scrape_until(lambda samples: ("backup_rpo_seconds", scene.stanza) in samples, "a known RPO")
+    return scene.agent

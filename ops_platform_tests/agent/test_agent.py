@@ -1,0 +1,266 @@
+"""The agent as a process beside real PostgreSQL and S3: what it shows, and what it survives."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from ops_platform.agent.catalogue import METRICS
+from ops_platform.audit.ledger import AuditEvent, append
+from ops_platform.backup import records
+from ops_platform.backup.status import stanza_status
+from ops_platform.clients import postgres
+from ops_platform.clients.waiting import wait_until
+from ops_platform_tests.agent.conftest import Scene
+from ops_platform_tests.agent.process import AgentProcess, Samples
+from ops_platform_tests.agent.test_deliveries import body
+
+pytestmark = pytest.mark.services
+
+SAME_AFTER_A_RESTART = (
+    "backup_duration_ms",
+    "backup_size_bytes",
+    "backup_last_success_timestamp_seconds",
+    "backup_sets",
+    "backup_runs_total",
+    "backup_last_run_failed",
+    "backup_wal_gap_segments",
+    "backup_repository_encrypted",
+    "backup_damaged_sets",
+    "backup_freshness_limit_seconds",
+    "backup_rpo_target_seconds",
+    "certificate_expiry_timestamp_seconds",
+    "ops_database_up",
+)
+
+
+def chosen(samples: Samples) -> Samples:
+    return {key: value for key, value in samples.items() if key[0] in SAME_AFTER_A_RESTART}
+
+
+def test_a_new_agent_tells_the_truth_at_its_first_scrape(scene: Scene, agent: AgentProcess) -> None:
+    report = scene.backup("incremental")
+    before = agent.scrape_until(
+        lambda samples: (
+            samples.get(("backup_sets", scene.kind("incremental"))) == 1
+            and samples.get(("backup_runs_total", (*scene.kind("incremental"), ("status", "completed")))) == 1
+        ),
+        "the new set is shown",
+    )
+    stopped_at = report.backup_set.completed_at.timestamp()
+    assert before[("backup_last_success_timestamp_seconds", scene.kind("incremental"))] == stopped_at
+    assert before[("backup_duration_ms", scene.kind("incremental"))] == report.duration_ms
+    assert before[("backup_size_bytes", scene.kind("incremental"))] == report.backup_set.size_bytes
+    agent.kill()
+    agent.start()
+    began = time.monotonic()
+    after = agent.scrape()
+    assert time.monotonic() - began < 6
+    assert chosen(after) == chosen(before)
+    assert {name for name, _ in chosen(after)} == set(SAME_AFTER_A_RESTART)
+    grown = after[("backup_rpo_seconds", scene.stanza)] - before[("backup_rpo_seconds", scene.stanza)]
+    assert -60 < grown < 20
+
+
+def test_the_rpo_is_what_the_command_line_says(scene: Scene, agent: AgentProcess) -> None:
+    wait_until(
+        lambda: (
+            abs(
+                agent.scrape()[("backup_rpo_seconds", scene.stanza)]
+                - stanza_status(scene.context)["rpo_seconds"]
+            )
+            < 2
+        ),
+        30,
+        "agent and command line agree on the RPO",
+    )
+
+
+def test_every_metric_but_the_circumstantial_is_in_a_live_scrape(scene: Scene, agent: AgentProcess) -> None:
+    httpx.post(
+        f"{agent.url}/alerts", json=body(labels={"alertname": "Watchdog"}, fingerprint="w")
+    ).raise_for_status()
+    httpx.post(f"{agent.url}/alerts", json=body()).raise_for_status()
+    # A transaction that is open holds the seals back, so that something is unsealed.
+    with postgres.session(scene.database.url("ops_worker")) as connection:
+        append(connection, AuditEvent("test.thing", "event", "op", "thing", "tester", None, {}, {}))
+        connection.execute("SELECT 1")
+        names = {
+            name
+            for name, _ in agent.scrape_until(
+                lambda samples: (
+                    {"alert_watchdog_timestamp_seconds", "alert_notifications_last_day"}
+                    <= {name for name, _ in samples}
+                ),
+                "deliveries are read",
+            )
+        }
+    circumstantial = {
+        "audit_oldest_unsealed_timestamp_seconds",
+        "backup_running_since_timestamp_seconds",
+        *(name for name in METRICS if name.startswith("dagster_")),
+    }
+    assert set(METRICS) - names <= circumstantial
+    sealed = agent.scrape_until(
+        lambda samples: samples[("audit_unsealed_events", ())] == 0, "the event is sealed"
+    )
+    assert ("audit_last_seal_timestamp_seconds", ()) in sealed
+
+
+def test_a_notification_is_recorded_once(scene: Scene, agent: AgentProcess) -> None:
+    alert = body(fingerprint="feedfeedfeedfeed")
+    answers = [httpx.post(f"{agent.url}/alerts", json=alert).json() for _ in range(2)]
+    assert answers == [{"recorded": 1}, {"recorded": 0}]
+    assert httpx.post(f"{agent.url}/alerts", json={"alerts": []}).json() == {"recorded": 0}
+
+
+def test_nothing_secret_leaves_the_agent(scene: Scene, agent: AgentProcess) -> None:
+    shown = agent.metrics_text() + agent.log() + str(agent.health())
+    secrets = [path.read_text(encoding="utf-8").strip() for path in scene.product.secrets.directory.iterdir()]
+    secrets += [scene.services.object_store().secret_access_key("backup")]
+    assert all(secret not in shown for secret in secrets if len(secret) > 8)
+    assert "passfile" not in shown
+
+
+def test_a_run_that_died_is_reconciled(scene: Scene, agent: AgentProcess) -> None:
+    agent.kill()
+    dead = records.BackupRequest(scene.product.name, "differential", "dead-run", "dead-run", "dagster")
+    with postgres.session(scene.database.url("ops_worker")) as connection:
+        records.open_report(connection, dead)
+    agent.start()
+    samples = agent.scrape_until(
+        lambda samples: samples.get(("backup_last_run_failed", scene.kind("differential"))) == 1, "reconciled"
+    )
+    assert samples[("backup_runs_total", (*scene.kind("differential"), ("status", "failed")))] == 1
+
+
+def test_without_the_ops_database_the_rpo_stays_true(scene: Scene, agent: AgentProcess) -> None:
+    scene.ops.stop()
+    try:
+        stopped_at = datetime.now(UTC)
+        away = agent.scrape_until(
+            lambda samples: (
+                samples.get(("ops_database_up", ())) == 0
+                and not any(name == "backup_runs_total" for name, _ in samples)
+            ),
+            "the ops database is shown as away and its facts are dropped",
+        )
+        assert away[("audit_known", ())] == 0
+        assert httpx.post(f"{agent.url}/alerts", json=body(fingerprint="0" * 16)).status_code == 503
+        # Heartbeats go on, and the archive reaches those that no database knows of yet.
+        switched_at = scene.switch_wal()
+        agent.scrape_until(
+            lambda samples: (
+                time.time() - samples[("backup_rpo_seconds", scene.stanza)] > stopped_at.timestamp()
+            ),
+            "the RPO follows beats written meanwhile",
+        )
+        assert agent.health()[0] == 200
+        assert agent.terminate() < 5
+        agent.start()
+        blind = agent.scrape()
+        assert blind[("ops_database_up", ())] == 0
+        assert blind[("backup_database_up", scene.stanza)] == 1
+        assert "cannot connect" in agent.health()[1]["loops"]["observe"]["reason"]
+    finally:
+        scene.ops.start()
+    agent.scrape_until(
+        lambda samples: (
+            samples.get(("ops_database_up", ())) == 1 and ("backup_rpo_seconds", scene.stanza) in samples
+        ),
+        "all is known again",
+        timeout=60,
+    )
+    assert switched_at > stopped_at
+
+
+def test_beats_that_waited_for_the_ops_database_are_remembered(scene: Scene, agent: AgentProcess) -> None:
+    scene.ops.stop()
+    stopped_at = datetime.now(UTC)
+    try:
+        wait_until(lambda: datetime.now(UTC) - stopped_at > timedelta(seconds=3), 10, "some beats")
+    finally:
+        back_at = datetime.now(UTC)
+        scene.ops.start()
+
+    def remembered() -> bool:
+        with postgres.session(scene.database.url("ops_worker")) as connection:
+            rows = connection.execute(
+                "SELECT count(*) AS n FROM heartbeat_positions WHERE beat_at BETWEEN %s AND %s",
+                (stopped_at, back_at),
+            ).fetchall()
+        return bool(rows[0]["n"] >= 4)
+
+    wait_until(remembered, 60, "the positions of the beats", interval=0.5)
+
+
+def test_without_the_product_the_rpo_grows(scene: Scene, agent: AgentProcess) -> None:
+    scene.product.kill()
+    killed_at = time.time()
+    try:
+        first = agent.scrape_until(
+            lambda samples: samples.get(("backup_database_up", scene.stanza)) == 0,
+            "the server is shown as away",
+        )
+        beat = first[("backup_heartbeat_timestamp_seconds", scene.stanza)]
+        assert beat <= killed_at
+        # What the archiver still had in its hands may arrive; nothing newer than the server's end can.
+        later = agent.scrape_until(lambda _samples: time.time() - killed_at > 4, "time goes by")
+        assert later[("backup_heartbeat_timestamp_seconds", scene.stanza)] == beat
+        assert later[("backup_rpo_seconds", scene.stanza)] >= 4
+        assert later[("backup_wal_gap_segments", scene.stanza)] == 0
+        assert ("backup_archive_failing", scene.stanza) not in later
+    finally:
+        scene.product.start()
+    agent.scrape_until(
+        lambda samples: samples[("backup_heartbeat_timestamp_seconds", scene.stanza)] > beat,
+        "beats again",
+        timeout=60,
+    )
+
+
+def test_without_s3_the_rpo_grows_and_catches_up(scene: Scene, agent: AgentProcess) -> None:
+    scene.services.kill_object_store()
+    killed_at = time.time()
+    try:
+        away = agent.scrape_until(
+            lambda samples: (
+                samples.get(("backup_repository_up", scene.stanza)) == 0
+                and ("backup_wal_gap_segments", scene.stanza) not in samples
+            ),
+            "the repository is shown as away and what it held as unknown",
+        )
+        assert away[("backup_rpo_known", scene.stanza)] == 1
+        assert time.time() - away[("backup_rpo_seconds", scene.stanza)] < killed_at + 1
+        scene.switch_wal()
+        assert agent.health()[0] == 200
+    finally:
+        scene.services.restart_object_store()
+    back = agent.scrape_until(
+        lambda samples: time.time() - samples[("backup_rpo_seconds", scene.stanza)] > killed_at,
+        "the archive catches up",
+        timeout=90,
+    )
+    assert back[("backup_repository_up", scene.stanza)] == 1
+    assert back[("backup_wal_gap_segments", scene.stanza)] == 0
+
+
+def test_sigterm_ends_it_within_seconds(scene: Scene, agent: AgentProcess) -> None:
+    assert agent.terminate() < 5
+
+
+def test_a_taken_port_is_one_line_and_exit_code_2(scene: Scene, agent: AgentProcess) -> None:
+    second = AgentProcess(agent.settings, agent.log_file, port=agent.port)
+    assert second.run() == (
+        2,
+        f"error: cannot listen on 127.0.0.1:{agent.port}: Address already in use; "
+        "free it or set OPS_AGENT_LISTEN_PORT\n",
+    )
+
+
+def test_a_wrong_configuration_is_one_line_and_exit_code_2(scene: Scene, agent: AgentProcess) -> None:
+    broken = AgentProcess(agent.settings, agent.log_file, {"OPS_HEARTBEAT_SECONDS": "often"})
+    assert broken.run() == (2, "error: OPS_HEARTBEAT_SECONDS must be a number, not 'often'\n")
