@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ops_platform.agent.links import Link
 from ops_platform.audit import sealer
-from ops_platform.audit.keys import SigningKey
+from ops_platform.audit.keys import PublicKeys, SigningKey
 from ops_platform.clients import object_store
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.errors import ConfigurationError
@@ -23,7 +23,18 @@ class Sealing:
         self._tools = self._tools or self._open()
         key, ledger = self._tools
         with self._ops.use() as connection:
-            sealer.seal_all(connection, ledger, key, retention_days=self._settings.audit.retention_days)
+            sealer.seal_all(
+                connection,
+                ledger,
+                key,
+                retention_days=self._settings.audit.retention_days,
+                keys=self._known_keys(),
+            )
+
+    def _known_keys(self) -> PublicKeys | None:
+        """Retired keys too: after a rotation the newest seal is still signed with the one before."""
+        pem = self._settings.audit.public_key
+        return None if pem is None else PublicKeys.parse(pem)
 
     def _open(self) -> tuple[SigningKey, ObjectStore]:
         pem = self._settings.audit.signing_key

@@ -66,4 +66,23 @@ def show(object_name: str | None, action: str | None, limit: int, json_output: b
     output.print_table("audit events", columns, rows)
 
 
+@audit.command("open-epoch")
+@output.as_json
+def open_epoch(json_output: bool) -> None:
+    """After a restore of the ops database: sign what was lost, and let the ledger go on.
+
+    Stop the agent and all runs first. Needs the signing key and the owner of the tables.
+    """
+    from dataclasses import asdict
+
+    from ops_platform.audit import report
+
+    seal = report.open_next_epoch(load_settings())
+    if json_output:
+        output.print_json(asdict(seal))
+    else:
+        lost = seal.number - (seal.void_from or seal.number)
+        click.echo(f"epoch {seal.opens} opened by seal {seal.number}; seals lost with the restore: {lost}")
+
+
 COMMANDS = (audit,)
