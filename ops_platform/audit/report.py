@@ -136,7 +136,7 @@ def open_next_epoch(settings: Settings) -> Seal:
     """After a restore of the ops database: ``epochs.open_epoch`` as its owner, with the signing key."""
     if settings.audit.signing_key is None:
         raise ConfigurationError(
-            "OPS_AUDIT_SIGNING_KEY_FILE is not set or not readable: run as the agent's user"
+            "OPS_AUDIT_SIGNING_KEY_FILE is not set or not readable: give this one command the agent's key"
         )
     ledger = object_store.from_settings(settings, "ledger")
     with postgres.session(settings.require("owner_database_url"), application="ops-platform audit") as owner:
