@@ -64,7 +64,10 @@ def _switched(value: object) -> object:
 
 
 def _cron(value: str) -> str:
-    Cron(value)
+    try:
+        Cron(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; correct {value!r}") from None
     return value
 
 
@@ -282,7 +285,9 @@ class _Loader(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
+            if not isinstance(key, Hashable):
+                continue  # refused by the line that follows the loop
+            if key in seen:
                 raise _DoubledKey(str(key), key_node.start_mark.line + 1)
             seen.add(key)
         return super().construct_mapping(node, deep)
