@@ -28,7 +28,8 @@ _LAST_SETS = """
 # The row comparison walks the index in the order in which seals take events.
 _LEDGER = """
     WITH newest AS (
-        SELECT coalesce(opens, epoch) AS epoch, to_xid, sealed_at FROM audit_seals ORDER BY number DESC LIMIT 1
+        SELECT coalesce(opens, epoch) AS epoch, to_xid, sealed_at FROM audit_seals
+        ORDER BY number DESC LIMIT 1
     )
     SELECT count(*) AS unsealed, min(occurred_at) AS oldest, (SELECT sealed_at FROM newest) AS sealed_at
     FROM audit_events
