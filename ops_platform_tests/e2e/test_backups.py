@@ -6,29 +6,21 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-import psutil
 import psycopg
 import pytest
 
 from ops_platform.backup.context import open_context
-from ops_platform.backup.repository import BackupSet, Repository
+from ops_platform.backup.locks import backup_lock_name
 from ops_platform.clients.alertmanager import Alertmanager
+from ops_platform.clients.postgres import lock_key
 from ops_platform.clients.waiting import wait_until
-from ops_platform_tests.e2e.conftest import RunningStack
+from ops_platform_tests.e2e.operator import copying, fill, ops_rows, reports, sets
+from ops_platform_tests.running_stack import RunningStack
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.services
 
 PRODUCT = {"stanza": "product"}
 RUN_SECONDS = 120.0
-
-
-def sets(stack: RunningStack, stanza: str = "product") -> list[BackupSet]:
-    context = open_context(stack.settings, stanza)
-    return list(Repository.parse(stanza, context.pgbackrest.info()).sets)
-
-
-def reports(stack: RunningStack, run_id: str) -> list[dict[str, Any]]:
-    return stack.ops("SELECT * FROM backup_reports WHERE run_id = %s", run_id)
 
 
 def materialisations(stack: RunningStack, run_id: str) -> list[dict[str, Any]]:
@@ -36,7 +28,9 @@ def materialisations(stack: RunningStack, run_id: str) -> list[dict[str, Any]]:
 
 
 def test_up_ends_with_a_recorded_full_backup_of_both_stanzas(stack: RunningStack) -> None:
-    rows = stack.ops("SELECT stanza, requested_kind, status, label FROM backup_reports WHERE kind = 'full'")
+    rows = ops_rows(
+        stack, "SELECT stanza, requested_kind, status, label FROM backup_reports WHERE kind = 'full'"
+    )
 
     for stanza in ("product", "ops"):
         [only] = sets(stack, stanza)[:1]
@@ -66,8 +60,8 @@ def test_a_launched_backup_is_taken_verified_recorded_and_shown(
     assert entries["label"]["text"] == made.label
     assert entries["wal_start"]["text"] == made.wal_start
     assert entries["repository_uri"]["text"].startswith("s3://")
-    phases = stack.ops(
-        "SELECT phase, outcome FROM audit_events WHERE operation_id = %s ORDER BY id", run.run_id
+    phases = ops_rows(
+        stack, "SELECT phase, outcome FROM audit_events WHERE operation_id = %s ORDER BY id", run.run_id
     )
     assert [(row["phase"], row["outcome"]) for row in phases] == [("intent", None), ("outcome", "success")]
 
@@ -100,10 +94,10 @@ def test_a_replay_adopts_its_set_and_refreshes_nothing(stack: RunningStack) -> N
 def test_a_terminated_run_ends_pgbackrest_and_the_next_backup_succeeds(stack: RunningStack) -> None:
     fill(stack, megabytes=200)
     run_id = stack.dagster.launch("backup_full", PRODUCT)
-    wait_until(lambda: backups_running(stack), RUN_SECONDS, "pgBackRest to copy files")
+    wait_until(lambda: copying(stack), RUN_SECONDS, "pgBackRest to copy files")
     stack.dagster.terminate(run_id)
     asked = time.monotonic()
-    wait_until(lambda: not backups_running(stack), 10, "pgBackRest to be gone")
+    wait_until(lambda: not copying(stack), 10, "pgBackRest to be gone")
     gone = time.monotonic() - asked
     ended = stack.dagster.wait(run_id, 30)
     following = stack.dagster.succeed("backup_incr", PRODUCT, RUN_SECONDS)
@@ -157,7 +151,7 @@ def test_a_wrong_stanza_is_refused_at_launch(stack: RunningStack) -> None:
 def test_a_dry_run_of_a_schedule_writes_nothing(stack: RunningStack, schedule: str) -> None:
     counts = "SELECT (SELECT count(*) FROM backup_reports WHERE kind <> 'wal_archive') AS reports,"
     counts += " (SELECT count(*) FROM audit_events) AS events"
-    before, runs = stack.ops(counts), len(stack.dagster.runs("backup_incr"))
+    before, runs = ops_rows(stack, counts), len(stack.dagster.runs("backup_incr"))
     # A Sunday on which both a full and an incremental are due at their own minutes.
     at = {"backup_full_weekly": "2026-11-22T02:00", "backup_diff_daily": "2026-11-23T02:00"}.get(
         schedule, "2026-11-22T04:30"
@@ -168,15 +162,12 @@ def test_a_dry_run_of_a_schedule_writes_nothing(stack: RunningStack, schedule: s
 
     assert result["error"] is None
     assert result["runRequests"], result
-    assert stack.ops(counts) == before
+    assert ops_rows(stack, counts) == before
     assert len(stack.dagster.runs("backup_incr")) == runs
 
 
 def test_an_incremental_gives_way_to_a_running_backup(stack: RunningStack) -> None:
     with psycopg.connect(stack.settings.require("database_url"), autocommit=True) as holder:
-        from ops_platform.backup.locks import backup_lock_name
-        from ops_platform.clients.postgres import lock_key
-
         holder.execute("SELECT pg_advisory_lock(%s)", (lock_key(backup_lock_name("product")),))
         at = datetime(2026, 11, 22, 4, 30, tzinfo=UTC).timestamp()
         result = stack.dagster.schedule_dry_run("backup_incr_hourly", at)
@@ -200,40 +191,3 @@ def test_all_checks_of_a_protected_stanza_pass(stack: RunningStack) -> None:
 
     assert len(evaluated) == 14
     assert [e for e in evaluated if not e["success"]] == []
-
-
-def test_auditors_cannot_launch(stack: RunningStack) -> None:
-    from ops_platform.clients.dagster import Dagster
-    from ops_platform.errors import OpsError
-
-    readonly = Dagster(stack.settings.require("dagster_readonly_url"))
-
-    assert readonly.runs("backup_full")
-    with pytest.raises(OpsError):
-        readonly.launch("backup_full", PRODUCT)
-
-
-def fill(stack: RunningStack, megabytes: int) -> None:
-    """Incompressible rows, so that a backup takes long enough to be interrupted."""
-    url = stack.settings.require("product_owner_database_url")
-    with psycopg.connect(url) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS ops_platform.ballast (n int, bytes bytea)")
-        connection.execute("ALTER TABLE ops_platform.ballast ALTER bytes SET STORAGE EXTERNAL")
-        connection.execute(
-            "INSERT INTO ops_platform.ballast SELECT n,"
-            " (SELECT string_agg(sha512((n::text || ':' || m)::bytea), '') FROM generate_series(1, 8192) m)"
-            " FROM generate_series(1, %s) n",
-            (megabytes * 2,),
-        )
-
-
-def backups_running(stack: RunningStack) -> list[psutil.Process]:
-    """pgBackRest processes of this stack that copy files (its archiver's do not count)."""
-    config = str(open_context(stack.settings, "product").pgbackrest.config_file)
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        line = process.info["cmdline"] or []
-        ours = any("pgbackrest" in part for part in line[:1]) and any(config in part for part in line)
-        if ours and {"backup", "backup:local"} & set(line):
-            found.append(process)
-    return found
