@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 from ops_platform.backup.repository import BackupSet, Database
 from ops_platform.backup.wal import (
@@ -44,8 +45,19 @@ class Archive:
 
     def state_from(self, name: str) -> ArchiveState:
         """What recovery that begins in the segment ``name`` would find."""
-        present = (one.segment for one in self.segments)
-        return archive_state(present, self.histories, self.geometry, self.geometry.parse(name))
+        return archive_state(self._present, self.histories, self.geometry, self.geometry.parse(name))
+
+    def lacks(self, one: BackupSet) -> list[str]:
+        """The segments that a set cannot become consistent without and that are not here."""
+        return [
+            self.geometry.name(segment)
+            for segment in needed_segments(one, self.geometry)
+            if segment not in self._present
+        ]
+
+    @cached_property
+    def _present(self) -> frozenset[Segment]:
+        return frozenset(one.segment for one in self.segments)
 
     def between(self, since: datetime, until: datetime) -> list[ArchivedSegment]:
         return [one for one in self.segments if since <= one.archived_at < until]
@@ -53,6 +65,12 @@ class Archive:
     def newest_at(self) -> datetime | None:
         """When the newest segment came in."""
         return max((one.archived_at for one in self.segments), default=None)
+
+
+def needed_segments(one: BackupSet, geometry: Geometry) -> list[Segment]:
+    """The WAL written while a set was taken, from its start to its stop; a backup keeps its timeline."""
+    first, last = geometry.parse(one.wal_start), geometry.parse(one.wal_stop)
+    return [Segment(first.timeline, number) for number in range(first.number, last.number + 1)]
 
 
 def geometry_of(sets: Sequence[BackupSet]) -> Geometry:

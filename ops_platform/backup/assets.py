@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from ops_platform.backup.records import BackupReport
+from ops_platform.backup.report import BackupReport
 from ops_platform.backup.stanza import KINDS, BackupConfig
 
 GROUP = "backup"

@@ -24,7 +24,7 @@ from ops_platform.backup import locks, records, verification
 from ops_platform.backup import preflight as preflight_checks
 from ops_platform.backup.context import BackupContext
 from ops_platform.backup.preflight import Preflight
-from ops_platform.backup.records import BackupReport, BackupRequest
+from ops_platform.backup.report import BackupReport, BackupRequest
 from ops_platform.backup.repository import BackupSet, Repository
 from ops_platform.backup.stanza import PGBACKREST_TYPE
 from ops_platform.backup.verification import Verification

@@ -14,7 +14,7 @@ from ops_platform.backup.archive import Archive, ArchiveReader, geometry_of
 from ops_platform.backup.context import BackupContext
 from ops_platform.backup.repository import BackupSet, Repository
 from ops_platform.backup.rpo import RecoveryPoint
-from ops_platform.backup.wal import ArchiveState, parse_lsn
+from ops_platform.backup.wal import ArchiveState
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 
@@ -40,7 +40,7 @@ class Observation:
         if self.archive is None:
             return ()
         archive = self.archive
-        return tuple(one for one in reversed(rpo.sound_sets(self.repository)) if _has_wal(archive, one))
+        return tuple(one for one in reversed(rpo.sound_sets(self.repository)) if not archive.lacks(one))
 
     def recovery_point(self, connection: Connection, now: datetime) -> RecoveryPoint | None:
         """The newest heartbeat that can be recovered; None: none can, or there is no set."""
@@ -71,7 +71,3 @@ def observe(
         settled = earlier.from_oldest.contiguous_last
     archive = (reader or ArchiveReader(ctx.pgbackrest)).read(current, geometry, settled=settled)
     return Observation(repository, archive, archive.state_from(first), rpo.best_state(repository, archive))
-
-
-def _has_wal(archive: Archive, one: BackupSet) -> bool:
-    return archive.state_from(one.wal_start).covers(one.timeline, parse_lsn(one.lsn_stop))

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ops_platform.backup.context import BackupContext, adopt_configuration
-from ops_platform.backup.records import BackupRequest
+from ops_platform.backup.report import BackupRequest
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import Kind
 from ops_platform.clients import postgres

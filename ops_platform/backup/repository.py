@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from ops_platform.backup.stanza import Kind, kind
@@ -106,7 +107,11 @@ class Repository:
         return max(self.databases, key=lambda database: database.id, default=None)
 
     def set(self, label: str) -> BackupSet | None:
-        return next((one for one in self.sets if one.label == label), None)
+        return self._by_label.get(label)
+
+    @cached_property
+    def _by_label(self) -> Mapping[str, BackupSet]:
+        return {one.label: one for one in self.sets}
 
     def of(self, wanted: Kind) -> Sequence[BackupSet]:
         return [one for one in self.sets if one.kind == wanted]

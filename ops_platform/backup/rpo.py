@@ -53,9 +53,8 @@ def best_state(repository: Repository, archive: Archive) -> tuple[BackupSet, Arc
     A gap before it does not matter to it; None when there is no such set.
     """
     for one in sound_sets(repository):
-        state = archive.state_from(one.wal_start)
-        if state.covers(int(one.wal_stop[:8], 16), parse_lsn(one.lsn_stop)):
-            return one, state
+        if not archive.lacks(one):
+            return one, archive.state_from(one.wal_start)
     return None
 
 

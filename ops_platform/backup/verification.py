@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ops_platform.backup.archive import ArchiveReader, geometry_of
+from ops_platform.backup.archive import ArchiveReader, geometry_of, needed_segments
 from ops_platform.backup.context import BackupContext
 from ops_platform.backup.repository import BackupSet, Repository
-from ops_platform.backup.wal import Geometry, Segment
 from ops_platform.errors import CheckFailed
 
 NAMED = 5
@@ -67,7 +66,9 @@ def _refuse_missing_wal(ctx: BackupContext, repository: Repository, chain: Seque
     if database is None:
         raise CheckFailed(f"set {chain[-1].label} belongs to a cluster that the stanza does not know")
     geometry = geometry_of(chain)
-    needed = {one.label: wal_names(one, geometry) for one in chain}
+    needed = {
+        one.label: [geometry.name(segment) for segment in needed_segments(one, geometry)] for one in chain
+    }
     folders = sorted({name[:16] for names in needed.values() for name in names})
     present = ArchiveReader(ctx.pgbackrest).names(database, folders)
     for label, names in needed.items():
@@ -79,9 +80,3 @@ def _refuse_missing_wal(ctx: BackupContext, repository: Repository, chain: Seque
                 f"repository ({named}): look at the archiver, then take a full backup"
             )
     return len({name for names in needed.values() for name in names})
-
-
-def wal_names(one: BackupSet, geometry: Geometry) -> list[str]:
-    """The segments from a set's start to its stop."""
-    first, last = geometry.parse(one.wal_start), geometry.parse(one.wal_stop)
-    return [geometry.name(Segment(first.timeline, number)) for number in range(first.number, last.number + 1)]

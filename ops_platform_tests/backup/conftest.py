@@ -11,7 +11,7 @@ import pytest
 
 from ops_platform.backup import execution
 from ops_platform.backup.context import BackupContext, open_context
-from ops_platform.backup.records import BackupReport, BackupRequest
+from ops_platform.backup.report import BackupReport, BackupRequest
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import Kind
 from ops_platform.clients import postgres

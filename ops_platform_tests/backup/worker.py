@@ -11,7 +11,7 @@ import sys
 
 from ops_platform.backup import execution, locks, stanza
 from ops_platform.backup.context import open_context
-from ops_platform.backup.records import BackupRequest
+from ops_platform.backup.report import BackupRequest
 from ops_platform.settings import load_settings
 
 

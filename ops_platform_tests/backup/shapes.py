@@ -1,0 +1,87 @@
+"""Repositories and archives of any shape, as pgBackRest's own JSON would describe them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ops_platform.backup.archive import Archive, ArchivedSegment
+from ops_platform.backup.repository import Repository
+from ops_platform.backup.wal import Geometry, History, Segment, format_lsn
+
+GEOMETRY = Geometry()
+EPOCH = datetime(2026, 11, 1, tzinfo=UTC)
+PGBACKREST = {"full": "F", "diff": "D", "incr": "I"}
+
+
+def entry(
+    number: int,
+    kind: str = "full",
+    *,
+    prior: str | None = None,
+    segments: tuple[int, int] = (3, 3),
+    timeline: int = 1,
+    completed_at: datetime | None = None,
+    error: bool = False,
+    database_id: int = 1,
+    annotations: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """One element of ``backup`` in info; ``number`` makes its label."""
+    own = f"{EPOCH + timedelta(minutes=number):%Y%m%d-%H%M%S}{PGBACKREST[kind]}"
+    label = own if prior is None else f"{prior.split('_')[0]}_{own}"
+    stop = completed_at or EPOCH + timedelta(minutes=number, seconds=30)
+    first, last = segments
+    made: dict[str, Any] = {
+        "archive": {
+            "start": GEOMETRY.name(Segment(timeline, first)),
+            "stop": GEOMETRY.name(Segment(timeline, last)),
+        },
+        "database": {"id": database_id, "repo-key": 1},
+        "error": error,
+        "info": {"delta": 10, "size": 100, "repository": {"delta": 4, "size": 40}},
+        "label": label,
+        "lsn": {
+            "start": format_lsn(GEOMETRY.start(first) + 40),
+            "stop": format_lsn(GEOMETRY.start(last) + 400),
+        },
+        "prior": prior,
+        "reference": None if prior is None else [prior],
+        "timestamp": {"start": int(stop.timestamp()) - 20, "stop": int(stop.timestamp())},
+        "type": kind,
+    }
+    if annotations:
+        made["annotation"] = annotations
+    return made
+
+
+def info(backups: Sequence[dict[str, Any]], *, code: int = 0, databases: int = 1) -> dict[str, Any]:
+    """What ``info`` says of a stanza with these sets."""
+    return {
+        "name": "product",
+        "backup": list(backups),
+        "cipher": "aes-256-cbc",
+        "db": [
+            {"id": n, "repo-key": 1, "system-id": 7000 + n, "version": "15"} for n in range(1, databases + 1)
+        ],
+        "status": {"code": code, "lock": {"backup": {"held": False}}, "message": "ok"},
+    }
+
+
+def repository(*backups: dict[str, Any], databases: int = 1) -> Repository:
+    return Repository.parse("product", info(backups, databases=databases))
+
+
+def archive(
+    *numbers: int,
+    timeline: int = 1,
+    histories: dict[int, History] | None = None,
+    more: Sequence[Segment] = (),
+) -> Archive:
+    """An archive of these segments of one timeline, and ``more``."""
+    segments = [*(Segment(timeline, number) for number in numbers), *more]
+    return Archive(
+        GEOMETRY,
+        tuple(ArchivedSegment(one, 1000, EPOCH + timedelta(minutes=one.number)) for one in segments),
+        histories or {},
+    )
