@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from ops_platform.audit.batch import snapshot
 from ops_platform.audit.encoding import leaves
 from ops_platform.audit.keys import SigningKey
 from ops_platform.audit.merkle import MerkleTree
-from ops_platform.audit.seal import PREFIX, SealCopy, SignedSeal, object_key, sign
+from ops_platform.audit.seal import PREFIX, SealCopy, SignedSeal, object_key, parse, sign
 from ops_platform.audit.sealer import last_seal
 from ops_platform.audit.verify import verify
 from ops_platform.clients.object_store import ObjectStoreRefused, ObjectStoreUnavailable
@@ -46,6 +47,21 @@ def test_an_intact_ledger_has_no_findings_and_its_tail_is_told(sealed: Rig) -> N
     assert (check.findings, check.seals, check.events, check.unsealed) == ([], 3, 9, 2)
     assert check.oldest_unsealed_at is not None
     assert datetime.now(UTC) - check.oldest_unsealed_at < timedelta(minutes=1)
+
+
+def test_what_is_sealed_meanwhile_is_no_difference(sealed: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = sealed.store.object_lock_enabled
+
+    def meanwhile() -> bool:
+        for _ in range(2):
+            sealed.events(2)
+            sealed.seal()
+        return ask()
+
+    monkeypatch.setattr(sealed.store, "object_lock_enabled", meanwhile)
+    check = sealed.check()
+    assert (check.findings, check.events) == ([], 9)
+    assert any("made while this ran" in note for note in check.notes)
 
 
 def test_any_change_of_any_column_is_found(sealed: Rig) -> None:
@@ -250,6 +266,33 @@ def test_a_gap_in_the_chain_is_found(sealed: Rig, now: datetime) -> None:
     findings = sealed.findings(now=now)
     assert "seal 2: missing from the database and from the bucket" in findings
     assert any(finding.startswith("events 4, 5, 6 (3): in no seal's range") for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "said"),
+    [
+        (2, {"retain_until": "2020-01-01T00:00:00+00:00"}, "seal 3: does not continue seal 2"),
+        (3, {"from_xid": 1}, "seal 3: starts at 1/1, not where the one before ended"),
+        (3, {"epoch": 4}, "seal 3: starts at 4/"),
+    ],
+)
+def test_seals_that_do_not_fit_together_are_found_even_if_signed(
+    sealed: Rig, now: datetime, number: int, changes: dict[str, Any], said: str
+) -> None:
+    """The key is stolen and the copies are gone: the chain itself still has to hold."""
+    row = (
+        sealed.connect()
+        .execute("SELECT document, signature FROM audit_seals WHERE number = %s", (number,))
+        .fetchall()[0]
+    )
+    forged = sign(replace(parse(row["document"], row["signature"]).seal, **changes), sealed.key)
+    sealed.attack(
+        f"UPDATE audit_seals SET document = '{forged.document}', signature = '{forged.signature_text()}', "
+        f"epoch = {forged.seal.epoch}, from_xid = '{forged.seal.from_xid}' WHERE number = {number}"
+    )
+    sealed.store.prefix = "nowhere/"
+    findings = sealed.findings(now=now + timedelta(days=99))
+    assert any(finding.startswith(said) for finding in findings), findings
 
 
 def test_what_cannot_be_read_is_an_error_and_not_a_verdict(
