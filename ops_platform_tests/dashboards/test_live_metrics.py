@@ -1,0 +1,100 @@
+"""Every metric that a rule names is really there: scraped from the running stack's own parts."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ops_platform.clients.prometheus import Prometheus
+from ops_platform.clients.waiting import wait_until
+from ops_platform_tests.dashboards.test_prometheus_rules import alerts
+from ops_platform_tests.running_stack import RunningStack
+
+SEEN_IN_TEST_AGENT = frozenset(
+    {"backup_running_since_timestamp_seconds", "audit_oldest_unsealed_timestamp_seconds"}
+)
+"""There only while a backup runs or an event waits: test_agent sees to both."""
+MADE_BY_PROMETHEUS = frozenset({"up"})
+_FUNCTIONS_AND_WORDS = frozenset(
+    {"time", "absent", "vector", "increase", "last_over_time", "max", "or", "unless"}
+)
+
+
+def metrics_in(expression: str) -> set[str]:
+    """The metric names of a PromQL expression."""
+    text = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\b(by|on|ignoring|without)\s*\([^)]*\)", " ", expression)
+    return set(re.findall(r"[A-Za-z_:][A-Za-z0-9_:]*", text)) - _FUNCTIONS_AND_WORDS
+
+
+def test_names_are_found_in_expressions() -> None:
+    expression = (
+        'time() - max by (stanza) (last_success{kind=~"full|x"}) > on (stanza) limit{kind="y"} / 3 '
+        "unless on (stanza) (increase(runs_total[5m]) > 0)"
+    )
+    assert metrics_in(expression) == {"last_success", "limit", "runs_total"}
+
+
+def named_in_rules() -> set[str]:
+    return set().union(*(metrics_in(rule["expr"]) for rule in alerts()))
+
+
+def scraped(url: str) -> set[str]:
+    text = httpx.get(url, timeout=10).raise_for_status().text
+    return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+
+
+@pytest.mark.services
+def test_every_metric_of_a_rule_is_in_a_live_scrape(stack: RunningStack) -> None:
+    settings = stack.settings
+    urls = [
+        settings.metrics_url,
+        *(f"{url}/metrics" for url in (settings.prometheus_url, settings.alertmanager_url)),
+    ]
+
+    def missing() -> set[str]:
+        found = set().union(*(scraped(url) for url in urls if url))
+        return named_in_rules() - found - SEEN_IN_TEST_AGENT - MADE_BY_PROMETHEUS
+
+    # The Watchdog arrives with the first evaluation of the rules.
+    wait_until(lambda: not missing(), 60, "every metric that a rule names", interval=1)
+
+
+@pytest.mark.services
+def test_prometheus_has_loaded_every_rule_and_scrapes_every_target(stack: RunningStack) -> None:
+    client = Prometheus(stack.settings.require("prometheus_url"))
+    try:
+        assert client.ready()
+        loaded = client.rules()
+        assert {rule.name for rule in loaded if rule.kind == "alerting"} == {
+            rule["alert"] for rule in alerts()
+        }
+        wait_until(
+            lambda: all(rule.health == "ok" for rule in client.rules()), 60, "rules are evaluated", interval=1
+        )
+        wait_until(
+            lambda: all(target.health == "up" for target in client.targets()),
+            60,
+            "targets are up",
+            interval=1,
+        )
+        assert {target.job for target in client.targets()} == {
+            "prometheus",
+            "alertmanager",
+            "agent",
+            "product",
+            "object-store",
+        }
+        assert "Watchdog" in {
+            alert.labels["alertname"] for alert in client.alerts() if alert.state == "firing"
+        }
+        (known,) = client.query('backup_rpo_target_seconds{stanza="product"}').series
+        assert known.value == 900
+        answer = client.query('up{job="agent"}[5m]')
+        assert answer.warnings == ()
+        assert all(value == 1 for _, value in answer.series[0].samples[-1:])
+        assert "backup_rpo_seconds" in client.metric_names() or "backup_rpo_known" in client.metric_names()
+    finally:
+        client.close()
