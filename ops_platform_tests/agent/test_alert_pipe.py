@@ -1,0 +1,164 @@
+"""From a broken server to the mail: real Prometheus with the real rules, Alertmanager, mail sink, agent."""
+
+from __future__ import annotations
+
+import mailbox
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops_platform.clients import postgres
+from ops_platform.clients.waiting import wait_until
+from ops_platform.local import mail_sink
+from ops_platform.local.alertmanager_server import AlertmanagerServer
+from ops_platform.local.ports import free_ports
+from ops_platform.local.prometheus_server import PrometheusServer
+from ops_platform_tests.agent.conftest import Scene
+from ops_platform_tests.agent.process import AgentProcess
+
+pytestmark = pytest.mark.full
+
+RPO_TARGET_SECONDS = 30
+"""Instead of 15 minutes: nothing else of the alert is changed but the clocks of the servers."""
+
+
+@dataclass(frozen=True)
+class Pipe:
+    scene: Scene
+    agent: AgentProcess
+    mail: Path
+
+    def delivered(self, alertname: str) -> set[tuple[str, str]]:
+        """(receiver, status) of what the agent recorded."""
+        with postgres.session(self.scene.database.url("ops_worker")) as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT receiver, status FROM alert_deliveries WHERE alertname = %s", (alertname,)
+            ).fetchall()
+        return {(row["receiver"], row["status"]) for row in rows}
+
+    def subjects(self) -> list[str]:
+        return [str(message["Subject"]) for message in mailbox.Maildir(self.mail, create=False)]
+
+
+def sharpen(path: Path, pattern: str, replacement: str) -> None:
+    """Shorten a clock in a rendered configuration, which must be there."""
+    text, count = re.subn(pattern, replacement, path.read_text(encoding="utf-8"))
+    assert count, f"{pattern} is not in {path.name}"
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def pipe(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipe]:
+    directory = tmp_path_factory.mktemp("pipe")
+    prometheus_port, alertmanager_port, mail_port = free_ports(3)
+    settings = scene.services.settings_for(
+        scene.product,
+        database=scene.database,
+        role="ops_agent",
+        stanza={"rpo_target_seconds": RPO_TARGET_SECONDS},
+    )
+    agent = AgentProcess(settings, directory / "agent.log")
+    alertmanager = AlertmanagerServer(
+        directory / "alertmanager",
+        alertmanager_port,
+        {
+            "AGENT_URL": agent.url,
+            "SMTP_SMARTHOST": f"127.0.0.1:{mail_port}",
+            "SMTP_FROM": "alertmanager@localhost",
+            "SMTP_REQUIRE_TLS": "false",
+            "ALERT_EMAIL": "on-call@localhost",
+        },
+    )
+    prometheus = PrometheusServer(
+        directory / "prometheus",
+        prometheus_port,
+        {
+            "ALERTMANAGER_TARGET": f"127.0.0.1:{alertmanager_port}",
+            "AGENT_TARGET": f"127.0.0.1:{agent.port}",
+            "PRODUCT_TARGET": "127.0.0.1:1",
+            "OBJECT_STORE_TARGET": "127.0.0.1:1",
+        },
+    )
+    alertmanager.prepare()
+    sharpen(alertmanager.config_file, r"group_wait: \d+s", "group_wait: 0s")
+    sharpen(alertmanager.config_file, r"group_interval: 1m", "group_interval: 1s")
+    prometheus.prepare()
+    sharpen(prometheus.config_file, r"(scrape|evaluation)_interval: 15s", r"\1_interval: 1s")
+    sharpen(prometheus.config_file, r"scrape_timeout: 10s", "scrape_timeout: 1s")
+    sink = [sys.executable, "-m", "ops_platform.local.mail_sink", f"--port={mail_port}"]
+    with ExitStack() as started:
+        log = started.enter_context((directory / "log").open("wb"))
+        for command in (
+            [*sink, f"--maildir={directory / 'mail'}"],
+            alertmanager.command(),
+            prometheus.command(),
+        ):
+            process: subprocess.Popen[Any] = subprocess.Popen(command, stdout=log, stderr=log)
+            started.callback(process.wait)
+            started.callback(process.kill)
+        agent.start()
+        started.callback(agent.close)
+        wait_until(
+            lambda: alertmanager.is_ready() and prometheus.is_ready() and mail_sink.is_ready(mail_port),
+            30,
+            "the pipe",
+        )
+        yield Pipe(scene, agent, directory / "mail")
+
+
+def test_a_broken_promise_reaches_webhook_and_mail_and_its_end_too(pipe: Pipe) -> None:
+    scene = pipe.scene
+    wait_until(
+        lambda: ("watchdog", "firing") in pipe.delivered("Watchdog"), 60, "the Watchdog arrives", interval=0.5
+    )
+    scene.switch_wal()
+    pipe.agent.scrape_until(
+        lambda samples: samples.get(("backup_rpo_seconds", scene.stanza), 99) < RPO_TARGET_SECONDS,
+        "the promise is kept",
+    )
+    scene.product.kill()
+    try:
+        wait_until(
+            lambda: ("on-call", "firing") in pipe.delivered("RpoCritical"),
+            90,
+            "the webhook gets the page",
+            interval=0.5,
+        )
+        wait_until(
+            lambda: any(re.search(r"FIRING.*RpoCritical", subject) for subject in pipe.subjects()),
+            30,
+            "the page by mail",
+        )
+    finally:
+        scene.product.start()
+    pipe.agent.scrape_until(
+        lambda samples: (
+            samples[("backup_heartbeat_timestamp_seconds", scene.stanza)] > 0
+            and samples.get(("backup_database_up", scene.stanza)) == 1
+        ),
+        "the server is back",
+        timeout=60,
+    )
+    wait_until(
+        lambda: scene.switch_wal() and ("on-call", "resolved") in pipe.delivered("RpoCritical"),
+        90,
+        "the webhook hears of the end",
+        interval=2,
+    )
+    wait_until(
+        lambda: any(re.search(r"RESOLVED.*RpoCritical", subject) for subject in pipe.subjects()),
+        30,
+        "and the mail",
+    )
+    assert not any("Watchdog" in subject for subject in pipe.subjects())
+    samples = pipe.agent.scrape_until(
+        lambda samples: ("alert_watchdog_timestamp_seconds", ()) in samples, "the metric of the Watchdog"
+    )
+    assert samples[("alert_notifications_last_day", (("severity", "critical"), ("status", "firing")))] >= 1
