@@ -58,9 +58,10 @@ class TestAppend:
         with postgres.connect(ops_database.url()) as connection:
             connection.execute("DELETE FROM audit_salts WHERE event_id = %s", (first["event_id"],))
 
-    @pytest.mark.parametrize(
-        "changes",
-        [
+    def test_what_is_no_event_is_refused_in_one_line_without_its_values(
+        self, ops_database: OpsDatabase
+    ) -> None:
+        wrong: list[dict[str, Any]] = [
             {"actor": ""},
             {"outcome": "success", "phase": "intent"},
             {"phase": "outcome"},
@@ -70,39 +71,36 @@ class TestAppend:
             {"details": {"a": "secret-value\0"}},
             {"details": {"a": "secret-value\ud800"}},
             {"details": {"a": object()}},
-        ],
-    )
-    def test_what_is_no_event_is_refused_in_one_line_without_its_values(
-        self, ops_database: OpsDatabase, changes: dict[str, Any]
-    ) -> None:
-        with postgres.connect(ops_database.url()) as connection:
-            with pytest.raises(LedgerError) as refused:
-                append(connection, event(**changes))
-            connection.rollback()
-        assert "secret-value" not in str(refused.value)
-        assert "\n" not in str(refused.value)
+        ]
+        for changes in wrong:
+            with postgres.connect(ops_database.url()) as connection:
+                with pytest.raises(LedgerError) as refused:
+                    append(connection, event(**changes))
+                connection.rollback()
+            assert "secret-value" not in str(refused.value)
+            assert "\n" not in str(refused.value)
         assert rows(ops_database) == []
 
-    @pytest.mark.parametrize("role", ["ops_worker", "ops_agent", "ops_api"])
     def test_writers_can_append_and_neither_change_nor_date_nor_place(
-        self, ops_database: OpsDatabase, role: str
+        self, ops_database: OpsDatabase
     ) -> None:
-        with postgres.connect(ops_database.url(role), autocommit=True) as connection:
-            append(connection, event(personal={"a": "b"}))
-            for statement in (
-                "UPDATE audit_events SET actor = actor",
-                "DELETE FROM audit_events",
-                "TRUNCATE audit_events",
-                "UPDATE audit_seals SET document = document",
-                "DELETE FROM audit_seals",
-                "INSERT INTO audit_events (event_id, actor, action, phase, operation_id, object, xid) "
-                "VALUES (gen_random_uuid(), 'a', 'a', 'event', 'o', 'o', '1')",
-                "INSERT INTO audit_events (event_id, actor, action, phase, operation_id, object, occurred_at)"
-                " VALUES (gen_random_uuid(), 'a', 'a', 'event', 'o', 'o', now())",
-                "ALTER TABLE audit_events DISABLE TRIGGER ALL",
-            ):
-                with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                    connection.execute(statement)
+        for role in ("ops_worker", "ops_agent", "ops_api"):
+            with postgres.connect(ops_database.url(role), autocommit=True) as connection:
+                append(connection, event(personal={"a": "b"}))
+                for statement in (
+                    "UPDATE audit_events SET actor = actor",
+                    "DELETE FROM audit_events",
+                    "TRUNCATE audit_events",
+                    "UPDATE audit_seals SET document = document",
+                    "DELETE FROM audit_seals",
+                    "INSERT INTO audit_events (event_id, actor, action, phase, operation_id, object, xid) "
+                    "VALUES (gen_random_uuid(), 'a', 'a', 'event', 'o', 'o', '1')",
+                    "INSERT INTO audit_events (event_id, actor, action, phase, operation_id, object, occurred_at)"
+                    " VALUES (gen_random_uuid(), 'a', 'a', 'event', 'o', 'o', now())",
+                    "ALTER TABLE audit_events DISABLE TRIGGER ALL",
+                ):
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        connection.execute(statement)
 
     def test_triggers_hold_for_owner_and_superuser_and_in_replica_mode(
         self, ops_database: OpsDatabase
@@ -144,26 +142,22 @@ class TestOperation:
         with postgres.connect(ops_database.url()) as connection:
             assert open_intents(connection, action="a.b", object="o") == []
 
-    @pytest.mark.parametrize(
-        ("error", "told"),
-        [
+    def test_whatever_ends_it_is_its_outcome_and_goes_through(self, ops_database: OpsDatabase) -> None:
+        ends: list[tuple[BaseException, str]] = [
             (OpsError("S3 is away: start it"), "S3 is away: start it"),
             (ValueError("alice@example.com"), "ValueError"),
             (KeyboardInterrupt(), "KeyboardInterrupt"),
             (SystemExit(3), "SystemExit"),
-        ],
-    )
-    def test_whatever_ends_it_is_its_outcome_and_goes_through(
-        self, ops_database: OpsDatabase, error: BaseException, told: str
-    ) -> None:
-        with (
-            pytest.raises(type(error)),
-            operation(self.connect(ops_database), action="a.b", object="o", actor="me"),
-        ):
-            raise error
-        outcome = rows(ops_database)[-1]
-        assert (outcome["phase"], outcome["outcome"]) == ("outcome", "failed")
-        assert outcome["details"] == {"reason": told}
+        ]
+        for error, told in ends:
+            with (
+                pytest.raises(type(error)),
+                operation(self.connect(ops_database), action="a.b", object="o", actor="me"),
+            ):
+                raise error
+            outcome = rows(ops_database)[-1]
+            assert (outcome["phase"], outcome["outcome"]) == ("outcome", "failed")
+            assert outcome["details"] == {"reason": told}
 
     def test_a_killed_process_leaves_an_intent_without_an_outcome(self, ops_database: OpsDatabase) -> None:
         script = (
