@@ -19,8 +19,8 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.settings import Settings
 
 BACKUP_ROLE = "ops_backup"
-# How long pgBackRest waits for the WAL of a set. Longer than its default of 60 s: when S3 was away
-# a backlog of segments goes first.
+# How long a backup waits for the WAL of its set. Longer than the default of 60 s: when S3 was away
+# a backlog of segments goes first. Not so for archive-push, whose failures PostgreSQL should see.
 ARCHIVE_WAIT_SECONDS = 300
 
 
@@ -65,7 +65,10 @@ def render(
     names what is missing or cannot be written into such a file.
     """
     chosen = list(config.stanzas.values() if stanzas is None else stanzas)
-    sections = [_section("global", _global(settings, config, paths, role))]
+    sections = [
+        _section("global", _global(settings, config, paths, role)),
+        _section("global:backup", {"archive-timeout": str(ARCHIVE_WAIT_SECONDS)}),
+    ]
     sections += [_section(stanza.name, _stanza(settings, stanza)) for stanza in chosen]
     return "# Written by ops_platform from backups.yaml and OPS_*; changes are lost.\n" + "\n".join(sections)
 
@@ -168,7 +171,6 @@ def _global(
         # Retention runs in backup_cleanup alone, which looks first whether a set is in use.
         "expire-auto": "n",
         "archive-async": "y",
-        "archive-timeout": str(ARCHIVE_WAIT_SECONDS),
         "start-fast": "y",
     }
     if identity.access_key_id is None:

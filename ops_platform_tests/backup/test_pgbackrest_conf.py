@@ -48,7 +48,7 @@ def rendered(given: Settings, role: str = "backup") -> configparser.ConfigParser
 
 def test_it_says_what_was_promised() -> None:
     found = rendered(settings())
-    assert found.sections() == ["global", "product", "ops"]
+    assert found.sections() == ["global", "global:backup", "product", "ops"]
     everywhere, product = found["global"], found["product"]
     assert everywhere["repo1-s3-bucket"] == "backups"
     assert everywhere["repo1-s3-endpoint"] == "https://s3.example:9000"
