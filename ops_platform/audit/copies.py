@@ -11,7 +11,8 @@ from ops_platform.audit.seal import PREFIX, MalformedSeal, SealCopy, number_of
 from ops_platform.clients.object_store import ObjectStore, StoredObject
 
 WORKERS = 8
-AHEAD = 64
+AHEAD = 16
+"""Copies held at once: one of a full batch takes about 2 MB."""
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,8 @@ class TestAppend:
                     "DELETE FROM audit_seals",
                     "INSERT INTO audit_events (event_id, actor, action, phase, operation_id, object, xid) "
                     "VALUES (gen_random_uuid(), 'a', 'a', 'event', 'o', 'o', '1')",
-                    "INSERT INTO audit_events (event_id, actor, action, phase, operation_id, object, occurred_at)"
-                    " VALUES (gen_random_uuid(), 'a', 'a', 'event', 'o', 'o', now())",
+                    "INSERT INTO audit_events (event_id, actor, action, phase, operation_id, object, "
+                    "occurred_at) VALUES (gen_random_uuid(), 'a', 'a', 'event', 'o', 'o', now())",
                     "ALTER TABLE audit_events DISABLE TRIGGER ALL",
                 ):
                     with pytest.raises(psycopg.errors.InsufficientPrivilege):
