@@ -70,7 +70,7 @@ def plan(ctx: BackupContext) -> CleanupPlan:
     seen = observe(ctx)
     kept = tuple(one.label for one in seen.repository.sets if one.label not in expired)
     made = CleanupPlan(ctx.stanza.name, expired, kept, ranges)
-    if (expired or ranges) and seen.best is not None and not _leaves_something(seen, made):
+    if (expired or ranges) and seen.best is not None and not leaves_something(seen, made):
         raise CheckFailed(
             f"{made.summary}: the last chain that can be restored would be among them; take a full backup"
         )
@@ -119,7 +119,7 @@ def _confirm(ctx: BackupContext, done: CleanupPlan) -> None:
         raise CheckFailed(f"expire left sets that were to go: {', '.join(still)}; look at its log")
 
 
-def _leaves_something(seen: Observation, made: CleanupPlan) -> bool:
+def leaves_something(seen: Observation, made: CleanupPlan) -> bool:
     """Whether a set can still be restored once the plan is carried out."""
     if seen.archive is None:
         return False
