@@ -18,9 +18,8 @@ GUIDE = Path(__file__).parents[2] / "docs" / "audit.md"
 
 def commands(containing: str) -> str:
     """The one shell block of the guide that contains a text."""
-    [block] = [
-        text for text in re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL) if containing in text
-    ]
+    blocks: list[str] = re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    [block] = [text for text in blocks if containing in text]
     return block
 
 

@@ -49,9 +49,7 @@ def test_a_copy_reads_back_as_it_was_written(seal: Seal, leaves: list[tuple[int,
 @given(SEALS, st.sampled_from([field.name for field in fields(Seal) if field.name != "key_id"]))
 def test_no_field_can_change_under_the_signature(seal: Seal, name: str) -> None:
     value: Any = getattr(seal, name)
-    changed: Any = {int: lambda: value + 1, str: lambda: value[:-1] + "1", type(None): lambda: 1}[
-        type(value)
-    ]()
+    changed: Any = 1 if value is None else value + 1 if isinstance(value, int) else value[:-1] + "1"
     signed = sign(seal, KEY)
     forged = replace(seal, **{name: changed})
     if forged == seal:

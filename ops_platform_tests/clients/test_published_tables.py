@@ -31,11 +31,13 @@ PUBLISHED = {
 }
 EXERCISE = (
     "INSERT INTO dr_exercises (exercise_id, exercise_type, scenario, started_at, target_rto_ms, "
-    "target_rpo_ms, result, success_criteria_met) VALUES (%s, 'manual', 'pitr', now(), 1800000, 900000, %s, %s)"
+    "target_rpo_ms, result, success_criteria_met) "
+    "VALUES (%s, 'manual', 'pitr', now(), 1800000, 900000, %s, %s)"
 )
 MEASURED = (
     "INSERT INTO slo_metrics (metric_name, service_name, measured_at, time_window_seconds, "
-    "target_percentage, actual_percentage, error_budget_remaining, sample_count, success_count, violation_count) "
+    "target_percentage, actual_percentage, error_budget_remaining, sample_count, success_count, "
+    "violation_count) "
     "VALUES ('latency', 'publishing', now(), 3600, %s, %s, %s, %s, %s, %s)"
 )
 REQUEST = (
