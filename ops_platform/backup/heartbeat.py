@@ -27,14 +27,15 @@ def strike(product: Connection) -> Beat:
     """Write one heartbeat and commit it; its position is the caller's to remember.
 
     The LSN is read after the commit: one read inside the transaction would precede the commit
-    record, and archived WAL up to it would not contain the row.
+    record, and archived WAL up to it would not contain the row. It is the insert position, which
+    holds with synchronous_commit off too.
     """
     at = _insert(product)
     product.commit()
     row = product.execute(
         """
         SELECT lsn::text AS lsn, substr(pg_walfile_name(lsn), 1, 8) AS timeline
-        FROM (SELECT pg_current_wal_flush_lsn()) AS flushed (lsn)
+        FROM (SELECT pg_current_wal_insert_lsn()) AS inserted (lsn)
         """
     ).fetchone()
     product.commit()
