@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+import psycopg
+from psycopg import errors as pg_errors
 
 from ops_platform.audit.epochs import open_epoch
 from ops_platform.audit.findings import Verification
@@ -76,7 +81,7 @@ def verify_ledger(settings: Settings) -> LedgerReport:
     url = settings.require("database_url")
     ledger = object_store.from_settings(settings, "ledger")
     try:
-        with postgres.session(url, application="ops-platform audit") as connection:
+        with _session(url) as connection:
             return LedgerReport(check(connection, ledger, keys))
     except (Unavailable, ObjectStoreRefused) as error:
         raise CheckFailed(f"the ledger could not be verified: {error}") from None
@@ -86,7 +91,7 @@ def recent_events(
     settings: Settings, *, object_name: str | None = None, action: str | None = None, limit: int = 50
 ) -> list[dict[str, Any]]:
     """The newest events, newest last, each with the number of the ``seal`` that covers it or None."""
-    with postgres.session(settings.require("database_url"), application="ops-platform audit") as connection:
+    with _session(settings.require("database_url")) as connection:
         rows = connection.execute(
             """
             SELECT event.id, event.event_id::text, event.epoch, event.occurred_at, event.actor, event.action,
@@ -139,7 +144,7 @@ def open_next_epoch(settings: Settings) -> Seal:
             "OPS_AUDIT_SIGNING_KEY_FILE is not set or not readable: give this one command the agent's key"
         )
     ledger = object_store.from_settings(settings, "ledger")
-    with postgres.session(settings.require("owner_database_url"), application="ops-platform audit") as owner:
+    with _session(settings.require("owner_database_url")) as owner:
         return open_epoch(
             owner,
             ledger,
@@ -156,6 +161,24 @@ def public_keys(settings: Settings) -> PublicKeys:
             "OPS_AUDIT_PUBLIC_KEY_FILE is not set: start the stack with 'ops-platform up' or set it"
         )
     return PublicKeys.parse(settings.audit.public_key)
+
+
+@contextmanager
+def _session(url: str) -> Iterator[Connection]:
+    """A connection; PostgreSQL's refusals come out as Unavailable, without the data that they quote."""
+    where = postgres.describe(url)
+    try:
+        with postgres.session(url, application="ops-platform audit") as connection:
+            yield connection
+    except (pg_errors.UndefinedTable, pg_errors.UndefinedColumn):
+        raise Unavailable(
+            f"the database at {where} has no ledger of this version: run 'ops-platform migrate'"
+        ) from None
+    except psycopg.Error as error:
+        what = error.diag.message_primary or type(error).__name__
+        raise Unavailable(
+            f"the ledger at {where} cannot be read: {what}: check the role and the server's log"
+        ) from None
 
 
 def _iso(moment: datetime | None) -> str | None:

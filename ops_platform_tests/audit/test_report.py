@@ -12,7 +12,7 @@ from ops_platform.audit import report
 from ops_platform.audit.sealer import seal
 from ops_platform.clients import object_store as stores
 from ops_platform.clients import postgres
-from ops_platform.errors import CheckFailed, ConfigurationError
+from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
 from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform.settings import Settings, load_settings
 from ops_platform_tests.audit.conftest import Rig, event
@@ -75,6 +75,19 @@ def test_what_could_not_be_verified_fails_in_one_line(
     with pytest.raises(error, match=said) as raised:
         report.verify_ledger(settings(**changes))
     assert "\n" not in str(raised.value)
+
+
+def test_a_database_without_the_ledger_or_the_right_is_said_in_one_line(
+    rig: Rig, settings: Callable[..., Settings]
+) -> None:
+    with pytest.raises(CheckFailed, match=r"cannot be read: permission denied"):
+        report.verify_ledger(settings("ops_api"))
+    with rig.superuser() as superuser:
+        superuser.execute("DROP TABLE audit_events CASCADE")
+    with pytest.raises(CheckFailed, match="ops-platform migrate"):
+        report.verify_ledger(settings())
+    with pytest.raises(Unavailable, match="ops-platform migrate"):
+        report.recent_events(settings())
 
 
 def test_recent_events_name_their_seal(rig: Rig, settings: Callable[..., Settings]) -> None:
