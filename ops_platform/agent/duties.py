@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ops_platform.agent import certificates, dagster_health, deliveries, observation
-from ops_platform.agent.knowledge import CERTIFICATE_SECONDS, Knowledge, Targets, knowledge
+from ops_platform.agent.knowledge import CERTIFICATE_SECONDS, GAP_TURNS, Knowledge, Targets, knowledge
 from ops_platform.agent.links import Link
 from ops_platform.agent.loops import Loop
 from ops_platform.agent.sealing import Sealing
@@ -190,9 +190,11 @@ class Duties:
                 patience=REPOSITORY_PATIENCE_SECONDS,
                 cut=recovery.cut,
             ),
-            # The whole archive is looked at less often: it is large, and a gap does not go away.
             Loop(
-                f"gaps/{stanza}", 4 * agent.refresh_seconds, gaps.step, patience=REPOSITORY_PATIENCE_SECONDS
+                f"gaps/{stanza}",
+                GAP_TURNS * agent.refresh_seconds,
+                gaps.step,
+                patience=REPOSITORY_PATIENCE_SECONDS,
             ),
             database(
                 f"wal-hours/{stanza}",

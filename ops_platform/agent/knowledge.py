@@ -16,6 +16,8 @@ from ops_platform.agent.slots import Slot
 
 TURNS = 4
 """A fact outlives this many refreshes without a new sight of it."""
+GAP_TURNS = 4
+"""The whole archive is looked at once in this many refreshes: it is large, and a gap does not go away."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def knowledge(targets: Mapping[str, Targets], refresh_seconds: float) -> Knowled
                 archiver=Slot(good_for),
                 repository_up=Slot(good_for),
                 sets=Slot(good_for),
-                wal_gap=Slot(good_for),
+                wal_gap=Slot(GAP_TURNS * good_for),
             )
             for name, target in targets.items()
         },

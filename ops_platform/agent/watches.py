@@ -145,7 +145,12 @@ class Gaps:
         self._reader = self._reader or ArchiveReader(context.pgbackrest)
         if time.monotonic() - self._listed_at > RELIST_SECONDS:
             self.latest = None
-        preflight.reach_endpoint(context)
+        try:
+            preflight.reach_endpoint(context)
+        except OpsError:
+            # Told here too: a pgBackRest that was on its way goes on trying for minutes.
+            self._known.repository_up.put(False)
+            raise
         seen = observe(context, self._reader, self.latest)
         if self.latest is None:
             self._listed_at = time.monotonic()

@@ -8,8 +8,11 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from ops_platform.agent import wal_hours
 from ops_platform.agent.catalogue import METRICS
+from ops_platform.agent.tail import ArchiveTail
 from ops_platform.backup import locks, records
+from ops_platform.backup.observation import observe
 from ops_platform.backup.status import stanza_status
 from ops_platform.clients import postgres
 from ops_platform.clients.waiting import wait_until
@@ -239,6 +242,67 @@ def test_without_s3_the_rpo_grows_and_catches_up(scene: Scene, agent: AgentProce
     )
     assert back[("backup_repository_up", scene.stanza)] == 1
     assert back[("backup_wal_gap_segments", scene.stanza)] == 0
+
+
+def test_the_tail_of_the_archive_says_what_the_whole_says(scene: Scene, agent: AgentProcess) -> None:
+    seen = observe(scene.context)
+    tail = ArchiveTail(scene.context.pgbackrest)
+    assert seen.best is not None
+    state = tail.state(seen.repository)
+    assert state is not None
+    assert state.history == seen.best[1].history
+    assert state.contiguous_end == seen.best[1].contiguous_end
+
+
+def test_an_hour_of_the_archive_is_recorded_as_it_was(scene: Scene, agent: AgentProcess) -> None:
+    seen = observe(scene.context)
+    assert seen.archive is not None
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    for _ in range(2):
+        with postgres.session(scene.database.url("ops_agent")) as connection:
+            for one in (hour, hour + timedelta(hours=1)):
+                wal_hours.record(connection, scene.product.name, seen.repository, seen.archive, one)
+    with postgres.session(scene.database.url("ops_worker")) as connection:
+        rows = connection.execute(
+            "SELECT wal_segments, size_bytes, wal_lag_seconds FROM backup_reports"
+            " WHERE kind = 'wal_archive' ORDER BY id"
+        ).fetchall()
+    assert len(rows) == 2
+    assert sum(row["wal_segments"] for row in rows) == len(seen.archive.segments)
+    assert sum(row["size_bytes"] for row in rows) == sum(one.size for one in seen.archive.segments)
+    assert rows[1]["wal_lag_seconds"] is not None
+
+
+def test_a_segment_that_somebody_deleted_is_a_gap_and_stops_the_recovery_point(
+    scene: Scene, agent: AgentProcess
+) -> None:
+    lost = scene.backup("incremental").backup_set.wal_start
+    store = scene.services.object_store()
+    client, bucket = store.client("backup"), store.bucket("backup")
+    found = client.list_objects_v2(Bucket=bucket, Prefix=f"pgbackrest/archive/{scene.product.name}/")[
+        "Contents"
+    ]
+    deleted_at = time.time()
+    for item in found:
+        if lost in item["Key"]:
+            client.delete_object(Bucket=bucket, Key=item["Key"])
+    scene.switch_wal()
+    holed = agent.scrape_until(
+        lambda samples: (
+            samples.get(("backup_wal_gap_segments", scene.stanza)) == 1
+            and time.time() - samples[("backup_rpo_seconds", scene.stanza)] < deleted_at
+        ),
+        "the gap is shown, and the RPO no longer gets better",
+    )
+    assert holed[("backup_repository_up", scene.stanza)] == 1
+    scene.switch_wal()
+    scene.backup("full")
+    scene.switch_wal()
+    agent.scrape_until(
+        lambda samples: time.time() - samples[("backup_rpo_seconds", scene.stanza)] > deleted_at,
+        "a full beyond the gap makes new moments recoverable",
+    )
+    assert agent.scrape()[("backup_wal_gap_segments", scene.stanza)] == 1
 
 
 def test_sigterm_ends_it_within_seconds(scene: Scene, agent: AgentProcess) -> None:
