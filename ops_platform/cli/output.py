@@ -16,12 +16,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+PIPED_COLUMNS = 160
+
 as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON for programs.")
 
 
 def console(*, stderr: bool = False) -> Console:
     """Colours and progress only on a terminal; NO_COLOR is honoured by rich."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    stream = sys.stderr if stderr else sys.stdout
+    # Piped output has no width of its own; rich would fold tables at 80 columns.
+    width = None if stream.isatty() else PIPED_COLUMNS
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=width)
 
 
 def print_json(value: Any) -> None:
@@ -40,8 +45,9 @@ def _plain(value: object) -> Any:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        # The first column names the row: people copy it, so it is never folded.
+        table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*("-" if cell is None else str(cell) for cell in row))
     console().print(table)
