@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 
 from ops_platform.backup.repository import BackupSet, Database
 from ops_platform.backup.wal import (
@@ -24,6 +25,9 @@ from ops_platform.clients.pgbackrest import PgBackRest
 _SEGMENT_FILE = re.compile(r"(?P<segment>[0-9A-F]{24})-[0-9a-f]{40}(\.[a-z0-9]+)?")
 _FOLDER = re.compile(r"[0-9A-F]{16}")
 _HISTORY_FILE = re.compile(r"(?P<timeline>[0-9A-F]{8})\.history")
+
+Entry = Mapping[str, Any]
+"""What repo-ls says of a file."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,10 @@ class Archive:
     segments: tuple[ArchivedSegment, ...]
     histories: Mapping[int, History]
 
-    def state_from(self, name: str) -> ArchiveState:
-        """What recovery that begins in the segment ``name`` would find."""
-        return archive_state(self._present, self.histories, self.geometry, self.geometry.parse(name))
+    def state_from(self, name: str, known: str | None = None) -> ArchiveState:
+        """What recovery that begins in the segment ``name`` would find; ``known`` was there once."""
+        once = None if known is None else self.geometry.parse(known)
+        return archive_state(self._present, self.histories, self.geometry, self.geometry.parse(name), once)
 
     def lacks(self, one: BackupSet) -> list[str]:
         """The segments that a set cannot become consistent without and that are not here."""
@@ -92,20 +97,23 @@ class ArchiveReader:
         """The archive of ``database``.
 
         Folders before that of ``settled`` (up to which an earlier look found nothing missing) are
-        not listed again; without it everything is. Raises PgBackRestError.
+        not listed again; without it everything is, in one go. Raises PgBackRestError.
         """
-        if settled is None or database != self._seen:
-            self._folders, self._histories, self._seen = {}, {}, database
         base = f"archive/{self.pgbackrest.stanza}/{database.archive_id}"
-        names = self.pgbackrest.repo_ls(base)
-        folders = sorted(name for name in names if _FOLDER.fullmatch(name))
-        known = "" if settled is None else geometry.folder(settled)
-        self._folders = {
-            name: self._folders[name]
-            if name in self._folders and name[8:] < known[8:]
-            else self._list(f"{base}/{name}")
-            for name in folders
-        }
+        if settled is None or database != self._seen:
+            self._histories, self._seen = {}, database
+            names = self.pgbackrest.repo_ls(base, recurse=True)
+            self._folders = _by_folder(names)
+        else:
+            names = self.pgbackrest.repo_ls(base)
+            known = geometry.folder(settled)[8:]
+            self._folders = {
+                name: self._folders[name]
+                if name in self._folders and name[8:] < known
+                else self._list(f"{base}/{name}")
+                for name in names
+                if _FOLDER.fullmatch(name)
+            }
         for name in names:
             if (found := _HISTORY_FILE.fullmatch(name)) and int(found["timeline"], 16) not in self._histories:
                 timeline = int(found["timeline"], 16)
@@ -120,11 +128,7 @@ class ArchiveReader:
         return {name for folder in folders for name in self._list(f"{base}/{folder}")}
 
     def _list(self, path: str) -> dict[str, tuple[int, int]]:
-        return {
-            found["segment"]: (int(entry.get("size", 0)), int(entry.get("time", 0)))
-            for name, entry in self.pgbackrest.repo_ls(path).items()
-            if (found := _SEGMENT_FILE.fullmatch(name))
-        }
+        return dict(_files(self.pgbackrest.repo_ls(path).items()))
 
     def _segments(self, geometry: Geometry) -> tuple[ArchivedSegment, ...]:
         return tuple(
@@ -132,3 +136,20 @@ class ArchiveReader:
             for folder in self._folders.values()
             for name, (size, when) in folder.items()
         )
+
+
+def _files(listing: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Segment name -> (size, Unix seconds), of the files in a folder's listing that are segments."""
+    for name, entry in listing:
+        if found := _SEGMENT_FILE.fullmatch(name):
+            yield found["segment"], (int(entry.get("size", 0)), int(entry.get("time", 0)))
+
+
+def _by_folder(listing: Mapping[str, Entry]) -> dict[str, dict[str, tuple[int, int]]]:
+    """The same of a listing of all folders."""
+    inside: dict[str, list[tuple[str, Entry]]] = {}
+    for path, entry in listing.items():
+        folder, _, name = path.rpartition("/")
+        if _FOLDER.fullmatch(folder):
+            inside.setdefault(folder, []).append((name, entry))
+    return {folder: dict(_files(entries)) for folder, entries in inside.items()}

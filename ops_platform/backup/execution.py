@@ -95,14 +95,14 @@ def require_taken(ctx: BackupContext, request: BackupRequest) -> Taken:
 
 
 def take(ctx: BackupContext, request: BackupRequest, log: Log, progress: Progress) -> Taken:
-    """Adopt the set of an earlier run of this root, or let pgBackRest take one.
+    """Adopt the sound set of an earlier run of this root, or let pgBackRest take one.
 
     Opens the report before anything happens in the repository. The caller holds the stanza's lock.
     """
     earlier = find_taken(ctx, request)
     with postgres.session(ctx.ops_url) as connection:
         records.open_report(connection, request)
-    if earlier is not None:
+    if earlier is not None and _is_sound(ctx, earlier, log):
         log(f"set {earlier.label} was made by this run's root: adopted, no other one is taken")
         return earlier
     annotations = {
@@ -153,6 +153,16 @@ def run_backup(ctx: BackupContext, request: BackupRequest, log: Log, progress: P
         except OpsError as unrecorded:
             error.add_note(f"the failure is not recorded yet and will be reconciled: {unrecorded}")
         raise
+
+
+def _is_sound(ctx: BackupContext, earlier: Taken, log: Log) -> bool:
+    """A set that failed its verification would fail it for ever: a replay takes another then."""
+    try:
+        verification.run(ctx, earlier.label, log)
+    except CheckFailed as error:
+        log(f"WARNING: the set that this run's root made is not adopted: {error}")
+        return False
+    return True
 
 
 def _backup(

@@ -59,8 +59,8 @@ def observe(
     repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
     current = repository.current
     ours = [one for one in repository.sets if current is not None and one.database_id == current.id]
-    first = rpo.oldest_needed(ours)
-    if current is None or first is None:
+    needed = rpo.needed_range(ours)
+    if current is None or needed is None:
         return Observation(repository, None, None, None)
     try:
         geometry = geometry_of(ours)
@@ -70,4 +70,4 @@ def observe(
     if reader is not None and earlier is not None and earlier.from_oldest is not None:
         settled = earlier.from_oldest.contiguous_last
     archive = (reader or ArchiveReader(ctx.pgbackrest)).read(current, geometry, settled=settled)
-    return Observation(repository, archive, archive.state_from(first), rpo.best_state(repository, archive))
+    return Observation(repository, archive, archive.state_from(*needed), rpo.best_state(repository, archive))

@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 
 from ops_platform.audit import ledger
 from ops_platform.audit.ledger import AuditEvent
+from ops_platform.backup import locks
 from ops_platform.backup.report import BackupReport, BackupRequest
 from ops_platform.backup.repository import BackupSet
 from ops_platform.clients import postgres
@@ -140,8 +141,6 @@ def reconcile(connection: Connection, stanza: str, *, but: str | None = None) ->
 
 def reconcile_dead(ops_url: str, stanza: str) -> list[str]:
     """Reconcile if no backup of the stanza runs; nothing is done while one does. For the agent."""
-    from ops_platform.backup import locks
-
     with postgres.session(ops_url, application=f"ops-platform reconcile {stanza}") as connection:
         # Of this transaction, so that it cannot outlive the work.
         row = connection.execute(

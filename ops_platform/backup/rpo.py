@@ -86,9 +86,16 @@ def beats(connection: Connection, stanza: str) -> Iterable[Beat]:
         before = rows[-1]["beat_at"]
 
 
-def oldest_needed(sets: Sequence[BackupSet]) -> str | None:
-    """The first WAL segment that any set needs; gaps count from there."""
-    return min((one.wal_start for one in sets), key=lambda name: (name[8:], name), default=None)
+def needed_range(sets: Sequence[BackupSet]) -> tuple[str, str] | None:
+    """The first WAL segment that any set needs, from which gaps count, and the last."""
+    if not sets:
+        return None
+    first = min((one.wal_start for one in sets), key=_position)
+    return first, max((one.wal_stop for one in sets), key=_position)
+
+
+def _position(name: str) -> tuple[str, str]:
+    return name[8:], name
 
 
 def _is_sound(repository: Repository, one: BackupSet) -> bool:

@@ -204,9 +204,16 @@ def newest_history(start: Segment, histories: Mapping[int, History], geometry: G
 
 
 def archive_state(
-    present: Iterable[Segment], histories: Mapping[int, History], geometry: Geometry, start: Segment
+    present: Iterable[Segment],
+    histories: Mapping[int, History],
+    geometry: Geometry,
+    start: Segment,
+    known: Segment | None = None,
 ) -> ArchiveState:
-    """What recovery that begins in ``start`` would find. O(n log n) of what is present."""
+    """What recovery that begins in ``start`` would find. O(n log n) of what is present.
+
+    ``known`` was archived once, as a set in the repository proves: up to it nothing is "not there yet".
+    """
     history = newest_history(start, histories, geometry)
     numbers = sorted(
         {
@@ -229,10 +236,13 @@ def archive_state(
         elif not gaps:
             contiguous = number
         expected = number + 1
-    # What follows the last one is missing only in the sense of "not there yet"; but a start that
-    # is not there is missing whatever follows.
-    if not numbers:
-        gaps = [Gap(at(start.number), at(start.number))]
+    # What follows the last one is missing only in the sense of "not there yet", up to what was there
+    # once; and a start that is not there is missing whatever follows.
+    certain = start.number
+    if known is not None and history.timeline_of(known.number, geometry) == known.timeline:
+        certain = max(certain, known.number)
+    if expected <= certain:
+        gaps += _split(expected, certain, history, geometry)
     found_any = contiguous >= start.number
     return ArchiveState(
         start=start,

@@ -81,6 +81,19 @@ def test_a_replay_adopts_the_set_and_refreshes_nothing(backed_up: Site, second_b
     assert row["completed_at"] == second_backup.report.backup_set.completed_at
 
 
+@pytest.fixture
+def newest_full(backed_up: Site) -> Done:
+    return take(backed_up, "full")
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("newest_full", "wal_object_removed")
+def test_a_replay_does_not_adopt_a_set_that_cannot_be_restored(newest_full: Done, backed_up: Site) -> None:
+    replay = take(backed_up, "full", root=newest_full.request.run_id)
+    assert not replay.report.adopted
+    assert replay.report.backup_set.label != newest_full.report.backup_set.label
+
+
 def test_a_run_that_asks_for_another_kind_adopts_nothing(backed_up: Site, second_backup: Done) -> None:
     other = backed_up.request("full", root=second_backup.request.run_id)
     assert execution.find_taken(backed_up.context, other) is None

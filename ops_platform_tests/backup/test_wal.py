@@ -142,26 +142,29 @@ def required_timeline(history: History, number: int, geometry: Geometry) -> int:
 
 
 def brute_force(
-    present: set[Segment], history: History, geometry: Geometry, start: Segment
+    present: set[Segment],
+    history: History,
+    geometry: Geometry,
+    start: Segment,
+    known: Segment | None = None,
 ) -> tuple[int | None, set[Segment]]:
     """Contiguous end (exclusive segment number) and the missing segments, one number after the other."""
     wanted = [Segment(required_timeline(history, n, geometry), n) for n in range(start.number, 40)]
     there = [segment for segment in wanted if segment in present]
-    if not there:
-        return None, {wanted[0]}
-    upto = [segment for segment in wanted if segment.number <= there[-1].number]
+    certain = [wanted[0], *there, *([known] if known in wanted else [])]
+    upto = [segment for segment in wanted if segment.number <= max(one.number for one in certain)]
     run = list(itertools.takewhile(lambda segment: segment in present, upto))
     return (run[-1].number + 1 if run else None), {segment for segment in upto if segment not in present}
 
 
-@given(worlds())
-@example((COARSE, {2: History(2, ((1, 3 << 30),))}, {Segment(1, 2), Segment(2, 3)}, Segment(1, 2)))
+@given(worlds(), st.none() | st.builds(Segment, st.integers(1, 4), st.integers(0, 20)))
+@example((COARSE, {2: History(2, ((1, 3 << 30),))}, {Segment(1, 2), Segment(2, 3)}, Segment(1, 2)), None)
 def test_gaps_are_what_brute_force_finds(
-    world: tuple[Geometry, dict[int, History], set[Segment], Segment],
+    world: tuple[Geometry, dict[int, History], set[Segment], Segment], known: Segment | None
 ) -> None:
     geometry, histories, present, start = world
-    state = archive_state(present, histories, geometry, start)
-    end, missing = brute_force(present, state.history, geometry, start)
+    state = archive_state(present, histories, geometry, start, known)
+    end, missing = brute_force(present, state.history, geometry, start, known)
 
     assert state.contiguous_end == (None if end is None else end * geometry.size)
     found = {
@@ -236,6 +239,15 @@ def test_an_abandoned_timeline_leads_nowhere_new() -> None:
     state = archive_state(present, histories, Geometry(), Segment(1, 5))
     assert state.history.timeline == 1
     assert not state.covers(2, parse_lsn("0/4000100"))
+
+
+def test_a_segment_that_a_set_needs_is_missing_also_at_the_end() -> None:
+    """Without a later segment beside it, it could be taken for not archived yet."""
+    present = {Segment(1, 3), Segment(1, 4)}
+    assert archive_state(present, {}, Geometry(), Segment(1, 3)).gap_segments == 0
+    state = archive_state(present, {}, Geometry(), Segment(1, 3), Segment(1, 6))
+    assert [(gap.first, gap.last) for gap in state.gaps] == [(Segment(1, 5), Segment(1, 6))]
+    assert state.contiguous_last == Segment(1, 4)
 
 
 def test_the_end_itself_is_covered() -> None:

@@ -94,6 +94,10 @@ CREATE TRIGGER guard_backup_report BEFORE UPDATE OR DELETE ON backup_reports
 CREATE TRIGGER guard_backup_reports BEFORE TRUNCATE ON backup_reports
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+-- Also under session_replication_role = replica.
+ALTER TABLE backup_reports ENABLE ALWAYS TRIGGER guard_backup_report;
+ALTER TABLE backup_reports ENABLE ALWAYS TRIGGER guard_backup_reports;
+
 CREATE FUNCTION open_backup_report() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path = pg_catalog
