@@ -54,7 +54,7 @@ class AgentServer:
                 f"cannot listen on {host}:{port}: {error.strerror}; free it or set OPS_AGENT_LISTEN_PORT"
             ) from None
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.2,), name="http", daemon=True
+            target=self._server.serve_forever, args=(0.1,), name="http", daemon=True
         )
 
     @property

@@ -60,9 +60,10 @@ def test_a_server_without_tls_is_said() -> None:
 
 
 def test_a_file_tells_the_earliest_end_of_its_chain(tmp_path: Path) -> None:
-    issued = trustme.CA().issue_cert("localhost", not_after=END)
+    authority = trustme.CA()
+    chain = [authority.issue_cert("localhost", not_after=END + timedelta(days=n)) for n in (5, 0, 9)]
     path = tmp_path / "server.pem"
-    path.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    path.write_bytes(b"".join(issued.cert_chain_pems[0].bytes() for issued in chain))
     assert of_file(path) == END
 
 

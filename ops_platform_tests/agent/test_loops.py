@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops_platform.agent import loops
 from ops_platform.agent.loops import LONGEST_PAUSE_SECONDS, Loop, LoopState, Supervisor, one_line, pause_after
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
@@ -39,7 +40,11 @@ def test_a_failing_loop_does_not_stop_another() -> None:
     assert (bad.condition, bad.reason, bad.last_success_at) == ("failing", "S3 is away: start it", None)
 
 
-def test_a_loop_recovers_and_keeps_its_count() -> None:
+def test_a_loop_recovers_and_keeps_its_count(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loops, "FIRST_PAUSE_SECONDS", 0.01)
+    caplog.set_level("INFO")
     results = iter([refuse, lambda: None])
     supervisor = Supervisor([Loop("once", 0.01, lambda: next(results, lambda: None)())])
     supervisor.start()
@@ -47,6 +52,16 @@ def test_a_loop_recovers_and_keeps_its_count() -> None:
     supervisor.stop(2)
     assert (state.failures, state.failures_in_a_row, state.reason) == (1, 0, "")
     assert state.last_success_at is not None
+    assert [record.getMessage() for record in caplog.records][-1] == "once: works again after 1 failures"
+
+
+def test_failures_in_a_row_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "FIRST_PAUSE_SECONDS", 0.001)
+    supervisor = Supervisor([Loop("bad", 0.001, refuse)])
+    supervisor.start()
+    state = reaches(supervisor, "bad", lambda state: state.failures >= 4)
+    supervisor.stop(2)
+    assert state.failures_in_a_row == state.failures
 
 
 def test_a_stuck_step_is_cut_loose_and_told() -> None:
