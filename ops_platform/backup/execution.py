@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import psycopg
+
 from ops_platform.backup import locks, records, verification
 from ops_platform.backup import preflight as preflight_checks
 from ops_platform.backup.context import BackupContext
@@ -31,7 +33,7 @@ from ops_platform.backup.verification import Verification
 from ops_platform.clients import postgres
 from ops_platform.clients.pgbackrest import LOCKED, PgBackRestError
 from ops_platform.clients.waiting import wait_until
-from ops_platform.errors import CheckFailed, OpsError
+from ops_platform.errors import CheckFailed, OpsError, Unavailable
 
 __all__ = [
     "BackupReport",
@@ -55,6 +57,9 @@ Progress = Callable[[float], None]
 LOCK_WAIT_SECONDS = 6 * 3600.0
 PGBACKREST_LOCK_SECONDS = 3600.0
 """How long a backup waits for pgBackRest's own lock: an expire, or a backup that somebody took by hand."""
+
+
+RECORD_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -126,10 +131,26 @@ def verify(ctx: BackupContext, label: str, log: Log) -> Verification:
 
 
 def record(ctx: BackupContext, request: BackupRequest, taken: Taken) -> BackupReport:
-    """Complete the report and tell the ledger, in one transaction. Repeating it changes nothing."""
+    """Complete the report and tell the ledger, in one transaction. Repeating it changes nothing.
+
+    Waits RECORD_SECONDS for an ops database that is being restarted: the set is made already.
+    """
     uri = ctx.repository_uri(taken.label)
-    with postgres.session(ctx.ops_url) as connection:
-        return records.complete(connection, request, taken.backup_set, uri, adopted=taken.adopted)
+
+    def recorded() -> BackupReport | None:
+        try:
+            with postgres.session(ctx.ops_url) as connection:
+                return records.complete(connection, request, taken.backup_set, uri, adopted=taken.adopted)
+        except (Unavailable, psycopg.OperationalError):
+            return None
+
+    return wait_until(
+        recorded,
+        RECORD_SECONDS,
+        f"set {taken.label} was made, but the ops database does not take its report",
+        interval=0.5,
+        hint="start the ops database, then replay the run: it adopts the set",
+    )
 
 
 def fail(ctx: BackupContext, request: BackupRequest, reason: str) -> None:
@@ -150,7 +171,7 @@ def run_backup(ctx: BackupContext, request: BackupRequest, log: Log, progress: P
         reason = str(error) if isinstance(error, OpsError) else f"ended by {type(error).__name__}"
         try:
             fail(ctx, request, reason)
-        except OpsError as unrecorded:
+        except (OpsError, psycopg.OperationalError) as unrecorded:
             error.add_note(f"the failure is not recorded yet and will be reconciled: {unrecorded}")
         raise
 

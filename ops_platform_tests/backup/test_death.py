@@ -164,3 +164,19 @@ def test_an_interruption_ends_pgbackrest_at_once(backed_up: Site) -> None:
     assert time.monotonic() - began < 10
     row = backed_up.report(request.run_id)
     assert (row["status"], row["error_reason"]) == ("failed", "ended by Interrupted")
+
+
+def test_the_ops_database_dropping_our_session_spoils_no_backup(backed_up: Site) -> None:
+    """A restart of the ops database ends the session that holds the lock; the set is made all the same."""
+
+    def drop(line: str) -> None:
+        if COPYING in line:
+            with backed_up.database.superuser() as superuser:
+                superuser.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s",
+                    (f"ops-platform backup/{backed_up.name}%",),
+                )
+
+    request = backed_up.request("incremental")
+    report = execution.run_backup(backed_up.context, request, drop, silent)
+    assert backed_up.report(request.run_id)["label"] == report.backup_set.label

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from ops_platform.backup import execution, locks
 from ops_platform.clients import postgres
@@ -66,6 +67,26 @@ def test_recording_twice_changes_nothing(backed_up: Site, second_backup: Done) -
 
     assert backed_up.report(request.run_id) == row
     assert backed_up.audit(request.run_id) == [("intent", None), ("outcome", "success")]
+
+
+def test_recording_waits_for_an_ops_database_that_restarts(backed_up: Site, second_backup: Done) -> None:
+    taken = execution.require_taken(backed_up.context, second_backup.request)
+    database, allow = backed_up.database, "ALTER DATABASE {} ALLOW_CONNECTIONS {}"
+
+    def connections(allowed: bool) -> None:
+        with database.cluster.superuser() as superuser:
+            superuser.execute(sql.SQL(allow).format(sql.Identifier(database.name), sql.Literal(allowed)))
+
+    connections(False)
+    try:
+        with ThreadPoolExecutor() as pool:
+            recording = pool.submit(execution.record, backed_up.context, second_backup.request, taken)
+            with pytest.raises(TimeoutError):
+                recording.result(0.5)
+            connections(True)
+            assert recording.result(30) == second_backup.report
+    finally:
+        connections(True)
 
 
 def test_a_replay_adopts_the_set_and_refreshes_nothing(backed_up: Site, second_backup: Done) -> None:
