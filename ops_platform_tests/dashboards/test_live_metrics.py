@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
-from ops_platform_tests.dashboards.test_prometheus_rules import alerts
+from ops_platform_tests.dashboards.test_prometheus_rules import DOCS, alerts
 from ops_platform_tests.running_stack import RunningStack
 
 SEEN_IN_TEST_AGENT = frozenset(
@@ -98,3 +98,10 @@ def test_prometheus_has_loaded_every_rule_and_scrapes_every_target(stack: Runnin
         assert "backup_rpo_seconds" in client.metric_names() or "backup_rpo_known" in client.metric_names()
     finally:
         client.close()
+
+
+@pytest.mark.services
+def test_runbooks_name_services_that_run(stack: RunningStack) -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in (DOCS / "docs" / "runbooks").glob("*.md"))
+    named = {name.replace("S-", "product-") for name in re.findall(r"`ops-platform logs ([A-Za-z-]+)", text)}
+    assert named - {"JOB"} <= set(stack.status())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ops_platform import files
+from ops_platform import cli, files
 from ops_platform.agent.catalogue import METRICS
 from ops_platform_tests.dashboards.rule_cases import ALWAYS, CASES, Case
 
@@ -123,6 +123,13 @@ def test_every_runbook_exists_and_has_steps() -> None:
         by_anchor = {section.splitlines()[0].strip().lower(): section for section in sections}
         assert anchor == rule["alert"].lower()
         assert re.search(r"^1\. ", by_anchor[anchor], flags=re.MULTILINE), f"{anchor} has no steps"
+
+
+def test_runbooks_name_commands_that_exist() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in (DOCS / "docs" / "runbooks").glob("*.md"))
+    named = set(re.findall(r"`ops-platform ([a-z]+)", text))
+    assert named - {"restore"} <= set(cli.cli.commands)
+    assert set(re.findall(r"`ops-platform backup ([a-z]+)", text)) <= {"full", "diff", "incr"}
 
 
 def test_every_metric_and_alert_is_explained_once() -> None:
