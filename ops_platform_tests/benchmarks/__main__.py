@@ -7,6 +7,7 @@ and does not fail the command.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -24,6 +25,9 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where the numbers go")
     parser.add_argument("--quick", action="store_true", help="a small database, once: proves that it runs")
     arguments = parser.parse_args()
+    # Ended from outside it still stops and removes what it started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGINT, lambda number, frame: sys.exit(128 + number))
     chosen = arguments.only or BENCHMARKS
     console = Console(width=None if sys.stdout.isatty() else 120)
 
