@@ -113,9 +113,7 @@ def test_nothing_runs_so_nothing_gives_way(instance: dg.DagsterInstance, platfor
 
 
 @pytest.mark.services
-@pytest.mark.parametrize(
-    "status", [DagsterRunStatus.QUEUED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED]
-)
+@pytest.mark.parametrize("status", [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED])
 def test_an_incremental_gives_way_to_a_waiting_full_of_its_stanza(
     instance: dg.DagsterInstance,
     platform: KnownSettings,
