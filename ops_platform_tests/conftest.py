@@ -8,6 +8,9 @@ ops_database      a migrated ops database of the test's own (`.url(role)`, `.sup
 ops_databases     `.create()` and `.drop(database)`, for fixtures of a wider scope
 settings_for      `settings_for(cluster, database=..., stanza={...}, environ={...}) -> Settings`
 services          all of it: kill and restart of S3 included
+stack             a whole embedded stack, up, with both first full backups; shared by all tests that
+                  ask for it, which therefore run on one worker: leave it up (`.run("status")`,
+                  `.settings`, `.dagster` for GraphQL, `.kill_everything()`, `.up()`)
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from ops_platform.local.certificates import Certificates
 from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform.local.postgres_cluster import PostgresCluster
 from ops_platform.settings import Settings
+from ops_platform_tests.running_stack import RunningStack
 from ops_platform_tests.services import OpsDatabase, OpsDatabases, Services
 
 
@@ -63,11 +67,27 @@ def settings_for(services: Services) -> Callable[..., Settings]:
     return services.settings_for
 
 
+@pytest.fixture(scope="session")
+def stack() -> Iterator[RunningStack]:
+    running = RunningStack()
+    try:
+        running.up()
+        yield running
+    finally:
+        running.close()
+
+
 def pytest_collection_modifyitems(config: Any, items: list[pytest.Item]) -> None:
     for item in items:
         # A full test needs services too, and must not slip into `-m "not services"`.
         if item.get_closest_marker("full") and not item.get_closest_marker("services"):
             item.add_marker(pytest.mark.services)
         # A module's tests share its fixtures, so they go to one worker; a test may say otherwise.
+        # All tests of the one running stack are a group: it is started once.
         if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+            group = (
+                "stack" if "stack" in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
+            )
+            item.add_marker(pytest.mark.xdist_group(group))
+    # The longest group first, so that it does not begin when the other worker has nothing left.
+    items.sort(key=lambda item: "stack" not in getattr(item, "fixturenames", ()))

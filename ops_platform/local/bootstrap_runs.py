@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ops_platform.backup.context import open_context
+from ops_platform.backup.repository import Repository
 from ops_platform.clients.dagster import FINISHED, Dagster
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, Unavailable
 from ops_platform.settings import Settings
 
-STANZAS = ("product", "ops")
 JOB = "backup_full"
 DEADLINE_SECONDS = 3600.0
 
@@ -36,9 +36,9 @@ def run_config(stanza: str) -> dict[str, Any]:
     return {"stanza": stanza}
 
 
-def without_full_backup(settings: Settings) -> list[str]:
-    """Stanzas whose repository holds no completed full set, or is not there yet."""
-    return [stanza for stanza in STANZAS if not _has_full(open_context(settings, stanza).pgbackrest.info())]
+def without_full_backup(settings: Settings, stanzas: Iterable[str]) -> list[str]:
+    """The stanzas whose repository holds no completed, clean full set."""
+    return [stanza for stanza in stanzas if not _has_full(settings, stanza)]
 
 
 def take(url: str, stanzas: Sequence[str], report: Callable[[Sequence[BootstrapRun]], None]) -> None:
@@ -71,16 +71,6 @@ def take(url: str, stanzas: Sequence[str], report: Callable[[Sequence[BootstrapR
             )
 
 
-def _has_full(info: Any) -> bool:
-    # info --output=json gives a list of stanzas; a failed set does not appear in it at all.
-    stanzas = info if isinstance(info, list) else [info]
-    return any(
-        backup.get("type") == "full" and not backup.get("error")
-        for stanza in stanzas
-        for backup in stanza.get("backup", [])
-    )
-
-
 def _follow(dagster: Dagster, run: BootstrapRun) -> None:
     try:
         run.status = dagster.run(run.run_id).status
@@ -93,3 +83,8 @@ def _follow(dagster: Dagster, run: BootstrapRun) -> None:
             run.fraction = int(copied.group(1)) / 100
     if run.status == "SUCCESS":
         run.fraction = 1.0
+
+
+def _has_full(settings: Settings, stanza: str) -> bool:
+    repository = Repository.parse(stanza, open_context(settings, stanza).pgbackrest.info())
+    return any(found.kind == "full" and not found.error for found in repository.sets)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 
 from ops_platform import files
 from ops_platform.backup.context import adopt_configuration, open_context
+from ops_platform.backup.preflight import create_stanza
+from ops_platform.backup.repository import Repository
 from ops_platform.clients import cache, object_store
 from ops_platform.clients.migrations import migrate
 from ops_platform.local import dagster_server, environment
@@ -22,16 +24,30 @@ from ops_platform.settings import Settings
 Report = Callable[[str, float | None], None]
 """Told what is being done, and the done fraction of it where that is known."""
 
+STANZAS = ("product", "ops")
 PLATFORM_ROLES = ("ops_owner", "ops_worker", "ops_agent", "ops_api")
 OPS_LOGINS = (*PLATFORM_ROLES, "ops_dagster")
 PRODUCT_LOGINS = (*PLATFORM_ROLES, "product_owner", "product_app")
 _CLIENTS = ("ops_worker", "ops_agent", "ops_api")
 
 
+def roles(parts: Parts, report: Report) -> None:
+    """The login roles of both clusters, with their passwords."""
+    report("roles", None)
+    for cluster, scripts, logins in (
+        (parts.ops, ("ops",), OPS_LOGINS),
+        (parts.product, ("product", "demo"), PRODUCT_LOGINS),
+    ):
+        with cluster.superuser() as superuser:
+            for script in scripts:
+                run_roles(superuser, script)
+            cluster.roles.grant_login(superuser, logins)
+
+
 def databases(parts: Parts, report: Report) -> None:
-    """Roles, passwords, databases and schemas of both clusters."""
-    _ops_cluster(parts.ops, report)
-    _product_cluster(parts.product, report)
+    """Databases and schemas of both clusters."""
+    _ops_databases(parts.ops, report)
+    _product_database(parts.product, report)
 
 
 def buckets(parts: Parts, report: Report) -> None:
@@ -50,11 +66,15 @@ def dagster_storage(parts: Parts, chosen: Mapping[str, str], report: Report) -> 
     dagster_server.migrate_storage(parts.layout, values)
 
 
-def backups(settings: Settings, report: Report) -> None:
-    """pgBackRest's configuration, rendered from backups.yaml, which archiving needs from the start."""
-    report("pgBackRest's configuration", None)
-    for stanza in ("product", "ops"):
-        adopt_configuration(open_context(settings, stanza))
+def repository(settings: Settings, report: Report) -> None:
+    """pgBackRest's configuration and stanzas: archiving works from the first WAL segment on."""
+    report("pgBackRest's repository", None)
+    for stanza in STANZAS:
+        context = open_context(settings, stanza)
+        # Ports, keys and authority are the stack's own: nothing needs to prove the new ones first.
+        adopt_configuration(context)
+        if not Repository.parse(stanza, context.pgbackrest.info()).exists:
+            create_stanza(context)
 
 
 def demo(parts: Parts, settings: Settings, report: Report) -> None:
@@ -71,29 +91,22 @@ def demo(parts: Parts, settings: Settings, report: Report) -> None:
         seed_cache(url, cache.from_settings(settings))
 
 
-def _ops_cluster(cluster: PostgresCluster, report: Report) -> None:
-    report("roles and databases of the ops cluster", None)
+def _ops_databases(cluster: PostgresCluster, report: Report) -> None:
+    report("the ops database", None)
     with cluster.superuser() as superuser:
-        run_roles(superuser, "ops")
-        cluster.roles.grant_login(superuser, OPS_LOGINS)
         ensure_database(superuser, "ops", "ops_owner", _CLIENTS)
         ensure_database(superuser, "dagster", "ops_dagster", ("ops_worker",))
     with cluster.superuser("ops") as superuser:
         run_roles(superuser, "ops")
-    report("schema of the ops database", None)
     migrate(cluster.url("ops_owner"), files.carried("sql") / "ops")
     # The ops database is a stanza too: it has heartbeats of its own.
     migrate(cluster.url("ops_owner"), files.carried("sql") / "product")
 
 
-def _product_cluster(cluster: PostgresCluster, report: Report) -> None:
-    report("roles and databases of the product cluster", None)
+def _product_database(cluster: PostgresCluster, report: Report) -> None:
+    report("the product database", None)
     with cluster.superuser() as superuser:
-        run_roles(superuser, "product")
-        run_roles(superuser, "demo")
-        cluster.roles.grant_login(superuser, PRODUCT_LOGINS)
         ensure_database(superuser, "product", "product_owner", ("product_app", *_CLIENTS))
     with cluster.superuser("product") as superuser:
         run_roles(superuser, "product")
-    report("the platform's footprint in the product database", None)
     migrate(cluster.url("ops_owner"), files.carried("sql") / "product")

@@ -75,14 +75,16 @@ class Parts:
                 cluster.reload()
 
 
-def required_programs() -> None:
+def required_programs(pgbackrest: str = "pgbackrest") -> None:
     """Raises ConfigurationError that names the first missing program and its Debian package."""
+    version = programs.pgbackrest_version(pgbackrest)
     for name in (*programs.DEBIAN_PACKAGES, "weed"):
-        programs.find(name)
-    programs.find_postgres(programs.pgbackrest_version())
+        if name != "pgbackrest":
+            programs.find(name)
+    programs.find_postgres(version)
 
 
-def build(layout: Layout, ports: Mapping[str, int]) -> Parts:
+def build(layout: Layout, ports: Mapping[str, int], pgbackrest: str = "pgbackrest") -> Parts:
     """The parts of the stack at ``layout``; makes certificates when they are missing or end soon."""
     me, owner = account(None), layout.owner
     vault = SecretStore(layout.secrets)
@@ -90,7 +92,7 @@ def build(layout: Layout, ports: Mapping[str, int]) -> Parts:
     certificates = Certificates(layout.tls)
     certificates.prepare()
     identity = stack_id(layout)
-    postgres = programs.find_postgres(programs.pgbackrest_version())
+    postgres = programs.find_postgres(programs.pgbackrest_version(pgbackrest))
 
     def cluster(name: str) -> PostgresCluster:
         return PostgresCluster(
@@ -106,7 +108,7 @@ def build(layout: Layout, ports: Mapping[str, int]) -> Parts:
             log_file=layout.log(f"{name}-postgres"),
             database=name,
             archive_config=layout.pgbackrest_config,
-            pgbackrest=programs.find("pgbackrest"),
+            pgbackrest=programs.find_pgbackrest(pgbackrest),
             environment={STACK_ID: identity},
         )
 

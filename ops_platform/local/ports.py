@@ -89,6 +89,14 @@ def holder(port: int) -> str:
     return "another process"
 
 
+def free_block(count: int) -> int:
+    """The first of ``count`` consecutive ports that are free now."""
+    while True:
+        base = random.randint(12000, 32000 - count)  # noqa: S311
+        if all(is_free(port) for port in range(base, base + count)):
+            return base
+
+
 def free_ports(count: int) -> list[int]:
     """``count`` ports that are free now, below the range that the kernel gives to outgoing connections."""
     chosen: list[int] = []

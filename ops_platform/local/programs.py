@@ -51,6 +51,17 @@ def find(name: str) -> str:
     return path
 
 
+def find_pgbackrest(binary: str) -> str:
+    """Absolute path of the pgBackRest that OPS_PGBACKREST_BINARY names. Raises ConfigurationError."""
+    if "/" not in binary:
+        return find(binary)
+    if not os.access(binary, os.X_OK):
+        raise ConfigurationError(
+            f"OPS_PGBACKREST_BINARY is {binary}, which is no program: correct it or unset it"
+        )
+    return binary
+
+
 def find_postgres(pgbackrest_version: tuple[int, ...] | None = None) -> PostgresPrograms:
     """The newest installed PostgreSQL server that this pgBackRest can back up.
 
@@ -96,10 +107,10 @@ def newest_supported(pgbackrest_version: tuple[int, ...]) -> int:
     return 14
 
 
-def pgbackrest_version() -> tuple[int, ...]:
-    """Version of the installed pgBackRest. Raises ConfigurationError when it is missing."""
+def pgbackrest_version(binary: str = "pgbackrest") -> tuple[int, ...]:
+    """Version of a pgBackRest. Raises ConfigurationError when it is missing."""
     output = subprocess.run(
-        [find("pgbackrest"), "version"], capture_output=True, text=True, check=False
+        [find_pgbackrest(binary), "version"], capture_output=True, text=True, check=False
     ).stdout
     match = re.search(r"(\d+(?:\.\d+)+)", output)
     if match is None:

@@ -37,7 +37,7 @@ def up(settings: Settings, console: Console) -> None:
     Raises ConfigurationError (missing program, taken port, unusable directory) before anything
     is started, OpsError when a service does not get ready.
     """
-    parts.required_programs()
+    parts.required_programs(settings.pgbackrest.binary)
     layout = _layout(settings)
     layout.prepare()
     with _alone(layout):
@@ -84,6 +84,7 @@ class Stack:
         self._layout = layout
         self._chosen = environment.choices(settings)
         self._base = _port_base(settings)
+        self._pgbackrest = settings.pgbackrest.binary
         self._supervisor = Supervisor(layout, parts.stack_id(layout))
 
     # --- up -----------------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ class Stack:
             self._refuse_other_ports(numbers)
         else:
             self._end_leftovers(progress)
-        built = parts.build(self._layout, numbers)
+        built = parts.build(self._layout, numbers, self._pgbackrest)
         built.secrets.prepare()
         ports.require_free(self._idle_ports(numbers, running))
         ports.save(self._layout.ports_file, numbers)
@@ -107,14 +108,15 @@ class Stack:
         self._supervisor.apply(wanted, lambda names: self._stop(names, progress))
         settings = load_settings(environment.operator(built, self._chosen))
         self._start(wanted, STORAGE, progress, (built.product, built.ops))
-        first_setup.databases(built, progress.step)
+        first_setup.roles(built, progress.step)
         first_setup.buckets(built, progress.step)
-        first_setup.backups(settings, progress.step)
+        first_setup.repository(settings, progress.step)
+        first_setup.databases(built, progress.step)
         first_setup.dagster_storage(built, self._chosen, progress.step)
         first_setup.demo(built, settings, progress.step)
         self._start(wanted, OBSERVERS, progress)
         self._start(wanted, DAGSTER, progress)
-        missing = bootstrap_runs.without_full_backup(settings)
+        missing = bootstrap_runs.without_full_backup(settings, first_setup.STANZAS)
         if missing:
             progress.say(f"first full backup of {' and '.join(missing)}")
             bootstrap_runs.take(built.url("webserver"), missing, progress.runs)
@@ -210,7 +212,7 @@ class Stack:
 
     def status(self) -> list[ServiceStatus]:
         numbers = ports.load(self._layout.ports_file, PORT_NAMES, None)
-        built = parts.build(self._layout, numbers)
+        built = parts.build(self._layout, numbers, self._pgbackrest)
         programs = self._supervisor.programs()
         return [_status(service, programs.get(service.name)) for service in services(built, self._chosen)]
 

@@ -1,0 +1,85 @@
+"""What ``up`` refuses before it starts anything: one line, exit 2, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops_platform_tests.running_stack import RunningStack
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture
+def refused() -> Iterator[RunningStack]:
+    stack = RunningStack()
+    yield stack
+    assert stack.processes() == []
+    stack.close()
+
+
+def _line(stack: RunningStack, **extra: str) -> str:
+    done = stack.run("up", extra=extra)
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_a_taken_port(refused: RunningStack) -> None:
+    with socket.create_server(("127.0.0.1", refused.base + 3)):
+        line = _line(refused)
+    assert f"port {refused.base + 3} for ops is taken by" in line
+    assert f"pid {os.getpid()}" in line
+    assert "OPS_PORT_BASE" in line
+
+
+def test_a_base_that_is_no_number(refused: RunningStack) -> None:
+    assert "OPS_PORT_BASE must be a number, not 'http'" in _line(refused, OPS_PORT_BASE="http")
+
+
+def test_a_state_directory_too_long_for_sockets(refused: RunningStack) -> None:
+    line = _line(refused, OPS_STATE_DIR=str(refused.state_dir / ("x" * 100)))
+    assert "too long for Unix sockets" in line
+    assert "OPS_STATE_DIR" in line
+
+
+def test_a_system_user_that_does_not_exist(refused: RunningStack) -> None:
+    if os.geteuid() == 0:
+        assert "no-such-user" in _line(refused, OPS_RUN_AS_USER="no-such-user")
+
+
+def test_a_state_directory_that_postgres_cannot_reach(refused: RunningStack) -> None:
+    if os.geteuid() == 0:
+        hidden = Path(tempfile.mkdtemp(prefix="ops", dir="/tmp"))
+        try:
+            assert "cannot reach" in _line(refused, OPS_STATE_DIR=str(hidden / "state"))
+        finally:
+            shutil.rmtree(hidden)
+
+
+def test_a_state_directory_that_cannot_be_made(refused: RunningStack) -> None:
+    file = refused.state_dir / "file"
+    file.touch()
+    assert "cannot prepare the state directory" in _line(refused, OPS_STATE_DIR=str(file / "state"))
+
+
+def test_a_missing_program(refused: RunningStack) -> None:
+    line = _line(refused, OPS_PGBACKREST_BINARY="/nowhere/pgbackrest")
+    assert "/nowhere/pgbackrest" in line
+
+
+def test_without_a_stack_the_other_commands_say_so(refused: RunningStack) -> None:
+    assert refused.run("status").returncode == 1
+    env = refused.run("env")
+    assert env.returncode == 2
+    assert "ops-platform up" in env.stderr
+    down = refused.run("down")
+    assert down.returncode == 0
+    assert "nothing runs" in down.stdout

@@ -1,0 +1,117 @@
+"""A whole embedded stack for tests, driven through the console script as a person would."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ops_platform.clients.dagster import Dagster
+from ops_platform.local import leftovers, ports
+from ops_platform.local.accounts import account
+from ops_platform.local.layout import Layout
+from ops_platform.local.parts import PORT_NAMES
+from ops_platform.settings import Settings, load_settings, read_environment_file
+from ops_platform_tests.services import run_as, short_directory
+
+SCALE = "0.05"
+"""Demo data of a test's stack: some megabytes, so that its backups take seconds."""
+CONSOLE_SCRIPT = Path(sys.executable).parent / "ops-platform"
+
+
+@dataclass
+class RunningStack:
+    """A stack of its own state directory and ports. ``up()`` starts it; ``close()`` removes it."""
+
+    state_dir: Path = field(default_factory=short_directory)
+    base: int = field(default_factory=lambda: ports.free_block(len(PORT_NAMES)))
+    user: str | None = None
+    """System user who runs it; None for the invoking one."""
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        home = account(self.user).home if self.user else str(Path.home())
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": home,
+            "LANG": "C.UTF-8",
+            "OPS_STATE_DIR": str(self.state_dir),
+            "OPS_PORT_BASE": str(self.base),
+            "OPS_DEMO_SCALE": SCALE,
+            **(extra or {}),
+        }
+
+    def run(
+        self, *arguments: str, extra: Mapping[str, str] | None = None, timeout: float = 280
+    ) -> subprocess.CompletedProcess[str]:
+        """``ops-platform ARGUMENTS`` as the stack's user; never raises for its exit code."""
+        identity: dict[str, Any] = {}
+        if self.user is not None:
+            owner = account(self.user)
+            identity = {"user": owner.uid, "group": owner.gid, "extra_groups": []}
+        return subprocess.run(
+            [str(CONSOLE_SCRIPT), *arguments],
+            env=self.environment(extra),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            cwd="/",
+            **identity,
+        )
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        done = self.run("up")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """Each service's status by name."""
+        done = self.run("status", "--json")
+        return {row["service"]: row for row in json.loads(done.stdout)}
+
+    def pids(self) -> dict[str, int | None]:
+        return {name: row["pid"] for name, row in self.status().items()}
+
+    @property
+    def settings(self) -> Settings:
+        """Settings as ``ops-platform env`` gives them to an operator."""
+        return load_settings(read_environment_file(self.state_dir / "environment"))
+
+    @cached_property
+    def dagster(self) -> Dagster:
+        """The running webserver's GraphQL."""
+        return Dagster(self.settings.require("dagster_url"))
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.state_dir.resolve(), account(self.user) if self.user else run_as())
+
+    def processes(self) -> list[psutil.Process]:
+        """Every live process of this stack."""
+        file = self.layout.stack_id_file
+        if not file.exists():
+            return []
+        return leftovers.find(file.read_text(encoding="utf-8").strip(), self.layout)
+
+    def kill_everything(self) -> None:
+        """kill -9 of all its processes at once, supervisor first, as a crash of the machine would."""
+        victims = sorted(self.processes(), key=lambda process: process.pid)
+        for process in victims:
+            process.kill()
+        psutil.wait_procs(victims, timeout=20)
+
+    def close(self) -> None:
+        """Remove it without ceremony: what ``down`` does is tested where it is meant."""
+        while self.processes():
+            self.kill_everything()
+        shutil.rmtree(self.state_dir, ignore_errors=True)
