@@ -36,12 +36,11 @@ bench: ## ratios side by side, and bench.json
 	@$(BOOTSTRAP) run
 	$(BIN)/python -m ops_platform_tests.benchmarks
 
-lint: ## style, types, import rules
+lint: ## style and types; the import rules are a test (test_architecture.py)
 	@$(BOOTSTRAP) python
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
 
 format:
 	@$(BOOTSTRAP) python
