@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import subprocess
 import sys
 import xmlrpc.client
@@ -16,7 +17,7 @@ import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from ops_platform.clients.waiting import wait_until
-from ops_platform.errors import OpsError
+from ops_platform.errors import ConfigurationError, OpsError
 from ops_platform.local.layout import Layout
 from ops_platform.local.secrets import write_private
 from ops_platform.local.service import Service
@@ -24,6 +25,8 @@ from ops_platform.local.service import Service
 STACK_ID = "OPS_STACK_ID"
 """Variable in the environment of every process of a stack; leftovers are recognised by it."""
 LOG_BYTES = "20MB"
+
+_UNWRITABLE = re.compile(r"""["'\\\r\n]|\s[;#]""")
 
 
 @dataclass(frozen=True)
@@ -217,4 +220,14 @@ def _escape(value: object) -> str:
 
 
 def _quote(value: str) -> str:
-    return '"' + _escape(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """A word of ``command`` or a value of ``environment``.
+
+    supervisord has no way to write the characters refused here in both places; only a path can hold
+    one. Raises ConfigurationError.
+    """
+    if _UNWRITABLE.search(value):
+        raise ConfigurationError(
+            f"supervisord cannot take {value!r}, for its quote, backslash, line break or ' ;': "
+            "use another directory"
+        )
+    return f'"{_escape(value)}"'

@@ -119,15 +119,3 @@ def test_after_a_crash_of_everything_up_brings_it_back_with_nothing_lost(stack: 
     assert media.get("probe/crash") == b"kept"
     assert cache.from_settings(settings).client.get("probe:crash") == "kept"
     assert {run.run_id for run in stack.dagster.runs("backup_full")} == runs
-
-
-def test_a_dead_supervisor_leaves_orphans_and_up_takes_over(stack: RunningStack) -> None:
-    before = stack.pids()
-    supervisors = [process for process in stack.processes() if "supervisor.supervisord" in process.cmdline()]
-    assert len(supervisors) == 1
-    supervisors[0].kill()
-    supervisors[0].wait(10)
-    stack.up()
-    after = stack.pids()
-    assert None not in after.values()
-    assert not set(before.values()) & set(after.values())

@@ -1,0 +1,131 @@
+"""The long matrix of the embedded stack: single deaths, neighbours, other users, moves, ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+
+import psutil
+import psycopg
+import pytest
+
+from ops_platform.clients.waiting import wait_until
+from ops_platform.local import ports
+from ops_platform.local.accounts import account
+from ops_platform.local.parts import PORT_NAMES
+from ops_platform_tests.local.test_stack import SERVICES
+from ops_platform_tests.running_stack import RunningStack
+
+pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_a_killed_service_is_back_after_up_and_no_other_was_touched(
+    stack: RunningStack, service: str
+) -> None:
+    before = stack.pids()
+    os.kill(before[service] or 0, signal.SIGKILL)
+    stack.up()
+    status = stack.status()
+    assert [name for name, row in status.items() if not row["ready"]] == []
+    changed = {name for name, row in status.items() if row["pid"] != before[name]}
+    assert changed == {service}
+
+
+def test_a_killed_service_comes_back_without_up(stack: RunningStack) -> None:
+    before = stack.pids()
+    for name in ("agent", "redis", "ops-postgres"):
+        os.kill(before[name] or 0, signal.SIGKILL)
+    wait_until(lambda: all(row["ready"] for row in stack.status().values()), 90, "all services are back")
+
+
+def test_a_dead_supervisor_leaves_orphans_and_up_takes_over(stack: RunningStack) -> None:
+    before = stack.pids()
+    supervisors = [process for process in stack.processes() if "supervisor.supervisord" in process.cmdline()]
+    assert len(supervisors) == 1
+    supervisors[0].kill()
+    supervisors[0].wait(10)
+    stack.up()
+    after = stack.pids()
+    assert None not in after.values()
+    assert not set(before.values()) & set(after.values())
+
+
+def test_a_stopped_s3_holds_up_neither_down_nor_up(stack: RunningStack) -> None:
+    """The archiver waits minutes for S3; a stop must not wait for the archiver."""
+    store = psutil.Process(stack.pids()["object-store"] or 0)
+    store.suspend()
+    place = stack.layout.postgres_sockets
+    with psycopg.connect(f"host={place} port={stack.base + 2} user=postgres", autocommit=True) as superuser:
+        superuser.execute("SELECT pg_create_restore_point('something to archive')")
+        superuser.execute("SELECT pg_switch_wal()")
+    done = stack.run("down", timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert stack.processes() == []
+    stack.up()
+    assert [name for name, row in stack.status().items() if not row["ready"]] == []
+
+
+def _labels(stack: RunningStack) -> set[str]:
+    rows = json.loads(stack.run("backups", "--json").stdout)
+    return {backup["label"] for row in rows for backup in row["sets"]}
+
+
+@pytest.fixture
+def neighbour() -> Iterator[RunningStack]:
+    running = RunningStack()
+    yield running
+    running.close()
+
+
+def test_two_stacks_live_side_by_side(stack: RunningStack, neighbour: RunningStack) -> None:
+    before = stack.pids()
+    neighbour.up()
+    assert [name for name, row in neighbour.status().items() if not row["ready"]] == []
+    neighbour.kill_everything()
+    neighbour.up()
+    neighbour.run("down")
+    assert neighbour.processes() == []
+    assert stack.pids() == before
+    assert [name for name, row in stack.status().items() if not row["ready"]] == []
+
+
+def test_down_leaves_no_process_and_a_move_to_other_ports_keeps_everything(neighbour: RunningStack) -> None:
+    neighbour.up()
+    labels = _labels(neighbour)
+    refused = neighbour.run("up", extra={"OPS_PORT_BASE": str(neighbour.base + 500)})
+    assert refused.returncode == 2
+    assert "runs on other ports" in refused.stderr
+    assert neighbour.run("down").returncode == 0
+    assert neighbour.processes() == []
+    neighbour.base = ports.free_block(len(PORT_NAMES))
+    neighbour.up()
+    assert [name for name, row in neighbour.status().items() if not row["ready"]] == []
+    assert len(labels) == 2
+    assert _labels(neighbour) == labels
+    # What was written after the move reaches the repository too.
+    assert neighbour.run("backup", "incr", "--stanza", "product").returncode == 0
+
+
+def test_an_ordinary_user_runs_a_stack_of_his_own() -> None:
+    """Started by root, the tests become another user; started by an ordinary one, they are him."""
+    user = "nobody" if os.geteuid() == 0 else None
+    running = RunningStack(user=user)
+    if user is not None:
+        os.chown(running.state_dir, account(user).uid, account(user).gid)
+        if running.run("--version").returncode != 0:
+            pytest.skip(f"user {user} cannot enter the checkout")
+    try:
+        running.up()
+        assert {process.username() for process in running.processes()} == {
+            user or psutil.Process().username()
+        }
+        assert [name for name, row in running.status().items() if not row["ready"]] == []
+        running.kill_everything()
+        running.up()
+        assert running.run("down").returncode == 0
+        assert running.processes() == []
+    finally:
+        running.close()
