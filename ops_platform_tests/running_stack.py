@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -107,7 +108,9 @@ class RunningStack:
         """kill -9 of all its processes at once, supervisor first, as a crash of the machine would."""
         victims = sorted(self.processes(), key=lambda process: process.pid)
         for process in victims:
-            process.kill()
+            # Some are short (an archive-push), and PostgreSQL's children follow their parent.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs(victims, timeout=20)
 
     def close(self) -> None:

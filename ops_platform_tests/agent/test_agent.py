@@ -245,13 +245,18 @@ def test_without_s3_the_rpo_grows_and_catches_up(scene: Scene, agent: AgentProce
 
 
 def test_the_tail_of_the_archive_says_what_the_whole_says(scene: Scene, agent: AgentProcess) -> None:
-    seen = observe(scene.context)
     tail = ArchiveTail(scene.context.pgbackrest)
-    assert seen.best is not None
-    state = tail.state(seen.repository)
-    assert state is not None
-    assert state.history == seen.best[1].history
-    assert state.contiguous_end == seen.best[1].contiguous_end
+
+    def agree() -> bool:
+        # The archive may grow between the two looks.
+        seen = observe(scene.context)
+        state = tail.state(seen.repository)
+        assert seen.best is not None
+        assert state is not None
+        assert state.history == seen.best[1].history
+        return state.contiguous_end == seen.best[1].contiguous_end
+
+    wait_until(agree, 30, "both looks see the same end")
 
 
 def test_an_hour_of_the_archive_is_recorded_as_it_was(scene: Scene, agent: AgentProcess) -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -58,10 +57,8 @@ def test_a_missing_user_is_said() -> None:
 
 
 def test_the_time_is_over() -> None:
-    began = time.monotonic()
     with pytest.raises(Unavailable, match=r"sleep did not end within 0.2 s and was stopped"):
         Launcher().run(["sleep", "60"], timeout=0.2)
-    assert time.monotonic() - began < 5
 
 
 def test_an_interruption_ends_its_grandchildren_too(tmp_path: Path) -> None:
