@@ -96,7 +96,9 @@ class Launcher:
                     stream.close()
 
     def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
-        argv = [self.find("setpriv"), "--pdeathsig", "TERM", "--", self.find(command[0]), *command[1:]]
+        # A worker whose own parent ignored SIGTERM hands that on, and TERM would end nothing.
+        tied = [self.find("setpriv"), "--pdeathsig", "TERM", "--", self.find("env"), "--default-signal=TERM"]
+        argv = [*tied, self.find(command[0]), *command[1:]]
         return subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
