@@ -26,7 +26,7 @@ test: ## against real services on ports and state of its own
 
 test-fast: ## the pure part
 	@$(BOOTSTRAP) python
-	$(BIN)/python -m pytest -q -m "not services"
+	$(PYTEST) -q -m "not services"
 
 test-full: ## the long matrices on top of `make test`
 	@$(BOOTSTRAP) full

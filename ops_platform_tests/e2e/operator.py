@@ -53,13 +53,3 @@ def copying(stack: RunningStack) -> list[psutil.Process]:
         if ours and {"backup", "backup:local"} & set(line):
             found.append(process)
     return found
-
-
-def service(stack: RunningStack, name: str) -> psutil.Process:
-    """The process of one service of the stack."""
-    return psutil.Process(stack.pids()[name])
-
-
-def ready(stack: RunningStack) -> bool:
-    """Whether every service answers."""
-    return stack.run("status").returncode == 0
