@@ -18,7 +18,6 @@ import psutil
 
 from ops_platform.clients.dagster import Dagster
 from ops_platform.local import leftovers, ports
-from ops_platform.local.accounts import account
 from ops_platform.local.layout import Layout
 from ops_platform.local.parts import PORT_NAMES
 from ops_platform.settings import Settings, load_settings, read_environment_file
@@ -35,14 +34,11 @@ class RunningStack:
 
     state_dir: Path = field(default_factory=short_directory)
     base: int = field(default_factory=lambda: ports.free_block(len(PORT_NAMES)))
-    user: str | None = None
-    """System user who runs it; None for the invoking one."""
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        home = account(self.user).home if self.user else str(Path.home())
         return {
             "PATH": os.environ.get("PATH", os.defpath),
-            "HOME": home,
+            "HOME": str(Path.home()),
             "LANG": "C.UTF-8",
             "OPS_STATE_DIR": str(self.state_dir),
             "OPS_PORT_BASE": str(self.base),
@@ -53,11 +49,7 @@ class RunningStack:
     def run(
         self, *arguments: str, extra: Mapping[str, str] | None = None, timeout: float = 280
     ) -> subprocess.CompletedProcess[str]:
-        """``ops-platform ARGUMENTS`` as the stack's user; never raises for its exit code."""
-        identity: dict[str, Any] = {}
-        if self.user is not None:
-            owner = account(self.user)
-            identity = {"user": owner.uid, "group": owner.gid, "extra_groups": []}
+        """``ops-platform ARGUMENTS``; never raises for its exit code."""
         return subprocess.run(
             [str(CONSOLE_SCRIPT), *arguments],
             env=self.environment(extra),
@@ -67,7 +59,6 @@ class RunningStack:
             timeout=timeout,
             check=False,
             cwd="/",
-            **identity,
         )
 
     def up(self) -> subprocess.CompletedProcess[str]:
@@ -95,7 +86,7 @@ class RunningStack:
 
     @property
     def layout(self) -> Layout:
-        return Layout(self.state_dir.resolve(), account(self.user) if self.user else run_as())
+        return Layout(self.state_dir.resolve(), run_as())
 
     def processes(self) -> list[psutil.Process]:
         """Every live process of this stack."""

@@ -1,4 +1,4 @@
-"""The long matrix of the embedded stack: single deaths, neighbours, other users, moves, ends."""
+"""The long matrix of the embedded stack: single deaths, neighbours, moves, ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 
 from ops_platform.clients.waiting import wait_until
 from ops_platform.local import ports
-from ops_platform.local.accounts import account
 from ops_platform.local.parts import PORT_NAMES
 from ops_platform_tests.local.test_stack import SERVICES
 from ops_platform_tests.running_stack import RunningStack
@@ -107,25 +106,3 @@ def test_down_leaves_no_process_and_a_move_to_other_ports_keeps_everything(neigh
     assert _labels(neighbour) == labels
     # What was written after the move reaches the repository too.
     assert neighbour.run("backup", "incr", "--stanza", "product").returncode == 0
-
-
-def test_an_ordinary_user_runs_a_stack_of_his_own() -> None:
-    """Started by root, the tests become another user; started by an ordinary one, they are him."""
-    user = "nobody" if os.geteuid() == 0 else None
-    running = RunningStack(user=user)
-    if user is not None:
-        os.chown(running.state_dir, account(user).uid, account(user).gid)
-        if running.run("--version").returncode != 0:
-            pytest.skip(f"user {user} cannot enter the checkout")
-    try:
-        running.up()
-        assert {process.username() for process in running.processes()} == {
-            user or psutil.Process().username()
-        }
-        assert [name for name, row in running.status().items() if not row["ready"]] == []
-        running.kill_everything()
-        running.up()
-        assert running.run("down").returncode == 0
-        assert running.processes() == []
-    finally:
-        running.close()
