@@ -74,7 +74,7 @@ setup(
             "hypothesis>=6.100",
             "ruff>=0.8",
             "mypy>=1.13",
-            "import-linter>=2.1",
+            "grimp>=3",
             "types-PyYAML",
             "types-psutil",
             "boto3-stubs[s3]",

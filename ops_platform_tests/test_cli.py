@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from ops_platform.cli.output import duration, moment, size
+from ops_platform.local.postgres_roles import ensure_database
+from ops_platform_tests.services import CLIENT_ROLES, OpsDatabases
 
 
 def run(*arguments: str, state: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -70,6 +72,30 @@ def test_an_unreachable_database_is_one_line_without_the_password(tmp_path: Path
     assert "127.0.0.1:1" in result.stderr
     assert "hush-hush" not in result.stderr + result.stdout
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.services
+def test_migrate_brings_the_heartbeat_into_both_databases_and_is_safe_to_repeat(
+    ops_databases: OpsDatabases, tmp_path: Path
+) -> None:
+    """The ops database is a stanza too: without the footprint its RPO would stay unknown."""
+    cluster = ops_databases.cluster
+    with cluster.superuser() as superuser:
+        ensure_database(superuser, "fresh_ops", "ops_owner", CLIENT_ROLES)
+        ensure_database(superuser, "fresh_product", "ops_owner", CLIENT_ROLES)
+    urls = {
+        "OPS_DATABASE_URL": cluster.url("ops_worker", "fresh_ops"),
+        "OPS_OWNER_DATABASE_URL": cluster.url("ops_owner", "fresh_ops"),
+        "OPS_PRODUCT_OWNER_DATABASE_URL": cluster.url("ops_owner", "fresh_product"),
+    }
+    first, second = (run("migrate", state=tmp_path, **urls) for _ in range(2))
+
+    assert first.returncode == 0, first.stderr
+    assert second.stdout.count("already current") == 3, second.stdout + second.stderr
+    for name in ("fresh_ops", "fresh_product"):
+        with cluster.superuser(name) as superuser:
+            found = superuser.execute("SELECT to_regclass('ops_platform.heartbeats') IS NOT NULL").fetchone()
+        assert found == (True,), name
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -74,12 +74,14 @@ def migrate() -> None:
     from ops_platform.clients import migrations
 
     settings = load_settings()
-    targets = [(settings.require("owner_database_url"), "sql/ops")]
+    ops = settings.require("owner_database_url")
+    # The ops database is a stanza too, and needs the footprint's heartbeat.
+    targets = [("ops database", ops, "ops"), ("ops database", ops, "product")]
     if settings.product_owner_database_url is not None:
-        targets.append((settings.product_owner_database_url, "sql/product"))
-    for url, folder in targets:
-        applied = migrations.migrate(url, files.carried("sql") / folder.removeprefix("sql/"))
-        click.echo(f"{folder}: {', '.join(applied) if applied else 'already current'}")
+        targets.append(("product database", settings.product_owner_database_url, "product"))
+    for name, url, folder in targets:
+        applied = migrations.migrate(url, files.carried("sql") / folder)
+        click.echo(f"{name}, sql/{folder}: {', '.join(applied) if applied else 'already current'}")
 
 
 def _stack() -> ModuleType:
