@@ -50,6 +50,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         try:
             wait_until(client.ready, 20, "Prometheus is ready")
             wait_until(lambda: client.query("two").series, 20, "a rule was evaluated")
+            # Targets are found some seconds after the rules are.
+            wait_until(lambda: len(client.query("up").series) == 2, 30, "both targets were scraped")
             yield client
         finally:
             client.close()
@@ -59,7 +61,6 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 @pytest.mark.services
 def test_answers_of_every_type(prometheus: Prometheus) -> None:
     assert prometheus.query("1 + 1").series[0].value == 2
-    wait_until(lambda: len(prometheus.query("up").series) == 2, 20, "two targets")
     by_job = {series.labels["job"]: series.value for series in prometheus.query("up").series}
     assert by_job == {"itself": 1, "nobody": 0}
     raw = wait_until(
