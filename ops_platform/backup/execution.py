@@ -5,7 +5,7 @@ What a worker that is killed between any two lines leaves:
 - before ``take`` inserts the row: nothing;
 - row inserted, pgBackRest not finished: a ``running`` row, an audit intent, and in the repository
   at most an unfinished folder that ``info`` does not show and pgBackRest reuses or removes. The
-  kernel terminates pgBackRest with its worker, so its lock is free; the database session is gone,
+  kernel kills pgBackRest with its worker, so its lock is free; the database session is gone,
   so the stanza's lock is free. The next holder of that lock reconciles the row to ``failed``;
 - pgBackRest finished, not recorded: the same, but the set is in the repository, annotated with
   run and root run. A replay of the run finds and adopts it; otherwise it is a sound set whose

@@ -96,9 +96,9 @@ class Launcher:
                     stream.close()
 
     def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
-        # A worker whose own parent ignored SIGTERM hands that on, and TERM would end nothing.
-        tied = [self.find("setpriv"), "--pdeathsig", "TERM", "--", self.find("env"), "--default-signal=TERM"]
-        argv = [*tied, self.find(command[0]), *command[1:]]
+        # KILL: a handler of TERM can be inherited as ignored, and pgBackRest was once seen to
+        # outlive TERM; nobody is left to follow up. It is built to be killed, its workers end with its pipes.
+        argv = [self.find("setpriv"), "--pdeathsig", "KILL", "--", self.find(command[0]), *command[1:]]
         return subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
