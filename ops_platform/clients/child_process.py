@@ -36,7 +36,7 @@ class Ended:
 class Launcher:
     """Starts programs as ``run_as`` (None: as ourselves) with ``environment`` and nothing else of ours.
 
-    A child gets a process group of its own, and TERM from the kernel when the thread that
+    A child gets a process group of its own, and KILL from the kernel when the thread that
     started it dies, also by SIGKILL.
     """
 
