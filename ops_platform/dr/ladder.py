@@ -1,0 +1,130 @@
+"""The verification ladder: named questions to a restored cluster, each answered pass, fail or unknown.
+
+``unknown`` means that the question could not be asked, and is never a pass. What the questions
+are is in ``recovery``, ``catalogue``, ``content`` and ``physical``; which scenario asks which, here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import psycopg
+
+from ops_platform.errors import OpsError
+
+Result = Literal["pass", "fail", "unknown"]
+Number = int | float | str
+
+CRITICAL = (
+    "recovered_and_promoted",
+    "archive_mode_off",
+    "system_identifier",
+    "timeline",
+    "recovery_target",
+    "tombstones",
+    "catalogue",
+    "roles",
+    "extensions",
+)
+"""What must hold before a restored cluster may take traffic; RTO ends behind them."""
+CONTENT = (
+    "sequences",
+    "indexes_valid",
+    "constraints_validated",
+    "collations",
+    "closed_rows",
+    "live_tables",
+)
+DEEP = ("orphans", "amcheck", "pg_dump", "page_checksums")
+RUN = ("rpo_within_target", "rto_within_target", "primary_undisturbed", "torn_down")
+"""About the exercise itself."""
+SPEED = ("throughput", "predicted_rto")
+
+VERIFICATIONS: Mapping[str, tuple[str, ...]] = {
+    "latest": (*CRITICAL, *CONTENT, *RUN),
+    "pitr": (*CRITICAL, *CONTENT, *RUN),
+    "integrity": (*CRITICAL, *CONTENT, *DEEP, *RUN),
+    "performance": (*CRITICAL, *RUN, *SPEED),
+}
+"""What each scenario must answer; one that has no answer is unknown."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """One answer. ``summary`` and ``numbers`` hold names and counts, never rows' values."""
+
+    name: str
+    result: Result
+    summary: str
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        return self.result == "pass"
+
+
+Rung = tuple[str, Callable[[], Verification]]
+
+
+def passed(name: str, summary: str, **numbers: Number) -> Verification:
+    return Verification(name, "pass", summary, numbers)
+
+
+def failed(name: str, summary: str, **numbers: Number) -> Verification:
+    return Verification(name, "fail", summary, numbers)
+
+
+def unknown(name: str, reason: str, **numbers: Number) -> Verification:
+    return Verification(name, "unknown", f"could not run: {reason}", numbers)
+
+
+def verdict(name: str, good: bool, summary: str, **numbers: Number) -> Verification:
+    """Passed or failed."""
+    return Verification(name, "pass" if good else "fail", summary, numbers)
+
+
+def climb(rungs: Sequence[Rung], log: Callable[[str], None]) -> list[Verification]:
+    """Ask all questions, in order; one that cannot be asked keeps no other from being asked."""
+    found = []
+    for name, question in rungs:
+        answer = ask(name, question)
+        if not answer.passed:
+            log(f"{name}: {answer.result}: {answer.summary}")
+        found.append(answer)
+    return found
+
+
+def ask(name: str, question: Callable[[], Verification]) -> Verification:
+    """The answer to one question. Errors of outside systems are ``unknown``; a bug of ours goes through."""
+    try:
+        answer = question()
+    except OpsError as error:
+        return unknown(name, str(error))
+    except psycopg.Error as error:
+        return unknown(name, describe(error))
+    except OSError as error:
+        return unknown(name, error.strerror or type(error).__name__)
+    if answer.name != name:
+        raise AssertionError(f"the question {name} was answered as {answer.name}")
+    return answer
+
+
+def describe(error: psycopg.Error) -> str:
+    """A database error without the values it quotes: its class, SQLSTATE and, where safe, its text.
+
+    Messages of data errors (class 22, 23) repeat values; those of others name objects.
+    """
+    state = error.sqlstate or ""
+    kind = type(error).__name__
+    text = error.diag.message_primary
+    if text is None or state.startswith(("22", "23")):
+        return f"{kind} {state}".strip()
+    return f"{kind}: {text}"
+
+
+def missing(answers: Sequence[Verification], scenario: str) -> list[Verification]:
+    """An ``unknown`` for each verification of the scenario that nobody answered."""
+    known = {answer.name for answer in answers}
+    return [unknown(name, "it was not reached") for name in VERIFICATIONS[scenario] if name not in known]
