@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from ops_platform.clients.waiting import wait_until
@@ -83,6 +84,31 @@ class Launcher:
             return Ended(child.wait(), "", _text(b"".join(errors)))
 
     @contextmanager
+    def background(
+        self,
+        command: Sequence[str],
+        log: Path,
+        *,
+        stop: signal.Signals = signal.SIGTERM,
+        patience: float = 60.0,
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A child that runs while the block does, its output appended to ``log``.
+
+        At the end it gets ``stop`` and ``patience`` seconds to obey; then, and when the block is
+        interrupted, its whole group is ended.
+        """
+        with log.open("ab") as output:
+            child = self._start(command, output)
+        try:
+            yield child
+            child.send_signal(stop)
+            child.wait(patience)
+        except subprocess.TimeoutExpired:
+            raise Unavailable(f"{command[0]} did not end within {patience:g} s and was killed") from None
+        finally:
+            end_group(child)
+
+    @contextmanager
     def _child(self, command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
         child = self._start(command)
         try:
@@ -95,15 +121,15 @@ class Launcher:
                 if stream is not None:
                     stream.close()
 
-    def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    def _start(self, command: Sequence[str], output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
         # KILL: a handler of TERM can be inherited as ignored, and pgBackRest was once seen to
         # outlive TERM; nobody is left to follow up. It is built to be killed, its workers end with its pipes.
         argv = [self.find("setpriv"), "--pdeathsig", "KILL", "--", self.find(command[0]), *command[1:]]
         return subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=output or subprocess.PIPE,
+            stderr=output or subprocess.PIPE,
             env=self._environment(),
             cwd="/",
             start_new_session=True,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ PROGRESS_STEP = 0.01
 _LINE = re.compile(
     r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ P(?P<process>\d+) +(?P<level>[A-Z]+): (?P<text>.*)$"
 )
-_PERCENT = re.compile(r"^backup file .*?, (?P<percent>\d+(?:\.\d+)?)%\)")
+_PERCENT = re.compile(r"^(?:backup|restore) file .*?, (?P<percent>\d+(?:\.\d+)?)%\)")
 _LABEL = re.compile(r"^new backup label = (?P<label>\S+)")
 _INFO_FAILED = 99
 
@@ -100,30 +100,39 @@ class PgBackRest:
         copied, 0 to 1. Fails with code 50 while another backup, expire or stanza command runs.
         """
         label: str | None = None
-        told = 0.0
 
         def look(line: Line) -> None:
-            nonlocal label, told
-            if line.level == "DETAIL":
-                # A line per file: hundreds of thousands in a large cluster.
-                if found := _PERCENT.match(line.text):
-                    fraction = min(1.0, float(found["percent"]) / 100)
-                    if fraction >= told + PROGRESS_STEP:
-                        told = fraction
-                        on_progress(fraction)
-                return
+            nonlocal label
             on_line(line.raw)
             if found := _LABEL.match(line.text):
                 label = found["label"]
 
         given = [f"--annotation={name}={value}" for name, value in annotations.items()]
-        self._follow("backup", [f"--type={backup_type}", *given], "detail", look)
+        self._follow("backup", [f"--type={backup_type}", *given], "detail", _progressing(look, on_progress))
         if label is None:
             raise PgBackRestError(
                 f"pgBackRest backup of stanza {self.stanza} ended without naming its set: look at its log"
             )
         on_progress(1.0)
         return label
+
+    def restore(
+        self,
+        options: Sequence[str],
+        on_line: Callable[[str], None],
+        on_progress: Callable[[float], None],
+    ) -> None:
+        """Restore into the data directory of the configuration, which must be empty.
+
+        ``options`` choose set and target. Fails with code 40 when the directory is not empty,
+        38 while a server runs in it, 75 when no set reaches the target.
+        """
+
+        def look(line: Line) -> None:
+            on_line(line.raw)
+
+        self._follow("restore", list(options), "detail", _progressing(look, on_progress))
+        on_progress(1.0)
 
     def expire(self, *, dry_run: bool, on_line: Callable[[str], None] = lambda line: None) -> list[str]:
         """Apply the retention of the configuration, or only say what would go. Returns its messages."""
@@ -195,6 +204,25 @@ class PgBackRest:
     def _raise_if_failed(self, command: str, ended: Ended, text: str) -> None:
         if ended.code:
             raise explain(command, self.stanza, ended.code, text)
+
+
+def _progressing(
+    look: Callable[[Line], None], on_progress: Callable[[float], None]
+) -> Callable[[Line], None]:
+    """Lines of level DETAIL, one per file (hundreds of thousands in a large cluster), as progress."""
+    told = 0.0
+
+    def each(line: Line) -> None:
+        nonlocal told
+        if line.level != "DETAIL":
+            look(line)
+        elif found := _PERCENT.match(line.text):
+            fraction = min(1.0, float(found["percent"]) / 100)
+            if fraction >= told + PROGRESS_STEP:
+                told = fraction
+                on_progress(fraction)
+
+    return each
 
 
 @dataclass(frozen=True)
