@@ -18,6 +18,8 @@ Result = Literal["pass", "fail", "unknown"]
 Number = int | float | str
 
 CRITICAL = (
+    "backup_selected",
+    "restored",
     "recovered_and_promoted",
     "archive_mode_off",
     "system_identifier",

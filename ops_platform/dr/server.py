@@ -39,7 +39,10 @@ _SIZED = {
     "max_prepared_xacts setting": "max_prepared_transactions",
     "max_locks_per_xact setting": "max_locks_per_transaction",
 }
-_HBA = "# Only who can enter the socket's directory gets here: PostgreSQL's user and root.\nlocal all all trust\n"
+_HBA = """\
+# Only who can enter the socket's directory gets here: PostgreSQL's user and root.
+local all all trust
+"""
 _STAMP = r"^(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) UTC \[\d+\] "
 _REDO_START = re.compile(_STAMP + r"LOG:  redo starts at (?P<lsn>\S+)", re.MULTILINE)
 _REDO_DONE = re.compile(_STAMP + r"LOG:  redo done at (?P<lsn>\S+)", re.MULTILINE)
@@ -232,7 +235,6 @@ _ALWAYS = {
     "archive_command": "/bin/false",
     "listen_addresses": "",
     "ssl": "off",
-    "shared_preload_libraries": "",
     "primary_conninfo": "",
     "logging_collector": "off",
     "log_destination": "stderr",

@@ -1,0 +1,208 @@
+"""Did recovery end where it was to end? Questions to a restored server about its recovery alone.
+
+What the cluster holds is asked in ``catalogue``, ``content`` and ``physical``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.dr.beats import STALE
+from ops_platform.dr.ladder import Rung, Verification, failed, unknown, verdict
+from ops_platform.dr.scenario import Plan
+from ops_platform.dr.server import RestoredServer
+from ops_platform.errors import OpsError
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is known of the cluster that the backup was taken of."""
+
+    database: str
+    """Where its heartbeats are."""
+    newest_beat: datetime | None
+    """The newest heartbeat it had written at the disaster; None when there was none."""
+
+
+@dataclass(frozen=True)
+class Witness:
+    """The heartbeats around the recovery target that a restored database holds."""
+
+    newest: datetime | None
+    at_or_after_next: int
+    """Rows from the heartbeat on that must be absent."""
+
+
+def rungs(server: RestoredServer, source: Source, plan: Plan, expected: datetime | None) -> Sequence[Rung]:
+    """The questions, in order. ``expected``: the newest heartbeat that recovery must bring."""
+    return (
+        ("recovered_and_promoted", lambda: recovered(server)),
+        ("archive_mode_off", lambda: archive_mode_off(server)),
+        ("system_identifier", lambda: system_identifier(server, plan)),
+        ("timeline", lambda: timeline(server, plan)),
+        ("recovery_target", lambda: recovery_target(server, source, plan, expected)),
+    )
+
+
+def recovered(server: RestoredServer) -> Verification:
+    """Recovery has ended, and a transaction that writes can commit."""
+    name = "recovered_and_promoted"
+    with server.connect("postgres") as connection:
+        if _one(connection, "SELECT pg_is_in_recovery()"):
+            return failed(name, "the server is still in recovery")
+        # Assigns a transaction id: its commit is a write that needs no object.
+        _one(connection, "SELECT pg_current_xact_id()::text")
+    replayed = server.recovery().replayed_bytes
+    return verdict(
+        name,
+        True,
+        f"promoted after replaying {replayed / 1e6:.1f} MB of WAL, takes writes",
+        replayed_bytes=replayed,
+    )
+
+
+def archive_mode_off(server: RestoredServer) -> Verification:
+    """The server itself says that it archives nothing: a setting on a command line proves nothing."""
+    with server.connect("postgres") as connection:
+        mode = str(_one(connection, "SHOW archive_mode"))
+    return verdict("archive_mode_off", mode == "off", f"the server says archive_mode = {mode}")
+
+
+def system_identifier(server: RestoredServer, plan: Plan) -> Verification:
+    with server.connect("postgres") as connection:
+        found = _one(connection, "SELECT system_identifier::text FROM pg_control_system()")
+    same = str(found) == str(plan.system_id)
+    said = f"the cluster is {found}" + ("" if same else f", the stanza stands for {plan.system_id}")
+    return verdict("system_identifier", same, said)
+
+
+def timeline(server: RestoredServer, plan: Plan) -> Verification:
+    """The new timeline branches off the one that the archive led along."""
+    name, wanted = "timeline", plan.state.history.timeline
+    with server.connect("postgres") as connection:
+        here = str(_one(connection, "SELECT pg_walfile_name(pg_current_wal_insert_lsn())"))[:8]
+        history = str(_one(connection, "SELECT pg_read_file(%s)", f"pg_wal/{here}.history"))
+    parents = [int(line.split()[0]) for line in history.splitlines() if line.strip()[:1].isdigit()]
+    parent = parents[-1] if parents else 0
+    numbers = {"timeline": int(here, 16), "parent": parent, "expected_parent": wanted}
+    if plan.target.kind == "immediate":
+        # Consistency is reached on the set's own timeline.
+        wanted = plan.backup_set.timeline
+    good = parent == wanted
+    said = f"timeline {int(here, 16)} branches off {parent}" + ("" if good else f", expected was {wanted}")
+    return verdict(name, good, said, **numbers)
+
+
+def recovery_target(
+    server: RestoredServer, source: Source, plan: Plan, expected: datetime | None
+) -> Verification:
+    """A heartbeat just before the target is present, the one just after it absent."""
+    name = "recovery_target"
+    if plan.target.kind == "immediate":
+        return verdict(name, True, "the end of the backup: consistent, no moment was asked for")
+    if expected is None:
+        return unknown(name, "no heartbeat is known before the target: is the agent running?")
+    after = plan.pair.after.at if plan.pair is not None else None
+    seen = witness(server, source, after)
+    if seen.newest is None:
+        return failed(name, "no heartbeat was recovered")
+    # Of several before the target the newest must be there; to the end of the archive, later ones may be.
+    if seen.newest < expected:
+        return failed(
+            name,
+            f"the heartbeat of {expected:%H:%M:%S.%f} UTC was committed before the target and is missing; "
+            f"the newest recovered is of {seen.newest:%Y-%m-%d %H:%M:%S.%f}",
+        )
+    if after is not None and seen.at_or_after_next:
+        return failed(
+            name,
+            f"the heartbeat of {after:%H:%M:%S.%f} UTC was committed after the target and is present: "
+            "recovery went too far",
+        )
+    said = f"the newest heartbeat recovered is of {seen.newest:%Y-%m-%d %H:%M:%S.%f} UTC"
+    return verdict(name, True, said + ("; the next one is absent" if after is not None else ""))
+
+
+def witness(server: RestoredServer, source: Source, after: datetime | None) -> Witness:
+    with server.connect(source.database) as connection:
+        row = connection.execute(
+            """
+            SELECT max(beat_at) AS newest, count(*) FILTER (WHERE beat_at >= %s) AS later
+            FROM ops_platform.heartbeats
+            """,
+            (after,),
+        ).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate has one row
+    return Witness(row["newest"], int(row["later"]))
+
+
+def newest_beat(server: RestoredServer, source: Source) -> datetime | None:
+    """The newest heartbeat recovered; None: none, or it cannot be asked (which ``recovery_target`` says)."""
+    try:
+        return witness(server, source, None).newest
+    except (OpsError, psycopg.Error):
+        return None
+
+
+def loss(plan: Plan, t0: datetime, newest: datetime | None, source: Source) -> timedelta | None:
+    """What was lost (for a target in time: between it and the newest heartbeat recovered).
+
+    None when it cannot be measured: no heartbeat, or the source had stopped writing them.
+    """
+    if newest is None or plan.target.kind == "immediate":
+        return None
+    if plan.target.moment is not None:
+        gap = plan.target.moment - newest
+        return gap if gap <= STALE else None
+    if source.newest_beat is None or t0 - source.newest_beat > STALE:
+        return None
+    return max(timedelta(0), t0 - newest)
+
+
+def rpo(measured: timedelta | None, target_ms: int, source: Source, immediate: bool) -> Verification:
+    name = "rpo_within_target"
+    if immediate:
+        return verdict(name, True, "not applicable: the end of the backup was restored, not a moment")
+    if measured is None:
+        since = (
+            "there was none"
+            if source.newest_beat is None
+            else f"the last was {source.newest_beat:%H:%M:%S} UTC"
+        )
+        return unknown(
+            name, f"RPO could not be measured without a running heartbeat ({since}): start the agent"
+        )
+    milliseconds = int(measured.total_seconds() * 1000)
+    return verdict(
+        name,
+        milliseconds <= target_ms,
+        f"{measured.total_seconds():.1f} s lost, promised at most {target_ms / 1000:.0f} s",
+        rpo_ms=milliseconds,
+        target_ms=target_ms,
+    )
+
+
+def rto(measured: float | None, target_ms: int) -> Verification:
+    """``measured`` in seconds; None when the cluster never took traffic."""
+    name = "rto_within_target"
+    if measured is None:
+        return unknown(name, "the restored cluster never came to take traffic")
+    milliseconds = int(measured * 1000)
+    return verdict(
+        name,
+        milliseconds <= target_ms,
+        f"{measured:.1f} s until the first transaction, promised at most {target_ms / 1000:.0f} s",
+        rto_ms=milliseconds,
+        target_ms=target_ms,
+    )
+
+
+def _one(connection: Connection, query: str, *parameters: object) -> object:
+    row = connection.execute(query, parameters).fetchone()
+    assert row is not None  # noqa: S101 - these queries have one row
+    return next(iter(row.values()))

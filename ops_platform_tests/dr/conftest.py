@@ -1,0 +1,119 @@
+"""A backed-up cluster with heartbeats, and one rehearsal of a restore of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import pytest
+
+from ops_platform.backup import heartbeat
+from ops_platform.backup.context import BackupContext
+from ops_platform.backup.observation import observe
+from ops_platform.clients import postgres
+from ops_platform.clients.waiting import wait_until
+from ops_platform.dr import beats, scenario
+from ops_platform.dr.ladder import Rung, Verification, verdict
+from ops_platform.dr.recovery import Source
+from ops_platform.dr.rehearsal import Knowledge
+from ops_platform.dr.scenario import Plan, Scenario
+from ops_platform.dr.server import RestoredServer
+from ops_platform_tests.backup.conftest import (  # noqa: F401 - fixtures
+    Done,
+    Site,
+    backed_up,
+    first_backup,
+    make_site,
+    site,
+    take,
+)
+
+
+@dataclass(frozen=True)
+class NoQuestions:
+    """Nothing is asked beyond the recovery itself; a test may add questions."""
+
+    more: Sequence[Rung] = field(default_factory=tuple)
+
+    def tombstones(self, server: RestoredServer) -> Verification:
+        return verdict("tombstones", True, "nobody was erased")
+
+    def critical(self, server: RestoredServer, plan: Plan) -> Sequence[Rung]:
+        return self.more
+
+    def assurance(self, server: RestoredServer, plan: Plan) -> Sequence[Rung]:
+        return ()
+
+    def stopped(self, server: RestoredServer) -> Sequence[Rung]:
+        return ()
+
+
+def strike(site: Site, count: int = 1) -> list[datetime]:  # noqa: F811
+    """Heartbeats, at least a second apart, as the agent writes them."""
+    made: list[datetime] = []
+    with (
+        postgres.session(site.cluster.url("ops_agent")) as product,
+        postgres.session(site.database.url("ops_agent")) as ops,
+    ):
+        for _ in range(count):
+            if made:
+                wait_until(lambda: (datetime.now(UTC) - made[-1]).total_seconds() > 1.1, 5, "a second passes")
+            made.append(heartbeat.beat(product, ops, site.name).at)
+    return made
+
+
+def archive_now(site: Site) -> None:  # noqa: F811
+    """Switch WAL and wait until the segment is in the repository."""
+    with site.cluster.superuser() as superuser:
+        row = superuser.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
+        assert row is not None
+        name = str(row[0])
+
+        def archived() -> bool:
+            last = superuser.execute("SELECT last_archived_wal FROM pg_stat_archiver").fetchone()
+            return bool(last and last[0] and str(last[0])[8:24] >= name[8:])
+
+        wait_until(archived, 60, f"{name} is archived")
+
+
+def knowledge(
+    site: Site,  # noqa: F811
+    name: Scenario,
+    t0: datetime,
+    questions: NoQuestions | None = None,
+) -> Knowledge:
+    """What an exercise would know at ``t0``, gathered as it does."""
+
+    def plan(reader: BackupContext) -> Plan:
+        with postgres.session(site.context.ops_url) as ops:
+            return scenario.choose(
+                name, observe(reader), lambda *span: beats.pairs(ops, site.name, *span), t0
+            )
+
+    def expected(plan: Plan) -> datetime | None:
+        if plan.pair is not None:
+            return plan.pair.before.at
+        from ops_platform.backup import rpo
+
+        with postgres.session(site.context.ops_url) as ops:
+            beat = scenario.beat_of(plan, list(rpo.beats(ops, site.name)))
+        return None if beat is None else beat.at
+
+    with postgres.session(site.context.ops_url) as ops:
+        newest = beats.newest(ops, site.name, t0)
+    return Knowledge(
+        plan, Source("product", None if newest is None else newest.at), expected, questions or NoQuestions()
+    )
+
+
+@pytest.fixture(scope="module")
+def beating(backed_up: Site) -> Site:  # noqa: F811
+    """A site whose archive holds heartbeats after its newest set."""
+    strike(backed_up, 4)
+    archive_now(backed_up)
+    return backed_up
+
+
+Ask = Callable[[Site], None]
+__all__ = ["replace"]
