@@ -49,6 +49,8 @@ VERIFICATIONS: Mapping[str, tuple[str, ...]] = {
     "pitr": (*CRITICAL, *CONTENT, *RUN),
     "integrity": (*CRITICAL, *CONTENT, *DEEP, *RUN),
     "performance": (*CRITICAL, *RUN, *SPEED),
+    "restore_check": (*CRITICAL, *CONTENT, *RUN),
+    "emergency": (*CRITICAL, *CONTENT),
 }
 """What each scenario must answer; one that has no answer is unknown."""
 

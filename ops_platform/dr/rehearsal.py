@@ -110,6 +110,14 @@ class Rehearsal:
             self.phases[name] = self.phases.get(name, 0.0) + time.monotonic() - began
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How an exercise restores. An emergency takes all that the archive has and may archive again."""
+
+    frozen: bool = True
+    archive_mode: str | None = "off"
+
+
 def rehearse(
     ctx: BackupContext,
     here: Workspace,
@@ -118,6 +126,7 @@ def rehearse(
     t0: datetime,
     log: Log,
     progress: Progress,
+    manner: Manner = Manner(),
 ) -> Rehearsal:
     """Restore and verify in ``here``; the server is stopped at the end. Never raises for a bad backup.
 
@@ -128,12 +137,18 @@ def rehearse(
         with done.step("backup_selected"), done.phase("select"):
             reader = workspace.open_reader(ctx, here)
             done.plan = plan = knowledge.plan(reader)
-            workspace.require_space(here.directory, plan.backup_set.size_bytes + plan.wal_bytes)
+            workspace.require_space(here.data_dir, plan.backup_set.size_bytes + plan.wal_bytes)
             done.answer(verdict("backup_selected", True, f"{plan.note}; target: {plan.target}"))
         log(f"restoring set {plan.backup_set.label} ({plan.note}) to {plan.target}")
         with done.step("restored"), done.phase("restore"):
             done.copy = copy = restoring.restore(
-                reader, plan.backup_set, plan.target, plan.timeline, log, progress
+                reader,
+                plan.backup_set,
+                plan.target,
+                plan.timeline,
+                log,
+                progress,
+                archive_mode=manner.archive_mode,
             )
             rate = copy.size_bytes / max(copy.seconds, 0.001) / 1e6
             said = f"{copy.size_bytes / 1e6:.1f} MB at {rate:.1f} MB/s"
@@ -141,7 +156,7 @@ def rehearse(
         with done.step("recovered_and_promoted"):
             server = _server(ctx, here)
             gate = restoring.frozen_archive(reader, here, plan.geometry, plan.last_segment)
-            with server.running(gate):
+            with server.running(gate if manner.frozen else {}):
                 _recover(done, server)
                 _ask(done, server, plan, knowledge, log)
         with done.phase("assurance"):
