@@ -44,7 +44,7 @@ class Explanation:
             f"backup set   {one.label} ({one.kind}, completed {one.completed_at:%Y-%m-%d %H:%M:%S} UTC)",
             f"recover to   {self.plan.target}",
             f"into         {self.directory}",
-            f"size         {one.size_bytes / 1e6:.1f} MB, and up to {self.plan.wal_bytes / 1e6:.0f} MB of WAL",
+            f"size         {one.size_bytes / 1e6:.1f} MB, and up to {self.plan.wal_bytes / 1e6:.0f} MB WAL",
         ]
         if self.loss is not None:
             said.append(
