@@ -44,7 +44,7 @@ def stanza_lock(
 
     Waits up to ``wait_seconds``, saying for whom. Raises Unavailable when the time is over.
     """
-    with _held(ops_url, backup_lock_name(stanza), wait_seconds, log, shared=False) as connection:
+    with held(ops_url, backup_lock_name(stanza), wait_seconds, log, shared=False) as connection:
         yield connection
 
 
@@ -53,7 +53,7 @@ def sets_in_use(
     ops_url: str, stanza: str, wait_seconds: float, log: Callable[[str], None]
 ) -> Iterator[Connection]:
     """Hold a stanza's sets where they are while they are read; any number of holders."""
-    with _held(ops_url, sets_lock_name(stanza), wait_seconds, log, shared=True) as connection:
+    with held(ops_url, sets_lock_name(stanza), wait_seconds, log, shared=True) as connection:
         yield connection
 
 
@@ -62,7 +62,7 @@ def sets_exclusive(
     ops_url: str, stanza: str, wait_seconds: float, log: Callable[[str], None]
 ) -> Iterator[Connection]:
     """Hold the right to remove sets of a stanza; nobody reads them meanwhile."""
-    with _held(ops_url, sets_lock_name(stanza), wait_seconds, log, shared=False) as connection:
+    with held(ops_url, sets_lock_name(stanza), wait_seconds, log, shared=False) as connection:
         yield connection
 
 
@@ -73,9 +73,10 @@ def is_held(ops_url: str, stanza: str) -> bool:
 
 
 @contextmanager
-def _held(
-    ops_url: str, name: str, wait_seconds: float, log: Callable[[str], None], *, shared: bool
+def held(
+    ops_url: str, name: str, wait_seconds: float, log: Callable[[str], None], *, shared: bool = False
 ) -> Iterator[Connection]:
+    """Hold a lock of any name while the block runs. Raises Unavailable when it is not to be had in time."""
     with postgres.session(ops_url, application=f"ops-platform {name}", autocommit=True) as connection:
         connection.execute(_KEEPALIVE)
         _take(connection, name, wait_seconds, log, shared)

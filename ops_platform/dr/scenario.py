@@ -5,7 +5,7 @@ Pure: from what the repository and the heartbeats say. How it is restored is in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, get_args
@@ -153,7 +153,7 @@ def _reaches(seen: Observation, one: BackupSet, pair: BeatPair) -> ArchiveState 
     return state if covered else None
 
 
-def beat_of(plan: Plan, beats: Sequence[Beat]) -> Beat | None:
+def beat_of(plan: Plan, beats: Iterable[Beat]) -> Beat | None:
     """The newest of ``beats`` (newest first) that recovery to the end of the archive must bring."""
     for beat in beats:
         if plan.state.covers(beat.timeline, beat.lsn):

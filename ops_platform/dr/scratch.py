@@ -26,7 +26,7 @@ import psutil
 
 from ops_platform.clients.waiting import wait_until
 from ops_platform.dr.workspace import Workspace, make_directory, own
-from ops_platform.errors import CheckFailed
+from ops_platform.errors import CheckFailed, Unavailable
 from ops_platform.settings import Settings
 
 MARKER = "ops-platform-scratch.json"
@@ -68,6 +68,10 @@ class Marker:
             return False
 
 
+class NotRemoved(CheckFailed):
+    """A scratch directory is still there: its exercise is no good one, whatever else it found."""
+
+
 @dataclass(frozen=True)
 class Leftover:
     """A scratch directory whose owner is gone; ``marker`` None for one that never got that far."""
@@ -84,7 +88,7 @@ def scratch_root(settings: Settings) -> Path:
 def scratch(settings: Settings, exercise_id: str, name: str) -> Iterator[Workspace]:
     """An empty scratch directory, removed with all that runs in it when the block ends, however it ends.
 
-    Raises CheckFailed when it cannot be removed: the caller's result is then not a good one.
+    Raises NotRemoved when it stays.
     """
     root = scratch_root(settings)
     make_directory(root, settings.run_as)
@@ -136,7 +140,7 @@ def sweep(settings: Settings) -> list[Leftover]:
 
 
 def remove(directory: Path) -> None:
-    """End the processes that work in ``directory`` and delete it. Raises CheckFailed if it stays.
+    """End the processes that work in ``directory`` and delete it. Raises NotRemoved if it stays.
 
     The marker goes last: a removal that is killed is taken up again.
     """
@@ -153,15 +157,15 @@ def remove(directory: Path) -> None:
         directory.rmdir()
     except FileNotFoundError:
         if directory.exists():
-            raise CheckFailed(f"{directory}: changes while it is removed; try again") from None
+            raise NotRemoved(f"{directory}: changes while it is removed; try again") from None
     except OSError as error:
-        raise CheckFailed(
+        raise NotRemoved(
             f"{directory}: the scratch cluster could not be removed ({error.strerror}): remove it by hand"
         ) from None
 
 
 def end_processes(directory: Path) -> None:
-    """Kill every process of PostgreSQL and pgBackRest that works below ``directory``. Raises Unavailable."""
+    """Kill every process of PostgreSQL and pgBackRest that works below ``directory``. Raises NotRemoved."""
     found = _processes(directory)
     for process in found:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -171,7 +175,10 @@ def end_processes(directory: Path) -> None:
         return not _processes(directory)
 
     if found:
-        wait_until(gone, END_SECONDS, f"the processes in {directory} end", interval=0.05)
+        try:
+            wait_until(gone, END_SECONDS, f"the processes in {directory} end", interval=0.05)
+        except Unavailable as error:
+            raise NotRemoved(str(error)) from None
 
 
 def _processes(directory: Path) -> list[psutil.Process]:

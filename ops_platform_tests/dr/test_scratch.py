@@ -1,4 +1,4 @@
-"""A scratch directory goes with its exercise; what a killed one left goes with the janitor, and nothing else."""
+"""A scratch directory goes with its exercise; what a killed one left goes with the janitor, no more."""
 
 from __future__ import annotations
 
@@ -58,10 +58,12 @@ def entries(settings: Settings) -> list[str]:
 
 
 def test_it_goes_with_the_block_whatever_ends_it(settings: Settings) -> None:
-    with pytest.raises(ZeroDivisionError), scratch.scratch(settings, "a", "a1") as here:
+    with scratch.scratch(settings, "a", "a1") as here:
         assert Marker.read(here.directory) is not None
         assert here.directory.stat().st_mode & 0o777 == 0o700
-        _ = 1 / 0
+    assert entries(settings) == []
+    with pytest.raises(KeyboardInterrupt), scratch.scratch(settings, "a", "a1"):
+        raise KeyboardInterrupt
     assert entries(settings) == []
 
 

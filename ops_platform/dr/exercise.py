@@ -1,0 +1,119 @@
+"""An exercise: one scenario restored for real beside production, measured, judged and recorded.
+
+What a worker that is killed between any two lines leaves:
+
+- before the row is opened: nothing but, perhaps, a scratch directory;
+- the row opened, not finished: a row without a result and an audit intent, a scratch directory
+  whose marker names a dead process, servers that the kernel killed with the worker or that the
+  sweep kills. The locks are free, since their sessions are gone. The next exercise of the stanza
+  sweeps the directory and reconciles the row to ``failed``; so does the janitor;
+- finished: one transaction holds the result and the audit outcome. A replay of the run adopts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from ops_platform.backup import rpo
+from ops_platform.backup.context import BackupContext
+from ops_platform.backup.observation import observe
+from ops_platform.clients import postgres
+from ops_platform.dr import beats, recovery, scenario, scratch, source
+from ops_platform.dr.beats import BeatPair
+from ops_platform.dr.ladder import CRITICAL, ask, failed, missing, verdict
+from ops_platform.dr.recovery import Source
+from ops_platform.dr.rehearsal import Knowledge, Log, Progress, Questions, Rehearsal, rehearse
+from ops_platform.dr.report import ExerciseRequest, ExerciseResult, Outcome
+from ops_platform.dr.scenario import Plan, Scenario
+from ops_platform.dr.scratch import NotRemoved
+
+
+def judge(request: ExerciseRequest, done: Rehearsal) -> Outcome:
+    """The outcome. Nothing unknown counts as good."""
+    plan, copy = done.plan, done.copy
+    wrong = [one for one in done.answers if not one.passed]
+    lost = any(one.name in CRITICAL for one in wrong) or done.rto_seconds is None
+    result: ExerciseResult = "failed" if lost else "partial" if wrong else "success"
+    return Outcome(
+        result=result,
+        t0=done.t0,
+        reason="; ".join(f"{one.name}: {one.summary}" for one in wrong) or None,
+        backup_label=None if plan is None else plan.backup_set.label,
+        recovery_target=None if plan is None else f"{plan.target} ({plan.note})",
+        rto_ms=None if done.rto_seconds is None else round(done.rto_seconds * 1000),
+        rpo_ms=None if done.loss is None else round(done.loss.total_seconds() * 1000),
+        assurance_ms=None if done.assurance_seconds is None else round(done.assurance_seconds * 1000),
+        phases=dict(done.phases),
+        copy_bytes=None if copy is None else copy.size_bytes,
+        copy_seconds=None if copy is None else copy.seconds,
+        replay_bytes=done.replayed_bytes,
+        replay_seconds=done.replay_seconds,
+        verifications=tuple(done.answers),
+    )
+
+
+def rehearse_beside(
+    ctx: BackupContext,
+    request: ExerciseRequest,
+    questions: Callable[[datetime], Questions],
+    log: Log,
+    progress: Progress,
+) -> Rehearsal:
+    """Restore in a scratch directory of this host and answer everything about the exercise itself."""
+    failures = source.archive_failures(ctx)
+    t0 = datetime.now(UTC)
+    known = knowledge(ctx, request.scenario, t0, questions(t0))
+    name = f"{request.run_id[:8]}-{request.scenario[:3]}"
+    done: Rehearsal | None = None
+    torn_down = verdict("torn_down", True, "nothing of the scratch cluster is left")
+    try:
+        with scratch.scratch(ctx.settings, request.exercise_id, name) as here:
+            done = rehearse(ctx, here, request.scenario, known, t0, log, progress)
+    except NotRemoved as error:
+        if done is None:
+            raise
+        torn_down = failed("torn_down", str(error))
+    done.answer(torn_down)
+    done.answer(ask("primary_undisturbed", lambda: source.undisturbed(ctx, failures)))
+    immediate = done.plan is not None and done.plan.target.kind == "immediate"
+    done.answer(recovery.rpo(done.loss, request.target_rpo_ms, known.source, immediate))
+    done.answer(recovery.rto(done.rto_seconds, request.target_rto_ms))
+    return done
+
+
+def knowledge(ctx: BackupContext, name: str, t0: datetime, questions: Questions) -> Knowledge:
+    """What the ops database knows of the heartbeats, and how the set is chosen."""
+    stanza, ops_url = ctx.stanza.name, ctx.ops_url
+
+    def plan(reader: BackupContext) -> Plan:
+        def pairs(since: datetime, until: datetime, near: datetime) -> list[BeatPair]:
+            with postgres.session(ops_url) as ops:
+                return beats.pairs(ops, stanza, since, until, near)
+
+        return scenario.choose(_scenario(name), observe(reader), pairs, t0)
+
+    def expected(chosen: Plan) -> datetime | None:
+        if chosen.pair is not None:
+            return chosen.pair.before.at
+        with postgres.session(ops_url) as ops:
+            beat = scenario.beat_of(chosen, rpo.beats(ops, stanza))
+        return None if beat is None else beat.at
+
+    with postgres.session(ops_url) as ops:
+        newest = beats.newest(ops, stanza, t0)
+    known = Source(source.database_name(ctx), None if newest is None else newest.at)
+    return Knowledge(plan, known, expected, questions)
+
+
+def _scenario(name: str) -> Scenario:
+    for one in scenario.SCENARIOS:
+        if one == name:
+            return one
+    # The weekly short form restores the newest set.
+    return "latest"
+
+
+def complete(request: ExerciseRequest, done: Rehearsal) -> None:
+    """What nobody answered is unknown."""
+    done.answers += missing(done.answers, request.scenario)
