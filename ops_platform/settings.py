@@ -81,6 +81,12 @@ class AuditSettings(_Group):
     """Term of the object lock on ledger copies: backup retention plus a margin."""
 
 
+class DrSettings(_Group):
+    signing_key: SecretStr | None = None
+    """PEM of the Ed25519 key that references of the source are signed with."""
+    public_key: str | None = None
+
+
 class AgentSettings(_Group):
     listen_host: str = "127.0.0.1"
     listen_port: int = 9187
@@ -127,6 +133,7 @@ class Settings(_Group):
     pgbackrest: PgBackRestSettings = PgBackRestSettings()
     smtp: SmtpSettings = SmtpSettings()
     audit: AuditSettings = AuditSettings()
+    dr: DrSettings = DrSettings()
     agent: AgentSettings = AgentSettings()
     demo: DemoSettings = DemoSettings()
 
@@ -311,6 +318,11 @@ class _Reader:
                 signing_key=self.secret("OPS_AUDIT_SIGNING_KEY"),
                 public_key=self.text("OPS_AUDIT_PUBLIC_KEY"),
                 retention_days=self.number("OPS_LEDGER_RETENTION_DAYS"),
+            ),
+            dr=self.group(
+                DrSettings,
+                signing_key=self.secret("OPS_DR_SIGNING_KEY"),
+                public_key=self.text("OPS_DR_PUBLIC_KEY"),
             ),
             agent=self.group(
                 AgentSettings,

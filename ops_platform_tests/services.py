@@ -25,6 +25,7 @@ from ops_platform.local import ports, programs
 from ops_platform.local.accounts import Account, account
 from ops_platform.local.certificates import Certificates
 from ops_platform.local.object_store_server import PORTS, ObjectStoreServer
+from ops_platform.local.parts import DR_PUBLIC_KEY, DR_SIGNING_KEY, signing_keys
 from ops_platform.local.postgres_cluster import PostgresCluster
 from ops_platform.local.postgres_roles import ensure_database, run_roles
 from ops_platform.local.secrets import SecretStore
@@ -165,12 +166,15 @@ class Services:
         store = self.object_store()
         secrets = SecretStore(state / "secrets")
         secrets.token("pgbackrest-cipher-pass", 48)
+        signing_keys(secrets, DR_SIGNING_KEY, DR_PUBLIC_KEY)
         values = {
             "PATH": os.environ.get("PATH", os.defpath),
             "OPS_STATE_DIR": str(state),
             "OPS_CONFIG_DIR": str(config),
             "OPS_CA_FILE": str(self.certificates.ca_file),
             "OPS_PGBACKREST_CIPHER_PASS_FILE": str(secrets.path("pgbackrest-cipher-pass")),
+            "OPS_DR_SIGNING_KEY_FILE": str(secrets.path(DR_SIGNING_KEY)),
+            "OPS_DR_PUBLIC_KEY_FILE": str(secrets.path(DR_PUBLIC_KEY)),
             **store.settings_environment(),
         }
         if os.geteuid() == 0:

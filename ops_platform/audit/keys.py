@@ -28,9 +28,9 @@ def key_id(key: Ed25519PublicKey) -> str:
 
 
 class SigningKey:
-    """The private key; only the agent holds it."""
+    """A private key; that of the ledger is held by the agent alone."""
 
-    def __init__(self, pem: str) -> None:
+    def __init__(self, pem: str, name: str = "OPS_AUDIT_SIGNING_KEY") -> None:
         """Raises ConfigurationError when ``pem`` is not an unencrypted Ed25519 private key."""
         try:
             key = load_pem_private_key(pem.encode(), password=None)
@@ -38,7 +38,7 @@ class SigningKey:
             key = None
         if not isinstance(key, Ed25519PrivateKey):
             raise ConfigurationError(
-                "OPS_AUDIT_SIGNING_KEY_FILE is not the PEM of an Ed25519 private key: "
+                f"{name}_FILE is not the PEM of an Ed25519 private key: "
                 "make one with 'openssl genpkey -algorithm ed25519'"
             )
         self._key = key
@@ -58,7 +58,7 @@ class PublicKeys:
         self._keys = dict(keys)
 
     @classmethod
-    def parse(cls, pem: str) -> PublicKeys:
+    def parse(cls, pem: str, name: str = "OPS_AUDIT_PUBLIC_KEY") -> PublicKeys:
         """Read concatenated PEM blocks. Raises ConfigurationError when one is wrong or there is none."""
         keys = {}
         for block in _BLOCK.findall(pem):
@@ -67,13 +67,11 @@ class PublicKeys:
             except (ValueError, UnsupportedAlgorithm):
                 key = None
             if not isinstance(key, Ed25519PublicKey):
-                raise ConfigurationError(
-                    "OPS_AUDIT_PUBLIC_KEY holds a block that is no Ed25519 public key: correct it"
-                )
+                raise ConfigurationError(f"{name} holds a block that is no Ed25519 public key: correct it")
             keys[key_id(key)] = key
         if not keys:
             raise ConfigurationError(
-                "OPS_AUDIT_PUBLIC_KEY holds no PEM public key: set it to the public half of the signing key"
+                f"{name} holds no PEM public key: set it to the public half of the signing key"
             )
         return cls(keys)
 

@@ -70,6 +70,8 @@ class Stanza:
     rpo_target_seconds: int
     rto_target_seconds: int
     production_size_bytes: int
+    append_only: Mapping[str, str]
+    """Tables (``schema.table``) whose rows never change, and the column that says when each was written."""
     source: str
     """The file this was read from, for messages."""
 

@@ -159,6 +159,17 @@ class _Entry(_Strict):
     rpo_target_seconds: int | None = None
     rto_target_seconds: int | None = None
     production_size_bytes: int | None = None
+    append_only: dict[str, str] = {}
+
+    @field_validator("append_only")
+    @classmethod
+    def _tables(cls, value: dict[str, str]) -> dict[str, str]:
+        for table, column in value.items():
+            if not all(table.partition(".")[::2]) or not column:
+                raise ValueError(
+                    f"{table!r} is not schema.table with a column; for example public.audit_logs: occurred_at"
+                )
+        return value
 
     @field_validator("connection", "data_path", "socket_path")
     @classmethod
@@ -186,7 +197,9 @@ class _File(_Strict):
 
 
 def _stanza(name: str, defaults: _Defaults, entry: _Entry, path: Path) -> Stanza:
-    given = entry.model_dump(exclude_unset=True, exclude={"connection", "data_path", "socket_path", "port"})
+    given = entry.model_dump(
+        exclude_unset=True, exclude={"connection", "data_path", "socket_path", "port", "append_only"}
+    )
     schedules = {**defaults.schedules.model_dump(), **given.pop("schedules", {})}
     merged = {**defaults.model_dump(), **given, "schedules": schedules}
     try:
@@ -205,6 +218,7 @@ def _stanza(name: str, defaults: _Defaults, entry: _Entry, path: Path) -> Stanza
         port=str(entry.port),
         schedules=crons,
         compression=Compression(policy.compression.type, policy.compression.level),
+        append_only=dict(entry.append_only),
         source=str(path),
         **fields,
     )

@@ -11,7 +11,7 @@ import traceback
 import click
 
 from ops_platform import __version__
-from ops_platform.cli import audit, backup, stack
+from ops_platform.cli import audit, backup, dr, restore, stack
 from ops_platform.errors import OpsError
 
 HELP = """Operate a PostgreSQL-backed product: verified backups, recovery, SLOs, data subjects' rights.
@@ -22,6 +22,8 @@ First steps:
   ops-platform status           what runs, where
   ops-platform backups          the backup sets, and how much would be lost now
   ops-platform backup full      take a backup without Dagster
+  ops-platform dr exercise      restore for real beside production, and measure it
+  ops-platform restore --help   the restore of an emergency
   ops-platform audit verify     prove that the audit ledger is untouched
 
 Settings come from OPS_... environment variables; beside a running embedded stack none is needed.
@@ -36,7 +38,7 @@ def cli(context: click.Context, debug: bool) -> None:
     context.obj = {"debug": debug}
 
 
-for command in (*stack.COMMANDS, *backup.COMMANDS, *audit.COMMANDS):
+for command in (*stack.COMMANDS, *backup.COMMANDS, *restore.COMMANDS, *dr.COMMANDS, *audit.COMMANDS):
     cli.add_command(command)
 
 

@@ -12,21 +12,66 @@ What a worker that is killed between any two lines leaves:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ops_platform.backup import rpo
+import psycopg
+
+from ops_platform.backup import locks, rpo
 from ops_platform.backup.context import BackupContext
 from ops_platform.backup.observation import observe
 from ops_platform.clients import postgres
-from ops_platform.dr import beats, recovery, scenario, scratch, source
+from ops_platform.dr import beats, questions, records, recovery, scenario, scratch, source
 from ops_platform.dr.beats import BeatPair
 from ops_platform.dr.ladder import CRITICAL, ask, failed, missing, verdict
-from ops_platform.dr.recovery import Source
+from ops_platform.dr.recovery import Expected, Source
 from ops_platform.dr.rehearsal import Knowledge, Log, Progress, Questions, Rehearsal, rehearse
 from ops_platform.dr.report import ExerciseRequest, ExerciseResult, Outcome
 from ops_platform.dr.scenario import Plan, Scenario
 from ops_platform.dr.scratch import NotRemoved
+from ops_platform.errors import OpsError
+
+LOCK_SECONDS = 6 * 3600.0
+SETS_SECONDS = 3600.0
+"""How long to wait for a cleanup that removes sets."""
+
+
+def run(ctx: BackupContext, request: ExerciseRequest, log: Log, progress: Progress) -> Outcome:
+    """One scenario, recorded whatever ends it. A replay of a run that succeeded adopts its outcome.
+
+    One exercise of a stanza at a time. Raises an OpsError when it could not even begin or be recorded;
+    a bad backup is an outcome.
+    """
+    ops_url, stanza = ctx.ops_url, request.stanza
+    with (
+        locks.held(ops_url, records.lock_name(stanza), LOCK_SECONDS, log),
+        locks.sets_in_use(ops_url, stanza, SETS_SECONDS, log),
+    ):
+        for left in scratch.sweep(ctx.settings):
+            log(f"removed {left.directory.name}, which a killed exercise had left")
+        with postgres.session(ops_url) as ops:
+            for exercise_id in records.reconcile(ops, stanza, but=request.exercise_id):
+                log(f"exercise {exercise_id} was of a run that died: now recorded as failed")
+            earlier = records.found(ops, request.root_run_id, stanza, request.scenario)
+            if earlier is not None:
+                log(f"exercise {earlier['exercise_id']} of this run's root succeeded: adopted, not repeated")
+                return records.outcome_of(earlier)
+            records.open_exercise(ops, request)
+        try:
+            outcome = judge(request, rehearse_beside(ctx, request, log, progress))
+        except BaseException as error:
+            _record_failure(ops_url, request, error)
+            raise
+        with postgres.session(ops_url) as ops:
+            records.finish(ops, request, outcome)
+        return outcome
+
+
+def _record_failure(ops_url: str, request: ExerciseRequest, error: BaseException) -> None:
+    try:
+        with postgres.session(ops_url) as ops:
+            records.finish(ops, request, records.failure(error))
+    except (OpsError, psycopg.OperationalError) as unrecorded:
+        error.add_note(f"the failure is not recorded yet and will be reconciled: {unrecorded}")
 
 
 def judge(request: ExerciseRequest, done: Rehearsal) -> Outcome:
@@ -56,14 +101,14 @@ def judge(request: ExerciseRequest, done: Rehearsal) -> Outcome:
 def rehearse_beside(
     ctx: BackupContext,
     request: ExerciseRequest,
-    questions: Callable[[datetime], Questions],
     log: Log,
     progress: Progress,
 ) -> Rehearsal:
     """Restore in a scratch directory of this host and answer everything about the exercise itself."""
     failures = source.archive_failures(ctx)
+    asked = questions.prepare(ctx, request.scenario, log)
     t0 = datetime.now(UTC)
-    known = knowledge(ctx, request.scenario, t0, questions(t0))
+    known = knowledge(ctx, request.scenario, t0, asked)
     name = f"{request.run_id[:8]}-{request.scenario[:3]}"
     done: Rehearsal | None = None
     torn_down = verdict("torn_down", True, "nothing of the scratch cluster is left")
@@ -79,10 +124,11 @@ def rehearse_beside(
     immediate = done.plan is not None and done.plan.target.kind == "immediate"
     done.answer(recovery.rpo(done.loss, request.target_rpo_ms, known.source, immediate))
     done.answer(recovery.rto(done.rto_seconds, request.target_rto_ms))
+    done.answers += missing(done.answers, request.scenario)
     return done
 
 
-def knowledge(ctx: BackupContext, name: str, t0: datetime, questions: Questions) -> Knowledge:
+def knowledge(ctx: BackupContext, name: str, t0: datetime, asked: Questions) -> Knowledge:
     """What the ops database knows of the heartbeats, and how the set is chosen."""
     stanza, ops_url = ctx.stanza.name, ctx.ops_url
 
@@ -93,17 +139,17 @@ def knowledge(ctx: BackupContext, name: str, t0: datetime, questions: Questions)
 
         return scenario.choose(_scenario(name), observe(reader), pairs, t0)
 
-    def expected(chosen: Plan) -> datetime | None:
+    def expected(chosen: Plan) -> Expected | None:
         if chosen.pair is not None:
-            return chosen.pair.before.at
+            return Expected(chosen.pair.before.at)
         with postgres.session(ops_url) as ops:
             beat = scenario.beat_of(chosen, rpo.beats(ops, stanza))
-        return None if beat is None else beat.at
+        return None if beat is None else Expected(beat.at)
 
     with postgres.session(ops_url) as ops:
         newest = beats.newest(ops, stanza, t0)
     known = Source(source.database_name(ctx), None if newest is None else newest.at)
-    return Knowledge(plan, known, expected, questions)
+    return Knowledge(plan, known, expected, asked)
 
 
 def _scenario(name: str) -> Scenario:
@@ -112,8 +158,3 @@ def _scenario(name: str) -> Scenario:
             return one
     # The weekly short form restores the newest set.
     return "latest"
-
-
-def complete(request: ExerciseRequest, done: Rehearsal) -> None:
-    """What nobody answered is unknown."""
-    done.answers += missing(done.answers, request.scenario)

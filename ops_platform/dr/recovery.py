@@ -30,6 +30,17 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """The heartbeat that recovery must bring. ``certain``: it is known to have been written and archived.
+
+    Without the ops database only its time can be reckoned, from the pace of the heartbeat.
+    """
+
+    at: datetime
+    certain: bool = True
+
+
+@dataclass(frozen=True)
 class Witness:
     """The heartbeats around the recovery target that a restored database holds."""
 
@@ -38,7 +49,7 @@ class Witness:
     """Rows from the heartbeat on that must be absent."""
 
 
-def rungs(server: RestoredServer, source: Source, plan: Plan, expected: datetime | None) -> Sequence[Rung]:
+def rungs(server: RestoredServer, source: Source, plan: Plan, expected: Expected | None) -> Sequence[Rung]:
     """The questions, in order. ``expected``: the newest heartbeat that recovery must bring."""
     return (
         ("recovered_and_promoted", lambda: recovered(server)),
@@ -99,7 +110,7 @@ def timeline(server: RestoredServer, plan: Plan) -> Verification:
 
 
 def recovery_target(
-    server: RestoredServer, source: Source, plan: Plan, expected: datetime | None
+    server: RestoredServer, source: Source, plan: Plan, expected: Expected | None
 ) -> Verification:
     """A heartbeat just before the target is present, the one just after it absent."""
     name = "recovery_target"
@@ -107,21 +118,26 @@ def recovery_target(
         return verdict(name, True, "the end of the backup: consistent, no moment was asked for")
     if expected is None:
         return unknown(name, "no heartbeat is known before the target: is the agent running?")
-    after = plan.pair.after.at if plan.pair is not None else None
+    after = plan.pair.after.at if plan.pair is not None else plan.target.moment
     seen = witness(server, source, after)
     if seen.newest is None:
         return failed(name, "no heartbeat was recovered")
     # Of several before the target the newest must be there; to the end of the archive, later ones may be.
-    if seen.newest < expected:
+    if seen.newest < expected.at:
+        newest = f"the newest recovered is of {seen.newest:%Y-%m-%d %H:%M:%S.%f} UTC"
+        if not expected.certain:
+            return unknown(
+                name, f"{newest}, older than {expected.at:%H:%M:%S}: had the agent stopped by then?"
+            )
         return failed(
             name,
-            f"the heartbeat of {expected:%H:%M:%S.%f} UTC was committed before the target and is missing; "
-            f"the newest recovered is of {seen.newest:%Y-%m-%d %H:%M:%S.%f}",
+            f"the heartbeat of {expected.at:%H:%M:%S.%f} UTC was committed before the target and is missing; "
+            f"{newest}",
         )
     if after is not None and seen.at_or_after_next:
         return failed(
             name,
-            f"the heartbeat of {after:%H:%M:%S.%f} UTC was committed after the target and is present: "
+            f"heartbeats from {after:%H:%M:%S.%f} UTC on were committed after the target and are present: "
             "recovery went too far",
         )
     said = f"the newest heartbeat recovered is of {seen.newest:%Y-%m-%d %H:%M:%S.%f} UTC"

@@ -18,7 +18,7 @@ from ops_platform.clients import postgres_programs
 from ops_platform.clients.pgbackrest import PgBackRestError
 from ops_platform.dr import recovery, restoring, workspace
 from ops_platform.dr.ladder import RUN, SPEED, Rung, Verification, climb, failed, missing, unknown, verdict
-from ops_platform.dr.recovery import Source
+from ops_platform.dr.recovery import Expected, Source
 from ops_platform.dr.scenario import Plan
 from ops_platform.dr.server import RestoredServer
 from ops_platform.dr.workspace import Workspace
@@ -38,10 +38,10 @@ class Questions(Protocol):
     def tombstones(self, server: RestoredServer) -> Verification:
         """Erase again whoever was erased; asked first."""
 
-    def critical(self, server: RestoredServer, plan: Plan) -> Sequence[Rung]:
-        """Before it may take traffic."""
+    def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
+        """Before it may take traffic. ``moment`` is what the source is compared at."""
 
-    def assurance(self, server: RestoredServer, plan: Plan) -> Sequence[Rung]:
+    def assurance(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
         """Afterwards, while it runs."""
 
     def stopped(self, server: RestoredServer) -> Sequence[Rung]:
@@ -55,7 +55,7 @@ class Knowledge:
     plan: Callable[[BackupContext], Plan]
     """Given the read-only view of the repository."""
     source: Source
-    expected: Callable[[Plan], datetime | None]
+    expected: Callable[[Plan], Expected | None]
     """The newest heartbeat that recovery must bring."""
     questions: Questions
 
@@ -80,6 +80,8 @@ class Rehearsal:
     replayed_bytes: int | None = None
     replay_seconds: float | None = None
     rto_seconds: float | None = None
+    newest_beat: datetime | None = None
+    """The newest heartbeat that was recovered."""
     loss: timedelta | None = None
     assurance_seconds: float | None = None
     _began: float = field(default_factory=time.monotonic)
@@ -186,12 +188,15 @@ def _ask(done: Rehearsal, server: RestoredServer, plan: Plan, knowledge: Knowled
         done.answers += climb([("tombstones", lambda: questions.tombstones(server))], log)
     with done.phase("critical"):
         done.answers += climb(recovery.rungs(server, source, plan, knowledge.expected(plan)), log)
-        done.answers += climb(questions.critical(server, plan), log)
+        done.newest_beat = recovery.newest_beat(server, source)
+        # To the end of the archive: as far as the heartbeats came.
+        moment = plan.target.moment or done.newest_beat or plan.backup_set.completed_at
+        done.answers += climb(questions.critical(server, plan, moment), log)
         if recovery.recovered(server).passed:
             done.rto_seconds = done.elapsed
-    done.loss = recovery.loss(plan, done.t0, recovery.newest_beat(server, source), source)
+    done.loss = recovery.loss(plan, done.t0, done.newest_beat, source)
     with done.phase("assurance"):
-        done.answers += climb(questions.assurance(server, plan), log)
+        done.answers += climb(questions.assurance(server, plan, moment), log)
 
 
 def _blame(name: str, error: OpsError) -> Verification:

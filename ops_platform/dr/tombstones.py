@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 
 from ops_platform.clients import object_store, postgres
+from ops_platform.clients.postgres import Connection
 from ops_platform.dr.ladder import Verification, failed, verdict
 from ops_platform.settings import Settings
 
@@ -38,6 +40,18 @@ def from_ops_database(ops_url: str, stanza: str) -> Tombstones:
             (stanza,),
         ).fetchone()
     return Tombstones(int(row["tombstones"]) if row else 0, "the ops database")
+
+
+def since(ops: Connection, stanza: str, moment: datetime) -> bool:
+    """Whether anybody has been erased, or began to be, since ``moment``."""
+    row = ops.execute(
+        """
+        SELECT EXISTS (SELECT FROM erasure_tombstones WHERE stanza = %s
+                       AND (completed_at IS NULL OR greatest(erased_at, completed_at) > %s)) AS found
+        """,
+        (stanza, moment),
+    ).fetchone()
+    return bool(row and row["found"])
 
 
 def from_ledger(settings: Settings, stanza: str) -> Tombstones:

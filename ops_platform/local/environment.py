@@ -6,7 +6,14 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from ops_platform.local.parts import CIPHER_PASS, PUBLIC_KEY, SIGNING_KEY, Parts
+from ops_platform.local.parts import (
+    CIPHER_PASS,
+    DR_PUBLIC_KEY,
+    DR_SIGNING_KEY,
+    PUBLIC_KEY,
+    SIGNING_KEY,
+    Parts,
+)
 from ops_platform.local.secrets import write_private
 from ops_platform.local.supervision import search_path
 from ops_platform.settings import Settings, read_environment_file
@@ -45,6 +52,7 @@ def common(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
         "OPS_SMTP_HOST": "127.0.0.1",
         "OPS_SMTP_PORT": str(parts.ports["mail"]),
         "OPS_AUDIT_PUBLIC_KEY_FILE": str(parts.secrets.path(PUBLIC_KEY)),
+        "OPS_DR_PUBLIC_KEY_FILE": str(parts.secrets.path(DR_PUBLIC_KEY)),
         **parts.object_store.endpoint_environment(),
         **chosen,
     }
@@ -67,6 +75,7 @@ def operator(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
         "OPS_PRODUCT_OWNER_DATABASE_URL": parts.product.url("ops_owner"),
         **_identities(parts, "backup", "backup_reader", "media", "exports", "ledger", "logs"),
         **_cipher(parts),
+        **_dr_key(parts),
         **parts.redis.settings_environment(),
     }
 
@@ -108,6 +117,7 @@ def dagster(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
         **_databases(parts, "ops_worker"),
         **_identities(parts, "backup", "backup_reader"),
         **_cipher(parts),
+        **_dr_key(parts),
         "DAGSTER_HOME": str(parts.layout.dagster_home),
         "OPS_DAGSTER_STORAGE_URL": storage,
         "OPS_CODE_SERVER_PORT": str(parts.ports["code-server"]),
@@ -160,6 +170,10 @@ def _identities(parts: Parts, *roles: str) -> dict[str, str]:
     for role in roles:
         values |= parts.object_store.identity_environment(role)
     return values
+
+
+def _dr_key(parts: Parts) -> dict[str, str]:
+    return {"OPS_DR_SIGNING_KEY_FILE": str(parts.secrets.path(DR_SIGNING_KEY))}
 
 
 def _cipher(parts: Parts) -> dict[str, str]:

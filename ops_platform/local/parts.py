@@ -39,6 +39,8 @@ PORT_NAMES = (
 CIPHER_PASS = "pgbackrest-cipher-pass"  # noqa: S105 - names of secrets, here and below
 SIGNING_KEY = "audit-signing-key"
 PUBLIC_KEY = "audit-public-key"
+DR_SIGNING_KEY = "dr-signing-key"
+DR_PUBLIC_KEY = "dr-public-key"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Parts:
         """Write configuration files and secrets, make missing clusters; touches no running server."""
         for name in (CIPHER_PASS, object_store_server.SSE_KEY):
             self.secrets.hexadecimal(name)
-        _signing_keys(self.secrets)
+        signing_keys(self.secrets, SIGNING_KEY, PUBLIC_KEY)
+        signing_keys(self.secrets, DR_SIGNING_KEY, DR_PUBLIC_KEY)
         self.object_store.prepare()
         self.redis.prepare()
         self.prometheus.prepare()
@@ -175,8 +178,8 @@ def _programs_of(data_dir: Path, newest: programs.PostgresPrograms) -> programs.
     return programs.postgres_of_version(major, data_dir)
 
 
-def _signing_keys(vault: SecretStore) -> None:
-    """The ledger's Ed25519 pair, PEM; the public half is derived, so it can never differ."""
+def signing_keys(vault: SecretStore, signing: str, verifying: str) -> None:
+    """An Ed25519 pair, PEM; the public half is derived, so it can never differ."""
 
     def make() -> str:
         return (
@@ -189,8 +192,8 @@ def _signing_keys(vault: SecretStore) -> None:
             .decode()
         )
 
-    private = serialization.load_pem_private_key(vault.keep(SIGNING_KEY, make).encode(), None)
+    private = serialization.load_pem_private_key(vault.keep(signing, make).encode(), None)
     public = private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    write_private(vault.path(PUBLIC_KEY), public.decode())
+    write_private(vault.path(verifying), public.decode())

@@ -54,6 +54,19 @@ def down(settings: Settings, console: Console) -> None:
         Stack(layout, settings).down(Progress(console))
 
 
+def start_cluster(settings: Settings, stanza: str, data_dir: Path, console: Console) -> str | None:
+    """Start the PostgreSQL service that runs in ``data_dir``, and nothing else; its address.
+
+    None when that is no directory of an embedded stack: somebody else starts it. Raises OpsError when
+    it does not get ready.
+    """
+    layout = _layout(settings)
+    if not layout.stack_id_file.exists() or layout.postgres_data(stanza) != data_dir.resolve():
+        return None
+    with _alone(layout):
+        return Stack(layout, settings).start_only(f"{stanza}-postgres", Progress(console))
+
+
 def status(settings: Settings) -> list[ServiceStatus]:
     """What each service is like now; empty when there is no stack in the state directory."""
     layout = _layout(settings)
@@ -122,6 +135,17 @@ class Stack:
             bootstrap_runs.take(built.url("webserver"), missing, progress.runs)
         progress.done()
         _print_urls(progress.console, built)
+
+    def start_only(self, name: str, progress: Progress) -> str:
+        """One service, under the supervisor, which is started if need be; its address."""
+        numbers = ports.load(self._layout.ports_file, PORT_NAMES, self._base)
+        built = parts.build(self._layout, numbers, self._pgbackrest)
+        wanted = services(built, self._chosen)
+        self._supervisor.apply(wanted, lambda names: self._stop(names, progress))
+        service = next(one for one in wanted if one.name == name)
+        self._supervisor.start(name)
+        self._wait_ready(service)
+        return service.address
 
     def _start(
         self,

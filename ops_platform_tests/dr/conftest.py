@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
 
+from ops_platform import files
 from ops_platform.backup import heartbeat
-from ops_platform.backup.context import BackupContext
-from ops_platform.backup.observation import observe
 from ops_platform.clients import postgres
+from ops_platform.clients.migrations import migrate
 from ops_platform.clients.waiting import wait_until
-from ops_platform.dr import beats, scenario
+from ops_platform.dr import exercise
 from ops_platform.dr.ladder import Rung, Verification, verdict
-from ops_platform.dr.recovery import Source
 from ops_platform.dr.rehearsal import Knowledge
 from ops_platform.dr.scenario import Plan, Scenario
 from ops_platform.dr.server import RestoredServer
+from ops_platform.local.demo.seed import seed
 from ops_platform_tests.backup.conftest import (  # noqa: F401 - fixtures
     Done,
     Site,
     backed_up,
     first_backup,
     make_site,
-    site,
-    take,
 )
 
 
@@ -39,17 +37,17 @@ class NoQuestions:
     def tombstones(self, server: RestoredServer) -> Verification:
         return verdict("tombstones", True, "nobody was erased")
 
-    def critical(self, server: RestoredServer, plan: Plan) -> Sequence[Rung]:
+    def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
         return self.more
 
-    def assurance(self, server: RestoredServer, plan: Plan) -> Sequence[Rung]:
+    def assurance(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
         return ()
 
     def stopped(self, server: RestoredServer) -> Sequence[Rung]:
         return ()
 
 
-def strike(site: Site, count: int = 1) -> list[datetime]:  # noqa: F811
+def strike(site: Site, count: int = 1) -> list[datetime]:
     """Heartbeats, at least a second apart, as the agent writes them."""
     made: list[datetime] = []
     with (
@@ -63,7 +61,7 @@ def strike(site: Site, count: int = 1) -> list[datetime]:  # noqa: F811
     return made
 
 
-def archive_now(site: Site) -> None:  # noqa: F811
+def archive_now(site: Site) -> None:
     """Switch WAL and wait until the segment is in the repository."""
     with site.cluster.superuser() as superuser:
         row = superuser.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
@@ -78,33 +76,24 @@ def archive_now(site: Site) -> None:  # noqa: F811
 
 
 def knowledge(
-    site: Site,  # noqa: F811
+    site: Site,
     name: Scenario,
     t0: datetime,
     questions: NoQuestions | None = None,
 ) -> Knowledge:
     """What an exercise would know at ``t0``, gathered as it does."""
 
-    def plan(reader: BackupContext) -> Plan:
-        with postgres.session(site.context.ops_url) as ops:
-            return scenario.choose(
-                name, observe(reader), lambda *span: beats.pairs(ops, site.name, *span), t0
-            )
+    return exercise.knowledge(site.context, name, t0, questions or NoQuestions())
 
-    def expected(plan: Plan) -> datetime | None:
-        if plan.pair is not None:
-            return plan.pair.before.at
-        from ops_platform.backup import rpo
 
-        with postgres.session(site.context.ops_url) as ops:
-            beat = scenario.beat_of(plan, list(rpo.beats(ops, site.name)))
-        return None if beat is None else beat.at
-
-    with postgres.session(site.context.ops_url) as ops:
-        newest = beats.newest(ops, site.name, t0)
-    return Knowledge(
-        plan, Source("product", None if newest is None else newest.at), expected, questions or NoQuestions()
-    )
+@pytest.fixture(scope="session")
+def site(make_site: Callable[..., Site]) -> Site:  # noqa: F811
+    """With the demo product's schema and a few of its rows."""
+    made = make_site()
+    owner = made.cluster.url("product_owner")
+    migrate(owner, files.carried("sql") / "demo")
+    seed(owner, scale=0.02)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +102,3 @@ def beating(backed_up: Site) -> Site:  # noqa: F811
     strike(backed_up, 4)
     archive_now(backed_up)
     return backed_up
-
-
-Ask = Callable[[Site], None]
-__all__ = ["replace"]

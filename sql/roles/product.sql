@@ -22,3 +22,5 @@ GRANT EXECUTE ON FUNCTION pg_backup_start(TEXT, BOOLEAN) TO ops_backup;
 GRANT EXECUTE ON FUNCTION pg_backup_stop(BOOLEAN) TO ops_backup;
 -- Preflight, checks and metrics look at the server's state.
 GRANT pg_monitor TO ops_worker, ops_agent;
+-- Workers fingerprint every table, so that a restored copy can be compared with what was backed up.
+GRANT pg_read_all_data TO ops_worker;

@@ -1,0 +1,144 @@
+"""``ops-platform dr``: exercises now, and what came of the earlier ones."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import click
+
+from ops_platform.cli import output
+from ops_platform.settings import load_settings
+
+SCENARIOS = ("latest", "pitr", "integrity", "performance")
+
+
+@click.group()
+def dr() -> None:
+    """Prove that a restore works: exercises, their history, references of the source."""
+
+
+@dr.command()
+@click.option("--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several.")
+@click.option("--scenario", type=click.Choice(SCENARIOS), default=None, help="One only; else all four.")
+@output.as_json
+def exercise(stanza: str | None, scenario: str | None, json_output: bool) -> None:
+    """Restore for real in a scratch directory, verify, measure RPO and RTO, and record it.
+
+    Production is only read. Exit 1 unless every scenario succeeded.
+
+    \b
+    Example:
+      ops-platform dr exercise --stanza product --scenario pitr
+    """
+    from ops_platform.backup import stanza as stanzas
+    from ops_platform.backup.context import open_context
+    from ops_platform.dr import exercise as exercises
+    from ops_platform.dr.report import ExerciseRequest
+
+    settings = load_settings()
+    context = open_context(settings, stanzas.choose(stanzas.load_backups(settings), stanza))
+    run_id, name = str(uuid4()), context.stanza.name
+    done: list[dict[str, Any]] = []
+
+    def log(line: str) -> None:
+        click.echo(line, err=True)
+
+    for one in SCENARIOS if scenario is None else (scenario,):
+        request = ExerciseRequest(
+            "manual",
+            name,
+            one,
+            run_id,
+            run_id,
+            context.stanza.rto_target_seconds * 1000,
+            context.stanza.rpo_target_seconds * 1000,
+        )
+        with output.progress_bar(f"{one} of {name}") as progress:
+            outcome = exercises.run(context, request, log, progress)
+        done.append({"exercise_id": request.exercise_id, "scenario": one, "outcome": outcome})
+    if json_output:
+        output.print_json([_as_json(one) for one in done])
+    else:
+        _print(name, done)
+    if any(one["outcome"].result != "success" for one in done):
+        output.end(1)
+
+
+@dr.command()
+@click.option("--stanza", default=None, help="One stanza only.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1))
+@output.as_json
+def history(stanza: str | None, limit: int, json_output: bool) -> None:
+    """List the newest exercises and emergency restores."""
+    from ops_platform.clients import postgres
+    from ops_platform.dr import records
+
+    with postgres.session(load_settings().require("database_url")) as ops:
+        rows = records.history(ops, stanza, limit)
+    if json_output:
+        output.print_json(rows)
+        return
+    columns = ("started", "stanza", "scenario", "type", "result", "RPO", "RTO", "why")
+    output.print_table(
+        "exercises",
+        columns,
+        [
+            (
+                output.moment(row["started_at"]),
+                row["stanza"],
+                row["scenario"],
+                row["exercise_type"],
+                row["result"] or "running",
+                _seconds(row["actual_rpo_ms"]),
+                _seconds(row["actual_rto_ms"]),
+                row["reason"] or "",
+            )
+            for row in rows
+        ],
+    )
+
+
+@dr.command()
+@click.option("--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several.")
+def reference(stanza: str | None) -> None:
+    """Take a signed reference of a source now: what restored copies will be compared with."""
+    from ops_platform.backup import stanza as stanzas
+    from ops_platform.backup.context import open_context
+    from ops_platform.dr import questions
+
+    settings = load_settings()
+    context = open_context(settings, stanzas.choose(stanzas.load_backups(settings), stanza))
+    taken = questions.refresh(context)
+    click.echo(
+        f"{context.stanza.name}: {len(taken.objects)} objects, {len(taken.live)} tables, "
+        f"{sum(one.rows for one in taken.closed.values())} closed rows"
+    )
+
+
+def _print(stanza: str, done: list[dict[str, Any]]) -> None:
+    for one in done:
+        outcome = one["outcome"]
+        rows = [
+            (answer.name, "could not run" if answer.result == "unknown" else answer.result, answer.summary)
+            for answer in outcome.verifications
+        ]
+        output.print_table(
+            f"{stanza}, {one['scenario']}: {outcome.result}; RPO {_seconds(outcome.rpo_ms)}, "
+            f"RTO {_seconds(outcome.rto_ms)}",
+            ("verification", "result", "finding"),
+            rows,
+        )
+
+
+def _as_json(one: dict[str, Any]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {"exercise_id": one["exercise_id"], "scenario": one["scenario"], **asdict(one["outcome"])}
+
+
+def _seconds(milliseconds: int | None) -> str:
+    return output.duration(None if milliseconds is None else milliseconds / 1000)
+
+
+COMMANDS = (dr,)

@@ -1,0 +1,155 @@
+"""``ops-platform restore``: the emergency restore, for a person at 3 a.m. and for scripts."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ops_platform.cli import output
+from ops_platform.dr.target import RecoveryTarget
+from ops_platform.settings import Settings, load_settings
+
+
+@click.command()
+@click.option("--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several.")
+@click.option(
+    "--to",
+    "directory",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The data directory to fill: new or empty.",
+)
+@click.option("--latest", is_flag=True, help="Recover all that the archive has.")
+@click.option("--time", "time", default=None, help="Recover to a moment: '2026-01-31 14:05:00+00'.")
+@click.option("--lsn", default=None, help="Recover to a position in the WAL: 0/3000148.")
+@click.option("--name", default=None, help="Recover to a named restore point.")
+@click.option("--xid", default=None, help="Recover to the end of a transaction.")
+@click.option("--set", "label", default=None, help="Start from this backup set; else the newest that fits.")
+@click.option("--dry-run", is_flag=True, help="Only explain.")
+@click.option("--yes", is_flag=True, help="Do not ask; without a terminal nobody is asked.")
+@click.option("--no-start", is_flag=True, help="Leave the restored cluster stopped.")
+@output.as_json
+def restore(
+    stanza: str | None,
+    directory: Path,
+    label: str | None,
+    dry_run: bool,
+    yes: bool,
+    no_start: bool,
+    json_output: bool,
+    **target: Any,
+) -> None:
+    """Restore a cluster in an emergency; needs neither Dagster nor the ops database.
+
+    Explains what it is going to do and how much will be lost, restores into an empty directory,
+    recovers, erases again whoever was erased, verifies, and says what to do next. Nothing is ever
+    overwritten. Exit 1 when a verification failed: the cluster is then left stopped.
+
+    \b
+    Examples:
+      ops-platform restore --stanza product --to /var/lib/postgresql/15/main --latest
+      ops-platform restore --stanza product --to /tmp/look --time '2026-01-31 14:05:00+00'
+    """
+    from ops_platform.backup import stanza as stanzas
+    from ops_platform.backup.context import open_context
+    from ops_platform.dr import break_glass, emergency, emergency_record
+
+    settings = load_settings()
+    wanted = _target(**target)
+    context = open_context(settings, stanzas.choose(stanzas.load_backups(settings), stanza))
+    directory = directory.absolute()
+    t0 = datetime.now(UTC)
+    with break_glass.opened(context, directory) as here:
+        told = break_glass.explain(context, here, wanted, label, t0)
+        for line in told.lines():
+            click.echo(line, err=json_output)
+        if dry_run:
+            return
+        if not yes and sys.stdin.isatty():
+            click.confirm("Restore?", default=True, abort=True, err=True)
+
+        def log(line: str) -> None:
+            click.echo(line, err=True)
+
+        with output.progress_bar(f"restore of {context.stanza.name}") as progress:
+            known = emergency.knowledge(context, told, log)
+            done = break_glass.carry_out(context, here, known, t0, log, progress)
+    wrong = [one for one in done.answers if one.result == "fail"]
+    good = not wrong and done.rto_seconds is not None
+    recorded = emergency_record.keep(context, done)
+    address = None if no_start or not good else _started(settings, context.stanza.name, directory)
+    lost = emergency.still_lost(told, done.newest_beat, t0)
+    if json_output:
+        output.print_json(
+            {
+                "stanza": context.stanza.name,
+                "directory": str(directory),
+                "set": told.plan.backup_set.label,
+                "target": str(told.plan.target),
+                "restored": good,
+                "seconds": done.rto_seconds,
+                "phases": done.phases,
+                "lost_seconds": None if lost is None else lost.total_seconds(),
+                "newest_heartbeat": done.newest_beat,
+                "verifications": [
+                    {"name": one.name, "result": one.result, "summary": one.summary} for one in done.answers
+                ],
+                "running_at": address,
+                "recorded": recorded,
+            }
+        )
+    else:
+        rows = [(one.name, one.result.upper(), one.summary) for one in done.answers]
+        output.print_table("verification", ("check", "result", "finding"), rows)
+        for line in _next_steps(context.stanza.name, directory, good, address, recorded):
+            click.echo(line)
+    if not good:
+        output.end(1)
+
+
+def _target(**given: Any) -> RecoveryTarget:
+    """Exactly one of the targets. Raises UsageError."""
+    chosen = {name: value for name, value in given.items() if value}
+    if len(chosen) != 1:
+        raise click.UsageError("say where to recover to: one of --latest, --time, --lsn, --name, --xid")
+    for kind in ("time", "lsn", "name", "xid"):
+        if kind in chosen:
+            return RecoveryTarget.parse(kind, chosen[kind])
+    return RecoveryTarget.latest()
+
+
+def _started(settings: Settings, stanza: str, directory: Path) -> str | None:
+    """Where the cluster runs when it is one of the embedded stack; None: somebody else starts it."""
+    try:
+        from ops_platform.local import stack
+    except ModuleNotFoundError:
+        return None
+    return stack.start_cluster(settings, stanza, directory, output.console(stderr=True))
+
+
+def _next_steps(stanza: str, directory: Path, good: bool, address: str | None, recorded: bool) -> list[str]:
+    if not good:
+        return [
+            "NOT to be used: a verification failed. Choose an earlier --time or another --set "
+            "(see 'ops-platform backups'), into another directory."
+        ]
+    steps = ["Next:"]
+    if address is not None:
+        steps.append(f"  the cluster runs at {address}; start the rest with 'ops-platform up'")
+    else:
+        steps.append(f"  start it: pg_ctl -D {directory} start   (or your service manager)")
+    steps += [
+        "  look at it, then let the product in",
+        f"  take a full backup on the new timeline: ops-platform backup full --stanza {stanza}",
+        "  follow docs/runbooks/disaster-recovery.md",
+    ]
+    if not recorded:
+        steps.append("  the ops database does not answer: this restore will be recorded when it does")
+    return steps
+
+
+COMMANDS = (restore,)

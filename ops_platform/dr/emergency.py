@@ -1,0 +1,84 @@
+"""What is known in an emergency: the ops database if it answers, else the repository and the ledger alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ops_platform.backup.context import BackupContext
+from ops_platform.clients import postgres
+from ops_platform.dr import source, tombstones
+from ops_platform.dr.beats import STALE
+from ops_platform.dr.explanation import Explanation
+from ops_platform.dr.ladder import Rung, Verification
+from ops_platform.dr.recovery import Expected, Source
+from ops_platform.dr.rehearsal import Knowledge
+from ops_platform.dr.scenario import Plan
+from ops_platform.dr.server import RestoredServer
+from ops_platform.dr.tombstones import Tombstones
+from ops_platform.errors import ConfigurationError, Unavailable
+
+# The newest segment of an archive ends at most archive_timeout after its last heartbeat.
+_MARGIN = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class EmergencyQuestions:
+    """The tombstones come from the ops database or, when it is away, from the locked ledger."""
+
+    ctx: BackupContext
+    log: Callable[[str], None]
+
+    def tombstones(self, server: RestoredServer) -> Verification:
+        return tombstones.replay(self._found(), self.log)
+
+    def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
+        return ()
+
+    def assurance(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
+        return ()
+
+    def stopped(self, server: RestoredServer) -> Sequence[Rung]:
+        return ()
+
+    def _found(self) -> Tombstones:
+        stanza = self.ctx.stanza.name
+        # A restore of the ops database itself cannot ask it: it may be the one that is lost, or lie.
+        if ops_is_up(self.ctx):
+            return tombstones.from_ops_database(self.ctx.ops_url, stanza)
+        self.log("the ops database does not answer: reading tombstones from the object-locked ledger")
+        return tombstones.from_ledger(self.ctx.settings, stanza)
+
+
+def ops_is_up(ctx: BackupContext) -> bool:
+    """Whether the ops database answers; one that is not configured does not."""
+    try:
+        with postgres.session(ctx.ops_url) as connection:
+            connection.execute("SELECT 1")
+    except (Unavailable, ConfigurationError):
+        return False
+    return True
+
+
+def knowledge(ctx: BackupContext, told: Explanation, log: Callable[[str], None]) -> Knowledge:
+    """Restore exactly what was explained. The heartbeats expected are reckoned from their pace."""
+
+    def expected(plan: Plan) -> Expected | None:
+        moment = plan.target.moment
+        if moment is not None:
+            return Expected(moment - STALE, certain=False)
+        if plan.target.kind == "latest" and told.reaches is not None:
+            pace = timedelta(seconds=ctx.stanza.archive_timeout_seconds) + STALE + _MARGIN
+            return Expected(told.reaches - pace, certain=False)
+        return None
+
+    known = Source(source.database_name(ctx), told.reaches)
+    return Knowledge(lambda _reader: told.plan, known, expected, EmergencyQuestions(ctx, log))
+
+
+def still_lost(told: Explanation, newest: datetime | None, now: datetime) -> timedelta | None:
+    """What a person must enter again: from the newest heartbeat recovered until now; None: unknown."""
+    if newest is None:
+        return told.loss
+    return max(timedelta(0), now - newest)
