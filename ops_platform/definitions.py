@@ -8,6 +8,7 @@ import dagster as dg
 
 from ops_platform.backup.definitions import backup_definitions
 from ops_platform.backup.stanza import load_backups
+from ops_platform.dr.definitions import dr_definitions
 from ops_platform.housekeeping.definitions import housekeeping_definitions
 from ops_platform.resources import PlatformResource, StanzaLockResource
 from ops_platform.settings import Settings, load_settings
@@ -18,13 +19,15 @@ def build_defs(settings: Settings, resource_overrides: Mapping[str, object] | No
 
     Reads configuration files, and nothing else: no network, subprocess or write.
     """
+    config = load_backups(settings)
     resources: dict[str, object] = {"platform": PlatformResource(), "stanza_lock": StanzaLockResource()}
     return dg.Definitions.merge(
         dg.Definitions(
             resources={**resources, **(resource_overrides or {})},
             executor=dg.in_process_executor,
         ),
-        backup_definitions(load_backups(settings)),
+        backup_definitions(config),
+        dr_definitions(config),
         housekeeping_definitions(),
     )
 

@@ -13,6 +13,7 @@ from pydantic import PrivateAttr
 
 from ops_platform.backup import locks
 from ops_platform.backup.context import BackupContext, open_context
+from ops_platform.backup.stanza import load_backups
 from ops_platform.clients.alertmanager import Alertmanager
 from ops_platform.settings import Settings, load_settings
 
@@ -26,6 +27,10 @@ class PlatformResource(dg.ConfigurableResource[Any]):
     def backup(self, stanza: str) -> BackupContext:
         """The context of one stanza. Raises ConfigurationError that says which setting is missing."""
         return open_context(self.settings(), stanza)
+
+    def stanzas(self) -> list[str]:
+        """The names in backups.yaml."""
+        return list(load_backups(self.settings()).stanzas)
 
     def alertmanager(self) -> Alertmanager:
         settings = self.settings()

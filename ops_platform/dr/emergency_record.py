@@ -50,9 +50,14 @@ def keep(ctx: BackupContext, done: Rehearsal) -> bool:
         return False
 
 
+def pending(settings: Settings) -> list[Path]:
+    """The records that wait for the ops database."""
+    return sorted(_directory(settings).glob("*.json"))
+
+
 def record_pending(settings: Settings) -> list[ExerciseRequest]:
     """Record what waits; what was recorded. Raises Unavailable when the ops database is away."""
-    paths = sorted(_directory(settings).glob("*.json"))
+    paths = pending(settings)
     if not paths:
         return []
     found = []

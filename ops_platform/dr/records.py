@@ -18,6 +18,7 @@ from ops_platform.audit import ledger
 from ops_platform.audit.ledger import AuditEvent
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
+from ops_platform.dr.forecast import Measured
 from ops_platform.dr.ladder import Verification
 from ops_platform.dr.report import ExerciseRequest, Outcome
 
@@ -74,6 +75,7 @@ def finish(
             p_assurance_ms => %(assurance_ms)s, p_backup_label => %(label)s, p_recovery_target => %(target)s,
             p_phases => %(phases)s, p_copy_bytes => %(copy_bytes)s, p_copy_seconds => %(copy_seconds)s,
             p_replay_bytes => %(replay_bytes)s, p_replay_seconds => %(replay_seconds)s,
+            p_copy_rate => %(copy_rate)s, p_replay_rate => %(replay_rate)s,
             p_verifications => %(verifications)s, p_reconciled => %(reconciled)s)
         """,
         {
@@ -91,6 +93,8 @@ def finish(
             "copy_seconds": outcome.copy_seconds,
             "replay_bytes": outcome.replay_bytes,
             "replay_seconds": outcome.replay_seconds,
+            "copy_rate": outcome.copy_rate,
+            "replay_rate": outcome.replay_rate,
             "verifications": Jsonb({one.name: as_json(one) for one in outcome.verifications}),
             "reconciled": reconciled,
         },
@@ -166,16 +170,39 @@ def history(connection: Connection, stanza: str | None = None, limit: int = 50) 
     ).fetchall()
 
 
-def good(connection: Connection, stanza: str, limit: int = 5) -> list[dict[str, Any]]:
-    """The newest exercises of a stanza that restored a cluster and measured it, newest first."""
-    return connection.execute(
+def measured(connection: Connection, stanza: str, limit: int = 5) -> list[Measured]:
+    """What the newest successful exercises of a stanza measured, newest first."""
+    rows = connection.execute(
         """
-        SELECT * FROM dr_exercises
-        WHERE stanza = %s AND result = 'success' AND copy_bytes IS NOT NULL AND copy_seconds > 0
+        SELECT copy_bytes, copy_rate, replay_bytes, replay_rate, actual_rto_ms FROM dr_exercises
+        WHERE stanza = %s AND result = 'success' AND exercise_type <> 'emergency'
+          AND copy_rate > 0 AND replay_rate > 0 AND actual_rto_ms IS NOT NULL
         ORDER BY started_at DESC LIMIT %s
         """,
         (stanza, limit),
     ).fetchall()
+    return [
+        Measured(
+            row["copy_bytes"],
+            row["copy_rate"],
+            row["replay_bytes"],
+            row["replay_rate"],
+            row["actual_rto_ms"] / 1000,
+        )
+        for row in rows
+    ]
+
+
+def wal_per_hour(connection: Connection, stanza: str, segment_bytes: int) -> int:
+    """The most WAL that an hour of the last week wrote, in bytes; 0 when no hour is known."""
+    row = connection.execute(
+        """
+        SELECT max(wal_segments) AS segments FROM backup_reports
+        WHERE stanza = %s AND kind = 'wal_archive' AND started_at > now() - interval '7 days'
+        """,
+        (stanza,),
+    ).fetchone()
+    return int((row and row["segments"]) or 0) * segment_bytes
 
 
 def outcome_of(row: Mapping[str, Any]) -> Outcome:
@@ -194,6 +221,8 @@ def outcome_of(row: Mapping[str, Any]) -> Outcome:
         copy_seconds=row["copy_seconds"],
         replay_bytes=row["replay_bytes"],
         replay_seconds=row["replay_seconds"],
+        copy_rate=row["copy_rate"],
+        replay_rate=row["replay_rate"],
         verifications=tuple(
             Verification(name, answer["result"], answer["detail"], answer["numbers"])
             for name, answer in row["verifications"].items()

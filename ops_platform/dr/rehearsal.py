@@ -79,6 +79,8 @@ class Rehearsal:
     copy: restoring.Copy | None = None
     replayed_bytes: int | None = None
     replay_seconds: float | None = None
+    replay_rate: float | None = None
+    """Bytes of WAL per second, from the first record to the last."""
     rto_seconds: float | None = None
     newest_beat: datetime | None = None
     """The newest heartbeat that was recovered."""
@@ -152,8 +154,8 @@ def rehearse(
                 progress,
                 archive_mode=manner.archive_mode,
             )
-            rate = copy.size_bytes / max(copy.seconds, 0.001) / 1e6
-            said = f"{copy.size_bytes / 1e6:.1f} MB at {rate:.1f} MB/s"
+            size, rate = copy.size_bytes / 1e6, copy.rate / 1e6
+            said = f"{size:.1f} MB in {copy.seconds:.1f} s, the bulk at {rate:.1f} MB/s"
             done.answer(verdict("restored", True, said, bytes=copy.size_bytes))
         with done.step("recovered_and_promoted"):
             server = _server(ctx, here)
@@ -179,6 +181,8 @@ def _recover(done: Rehearsal, server: RestoredServer) -> None:
     promotion = 0.0 if seen.replayed_at is None else max(0.0, (now - seen.replayed_at).total_seconds())
     done.replay_seconds = max(0.0, whole - promotion)
     done.replayed_bytes = seen.replayed_bytes
+    if seen.redo_seconds > 0:
+        done.replay_rate = seen.replayed_bytes / seen.redo_seconds
     done.phases["replay"], done.phases["promote"] = done.replay_seconds, whole - done.replay_seconds
 
 

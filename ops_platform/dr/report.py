@@ -37,7 +37,8 @@ class ExerciseRequest:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it. None is unknown, never zero. ``phases`` in seconds, sizes in bytes.
+    """What came of it. None is unknown, never zero. ``phases`` in seconds, sizes in bytes, rates
+    in bytes per second of the bulk.
 
     ``recovery_target`` is text for people; ``reason`` says what was wrong, None for a success.
     """
@@ -53,6 +54,8 @@ class Outcome:
     phases: Mapping[str, float] = field(default_factory=dict)
     copy_bytes: int | None = None
     copy_seconds: float | None = None
+    copy_rate: float | None = None
     replay_bytes: int | None = None
     replay_seconds: float | None = None
+    replay_rate: float | None = None
     verifications: Sequence[Verification] = ()

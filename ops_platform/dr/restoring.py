@@ -30,10 +30,43 @@ exec {command} archive-get "$1" "$2"
 
 @dataclass(frozen=True)
 class Copy:
-    """What was copied: the cluster's size in bytes, and the seconds it took."""
+    """What was copied: the cluster's size in bytes, and the seconds it took.
+
+    ``rate``: bytes per second while the bulk was copied. Large files come first; the rest, and what
+    comes before the first byte, takes as long in a large cluster as in a small one.
+    """
 
     size_bytes: int
     seconds: float
+    rate: float
+
+
+BULK = 0.7
+
+
+@dataclass
+class Pace:
+    """Listens to a copy's progress (fractions, 0 to 1) and finds the rate of its bulk."""
+
+    size_bytes: int
+    clock: Callable[[], float] = time.monotonic
+    _first: tuple[float, float] | None = None
+    _last: tuple[float, float] | None = None
+
+    def hear(self, fraction: float) -> None:
+        heard = (fraction, self.clock())
+        if self._first is None:
+            self._first = heard
+        elif self._last is None or fraction <= BULK:
+            self._last = heard
+
+    def rate(self, seconds: float) -> float:
+        """Bytes per second; of the whole when there was too little to tell the bulk apart."""
+        if self._first is not None and self._last is not None:
+            (from_, began), (to, ended) = self._first, self._last
+            if ended > began and to > from_:
+                return (to - from_) * self.size_bytes / (ended - began)
+        return self.size_bytes / max(seconds, 0.001)
 
 
 def restore(
@@ -54,8 +87,15 @@ def restore(
     options = [f"--set={one.label}", *target.options(timeline)]
     if archive_mode is not None:
         options.append(f"--archive-mode={archive_mode}")
-    reader.pgbackrest.restore(options, log, progress)
-    return Copy(one.size_bytes, time.monotonic() - began)
+    pace = Pace(one.size_bytes)
+
+    def heard(fraction: float) -> None:
+        pace.hear(fraction)
+        progress(fraction)
+
+    reader.pgbackrest.restore(options, log, heard)
+    seconds = time.monotonic() - began
+    return Copy(one.size_bytes, seconds, pace.rate(seconds))
 
 
 def frozen_archive(

@@ -55,7 +55,15 @@ class Recovery:
 
     redo_start: int | None
     redo_end: int | None
+    started_at: datetime | None
     replayed_at: datetime | None
+
+    @property
+    def redo_seconds(self) -> float:
+        """From the first record to the last."""
+        if self.started_at is None or self.replayed_at is None:
+            return 0.0
+        return (self.replayed_at - self.started_at).total_seconds()
 
     @property
     def replayed_bytes(self) -> int:
@@ -158,6 +166,7 @@ class RestoredServer:
         return Recovery(
             redo_start=parse_lsn(start["lsn"].rstrip(",")) if start else None,
             redo_end=parse_lsn(done["lsn"].rstrip(",")) if done else None,
+            started_at=datetime.fromisoformat(f"{start['at']}+00:00") if start else None,
             replayed_at=datetime.fromisoformat(f"{done['at']}+00:00") if done else None,
         )
 

@@ -13,6 +13,7 @@ from ops_platform.backup.preflight import create_stanza
 from ops_platform.backup.repository import Repository
 from ops_platform.clients import cache, object_store
 from ops_platform.clients.migrations import migrate
+from ops_platform.dr.questions import is_referenced, refresh
 from ops_platform.local import dagster_server, environment
 from ops_platform.local.demo.cache_keys import seed_cache
 from ops_platform.local.demo.seed import seed
@@ -89,6 +90,15 @@ def demo(parts: Parts, settings: Settings, report: Report) -> None:
     )
     if done.steps_done:
         seed_cache(url, cache.from_settings(settings))
+
+
+def references(settings: Settings, report: Report) -> None:
+    """What each source looks like before its first set: exercises compare restored copies with it."""
+    report("references for exercises", None)
+    for stanza in STANZAS:
+        context = open_context(settings, stanza)
+        if not is_referenced(context):
+            refresh(context)
 
 
 def _ops_databases(cluster: PostgresCluster, report: Report) -> None:

@@ -127,6 +127,7 @@ class Stack:
         first_setup.databases(built, progress.step)
         first_setup.dagster_storage(built, self._chosen, progress.step)
         first_setup.demo(built, settings, progress.step)
+        first_setup.references(settings, progress.step)
         self._start(wanted, OBSERVERS, progress)
         self._start(wanted, DAGSTER, progress)
         missing = bootstrap_runs.without_full_backup(settings, first_setup.STANZAS)

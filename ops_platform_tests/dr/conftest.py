@@ -13,7 +13,7 @@ from ops_platform.backup import heartbeat
 from ops_platform.clients import postgres
 from ops_platform.clients.migrations import migrate
 from ops_platform.clients.waiting import wait_until
-from ops_platform.dr import exercise
+from ops_platform.dr import exercise, questions
 from ops_platform.dr.ladder import Rung, Verification, verdict
 from ops_platform.dr.rehearsal import Knowledge
 from ops_platform.dr.scenario import Plan, Scenario
@@ -93,6 +93,8 @@ def site(make_site: Callable[..., Site]) -> Site:  # noqa: F811
     owner = made.cluster.url("product_owner")
     migrate(owner, files.carried("sql") / "demo")
     seed(owner, scale=0.02)
+    # From before the first set, so that every moment that can be restored has one before it.
+    questions.refresh(made.context)
     return made
 
 

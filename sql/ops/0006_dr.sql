@@ -12,11 +12,15 @@ ALTER TABLE dr_exercises
     ADD COLUMN copy_bytes      bigint CHECK (copy_bytes >= 0),
     ADD COLUMN copy_seconds    double precision CHECK (copy_seconds >= 0),
     ADD COLUMN replay_bytes    bigint CHECK (replay_bytes >= 0),
+    ADD COLUMN copy_rate       double precision CHECK (copy_rate >= 0),
     ADD COLUMN replay_seconds  double precision CHECK (replay_seconds >= 0),
+    ADD COLUMN replay_rate     double precision CHECK (replay_rate >= 0),
     ADD COLUMN reconciled      boolean NOT NULL DEFAULT false,
-    ADD CONSTRAINT finished_exercises_say_when CHECK ((result IS NULL) = (completed_at IS NULL)),
+    -- Of the platform's own rows: an insert of the published shape, which has no run, knows neither.
+    ADD CONSTRAINT finished_exercises_say_when CHECK (
+        run_id IS NULL OR (result IS NULL) = (completed_at IS NULL)),
     ADD CONSTRAINT unsuccessful_exercises_say_why CHECK (
-        result IS NULL OR result = 'success' OR reason IS NOT NULL);
+        run_id IS NULL OR result IS NULL OR result = 'success' OR reason IS NOT NULL);
 
 CREATE INDEX dr_exercises_running ON dr_exercises (stanza) WHERE result IS NULL;
 CREATE INDEX dr_exercises_root_run ON dr_exercises (root_run_id);
@@ -25,6 +29,8 @@ COMMENT ON COLUMN dr_exercises.t0 IS 'The declared moment of the disaster: RPO c
 COMMENT ON COLUMN dr_exercises.assurance_ms IS 'From t0 until the deep verifications ended too; no part of RTO.';
 COMMENT ON COLUMN dr_exercises.phases IS 'Phase -> seconds: select, restore, replay, promote, tombstones, critical, assurance.';
 COMMENT ON COLUMN dr_exercises.replay_bytes IS 'WAL between the beginning and the end of redo.';
+COMMENT ON COLUMN dr_exercises.copy_rate IS
+    'Bytes per second while the large files were copied; replay_rate: of WAL, from its first record to its last.';
 COMMENT ON COLUMN dr_exercises.reconciled IS 'The run died without a word and somebody else finished its row.';
 COMMENT ON COLUMN dr_exercises.verifications IS
     'Verification -> {result, passed, detail, numbers}; result unknown means that it could not run, and is no pass.';
@@ -71,6 +77,8 @@ CREATE FUNCTION record_exercise_completion(
     p_copy_seconds    double precision DEFAULT NULL,
     p_replay_bytes    bigint DEFAULT NULL,
     p_replay_seconds  double precision DEFAULT NULL,
+    p_copy_rate       double precision DEFAULT NULL,
+    p_replay_rate     double precision DEFAULT NULL,
     p_verifications   jsonb DEFAULT '{}',
     p_reconciled      boolean DEFAULT false
 ) RETURNS dr_exercises
@@ -81,10 +89,23 @@ AS $$
 DECLARE
     exercise dr_exercises;
 BEGIN
+    IF p_result IS NULL OR p_result NOT IN ('success', 'partial', 'failed') THEN
+        RAISE EXCEPTION 'an exercise is finished as success, partial or failed, not as %', coalesce(p_result, 'nothing')
+            USING ERRCODE = 'check_violation';
+    END IF;
     SELECT * INTO exercise FROM dr_exercises WHERE exercise_id = p_exercise_id FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no exercise %', p_exercise_id
             USING ERRCODE = 'no_data_found', HINT = 'insert it without a result first';
+    END IF;
+    -- A success is what the numbers say, not what somebody says. RPO is NULL where no moment was restored.
+    IF p_result = 'success' AND (
+        NOT coalesce(p_rto_ms <= exercise.target_rto_ms, false)
+        OR coalesce(p_rpo_ms > exercise.target_rpo_ms, false)
+        OR EXISTS (SELECT FROM jsonb_each(p_verifications) AS v WHERE v.value ->> 'result' IS DISTINCT FROM 'pass')
+    ) THEN
+        RAISE EXCEPTION 'exercise % is no success: a verification did not pass or a target was missed', p_exercise_id
+            USING ERRCODE = 'check_violation', HINT = 'record it as partial or failed';
     END IF;
     -- Told again what is known already: nothing to do.
     IF exercise.result = p_result THEN
@@ -111,6 +132,8 @@ BEGIN
         copy_seconds = p_copy_seconds,
         replay_bytes = p_replay_bytes,
         replay_seconds = p_replay_seconds,
+        copy_rate = p_copy_rate,
+        replay_rate = p_replay_rate,
         verifications = p_verifications,
         reconciled = p_reconciled
     WHERE id = exercise.id

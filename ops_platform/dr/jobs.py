@@ -1,0 +1,107 @@
+"""The jobs of disaster recovery. What they do is in ``exercise``, ``questions`` and ``scratch``."""
+
+from typing import Any
+
+import dagster as dg
+
+from ops_platform.backup.stanza import BackupConfig
+from ops_platform.dr import emergency_record, exercise, questions, records, scratch
+from ops_platform.dr.assets import exercise_request, metadata
+from ops_platform.errors import OpsError
+from ops_platform.resources import PlatformResource
+
+RESTORE_CHECK = "restore_check"
+"""Scenario of the weekly short form, in its rows."""
+
+
+class StanzaOpConfig(dg.Config):
+    stanza: str
+
+
+@dg.op(description="Restore the newest set beside production and verify it, without the deep questions.")
+def check_restore(
+    context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    try:
+        ctx = platform.backup(config.stanza)
+        request = exercise_request(ctx, context.run, RESTORE_CHECK)
+        outcome = exercise.run(ctx, request, context.log.info, lambda fraction: None)
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    if outcome.result != "success":
+        raise dg.Failure(description=outcome.reason, metadata=metadata(outcome), allow_retries=False)
+    return dg.Output(None, metadata=metadata(outcome))
+
+
+@dg.op(description="Take a signed reference of the live source, for restored copies to be compared with.")
+def take_reference(
+    context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    try:
+        taken = questions.refresh(platform.backup(config.stanza))
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    return dg.Output(
+        None,
+        metadata={
+            "objects": len(taken.objects),
+            "tables": len(taken.live),
+            "closed_rows": sum(one.rows for one in taken.closed.values()),
+            "marker": dg.MetadataValue.timestamp(taken.marker),
+        },
+    )
+
+
+@dg.op(description="Remove what killed exercises left, and finish their rows as failed.")
+def sweep_scratch(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    try:
+        settings = platform.settings()
+        removed = scratch.sweep(settings)
+        url = settings.require("database_url")
+        dead = [one for name in platform.stanzas() for one in records.reconcile_dead(url, name)]
+        emergencies = emergency_record.record_pending(settings)
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    return dg.Output(
+        None,
+        metadata={
+            "removed": [one.directory.name for one in removed],
+            "given_up": dead,
+            "emergencies_recorded": len(emergencies),
+        },
+    )
+
+
+def stanza_job(name: str, config: BackupConfig, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
+    """A job of one op for the stanza named in run config."""
+    values = [dg.EnumValue(stanza) for stanza in config.stanzas]
+
+    @dg.config_mapping(
+        config_schema={
+            "stanza": dg.Field(dg.Enum("Stanza", values), description="Which stanza of backups.yaml.")
+        }
+    )
+    def choose(value: dict[str, Any]) -> dict[str, Any]:
+        return {"ops": {op.name: {"config": {"stanza": value["stanza"]}}}}
+
+    @dg.job(
+        name=name,
+        config=choose,
+        executor_def=dg.in_process_executor,
+        tags={"duty": "dr"},
+        description=description,
+    )
+    def job() -> None:
+        op()
+
+    return job
+
+
+@dg.job(
+    name="scratch_cluster_cleanup",
+    executor_def=dg.in_process_executor,
+    tags={"duty": "dr"},
+    description="Remove what killed exercises left on this host. Launched by the janitor.",
+)
+def scratch_cluster_cleanup() -> None:
+    sweep_scratch()

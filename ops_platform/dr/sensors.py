@@ -1,0 +1,45 @@
+"""The janitor: looks for what killed exercises left. It only looks; the job that it launches removes."""
+
+import hashlib
+
+import dagster as dg
+
+from ops_platform.dr import emergency_record, scratch
+from ops_platform.resources import PlatformResource
+
+LEFTOVERS_TAG = "ops/leftovers"
+
+
+@dg.sensor(
+    name="scratch_cluster_janitor",
+    job_name="scratch_cluster_cleanup",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Launch a cleanup when a killed exercise left a scratch cluster, or a restore is unrecorded.",
+)
+def scratch_cluster_janitor(
+    context: dg.SensorEvaluationContext, platform: PlatformResource
+) -> dg.RunRequest | dg.SkipReason:
+    settings = platform.settings()
+    left = [str(one.directory) for one in scratch.leftovers(settings)]
+    waiting = [str(path) for path in emergency_record.pending(settings)]
+    if not left and not waiting:
+        return dg.SkipReason("nothing is left over")
+    tag = hashlib.sha256("\n".join([*left, *waiting]).encode()).hexdigest()[:16]
+    # A key is used once: one that failed is tried again as the next attempt.
+    return dg.RunRequest(run_key=f"{tag}:{_finished(context.instance, tag)}", tags={LEFTOVERS_TAG: tag})
+
+
+def _finished(instance: dg.DagsterInstance, tag: str) -> int:
+    """How many cleanups of exactly this have ended."""
+    return instance.get_runs_count(
+        dg.RunsFilter(
+            job_name="scratch_cluster_cleanup",
+            tags={LEFTOVERS_TAG: tag},
+            statuses=[
+                dg.DagsterRunStatus.SUCCESS,
+                dg.DagsterRunStatus.FAILURE,
+                dg.DagsterRunStatus.CANCELED,
+            ],
+        )
+    )
