@@ -101,6 +101,15 @@ def refresh(ctx: BackupContext) -> Reference:
     return taken
 
 
+def is_referenced(ctx: BackupContext) -> bool:
+    """Whether there is any reference of the stanza."""
+    with postgres.session(ctx.ops_url) as ops:
+        row = ops.execute(
+            "SELECT EXISTS (SELECT FROM dr_references WHERE stanza = %s) AS found", (ctx.stanza.name,)
+        ).fetchone()
+    return bool(row and row["found"])
+
+
 def critical(server: RestoredServer, database: str, find: Callable[[], References]) -> Sequence[Rung]:
     """What must hold before the cluster may take traffic, beyond its recovery."""
 
