@@ -69,6 +69,8 @@ class Verification:
         return self.result == "pass"
 
 
+NOT_REACHED = "could not run: it was not reached"
+
 Rung = tuple[str, Callable[[], Verification]]
 
 
@@ -131,4 +133,4 @@ def describe(error: psycopg.Error) -> str:
 def missing(answers: Sequence[Verification], scenario: str) -> list[Verification]:
     """An ``unknown`` for each verification of the scenario that nobody answered."""
     known = {answer.name for answer in answers}
-    return [unknown(name, "it was not reached") for name in VERIFICATIONS[scenario] if name not in known]
+    return [Verification(name, "unknown", NOT_REACHED) for name in VERIFICATIONS[scenario] if name not in known]
