@@ -21,12 +21,15 @@ from ops_platform.backup.context import BackupContext
 from ops_platform.backup.observation import observe
 from ops_platform.dr import explanation, workspace
 from ops_platform.dr.explanation import Explanation
-from ops_platform.dr.rehearsal import Knowledge, Manner, Rehearsal, rehearse
+from ops_platform.dr.rehearsal import Knowledge, Manner, Rehearsal, rehearse, server_of
 from ops_platform.dr.target import RecoveryTarget
 from ops_platform.dr.workspace import Workspace
 
 SCENARIO = "emergency"
 
+CURRENT_SEGMENT = "Latest checkpoint's REDO WAL file"
+
+_SEGMENT = re.compile(r"[0-9A-F]{24}")
 # What pgBackRest writes for the recovery; afterwards it would only mislead, and names a file that goes.
 _RECOVERY_SETTING = re.compile(r"^\s*(restore_command|recovery_target\w*|archive_cleanup_command)\s*=")
 
@@ -77,6 +80,7 @@ def carry_out(
     done = rehearse(ctx, here, SCENARIO, knowledge, t0, log, progress, manner)
     if done.rto_seconds is not None:
         forget_recovery(here)
+        hand_over_wal(here, server_of(ctx, here).control_data()[CURRENT_SEGMENT])
     else:
         keep_log(here, log)
     return done
@@ -94,6 +98,27 @@ def forget_recovery(here: Workspace) -> None:
         os.fsync(file.fileno())
     workspace.own(Path(name), here.run_as)
     Path(name).replace(path)
+
+
+def hand_over_wal(here: Workspace, current: str) -> list[str]:
+    """Tell the archiver of the stopped cluster what was written while archiving was off; the names.
+
+    Without the new timeline's history file no earlier set could be recovered beyond the promotion:
+    PostgreSQL marks it for the archive only at the promotion itself. ``current`` is the segment with
+    the shutdown checkpoint: it goes on, and those behind it are recycled files without content.
+    """
+    wal, timeline = here.data_dir / "pg_wal", current[:8]
+    written = (path.name for path in wal.iterdir() if _SEGMENT.fullmatch(path.name))
+    complete = sorted(name for name in written if name.startswith(timeline) and name < current)
+    marked = []
+    for name in [f"{timeline}.history", *complete]:
+        ready = wal / "archive_status" / f"{name}.ready"
+        if not (wal / name).exists() or ready.exists() or ready.with_suffix(".done").exists():
+            continue
+        ready.touch(mode=0o600)
+        workspace.own(ready, here.run_as)
+        marked.append(name)
+    return marked
 
 
 def keep_log(here: Workspace, log: Callable[[str], None]) -> None:

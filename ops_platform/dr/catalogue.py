@@ -126,11 +126,14 @@ def digest(found: Objects) -> str:
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
-def compare(name: str, noun: str, restored: Objects, references: Sequence[Objects]) -> Verification:
+def compare(
+    name: str, noun: str, restored: Objects, references: Sequence[Objects], *, enclosed: bool = True
+) -> Verification:
     """Whether ``restored`` is what one of the references was, object by object.
 
     With a reference before and one after the moment that was restored, an object may be as in
-    either: it was changed between them.
+    either: it was changed between them. Not ``enclosed`` by two, a difference may be a change that
+    nobody looked at: then it is unknown, and named.
     """
     if not references:
         return unknown(name, f"there is no reference of the source's {noun}: run the job dr_reference")
@@ -150,10 +153,15 @@ def compare(name: str, noun: str, restored: Objects, references: Sequence[Object
         for what, found in (("missing", gone), ("unexpected", strange), ("changed", changed))
         if found
     ]
+    differ = f"{len(wrong)} {noun} differ from the source's; {'; '.join(parts)}"
+    if not enclosed:
+        return Verification(
+            name, "unknown", f"{differ}; changed after the reference was taken, or damaged: look at them"
+        )
     return verdict(
         name,
         False,
-        f"{len(wrong)} {noun} differ from the source's; {'; '.join(parts)}",
+        differ,
         objects=len(restored),
         missing=len(gone),
         unexpected=len(strange),

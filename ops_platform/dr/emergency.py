@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ops_platform.backup.context import BackupContext
 from ops_platform.clients import postgres
-from ops_platform.dr import source, tombstones
+from ops_platform.dr import questions, reference, reference_copies, source, tombstones
 from ops_platform.dr.beats import STALE
 from ops_platform.dr.explanation import Explanation
-from ops_platform.dr.ladder import Rung, Verification
+from ops_platform.dr.ladder import VERIFICATIONS, Rung, Verification
+from ops_platform.dr.questions import References
 from ops_platform.dr.recovery import Expected, Source
 from ops_platform.dr.rehearsal import Knowledge
 from ops_platform.dr.scenario import Plan
 from ops_platform.dr.server import RestoredServer
 from ops_platform.dr.tombstones import Tombstones
 from ops_platform.errors import ConfigurationError, Unavailable
+
+SCENARIO = "emergency"
 
 # The newest segment of an archive ends at most archive_timeout after its last heartbeat.
 _MARGIN = timedelta(seconds=30)
@@ -29,18 +32,30 @@ class EmergencyQuestions:
 
     ctx: BackupContext
     log: Callable[[str], None]
+    _known: dict[datetime, References] = field(default_factory=dict)
 
     def tombstones(self, server: RestoredServer) -> Verification:
         return tombstones.replay(self._found(), self.log)
 
     def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
-        return ()
+        return questions.critical(server, source.database_name(self.ctx), lambda: self._references(moment))
 
     def assurance(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
-        return ()
+        asked = questions.assurance(server, source.database_name(self.ctx), lambda: self._references(moment))
+        return [rung for rung in asked if rung[0] in VERIFICATIONS[SCENARIO]]
 
     def stopped(self, server: RestoredServer) -> Sequence[Rung]:
         return ()
+
+    def _references(self, moment: datetime) -> References:
+        """From the copies beside the repository. They do not say when somebody was erased."""
+        if moment not in self._known:
+            stanza, settings = self.ctx.stanza.name, self.ctx.settings
+            keys = reference.public_keys(settings)
+            before = reference_copies.before(settings, keys, stanza, moment)
+            closed = reference_copies.closed_before(settings, keys, stanza, moment)
+            self._known[moment] = References(before, None, closed, erased_since=self._found().count > 0)
+        return self._known[moment]
 
     def _found(self) -> Tombstones:
         stanza = self.ctx.stanza.name

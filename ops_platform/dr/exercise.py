@@ -27,7 +27,6 @@ from ops_platform.dr.beats import BeatPair
 from ops_platform.dr.forecast import Measured, Prediction
 from ops_platform.dr.ladder import (
     CRITICAL,
-    NOT_REACHED,
     VERIFICATIONS,
     Rung,
     Verification,

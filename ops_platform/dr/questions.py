@@ -6,6 +6,7 @@ hourly ones. Databases beside the stanza's own are asked all that needs no refer
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from datetime import datetime
 from ops_platform.backup.context import BackupContext
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
-from ops_platform.dr import catalogue, content, physical, reference, source, tombstones
+from ops_platform.dr import catalogue, content, physical, reference, reference_copies, source, tombstones
 from ops_platform.dr.ladder import VERIFICATIONS, Rung, Verification, ask
 from ops_platform.dr.reference import Reference
 from ops_platform.dr.scenario import Plan
@@ -28,6 +29,11 @@ class References:
     after: Reference | None
     closed: Reference | None
     erased_since: bool
+
+    @property
+    def enclosed(self) -> bool:
+        """Whether changes of the source are known on both sides."""
+        return self.after is not None
 
     @property
     def around(self) -> list[Reference]:
@@ -72,6 +78,7 @@ def prepare(ctx: BackupContext, scenario: str, log: Callable[[str], None]) -> Ex
     refresh(ctx)
     keys, stanza, ops_url = reference.public_keys(ctx.settings), ctx.stanza.name, ctx.ops_url
 
+    @functools.lru_cache(maxsize=4)
     def find(moment: datetime) -> References:
         with postgres.session(ops_url) as ops:
             closed = reference.closed_before(ops, keys, stanza, moment)
@@ -96,6 +103,8 @@ def refresh(ctx: BackupContext) -> Reference:
         earlier = reference.before(ops, keys, stanza, row["now"])
         erased = earlier is not None and tombstones.since(ops, stanza, earlier.marker)
     taken = reference.take(ctx, earlier, erased)
+    # The copy first: what the ops database knows, an emergency without it must know too.
+    reference_copies.store(ctx.settings, taken, key)
     with postgres.session(ctx.ops_url) as ops:
         reference.store(ops, taken, key)
     return taken
@@ -116,17 +125,30 @@ def critical(server: RestoredServer, database: str, find: Callable[[], Reference
     def objects() -> Verification:
         with server.connect(database) as connection:
             here = catalogue.objects(connection)
-        return catalogue.compare("catalogue", "objects", here, [one.objects for one in find().around])
+        known = find()
+        return catalogue.compare(
+            "catalogue", "objects", here, [one.objects for one in known.around], enclosed=known.enclosed
+        )
 
     def roles() -> Verification:
         with server.connect(database) as connection:
             here = catalogue.role_hashes(connection)
-        return catalogue.compare("roles", "roles", here, [one.roles for one in find().around])
+        known = find()
+        return catalogue.compare(
+            "roles", "roles", here, [one.roles for one in known.around], enclosed=known.enclosed
+        )
 
     def extensions() -> Verification:
         with server.connect(database) as connection:
             here = catalogue.extension_versions(connection)
-        return catalogue.compare("extensions", "extensions", here, [one.extensions for one in find().around])
+        known = find()
+        return catalogue.compare(
+            "extensions",
+            "extensions",
+            here,
+            [one.extensions for one in known.around],
+            enclosed=known.enclosed,
+        )
 
     return (("catalogue", objects), ("roles", roles), ("extensions", extensions))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -108,20 +108,60 @@ def unvalidated(connection: Connection) -> tuple[str, ...]:
 
 def store(ops: Connection, one: Reference, key: SigningKey) -> None:
     """Keep it, signed; the same again changes nothing. In the caller's transaction."""
-    digest = catalogue.digest(one.objects)
+    signed = sign(one, key)
     ops.execute(
         "INSERT INTO dr_catalogues (digest, objects) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-        (digest, Jsonb(dict(one.objects))),
+        (catalogue.digest(one.objects), Jsonb(dict(one.objects))),
     )
-    document = json.dumps(_document(one, digest), sort_keys=True, separators=(",", ":"))
-    signature = base64.b64encode(key.sign(document.encode())).decode()
     ops.execute(
         """
         INSERT INTO dr_references (stanza, taken_at, marker, document, key_id, signature)
         VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
         """,
-        (one.stanza, one.taken_at, one.marker, document, key.key_id, signature),
+        (one.stanza, one.taken_at, one.marker, signed.document, signed.key_id, signed.signature),
     )
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A reference as it is kept: the exact text, and who signed it (base64)."""
+
+    document: str
+    key_id: str
+    signature: str
+
+
+def sign(one: Reference, key: SigningKey) -> Signed:
+    document = json.dumps(
+        _document(one, catalogue.digest(one.objects)), sort_keys=True, separators=(",", ":")
+    )
+    return Signed(document, key.key_id, base64.b64encode(key.sign(document.encode())).decode())
+
+
+def opened(
+    signed: Signed, keys: PublicKeys, stanza: str, objects: Callable[[str], Mapping[str, str] | None]
+) -> Reference:
+    """The reference behind the text; ``objects`` gives the catalogue of a digest.
+
+    Raises CheckFailed when anything of it was changed, or it is another stanza's.
+    """
+    text = signed.document
+    try:
+        genuine = keys.verify(signed.key_id, base64.b64decode(signed.signature), text.encode())
+    except ValueError:
+        genuine = False
+    if not genuine:
+        raise CheckFailed(
+            f"a reference of stanza {stanza} was not signed by a known key: "
+            "look at dr_references and OPS_DR_PUBLIC_KEY"
+        )
+    document = json.loads(text)
+    if document["stanza"] != stanza:
+        raise CheckFailed(f"a reference of stanza {document['stanza']} stands among those of {stanza}")
+    kept = objects(document["catalogue"])
+    if kept is None or catalogue.digest(kept) != document["catalogue"]:
+        raise CheckFailed(f"the catalogue of a reference of stanza {stanza} is missing or was changed")
+    return _parse(document, kept)
 
 
 def before(ops: Connection, keys: PublicKeys, stanza: str, moment: datetime) -> Reference | None:
@@ -177,21 +217,12 @@ def _read(ops: Connection, keys: PublicKeys, stanza: str, which: str, moment: da
     ).fetchone()
     if row is None:
         return None
-    text: str = row["document"]
-    if not keys.verify(row["key_id"], base64.b64decode(row["signature"]), text.encode()):
-        raise CheckFailed(
-            f"a reference of stanza {stanza} was not signed by a known key: "
-            "look at dr_references and OPS_DR_PUBLIC_KEY"
-        )
-    document = json.loads(text)
-    if document["stanza"] != stanza:
-        raise CheckFailed(f"a reference of stanza {document['stanza']} stands among those of {stanza}")
-    kept = ops.execute(
-        "SELECT objects FROM dr_catalogues WHERE digest = %s", (document["catalogue"],)
-    ).fetchone()
-    if kept is None or catalogue.digest(kept["objects"]) != document["catalogue"]:
-        raise CheckFailed(f"the catalogue of a reference of stanza {stanza} is missing or was changed")
-    return _parse(document, kept["objects"])
+
+    def objects(digest: str) -> Mapping[str, str] | None:
+        kept = ops.execute("SELECT objects FROM dr_catalogues WHERE digest = %s", (digest,)).fetchone()
+        return None if kept is None else kept["objects"]
+
+    return opened(Signed(row["document"], row["key_id"], row["signature"]), keys, stanza, objects)
 
 
 def _document(one: Reference, digest: str) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def rehearse(
             said = f"{size:.1f} MB in {copy.seconds:.1f} s, the bulk at {rate:.1f} MB/s"
             done.answer(verdict("restored", True, said, bytes=copy.size_bytes))
         with done.step("recovered_and_promoted"):
-            server = _server(ctx, here)
+            server = server_of(ctx, here)
             gate = restoring.frozen_archive(reader, here, plan.geometry, plan.last_segment)
             with server.running(gate if manner.frozen else {}):
                 _recover(done, server)
@@ -213,7 +213,8 @@ def _blame(name: str, error: OpsError) -> Verification:
     return failed(name, str(error))
 
 
-def _server(ctx: BackupContext, here: Workspace) -> RestoredServer:
+def server_of(ctx: BackupContext, here: Workspace) -> RestoredServer:
+    """The server for a restored data directory; not started."""
     launcher = workspace.launcher(ctx)
     return RestoredServer(here, postgres_programs.find(_major(here), launcher), launcher)
 

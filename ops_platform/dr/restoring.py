@@ -73,7 +73,7 @@ def restore(
     reader: BackupContext,
     one: BackupSet,
     target: RecoveryTarget,
-    timeline: int | None,
+    timeline: str | None,
     log: Callable[[str], None],
     progress: Callable[[float], None],
     *,

@@ -53,9 +53,16 @@ class Plan:
         return (self.last_segment.number - self.state.start.number + 1) * self.geometry.size
 
     @property
-    def timeline(self) -> int | None:
-        """The timeline to recover along; None where the set's own is the one."""
-        return None if self.target.kind == "immediate" else self.state.history.timeline
+    def timeline(self) -> str | None:
+        """What pgBackRest is told of the timeline; None where consistency is all that is wanted.
+
+        The set's own is ``current``: by number PostgreSQL would want its history file, which nobody
+        archived where a timeline began while archiving was off.
+        """
+        if self.target.kind == "immediate":
+            return None
+        wanted = self.state.history.timeline
+        return "current" if wanted == self.backup_set.timeline else str(wanted)
 
     def moment(self, t0: datetime) -> datetime:
         """The moment that is recovered: the target's, or that of the disaster."""

@@ -69,7 +69,7 @@ class RecoveryTarget:
     def lsn(self) -> int | None:
         return parse_lsn(self.value) if self.kind == "lsn" and self.value else None
 
-    def options(self, timeline: int | None = None) -> Sequence[str]:
+    def options(self, timeline: str | None = None) -> Sequence[str]:
         """Arguments of ``pgbackrest restore``. ``timeline`` None: the newest there is."""
         chosen = [f"--type={'default' if self.kind == 'latest' else self.kind}"]
         if self.value is not None:

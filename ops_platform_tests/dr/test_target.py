@@ -58,8 +58,8 @@ def test_options(kind: TargetKind, text: str, options: list[str]) -> None:
 
 
 def test_the_timeline_is_told_except_where_it_is_the_sets_own() -> None:
-    assert "--target-timeline=3" in RecoveryTarget.latest().options(3)
-    assert not [one for one in RecoveryTarget("immediate").options(3) if "timeline" in one]
+    assert "--target-timeline=3" in RecoveryTarget.latest().options("3")
+    assert not [one for one in RecoveryTarget("immediate").options("3") if "timeline" in one]
 
 
 @given(
