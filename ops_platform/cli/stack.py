@@ -23,9 +23,17 @@ def up() -> None:
 
 
 @click.command()
-def down() -> None:
-    """Stop everything that the stack started. The state stays."""
-    _stack().down(load_settings(), output.console())
+@click.argument("service", nargs=-1)
+def down(service: tuple[str, ...]) -> None:
+    """Stop everything that the stack started, or only each SERVICE. The state stays.
+
+    'up' starts again what is stopped.
+
+    \b
+    Example:
+      ops-platform down traffic        no more writes to the demo product
+    """
+    _stack().down(load_settings(), output.console(), service)
 
 
 @click.command()

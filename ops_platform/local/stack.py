@@ -44,14 +44,21 @@ def up(settings: Settings, console: Console) -> None:
         Stack(layout, settings).up(Progress(console))
 
 
-def down(settings: Settings, console: Console) -> None:
-    """Stop everything that the stack started, and everything that it left over. The state stays."""
+def down(settings: Settings, console: Console, only: Sequence[str] = ()) -> None:
+    """Stop everything that the stack started, and everything that it left over; or ``only`` these services.
+
+    The state stays. Raises ConfigurationError when there is no such service.
+    """
     layout = _layout(settings)
     if not layout.stack_id_file.exists():
         console.print(f"nothing runs: there is no stack in {layout.state_dir}")
         return
     with _alone(layout):
-        Stack(layout, settings).down(Progress(console))
+        stack = Stack(layout, settings)
+        if only:
+            stack.stop_only(only, Progress(console))
+        else:
+            stack.down(Progress(console))
 
 
 def start_cluster(settings: Settings, stanza: str, data_dir: Path, console: Console) -> str | None:
@@ -213,6 +220,18 @@ class Stack:
         self._end_leftovers(progress)
         progress.done()
         progress.console.print(f"stopped; the state stays in {self._layout.state_dir}")
+
+    def stop_only(self, names: Sequence[str], progress: Progress) -> None:
+        """Some services, in the order of their needs; the supervisor goes on, and starts none of them."""
+        programs = self._supervisor.programs()
+        unknown = sorted(set(names) - set(programs))
+        if programs and unknown:
+            raise ConfigurationError(
+                f"there is no service {', '.join(unknown)}: choose from {', '.join(sorted(programs))}"
+            )
+        self._stop([name for name in names if name in programs], progress)
+        progress.done()
+        progress.console.print(f"stopped: {', '.join(names)}; 'ops-platform up' starts them again")
 
     def _stop(self, names: Sequence[str], progress: Progress) -> None:
         """Stop programs in the order of their needs, those of one rank together."""
