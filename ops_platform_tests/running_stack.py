@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import yaml
 
+from ops_platform import files
 from ops_platform.clients.dagster import Dagster
 from ops_platform.local import leftovers, ports
 from ops_platform.local.layout import Layout
@@ -25,6 +27,8 @@ from ops_platform_tests.services import run_as, short_directory
 
 SCALE = "0.05"
 """Demo data of a test's stack: some megabytes, so that its backups take seconds."""
+PRODUCTION_BYTES = 10 << 30
+"""Declared in a test's stack: its few megabytes are mostly small files, whose pace says little of 100 GB."""
 CONSOLE_SCRIPT = Path(sys.executable).parent / "ops-platform"
 
 
@@ -43,8 +47,20 @@ class RunningStack:
             "OPS_STATE_DIR": str(self.state_dir),
             "OPS_PORT_BASE": str(self.base),
             "OPS_DEMO_SCALE": SCALE,
+            "OPS_CONFIG_DIR": str(self._config()),
             **(extra or {}),
         }
+
+    def _config(self) -> Path:
+        """The default configuration with a smaller production, beside the state directory."""
+        directory = self.state_dir / "config"
+        if not directory.exists():
+            directory.mkdir(parents=True)
+            default = files.default_config_dir() / "backups.yaml"
+            document = yaml.safe_load(default.read_text(encoding="utf-8"))
+            document["defaults"]["production_size_bytes"] = PRODUCTION_BYTES
+            (directory / "backups.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+        return directory
 
     def run(
         self, *arguments: str, extra: Mapping[str, str] | None = None, timeout: float = 280
