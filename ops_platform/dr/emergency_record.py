@@ -7,6 +7,8 @@ so a crash between the recording and the removal of the file only repeats the re
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -28,6 +30,10 @@ from ops_platform.settings import Settings
 SCENARIO = "emergency"
 
 
+class Malformed(OpsError):
+    """A file that waits is no record of an emergency restore."""
+
+
 def keep(ctx: BackupContext, done: Rehearsal) -> bool:
     """Record it now (True), or leave it to ``record_pending`` (False)."""
     run_id = str(uuid4())
@@ -41,13 +47,15 @@ def keep(ctx: BackupContext, done: Rehearsal) -> bool:
         ctx.stanza.rpo_target_seconds * 1000,
     )
     path = _directory(ctx.settings) / f"{run_id}.json"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    document = {"request": asdict(request), "outcome": asdict(exercise.judge(request, done))}
-    path.write_text(json.dumps(document, default=_plain), encoding="utf-8")
+    outcome = exercise.judge(request, done)
+    _write(path, json.dumps({"request": asdict(request), "outcome": asdict(outcome)}, default=_plain))
     try:
-        return run_id in {one.run_id for one in record_pending(ctx.settings)}
-    except (Unavailable, ConfigurationError, psycopg.OperationalError):
+        _record(ctx.settings.require("database_url"), request, outcome)
+    except (Unavailable, ConfigurationError, psycopg.Error):
+        # Whatever is the matter with the memory: the person at the keyboard has a cluster to start.
         return False
+    path.unlink(missing_ok=True)
+    return True
 
 
 def pending(settings: Settings) -> list[Path]:
@@ -56,20 +64,47 @@ def pending(settings: Settings) -> list[Path]:
 
 
 def record_pending(settings: Settings) -> list[ExerciseRequest]:
-    """Record what waits; what was recorded. Raises Unavailable when the ops database is away."""
+    """Record what waits; what was recorded. Raises Unavailable when the ops database is away.
+
+    A file that is no record raises OpsError, once all the others are recorded.
+    """
     paths = pending(settings)
     if not paths:
         return []
-    found = []
     url = settings.require("database_url")
+    found: list[ExerciseRequest] = []
+    malformed: list[OpsError] = []
     for path in paths:
-        request, outcome = _read(path)
-        with postgres.session(url, application="ops-platform emergency") as ops:
-            records.open_exercise(ops, request, outcome.t0)
-            records.finish(ops, request, outcome)
+        try:
+            request, outcome = _read(path)
+        except FileNotFoundError:
+            continue  # another one recorded it just now
+        except Malformed as error:
+            malformed.append(error)
+            continue
+        _record(url, request, outcome)
         path.unlink(missing_ok=True)
         found.append(request)
+    if malformed:
+        raise malformed[0]
     return found
+
+
+def _record(url: str, request: ExerciseRequest, outcome: Outcome) -> None:
+    with postgres.session(url, application="ops-platform emergency") as ops:
+        records.open_exercise(ops, request, outcome.t0)
+        records.finish(ops, request, outcome)
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: a part of a record would be none."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(name).replace(path)
 
 
 def _directory(settings: Settings) -> Path:
@@ -84,7 +119,7 @@ def _read(path: Path) -> tuple[ExerciseRequest, Outcome]:
         outcome["verifications"] = tuple(Verification(**one) for one in outcome["verifications"])
         return ExerciseRequest(**document["request"]), Outcome(**outcome)
     except (ValueError, KeyError, TypeError):
-        raise OpsError(
+        raise Malformed(
             f"{path} is no record of an emergency restore: write it down by hand, then remove it"
         ) from None
 

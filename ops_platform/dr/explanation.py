@@ -7,6 +7,7 @@ Only reads: the repository's listing, and the directory that is to be filled. Do
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -146,7 +147,8 @@ def _starts_before(one: BackupSet, target: RecoveryTarget) -> bool:
 
 
 def _works_in(process: psutil.Process, directory: Path) -> bool:
-    return process.cwd() == str(directory) or str(directory) in process.cmdline()
+    # A server's own directory is told without symbolic links.
+    return process.cwd() == os.path.realpath(directory) or str(directory) in process.cmdline()
 
 
 def _span(span: timedelta) -> str:
