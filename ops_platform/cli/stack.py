@@ -12,14 +12,15 @@ from ops_platform.settings import load_settings
 
 
 @click.command()
-def up() -> None:
-    """Start the embedded stack and Dagster, and take the first backups.
+@click.argument("service", nargs=-1)
+def up(service: tuple[str, ...]) -> None:
+    """Start the embedded stack and Dagster, and take the first backups; or only each SERVICE.
 
     Safe to repeat: what runs is left alone, what died is started again. The state is kept in
     OPS_STATE_DIR, the ports start at OPS_PORT_BASE; other values give a second stack beside
     the first.
     """
-    _stack().up(load_settings(), output.console())
+    _stack().up(load_settings(), output.console(), service)
 
 
 @click.command()

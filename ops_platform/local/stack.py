@@ -6,7 +6,7 @@ What its parts are is in ``parts`` and ``services``; how they are kept alive in 
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,17 +31,26 @@ PostgreSQL that was killed refuses to start until its last children are gone."""
 _STATES = {"RUNNING": "running", "STARTING": "starting", "BACKOFF": "failing", "FATAL": "failed"}
 
 
-def up(settings: Settings, console: Console) -> None:
+def up(settings: Settings, console: Console, only: Sequence[str] = ()) -> None:
     """Start what does not run, set up what is missing, take the first backups, print the URLs.
 
-    Raises ConfigurationError (missing program, taken port, unusable directory) before anything
-    is started, OpsError when a service does not get ready.
+    With ``only``, start these services of a stack that was up before, and do nothing else. Raises
+    ConfigurationError (missing program, taken port, unusable directory, lost data directory)
+    before anything is started, OpsError when a service does not get ready.
     """
     parts.required_programs(settings.pgbackrest.binary)
     layout = _layout(settings)
+    if only and not layout.environment_file.exists():
+        raise ConfigurationError(f"there is no stack in {layout.state_dir}: start all of it with 'up' first")
     layout.prepare()
     with _alone(layout):
-        Stack(layout, settings).up(Progress(console))
+        stack, progress = Stack(layout, settings), Progress(console)
+        if only:
+            for name in only:
+                progress.started(name, stack.start_only(name, progress), already=False)
+            progress.done()
+        else:
+            stack.up(progress)
 
 
 def down(settings: Settings, console: Console, only: Sequence[str] = ()) -> None:
@@ -116,6 +125,7 @@ class Stack:
             self._refuse_other_ports(numbers)
         else:
             self._end_leftovers(progress)
+        self._refuse_lost_data()
         built = parts.build(self._layout, numbers, self._pgbackrest)
         built.secrets.prepare()
         ports.require_free(self._idle_ports(numbers, running))
@@ -149,8 +159,10 @@ class Stack:
         numbers = ports.load(self._layout.ports_file, PORT_NAMES, self._base)
         built = parts.build(self._layout, numbers, self._pgbackrest)
         wanted = services(built, self._chosen)
+        service = next((one for one in wanted if one.name == name), None)
+        if service is None:
+            raise _no_service([name], [one.name for one in wanted])
         self._supervisor.apply(wanted, lambda names: self._stop(names, progress))
-        service = next(one for one in wanted if one.name == name)
         self._supervisor.start(name)
         self._wait_ready(service)
         return service.address
@@ -207,6 +219,19 @@ class Stack:
                 "or leave OPS_PORT_BASE as it was"
             )
 
+    def _refuse_lost_data(self) -> None:
+        """Never an empty new cluster in the place of one that was lost: its backups could not go on."""
+        # Written once both clusters were made.
+        if not self._layout.environment_file.exists():
+            return
+        for name in first_setup.STANZAS:
+            place = self._layout.postgres_data(name)
+            if not (place / "PG_VERSION").exists():
+                raise ConfigurationError(
+                    f"the data directory of {name} is lost: 'ops-platform up object-store', then "
+                    f"'ops-platform restore --stanza {name} --to {place} --latest'"
+                )
+
     def _running(self) -> dict[str, Program]:
         return self._supervisor.programs()
 
@@ -226,9 +251,7 @@ class Stack:
         programs = self._supervisor.programs()
         unknown = sorted(set(names) - set(programs))
         if programs and unknown:
-            raise ConfigurationError(
-                f"there is no service {', '.join(unknown)}: choose from {', '.join(sorted(programs))}"
-            )
+            raise _no_service(unknown, programs)
         self._stop([name for name in names if name in programs], progress)
         progress.done()
         progress.console.print(f"stopped: {', '.join(names)}; 'ops-platform up' starts them again")
@@ -259,6 +282,12 @@ class Stack:
         built = parts.build(self._layout, numbers, self._pgbackrest)
         programs = self._supervisor.programs()
         return [_status(service, programs.get(service.name)) for service in services(built, self._chosen)]
+
+
+def _no_service(unknown: Iterable[str], known: Iterable[str]) -> ConfigurationError:
+    return ConfigurationError(
+        f"there is no service {', '.join(unknown)}: choose from {', '.join(sorted(known))}"
+    )
 
 
 _PORTS_OF = {
