@@ -14,9 +14,11 @@ class RetentionConfig(dg.Config):
 
     event_log_days: int = 90
     heartbeat_position_days: int = 70
+    alert_delivery_days: int = 400
+    watchdog_delivery_days: int = 7
 
 
-@dg.op(description="Delete Dagster's chatter and old heartbeat positions; history stays.")
+@dg.op(description="Delete Dagster's chatter, old heartbeat positions and notifications; history stays.")
 def prune(
     context: dg.OpExecutionContext, config: RetentionConfig, platform: PlatformResource
 ) -> dg.Output[None]:
@@ -32,6 +34,12 @@ def prune(
             positions = retention.prune_heartbeat_positions(
                 ops, timedelta(days=config.heartbeat_position_days), now
             )
+            deliveries = retention.prune_alert_deliveries(
+                ops,
+                timedelta(days=config.alert_delivery_days),
+                timedelta(days=config.watchdog_delivery_days),
+                now,
+            )
     except OpsError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     return dg.Output(
@@ -40,6 +48,7 @@ def prune(
             "event_log_rows_deleted": pruned.deleted,
             "looked_at_up_to_id": pruned.up_to_id,
             "heartbeat_positions_deleted": positions,
+            "alert_deliveries_deleted": deliveries,
         },
     )
 

@@ -1,4 +1,4 @@
-"""Deletes what nobody reads any more: Dagster's chatter, old heartbeat positions.
+"""Deletes what nobody reads any more: Dagster's chatter, old heartbeat positions, old notifications.
 
 Dagster never prunes its event log. What tells history stays (run status, step results,
 materialisations, checks, captured-log pointers); what only filled the screen goes.
@@ -82,6 +82,17 @@ def prune_event_log(
 def prune_heartbeat_positions(ops: Connection, keep: timedelta, now: datetime) -> int:
     """Delete heartbeat positions older than the longest recoverable window."""
     return ops.execute("DELETE FROM heartbeat_positions WHERE beat_at < %s", (now - keep,)).rowcount
+
+
+def prune_alert_deliveries(ops: Connection, keep: timedelta, keep_watchdog: timedelta, now: datetime) -> int:
+    """Delete old notifications; those of the Watchdog, some hundreds a day, much sooner than alerts."""
+    return ops.execute(
+        """
+        DELETE FROM alert_deliveries
+        WHERE received_at < %s OR (alertname = 'Watchdog' AND received_at < %s)
+        """,
+        (now - keep, now - keep_watchdog),
+    ).rowcount
 
 
 def storage_url(sqlalchemy_url: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+
 import psutil
 import pytest
 
@@ -57,6 +60,30 @@ def test_a_killed_worker_takes_pgbackrest_with_it(slow_stack: RunningStack) -> N
     assert alive == []
     assert_next_succeeds(slow_stack)
     assert wait_until(lambda: ended_as(slow_stack, run_id), 60, "the dead run's report") == "failed"
+
+
+@pytest.mark.parametrize("service", ["code-server", "daemon", "object-store"])
+def test_a_killed_part_loses_no_wal_and_blocks_nobody(slow_stack: RunningStack, service: str) -> None:
+    run_id, _ = begin_full(slow_stack)
+    pid = slow_stack.pids()[service]
+    assert pid is not None
+    # Its children too, as a crash of its host would: runs are the code server's.
+    victims = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    for victim in victims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.kill()
+
+    def back() -> bool:
+        row = slow_stack.status()[service]
+        return row["state"] == "running" and row["pid"] != pid
+
+    wait_until(back, 120, f"{service} to be started again", interval=1)
+    wait_until(lambda: slow_stack.run("status").returncode == 0, 120, "the stack is whole again", interval=1)
+    assert_next_succeeds(slow_stack)
+    # A run whose worker died stays STARTED in Dagster; its report does not stay running.
+    wait_until(lambda: ended_as(slow_stack, run_id), 240, "the report's end", interval=1)
+    found = json.loads(slow_stack.run("backups", "--stanza", "product", "--json").stdout)
+    assert found[0]["wal_gap_segments"] == 0
 
 
 def test_a_killed_pgbackrest_fails_its_run_in_one_line(slow_stack: RunningStack) -> None:

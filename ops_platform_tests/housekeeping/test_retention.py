@@ -139,3 +139,20 @@ def test_the_worker_may_not_rewrite_history(ops_database: OpsDatabase) -> None:
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         worker.execute("DELETE FROM retention_marks")
+
+
+@pytest.mark.services
+def test_notifications_go_when_they_are_old_and_the_watchdogs_sooner(ops_database: OpsDatabase) -> None:
+    with postgres.connect(ops_database.url("ops_agent"), autocommit=True) as agent:
+        for days, name in ((401, "BackupFailed"), (399, "BackupFailed"), (8, "Watchdog"), (6, "Watchdog")):
+            agent.execute(
+                "INSERT INTO alert_deliveries (received_at, status, alertname, fingerprint)"
+                " VALUES (%s, 'firing', %s, 'f')",
+                (NOW - timedelta(days=days), name),
+            )
+    with postgres.connect(ops_database.url("ops_worker"), autocommit=True) as ops:
+        keep = timedelta(days=400), timedelta(days=7)
+        assert retention.prune_alert_deliveries(ops, *keep, NOW) == 2
+        assert retention.prune_alert_deliveries(ops, *keep, NOW) == 0
+        left = ops.execute("SELECT alertname FROM alert_deliveries ORDER BY received_at").fetchall()
+    assert [row["alertname"] for row in left] == ["BackupFailed", "Watchdog"]
