@@ -75,6 +75,21 @@ def test_a_missing_program(refused: RunningStack) -> None:
     assert "/nowhere/pgbackrest" in line
 
 
+def test_a_lost_data_directory_is_not_replaced_by_an_empty_cluster(refused: RunningStack) -> None:
+    # It is written once both clusters were made.
+    (refused.state_dir / "environment").touch()
+    line = _line(refused)
+    assert "the data directory of product is lost" in line
+    assert f"restore --stanza product --to {refused.state_dir}/postgres/product --latest" in line
+    assert not (refused.state_dir / "postgres" / "product").exists()
+
+
+def test_a_single_service_of_no_stack(refused: RunningStack) -> None:
+    done = refused.run("up", "redis")
+    assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1)
+    assert "there is no stack" in done.stderr
+
+
 def test_without_a_stack_the_other_commands_say_so(refused: RunningStack) -> None:
     assert refused.run("status").returncode == 1
     env = refused.run("env")
