@@ -80,6 +80,27 @@ BACKUP = (
     Metric("backup_repository_encrypted", "gauge", "1 when the repository says it is encrypted.", _STANZA),
 )
 
+_EXERCISE = ("stanza", "scenario")
+
+DR = (
+    Metric("dr_exercise_rto_seconds", "gauge", "RTO of the newest exercise that measured one.", _EXERCISE),
+    Metric("dr_exercise_rpo_seconds", "gauge", "RPO of the newest exercise that measured one.", _EXERCISE),
+    Metric(
+        "dr_exercise_last_success_timestamp_seconds", "gauge", "End of the newest good exercise.", _EXERCISE
+    ),
+    Metric(
+        "dr_exercise_expected_since_timestamp_seconds",
+        "gauge",
+        "Since when the stanza has had a backup that could be exercised.",
+        _EXERCISE,
+    ),
+    Metric(
+        "dr_exercise_last_failed", "gauge", "1 when the newest finished exercise was no success.", _EXERCISE
+    ),
+    Metric("dr_predicted_rto_seconds", "gauge", "Predicted RTO of the declared production size.", _STANZA),
+    Metric("dr_rto_target_seconds", "gauge", "The RTO that backups.yaml promises.", _STANZA),
+)
+
 AUDIT = (
     Metric("audit_known", "gauge", "1 when the ledger's state could be read."),
     Metric("audit_unsealed_events", "gauge", "Events of the ledger that no seal covers yet."),
@@ -133,4 +154,4 @@ SYSTEM = (
     Metric("alert_watchdog_timestamp_seconds", "gauge", "Newest arrival of the Watchdog at this agent."),
 )
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*BACKUP, *AUDIT, *SYSTEM)}
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*BACKUP, *DR, *AUDIT, *SYSTEM)}

@@ -18,6 +18,7 @@ from ops_platform.backup.context import BackupContext, open_context
 from ops_platform.backup.stanza import BackupConfig, load_backups
 from ops_platform.clients.http import JsonService
 from ops_platform.clients.postgres import Connection
+from ops_platform.dr.scenario import SCENARIOS
 from ops_platform.errors import OpsError, Unavailable
 from ops_platform.settings import Settings
 
@@ -44,6 +45,7 @@ class Duties:
             {
                 name: Targets(
                     float(stanza.rpo_target_seconds),
+                    float(stanza.rto_target_seconds),
                     dict[str, float](freshness.limits(stanza).items()),
                 )
                 for name, stanza in self._config.stanzas.items()
@@ -100,6 +102,7 @@ class Duties:
         self.known.reports.put(
             {key: report for key, report in reports.items() if key[0] in self.known.stanzas}
         )
+        self.known.exercises.put(observation.exercises(connection, list(self.known.stanzas), SCENARIOS))
         self.known.ledger.put(observation.ledger(connection))
         self.known.deliveries.put(observation.deliveries(connection))
         for stanza, at in observation.newest_beats(connection, list(self.known.stanzas)).items():

@@ -114,6 +114,21 @@ def _server(name: str, stanza: StanzaKnowledge) -> Iterator[Sample]:
         yield Sample("backup_archive_failing", (name,), archiver.failing)
 
 
+def dr_samples(known: Knowledge, _now: float) -> Iterator[Sample]:
+    """The exercises of every stanza, and what they predict for production."""
+    for name, stanza in known.stanzas.items():
+        yield Sample("dr_rto_target_seconds", (name,), stanza.targets.rto_seconds)
+    for (stanza_name, scenario), state in (known.exercises.get() or {}).items():
+        labels = (stanza_name, scenario)
+        yield from _known("dr_exercise_expected_since_timestamp_seconds", labels, state.expected_since)
+        yield from _known("dr_exercise_last_success_timestamp_seconds", labels, state.last_success_at)
+        yield from _known("dr_exercise_last_failed", labels, state.last_failed)
+        yield from _known("dr_predicted_rto_seconds", (stanza_name,), state.predicted_rto_seconds)
+        for metric, value in (("rto", state.rto_ms), ("rpo", state.rpo_ms)):
+            seconds = None if value is None else value / 1000
+            yield from _known(f"dr_exercise_{metric}_seconds", labels, seconds)
+
+
 def audit_samples(known: Knowledge, _now: float) -> Iterator[Sample]:
     """The ledger: what no seal covers yet."""
     ledger = known.ledger.get()

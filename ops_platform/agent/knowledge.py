@@ -51,6 +51,19 @@ class KindReport:
 
 
 @dataclass(frozen=True)
+class ExerciseState:
+    """The exercises of one scenario of one stanza; None is absent. Seconds, and milliseconds as recorded."""
+
+    expected_since: datetime | None
+    rto_ms: int | None = None
+    rpo_ms: int | None = None
+    last_success_at: datetime | None = None
+    last_failed: bool | None = None
+    predicted_rto_seconds: float | None = None
+    """Only of the scenario that measures throughput."""
+
+
+@dataclass(frozen=True)
 class LedgerState:
     unsealed: int
     oldest_unsealed_at: datetime | None
@@ -70,6 +83,7 @@ class Targets:
     """What backups.yaml promises for a stanza, in seconds; limits by kind, only of kinds with a schedule."""
 
     rpo_seconds: float
+    rto_seconds: float
     freshness: Mapping[str, float]
 
 
@@ -93,6 +107,7 @@ class Knowledge:
     stanzas: dict[str, StanzaKnowledge]
     ops_up: Slot[bool]
     reports: Slot[Mapping[tuple[str, str], KindReport]]
+    exercises: Slot[Mapping[tuple[str, str], ExerciseState]]
     ledger: Slot[LedgerState]
     deliveries: Slot[Deliveries]
     certificates: Slot[list[Expiry]]
@@ -117,6 +132,7 @@ def knowledge(targets: Mapping[str, Targets], refresh_seconds: float) -> Knowled
         },
         ops_up=Slot(good_for),
         reports=Slot(good_for),
+        exercises=Slot(good_for),
         ledger=Slot(good_for),
         deliveries=Slot(good_for),
         certificates=Slot(3 * CERTIFICATE_SECONDS),

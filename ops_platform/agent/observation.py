@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from ops_platform.agent.knowledge import Deliveries, KindReport, LedgerState
+from ops_platform.agent.knowledge import Deliveries, ExerciseState, KindReport, LedgerState
 from ops_platform.clients.postgres import Connection
 
 _RUNS = """
@@ -24,6 +24,31 @@ _LAST_SETS = """
     SELECT DISTINCT ON (stanza, kind) stanza, kind, duration_ms, size_bytes
     FROM backup_reports WHERE kind <> 'wal_archive' AND status = 'completed'
     ORDER BY stanza, kind, completed_at DESC
+"""
+_EXERCISES = """
+    SELECT w.stanza, w.scenario,
+           (SELECT min(completed_at) FROM backup_reports b
+            WHERE b.stanza = w.stanza AND status = 'completed' AND kind <> 'wal_archive') AS expected_since,
+           last.result <> 'success' AS failed, good.completed_at AS good_at, measured.actual_rto_ms AS rto_ms,
+           measured.actual_rpo_ms AS rpo_ms, predicted.seconds AS predicted
+    FROM unnest(%(stanzas)s::text[]) AS s (stanza)
+    CROSS JOIN unnest(%(scenarios)s::text[]) AS c (scenario)
+    CROSS JOIN LATERAL (SELECT s.stanza, c.scenario) AS w
+    LEFT JOIN LATERAL (
+        SELECT result FROM dr_exercises e WHERE e.stanza = w.stanza AND e.scenario = w.scenario
+        AND result IS NOT NULL ORDER BY started_at DESC LIMIT 1) AS last ON true
+    LEFT JOIN LATERAL (
+        SELECT completed_at FROM dr_exercises e WHERE e.stanza = w.stanza AND e.scenario = w.scenario
+        AND result = 'success' ORDER BY started_at DESC LIMIT 1) AS good ON true
+    LEFT JOIN LATERAL (
+        SELECT actual_rto_ms, actual_rpo_ms FROM dr_exercises e WHERE e.stanza = w.stanza
+        AND e.scenario = w.scenario AND actual_rto_ms IS NOT NULL ORDER BY started_at DESC LIMIT 1
+    ) AS measured ON true
+    LEFT JOIN LATERAL (
+        SELECT (verifications #>> '{predicted_rto,numbers,predicted_seconds}')::float AS seconds
+        FROM dr_exercises e WHERE e.stanza = w.stanza AND e.scenario = w.scenario
+        AND verifications #>> '{predicted_rto,numbers,predicted_seconds}' IS NOT NULL
+        ORDER BY started_at DESC LIMIT 1) AS predicted ON true
 """
 # The row comparison walks the index in the order in which seals take events.
 _LEDGER = """
@@ -67,6 +92,24 @@ def reports(connection: Connection) -> dict[tuple[str, str], KindReport]:
     # A status that was never reached is a true zero: the whole table was read.
     zero = {"completed": 0, "failed": 0}
     return {key: KindReport({**zero, **runs[key]}, **fields[key]) for key in {*runs, *fields}}
+
+
+def exercises(
+    connection: Connection, stanzas: Sequence[str], scenarios: Sequence[str]
+) -> dict[tuple[str, str], ExerciseState]:
+    """By (stanza, scenario), also of those that were never exercised."""
+    rows = connection.execute(_EXERCISES, {"stanzas": list(stanzas), "scenarios": list(scenarios)})
+    return {
+        (row["stanza"], row["scenario"]): ExerciseState(
+            expected_since=row["expected_since"],
+            rto_ms=row["rto_ms"],
+            rpo_ms=row["rpo_ms"],
+            last_success_at=row["good_at"],
+            last_failed=row["failed"],
+            predicted_rto_seconds=row["predicted"],
+        )
+        for row in rows
+    }
 
 
 def ledger(connection: Connection) -> LedgerState:

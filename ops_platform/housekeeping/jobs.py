@@ -10,10 +10,11 @@ from ops_platform.resources import PlatformResource
 
 
 class RetentionConfig(dg.Config):
-    """Terms in days."""
+    """Terms in days; what is younger is kept."""
 
     event_log_days: int = 90
     heartbeat_position_days: int = 70
+    # A year of alerts and a month to report on it; the Watchdog only proves that the pipe works now.
     alert_delivery_days: int = 400
     watchdog_delivery_days: int = 7
 
@@ -34,7 +35,7 @@ def prune(
             positions = retention.prune_heartbeat_positions(
                 ops, timedelta(days=config.heartbeat_position_days), now
             )
-            deliveries = retention.prune_alert_deliveries(
+            alerts = retention.prune_alert_deliveries(
                 ops,
                 timedelta(days=config.alert_delivery_days),
                 timedelta(days=config.watchdog_delivery_days),
@@ -48,7 +49,7 @@ def prune(
             "event_log_rows_deleted": pruned.deleted,
             "looked_at_up_to_id": pruned.up_to_id,
             "heartbeat_positions_deleted": positions,
-            "alert_deliveries_deleted": deliveries,
+            "alert_deliveries_deleted": alerts,
         },
     )
 

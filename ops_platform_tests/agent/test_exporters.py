@@ -14,6 +14,7 @@ from ops_platform.agent.dagster_health import Daemon, DagsterHealth
 from ops_platform.agent.knowledge import (
     Archiver,
     Deliveries,
+    ExerciseState,
     KindReport,
     Knowledge,
     LedgerState,
@@ -28,7 +29,7 @@ PRODUCT = (("stanza", "product"),)
 
 
 def empty() -> Knowledge:
-    return knowledge({"product": Targets(900.0, {"full": 626400.0})}, 15)
+    return knowledge({"product": Targets(900.0, 1800.0, {"full": 626400.0})}, 15)
 
 
 def scrape(
@@ -41,6 +42,7 @@ def scrape(
         exporters.SampleCollector(
             [
                 lambda now: exporters.backup_samples(known, now),
+                lambda now: exporters.dr_samples(known, now),
                 lambda now: exporters.audit_samples(known, now),
                 lambda now: exporters.system_samples(known, now),
                 lambda _now: exporters.loop_samples([loop for loop, _ in loops], states),
@@ -71,6 +73,7 @@ def full() -> Knowledge:
     known.reports.put(
         {("product", "full"): KindReport({"completed": 2, "failed": 1}, False, 4000, 10**9, at)}
     )
+    known.exercises.put({("product", "performance"): ExerciseState(at, 4000, 53_500, at, False, 1075.5)})
     known.ledger.put(LedgerState(2, at, at))
     known.deliveries.put(Deliveries({("critical", "firing"): 4}, at))
     known.certificates.put([Expiry("s3", "endpoint", at), Expiry("tls/ca.pem", "file", None, "away")])
@@ -88,6 +91,7 @@ def test_nothing_is_claimed_before_anything_was_seen() -> None:
         "audit_known",
         "backup_rpo_target_seconds",
         "backup_freshness_limit_seconds",
+        "dr_rto_target_seconds",
     }
     assert {name for name, _ in samples} == {*promised, "ops_platform_build_info"}
 
@@ -116,6 +120,10 @@ def test_values_are_as_given() -> None:
     assert samples[("backup_size_bytes", kind)] == 10**9
     assert samples[("backup_sets", (("kind", "differential"), ("stanza", "product")))] == 0
     assert samples[("backup_archive_failing", PRODUCT)] == 1
+    exercise = (("scenario", "performance"), ("stanza", "product"))
+    assert samples[("dr_exercise_rpo_seconds", exercise)] == 53.5
+    assert samples[("dr_exercise_last_failed", exercise)] == 0
+    assert samples[("dr_predicted_rto_seconds", PRODUCT)] == 1075.5
     assert samples[("alert_notifications_last_day", (("severity", "critical"), ("status", "firing")))] == 4
 
 
@@ -127,7 +135,7 @@ def test_an_unreadable_certificate_has_no_date() -> None:
 
 
 def test_an_archive_that_was_not_seen_for_too_long_is_unknown_again() -> None:
-    known = knowledge({"product": Targets(900.0, {})}, 0)
+    known = knowledge({"product": Targets(900.0, 1800.0, {})}, 0)
     known.stanzas["product"].wal_gap.put(0)
     known.ops_up.put(True)
     names = {name for name, _ in scrape(known)}

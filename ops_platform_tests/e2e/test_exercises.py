@@ -9,6 +9,7 @@ from ops_platform.clients.waiting import wait_until
 from ops_platform.dr import scratch
 from ops_platform.dr.ladder import VERIFICATIONS
 from ops_platform.dr.scenario import SCENARIOS
+from ops_platform_tests.dashboards.test_live_metrics import SEEN_AFTER_AN_EXERCISE, scraped
 from ops_platform_tests.e2e.operator import ops_rows
 from ops_platform_tests.running_stack import RunningStack
 
@@ -60,6 +61,12 @@ def test_all_scenarios_succeed_while_the_product_writes(recoverable: RunningStac
     assert scratch.leftovers(recoverable.settings) == []
     assert list(scratch.scratch_root(recoverable.settings).iterdir()) == []
 
+    settings = recoverable.settings
+
+    def exported() -> bool:
+        return scraped(settings.require("metrics_url")) >= SEEN_AFTER_AN_EXERCISE
+
+    wait_until(exported, 60, "the exercise's metrics", interval=1)
     again = dagster.wait(dagster.reexecute(run.run_id), RUN_SECONDS)
     assert again.status == "SUCCESS"
     assert exercises(recoverable, again.run_id) == {}  # adopted, not repeated

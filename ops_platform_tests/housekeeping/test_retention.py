@@ -1,6 +1,6 @@
-"""Pruning of Dagster's event log: chatter goes, history stays, a killed pass is repeated harmlessly."""
+"""Retention: chatter goes, history stays, a killed pass is repeated harmlessly; old notifications go."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -141,18 +141,61 @@ def test_the_worker_may_not_rewrite_history(ops_database: OpsDatabase) -> None:
         worker.execute("DELETE FROM retention_marks")
 
 
-@pytest.mark.services
-def test_notifications_go_when_they_are_old_and_the_watchdogs_sooner(ops_database: OpsDatabase) -> None:
-    with postgres.connect(ops_database.url("ops_agent"), autocommit=True) as agent:
-        for days, name in ((401, "BackupFailed"), (399, "BackupFailed"), (8, "Watchdog"), (6, "Watchdog")):
-            agent.execute(
+@pytest.fixture
+def delivered(ops_database: OpsDatabase) -> Iterator[Callable[..., int]]:
+    """A notification that came so many days ago; its id."""
+    with postgres.connect(ops_database.url("ops_owner"), autocommit=True) as owner:
+
+        def deliver(alertname: str, days_ago: float, status: str = "firing") -> int:
+            row = owner.execute(
                 "INSERT INTO alert_deliveries (received_at, status, alertname, fingerprint)"
-                " VALUES (%s, 'firing', %s, 'f')",
-                (NOW - timedelta(days=days), name),
-            )
-    with postgres.connect(ops_database.url("ops_worker"), autocommit=True) as ops:
-        keep = timedelta(days=400), timedelta(days=7)
-        assert retention.prune_alert_deliveries(ops, *keep, NOW) == 2
-        assert retention.prune_alert_deliveries(ops, *keep, NOW) == 0
-        left = ops.execute("SELECT alertname FROM alert_deliveries ORDER BY received_at").fetchall()
-    assert [row["alertname"] for row in left] == ["BackupFailed", "Watchdog"]
+                " VALUES (%s, %s, %s, 'f') RETURNING id",
+                (NOW - timedelta(days=days_ago), status, alertname),
+            ).fetchone()
+            assert row is not None
+            return int(row["id"])
+
+        yield deliver
+
+
+def kept_deliveries(connection: Connection) -> set[int]:
+    return {row["id"] for row in connection.execute("SELECT id FROM alert_deliveries").fetchall()}
+
+
+def prune_deliveries(connection: Connection) -> int:
+    return retention.prune_alert_deliveries(connection, timedelta(days=400), timedelta(days=7), NOW)
+
+
+@pytest.mark.services
+def test_alerts_stay_a_year_and_the_watchdog_a_week(
+    connections: tuple[Connection, Connection],
+    delivered: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, ops = connections
+    monkeypatch.setattr(retention, "_BATCH", 2)
+    kept = {
+        delivered("RunFailed", 399.9),
+        delivered("RunFailed", 8),
+        delivered("Watchdog", 6.9),
+        delivered("Watchdog", 0),
+    }
+    old = [delivered("RunFailed", 400.1), delivered("RunFailed", 500, "resolved")]
+    old += [delivered("Watchdog", days) for days in (7.1, 8, 9, 401)]
+
+    assert prune_deliveries(ops) == len(old)
+    assert kept_deliveries(ops) == kept
+    assert prune_deliveries(ops) == 0
+
+
+@pytest.mark.services
+def test_the_newest_watchdog_stays_so_that_its_age_still_alarms(
+    connections: tuple[Connection, Connection], delivered: Callable[..., int]
+) -> None:
+    _, ops = connections
+    delivered("Watchdog", 30)
+    newest = delivered("Watchdog", 20)
+    delivered("Watchdog", 19, "resolved")
+
+    assert prune_deliveries(ops) == 2
+    assert kept_deliveries(ops) == {newest}
