@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ops_platform_tests.benchmarks import backup, imports
+from ops_platform_tests.benchmarks import backup, imports, restore
 from ops_platform_tests.benchmarks.measure import Report, write
 
-BENCHMARKS = ("imports", "backup")
+BENCHMARKS = ("imports", "backup", "restore")
 
 
 def main() -> int:
@@ -40,6 +40,8 @@ def main() -> int:
     if "backup" in chosen:
         small = backup.Sizes(scale=0.2, noise_bytes=50_000_000, repetitions=1, matrix=True)
         reports += backup.run(say, small if arguments.quick else backup.Sizes())
+    if "restore" in chosen:
+        reports += restore.run(say, quick=arguments.quick)
     console.print()
     for report in reports:
         report.show(console)
