@@ -19,9 +19,10 @@ import psycopg
 
 from ops_platform.backup import freshness, locks, rpo
 from ops_platform.backup.context import BackupContext
-from ops_platform.backup.observation import observe
+from ops_platform.backup.observation import Observation, observe
 from ops_platform.backup.stanza import Stanza
 from ops_platform.clients import postgres
+from ops_platform.clients.waiting import wait_until
 from ops_platform.dr import beats, forecast, questions, records, recovery, scenario, scratch, source
 from ops_platform.dr.beats import BeatPair
 from ops_platform.dr.forecast import Measured, Prediction
@@ -41,9 +42,10 @@ from ops_platform.dr.rehearsal import Knowledge, Log, Progress, Questions, Rehea
 from ops_platform.dr.report import ExerciseRequest, ExerciseResult, Outcome
 from ops_platform.dr.scenario import Plan, Scenario
 from ops_platform.dr.scratch import NotRemoved
-from ops_platform.errors import OpsError
+from ops_platform.errors import OpsError, Unavailable
 
 LOCK_SECONDS = 6 * 3600.0
+IN_FLIGHT_SECONDS = 15.0
 SETS_SECONDS = 3600.0
 """How long to wait for a cleanup that removes sets."""
 
@@ -209,7 +211,7 @@ def knowledge(ctx: BackupContext, name: str, t0: datetime, asked: Questions) -> 
             with postgres.session(ops_url) as ops:
                 return beats.pairs(ops, stanza, since, until, near)
 
-        return scenario.choose(_scenario(name), observe(reader), pairs, t0)
+        return scenario.choose(_scenario(name), settled(reader), pairs, t0)
 
     def expected(chosen: Plan) -> Expected | None:
         if chosen.pair is not None:
@@ -222,6 +224,22 @@ def knowledge(ctx: BackupContext, name: str, t0: datetime, asked: Questions) -> 
         newest = beats.newest(ops, stanza, t0)
     known = Source(source.database_name(ctx), None if newest is None else newest.at)
     return Knowledge(plan, known, expected, asked)
+
+
+def settled(reader: BackupContext) -> Observation:
+    """The repository once its archive has no gap; after a while with the gaps that stay.
+
+    Segments are archived side by side: for moments a later one is there before an earlier one.
+    """
+
+    def without_gaps() -> Observation | None:
+        seen = observe(reader)
+        return None if seen.best is not None and seen.best[1].gaps else seen
+
+    try:
+        return wait_until(without_gaps, IN_FLIGHT_SECONDS, "the archive has no gap", interval=1.0)
+    except Unavailable:
+        return observe(reader)
 
 
 def _scenario(name: str) -> Scenario:

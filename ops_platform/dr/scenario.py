@@ -77,6 +77,12 @@ def choose(scenario: Scenario, seen: Observation, pairs: Pairs, t0: datetime) ->
         )
     if scenario == "latest":
         one, state = seen.best
+        if state.gaps:
+            raise CheckFailed(
+                f"{state.gap_segments} WAL segments are missing after set {one.label}, from "
+                f"{seen.archive.geometry.name(state.gaps[0].first)} on: what was archived behind them cannot "
+                "be recovered; take a full backup"
+            )
         return plan_for(seen, one, state, RecoveryTarget.latest(), None, f"newest set {one.label}")
     if scenario == "pitr":
         return _point_in_time(seen, pairs, t0)
