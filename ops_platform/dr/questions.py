@@ -9,12 +9,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from ops_platform.backup.context import BackupContext
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
-from ops_platform.dr import catalogue, content, physical, reference, reference_copies, source, tombstones
+from ops_platform.dr import (
+    canary,
+    catalogue,
+    content,
+    physical,
+    reference,
+    reference_copies,
+    source,
+    tombstones,
+)
 from ops_platform.dr.ladder import VERIFICATIONS, Rung, Verification, ask
 from ops_platform.dr.reference import Reference
 from ops_platform.dr.scenario import Plan
@@ -57,7 +66,14 @@ class ExerciseQuestions:
         return self._wanted(critical(server, self._database, lambda: self.find(moment)))
 
     def assurance(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
-        return self._wanted(assurance(server, self._database, lambda: self.find(moment)))
+        def find() -> References:
+            return self.find(moment)
+
+        asked = assurance(server, self._database, find)
+        known = dict([*critical(server, self._database, find), *asked])
+        # The very last: it damages the copy.
+        bite: Rung = (canary.NAME, lambda: canary.bite(server, self._database, known, datetime.now(UTC)))
+        return self._wanted([*asked, bite])
 
     def stopped(self, server: RestoredServer) -> Sequence[Rung]:
         return self._wanted([("page_checksums", lambda: physical.page_checksums(server))])
@@ -107,6 +123,7 @@ def refresh(ctx: BackupContext) -> Reference:
     reference_copies.store(ctx.settings, taken, key)
     with postgres.session(ctx.ops_url) as ops:
         reference.store(ops, taken, key)
+        reference.prune(ops, taken.taken_at)
     return taken
 
 
