@@ -49,6 +49,7 @@ _CHECKS = {
     "amcheck": "pg_amcheck: heaps and indexes agree, row by row.",
     "pg_dump": "Every database can be dumped.",
     "page_checksums": "Every page is what was written.",
+    "checks_bite": "A damage made on purpose to the copy, another each month, is caught.",
     "rpo_within_target": "What would have been lost is within the promise.",
     "rto_within_target": "The time to the first transaction is within the promise.",
     "primary_undisturbed": "The source's archiver did not fail during the exercise.",

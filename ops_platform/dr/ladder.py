@@ -39,7 +39,7 @@ CONTENT = (
     "closed_rows",
     "live_tables",
 )
-DEEP = ("orphans", "amcheck", "pg_dump", "page_checksums")
+DEEP = ("orphans", "amcheck", "pg_dump", "page_checksums", "checks_bite")
 RUN = ("rpo_within_target", "rto_within_target", "primary_undisturbed", "torn_down")
 """About the exercise itself."""
 SPEED = ("throughput", "predicted_rto")

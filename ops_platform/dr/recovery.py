@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import psycopg
 
+from ops_platform.backup.wal import History
 from ops_platform.clients.postgres import Connection
 from ops_platform.dr.beats import STALE
 from ops_platform.dr.ladder import Rung, Verification, failed, unknown, verdict
@@ -95,18 +96,24 @@ def system_identifier(server: RestoredServer, plan: Plan) -> Verification:
 def timeline(server: RestoredServer, plan: Plan) -> Verification:
     """The new timeline branches off the one that the archive led along."""
     name, wanted = "timeline", plan.state.history.timeline
-    with server.connect("postgres") as connection:
-        here = str(_one(connection, "SELECT pg_walfile_name(pg_current_wal_insert_lsn())"))[:8]
-        history = str(_one(connection, "SELECT pg_read_file(%s)", f"pg_wal/{here}.history"))
-    parents = [int(line.split()[0]) for line in history.splitlines() if line.strip()[:1].isdigit()]
-    parent = parents[-1] if parents else 0
-    numbers = {"timeline": int(here, 16), "parent": parent, "expected_parent": wanted}
+    here, parent, _ = branch(server)
+    numbers = {"timeline": here, "parent": parent, "expected_parent": wanted}
     if plan.target.kind == "immediate":
         # Consistency is reached on the set's own timeline.
         wanted = plan.backup_set.timeline
     good = parent == wanted
-    said = f"timeline {int(here, 16)} branches off {parent}" + ("" if good else f", expected was {wanted}")
+    said = f"timeline {here} branches off {parent}" + ("" if good else f", expected was {wanted}")
     return verdict(name, good, said, **numbers)
+
+
+def branch(server: RestoredServer) -> tuple[int, int, int]:
+    """The server's timeline, the one that it left, and the end of the last record that was replayed."""
+    with server.connect("postgres") as connection:
+        here = str(_one(connection, "SELECT pg_walfile_name(pg_current_wal_insert_lsn())"))[:8]
+        text = str(_one(connection, "SELECT pg_read_file(%s)", f"pg_wal/{here}.history"))
+    number = int(here, 16)
+    left = History.parse(number, text).left
+    return (number, *left[-1]) if left else (number, 0, 0)
 
 
 def recovery_target(
@@ -116,6 +123,13 @@ def recovery_target(
     name = "recovery_target"
     if plan.target.kind == "immediate":
         return verdict(name, True, "the end of the backup: consistent, no moment was asked for")
+    if plan.target.kind == "latest":
+        reached = plan.geometry.number_at(branch(server)[2] - 1)
+        if reached < plan.last_segment.number:
+            missing = plan.last_segment.number - reached
+            return failed(
+                name, f"recovery ended {missing} segments before the end of the archive: one cannot be read"
+            )
     if expected is None:
         return unknown(name, "no heartbeat is known before the target: is the agent running?")
     after = plan.pair.after.at if plan.pair is not None else plan.target.moment

@@ -1,4 +1,4 @@
-"""The rows of dr_exercises: opened once, finished by one function, given up only when nobody works."""
+"""Rows of dr_exercises: opened once, finished by one function, given up only when nobody works on them."""
 
 from __future__ import annotations
 
