@@ -41,12 +41,12 @@ def test_twelve_months_make_all_damages() -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("number", range(len(DAMAGES)), ids=[one.caught_by for one in DAMAGES])
-def test_every_damage_is_caught(site: Site, number: int) -> None:
+def test_every_damage_is_caught(beating: Site, number: int) -> None:
     from ops_platform_tests.dr.test_corpus import attempt
 
     # A moment with a reference on each side, as that of every exercise.
     moment = datetime.now(UTC)
-    asked = questions.prepare(site.context, "integrity", lambda line: None)
+    asked = questions.prepare(beating.context, "integrity", lambda line: None)
     at = next(at for at in map(month, range(12)) if (at.year * 12 + at.month) % len(DAMAGES) == number)
     answers = []
 
@@ -59,7 +59,7 @@ def test_every_damage_is_caught(site: Site, number: int) -> None:
         )
         answers.append(canary.bite(server, "product", known, at))
 
-    done = attempt(site, alive=damage)
+    done = attempt(beating, alive=damage)
     assert [one.result for one in answers] == ["pass"], answers
     assert DAMAGES[number].caught_by in answers[0].summary
     assert DAMAGES[number].caught_by in {one.name for one in done.answers if one.result == "fail"}
