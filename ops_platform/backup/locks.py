@@ -66,6 +66,11 @@ def sets_exclusive(
         yield connection
 
 
+def is_free(connection: Connection, name: str) -> bool:
+    """Whether nobody holds the lock of this name now. Only looks."""
+    return not _holders(connection, name)
+
+
 def is_held(ops_url: str, stanza: str) -> bool:
     """Whether a backup of the stanza runs now, anywhere."""
     with postgres.session(ops_url, autocommit=True) as connection:

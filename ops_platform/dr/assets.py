@@ -5,14 +5,17 @@ no other from running, and fails the run at its end. What an exercise does is in
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 
 import dagster as dg
+import psycopg
 
 from ops_platform.backup.context import BackupContext
 from ops_platform.backup.stanza import BackupConfig, Stanza
-from ops_platform.dr import exercise
+from ops_platform.dr import exercise, records
 from ops_platform.dr.forecast import WARN_SHARE
-from ops_platform.dr.ladder import VERIFICATIONS, Verification
+from ops_platform.dr.ladder import VERIFICATIONS, Verification, unknown
 from ops_platform.dr.report import ExerciseRequest, ExerciseType, Outcome
 from ops_platform.dr.scenario import SCENARIOS
 from ops_platform.errors import OpsError
@@ -81,19 +84,35 @@ def _exercises(stanza: Stanza) -> dg.AssetsDefinition:
     def exercises(
         context: dg.AssetExecutionContext, platform: PlatformResource
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        chosen = context.op_execution_context.selected_asset_keys
-        wanted = [one for one in SCENARIOS if exercise_key(stanza.name, one) in chosen]
+        chosen = _Chosen.of(context)
         bad = []
-        for scenario in wanted:
+        for scenario in SCENARIOS:
+            if not chosen.includes(exercise_key(stanza.name, scenario)):
+                continue
             outcome = _run(context, platform, stanza.name, scenario)
-            if outcome is None or outcome.result != "success":
-                bad.append(f"{scenario}: {outcome.reason if outcome else 'it could not run'}")
-            if outcome is not None:
-                yield from _events(stanza.name, scenario, outcome)
+            if outcome.result != "success":
+                bad.append(f"{scenario}: {outcome.reason}")
+            yield from _events(chosen, stanza.name, scenario, outcome)
         if bad:
             raise dg.Failure(description="; ".join(bad)[:2000], allow_retries=False)
 
     return exercises
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What the run is to bring forth. A check chosen alone needs its exercise all the same."""
+
+    assets: AbstractSet[dg.AssetKey]
+    checks: AbstractSet[dg.AssetCheckKey]
+
+    @classmethod
+    def of(cls, context: dg.AssetExecutionContext) -> "_Chosen":
+        op = context.op_execution_context
+        return cls(op.selected_asset_keys, op.selected_asset_check_keys)
+
+    def includes(self, key: dg.AssetKey) -> bool:
+        return key in self.assets or any(check.asset_key == key for check in self.checks)
 
 
 def _spec(stanza: str, scenario: str) -> dg.AssetSpec:
@@ -108,15 +127,18 @@ def _spec(stanza: str, scenario: str) -> dg.AssetSpec:
 
 def _run(
     context: dg.AssetExecutionContext, platform: PlatformResource, stanza: str, scenario: str
-) -> Outcome | None:
-    """None when it could not even begin; its row, if there is one, says why."""
+) -> Outcome:
+    """An exercise that could not even begin is a failed one, of which nothing could be verified."""
     try:
         ctx = platform.backup(stanza)
         request = exercise_request(ctx, context.run, scenario)
         return exercise.run(ctx, request, _printed(context), lambda fraction: None)
-    except OpsError as error:
-        context.log.error(f"{stanza}: {scenario}: {error}")
-        return None
+    except (OpsError, psycopg.Error) as error:
+        failure = records.failure(error)
+        reason = failure.reason or "it could not begin"
+        context.log.error(f"{stanza}: {scenario}: {reason}")
+        unasked = tuple(unknown(name, reason) for name in VERIFICATIONS[scenario])
+        return replace(failure, verifications=unasked)
 
 
 def exercise_request(ctx: BackupContext, run: dg.DagsterRun, scenario: str) -> ExerciseRequest:
@@ -134,16 +156,19 @@ def exercise_request(ctx: BackupContext, run: dg.DagsterRun, scenario: str) -> E
 
 
 def _events(
-    stanza: str, scenario: str, outcome: Outcome
+    chosen: _Chosen, stanza: str, scenario: str, outcome: Outcome
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    results = [check_result(stanza, scenario, one) for one in outcome.verifications]
-    if outcome.rto_ms is None:
-        # Nothing was restored, so there is nothing to materialise; the checks say why.
+    key = exercise_key(stanza, scenario)
+    results = [
+        check_result(stanza, scenario, one)
+        for one in outcome.verifications
+        if dg.AssetCheckKey(key, one.name) in chosen.checks
+    ]
+    if outcome.rto_ms is None or key not in chosen.assets:
+        # Nothing was restored, or nobody asked for the asset: the checks speak alone.
         yield from results
         return
-    yield dg.MaterializeResult(
-        asset_key=exercise_key(stanza, scenario), metadata=metadata(outcome), check_results=results
-    )
+    yield dg.MaterializeResult(asset_key=key, metadata=metadata(outcome), check_results=results)
 
 
 def check_result(stanza: str, scenario: str, one: Verification) -> dg.AssetCheckResult:

@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from ops_platform.audit import ledger
 from ops_platform.audit.ledger import AuditEvent
+from ops_platform.backup import locks
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.dr.forecast import Measured
@@ -145,6 +146,14 @@ def reconcile_dead(ops_url: str, stanza: str) -> list[str]:
             "SELECT pg_try_advisory_xact_lock(%s) AS taken", (postgres.lock_key(lock_name(stanza)),)
         ).fetchone()
         return reconcile(connection, stanza) if row and row["taken"] else []
+
+
+def abandoned(connection: Connection) -> list[str]:
+    """Exercises without a result whose stanza nobody exercises: their runs died. Only looks."""
+    rows = connection.execute(
+        "SELECT exercise_id, stanza FROM dr_exercises WHERE result IS NULL AND run_id IS NOT NULL ORDER BY id"
+    ).fetchall()
+    return [row["exercise_id"] for row in rows if locks.is_free(connection, lock_name(row["stanza"]))]
 
 
 def found(connection: Connection, root_run_id: str, stanza: str, scenario: str) -> dict[str, Any] | None:

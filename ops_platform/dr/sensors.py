@@ -4,7 +4,8 @@ import hashlib
 
 import dagster as dg
 
-from ops_platform.dr import emergency_record, scratch
+from ops_platform.clients import postgres
+from ops_platform.dr import emergency_record, records, scratch
 from ops_platform.resources import PlatformResource
 
 LEFTOVERS_TAG = "ops/leftovers"
@@ -15,7 +16,10 @@ LEFTOVERS_TAG = "ops/leftovers"
     job_name="scratch_cluster_cleanup",
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Launch a cleanup when a killed exercise left a scratch cluster, or a restore is unrecorded.",
+    description=(
+        "Launch a cleanup when a killed exercise left a scratch cluster or an unfinished row, "
+        "or an emergency restore is unrecorded."
+    ),
 )
 def scratch_cluster_janitor(
     context: dg.SensorEvaluationContext, platform: PlatformResource
@@ -23,9 +27,11 @@ def scratch_cluster_janitor(
     settings = platform.settings()
     left = [str(one.directory) for one in scratch.leftovers(settings)]
     waiting = [str(path) for path in emergency_record.pending(settings)]
-    if not left and not waiting:
+    with postgres.session(settings.require("database_url")) as ops:
+        dead = records.abandoned(ops)
+    if not left and not waiting and not dead:
         return dg.SkipReason("nothing is left over")
-    tag = hashlib.sha256("\n".join([*left, *waiting]).encode()).hexdigest()[:16]
+    tag = hashlib.sha256("\n".join([*left, *waiting, *dead]).encode()).hexdigest()[:16]
     # A key is used once: one that failed is tried again as the next attempt.
     return dg.RunRequest(run_key=f"{tag}:{_finished(context.instance, tag)}", tags={LEFTOVERS_TAG: tag})
 
