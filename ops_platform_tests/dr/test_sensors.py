@@ -1,4 +1,4 @@
-"""The janitor launches a cleanup for what killed exercises left, again after a failed one, and only then."""
+"""The janitor launches a cleanup for what killed exercises left, again after one that failed."""
 
 from pathlib import Path
 
