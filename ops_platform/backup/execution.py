@@ -31,7 +31,7 @@ from ops_platform.backup.repository import BackupSet, Repository
 from ops_platform.backup.stanza import PGBACKREST_TYPE
 from ops_platform.backup.verification import Verification
 from ops_platform.clients import postgres
-from ops_platform.clients.pgbackrest import LOCKED, PgBackRestError
+from ops_platform.clients.pgbackrest import LABEL_NOT_NEWEST, LOCKED, PgBackRestError
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, OpsError, Unavailable
 
@@ -189,14 +189,25 @@ def _is_sound(ctx: BackupContext, earlier: Taken, log: Log) -> bool:
 def _backup(
     ctx: BackupContext, request: BackupRequest, annotations: dict[str, str], log: Log, progress: Progress
 ) -> str:
-    """Run pgBackRest, waiting for whoever holds its lock: an expire, or somebody at the keyboard."""
+    """Run pgBackRest, waiting for whoever holds its lock: an expire, or somebody at the keyboard.
+
+    Some stores (SeaweedFS for minutes, MinIO with object lock for ever) go on listing the folder of a
+    killed full after pgBackRest has removed all that was in it. pgBackRest then refuses every
+    differential and incremental, whose label starts with an older full's (its pull request 2824).
+    So the full that was killed is made up for now, instead of blocking them until the next one is due.
+    """
     told = -locks.ANNOUNCE_SECONDS
+    kind = request.kind
 
     def attempt() -> str | None:
-        nonlocal told
+        nonlocal told, kind
         try:
-            return ctx.pgbackrest.backup(PGBACKREST_TYPE[request.kind], annotations, log, progress)
+            return ctx.pgbackrest.backup(PGBACKREST_TYPE[kind], annotations, log, progress)
         except PgBackRestError as error:
+            if error.code == LABEL_NOT_NEWEST and kind != "full":
+                log(f"S3 still lists a full that did not finish: the {kind} asked for will be a full")
+                kind = "full"
+                return None
             if error.code != LOCKED:
                 raise
             if time.monotonic() - told >= locks.ANNOUNCE_SECONDS:

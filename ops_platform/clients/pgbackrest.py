@@ -13,10 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from ops_platform.clients.child_process import Ended, Launcher
-from ops_platform.clients.pgbackrest_errors import ARCHIVE_TIMEOUT, LOCKED, PgBackRestError, explain
+from ops_platform.clients.pgbackrest_errors import (
+    ARCHIVE_TIMEOUT,
+    LABEL_NOT_NEWEST,
+    LOCKED,
+    PgBackRestError,
+    explain,
+)
 from ops_platform.errors import Unavailable
 
-__all__ = ["ARCHIVE_TIMEOUT", "LOCKED", "PgBackRest", "PgBackRestError"]
+__all__ = ["ARCHIVE_TIMEOUT", "LABEL_NOT_NEWEST", "LOCKED", "PgBackRest", "PgBackRestError"]
 
 ANSWER_SECONDS = 150.0
 """For commands that only read; pgBackRest's own retries end well before."""

@@ -13,6 +13,8 @@ from ops_platform.errors import OpsError
 LOCKED = 50
 """Exit code: another pgBackRest process holds the stanza's lock."""
 ARCHIVE_TIMEOUT = 82
+LABEL_NOT_NEWEST = 106
+"""Exit code: the repository lists a set whose label sorts after that of the new one."""
 
 
 class PgBackRestError(OpsError):
@@ -134,6 +136,7 @@ _CODES = {
     101: "S3 does not answer as it should: look at its log",
     103: "no repository could be used: look at the lines before",
     104: "a helper process failed: look at the lines before",
+    LABEL_NOT_NEWEST: "the repository holds a set from the future: set this machine's clock right",
 }
 _TO_MEND = frozenset({27, 28, 29, 31, 32, 37, 38, 39, 40, 41, 44, 47, 49, 51, 56, 62, 95, 101})
 

@@ -180,3 +180,30 @@ def test_the_ops_database_dropping_our_session_spoils_no_backup(backed_up: Site)
     request = backed_up.request("incremental")
     report = execution.run_backup(backed_up.context, request, drop, silent)
     assert backed_up.report(request.run_id)["label"] == report.backup_set.label
+
+
+def kill_a_full(site: Site) -> str:
+    """A full whose pgBackRest is killed when it has saved its manifest and copies files; its run's id."""
+
+    def kill_it(fraction: float) -> None:
+        if 0 < fraction < 1:
+            for process in pgbackrests(site):
+                process.kill()
+
+    request = site.request("full")
+    with pytest.raises(PgBackRestError, match="was killed by signal 9"):
+        execution.run_backup(site.context, request, silent, kill_it)
+    return request.run_id
+
+
+def test_an_incremental_after_a_killed_full(backed_up: Site) -> None:
+    """S3 goes on listing the folder of the killed full, behind which pgBackRest puts no incremental."""
+    killed = kill_a_full(backed_up)
+    done = take(backed_up, "incremental")
+
+    assert backed_up.report(killed)["status"] == "failed"
+    row = backed_up.report(done.request.run_id)
+    assert (row["status"], row["requested_kind"]) == ("completed", "incremental")
+    made_up_for = any("the incremental asked for will be a full" in line for line in done.lines)
+    assert row["kind"] == ("full" if made_up_for else "incremental")
+    assert take(backed_up, "incremental").report.backup_set.kind == "incremental"
