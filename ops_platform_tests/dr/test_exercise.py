@@ -20,7 +20,15 @@ def request_for(site: Site, scenario: str, root: str | None = None) -> ExerciseR
     return ExerciseRequest("manual", site.name, scenario, run, root or run, 1_800_000, 900_000)
 
 
-@pytest.mark.parametrize("scenario", ["latest", "pitr", "integrity", "performance"])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        "latest",
+        pytest.param("pitr", marks=pytest.mark.full),
+        "integrity",
+        pytest.param("performance", marks=pytest.mark.full),
+    ],
+)
 def test_a_sound_backup_passes_everything(beating: Site, scenario: str) -> None:
     strike(beating, 1)
     request = request_for(beating, scenario)

@@ -11,7 +11,7 @@ from ops_platform.dr.scratch import scratch
 from ops_platform_tests.backup.conftest import Site, silent
 from ops_platform_tests.dr.conftest import archive_now, knowledge, strike
 
-pytestmark = pytest.mark.services
+pytestmark = pytest.mark.full
 
 
 def answers(site: Site, name: str, t0: datetime) -> dict[str, str]:
