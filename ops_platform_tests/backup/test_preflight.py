@@ -13,11 +13,13 @@ import pytest
 from ops_platform.backup import execution, preflight
 from ops_platform.backup.context import BackupContext, open_context
 from ops_platform.backup.preflight import Server
+from ops_platform.backup.stanza import Kind
+from ops_platform.clients.pgbackrest import PgBackRestError
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import OpsError
 from ops_platform.local.postgres_cluster import PostgresCluster
 from ops_platform.settings import Settings
-from ops_platform_tests.backup.conftest import Site, silent
+from ops_platform_tests.backup.conftest import Site, silent, take
 
 pytestmark = pytest.mark.services
 
@@ -124,6 +126,26 @@ def test_a_stop_file(backed_up: Site) -> None:
 def test_a_full_disk(backed_up: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "FREE_BYTES", 1 << 60)
     assert re.search(r"the disk of .* has \d+ MiB left: free at least", refused(backed_up.context, backed_up))
+
+
+@pytest.mark.parametrize("kind", ["full", "incremental"])
+def test_a_disk_that_fills_up_after_it_was_looked_at(backed_up: Site, kind: Kind) -> None:
+    """The kernel's own answer, as any user gets it: /dev/full in the place of pgBackRest's lock file."""
+    lock = backed_up.context.paths.lock / f"{backed_up.name}-backup.lock"
+    labels = backed_up.labels()
+    request = backed_up.request(kind)
+    lock.unlink(missing_ok=True)
+    lock.symlink_to("/dev/full")
+    try:
+        with pytest.raises(PgBackRestError, match=r"the disk is full: free space where") as caught:
+            execution.run_backup(backed_up.context, request, silent, silent)
+    finally:
+        lock.unlink(missing_ok=True)
+    assert len(str(caught.value).splitlines()) == 1
+    assert backed_up.report(request.run_id)["error_reason"] == str(caught.value)
+    assert backed_up.audit(request.run_id) == [("intent", None), ("outcome", "failed")]
+    assert backed_up.labels() == labels
+    assert take(backed_up, kind).report.backup_set.kind == kind
 
 
 def test_a_stanza_made_without_the_encryption_that_is_promised(
