@@ -6,6 +6,9 @@ BIN := .venv/bin
 # Two processes: the tests wait for servers more than they compute.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 
+# Images set it; every start and every test would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: up down status test test-fast test-full bench lint format lock
 
 up: ## everything: packages, .venv, the embedded stack, the first backups

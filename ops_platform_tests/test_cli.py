@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from ops_platform.cli import cli
 from ops_platform.cli.output import duration, moment, size
 from ops_platform.local.postgres_roles import ensure_database
 from ops_platform_tests.services import CLIENT_ROLES, OpsDatabases
@@ -42,8 +44,15 @@ def run(*arguments: str, state: Path, **environ: str) -> subprocess.CompletedPro
         ["audit", "verify"],
     ],
 )
-def test_help_teaches(command: list[str], tmp_path: Path) -> None:
-    result = run(*command, "--help", state=tmp_path)
+def test_help_teaches(command: list[str]) -> None:
+    result = CliRunner().invoke(cli, [*command, "--help"], prog_name="ops-platform")
+
+    assert result.exit_code == 0
+    assert result.output.startswith("Usage: ops-platform")
+
+
+def test_the_console_script_helps(tmp_path: Path) -> None:
+    result = run("--help", state=tmp_path)
 
     assert result.returncode == 0
     assert result.stdout.startswith("Usage: ops-platform")
