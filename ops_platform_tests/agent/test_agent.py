@@ -16,6 +16,9 @@ from ops_platform.backup.observation import observe
 from ops_platform.backup.status import stanza_status
 from ops_platform.clients import postgres
 from ops_platform.clients.waiting import wait_until
+from ops_platform.dr import records as exercise_records
+from ops_platform.dr.ladder import passed
+from ops_platform.dr.report import ExerciseRequest, Outcome
 from ops_platform_tests.agent.conftest import Scene
 from ops_platform_tests.agent.process import AgentProcess, Samples
 from ops_platform_tests.agent.test_deliveries import body
@@ -81,6 +84,14 @@ def test_the_rpo_is_what_the_command_line_says(scene: Scene, agent: AgentProcess
     )
 
 
+def an_exercise(stanza: str) -> tuple[ExerciseRequest, Outcome]:
+    """A good one of the scenario that also predicts."""
+    request = ExerciseRequest("manual", stanza, "performance", "exercise", "exercise", 1_800_000, 900_000)
+    predicted = passed("predicted_rto", "soon", predicted_seconds=12.5)
+    outcome = Outcome("success", datetime.now(UTC), rto_ms=4000, rpo_ms=5000, verifications=(predicted,))
+    return request, outcome
+
+
 def test_every_metric_can_be_seen_in_a_live_scrape(scene: Scene, agent: AgentProcess) -> None:
     for alert in (body(labels={"alertname": "Watchdog"}, fingerprint="w"), body()):
         httpx.post(f"{agent.url}/alerts", json=alert).raise_for_status()
@@ -94,6 +105,7 @@ def test_every_metric_can_be_seen_in_a_live_scrape(scene: Scene, agent: AgentPro
     ):
         writer.execute("SELECT pg_current_xact_id()")
         records.open_report(opener, run)
+        exercise_records.finish(opener, *an_exercise(scene.product.name))
         opener.commit()
         agent.scrape_until(
             # Dagster's are seen on the running stack (test_live_metrics).

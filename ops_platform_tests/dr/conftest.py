@@ -89,7 +89,8 @@ def knowledge(
 @pytest.fixture(scope="session")
 def site(make_site: Callable[..., Site]) -> Site:  # noqa: F811
     """With the demo product's schema and a few of its rows."""
-    made = make_site()
+    # The pace of a few megabytes says little of 100 GB, least of all on a machine that runs tests.
+    made = make_site(stanza={"production_size_bytes": 1 << 30})
     owner = made.cluster.url("product_owner")
     migrate(owner, files.carried("sql") / "demo")
     seed(owner, scale=0.02)
