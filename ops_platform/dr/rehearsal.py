@@ -13,11 +13,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+import psycopg
+
 from ops_platform.backup.context import BackupContext
 from ops_platform.clients import postgres_programs
 from ops_platform.clients.pgbackrest import PgBackRestError
 from ops_platform.dr import recovery, restoring, workspace
-from ops_platform.dr.ladder import RUN, SPEED, Rung, Verification, climb, failed, missing, unknown, verdict
+from ops_platform.dr.ladder import (
+    RUN,
+    SPEED,
+    Rung,
+    Verification,
+    climb,
+    describe,
+    failed,
+    missing,
+    unknown,
+    verdict,
+)
 from ops_platform.dr.recovery import Expected, Source
 from ops_platform.dr.scenario import Plan
 from ops_platform.dr.server import RestoredServer
@@ -104,6 +117,8 @@ class Rehearsal:
             yield
         except OpsError as error:
             raise _Stopped(_blame(name, error)) from error
+        except psycopg.Error as error:
+            raise _Stopped(unknown(name, describe(error))) from error
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

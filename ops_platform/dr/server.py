@@ -132,7 +132,8 @@ class RestoredServer:
             try:
                 with self.connect("postgres") as connection:
                     row = connection.execute("SELECT NOT pg_is_in_recovery() AS done").fetchone()
-            except Unavailable:
+            except (Unavailable, psycopg.OperationalError):
+                # Not up yet, or gone between two looks: the next one says which.
                 return False
             return bool(row and row["done"])
 
