@@ -73,6 +73,7 @@ def test_all_scenarios_succeed_while_the_product_writes(recoverable: RunningStac
     assert exercises(recoverable, again.run_id) == {}  # adopted, not repeated
 
 
+@pytest.mark.timeout(600)
 def test_the_weekly_check_and_the_reference(recoverable: RunningStack) -> None:
     run = recoverable.dagster.succeed("backup_restore_check", PRODUCT, RUN_SECONDS)
     assert exercises(recoverable, run.run_id)["product", "restore_check"]["result"] == "success"
