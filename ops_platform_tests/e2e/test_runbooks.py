@@ -307,10 +307,9 @@ def test_the_ops_database_lost_with_its_last_minutes(own: RunningStack, book: Ru
     (said,) = book.do("The ops database", "--latest").values()
     assert "the cluster runs at" in said
     verify = "ops-platform audit verify"
-    # The newest seals may be a moment ahead of their rows: for a minute that is no finding.
-    wait_until(
-        lambda: own.run("audit", "verify").returncode == 1, 120, "the loss to be a finding", interval=3
-    )
+    # What was lost so recently is a note and not yet a finding: a sealer may have died before its insert.
+    first = own.run("audit", "verify")
+    assert "in the bucket" in first.stdout, first.stdout
     (opened,) = book.do("The ops database", "open-epoch").values()
     assert "opened by seal" in opened
     assert "lost with the restore: 0" not in opened
