@@ -76,7 +76,7 @@ def carry_out(
     """
     explanation.refuse(here.data_dir)
     workspace.make_directory(here.data_dir, here.run_as)
-    manner = Manner(frozen=False, archive_mode=None)
+    manner = Manner(frozen=False, archive_mode=None, beside=False)
     done = rehearse(ctx, here, SCENARIO, knowledge, t0, log, progress, manner)
     if done.rto_seconds is not None:
         forget_recovery(here)

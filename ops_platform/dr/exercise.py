@@ -222,7 +222,7 @@ def knowledge(ctx: BackupContext, name: str, t0: datetime, asked: Questions) -> 
 
     with postgres.session(ops_url) as ops:
         newest = beats.newest(ops, stanza, t0)
-    known = Source(source.database_name(ctx), None if newest is None else newest.at)
+    known = Source(source.database_name(ctx), None if newest is None else newest.at, source.system_id(ctx))
     return Knowledge(plan, known, expected, asked)
 
 

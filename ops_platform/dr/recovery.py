@@ -28,6 +28,8 @@ class Source:
     """Where its heartbeats are."""
     newest_beat: datetime | None
     """The newest heartbeat it had written at the disaster; None when there was none."""
+    system_id: int | None = None
+    """What the live cluster says it is; None when it is gone, as in an emergency."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def rungs(server: RestoredServer, source: Source, plan: Plan, expected: Expected
     return (
         ("recovered_and_promoted", lambda: recovered(server)),
         ("archive_mode_off", lambda: archive_mode_off(server)),
-        ("system_identifier", lambda: system_identifier(server, plan)),
+        ("system_identifier", lambda: system_identifier(server, source, plan)),
         ("timeline", lambda: timeline(server, plan)),
         ("recovery_target", lambda: recovery_target(server, source, plan, expected)),
     )
@@ -85,12 +87,13 @@ def archive_mode_off(server: RestoredServer) -> Verification:
     return verdict("archive_mode_off", mode == "off", f"the server says archive_mode = {mode}")
 
 
-def system_identifier(server: RestoredServer, plan: Plan) -> Verification:
+def system_identifier(server: RestoredServer, source: Source, plan: Plan) -> Verification:
+    """The repository's word is not enough: its sets may all be of a cluster that the source is not."""
     with server.connect("postgres") as connection:
         found = _one(connection, "SELECT system_identifier::text FROM pg_control_system()")
-    same = str(found) == str(plan.system_id)
-    said = f"the cluster is {found}" + ("" if same else f", the stanza stands for {plan.system_id}")
-    return verdict("system_identifier", same, said)
+    wanted = {"the stanza stands for": plan.system_id, "the source is": source.system_id}
+    other = [f"{what} {id_}" for what, id_ in wanted.items() if id_ is not None and str(id_) != str(found)]
+    return verdict("system_identifier", not other, ", ".join([f"the cluster is {found}", *other]))
 
 
 def timeline(server: RestoredServer, plan: Plan) -> Verification:
@@ -182,9 +185,10 @@ def newest_beat(server: RestoredServer, source: Source) -> datetime | None:
 def loss(plan: Plan, t0: datetime, newest: datetime | None, source: Source) -> timedelta | None:
     """What was lost (for a target in time: between it and the newest heartbeat recovered).
 
-    None when it cannot be measured: no heartbeat, or the source had stopped writing them.
+    None when it cannot be measured: no heartbeat, the source had stopped writing them, or its clock
+    is ahead of ours: a heartbeat from the future would make any loss look like none.
     """
-    if newest is None or plan.target.kind == "immediate":
+    if newest is None or plan.target.kind == "immediate" or newest - t0 > STALE:
         return None
     if plan.target.moment is not None:
         gap = plan.target.moment - newest
@@ -205,7 +209,9 @@ def rpo(measured: timedelta | None, target_ms: int, source: Source, immediate: b
             else f"the last was {source.newest_beat:%H:%M:%S} UTC"
         )
         return unknown(
-            name, f"RPO could not be measured without a running heartbeat ({since}): start the agent"
+            name,
+            f"RPO could not be measured without a running heartbeat whose clock is right ({since}): "
+            "start the agent, or correct the source's clock",
         )
     milliseconds = int(measured.total_seconds() * 1000)
     return verdict(

@@ -135,6 +135,8 @@ class Manner:
 
     frozen: bool = True
     archive_mode: str | None = "off"
+    beside: bool = True
+    """The source may be alive on this host: its tablespaces are its own."""
 
 
 def rehearse(
@@ -168,6 +170,7 @@ def rehearse(
                 log,
                 progress,
                 archive_mode=manner.archive_mode,
+                tablespaces=here.tablespaces if manner.beside else None,
             )
             size, rate = copy.size_bytes / 1e6, copy.rate / 1e6
             said = f"{size:.1f} MB in {copy.seconds:.1f} s, the bulk at {rate:.1f} MB/s"

@@ -9,6 +9,7 @@ import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ops_platform.backup.context import BackupContext
 from ops_platform.backup.repository import BackupSet
@@ -78,8 +79,11 @@ def restore(
     progress: Callable[[float], None],
     *,
     archive_mode: str | None = "off",
+    tablespaces: Path | None = None,
 ) -> Copy:
     """Copy a set into the data directory of ``reader``, which is empty. Raises PgBackRestError.
+
+    ``tablespaces``: where those of the cluster go; None: where they were, which must be empty too.
 
     No ``--delta``, ``--force`` or ``--link-all``: what is there already is never overwritten.
     """
@@ -87,6 +91,8 @@ def restore(
     options = [f"--set={one.label}", *target.options(timeline)]
     if archive_mode is not None:
         options.append(f"--archive-mode={archive_mode}")
+    if tablespaces is not None:
+        options.append(f"--tablespace-map-all={tablespaces}")
     pace = Pace(one.size_bytes)
 
     def heard(fraction: float) -> None:

@@ -199,6 +199,8 @@ class RestoredServer:
             "shared_buffers": "128MB",
             # Fewer restart points while WAL is replayed.
             "max_wal_size": "4GB",
+            # At least two segments, whose size a cluster is made with; 80 MB is the default.
+            "min_wal_size": f"{max(80, 2 * int(control['Bytes per WAL segment']) >> 20)}MB",
             "hot_standby": "on",
             "timezone": "UTC",
             "log_timezone": "UTC",

@@ -30,6 +30,14 @@ def archive_failures(ctx: BackupContext) -> int:
     return int(row["failed_count"]) if row else 0
 
 
+def system_id(ctx: BackupContext) -> int:
+    """Which cluster the source is. Raises Unavailable."""
+    with postgres.session(ctx.database_url, application="ops-platform exercise", autocommit=True) as source:
+        row = source.execute("SELECT system_identifier FROM pg_control_system()").fetchone()
+    assert row is not None  # noqa: S101 - a function of one row
+    return int(row["system_identifier"])
+
+
 def undisturbed(ctx: BackupContext, before: int) -> Verification:
     """The archiver of the source has not failed since ``before`` was read."""
     now = archive_failures(ctx)

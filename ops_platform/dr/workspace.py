@@ -38,6 +38,11 @@ class Workspace:
         return self.directory / "run"
 
     @property
+    def tablespaces(self) -> Path:
+        """Where the cluster's tablespaces go; pgBackRest makes it when there are any."""
+        return self.directory / "tablespaces"
+
+    @property
     def log_file(self) -> Path:
         """What the restored server says."""
         return self.directory / "postgres.log"
