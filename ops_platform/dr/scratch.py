@@ -4,7 +4,8 @@ A scratch directory carries a marker that names the process it belongs to. What 
 ours is never touched. The order of making is: directory under a name that cannot be taken for a
 finished one, marker, rename. A worker killed between any two lines leaves
 
-- an empty ``.new-*`` directory: removed when nobody who could own it lives;
+- a ``.new-*`` directory with nothing, or with a marker that was not written to its end: removed
+  when nobody who could own it lives;
 - a directory with a marker, and in it whatever the exercise had got to; its servers may still
   run: ``remove`` ends them first. The janitor takes it once the marker's process is gone.
 """
@@ -133,6 +134,7 @@ def sweep(settings: Settings) -> list[Leftover]:
         if one.marker is None:
             # rmdir, not rmtree: without a marker only emptiness proves that it is ours to remove.
             with contextlib.suppress(OSError):
+                (one.directory / MARKER).unlink(missing_ok=True)
                 one.directory.rmdir()
         else:
             remove(one.directory)
@@ -210,4 +212,6 @@ def _is_abandoned(entry: Path) -> bool:
     if not entry.name.startswith(_UNFINISHED):
         return False
     pid = entry.name.removeprefix(_UNFINISHED).partition("-")[0]
-    return pid.isdigit() and not psutil.pid_exists(int(pid)) and not any(entry.iterdir())
+    if not pid.isdigit() or psutil.pid_exists(int(pid)):
+        return False
+    return {inside.name for inside in entry.iterdir()} <= {MARKER}

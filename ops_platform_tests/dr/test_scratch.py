@@ -117,6 +117,9 @@ def test_a_directory_that_never_got_its_marker(settings: Settings) -> None:
     (root / f".new-{dead}-b1").mkdir()
     (root / f".new-{dead}-b1" / "something").touch()
     (root / f".new-{os.getpid()}-c1").mkdir()
+    for text, name in (("", "d1"), ('{"exercise_id": "x', "e1")):
+        (root / f".new-{dead}-{name}").mkdir()
+        (root / f".new-{dead}-{name}" / MARKER).write_text(text, encoding="utf-8")
     scratch.sweep(settings)
     assert entries(settings) == [f".new-{dead}-b1", f".new-{os.getpid()}-c1"]
 
