@@ -54,5 +54,5 @@ lock: ## resolve requirements.lock anew, for all supported Pythons
 	@$(BOOTSTRAP) python
 	$(BIN)/python -m pip install --quiet --target build/uv uv
 	PYTHONPATH=build/uv $(BIN)/python -m uv pip compile --universal --python-version 3.11 \
-		--extra local --extra test --generate-hashes --no-annotate --no-header --upgrade \
+		--extra local --extra test --no-strip-extras --generate-hashes --no-annotate --no-header --upgrade \
 		--output-file requirements.lock setup.py

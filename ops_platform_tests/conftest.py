@@ -77,6 +77,7 @@ def stack() -> Iterator[RunningStack]:
         running.close()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: Any, items: list[pytest.Item]) -> None:
     for item in items:
         # A full test needs services too, and must not slip into `-m "not services"`.
@@ -91,3 +92,11 @@ def pytest_collection_modifyitems(config: Any, items: list[pytest.Item]) -> None
             item.add_marker(pytest.mark.xdist_group(group))
     # The longest group first, so that it does not begin when the other worker has nothing left.
     items.sort(key=lambda item: "stack" not in getattr(item, "fixturenames", ()))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A test whose group is not in its name runs on any worker: modules would tear their own fixtures apart."""
+    if getattr(session.config.option, "loadgroup", False):
+        stray = [item.nodeid for item in session.items if "@" not in item.nodeid]
+        if stray:
+            raise pytest.UsageError(f"pytest-xdist does not group {stray[0]}: another pytest than the lock's?")

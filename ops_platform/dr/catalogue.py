@@ -1,16 +1,17 @@
-"""The objects of a database by name and definition, and the roles of a cluster: read, and compared.
+"""Are the objects of the databases and the roles of the cluster those of the source? Compared by name.
 
-Definitions are PostgreSQL's own (``pg_get_*def``), so they do not depend on OIDs or on the order of
-creation. Whether constraints hold and indexes are whole is asked in ``content`` and ``physical``.
+How they are read is in ``catalogue_sql``; whether constraints hold and indexes are whole is asked
+in ``content`` and ``physical``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ops_platform.clients.postgres import Connection
+from ops_platform.dr import catalogue_sql
 from ops_platform.dr.ladder import Verification, unknown, verdict
 
 Objects = Mapping[str, str]
@@ -18,107 +19,53 @@ Objects = Mapping[str, str]
 
 NAMED = 5
 
-# Not an extension's, not a system's, not a session's.
-_OURS = """
-    n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
-"""
-_NOT_OF_EXTENSION = """
-    NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = {0}::regclass AND d.objid = {1} AND d.deptype = 'e')
-"""
-
-_OBJECTS = f"""
-WITH relations AS (
-    SELECT c.oid, c.relname, c.relkind, n.nspname, c.relowner, c.relpersistence, c.relacl, c.reloptions,
-           c.relrowsecurity, c.relforcerowsecurity, c.relispartition, c.relpartbound,
-           quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE {_OURS} AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
-      AND {_NOT_OF_EXTENSION.format("'pg_class'", "c.oid")}
-)
-SELECT 'schema ' || quote_ident(n.nspname) AS name,
-       md5(concat_ws('|', pg_get_userbyid(n.nspowner), n.nspacl::text)) AS hash
-FROM pg_namespace n
-WHERE {_OURS} AND {_NOT_OF_EXTENSION.format("'pg_namespace'", "n.oid")}
-UNION ALL
-SELECT CASE relkind WHEN 'S' THEN 'sequence ' WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view '
-                    ELSE 'table ' END || name,
-       md5(concat_ws('|', relkind, pg_get_userbyid(relowner), relpersistence, relacl::text, reloptions::text,
-                     relrowsecurity, relforcerowsecurity, relispartition, pg_get_expr(relpartbound, oid),
-                     CASE WHEN relkind IN ('v', 'm') THEN pg_get_viewdef(oid) END,
-                     CASE WHEN relkind = 'p' THEN pg_get_partkeydef(oid) END))
-FROM relations
-UNION ALL
-SELECT 'column ' || r.name || '.' || quote_ident(a.attname),
-       md5(concat_ws('|', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
-                     a.attcollation::regcollation::text, a.attacl::text, pg_get_expr(d.adbin, d.adrelid)))
-FROM relations r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
-LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-WHERE r.relkind <> 'S'
-UNION ALL
-SELECT 'sequence options ' || r.name,
-       md5(concat_ws('|', s.seqtypid::regtype::text, s.seqstart, s.seqincrement, s.seqmax, s.seqmin,
-                     s.seqcycle))
-FROM relations r JOIN pg_sequence s ON s.seqrelid = r.oid
-UNION ALL
--- Whether it was validated is asked apart.
-SELECT 'constraint ' || quote_ident(c.conname) || ' of ' || r.name,
-       md5(replace(pg_get_constraintdef(c.oid), ' NOT VALID', ''))
-FROM pg_constraint c JOIN relations r ON r.oid = c.conrelid
-UNION ALL
-SELECT 'index ' || quote_ident(i.relname) || ' of ' || r.name, md5(pg_get_indexdef(x.indexrelid))
-FROM pg_index x JOIN relations r ON r.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid
-UNION ALL
-SELECT 'trigger ' || quote_ident(t.tgname) || ' of ' || r.name,
-       md5(concat_ws('|', pg_get_triggerdef(t.oid), t.tgenabled))
-FROM pg_trigger t JOIN relations r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal
-UNION ALL
-SELECT 'policy ' || quote_ident(p.polname) || ' of ' || r.name,
-       md5(concat_ws('|', p.polcmd, p.polpermissive, pg_get_expr(p.polqual, p.polrelid),
-                     pg_get_expr(p.polwithcheck, p.polrelid)))
-FROM pg_policy p JOIN relations r ON r.oid = p.polrelid
-UNION ALL
-SELECT 'function ' || p.oid::regprocedure::text,
-       md5(concat_ws('|', pg_get_userbyid(p.proowner), p.proacl::text,
-                     CASE WHEN p.prokind IN ('f', 'p', 'w') THEN pg_get_functiondef(p.oid) END))
-FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE {_OURS} AND {_NOT_OF_EXTENSION.format("'pg_proc'", "p.oid")}
-UNION ALL
-SELECT 'type ' || t.oid::regtype::text,
-       md5(concat_ws('|', t.typtype, t.typnotnull, format_type(t.typbasetype, t.typtypmod), t.typdefault,
-                     (SELECT string_agg(e.enumlabel, '|' ORDER BY e.enumsortorder) FROM pg_enum e
-                      WHERE e.enumtypid = t.oid)))
-FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-WHERE {_OURS} AND t.typtype IN ('e', 'd', 'r') AND {_NOT_OF_EXTENSION.format("'pg_type'", "t.oid")}
-"""  # noqa: S608 - put together from constants
-
-# Attributes and memberships, no passwords: pg_authid is not for everybody, and a hash is a secret.
-_ROLES = """
-SELECT r.rolname AS name,
-       md5(concat_ws('|', r.rolsuper, r.rolinherit, r.rolcreaterole, r.rolcreatedb, r.rolcanlogin,
-                     r.rolreplication, r.rolbypassrls, r.rolconnlimit, r.rolvaliduntil,
-                     (SELECT string_agg(g.rolname, '|' ORDER BY g.rolname) FROM pg_auth_members m
-                      JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid))) AS hash
-FROM pg_roles r WHERE r.rolname !~ '^pg_'
-"""
-
-_EXTENSIONS = "SELECT extname AS name, extversion AS hash FROM pg_extension"
-
 
 def objects(connection: Connection) -> dict[str, str]:
     """All objects of the connected database. The answer does not depend on the session's settings."""
     # regtype, regprocedure and the *def functions leave out schemas that are on the path.
     connection.execute("SET search_path = pg_catalog")
-    return _pairs(connection, _OBJECTS)
+    return _pairs(connection, catalogue_sql.OBJECTS)
+
+
+def cluster_objects(connection: Connection) -> dict[str, str]:
+    """What belongs to no single database: the databases themselves, settings, tablespaces."""
+    return _pairs(connection, catalogue_sql.CLUSTER)
 
 
 def role_hashes(connection: Connection) -> dict[str, str]:
-    """The roles of the cluster."""
+    """The roles of the cluster: attributes and memberships."""
     connection.execute("SET TimeZone = 'UTC'")
-    return _pairs(connection, _ROLES)
+    return _pairs(connection, catalogue_sql.ROLES)
 
 
 def extension_versions(connection: Connection) -> dict[str, str]:
-    return _pairs(connection, _EXTENSIONS)
+    return _pairs(connection, catalogue_sql.EXTENSIONS)
+
+
+def prefixed(database: str, found: Objects) -> dict[str, str]:
+    """Those of a database beside the stanza's own."""
+    return {f"{database}: {name}": hash_ for name, hash_ in found.items()}
+
+
+def everywhere(
+    connect: Callable[[str], Connection],
+    database: str,
+    others: Iterable[str],
+    read: Callable[[Connection], dict[str, str]],
+) -> dict[str, str]:
+    """What ``read`` finds in ``database`` and, with their names before it, in the ``others``."""
+    with connect(database) as connection:
+        found = read(connection)
+    for other in others:
+        with connect(other) as connection:
+            found |= prefixed(other, read(connection))
+    return found
+
+
+def without(databases: Iterable[str], found: Objects) -> Objects:
+    """Leave out what lies in these databases: that they are gone says it all."""
+    starts = tuple(f"{database}: " for database in databases)
+    return {name: hash_ for name, hash_ in found.items() if not name.startswith(starts)} if starts else found
 
 
 def digest(found: Objects) -> str:
@@ -138,7 +85,7 @@ def compare(
     if not references:
         return unknown(name, f"there is no reference of the source's {noun}: run the job dr_reference")
     gone = [one for one in set.intersection(*map(set, references)) if one not in restored]
-    strange = [one for one in restored if not any(one in reference for reference in references)]
+    strange = {one for one in restored if not any(one in reference for reference in references)}
     changed = [
         one
         for one, hash_ in restored.items()

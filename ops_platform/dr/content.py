@@ -5,21 +5,28 @@ Definitions of objects are compared in ``catalogue``; files and pages in ``physi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from ops_platform.clients.postgres import Connection
-from ops_platform.dr import fingerprint
-from ops_platform.dr.fingerprint import Live
+from ops_platform.dr import fingerprint, weakness
+from ops_platform.dr.fingerprint import EXACT_ROWS, Live
 from ops_platform.dr.ladder import Verification, unknown, verdict
-from ops_platform.dr.reference import Reference, unvalidated
+from ops_platform.dr.reference import Reference
+from ops_platform.dr.weakness import Weak
 
 NAMED = 5
 SLACK_ROWS = 50
 SLACK_SHARE = 0.01
 """The source's statistics lag by up to ten seconds: what a count may be off by."""
+
+_OPERATOR = re.compile(r"[-+*/<>=~!@#%^&|`?]+")
+
+Accepted = Callable[[str], bool] | None
+"""Whether a weakness is the source's own; None: of this database nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +36,38 @@ class Bounds:
     low: int
     high: int | None
 
-    def holds(self, rows: int) -> bool:
-        return self.low <= rows and (self.high is None or rows <= self.high)
+    def holds(self, rows: int | None) -> bool:
+        """None: more than EXACT_ROWS."""
+        least = EXACT_ROWS + 1 if rows is None else rows
+        return (rows is None or self.low <= rows) and (self.high is None or least <= self.high)
 
 
-def bounds(before: Live, after: Live | None) -> Bounds | None:
+def bounds(before: Live, after: Live | None, here: Live) -> Bounds | None:
     """Between two looks at a table: never less than the deletes allow, never more than the inserts.
 
-    None when it cannot be told: not counted, or the statistics were reset in between.
+    None when it cannot be told: it was made anew or rewritten in between, or the statistics were reset.
     """
-    if before.rows is None:
-        return None
-    slack = SLACK_ROWS + int(before.rows * SLACK_SHARE)
-    if after is None:
+    if after is None or not before.oid == after.oid == here.oid:
         return None
     inserted, deleted = after.inserted - before.inserted, after.deleted - before.deleted
     if inserted < 0 or deleted < 0:
         return None
-    return Bounds(max(0, before.rows - deleted - slack), before.rows + inserted + slack)
+    if here.file != before.file:
+        # By TRUNCATE, which counts no deletes, or VACUUM FULL. If by nobody at the source: damage.
+        if before.file != after.file:
+            return None
+        looks = [before, after]
+    else:
+        # Rewritten after the moment restored, the second look says nothing.
+        looks = [before, after] if before.file == after.file else [before]
+    least = [EXACT_ROWS + 1 if one.rows is None else one.rows for one in looks]
+    lows = [least[0] - deleted, *(rows - inserted for rows in least[1:])]
+    slack = SLACK_ROWS + int(max(least) * SLACK_SHARE)
+    # The same number reckoned from both sides, if the statistics were up to date: the wider counts.
+    low = max(0, min(lows) - slack)
+    if any(one.rows is None for one in looks):
+        return Bounds(low, None)
+    return Bounds(low, max(least[0] + inserted, *(rows + deleted for rows in least[1:]), 0) + slack)
 
 
 def live_tables(connection: Connection, before: Reference | None, after: Reference | None) -> Verification:
@@ -55,22 +76,29 @@ def live_tables(connection: Connection, before: Reference | None, after: Referen
     if before is None or after is None:
         when = "before" if before is None else "after"
         return unknown(name, f"there is no reference of the source from {when} the moment restored")
-    found = fingerprint.live(connection)
-    outside, untold, checked = [], 0, 0
+    if not before.live and not before.unread:
+        return verdict(name, True, "the source has no tables", tables=0, outside=0, not_compared=0)
+    found = fingerprint.live(connection).tables
+    outside, untold, checked = [], len(before.unread), 0
+    same_statistics = before.statistics == after.statistics
     for table, was in before.live.items():
-        limits = bounds(was, after.live.get(table))
         here = found.get(table)
         if here is None:
             # Dropped since, or missing: the catalogue's question.
             continue
-        if limits is None or here.rows is None:
+        limits = bounds(was, after.live.get(table), here) if same_statistics else None
+        if limits is None:
             untold += 1
             continue
         checked += 1
         if not limits.holds(here.rows):
-            outside.append(f"{table} has {here.rows}, possible are {limits.low} to {limits.high}")
+            rows = f"more than {EXACT_ROWS}" if here.rows is None else str(here.rows)
+            high = "any number" if limits.high is None else str(limits.high)
+            outside.append(f"{table} has {rows}, possible are {limits.low} to {high}")
     if checked == 0:
-        return unknown(name, "no table could be compared: statistics were reset, or all are too large")
+        return unknown(
+            name, "no table could be compared: statistics were reset, tables rewritten or not to be read"
+        )
     numbers = {"tables": checked, "outside": len(outside), "not_compared": untold}
     if outside:
         return verdict(name, False, f"rows are missing or too many: {_named(outside)}", **numbers)
@@ -82,99 +110,73 @@ def closed_rows(connection: Connection, reference: Reference | None, erased_sinc
     """The rows of append-only tables are, every one, what they were when the reference was signed."""
     name = "closed_rows"
     if reference is None:
-        return unknown(name, "there is no reference of closed rows from before the moment restored")
+        return unknown(name, "there is no reference of the source from before the moment restored")
     if not reference.closed:
         return verdict(name, True, "no table is declared append-only in backups.yaml", tables=0)
     fingerprint.fix_session(connection)
-    wrong, rows = [], 0
+    wrong, counted, rows = [], [], 0
     for table, was in reference.closed.items():
-        is_ = fingerprint.closed(connection, table, was.column, reference.marker)
+        present = fingerprint.columns(connection, table)
+        if was.column not in dict(present):
+            wrong.append(f"{table}.{was.column} is missing")
+            continue
+        hashable = set(was.columns) <= set(present)
+        hashed = was.columns if hashable and not erased_since else ((was.column, ""),)
+        is_ = fingerprint.closed(connection, table, was.column, reference.marker, hashed=hashed)
         rows += is_.rows
         if erased_since:
             # Erasure deletes or anonymises old rows: then only their number is bounded.
             if is_.rows > was.rows:
                 wrong.append(f"{table} has {is_.rows} of {was.rows} rows")
         elif is_.rows != was.rows:
-            wrong.append(f"{table} has {is_.rows} of {was.rows} rows")
+            hint = f" (or some were written with an older {was.column})" if is_.rows > was.rows else ""
+            wrong.append(f"{table} has {is_.rows} of {was.rows} rows{hint}")
+        elif not hashable:
+            # The catalogue's question, if it was not the source that changed it.
+            counted.append(table)
         elif is_ != was:
             wrong.append(f"{table}: the contents of {was.rows} rows differ")
     numbers = {"tables": len(reference.closed), "rows": rows, "wrong": len(wrong)}
     if wrong:
         return verdict(name, False, f"closed rows are not what they were: {_named(wrong)}", **numbers)
     how = "bounded, since somebody was erased meanwhile" if erased_since else "equal"
+    more = f"; their columns have changed since, so only counted: {_named(counted)}" if counted else ""
     return verdict(
-        name, True, f"{rows} rows older than {reference.marker:%Y-%m-%d %H:%M:%S} UTC are {how}", **numbers
+        name,
+        True,
+        f"{rows} rows older than {reference.marker:%Y-%m-%d %H:%M:%S} UTC are {how}{more}",
+        **numbers,
     )
 
 
-def sequences(connection: Connection) -> Verification:
-    """No sequence is behind a column that it feeds: the next insert would collide."""
-    rows = connection.execute(
-        """
-        SELECT DISTINCT n.nspname AS schema, t.relname AS table, a.attname AS column,
-               sn.nspname AS sequence_schema, s.relname AS sequence, q.seqincrement AS step
-        FROM pg_sequence q
-        JOIN pg_class s ON s.oid = q.seqrelid JOIN pg_namespace sn ON sn.oid = s.relnamespace
-        JOIN pg_depend d ON (d.refobjid = s.oid AND d.classid = 'pg_attrdef'::regclass)
-                         OR (d.objid = s.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))
-        LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid
-        JOIN pg_attribute a ON a.attrelid = coalesce(f.adrelid, d.refobjid)
-                           AND a.attnum = coalesce(f.adnum, d.refobjsubid) AND a.attnum > 0
-        JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-        WHERE t.relkind IN ('r', 'p') AND s.relpersistence = 'p'
-          AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
-        """
-    ).fetchall()
-    behind = []
-    for row in rows:
-        query = sql.SQL(
-            "SELECT s.last_value AS last, s.is_called AS called, {extreme}(t.{column}) AS reached "
-            "FROM {sequence} AS s LEFT JOIN {table} AS t ON true GROUP BY 1, 2"
-        ).format(
-            extreme=sql.SQL("max" if row["step"] > 0 else "min"),
-            column=sql.Identifier(row["column"]),
-            sequence=sql.Identifier(row["sequence_schema"], row["sequence"]),
-            table=sql.Identifier(row["schema"], row["table"]),
-        )
-        state = connection.execute(query).fetchone()
-        if state is None or state["reached"] is None:
-            continue
-        if _is_behind(int(state["last"]), bool(state["called"]), int(state["reached"]), int(row["step"])):
-            behind.append(f"{row['sequence_schema']}.{row['sequence']}")
-    said = f"behind their column: {_named(behind)}" if behind else f"{len(rows)} sequences are ahead"
-    return verdict("sequences", not behind, said, sequences=len(rows), behind=len(behind))
+def sequences(connection: Connection, accepted: Accepted) -> Verification:
+    """No sequence is behind a column that it feeds, or the next insert would collide."""
+    return _weak(
+        "sequences", weakness.sequences_behind(connection), accepted, "behind their column", "are ahead"
+    )
 
 
-def _is_behind(last: int, called: bool, reached: int, step: int) -> bool:
-    following = last + step if called else last
-    return following <= reached if step > 0 else following >= reached
+def indexes_valid(connection: Connection, accepted: Accepted) -> Verification:
+    return _weak("indexes_valid", weakness.invalid_indexes(connection), accepted, "invalid", "are valid")
 
 
-def indexes_valid(connection: Connection) -> Verification:
-    rows = connection.execute(
-        """
-        SELECT i.indexrelid::regclass::text AS name, i.indisvalid AND i.indisready AND i.indislive AS valid
-        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relkind = 'i'
-        """
-    ).fetchall()
-    bad = [row["name"] for row in rows if not row["valid"]]
-    said = f"invalid: {_named(bad)}; reindex them" if bad else f"{len(rows)} indexes are valid"
-    return verdict("indexes_valid", not bad, said, indexes=len(rows), invalid=len(bad))
-
-
-def constraints_validated(connection: Connection, references: Sequence[Reference]) -> Verification:
+def constraints_validated(connection: Connection, accepted: Accepted) -> Verification:
     """None is unvalidated that was validated at the source."""
-    name = "constraints_validated"
-    connection.execute("SET search_path = pg_catalog")
-    here = unvalidated(connection)
-    known = {one for reference in references for one in reference.unvalidated}
-    bad = [one for one in here if one not in known]
-    if bad and not references:
+    found = weakness.unvalidated_constraints(connection)
+    return _weak("constraints_validated", found, accepted, "not validated", "are validated")
+
+
+def _weak(name: str, found: Weak, accepted: Accepted, wrong: str, right: str) -> Verification:
+    bad = [one for one in found.names if accepted is None or not accepted(one)]
+    numbers = {"looked_at": found.total, "wrong": len(bad), "as_at_source": len(found.names) - len(bad)}
+    if bad and accepted is None:
         return unknown(
-            name, f"{len(bad)} constraints are not validated, and no reference says whether they were"
+            name, f"{wrong}: {_named(bad)}; no reference says whether they were so at the source", **numbers
         )
-    said = f"not validated: {_named(bad)}" if bad else "none is unvalidated that was validated at the source"
-    return verdict(name, not bad, said, unvalidated=len(here), unexpected=len(bad))
+    if bad:
+        return verdict(name, False, f"{wrong}: {_named(bad)}", **numbers)
+    own = f", {len(found.names)} are not, as at the source" if found.names else ""
+    return verdict(name, True, f"{found.total - len(found.names)} {right}{own}", **numbers)
 
 
 def collations(connection: Connection) -> Verification:
@@ -209,7 +211,12 @@ def orphans(connection: Connection) -> Verification:
                      ORDER BY k.pos) AS columns,
                ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY AS k (num, pos)
                      JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.num
-                     ORDER BY k.pos) AS others
+                     ORDER BY k.pos) AS others,
+               ARRAY(SELECT o.oprname::text FROM unnest(c.conpfeqop) WITH ORDINALITY AS k (num, pos)
+                     JOIN pg_operator o ON o.oid = k.num ORDER BY k.pos) AS operators,
+               ARRAY(SELECT m.nspname::text FROM unnest(c.conpfeqop) WITH ORDINALITY AS k (num, pos)
+                     JOIN pg_operator o ON o.oid = k.num JOIN pg_namespace m ON m.oid = o.oprnamespace
+                     ORDER BY k.pos) AS operator_schemas
         FROM pg_constraint c
         JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
         JOIN pg_class f ON f.oid = c.confrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace
@@ -219,6 +226,8 @@ def orphans(connection: Connection) -> Verification:
     bad = []
     for key in keys:
         pairs = list(zip(key["columns"], key["others"], strict=True))
+        # The key's own: what "=" means depends on the search path.
+        operators = [_operator(*one) for one in zip(key["operator_schemas"], key["operators"], strict=True)]
         query = sql.SQL(
             "SELECT EXISTS (SELECT FROM {table} AS t WHERE {given} AND NOT EXISTS "
             "(SELECT FROM {other} AS o WHERE {same})) AS found"
@@ -229,8 +238,8 @@ def orphans(connection: Connection) -> Verification:
                 sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(mine)) for mine, _ in pairs
             ),
             same=sql.SQL(" AND ").join(
-                sql.SQL("o.{} = t.{}").format(sql.Identifier(other), sql.Identifier(mine))
-                for mine, other in pairs
+                sql.SQL("o.{} {} t.{}").format(sql.Identifier(other), equal, sql.Identifier(mine))
+                for (mine, other), equal in zip(pairs, operators, strict=True)
             ),
         )
         row = connection.execute(query).fetchone()
@@ -238,6 +247,12 @@ def orphans(connection: Connection) -> Verification:
             bad.append(f"{key['name']} of {key['schema']}.{key['table']}")
     said = f"rows without their parent: {_named(bad)}" if bad else f"{len(keys)} foreign keys hold"
     return verdict("orphans", not bad, said, foreign_keys=len(keys), broken=len(bad))
+
+
+def _operator(schema: str, name: str) -> sql.Composable:
+    if not _OPERATOR.fullmatch(name):
+        raise AssertionError("PostgreSQL has an operator of other characters than it allows")
+    return sql.SQL("OPERATOR({}." + name + ")").format(sql.Identifier(schema))
 
 
 def _named(found: Sequence[str]) -> str:

@@ -53,8 +53,7 @@ class EmergencyQuestions:
             stanza, settings = self.ctx.stanza.name, self.ctx.settings
             keys = reference.public_keys(settings)
             before = reference_copies.before(settings, keys, stanza, moment)
-            closed = reference_copies.closed_before(settings, keys, stanza, moment)
-            self._known[moment] = References(before, None, closed, erased_since=self._found().count > 0)
+            self._known[moment] = References(before, None, erased_since=self._found().count > 0)
         return self._known[moment]
 
     def _found(self) -> Tombstones:

@@ -5,14 +5,21 @@ What they print may quote data; only names and counts of it go on.
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 from ops_platform.dr.ladder import Verification, failed, unknown, verdict
 from ops_platform.dr.server import RestoredServer
 
 NAMED = 5
-# "btree index "product.public.posts_pkey":", "heap table "product.public.posts", block 3, offset 7:"
-_AMCHECK = re.compile(r'^(?:btree index|heap table) "(?P<name>[^"]+)"', re.MULTILINE)
+JOBS = 4
+# btree index "product.public.posts_pkey":   heap table "product.public.posts", block 3, offset 7:
+_AMCHECK = re.compile(
+    r'^(?:btree index|heap table|sequence) "(?P<name>.+?)"(?=:\s*$|, block \d+|:\s)', re.MULTILINE
+)
+_BAD_FILE = re.compile(r'checksum verification failed in file "(?P<path>[^"]+)"')
+_AWAY = re.compile(r"connection to server|could not connect|server closed the connection|shutting down")
 _BAD_BLOCKS = re.compile(r"Bad checksums:\s+(?P<count>\d+)")
 _SCANNED = re.compile(r"Blocks scanned:\s+(?P<count>\d+)")
 _OFF = "data checksums are not enabled"
@@ -25,6 +32,7 @@ def amcheck(server: RestoredServer) -> Verification:
         [
             server.program("pg_amcheck"),
             *_connection(server),
+            f"--jobs={max(1, min(JOBS, os.cpu_count() or 1))}",
             "--all",
             "--install-missing",
             "--heapallindexed",
@@ -54,6 +62,8 @@ def pg_dump(server: RestoredServer) -> Verification:
             f"--dbname={database}",
         ]
         ended = server.launcher.run(command)
+        if ended.code and _AWAY.search(ended.stderr):
+            return unknown(name, f"the server is away: {_first(ended.stderr)}")
         if ended.code:
             return failed(name, f"database {database} cannot be dumped: {_first(ended.stderr)}")
     return verdict(name, True, f"{len(databases)} databases can be dumped", databases=len(databases))
@@ -70,7 +80,11 @@ def page_checksums(server: RestoredServer) -> Verification:
     if scanned is None or bad is None:
         return unknown(name, f"pg_checksums ended with {ended.code}: {_first(ended.stderr)}")
     count, wrong = int(scanned["count"]), int(bad["count"])
-    text = f"{wrong} of {count} pages are damaged" if wrong else f"{count} pages are as they were written"
+    text = f"{count} pages are as they were written"
+    if wrong:
+        files = sorted({Path(one).name for one in _BAD_FILE.findall(said)})
+        more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
+        text = f"{wrong} of {count} pages are damaged, in files {', '.join(files[:NAMED])}{more}"
     return verdict(name, wrong == 0 and ended.code == 0, text, blocks=count, damaged=wrong)
 
 

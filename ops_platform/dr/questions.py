@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ops_platform.backup.context import BackupContext
@@ -22,12 +22,17 @@ from ops_platform.dr import (
     reference,
     reference_copies,
     source,
+    survey,
     tombstones,
 )
+from ops_platform.dr.catalogue import Objects
+from ops_platform.dr.content import Accepted
 from ops_platform.dr.ladder import VERIFICATIONS, Rung, Verification, ask
 from ops_platform.dr.reference import Reference
 from ops_platform.dr.scenario import Plan
 from ops_platform.dr.server import RestoredServer
+
+_NOUNS = {"catalogue": "objects", "roles": "roles", "extensions": "extensions"}
 
 
 @dataclass(frozen=True)
@@ -36,17 +41,42 @@ class References:
 
     before: Reference | None
     after: Reference | None
-    closed: Reference | None
     erased_since: bool
 
     @property
     def enclosed(self) -> bool:
         """Whether changes of the source are known on both sides."""
-        return self.after is not None
+        return self.before is not None and self.after is not None
 
     @property
     def around(self) -> list[Reference]:
         return [one for one in (self.before, self.after) if one is not None]
+
+    @property
+    def others(self) -> list[str]:
+        """The databases beside the stanza's own that were looked at."""
+        return sorted({database for one in self.around for database in one.others})
+
+    def accepts(self, database: str, noted: Callable[[Reference], Sequence[str]]) -> Accepted:
+        """Whether a weakness in ``database`` is the source's: noted there, or of what was made in between."""
+        around = [(one, one.named(database, "")) for one in self.around]
+        known = [(one, prefix) for one, prefix in around if prefix is not None]
+        if not known:
+            return None
+        before, after = self.before, self.after
+
+        def accepted(name: str) -> bool:
+            if any(prefix + name in noted(one) for one, prefix in known):
+                return True
+            made = before is not None and after is not None and len(known) == len(around) == 2
+            return (
+                made
+                and before is not None
+                and after is not None
+                and (known[0][1] + name not in before.objects and known[1][1] + name in after.objects)
+            )
+
+        return accepted
 
 
 @dataclass(frozen=True)
@@ -97,14 +127,13 @@ def prepare(ctx: BackupContext, scenario: str, log: Callable[[str], None]) -> Ex
     @functools.lru_cache(maxsize=4)
     def find(moment: datetime) -> References:
         with postgres.session(ops_url) as ops:
-            closed = reference.closed_before(ops, keys, stanza, moment)
-            since = None if closed is None else closed.marker
-            return References(
-                before=reference.before(ops, keys, stanza, moment),
-                after=reference.after(ops, keys, stanza, moment),
-                closed=closed,
-                erased_since=since is not None and tombstones.since(ops, stanza, since),
-            )
+            before = reference.before(ops, keys, stanza, moment)
+            after = reference.after(ops, keys, stanza, moment)
+            if before is not None and after is not None and before.lineage != after.lineage:
+                # History was left in between: which of the two branches was restored, neither can tell.
+                return References(None, None, erased_since=False)
+            erased = before is not None and tombstones.since(ops, stanza, before.marker)
+            return References(before, after, erased)
 
     return ExerciseQuestions(ctx, scenario, find, log)
 
@@ -116,9 +145,12 @@ def refresh(ctx: BackupContext) -> Reference:
     with postgres.session(ctx.ops_url) as ops:
         row = ops.execute("SELECT clock_timestamp() AS now").fetchone()
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-        earlier = reference.before(ops, keys, stanza, row["now"])
+        try:
+            earlier = reference.before(ops, keys, stanza, row["now"])
+        except reference.OtherFormat:
+            earlier = None
         erased = earlier is not None and tombstones.since(ops, stanza, earlier.marker)
-    taken = reference.take(ctx, earlier, erased)
+    taken = survey.take(ctx, earlier, erased)
     # The copy first: what the ops database knows, an emergency without it must know too.
     reference_copies.store(ctx.settings, taken, key)
     with postgres.session(ctx.ops_url) as ops:
@@ -139,49 +171,72 @@ def is_referenced(ctx: BackupContext) -> bool:
 def critical(server: RestoredServer, database: str, find: Callable[[], References]) -> Sequence[Rung]:
     """What must hold before the cluster may take traffic, beyond its recovery."""
 
-    def objects() -> Verification:
-        with server.connect(database) as connection:
-            here = catalogue.objects(connection)
-        known = find()
-        return catalogue.compare(
-            "catalogue", "objects", here, [one.objects for one in known.around], enclosed=known.enclosed
-        )
+    def compared(
+        name: str,
+        read: Callable[[Connection], dict[str, str]],
+        noted: Callable[[Reference], Objects],
+        whole: Callable[[Connection], dict[str, str]] = lambda connection: {},
+    ) -> Rung:
+        """``whole``: what is read of the cluster, beside what ``read`` finds in each database."""
+
+        def asked() -> Verification:
+            known, present = find(), server.databases()
+            gone = [one for one in known.others if one not in present]
+            here = [one for one in known.others if one in present]
+            found = catalogue.everywhere(server.connect, database, here, read)
+            with server.connect(database) as connection:
+                found |= whole(connection)
+            expected = [catalogue.without(gone, noted(one)) for one in known.around]
+            answer = catalogue.compare(name, _NOUNS[name], found, expected, enclosed=known.enclosed)
+            return _with_note(answer, known)
+
+        return name, asked
 
     def roles() -> Verification:
         with server.connect(database) as connection:
             here = catalogue.role_hashes(connection)
         known = find()
         return catalogue.compare(
-            "roles", "roles", here, [one.roles for one in known.around], enclosed=known.enclosed
+            "roles", _NOUNS["roles"], here, [one.roles for one in known.around], enclosed=known.enclosed
         )
 
-    def extensions() -> Verification:
-        with server.connect(database) as connection:
-            here = catalogue.extension_versions(connection)
-        known = find()
-        return catalogue.compare(
-            "extensions",
-            "extensions",
-            here,
-            [one.extensions for one in known.around],
-            enclosed=known.enclosed,
-        )
+    return (
+        compared("catalogue", catalogue.objects, lambda one: one.objects, catalogue.cluster_objects),
+        ("roles", roles),
+        compared("extensions", catalogue.extension_versions, lambda one: one.extensions),
+    )
 
-    return (("catalogue", objects), ("roles", roles), ("extensions", extensions))
+
+def _with_note(answer: Verification, known: References) -> Verification:
+    """Which databases nobody could compare."""
+    missed = sorted({one for each in known.around for one in each.not_entered} - set(known.others))
+    if not missed:
+        return answer
+    note = f"not compared, since the worker may not enter: {', '.join(missed)}"
+    return replace(answer, summary=f"{answer.summary}; {note}")
 
 
 def assurance(server: RestoredServer, database: str, find: Callable[[], References]) -> Sequence[Rung]:
     """What is asked while it could already take traffic. Deep ones last: pg_amcheck installs an extension."""
 
-    def everywhere(name: str, question: Callable[[Connection], Verification]) -> Rung:
+    def everywhere(name: str, question: Callable[[Connection, str], Verification]) -> Rung:
         def asked() -> Verification:
             answers = {}
             for one in server.databases():
                 with server.connect(one) as connection:
-                    answers[one] = ask(name, lambda connection=connection: question(connection))  # type: ignore[misc]
+                    answers[one] = ask(name, functools.partial(question, connection, one))
             return content.merged(name, answers)
 
         return name, asked
+
+    def behind(one: Reference) -> Sequence[str]:
+        return one.behind
+
+    def invalid(one: Reference) -> Sequence[str]:
+        return one.invalid
+
+    def unvalidated(one: Reference) -> Sequence[str]:
+        return one.unvalidated
 
     def of_database(name: str, question: Callable[[Connection], Verification]) -> Rung:
         def asked() -> Verification:
@@ -191,13 +246,16 @@ def assurance(server: RestoredServer, database: str, find: Callable[[], Referenc
         return name, asked
 
     return (
-        everywhere("sequences", content.sequences),
-        everywhere("indexes_valid", content.indexes_valid),
-        of_database("constraints_validated", lambda c: content.constraints_validated(c, find().around)),
-        everywhere("collations", content.collations),
-        of_database("closed_rows", lambda c: content.closed_rows(c, find().closed, find().erased_since)),
+        everywhere("sequences", lambda c, one: content.sequences(c, find().accepts(one, behind))),
+        everywhere("indexes_valid", lambda c, one: content.indexes_valid(c, find().accepts(one, invalid))),
+        everywhere(
+            "constraints_validated",
+            lambda c, one: content.constraints_validated(c, find().accepts(one, unvalidated)),
+        ),
+        everywhere("collations", lambda c, one: content.collations(c)),
+        of_database("closed_rows", lambda c: content.closed_rows(c, find().before, find().erased_since)),
         of_database("live_tables", lambda c: content.live_tables(c, find().before, find().after)),
-        everywhere("orphans", content.orphans),
+        everywhere("orphans", lambda c, one: content.orphans(c)),
         ("pg_dump", lambda: physical.pg_dump(server)),
         ("amcheck", lambda: physical.amcheck(server)),
     )

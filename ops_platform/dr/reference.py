@@ -1,7 +1,7 @@
-"""What the source of a backup looked like at a moment: taken, signed, stored, found again.
+"""What the source of a backup looked like at a moment: signed, stored, found again.
 
-Holds names, counts and hashes, no row's values. What a restored copy is asked with it is in
-``catalogue`` and ``content``.
+Holds names, counts and hashes, no row's values. How it is taken is in ``survey``; what a restored
+copy is asked with it in ``catalogue`` and ``content``.
 """
 
 from __future__ import annotations
@@ -9,101 +9,58 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from ops_platform.audit.keys import PublicKeys, SigningKey
-from ops_platform.backup.context import BackupContext
-from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
-from ops_platform.dr import catalogue, fingerprint
+from ops_platform.dr import catalogue
 from ops_platform.dr.fingerprint import Closed, Live
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.settings import Settings
 
-MARGIN = timedelta(seconds=120)
-"""Rows younger than this may still be uncommitted, or not archived yet: they are not closed."""
 KEEP = timedelta(days=45)
+FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Reference:
-    """``marker``: rows of append-only tables that are older are closed."""
+    """``marker``: rows of append-only tables that are older are closed.
+
+    What lies in one of the ``others`` databases has its name before it. ``lineage`` is the cluster
+    and its timeline; ``statistics`` changes when counts of inserts and deletes begin anew.
+    """
 
     stanza: str
     database: str
     taken_at: datetime
     marker: datetime
+    lineage: str
     roles: Mapping[str, str]
     extensions: Mapping[str, str]
+    statistics: str
     live: Mapping[str, Live]
+    unread: tuple[str, ...]
     closed: Mapping[str, Closed]
+    behind: tuple[str, ...]
+    invalid: tuple[str, ...]
     unvalidated: tuple[str, ...]
+    others: tuple[str, ...]
+    not_entered: tuple[str, ...]
     objects: Mapping[str, str] = field(repr=False)
 
-
-def take(ctx: BackupContext, earlier: Reference | None, erased_since: bool) -> Reference:
-    """Read the live source. Closed rows are added to those of ``earlier``, unless somebody was erased since.
-
-    Raises Unavailable when the source is away, CheckFailed when ``append_only`` names what is not there.
-    """
-    with postgres.session(ctx.database_url, application="ops-platform reference") as source:
-        source.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        fingerprint.fix_session(source)
-        row = source.execute(
-            """
-            SELECT current_database() AS database, clock_timestamp() AS now,
-                   least(now() - %s, (SELECT min(xact_start) FROM pg_stat_activity
-                                      WHERE backend_type = 'client backend')) AS marker
-            """,
-            (MARGIN,),
-        ).fetchone()
-        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-        marker = row["marker"]
-        return Reference(
-            stanza=ctx.stanza.name,
-            database=row["database"],
-            taken_at=row["now"],
-            marker=marker,
-            roles=catalogue.role_hashes(source),
-            extensions=catalogue.extension_versions(source),
-            live=fingerprint.live(source),
-            closed=_closed(source, ctx, marker, None if erased_since else earlier),
-            unvalidated=unvalidated(source),
-            objects=catalogue.objects(source),
-        )
+    def named(self, database: str, name: str) -> str | None:
+        """What something of a database is called here; None when the database was not looked at."""
+        if database == self.database:
+            return name
+        return f"{database}: {name}" if database in self.others else None
 
 
-def _closed(
-    source: Connection, ctx: BackupContext, marker: datetime, earlier: Reference | None
-) -> dict[str, Closed]:
-    found = {}
-    for table, column in ctx.stanza.append_only.items():
-        before = None if earlier is None else earlier.closed.get(table)
-        if (
-            earlier is not None
-            and before is not None
-            and before.column == column
-            and earlier.marker <= marker
-        ):
-            found[table] = before + fingerprint.closed(source, table, column, marker, earlier.marker)
-        else:
-            found[table] = fingerprint.closed(source, table, column, marker)
-    return found
-
-
-def unvalidated(connection: Connection) -> tuple[str, ...]:
-    """Constraints that were never validated: at the source that is a choice, not damage."""
-    rows = connection.execute(
-        """
-        SELECT conrelid::regclass::text || '.' || quote_ident(conname) AS name FROM pg_constraint
-        WHERE NOT convalidated AND conrelid <> 0 ORDER BY 1
-        """
-    ).fetchall()
-    return tuple(row["name"] for row in rows)
+class OtherFormat(CheckFailed):
+    """The reference is genuine, but of another version of this software."""
 
 
 def store(ops: Connection, one: Reference, key: SigningKey) -> None:
@@ -139,11 +96,16 @@ def sign(one: Reference, key: SigningKey) -> Signed:
 
 
 def opened(
-    signed: Signed, keys: PublicKeys, stanza: str, objects: Callable[[str], Mapping[str, str] | None]
+    signed: Signed,
+    keys: PublicKeys,
+    stanza: str,
+    objects: Callable[[str], Mapping[str, str] | None],
+    taken_at: datetime | None = None,
 ) -> Reference:
     """The reference behind the text; ``objects`` gives the catalogue of a digest.
 
-    Raises CheckFailed when anything of it was changed, or it is another stanza's.
+    Raises CheckFailed when anything of it was changed, it is another stanza's, or not of ``taken_at``;
+    OtherFormat when it cannot be read for its age.
     """
     text = signed.document
     try:
@@ -156,8 +118,14 @@ def opened(
             "look at dr_references and OPS_DR_PUBLIC_KEY"
         )
     document = json.loads(text)
+    if document.get("format") != FORMAT:
+        raise OtherFormat(
+            f"a reference of stanza {stanza} was written by another version: run the job dr_reference"
+        )
     if document["stanza"] != stanza:
         raise CheckFailed(f"a reference of stanza {document['stanza']} stands among those of {stanza}")
+    if taken_at is not None and datetime.fromisoformat(document["taken_at"]) != taken_at:
+        raise CheckFailed(f"a reference of stanza {stanza} is filed under another time than its own")
     kept = objects(document["catalogue"])
     if kept is None or catalogue.digest(kept) != document["catalogue"]:
         raise CheckFailed(f"the catalogue of a reference of stanza {stanza} is missing or was changed")
@@ -172,11 +140,6 @@ def before(ops: Connection, keys: PublicKeys, stanza: str, moment: datetime) -> 
 def after(ops: Connection, keys: PublicKeys, stanza: str, moment: datetime) -> Reference | None:
     """The oldest one taken later."""
     return _read(ops, keys, stanza, "taken_at > %s ORDER BY taken_at", moment)
-
-
-def closed_before(ops: Connection, keys: PublicKeys, stanza: str, moment: datetime) -> Reference | None:
-    """The newest one all of whose closed rows are older than ``moment``."""
-    return _read(ops, keys, stanza, "marker <= %s ORDER BY marker DESC", moment)
 
 
 def prune(ops: Connection, now: datetime) -> int:
@@ -212,7 +175,8 @@ def public_keys(settings: Settings) -> PublicKeys:
 
 def _read(ops: Connection, keys: PublicKeys, stanza: str, which: str, moment: datetime) -> Reference | None:
     row = ops.execute(
-        f"SELECT document, key_id, signature FROM dr_references WHERE stanza = %s AND {which} LIMIT 1",  # noqa: S608
+        "SELECT taken_at, document, key_id, signature FROM dr_references "  # noqa: S608
+        f"WHERE stanza = %s AND {which} LIMIT 1",
         (stanza, moment),
     ).fetchone()
     if row is None:
@@ -222,22 +186,30 @@ def _read(ops: Connection, keys: PublicKeys, stanza: str, which: str, moment: da
         kept = ops.execute("SELECT objects FROM dr_catalogues WHERE digest = %s", (digest,)).fetchone()
         return None if kept is None else kept["objects"]
 
-    return opened(Signed(row["document"], row["key_id"], row["signature"]), keys, stanza, objects)
+    signed = Signed(row["document"], row["key_id"], row["signature"])
+    return opened(signed, keys, stanza, objects, row["taken_at"])
 
 
 def _document(one: Reference, digest: str) -> dict[str, Any]:
     return {
-        "format": 1,
+        "format": FORMAT,
         "stanza": one.stanza,
         "database": one.database,
         "taken_at": one.taken_at.astimezone(UTC).isoformat(),
         "marker": one.marker.astimezone(UTC).isoformat(),
+        "lineage": one.lineage,
         "catalogue": digest,
         "roles": dict(one.roles),
         "extensions": dict(one.extensions),
-        "live": {name: [table.rows, table.inserted, table.deleted] for name, table in one.live.items()},
+        "statistics": one.statistics,
+        "live": {name: list(astuple(table)) for name, table in one.live.items()},
+        "unread": list(one.unread),
         "closed": {name: table.as_json() for name, table in one.closed.items()},
+        "behind": list(one.behind),
+        "invalid": list(one.invalid),
         "unvalidated": list(one.unvalidated),
+        "others": list(one.others),
+        "not_entered": list(one.not_entered),
     }
 
 
@@ -247,10 +219,17 @@ def _parse(document: Mapping[str, Any], objects: Mapping[str, str]) -> Reference
         database=document["database"],
         taken_at=datetime.fromisoformat(document["taken_at"]),
         marker=datetime.fromisoformat(document["marker"]),
+        lineage=document["lineage"],
         roles=document["roles"],
         extensions=document["extensions"],
+        statistics=document["statistics"],
+        unread=tuple(document["unread"]),
         live={name: Live(*numbers) for name, numbers in document["live"].items()},
         closed={name: Closed.parse(value) for name, value in document["closed"].items()},
+        behind=tuple(document["behind"]),
+        invalid=tuple(document["invalid"]),
         unvalidated=tuple(document["unvalidated"]),
+        others=tuple(document["others"]),
+        not_entered=tuple(document["not_entered"]),
         objects=objects,
     )

@@ -7,7 +7,7 @@ signature, not the place, is what they are trusted for.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from ops_platform.audit.keys import PublicKeys, SigningKey
@@ -20,8 +20,6 @@ from ops_platform.settings import Settings
 
 PREFIX = "ops-platform/references/"
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
-LOOKED_AT = 24
-"""How many of the newest are read in search of closed rows that are old enough."""
 
 
 def store(settings: Settings, one: Reference, key: SigningKey) -> None:
@@ -43,27 +41,13 @@ def store(settings: Settings, one: Reference, key: SigningKey) -> None:
 
 def before(settings: Settings, keys: PublicKeys, stanza: str, moment: datetime) -> Reference | None:
     """The newest one taken at ``moment`` or earlier. Raises CheckFailed when it was tampered with."""
-    return next(_newest_first(settings, keys, stanza, moment), None)
-
-
-def closed_before(settings: Settings, keys: PublicKeys, stanza: str, moment: datetime) -> Reference | None:
-    """The newest one all of whose closed rows are older than ``moment``."""
-    found = _newest_first(settings, keys, stanza, moment)
-    for _ in range(LOOKED_AT):
-        one = next(found, None)
-        if one is None or one.marker <= moment:
-            return one
-    return None
-
-
-def _newest_first(settings: Settings, keys: PublicKeys, stanza: str, moment: datetime) -> Iterator[Reference]:
     store_ = object_store.from_settings(settings, "backup_reader")
     last = _key(stanza, moment)
-    for key in reversed([one for one in _keys(store_, stanza) if one <= last]):
-        yield _parse(store_.get(key), keys, stanza)
+    found = [one for one in _keys(store_, stanza) if one <= last]
+    return _parse(store_.get(found[-1]), keys, stanza, found[-1]) if found else None
 
 
-def _parse(body: bytes, keys: PublicKeys, stanza: str) -> Reference:
+def _parse(body: bytes, keys: PublicKeys, stanza: str, key: str) -> Reference:
     try:
         kept = json.loads(body)
         signed = Signed(kept["document"], kept["key_id"], kept["signature"])
@@ -72,7 +56,10 @@ def _parse(body: bytes, keys: PublicKeys, stanza: str) -> Reference:
         raise CheckFailed(
             f"a copy of a reference of stanza {stanza} is malformed: look at {PREFIX}"
         ) from None
-    return reference.opened(signed, keys, stanza, lambda _digest: objects)
+    found = reference.opened(signed, keys, stanza, lambda _digest: objects)
+    if _key(stanza, found.taken_at) != key:
+        raise CheckFailed(f"a copy of a reference of stanza {stanza} lies under another time than its own")
+    return found
 
 
 def _keys(store_: ObjectStore, stanza: str) -> list[str]:
