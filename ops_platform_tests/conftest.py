@@ -95,8 +95,8 @@ def pytest_collection_modifyitems(config: Any, items: list[pytest.Item]) -> None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """A test whose group is not in its name runs on any worker: modules would tear their own fixtures apart."""
+    """A group is part of a test's name, or pytest-xdist sends tests that share fixtures to any worker."""
     if getattr(session.config.option, "loadgroup", False):
         stray = [item.nodeid for item in session.items if "@" not in item.nodeid]
         if stray:
-            raise pytest.UsageError(f"pytest-xdist does not group {stray[0]}: another pytest than the lock's?")
+            raise pytest.UsageError(f"{stray[0]} has no group: is this the lock file's pytest?")
