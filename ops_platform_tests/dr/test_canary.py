@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,12 +11,15 @@ import pytest
 
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
-from ops_platform.dr import canary, content, questions
+from ops_platform.dr import canary, content, exercise, questions
 from ops_platform.dr.canary import DAMAGES
-from ops_platform.dr.ladder import failed, passed, unknown
-from ops_platform.dr.questions import References
+from ops_platform.dr.ladder import Verification, failed, passed, unknown
+from ops_platform.dr.questions import ExerciseQuestions, References
+from ops_platform.dr.rehearsal import Rehearsal, rehearse
+from ops_platform.dr.scratch import scratch
+from ops_platform.dr.server import RestoredServer
 from ops_platform.local.postgres_cluster import PostgresCluster
-from ops_platform_tests.dr.conftest import Site
+from ops_platform_tests.backup.conftest import Site, silent
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,27 @@ class Copy:
         return ["product"]
 
 
+@dataclass(frozen=True)
+class Damaged(ExerciseQuestions):
+    """The real questions, asked of a copy that is damaged first."""
+
+    damage: Callable[[RestoredServer], None]
+
+    def tombstones(self, server: RestoredServer) -> Verification:
+        self.damage(server)
+        return super().tombstones(server)
+
+
+def attempt(site: Site, damage: Callable[[RestoredServer], None]) -> Rehearsal:
+    """The deepest scenario, to the end of the archive."""
+    asked = questions.prepare(site.context, "integrity", silent)
+    t0 = datetime.now(UTC)
+    damaged = Damaged(asked.ctx, asked.scenario, asked.find, asked.log, damage)
+    known = exercise.knowledge(site.context, "latest", t0, damaged)
+    with scratch(site.settings, "test:canary", f"c{uuid.uuid4().hex[:6]}") as here:
+        return rehearse(site.context, here, "integrity", known, t0, silent, silent)
+
+
 def month(number: int) -> datetime:
     return datetime(2026, 1 + number, 1, tzinfo=UTC)
 
@@ -42,15 +68,13 @@ def test_twelve_months_make_all_damages() -> None:
 @pytest.mark.full
 @pytest.mark.parametrize("number", range(len(DAMAGES)), ids=[one.caught_by for one in DAMAGES])
 def test_every_damage_is_caught(beating: Site, number: int) -> None:
-    from ops_platform_tests.dr.test_corpus import attempt
-
     # A moment with a reference on each side, as that of every exercise.
     moment = datetime.now(UTC)
     asked = questions.prepare(beating.context, "integrity", lambda line: None)
     at = next(at for at in map(month, range(12)) if (at.year * 12 + at.month) % len(DAMAGES) == number)
     answers = []
 
-    def damage(server: questions.RestoredServer) -> None:
+    def damage(server: RestoredServer) -> None:
         def find() -> References:
             return asked.find(moment)
 
@@ -59,7 +83,7 @@ def test_every_damage_is_caught(beating: Site, number: int) -> None:
         )
         answers.append(canary.bite(server, "product", known, at))
 
-    done = attempt(beating, alive=damage)
+    done = attempt(beating, damage)
     assert [one.result for one in answers] == ["pass"], answers
     assert DAMAGES[number].caught_by in answers[0].summary
     assert DAMAGES[number].caught_by in {one.name for one in done.answers if one.result == "fail"}
