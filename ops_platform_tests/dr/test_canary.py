@@ -11,7 +11,7 @@ import pytest
 
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
-from ops_platform.dr import canary, content, exercise, questions
+from ops_platform.dr import canary, exercise, questions
 from ops_platform.dr.canary import DAMAGES
 from ops_platform.dr.ladder import Verification, failed, passed, unknown
 from ops_platform.dr.questions import ExerciseQuestions, References
@@ -91,7 +91,7 @@ def test_every_damage_is_caught(beating: Site, number: int) -> None:
 
 @pytest.mark.services
 @pytest.mark.parametrize("sleepy", [passed("roles", "all is well"), unknown("roles", "away")])
-def test_a_check_that_accepts_the_damage_is_found_out(site: Site, sleepy: content.Verification) -> None:
+def test_a_check_that_accepts_the_damage_is_found_out(site: Site, sleepy: Verification) -> None:
     roles = next(number for number, one in enumerate(DAMAGES) if one.caught_by == "roles")
     at = next(at for at in map(month, range(12)) if (at.year * 12 + at.month) % len(DAMAGES) == roles)
     copy = Copy(site.cluster)
