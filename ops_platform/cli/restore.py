@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ops_platform.cli import output
 from ops_platform.dr.target import RecoveryTarget
 from ops_platform.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from ops_platform.dr.emergency import Judgement
 
 
 @click.command()
@@ -47,7 +50,8 @@ def restore(
 
     Explains what it is going to do and how much will be lost, restores into an empty directory,
     recovers, erases again whoever was erased, verifies, and says what to do next. Nothing is ever
-    overwritten. Exit 1 when a verification failed: the cluster is then left stopped.
+    overwritten. Exit 1 unless every verification passed; after one that failed, or a critical one that
+    could not be asked, the cluster is left stopped.
 
     \b
     Examples:
@@ -78,10 +82,11 @@ def restore(
         with output.progress_bar(f"restore of {context.stanza.name}") as progress:
             known = emergency.knowledge(context, told, log)
             done = break_glass.carry_out(context, here, known, t0, log, progress)
-    wrong = [one for one in done.answers if one.result == "fail"]
-    good = not wrong and done.rto_seconds is not None
+    judged = emergency.judge(done)
     recorded = emergency_record.keep(context, done)
-    address = None if no_start or not good else _started(settings, context.stanza.name, directory)
+    address = None
+    if judged.may_start and not no_start:
+        address = _started(settings, context.stanza.name, directory)
     lost = emergency.still_lost(told, done.newest_beat, t0)
     if json_output:
         output.print_json(
@@ -90,7 +95,8 @@ def restore(
                 "directory": str(directory),
                 "set": told.plan.backup_set.label,
                 "target": str(told.plan.target),
-                "restored": good,
+                "restored": judged.restored,
+                "verified": judged.verified,
                 "seconds": done.rto_seconds,
                 "phases": done.phases,
                 "lost_seconds": None if lost is None else lost.total_seconds(),
@@ -105,9 +111,9 @@ def restore(
     else:
         rows = [(one.name, one.result.upper(), one.summary) for one in done.answers]
         output.print_table("verification", ("check", "result", "finding"), rows)
-        for line in _next_steps(context.stanza.name, directory, good, address, recorded):
+        for line in _next_steps(context.stanza.name, directory, judged, address, recorded):
             click.echo(line)
-    if not good:
+    if not judged.verified:
         output.end(1)
 
 
@@ -131,13 +137,21 @@ def _started(settings: Settings, stanza: str, directory: Path) -> str | None:
     return stack.start_cluster(settings, stanza, directory, output.console(stderr=True))
 
 
-def _next_steps(stanza: str, directory: Path, good: bool, address: str | None, recorded: bool) -> list[str]:
-    if not good:
+def _next_steps(
+    stanza: str, directory: Path, judged: Judgement, address: str | None, recorded: bool
+) -> list[str]:
+    if not judged.restored:
         return [
             "NOT to be used: a verification failed. Choose an earlier --time or another --set "
             "(see 'ops-platform backups'), into another directory."
         ]
-    steps = ["Next:"]
+    steps = []
+    if judged.unknown:
+        steps.append(
+            f"NOT WHOLLY VERIFIED: nothing is known to be wrong, but {', '.join(judged.unknown)} could not "
+            "be asked; the table says why. Decide whether you accept that."
+        )
+    steps.append("Next:")
     if address is not None:
         steps.append(f"  the cluster runs at {address}; start the rest with 'ops-platform up'")
     else:

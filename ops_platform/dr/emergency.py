@@ -11,10 +11,10 @@ from ops_platform.clients import postgres
 from ops_platform.dr import questions, reference, reference_copies, source, tombstones
 from ops_platform.dr.beats import STALE
 from ops_platform.dr.explanation import Explanation
-from ops_platform.dr.ladder import VERIFICATIONS, Rung, Verification
+from ops_platform.dr.ladder import CRITICAL, VERIFICATIONS, Rung, Verification
 from ops_platform.dr.questions import References
 from ops_platform.dr.recovery import Expected, Source
-from ops_platform.dr.rehearsal import Knowledge
+from ops_platform.dr.rehearsal import Knowledge, Rehearsal
 from ops_platform.dr.scenario import Plan
 from ops_platform.dr.server import RestoredServer
 from ops_platform.dr.tombstones import Tombstones
@@ -24,6 +24,29 @@ SCENARIO = "emergency"
 
 # The newest segment of an archive ends at most archive_timeout after its last heartbeat.
 _MARGIN = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """``restored``: nothing is known to be wrong; ``unknown``: what could not be asked.
+
+    ``may_start``: all that must hold before traffic was asked, and held.
+    """
+
+    restored: bool
+    may_start: bool
+    unknown: tuple[str, ...]
+
+    @property
+    def verified(self) -> bool:
+        return self.restored and not self.unknown
+
+
+def judge(done: Rehearsal) -> Judgement:
+    """What a restore is worth. Nothing unknown counts as good."""
+    restored = done.rto_seconds is not None and all(one.result != "fail" for one in done.answers)
+    unknown = tuple(one.name for one in done.answers if one.result == "unknown")
+    return Judgement(restored, restored and not set(unknown) & set(CRITICAL), unknown)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import pytest
 
 from ops_platform.backup.context import BackupContext
 from ops_platform.clients import postgres
-from ops_platform.dr import emergency_record, records
-from ops_platform.dr.ladder import CRITICAL, VERIFICATIONS, passed, unknown
+from ops_platform.dr import emergency, emergency_record, records
+from ops_platform.dr.ladder import CRITICAL, VERIFICATIONS, Verification, failed, passed, unknown
 from ops_platform.dr.rehearsal import Rehearsal
 from ops_platform.errors import OpsError, Unavailable
 from ops_platform.settings import load_settings
@@ -129,7 +129,7 @@ def test_a_database_that_refuses_leaves_it_waiting(ctx: BackupContext, ops_datab
 _DIES = """
 import os, signal, sys
 from pathlib import Path
-from ops_platform.dr import emergency_record, records
+from ops_platform.dr import emergency, emergency_record, records
 from ops_platform.settings import load_settings
 
 def die(*_, **__):
@@ -172,3 +172,24 @@ def test_killed_while_it_is_written_it_is_no_record_at_all(
     with pytest.raises(OSError, match="No space"):
         emergency_record.keep(ctx, rehearsal())
     assert emergency_record.pending(ctx.settings) == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "restored", "may_start", "verified"),
+    [
+        ([passed("catalogue", ""), passed("sequences", "")], True, True, True),
+        ([passed("catalogue", ""), unknown("sequences", "")], True, True, False),
+        ([unknown("catalogue", ""), passed("sequences", "")], True, False, False),
+        ([unknown("catalogue", ""), failed("sequences", "")], False, False, False),
+        ([failed("catalogue", "")], False, False, False),
+    ],
+)
+def test_what_a_restore_is_worth(
+    answers: list[Verification], restored: bool, may_start: bool, verified: bool
+) -> None:
+    done = Rehearsal(datetime.now(UTC), answers=answers, rto_seconds=1.0)
+    judged = emergency.judge(done)
+    assert (judged.restored, judged.may_start, judged.verified) == (restored, may_start, verified)
+    done.rto_seconds = None
+    judged = emergency.judge(done)
+    assert (judged.restored, judged.may_start, judged.verified) == (False, False, False)

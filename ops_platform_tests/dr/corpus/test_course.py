@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -24,6 +25,7 @@ from ops_platform.dr.target import RecoveryTarget
 from ops_platform.settings import load_settings
 from ops_platform_tests.dr.corpus.lab import Lab, pointed, wrong
 from ops_platform_tests.dr.corpus.twin import Recipe, Twin, recover_onto_next_timeline
+from ops_platform_tests.relay import Relay
 from ops_platform_tests.services import Services
 
 pytestmark = pytest.mark.full
@@ -156,6 +158,26 @@ def test_expired_during_the_restore(lab: Lab) -> None:
         outcome = lab.exercise(ctx, log=at_restore(expire))
         assert outcome.result == "failed"
         assert set(wrong(outcome)) - NEVER_UP == {"restored"}, wrong(outcome)
+
+
+def test_s3_gone_during_the_restore(lab: Lab) -> None:
+    environ = {name: value.get_secret_value() for name, value in lab.site.settings.environ.items()}
+    endpoint = urlsplit(environ["OPS_S3_ENDPOINT_URL"])
+    assert endpoint.hostname
+    assert endpoint.port
+    relay = Relay((endpoint.hostname, endpoint.port))
+    settings = load_settings({**environ, "OPS_S3_ENDPOINT_URL": f"https://127.0.0.1:{relay.port}"})
+    try:
+        with lab.copied() as (copy, _), lab.source_untouched():
+            ctx = pointed(open_context(settings, lab.site.name), copy.prefix)
+            outcome = lab.exercise(ctx, log=at_restore(relay.stop))
+            assert outcome.result == "failed"
+            found = wrong(outcome)
+            assert set(found) - NEVER_UP == {"restored"}, found
+            # Of the backup it says nothing.
+            assert found["restored"].startswith("unknown: "), found
+    finally:
+        relay.stop()
 
 
 @contextmanager
