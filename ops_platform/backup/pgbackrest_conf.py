@@ -22,7 +22,7 @@ BACKUP_ROLE = "ops_backup"
 # How long a backup waits for the WAL of its set. Longer than the default of 60 s: when S3 was away
 # a backlog of segments goes first. Not so for archive-push, whose failures PostgreSQL should see.
 ARCHIVE_WAIT_SECONDS = 300
-READER_IO_SECONDS = 20
+READER_IO_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -175,8 +175,8 @@ def _global(
         "start-fast": "y",
     }
     if role == "backup_reader":
-        # pgBackRest repeats a failed file twice, each try up to twice this long: with its default of
-        # 60 s a restore whose S3 went away says so after seven minutes only.
+        # pgBackRest tries each file several times, each try up to twice this long: with its default
+        # of 60 s a restore whose S3 went away says so after eight minutes only.
         options["io-timeout"] = str(READER_IO_SECONDS)
     if identity.access_key_id is None:
         # No key of ours: the identity of the host (an IAM role).

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,20 +186,24 @@ class PgBackRest:
     def _follow(self, command: str, options: list[str], console: str, look: Callable[[Line], None]) -> None:
         """Run a command whose stdout is its log, handing over each line."""
         errors: list[str] = []
+        warnings: deque[str] = deque(maxlen=50)
+        told: MutableSequence[str] | None = None
 
         def on_line(raw: str) -> None:
+            nonlocal told
             found = _LINE.match(raw)
             if found is None:
-                # A message of several lines goes on; only those of errors matter.
-                if errors:
-                    errors.append(raw)
+                # A message of several lines goes on.
+                if told is not None:
+                    told.append(raw)
                 return
-            if found["level"] == "ERROR":
-                errors.append(raw)
+            told = {"ERROR": errors, "WARN": warnings}.get(found["level"])
+            if told is not None:
+                told.append(raw)
             look(Line(raw, found["level"], found["text"]))
 
         ended = self._launcher.follow(self._argv(command, console, "off", options), on_line)
-        self._raise_if_failed(command, ended, "\n".join(errors) or ended.stderr)
+        self._raise_if_failed(command, ended, "\n".join(errors) or ended.stderr, "\n".join(warnings))
 
     def _json(self, command: str, answer: str) -> Any:
         try:
@@ -207,9 +212,9 @@ class PgBackRest:
         except json.JSONDecodeError:
             raise explain(command, self.stanza, None, answer) from None
 
-    def _raise_if_failed(self, command: str, ended: Ended, text: str) -> None:
+    def _raise_if_failed(self, command: str, ended: Ended, text: str, warnings: str = "") -> None:
         if ended.code:
-            raise explain(command, self.stanza, ended.code, text)
+            raise explain(command, self.stanza, ended.code, text, warnings)
 
 
 def _progressing(

@@ -13,6 +13,8 @@ from ops_platform.errors import OpsError
 LOCKED = 50
 """Exit code: another pgBackRest process holds the stanza's lock."""
 ARCHIVE_TIMEOUT = 82
+NO_SET = 75
+NO_REPOSITORY = 103
 LABEL_NOT_NEWEST = 106
 """Exit code: the repository lists a set whose label sorts after that of the new one."""
 
@@ -130,20 +132,29 @@ _CODES = {
     56: "it cannot connect to PostgreSQL: start the server, or correct socket_path, port and role ops_backup",
     62: "backups were stopped by 'pgbackrest stop': run 'pgbackrest start' to go on",
     63: "it was told to stop: run it again",
-    75: "no set fits: choose another target",
+    NO_SET: "no set fits: choose another target",
     ARCHIVE_TIMEOUT: "WAL was not archived in time: look at the server's log for archive_command",
     95: "encryption failed: correct OPS_PGBACKREST_CIPHER_PASS[_FILE] or OPS_CA_FILE",
     101: "S3 does not answer as it should: look at its log",
-    103: "no repository could be used: look at the lines before",
+    NO_REPOSITORY: "no repository could be used: look at the lines before",
     104: "a helper process failed: look at the lines before",
     LABEL_NOT_NEWEST: "the repository holds a set from the future: set this machine's clock right",
 }
+# "repo1: [HostConnectError] unable to connect to ...", with the code that it has as an error.
+_UNREAD_CODES = {"HostConnectError": 49, "ServiceError": 101, "CryptoError": 95}
+_UNREAD = re.compile(rf"\[(?P<error>{'|'.join(_UNREAD_CODES)})\] ")
 _TO_MEND = frozenset({27, 28, 29, 31, 32, 37, 38, 39, 40, 41, 44, 47, 49, 51, 56, 62, 95, 101})
 
 
-def explain(command: str, stanza: str, code: int | None, text: str) -> PgBackRestError:
-    """The error for a command that ended with ``code`` after saying ``text``."""
+def explain(command: str, stanza: str, code: int | None, text: str, warnings: str = "") -> PgBackRestError:
+    """The error for a command that ended with ``code`` after saying ``text`` and, before it, ``warnings``.
+
+    A repository that cannot be read is a warning, and then there is no set that would fit.
+    """
     head = f"pgBackRest {command} of stanza {stanza}"
+    cause = _UNREAD.search(warnings)
+    if code in (NO_SET, NO_REPOSITORY) and cause is not None:
+        return explain(command, stanza, _UNREAD_CODES[cause["error"]], warnings[cause.start() :])
     if code is not None and code < 0:
         return PgBackRestError(f"{head} was killed by signal {-code}: run it again", None)
     for known in _TEXTS:

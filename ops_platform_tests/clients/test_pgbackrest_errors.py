@@ -93,3 +93,23 @@ def test_one_line_that_says_what_to_do(code: int, text: str, said: str, exit_cod
     assert str(error).isprintable()
     assert "Salted__" not in str(error)
     assert error.exit_code == exit_code
+
+
+@pytest.mark.parametrize(
+    ("warning", "said", "code"),
+    [
+        (
+            "WARN: repo1: [HostConnectError] unable to load info file '/p/backup.info' or '/p':\n"
+            "       HostConnectError: unable to connect to '127.0.0.1:9': [111] Connection refused\n"
+            "       HINT: has a stanza-create been performed?",
+            "127.0.0.1:9 cannot be reached",
+            49,
+        ),
+        ("WARN: repo1: [FileMissingError] unable to open missing file", "no set fits", 75),
+        ("", "no set fits", 75),
+    ],
+)
+def test_a_repository_that_cannot_be_read_is_no_missing_set(warning: str, said: str, code: int) -> None:
+    error = explain("restore", "product", 75, "ERROR: [075]: backup set X is not valid", warning)
+    assert said in str(error)
+    assert error.code == code

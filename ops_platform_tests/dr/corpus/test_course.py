@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -74,7 +75,12 @@ def test_a_set_of_another_cluster_with_the_same_content(lab: Lab, services: Serv
     with lab.backed_up(Recipe(base=other.data_dir, alive=next_timeline)) as (_, ctx), lab.source_untouched():
         outcome = lab.exercise(ctx)
         assert outcome.result == "failed"
-        assert set(wrong(outcome)) == {"system_identifier"}, wrong(outcome)
+        found = wrong(outcome)
+        assert [name for name, said in found.items() if said.startswith("fail")] == ["system_identifier"], (
+            found
+        )
+        # Its tables are others of the same name: how many rows they can have, nobody knows.
+        assert set(found) == {"system_identifier", "live_tables"}, found
 
 
 @pytest.mark.parametrize(("act", "named"), [("delete", "recovery_target"), ("zero", "backup_selected")])
@@ -175,7 +181,7 @@ def test_s3_gone_during_the_restore(lab: Lab) -> None:
             found = wrong(outcome)
             assert set(found) - NEVER_UP == {"restored"}, found
             # Of the backup it says nothing.
-            assert found["restored"].startswith("unknown: "), found
+            assert re.match(r"unknown: .*127\.0\.0\.1:\d+ cannot be reached", found["restored"]), found
     finally:
         relay.stop()
 

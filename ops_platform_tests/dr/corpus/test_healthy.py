@@ -106,19 +106,26 @@ HEALTHY: dict[str, tuple[Recipe, tuple[str, ...]]] = {
 
 def test_tablespaces_of_a_living_source(lab: Lab) -> None:
     """The copy's are elsewhere: the place where they were is still in use."""
-    space = lab.root / "space"
-    space.mkdir()
-    lab.site.cluster.account.own(space)
+    spaces = [lab.root / "space", lab.root / "space-of-source"]
+    for space in spaces:
+        space.mkdir()
+        lab.site.cluster.account.own(space)
 
     def moved(twin: Twin) -> None:
-        twin.sql(f"CREATE TABLESPACE apart LOCATION '{space}'", "ALTER TABLE posts SET TABLESPACE apart")
+        twin.sql(f"CREATE TABLESPACE apart LOCATION '{spaces[0]}'", "ALTER TABLE posts SET TABLESPACE apart")
 
-    with lab.backed_up(Recipe(alive=moved)) as (_, ctx), lab.source_untouched():
-        there = {path: path.stat().st_mtime_ns for path in space.rglob("*")}
-        outcome = lab.exercise(ctx)
-        assert outcome.result == "success", outcome.reason
-        assert {path: path.stat().st_mtime_ns for path in space.rglob("*")} == there
-        assert there
+    with lab.site.cluster.superuser() as source:
+        source.execute(f"CREATE TABLESPACE apart LOCATION '{spaces[1]}'")
+    try:
+        with lab.backed_up(Recipe(alive=moved)) as (_, ctx), lab.source_untouched():
+            there = {path: path.stat().st_mtime_ns for path in spaces[0].rglob("*")}
+            outcome = lab.exercise(ctx)
+            assert outcome.result == "success", outcome.reason
+            assert {path: path.stat().st_mtime_ns for path in spaces[0].rglob("*")} == there
+            assert there
+    finally:
+        with lab.site.cluster.superuser() as source:
+            source.execute("DROP TABLESPACE apart")
 
 
 @pytest.mark.parametrize("scenario", OF_THE_SOURCE)
