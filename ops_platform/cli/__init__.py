@@ -38,7 +38,14 @@ def cli(context: click.Context, debug: bool) -> None:
     context.obj = {"debug": debug}
 
 
-for command in (*stack.COMMANDS, *backup.COMMANDS, *restore.COMMANDS, *dr.COMMANDS, *audit.COMMANDS):
+for command in (
+    *stack.COMMANDS,
+    *backup.COMMANDS,
+    *restore.COMMANDS,
+    *dr.COMMANDS,
+    *audit.COMMANDS,
+    *slo.COMMANDS,
+):
     cli.add_command(command)
 
 

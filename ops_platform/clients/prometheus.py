@@ -120,6 +120,11 @@ class Prometheus:
         """The names of all series that are stored."""
         return set(self._data("/api/v1/label/__name__/values"))
 
+    def metric_types(self, name: str) -> list[str]:
+        """What the targets say a metric is; none when nobody says anything, as of metrics long gone."""
+        told = self._data("/api/v1/metadata", {"metric": name}).get(name, [])
+        return [str(one["type"]) for one in told]
+
     def reload(self) -> None:
         """Have the configuration read again; needs ``--web.enable-lifecycle``."""
         self._service.post("/-/reload")

@@ -76,17 +76,19 @@ class Timeline:
         return next((one for one in self.unknown if one.after < end and one.until > start), None)
 
 
-def timeline(series: Sequence[Series], scrapes: Mapping[Labels, Scrapes], since: int, until: int) -> Timeline:
+def timeline(
+    series: Sequence[Series], scrapes: Mapping[Labels, Scrapes], pulse: Times, since: int, until: int
+) -> Timeline:
     """All events of ``series``: what there is of them in (``since``, ``until``], in milliseconds.
 
     It holds from HORIZON behind ``since`` to HORIZON before ``until``. ``scrapes``: of all targets
-    that are to be there, with series or not.
+    that could have such series; ``pulse``: when anything at all was scraped, or tried.
     """
     counted = [_counted(one, scrapes.get(one.target), since) for one in series]
     unknown = [lost for part in counted for lost in part.unknown]
     for target, seen in scrapes.items():
         unknown += _failing(target, seen, since, until)
-    unknown += _nothing(scrapes, since, until)
+    unknown += [Unknown(after, before, "nothing was scraped") for after, before in gaps(pulse, since, until)]
     times = np.concatenate([_none(), *(part.times for part in counted)])
     order = np.argsort(times, kind="stable")
     return Timeline(
@@ -135,9 +137,9 @@ def is_new(seen: Scrapes, time: int) -> bool:
 def _failing(target: Labels, seen: Scrapes, since: int, until: int) -> list[Unknown]:
     """Where scrapes fail for longer than HORIZON."""
     found = []
-    for after, before in _gaps(seen.good, since, until):
+    for after, before in gaps(seen.good, since, until):
         low, high = np.searchsorted(seen.bad, [after, before], side="right")
-        for start, end in _runs(seen.bad[low:high]):
+        for start, end in runs(seen.bad[low:high]):
             found.append(
                 Unknown(
                     max(after, start - HORIZON),
@@ -148,21 +150,15 @@ def _failing(target: Labels, seen: Scrapes, since: int, until: int) -> list[Unkn
     return found
 
 
-def _nothing(scrapes: Mapping[Labels, Scrapes], since: int, until: int) -> list[Unknown]:
-    every = [part for seen in scrapes.values() for part in (seen.good, seen.bad)]
-    tried = np.unique(np.concatenate([_none(), *every]))
-    return [Unknown(after, before, "nothing was scraped") for after, before in _gaps(tried, since, until)]
-
-
-def _gaps(times: Times, since: int, until: int) -> list[tuple[int, int]]:
+def gaps(times: Times, since: int, until: int) -> list[tuple[int, int]]:
     """The (after, before] of more than HORIZON between ``times``; at the edges, as far as is seen."""
     edges = np.concatenate(([since], times, [until]))
     long = np.flatnonzero(np.diff(edges) > HORIZON)
     return [(int(edges[at]), int(edges[at + 1])) for at in long.tolist()]
 
 
-def _runs(times: Times) -> list[tuple[int, int]]:
-    """First and last of ``times`` that follow each other within twice HORIZON."""
+def runs(times: Times) -> list[tuple[int, int]]:
+    """First and last of those ``times`` that follow each other within twice HORIZON."""
     if not times.size:
         return []
     cuts = np.flatnonzero(np.diff(times) > 2 * HORIZON)

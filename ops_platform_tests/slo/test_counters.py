@@ -19,7 +19,8 @@ HISTORIES = st.tuples(lives("a"), lives("b")).map(list) | lives("a").map(lambda 
 def counted(history: list[Life], since: int, until: int) -> Timeline:
     seen = [life.within(since, until) for life in history]
     known = {life.target: life.scrapes for life in seen if life.ticks}
-    return timeline([life.series for life in seen], known, since, until)
+    pulse = np.array(sorted({one.at for life in seen for one in life.ticks}), np.int64)
+    return timeline([life.series for life in seen], known, pulse, since, until)
 
 
 def window(history: list[Life], start: int, end: int) -> int | None:
@@ -126,7 +127,7 @@ def count(samples: dict[int, int], scrapes: Scrapes | None = None) -> int | None
     times = np.array(sorted(samples), np.int64)
     series = Series(LABELS, times, np.array([samples[one] for one in times.tolist()], np.int64))
     seen = scrapes or Scrapes(np.array(every(), np.int64))
-    found = timeline([series], {TARGET: seen}, SINCE, UNTIL)
+    found = timeline([series], {TARGET: seen}, np.union1d(seen.good, seen.bad), SINCE, UNTIL)
     if found.missing(START, END):
         return None
     return int(found.events(np.array([START, END]))[0])
@@ -154,20 +155,20 @@ def test_a_label_that_is_born_counts_its_first_value() -> None:
 def test_a_process_that_has_just_started_counts_its_first_value() -> None:
     at = every(since=1_200_000)
     told = Scrapes(times(*at), told=times(*at), started=np.full(len(at), 1_190_000, np.int64))
-    other = (("instance", "b"), ("job", "product"))
+    pulse = times(*every())
     series = Series(LABELS, times(*at), np.full(len(at), 7, np.int64))
-    found = timeline([series], {TARGET: told, other: Scrapes(times(*every()))}, SINCE, UNTIL)
+    found = timeline([series], {TARGET: told}, pulse, SINCE, UNTIL)
     assert found.missing(START, END) is None
     assert found.events(times(START, END)).tolist() == [7]
-    silent = timeline([series], {TARGET: Scrapes(times(*at)), other: Scrapes(times(*every()))}, SINCE, UNTIL)
+    silent = timeline([series], {TARGET: Scrapes(times(*at))}, pulse, SINCE, UNTIL)
     assert silent.missing(START, END) is not None
 
 
 def test_a_target_that_was_taken_away_has_ended() -> None:
     at = every(until=1_200_000)
-    other = (("instance", "b"), ("job", "product"))
+    pulse = times(*every())
     series = Series(LABELS, times(*at), np.arange(len(at), dtype=np.int64))
-    found = timeline([series], {TARGET: Scrapes(times(*at)), other: Scrapes(times(*every()))}, SINCE, UNTIL)
+    found = timeline([series], {TARGET: Scrapes(times(*at))}, pulse, SINCE, UNTIL)
     assert found.missing(START, END) is None
 
 

@@ -1,0 +1,179 @@
+"""``ops-platform slo``: objectives without Dagster, also against somebody else's Prometheus."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ops_platform.cli import output
+from ops_platform.errors import ConfigurationError
+from ops_platform.settings import load_settings
+
+if TYPE_CHECKING:
+    from ops_platform.slo.objective import Objective
+    from ops_platform.slo.window import WindowCount
+
+
+@click.group()
+def slo() -> None:
+    """Service level objectives: read them, count their events exactly, say what is left of the budget."""
+
+
+@slo.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@output.as_json
+def validate(files: tuple[Path, ...], json_output: bool) -> None:
+    """Check OpenSLO documents; exit 2 and file:line of the first fault.
+
+    What cannot be computed exactly is refused: an objective needs counters of events.
+
+    \b
+    Example:
+      ops-platform slo validate objectives/*.yaml
+    """
+    from ops_platform.slo import budget, openslo
+
+    found = openslo.load(files)
+    if json_output:
+        output.print_json([_described(one) for one in found])
+        return
+    output.print_table(
+        f"{len(found)} objectives",
+        ("objective", "service", "target %", "period", "events"),
+        [(one.id, one.service, budget.percent(one.target), one.period, one.indicator.total) for one in found],
+    )
+
+
+@slo.command()
+@click.option("--from", "since", required=True, help="A full hour in UTC: 2026-01-31T14:00.")
+@click.option("--to", "until", required=True, help="A full hour in UTC, at least five minutes ago.")
+@click.option(
+    "--objectives",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="OpenSLO documents; else those of OPS_CONFIG_DIR.",
+)
+@click.option("--prometheus", "url", default=None, help="Its URL; else OPS_PROMETHEUS_URL.")
+@output.as_json
+def compute(since: str, until: str, directory: Path | None, url: str | None, json_output: bool) -> None:
+    """Count good and all events by the hour, from raw samples; needs Prometheus, and nothing else.
+
+    Nothing is stored. Exit 1 when anything could not be known.
+
+    \b
+    Example:
+      ops-platform slo compute --from 2026-01-31T00:00 --to 2026-02-01T00:00 \\
+          --objectives ./objectives --prometheus http://prometheus:9090
+    """
+    from ops_platform.clients.prometheus import Prometheus
+    from ops_platform.slo import counting, openslo
+
+    settings = load_settings()
+    bounds = counting.hours(_hour(since), _hour(until))
+    objectives = openslo.load_directory(directory or settings.config_dir / "objectives")
+    source = Prometheus(
+        url or settings.require("prometheus_url"), ca_file=settings.ca_file, timeout_seconds=60
+    )
+    with output.progress_bar("counting") as progress:
+        found = counting.count(source, objectives, bounds, datetime.now(UTC), progress)
+    if json_output:
+        output.print_json([_computed(one, counts) for one, counts in found.items()])
+    else:
+        _print(found)
+    if any(one.total is None for counts in found.values() for one in counts):
+        output.end(1)
+
+
+def _hour(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"{text} is no time: write 2026-01-31T14:00") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _print(found: dict[Objective, list[WindowCount]]) -> None:
+    from ops_platform.slo import budget
+    from ops_platform.slo.budget import Tally
+
+    rows, reasons = [], []
+    for one, counts in found.items():
+        tally = Tally.of(counts)
+        left = budget.remaining(tally, one.target)
+        rows.append(
+            (
+                one.id,
+                tally.state,
+                tally.good,
+                tally.total,
+                tally.bad,
+                budget.percent(budget.achievement(tally)),
+                budget.percent(one.target),
+                "none to spend" if one.target == 1 else budget.percent(left, 1),
+                f"{tally.windows - tally.missing} of {tally.windows}",
+            )
+        )
+        reasons += [
+            f"{one.id}, hour of {count.start:%Y-%m-%d %H:%M} UTC: {count.reason}"
+            for count in counts
+            if count.reason
+        ]
+    columns = (
+        "objective",
+        "state",
+        "good",
+        "all",
+        "bad",
+        "good %",
+        "target %",
+        "budget left %",
+        "hours known",
+    )
+    output.print_table("exact counts", columns, rows)
+    for reason in reasons[:REASONS]:
+        click.echo(reason, err=True)
+    if len(reasons) > REASONS:
+        click.echo(f"and {len(reasons) - REASONS} more; --json has them all", err=True)
+
+
+REASONS = 10
+
+
+def _described(one: Objective) -> dict[str, Any]:
+    return {
+        "service": one.service,
+        "slo": one.name,
+        "title": one.title,
+        "target": str(one.target),
+        "period": str(one.period),
+        "good": None if one.indicator.good is None else str(one.indicator.good),
+        "bad": None if one.indicator.bad is None else str(one.indicator.bad),
+        "total": str(one.indicator.total),
+        "version": one.version,
+    }
+
+
+def _computed(one: Objective, counts: list[WindowCount]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from ops_platform.slo import budget
+    from ops_platform.slo.budget import Tally
+
+    tally = Tally.of(counts)
+    share, left = budget.achievement(tally), budget.remaining(tally, one.target)
+    return {
+        **_described(one),
+        "state": tally.state,
+        "good_events": tally.good,
+        "total_events": tally.total,
+        "achievement": None if share is None else float(share),
+        "error_budget_remaining": None if left is None else float(left),
+        "windows": [{**asdict(count), "state": count.state} for count in counts],
+    }
+
+
+COMMANDS = (slo,)

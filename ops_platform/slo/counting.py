@@ -1,0 +1,56 @@
+"""From Prometheus to counts: objectives, in windows, in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from ops_platform.clients.prometheus import Prometheus
+from ops_platform.errors import CheckFailed, ConfigurationError
+from ops_platform.slo import source, window
+from ops_platform.slo.objective import Objective
+from ops_platform.slo.window import SURROUNDINGS, WindowCount
+
+HOUR = timedelta(hours=1)
+TOGETHER = 24
+"""Windows that are read at once."""
+
+
+def hours(start: datetime, end: datetime) -> list[datetime]:
+    """The bounds of all hours from ``start`` to ``end``. Raises ConfigurationError unless both are full hours."""
+    for one in (start, end):
+        if one.astimezone(UTC).replace(minute=0, second=0, microsecond=0) != one:
+            raise ConfigurationError(f"{one.isoformat()} is no full hour in UTC")
+    if start >= end:
+        raise ConfigurationError(f"{start.isoformat()} is not before {end.isoformat()}")
+    return [start + HOUR * number for number in range((end - start) // HOUR + 1)]
+
+
+def count(
+    prometheus: Prometheus,
+    objectives: Sequence[Objective],
+    bounds: Sequence[datetime],
+    now: datetime,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> dict[Objective, list[WindowCount]]:
+    """The windows between ``bounds`` of each objective; metrics that several share are read once.
+
+    Raises Unavailable when Prometheus is away or answers partially, CheckFailed for what is no
+    counter, or a window whose surroundings are not over yet.
+    """
+    if bounds[-1] + SURROUNDINGS > now:
+        raise CheckFailed(
+            f"the window until {bounds[-1]:%Y-%m-%d %H:%M} UTC can be counted from "
+            f"{bounds[-1] + SURROUNDINGS:%H:%M} on: whether a scrape is missing shows a little later"
+        )
+    selectors = [one for objective in objectives for one in objective.indicator.selectors]
+    source.refuse_gauges(prometheus, selectors)
+    found: dict[Objective, list[WindowCount]] = {one: [] for one in objectives}
+    whole = max(1, len(bounds) - 1)
+    for first in range(0, len(bounds) - 1, TOGETHER):
+        part = bounds[first : first + TOGETHER + 1]
+        reading = source.read(prometheus, selectors, part[0] - SURROUNDINGS, part[-1] + SURROUNDINGS)
+        for one in objectives:
+            found[one] += window.count(one.indicator, reading, part)
+        progress(min(1.0, (first + TOGETHER) / whole))
+    return found

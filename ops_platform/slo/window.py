@@ -1,0 +1,181 @@
+"""Good and all events of an objective in windows of time, with what their completeness is known by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from ops_platform.slo import counters
+from ops_platform.slo.counters import HORIZON, Scrapes, Unknown
+from ops_platform.slo.objective import Indicator
+from ops_platform.slo.samples import Labels, Series, fingerprint, show
+from ops_platform.slo.selector import Selector
+from ops_platform.slo.source import Reading, milliseconds, moment
+
+SURROUNDINGS = timedelta(milliseconds=HORIZON)
+"""What must be read before and behind the windows to be counted."""
+REASON_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class WindowCount:
+    """Events seen in (``start``, ``start`` + ``seconds``].
+
+    ``good`` and ``total`` are None when they cannot be known; ``reason`` says why. ``fingerprint``
+    changes with any sample that the counts depend on.
+    """
+
+    start: datetime
+    seconds: int
+    good: int | None
+    total: int | None
+    reason: str | None
+    fingerprint: str
+    scrapes_expected: int
+    scrapes_seen: int
+    resets: int
+
+    @property
+    def state(self) -> str:
+        """``ok``, ``no_data`` (nothing happened) or ``source_missing``."""
+        if self.total is None:
+            return "source_missing"
+        return "ok" if self.total else "no_data"
+
+    @property
+    def bad(self) -> int | None:
+        return None if self.total is None or self.good is None else self.total - self.good
+
+
+def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) -> list[WindowCount]:
+    """The windows between ``bounds``, which ``reading`` must surround by SURROUNDINGS."""
+    edges = np.array([milliseconds(one) for one in bounds], np.int64)
+    if edges[0] - HORIZON < reading.since or edges[-1] + HORIZON > reading.until:
+        raise AssertionError("windows are counted from what lies around them too")
+    lines = {
+        one: counters.timeline(
+            reading.series[one], reading.scrapes, reading.pulse, reading.since, reading.until
+        )
+        for one in indicator.selectors
+    }
+    lost = [*_unknown(indicator, reading), *(one for line in lines.values() for one in line.unknown)]
+    events = {one: line.events(edges) for one, line in lines.items()}
+    resets = lines[indicator.total].resets_in(edges)
+    scrapes = _of_jobs(reading.scrapes, reading.series[indicator.total])
+    interval = _interval(scrapes)
+    found = []
+    for number in range(len(edges) - 1):
+        start, end = int(edges[number]), int(edges[number + 1])
+        total = int(events[indicator.total][number])
+        if indicator.bad is not None:
+            good = total - int(events[indicator.bad][number])
+        else:
+            good = int(events[_good(indicator)][number])
+        reason = _reason(lost, start, end)
+        if reason is None and not 0 <= good <= total:
+            reason = f"{total - good} of {total} events would be bad: are good or bad not among all of them?"
+        expected, seen = _completeness(scrapes, interval, start, end)
+        found.append(
+            WindowCount(
+                start=moment(start),
+                seconds=(end - start) // 1000,
+                good=None if reason else good,
+                total=None if reason else total,
+                reason=reason,
+                fingerprint=_fingerprint(indicator, reading, start, end),
+                scrapes_expected=expected,
+                scrapes_seen=seen,
+                resets=int(resets[number]),
+            )
+        )
+    return found
+
+
+def _good(indicator: Indicator) -> Selector:
+    assert indicator.good is not None  # noqa: S101 - one of the two is given
+    return indicator.good
+
+
+def _unknown(indicator: Indicator, reading: Reading) -> list[Unknown]:
+    """Where the series themselves are not all there."""
+    total = reading.series[indicator.total]
+    every = np.unique(np.concatenate([np.empty(0, np.int64), *(one.times for one in total)]))
+    found = [
+        Unknown(after, until, f"there is no series of {indicator.total}")
+        for after, until in counters.gaps(every, reading.since, reading.until)
+    ]
+    for selector in indicator.selectors:
+        if selector.bound is not None:
+            found += _without_bucket(selector, reading.series[selector], total)
+    return found
+
+
+def _without_bucket(selector: Selector, buckets: Sequence[Series], total: Sequence[Series]) -> list[Unknown]:
+    """Every instance must have the bucket in every scrape, or some of its good events are not seen."""
+    of_group = {_but_bound(one): one.times for one in buckets}
+    found = []
+    for one in total:
+        lacking = np.setdiff1d(one.times, of_group.get(_but_bound(one), np.empty(0, np.int64)))
+        for first, last in counters.runs(lacking):
+            found.append(
+                Unknown(first - 1, last, f"there is no bucket le={selector.bound:g} at {show(one.target)}")
+            )
+    return found
+
+
+def _reason(lost: Iterable[Unknown], start: int, end: int) -> str | None:
+    """Why the window's counts cannot be known."""
+    for one in lost:
+        if one.after < end and one.until > start:
+            since, until = moment(one.after), moment(one.until)
+            return f"{since:%H:%M:%S} to {until:%H:%M:%S} UTC: {one.reason}"[:REASON_LENGTH]
+    return None
+
+
+def _but_bound(one: Series) -> Labels:
+    return tuple(pair for pair in one.labels if pair[0] not in ("__name__", "le"))
+
+
+def _of_jobs(scrapes: Mapping[Labels, Scrapes], series: Sequence[Series]) -> list[Scrapes]:
+    jobs = {one.label("job") for one in series}
+    return [seen for target, seen in scrapes.items() if dict(target).get("job", "") in jobs]
+
+
+def _interval(scrapes: Sequence[Scrapes]) -> int:
+    """Milliseconds between scrapes: the median."""
+    steps = np.concatenate([np.empty(0, np.int64), *(np.diff(one.good) for one in scrapes)])
+    return int(np.median(steps)) if steps.size else 0
+
+
+def _completeness(scrapes: Sequence[Scrapes], interval: int, start: int, end: int) -> tuple[int, int]:
+    """How many scrapes were to be expected of the targets that were there, and how many were good."""
+    expected = seen = 0
+    for one in scrapes:
+        times = np.sort(np.concatenate([one.good, one.bad]))
+        low, high = np.searchsorted(one.good, [start, end], side="right")
+        near = np.searchsorted(times, [start - HORIZON, end + HORIZON], side="right")
+        if not interval or near[1] == near[0]:
+            continue
+        first, last = int(times[near[0]]), int(times[near[1] - 1])
+        expected += max(0, round((min(end, last) - max(start, first - interval)) / interval))
+        seen += int(high - low)
+    return expected, seen
+
+
+def _fingerprint(indicator: Indicator, reading: Reading, start: int, end: int) -> str:
+    """Of the samples and scrapes in and around the window, and of what is counted."""
+    digest = hashlib.sha256(indicator.version.encode())
+    after, until = start - HORIZON, end + HORIZON
+    for selector in indicator.selectors:
+        digest.update(fingerprint(reading.series[selector], after, until).encode())
+    for target, seen in sorted(reading.scrapes.items()):
+        for times in (seen.good, seen.bad):
+            low, high = np.searchsorted(times, [after, until], side="right")
+            if high > low:
+                digest.update(repr(target).encode())
+                digest.update(times[low:high].astype("<i8").tobytes())
+    return digest.hexdigest()[:32]
