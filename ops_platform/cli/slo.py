@@ -75,9 +75,8 @@ def compute(since: str, until: str, directory: Path | None, url: str | None, jso
     settings = load_settings()
     bounds = counting.hours(_hour(since), _hour(until))
     objectives = openslo.load_directory(directory or settings.config_dir / "objectives")
-    source = Prometheus(
-        url or settings.require("prometheus_url"), ca_file=settings.ca_file, timeout_seconds=60
-    )
+    address = url or settings.require("prometheus_url")
+    source = Prometheus(address, ca_file=settings.ca_file, timeout_seconds=60)
     with output.progress_bar("counting") as progress:
         found = counting.count(source, objectives, bounds, datetime.now(UTC), progress)
     if json_output:
@@ -130,7 +129,7 @@ def _print(found: dict[Objective, list[WindowCount]]) -> None:
         "bad",
         "good %",
         "target %",
-        "budget left %",
+        "left %",
         "hours known",
     )
     output.print_table("exact counts", columns, rows)

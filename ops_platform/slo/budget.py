@@ -21,7 +21,7 @@ WARNING = Fraction(1, 4)
 
 @dataclass(frozen=True)
 class Tally:
-    """Events of several windows. None: of at least one of them they cannot be known, ``missing`` says of how many."""
+    """Events of several windows; None when of ``missing`` ones, at least one, they cannot be known."""
 
     good: int | None
     total: int | None

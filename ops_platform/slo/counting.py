@@ -17,7 +17,7 @@ TOGETHER = 24
 
 
 def hours(start: datetime, end: datetime) -> list[datetime]:
-    """The bounds of all hours from ``start`` to ``end``. Raises ConfigurationError unless both are full hours."""
+    """The bounds of all hours between two full ones in UTC. Raises ConfigurationError when they are not."""
     for one in (start, end):
         if one.astimezone(UTC).replace(minute=0, second=0, microsecond=0) != one:
             raise ConfigurationError(f"{one.isoformat()} is no full hour in UTC")
