@@ -70,6 +70,10 @@ class Prometheus:
     ) -> None:
         self._service = JsonService("Prometheus", url, ca_file=ca_file, timeout_seconds=timeout_seconds)
 
+    @property
+    def url(self) -> str:
+        return self._service.url
+
     def close(self) -> None:
         self._service.close()
 

@@ -85,9 +85,8 @@ def timeline(
     that could have such series; ``pulse``: when anything at all was scraped, or tried.
     """
     counted = [_counted(one, scrapes.get(one.target), since) for one in series]
-    unknown = [lost for part in counted for lost in part.unknown]
-    for target, seen in scrapes.items():
-        unknown += _failing(target, seen, since, until)
+    unknown = [lost for target, seen in scrapes.items() for lost in _failing(target, seen, since, until)]
+    unknown += [lost for part in counted for lost in part.unknown]
     unknown += [Unknown(after, before, "nothing was scraped") for after, before in gaps(pulse, since, until)]
     times = np.concatenate([_none(), *(part.times for part in counted)])
     order = np.argsort(times, kind="stable")
@@ -95,7 +94,7 @@ def timeline(
         times[order],
         np.concatenate([_none(), *(part.counts for part in counted)])[order],
         np.sort(np.concatenate([_none(), *(part.resets for part in counted)])),
-        tuple(sorted(unknown, key=lambda one: (one.after, one.until, one.reason))),
+        tuple(unknown),
     )
 
 

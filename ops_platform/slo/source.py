@@ -20,6 +20,7 @@ from ops_platform.slo.selector import Matcher, Selector
 
 CHUNK = timedelta(days=1)
 """What one query spans at most: the answer is held as text and as Python objects for a moment."""
+REMEMBERED = timedelta(days=1)
 COUNTERS = ("counter", "histogram", "summary")
 
 
@@ -30,8 +31,10 @@ class Reading:
     since: int
     until: int
     series: Mapping[Selector, tuple[Series, ...]]
+    jobs: Mapping[Selector, frozenset[str]]
+    """Who has such series, or had some within REMEMBERED."""
     scrapes: Mapping[Labels, Scrapes]
-    """Of the targets of the jobs that have any of the series."""
+    """Of all targets of these jobs."""
     pulse: Times
     """When anything at all was scraped, or tried."""
 
@@ -51,10 +54,13 @@ def read(source: Prometheus, selectors: Iterable[Selector], since: datetime, unt
         raw = _samples(source, selector.query, since, until)
         series = [Series.parse(labels, samples) for labels, samples in raw.items()]
         found[selector] = tuple(sorted(series, key=lambda one: one.labels))
-    jobs = sorted({one.label("job") for series in found.values() for one in series})
     _refuse_doubled(found)
-    scrapes, pulse = _scrapes(source, jobs, since, until)
-    return Reading(milliseconds(since), milliseconds(until), found, scrapes, pulse)
+    jobs = {
+        selector: _remembered(source, selector, until) | {one.label("job") for one in series}
+        for selector, series in found.items()
+    }
+    scrapes, pulse = _scrapes(source, sorted(frozenset().union(*jobs.values())), since, until)
+    return Reading(milliseconds(since), milliseconds(until), found, jobs, scrapes, pulse)
 
 
 def refuse_gauges(source: Prometheus, selectors: Iterable[Selector]) -> None:
@@ -69,6 +75,13 @@ def refuse_gauges(source: Prometheus, selectors: Iterable[Selector]) -> None:
                     f"{selector.metric} is a {', '.join(sorted(kinds))}: "
                     "an objective needs a counter of events"
                 )
+
+
+def _remembered(source: Prometheus, selector: Selector, until: datetime) -> frozenset[str]:
+    """A job that cannot be scraped for hours has no series in them, and is missing all the same."""
+    span = round(REMEMBERED.total_seconds())
+    answer = source.query(f"group by (job) (last_over_time({selector.query}[{span}s]))", at=until)
+    return frozenset(one.labels.get("job", "") for one in answer.series)
 
 
 def _samples(

@@ -56,17 +56,16 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
     edges = np.array([milliseconds(one) for one in bounds], np.int64)
     if edges[0] - HORIZON < reading.since or edges[-1] + HORIZON > reading.until:
         raise AssertionError("windows are counted from what lies around them too")
+    scrapes = _of_jobs(reading, indicator)
     lines = {
-        one: counters.timeline(
-            reading.series[one], reading.scrapes, reading.pulse, reading.since, reading.until
-        )
+        one: counters.timeline(reading.series[one], scrapes, reading.pulse, reading.since, reading.until)
         for one in indicator.selectors
     }
-    lost = [*_unknown(indicator, reading), *(one for line in lines.values() for one in line.unknown)]
+    # What says most comes first.
+    lost = [*(one for line in lines.values() for one in line.unknown), *_unknown(indicator, reading)]
     events = {one: line.events(edges) for one, line in lines.items()}
     resets = lines[indicator.total].resets_in(edges)
-    scrapes = _of_jobs(reading.scrapes, reading.series[indicator.total])
-    interval = _interval(scrapes)
+    interval = _interval(list(scrapes.values()))
     found = []
     for number in range(len(edges) - 1):
         start, end = int(edges[number]), int(edges[number + 1])
@@ -78,7 +77,7 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
         reason = _reason(lost, start, end)
         if reason is None and not 0 <= good <= total:
             reason = f"{total - good} of {total} events would be bad: are good or bad not among all of them?"
-        expected, seen = _completeness(scrapes, interval, start, end)
+        expected, seen = _completeness(list(scrapes.values()), interval, start, end)
         found.append(
             WindowCount(
                 start=moment(start),
@@ -86,7 +85,7 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
                 good=None if reason else good,
                 total=None if reason else total,
                 reason=reason,
-                fingerprint=_fingerprint(indicator, reading, start, end),
+                fingerprint=_fingerprint(indicator, reading, scrapes, start, end),
                 scrapes_expected=expected,
                 scrapes_seen=seen,
                 resets=int(resets[number]),
@@ -131,7 +130,7 @@ def _reason(lost: Iterable[Unknown], start: int, end: int) -> str | None:
     """Why the window's counts cannot be known."""
     for one in lost:
         if one.after < end and one.until > start:
-            since, until = moment(one.after), moment(one.until)
+            since, until = moment(max(one.after, start)), moment(min(one.until, end))
             return f"{since:%H:%M:%S} to {until:%H:%M:%S} UTC: {one.reason}"[:REASON_LENGTH]
     return None
 
@@ -140,15 +139,15 @@ def _but_bound(one: Series) -> Labels:
     return tuple(pair for pair in one.labels if pair[0] not in ("__name__", "le"))
 
 
-def _of_jobs(scrapes: Mapping[Labels, Scrapes], series: Sequence[Series]) -> list[Scrapes]:
-    jobs = {one.label("job") for one in series}
-    return [seen for target, seen in scrapes.items() if dict(target).get("job", "") in jobs]
+def _of_jobs(reading: Reading, indicator: Indicator) -> dict[Labels, Scrapes]:
+    jobs = frozenset[str]().union(*(reading.jobs[one] for one in indicator.selectors))
+    return {target: seen for target, seen in reading.scrapes.items() if dict(target).get("job", "") in jobs}
 
 
 def _interval(scrapes: Sequence[Scrapes]) -> int:
-    """Milliseconds between scrapes: the median."""
+    """Milliseconds between scrapes: the median, in whole seconds."""
     steps = np.concatenate([np.empty(0, np.int64), *(np.diff(one.good) for one in scrapes)])
-    return int(np.median(steps)) if steps.size else 0
+    return round(float(np.median(steps)) / 1000) * 1000 if steps.size else 0
 
 
 def _completeness(scrapes: Sequence[Scrapes], interval: int, start: int, end: int) -> tuple[int, int]:
@@ -166,13 +165,15 @@ def _completeness(scrapes: Sequence[Scrapes], interval: int, start: int, end: in
     return expected, seen
 
 
-def _fingerprint(indicator: Indicator, reading: Reading, start: int, end: int) -> str:
+def _fingerprint(
+    indicator: Indicator, reading: Reading, scrapes: Mapping[Labels, Scrapes], start: int, end: int
+) -> str:
     """Of the samples and scrapes in and around the window, and of what is counted."""
     digest = hashlib.sha256(indicator.version.encode())
     after, until = start - HORIZON, end + HORIZON
     for selector in indicator.selectors:
         digest.update(fingerprint(reading.series[selector], after, until).encode())
-    for target, seen in sorted(reading.scrapes.items()):
+    for target, seen in sorted(scrapes.items(), key=lambda item: item[0]):
         for times in (seen.good, seen.bad):
             low, high = np.searchsorted(times, [after, until], side="right")
             if high > low:
