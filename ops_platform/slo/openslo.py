@@ -177,7 +177,9 @@ def _document(source: Document) -> _Strict:
     try:
         return model.model_validate(source.value)
     except ValidationError as error:
-        first = error.errors()[0]
+        errors = error.errors()
+        # A foreign key says more than what is missing in its stead.
+        first = next((one for one in errors if one["loc"] and str(one["loc"][-1]) in _REASONS), errors[0])
         path = first["loc"]
         name = ".".join(str(part) for part in path)
         reason = _REASONS.get(str(path[-1])) if path else None
@@ -189,7 +191,8 @@ def _said(error: Any) -> str:
         return "is not known here: correct or remove it"
     if error["type"] == "missing":
         return "is missing"
-    return str(error["msg"]).removeprefix("Value error, ").lower()
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return said[:1].lower() + said[1:]
 
 
 def _objective(
