@@ -78,7 +78,7 @@ def compute(since: str, until: str, directory: Path | None, url: str | None, jso
     address = url or settings.require("prometheus_url")
     source = Prometheus(address, ca_file=settings.ca_file, timeout_seconds=60)
     with output.progress_bar("counting") as progress:
-        found = counting.count(source, objectives, bounds, datetime.now(UTC), progress)
+        found = counting.count(source, objectives, bounds, datetime.now(UTC), progress=progress)
     if json_output:
         output.print_json([_computed(one, counts) for one, counts in found.items()])
     else:

@@ -17,6 +17,7 @@ from ops_platform.dr.beats import STALE
 from ops_platform.dr.ladder import Rung, Verification, failed, unknown, verdict
 from ops_platform.dr.scenario import Plan
 from ops_platform.dr.server import RestoredServer
+from ops_platform.dr.target import RecoveryTarget
 from ops_platform.errors import OpsError
 
 
@@ -99,7 +100,8 @@ def system_identifier(server: RestoredServer, source: Source, plan: Plan) -> Ver
 def timeline(server: RestoredServer, plan: Plan) -> Verification:
     """The new timeline branches off the one that the archive led along."""
     name, wanted = "timeline", plan.state.history.timeline
-    here, parent, _ = branch(server)
+    left = branch(server)
+    here, parent = left.timeline, left.parent
     numbers = {"timeline": here, "parent": parent, "expected_parent": wanted}
     if plan.target.kind == "immediate":
         # Consistency is reached on the set's own timeline.
@@ -109,14 +111,36 @@ def timeline(server: RestoredServer, plan: Plan) -> Verification:
     return verdict(name, good, said, **numbers)
 
 
-def branch(server: RestoredServer) -> tuple[int, int, int]:
-    """The server's timeline, the one that it left, and the end of the last record that was replayed."""
+@dataclass(frozen=True)
+class Branch:
+    """The server's timeline, the one that it left, the end of the last record replayed, and why it ended."""
+
+    timeline: int
+    parent: int
+    end: int
+    reason: str
+
+
+def branch(server: RestoredServer) -> Branch:
     with server.connect("postgres") as connection:
         here = str(_one(connection, "SELECT pg_walfile_name(pg_current_wal_insert_lsn())"))[:8]
         text = str(_one(connection, "SELECT pg_read_file(%s)", f"pg_wal/{here}.history"))
     number = int(here, 16)
     left = History.parse(number, text).left
-    return (number, *left[-1]) if left else (number, 0, 0)
+    if not left:
+        return Branch(number, 0, 0, "")
+    reason = text.rstrip().splitlines()[-1].split("\t")[-1].strip()
+    return Branch(number, *left[-1], reason)
+
+
+def stopped_at(target: RecoveryTarget, left: Branch) -> bool:
+    """Whether recovery ended where it was told to, as PostgreSQL itself noted (getRecoveryStopReason)."""
+    if target.lsn is not None:
+        return " LSN " in f" {left.reason}" and left.end >= target.lsn
+    if target.kind == "name":
+        return left.reason == f'at restore point "{target.value}"'
+    # The epoch of a transaction id is not written down.
+    return left.reason.endswith(f" transaction {int(target.value or 0) % 2**32}")
 
 
 def recovery_target(
@@ -127,12 +151,16 @@ def recovery_target(
     if plan.target.kind == "immediate":
         return verdict(name, True, "the end of the backup: consistent, no moment was asked for")
     if plan.target.kind == "latest":
-        reached = plan.geometry.number_at(branch(server)[2] - 1)
+        reached = plan.geometry.number_at(branch(server).end - 1)
         if reached < plan.last_segment.number:
             missing = plan.last_segment.number - reached
             return failed(
                 name, f"recovery ended {missing} segments before the end of the archive: one cannot be read"
             )
+    if plan.target.kind in ("lsn", "name", "xid"):
+        left = branch(server)
+        reached_it = stopped_at(plan.target, left)
+        return verdict(name, reached_it, f"recovery of {plan.target} ended {left.reason}")
     if expected is None:
         return unknown(name, "no heartbeat is known before the target: is the agent running?")
     after = plan.pair.after.at if plan.pair is not None else plan.target.moment

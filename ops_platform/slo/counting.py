@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.errors import CheckFailed, ConfigurationError
-from ops_platform.slo import source, window
+from ops_platform.slo import exclusions, source
+from ops_platform.slo.exclusions import Exclusion
 from ops_platform.slo.objective import Objective
 from ops_platform.slo.window import SURROUNDINGS, WindowCount
 
@@ -31,6 +32,7 @@ def count(
     objectives: Sequence[Objective],
     bounds: Sequence[datetime],
     now: datetime,
+    excluded: Sequence[Exclusion] = (),
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> dict[Objective, list[WindowCount]]:
     """The windows between ``bounds`` of each objective; metrics that several share are read once.
@@ -51,6 +53,6 @@ def count(
         part = bounds[first : first + TOGETHER + 1]
         reading = source.read(prometheus, selectors, part[0] - SURROUNDINGS, part[-1] + SURROUNDINGS)
         for one in objectives:
-            found[one] += window.count(one.indicator, reading, part)
+            found[one] += exclusions.count(one, reading, part, excluded)
         progress(min(1.0, (first + TOGETHER) / whole))
     return found

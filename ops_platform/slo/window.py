@@ -38,6 +38,9 @@ class WindowCount:
     scrapes_expected: int
     scrapes_seen: int
     resets: int
+    adjusted_good: int | None = None
+    adjusted_total: int | None = None
+    """Without what is excluded; None: nothing is, or it is unknown."""
 
     @property
     def state(self) -> str:

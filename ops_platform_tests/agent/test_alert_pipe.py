@@ -115,8 +115,12 @@ def pipe(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pip
 
 def test_a_broken_promise_reaches_webhook_and_mail_and_its_end_too(pipe: Pipe) -> None:
     scene = pipe.scene
+    # Prometheus drops what fires before it has found Alertmanager, and sends it again after a minute.
     wait_until(
-        lambda: ("watchdog", "firing") in pipe.delivered("Watchdog"), 60, "the Watchdog arrives", interval=0.5
+        lambda: ("watchdog", "firing") in pipe.delivered("Watchdog"),
+        120,
+        "the Watchdog arrives",
+        interval=0.5,
     )
     scene.switch_wal()
     pipe.agent.scrape_until(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops_platform.dr.recovery import Branch, stopped_at
 from ops_platform.dr.target import RecoveryTarget, TargetKind
 from ops_platform.errors import ConfigurationError
 
@@ -79,3 +80,24 @@ def test_a_moment_without_a_zone_is_nobodys() -> None:
     with pytest.raises(ConfigurationError, match="time zone"):
         RecoveryTarget.at(datetime(2026, 1, 1))
     assert RecoveryTarget.at(datetime(2026, 1, 1, tzinfo=UTC)).moment is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "reason", "end", "reached"),
+    [
+        ("lsn", "0/4000000", "after LSN 0/4000028", 0x4000060, True),
+        ("lsn", "0/4000000", "before LSN 0/4000000", 0x4000000, True),
+        ("lsn", "0/4000000", "after LSN 0/3FFFFF8", 0x3FFFFF8, False),
+        ("lsn", "0/4000000", "no recovery target specified", 0x4000060, False),
+        ("name", "before the change", 'at restore point "before the change"', 1, True),
+        ("name", "before the change", 'at restore point "before"', 1, False),
+        ("xid", "841", "after transaction 841", 1, True),
+        ("xid", str(2**32 + 841), "before transaction 841", 1, True),
+        ("xid", "41", "after transaction 841", 1, False),
+        ("xid", "841", "", 1, False),
+    ],
+)
+def test_where_recovery_ended_is_read_from_the_history(
+    kind: TargetKind, text: str, reason: str, end: int, reached: bool
+) -> None:
+    assert stopped_at(RecoveryTarget.parse(kind, text), Branch(2, 1, end, reason)) == reached

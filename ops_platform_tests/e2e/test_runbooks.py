@@ -140,6 +140,10 @@ def mistake(own: RunningStack, book: Runbook) -> dict[str, str]:
         made_in = sets(own)[-1].label
         reference = own.run("dr", "reference", "--stanza", "product")
         assert reference.returncode == 0, reference.stderr
+        # Restored to here, the copy is compared with the reference before its newest heartbeat.
+        since = one(connection, "SELECT now()")
+        newest = "SELECT max(beat_at) FROM ops_platform.heartbeats"
+        wait_until(lambda: (one(connection, newest) or since) > since, 60, "a heartbeat after the reference")
         with connection.transaction():
             connection.execute("INSERT INTO sentinel VALUES ('before')")
             xid = one(connection, "SELECT pg_current_xact_id()::text")

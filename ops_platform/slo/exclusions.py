@@ -1,0 +1,70 @@
+"""Times that an agreement leaves out of an objective, such as announced maintenance.
+
+The counts stay whole; beside them stand those without what was seen in an excluded time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.slo import window
+from ops_platform.slo.objective import Objective
+from ops_platform.slo.source import Reading
+from ops_platform.slo.window import WindowCount
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Of one objective, or with ``slo`` None of all of a service: what is seen in (``start``, ``end``]."""
+
+    service: str
+    slo: str | None
+    start: datetime
+    end: datetime
+
+    def touches(self, objective: Objective, start: datetime, end: datetime) -> bool:
+        return self.of(objective) and self.start < end and self.end > start
+
+    def of(self, objective: Objective) -> bool:
+        return self.service == objective.service and self.slo in (None, objective.name)
+
+
+def load(ops: Connection, start: datetime, end: datetime) -> list[Exclusion]:
+    """All that touch the time from ``start`` to ``end``."""
+    rows = ops.execute(
+        """
+        SELECT service, slo, starts_at, ends_at FROM slo_exclusions
+        WHERE starts_at < %s AND ends_at > %s ORDER BY starts_at, id
+        """,
+        (end, start),
+    ).fetchall()
+    return [Exclusion(row["service"], row["slo"], row["starts_at"], row["ends_at"]) for row in rows]
+
+
+def count(
+    objective: Objective, reading: Reading, bounds: Sequence[datetime], exclusions: Sequence[Exclusion]
+) -> list[WindowCount]:
+    """The windows, whole and without what is excluded: to the event, wherever in a window it begins."""
+    ours = [one for one in exclusions if one.touches(objective, bounds[0], bounds[-1])]
+    whole = window.count(objective.indicator, reading, bounds)
+    if not ours:
+        return whole
+    edges = {edge for one in ours for edge in (one.start, one.end) if bounds[0] < edge < bounds[-1]}
+    parts = window.count(objective.indicator, reading, sorted({*bounds, *edges}))
+    return [_adjusted(one, parts, ours) for one in whole]
+
+
+def _adjusted(whole: WindowCount, parts: Sequence[WindowCount], ours: Sequence[Exclusion]) -> WindowCount:
+    if whole.good is None or whole.total is None:
+        return whole
+    end = whole.start + timedelta(seconds=whole.seconds)
+    good = total = 0
+    for part in parts:
+        inside = whole.start <= part.start < end
+        if not inside or any(one.start <= part.start < one.end for one in ours):
+            continue
+        good, total = good + (part.good or 0), total + (part.total or 0)
+    return replace(whole, adjusted_good=good, adjusted_total=total)
