@@ -12,6 +12,7 @@ from ops_platform.dr.definitions import dr_definitions
 from ops_platform.housekeeping.definitions import housekeeping_definitions
 from ops_platform.resources import PlatformResource, StanzaLockResource
 from ops_platform.settings import Settings, load_settings
+from ops_platform.slo.definitions import slo_definitions
 
 
 def build_defs(settings: Settings, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
@@ -28,6 +29,7 @@ def build_defs(settings: Settings, resource_overrides: Mapping[str, object] | No
         ),
         backup_definitions(config),
         dr_definitions(config),
+        slo_definitions(),
         housekeeping_definitions(),
     )
 

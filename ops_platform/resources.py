@@ -15,7 +15,10 @@ from ops_platform.backup import locks
 from ops_platform.backup.context import BackupContext, open_context
 from ops_platform.backup.stanza import load_backups
 from ops_platform.clients.alertmanager import Alertmanager
+from ops_platform.clients.prometheus import Prometheus
 from ops_platform.settings import Settings, load_settings
+from ops_platform.slo import openslo
+from ops_platform.slo.objective import Objective
 
 
 class PlatformResource(dg.ConfigurableResource[Any]):
@@ -31,6 +34,16 @@ class PlatformResource(dg.ConfigurableResource[Any]):
     def stanzas(self) -> list[str]:
         """The names in backups.yaml."""
         return list(load_backups(self.settings()).stanzas)
+
+    def prometheus(self) -> Prometheus:
+        """For queries over a day of raw samples."""
+        settings = self.settings()
+        url = settings.require("prometheus_url")
+        return Prometheus(url, ca_file=settings.ca_file, timeout_seconds=120)
+
+    def objectives(self) -> list[Objective]:
+        """What the OpenSLO documents promise now."""
+        return openslo.load_directory(self.settings().config_dir / "objectives")
 
     def alertmanager(self) -> Alertmanager:
         settings = self.settings()

@@ -55,7 +55,7 @@ class RunningStack:
         """The default configuration with a smaller production, beside the state directory."""
         directory = self.state_dir / "config"
         if not directory.exists():
-            directory.mkdir(parents=True)
+            shutil.copytree(files.default_config_dir(), directory)
             default = files.default_config_dir() / "backups.yaml"
             document = yaml.safe_load(default.read_text(encoding="utf-8"))
             document["defaults"]["production_size_bytes"] = PRODUCTION_BYTES

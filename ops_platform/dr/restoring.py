@@ -33,8 +33,8 @@ exec {command} archive-get "$1" "$2"
 class Copy:
     """What was copied: the cluster's size in bytes, and the seconds it took.
 
-    ``rate``: bytes per second while the bulk was copied. Large files come first; the rest, and what
-    comes before the first byte, takes as long in a large cluster as in a small one.
+    ``rate``: bytes per second while the bulk was copied; what comes before and after it takes as long
+    in a large cluster as in a small one.
     """
 
     size_bytes: int
@@ -42,32 +42,36 @@ class Copy:
     rate: float
 
 
-BULK = 0.7
+BULK = 0.5
+"""Of the bytes: what a rate must have held over, at least."""
 
 
 @dataclass
 class Pace:
-    """Listens to a copy's progress (fractions, 0 to 1) and finds the rate of its bulk."""
+    """Listens to a copy's progress (fractions, 0 to 1) and finds the rate of its bulk.
+
+    A file is heard of when it is whole, so that the largest one makes a pause and a leap: of all
+    stretches from the first file over BULK and more, the fastest is the one between pauses. The
+    many small files of every cluster, which are slow, come last.
+    """
 
     size_bytes: int
     clock: Callable[[], float] = time.monotonic
     _first: tuple[float, float] | None = None
-    _last: tuple[float, float] | None = None
+    _best: float | None = None
 
     def hear(self, fraction: float) -> None:
-        heard = (fraction, self.clock())
+        now = self.clock()
         if self._first is None:
-            self._first = heard
-        elif self._last is None or fraction <= BULK:
-            self._last = heard
+            self._first = (fraction, now)
+            return
+        from_, began = self._first
+        if fraction - from_ >= BULK and now > began:
+            self._best = max(self._best or 0.0, (fraction - from_) * self.size_bytes / (now - began))
 
     def rate(self, seconds: float) -> float:
         """Bytes per second; of the whole when there was too little to tell the bulk apart."""
-        if self._first is not None and self._last is not None:
-            (from_, began), (to, ended) = self._first, self._last
-            if ended > began and to > from_:
-                return (to - from_) * self.size_bytes / (ended - began)
-        return self.size_bytes / max(seconds, 0.001)
+        return self._best or self.size_bytes / max(seconds, 0.001)
 
 
 def restore(

@@ -18,6 +18,7 @@ from ops_platform.clients.postgres import Connection
 from ops_platform.slo.objective import Objective
 from ops_platform.slo.window import WindowCount
 
+Row = dict[str, Any]
 SETTLED = timedelta(hours=2)
 """Samples that have not come by then come by no ordinary way (remote write catches up in minutes)."""
 
@@ -107,9 +108,9 @@ WITH given AS (
     SELECT o.* FROM old AS o JOIN fresh USING (window_start, window_seconds)
     ON CONFLICT DO NOTHING
 ), settling AS (
-    UPDATE slo_window_counts AS c SET settled = true
+    UPDATE slo_window_counts AS c SET settled = c.settled OR g.settled, checked_at = clock_timestamp()
     FROM given AS g
-    WHERE c.service = %(service)s AND c.slo = %(slo)s AND NOT c.settled AND g.settled
+    WHERE c.service = %(service)s AND c.slo = %(slo)s
       AND (c.window_start, c.window_seconds) = (g.window_start, g.window_seconds)
       AND NOT EXISTS (SELECT FROM fresh AS f
                       WHERE (f.window_start, f.window_seconds) = (g.window_start, g.window_seconds))
@@ -123,11 +124,11 @@ WITH given AS (
     FROM fresh
     ON CONFLICT (service, slo, window_start, window_seconds) DO UPDATE SET
         (good, total, adjusted_good, adjusted_total, state, reason, computed_at, indicator, fingerprint,
-         scrapes_expected, scrapes_seen, resets, settled, run_id, revision)
+         scrapes_expected, scrapes_seen, resets, settled, run_id, checked_at, revision)
       = (excluded.good, excluded.total, excluded.adjusted_good, excluded.adjusted_total, excluded.state,
          excluded.reason, excluded.computed_at, excluded.indicator, excluded.fingerprint,
          excluded.scrapes_expected, excluded.scrapes_seen, excluded.resets, excluded.settled, excluded.run_id,
-         c.revision + 1)
+         clock_timestamp(), c.revision + 1)
     RETURNING 1
 )
 SELECT count(*) AS changed FROM written
@@ -137,7 +138,10 @@ SELECT count(*) AS changed FROM written
 def unsettled(
     ops: Connection, objectives: Sequence[Objective], since: datetime, before: datetime
 ) -> list[datetime]:
-    """The hours in between that are stored and provisional, or were counted by another indicator."""
+    """The hours in between that are provisional or counted by another indicator.
+
+    And those, however old, that an exclusion touches which came after they were counted last.
+    """
     rows = ops.execute(
         """
         SELECT DISTINCT c.window_start AS at
@@ -146,6 +150,13 @@ def unsettled(
           ON (o.service, o.slo) = (c.service, c.slo)
         WHERE c.window_start >= %s AND c.window_start < %s AND c.window_seconds = 3600
           AND (NOT c.settled OR c.indicator IS DISTINCT FROM o.indicator)
+        UNION
+        SELECT c.window_start
+        FROM slo_exclusions AS e
+        JOIN slo_window_counts AS c
+          ON c.service = e.service AND c.slo = coalesce(e.slo, c.slo) AND c.window_seconds = 3600
+         AND c.window_start < e.ends_at AND c.window_start > e.starts_at - interval '1 hour'
+        WHERE e.created_at > c.checked_at
         ORDER BY 1
         """,
         (
@@ -194,12 +205,12 @@ def enter(ops: Connection, objective: Objective, start: datetime, end: datetime,
     ).rowcount
 
 
-def hours_of(ops: Connection, objective: Objective, start: datetime, end: datetime) -> list[dict[str, Any]]:
+def hours_of(ops: Connection, objective: Objective, start: datetime, end: datetime) -> list[Row]:
     """The stored hours, in order."""
     return ops.execute(
         """
         SELECT window_start, good, total, adjusted_good, adjusted_total, state, reason, settled, revision,
-               fingerprint, indicator
+               fingerprint, indicator, scrapes_expected, scrapes_seen, resets
         FROM slo_window_counts
         WHERE service = %s AND slo = %s AND window_seconds = 3600 AND window_start >= %s AND window_start < %s
         ORDER BY window_start

@@ -13,6 +13,7 @@ from ops_platform.backup import stanza_file
 from ops_platform.backup.stanza import Stanza
 from ops_platform.dr import forecast
 from ops_platform.dr.forecast import Measured
+from ops_platform.dr.restoring import Pace
 
 rates = st.floats(min_value=1e6, max_value=1e10)
 sizes = st.integers(min_value=1, max_value=10**13)
@@ -80,3 +81,28 @@ def test_a_copy_at_less_than_a_third_of_the_usual_rate_fails() -> None:
     assert forecast.throughput(replace(usual, copy_rate=1e8), [usual], None).result == "pass"
     assert forecast.throughput(replace(usual, copy_rate=0.99e8), [usual], None).result == "fail"
     assert forecast.throughput(usual, [], None).result == "pass"
+
+
+def heard(*moments: tuple[float, float]) -> Pace:
+    """A copy of 1000 bytes: (seconds, fraction)."""
+    clock = iter([seconds for seconds, _ in moments])
+    pace = Pace(1000, lambda: next(clock))
+    for _, fraction in moments:
+        pace.hear(fraction)
+    return pace
+
+
+def test_the_pace_is_that_of_the_bulk() -> None:
+    steady = heard(*((number / 10, number / 100) for number in range(101)))
+    assert steady.rate(10) == pytest.approx(100)
+    # Small files at the end take as long as in a cluster a hundred times its size.
+    assert heard((0, 0.1), (5, 0.6), (8, 0.9), (40, 1.0)).rate(40) == pytest.approx(100)
+    # The largest file is heard of when it is whole.
+    assert heard((0, 0.1), (3, 0.2), (5, 0.8), (9, 1.0)).rate(9) == pytest.approx(140)
+
+
+def test_too_little_to_tell_the_bulk_apart() -> None:
+    assert heard().rate(4) == 250
+    assert heard((1, 1.0)).rate(4) == 250
+    assert heard((1, 0.6), (2, 1.0)).rate(4) == 250
+    assert heard((1, 0.1), (1, 1.0)).rate(4) == 250

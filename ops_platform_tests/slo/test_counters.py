@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -75,9 +76,7 @@ def cuts(draw: st.DrawFn, history: list[Life]) -> list[int]:
     return sorted(set(found))
 
 
-@given(st.data())
-@settings(max_examples=400, deadline=None)
-def test_the_parts_add_up_or_the_whole_is_unknown(data: st.DataObject) -> None:
+def parts_add_up(data: st.DataObject) -> None:
     history = data.draw(HISTORIES)
     at = data.draw(cuts(history))
     if len(at) < 2:
@@ -88,18 +87,14 @@ def test_the_parts_add_up_or_the_whole_is_unknown(data: st.DataObject) -> None:
     assert whole == (sum(known) if len(known) == len(parts) else None)
 
 
-@given(st.data())
-@settings(max_examples=400, deadline=None)
-def test_every_window_is_what_the_oracle_finds(data: st.DataObject) -> None:
+def oracle_agrees(data: st.DataObject) -> None:
     history = data.draw(HISTORIES)
     at = data.draw(cuts(history))
     for start, end in itertools.pairwise(at):
         assert window(history, start, end) == oracle(history, start, end)
 
 
-@given(st.data())
-@settings(max_examples=150, deadline=None)
-def test_one_look_at_everything_gives_the_same_windows(data: st.DataObject) -> None:
+def one_look_is_enough(data: st.DataObject) -> None:
     """A backfill of a month in one run, and the hourly runs."""
     history = data.draw(HISTORIES)
     at = data.draw(cuts(history))
@@ -110,6 +105,17 @@ def test_one_look_at_everything_gives_the_same_windows(data: st.DataObject) -> N
     for number, (start, end) in enumerate(itertools.pairwise(at)):
         alone = window(history, start, end)
         assert (None if found.missing(start, end) else int(sums[number])) == alone
+
+
+PROPERTIES = (parts_add_up, oracle_agrees, one_look_is_enough)
+
+
+@pytest.mark.parametrize(
+    "examples", [60, pytest.param(3000, marks=[pytest.mark.full, pytest.mark.timeout(900)])]
+)
+@pytest.mark.parametrize("holds", PROPERTIES)
+def test_whatever_happened(holds: Callable[[st.DataObject], None], examples: int) -> None:
+    settings(max_examples=examples, deadline=None)(given(st.data())(holds))()
 
 
 # --- what each rule is for --------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ ALTER TABLE slo_window_counts
     ADD COLUMN settled          boolean NOT NULL DEFAULT false,
     ADD COLUMN revision         integer NOT NULL DEFAULT 1 CHECK (revision > 0),
     ADD COLUMN run_id           text,
+    ADD COLUMN checked_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     ADD CHECK (adjusted_good <= adjusted_total),
     ADD CHECK (adjusted_total <= total);
 
@@ -35,6 +36,8 @@ COMMENT ON COLUMN slo_window_counts.fingerprint IS
     'Of every sample that the counts depend on: the same fingerprint and indicator give the same counts.';
 COMMENT ON COLUMN slo_window_counts.adjusted_total IS
     'Without what slo_exclusions leave out; equal to total where nothing is left out. NULL when it is unknown.';
+COMMENT ON COLUMN slo_window_counts.checked_at IS
+    'When it was counted last, whether or not that changed anything; computed_at: when it last changed.';
 COMMENT ON COLUMN slo_window_counts.settled IS
     'Final: the samples have not changed for so long that no late ones are expected. Until then provisional.';
 

@@ -1,0 +1,281 @@
+"""The assets that analysts browse: exact counts by hour and day, the figures over them, the budget's ledger.
+
+All objectives in one run, a backfill in one run too. What is done is in ``keeping`` and ``figures``.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
+
+import dagster as dg
+import psycopg
+
+from ops_platform.clients import postgres
+from ops_platform.errors import OpsError
+from ops_platform.resources import PlatformResource
+from ops_platform.slo import budget, days, keeping
+from ops_platform.slo.budget import Tally
+from ops_platform.slo.counting import HOUR
+from ops_platform.slo.figures import LONGEST, PERIODS, Figure
+from ops_platform.slo.objective import Objective
+from ops_platform.slo.window import WindowCount
+
+GROUP = "slo"
+SINCE = "2026-01-01"
+HOURLY = dg.HourlyPartitionsDefinition(f"{SINCE}-00:00", timezone="UTC")
+DAILY = dg.DailyPartitionsDefinition(SINCE, timezone="UTC")
+ONE_RUN = dg.BackfillPolicy.single_run()
+COUNTS = dg.AssetKey(["slo", "hourly_counts"])
+
+
+@dg.asset(
+    key=COUNTS,
+    group_name=GROUP,
+    kinds={"prometheus", "postgres"},
+    partitions_def=HOURLY,
+    backfill_policy=ONE_RUN,
+    description="Good and all events of every objective in each hour, from raw samples, to the last event. "
+    "Provisional hours of the day before are counted again, and hours that a new exclusion touches.",
+    check_specs=[
+        dg.AssetCheckSpec("source_complete", asset=COUNTS, description="Every hour's events could be known.")
+    ],
+)
+def hourly_counts(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    start, end = _span(context)
+    now = datetime.now(UTC)
+    try:
+        url, objectives, source = _url(platform), platform.objectives(), platform.prometheus()
+        for hour in keeping.late_hours(url, objectives, start):
+            again = keeping.count_hours(url, source, objectives, hour, hour + HOUR, context.run.run_id, now)
+            if again.changed:
+                context.log.info(f"{hour:%Y-%m-%d %H:%M} UTC: {again.changed} counts have changed")
+                _follow(platform, objectives, hour, hour + HOUR, context.run.run_id)
+        kept = keeping.count_hours(url, source, objectives, start, end, context.run.run_id, now)
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=True) from error
+    for hour, found in _by_hour(kept.counts).items():
+        context.add_asset_metadata(
+            _metadata(found), asset_key=COUNTS, partition_key=hour.strftime(HOURLY.fmt)
+        )
+    missing = [
+        f"{one.id}, {count.start:%Y-%m-%d %H:%M} UTC: {count.reason}"
+        for one, counts in kept.counts.items()
+        for count in counts
+        if count.total is None
+    ]
+    yield dg.MaterializeResult(
+        asset_key=COUNTS,
+        metadata={"rows_new_or_changed": kept.changed},
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="source_complete",
+                passed=not missing,
+                severity=dg.AssetCheckSeverity.WARN,
+                description="; ".join(missing[:5]) or "every hour is known",
+                metadata={"unknown": len(missing)},
+            )
+        ],
+    )
+
+
+@dg.asset(
+    key=["slo", "error_budget"],
+    deps=[COUNTS],
+    group_name=GROUP,
+    kinds={"postgres"},
+    partitions_def=HOURLY,
+    backfill_policy=ONE_RUN,
+    description="The ledger of the error budgets: appended only, each debit names its hour and the "
+    "objective's version; a correction is an entry with the difference.",
+)
+def error_budget(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult[None]:
+    start, end = _span(context)
+    try:
+        entries = keeping.enter_ledger(_url(platform), platform.objectives(), start, end, context.run.run_id)
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=True) from error
+    return dg.MaterializeResult(metadata={"entries": entries})
+
+
+@dg.asset(
+    key=["slo", "compliance"],
+    deps=[
+        dg.AssetDep(
+            COUNTS,
+            partition_mapping=dg.TimeWindowPartitionMapping(
+                start_offset=1 - LONGEST // HOUR, allow_nonexistent_upstream_partitions=True
+            ),
+        )
+    ],
+    group_name=GROUP,
+    kinds={"postgres"},
+    partitions_def=HOURLY,
+    backfill_policy=ONE_RUN,
+    description="Achievement, error budget and burn of every objective over 1, 7 and 30 days and the "
+    "calendar month, at the end of each hour. One hour that is unknown makes its windows unknown.",
+    check_specs=[
+        dg.AssetCheckSpec(
+            "budget_within_bounds",
+            asset=dg.AssetKey(["slo", "compliance"]),
+            description="No error budget is nearly or wholly spent over its own period.",
+        )
+    ],
+)
+def compliance(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    start, end = _span(context)
+    try:
+        found = keeping.keep_figures(_url(platform), platform.objectives(), start, end, context.run.run_id)
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=True) from error
+    last = {one: [each for each in figures if each.measured_at == end] for one, figures in found.items()}
+    for moment, figures in _by_moment(found).items():
+        if start < moment <= end:
+            context.add_asset_metadata(
+                _figures_metadata(figures),
+                asset_key=dg.AssetKey(["slo", "compliance"]),
+                partition_key=(moment - HOUR).strftime(HOURLY.fmt),
+            )
+    yield dg.MaterializeResult(
+        metadata={"table": dg.MetadataValue.md(_table(last))}, check_results=[_bounds(last)]
+    )
+
+
+@dg.asset(
+    key=["slo", "daily_counts"],
+    deps=[COUNTS],
+    group_name=GROUP,
+    kinds={"postgres"},
+    partitions_def=DAILY,
+    backfill_policy=ONE_RUN,
+    description="The hours of each day added up, per objective.",
+)
+def daily_counts(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult[None]:
+    start, end = _span(context)
+    try:
+        with postgres.session(_url(platform)) as ops:
+            rows = sum(days.store(ops, one, start, end, context.run.run_id) for one in platform.objectives())
+    except (OpsError, psycopg.Error) as error:
+        raise dg.Failure(description=str(error), allow_retries=True) from error
+    return dg.MaterializeResult(metadata={"rows_new_or_changed": rows})
+
+
+SLO_ASSETS = [hourly_counts, daily_counts, compliance, error_budget]
+
+
+def _follow(
+    platform: PlatformResource, objectives: Sequence[Objective], start: datetime, end: datetime, run_id: str
+) -> None:
+    """What depends on hours other than the run's own."""
+    url = _url(platform)
+    keeping.enter_ledger(url, objectives, start, end, run_id)
+    keeping.keep_figures(url, objectives, start, end, run_id)
+
+
+def _span(context: dg.AssetExecutionContext) -> tuple[datetime, datetime]:
+    window = context.partition_time_window
+    return window.start.astimezone(UTC), window.end.astimezone(UTC)
+
+
+def _url(platform: PlatformResource) -> str:
+    return platform.settings().require("database_url")
+
+
+def _by_hour(
+    counts: dict[Objective, list[WindowCount]],
+) -> dict[datetime, dict[Objective, WindowCount]]:
+    found: dict[datetime, dict[Objective, WindowCount]] = defaultdict(dict)
+    for one, windows in counts.items():
+        for window in windows:
+            found[window.start][one] = window
+    return found
+
+
+def _metadata(found: dict[Objective, WindowCount]) -> dict[str, dg.MetadataValue]:
+    """Numbers that plot over the partitions, by objective."""
+    plotted: dict[str, dg.MetadataValue] = {}
+    for one, count in found.items():
+        if count.total is None or count.bad is None:
+            plotted[f"{one.id}: unknown"] = dg.MetadataValue.text(count.reason or "")
+            continue
+        plotted[f"{one.id}: events"] = dg.MetadataValue.int(count.total)
+        plotted[f"{one.id}: bad"] = dg.MetadataValue.int(count.bad)
+        share = budget.achievement(Tally.of([count]))
+        if share is not None:
+            plotted[f"{one.id}: good %"] = _percent(share)
+    seen = sum(count.scrapes_seen for count in found.values())
+    expected = sum(count.scrapes_expected for count in found.values())
+    plotted["scrapes seen"] = dg.MetadataValue.int(seen)
+    plotted["scrapes expected"] = dg.MetadataValue.int(expected)
+    return plotted
+
+
+def _by_moment(found: dict[Objective, list[Figure]]) -> dict[datetime, dict[Objective, list[Figure]]]:
+    by: dict[datetime, dict[Objective, list[Figure]]] = defaultdict(lambda: defaultdict(list))
+    for one, figures in found.items():
+        for figure in figures:
+            by[figure.measured_at][one].append(figure)
+    return by
+
+
+def _figures_metadata(found: dict[Objective, list[Figure]]) -> dict[str, dg.MetadataValue]:
+    plotted: dict[str, dg.MetadataValue] = {}
+    for one, figures in found.items():
+        for figure in figures:
+            share = budget.achievement(figure.tally)
+            left = budget.remaining(figure.tally, one.target)
+            if share is not None:
+                plotted[f"{one.id} {figure.window}: good %"] = _percent(share)
+            if left is not None:
+                plotted[f"{one.id} {figure.window}: budget left %"] = dg.MetadataValue.float(
+                    float(left * 100)
+                )
+    return plotted
+
+
+def _percent(share: Fraction) -> dg.MetadataValue:
+    return dg.MetadataValue.float(float(share * 100))
+
+
+def _table(found: dict[Objective, list[Figure]]) -> str:
+    columns = ("objective", "window", "state", "good", "all", "good %", "budget left %")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for one, figures in found.items():
+        for figure in figures:
+            tally = figure.tally
+            left = "no budget" if one.target == 1 else budget.percent(budget.remaining(tally, one.target), 1)
+            numbers = ["-" if number is None else str(number) for number in (tally.good, tally.total)]
+            share = budget.percent(budget.achievement(tally))
+            lines.append(
+                f"| {one.id} | {figure.window} | {tally.state} | {' | '.join(numbers)} | {share} | {left} |"
+            )
+    return "\n".join(lines)
+
+
+def _bounds(found: dict[Objective, list[Figure]]) -> dg.AssetCheckResult:
+    """Of each objective over its own period. Unknown is no pass."""
+    critical, warning, unknown = [], [], []
+    for one, figures in found.items():
+        name = str(one.period) if str(one.period) in PERIODS else "30d"
+        figure = next((each for each in figures if each.window == name), None)
+        if figure is None or figure.tally.total is None:
+            unknown.append(one.id)
+        elif figure.severity == "critical":
+            critical.append(one.id)
+        elif figure.severity == "warning":
+            warning.append(one.id)
+    said = [
+        f"{what}: {', '.join(names)}"
+        for what, names in (("spent", critical), ("nearly spent", warning), ("unknown", unknown))
+        if names
+    ]
+    return dg.AssetCheckResult(
+        check_name="budget_within_bounds",
+        passed=not said,
+        severity=dg.AssetCheckSeverity.ERROR if critical else dg.AssetCheckSeverity.WARN,
+        description="; ".join(said) or "every budget has more than a quarter left",
+    )

@@ -1,0 +1,51 @@
+"""Days as the sums of their stored hours, in the same table. One unknown hour makes the day unknown."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.errors import ConfigurationError
+from ops_platform.slo import records
+from ops_platform.slo.objective import Objective
+from ops_platform.slo.window import WindowCount
+
+DAY = timedelta(days=1)
+HOURS = 24
+
+
+def store(ops: Connection, objective: Objective, start: datetime, end: datetime, run_id: str) -> int:
+    """The days from ``start`` to ``end``, midnights in UTC; how many are new or changed."""
+    if (start.hour, end.hour, start.utcoffset()) != (0, 0, timedelta(0)):
+        raise ConfigurationError("days begin at midnight in UTC")
+    rows = records.hours_of(ops, objective, start, end)
+    found = []
+    while start < end:
+        hours = [row for row in rows if start <= row["window_start"] < start + DAY]
+        found.append(_day(start, hours, objective.indicator.version))
+        start += DAY
+    return records.store(ops, objective, found, run_id, datetime.now(UTC))
+
+
+def _day(start: datetime, hours: list[records.Row], indicator: str) -> WindowCount:
+    known = [row for row in hours if row["total"] is not None and row["indicator"] == indicator]
+    digest = hashlib.sha256("\n".join(str(row["fingerprint"]) for row in hours).encode()).hexdigest()[:32]
+    whole = len(known) == HOURS
+
+    def summed(column: str) -> int | None:
+        return sum(int(row[column]) for row in known) if whole else None
+
+    return WindowCount(
+        start=start,
+        seconds=HOURS * 3600,
+        good=summed("good"),
+        total=summed("total"),
+        reason=None if whole else f"{HOURS - len(known)} of its {HOURS} hours are not known",
+        fingerprint=digest,
+        scrapes_expected=sum(int(row["scrapes_expected"] or 0) for row in hours),
+        scrapes_seen=sum(int(row["scrapes_seen"] or 0) for row in hours),
+        resets=sum(int(row["resets"] or 0) for row in hours),
+        adjusted_good=summed("adjusted_good"),
+        adjusted_total=summed("adjusted_total"),
+    )

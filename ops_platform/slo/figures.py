@@ -1,0 +1,164 @@
+"""What is reported of an objective: rolling and calendar windows over the stored hours, by the hour.
+
+Written to ``slo_metrics``. Every figure is derived from sums of counts; one hour that is not known
+makes every window with it unknown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import accumulate
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.slo import budget
+from ops_platform.slo.budget import Severity, Tally
+from ops_platform.slo.counting import HOUR
+from ops_platform.slo.objective import MONTH, Objective, Period
+
+PERIODS: Mapping[str, Period] = {
+    **{f"{days}d": Period("rolling", days) for days in (1, 7, 30)},
+    "month": MONTH,
+}
+LONGEST = timedelta(days=31)
+"""The hours before a moment that its figures depend on."""
+
+
+@dataclass(frozen=True)
+class Hour:
+    """A stored hour's adjusted counts; None: unknown."""
+
+    start: datetime
+    good: int | None
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Of one window that ends at ``measured_at``."""
+
+    window: str
+    measured_at: datetime
+    seconds: int
+    tally: Tally
+    severity: Severity | None
+
+
+def figures(objective: Objective, hours: Sequence[Hour], moments: Sequence[datetime]) -> list[Figure]:
+    """Of each period, up to each moment; ``hours`` must reach LONGEST before the first."""
+    known = [one for one in hours if one.good is not None and one.total is not None]
+    at = {one.start: number for number, one in enumerate(known)}
+    good = [0, *accumulate(one.good or 0 for one in known)]
+    total = [0, *accumulate(one.total or 0 for one in known)]
+    # How many known hours began before each hour of the whole span.
+    begin = min([one.start for one in hours] + [each - LONGEST for each in moments])
+    span = (max(moments) - begin) // HOUR
+    before = [0, *accumulate(1 if begin + HOUR * number in at else 0 for number in range(span))]
+    found = []
+    for moment in moments:
+        for name, period in PERIODS.items():
+            start = period.begins(moment)
+            low, high = before[(start - begin) // HOUR], before[(moment - begin) // HOUR]
+            wanted = (moment - start) // HOUR
+            whole = high - low == wanted
+            tally = Tally(
+                good[high] - good[low] if whole else None,
+                total[high] - total[low] if whole else None,
+                wanted,
+                wanted - (high - low),
+            )
+            seconds = int((moment - start).total_seconds())
+            found.append(Figure(name, moment, seconds, tally, budget.breach(tally, objective)))
+    return found
+
+
+def load_hours(ops: Connection, objective: Objective, start: datetime, end: datetime) -> list[Hour]:
+    """The stored hours from ``start`` to ``end`` that this objective's indicator counted, in order."""
+    rows = ops.execute(
+        """
+        SELECT window_start, adjusted_good, adjusted_total FROM slo_window_counts
+        WHERE service = %s AND slo = %s AND window_seconds = 3600 AND indicator = %s
+          AND window_start >= %s AND window_start < %s
+        ORDER BY window_start
+        """,
+        (objective.service, objective.name, objective.indicator.version, start, end),
+    ).fetchall()
+    return [Hour(row["window_start"], row["adjusted_good"], row["adjusted_total"]) for row in rows]
+
+
+def newest(ops: Connection, objective: Objective) -> datetime | None:
+    """The moment of the newest stored figure."""
+    row = ops.execute(
+        """
+        SELECT max(measured_at) AS at FROM slo_metrics
+        WHERE service_name = %s AND metric_name = %s AND slo_window = '1d'
+        """,
+        (objective.service, objective.name),
+    ).fetchone()
+    found: datetime | None = row["at"] if row else None
+    return found
+
+
+def store(ops: Connection, objective: Objective, found: Sequence[Figure], run_id: str) -> int:
+    """Insert or replace the figures; how many are new or changed."""
+    rows = [
+        {
+            "slo_window": one.window,
+            "measured_at": one.measured_at.isoformat(),
+            "seconds": one.seconds,
+            "good": one.tally.good,
+            "total": one.tally.total,
+            "state": one.tally.state,
+            "severity": one.severity,
+        }
+        for one in found
+    ]
+    return ops.execute(
+        _STORE,
+        {
+            "rows": json.dumps(rows),
+            "service": objective.service,
+            "slo": objective.name,
+            "version": objective.version,
+            "numerator": objective.target.numerator,
+            "denominator": objective.target.denominator,
+            "run_id": run_id,
+        },
+    ).rowcount
+
+
+# alert_fired is what Alertmanager delivered: a page or ticket of the objective stood at that moment.
+_STORE = """
+INSERT INTO slo_metrics AS m (
+    metric_name, service_name, measured_at, time_window_seconds, target_percentage, actual_percentage,
+    error_budget_remaining, burn_rate, sample_count, success_count, violation_count, breach_detected,
+    breach_severity, alert_fired, run_id, slo_window, version, state)
+SELECT %(slo)s, %(service)s, g.measured_at, g.seconds, t.target * 100,
+       100 * g.good::numeric / nullif(g.total, 0),
+       CASE WHEN g.total = 0 AND t.target < 1 THEN 100
+            ELSE 100 - 100 * (g.total - g.good)::numeric / nullif((1 - t.target) * g.total, 0) END,
+       (g.total - g.good)::numeric / nullif((1 - t.target) * g.total, 0),
+       g.total, g.good, g.total - g.good, g.severity IS NOT NULL, g.severity,
+       coalesce((SELECT d.status = 'firing' FROM alert_deliveries AS d
+                 WHERE d.service = %(service)s AND d.slo = %(slo)s AND d.received_at <= g.measured_at
+                 ORDER BY d.received_at DESC, d.id DESC LIMIT 1), false),
+       %(run_id)s, g.slo_window, %(version)s, g.state
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS g (
+         slo_window text, measured_at timestamptz, seconds integer, good bigint, total bigint, state text,
+         severity text)
+CROSS JOIN (SELECT %(numerator)s::numeric / %(denominator)s AS target) AS t
+ON CONFLICT (service_name, metric_name, slo_window, measured_at) WHERE slo_window IS NOT NULL DO UPDATE SET
+    (time_window_seconds, target_percentage, actual_percentage, error_budget_remaining, burn_rate,
+     sample_count, success_count, violation_count, breach_detected, breach_severity, alert_fired, run_id,
+     version, state)
+  = (excluded.time_window_seconds, excluded.target_percentage, excluded.actual_percentage,
+     excluded.error_budget_remaining, excluded.burn_rate, excluded.sample_count, excluded.success_count,
+     excluded.violation_count, excluded.breach_detected, excluded.breach_severity,
+     m.alert_fired OR excluded.alert_fired, excluded.run_id, excluded.version, excluded.state)
+WHERE (m.sample_count, m.success_count, m.state, m.version, m.breach_severity, m.alert_fired)
+      IS DISTINCT FROM
+      (excluded.sample_count, excluded.success_count, excluded.state, excluded.version,
+       excluded.breach_severity, m.alert_fired OR excluded.alert_fired)
+"""

@@ -1,0 +1,39 @@
+"""When windows are counted by themselves."""
+
+from datetime import UTC, timedelta
+
+import dagster as dg
+
+from ops_platform.slo.assets import DAILY, HOURLY
+
+# Whether a scrape is missing shows five minutes after the hour.
+HOURLY_CRON = "7 * * * *"
+DAILY_CRON = "20 0 * * *"
+
+
+@dg.schedule(
+    name="slo_windows_hourly",
+    job_name="slo_windows",
+    cron_schedule=HOURLY_CRON,
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Count the hour that is over, and what is provisional; debit the budgets; make the figures.",
+)
+def slo_windows_hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    hour = context.scheduled_execution_time.astimezone(UTC) - timedelta(hours=1)
+    key = hour.strftime(HOURLY.fmt.replace("%M", "00"))
+    return dg.RunRequest(run_key=key, partition_key=key)
+
+
+@dg.schedule(
+    name="slo_days_daily",
+    job_name="slo_days",
+    cron_schedule=DAILY_CRON,
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Add up the hours of yesterday.",
+)
+def slo_days_daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    day = context.scheduled_execution_time.astimezone(UTC) - timedelta(days=1)
+    key = day.strftime(DAILY.fmt)
+    return dg.RunRequest(run_key=key, partition_key=key)

@@ -1,0 +1,289 @@
+"""What is stored: exact, the same again, corrected where it must be, and nothing of it lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import psycopg
+import pytest
+
+from ops_platform import files
+from ops_platform.clients import postgres
+from ops_platform.clients.prometheus import Prometheus
+from ops_platform.slo import days, keeping, openslo
+from ops_platform.slo.counting import HOUR
+from ops_platform.slo.objective import Objective
+from ops_platform_tests.services import OpsDatabase
+from ops_platform_tests.slo.recorded import prometheus_with
+
+pytestmark = pytest.mark.services
+
+HOURS = 30
+START = (datetime.now(UTC) - timedelta(hours=HOURS + 2)).replace(minute=0, second=0, microsecond=0)
+END = START + HOUR * HOURS
+TARGET = 'instance="a:1",job="product"'
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    times = np.arange(START.timestamp() - 900, END.timestamp() + 900, 30.0) + 3
+    random = np.random.default_rng(5)
+    good, bad = random.integers(0, 9, times.size), (random.random(times.size) < 0.02).astype(np.int64)
+
+    def counter(values: Any) -> list[tuple[float, float]]:
+        return list(zip(times.tolist(), np.cumsum(values).tolist(), strict=True))
+
+    recorded = {
+        f'product_publishing_attempts_total{{result="success",{TARGET}}}': counter(good),
+        f'product_publishing_attempts_total{{result="failure",{TARGET}}}': counter(bad),
+        f'product_webhook_deliveries_total{{signature="valid",{TARGET}}}': counter(good),
+        f'product_webhook_deliveries_total{{signature="invalid",{TARGET}}}': counter(bad),
+        f"up{{{TARGET}}}": [(time, 1) for time in times.tolist()],
+    }
+    with prometheus_with(recorded, tmp_path_factory.mktemp("kept")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def objectives() -> list[Objective]:
+    found = openslo.load_directory(files.default_config_dir() / "objectives")
+    return [one for one in found if one.name in ("success", "signatures")]
+
+
+def count(
+    database: OpsDatabase,
+    prometheus: Prometheus,
+    objectives: list[Objective],
+    start: datetime = START,
+    end: datetime = END,
+    now: datetime | None = None,
+) -> int:
+    url = database.url("ops_worker")
+    return keeping.count_hours(
+        url, prometheus, objectives, start, end, "run", now or datetime.now(UTC)
+    ).changed
+
+
+def rows(database: OpsDatabase, query: str, *values: object) -> list[dict[str, Any]]:
+    with postgres.session(database.url("ops_worker")) as ops:
+        return ops.execute(query, values).fetchall()
+
+
+def table(database: OpsDatabase) -> list[dict[str, Any]]:
+    return rows(
+        database,
+        "SELECT service, slo, window_start, window_seconds, good, total, adjusted_good, adjusted_total, "
+        "state, reason, fingerprint, indicator, scrapes_seen, resets, settled "
+        "FROM slo_window_counts ORDER BY 1, 2, 3, 4",
+    )
+
+
+def test_again_changes_nothing_and_a_killed_run_is_made_up_for(
+    ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective], ops_databases: Any
+) -> None:
+    assert count(ops_database, prometheus, objectives) == 2 * HOURS
+    whole = table(ops_database)
+    assert all(row["total"] for row in whole)
+    assert count(ops_database, prometheus, objectives) == 0
+    assert table(ops_database) == whole
+    assert rows(ops_database, "SELECT FROM slo_window_revisions") == []
+    other = ops_databases.create()
+    try:
+        # Killed after its first day; launched again.
+        count(other, prometheus, objectives, START, START + HOUR * 24)
+        count(other, prometheus, objectives)
+        assert table(other) == whole
+    finally:
+        ops_databases.drop(other)
+
+
+def test_provisional_hours_are_settled_later(
+    ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective]
+) -> None:
+    soon = END + timedelta(minutes=6)
+    count(ops_database, prometheus, objectives, END - HOUR * 3, END, soon)
+    settled = {row["window_start"]: row["settled"] for row in table(ops_database)}
+    assert settled == {END - HOUR * 3: True, END - HOUR * 2: False, END - HOUR: False}
+    url = ops_database.url("ops_worker")
+    assert keeping.late_hours(url, objectives, END) == [END - HOUR * 2, END - HOUR]
+    assert count(ops_database, prometheus, objectives, END - HOUR * 3, END, soon + HOUR * 2) == 0
+    assert keeping.late_hours(url, objectives, END) == []
+
+
+def test_an_exclusion_recounts_its_hours_and_no_other(
+    ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective]
+) -> None:
+    url, [signatures] = (
+        ops_database.url("ops_worker"),
+        [one for one in objectives if one.name == "signatures"],
+    )
+    count(ops_database, prometheus, objectives)
+    keeping.enter_ledger(url, objectives, START, END, "run")
+    keeping.keep_figures(url, objectives, START, END, "run")
+    before = table(ops_database)
+    since, until = START + timedelta(hours=4, minutes=30), START + timedelta(hours=6)
+    with postgres.session(url) as ops:
+        ops.execute(
+            "INSERT INTO slo_exclusions (service, slo, starts_at, ends_at, reason, created_by) "
+            "VALUES (%s, NULL, %s, %s, 'maintenance', 'test')",
+            (signatures.service, since, until),
+        )
+    touched = [START + HOUR * 4, START + HOUR * 5]
+    assert keeping.late_hours(url, objectives, END) == touched
+    for hour in touched:
+        assert count(ops_database, prometheus, objectives, hour, hour + HOUR) == 1
+    assert keeping.late_hours(url, objectives, END) == []
+
+    after = table(ops_database)
+    changed = [new for old, new in zip(before, after, strict=True) if old != new]
+    assert [(row["slo"], row["window_start"]) for row in changed] == [
+        ("signatures", hour) for hour in touched
+    ]
+    first, second = changed
+    assert 0 < first["adjusted_total"] < first["total"]
+    assert (second["adjusted_good"], second["adjusted_total"]) == (0, 0)
+    kept = rows(
+        ops_database, "SELECT window_start, revision, adjusted_total, total FROM slo_window_revisions"
+    )
+    assert sorted((row["window_start"], row["revision"]) for row in kept) == [(hour, 1) for hour in touched]
+    assert all(row["adjusted_total"] == row["total"] for row in kept)
+
+    assert keeping.enter_ledger(url, objectives, START, END, "again") == 2
+    assert keeping.enter_ledger(url, objectives, START, END, "again") == 0
+    found = keeping.keep_figures(url, objectives, touched[0], touched[-1] + HOUR, "again")
+    # Of the excluded hours themselves, and of every later one whose windows hold them.
+    assert {figure.measured_at for figure in found[signatures]} == {
+        touched[0] + HOUR * number for number in range(1, HOURS - 3)
+    }
+    check_figures(ops_database, signatures)
+
+
+def check_figures(database: OpsDatabase, objective: Objective) -> None:
+    """The stored day's figure is the sum of its stored hours."""
+    [figure] = rows(
+        database,
+        "SELECT * FROM slo_metrics WHERE service_name = %s AND slo_window = '1d' AND measured_at = %s",
+        objective.service,
+        END,
+    )
+    [total] = rows(
+        database,
+        "SELECT sum(adjusted_good) AS good, sum(adjusted_total) AS total FROM slo_window_counts "
+        "WHERE service = %s AND window_start >= %s AND window_seconds = 3600",
+        objective.service,
+        END - HOUR * 24,
+    )
+    assert (figure["success_count"], figure["sample_count"]) == (total["good"], total["total"])
+
+
+def test_figures_and_ledger(
+    ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective]
+) -> None:
+    url = ops_database.url("ops_worker")
+    count(ops_database, prometheus, objectives)
+    assert keeping.enter_ledger(url, objectives, START, END, "run") == 2 * HOURS
+    assert keeping.enter_ledger(url, objectives, START, END, "run") == 0
+    keeping.keep_figures(url, objectives, START, END, "run")
+    for one in objectives:
+        check_figures(ops_database, one)
+        [ledger] = rows(
+            ops_database,
+            "SELECT sum(total) AS total, sum(debit) AS debit FROM slo_budget_ledger WHERE slo = %s",
+            one.name,
+        )
+        [hours] = rows(
+            ops_database,
+            "SELECT sum(total) AS total, sum(total - good) AS bad FROM slo_window_counts WHERE slo = %s",
+            one.name,
+        )
+        assert (ledger["total"], ledger["debit"]) == (hours["total"], hours["bad"])
+    figures = {
+        (row["metric_name"], row["slo_window"]): row
+        for row in rows(ops_database, "SELECT * FROM slo_metrics WHERE measured_at = %s", END)
+    }
+    day = figures["success", "1d"]
+    assert day["actual_percentage"] < 100
+    assert day["state"] == "ok"
+    assert figures["success", "30d"]["state"] == "source_missing"
+    assert figures["success", "30d"]["actual_percentage"] is None
+    # Of 100 % there is no budget, and any bad event is critical.
+    all_good = figures["signatures", "1d"]
+    assert (all_good["error_budget_remaining"], all_good["burn_rate"]) == (None, None)
+    assert all_good["breach_severity"] == "critical"
+    early = rows(ops_database, "SELECT * FROM slo_metrics WHERE measured_at = %s", START + HOUR)
+    assert {row["state"] for row in early if row["slo_window"] == "1d"} == {"source_missing"}
+
+
+def test_the_ledger_is_only_ever_added_to(
+    ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective]
+) -> None:
+    count(ops_database, prometheus, objectives, START, START + HOUR)
+    keeping.enter_ledger(ops_database.url("ops_worker"), objectives, START, START + HOUR, "run")
+    with ops_database.superuser() as superuser:
+        for statement in (
+            "UPDATE slo_budget_ledger SET debit = 0",
+            "DELETE FROM slo_budget_ledger",
+            "TRUNCATE slo_budget_ledger",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                superuser.execute(statement)
+
+
+def test_days_are_their_hours(
+    ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective]
+) -> None:
+    count(ops_database, prometheus, objectives)
+    day = (END - timedelta(days=1)).replace(hour=0)
+    with postgres.session(ops_database.url("ops_worker")) as ops:
+        for one in objectives:
+            days.store(ops, one, day, day + timedelta(days=1), "run")
+            days.store(ops, one, day - timedelta(days=3), day - timedelta(days=2), "run")
+    found = [row for row in table(ops_database) if row["window_seconds"] == 86400]
+    whole = day >= START and day + timedelta(days=1) <= END
+    assert {row["state"] for row in found if row["window_start"] == day} == {
+        "measured" if whole else "source_missing"
+    }
+    assert {row["reason"] for row in found if row["window_start"] < day} == {
+        "24 of its 24 hours are not known"
+    }
+
+
+def test_a_backfill_in_one_dagster_run(
+    ops_database: OpsDatabase,
+    prometheus: Prometheus,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Any,
+) -> None:
+    from ops_platform.definitions import build_defs
+    from ops_platform.settings import load_settings
+    from ops_platform.slo.assets import HOURLY
+
+    environment = {
+        "OPS_STATE_DIR": str(tmp_path),
+        "OPS_DATABASE_URL": ops_database.url("ops_worker"),
+        "OPS_PROMETHEUS_URL": prometheus.url,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    job = build_defs(load_settings()).resolve_job_def("slo_windows")
+    keys = [(START + HOUR * number).strftime(HOURLY.fmt) for number in (0, HOURS - 1)]
+    tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[1]}
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = job.execute_in_process(tags=tags, instance=instance)
+        assert done.success
+        made = instance.get_materialized_partitions(dg.AssetKey(["slo", "hourly_counts"]))
+        assert len(made) == HOURS
+        [event] = instance.fetch_materializations(
+            dg.AssetRecordsFilter(dg.AssetKey(["slo", "hourly_counts"]), asset_partitions=[keys[1]]), limit=1
+        ).records
+        assert event.asset_materialization is not None
+        assert event.asset_materialization.metadata["publishing-success: events"].value
+        checks = {one.check_name: one for one in done.get_asset_check_evaluations()}
+        # The other objectives have no source here: never green.
+        assert not checks["source_complete"].passed
+        assert not checks["budget_within_bounds"].passed
+    assert len([row for row in table(ops_database) if row["total"]]) == 2 * HOURS
