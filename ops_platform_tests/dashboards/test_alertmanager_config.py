@@ -39,10 +39,12 @@ def amtool(*arguments: str) -> str:
     return ended.stdout
 
 
+@pytest.mark.services
 def test_amtool_accepts_it(configured: AlertmanagerServer) -> None:
     assert "SUCCESS" in amtool("check-config", str(configured.config_file))
 
 
+@pytest.mark.services
 @pytest.mark.parametrize(
     ("labels", "receiver"),
     [
@@ -57,6 +59,7 @@ def test_routes(configured: AlertmanagerServer, labels: list[str], receiver: str
     assert said.strip() == receiver
 
 
+@pytest.mark.services
 def test_promtool_accepts_the_configuration_of_prometheus(tmp_path: Path) -> None:
     server = PrometheusServer(tmp_path, free_ports(1)[0], dict.fromkeys(SCRAPED, "127.0.0.1:1"))
     server.prepare()

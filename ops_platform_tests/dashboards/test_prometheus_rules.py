@@ -77,11 +77,13 @@ def promtool_test(name: str, tick: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.services
 def test_promtool_accepts_every_rule_file() -> None:
     result = promtool("check", "rules", *map(str, sorted(RULES.glob("*.yml"))))
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_every_case_holds(name: str, tmp_path: Path) -> None:
     paths = []
