@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,14 @@ from ops_platform.settings import load_settings
 if TYPE_CHECKING:
     from ops_platform.slo.objective import Objective
     from ops_platform.slo.window import WindowCount
+
+
+_objectives = click.option(
+    "--objectives",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="A directory of OpenSLO documents; else that of OPS_CONFIG_DIR.",
+)
 
 
 @click.group()
@@ -50,16 +59,10 @@ def validate(files: tuple[Path, ...], json_output: bool) -> None:
 @slo.command()
 @click.option("--from", "since", required=True, help="A full hour in UTC: 2026-01-31T14:00.")
 @click.option("--to", "until", required=True, help="A full hour in UTC, at least five minutes ago.")
-@click.option(
-    "--objectives",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=None,
-    help="OpenSLO documents; else those of OPS_CONFIG_DIR.",
-)
+@_objectives
 @click.option("--prometheus", "url", default=None, help="Its URL; else OPS_PROMETHEUS_URL.")
 @output.as_json
-def compute(since: str, until: str, directory: Path | None, url: str | None, json_output: bool) -> None:
+def compute(since: str, until: str, objectives: Path | None, url: str | None, json_output: bool) -> None:
     """Count good and all events by the hour, from raw samples; needs Prometheus, and nothing else.
 
     Nothing is stored. Exit 1 when anything could not be known.
@@ -74,17 +77,100 @@ def compute(since: str, until: str, directory: Path | None, url: str | None, jso
 
     settings = load_settings()
     bounds = counting.hours(_hour(since), _hour(until))
-    objectives = openslo.load_directory(directory or settings.config_dir / "objectives")
+    known = openslo.load_directory(objectives or settings.config_dir / "objectives")
     address = url or settings.require("prometheus_url")
     source = Prometheus(address, ca_file=settings.ca_file, timeout_seconds=60)
     with output.progress_bar("counting") as progress:
-        found = counting.count(source, objectives, bounds, datetime.now(UTC), progress=progress)
+        found = counting.count(source, known, bounds, datetime.now(UTC), progress=progress)
     if json_output:
         output.print_json([_computed(one, counts) for one, counts in found.items()])
     else:
         _print(found)
     if any(one.total is None for counts in found.values() for one in counts):
         output.end(1)
+
+
+@slo.command()
+@click.option(
+    "--out",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Write slo.yml there.",
+)
+@_objectives
+def rules(directory: Path | None, objectives: Path | None) -> None:
+    """Prometheus rules of the objectives: recording rules with Sloth's names, and burn alerts.
+
+    \b
+    Example:
+      ops-platform slo rules --out /etc/prometheus/rules
+    """
+    import yaml
+
+    from ops_platform.slo import openslo
+    from ops_platform.slo import rules as generated
+
+    found = openslo.load_directory(objectives or load_settings().config_dir / "objectives")
+    text = generated.HEADER + yaml.safe_dump(generated.render(found), sort_keys=False, width=110)
+    if directory is None:
+        click.echo(text, nl=False)
+        return
+    target = directory / "slo.yml"
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{target}: cannot be written ({error.strerror})") from None
+    click.echo(str(target))
+
+
+@slo.command()
+@_objectives
+@output.as_json
+def report(objectives: Path | None, json_output: bool) -> None:
+    """The newest stored figures of each objective; needs the ops database.
+
+    Exit 1 when a budget is spent, or a figure is not known.
+    """
+    from ops_platform.clients import postgres
+    from ops_platform.slo import figures, openslo
+
+    settings = load_settings()
+    known = openslo.load_directory(objectives or settings.config_dir / "objectives")
+    with postgres.session(settings.require("database_url")) as ops:
+        rows = figures.latest(ops, known)
+    if json_output:
+        output.print_json(rows)
+    else:
+        output.print_table(
+            "figures",
+            ("objective", "window", "until", "state", "good", "all", "good %", "left %"),
+            [
+                (
+                    f"{row['service_name']}-{row['metric_name']}",
+                    row["slo_window"],
+                    output.moment(row["measured_at"]),
+                    row["state"],
+                    row["success_count"],
+                    row["sample_count"],
+                    _down(row["actual_percentage"]),
+                    _down(row["error_budget_remaining"]),
+                )
+                for row in rows
+            ],
+        )
+    bad = [row for row in rows if row["state"] == "source_missing" or row["breach_severity"] == "critical"]
+    if bad or not rows:
+        output.end(1)
+
+
+def _down(value: Decimal | None) -> str:
+    """Rounded down: 100 % minus a hair is not 100 %."""
+    from fractions import Fraction
+
+    from ops_platform.slo import budget
+
+    return budget.percent(None if value is None else Fraction(value) / 100)
 
 
 def _hour(text: str) -> datetime:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
+from typing import Any
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.slo import budget
@@ -99,6 +100,25 @@ def newest(ops: Connection, objective: Objective) -> datetime | None:
     ).fetchone()
     found: datetime | None = row["at"] if row else None
     return found
+
+
+def latest(ops: Connection, objectives: Sequence[Objective]) -> list[dict[str, Any]]:
+    """The newest stored figure of each objective and window."""
+    return ops.execute(
+        """
+        SELECT m.* FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS o (service, slo, place)
+        CROSS JOIN unnest(%s::text[]) WITH ORDINALITY AS w (slo_window, size)
+        CROSS JOIN LATERAL (
+            SELECT service_name, metric_name, slo_window, measured_at, state, success_count, sample_count,
+                   violation_count, actual_percentage, error_budget_remaining, burn_rate, target_percentage,
+                   breach_severity, alert_fired
+            FROM slo_metrics
+            WHERE service_name = o.service AND metric_name = o.slo AND slo_window = w.slo_window
+            ORDER BY measured_at DESC LIMIT 1) AS m
+        ORDER BY o.place, w.size
+        """,
+        ([one.service for one in objectives], [one.name for one in objectives], list(PERIODS)),
+    ).fetchall()
 
 
 def store(ops: Connection, objective: Objective, found: Sequence[Figure], run_id: str) -> int:

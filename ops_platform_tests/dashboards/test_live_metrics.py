@@ -66,8 +66,9 @@ def test_every_metric_of_a_rule_is_in_a_live_scrape(stack: RunningStack) -> None
         found = set().union(*(scraped(url) for url in urls if url))
         return named_in_rules() - found - SEEN_IN_TEST_AGENT - SEEN_AFTER_AN_EXERCISE - MADE_BY_PROMETHEUS
 
-    # The Watchdog arrives with the first evaluation of the rules.
-    wait_until(lambda: not missing(), 60, "every metric that a rule names", interval=1)
+    # Prometheus drops what fires before it has found Alertmanager, the Watchdog too, and sends it
+    # again after a minute.
+    wait_until(lambda: not missing(), 150, "every metric that a rule names", interval=1)
 
 
 @pytest.mark.services

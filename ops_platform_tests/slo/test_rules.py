@@ -1,0 +1,190 @@
+"""Generated rules: each alert can fire, none divides by zero, and Prometheus itself says so."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops_platform import files
+from ops_platform.cli import cli
+from ops_platform.slo import openslo, rules
+from ops_platform.slo.objective import Indicator, Objective, Period
+from ops_platform.slo.selector import Selector
+
+OBJECTIVES = {one.id: one for one in openslo.load_directory(files.default_config_dir() / "objectives")}
+
+
+@given(st.integers(1, 99_999), st.integers(1, 90))
+def test_every_tier_can_fire(target: int, days: int) -> None:
+    one = Objective(
+        "s",
+        "n",
+        "",
+        "",
+        Fraction(target, 100_000),
+        Indicator(Selector("a_total", ())),
+        Period("rolling", days),
+    )
+    found = rules.tiers(one)
+    assert {tier.severity for tier in found} == {"critical", "warning"}
+    for tier in found:
+        # What must be bad, of everything: less than all.
+        assert 0 < tier.factor * one.budget <= rules.REACHABLE
+
+
+def test_the_usual_tiers_are_those_of_the_book() -> None:
+    found = rules.tiers(OBJECTIVES["api-availability"])
+    assert [(tier.severity, float(tier.factor), tier.long, tier.short) for tier in found] == [
+        ("critical", 14.4, "1h", "5m"),
+        ("critical", 6, "6h", "30m"),
+        ("warning", 3, "1d", "2h"),
+        ("warning", 1, "3d", "6h"),
+    ]
+    # At 90 % nothing burns faster than tenfold.
+    assert float(rules.tiers(OBJECTIVES["media-transcoding"])[0].factor) == 8
+    assert rules.tiers(OBJECTIVES["webhooks-signatures"]) == []
+
+
+def every_rule() -> Iterator[dict[str, Any]]:
+    for group in rules.render(list(OBJECTIVES.values()))["groups"]:
+        yield from group["rules"]
+
+
+def test_names_and_labels() -> None:
+    recorded = {rule["record"] for rule in every_rule() if "record" in rule}
+    assert recorded == {
+        *(f"slo:sli_error:ratio_rate{window}" for window in (*rules.WINDOWS, "30d")),
+        "slo:objective:ratio",
+        "slo:error_budget:ratio",
+        "slo:time_period:days",
+        "slo:current_burn_rate:ratio",
+        "slo:period_burn_rate:ratio",
+        "slo:period_error_budget_remaining:ratio",
+    }
+    for rule in every_rule():
+        assert {"sloth_id", "sloth_service", "sloth_slo"} <= set(rule["labels"])
+        if "alert" in rule:
+            assert rule["labels"]["severity"] in ("critical", "warning")
+            assert {"summary", "description", "runbook_url"} <= set(rule["annotations"])
+
+
+def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("rules")
+    done = CliRunner().invoke(cli, ["slo", "rules", "--out", str(directory)])
+    assert done.exit_code == 0, done.output
+    return directory / "slo.yml"
+
+
+@pytest.mark.services
+def test_promtool_accepts_them(file: Path) -> None:
+    done = promtool("check", "rules", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def series(one: Objective, share: Fraction, minutes: int) -> list[dict[str, str]]:
+    """1000 events a minute, ``share`` of them bad."""
+    bad = round(1000 * share)
+
+    def steps(selector: Selector, label: str, count: int) -> dict[str, str]:
+        inside = {matcher.name: matcher.value for matcher in selector.matchers if matcher.operator == "="}
+        inside["part"] = label
+        if selector.bound is not None:
+            inside["le"] = f"{selector.bound:g}"
+        if "code" in {matcher.name for matcher in selector.matchers}:
+            inside["code"] = "500"
+        labels = ",".join(f'{name}="{value}"' for name, value in inside.items())
+        return {"series": f"{selector.metric}{{{labels}}}", "values": f"0+{count}x{minutes}"}
+
+    good, total = one.indicator.good, one.indicator.total
+    if good is None:
+        assert one.indicator.bad is not None
+        return [steps(total, "good", 1000 - bad), steps(one.indicator.bad, "bad", bad)]
+    if good.metric == total.metric:
+        return [steps(good, "good", 1000 - bad), steps(total, "bad", bad)]
+    return [steps(good, "all", 1000 - bad), steps(total, "all", 1000)]
+
+
+def verdict(file: Path, directory: Path, one: Objective, share: Fraction, minutes: int) -> set[str]:
+    """The severities that fire at the end."""
+    firing = set()
+    for name, severity in ((rules.FAST, "critical"), (rules.SLOW, "warning")):
+        labels = {"service": one.service, "slo": one.name, "severity": severity}
+        labels |= {"sloth_id": one.id, "sloth_service": one.service, "sloth_slo": one.name}
+        [alert] = [
+            rule for rule in every_rule() if rule.get("alert") == name and rule["labels"] == labels
+        ] or [None]
+        if alert is None:
+            continue
+        test = {
+            "rule_files": [str(file)],
+            "evaluation_interval": "5m",
+            "tests": [
+                {
+                    "interval": "1m",
+                    "input_series": series(one, share, minutes),
+                    "promql_expr_test": [
+                        {
+                            "expr": f'count(ALERTS{{alertname="{name}",slo="{one.name}",alertstate="firing"}})',
+                            "eval_time": f"{minutes}m",
+                            "exp_samples": [{"labels": "{}", "value": 1}],
+                        }
+                    ],
+                }
+            ],
+        }
+        path = directory / "test.yml"
+        path.write_text(json.dumps(test))
+        if promtool("test", "rules", str(path)).returncode == 0:
+            firing.add(severity)
+    return firing
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_alerts_fire_when_the_budget_burns_and_not_before(file: Path, tmp_path: Path, name: str) -> None:
+    one = OBJECTIVES[name]
+    assert verdict(file, tmp_path, one, Fraction(0), 90) == set()
+    if one.target == 1:
+        assert verdict(file, tmp_path, one, Fraction(1, 1000), 90) == {"critical"}
+        return
+    page = rules.tiers(one)[0].factor * one.budget
+    assert verdict(file, tmp_path, one, page * Fraction(11, 10), 90) == {"critical", "warning"}
+    # Within its budget, for days.
+    assert verdict(file, tmp_path, one, one.budget / 2, 90) == set()
+
+
+@pytest.mark.services
+def test_without_traffic_there_is_no_ratio(file: Path, tmp_path: Path) -> None:
+    one = OBJECTIVES["api-availability"]
+    test = {
+        "rule_files": [str(file)],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [{"series": 'product_api_responses_total{code="200"}', "values": "7+0x60"}],
+                "promql_expr_test": [
+                    {"expr": f'slo:sli_error:ratio_rate5m{{sloth_id="{one.id}"}}', "eval_time": "60m"}
+                ],
+            }
+        ],
+    }
+    path = tmp_path / "test.yml"
+    path.write_text(yaml.safe_dump(test))
+    done = promtool("test", "rules", str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
