@@ -18,7 +18,7 @@ from ops_platform.slo.objective import Objective
 from ops_platform.slo.selector import Selector
 
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
-_HOURS = {"5m": Fraction(1, 12), "30m": Fraction(1, 2), "1h": 1, "2h": 2, "6h": 6, "1d": 24, "3d": 72}
+_HOURS = {"1h": 1, "6h": 6, "1d": 24, "3d": 72}
 REACHABLE = Fraction(4, 5)
 """Of the fastest burn that there can be: a tier above it would hardly ever fire."""
 FAST, SLOW = "ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"

@@ -1,4 +1,4 @@
-"""Objectives as the UI launches them. A stack that is minutes old knows nothing of earlier hours, and says so."""
+"""Objectives as the UI launches them. A stack that is minutes old knows nothing of earlier hours."""
 
 from __future__ import annotations
 

@@ -130,6 +130,7 @@ def verdict(file: Path, directory: Path, one: Objective, share: Fraction, minute
         ] or [None]
         if alert is None:
             continue
+        firing_alert = f'alertname="{name}",slo="{one.name}",alertstate="firing"'
         test = {
             "rule_files": [str(file)],
             "evaluation_interval": "5m",
@@ -139,7 +140,7 @@ def verdict(file: Path, directory: Path, one: Objective, share: Fraction, minute
                     "input_series": series(one, share, minutes),
                     "promql_expr_test": [
                         {
-                            "expr": f'count(ALERTS{{alertname="{name}",slo="{one.name}",alertstate="firing"}})',
+                            "expr": f"count(ALERTS{{{firing_alert}}})",
                             "eval_time": f"{minutes}m",
                             "exp_samples": [{"labels": "{}", "value": 1}],
                         }
