@@ -124,6 +124,38 @@ def rules(directory: Path | None, objectives: Path | None) -> None:
     click.echo(str(target))
 
 
+@slo.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--out",
+    "directory",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the OpenSLO documents go; none that is there is overwritten.",
+)
+def import_(file: Path, directory: Path) -> None:
+    """Turn a Sloth file (prometheus/v1) into OpenSLO documents.
+
+    Its queries must be sums of rates of counters; anything else is refused with file and line.
+
+    \b
+    Example:
+      ops-platform slo import sloth.yml --out objectives
+    """
+    import yaml
+
+    from ops_platform.slo import sloth
+
+    documents = sloth.convert(file)
+    directory.mkdir(parents=True, exist_ok=True)
+    there = [name for name in documents if (directory / name).exists()]
+    if there:
+        raise ConfigurationError(f"{directory / there[0]}: is there already; choose another directory")
+    for name, document in documents.items():
+        (directory / name).write_text(yaml.safe_dump(document, sort_keys=False, width=110), encoding="utf-8")
+        click.echo(str(directory / name))
+
+
 @slo.command()
 @_objectives
 @output.as_json
