@@ -26,7 +26,7 @@ DAYS = 30
 
 
 def convert(file: Path) -> dict[str, dict[str, Any]]:
-    """OpenSLO documents by the name of the file to hold each. Raises ConfigurationError with file and line."""
+    """OpenSLO documents by the name of the file for each. Raises ConfigurationError with file and line."""
     found: dict[str, dict[str, Any]] = {}
     for source in lined_yaml.load(file):
         value = source.value
@@ -46,9 +46,7 @@ def _document(source: Document, service: str, one: Any, path: tuple[str | int, .
         raise ConfigurationError(f"{source.at(path)}: an SLO needs a name")
     objective = one.get("objective")
     if isinstance(objective, bool) or not isinstance(objective, int | Decimal) or not 0 < objective <= 100:
-        raise ConfigurationError(
-            f"{source.at((*path, 'objective'))}: objective must be a percentage up to 100"
-        )
+        raise ConfigurationError(f"{source.at((*path, 'objective'))}: must be a percentage up to 100")
     metadata: dict[str, Any] = {"name": one["name"].lower().replace("_", "-")}
     if objective == 100:
         metadata["annotations"] = {"ops-platform/target": "1"}
@@ -62,7 +60,8 @@ def _document(source: Document, service: str, one: Any, path: tuple[str | int, .
             "indicator": {"spec": {"ratioMetric": _ratio(source, one, path)}},
             "timeWindow": [{"duration": f"{DAYS}d", "isRolling": True}],
             "budgetingMethod": "Occurrences",
-            "objectives": [{"target": 0.999999 if objective == 100 else float(objective) / 100}],
+            # As it was written: 99.9 / 100 is no float.
+            "objectives": [{"target": 0.999999} if objective == 100 else {"targetPercent": float(objective)}],
         },
     }
 
