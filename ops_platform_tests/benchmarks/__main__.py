@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ops_platform_tests.benchmarks import backup, imports, restore
+from ops_platform_tests.benchmarks import backup, imports, restore, slo
 from ops_platform_tests.benchmarks.measure import Report, write
 
-BENCHMARKS = ("imports", "backup", "restore")
+BENCHMARKS = ("imports", "backup", "restore", "slo")
 
 
 def main() -> int:
@@ -42,6 +42,8 @@ def main() -> int:
         reports += backup.run(say, small if arguments.quick else backup.Sizes())
     if "restore" in chosen:
         reports += restore.run(say, quick=arguments.quick)
+    if "slo" in chosen:
+        reports += slo.run(say, quick=arguments.quick)
     console.print()
     for report in reports:
         report.show(console)

@@ -1,7 +1,8 @@
-"""Exercises as an operator launches them, while the product writes."""
+"""Exercises as an operator launches them, while the product writes; and what a killed one leaves."""
 
 from __future__ import annotations
 
+import psutil
 import pytest
 
 from ops_platform.clients.waiting import wait_until
@@ -77,3 +78,36 @@ def test_the_weekly_check_and_the_reference(recoverable: RunningStack) -> None:
     run = recoverable.dagster.succeed("backup_restore_check", PRODUCT, RUN_SECONDS)
     assert exercises(recoverable, run.run_id)["product", "restore_check"]["result"] == "success"
     recoverable.dagster.succeed("dr_reference", PRODUCT, RUN_SECONDS)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1200)
+def test_a_killed_worker_leaves_nothing_and_blocks_nobody(recoverable: RunningStack) -> None:
+    """In which phase it dies is the matter of ``dr/test_killed_worker``; here Dagster's own janitor cleans up."""
+    run_id = recoverable.dagster.launch("backup_restore_check", PRODUCT)
+    root = scratch.scratch_root(recoverable.settings)
+    ours = str(root / f"{run_id[:8]}-res")
+
+    def restored_server() -> psutil.Process | None:
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or []
+            if words[:1] and words[0].endswith("postgres") and any(ours in word for word in words):
+                return process
+        return None
+
+    server = wait_until(restored_server, RUN_SECONDS, "the restored server", interval=0.01)
+    worker = next(one for one in server.parents() if "python" in one.name())
+    worker.kill()
+
+    def swept() -> bool:
+        return restored_server() is None and not any(str(one) == ours for one in root.iterdir())
+
+    # The janitor's own doing, or that of Dagster's retry of the crashed run.
+    wait_until(swept, 300, "nothing of the scratch cluster is left", interval=1)
+
+    def settled() -> str | None:
+        row = exercises(recoverable, run_id).get(("product", "restore_check"))
+        return None if row is None or row["result"] is None else str(row["result"])
+
+    assert wait_until(settled, 300, "the dead exercise's row", interval=1) == "failed"
+    recoverable.dagster.succeed("backup_restore_check", PRODUCT, RUN_SECONDS)
