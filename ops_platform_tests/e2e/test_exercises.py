@@ -83,7 +83,7 @@ def test_the_weekly_check_and_the_reference(recoverable: RunningStack) -> None:
 @pytest.mark.full
 @pytest.mark.timeout(1200)
 def test_a_killed_worker_leaves_nothing_and_blocks_nobody(recoverable: RunningStack) -> None:
-    """In which phase it dies is the matter of ``dr/test_killed_worker``; here Dagster's own janitor cleans up."""
+    """Each phase is the matter of ``dr/test_killed_worker``; here Dagster's own janitor cleans up."""
     run_id = recoverable.dagster.launch("backup_restore_check", PRODUCT)
     root = scratch.scratch_root(recoverable.settings)
     ours = str(root / f"{run_id[:8]}-res")
