@@ -41,6 +41,10 @@ class PlatformResource(dg.ConfigurableResource[Any]):
         url = settings.require("prometheus_url")
         return Prometheus(url, ca_file=settings.ca_file, timeout_seconds=120)
 
+    def has_objectives(self) -> bool:
+        """Whether anybody wrote one."""
+        return any((self.settings().config_dir / "objectives").glob("*.y*ml"))
+
     def objectives(self) -> list[Objective]:
         """What the OpenSLO documents promise now."""
         return openslo.load_directory(self.settings().config_dir / "objectives")

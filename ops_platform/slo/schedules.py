@@ -4,11 +4,13 @@ from datetime import UTC, timedelta
 
 import dagster as dg
 
+from ops_platform.resources import PlatformResource
 from ops_platform.slo.assets import DAILY, HOURLY
 
 # Whether a scrape is missing shows five minutes after the hour.
 HOURLY_CRON = "7 * * * *"
 DAILY_CRON = "20 0 * * *"
+NONE = "there are no objectives: write one into objectives/ of OPS_CONFIG_DIR"
 
 
 @dg.schedule(
@@ -19,7 +21,11 @@ DAILY_CRON = "20 0 * * *"
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Count the hour that is over, and what is provisional; debit the budgets; make the figures.",
 )
-def slo_windows_hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+def slo_windows_hourly(
+    context: dg.ScheduleEvaluationContext, platform: PlatformResource
+) -> dg.RunRequest | dg.SkipReason:
+    if not platform.has_objectives():
+        return dg.SkipReason(NONE)
     hour = context.scheduled_execution_time.astimezone(UTC) - timedelta(hours=1)
     key = hour.strftime(HOURLY.fmt.replace("%M", "00"))
     return dg.RunRequest(run_key=key, partition_key=key)
@@ -33,7 +39,11 @@ def slo_windows_hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Add up the hours of yesterday.",
 )
-def slo_days_daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+def slo_days_daily(
+    context: dg.ScheduleEvaluationContext, platform: PlatformResource
+) -> dg.RunRequest | dg.SkipReason:
+    if not platform.has_objectives():
+        return dg.SkipReason(NONE)
     day = context.scheduled_execution_time.astimezone(UTC) - timedelta(days=1)
     key = day.strftime(DAILY.fmt)
     return dg.RunRequest(run_key=key, partition_key=key)
