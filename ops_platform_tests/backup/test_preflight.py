@@ -131,16 +131,19 @@ def test_a_full_disk(backed_up: Site, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", ["full", "incremental"])
 def test_a_disk_that_fills_up_after_it_was_looked_at(backed_up: Site, kind: Kind) -> None:
     """The kernel's own answer, as any user gets it: /dev/full in the place of pgBackRest's lock file."""
-    lock = backed_up.context.paths.lock / f"{backed_up.name}-backup.lock"
+    # 2.55 has one for each repository.
+    locks = [backed_up.context.paths.lock / f"{backed_up.name}-backup{end}.lock" for end in ("", "-1")]
     labels = backed_up.labels()
     request = backed_up.request(kind)
-    lock.unlink(missing_ok=True)
-    lock.symlink_to("/dev/full")
+    for lock in locks:
+        lock.unlink(missing_ok=True)
+        lock.symlink_to("/dev/full")
     try:
         with pytest.raises(PgBackRestError, match=r"the disk is full: free space where") as caught:
             execution.run_backup(backed_up.context, request, silent, silent)
     finally:
-        lock.unlink(missing_ok=True)
+        for lock in locks:
+            lock.unlink(missing_ok=True)
     assert len(str(caught.value).splitlines()) == 1
     assert backed_up.report(request.run_id)["error_reason"] == str(caught.value)
     assert backed_up.audit(request.run_id) == [("intent", None), ("outcome", "failed")]
