@@ -6,7 +6,7 @@ appended can be added to what was there: recurring work on large tables is O(new
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -224,8 +224,3 @@ def _count(connection: Connection, schema: str, name: str) -> int | None:
     row = connection.execute(query, (EXACT_ROWS + 1,)).fetchone()
     rows = int(row["rows"]) if row else 0
     return None if rows > EXACT_ROWS else rows
-
-
-def same_columns(present: Columns, hashed: Sequence[tuple[str, str]]) -> bool:
-    """Whether all that was hashed is still there, by name and type."""
-    return set(hashed) <= set(present)

@@ -17,7 +17,7 @@ where a window begins, or the parts would not add up. Unknown is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,7 +73,12 @@ class Timeline:
 
     def missing(self, start: int, end: int) -> Unknown | None:
         """The first unknown time that (``start``, ``end``] touches."""
-        return next((one for one in self.unknown if one.after < end and one.until > start), None)
+        return touching(self.unknown, start, end)
+
+
+def touching(unknown: Iterable[Unknown], start: int, end: int) -> Unknown | None:
+    """The first of them that (``start``, ``end``] touches."""
+    return next((one for one in unknown if one.after < end and one.until > start), None)
 
 
 def timeline(

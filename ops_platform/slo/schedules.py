@@ -24,11 +24,8 @@ NONE = "there are no objectives: write one into objectives/ of OPS_CONFIG_DIR"
 def slo_windows_hourly(
     context: dg.ScheduleEvaluationContext, platform: PlatformResource
 ) -> dg.RunRequest | dg.SkipReason:
-    if not platform.has_objectives():
-        return dg.SkipReason(NONE)
     hour = context.scheduled_execution_time.astimezone(UTC) - timedelta(hours=1)
-    key = hour.strftime(HOURLY.fmt.replace("%M", "00"))
-    return dg.RunRequest(run_key=key, partition_key=key)
+    return _asked(platform, hour.strftime(HOURLY.fmt.replace("%M", "00")))
 
 
 @dg.schedule(
@@ -42,8 +39,11 @@ def slo_windows_hourly(
 def slo_days_daily(
     context: dg.ScheduleEvaluationContext, platform: PlatformResource
 ) -> dg.RunRequest | dg.SkipReason:
+    day = context.scheduled_execution_time.astimezone(UTC) - timedelta(days=1)
+    return _asked(platform, day.strftime(DAILY.fmt))
+
+
+def _asked(platform: PlatformResource, partition: str) -> dg.RunRequest | dg.SkipReason:
     if not platform.has_objectives():
         return dg.SkipReason(NONE)
-    day = context.scheduled_execution_time.astimezone(UTC) - timedelta(days=1)
-    key = day.strftime(DAILY.fmt)
-    return dg.RunRequest(run_key=key, partition_key=key)
+    return dg.RunRequest(run_key=partition, partition_key=partition)

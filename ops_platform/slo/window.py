@@ -131,11 +131,11 @@ def _without_bucket(selector: Selector, buckets: Sequence[Series], total: Sequen
 
 def _reason(lost: Iterable[Unknown], start: int, end: int) -> str | None:
     """Why the window's counts cannot be known."""
-    for one in lost:
-        if one.after < end and one.until > start:
-            since, until = moment(max(one.after, start)), moment(min(one.until, end))
-            return f"{since:%H:%M:%S} to {until:%H:%M:%S} UTC: {one.reason}"[:REASON_LENGTH]
-    return None
+    one = counters.touching(lost, start, end)
+    if one is None:
+        return None
+    since, until = moment(max(one.after, start)), moment(min(one.until, end))
+    return f"{since:%H:%M:%S} to {until:%H:%M:%S} UTC: {one.reason}"[:REASON_LENGTH]
 
 
 def _but_bound(one: Series) -> Labels:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from uuid import uuid4
 
 import psutil
@@ -18,6 +15,7 @@ from ops_platform.backup import execution, locks, records
 from ops_platform.clients.pgbackrest import PgBackRestError
 from ops_platform.clients.waiting import wait_until
 from ops_platform_tests.backup.conftest import Site, silent, take
+from ops_platform_tests.worker_process import wait_for, worker_process
 
 pytestmark = pytest.mark.services
 
@@ -27,28 +25,9 @@ NAMED = "new backup label"
 PREFLIGHT, TAKE = "preflight", "take"
 
 
-@contextmanager
-def worker(site: Site, run_id: str, stop_at: str = "") -> Iterator[subprocess.Popen[str]]:
-    environment = {name: value.get_secret_value() for name, value in site.settings.environ.items()}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ops_platform_tests.backup.worker", site.name, "incremental", run_id, stop_at],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_for(process: subprocess.Popen[str], text: str) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if text in line:
-            return
-    raise AssertionError(f"the worker ended without saying {text!r}")
+def worker(site: Site, run_id: str, stop_at: str = "") -> AbstractContextManager[subprocess.Popen[str]]:
+    arguments = (site.name, "incremental", run_id, stop_at)
+    return worker_process("ops_platform_tests.backup.worker", site.settings, *arguments)
 
 
 def pgbackrests(site: Site) -> list[psutil.Process]:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import uuid4
 
 import psutil
@@ -19,32 +14,9 @@ from ops_platform.dr.report import ExerciseRequest
 from ops_platform_tests.backup.conftest import Site, silent
 from ops_platform_tests.dr.conftest import strike
 from ops_platform_tests.dr.worker import MOMENTS
+from ops_platform_tests.worker_process import wait_for, worker_process
 
 pytestmark = pytest.mark.full
-
-
-@contextmanager
-def worker(site: Site, run_id: str, moment: str) -> Iterator[subprocess.Popen[str]]:
-    environment = {name: value.get_secret_value() for name, value in site.settings.environ.items()}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ops_platform_tests.dr.worker", site.name, "integrity", run_id, moment],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_for(process: subprocess.Popen[str], text: str) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if text in line:
-            return
-    raise AssertionError(f"the worker ended without saying {text!r}")
 
 
 def in_scratch(site: Site) -> list[psutil.Process]:
@@ -70,7 +42,8 @@ def copies(site: Site) -> bool:
 def test_nothing_is_left_and_the_next_succeeds(beating: Site, moment: str) -> None:
     strike(beating, 1)
     root, ops_url, run_id = scratch.scratch_root(beating.settings), beating.context.ops_url, str(uuid4())
-    with worker(beating, run_id, moment) as process:
+    arguments = (beating.name, "integrity", run_id, moment)
+    with worker_process("ops_platform_tests.dr.worker", beating.settings, *arguments) as process:
         wait_for(process, "STOPPED")
         if moment == "restore":
             wait_until(lambda: copies(beating), 30, "pgBackRest copies", interval=0.001)
