@@ -113,7 +113,7 @@ class RunningStack:
 
     def kill_everything(self) -> None:
         """kill -9 of all its processes at once, supervisor first, as a crash of the machine would."""
-        victims = sorted(self.processes(), key=lambda process: process.pid)
+        victims = sorted(self.processes(), key=_is_not_supervisor)
         for process in victims:
             # Some are short (an archive-push), and PostgreSQL's children follow their parent.
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -125,3 +125,11 @@ class RunningStack:
         while self.processes():
             self.kill_everything()
         shutil.rmtree(self.state_dir, ignore_errors=True)
+
+
+def _is_not_supervisor(process: psutil.Process) -> bool:
+    # Not by process id: after the numbers have wrapped, the supervisor's is not the lowest.
+    try:
+        return "supervisor.supervisord" not in process.cmdline()
+    except psutil.NoSuchProcess:
+        return True

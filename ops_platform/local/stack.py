@@ -162,6 +162,9 @@ class Stack:
         service = next((one for one in wanted if one.name == name), None)
         if service is None:
             raise _no_service([name], [one.name for one in wanted])
+        if not self._running():
+            # Of a killed supervisor: under a new one nobody would look after them, and they hold its ports.
+            self._end_leftovers(progress)
         self._supervisor.apply(wanted, lambda names: self._stop(names, progress))
         self._supervisor.start(name)
         self._wait_ready(service)

@@ -42,14 +42,29 @@ def test_a_killed_service_comes_back_without_up(stack: RunningStack) -> None:
 
 def test_a_dead_supervisor_leaves_orphans_and_up_takes_over(stack: RunningStack) -> None:
     before = stack.pids()
-    supervisors = [process for process in stack.processes() if "supervisor.supervisord" in process.cmdline()]
-    assert len(supervisors) == 1
-    supervisors[0].kill()
-    supervisors[0].wait(10)
+    _kill_supervisor(stack)
     stack.up()
     after = stack.pids()
     assert None not in after.values()
     assert not set(before.values()) & set(after.values())
+
+
+def test_a_single_service_started_after_the_supervisor_died_leaves_no_orphan_either(
+    stack: RunningStack,
+) -> None:
+    before = stack.pids()
+    _kill_supervisor(stack)
+    done = stack.run("up", "object-store")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not set(before.values()) & {process.pid for process in stack.processes()}
+    stack.up()
+    assert [name for name, row in stack.status().items() if not row["ready"]] == []
+
+
+def _kill_supervisor(stack: RunningStack) -> None:
+    [supervisor] = [process for process in stack.processes() if "supervisor.supervisord" in process.cmdline()]
+    supervisor.kill()
+    supervisor.wait(10)
 
 
 def test_a_stopped_s3_holds_up_neither_down_nor_up(stack: RunningStack) -> None:
