@@ -101,6 +101,20 @@ DR = (
     Metric("dr_rto_target_seconds", "gauge", "The RTO that backups.yaml promises.", _STANZA),
 )
 
+_OBJECTIVE = ("service", "slo")
+_WINDOW = (*_OBJECTIVE, "window")
+
+OBJECTIVES = (
+    Metric("slo_achievement_percentage", "gauge", "Good events out of all, in percent.", _WINDOW),
+    Metric("slo_error_budget_remaining", "gauge", "What is left of the error budget, in percent.", _WINDOW),
+    Metric("slo_target_percentage", "gauge", "The share of good events that is promised.", _OBJECTIVE),
+    Metric("slo_good_events", "gauge", "Good events, without excluded ones.", _WINDOW),
+    Metric("slo_total_events", "gauge", "All events, without excluded ones.", _WINDOW),
+    Metric("slo_state", "gauge", "1 for the state of the figure that holds.", (*_WINDOW, "state")),
+    Metric("slo_measured_timestamp_seconds", "gauge", "End of the newest hour with figures.", _OBJECTIVE),
+    Metric("slo_exclusion_active", "gauge", "1 while planned maintenance is excluded.", _OBJECTIVE),
+)
+
 AUDIT = (
     Metric("audit_known", "gauge", "1 when the ledger's state could be read."),
     Metric("audit_unsealed_events", "gauge", "Events of the ledger that no seal covers yet."),
@@ -154,4 +168,4 @@ SYSTEM = (
     Metric("alert_watchdog_timestamp_seconds", "gauge", "Newest arrival of the Watchdog at this agent."),
 )
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*BACKUP, *DR, *AUDIT, *SYSTEM)}
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*BACKUP, *DR, *OBJECTIVES, *AUDIT, *SYSTEM)}

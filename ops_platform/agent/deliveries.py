@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from ops_platform.clients.postgres import Connection, lock_key
 from ops_platform.errors import CheckFailed
+from ops_platform.slo import figures
 
 RETRY_SECONDS = 30
 """Alertmanager repeats no notification within its group_interval (a minute); sooner it is a retry."""
@@ -76,7 +77,16 @@ def record(connection: Connection, deliveries: list[Delivery]) -> int:
         return 0
     # Two deliveries at once of the same notification would not see each other's rows.
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key("alert_deliveries"),))
-    return sum(connection.execute(_INSERT, _row(delivery)).rowcount for delivery in deliveries)
+    new = sum(connection.execute(_INSERT, _row(delivery)).rowcount for delivery in deliveries)
+    for service, slo in sorted(_objectives_of(deliveries)):
+        figures.mark_fired(connection, service, slo)
+    return new
+
+
+def _objectives_of(deliveries: list[Delivery]) -> set[tuple[str, str]]:
+    """Whose alerts fire."""
+    labels = [one.labels for one in deliveries if one.status == "firing"]
+    return {(one["service"], one["slo"]) for one in labels if one.get("service") and one.get("slo")}
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ops_platform.clients.postgres import Connection
 from ops_platform.dr.scenario import SCENARIOS
 from ops_platform.errors import OpsError, Unavailable
 from ops_platform.settings import Settings
+from ops_platform.slo import openslo
 
 RECONCILE_SECONDS = 60.0
 WAL_HOURS_SECONDS = 60.0
@@ -58,6 +59,7 @@ class Duties:
 
     def loops(self) -> list[Loop]:
         found = [self._observe(), self._reconcile(), self._prune(), self._seal(), self._certificates()]
+        found.append(self._objectives())
         if self._settings.dagster_url:
             found.append(self._ask_dagster(self._settings.dagster_url))
         for stanza in self._config.stanzas:
@@ -108,6 +110,17 @@ class Duties:
         for stanza, at in observation.newest_beats(connection, list(self.known.stanzas)).items():
             slot = self.known.stanzas[stanza].heartbeat_at
             slot.put(max(at.timestamp(), slot.get() or 0.0))
+
+    def _objectives(self) -> Loop:
+        link, directory = self._ops("agent objectives"), self._settings.config_dir / "objectives"
+
+        def step() -> None:
+            # Read anew each time: a wrong document is a failing loop, and no agent that does not start.
+            promised = openslo.load_files(directory)
+            with link.use() as connection:
+                self.known.objectives.put(observation.objectives(connection, promised))
+
+        return self._database_loop("objectives", self._settings.agent.refresh_seconds, step, link)
 
     def _reconcile(self) -> Loop:
         def step() -> None:

@@ -18,6 +18,7 @@ from ops_platform import __version__
 from ops_platform.agent.catalogue import METRICS
 from ops_platform.agent.knowledge import Knowledge, StanzaKnowledge
 from ops_platform.agent.loops import Loop, LoopState
+from ops_platform.slo.budget import STATES
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,23 @@ def dr_samples(known: Knowledge, _now: float) -> Iterator[Sample]:
         for metric, value in (("rto", state.rto_ms), ("rpo", state.rpo_ms)):
             seconds = None if value is None else value / 1000
             yield from _known(f"dr_exercise_{metric}_seconds", labels, seconds)
+
+
+def objective_samples(known: Knowledge, _now: float) -> Iterator[Sample]:
+    """The newest figures of every objective; those that are not known are no samples."""
+    for one in known.objectives.get() or ():
+        labels = (one.service, one.slo)
+        yield Sample("slo_target_percentage", labels, one.target_percentage)
+        yield Sample("slo_exclusion_active", labels, one.excluded_now)
+        yield from _known("slo_measured_timestamp_seconds", labels, one.measured_at)
+        for figure in one.figures:
+            window = (*labels, figure.window)
+            for state in STATES:
+                yield Sample("slo_state", (*window, state), figure.state == state)
+            yield from _known("slo_good_events", window, figure.good)
+            yield from _known("slo_total_events", window, figure.total)
+            yield from _known("slo_achievement_percentage", window, figure.achievement)
+            yield from _known("slo_error_budget_remaining", window, figure.budget_remaining)
 
 
 def audit_samples(known: Knowledge, _now: float) -> Iterator[Sample]:

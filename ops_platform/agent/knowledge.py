@@ -6,7 +6,7 @@ Only values; how they are learnt is in ``watches`` and ``observation``, how they
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -64,6 +64,30 @@ class ExerciseState:
 
 
 @dataclass(frozen=True)
+class FigureState:
+    """An objective's newest figure of one window; None is absent: no events, or not known. Percent."""
+
+    window: str
+    state: str
+    good: int | None
+    total: int | None
+    achievement: float | None
+    budget_remaining: float | None
+
+
+@dataclass(frozen=True)
+class ObjectiveState:
+    """``measured_at`` is None before the first figure."""
+
+    service: str
+    slo: str
+    target_percentage: float
+    excluded_now: bool
+    measured_at: datetime | None = None
+    figures: tuple[FigureState, ...] = ()
+
+
+@dataclass(frozen=True)
 class LedgerState:
     unsealed: int
     oldest_unsealed_at: datetime | None
@@ -108,6 +132,7 @@ class Knowledge:
     ops_up: Slot[bool]
     reports: Slot[Mapping[tuple[str, str], KindReport]]
     exercises: Slot[Mapping[tuple[str, str], ExerciseState]]
+    objectives: Slot[Sequence[ObjectiveState]]
     ledger: Slot[LedgerState]
     deliveries: Slot[Deliveries]
     certificates: Slot[list[Expiry]]
@@ -133,6 +158,7 @@ def knowledge(targets: Mapping[str, Targets], refresh_seconds: float) -> Knowled
         ops_up=Slot(good_for),
         reports=Slot(good_for),
         exercises=Slot(good_for),
+        objectives=Slot(good_for),
         ledger=Slot(good_for),
         deliveries=Slot(good_for),
         certificates=Slot(3 * CERTIFICATE_SECONDS),

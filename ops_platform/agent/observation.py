@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from ops_platform.agent.knowledge import Deliveries, ExerciseState, KindReport, LedgerState
+from ops_platform.agent.knowledge import (
+    Deliveries,
+    ExerciseState,
+    FigureState,
+    KindReport,
+    LedgerState,
+    ObjectiveState,
+)
 from ops_platform.clients.postgres import Connection
+from ops_platform.slo import figures
+from ops_platform.slo.objective import Objective
 
 _RUNS = """
     SELECT stanza, requested_kind AS kind, status, count(*) AS runs, min(started_at) AS since
@@ -61,6 +71,9 @@ _LEDGER = """
     WHERE (epoch, xid) >= (coalesce((SELECT epoch FROM newest), 0),
                            coalesce((SELECT to_xid FROM newest), '0'::xid8))
 """
+_EXCLUDED_NOW = (
+    "SELECT DISTINCT service, slo FROM slo_exclusions WHERE now() >= starts_at AND now() < ends_at"
+)
 _NOTIFICATIONS = """
     SELECT coalesce(severity, '') AS severity, status, count(*) AS notifications
     FROM alert_deliveries
@@ -110,6 +123,39 @@ def exercises(
         )
         for row in rows
     }
+
+
+def objectives(connection: Connection, promised: Sequence[Objective]) -> list[ObjectiveState]:
+    """The newest stored figures of what is promised now."""
+    rows: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in figures.latest(connection, promised):
+        rows[row["service_name"], row["metric_name"]].append(row)
+    excluded = {(row["service"], row["slo"]) for row in connection.execute(_EXCLUDED_NOW)}
+    return [
+        ObjectiveState(
+            one.service,
+            one.name,
+            float(one.target * 100),
+            not excluded.isdisjoint({(one.service, one.name), (one.service, None)}),
+            max((row["measured_at"] for row in rows[one.service, one.name]), default=None),
+            tuple(
+                FigureState(
+                    row["slo_window"],
+                    row["state"],
+                    row["success_count"],
+                    row["sample_count"],
+                    _float(row["actual_percentage"]),
+                    _float(row["error_budget_remaining"]),
+                )
+                for row in rows[one.service, one.name]
+            ),
+        )
+        for one in promised
+    ]
+
+
+def _float(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def ledger(connection: Connection) -> LedgerState:

@@ -106,13 +106,11 @@ def rules(directory: Path | None, objectives: Path | None) -> None:
     Example:
       ops-platform slo rules --out /etc/prometheus/rules
     """
-    import yaml
-
     from ops_platform.slo import openslo
     from ops_platform.slo import rules as generated
 
     found = openslo.load_directory(objectives or load_settings().config_dir / "objectives")
-    text = generated.HEADER + yaml.safe_dump(generated.render(found), sort_keys=False, width=110)
+    text = generated.text(found)
     if directory is None:
         click.echo(text, nl=False)
         return

@@ -87,7 +87,9 @@ def required_programs(pgbackrest: str = "pgbackrest") -> None:
     programs.find_postgres(version)
 
 
-def build(layout: Layout, ports: Mapping[str, int], pgbackrest: str = "pgbackrest") -> Parts:
+def build(
+    layout: Layout, ports: Mapping[str, int], config_dir: Path, pgbackrest: str = "pgbackrest"
+) -> Parts:
     """The parts of the stack at ``layout``; makes certificates when they are missing or end soon."""
     me, owner = account(None), layout.owner
     vault = SecretStore(layout.secrets)
@@ -146,6 +148,7 @@ def build(layout: Layout, ports: Mapping[str, int], pgbackrest: str = "pgbackres
                 "PRODUCT_TARGET": f"127.0.0.1:{ports['traffic']}",
                 "OBJECT_STORE_TARGET": f"127.0.0.1:{ports['s3-metrics']}",
             },
+            config_dir / "objectives",
         ),
         alertmanager=AlertmanagerServer(
             layout.part("alertmanager"),

@@ -12,6 +12,8 @@ from ops_platform.clients.http import JsonService
 from ops_platform.local import programs
 from ops_platform.local.secrets import write_private
 from ops_platform.local.templates import render
+from ops_platform.slo import openslo
+from ops_platform.slo import rules as slo_rules
 
 RETENTION = "95d"
 """Longest objective window (90 days) plus a margin; Prometheus keeps 15 days when not told."""
@@ -24,6 +26,8 @@ class PrometheusServer:
     data_dir: Path
     port: int
     targets: Mapping[str, str]
+    objectives: Path | None = None
+    """Directory of the documents that slo.yml is generated from; else that of the default ones."""
 
     @property
     def url(self) -> str:
@@ -39,6 +43,8 @@ class PrometheusServer:
         rules = self.data_dir / "rules"
         # Copies: an upgrade of the package must not change the rules of a running server.
         fresh = {path.name: path.read_text(encoding="utf-8") for path in (source / "rules").glob("*.yml")}
+        if self.objectives is not None:
+            fresh["slo.yml"] = slo_rules.text(openslo.load_files(self.objectives))
         if rules.exists() and {path.name for path in rules.iterdir()} - set(fresh):
             shutil.rmtree(rules)
         rules.mkdir(exist_ok=True)

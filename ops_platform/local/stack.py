@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ops_platform import files
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 from ops_platform.local import bootstrap_runs, environment, first_setup, leftovers, log_files, parts, ports
@@ -116,6 +117,11 @@ class Stack:
         self._pgbackrest = settings.pgbackrest.binary
         self._supervisor = Supervisor(layout, parts.stack_id(layout))
 
+    def _build(self, numbers: Mapping[str, int]) -> Parts:
+        chosen = self._chosen.get("OPS_CONFIG_DIR")
+        directory = Path(chosen) if chosen else files.default_config_dir()
+        return parts.build(self._layout, numbers, directory, self._pgbackrest)
+
     # --- up -----------------------------------------------------------------------------------------
 
     def up(self, progress: Progress) -> None:
@@ -126,7 +132,7 @@ class Stack:
         else:
             self._end_leftovers(progress)
         self._refuse_lost_data()
-        built = parts.build(self._layout, numbers, self._pgbackrest)
+        built = self._build(numbers)
         built.secrets.prepare()
         ports.require_free(self._idle_ports(numbers, running))
         ports.save(self._layout.ports_file, numbers)
@@ -157,7 +163,7 @@ class Stack:
     def start_only(self, name: str, progress: Progress) -> str:
         """One service, under the supervisor, which is started if need be; its address."""
         numbers = ports.load(self._layout.ports_file, PORT_NAMES, self._base)
-        built = parts.build(self._layout, numbers, self._pgbackrest)
+        built = self._build(numbers)
         wanted = services(built, self._chosen)
         service = next((one for one in wanted if one.name == name), None)
         if service is None:
@@ -282,7 +288,7 @@ class Stack:
 
     def status(self) -> list[ServiceStatus]:
         numbers = ports.load(self._layout.ports_file, PORT_NAMES, None)
-        built = parts.build(self._layout, numbers, self._pgbackrest)
+        built = self._build(numbers)
         programs = self._supervisor.programs()
         return [_status(service, programs.get(service.name)) for service in services(built, self._chosen)]
 

@@ -15,6 +15,8 @@ from ops_platform.slo.objective import Objective
 from ops_platform.slo.window import WindowCount
 
 Severity = Literal["warning", "critical"]
+STATES = ("ok", "no_data", "source_missing")
+"""Of a window: its events are known, there were none, or they cannot be known."""
 WARNING = Fraction(1, 4)
 """Of the budget left: a warning from here on; none left is critical."""
 

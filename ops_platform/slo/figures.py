@@ -121,6 +121,18 @@ def latest(ops: Connection, objectives: Sequence[Objective]) -> list[dict[str, A
     ).fetchall()
 
 
+def mark_fired(ops: Connection, service: str, slo: str) -> int:
+    """Set ``alert_fired`` of the newest figures, now that an alert was delivered; to how many it was new."""
+    return ops.execute(
+        """
+        UPDATE slo_metrics SET alert_fired = true
+        WHERE service_name = %s AND metric_name = %s AND slo_window = ANY (%s) AND NOT alert_fired
+          AND measured_at > clock_timestamp() - interval '1 hour'
+        """,
+        (service, slo, list(PERIODS)),
+    ).rowcount
+
+
 def store(ops: Connection, objective: Objective, found: Sequence[Figure], run_id: str) -> int:
     """Insert or replace the figures; how many are new or changed."""
     rows = [
@@ -149,7 +161,8 @@ def store(ops: Connection, objective: Objective, found: Sequence[Figure], run_id
     ).rowcount
 
 
-# alert_fired is what Alertmanager delivered: a page or ticket of the objective stood at that moment.
+# alert_fired is what Alertmanager reported, within the window or while the figure was the newest; the
+# receiver says so at once, and this when the figure is made later than that.
 _STORE = """
 INSERT INTO slo_metrics AS m (
     metric_name, service_name, measured_at, time_window_seconds, target_percentage, actual_percentage,
@@ -161,9 +174,10 @@ SELECT %(slo)s, %(service)s, g.measured_at, g.seconds, t.target * 100,
             ELSE 100 - 100 * (g.total - g.good)::numeric / nullif((1 - t.target) * g.total, 0) END,
        (g.total - g.good)::numeric / nullif((1 - t.target) * g.total, 0),
        g.total, g.good, g.total - g.good, g.severity IS NOT NULL, g.severity,
-       coalesce((SELECT d.status = 'firing' FROM alert_deliveries AS d
-                 WHERE d.service = %(service)s AND d.slo = %(slo)s AND d.received_at <= g.measured_at
-                 ORDER BY d.received_at DESC, d.id DESC LIMIT 1), false),
+       EXISTS (SELECT FROM alert_deliveries AS d
+               WHERE d.service = %(service)s AND d.slo = %(slo)s AND d.status = 'firing'
+                 AND d.received_at > g.measured_at - make_interval(secs => g.seconds)
+                 AND d.received_at <= g.measured_at + interval '1 hour'),
        %(run_id)s, g.slo_window, %(version)s, g.state
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS g (
          slo_window text, measured_at timestamptz, seconds integer, good bigint, total bigint, state text,

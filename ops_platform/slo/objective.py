@@ -63,6 +63,8 @@ class Objective:
     indicator: Indicator
     period: Period
     runbook_url: str | None = None
+    burn_window_scale: Fraction = Fraction(1)
+    """How many times as long the windows of its burn alerts are as those for a month."""
 
     @property
     def id(self) -> str:

@@ -1,7 +1,9 @@
 """OpenSLO v1 documents -> objectives. What could not be computed exactly is refused, with file and line.
 
-Read are the kinds SLO, SLI (by ``indicatorRef``) and Service. One extension: OpenSLO's targets end
-below 1, so an objective of 100 % says ``ops-platform/target: "1"`` in its annotations.
+Read are the kinds SLO, SLI (by ``indicatorRef``) and Service. Extensions are annotations: OpenSLO's
+targets end below 1, so an objective of 100 % says ``ops-platform/target: "1"``;
+``ops-platform/burn-window-scale`` makes the windows of its burn alerts shorter or longer, and
+``ops-platform/runbook-url`` names a runbook of its own.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ from ops_platform.slo.selector import Selector
 API_VERSION = "openslo/v1"
 TARGET = "ops-platform/target"
 RUNBOOK = "ops-platform/runbook-url"
+BURN_WINDOWS = "ops-platform/burn-window-scale"
+SHORTEST_SCALE, LONGEST_SCALE = Fraction(1, 5), Fraction(4)
+"""From windows of one minute, four scrapes, to windows of twelve days."""
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _DURATION = re.compile(r"(?P<count>[1-9][0-9]{0,3})(?P<unit>[mhdwMQY])")
 MAX_DAYS = 90
@@ -151,10 +156,14 @@ def load(files: Iterable[Path]) -> list[Objective]:
     return [found[key] for key in sorted(found)]
 
 
+def load_files(directory: Path) -> list[Objective]:
+    """Of every ``*.yaml`` in it; none where there is none. Raises ConfigurationError at the first fault."""
+    return load(sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")]))
+
+
 def load_directory(directory: Path) -> list[Objective]:
-    """Of every ``*.yaml`` in it. Raises ConfigurationError, also when there is no objective."""
-    files = sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")])
-    found = load(files)
+    """As ``load_files``, and raises ConfigurationError also when there is no objective."""
+    found = load_files(directory)
     if not found:
         raise ConfigurationError(
             f"{directory}: holds no objective; write an OpenSLO document, kind SLO, there"
@@ -209,7 +218,19 @@ def _objective(
         indicator=_indicator(where, path, ratio),
         period=_period(source, spec.timeWindow[0]),
         runbook_url=meta.annotations.get(RUNBOOK),
+        burn_window_scale=_burn_window_scale(source, meta),
     )
+
+
+def _burn_window_scale(source: Document, meta: _Metadata) -> Fraction:
+    given = meta.annotations.get(BURN_WINDOWS, "1")
+    scale = Fraction(given) if re.fullmatch(r"\d{1,3}(\.\d{1,3})?", given) else Fraction(0)
+    if not SHORTEST_SCALE <= scale <= LONGEST_SCALE:
+        raise ConfigurationError(
+            f"{source.at(('metadata', 'annotations', BURN_WINDOWS))}: {BURN_WINDOWS} is a number from "
+            f"{float(SHORTEST_SCALE)} to {float(LONGEST_SCALE):g}, not {given!r}"
+        )
+    return scale
 
 
 def _ratio(

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
+import yaml
+
 from ops_platform.slo.objective import Objective
 from ops_platform.slo.selector import Selector
 
-WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
-_HOURS = {"1h": 1, "6h": 6, "1d": 24, "3d": 72}
+_MINUTES = (5, 30, 60, 120, 360, 1440, 4320)
+"""The windows of the tiers, for periods of about a month."""
 REACHABLE = Fraction(4, 5)
 """Of the fastest burn that there can be: a tier above it would hardly ever fire."""
 FAST, SLOW = "ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"
@@ -43,17 +45,37 @@ def tiers(objective: Objective) -> list[Tier]:
     highest = REACHABLE / objective.budget
     found: list[Tier] = []
     for severity, share, long, short in (
-        ("critical", Fraction(2, 100), "1h", "5m"),
-        ("critical", Fraction(5, 100), "6h", "30m"),
-        ("warning", Fraction(10, 100), "1d", "2h"),
-        ("warning", Fraction(10, 100), "3d", "6h"),
+        ("critical", Fraction(2, 100), 60, 5),
+        ("critical", Fraction(5, 100), 360, 30),
+        ("warning", Fraction(10, 100), 1440, 120),
+        ("warning", Fraction(10, 100), 4320, 360),
     ):
-        usual = share * objective.period.days * 24 / _HOURS[long]
-        tier = Tier(severity, min(usual, highest), long, short)  # type: ignore[arg-type]
+        scale = objective.burn_window_scale
+        usual = share * objective.period.days * 1440 / (long * scale)
+        tier = Tier(severity, min(usual, highest), duration(long * scale), duration(short * scale))  # type: ignore[arg-type]
         # Capped to the same factor, the shorter window of the two says it sooner.
         if not any(one.severity == tier.severity and one.factor <= tier.factor for one in found):
             found.append(tier)
     return found
+
+
+def windows(objective: Objective) -> list[str]:
+    """Of its burn alerts, the shortest first."""
+    return [duration(minutes * objective.burn_window_scale) for minutes in _MINUTES]
+
+
+def duration(minutes: Fraction) -> str:
+    """As Prometheus writes it, in the largest unit that fits: 90m, 2h, 1d."""
+    seconds = int(minutes * 60)
+    unit, size = next(
+        (unit, size) for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)) if seconds % size == 0
+    )
+    return f"{seconds // size}{unit}"
+
+
+def text(objectives: Sequence[Objective]) -> str:
+    """The rule file, byte for byte the same for the same objectives."""
+    return HEADER + yaml.safe_dump(render(objectives), sort_keys=False, width=110)
 
 
 def render(objectives: Sequence[Objective]) -> dict[str, Any]:
@@ -63,8 +85,9 @@ def render(objectives: Sequence[Objective]) -> dict[str, Any]:
 
 def _groups(one: Objective) -> list[dict[str, Any]]:
     period = f"{one.period.days}d"
-    recordings = [_recording(one, window) for window in WINDOWS]
-    long = [_recording(one, period)] if period not in WINDOWS else []
+    short = windows(one)
+    recordings = [_recording(one, window) for window in short]
+    long = [_recording(one, period)] if period not in short else []
     groups = [
         {"name": f"slo-sli-{one.id}", "rules": recordings},
         {"name": f"slo-meta-{one.id}", "rules": [*long, *_meta(one, period)]},
@@ -116,7 +139,7 @@ def _meta(one: Objective, period: str) -> list[dict[str, Any]]:
     ]
     if one.target < 1:
         budget = _number(one.budget)
-        now, whole = (f"slo:sli_error:ratio_rate{window}{{{own}}}" for window in ("5m", period))
+        now, whole = (f"slo:sli_error:ratio_rate{window}{{{own}}}" for window in (windows(one)[0], period))
         found += [
             record("slo:current_burn_rate:ratio", f"max without(sloth_window) ({now}) / {budget}"),
             record("slo:period_burn_rate:ratio", f"max without(sloth_window) ({whole}) / {budget}"),
@@ -135,7 +158,7 @@ def _alerts(one: Objective) -> list[dict[str, Any]]:
         return f"slo:sli_error:ratio_rate{window}{{{own}}}"
 
     if one.target == 1:
-        return [_alert(one, FAST, "critical", f"max without(sloth_window) ({ratio('5m')}) > 0")]
+        return [_alert(one, FAST, "critical", f"max without(sloth_window) ({ratio(windows(one)[0])}) > 0")]
     found = []
     for name, severity in ((FAST, "critical"), (SLOW, "warning")):
         parts = []

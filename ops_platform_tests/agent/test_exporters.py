@@ -15,9 +15,11 @@ from ops_platform.agent.knowledge import (
     Archiver,
     Deliveries,
     ExerciseState,
+    FigureState,
     KindReport,
     Knowledge,
     LedgerState,
+    ObjectiveState,
     SetsSeen,
     Targets,
     knowledge,
@@ -43,6 +45,7 @@ def scrape(
             [
                 lambda now: exporters.backup_samples(known, now),
                 lambda now: exporters.dr_samples(known, now),
+                lambda now: exporters.objective_samples(known, now),
                 lambda now: exporters.audit_samples(known, now),
                 lambda now: exporters.system_samples(known, now),
                 lambda _now: exporters.loop_samples([loop for loop, _ in loops], states),
@@ -74,6 +77,22 @@ def full() -> Knowledge:
         {("product", "full"): KindReport({"completed": 2, "failed": 1}, False, 4000, 10**9, at)}
     )
     known.exercises.put({("product", "performance"): ExerciseState(at, 4000, 53_500, at, False, 1075.5)})
+    known.objectives.put(
+        [
+            ObjectiveState(
+                "api",
+                "availability",
+                99.9,
+                False,
+                at,
+                (
+                    FigureState("1d", "ok", 999, 1000, 99.9, 0.0),
+                    FigureState("30d", "source_missing", None, None, None, None),
+                ),
+            ),
+            ObjectiveState("webhooks", "signatures", 100.0, True),
+        ]
+    )
     known.ledger.put(LedgerState(2, at, at))
     known.deliveries.put(Deliveries({("critical", "firing"): 4}, at))
     known.certificates.put([Expiry("s3", "endpoint", at), Expiry("tls/ca.pem", "file", None, "away")])
@@ -125,6 +144,32 @@ def test_values_are_as_given() -> None:
     assert samples[("dr_exercise_last_failed", exercise)] == 0
     assert samples[("dr_predicted_rto_seconds", PRODUCT)] == 1075.5
     assert samples[("alert_notifications_last_day", (("severity", "critical"), ("status", "firing")))] == 4
+
+
+def test_an_objective_whose_events_are_not_known_has_a_state_and_no_number() -> None:
+    samples = scrape(full())
+    known, unknown = (
+        (("service", "api"), ("slo", "availability"), ("window", window)) for window in ("1d", "30d")
+    )
+    assert samples[("slo_achievement_percentage", known)] == 99.9
+    assert samples[("slo_good_events", known)] == 999
+    assert samples[("slo_total_events", known)] == 1000
+    assert samples[("slo_error_budget_remaining", known)] == 0
+    assert {name for name, labels in samples if labels == unknown} == set()
+
+    def states(window: tuple[tuple[str, str], ...]) -> dict[str, float]:
+        return {
+            dict(labels)["state"]: value
+            for (name, labels), value in samples.items()
+            if name == "slo_state" and set(window) < set(labels)
+        }
+
+    assert states(known) == {"ok": 1, "no_data": 0, "source_missing": 0}
+    assert states(unknown) == {"ok": 0, "no_data": 0, "source_missing": 1}
+    new = (("service", "webhooks"), ("slo", "signatures"))
+    assert samples[("slo_exclusion_active", new)] == 1
+    assert samples[("slo_target_percentage", new)] == 100
+    assert ("slo_measured_timestamp_seconds", new) not in samples
 
 
 def test_an_unreadable_certificate_has_no_date() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from ops_platform.cli import cli
 from ops_platform.slo import openslo, rules
 from ops_platform.slo.objective import Indicator, Objective, Period
 from ops_platform.slo.selector import Selector
+from ops_platform_tests.slo.burning import burning
 
+USUAL = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 OBJECTIVES = {one.id: one for one in openslo.load_directory(files.default_config_dir() / "objectives")}
 
 
@@ -55,6 +58,18 @@ def test_the_usual_tiers_are_those_of_the_book() -> None:
     assert rules.tiers(OBJECTIVES["webhooks-signatures"]) == []
 
 
+def test_a_scale_makes_all_windows_shorter_or_longer_and_keeps_the_share_of_the_budget() -> None:
+    one = OBJECTIVES["api-availability"]
+    assert tuple(rules.windows(one)) == USUAL
+    short = replace(one, burn_window_scale=Fraction(1, 5))
+    assert rules.windows(short) == ["1m", "6m", "12m", "24m", "72m", "288m", "864m"]
+    # The same share of the budget in a fifth of the time is five times the pace.
+    assert [tier.factor for tier in rules.tiers(short)] == [5 * tier.factor for tier in rules.tiers(one)]
+    assert rules.windows(replace(one, burn_window_scale=Fraction(2))) == [
+        "10m", "1h", "2h", "4h", "12h", "2d", "6d",
+    ]  # fmt: skip
+
+
 def every_rule() -> Iterator[dict[str, Any]]:
     for group in rules.render(list(OBJECTIVES.values()))["groups"]:
         yield from group["rules"]
@@ -63,7 +78,7 @@ def every_rule() -> Iterator[dict[str, Any]]:
 def test_names_and_labels() -> None:
     recorded = {rule["record"] for rule in every_rule() if "record" in rule}
     assert recorded == {
-        *(f"slo:sli_error:ratio_rate{window}" for window in (*rules.WINDOWS, "30d")),
+        *(f"slo:sli_error:ratio_rate{window}" for window in (*USUAL, "30d")),
         "slo:objective:ratio",
         "slo:error_budget:ratio",
         "slo:time_period:days",
@@ -90,33 +105,16 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "slo.yml"
 
 
+def test_the_rules_carried_along_are_those_of_the_default_objectives(file: Path) -> None:
+    carried = files.carried("dashboards") / "prometheus" / "rules" / "slo.yml"
+    hint = "generate it anew: ops-platform slo rules --out dashboards/prometheus/rules"
+    assert carried.read_text(encoding="utf-8") == file.read_text(encoding="utf-8"), hint
+
+
 @pytest.mark.services
 def test_promtool_accepts_them(file: Path) -> None:
     done = promtool("check", "rules", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def series(one: Objective, share: Fraction, minutes: int) -> list[dict[str, str]]:
-    """1000 events a minute, ``share`` of them bad."""
-    bad = round(1000 * share)
-
-    def steps(selector: Selector, label: str, count: int) -> dict[str, str]:
-        inside = {matcher.name: matcher.value for matcher in selector.matchers if matcher.operator == "="}
-        inside["part"] = label
-        if selector.bound is not None:
-            inside["le"] = f"{selector.bound:g}"
-        if "code" in {matcher.name for matcher in selector.matchers}:
-            inside["code"] = "500"
-        labels = ",".join(f'{name}="{value}"' for name, value in inside.items())
-        return {"series": f"{selector.metric}{{{labels}}}", "values": f"0+{count}x{minutes}"}
-
-    good, total = one.indicator.good, one.indicator.total
-    if good is None:
-        assert one.indicator.bad is not None
-        return [steps(total, "good", 1000 - bad), steps(one.indicator.bad, "bad", bad)]
-    if good.metric == total.metric:
-        return [steps(good, "good", 1000 - bad), steps(total, "bad", bad)]
-    return [steps(good, "all", 1000 - bad), steps(total, "all", 1000)]
 
 
 def verdict(file: Path, directory: Path, one: Objective, share: Fraction, minutes: int) -> set[str]:
@@ -137,7 +135,10 @@ def verdict(file: Path, directory: Path, one: Objective, share: Fraction, minute
             "tests": [
                 {
                     "interval": "1m",
-                    "input_series": series(one, share, minutes),
+                    "input_series": [
+                        {"series": name, "values": values}
+                        for name, values in burning(one, share, minutes).items()
+                    ],
                     "promql_expr_test": [
                         {
                             "expr": f"count(ALERTS{{{firing_alert}}})",

@@ -1,0 +1,260 @@
+"""Cases of backups.yml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ops_platform_tests.dashboards.rule_case import HOUR, PRODUCT, WEEK, Case, gauge
+
+
+def backup(severity: str, **labels: str) -> tuple[Mapping[str, str], ...]:
+    return ({"severity": severity, "service": "backup", **labels},)
+
+
+LIMITS = {
+    'backup_freshness_limit_seconds{stanza="product",kind="full"}': (7 * 24 + 6) * 3600,
+    'backup_freshness_limit_seconds{stanza="product",kind="differential"}': 26 * 3600,
+    'backup_freshness_limit_seconds{stanza="product",kind="incremental"}': 2 * 3600,
+}
+
+
+def success(**hours: float) -> dict[str, str]:
+    """Newest stop times in hours since the epoch, beside the limits; as constants over three weeks."""
+    series = {name: f"{limit}x20000" for name, limit in LIMITS.items()}
+    for kind, hour in hours.items():
+        name = f'backup_last_success_timestamp_seconds{{stanza="product",kind="{kind}"}}'
+        series[name] = f"{hour * 3600:.0f}x20000"
+    return series
+
+
+BACKUPS = (
+    Case(
+        "BackupFailed",
+        "the newest run failed",
+        1,
+        gauge("backup_last_run_failed", 1, stanza="product", kind="full"),
+        backup("warning", stanza="product", kind="full"),
+    ),
+    Case(
+        "BackupFailed",
+        "the metric is away for ten minutes: still failed",
+        11,
+        {'backup_last_run_failed{stanza="product",kind="full"}': "1 1 _x30"},
+        backup("warning", stanza="product", kind="full"),
+    ),
+    Case(
+        "BackupFailed",
+        "a later run succeeded",
+        3,
+        {'backup_last_run_failed{stanza="product",kind="full"}': "1 1 0 0 0"},
+    ),
+    Case(
+        "BackupStale",
+        "a full is older than 7 d and 6 h",
+        WEEK + 7 * HOUR + 30,
+        success(full=1, differential=168, incremental=175),
+        backup("critical", stanza="product", kind="full"),
+        "7d 6h 30m 0s",
+    ),
+    Case(
+        "BackupStale",
+        "a full is 7 d and 6 h old to the second",
+        WEEK + 7 * HOUR,
+        success(full=1, differential=168, incremental=175),
+    ),
+    Case(
+        "BackupStale",
+        "a differential is older than 26 h",
+        27 * HOUR + 30,
+        success(full=0, differential=1, incremental=27),
+        backup("warning", stanza="product", kind="differential"),
+        "1d 2h 30m 0s",
+    ),
+    Case(
+        "BackupStale",
+        "a later full counts as a differential",
+        27 * HOUR + 30,
+        success(full=5, differential=1, incremental=27),
+    ),
+    Case(
+        "BackupStale",
+        "an incremental is older than 2 h",
+        4 * HOUR + 30,
+        success(full=0, differential=1, incremental=2),
+        backup("warning", stanza="product", kind="incremental"),
+        "2h 30m 0s",
+    ),
+    Case(
+        "BackupStale",
+        "a later differential counts as an incremental",
+        4 * HOUR + 30,
+        success(full=0, differential=3, incremental=2),
+    ),
+    Case(
+        "BackupStale",
+        "an incremental is stale because a full runs",
+        4 * HOUR + 30,
+        {
+            **success(full=0, differential=1, incremental=2),
+            'backup_running_since_timestamp_seconds{stanza="product",kind="full"}': f"{4 * 3600}x300",
+        },
+    ),
+    Case(
+        "BackupStale",
+        "a backup that hangs for 12 h hides nothing",
+        15 * HOUR,
+        {
+            **success(full=0, differential=1, incremental=1),
+            'backup_running_since_timestamp_seconds{stanza="product",kind="full"}': f"{2 * 3600}x1000",
+        },
+        backup("warning", stanza="product", kind="incremental"),
+        "14h 0m 0s",
+    ),
+    Case(
+        "BackupMissing",
+        "no full for half an hour",
+        31,
+        gauge("backup_sets", 0, stanza="product", kind="full"),
+        backup("critical", stanza="product", kind="full"),
+    ),
+    Case(
+        "BackupMissing",
+        "a new stanza has half an hour",
+        29,
+        gauge("backup_sets", 0, stanza="product", kind="full"),
+    ),
+    Case(
+        "BackupMissing",
+        "no differential yet is no alarm",
+        31,
+        {
+            **gauge("backup_sets", 1, stanza="product", kind="full"),
+            **gauge("backup_sets", 0, stanza="product", kind="differential"),
+        },
+    ),
+    Case(
+        "BackupRunningLong",
+        "a backup runs for more than 12 h",
+        12 * HOUR + 30,
+        gauge("backup_running_since_timestamp_seconds", 0, 800, stanza="product", kind="full"),
+        backup("warning", stanza="product", kind="full"),
+        "12h 30m 0s",
+    ),
+    Case(
+        "BackupRunningLong",
+        "a backup runs for 12 h",
+        12 * HOUR,
+        gauge("backup_running_since_timestamp_seconds", 0, 800, stanza="product", kind="full"),
+    ),
+    Case(
+        "BackupSetDamaged",
+        "one set holds damaged pages",
+        1,
+        gauge("backup_damaged_sets", 1, **PRODUCT),
+        backup("critical", stanza="product"),
+        "1",
+    ),
+    Case("BackupSetDamaged", "no set does", 1, gauge("backup_damaged_sets", 0, **PRODUCT)),
+    Case(
+        "BackupDatabaseDown",
+        "the server is away",
+        3,
+        gauge("backup_database_up", 0, **PRODUCT),
+        backup("critical", stanza="product"),
+    ),
+    Case(
+        "BackupDatabaseDown", "the server restarts", 4, {'backup_database_up{stanza="product"}': "1 0 0 1 1"}
+    ),
+    Case(
+        "BackupHeartbeatStopped",
+        "no heartbeat for minutes",
+        3,
+        gauge("backup_heartbeat_timestamp_seconds", 30, **PRODUCT),
+        backup("warning", stanza="product"),
+        "2m 30s",
+    ),
+    Case(
+        "BackupHeartbeatStopped",
+        "heartbeats go on",
+        10,
+        {'backup_heartbeat_timestamp_seconds{stanza="product"}': "0+60x20"},
+    ),
+    Case(
+        "WalArchiveGap",
+        "two segments are missing",
+        3,
+        gauge("backup_wal_gap_segments", 2, **PRODUCT),
+        backup("critical", stanza="product"),
+        "2",
+    ),
+    Case(
+        "WalArchiveGap",
+        "segments arrive out of order for a moment",
+        3,
+        {'backup_wal_gap_segments{stanza="product"}': "0 1 1 0 0"},
+    ),
+    Case(
+        "WalArchiveFailing",
+        "archiving fails",
+        3,
+        gauge("backup_archive_failing", 1, **PRODUCT),
+        backup("warning", stanza="product"),
+    ),
+    Case(
+        "WalArchiveFailing", "one attempt failed", 3, {'backup_archive_failing{stanza="product"}': "0 1 0 0"}
+    ),
+    Case(
+        "RpoWarning",
+        "more than 5 min of 15",
+        2,
+        {**gauge("backup_rpo_seconds", 301, **PRODUCT), **gauge("backup_rpo_target_seconds", 900, **PRODUCT)},
+        backup("warning", stanza="product"),
+        "5m 1s",
+    ),
+    Case(
+        "RpoWarning",
+        "5 min of 15",
+        5,
+        {**gauge("backup_rpo_seconds", 300, **PRODUCT), **gauge("backup_rpo_target_seconds", 900, **PRODUCT)},
+    ),
+    Case(
+        "RpoCritical",
+        "more than 15 min",
+        0,
+        {**gauge("backup_rpo_seconds", 901, **PRODUCT), **gauge("backup_rpo_target_seconds", 900, **PRODUCT)},
+        backup("critical", stanza="product"),
+        "15m 1s",
+    ),
+    Case(
+        "RpoCritical",
+        "15 min",
+        5,
+        {**gauge("backup_rpo_seconds", 900, **PRODUCT), **gauge("backup_rpo_target_seconds", 900, **PRODUCT)},
+    ),
+    Case(
+        "RpoUnknown",
+        "unknown for 10 min",
+        11,
+        gauge("backup_rpo_known", 0, **PRODUCT),
+        backup("critical", stanza="product"),
+    ),
+    Case("RpoUnknown", "unknown after a start", 9, gauge("backup_rpo_known", 0, **PRODUCT)),
+    Case(
+        "RepositoryUnreachable",
+        "S3 is away",
+        6,
+        gauge("backup_repository_up", 0, **PRODUCT),
+        backup("warning", stanza="product"),
+    ),
+    Case(
+        "RepositoryUnreachable", "S3 was away", 6, {'backup_repository_up{stanza="product"}': "0 0 0 1 1 1 1"}
+    ),
+    Case(
+        "RepositoryNotEncrypted",
+        "no cipher",
+        1,
+        gauge("backup_repository_encrypted", 0, **PRODUCT),
+        backup("critical", stanza="product"),
+    ),
+    Case("RepositoryNotEncrypted", "a cipher", 1, gauge("backup_repository_encrypted", 1, **PRODUCT)),
+)

@@ -1,0 +1,67 @@
+"""Cases of dr.yml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ops_platform_tests.dashboards.rule_case import DAY, HOUR, PRODUCT, Case, gauge
+
+
+def recovery(severity: str, **labels: str) -> tuple[Mapping[str, str], ...]:
+    return ({"severity": severity, "service": "dr", "stanza": "product", **labels},)
+
+
+LATEST = {"stanza": "product", "scenario": "latest"}
+DR = (
+    Case(
+        "DrExerciseFailed",
+        "the newest exercise was no success",
+        1,
+        gauge("dr_exercise_last_failed", 1, **LATEST),
+        recovery("critical", scenario="latest"),
+    ),
+    Case(
+        "DrExerciseFailed",
+        "a later one succeeded",
+        2,
+        {'dr_exercise_last_failed{scenario="latest"}': "1 0 0"},
+    ),
+    Case(
+        "DrExerciseOverdue",
+        "35 days and an hour since the last good one",
+        35 * DAY + HOUR,
+        gauge("dr_exercise_last_success_timestamp_seconds", 0, 60000, **LATEST)
+        | gauge("dr_exercise_expected_since_timestamp_seconds", 0, 60000, **LATEST),
+        recovery("warning", scenario="latest"),
+        "35d 1h 0m 0s",
+    ),
+    Case(
+        "DrExerciseOverdue",
+        "never a good one since the first backup",
+        35 * DAY + HOUR,
+        gauge("dr_exercise_expected_since_timestamp_seconds", 0, 60000, **LATEST),
+        recovery("warning", scenario="latest"),
+        "35d 1h 0m 0s",
+    ),
+    Case(
+        "DrExerciseOverdue",
+        "the first backup is old, the last good exercise is not",
+        35 * DAY + HOUR,
+        gauge("dr_exercise_last_success_timestamp_seconds", 2 * HOUR * 60, 60000, **LATEST)
+        | gauge("dr_exercise_expected_since_timestamp_seconds", 0, 60000, **LATEST),
+    ),
+    Case(
+        "DrPredictedRtoHigh",
+        "more than 80 % of the promise",
+        1,
+        gauge("dr_predicted_rto_seconds", 1441, **PRODUCT) | gauge("dr_rto_target_seconds", 1800, **PRODUCT),
+        recovery("warning"),
+        "24m 1s",
+    ),
+    Case(
+        "DrPredictedRtoHigh",
+        "80 % of the promise to the second",
+        1,
+        gauge("dr_predicted_rto_seconds", 1440, **PRODUCT) | gauge("dr_rto_target_seconds", 1800, **PRODUCT),
+    ),
+)

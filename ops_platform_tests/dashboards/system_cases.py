@@ -1,0 +1,234 @@
+"""Cases of system.yml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ops_platform_tests.dashboards.rule_case import Case, gauge
+
+
+def platform(severity: str, **labels: str) -> tuple[Mapping[str, str], ...]:
+    return ({"severity": severity, "service": "platform", **labels},)
+
+
+UP_AGENT = {'up{job="agent",instance="a:1"}': "1x60"}
+
+SYSTEM = (
+    Case("Watchdog", "always", 0, {}, platform("warning")),
+    Case(
+        "WatchdogLost",
+        "it stopped arriving",
+        12,
+        gauge("alert_watchdog_timestamp_seconds", 0),
+        platform("critical"),
+        "12m 0s",
+    ),
+    Case("WatchdogLost", "it arrives", 12, {"alert_watchdog_timestamp_seconds": "0+60x20"}),
+    Case(
+        "AgentDown",
+        "the scrape fails",
+        3,
+        {'up{job="agent",instance="a:1"}': "0x10"},
+        platform("critical", job="agent", instance="a:1"),
+    ),
+    Case("AgentDown", "there is no such target", 3, {}, platform("critical", job="agent")),
+    Case("AgentDown", "it restarts", 3, {'up{job="agent",instance="a:1"}': "1 0 1 1"}),
+    Case(
+        "AgentLoopStuck",
+        "stuck",
+        2,
+        gauge("agent_loop_stuck", 1, loop="seal"),
+        platform("critical", loop="seal"),
+    ),
+    Case("AgentLoopStuck", "not stuck", 2, gauge("agent_loop_stuck", 0, loop="seal")),
+    Case(
+        "AgentLoopFailing",
+        "it fails for 10 min",
+        11,
+        gauge("agent_loop_healthy", 0, loop="seal"),
+        platform("warning", loop="seal"),
+    ),
+    Case("AgentLoopFailing", "it recovered", 11, {'agent_loop_healthy{loop="seal"}': "0x5 1x10"}),
+    Case("OpsDatabaseDown", "away", 3, gauge("ops_database_up", 0), platform("critical")),
+    Case("OpsDatabaseDown", "it restarts", 3, {"ops_database_up": "1 0 1 1"}),
+    Case(
+        "AuditSealStale",
+        "an event waits for eight minutes",
+        8,
+        gauge("audit_oldest_unsealed_timestamp_seconds", 0),
+        platform("warning"),
+        "8m 0s",
+    ),
+    Case(
+        "AuditSealStale",
+        "each event waits a minute",
+        20,
+        {"audit_oldest_unsealed_timestamp_seconds": "0+60x30"},
+    ),
+    Case("AuditUnknown", "unreadable", 16, gauge("audit_known", 0), platform("warning")),
+    Case("AuditUnknown", "readable", 16, gauge("audit_known", 1)),
+    Case(
+        "TargetDown",
+        "the product cannot be scraped",
+        6,
+        gauge("up", 0, job="product", instance="p:1"),
+        platform("warning", job="product", instance="p:1"),
+    ),
+    Case("TargetDown", "it restarts", 6, {'up{job="product",instance="p:1"}': "1 0 1 1 1 1 1"}),
+    Case("TargetDown", "the agent has an alert of its own", 6, gauge("up", 0, job="agent", instance="a:1")),
+    Case(
+        "PrometheusConfigReloadFailed",
+        "refused",
+        6,
+        gauge("prometheus_config_last_reload_successful", 0),
+        platform("warning"),
+    ),
+    Case("PrometheusConfigReloadFailed", "taken", 6, gauge("prometheus_config_last_reload_successful", 1)),
+    Case(
+        "PrometheusRuleFailures",
+        "failures go on",
+        20,
+        {'prometheus_rule_evaluation_failures_total{rule_group="g"}': "0+1x30"},
+        platform("warning", rule_group="g"),
+    ),
+    Case(
+        "PrometheusRuleFailures",
+        "failures of the past",
+        20,
+        {'prometheus_rule_evaluation_failures_total{rule_group="g"}': "7x30"},
+    ),
+    Case(
+        "PrometheusNotificationsFailing",
+        "errors go on",
+        20,
+        {'prometheus_notifications_errors_total{alertmanager="m"}': "0+1x30"},
+        platform("warning", alertmanager="m"),
+    ),
+    Case(
+        "PrometheusNotificationsFailing",
+        "drops go on",
+        20,
+        {"prometheus_notifications_dropped_total": "0+1x30"},
+        platform("warning"),
+    ),
+    Case(
+        "PrometheusNotificationsFailing",
+        "neither",
+        20,
+        {
+            'prometheus_notifications_errors_total{alertmanager="m"}': "3x30",
+            "prometheus_notifications_dropped_total": "3x30",
+        },
+    ),
+    Case(
+        "AlertmanagerDown",
+        "the scrape fails",
+        3,
+        {'up{job="alertmanager",instance="m:1"}': "0x10"},
+        platform("critical", job="alertmanager", instance="m:1"),
+    ),
+    Case("AlertmanagerDown", "there is no such target", 3, {}, platform("critical", job="alertmanager")),
+    Case("AlertmanagerDown", "it answers", 3, {'up{job="alertmanager",instance="m:1"}': "1x10"}),
+    Case(
+        "AlertmanagerConfigReloadFailed",
+        "refused",
+        6,
+        gauge("alertmanager_config_last_reload_successful", 0),
+        platform("warning"),
+    ),
+    Case(
+        "AlertmanagerConfigReloadFailed", "taken", 6, gauge("alertmanager_config_last_reload_successful", 1)
+    ),
+    Case(
+        "AlertmanagerNotificationsFailing",
+        "mail fails",
+        8,
+        {'alertmanager_notifications_failed_total{integration="email"}': "0+1x30"},
+        platform("critical", integration="email"),
+    ),
+    Case(
+        "AlertmanagerNotificationsFailing",
+        "mail failed once, long ago",
+        20,
+        {'alertmanager_notifications_failed_total{integration="email"}': "1x30"},
+    ),
+    Case("DagsterDown", "no answer for 10 min", 11, gauge("dagster_up", 0), platform("critical")),
+    Case("DagsterDown", "it restarts", 11, {"dagster_up": "1x4 0 0 1x10"}),
+    Case(
+        "DagsterDaemonDown",
+        "the scheduler is dead",
+        6,
+        gauge("dagster_daemon_healthy", 0, daemon="SCHEDULER"),
+        platform("critical", daemon="SCHEDULER"),
+    ),
+    Case("DagsterDaemonDown", "healthy", 6, gauge("dagster_daemon_healthy", 1, daemon="SCHEDULER")),
+    Case(
+        "DagsterCodeLocationDown",
+        "it does not load",
+        6,
+        gauge("dagster_code_location_up", 0, location="ops_platform"),
+        platform("critical", location="ops_platform"),
+    ),
+    Case(
+        "DagsterCodeLocationDown", "loaded", 6, gauge("dagster_code_location_up", 1, location="ops_platform")
+    ),
+    Case(
+        "CertificateExpiring",
+        "less than 14 d",
+        11,
+        gauge("certificate_expiry_timestamp_seconds", 14 * 86400, certificate="s3", source="endpoint"),
+        platform("warning", certificate="s3", source="endpoint"),
+        "13d 23h 49m 0s",
+    ),
+    Case(
+        "CertificateExpiring",
+        "15 d",
+        11,
+        gauge("certificate_expiry_timestamp_seconds", 15 * 86400, certificate="s3", source="endpoint"),
+    ),
+    Case(
+        "CertificateExpired",
+        "less than 2 d",
+        1,
+        gauge("certificate_expiry_timestamp_seconds", 2 * 86400, certificate="s3", source="endpoint"),
+        platform("critical", certificate="s3", source="endpoint"),
+        "1d 23h 59m 0s",
+    ),
+    Case(
+        "CertificateExpired",
+        "more than 2 d",
+        1,
+        gauge("certificate_expiry_timestamp_seconds", 2 * 86400 + 61, certificate="s3", source="endpoint"),
+    ),
+    Case(
+        "CertificateUnknown",
+        "unreadable",
+        16,
+        gauge("certificate_known", 0, certificate="s3", source="endpoint"),
+        platform("warning", certificate="s3", source="endpoint"),
+    ),
+    Case(
+        "CertificateUnknown", "read", 16, gauge("certificate_known", 1, certificate="s3", source="endpoint")
+    ),
+    Case(
+        "SloFiguresStale",
+        "no figures for three hours and a half",
+        210,
+        gauge("slo_measured_timestamp_seconds", 0, 300, service="api", slo="availability"),
+        (
+            {
+                "severity": "warning",
+                "service": "platform",
+                "slo": "availability",
+                "objective": "api/availability",
+            },
+        ),
+        "3h 30m 0s",
+    ),
+    Case(
+        "SloFiguresStale",
+        "the hour's figures are two hours old",
+        120,
+        gauge("slo_measured_timestamp_seconds", 0, 300, service="api", slo="availability"),
+    ),
+)
