@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ class Rule:
     query: str
     health: str
     last_error: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Those that the rule adds."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class Prometheus:
                 rule["query"],
                 rule.get("health", "unknown"),
                 rule.get("lastError", ""),
+                rule.get("labels", {}),
             )
             for group in self._data("/api/v1/rules")["groups"]
             for rule in group["rules"]

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from ops_platform.clients.postgres import Connection
+from ops_platform.errors import CheckFailed
 from ops_platform.slo import window
 from ops_platform.slo.objective import Objective
 from ops_platform.slo.source import Reading
@@ -37,11 +39,43 @@ def load(ops: Connection, start: datetime, end: datetime) -> list[Exclusion]:
     rows = ops.execute(
         """
         SELECT service, slo, starts_at, ends_at FROM slo_exclusions
-        WHERE starts_at < %s AND ends_at > %s ORDER BY starts_at, id
+        WHERE starts_at < %s AND ends_at > %s AND withdrawn_at IS NULL ORDER BY starts_at, id
         """,
         (end, start),
     ).fetchall()
     return [Exclusion(row["service"], row["slo"], row["starts_at"], row["ends_at"]) for row in rows]
+
+
+def add(ops: Connection, wanted: Exclusion, reason: str, by: str) -> int:
+    """Keep it; its id. The next run counts the hours it touches again. Raises CheckFailed when it ends early."""
+    if wanted.start >= wanted.end:
+        raise CheckFailed("an exclusion must end after it begins")
+    row = ops.execute(
+        """
+        INSERT INTO slo_exclusions (service, slo, starts_at, ends_at, reason, created_by, created_at)
+        VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp()) RETURNING id
+        """,
+        (wanted.service, wanted.slo, wanted.start, wanted.end, reason, by),
+    ).fetchall()[0]
+    return int(row["id"])
+
+
+def withdraw(ops: Connection, number: int, by: str) -> None:
+    """From now on it excludes nothing. Raises CheckFailed when there is none, or none any more."""
+    done = ops.execute(
+        """
+        UPDATE slo_exclusions SET withdrawn_at = clock_timestamp(), withdrawn_by = %s
+        WHERE id = %s AND withdrawn_at IS NULL
+        """,
+        (by, number),
+    )
+    if done.rowcount == 0:
+        raise CheckFailed(f"there is no exclusion {number} that stands: 'ops-platform slo exclusion list'")
+
+
+def every(ops: Connection) -> list[dict[str, Any]]:
+    """All that were ever made, the newest first."""
+    return ops.execute("SELECT * FROM slo_exclusions ORDER BY starts_at DESC, id DESC").fetchall()
 
 
 def count(

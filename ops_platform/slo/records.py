@@ -19,6 +19,8 @@ from ops_platform.slo.objective import Objective
 from ops_platform.slo.window import WindowCount
 
 Row = dict[str, Any]
+GAP = timedelta(days=31)
+"""Hours that were missed (nobody ran the schedule) are made up for as long as figures depend on them."""
 SETTLED = timedelta(hours=2)
 """Samples that have not come by then come by no ordinary way (remote write catches up in minutes)."""
 
@@ -140,7 +142,8 @@ def unsettled(
 ) -> list[datetime]:
     """The hours in between that are provisional or counted by another indicator.
 
-    And those, however old, that an exclusion touches which came after they were counted last.
+    And those, however old, that an exclusion touches which came or went after they were counted last;
+    and those of the last GAP that no run has counted, though it did earlier ones.
     """
     rows = ops.execute(
         """
@@ -156,7 +159,19 @@ def unsettled(
         JOIN slo_window_counts AS c
           ON c.service = e.service AND c.slo = coalesce(e.slo, c.slo) AND c.window_seconds = 3600
          AND c.window_start < e.ends_at AND c.window_start > e.starts_at - interval '1 hour'
-        WHERE e.created_at > c.checked_at
+        WHERE greatest(e.created_at, e.withdrawn_at) > c.checked_at
+        UNION
+        SELECT hour
+        FROM unnest(%s::text[], %s::text[]) AS o (service, slo)
+        CROSS JOIN LATERAL (
+            SELECT min(c.window_start) AS start FROM slo_window_counts AS c
+            WHERE (c.service, c.slo) = (o.service, o.slo) AND c.window_seconds = 3600) AS first
+        CROSS JOIN LATERAL generate_series(
+            greatest(first.start, %s::timestamptz), %s::timestamptz - interval '1 hour', '1 hour') AS hour
+        WHERE NOT EXISTS (
+            SELECT FROM slo_window_counts AS c
+            WHERE (c.service, c.slo) = (o.service, o.slo) AND c.window_seconds = 3600
+              AND c.window_start = hour)
         ORDER BY 1
         """,
         (
@@ -164,6 +179,10 @@ def unsettled(
             [one.name for one in objectives],
             [one.indicator.version for one in objectives],
             since,
+            before,
+            [one.service for one in objectives],
+            [one.name for one in objectives],
+            before - GAP,
             before,
         ),
     ).fetchall()

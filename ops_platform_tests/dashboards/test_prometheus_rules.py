@@ -33,11 +33,13 @@ def alerts() -> Iterator[dict[str, Any]]:
         yield from alerts_of(path.name)
 
 
+def every_rule() -> list[dict[str, Any]]:
+    return [rule for path in sorted(RULES.glob("*.yml")) for rule in rules_of(path.name)]
+
+
 def recorded() -> set[str]:
     """The names of all recording rules."""
-    return {
-        rule["record"] for path in RULES.glob("*.yml") for rule in rules_of(path.name) if "record" in rule
-    }
+    return {rule["record"] for rule in every_rule() if "record" in rule}
 
 
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
