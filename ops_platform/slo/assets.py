@@ -18,6 +18,7 @@ from ops_platform.slo import budget, days, keeping
 from ops_platform.slo.budget import Tally
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.figures import LONGEST, PERIODS, Figure
+from ops_platform.slo.graph import graph_url
 from ops_platform.slo.objective import Objective
 from ops_platform.slo.window import WindowCount
 
@@ -36,7 +37,8 @@ COUNTS = dg.AssetKey(["slo", "hourly_counts"])
     partitions_def=HOURLY,
     backfill_policy=ONE_RUN,
     description="Good and all events of every objective in each hour, from raw samples, to the last event. "
-    "Provisional hours of the day before are counted again, and hours that a new exclusion touches.",
+    "Provisional hours of the day before are counted again, hours that an exclusion touches which came or "
+    "went, and hours that no run has counted.",
     check_specs=[
         dg.AssetCheckSpec("source_complete", asset=COUNTS, description="Every hour's events could be known.")
     ],
@@ -48,17 +50,22 @@ def hourly_counts(
     now = datetime.now(UTC)
     try:
         url, objectives, source = _url(platform), platform.objectives(), platform.prometheus()
-        for hour in keeping.late_hours(url, objectives, start):
-            again = keeping.count_hours(url, source, objectives, hour, hour + HOUR, context.run.run_id, now)
+        for since, until in keeping.late_hours(url, objectives, start):
+            again = keeping.count_hours(url, source, objectives, since, until, context.run.run_id, now)
             if again.changed:
-                context.log.info(f"{hour:%Y-%m-%d %H:%M} UTC: {again.changed} counts have changed")
-                _follow(platform, objectives, hour, hour + HOUR, context.run.run_id)
+                hours = f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
+                context.log.info(f"{hours}: {again.changed} counts are new or have changed")
+                _follow(platform, objectives, since, until, context.run.run_id)
         kept = keeping.count_hours(url, source, objectives, start, end, context.run.run_id, now)
+        if kept.changed:
+            keeping.follow_days(url, objectives, start, end, context.run.run_id)
     except OpsError as error:
         raise dg.Failure(description=str(error), allow_retries=True) from error
     for hour, found in _by_hour(kept.counts).items():
         context.add_asset_metadata(
-            _metadata(found), asset_key=COUNTS, partition_key=hour.strftime(HOURLY.fmt)
+            _metadata(found, hour + HOUR, source.url),
+            asset_key=COUNTS,
+            partition_key=hour.strftime(HOURLY.fmt),
         )
     missing = [
         f"{one.id}, {count.start:%Y-%m-%d %H:%M} UTC: {count.reason}"
@@ -174,6 +181,7 @@ def _follow(
     url = _url(platform)
     keeping.enter_ledger(url, objectives, start, end, run_id)
     keeping.keep_figures(url, objectives, start, end, run_id)
+    keeping.follow_days(url, objectives, start, end, run_id)
 
 
 def _span(context: dg.AssetExecutionContext) -> tuple[datetime, datetime]:
@@ -195,10 +203,15 @@ def _by_hour(
     return found
 
 
-def _metadata(found: dict[Objective, WindowCount]) -> dict[str, dg.MetadataValue]:
-    """Numbers that plot over the partitions, by objective."""
+def _metadata(
+    found: dict[Objective, WindowCount], end: datetime, prometheus: str
+) -> dict[str, dg.MetadataValue]:
+    """Numbers that plot over the partitions, by objective, and where the samples can be looked at."""
     plotted: dict[str, dg.MetadataValue] = {}
     for one, count in found.items():
+        plotted[f"{one.id}: samples"] = dg.MetadataValue.url(
+            graph_url(prometheus, one.indicator.total.query, end, HOUR)
+        )
         if count.total is None or count.bad is None:
             plotted[f"{one.id}: unknown"] = dg.MetadataValue.text(count.reason or "")
             continue

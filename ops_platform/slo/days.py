@@ -28,6 +28,20 @@ def store(ops: Connection, objective: Objective, start: datetime, end: datetime,
     return records.store(ops, objective, found, run_id, datetime.now(UTC))
 
 
+def stored(ops: Connection, objective: Objective, start: datetime, end: datetime) -> list[datetime]:
+    """Beginnings of the days that are stored and hold hours from ``start`` to ``end``."""
+    rows = ops.execute(
+        """
+        SELECT window_start FROM slo_window_counts
+        WHERE service = %s AND slo = %s AND window_seconds = 86400
+          AND window_start > %s::timestamptz - interval '1 day' AND window_start < %s
+        ORDER BY window_start
+        """,
+        (objective.service, objective.name, start, end),
+    ).fetchall()
+    return [row["window_start"].astimezone(UTC) for row in rows]
+
+
 def _day(start: datetime, hours: list[records.Row], indicator: str) -> WindowCount:
     known = [row for row in hours if row["total"] is not None and row["indicator"] == indicator]
     digest = hashlib.sha256("\n".join(str(row["fingerprint"]) for row in hours).encode()).hexdigest()[:32]

@@ -47,7 +47,7 @@ def load(ops: Connection, start: datetime, end: datetime) -> list[Exclusion]:
 
 
 def add(ops: Connection, wanted: Exclusion, reason: str, by: str) -> int:
-    """Keep it; its id. The next run counts the hours it touches again. Raises CheckFailed when it ends early."""
+    """Keep it; its id. The next run counts its hours again. Raises CheckFailed when it is no span of time."""
     if wanted.start >= wanted.end:
         raise CheckFailed("an exclusion must end after it begins")
     row = ops.execute(

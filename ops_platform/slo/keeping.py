@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from ops_platform.clients import postgres
 from ops_platform.clients.prometheus import Prometheus
-from ops_platform.slo import counting, exclusions, figures, records
-from ops_platform.slo.counting import TOGETHER
+from ops_platform.slo import counting, days, exclusions, figures, records
+from ops_platform.slo.counting import HOUR, TOGETHER
 from ops_platform.slo.figures import LONGEST
 from ops_platform.slo.objective import Objective
 from ops_platform.slo.window import WindowCount
@@ -60,10 +60,35 @@ def count_hours(
     return Kept(counts, changed)
 
 
-def late_hours(ops_url: str, objectives: Sequence[Objective], start: datetime) -> list[datetime]:
-    """The provisional hours of the day before ``start``, and those that a new exclusion touches."""
+def late_hours(
+    ops_url: str, objectives: Sequence[Objective], start: datetime
+) -> list[tuple[datetime, datetime]]:
+    """Spans of the hours before ``start`` that must be counted again, or were never counted.
+
+    Provisional ones of the day before, those that an exclusion touches which came or went since, and
+    those that no run has counted although runs counted earlier ones.
+    """
     with postgres.session(ops_url) as ops:
-        return records.unsettled(ops, objectives, start - LATE, start)
+        found = records.unsettled(ops, objectives, start - LATE, start)
+    spans: list[tuple[datetime, datetime]] = []
+    for hour in found:
+        if spans and spans[-1][1] == hour:
+            spans[-1] = (spans[-1][0], hour + HOUR)
+        else:
+            spans.append((hour, hour + HOUR))
+    return spans
+
+
+def follow_days(
+    ops_url: str, objectives: Sequence[Objective], start: datetime, end: datetime, run_id: str
+) -> int:
+    """Add up anew the stored days that hold hours from ``start`` to ``end``; how many have changed."""
+    with postgres.session(ops_url) as ops:
+        return sum(
+            days.store(ops, one, day, day + days.DAY, run_id)
+            for one in objectives
+            for day in days.stored(ops, one, start, end)
+        )
 
 
 def enter_ledger(

@@ -168,7 +168,7 @@ def unsettled(
             WHERE (c.service, c.slo) = (o.service, o.slo) AND c.window_seconds = 3600) AS first
         CROSS JOIN LATERAL generate_series(
             greatest(first.start, %s::timestamptz), %s::timestamptz - interval '1 hour', '1 hour') AS hour
-        WHERE NOT EXISTS (
+        WHERE first.start IS NOT NULL AND NOT EXISTS (
             SELECT FROM slo_window_counts AS c
             WHERE (c.service, c.slo) = (o.service, o.slo) AND c.window_seconds = 3600
               AND c.window_start = hour)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import dagster as dg
+import httpx
 import numpy as np
 import psycopg
 import pytest
@@ -14,17 +17,21 @@ import pytest
 from ops_platform import files
 from ops_platform.clients import postgres
 from ops_platform.clients.prometheus import Prometheus
-from ops_platform.slo import days, keeping, openslo
+from ops_platform.errors import CheckFailed
+from ops_platform.slo import days, exclusions, keeping, openslo, presence
 from ops_platform.slo.counting import HOUR
+from ops_platform.slo.exclusions import Exclusion
 from ops_platform.slo.objective import Objective
 from ops_platform_tests.services import OpsDatabase
 from ops_platform_tests.slo.recorded import prometheus_with
 
 pytestmark = pytest.mark.services
 
-HOURS = 30
+HOURS = 50
 START = (datetime.now(UTC) - timedelta(hours=HOURS + 2)).replace(minute=0, second=0, microsecond=0)
 END = START + HOUR * HOURS
+DAY = (START + HOUR * 23).replace(hour=0)
+"""The first whole one."""
 TARGET = 'instance="a:1",job="product"'
 
 
@@ -109,7 +116,7 @@ def test_provisional_hours_are_settled_later(
     settled = {row["window_start"]: row["settled"] for row in table(ops_database)}
     assert settled == {END - HOUR * 3: True, END - HOUR * 2: False, END - HOUR: False}
     url = ops_database.url("ops_worker")
-    assert keeping.late_hours(url, objectives, END) == [END - HOUR * 2, END - HOUR]
+    assert keeping.late_hours(url, objectives, END) == [(END - HOUR * 2, END)]
     assert count(ops_database, prometheus, objectives, END - HOUR * 3, END, soon + HOUR * 2) == 0
     assert keeping.late_hours(url, objectives, END) == []
 
@@ -124,21 +131,18 @@ def test_an_exclusion_recounts_its_hours_and_no_other(
     count(ops_database, prometheus, objectives)
     keeping.enter_ledger(url, objectives, START, END, "run")
     keeping.keep_figures(url, objectives, START, END, "run")
-    before = table(ops_database)
-    since, until = START + timedelta(hours=4, minutes=30), START + timedelta(hours=6)
+    before = hours_of(ops_database)
+    since, until = DAY + timedelta(hours=4, minutes=30), DAY + timedelta(hours=6)
     with postgres.session(url) as ops:
-        ops.execute(
-            "INSERT INTO slo_exclusions (service, slo, starts_at, ends_at, reason, created_by) "
-            "VALUES (%s, NULL, %s, %s, 'maintenance', 'test')",
-            (signatures.service, since, until),
-        )
-    touched = [START + HOUR * 4, START + HOUR * 5]
-    assert keeping.late_hours(url, objectives, END) == touched
-    for hour in touched:
-        assert count(ops_database, prometheus, objectives, hour, hour + HOUR) == 1
+        days.store(ops, signatures, DAY, DAY + days.DAY, "run")
+        excluded = exclusions.add(ops, Exclusion(signatures.service, None, since, until), "maintenance", "me")
+    touched = [DAY + HOUR * 4, DAY + HOUR * 5]
+    span = (touched[0], touched[-1] + HOUR)
+    assert keeping.late_hours(url, objectives, END) == [span]
+    assert count(ops_database, prometheus, objectives, *span) == 2
     assert keeping.late_hours(url, objectives, END) == []
 
-    after = table(ops_database)
+    after = hours_of(ops_database)
     changed = [new for old, new in zip(before, after, strict=True) if old != new]
     assert [(row["slo"], row["window_start"]) for row in changed] == [
         ("signatures", hour) for hour in touched
@@ -157,9 +161,67 @@ def test_an_exclusion_recounts_its_hours_and_no_other(
     found = keeping.keep_figures(url, objectives, touched[0], touched[-1] + HOUR, "again")
     # Of the excluded hours themselves, and of every later one whose windows hold them.
     assert {figure.measured_at for figure in found[signatures]} == {
-        touched[0] + HOUR * number for number in range(1, HOURS - 3)
+        touched[0] + HOUR * number for number in range(1, (END - touched[0]) // HOUR + 1)
     }
     check_figures(ops_database, signatures)
+    assert keeping.follow_days(url, objectives, *span, "again") == 1
+    assert keeping.follow_days(url, objectives, *span, "again") == 0
+
+    # Withdrawn, all is as it was, and what was reported meanwhile is kept.
+    with postgres.session(url) as ops:
+        exclusions.withdraw(ops, excluded, "me")
+        with pytest.raises(CheckFailed, match="no exclusion"):
+            exclusions.withdraw(ops, excluded, "me")
+    assert keeping.late_hours(url, objectives, END) == [span]
+    assert count(ops_database, prometheus, objectives, *span) == 2
+    assert hours_of(ops_database) == before
+    assert keeping.enter_ledger(url, objectives, START, END, "withdrawn") == 2
+    assert keeping.late_hours(url, objectives, END) == []
+
+
+def hours_of(database: OpsDatabase) -> list[dict[str, Any]]:
+    return [row for row in table(database) if row["window_seconds"] == 3600]
+
+
+def test_hours_that_no_run_counted_are_made_up_for(
+    ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective]
+) -> None:
+    url = ops_database.url("ops_worker")
+    assert keeping.late_hours(url, objectives, END) == []
+    count(ops_database, prometheus, objectives, START, START + HOUR * 3)
+    count(ops_database, prometheus, objectives, START + HOUR * 8, START + HOUR * 9)
+    assert keeping.late_hours(url, objectives, START + HOUR * 12) == [
+        (START + HOUR * 3, START + HOUR * 8),
+        (START + HOUR * 9, START + HOUR * 12),
+    ]
+
+
+def test_another_target_is_replayed_over_history_beside_the_old_one(
+    ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective]
+) -> None:
+    url, [success] = (
+        ops_database.url("ops_worker"),
+        [one for one in objectives if one.name == "success"],
+    )
+    count(ops_database, prometheus, [success])
+    keeping.enter_ledger(url, [success], START, END, "run")
+    keeping.keep_figures(url, [success], START, END, "run")
+    [old] = rows(ops_database, "SELECT * FROM slo_metrics WHERE slo_window = '1d' AND measured_at = %s", END)
+    stricter = replace(success, target=Fraction(999, 1000))
+    # What is counted is the same, so nothing is counted again; the same figures mean something else.
+    assert count(ops_database, prometheus, [stricter]) == 0
+    assert keeping.enter_ledger(url, [stricter], START, END, "replay") == HOURS
+    keeping.keep_figures(url, [stricter], START, END, "replay")
+    [new] = rows(ops_database, "SELECT * FROM slo_metrics WHERE slo_window = '1d' AND measured_at = %s", END)
+    assert (new["sample_count"], new["success_count"]) == (old["sample_count"], old["success_count"])
+    assert new["error_budget_remaining"] < old["error_budget_remaining"]
+    assert new["version"] == stricter.version != old["version"]
+    kept = rows(ops_database, "SELECT version, sum(debit) AS debit FROM slo_budget_ledger GROUP BY version")
+    assert {row["version"]: row["debit"] for row in kept} == dict.fromkeys(
+        (success.version, stricter.version), kept[0]["debit"]
+    )
+    known = rows(ops_database, "SELECT version, target FROM slo_objectives WHERE slo = 'success'")
+    assert {row["version"] for row in known} == {success.version, stricter.version}
 
 
 def check_figures(database: OpsDatabase, objective: Objective) -> None:
@@ -237,16 +299,13 @@ def test_days_are_their_hours(
     ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective]
 ) -> None:
     count(ops_database, prometheus, objectives)
-    day = (END - timedelta(days=1)).replace(hour=0)
+    day = DAY
     with postgres.session(ops_database.url("ops_worker")) as ops:
         for one in objectives:
             days.store(ops, one, day, day + timedelta(days=1), "run")
             days.store(ops, one, day - timedelta(days=3), day - timedelta(days=2), "run")
     found = [row for row in table(ops_database) if row["window_seconds"] == 86400]
-    whole = day >= START and day + timedelta(days=1) <= END
-    assert {row["state"] for row in found if row["window_start"] == day} == {
-        "measured" if whole else "source_missing"
-    }
+    assert {row["state"] for row in found if row["window_start"] == day} == {"measured"}
     assert {row["reason"] for row in found if row["window_start"] < day} == {
         "24 of its 24 hours are not known"
     }
@@ -281,9 +340,17 @@ def test_a_backfill_in_one_dagster_run(
             dg.AssetRecordsFilter(dg.AssetKey(["slo", "hourly_counts"]), asset_partitions=[keys[1]]), limit=1
         ).records
         assert event.asset_materialization is not None
-        assert event.asset_materialization.metadata["publishing-success: events"].value
+        metadata = event.asset_materialization.metadata
+        assert metadata["publishing-success: events"].value
+        link = httpx.URL(str(metadata["publishing-success: samples"].value))
+        assert link.params["g0.expr"] == "product_publishing_attempts_total"
+        assert httpx.get(link, follow_redirects=True).status_code == 200
         checks = {one.check_name: one for one in done.get_asset_check_evaluations()}
         # The other objectives have no source here: never green.
         assert not checks["source_complete"].passed
         assert not checks["budget_within_bounds"].passed
+        assert not checks["buckets_on_all_instances"].passed
+        # The newest full hour or the one before.
+        assert checks["newest_window_present"].passed == (presence.newest_due(datetime.now(UTC)) < END)
+        assert "reconciled_with_rules" not in checks
     assert len([row for row in table(ops_database) if row["total"]]) == 2 * HOURS
