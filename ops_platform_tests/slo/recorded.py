@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
@@ -15,9 +19,28 @@ Recorded = Mapping[str, Sequence[tuple[float, float]]]
 """``metric{label="..."}`` -> samples."""
 
 
+def publishing(start: datetime, end: datetime) -> Recorded:
+    """Attempts to publish and webhook deliveries of one instance, about 2 % bad, from before to after."""
+    target = 'instance="a:1",job="product"'
+    times = np.arange(start.timestamp() - 900, end.timestamp() + 900, 30.0) + 3
+    random = np.random.default_rng(5)
+    good, bad = random.integers(0, 9, times.size), (random.random(times.size) < 0.02).astype(np.int64)
+
+    def counter(values: Any) -> list[tuple[float, float]]:
+        return list(zip(times.tolist(), np.cumsum(values).tolist(), strict=True))
+
+    return {
+        f'product_publishing_attempts_total{{result="success",{target}}}': counter(good),
+        f'product_publishing_attempts_total{{result="failure",{target}}}': counter(bad),
+        f'product_webhook_deliveries_total{{signature="valid",{target}}}': counter(good),
+        f'product_webhook_deliveries_total{{signature="invalid",{target}}}': counter(bad),
+        f"up{{{target}}}": [(time, 1) for time in times.tolist()],
+    }
+
+
 @contextmanager
-def prometheus_with(recorded: Recorded, directory: Path) -> Iterator[Prometheus]:
-    """Scrapes nothing itself; needs samples of the last 90 days."""
+def prometheus_with(recorded: Recorded, directory: Path, rules: str = "") -> Iterator[Prometheus]:
+    """Scrapes nothing itself; needs samples of the last 90 days. ``rules``: text of a rule file."""
     lines = [
         f"{series} {value:.17g} {time:.3f}" for series, samples in recorded.items() for time, value in samples
     ]
@@ -27,7 +50,8 @@ def prometheus_with(recorded: Recorded, directory: Path) -> Iterator[Prometheus]
     done = subprocess.run(load, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     config = directory / "prometheus.yml"
-    config.write_text("scrape_configs: []\n", encoding="utf-8")
+    (directory / "rules.yml").write_text(rules, encoding="utf-8")
+    config.write_text("scrape_configs: []\nrule_files: [rules.yml]\n", encoding="utf-8")
     command = [
         "prometheus",
         f"--config.file={config}",

@@ -10,7 +10,6 @@ from typing import Any
 
 import dagster as dg
 import httpx
-import numpy as np
 import psycopg
 import pytest
 
@@ -23,7 +22,7 @@ from ops_platform.slo.counting import HOUR
 from ops_platform.slo.exclusions import Exclusion
 from ops_platform.slo.objective import Objective
 from ops_platform_tests.services import OpsDatabase
-from ops_platform_tests.slo.recorded import prometheus_with
+from ops_platform_tests.slo.recorded import prometheus_with, publishing
 
 pytestmark = pytest.mark.services
 
@@ -32,26 +31,11 @@ START = (datetime.now(UTC) - timedelta(hours=HOURS + 2)).replace(minute=0, secon
 END = START + HOUR * HOURS
 DAY = (START + HOUR * 23).replace(hour=0)
 """The first whole one."""
-TARGET = 'instance="a:1",job="product"'
 
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    times = np.arange(START.timestamp() - 900, END.timestamp() + 900, 30.0) + 3
-    random = np.random.default_rng(5)
-    good, bad = random.integers(0, 9, times.size), (random.random(times.size) < 0.02).astype(np.int64)
-
-    def counter(values: Any) -> list[tuple[float, float]]:
-        return list(zip(times.tolist(), np.cumsum(values).tolist(), strict=True))
-
-    recorded = {
-        f'product_publishing_attempts_total{{result="success",{TARGET}}}': counter(good),
-        f'product_publishing_attempts_total{{result="failure",{TARGET}}}': counter(bad),
-        f'product_webhook_deliveries_total{{signature="valid",{TARGET}}}': counter(good),
-        f'product_webhook_deliveries_total{{signature="invalid",{TARGET}}}': counter(bad),
-        f"up{{{TARGET}}}": [(time, 1) for time in times.tolist()],
-    }
-    with prometheus_with(recorded, tmp_path_factory.mktemp("kept")) as client:
+    with prometheus_with(publishing(START, END), tmp_path_factory.mktemp("kept")) as client:
         yield client
 
 
