@@ -8,7 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
 from ops_platform.clients.http import TIMEOUT_SECONDS, JsonService
+
+_SENT, _FAILED = "alertmanager_notifications_total", "alertmanager_notifications_failed_total"
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,14 @@ class HeldAlert:
     ends_at: datetime
 
 
+@dataclass(frozen=True)
+class Receiver:
+    """``integrations``: how it is told, as in the configuration without ``_configs``: webhook, email, ..."""
+
+    name: str
+    integrations: tuple[str, ...]
+
+
 class Alertmanager:
     """The HTTP API of one Alertmanager. ``post`` and ``alerts`` raise Unavailable."""
 
@@ -54,9 +67,30 @@ class Alertmanager:
         """Hand alerts over; Alertmanager merges one that it holds already (same labels)."""
         self._service.post("/api/v2/alerts", json=[_posted(alert) for alert in alerts])
 
+    def receivers(self) -> list[Receiver]:
+        """As the running configuration has them."""
+        text = self._service.get("/api/v2/status")["config"]["original"]
+        return [_receiver(one) for one in yaml.safe_load(text)["receivers"]]
+
+    def handed_over(self) -> dict[str, tuple[int, int]]:
+        """By integration: notifications that it was handed, and how many of them failed, since the start."""
+        counted = {_SENT: dict[str, int](), _FAILED: dict[str, int]()}
+        for family in text_string_to_metric_families(self._service.text("/metrics")):
+            for sample in family.samples:
+                if sample.name in counted:
+                    of = counted[sample.name]
+                    name = sample.labels["integration"]
+                    of[name] = of.get(name, 0) + int(sample.value)
+        return {name: (sent, counted[_FAILED].get(name, 0)) for name, sent in counted[_SENT].items()}
+
     def alerts(self, matchers: Sequence[str] = ()) -> list[HeldAlert]:
         """The alerts that are held, narrowed by matchers such as ``alertname="Watchdog"``."""
         return [_held(item) for item in self._service.get("/api/v2/alerts", {"filter": list(matchers)})]
+
+
+def _receiver(given: Mapping[str, Any]) -> Receiver:
+    told = sorted(name for name, ways in given.items() if name.endswith("_configs") and ways)
+    return Receiver(given["name"], tuple(name.removesuffix("_configs") for name in told))
 
 
 def _posted(alert: Alert) -> dict[str, Any]:

@@ -49,6 +49,10 @@ class JsonService:
         response = self._request("POST", path, json=json, data=data)
         return self._json(response) if response.content else None
 
+    def text(self, path: str) -> str:
+        """The answer to GET as it stands. Raises Unavailable."""
+        return self._request("GET", path).text
+
     def answers(self, path: str) -> bool:
         """Does GET give a 2xx within the deadline? Never raises for a service that is away."""
         try:

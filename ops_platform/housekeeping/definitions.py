@@ -2,12 +2,18 @@
 
 import dagster as dg
 
-from ops_platform.housekeeping.jobs import retention_cleanup, retention_cleanup_daily
+from ops_platform.housekeeping.jobs import (
+    alert_delivery_test,
+    retention_cleanup,
+    retention_cleanup_daily,
+)
 from ops_platform.housekeeping.sensors import run_failures
 
 
 def housekeeping_definitions() -> dg.Definitions:
-    """Retention of the platform's own records, and the notice of failed runs."""
+    """Retention of the platform's own records, the notice of failed runs, the test that notices arrive."""
     return dg.Definitions(
-        jobs=[retention_cleanup], schedules=[retention_cleanup_daily], sensors=[run_failures]
+        jobs=[retention_cleanup, alert_delivery_test],
+        schedules=[retention_cleanup_daily],
+        sensors=[run_failures],
     )

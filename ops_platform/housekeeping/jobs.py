@@ -1,11 +1,13 @@
-"""The job that applies retention to the platform's own records."""
+"""The jobs that keep the platform itself in order: retention of its records, and the test of its alerts."""
 
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from ops_platform.clients import postgres
 from ops_platform.errors import OpsError
 from ops_platform.housekeeping import retention
+from ops_platform.housekeeping.alert_delivery import DeliveryTest
 from ops_platform.resources import PlatformResource
 
 
@@ -62,6 +64,48 @@ def prune(
 )
 def retention_cleanup() -> None:
     prune()
+
+
+class DeliveryTestConfig(dg.Config):
+    """How long a notification may take. Alertmanager sends an end with its next group_interval, a minute."""
+
+    seconds: float = 150.0
+
+
+@dg.op(description="Push two test alerts and follow them, and their ends, to every receiver of Alertmanager.")
+def follow_test_alerts(
+    context: dg.OpExecutionContext, config: DeliveryTestConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    settings = platform.settings()
+    try:
+        with postgres.session(settings.require("database_url")) as ops:
+            outcome = DeliveryTest(
+                platform.alertmanager(),
+                ops,
+                context.run.run_id,
+                settings.mail_dir,
+                config.seconds,
+                context.log.info,
+            ).run()
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    lines = ["| receiver | firing after s | resolved after s |", "|---|---|---|"]
+    for way in outcome.ways:
+        told = [outcome.seconds.get((way, status)) for status in ("firing", "resolved")]
+        lines.append(f"| {way} | {' | '.join('never' if one is None else f'{one:.0f}' for one in told)} |")
+    metadata = {"receivers": dg.MetadataValue.md("\n".join(lines))}
+    if outcome.faults:
+        raise dg.Failure(description="; ".join(outcome.faults), metadata=metadata, allow_retries=False)
+    return dg.Output(None, metadata=metadata)
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Prove that alerts arrive: fails unless a test alert of each severity, and its end, reach "
+    "every receiver in time. People are told; the alert says that it is a test.",
+)
+def alert_delivery_test() -> None:
+    follow_test_alerts()
 
 
 retention_cleanup_daily = dg.ScheduleDefinition(

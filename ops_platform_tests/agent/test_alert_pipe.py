@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from ops_platform.clients import postgres
+from ops_platform.clients.alertmanager import Alertmanager
 from ops_platform.clients.waiting import wait_until
+from ops_platform.housekeeping.alert_delivery import DeliveryTest, Outcome
 from ops_platform.local import mail_sink
 from ops_platform.local.alertmanager_server import AlertmanagerServer
 from ops_platform.local.ports import free_ports
@@ -34,6 +36,8 @@ class Pipe:
     scene: Scene
     agent: AgentProcess
     mail: Path
+    alertmanager: str
+    sink: subprocess.Popen[Any]
 
     def delivered(self, alertname: str) -> set[tuple[str, str]]:
         """(receiver, status) of what the agent recorded."""
@@ -93,6 +97,7 @@ def pipe(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pip
     sharpen(prometheus.config_file, r"(scrape|evaluation)_interval: 15s", r"\1_interval: 1s")
     sharpen(prometheus.config_file, r"scrape_timeout: 10s", "scrape_timeout: 1s")
     sink = [sys.executable, "-m", "ops_platform.local.mail_sink", f"--port={mail_port}"]
+    processes: list[subprocess.Popen[Any]] = []
     with ExitStack() as started:
         log = started.enter_context((directory / "log").open("wb"))
         for command in (
@@ -101,6 +106,7 @@ def pipe(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pip
             prometheus.command(),
         ):
             process: subprocess.Popen[Any] = subprocess.Popen(command, stdout=log, stderr=log)
+            processes.append(process)
             started.callback(process.wait)
             started.callback(process.kill)
         agent.start()
@@ -110,7 +116,7 @@ def pipe(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pip
             30,
             "the pipe",
         )
-        yield Pipe(scene, agent, directory / "mail")
+        yield Pipe(scene, agent, directory / "mail", alertmanager.url, processes[0])
 
 
 def test_a_broken_promise_reaches_webhook_and_mail_and_its_end_too(pipe: Pipe) -> None:
@@ -166,3 +172,47 @@ def test_a_broken_promise_reaches_webhook_and_mail_and_its_end_too(pipe: Pipe) -
         lambda samples: ("alert_watchdog_timestamp_seconds", ()) in samples, "the metric of the Watchdog"
     )
     assert samples[("alert_notifications_last_day", (("severity", "critical"), ("status", "firing")))] >= 1
+
+
+def follow(pipe: Pipe, number: str, mail: Path | None, seconds: float) -> Outcome:
+    client = Alertmanager(pipe.alertmanager)
+    try:
+        with postgres.session(pipe.scene.database.url("ops_worker")) as ops:
+            return DeliveryTest(client, ops, number, mail, seconds, lambda line: None).run()
+    finally:
+        client.close()
+
+
+EVERY_WAY = {
+    ("on-call", "webhook", "critical"),
+    ("on-call", "email", "critical"),
+    ("tickets", "webhook", "warning"),
+    ("tickets", "email", "warning"),
+}
+
+
+@pytest.mark.parametrize("with_maildir", [True, False])
+def test_a_test_alert_is_followed_to_every_receiver(pipe: Pipe, with_maildir: bool) -> None:
+    """Without a Maildir, Alertmanager's word that it handed the mail over is what there is."""
+    outcome = follow(pipe, f"good-{with_maildir}", pipe.mail if with_maildir else None, 60)
+    assert outcome.faults == []
+    assert {(way.receiver, way.integration, way.severity) for way in outcome.ways} == EVERY_WAY
+    assert {(str(way), status) for way, status in outcome.seconds} == {
+        (f"{receiver} by {integration}", status)
+        for receiver, integration, _ in EVERY_WAY
+        for status in ("firing", "resolved")
+    }
+
+
+def test_mail_that_does_not_arrive_fails_the_test(pipe: Pipe) -> None:
+    """Last: afterwards the mail server is away."""
+    pipe.sink.kill()
+    pipe.sink.wait()
+    outcome = follow(pipe, "away", pipe.mail, 12)
+    assert {fault.partition(":")[0] for fault in outcome.faults} == {"on-call by email", "tickets by email"}
+    assert {way.integration for way, _ in outcome.seconds} == {"webhook"}
+    # Nor does Alertmanager say that it handed it over.
+    assert {fault.partition(":")[0] for fault in follow(pipe, "counted", None, 12).faults} == {
+        "on-call by email",
+        "tickets by email",
+    }
