@@ -5,12 +5,15 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from ops_platform.grafana.panels import About, Column, graph, rows
-from ops_platform.grafana.stanza_queries import age, by_scenario, known
+from ops_platform.grafana.stanza_queries import age, by_scenario, known, of_its
 from ops_platform.grafana.style import GREEN, RED, YELLOW, Query, names
 
 SCENARIO = "{{stanza}} {{scenario}}"
 DAY = 86400.0
 OVERDUE = ((31 * DAY, YELLOW), (35 * DAY, RED))
+NEAR = ((0.8, YELLOW), (1.0, RED))
+"""Shares of a target: missed, and so close to it that a larger cluster would."""
+RTO, RPO = by_scenario("dr_exercise_rto_seconds"), by_scenario("dr_exercise_rpo_seconds")
 
 
 def panels() -> list[Panel]:
@@ -36,7 +39,7 @@ def panels() -> list[Panel]:
                 ("exercises.md#drexercisefailed",),
                 8,
             ),
-            Query(by_scenario("dr_exercise_rto_seconds"), SCENARIO),
+            Query(RTO, SCENARIO),
             Query(known("dr_rto_target_seconds", how="min"), "{{stanza}} target"),
         ),
         graph(
@@ -47,7 +50,7 @@ def panels() -> list[Panel]:
                 ("exercises.md#drexercisefailed",),
                 8,
             ),
-            Query(by_scenario("dr_exercise_rpo_seconds"), SCENARIO),
+            Query(RPO, SCENARIO),
             Query(known("backup_rpo_target_seconds", how="min"), "{{stanza}} target"),
         ),
         graph(
@@ -84,6 +87,22 @@ def _exercises() -> list[Column]:
             "none",
             mapped=names({0: ("succeeded", GREEN), 1: ("failed", RED)}),
         ),
-        Column("RTO", by_scenario("dr_exercise_rto_seconds"), "s", 1),
-        Column("RPO", by_scenario("dr_exercise_rpo_seconds"), "s", 1),
+        Column("RTO", RTO, "s", 1),
+        Column(
+            "of the promised RTO",
+            of_its("dr_rto_target_seconds", RTO),
+            "percentunit",
+            0,
+            steps=NEAR,
+            start=GREEN,
+        ),
+        Column("RPO", RPO, "s", 1),
+        Column(
+            "of the promised RPO",
+            of_its("backup_rpo_target_seconds", RPO),
+            "percentunit",
+            0,
+            steps=NEAR,
+            start=GREEN,
+        ),
     ]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from grafana_foundation_sdk.models.dashboard import Panel, ValueMapping
 
 from ops_platform.grafana import backups, exercises
 from ops_platform.grafana.page import Page
 from ops_platform.grafana.panels import About, graph, value
-from ops_platform.grafana.stanza_queries import CHOSEN, age, known
+from ops_platform.grafana.stanza_queries import CHOSEN, age, known, of_its
 from ops_platform.grafana.style import GREEN, RED, YELLOW, Query, Steps, names
 
 UP = names({0: ("down", RED), 1: ("up", GREEN)})
@@ -90,61 +88,72 @@ def _now() -> list[Panel]:
     def one(
         title: str,
         text: str,
-        metric: str,
+        expr: str,
         runbook: str,
         *,
         unit: str = "none",
-        worst: Literal["min", "max"] = "max",
         steps: Steps = (),
         mapped: list[ValueMapping] | None = None,
     ) -> Panel:
-        about = About(title, text, unit, (f"backups.md#{runbook}",), 4, 5)
-        return value(about, Query(known(metric, how=worst), "{{stanza}}"), mapped=mapped, steps=steps)
+        about = About(title, text, unit, (f"backups.md#{runbook}",), 3, 5)
+        return value(about, Query(expr, "{{stanza}}"), mapped=mapped, steps=steps)
 
     return [
         one(
             "Would be lost now",
-            "Age of the newest heartbeat that the contiguous archive covers.",
-            "backup_rpo_seconds",
+            "Age of the newest heartbeat that the contiguous archive covers: the RPO as it is now.",
+            known("backup_rpo_seconds"),
             "rpocritical",
             unit="s",
-            steps=((300.0, YELLOW), (900.0, RED)),
+        ),
+        one(
+            "Of the promised RPO",
+            "A third of what backups.yaml promises is a warning; all of it, and the promise is broken.",
+            of_its("backup_rpo_target_seconds", known("backup_rpo_seconds")),
+            "rpowarning",
+            unit="percentunit",
+            steps=((1 / 3, YELLOW), (1.0, RED)),
         ),
         one(
             "Database",
             "Whether the stanza's server answers the agent.",
-            "backup_database_up",
+            known("backup_database_up", how="min"),
             "backupdatabasedown",
-            worst="min",
             mapped=UP,
         ),
         one(
             "Repository",
             "Whether the repository could be listed.",
-            "backup_repository_up",
+            known("backup_repository_up", how="min"),
             "repositoryunreachable",
-            worst="min",
             mapped=UP,
-        ),
-        one(
-            "Missing WAL segments",
-            "Segments missing from the archive since the oldest set: recovery cannot go past a gap.",
-            "backup_wal_gap_segments",
-            "walarchivegap",
-            steps=((1.0, RED),),
         ),
         one(
             "Archiving",
             "failed: the server's newest archive attempt did. It keeps the WAL, so its disk fills.",
-            "backup_archive_failing",
+            known("backup_archive_failing"),
             "walarchivefailing",
             mapped=names({0: ("works", GREEN), 1: ("failed", RED)}),
         ),
         one(
+            "Missing WAL segments",
+            "Segments missing from the archive since the oldest set: recovery cannot go past a gap.",
+            known("backup_wal_gap_segments"),
+            "walarchivegap",
+            steps=((1.0, RED),),
+        ),
+        one(
             "Damaged sets",
             "Sets in which pgBackRest found page checksum errors: the cluster itself has damaged pages.",
-            "backup_damaged_sets",
+            known("backup_damaged_sets"),
             "backupsetdamaged",
             steps=((1.0, RED),),
+        ),
+        one(
+            "Encryption",
+            "Whether the repository reports a cipher.",
+            known("backup_repository_encrypted", how="min"),
+            "repositorynotencrypted",
+            mapped=names({0: ("none", RED), 1: ("on", GREEN)}),
         ),
     ]

@@ -25,6 +25,11 @@ def age(metric: str, keys: str = "stanza") -> str:
     return f"time() - {known(metric, keys)}"
 
 
+def of_its(target: str, measured: str) -> str:
+    """Which share of the stanza's target was needed; ``measured`` may have more labels than the stanza."""
+    return f"{measured} / on (stanza) group_left {known(target, how='min')}"
+
+
 def used(kind: str, counts_for_it: str) -> str:
     """Which share of its limit a kind has used; a stronger kind counts for a weaker one, as for the alert."""
     newest = f'max by (stanza) (backup_last_success_timestamp_seconds{{{CHOSEN},kind=~"{counts_for_it}"}})'

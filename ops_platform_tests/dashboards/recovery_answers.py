@@ -57,11 +57,13 @@ def recovery(passed: float, seconds: float) -> dict[str, Answer]:
     set_, used, exercise = "Every kind", "Share of the limit that is used", "Every exercise"
     return {
         "Would be lost now/A": rpo,
+        "Of the promised RPO/A": stanza(product=(120 + passed) / 900),
         "Database/A": stanza(product=1, ops=0),
         "Repository/A": stanza(product=0, ops=1),
         "Missing WAL segments/A": gap,
         "Archiving/A": stanza(product=1, ops=0),
         "Damaged sets/A": stanza(product=1, ops=0),
+        "Encryption/A": stanza(product=1, ops=0),
         "Data loss if the cluster died (RPO)/A": rpo,
         "Data loss if the cluster died (RPO)/B": rpo_target,
         "WAL archive gap/A": gap,
@@ -103,7 +105,13 @@ def recovery(passed: float, seconds: float) -> dict[str, Answer]:
         ),
         f"{exercise}/C": scenario({"product latest": 0, "product performance": 1, "ops latest": 0}),
         f"{exercise}/D": rto,
-        f"{exercise}/E": lost,
+        f"{exercise}/E": scenario(
+            {"product latest": 400 / 1800, "product performance": 0.5, "ops latest": 100 / 1200}
+        ),
+        f"{exercise}/F": lost,
+        f"{exercise}/G": scenario(
+            {"product latest": 12.5 / 900, "product performance": 30 / 900, "ops latest": 0.01}
+        ),
         "Time to recover (RTO) by scenario/A": rto,
         "Time to recover (RTO) by scenario/B": rto_target,
         "Data loss (RPO) by scenario/A": lost,

@@ -78,7 +78,7 @@ class Agent:
                 encrypted=True,
             )
         )
-        ops.sets.put(SetsSeen({"full": self.start - 100_000}, {"full": 1}, damaged=0, encrypted=True))
+        ops.sets.put(SetsSeen({"full": self.start - 100_000}, {"full": 1}, damaged=0, encrypted=False))
         product.archiver.put(Archiver(13 if self.happened else 3, failing=True))
         ops.archiver.put(Archiver(0, failing=False))
         for stanza, up, gap in ((product, True, 2), (ops, False, 0), (other, True, 77)):

@@ -258,3 +258,11 @@ def test_provisioning_names_no_place_of_its_own() -> None:
     assert provider["options"]["path"] == "$OPS_GRAFANA_DASHBOARDS_DIR"
     assert not provider["allowUiUpdates"]
     assert "://" not in text + other
+
+
+def test_the_documentation_names_what_there_is() -> None:
+    text = (DOCS / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\(`(ops-[a-z]+)`\)", text)) == {document(name)["uid"] for name in DASHBOARDS}
+    files_ = (path.read_text(encoding="utf-8") for path in (GRAFANA / "provisioning").rglob("*.yaml"))
+    wanted = {name for file in files_ for name in re.findall(r": \$([A-Z_]+)$", file, flags=re.MULTILINE)}
+    assert set(re.findall(r"^\| `(\w+)`", text, flags=re.MULTILINE)) == wanted
