@@ -61,7 +61,7 @@ class Agent:
         targets = {
             "product": Targets(900.0, 1800.0, limits),
             "ops": Targets(600.0, 1200.0, {"full": 626_400.0}),
-            "other": Targets(1.0, 1.0, {"full": 1.0}),
+            "other": Targets(1.0, 1.0, limits),
         }
         agent = cls(start, empty_knowledge(targets, 3600))
         agent.tell()
@@ -79,6 +79,12 @@ class Agent:
             )
         )
         ops.sets.put(SetsSeen({"full": self.start - 100_000}, {"full": 1}, damaged=0, encrypted=False))
+        other.sets.put(
+            SetsSeen(dict.fromkeys(newest, 1.0), dict.fromkeys(newest, 9), damaged=9, encrypted=True)
+        )
+        other.archiver.put(Archiver(99 if self.happened else 0, failing=True))
+        other.recovery_point.put(1.0)
+        other.heartbeat_at.put(1.0)
         product.archiver.put(Archiver(13 if self.happened else 3, failing=True))
         ops.archiver.put(Archiver(0, failing=False))
         for stanza, up, gap in ((product, True, 2), (ops, False, 0), (other, True, 77)):
