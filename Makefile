@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 # Images set it; every start and every test would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up down status test test-fast test-full bench lint format lock
+.PHONY: up down status test test-fast test-full bench dashboards lint format lock
 
 up: ## everything: packages, .venv, the embedded stack, the first backups
 	@$(BOOTSTRAP) run
@@ -38,6 +38,10 @@ test-full: ## the long matrices on top of `make test`
 bench: ## ratios side by side, and bench.json
 	@$(BOOTSTRAP) run
 	$(BIN)/python -m ops_platform_tests.benchmarks
+
+dashboards: ## makes Grafana's dashboards anew (dashboards/grafana/dashboards)
+	@$(BOOTSTRAP) python
+	$(BIN)/python -m ops_platform.grafana
 
 lint: ## style and types; the import rules are a test (test_architecture.py)
 	@$(BOOTSTRAP) python

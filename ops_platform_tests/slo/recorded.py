@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from ops_platform.clients.prometheus import Prometheus
-from ops_platform.clients.waiting import wait_until
-from ops_platform.local.ports import free_ports
+from ops_platform_tests.prometheus import running_prometheus
 
 Recorded = Mapping[str, Sequence[tuple[float, float]]]
 """``metric{label="..."}`` -> samples."""
@@ -44,26 +43,11 @@ def prometheus_with(recorded: Recorded, directory: Path, rules: str = "") -> Ite
     lines = [
         f"{series} {value:.17g} {time:.3f}" for series, samples in recorded.items() for time, value in samples
     ]
-    text, data, port = directory / "history.txt", directory / "data", free_ports(1)[0]
+    text = directory / "history.txt"
     text.write_text("\n".join([*lines, "# EOF", ""]), encoding="utf-8")
-    load = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "--quiet", str(text), str(data)]
-    done = subprocess.run(load, capture_output=True, text=True, check=False)
+    load = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "--quiet", str(text)]
+    done = subprocess.run([*load, str(directory / "data")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    config = directory / "prometheus.yml"
     (directory / "rules.yml").write_text(rules, encoding="utf-8")
-    config.write_text("scrape_configs: []\nrule_files: [rules.yml]\n", encoding="utf-8")
-    command = [
-        "prometheus",
-        f"--config.file={config}",
-        f"--storage.tsdb.path={data}",
-        "--storage.tsdb.retention.time=95d",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    client = Prometheus(f"http://127.0.0.1:{port}")
-    with (directory / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            wait_until(client.ready, 20, "Prometheus is ready")
-            yield client
-        finally:
-            client.close()
-            process.kill()
+    with running_prometheus(directory, "scrape_configs: []\nrule_files: [rules.yml]\n") as client:
+        yield client

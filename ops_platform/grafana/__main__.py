@@ -1,0 +1,27 @@
+"""Writes the dashboards where they are checked in, or to the directory that is named."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ops_platform import files
+from ops_platform.grafana.rendering import rendered
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) > 1 or (arguments and arguments[0].startswith("-")):
+        print("usage: python -m ops_platform.grafana [DIRECTORY]", file=sys.stderr)
+        return 2
+    default = files.carried("dashboards") / "grafana" / "dashboards"
+    directory = Path(arguments[0]) if arguments else default
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in rendered().items():
+        path = directory / name
+        path.write_text(text, encoding="utf-8")
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,108 @@
+"""The row of exercises: what they measured against what is promised, and when they last succeeded."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models.dashboard import Panel
+
+from ops_platform.grafana.panels import About, Column, graph, rows
+from ops_platform.grafana.stanza_queries import age, by_scenario, known, of_its
+from ops_platform.grafana.style import GREEN, RED, YELLOW, Query, names
+
+SCENARIO = "{{stanza}} {{scenario}}"
+DAY = 86400.0
+OVERDUE = ((31 * DAY, YELLOW), (35 * DAY, RED))
+NEAR = ((0.8, YELLOW), (1.0, RED))
+"""Shares of a target: missed, and so close to it that a larger cluster would."""
+RTO, RPO = by_scenario("dr_exercise_rto_seconds"), by_scenario("dr_exercise_rpo_seconds")
+
+
+def panels() -> list[Panel]:
+    return [
+        rows(
+            About(
+                "Every exercise",
+                "Restores beside production, each month. overdue after 35 days: nobody knows any more that "
+                "a restore works.",
+                "none",
+                ("exercises.md#drexercisefailed", "exercises.md#drexerciseoverdue"),
+                24,
+                8,
+            ),
+            {"stanza": "Stanza", "scenario": "Scenario"},
+            *_exercises(),
+        ),
+        graph(
+            About(
+                "Time to recover (RTO) by scenario",
+                "From the declared disaster to the first transaction, of the newest exercise.",
+                "s",
+                ("exercises.md#drexercisefailed",),
+                8,
+            ),
+            Query(RTO, SCENARIO),
+            Query(known("dr_rto_target_seconds", how="min"), "{{stanza}} target"),
+        ),
+        graph(
+            About(
+                "Data loss (RPO) by scenario",
+                "From the newest heartbeat recovered to the disaster, of the newest exercise.",
+                "s",
+                ("exercises.md#drexercisefailed",),
+                8,
+            ),
+            Query(RPO, SCENARIO),
+            Query(known("backup_rpo_target_seconds", how="min"), "{{stanza}} target"),
+        ),
+        graph(
+            About(
+                "Predicted time to recover production",
+                "At the size declared in backups.yaml; more than 80 % of the promise is an alert.",
+                "s",
+                ("exercises.md#drpredictedrtohigh",),
+                8,
+            ),
+            Query(known("dr_predicted_rto_seconds"), "{{stanza}}"),
+            Query(known("dr_rto_target_seconds", how="min"), "{{stanza}} target"),
+        ),
+    ]
+
+
+def _exercises() -> list[Column]:
+    return [
+        Column(
+            "Last success",
+            age("dr_exercise_last_success_timestamp_seconds", "stanza, scenario"),
+            "dtdurations",
+            steps=OVERDUE,
+            start=GREEN,
+        ),
+        Column(
+            "Could be exercised for",
+            age("dr_exercise_expected_since_timestamp_seconds", "stanza, scenario"),
+            "dtdurations",
+        ),
+        Column(
+            "Newest exercise",
+            by_scenario("dr_exercise_last_failed"),
+            "none",
+            mapped=names({0: ("succeeded", GREEN), 1: ("failed", RED)}),
+        ),
+        Column("RTO", RTO, "s", 1),
+        Column(
+            "of the promised RTO",
+            of_its("dr_rto_target_seconds", RTO),
+            "percentunit",
+            0,
+            steps=NEAR,
+            start=GREEN,
+        ),
+        Column("RPO", RPO, "s", 1),
+        Column(
+            "of the promised RPO",
+            of_its("backup_rpo_target_seconds", RPO),
+            "percentunit",
+            0,
+            steps=NEAR,
+            start=GREEN,
+        ),
+    ]

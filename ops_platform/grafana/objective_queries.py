@@ -1,0 +1,80 @@
+"""PromQL of objectives: the exact figures (``slo_...``) and the recording rules (``slo:...``).
+
+Every answer is by ``service`` and ``slo``, however many agents export it and whatever they are called.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+CHOSEN = 'service=~"$service",slo=~"$slo"'
+RULE = '{sloth_service=~"$service",sloth_slo=~"$slo"}'
+
+How = Literal["min", "max"]
+
+
+def exact(metric: str, window: str | None = None, how: How = "max", **only: str) -> str:
+    """Of one window, or by window where none is given."""
+    if window is not None:
+        return _figure(metric, "service, slo", how, window=window, **only)
+    return _figure(metric, "service, slo, window", how, **only)
+
+
+def plain(metric: str) -> str:
+    """A metric that has no window."""
+    return _figure(metric, "service, slo", "max")
+
+
+def _figure(metric: str, keys: str, how: How, **only: str) -> str:
+    inside = ",".join([CHOSEN, *(f'{name}="{text}"' for name, text in only.items())])
+    return f"{how} by ({keys}) ({metric}{{{inside}}})"
+
+
+def achieved(window: str | None = None) -> str:
+    """Rounded down to the three decimals shown: 100 % minus a hair must not read as 100 %.
+
+    What is added is the error of floats; without it 64.1 would become 64.099.
+    """
+    return f"floor({exact('slo_achievement_percentage', window, 'min')} * 1000 + 1e-6) / 1000"
+
+
+def budget_left(window: str | None = None) -> str:
+    return exact("slo_error_budget_remaining", window, "min")
+
+
+def state(window: str | None = None) -> str:
+    """0 ok, 1 no_data, 2 source_missing."""
+    missing, nothing = (
+        exact("slo_state", window, "max", state=name) for name in ("source_missing", "no_data")
+    )
+    return f"2 * {missing} + {nothing}"
+
+
+def rule(expr: str) -> str:
+    """A rule's value under the labels of the exact figures."""
+    named = f'label_replace({expr}, "service", "$1", "sloth_service", "(.*)")'
+    return f'max by (service, slo) (label_replace({named}, "slo", "$1", "sloth_slo", "(.*)"))'
+
+
+def burn(window: str) -> str:
+    """Of an objective of 100 % there is no budget to burn: nothing, instead of a division by zero."""
+    budget = rule(f"slo:error_budget:ratio{RULE}")
+    return f"{rule(f'slo:sli_error:ratio_rate{window}{RULE}')} / ({budget} > 0)"
+
+
+def exhausted() -> str:
+    """Seconds; 0 when it is spent already, nothing while nothing is burnt."""
+    left = rule(f"slo:period_error_budget_remaining:ratio{RULE}")
+    days = rule(f"slo:time_period:days{RULE}")
+    return f"clamp_min({left}, 0) * {days} * 86400 / ({burn('6h')} > 0)"
+
+
+def budget_left_by_rules() -> str:
+    """In percent, of objectives whose period is the window that it is compared with."""
+    same = f"and on (sloth_id) (slo:time_period:days{RULE} == 30)"
+    return "100 * " + rule(f"slo:period_error_budget_remaining:ratio{RULE} {same}")
+
+
+def age() -> str:
+    """Seconds since the end of the newest hour that figures were made of."""
+    return f"time() - {plain('slo_measured_timestamp_seconds')}"

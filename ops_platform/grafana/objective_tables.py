@@ -1,0 +1,82 @@
+"""The tables of objectives: each one now, and the counts of each window."""
+
+from __future__ import annotations
+
+from ops_platform.grafana.objective_queries import (
+    RULE,
+    achieved,
+    age,
+    budget_left,
+    exact,
+    exhausted,
+    plain,
+    rule,
+    state,
+)
+from ops_platform.grafana.panels import Column
+from ops_platform.grafana.style import GREEN, GREY, RED, YELLOW, names
+
+STATES = names(
+    {
+        0: ("ok", GREEN),
+        1: ("no data", GREY),
+        2: ("source missing", RED),
+        # Two agents that do not agree, for the moment in which one has looked and the other has not.
+        3: ("source missing", RED),
+    }
+)
+KEYS = {"service": "Service", "slo": "Objective"}
+LEFT = ((0.001, YELLOW), (25.0, GREEN))
+BURNING = ((1.0, YELLOW), (6.0, RED))
+LATE = ((2 * 3600.0, YELLOW), (3 * 3600.0, RED))
+
+
+def now() -> list[Column]:
+    return [
+        Column("Target", plain("slo_target_percentage"), "percent"),
+        Column("Achieved, 30 d", achieved("30d"), "percent", 3),
+        Column(
+            "Budget left, 30 d",
+            budget_left("30d"),
+            "percent",
+            1,
+            steps=LEFT,
+            start=RED,
+        ),
+        Column(
+            "Burn, 5 min", rule(f"slo:current_burn_rate:ratio{RULE}"), "none", 2, steps=BURNING, start=GREEN
+        ),
+        Column(
+            "Burn, period", rule(f"slo:period_burn_rate:ratio{RULE}"), "none", 2, steps=BURNING, start=GREEN
+        ),
+        Column(
+            "Spent in", exhausted(), "dtdurations", steps=((259200.0, YELLOW), (864000.0, GREEN)), start=RED
+        ),
+        Column("State, 30 d", state("30d"), "none", mapped=STATES),
+        Column("Age of the figures", age(), "dtdurations", steps=LATE, start=GREEN),
+        Column(
+            "Maintenance",
+            plain("slo_exclusion_active"),
+            "none",
+            mapped=names({0: ("no", "transparent"), 1: ("excluded now", GREY)}),
+        ),
+    ]
+
+
+def by_window() -> list[Column]:
+    good, total = exact("slo_good_events"), exact("slo_total_events")
+    return [
+        Column("Good", good, "none", 0),
+        Column("All", total, "none", 0),
+        Column("Bad", f"{total} - {good}", "none", 0),
+        Column("Achieved", achieved(), "percent", 3),
+        Column(
+            "Budget left",
+            budget_left(),
+            "percent",
+            1,
+            steps=LEFT,
+            start=RED,
+        ),
+        Column("State", state(), "none", mapped=STATES),
+    ]

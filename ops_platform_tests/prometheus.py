@@ -1,0 +1,35 @@
+"""A real Prometheus of a test's own."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ops_platform.clients.prometheus import Prometheus
+from ops_platform.clients.waiting import wait_until
+from ops_platform.local.ports import free_ports
+
+
+@contextmanager
+def running_prometheus(directory: Path, config: str = "scrape_configs: []\n") -> Iterator[Prometheus]:
+    """With this configuration; its data is in ``data``. It scrapes nothing unless it is told to."""
+    port = free_ports(1)[0]
+    file = directory / "prometheus.yml"
+    file.write_text(config, encoding="utf-8")
+    command = [
+        "prometheus",
+        f"--config.file={file}",
+        f"--storage.tsdb.path={directory / 'data'}",
+        "--storage.tsdb.retention.time=95d",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    client = Prometheus(f"http://127.0.0.1:{port}")
+    with (directory / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            wait_until(client.ready, 20, "Prometheus is ready")
+            yield client
+        finally:
+            client.close()
+            process.kill()
