@@ -39,7 +39,12 @@ class PlatformResource(dg.ConfigurableResource[Any]):
         """For queries over a day of raw samples."""
         settings = self.settings()
         url = settings.require("prometheus_url")
-        return Prometheus(url, ca_file=settings.ca_file, timeout_seconds=120)
+        return Prometheus(
+            url,
+            ca_file=settings.ca_file,
+            timeout_seconds=120,
+            replica_labels=settings.prometheus_replica_labels,
+        )
 
     def has_objectives(self) -> bool:
         """Whether anybody wrote one."""

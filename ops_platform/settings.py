@@ -123,6 +123,8 @@ class Settings(_Group):
     redis_url: str | None = None
     redis_password: SecretStr | None = None
     prometheus_url: str | None = None
+    prometheus_replica_labels: tuple[str, ...] = ()
+    """Labels that tell replicas of Prometheus apart, where several write into the one that is asked."""
     alertmanager_url: str | None = None
     api_url: str | None = None
     dagster_url: str | None = None
@@ -285,6 +287,11 @@ class _Reader:
             redis_url=self.text("OPS_REDIS_URL"),
             redis_password=self.secret("OPS_REDIS_PASSWORD"),
             prometheus_url=self.text("OPS_PROMETHEUS_URL"),
+            prometheus_replica_labels=tuple(
+                name.strip()
+                for name in (self.text("OPS_PROMETHEUS_REPLICA_LABELS") or "").split(",")
+                if name.strip()
+            ),
             alertmanager_url=self.text("OPS_ALERTMANAGER_URL"),
             api_url=self.text("OPS_API_URL"),
             dagster_url=self.text("OPS_DAGSTER_URL"),

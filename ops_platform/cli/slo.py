@@ -62,8 +62,21 @@ def validate(files: tuple[Path, ...], json_output: bool) -> None:
 @click.option("--to", "until", required=True, help="A full hour in UTC, at least five minutes ago.")
 @_objectives
 @click.option("--prometheus", "url", default=None, help="Its URL; else OPS_PROMETHEUS_URL.")
+@click.option(
+    "--replica-label",
+    "replica_labels",
+    multiple=True,
+    help="Tells replicas of Prometheus apart, one of which counts; else OPS_PROMETHEUS_REPLICA_LABELS.",
+)
 @output.as_json
-def compute(since: str, until: str, objectives: Path | None, url: str | None, json_output: bool) -> None:
+def compute(
+    since: str,
+    until: str,
+    objectives: Path | None,
+    url: str | None,
+    replica_labels: tuple[str, ...],
+    json_output: bool,
+) -> None:
     """Count good and all events by the hour, from raw samples; needs Prometheus, and nothing else.
 
     Nothing is stored. Exit 1 when anything could not be known.
@@ -80,7 +93,8 @@ def compute(since: str, until: str, objectives: Path | None, url: str | None, js
     bounds = counting.hours(_hour(since), _hour(until))
     known = openslo.load_directory(objectives or settings.config_dir / "objectives")
     address = url or settings.require("prometheus_url")
-    source = Prometheus(address, ca_file=settings.ca_file, timeout_seconds=60)
+    labels = replica_labels or settings.prometheus_replica_labels
+    source = Prometheus(address, ca_file=settings.ca_file, timeout_seconds=60, replica_labels=labels)
     with output.progress_bar("counting") as progress:
         found = counting.count(source, known, bounds, datetime.now(UTC), progress=progress)
     if json_output:

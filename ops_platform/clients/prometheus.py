@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -65,11 +65,20 @@ class FiringAlert:
 
 
 class Prometheus:
-    """The HTTP API of one Prometheus. Every method but ``ready`` raises Unavailable."""
+    """The HTTP API of one Prometheus. Every method but ``ready`` raises Unavailable.
+
+    ``replica_labels`` tell copies of one series apart that several Prometheuses wrote into it.
+    """
 
     def __init__(
-        self, url: str, *, ca_file: Path | None = None, timeout_seconds: float = TIMEOUT_SECONDS
+        self,
+        url: str,
+        *,
+        ca_file: Path | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        replica_labels: Sequence[str] = (),
     ) -> None:
+        self.replica_labels = tuple(replica_labels)
         self._service = JsonService("Prometheus", url, ca_file=ca_file, timeout_seconds=timeout_seconds)
 
     @property

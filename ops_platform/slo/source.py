@@ -14,6 +14,7 @@ import numpy as np
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.errors import CheckFailed, Unavailable
+from ops_platform.slo import replicas
 from ops_platform.slo.counters import Scrapes
 from ops_platform.slo.samples import Labels, Series, Times, labels_of, show, target_of
 from ops_platform.slo.selector import Matcher, Selector
@@ -51,7 +52,7 @@ def read(source: Prometheus, selectors: Iterable[Selector], since: datetime, unt
     """Raises Unavailable when Prometheus is away or its answer is partial, CheckFailed for no counters."""
     found: dict[Selector, tuple[Series, ...]] = {}
     for selector in dict.fromkeys(selectors):
-        raw = _samples(source, selector.query, since, until)
+        raw = _merged(source, selector.query, since, until)
         series = [Series.parse(labels, samples) for labels, samples in raw.items()]
         found[selector] = tuple(sorted(series, key=lambda one: one.labels))
     _refuse_doubled(found)
@@ -82,6 +83,13 @@ def _remembered(source: Prometheus, selector: Selector, until: datetime) -> froz
     span = round(REMEMBERED.total_seconds())
     answer = source.query(f"group by (job) (last_over_time({selector.query}[{span}s]))", at=until)
     return frozenset(one.labels.get("job", "") for one in answer.series)
+
+
+def _merged(
+    source: Prometheus, query: str, since: datetime, until: datetime
+) -> dict[Labels, list[tuple[float, float]]]:
+    found = _samples(source, query, since, until)
+    return replicas.merge(found, source.replica_labels, milliseconds(since), milliseconds(until))
 
 
 def _samples(
@@ -118,15 +126,18 @@ def _scrapes(
 ) -> tuple[dict[Labels, Scrapes], Times]:
     every: list[Times] = [np.empty(0, np.int64)]
     tried: dict[Labels, list[tuple[float, float]]] = {}
-    for labels, samples in _samples(source, "up", since, until).items():
-        every.append(_times(time for time, _ in samples))
-        if dict(labels).get("job") in jobs:
-            tried.setdefault(target_of(labels), []).extend(samples)
+    ups = _samples(source, "up", since, until)
+    every += [_times(time for time, _ in samples) for samples in ups.values()]
+    ours = {labels: samples for labels, samples in ups.items() if dict(labels).get("job") in jobs}
+    merged = replicas.merge(ours, source.replica_labels, milliseconds(since), milliseconds(until))
+    replicas.refuse_unnamed(merged)
+    for labels, samples in merged.items():
+        tried.setdefault(target_of(labels), []).extend(samples)
     started: dict[Labels, list[tuple[float, float]]] = {}
     if jobs:
         only = Matcher("job", "=~", "|".join(_literal(job) for job in jobs))
         query = f"process_start_time_seconds{{{only}}}"
-        for labels, samples in _samples(source, query, since, until).items():
+        for labels, samples in _merged(source, query, since, until).items():
             started.setdefault(target_of(labels), []).extend(samples)
     found = {}
     for target, samples in tried.items():

@@ -1,0 +1,144 @@
+"""Replicas of Prometheus: one counts, another stands in, and cuts of time still add up."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops_platform import files
+from ops_platform.clients.prometheus import Prometheus
+from ops_platform.errors import CheckFailed
+from ops_platform.slo import counting, openslo, replicas
+from ops_platform.slo.counters import HORIZON, Scrapes, gaps, timeline
+from ops_platform.slo.counting import HOUR
+from ops_platform.slo.samples import Labels, Series
+from ops_platform_tests.slo.recorded import prometheus_with, publishing
+
+STEP = 20_000
+TARGET: Labels = (("instance", "a"), ("job", "product"))
+
+
+@st.composite
+def outages(draw: st.DrawFn, ticks: int, most: int) -> list[bool]:
+    """Which of the scrapes a replica makes: all, but for some long outages."""
+    made = [True] * ticks
+    for _ in range(draw(st.integers(0, most))):
+        begin = draw(st.integers(0, ticks))
+        for tick in range(begin, min(ticks, begin + draw(st.integers(1, 50)))):
+            made[tick] = False
+    return made
+
+
+@given(st.data())
+def test_cuts_of_time_add_up_whichever_replica_is_away(data: st.DataObject) -> None:
+    ticks = 90
+    truth = np.cumsum(data.draw(st.lists(st.integers(1, 9), min_size=ticks, max_size=ticks)))
+    seen: dict[Labels, list[tuple[float, float]]] = {}
+    ups: dict[Labels, list[tuple[float, float]]] = {}
+    for name, most, shift in (("a", 3, 0), ("b", 1, data.draw(st.integers(-50_000, 50_000)))):
+        # Each scrapes the same counter, at its own moments of the minute; its clock is off, too.
+        made = data.draw(outages(ticks, most))
+        times = [(STEP * tick + shift + 60_000) / 1000 for tick, is_made in enumerate(made) if is_made]
+        values = [float(truth[tick]) for tick, is_made in enumerate(made) if is_made]
+        if times:
+            labels = (*TARGET, ("replica", name))
+            seen[("__name__", "x_total"), *labels] = list(zip(times, values, strict=True))
+            ups[("__name__", "up"), *labels] = [(time, 1.0) for time in times]
+
+    def events(start: int, end: int) -> int | None:
+        """Of (start, end], from what surrounds it by HORIZON, as a run reads it."""
+        low, high = start - HORIZON, end + HORIZON
+
+        def within(found: dict[Labels, list[tuple[float, float]]]) -> dict[Labels, list[tuple[float, float]]]:
+            return {
+                labels: [one for one in samples if low < one[0] * 1000 <= high]
+                for labels, samples in found.items()
+            }
+
+        series = [
+            Series.parse(labels, samples)
+            for labels, samples in replicas.merge(within(seen), ["replica"], low, high).items()
+        ]
+        merged = replicas.merge(within(ups), ["replica"], low, high).values()
+        good = [round(time * 1000) for samples in merged for time, _ in samples]
+        scrapes = {TARGET: Scrapes(np.array(good, np.int64))}
+        pulse = np.unique([round(time * 1000) for samples in within(ups).values() for time, _ in samples])
+        line = timeline(series, scrapes, pulse.astype(np.int64), low, high)
+        if line.missing(start, end):
+            return None
+        return int(line.events(np.array([start, end], np.int64))[0])
+
+    cuts = sorted({0, STEP * ticks, *data.draw(st.lists(st.integers(0, STEP * ticks), max_size=6))})
+    parts = [events(start, end) for start, end in itertools.pairwise(cuts)]
+    whole = events(0, STEP * ticks)
+    if whole is not None:
+        assert None not in parts
+        assert sum(part for part in parts if part is not None) == whole
+        # Never twice, however many saw it.
+        assert whole <= truth[-1]
+
+
+def test_what_one_has_lost_another_stands_in_for() -> None:
+    def scraped(first: int, last: int, shift: float) -> list[tuple[float, float]]:
+        return [(20.0 * tick + shift, float(tick)) for tick in range(first, last)]
+
+    a = [*scraped(0, 10, 0), *scraped(50, 60, 0)]
+    found = replicas.merge(
+        {(("replica", "a"),): a, (("replica", "b"),): scraped(0, 60, 5)}, ["replica"], 0, 60 * STEP
+    )
+    [samples] = found.values()
+    times = np.array([round(time * 1000) for time, _ in samples], np.int64)
+    assert gaps(times, 0, 60 * STEP) == []
+    assert [value for _, value in samples] == sorted(value for _, value in samples)
+    # Its own where it has them.
+    assert set(a) <= set(samples)
+    alone = replicas.merge({(("replica", "a"),): a}, ["replica"], 0, 60 * STEP)
+    assert list(alone.values()) == [a]
+
+
+HOURS = 3
+START = (datetime.now(UTC) - timedelta(hours=HOURS + 2)).replace(minute=0, second=0, microsecond=0)
+END = START + HOUR * HOURS
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Two replicas' samples in one store; the first was away for half an hour."""
+    recorded = {}
+    away = START.timestamp() + 1800, START.timestamp() + 3600
+    for series, samples in publishing(START, END).items():
+        for replica, shift in (("a", 0.0), ("b", 7.0)):
+            labels = series.replace("{", '{prometheus_replica="' + replica + '",')
+            recorded[labels] = [
+                (time + shift, value)
+                for time, value in samples
+                if replica == "b" or not away[0] < time < away[1]
+            ]
+    with prometheus_with(recorded, tmp_path_factory.mktemp("replicas")) as client:
+        yield client
+
+
+@pytest.mark.services
+def test_two_replicas_count_as_one(stored: Prometheus, tmp_path: Path) -> None:
+    objectives = openslo.load_directory(files.default_config_dir() / "objectives")
+    [success] = [one for one in objectives if one.id == "publishing-success"]
+    bounds, now = counting.hours(START, END), datetime.now(UTC)
+    with pytest.raises(CheckFailed, match="OPS_PROMETHEUS_REPLICA_LABELS"):
+        counting.count(stored, [success], bounds, now)
+    named = Prometheus(stored.url, replica_labels=["prometheus_replica"])
+    found = counting.count(named, [success], bounds, now)[success]
+    assert [one.state for one in found] == ["ok"] * HOURS
+    with prometheus_with(publishing(START, END), tmp_path) as single:
+        exact = counting.count(single, [success], bounds, now)[success]
+    # To the event; what the first was away for until a full hour, it sees just after it.
+    totals, truth = ([one.total or 0 for one in each] for each in (found, exact))
+    assert sum(totals) == sum(truth) > 0
+    assert totals[2] == truth[2]
+    assert abs(totals[0] - truth[0]) < 20
