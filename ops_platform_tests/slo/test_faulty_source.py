@@ -1,0 +1,92 @@
+"""A Prometheus that is slow, says that its answer is partial, or answers something else: never a number."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from ops_platform import files
+from ops_platform.clients.prometheus import Prometheus
+from ops_platform.errors import Unavailable
+from ops_platform.slo import counting, openslo
+
+EVERY = openslo.load_directory(files.default_config_dir() / "objectives")
+END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+
+
+@contextmanager
+def answering(body: bytes, status: int = 200) -> Iterator[str]:
+    """A server that says the same whatever it is asked; what no real one can be brought to say."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def refusal(url: str, timeout: float = 5) -> str:
+    source = Prometheus(url, timeout_seconds=timeout)
+    with pytest.raises(Unavailable) as caught:
+        counting.count(source, EVERY, [END - timedelta(hours=1), END], datetime.now(UTC))
+    source.close()
+    said = str(caught.value)
+    assert "\n" not in said
+    return said
+
+
+def vector(**more: Any) -> bytes:
+    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": []}, **more}).encode()
+
+
+def test_a_partial_answer_is_no_answer() -> None:
+    # As Thanos says it when one of its stores is away.
+    body = vector(warnings=["receive series from Addr: store-1: unavailable"])
+    with answering(body) as url:
+        assert "may be partial" in refusal(url)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "word"),
+    [
+        (b"<html>a proxy</html>", 200, "JSON"),
+        (b'{"status": "error", "error": "boom"}', 200, "unexpected answer"),
+        (b'{"status": "error", "errorType": "timeout", "error": "query timed out"}', 503, "query timed out"),
+        (b'{"status": "error", "error": "too many samples"}', 422, "too many samples"),
+        (b"[]", 200, "unexpected answer"),
+    ],
+)
+def test_anything_else_is_one_line(body: bytes, status: int, word: str) -> None:
+    with answering(body, status) as url:
+        assert word in refusal(url)
+
+
+def test_one_that_never_answers_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert "in time" in refusal(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.2)
