@@ -136,9 +136,19 @@ class Dagster:
             raise Unavailable(f"Dagster knows no run {run_id}")
         return _run(found)
 
-    def runs(self, job: str, *, statuses: Sequence[str] = (), limit: int = 100) -> list[Run]:
-        """Runs of a job, newest first."""
-        wanted: dict[str, Any] = {"pipelineName": job}
+    def runs(
+        self,
+        job: str,
+        *,
+        statuses: Sequence[str] = (),
+        tags: Mapping[str, str] | None = None,
+        limit: int = 100,
+    ) -> list[Run]:
+        """Runs of a job that have all of ``tags``, newest first."""
+        wanted: dict[str, Any] = {
+            "pipelineName": job,
+            "tags": [{"key": key, "value": value} for key, value in (tags or {}).items()],
+        }
         if statuses:
             wanted["statuses"] = list(statuses)
         found = self.query(_RUNS, {"filter": wanted, "limit": limit})["runsOrError"]
