@@ -13,6 +13,7 @@ from ops_platform.errors import CheckFailed, Unavailable
 LOCATION = "ops_platform"
 REPOSITORY = "__repository__"
 FINISHED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED")
 
 _LAUNCH = """
 mutation ($params: ExecutionParams!) {

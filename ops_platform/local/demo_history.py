@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from ops_platform.clients.child_process import Launcher
-from ops_platform.clients.dagster import Dagster, Run
+from ops_platform.clients.dagster import UNFINISHED, Dagster
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, ConfigurationError, OpsError, Unavailable
@@ -27,7 +27,7 @@ from ops_platform.settings import Settings
 LOADER = "ops_platform.local.demo.history_blocks"
 LONGEST_DAYS = 60
 """Prometheus keeps 95, and forgets the oldest one by one."""
-LOAD_SECONDS, SEEN_SECONDS, COUNT_SECONDS = 300.0, 150.0, 900.0
+LOAD_SECONDS, SEEN_SECONDS, LAUNCH_SECONDS, COUNT_SECONDS = 300.0, 150.0, 300.0, 900.0
 SETTLING_SECONDS = 310
 """An hour can be counted five minutes after its end; an hour that ends now is left to the schedule."""
 TAG = "ops-platform/demo-history"
@@ -73,7 +73,7 @@ class DemoHistory:
     def finish(self, report: Callable[[str, float | None], None]) -> None:
         """Wait until the hours are counted; say what went wrong."""
         if self._worker is not None:
-            report("the demo's history: counting its objectives", None)
+            report("the demo's history: counting", None)
             self._worker.join()
         if self._problem:
             self._say(f"the demo's history is not complete: {self._problem}; the next 'up' tries again")
@@ -96,8 +96,11 @@ class DemoHistory:
         try:
             record = self._load()
             self._dagster_is_up.wait()
-            self._see(record.plan)
-            self._count(record)
+            if any((self._settings.config_dir / "objectives").glob("*.y*ml")):
+                self._count(record)
+            else:
+                self._see(record.plan)
+                self._store.keep(replace(record, counted=True))
         except Exception as error:  # whatever it is: the stack is fine without
             said = str(error) if isinstance(error, OpsError | OSError) else f"{type(error).__name__}: {error}"
             self._problem = said.partition("\n")[0]
@@ -126,34 +129,40 @@ class DemoHistory:
             wait_until(seen, SEEN_SECONDS, "Prometheus shows the history", interval=0.5)
         finally:
             source.close()
-        self._say(f"{plan.days} days of the demo's history are in Prometheus")
 
     def _count(self, record: Record) -> None:
-        if any((self._settings.config_dir / "objectives").glob("*.y*ml")):
-            url, plan = self._parts.url("webserver"), record.plan
-            dagster = Dagster(url)
-            run = self._succeeded(dagster, HOURS_JOB, plan, hour_keys(plan, time.time()))
-            self._say(f"its objectives are counted: {url}/runs/{run.run_id}")
-            if self._run(dagster, DAYS_JOB, plan, day_keys(plan)).status != "SUCCESS":
-                # It needs some seconds, and whether it succeeded is seen by the next ``up``.
-                return
-        self._store.keep(replace(record, counted=True))
+        """Hours first, then days; who launches the days does not wait for them."""
+        url, plan = self._parts.url("webserver"), record.plan
+        # A launch writes down which hours it plans, one by one, before it answers.
+        dagster = Dagster(url, timeout_seconds=LAUNCH_SECONDS)
+        if _run(dagster, HOURS_JOB, plan, "SUCCESS") is None:
+            self._see(plan)
+            keys = hour_keys(plan, time.time())
+            run_id = _run(dagster, HOURS_JOB, plan, *UNFINISHED) or _launch(dagster, HOURS_JOB, plan, keys)
+            run = dagster.wait(run_id, COUNT_SECONDS)
+            if run.status != "SUCCESS":
+                raise CheckFailed(dagster.failure(run_id) or f"run {run_id} ended as {run.status}")
+            self._say(f"{plan.days} days of history are loaded and counted: {url}/assets/slo/compliance")
+        if _run(dagster, DAYS_JOB, plan, "SUCCESS"):
+            self._store.keep(replace(record, counted=True))
+        elif not _run(dagster, DAYS_JOB, plan, *UNFINISHED):
+            _launch(dagster, DAYS_JOB, plan, day_keys(plan))
 
-    def _succeeded(self, dagster: Dagster, job: str, plan: HistoryPlan, keys: tuple[str, str]) -> Run:
-        run = dagster.wait(self._run(dagster, job, plan, keys).run_id, COUNT_SECONDS)
-        if run.status != "SUCCESS":
-            raise CheckFailed(dagster.failure(run.run_id) or f"run {run.run_id} ended as {run.status}")
-        return run
 
-    def _run(self, dagster: Dagster, job: str, plan: HistoryPlan, keys: tuple[str, str]) -> Run:
-        """The run that counts, launched when there is none or it failed."""
-        tags = {TAG: str(plan.end)}
-        for run in dagster.runs(job, tags=tags, limit=1):
-            if not run.finished or run.status == "SUCCESS":
-                return run
-        first, last = keys
-        span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-        return dagster.run(dagster.launch(job, {}, {**tags, **span}))
+def _run(dagster: Dagster, job: str, plan: HistoryPlan, *statuses: str) -> str | None:
+    """The newest run that counts this history and is in one of ``statuses``."""
+    found = dagster.runs(job, statuses=statuses, tags={TAG: str(plan.end)}, limit=1)
+    return found[0].run_id if found else None
+
+
+def _launch(dagster: Dagster, job: str, plan: HistoryPlan, keys: tuple[str, str]) -> str:
+    first, last = keys
+    tags = {
+        TAG: str(plan.end),
+        "dagster/asset_partition_range_start": first,
+        "dagster/asset_partition_range_end": last,
+    }
+    return dagster.launch(job, {}, tags)
 
 
 def hour_keys(plan: HistoryPlan, now: float) -> tuple[str, str]:
