@@ -37,7 +37,7 @@ HOURS_JOB, DAYS_JOB = "slo_windows", "slo_days"
 def wanted_days(settings: Settings) -> int:
     """Raises ConfigurationError."""
     days = settings.demo.history_days
-    if days != int(days) or not 0 <= days <= LONGEST_DAYS:
+    if not 0 <= days <= LONGEST_DAYS or days != int(days):
         raise ConfigurationError(
             f"OPS_DEMO_HISTORY_DAYS must be a whole number from 0 to {LONGEST_DAYS}: correct it"
         )
@@ -94,7 +94,7 @@ class DemoHistory:
 
     def _work(self) -> None:
         try:
-            record = self._load()
+            record = self._loaded()
             self._dagster_is_up.wait()
             if any((self._settings.config_dir / "objectives").glob("*.y*ml")):
                 self._count(record)
@@ -105,7 +105,10 @@ class DemoHistory:
             said = str(error) if isinstance(error, OpsError | OSError) else f"{type(error).__name__}: {error}"
             self._problem = said.partition("\n")[0]
 
-    def _load(self) -> Record:
+    def _loaded(self) -> Record:
+        record = self._store.record()
+        if record is not None and record.loaded:
+            return record
         command = [sys.executable, "-m", LOADER, str(self._store.record_file), str(self._store.prometheus)]
         values = {**environment.process({}), STACK_ID: self._parts.stack_id}
         done = Launcher(environment=values).run(command, timeout=LOAD_SECONDS)
@@ -133,12 +136,13 @@ class DemoHistory:
     def _count(self, record: Record) -> None:
         """Hours first, then days; who launches the days does not wait for them."""
         url, plan = self._parts.url("webserver"), record.plan
+        end = countable(plan, time.time())
         # A launch writes down which hours it plans, one by one, before it answers.
         dagster = Dagster(url, timeout_seconds=LAUNCH_SECONDS)
         if _run(dagster, HOURS_JOB, plan, "SUCCESS") is None:
             self._see(plan)
-            keys = hour_keys(plan, time.time())
-            run_id = _run(dagster, HOURS_JOB, plan, *UNFINISHED) or _launch(dagster, HOURS_JOB, plan, keys)
+            hours = hour_keys(plan, end)
+            run_id = _run(dagster, HOURS_JOB, plan, *UNFINISHED) or _launch(dagster, HOURS_JOB, plan, hours)
             run = dagster.wait(run_id, COUNT_SECONDS)
             if run.status != "SUCCESS":
                 raise CheckFailed(dagster.failure(run_id) or f"run {run_id} ended as {run.status}")
@@ -146,7 +150,7 @@ class DemoHistory:
         if _run(dagster, DAYS_JOB, plan, "SUCCESS"):
             self._store.keep(replace(record, counted=True))
         elif not _run(dagster, DAYS_JOB, plan, *UNFINISHED):
-            _launch(dagster, DAYS_JOB, plan, day_keys(plan))
+            _launch(dagster, DAYS_JOB, plan, day_keys(plan, end))
 
 
 def _run(dagster: Dagster, job: str, plan: HistoryPlan, *statuses: str) -> str | None:
@@ -165,16 +169,19 @@ def _launch(dagster: Dagster, job: str, plan: HistoryPlan, keys: tuple[str, str]
     return dagster.launch(job, {}, tags)
 
 
-def hour_keys(plan: HistoryPlan, now: float) -> tuple[str, str]:
-    """First and last partition of the hours to be counted at ``now``."""
-    end = min(plan.last_hour, int(now - SETTLING_SECONDS) // HOUR * HOUR)
+def countable(plan: HistoryPlan, now: float) -> int:
+    """Where the last of its full hours ends that can be counted at ``now``."""
+    return min(plan.last_hour, int(now - SETTLING_SECONDS) // HOUR * HOUR)
+
+
+def hour_keys(plan: HistoryPlan, end: int) -> tuple[str, str]:
+    """First and last partition of the full hours up to ``end``."""
     return _key(plan.first_hour, "%Y-%m-%d-%H:00"), _key(end - HOUR, "%Y-%m-%d-%H:00")
 
 
-def day_keys(plan: HistoryPlan) -> tuple[str, str]:
-    """First and last of the full days; with LEAD_DAYS there is one at least."""
-    first, last = -(-plan.first_hour // DAY) * DAY, plan.last_hour // DAY * DAY
-    return _key(first, "%Y-%m-%d"), _key(last - DAY, "%Y-%m-%d")
+def day_keys(plan: HistoryPlan, end: int) -> tuple[str, str]:
+    """First and last partition of the full days up to ``end``; there is one at least, see LEAD_DAYS."""
+    return _key(-(-plan.first_hour // DAY) * DAY, "%Y-%m-%d"), _key(end // DAY * DAY - DAY, "%Y-%m-%d")
 
 
 def _key(moment: int, form: str) -> str:

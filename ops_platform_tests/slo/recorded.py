@@ -26,17 +26,24 @@ def prometheus_with(recorded: Recorded, directory: Path) -> Iterator[Prometheus]
     load = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "--quiet", str(text), str(data)]
     done = subprocess.run(load, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    config = directory / "prometheus.yml"
-    config.write_text("scrape_configs: []\n", encoding="utf-8")
+    with prometheus_on(directory, port) as client:
+        yield client
+
+
+@contextmanager
+def prometheus_on(directory: Path, port: int, config: str = "scrape_configs: []\n") -> Iterator[Prometheus]:
+    """A Prometheus on what is in ``directory``/data."""
+    file = directory / "prometheus.yml"
+    file.write_text(config, encoding="utf-8")
     command = [
         "prometheus",
-        f"--config.file={config}",
-        f"--storage.tsdb.path={data}",
+        f"--config.file={file}",
+        f"--storage.tsdb.path={directory / 'data'}",
         "--storage.tsdb.retention.time=95d",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
     client = Prometheus(f"http://127.0.0.1:{port}")
-    with (directory / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+    with (directory / "log").open("ab") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             wait_until(client.ready, 20, "Prometheus is ready")
             yield client
