@@ -28,6 +28,7 @@ LOADER = "ops_platform.local.demo.history_blocks"
 LONGEST_DAYS = 60
 """Prometheus keeps 95, and forgets the oldest one by one."""
 LOAD_SECONDS, SEEN_SECONDS, LAUNCH_SECONDS, COUNT_SECONDS = 300.0, 150.0, 300.0, 900.0
+QUIET_SECONDS = 3.0
 SETTLING_SECONDS = 310
 """An hour can be counted five minutes after its end; an hour that ends now is left to the schedule."""
 TAG = "ops-platform/demo-history"
@@ -73,8 +74,11 @@ class DemoHistory:
     def finish(self, report: Callable[[str, float | None], None]) -> None:
         """Wait until the hours are counted; say what went wrong."""
         if self._worker is not None:
-            report("the demo's history: counting", None)
-            self._worker.join()
+            # A later ``up`` only looks whether the days were added up.
+            self._worker.join(QUIET_SECONDS)
+            if self._worker.is_alive():
+                report("the demo's history: counting", None)
+                self._worker.join()
         if self._problem:
             self._say(f"the demo's history is not complete: {self._problem}; the next 'up' tries again")
 
