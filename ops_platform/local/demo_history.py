@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from ops_platform.clients.child_process import Launcher
-from ops_platform.clients.dagster import UNFINISHED, Dagster
+from ops_platform.clients.dagster import UNFINISHED, Dagster, Run
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, ConfigurationError, OpsError, Unavailable
@@ -28,7 +28,7 @@ LOADER = "ops_platform.local.demo.history_blocks"
 LONGEST_DAYS = 60
 """Prometheus keeps 95, and forgets the oldest one by one."""
 LOAD_SECONDS, SEEN_SECONDS, LAUNCH_SECONDS, COUNT_SECONDS = 300.0, 150.0, 300.0, 900.0
-QUIET_SECONDS = 3.0
+QUIET_SECONDS, PATIENCE_SECONDS = 3.0, 15.0
 SETTLING_SECONDS = 310
 """An hour can be counted five minutes after its end; an hour that ends now is left to the schedule."""
 TAG = "ops-platform/demo-history"
@@ -51,7 +51,7 @@ class DemoHistory:
     def __init__(self, parts: Parts, settings: Settings, say: Callable[[str], None]) -> None:
         self._parts, self._settings, self._say = parts, settings, say
         self._store = HistoryStore(parts.layout.state_dir / "demo-history.json", parts.prometheus.data_dir)
-        self._dagster_is_up = threading.Event()
+        self._dagster_is_up, self._launched = threading.Event(), threading.Event()
         self._problem = ""
         self._worker: threading.Thread | None = None
 
@@ -72,13 +72,16 @@ class DemoHistory:
         self._dagster_is_up.set()
 
     def finish(self, report: Callable[[str, float | None], None]) -> None:
-        """Wait until the hours are counted; say what went wrong."""
+        """Wait until its runs are launched, and a little for the hours; say what goes on, or wrong."""
         if self._worker is not None:
-            # A later ``up`` only looks whether the days were added up.
+            # A later ``up`` only looks whether all runs succeeded.
             self._worker.join(QUIET_SECONDS)
             if self._worker.is_alive():
                 report("the demo's history: counting", None)
-                self._worker.join()
+            self._launched.wait()
+            self._worker.join(PATIENCE_SECONDS)
+            if self._worker.is_alive():
+                self._say(f"the demo's history is being counted: {self._parts.url('webserver')}/runs")
         if self._problem:
             self._say(f"the demo's history is not complete: {self._problem}; the next 'up' tries again")
 
@@ -108,6 +111,8 @@ class DemoHistory:
         except Exception as error:  # whatever it is: the stack is fine without
             said = str(error) if isinstance(error, OpsError | OSError) else f"{type(error).__name__}: {error}"
             self._problem = said.partition("\n")[0]
+        finally:
+            self._launched.set()
 
     def _loaded(self) -> Record:
         record = self._store.record()
@@ -138,29 +143,36 @@ class DemoHistory:
             source.close()
 
     def _count(self, record: Record) -> None:
-        """Hours first, then days; who launches the days does not wait for them."""
         url, plan = self._parts.url("webserver"), record.plan
         end = countable(plan, time.time())
         # A launch writes down which hours it plans, one by one, before it answers.
         dagster = Dagster(url, timeout_seconds=LAUNCH_SECONDS)
-        if _run(dagster, HOURS_JOB, plan, "SUCCESS") is None:
+        hours = _run(dagster, HOURS_JOB, plan, "SUCCESS")
+        if hours is None:
             self._see(plan)
-            hours = hour_keys(plan, end)
-            run_id = _run(dagster, HOURS_JOB, plan, *UNFINISHED) or _launch(dagster, HOURS_JOB, plan, hours)
-            run = dagster.wait(run_id, COUNT_SECONDS)
-            if run.status != "SUCCESS":
-                raise CheckFailed(dagster.failure(run_id) or f"run {run_id} ended as {run.status}")
+            under_way = _run(dagster, HOURS_JOB, plan, *UNFINISHED)
+            run_id = (
+                under_way.run_id if under_way else _launch(dagster, HOURS_JOB, plan, hour_keys(plan, end))
+            )
+            if _run(dagster, DAYS_JOB, plan, *UNFINISHED) is None:
+                # dagster.yaml lets only one run with TAG go on at a time: the days wait for the hours.
+                _launch(dagster, DAYS_JOB, plan, day_keys(plan, end))
+            self._launched.set()
+            hours = dagster.wait(run_id, COUNT_SECONDS)
+            if hours.status != "SUCCESS":
+                raise CheckFailed(dagster.failure(run_id) or f"run {run_id} ended as {hours.status}")
             self._say(f"{plan.days} days of history are loaded and counted: {url}/assets/slo/compliance")
-        if _run(dagster, DAYS_JOB, plan, "SUCCESS"):
+        days = _run(dagster, DAYS_JOB, plan, "SUCCESS")
+        if days and (days.started_at or 0) >= (hours.ended_at or 0):
             self._store.keep(replace(record, counted=True))
-        elif not _run(dagster, DAYS_JOB, plan, *UNFINISHED):
+        elif _run(dagster, DAYS_JOB, plan, *UNFINISHED) is None:
             _launch(dagster, DAYS_JOB, plan, day_keys(plan, end))
 
 
-def _run(dagster: Dagster, job: str, plan: HistoryPlan, *statuses: str) -> str | None:
+def _run(dagster: Dagster, job: str, plan: HistoryPlan, *statuses: str) -> Run | None:
     """The newest run that counts this history and is in one of ``statuses``."""
     found = dagster.runs(job, statuses=statuses, tags={TAG: str(plan.end)}, limit=1)
-    return found[0].run_id if found else None
+    return found[0] if found else None
 
 
 def _launch(dagster: Dagster, job: str, plan: HistoryPlan, keys: tuple[str, str]) -> str:
