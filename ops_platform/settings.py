@@ -104,6 +104,8 @@ class DemoSettings(_Group):
     traffic_rate: float = 4.0
     """Requests a second that the traffic service makes up."""
     traffic_seed: int = 1
+    history_days: float = 30
+    """Days of the demo product's past in the embedded Prometheus; 0: none."""
 
 
 class Settings(_Group):
@@ -346,5 +348,6 @@ class _Reader:
                 traffic_listen_port=self.number("OPS_TRAFFIC_LISTEN_PORT"),
                 traffic_rate=self.number("OPS_TRAFFIC_RATE"),
                 traffic_seed=self.number("OPS_TRAFFIC_SEED"),
+                history_days=self.number("OPS_DEMO_HISTORY_DAYS"),
             ),
         )

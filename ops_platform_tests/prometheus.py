@@ -13,9 +13,11 @@ from ops_platform.local.ports import free_ports
 
 
 @contextmanager
-def running_prometheus(directory: Path, config: str = "scrape_configs: []\n") -> Iterator[Prometheus]:
+def running_prometheus(
+    directory: Path, config: str = "scrape_configs: []\n", port: int | None = None
+) -> Iterator[Prometheus]:
     """With this configuration; its data is in ``data``. It scrapes nothing unless it is told to."""
-    port = free_ports(1)[0]
+    port = port or free_ports(1)[0]
     file = directory / "prometheus.yml"
     file.write_text(config, encoding="utf-8")
     command = [
@@ -26,7 +28,7 @@ def running_prometheus(directory: Path, config: str = "scrape_configs: []\n") ->
         f"--web.listen-address=127.0.0.1:{port}",
     ]
     client = Prometheus(f"http://127.0.0.1:{port}")
-    with (directory / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+    with (directory / "log").open("ab") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             wait_until(client.ready, 20, "Prometheus is ready")
             yield client

@@ -27,6 +27,8 @@ from ops_platform_tests.services import run_as, short_directory
 
 SCALE = "0.05"
 """Demo data of a test's stack: some megabytes, so that its backups take seconds."""
+HISTORY_DAYS = 2
+"""Of the demo's past: enough to count, in seconds."""
 PRODUCTION_BYTES = 10 << 30
 """Declared in a test's stack: its few megabytes are mostly small files, whose pace says little of 100 GB."""
 CONSOLE_SCRIPT = Path(sys.executable).parent / "ops-platform"
@@ -47,6 +49,7 @@ class RunningStack:
             "OPS_STATE_DIR": str(self.state_dir),
             "OPS_PORT_BASE": str(self.base),
             "OPS_DEMO_SCALE": SCALE,
+            "OPS_DEMO_HISTORY_DAYS": str(HISTORY_DAYS),
             "OPS_CONFIG_DIR": str(self._config()),
             **(extra or {}),
         }

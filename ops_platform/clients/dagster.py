@@ -13,6 +13,7 @@ from ops_platform.errors import CheckFailed, Unavailable
 LOCATION = "ops_platform"
 REPOSITORY = "__repository__"
 FINISHED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED")
 
 _LAUNCH = """
 mutation ($params: ExecutionParams!) {
@@ -136,9 +137,19 @@ class Dagster:
             raise Unavailable(f"Dagster knows no run {run_id}")
         return _run(found)
 
-    def runs(self, job: str, *, statuses: Sequence[str] = (), limit: int = 100) -> list[Run]:
-        """Runs of a job, newest first."""
-        wanted: dict[str, Any] = {"pipelineName": job}
+    def runs(
+        self,
+        job: str,
+        *,
+        statuses: Sequence[str] = (),
+        tags: Mapping[str, str] | None = None,
+        limit: int = 100,
+    ) -> list[Run]:
+        """Runs of a job that have all of ``tags``, newest first."""
+        wanted: dict[str, Any] = {
+            "pipelineName": job,
+            "tags": [{"key": key, "value": value} for key, value in (tags or {}).items()],
+        }
         if statuses:
             wanted["statuses"] = list(statuses)
         found = self.query(_RUNS, {"filter": wanted, "limit": limit})["runsOrError"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ops_platform.backup.context import open_context
 from ops_platform.backup.repository import Repository
-from ops_platform.clients.dagster import FINISHED, Dagster
+from ops_platform.clients.dagster import FINISHED, UNFINISHED, Dagster
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, Unavailable
 from ops_platform.settings import Settings
@@ -17,7 +17,6 @@ from ops_platform.settings import Settings
 JOB = "backup_full"
 DEADLINE_SECONDS = 3600.0
 
-_UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED")
 _COPIED = re.compile(r"\bcopied (\d+)\s?%")
 
 
@@ -48,7 +47,7 @@ def take(url: str, stanzas: Sequence[str], report: Callable[[Sequence[BootstrapR
     """
     dagster = Dagster(url)
     # An `up` that was interrupted has left runs: they are followed, not launched again.
-    under_way = {run.run_config.get("stanza"): run.run_id for run in dagster.runs(JOB, statuses=_UNFINISHED)}
+    under_way = {run.run_config.get("stanza"): run.run_id for run in dagster.runs(JOB, statuses=UNFINISHED)}
     runs = [
         BootstrapRun(stanza, under_way.get(stanza) or dagster.launch(JOB, run_config(stanza)))
         for stanza in stanzas

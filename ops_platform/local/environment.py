@@ -26,6 +26,7 @@ PASSED_ON = (
     "OPS_AGENT_REFRESH_SECONDS",
     "OPS_LEDGER_RETENTION_DAYS",
     "OPS_DEMO_SCALE",
+    "OPS_DEMO_HISTORY_DAYS",
     "OPS_TRAFFIC_RATE",
     "OPS_TRAFFIC_SEED",
 )
@@ -127,6 +128,8 @@ def dagster(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": store.access_key_id("logs"),
         "AWS_SECRET_ACCESS_KEY": store.secret_access_key("logs"),
         "AWS_EC2_METADATA_DISABLED": "true",
+        # A backfill of a month writes thousands of events: not each in a transaction of its own.
+        "DAGSTER_EVENT_BATCH_SIZE": "1000",
     }
 
 

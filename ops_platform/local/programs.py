@@ -16,6 +16,7 @@ DEBIAN_PACKAGES = {
     "pgbackrest": "pgbackrest",
     "redis-server": "redis-server",
     "prometheus": "prometheus",
+    "promtool": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "setpriv": "util-linux",
 }

@@ -17,6 +17,7 @@ from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 from ops_platform.local import bootstrap_runs, environment, first_setup, leftovers, log_files, parts, ports
 from ops_platform.local.accounts import account
+from ops_platform.local.demo_history import DemoHistory, wanted_days
 from ops_platform.local.layout import Layout
 from ops_platform.local.parts import PORT_NAMES, Parts
 from ops_platform.local.postgres_cluster import PostgresCluster
@@ -40,6 +41,7 @@ def up(settings: Settings, console: Console, only: Sequence[str] = ()) -> None:
     before anything is started, OpsError when a service does not get ready.
     """
     parts.required_programs(settings.pgbackrest.binary)
+    wanted_days(settings)
     layout = _layout(settings)
     if only and not layout.environment_file.exists():
         raise ConfigurationError(f"there is no stack in {layout.state_dir}: start all of it with 'up' first")
@@ -149,14 +151,19 @@ class Stack:
         first_setup.repository(settings, progress.step)
         first_setup.databases(built, progress.step)
         first_setup.dagster_storage(built, self._chosen, progress.step)
+        # Now, so that its blocks are there when Prometheus starts: it looks for new ones once a minute.
+        history = DemoHistory(built, settings, progress.say)
+        history.begin()
         first_setup.demo(built, settings, progress.step)
         first_setup.references(settings, progress.step)
         self._start(wanted, OBSERVERS, progress)
         self._start(wanted, DAGSTER, progress)
+        history.count()
         missing = bootstrap_runs.without_full_backup(settings, first_setup.STANZAS)
         if missing:
             progress.say(f"first full backup of {' and '.join(missing)}")
             bootstrap_runs.take(built.url("webserver"), missing, progress.runs)
+        history.finish(progress.step)
         progress.done()
         _print_urls(progress.console, built)
 

@@ -191,6 +191,8 @@ def unsettled(
 
 def enter(ops: Connection, objective: Objective, start: datetime, end: datetime, run_id: str) -> int:
     """Bring the ledger up to the counts of the hours from ``start`` to ``end``; how many entries it took."""
+    # Two runs that both found an hour without its entry would both enter it.
+    ops.execute("SELECT pg_advisory_xact_lock(hashtext('slo_budget_ledger'))")
     return ops.execute(
         """
         INSERT INTO slo_budget_ledger (service, slo, version, window_start, window_seconds, total, debit,

@@ -44,6 +44,11 @@ def test_a_base_that_is_no_number(refused: RunningStack) -> None:
     assert "OPS_PORT_BASE must be a number, not 'http'" in _line(refused, OPS_PORT_BASE="http")
 
 
+def test_days_of_history_that_prometheus_does_not_keep(refused: RunningStack) -> None:
+    for days in ("400", "-1", "1.5", "nan"):
+        assert "OPS_DEMO_HISTORY_DAYS must be a whole number" in _line(refused, OPS_DEMO_HISTORY_DAYS=days)
+
+
 def test_a_state_directory_too_long_for_sockets(refused: RunningStack) -> None:
     line = _line(refused, OPS_STATE_DIR=str(refused.state_dir / ("x" * 100)))
     assert "too long for Unix sockets" in line

@@ -13,11 +13,33 @@ from dataclasses import dataclass
 from ops_platform.local.demo.failure_modes import FailureModes
 from ops_platform.local.demo.traffic_metrics import ROUTES
 
-_WEIGHTS = (40, 30, 6, 14, 4, 5, 1)
-PUBLISHING_LIMIT_SECONDS = 10.0
-TRANSCODING_LIMIT_SECONDS = 300.0
+WEIGHTS = (40, 30, 6, 14, 4, 5, 1)
+"""How often each of ROUTES is asked for."""
 MISSING_RATIO = 0.004
 """Readers' own mistakes (404): no fault of the product."""
+
+
+@dataclass(frozen=True)
+class Duration:
+    """How long something takes: lognormal when all is well, uniform when it is late; in seconds."""
+
+    median: float
+    sigma: float
+    longest: float
+    """Never longer when all is well."""
+    late: tuple[float, float]
+
+    def usual(self, normal: float) -> float:
+        return min(self.median * math.exp(self.sigma * normal), self.longest)
+
+    def slow(self, share: float) -> float:
+        return self.late[0] + (self.late[1] - self.late[0]) * share
+
+
+PUBLISHING = Duration(1.5, 0.45, 9.5, (10.5, 60.5))
+"""The objective's limit is 10 s."""
+TRANSCODING = Duration(60.0, 0.55, 295.0, (305.0, 905.0))
+"""The objective's limit is 5 minutes."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +73,19 @@ class Request:
         return self.signature_draw >= modes.webhook_invalid_ratio
 
     def publishing_seconds(self, modes: FailureModes) -> float:
-        """Median 1.5 s; late ones take up to a minute."""
-        if self.slow_draw < modes.publishing_slow_ratio:
-            return PUBLISHING_LIMIT_SECONDS + 0.5 + 50 * self.late
-        return min(1.5 * math.exp(0.45 * self.usual), PUBLISHING_LIMIT_SECONDS - 0.5)
+        slow = self.slow_draw < modes.publishing_slow_ratio
+        return PUBLISHING.slow(self.late) if slow else PUBLISHING.usual(self.usual)
 
     def transcoding_seconds(self, modes: FailureModes) -> float:
-        """Median 60 s; late ones take up to 15 minutes."""
-        if self.slow_draw < modes.transcoding_slow_ratio:
-            return TRANSCODING_LIMIT_SECONDS + 5 + 600 * self.late
-        return min(60 * math.exp(0.55 * self.usual), TRANSCODING_LIMIT_SECONDS - 5)
+        slow = self.slow_draw < modes.transcoding_slow_ratio
+        return TRANSCODING.slow(self.late) if slow else TRANSCODING.usual(self.usual)
 
 
 def requests(seed: int) -> Iterator[Request]:
     """The endless stream of one seed."""
     chance = random.Random(seed)  # noqa: S311  made-up traffic, no secret
     while True:
-        method, route = chance.choices(ROUTES, _WEIGHTS)[0]
+        method, route = chance.choices(ROUTES, WEIGHTS)[0]
         yield Request(
             method,
             route,
