@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from ops_platform import files
 from ops_platform.audit.keys import generate
 from ops_platform.backup import execution
 from ops_platform.backup.context import BackupContext, open_context
@@ -69,6 +71,7 @@ def scene(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "OPS_AUDIT_PUBLIC_KEY": public,
         },
     )
+    shutil.copytree(files.default_config_dir() / "objectives", settings.config_dir / "objectives")
     log: Path = tmp_path_factory.mktemp("agent") / "agent.log"
     agent = AgentProcess(settings, log)
     made = Scene(services, product, ops, database, context, agent)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from ops_platform import files
 from ops_platform.agent import wal_hours
 from ops_platform.agent.catalogue import METRICS
 from ops_platform.agent.tail import ArchiveTail
@@ -19,12 +20,15 @@ from ops_platform.clients.waiting import wait_until
 from ops_platform.dr import records as exercise_records
 from ops_platform.dr.ladder import passed
 from ops_platform.dr.report import ExerciseRequest, Outcome
+from ops_platform.errors import Unavailable
+from ops_platform.slo import figures, openslo
 from ops_platform_tests.agent.conftest import Scene
 from ops_platform_tests.agent.process import AgentProcess, Samples
 from ops_platform_tests.agent.test_deliveries import body
 
 pytestmark = pytest.mark.services
 
+OBJECTIVES = files.default_config_dir() / "objectives"
 SAME_AFTER_A_RESTART = (
     "backup_duration_ms",
     "backup_size_bytes",
@@ -92,7 +96,17 @@ def an_exercise(stanza: str) -> tuple[ExerciseRequest, Outcome]:
     return request, outcome
 
 
+def keep_figures(scene: Scene) -> None:
+    """Of one objective, up to the last full hour: of the last day known, of longer ones not."""
+    [one] = [one for one in openslo.load_directory(OBJECTIVES) if one.id == "api-availability"]
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = [figures.Hour(now - timedelta(hours=number), 999, 1000) for number in range(24, 0, -1)]
+    with postgres.session(scene.database.url("ops_worker")) as ops:
+        figures.store(ops, one, figures.figures(one, hours, [now]), "run")
+
+
 def test_every_metric_can_be_seen_in_a_live_scrape(scene: Scene, agent: AgentProcess) -> None:
+    keep_figures(scene)
     for alert in (body(labels={"alertname": "Watchdog"}, fingerprint="w"), body()):
         httpx.post(f"{agent.url}/alerts", json=alert).raise_for_status()
     worker = scene.database.url("ops_worker")
@@ -107,13 +121,18 @@ def test_every_metric_can_be_seen_in_a_live_scrape(scene: Scene, agent: AgentPro
         records.open_report(opener, run)
         exercise_records.finish(opener, *an_exercise(scene.product.name))
         opener.commit()
-        agent.scrape_until(
-            # Dagster's are seen on the running stack (test_live_metrics).
-            lambda samples: (
-                {name for name in METRICS if not name.startswith("dagster_")} <= {name for name, _ in samples}
-            ),
-            "every metric",
-        )
+        # Dagster's are seen on the running stack (test_live_metrics).
+        wanted = {name for name in METRICS if not name.startswith("dagster_")}
+        missing = set(wanted)
+
+        def all_seen(samples: Samples) -> bool:
+            missing.intersection_update(wanted - {name for name, _ in samples})
+            return wanted <= {name for name, _ in samples}
+
+        try:
+            agent.scrape_until(all_seen, "every metric")
+        except Unavailable:
+            raise AssertionError(f"never seen: {missing}; {agent.log()[-2000:]}") from None
         records.fail(opener, run, "ended by the test")
     agent.scrape_until(lambda samples: samples[("audit_unsealed_events", ())] == 0, "all events are sealed")
 
@@ -123,6 +142,29 @@ def test_a_notification_is_recorded_once(scene: Scene, agent: AgentProcess) -> N
     answers = [httpx.post(f"{agent.url}/alerts", json=alert).json() for _ in range(2)]
     assert answers == [{"recorded": 1}, {"recorded": 0}]
     assert httpx.post(f"{agent.url}/alerts", json={"alerts": []}).json() == {"recorded": 0}
+
+
+def test_an_alert_of_an_objective_marks_its_newest_figures(scene: Scene, agent: AgentProcess) -> None:
+    keep_figures(scene)
+
+    def fired() -> list[bool]:
+        with postgres.session(scene.database.url("ops_worker")) as ops:
+            rows = ops.execute("SELECT alert_fired FROM slo_metrics ORDER BY id").fetchall()
+        return [row["alert_fired"] for row in rows]
+
+    def deliver(fingerprint: str, **labels: str) -> None:
+        alert = body(fingerprint=fingerprint, labels={"alertname": "Burn", **labels})
+        httpx.post(f"{agent.url}/alerts", json=alert).raise_for_status()
+
+    deliver("1" * 16, service="api", slo="another")
+    deliver("2" * 16, service="platform", slo="availability")
+    deliver("3" * 16, service="api")
+    assert fired() == [False] * 4
+    deliver("4" * 16, service="api", slo="availability")
+    assert fired() == [True] * 4
+    # Made anew, the figures still say so.
+    keep_figures(scene)
+    assert fired() == [True] * 4
 
 
 def test_nothing_secret_leaves_the_agent(scene: Scene, agent: AgentProcess) -> None:
@@ -149,14 +191,14 @@ def test_without_the_ops_database_the_rpo_stays_true(scene: Scene, agent: AgentP
     scene.ops.stop()
     try:
         stopped_at = datetime.now(UTC)
-        away = agent.scrape_until(
+        agent.scrape_until(
             lambda samples: (
                 samples.get(("ops_database_up", ())) == 0
-                and not any(name == "backup_runs_total" for name, _ in samples)
+                and samples[("audit_known", ())] == 0
+                and not any(name in ("backup_runs_total", "slo_state") for name, _ in samples)
             ),
             "the ops database is shown as away and its facts are dropped",
         )
-        assert away[("audit_known", ())] == 0
         assert httpx.post(f"{agent.url}/alerts", json=body(fingerprint="0" * 16)).status_code == 503
         # Heartbeats go on, and the archive reaches those that no database knows of yet.
         switched_at = scene.switch_wal()
