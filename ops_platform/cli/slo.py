@@ -199,7 +199,9 @@ def report(objectives: Path | None, json_output: bool) -> None:
                     row["success_count"],
                     row["sample_count"],
                     _down(row["actual_percentage"]),
-                    _down(row["error_budget_remaining"]),
+                    "none to spend"
+                    if row["target_percentage"] == HUNDRED
+                    else _down(row["error_budget_remaining"]),
                 )
                 for row in rows
             ],
@@ -392,5 +394,8 @@ def _computed(one: Objective, counts: list[WindowCount]) -> dict[str, Any]:
         "windows": [{**asdict(count), "state": count.state} for count in counts],
     }
 
+
+HUNDRED = 100
+"""Percent; such an objective has no budget."""
 
 COMMANDS = (slo,)

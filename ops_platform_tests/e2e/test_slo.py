@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -150,3 +151,92 @@ def test_the_next_up_counts_nothing_again(stack: RunningStack, store: HistorySto
     assert after.counted
     assert after.blocks == record.blocks
     assert [len(stack.dagster.runs(job, tags=tags)) for job in (HOURS_JOB, DAYS_JOB)] == before
+
+
+BACKFILL = """
+mutation ($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}
+"""
+ENDED = """
+query ($id: String!) {
+  partitionBackfillOrError(backfillId: $id) {
+    ... on PartitionBackfill { status partitionStatusCounts { runStatus count } }
+  }
+}
+"""
+
+
+def told(stack: RunningStack, at: datetime, hours: int) -> list[dict[str, object]]:
+    return ops_rows(
+        stack,
+        "SELECT service, slo, window_start, good, total, fingerprint, revision FROM slo_window_counts"
+        " WHERE window_seconds = 3600 AND window_start >= %s AND window_start < %s ORDER BY 1, 2, 3",
+        at,
+        at + timedelta(hours=hours),
+    )
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_a_backfill_from_the_ui_is_one_run_and_changes_nothing(stack: RunningStack, record: Record) -> None:
+    begin = datetime.fromtimestamp(record.plan.first_hour, UTC) + timedelta(days=1)
+    before = told(stack, begin, 24)
+    assert len(before) == 5 * 24
+    params = {
+        "assetSelection": [
+            {"path": ["slo", name]} for name in ("hourly_counts", "error_budget", "compliance")
+        ],
+        "partitionNames": [
+            (begin + timedelta(hours=number)).strftime("%Y-%m-%d-%H:%M") for number in range(24)
+        ],
+    }
+    asked = stack.dagster.query(BACKFILL, {"params": params})["launchPartitionBackfill"]
+    assert asked["__typename"] == "LaunchBackfillSuccess", asked
+
+    def ended() -> str | None:
+        found = stack.dagster.query(ENDED, {"id": asked["backfillId"]})["partitionBackfillOrError"]
+        status = str(found["status"])
+        return None if status == "REQUESTED" else status
+
+    assert wait_until(ended, RUN_SECONDS, "the backfill ends", interval=1) == "COMPLETED_SUCCESS"
+    runs = stack.dagster.runs("__ASSET_JOB", tags={"dagster/backfill": asked["backfillId"]})
+    assert [run.status for run in runs] == ["SUCCESS"]
+    assert told(stack, begin, 24) == before
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_an_exclusion_counts_its_hours_again_and_no_other(stack: RunningStack, record: Record) -> None:
+    end = datetime.fromtimestamp(record.plan.last_hour, UTC)
+    since = end - timedelta(hours=20)
+    before = told(stack, end - timedelta(hours=24), 20)
+    span = ["--from", since.isoformat(), "--to", (since + timedelta(hours=3)).isoformat()]
+    added = stack.run("slo", "exclusion", "add", "--service", "webhooks", *span, "--reason", "maintenance")
+    assert added.returncode == 0, added.stderr
+
+    def counted_again() -> set[tuple[object, object]]:
+        last = (end - timedelta(hours=3)).strftime("%Y-%m-%d-%H:%M")
+        run_id = stack.dagster.launch("slo_windows", {}, {"dagster/partition": last})
+        assert stack.dagster.wait(run_id, RUN_SECONDS).status == "SUCCESS", stack.dagster.failure(run_id)
+        # The last hours may be provisional still, or not counted before.
+        after = told(stack, end - timedelta(hours=24), 20)
+        changed = [new for old, new in zip(before, after, strict=True) if old["revision"] != new["revision"]]
+        return {(row["service"], row["window_start"]) for row in changed}
+
+    excluded = {("webhooks", since + timedelta(hours=number)) for number in range(3)}
+    assert counted_again() == excluded
+    listed = stack.run("slo", "exclusion", "list", "--json")
+    [one] = json.loads(listed.stdout)
+    assert stack.run("slo", "exclusion", "withdraw", str(one["id"])).returncode == 0
+    assert stack.run("slo", "exclusion", "withdraw", str(one["id"])).returncode == 1
+    assert counted_again() == excluded
+    whole = ops_rows(
+        stack,
+        "SELECT bool_and(adjusted_total = total) AS whole FROM slo_window_counts WHERE total IS NOT NULL",
+    )
+    assert whole == [{"whole": True}]

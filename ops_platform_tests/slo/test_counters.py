@@ -170,6 +170,17 @@ def test_a_process_that_has_just_started_counts_its_first_value() -> None:
     assert silent.missing(START, END) is not None
 
 
+@pytest.mark.parametrize("skew", [-600_000, 600_000])
+def test_a_process_whose_clock_is_off_is_not_believed(skew: int) -> None:
+    """Its first value may be old: the window is unknown, until the clocks agree about a later start."""
+    at = every(since=1_200_000)
+    told = Scrapes(times(*at), told=times(*at), started=np.full(len(at), 1_190_000 + skew, np.int64))
+    series = Series(LABELS, times(*at), np.full(len(at), 7, np.int64))
+    found = timeline([series], {TARGET: told}, times(*every()), SINCE, UNTIL)
+    assert found.missing(START, END) is not None
+    assert found.events(times(START, END)).tolist() == [0]
+
+
 def test_a_target_that_was_taken_away_has_ended() -> None:
     at = every(until=1_200_000)
     pulse = times(*every())

@@ -9,28 +9,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ops_platform import files
 from ops_platform.clients.prometheus import Prometheus
-from ops_platform.errors import Unavailable
-from ops_platform.slo import counting, openslo
+from ops_platform.clients.waiting import wait_until
+from ops_platform.errors import CheckFailed, Unavailable
+from ops_platform.slo import counting, openslo, source
+from ops_platform.slo.selector import Selector
+from ops_platform_tests.prometheus import running_prometheus
 
 EVERY = openslo.load_directory(files.default_config_dir() / "objectives")
 END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
 
 
 @contextmanager
-def answering(body: bytes, status: int = 200) -> Iterator[str]:
+def answering(body: bytes, status: int = 200, kind: str = "application/json") -> Iterator[str]:
     """A server that says the same whatever it is asked; what no real one can be brought to say."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -52,10 +57,10 @@ def answering(body: bytes, status: int = 200) -> Iterator[str]:
 
 
 def refusal(url: str, timeout: float = 5) -> str:
-    source = Prometheus(url, timeout_seconds=timeout)
+    asked = Prometheus(url, timeout_seconds=timeout)
     with pytest.raises(Unavailable) as caught:
-        counting.count(source, EVERY, [END - timedelta(hours=1), END], datetime.now(UTC))
-    source.close()
+        counting.count(asked, EVERY, [END - timedelta(hours=1), END], datetime.now(UTC))
+    asked.close()
     said = str(caught.value)
     assert "\n" not in said
     return said
@@ -90,3 +95,20 @@ def test_anything_else_is_one_line(body: bytes, status: int, word: str) -> None:
 def test_one_that_never_answers_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert "in time" in refusal(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.2)
+
+
+@pytest.mark.services
+def test_a_gauge_that_is_called_like_a_counter_is_refused(tmp_path: Path) -> None:
+    exposed = b"# TYPE queue_total gauge\nqueue_total 5\n# TYPE done_total counter\ndone_total 5\n"
+    with answering(exposed, kind="text/plain; version=0.0.4") as url:
+        config = {
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+            "scrape_configs": [
+                {"job_name": "product", "static_configs": [{"targets": [url.removeprefix("http://")]}]}
+            ],
+        }
+        with running_prometheus(tmp_path, yaml.safe_dump(config)) as prometheus:
+            wait_until(lambda: "queue_total" in prometheus.metric_names(), 30, "a scrape")
+            source.refuse_gauges(prometheus, [Selector("done_total", ())])
+            with pytest.raises(CheckFailed, match="queue_total is a gauge"):
+                source.refuse_gauges(prometheus, [Selector("done_total", ()), Selector("queue_total", ())])

@@ -144,6 +144,15 @@ def test_a_calendar_month(tmp_path: Path) -> None:
             5,
             'only be "1"',
         ),
+        *(
+            (
+                "  name: availability",
+                f'  name: availability\n  annotations: {{ops-platform/burn-window-scale: "{wrong}"}}',
+                5,
+                "from 0.2 to 4",
+            )
+            for wrong in ("0.1", "5", "-1", "half", "1/5", "")
+        ),
     ],
 )
 def test_what_cannot_be_computed_exactly_is_refused(
