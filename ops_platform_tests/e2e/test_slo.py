@@ -183,7 +183,9 @@ def told(stack: RunningStack, at: datetime, hours: int) -> list[dict[str, object
 
 @pytest.mark.full
 @pytest.mark.timeout(600)
-def test_a_backfill_from_the_ui_is_one_run_and_changes_nothing(stack: RunningStack, record: Record) -> None:
+def test_a_backfill_from_the_ui_is_no_run_for_each_hour_and_changes_nothing(
+    stack: RunningStack, record: Record
+) -> None:
     begin = datetime.fromtimestamp(record.plan.first_hour, UTC) + timedelta(days=1)
     before = told(stack, begin, 24)
     assert len(before) == 5 * 24
@@ -205,7 +207,9 @@ def test_a_backfill_from_the_ui_is_one_run_and_changes_nothing(stack: RunningSta
 
     assert wait_until(ended, RUN_SECONDS, "the backfill ends", interval=1) == "COMPLETED_SUCCESS"
     runs = stack.dagster.runs("__ASSET_JOB", tags={"dagster/backfill": asked["backfillId"]})
-    assert [run.status for run in runs] == ["SUCCESS"]
+    # The figures in a run of their own, where hours that they depend on lie outside of the range.
+    assert 1 <= len(runs) <= 2
+    assert {run.status for run in runs} == {"SUCCESS"}
     assert told(stack, begin, 24) == before
 
 

@@ -166,7 +166,11 @@ def test_what_cannot_be_computed_exactly_is_refused(
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["", "just text", "- a\n- b", "\x00", "a: " * 5000, "[" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    ["", "just text", "- a\n- b", "\x00", "a: " * 5000, "[" * 5000],
+    ids=["empty", "text", "list", "nul", "deep", "deeper"],
+)
 def test_what_is_no_document_at_all(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigurationError):
         load(tmp_path, text)
