@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops_platform.cli import output
+from ops_platform.cli import arguments, exclusion, output
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 
@@ -90,7 +89,7 @@ def compute(
     from ops_platform.slo import counting, openslo
 
     settings = load_settings()
-    bounds = counting.hours(_hour(since), _hour(until))
+    bounds = counting.hours(arguments.moment(since), arguments.moment(until))
     known = openslo.load_directory(objectives or settings.config_dir / "objectives")
     address = url or settings.require("prometheus_url")
     labels = replica_labels or settings.prometheus_replica_labels
@@ -211,93 +210,6 @@ def report(objectives: Path | None, json_output: bool) -> None:
         output.end(1)
 
 
-@slo.group()
-def exclusion() -> None:
-    """Times that an agreement leaves out, such as announced maintenance; the raw counts stay beside.
-
-    The next run of slo_windows counts the hours that a new or withdrawn one touches again, and every
-    figure that depends on them.
-    """
-
-
-_by = click.option("--by", default=None, help="Who decided it; else the user of this system.")
-
-
-@exclusion.command("add")
-@click.option("--service", required=True)
-@click.option("--slo", "name", default=None, help="One objective of it; else all.")
-@click.option("--from", "since", required=True, help="UTC: 2026-01-31T14:00.")
-@click.option("--to", "until", required=True, help="UTC; may lie in the future.")
-@click.option("--reason", required=True, help="For the record, and for the reports.")
-@_by
-def add_exclusion(
-    service: str, name: str | None, since: str, until: str, reason: str, by: str | None
-) -> None:
-    """Leave a time out of an objective, or of all objectives of a service.
-
-    \b
-    Example:
-      ops-platform slo exclusion add --service api --from 2026-01-31T02:00 --to 2026-01-31T03:30 \\
-          --reason "announced upgrade of the database"
-    """
-    from ops_platform.clients import postgres
-    from ops_platform.slo import exclusions, openslo
-
-    settings = load_settings()
-    known = openslo.load_directory(settings.config_dir / "objectives")
-    wanted = exclusions.Exclusion(service, name, _hour(since), _hour(until))
-    if not any(wanted.of(one) for one in known):
-        there = ", ".join(f"{one.service} {one.name}" for one in known)
-        raise ConfigurationError(f"there is no objective {service} {name or ''}: choose from {there}")
-    with postgres.session(settings.require("database_url")) as ops:
-        number = exclusions.add(ops, wanted, reason, by or getpass.getuser())
-    click.echo(f"exclusion {number}; the next run of slo_windows applies it")
-
-
-@exclusion.command("list")
-@output.as_json
-def list_exclusions(json_output: bool) -> None:
-    """All exclusions, withdrawn ones too."""
-    from ops_platform.clients import postgres
-    from ops_platform.slo import exclusions
-
-    with postgres.session(load_settings().require("database_url")) as ops:
-        rows = exclusions.every(ops)
-    if json_output:
-        output.print_json(rows)
-        return
-    output.print_table(
-        "exclusions",
-        ("id", "service", "objective", "from", "to", "reason", "by", "withdrawn"),
-        [
-            (
-                row["id"],
-                row["service"],
-                row["slo"] or "all",
-                output.moment(row["starts_at"]),
-                output.moment(row["ends_at"]),
-                row["reason"],
-                row["created_by"],
-                "" if row["withdrawn_at"] is None else output.moment(row["withdrawn_at"]),
-            )
-            for row in rows
-        ],
-    )
-
-
-@exclusion.command("withdraw")
-@click.argument("number", type=int)
-@_by
-def withdraw_exclusion(number: int, by: str | None) -> None:
-    """Let an exclusion exclude nothing any more; it stays in the list."""
-    from ops_platform.clients import postgres
-    from ops_platform.slo import exclusions
-
-    with postgres.session(load_settings().require("database_url")) as ops:
-        exclusions.withdraw(ops, number, by or getpass.getuser())
-    click.echo(f"exclusion {number} is withdrawn; the next run of slo_windows applies it")
-
-
 def _down(value: Decimal | None) -> str:
     """Rounded down: 100 % minus a hair is not 100 %."""
     from fractions import Fraction
@@ -305,14 +217,6 @@ def _down(value: Decimal | None) -> str:
     from ops_platform.slo import budget
 
     return budget.percent(None if value is None else Fraction(value) / 100)
-
-
-def _hour(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(f"{text} is no time: write 2026-01-31T14:00") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _print(found: dict[Objective, list[WindowCount]]) -> None:
@@ -397,5 +301,7 @@ def _computed(one: Objective, counts: list[WindowCount]) -> dict[str, Any]:
 
 HUNDRED = 100
 """Percent; such an objective has no budget."""
+
+slo.add_command(exclusion.exclusion)
 
 COMMANDS = (slo,)

@@ -231,4 +231,18 @@ SYSTEM = (
         120,
         gauge("slo_measured_timestamp_seconds", 0, 300, service="api", slo="availability"),
     ),
+    Case(
+        "SloFiguresMissing",
+        "an objective without a figure for three hours",
+        180,
+        gauge("slo_target_percentage", 99.9, 300, service="api", slo="availability"),
+        platform("warning", slo="availability", objective="api/availability"),
+    ),
+    Case(
+        "SloFiguresMissing",
+        "it has one, though an old one",
+        180,
+        gauge("slo_target_percentage", 99.9, 300, service="api", slo="availability")
+        | gauge("slo_measured_timestamp_seconds", 0, 300, service="api", slo="availability"),
+    ),
 )
