@@ -4,7 +4,7 @@ All objectives in one run, a backfill in one run too. What is done is in ``keepi
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -51,11 +51,17 @@ def hourly_counts(
     try:
         url, objectives, source = _url(platform), platform.objectives(), platform.prometheus()
         for since, until in keeping.late_hours(url, objectives, start):
-            again = keeping.count_hours(url, source, objectives, since, until, context.run.run_id, now)
+            again = keeping.recount(url, source, objectives, since, until, context.run.run_id, now)
+            hours = f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
             if again.changed:
-                hours = f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
                 context.log.info(f"{hours}: {again.changed} counts are new or have changed")
-                _follow(platform, objectives, since, until, context.run.run_id)
+            lost = [
+                one.id for one, counts in again.counts.items() if any(each.total is None for each in counts)
+            ]
+            if lost:
+                context.log.warning(
+                    f"{hours}: not all can be counted of {', '.join(lost)}; what was known stays"
+                )
         kept = keeping.count_hours(url, source, objectives, start, end, context.run.run_id, now)
         if kept.changed:
             keeping.follow_days(url, objectives, start, end, context.run.run_id)
@@ -172,16 +178,6 @@ def daily_counts(context: dg.AssetExecutionContext, platform: PlatformResource) 
 
 
 SLO_ASSETS = [hourly_counts, daily_counts, compliance, error_budget]
-
-
-def _follow(
-    platform: PlatformResource, objectives: Sequence[Objective], start: datetime, end: datetime, run_id: str
-) -> None:
-    """What depends on hours other than the run's own."""
-    url = _url(platform)
-    keeping.enter_ledger(url, objectives, start, end, run_id)
-    keeping.keep_figures(url, objectives, start, end, run_id)
-    keeping.follow_days(url, objectives, start, end, run_id)
 
 
 def _span(context: dg.AssetExecutionContext) -> tuple[datetime, datetime]:

@@ -1,25 +1,25 @@
 """Bringing the ops database up to what Prometheus says: counts, then ledger and figures that follow.
 
-Each step is a transaction of its own and finds by itself what is to be done, so that a run killed
-between any two is finished by the next, or by its own replay, to the same tables.
+The steps of a partition are transactions of their own, each to the same tables when it is repeated: a
+run killed between two is finished by its replay. Its hours are provisional until ``recount`` has seen
+them, which leaves nothing between: counts, ledger, figures and days are one transaction. So the next
+run finishes it too, even if nobody launches it again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from ops_platform.clients import postgres
+from ops_platform.clients.postgres import Connection
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo import counting, days, exclusions, figures, records
 from ops_platform.slo.counting import HOUR, TOGETHER
 from ops_platform.slo.figures import LONGEST
 from ops_platform.slo.objective import Objective
 from ops_platform.slo.window import WindowCount
-
-LATE = timedelta(days=1)
-"""Provisional hours no older than this are counted again by every run."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ def late_hours(
 ) -> list[tuple[datetime, datetime]]:
     """Spans of the hours before ``start`` that must be counted again, or were never counted.
 
-    Provisional ones of the day before, those that an exclusion touches which came or went since, and
+    Provisional ones, those that an exclusion touches which came or went since, and
     those that no run has counted although runs counted earlier ones.
     """
     with postgres.session(ops_url) as ops:
-        found = records.unsettled(ops, objectives, start - LATE, start)
+        found = records.unsettled(ops, objectives, start)
     spans: list[tuple[datetime, datetime]] = []
     for hour in found:
         if spans and spans[-1][1] == hour:
@@ -79,16 +79,38 @@ def late_hours(
     return spans
 
 
+def recount(
+    ops_url: str,
+    prometheus: Prometheus,
+    objectives: Sequence[Objective],
+    start: datetime,
+    end: datetime,
+    run_id: str,
+    now: datetime,
+) -> Kept:
+    """Count the hours from ``start`` to ``end`` anew, and make all that depends on them."""
+    bounds = counting.hours(start, end)
+    with postgres.session(ops_url) as ops:
+        excluded = exclusions.load(ops, start, end)
+        ops.commit()
+        found = counting.count(prometheus, objectives, bounds, now, excluded)
+        records.alone(ops)
+        records.register(ops, objectives)
+        changed = sum(records.store(ops, one, windows, run_id, now) for one, windows in found.items())
+        for one in objectives:
+            records.enter(ops, one, start, end, run_id)
+            _figures(ops, one, start, end, run_id)
+            _days(ops, one, start, end, run_id)
+    return Kept(found, changed)
+
+
 def follow_days(
     ops_url: str, objectives: Sequence[Objective], start: datetime, end: datetime, run_id: str
 ) -> int:
     """Add up anew the stored days that hold hours from ``start`` to ``end``; how many have changed."""
     with postgres.session(ops_url) as ops:
-        return sum(
-            days.store(ops, one, day, day + days.DAY, run_id)
-            for one in objectives
-            for day in days.stored(ops, one, start, end)
-        )
+        records.alone(ops)
+        return sum(_days(ops, one, start, end, run_id) for one in objectives)
 
 
 def enter_ledger(
@@ -96,6 +118,7 @@ def enter_ledger(
 ) -> int:
     """Debit what the hours from ``start`` to ``end`` cost; how many entries it took."""
     with postgres.session(ops_url) as ops:
+        records.alone(ops)
         records.register(ops, objectives)
         return sum(records.enter(ops, one, start, end, run_id) for one in objectives)
 
@@ -107,12 +130,21 @@ def keep_figures(
 
     Behind them, those that were stored earlier and depend on these hours are made anew.
     """
-    found = {}
     with postgres.session(ops_url) as ops:
-        for one in objectives:
-            last = max(end, min(end + LONGEST, figures.newest(ops, one) or end))
-            moments = counting.hours(start, last)[1:]
-            hours = figures.load_hours(ops, one, start - LONGEST, last)
-            found[one] = figures.figures(one, hours, moments)
-            figures.store(ops, one, found[one], run_id)
+        records.alone(ops)
+        return {one: _figures(ops, one, start, end, run_id) for one in objectives}
+
+
+def _figures(
+    ops: Connection, one: Objective, start: datetime, end: datetime, run_id: str
+) -> list[figures.Figure]:
+    last = max(end, min(end + LONGEST, figures.newest(ops, one) or end))
+    hours = figures.load_hours(ops, one, start - LONGEST, last)
+    found = figures.figures(one, hours, counting.hours(start, last)[1:])
+    figures.store(ops, one, found, run_id)
     return found
+
+
+def _days(ops: Connection, one: Objective, start: datetime, end: datetime, run_id: str) -> int:
+    stored = days.stored(ops, one, start, end)
+    return sum(days.store(ops, one, day, day + days.DAY, run_id) for day in stored)

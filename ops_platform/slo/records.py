@@ -14,7 +14,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, lock_key
 from ops_platform.slo.objective import Objective
 from ops_platform.slo.window import WindowCount
 
@@ -23,6 +23,15 @@ GAP = timedelta(days=31)
 """Hours that were missed (nobody ran the schedule) are made up for as long as figures depend on them."""
 SETTLED = timedelta(hours=2)
 """Samples that have not come by then come by no ordinary way (remote write catches up in minutes)."""
+
+
+def alone(ops: Connection) -> None:
+    """Of all that derive from counts, until the transaction ends.
+
+    Two runs that both found an hour without its debit would both enter it; and one that read the hours
+    before another changed them would write its figures over the other's.
+    """
+    ops.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key("slo_derived"),))
 
 
 def register(ops: Connection, objectives: Iterable[Objective]) -> None:
@@ -56,7 +65,10 @@ def register(ops: Connection, objectives: Iterable[Objective]) -> None:
 def store(
     ops: Connection, objective: Objective, counts: Sequence[WindowCount], run_id: str, now: datetime
 ) -> int:
-    """Insert or replace the windows; what they said before is kept. How many are new or changed."""
+    """Insert or replace the windows; what they said before is kept. How many are new or changed.
+
+    What is final and known does not become unknown: Prometheus forgets, and the counts must not.
+    """
     rows = [
         {
             "window_start": one.start.isoformat(),
@@ -102,7 +114,8 @@ WITH given AS (
 ), fresh AS (
     SELECT g.* FROM given AS g LEFT JOIN old AS o USING (window_start, window_seconds)
     WHERE o.service IS NULL
-       OR (o.good, o.total, o.adjusted_good, o.adjusted_total, o.reason, o.fingerprint, o.indicator)
+       OR NOT (o.settled AND o.total IS NOT NULL AND g.total IS NULL AND o.indicator = %(indicator)s)
+      AND (o.good, o.total, o.adjusted_good, o.adjusted_total, o.reason, o.fingerprint, o.indicator)
           IS DISTINCT FROM
           (g.good, g.total, g.adjusted_good, g.adjusted_total, g.reason, g.fingerprint, %(indicator)s)
 ), kept AS (
@@ -137,10 +150,8 @@ SELECT count(*) AS changed FROM written
 """
 
 
-def unsettled(
-    ops: Connection, objectives: Sequence[Objective], since: datetime, before: datetime
-) -> list[datetime]:
-    """The hours in between that are provisional or counted by another indicator.
+def unsettled(ops: Connection, objectives: Sequence[Objective], before: datetime) -> list[datetime]:
+    """The hours of the last GAP that are provisional or counted by another indicator.
 
     And those, however old, that an exclusion touches which came or went after they were counted last;
     and those of the last GAP that no run has counted, though it did earlier ones.
@@ -178,7 +189,7 @@ def unsettled(
             [one.service for one in objectives],
             [one.name for one in objectives],
             [one.indicator.version for one in objectives],
-            since,
+            before - GAP,
             before,
             [one.service for one in objectives],
             [one.name for one in objectives],
@@ -190,9 +201,10 @@ def unsettled(
 
 
 def enter(ops: Connection, objective: Objective, start: datetime, end: datetime, run_id: str) -> int:
-    """Bring the ledger up to the counts of the hours from ``start`` to ``end``; how many entries it took."""
-    # Two runs that both found an hour without its entry would both enter it.
-    ops.execute("SELECT pg_advisory_xact_lock(hashtext('slo_budget_ledger'))")
+    """Bring the ledger up to the counts of the hours from ``start`` to ``end``; how many entries it took.
+
+    The caller is ``alone``.
+    """
     return ops.execute(
         """
         INSERT INTO slo_budget_ledger (service, slo, version, window_start, window_seconds, total, debit,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -161,6 +162,45 @@ def test_an_exclusion_recounts_its_hours_and_no_other(
     assert hours_of(ops_database) == before
     assert keeping.enter_ledger(url, objectives, START, END, "withdrawn") == 2
     assert keeping.late_hours(url, objectives, END) == []
+
+
+def test_the_next_run_finishes_what_a_killed_one_left(
+    ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective]
+) -> None:
+    """Nobody launches it again, and what it counted was right: only ledger and figures are missing."""
+    url, soon = ops_database.url("ops_worker"), END + timedelta(minutes=7)
+    count(ops_database, prometheus, objectives, END - HOUR * 2, END, soon)
+    assert rows(ops_database, "SELECT FROM slo_budget_ledger") == []
+    for since, until in keeping.late_hours(url, objectives, END):
+        again = keeping.recount(url, prometheus, objectives, since, until, "next", END + timedelta(hours=3))
+        assert (since, until, again.changed) == (END - HOUR * 2, END, 0)
+    assert len(rows(ops_database, "SELECT FROM slo_budget_ledger")) == 2 * len(objectives)
+    made = rows(ops_database, "SELECT DISTINCT measured_at FROM slo_metrics ORDER BY 1")
+    assert [row["measured_at"] for row in made] == [END - HOUR, END]
+    assert keeping.late_hours(url, objectives, END) == []
+
+
+def test_what_prometheus_has_forgotten_stays_known(
+    ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective], tmp_path: Path
+) -> None:
+    url = ops_database.url("ops_worker")
+    count(ops_database, prometheus, objectives, START, START + HOUR * 5)
+    before = hours_of(ops_database)
+    later = publishing(START + HOUR * 20, END)
+    with prometheus_with(later, tmp_path) as forgetful, postgres.session(url) as ops:
+        signatures = next(one for one in objectives if one.name == "signatures")
+        exclusions.add(
+            ops, Exclusion(signatures.service, None, START, START + HOUR), "an old agreement", "me"
+        )
+        ops.commit()
+        assert keeping.late_hours(url, objectives, START + HOUR * 5) == [(START, START + HOUR)]
+        again = keeping.recount(
+            url, forgetful, objectives, START, START + HOUR, "forgotten", datetime.now(UTC)
+        )
+    assert {one.total for counts in again.counts.values() for one in counts} == {None}
+    assert hours_of(ops_database) == before
+    # And it is not tried again and again.
+    assert keeping.late_hours(url, objectives, START + HOUR * 5) == []
 
 
 def hours_of(database: OpsDatabase) -> list[dict[str, Any]]:
