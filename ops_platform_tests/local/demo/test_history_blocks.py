@@ -70,6 +70,7 @@ def shown(source: Prometheus, made: HistoryPlan) -> bool:
     )
 
 
+@pytest.mark.full  # Prometheus looks for new blocks once a minute
 def test_loaded_while_prometheus_runs_and_kept_when_it_is_killed(store: HistoryStore) -> None:
     made, [port] = plan(), free_ports(1)
     with running_prometheus(store.prometheus, ITSELF.format(port=port), port) as source:
