@@ -116,7 +116,7 @@ class RunningStack:
 
     def kill_everything(self) -> None:
         """kill -9 of all its processes at once, supervisor first, as a crash of the machine would."""
-        victims = sorted(self.processes(), key=_is_not_supervisor)
+        victims = sorted(self.processes(), key=lambda process: not is_supervisor(process))
         for process in victims:
             # Some are short (an archive-push), and PostgreSQL's children follow their parent.
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -130,9 +130,9 @@ class RunningStack:
         shutil.rmtree(self.state_dir, ignore_errors=True)
 
 
-def _is_not_supervisor(process: psutil.Process) -> bool:
+def is_supervisor(process: psutil.Process) -> bool:
     # Not by process id: after the numbers have wrapped, the supervisor's is not the lowest.
     try:
-        return "supervisor.supervisord" not in process.cmdline()
+        return "supervisor.supervisord" in process.cmdline()
     except psutil.NoSuchProcess:
-        return True
+        return False

@@ -1,9 +1,10 @@
 """Bringing the ops database up to what Prometheus says: counts, then ledger and figures that follow.
 
 The steps of a partition are transactions of their own, each to the same tables when it is repeated: a
-run killed between two is finished by its replay. Its hours are provisional until ``recount`` has seen
-them, which leaves nothing between: counts, ledger, figures and days are one transaction. So the next
-run finishes it too, even if nobody launches it again.
+run killed between two is finished by its replay. ``recount`` leaves nothing between: counts, ledger,
+figures and days are one transaction. It sees every hour that was counted within two hours of its end
+once more, so that of those the next run finishes what a killed one left. Older hours, of a backfill,
+are final at once: there only the replay does, and the stored days must be added up again by hand.
 """
 
 from __future__ import annotations

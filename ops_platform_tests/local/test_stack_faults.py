@@ -15,7 +15,7 @@ from ops_platform.clients.waiting import wait_until
 from ops_platform.local import ports
 from ops_platform.local.parts import PORT_NAMES
 from ops_platform_tests.local.test_stack import SERVICES
-from ops_platform_tests.running_stack import RunningStack
+from ops_platform_tests.running_stack import RunningStack, is_supervisor
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
@@ -62,7 +62,7 @@ def test_a_single_service_started_after_the_supervisor_died_leaves_no_orphan_eit
 
 
 def _kill_supervisor(stack: RunningStack) -> None:
-    [supervisor] = [process for process in stack.processes() if "supervisor.supervisord" in process.cmdline()]
+    [supervisor] = filter(is_supervisor, stack.processes())
     supervisor.kill()
     supervisor.wait(10)
 
