@@ -1,8 +1,7 @@
 """The ops database's memory of objectives: counts with their revisions, the ledger, the figures.
 
-Everything is recomputable and every write can be repeated: what has not changed is not written.
-A worker killed between any two transactions leaves counts without ledger entries or figures; the
-next run, or a replay, finds the difference and adds it.
+Everything is recomputable and every write can be repeated: what has not changed is not written. What a
+worker killed between two transactions leaves, and who finishes it, is said in ``keeping``.
 """
 
 from __future__ import annotations

@@ -68,20 +68,15 @@ def mails(own: RunningStack, pattern: str) -> bool:
 
 
 def newest_fired(own: RunningStack) -> dict[tuple[str, str], bool]:
-    """``alert_fired`` of every objective's newest figures."""
+    """``alert_fired`` of every objective's newest figures, of all windows."""
     rows = ops_rows(
         own,
-        "SELECT DISTINCT ON (service_name, metric_name, slo_window) service_name, metric_name, alert_fired"
-        " FROM slo_metrics ORDER BY service_name, metric_name, slo_window, measured_at DESC",
+        "SELECT service_name, metric_name, bool_and(alert_fired) AS fired FROM ("
+        " SELECT DISTINCT ON (service_name, metric_name, slo_window) service_name, metric_name, alert_fired"
+        " FROM slo_metrics ORDER BY service_name, metric_name, slo_window, measured_at DESC) AS newest"
+        " GROUP BY service_name, metric_name",
     )
-    return {
-        (row["service_name"], row["metric_name"]): all(
-            one["alert_fired"]
-            for one in rows
-            if one["metric_name"] == row["metric_name"] and one["service_name"] == row["service_name"]
-        )
-        for row in rows
-    }
+    return {(row["service_name"], row["metric_name"]): row["fired"] for row in rows}
 
 
 def set_modes(own: RunningStack, **modes: float) -> None:
