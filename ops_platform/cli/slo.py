@@ -58,7 +58,7 @@ def validate(files: tuple[Path, ...], json_output: bool) -> None:
 
 @slo.command()
 @click.option("--from", "since", required=True, help="A full hour in UTC: 2026-01-31T14:00.")
-@click.option("--to", "until", required=True, help="A full hour in UTC, at least five minutes ago.")
+@click.option("--to", "until", required=True, help="A full hour in UTC, at least ten minutes ago.")
 @_objectives
 @click.option("--prometheus", "url", default=None, help="Its URL; else OPS_PROMETHEUS_URL.")
 @click.option(

@@ -214,7 +214,7 @@ def _trust() -> list[Panel]:
         graph(
             About(
                 "Age of the newest figure",
-                "Figures are made each hour, seven minutes after its end: up to about 70 minutes is normal.",
+                "Figures are made each hour, twelve minutes after its end: up to about 75 minutes is normal.",
                 "s",
                 ("system.md#dagsterdaemondown",),
                 24,

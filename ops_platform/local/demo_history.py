@@ -29,8 +29,8 @@ LONGEST_DAYS = 60
 """Prometheus keeps 95, and forgets the oldest one by one."""
 LOAD_SECONDS, SEEN_SECONDS, LAUNCH_SECONDS, COUNT_SECONDS = 300.0, 150.0, 300.0, 900.0
 QUIET_SECONDS, PATIENCE_SECONDS = 3.0, 15.0
-SETTLING_SECONDS = 310
-"""An hour can be counted five minutes after its end; an hour that ends now is left to the schedule."""
+SETTLING_SECONDS = 610
+"""An hour can be counted ten minutes after its end; an hour that ends now is left to the schedule."""
 TAG = "ops-platform/demo-history"
 HOURS_JOB, DAYS_JOB = "slo_windows", "slo_days"
 

@@ -37,8 +37,9 @@ def count(
 ) -> dict[Objective, list[WindowCount]]:
     """The windows between ``bounds`` of each objective; metrics that several share are read once.
 
-    Raises Unavailable when Prometheus is away or answers partially, CheckFailed for what is no
-    counter, or a window whose surroundings are not over yet.
+    What cannot be counted is unknown in the windows that it touches, of the objectives that it concerns.
+    Raises Unavailable when Prometheus is away or answers partially, CheckFailed for a window whose
+    surroundings are not over yet.
     """
     if bounds[-1] + SURROUNDINGS > now:
         raise CheckFailed(
@@ -46,7 +47,6 @@ def count(
             f"{bounds[-1] + SURROUNDINGS:%H:%M} on: whether a scrape is missing shows a little later"
         )
     selectors = [one for objective in objectives for one in objective.indicator.selectors]
-    source.refuse_gauges(prometheus, selectors)
     found: dict[Objective, list[WindowCount]] = {one: [] for one in objectives}
     whole = max(1, len(bounds) - 1)
     for first in range(0, len(bounds) - 1, TOGETHER):

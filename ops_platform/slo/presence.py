@@ -12,7 +12,7 @@ from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objective import Objective
 
 PATIENCE = timedelta(minutes=30)
-"""An hour is counted seven minutes after its end; so long it may take."""
+"""An hour is counted twelve minutes after its end; so long it may take."""
 
 
 def newest_due(now: datetime) -> datetime:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ops_platform.errors import CheckFailed
+from ops_platform.errors import Unavailable
 
 Labels = tuple[tuple[str, str], ...]
 """Sorted pairs of name and value."""
 Times = NDArray[np.int64]
 """Milliseconds since the epoch, which is how finely Prometheus stores them."""
 Values = NDArray[np.int64]
+
+
+def none() -> Times:
+    return np.empty(0, np.int64)
+
 
 EXACT = 2**53
 """Up to here a float counts every event."""
@@ -27,33 +32,51 @@ def labels_of(pairs: Mapping[str, str], without: Iterable[str] = ()) -> Labels:
 
 
 @dataclass(frozen=True)
+class Flaw:
+    """Samples of a series that count no events, and what is wrong with them."""
+
+    times: Times
+    reason: str
+
+
+@dataclass(frozen=True)
 class Series:
     """One counter of one target: strictly increasing ``times`` and the value at each."""
 
     labels: Labels
     times: Times
     values: Values
+    earlier: tuple[int, int] | None = None
+    """Time and value of the last sample before these, where it was asked for."""
 
     @classmethod
-    def parse(cls, labels: Labels, samples: Sequence[tuple[float, float]]) -> Series:
-        """From (Unix seconds, value). Raises CheckFailed when it does not count whole events."""
+    def parse(cls, labels: Labels, samples: Sequence[tuple[float, float]]) -> tuple[Series, list[Flaw]]:
+        """From (Unix seconds, value): what counts whole events, and what does not.
+
+        Raises Unavailable when the samples are out of order.
+        """
         raw = np.asarray(samples, dtype=np.float64).reshape(-1, 2)
         times, values = np.rint(raw[:, 0] * 1000).astype(np.int64), raw[:, 1]
-        for wrong, what in (
-            (~np.isfinite(values), "is not a number"),
-            (values < 0, "is negative"),
-            (values != np.floor(values), "is fractional"),
-            (values > EXACT, f"is above 2^53 ({EXACT}), where a float no longer counts every event"),
-        ):
-            if wrong.any():
-                at = int(np.argmax(wrong))
-                raise CheckFailed(
-                    f"{show(labels)} is {values[at]:g} at {raw[at, 0]:.3f}, which {what}: "
-                    "an objective needs a counter of events"
-                )
         if (np.diff(times) <= 0).any():
-            raise CheckFailed(f"{show(labels)} has samples out of order")
-        return cls(labels, times, values.astype(np.int64))
+            raise Unavailable(f"Prometheus answered {show(labels)} with samples out of order")
+        flaws = []
+        whole = np.ones(times.size, np.bool_)
+        for wrong, what in (
+            (~np.isfinite(values), "no numbers"),
+            (values < 0, "negative"),
+            (values != np.floor(values), "fractional"),
+            (values > EXACT, f"above 2^53 ({EXACT}), where a float no longer counts every event"),
+        ):
+            flawed = wrong & whole
+            if flawed.any():
+                reason = f"values of {show(labels)} are {what}: an objective needs a counter of events"
+                flaws.append(Flaw(times[flawed], reason))
+            whole &= ~wrong
+        return cls(labels, times[whole], values[whole].astype(np.int64)), flaws
+
+    def after(self, earlier: tuple[int, int]) -> Series:
+        """With what was there before."""
+        return replace(self, earlier=earlier)
 
     def between(self, after: int, until: int) -> Series:
         """The samples in (``after``, ``until``]."""

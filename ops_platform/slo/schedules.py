@@ -7,8 +7,8 @@ import dagster as dg
 from ops_platform.resources import PlatformResource
 from ops_platform.slo.assets import DAILY, HOURLY
 
-# Whether a scrape is missing shows five minutes after the hour.
-HOURLY_CRON = "7 * * * *"
+# Whether a scrape is missing shows ten minutes after the hour.
+HOURLY_CRON = "12 * * * *"
 DAILY_CRON = "20 0 * * *"
 NONE = "there are no objectives: write one into objectives/ of OPS_CONFIG_DIR"
 

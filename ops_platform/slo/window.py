@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from ops_platform.slo import counters
-from ops_platform.slo.counters import HORIZON, Scrapes, Unknown
 from ops_platform.slo.objective import Indicator
-from ops_platform.slo.samples import Labels, Series, fingerprint, show
+from ops_platform.slo.ranges import milliseconds, moment
+from ops_platform.slo.samples import Labels, Series, Times, fingerprint, none, show
+from ops_platform.slo.scrapes import HORIZON, NEVER, VIEW, Scrapes, Unknown, gaps, merged, touching
 from ops_platform.slo.selector import Selector
-from ops_platform.slo.source import Reading, milliseconds, moment
+from ops_platform.slo.source import Reading
 
-SURROUNDINGS = timedelta(milliseconds=HORIZON)
+SURROUNDINGS = timedelta(milliseconds=VIEW)
 """What must be read before and behind the windows to be counted."""
 REASON_LENGTH = 300
 
@@ -26,7 +27,7 @@ class WindowCount:
     """Events seen in (``start``, ``start`` + ``seconds``].
 
     ``good`` and ``total`` are None when they cannot be known; ``reason`` says why. ``fingerprint``
-    changes with any sample that the counts depend on.
+    changes with any sample or scrape within VIEW of it.
     """
 
     start: datetime
@@ -57,15 +58,22 @@ class WindowCount:
 def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) -> list[WindowCount]:
     """The windows between ``bounds``, which ``reading`` must surround by SURROUNDINGS."""
     edges = np.array([milliseconds(one) for one in bounds], np.int64)
-    if edges[0] - HORIZON < reading.since or edges[-1] + HORIZON > reading.until:
+    if edges[0] - VIEW < reading.since or edges[-1] + VIEW > reading.until:
         raise AssertionError("windows are counted from what lies around them too")
     scrapes = _of_jobs(reading, indicator)
     lines = {
-        one: counters.timeline(reading.series[one], scrapes, reading.pulse, reading.since, reading.until)
+        one: counters.timeline(
+            reading.series[one], scrapes, reading.targets.pulse, reading.since, reading.until
+        )
         for one in indicator.selectors
     }
     # What says most comes first.
-    lost = [*(one for line in lines.values() for one in line.unknown), *_unknown(indicator, reading)]
+    lost = [
+        *(one for selector in indicator.selectors for one in reading.doubts[selector]),
+        *(one for target in scrapes for one in reading.targets.doubled.get(target, ())),
+        *(one for line in lines.values() for one in line.unknown),
+        *_unknown(indicator, reading),
+    ]
     events = {one: line.events(edges) for one, line in lines.items()}
     resets = lines[indicator.total].resets_in(edges)
     interval = _interval(list(scrapes.values()))
@@ -105,10 +113,10 @@ def _good(indicator: Indicator) -> Selector:
 def _unknown(indicator: Indicator, reading: Reading) -> list[Unknown]:
     """Where the series themselves are not all there."""
     total = reading.series[indicator.total]
-    every = np.unique(np.concatenate([np.empty(0, np.int64), *(one.times for one in total)]))
+    every = np.unique(np.concatenate([none(), *(one.times for one in total)]))
     found = [
         Unknown(after, until, f"there is no series of {indicator.total}")
-        for after, until in counters.gaps(every, reading.since, reading.until)
+        for after, until in gaps(every, reading.since, reading.until)
     ]
     for selector in indicator.selectors:
         if selector.bound is not None:
@@ -118,20 +126,26 @@ def _unknown(indicator: Indicator, reading: Reading) -> list[Unknown]:
 
 def _without_bucket(selector: Selector, buckets: Sequence[Series], total: Sequence[Series]) -> list[Unknown]:
     """Every instance must have the bucket in every scrape, or some of its good events are not seen."""
-    of_group = {_but_bound(one): one.times for one in buckets}
+    of_group: dict[Labels, Times] = {}
+    for bucket in buckets:
+        # In one spelling, or after an update in another.
+        group = _but_bound(bucket)
+        of_group[group] = np.union1d(of_group.get(group, none()), bucket.times)
     found = []
     for one in total:
-        lacking = np.setdiff1d(one.times, of_group.get(_but_bound(one), np.empty(0, np.int64)))
-        for first, last in counters.runs(lacking):
-            found.append(
-                Unknown(first - 1, last, f"there is no bucket le={selector.bound:g} at {show(one.target)}")
-            )
+        lacking = np.setdiff1d(one.times, of_group.get(_but_bound(one), none()))
+        before = np.concatenate(([NEVER], lacking[:-1])) if lacking.size else lacking
+        found += merged(
+            np.where(lacking - before <= HORIZON, before, lacking - 1),
+            lacking,
+            f"there is no bucket le={selector.bound!r} at {show(one.target)}",
+        )
     return found
 
 
 def _reason(lost: Iterable[Unknown], start: int, end: int) -> str | None:
     """Why the window's counts cannot be known."""
-    one = counters.touching(lost, start, end)
+    one = touching(lost, start, end)
     if one is None:
         return None
     since, until = moment(max(one.after, start)), moment(min(one.until, end))
@@ -143,13 +157,22 @@ def _but_bound(one: Series) -> Labels:
 
 
 def _of_jobs(reading: Reading, indicator: Indicator) -> dict[Labels, Scrapes]:
-    jobs = frozenset[str]().union(*(reading.jobs[one] for one in indicator.selectors))
-    return {target: seen for target, seen in reading.scrapes.items() if dict(target).get("job", "") in jobs}
+    """Of the targets that could have such series; what failed in a job before it ever had one is no loss."""
+    known: dict[str, int] = {}
+    for selector in indicator.selectors:
+        for job, since in reading.jobs[selector].items():
+            known[job] = min(known.get(job, since), since)
+    found = {}
+    for target, seen in reading.targets.scrapes.items():
+        job = dict(target).get("job", "")
+        if job in known:
+            found[target] = replace(seen, bad=seen.bad[seen.bad >= known[job]])
+    return found
 
 
 def _interval(scrapes: Sequence[Scrapes]) -> int:
     """Milliseconds between scrapes: the median, in whole seconds."""
-    steps = np.concatenate([np.empty(0, np.int64), *(np.diff(one.good) for one in scrapes)])
+    steps = np.concatenate([none(), *(np.diff(one.good) for one in scrapes)])
     return round(float(np.median(steps)) / 1000) * 1000 if steps.size else 0
 
 
@@ -173,13 +196,14 @@ def _fingerprint(
 ) -> str:
     """Of the samples and scrapes in and around the window, and of what is counted."""
     digest = hashlib.sha256(indicator.version.encode())
-    after, until = start - HORIZON, end + HORIZON
+    after, until = start - VIEW, end + VIEW
     for selector in indicator.selectors:
         digest.update(fingerprint(reading.series[selector], after, until).encode())
     for target, seen in sorted(scrapes.items(), key=lambda item: item[0]):
-        for times in (seen.good, seen.bad):
+        for times, values in ((seen.good, seen.good), (seen.bad, seen.bad), (seen.told, seen.started)):
             low, high = np.searchsorted(times, [after, until], side="right")
             if high > low:
                 digest.update(repr(target).encode())
                 digest.update(times[low:high].astype("<i8").tobytes())
+                digest.update(values[low:high].astype("<i8").tobytes())
     return digest.hexdigest()[:32]

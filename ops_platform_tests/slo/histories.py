@@ -1,4 +1,5 @@
-"""Generated lives of a counter: scrapes with jitter, failures and silence, restarts, labels born late."""
+"""Generated lives of a counter: scrapes with jitter, failures and silence, restarts, labels that are born
+late, forgotten for a while, or changed."""
 
 from __future__ import annotations
 
@@ -7,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from ops_platform.slo.counters import HORIZON, Scrapes
 from ops_platform.slo.samples import Labels, Series
+from ops_platform.slo.scrapes import HORIZON, Scrapes
 
 INTERVAL = 60_000
+CHANGES = ("stays", "counts", "counts", "restarts", "forgets", "hides", "renames")
 
 
 @dataclass(frozen=True)
@@ -19,26 +21,50 @@ class Tick:
 
     at: int
     how: str
-    """good, bad or absent."""
-    value: int | None
-    """What the counter shows; None: it has no such series (yet)."""
+    """good or bad."""
+    shown: tuple[tuple[str, int], ...]
+    """What each series of the target shows, by its label."""
     started: int | None
     """Since when the process runs, if it says so."""
+
+    def value(self, name: str) -> int | None:
+        return dict(self.shown).get(name) if self.how == "good" else None
 
 
 @dataclass(frozen=True)
 class Life:
     target: Labels
     ticks: tuple[Tick, ...]
+    happened: int
+    """Events that there were at most, before the first tick and since."""
+    before: tuple[Tick, ...] = ()
+    """What lies before the part that is looked at."""
 
     def within(self, since: int, until: int) -> Life:
-        return Life(self.target, tuple(one for one in self.ticks if since < one.at <= until))
+        return Life(
+            self.target,
+            tuple(one for one in self.ticks if since < one.at <= until),
+            self.happened,
+            tuple(one for one in self.ticks if one.at <= since),
+        )
 
     @property
-    def series(self) -> Series:
-        seen = [one for one in self.ticks if one.how == "good" and one.value is not None]
-        labels = (("__name__", "events_total"), *self.target)
-        return Series(labels, _times(seen), np.array([one.value for one in seen], np.int64))
+    def names(self) -> list[str]:
+        return sorted({name for one in self.ticks if one.how == "good" for name, _ in one.shown})
+
+    @property
+    def series(self) -> list[Series]:
+        return [self._series(name) for name in self.names]
+
+    def _series(self, name: str) -> Series:
+        seen = [(one.at, one.value(name)) for one in self.ticks if one.value(name) is not None]
+        earlier = [(one.at, value) for one in self.before if (value := one.value(name)) is not None]
+        return Series(
+            (("__name__", "events_total"), ("code", name), *self.target),
+            np.array([at for at, _ in seen], np.int64),
+            np.array([value for _, value in seen], np.int64),
+            earlier[-1] if earlier else None,
+        )
 
     @property
     def scrapes(self) -> Scrapes:
@@ -61,27 +87,40 @@ def lives(draw: st.DrawFn, name: str = "a") -> Life:
     """Hours of one target; stretches of scrapes that succeed, fail, or are not made."""
     at = draw(st.integers(0, INTERVAL))
     tells = draw(st.booleans())
-    started, value, shown = (
-        at - draw(st.integers(0, 3 * HORIZON)),
-        draw(st.integers(0, 5)),
-        draw(st.booleans()),
-    )
+    started = at - draw(st.integers(0, 3 * HORIZON))
+    values = {"x": draw(st.integers(0, 5))}
+    happened = values["x"]
+    hidden = {"x"} if draw(st.booleans()) else set[str]()
     ticks: list[Tick] = []
     for _ in range(draw(st.integers(1, 8))):
         how = draw(st.sampled_from(["good", "good", "good", "bad", "absent"]))
         for _ in range(draw(st.integers(1, 12))):
-            what = draw(st.sampled_from(["stays", "counts", "counts", "restarts", "hides"]))
+            what = draw(st.sampled_from(CHANGES))
+            label = draw(st.sampled_from(["x", "x", "y"]))
             if what == "counts":
-                value, shown = value + draw(st.integers(1, 100)), True
+                more = draw(st.integers(1, 100))
+                values[label] = values.get(label, 0) + more
+                happened += more
+                hidden -= {label}
             elif what == "restarts":
-                value, shown = draw(st.integers(0, 3)), draw(st.booleans())
+                values = {"x": draw(st.integers(0, 3))}
+                happened += values["x"]
+                hidden = {"x"} if draw(st.booleans()) else set()
                 started = at - draw(st.integers(0, INTERVAL - 1))
+            elif what == "forgets":
+                # As exporters do with labels that were long not used: the next event is the first one.
+                values.pop(label, None)
             elif what == "hides":
-                value, shown = 0, False
+                # As a rule for relabelling does: the counter goes on.
+                hidden |= {label}
+            elif what == "renames" and len(values) == 1:
+                [(each, value)] = values.items()
+                values = {"y" if each == "x" else "x": value}
             if how != "absent":
-                ticks.append(Tick(at, how, value if shown else None, started if tells else None))
+                shown = tuple((each, value) for each, value in sorted(values.items()) if each not in hidden)
+                ticks.append(Tick(at, how, shown, started if tells else None))
             at += INTERVAL + draw(st.integers(-20_000, 20_000))
-    return Life((("instance", name), ("job", "product")), tuple(ticks))
+    return Life((("instance", name), ("job", "product")), tuple(ticks), happened)
 
 
 def times_around(history: list[Life]) -> tuple[int, int]:

@@ -208,14 +208,17 @@ def test_counting_again_gives_the_same_and_a_day_is_its_hours(prometheus: Promet
     ("metric", "says"),
     [("fractional_total", "fractional"), ("negative_total", "negative"), ("doubled_total", "same counter")],
 )
-def test_what_counts_no_events_is_refused(
-    prometheus: Prometheus, tmp_path: Path, metric: str, says: str
+def test_what_counts_no_events_is_unknown_and_nothing_else_is(
+    prometheus: Prometheus, truth: dict[str, list[int]], tmp_path: Path, metric: str, says: str
 ) -> None:
     text = (files.default_config_dir() / "objectives" / "webhook-signatures.yaml").read_text()
     (tmp_path / "one.yaml").write_text(text.replace("product_webhook_deliveries_total", metric))
     [one] = openslo.load_directory(tmp_path)
-    with pytest.raises(CheckFailed, match=says):
-        counting.count(prometheus, [one], [START, END], datetime.now(UTC))
+    other = objectives()["success"]
+    found = counting.count(prometheus, [one, other], counting.hours(START, END), datetime.now(UTC))
+    assert {each.state for each in found[one]} == {"source_missing"}
+    assert says in (found[one][0].reason or "")
+    assert [each.good for each in found[other]] == truth["good"]
 
 
 def test_a_window_that_is_not_over_is_refused(prometheus: Prometheus) -> None:

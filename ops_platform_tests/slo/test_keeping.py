@@ -96,7 +96,7 @@ def test_again_changes_nothing_and_a_killed_run_is_made_up_for(
 def test_provisional_hours_are_settled_later(
     ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective]
 ) -> None:
-    soon = END + timedelta(minutes=6)
+    soon = END + timedelta(minutes=12)
     count(ops_database, prometheus, objectives, END - HOUR * 3, END, soon)
     settled = {row["window_start"]: row["settled"] for row in table(ops_database)}
     assert settled == {END - HOUR * 3: True, END - HOUR * 2: False, END - HOUR: False}
@@ -168,7 +168,7 @@ def test_the_next_run_finishes_what_a_killed_one_left(
     ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective]
 ) -> None:
     """Nobody launches it again, and what it counted was right: only ledger and figures are missing."""
-    url, soon = ops_database.url("ops_worker"), END + timedelta(minutes=7)
+    url, soon = ops_database.url("ops_worker"), END + timedelta(minutes=12)
     count(ops_database, prometheus, objectives, END - HOUR * 2, END, soon)
     assert rows(ops_database, "SELECT FROM slo_budget_ledger") == []
     for since, until in keeping.late_hours(url, objectives, END):

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from ops_platform import files
 from ops_platform.clients.prometheus import Prometheus
-from ops_platform.errors import CheckFailed
 from ops_platform.slo import counting, openslo, replicas
-from ops_platform.slo.counters import HORIZON, Scrapes, gaps, timeline
+from ops_platform.slo.counters import timeline
 from ops_platform.slo.counting import HOUR
+from ops_platform.slo.ranges import Raw
+from ops_platform.slo.replicas import Turns
 from ops_platform.slo.samples import Labels, Series
+from ops_platform.slo.scrapes import VIEW, Scrapes, gaps
 from ops_platform_tests.slo.recorded import prometheus_with, publishing
 
 STEP = 20_000
@@ -40,37 +42,36 @@ def outages(draw: st.DrawFn, ticks: int, most: int) -> list[bool]:
 def test_cuts_of_time_add_up_whichever_replica_is_away(data: st.DataObject) -> None:
     ticks = 90
     truth = np.cumsum(data.draw(st.lists(st.integers(1, 9), min_size=ticks, max_size=ticks)))
-    seen: dict[Labels, list[tuple[float, float]]] = {}
-    ups: dict[Labels, list[tuple[float, float]]] = {}
+    seen: Raw = {}
+    scraped: dict[Labels, list[float]] = {}
     for name, most, shift in (("a", 3, 0), ("b", 1, data.draw(st.integers(-50_000, 50_000)))):
         # Each scrapes the same counter, at its own moments of the minute; its clock is off, too.
         made = data.draw(outages(ticks, most))
         times = [(STEP * tick + shift + 60_000) / 1000 for tick, is_made in enumerate(made) if is_made]
         values = [float(truth[tick]) for tick, is_made in enumerate(made) if is_made]
         if times:
-            labels = (*TARGET, ("replica", name))
-            seen[("__name__", "x_total"), *labels] = list(zip(times, values, strict=True))
-            ups[("__name__", "up"), *labels] = [(time, 1.0) for time in times]
+            seen[("__name__", "x_total"), *TARGET, ("replica", name)] = list(zip(times, values, strict=True))
+            scraped[(("replica", name),)] = times
 
     def events(start: int, end: int) -> int | None:
-        """Of (start, end], from what surrounds it by HORIZON, as a run reads it."""
-        low, high = start - HORIZON, end + HORIZON
-
-        def within(found: dict[Labels, list[tuple[float, float]]]) -> dict[Labels, list[tuple[float, float]]]:
-            return {
-                labels: [one for one in samples if low < one[0] * 1000 <= high]
-                for labels, samples in found.items()
-            }
-
+        """Of (start, end], from what surrounds it by VIEW, as a run reads it."""
+        low, high = start - VIEW, end + VIEW
+        within = {
+            labels: [one for one in samples if low < one[0] * 1000 <= high]
+            for labels, samples in seen.items()
+        }
+        good = {
+            name: np.array([round(one * 1000) for one in found if low < one * 1000 <= high], np.int64)
+            for name, found in scraped.items()
+        }
+        pulse = np.unique(np.concatenate([np.empty(0, np.int64), *good.values()]))
+        turns = {TARGET: Turns.of(good, low, high)} if good else {}
         series = [
-            Series.parse(labels, samples)
-            for labels, samples in replicas.merge(within(seen), ["replica"], low, high).items()
+            Series.parse(labels, samples)[0]
+            for labels, samples in replicas.chosen(within, frozenset(["replica"]), turns).items()
         ]
-        merged = replicas.merge(within(ups), ["replica"], low, high).values()
-        good = [round(time * 1000) for samples in merged for time, _ in samples]
-        scrapes = {TARGET: Scrapes(np.array(good, np.int64))}
-        pulse = np.unique([round(time * 1000) for samples in within(ups).values() for time, _ in samples])
-        line = timeline(series, scrapes, pulse.astype(np.int64), low, high)
+        scrapes = {target: Scrapes(each.good) for target, each in turns.items()}
+        line = timeline(series, scrapes, pulse, low, high)
         if line.missing(start, end):
             return None
         return int(line.events(np.array([start, end], np.int64))[0])
@@ -89,18 +90,25 @@ def test_what_one_has_lost_another_stands_in_for() -> None:
     def scraped(first: int, last: int, shift: float) -> list[tuple[float, float]]:
         return [(20.0 * tick + shift, float(tick)) for tick in range(first, last)]
 
-    a = [*scraped(0, 10, 0), *scraped(50, 60, 0)]
-    found = replicas.merge(
-        {(("replica", "a"),): a, (("replica", "b"),): scraped(0, 60, 5)}, ["replica"], 0, 60 * STEP
-    )
-    [samples] = found.values()
+    a, b = [*scraped(0, 10, 0), *scraped(50, 60, 0)], scraped(0, 60, 5)
+    series = (("__name__", "x_total"), *TARGET)
+
+    def chosen(found: dict[str, list[tuple[float, float]]]) -> list[tuple[float, float]]:
+        good = {
+            (("replica", name),): np.array([round(time * 1000) for time, _ in samples], np.int64)
+            for name, samples in found.items()
+        }
+        raw = {(*series, ("replica", name)): samples for name, samples in found.items()}
+        turns = {TARGET: Turns.of(good, 0, 60 * STEP)}
+        return replicas.chosen(raw, frozenset(["replica"]), turns)[series]
+
+    samples = chosen({"a": a, "b": b})
     times = np.array([round(time * 1000) for time, _ in samples], np.int64)
     assert gaps(times, 0, 60 * STEP) == []
     assert [value for _, value in samples] == sorted(value for _, value in samples)
     # Its own where it has them.
     assert set(a) <= set(samples)
-    alone = replicas.merge({(("replica", "a"),): a}, ["replica"], 0, 60 * STEP)
-    assert list(alone.values()) == [a]
+    assert chosen({"a": a}) == a
 
 
 HOURS = 3
@@ -108,19 +116,22 @@ START = (datetime.now(UTC) - timedelta(hours=HOURS + 2)).replace(minute=0, secon
 END = START + HOUR * HOURS
 
 
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Two replicas' samples in one store; the first was away for half an hour."""
+@pytest.fixture(scope="module", params=["is away", "scrapes in vain"])
+def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Two replicas' samples in one store; for half an hour the first had none of the counters."""
     recorded = {}
     away = START.timestamp() + 1800, START.timestamp() + 3600
     for series, samples in publishing(START, END).items():
         for replica, shift in (("a", 0.0), ("b", 7.0)):
             labels = series.replace("{", '{prometheus_replica="' + replica + '",')
-            recorded[labels] = [
-                (time + shift, value)
-                for time, value in samples
-                if replica == "b" or not away[0] < time < away[1]
-            ]
+            mine = []
+            for time, value in samples:
+                lost = replica == "a" and away[0] < time < away[1]
+                if lost and series.startswith("up{") and request.param == "scrapes in vain":
+                    mine.append((time + shift, 0))
+                elif not lost:
+                    mine.append((time + shift, value))
+            recorded[labels] = mine
     with prometheus_with(recorded, tmp_path_factory.mktemp("replicas")) as client:
         yield client
 
@@ -130,8 +141,9 @@ def test_two_replicas_count_as_one(stored: Prometheus, tmp_path: Path) -> None:
     objectives = openslo.load_directory(files.default_config_dir() / "objectives")
     [success] = [one for one in objectives if one.id == "publishing-success"]
     bounds, now = counting.hours(START, END), datetime.now(UTC)
-    with pytest.raises(CheckFailed, match="OPS_PROMETHEUS_REPLICA_LABELS"):
-        counting.count(stored, [success], bounds, now)
+    unnamed = counting.count(stored, [success], bounds, now)[success]
+    assert {one.state for one in unnamed} == {"source_missing"}
+    assert "OPS_PROMETHEUS_REPLICA_LABELS" in (unnamed[0].reason or "")
     named = Prometheus(stored.url, replica_labels=["prometheus_replica"])
     found = counting.count(named, [success], bounds, now)[success]
     assert [one.state for one in found] == ["ok"] * HOURS

@@ -1,0 +1,57 @@
+"""Raw samples of a stretch of time, as they were stored.
+
+A range selector in an instant query gives them; ``rate`` and ``increase`` extrapolate, and lose what
+happens between two windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from ops_platform.clients.prometheus import Prometheus
+from ops_platform.errors import Unavailable
+from ops_platform.slo.samples import Labels, labels_of
+
+CHUNK = timedelta(days=1)
+"""What one query spans at most: the answer is held as text and as Python objects for a moment."""
+Raw = dict[Labels, list[tuple[float, float]]]
+"""By series: (Unix seconds, value), in order."""
+
+
+def milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def moment(milliseconds_: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds_ / 1000, UTC)
+
+
+def read(source: Prometheus, query: str, since: datetime, until: datetime) -> Raw:
+    """Everything in (``since``, ``until``]. Raises Unavailable, for an answer that may be partial too."""
+    found: Raw = {}
+    for start, end in _chunks(since, until):
+        span = round((end - start).total_seconds() * 1000)
+        answer = source.query(f"{query}[{span}ms]", at=end)
+        refuse_partial(query, answer.warnings)
+        low, high = start.timestamp(), end.timestamp()
+        for one in answer.series:
+            # Prometheus 2 has the window's first moment in it, Prometheus 3 has not.
+            samples = [sample for sample in one.samples if low < sample[0] <= high]
+            if samples:
+                found.setdefault(labels_of(one.labels), []).extend(samples)
+    return found
+
+
+def refuse_partial(query: str, warnings: tuple[str, ...]) -> None:
+    if warnings:
+        raise Unavailable(
+            f"Prometheus answered {query} with a warning ({warnings[0]}): its answer may be partial"
+        )
+
+
+def _chunks(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+    while since < until:
+        end = min(since + CHUNK, until)
+        yield since, end
+        since = end

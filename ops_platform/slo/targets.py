@@ -1,0 +1,115 @@
+"""What was scraped and when: the targets of some jobs, whichever replica of Prometheus did it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from ops_platform.clients.prometheus import Prometheus
+from ops_platform.slo import ranges, replicas
+from ops_platform.slo.ranges import Raw, milliseconds
+from ops_platform.slo.replicas import Turns
+from ops_platform.slo.samples import Labels, Times, none, show, target_of
+from ops_platform.slo.scrapes import Scrapes, Unknown, overlapping
+from ops_platform.slo.selector import Matcher
+
+
+@dataclass(frozen=True)
+class Targets:
+    """By target: its scrapes, who made them, and where it is stored more than once."""
+
+    scrapes: Mapping[Labels, Scrapes]
+    turns: Mapping[Labels, Turns]
+    doubled: Mapping[Labels, tuple[Unknown, ...]]
+    pulse: Times
+    """When anything at all was scraped, or tried."""
+
+
+def read(source: Prometheus, jobs: Collection[str], since: datetime, until: datetime) -> Targets:
+    """Raises Unavailable."""
+    names = frozenset(source.replica_labels)
+    every = ranges.read(source, "up", since, until)
+    pulse = np.unique(np.concatenate([none(), *(_times(samples) for samples in every.values())]))
+    low, high = milliseconds(since), milliseconds(until)
+    by_target: dict[Labels, dict[Labels, Raw]] = defaultdict(lambda: defaultdict(dict))
+    for labels, samples in every.items():
+        if dict(labels).get("job") in jobs:
+            own, replica = replicas.split(labels, names)
+            by_target[target_of(own)][replica][own] = samples
+    turns = {
+        target: Turns.of({name: _good(ups) for name, ups in each.items()}, low, high)
+        for target, each in by_target.items()
+    }
+    started = _started(source, jobs, since, until, turns)
+    scrapes = {}
+    for target, each in by_target.items():
+        told = started.get(target, [])
+        bad = [
+            _times(sample for sample in samples if sample[1] != 1)
+            for ups in each.values()
+            for samples in ups.values()
+        ]
+        scrapes[target] = Scrapes(
+            turns[target].good,
+            np.unique(np.concatenate([none(), *bad])),
+            _times(told),
+            np.array([round(value * 1000) for _, value in told], np.int64),
+        )
+    doubled = {target: _doubled(each) for target, each in by_target.items()}
+    return Targets(scrapes, turns, {target: found for target, found in doubled.items() if found}, pulse)
+
+
+def _good(ups: Raw) -> Times:
+    return np.unique(
+        np.concatenate([none(), *(_times(s for s in each if s[1] == 1) for each in ups.values())])
+    )
+
+
+def _times(samples: Iterable[tuple[float, float]]) -> Times:
+    return np.array([round(time * 1000) for time, _ in samples], np.int64)
+
+
+def _started(
+    source: Prometheus,
+    jobs: Collection[str],
+    since: datetime,
+    until: datetime,
+    turns: Mapping[Labels, Turns],
+) -> dict[Labels, list[tuple[float, float]]]:
+    """Since when each target's process runs, whenever it says so."""
+    found: dict[Labels, list[tuple[float, float]]] = {}
+    if not jobs:
+        return found
+    only = Matcher("job", "=~", "|".join(_literal(job) for job in sorted(jobs)))
+    raw = ranges.read(source, f"process_start_time_seconds{{{only}}}", since, until)
+    for labels, samples in replicas.chosen(raw, frozenset(source.replica_labels), turns).items():
+        found.setdefault(target_of(labels), []).extend(samples)
+    return {target: sorted(samples) for target, samples in found.items()}
+
+
+def _literal(text: str) -> str:
+    """For PromQL's regular expressions (RE2)."""
+    return "".join(char if char.isalnum() or char in "_-" else f"\\{char}" for char in text)
+
+
+def _doubled(ups: Mapping[Labels, Raw]) -> tuple[Unknown, ...]:
+    """Where one replica, as far as its labels say, has the target under several sets of labels."""
+    found: list[Unknown] = []
+    for of_replica in ups.values():
+        earlier: list[tuple[Labels, Times]] = []
+        for labels, samples in of_replica.items():
+            times = _times(samples)
+            for other, others in earlier:
+                differing = ", ".join(sorted({name for name, _ in set(labels) ^ set(other)}))
+                found += overlapping(
+                    others,
+                    times,
+                    f"{show(labels)} is stored more than once; if replicas of Prometheus write it, "
+                    f"name their label ({differing}) in OPS_PROMETHEUS_REPLICA_LABELS",
+                )
+            earlier.append((labels, times))
+    return tuple(found)
