@@ -17,9 +17,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ops_platform import lined_yaml
 from ops_platform.errors import ConfigurationError
-from ops_platform.slo import lined_yaml
-from ops_platform.slo.lined_yaml import Document
+from ops_platform.lined_yaml import Document
 from ops_platform.slo.objective import MONTH, Indicator, Objective, Period
 from ops_platform.slo.selector import Selector
 

@@ -14,9 +14,9 @@ from typing import Any
 import promql_parser
 from promql_parser import AggregateExpr, BinaryExpr, Call, MatrixSelector, ParenExpr
 
+from ops_platform import lined_yaml
 from ops_platform.errors import ConfigurationError
-from ops_platform.slo import lined_yaml
-from ops_platform.slo.lined_yaml import Document
+from ops_platform.lined_yaml import Document
 from ops_platform.slo.selector import Selector
 
 VERSION = "prometheus/v1"
