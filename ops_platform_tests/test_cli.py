@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ops_platform.cli import cli
-from ops_platform.cli.output import duration, moment, size
+from ops_platform.cli.output import duration, moment, print_table, size
 from ops_platform.local.postgres_roles import ensure_database
 from ops_platform_tests.services import CLIENT_ROLES, OpsDatabases
 
@@ -112,6 +112,13 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 
     assert result.returncode == 2
     assert "Traceback" in result.stderr
+
+
+def test_what_a_table_shows_is_data(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("[red]title[/]", ("name", "value"), [("[red]a", "[/]"), ("[/nothing]", "b[bold]c")])
+    shown = capsys.readouterr().out
+    for text in ("[red]title[/]", "[red]a", "[/]", "[/nothing]", "b[bold]c"):
+        assert text in shown
 
 
 def test_figures_are_readable() -> None:
