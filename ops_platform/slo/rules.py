@@ -51,7 +51,8 @@ def tiers(objective: Objective) -> list[Tier]:
         ("warning", Fraction(10, 100), 4320, 360),
     ):
         scale = objective.burn_window_scale
-        usual = share * objective.period.days * 1440 / (long * scale)
+        # Below pace 1 the budget lasts: that is nothing to wake anybody for.
+        usual = max(Fraction(1), share * objective.period.days * 1440 / (long * scale))
         tier = Tier(severity, min(usual, highest), duration(long * scale), duration(short * scale))  # type: ignore[arg-type]
         # Capped to the same factor, the shorter window of the two says it sooner.
         if not any(one.severity == tier.severity and one.factor <= tier.factor for one in found):
@@ -186,12 +187,17 @@ def _alert(one: Objective, name: str, severity: str, expr: str) -> dict[str, Any
         "expr": expr,
         "labels": {"severity": severity, "service": one.service, "slo": one.name, **_labels(one)},
         "annotations": {
-            "summary": f"{one.title}: the error budget {what}",
-            "description": f"{one.description} Promised are {_number(one.target * 100)} %; bad are "
+            "summary": f"{_literal(one.title)}: the error budget {what}",
+            "description": f"{_literal(one.description)} Promised are {_number(one.target * 100)} %; bad are "
             "{{ $value | humanizePercentage }}.",
-            "runbook_url": one.runbook_url or f"{RUNBOOK}#{name.lower()}",
+            "runbook_url": _literal(one.runbook_url or f"{RUNBOOK}#{name.lower()}"),
         },
     }
+
+
+def _literal(text: str) -> str:
+    """Prometheus expands annotations as templates; what people wrote is none."""
+    return text.replace("{{", '{{"{{"}}')
 
 
 def _number(value: Fraction) -> str:
