@@ -138,6 +138,7 @@ def objectives(connection: Connection, promised: Sequence[Objective]) -> list[Ob
             one.name,
             float(one.target * 100),
             not excluded.isdisjoint({(one.service, one.name), (one.service, None)}),
+            str(one.period),
             max((row["measured_at"] for row in rows[one.service, one.name]), default=None),
             tuple(
                 FigureState(
