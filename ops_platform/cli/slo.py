@@ -159,13 +159,19 @@ def import_(file: Path, directory: Path) -> None:
     from ops_platform.slo import sloth
 
     documents = sloth.convert(file)
-    directory.mkdir(parents=True, exist_ok=True)
-    there = [name for name in documents if (directory / name).exists()]
-    if there:
-        raise ConfigurationError(f"{directory / there[0]}: is there already; choose another directory")
-    for name, document in documents.items():
-        (directory / name).write_text(yaml.safe_dump(document, sort_keys=False, width=110), encoding="utf-8")
-        click.echo(str(directory / name))
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        there = [name for name in documents if (directory / name).exists()]
+        if there:
+            raise ConfigurationError(f"{directory / there[0]}: is there already; choose another directory")
+        for name, document in documents.items():
+            text = yaml.safe_dump(document, sort_keys=False, width=110)
+            (directory / name).write_text(text, encoding="utf-8")
+            click.echo(str(directory / name))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{error.filename or directory}: cannot be written ({error.strerror}); choose another directory"
+        ) from None
 
 
 @slo.command()
@@ -174,7 +180,7 @@ def import_(file: Path, directory: Path) -> None:
 def report(objectives: Path | None, json_output: bool) -> None:
     """The newest stored figures of each objective; needs the ops database.
 
-    Exit 1 when a budget is spent, or a figure is not known.
+    Exit 1 when a budget is spent, or a figure is not known, missing, or older than 2 h 30 min.
     """
     from ops_platform.clients import postgres
     from ops_platform.slo import figures, openslo
@@ -182,7 +188,7 @@ def report(objectives: Path | None, json_output: bool) -> None:
     settings = load_settings()
     known = openslo.load_directory(objectives or settings.config_dir / "objectives")
     with postgres.session(settings.require("database_url")) as ops:
-        rows = figures.latest(ops, known)
+        rows = figures.standing(ops, known, datetime.now(UTC))
     if json_output:
         output.print_json(rows)
     else:
@@ -193,21 +199,32 @@ def report(objectives: Path | None, json_output: bool) -> None:
                 (
                     f"{row['service_name']}-{row['metric_name']}",
                     row["slo_window"],
-                    output.moment(row["measured_at"]),
-                    row["state"],
-                    row["success_count"],
-                    row["sample_count"],
-                    _down(row["actual_percentage"]),
-                    "none to spend"
-                    if row["target_percentage"] == HUNDRED
-                    else _down(row["error_budget_remaining"]),
+                    output.moment(row.get("measured_at")),
+                    *_figure(row),
                 )
                 for row in rows
             ],
         )
-    bad = [row for row in rows if row["state"] == "source_missing" or row["breach_severity"] == "critical"]
-    if bad or not rows:
+    if any(_is_bad(row) for row in rows):
         output.end(1)
+
+
+def _figure(row: dict[str, Any]) -> tuple[object, ...]:
+    if row["freshness"] == "missing":
+        return ("no figure", None, None, None, None)
+    return (
+        row["state"] if row["freshness"] == "current" else f"{row['state']}, old",
+        row["success_count"],
+        row["sample_count"],
+        _down(row["actual_percentage"]),
+        "none to spend" if row["target_percentage"] == HUNDRED else _down(row["error_budget_remaining"]),
+    )
+
+
+def _is_bad(row: dict[str, Any]) -> bool:
+    if row["freshness"] != "current":
+        return True
+    return bool(row["state"] == "source_missing" or row["breach_severity"] == "critical")
 
 
 def _down(value: Decimal | None) -> str:

@@ -37,6 +37,11 @@ def reach(objectives: Iterable[Objective]) -> timedelta:
     return max(one.longest for one in (*PERIODS.values(), *(each.period for each in objectives)))
 
 
+OLD = timedelta(hours=2, minutes=30)
+"""Figures come every hour, seven minutes after it; an hour more may be a run that was retried. The alert
+SloFiguresStale has the same limit."""
+
+
 @dataclass(frozen=True)
 class Hour:
     """A stored hour's adjusted counts; None: unknown."""
@@ -135,6 +140,27 @@ def latest(ops: Connection, objectives: Sequence[Objective]) -> list[dict[str, A
             [window for _, window in wanted],
         ),
     ).fetchall()
+
+
+def standing(ops: Connection, objectives: Sequence[Objective], now: datetime) -> list[dict[str, Any]]:
+    """The newest stored figure of each objective and window, and what there should be.
+
+    ``freshness`` is ``current``, ``old`` (more than OLD behind ``now``) or ``missing``; then the row has
+    nothing else but which figure it would be.
+    """
+    stored = latest(ops, objectives)
+    found = {(row["service_name"], row["metric_name"], row["slo_window"]): row for row in stored}
+    rows: list[dict[str, Any]] = []
+    for one in objectives:
+        for window in periods(one):
+            key = (one.service, one.name, window)
+            if key in found:
+                old = now - found[key]["measured_at"] > OLD
+                rows.append(found[key] | {"freshness": "old" if old else "current"})
+            else:
+                named = dict(zip(("service_name", "metric_name", "slo_window"), key, strict=True))
+                rows.append({**named, "freshness": "missing"})
+    return rows
 
 
 def mark_fired(ops: Connection, service: str, slo: str) -> int:

@@ -181,6 +181,12 @@ def test_two_of_one_name(tmp_path: Path) -> None:
         load(tmp_path, GOOD, GOOD)
 
 
+def test_two_whose_rules_would_have_one_name(tmp_path: Path) -> None:
+    other = GOOD.replace("service: api", "service: api-v2")
+    with pytest.raises(ConfigurationError, match="rules would be called api-v2-availability"):
+        load(tmp_path, GOOD.replace("name: availability", "name: v2-availability"), other)
+
+
 def test_a_bound_is_found_however_it_is_written() -> None:
     one = Selector.parse('a_bucket{le="10",job="x"}')
     assert one.bound == 10
