@@ -5,9 +5,19 @@ from __future__ import annotations
 import getpass
 import os
 from datetime import UTC, datetime
+from pathlib import Path
+
+import click
 
 from ops_platform.errors import ConfigurationError
 
+objectives = click.option(
+    "--objectives",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="A directory of OpenSLO documents; else that of OPS_CONFIG_DIR.",
+)
+"""Where objectives are read from."""
 YEARS = range(2000, 2100)
 """Other ones are slips; and at the ends of the calendar, arithmetic overflows."""
 

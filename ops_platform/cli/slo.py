@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops_platform.cli import arguments, exclusion, output
+from ops_platform.cli import arguments, exclusion, output, report
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 
 if TYPE_CHECKING:
     from ops_platform.slo.objective import Objective
     from ops_platform.slo.window import WindowCount
-
-
-_objectives = click.option(
-    "--objectives",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=None,
-    help="A directory of OpenSLO documents; else that of OPS_CONFIG_DIR.",
-)
 
 
 @click.group()
@@ -59,7 +50,7 @@ def validate(files: tuple[Path, ...], json_output: bool) -> None:
 @slo.command()
 @click.option("--from", "since", required=True, help="A full hour in UTC: 2026-01-31T14:00.")
 @click.option("--to", "until", required=True, help="A full hour in UTC, at least five minutes ago.")
-@_objectives
+@arguments.objectives
 @click.option("--prometheus", "url", default=None, help="Its URL; else OPS_PROMETHEUS_URL.")
 @click.option(
     "--replica-label",
@@ -112,7 +103,7 @@ def compute(
     default=None,
     help="Write slo.yml there.",
 )
-@_objectives
+@arguments.objectives
 def rules(directory: Path | None, objectives: Path | None) -> None:
     """Prometheus rules of the objectives: recording rules with Sloth's names, and burn alerts.
 
@@ -172,68 +163,6 @@ def import_(file: Path, directory: Path) -> None:
         raise ConfigurationError(
             f"{error.filename or directory}: cannot be written ({error.strerror}); choose another directory"
         ) from None
-
-
-@slo.command()
-@_objectives
-@output.as_json
-def report(objectives: Path | None, json_output: bool) -> None:
-    """The newest stored figures of each objective; needs the ops database.
-
-    Exit 1 when a budget is spent, or a figure is not known, missing, or older than 2 h 30 min.
-    """
-    from ops_platform.clients import postgres
-    from ops_platform.slo import figures, openslo
-
-    settings = load_settings()
-    known = openslo.load_directory(objectives or settings.config_dir / "objectives")
-    with postgres.session(settings.require("database_url")) as ops:
-        rows = figures.standing(ops, known, datetime.now(UTC))
-    if json_output:
-        output.print_json(rows)
-    else:
-        output.print_table(
-            "figures",
-            ("objective", "window", "until", "state", "good", "all", "good %", "left %"),
-            [
-                (
-                    f"{row['service_name']}-{row['metric_name']}",
-                    row["slo_window"],
-                    output.moment(row.get("measured_at")),
-                    *_figure(row),
-                )
-                for row in rows
-            ],
-        )
-    if any(_is_bad(row) for row in rows):
-        output.end(1)
-
-
-def _figure(row: dict[str, Any]) -> tuple[object, ...]:
-    if row["freshness"] == "missing":
-        return ("no figure", None, None, None, None)
-    return (
-        row["state"] if row["freshness"] == "current" else f"{row['state']}, old",
-        row["success_count"],
-        row["sample_count"],
-        _down(row["actual_percentage"]),
-        "none to spend" if row["target_percentage"] == HUNDRED else _down(row["error_budget_remaining"]),
-    )
-
-
-def _is_bad(row: dict[str, Any]) -> bool:
-    if row["freshness"] != "current":
-        return True
-    return bool(row["state"] == "source_missing" or row["breach_severity"] == "critical")
-
-
-def _down(value: Decimal | None) -> str:
-    """Rounded down: 100 % minus a hair is not 100 %."""
-    from fractions import Fraction
-
-    from ops_platform.slo import budget
-
-    return budget.percent(None if value is None else Fraction(value) / 100)
 
 
 def _print(found: dict[Objective, list[WindowCount]]) -> None:
@@ -316,9 +245,7 @@ def _computed(one: Objective, counts: list[WindowCount]) -> dict[str, Any]:
     }
 
 
-HUNDRED = 100
-"""Percent; such an objective has no budget."""
-
 slo.add_command(exclusion.exclusion)
+slo.add_command(report.report)
 
 COMMANDS = (slo,)

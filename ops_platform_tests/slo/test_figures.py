@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from ops_platform import files
 from ops_platform.clients import postgres
+from ops_platform.settings import load_settings
 from ops_platform.slo import assets, figures, keeping, openslo
 from ops_platform.slo.counting import HOUR
+from ops_platform.slo.definitions import slo_definitions
 from ops_platform.slo.figures import Hour
 from ops_platform.slo.objective import MONTH, Objective, Period
 from ops_platform_tests.services import OpsDatabase
@@ -65,6 +69,30 @@ def test_a_budget_is_judged_over_the_own_period() -> None:
     assert not assets._bounds({SUCCESS: found}).passed
     unknown = [each for each in found if each.window != "14d"]
     assert not assets._bounds({one: unknown}).passed
+
+
+def test_the_lineage_reaches_as_far_back_as_the_longest_period(tmp_path: Path) -> None:
+    def reach(text: str | None) -> timedelta:
+        if text is not None:
+            (tmp_path / "objectives").mkdir(exist_ok=True)
+            (tmp_path / "objectives" / "one.yaml").write_text(text, encoding="utf-8")
+        made = slo_definitions(load_settings({"OPS_CONFIG_DIR": str(tmp_path)})).assets or ()
+        [figured] = [
+            one
+            for one in made
+            if isinstance(one, dg.AssetsDefinition) and one.key == dg.AssetKey(["slo", "compliance"])
+        ]
+        mapping = figured.get_partition_mapping(assets.COUNTS)
+        assert isinstance(mapping, dg.TimeWindowPartitionMapping)
+        return (1 - mapping.start_offset) * HOUR
+
+    document = files.default_config_dir() / "objectives" / "api-availability.yaml"
+    text = document.read_text(encoding="utf-8")
+    assert reach(None) == timedelta(days=31)
+    assert reach(text) == timedelta(days=31)
+    assert reach(text.replace("30d", "77d")) == timedelta(days=77)
+    # Whatever a document that cannot be read would say.
+    assert reach("kind: [") == timedelta(days=90)
 
 
 @pytest.fixture
