@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-
 import click
 
 from ops_platform.cli import arguments, output
@@ -52,7 +50,7 @@ def add_exclusion(
             f"there is no objective {' '.join(filter(None, (service, name)))}: choose from {there}"
         )
     with postgres.session(settings.require("database_url")) as ops:
-        number = exclusions.add(ops, wanted, reason, by or getpass.getuser())
+        number = exclusions.add(ops, wanted, reason, by or arguments.user())
     click.echo(f"exclusion {number}; the next run of slo_windows applies it")
 
 
@@ -96,5 +94,5 @@ def withdraw_exclusion(number: int, by: str | None) -> None:
     from ops_platform.slo import exclusions
 
     with postgres.session(load_settings().require("database_url")) as ops:
-        exclusions.withdraw(ops, number, by or getpass.getuser())
+        exclusions.withdraw(ops, number, by or arguments.user())
     click.echo(f"exclusion {number} is withdrawn; the next run of slo_windows applies it")

@@ -5,7 +5,7 @@ All objectives in one run, a backfill in one run too. What is done is in ``keepi
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import dagster as dg
@@ -17,7 +17,7 @@ from ops_platform.resources import PlatformResource
 from ops_platform.slo import budget, days, keeping
 from ops_platform.slo.budget import Tally
 from ops_platform.slo.counting import HOUR
-from ops_platform.slo.figures import LONGEST, PERIODS, Figure
+from ops_platform.slo.figures import Figure
 from ops_platform.slo.graph import graph_url
 from ops_platform.slo.objective import Objective
 from ops_platform.slo.window import WindowCount
@@ -113,31 +113,33 @@ def error_budget(context: dg.AssetExecutionContext, platform: PlatformResource) 
     return dg.MaterializeResult(metadata={"entries": entries})
 
 
-@dg.asset(
-    key=["slo", "compliance"],
-    deps=[
-        dg.AssetDep(
-            COUNTS,
-            partition_mapping=dg.TimeWindowPartitionMapping(
-                start_offset=1 - LONGEST // HOUR, allow_nonexistent_upstream_partitions=True
-            ),
-        )
-    ],
-    group_name=GROUP,
-    kinds={"postgres"},
-    partitions_def=HOURLY,
-    backfill_policy=ONE_RUN,
-    description="Achievement, error budget and burn of every objective over 1, 7 and 30 days and the "
-    "calendar month, at the end of each hour. One hour that is unknown makes its windows unknown.",
-    check_specs=[
-        dg.AssetCheckSpec(
-            "budget_within_bounds",
-            asset=dg.AssetKey(["slo", "compliance"]),
-            description="No error budget is nearly or wholly spent over its own period.",
-        )
-    ],
-)
-def compliance(
+def compliance(reach: timedelta) -> dg.AssetsDefinition:
+    """The asset of the figures; those of a moment depend on the hours within ``reach`` before it."""
+    key = dg.AssetKey(["slo", "compliance"])
+    hours = dg.TimeWindowPartitionMapping(
+        start_offset=1 - reach // HOUR, allow_nonexistent_upstream_partitions=True
+    )
+    return dg.asset(
+        key=key,
+        deps=[dg.AssetDep(COUNTS, partition_mapping=hours)],
+        group_name=GROUP,
+        kinds={"postgres"},
+        partitions_def=HOURLY,
+        backfill_policy=ONE_RUN,
+        description="Achievement, error budget and burn of every objective over 1, 7 and 30 days, the "
+        "calendar month and its own period, at the end of each hour. One hour that is unknown makes its "
+        "windows unknown.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                "budget_within_bounds",
+                asset=key,
+                description="No error budget is nearly or wholly spent over its own period.",
+            )
+        ],
+    )(_compliance)
+
+
+def _compliance(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> Iterator[dg.MaterializeResult[None]]:
     start, end = _span(context)
@@ -175,9 +177,6 @@ def daily_counts(context: dg.AssetExecutionContext, platform: PlatformResource) 
     except (OpsError, psycopg.Error) as error:
         raise dg.Failure(description=str(error), allow_retries=True) from error
     return dg.MaterializeResult(metadata={"rows_new_or_changed": rows})
-
-
-SLO_ASSETS = [hourly_counts, daily_counts, compliance, error_budget]
 
 
 def _span(context: dg.AssetExecutionContext) -> tuple[datetime, datetime]:
@@ -269,8 +268,7 @@ def _bounds(found: dict[Objective, list[Figure]]) -> dg.AssetCheckResult:
     """Of each objective over its own period. Unknown is no pass."""
     critical, warning, unknown = [], [], []
     for one, figures in found.items():
-        name = str(one.period) if str(one.period) in PERIODS else "30d"
-        figure = next((each for each in figures if each.window == name), None)
+        figure = next((each for each in figures if each.window == str(one.period)), None)
         if figure is None or figure.tally.total is None:
             unknown.append(one.id)
         elif figure.severity == "critical":

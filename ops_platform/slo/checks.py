@@ -54,7 +54,8 @@ def buckets_on_all_instances(platform: PlatformResource) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset=LEDGER,
     description="The ledger equals the counts to the event, and agrees with Prometheus' recording rules: "
-    "a tenth of the budget, or of what is bad, and ten events may lie between.",
+    "a tenth of the budget, or of what is bad, and ten events may lie between. Nine tenths of the period "
+    "must be known to both.",
 )
 def reconciled_with_rules(platform: PlatformResource) -> dg.AssetCheckResult:
     try:

@@ -18,7 +18,6 @@ from ops_platform.clients.postgres import Connection
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo import counting, days, exclusions, figures, records
 from ops_platform.slo.counting import HOUR, TOGETHER
-from ops_platform.slo.figures import LONGEST
 from ops_platform.slo.objective import Objective
 from ops_platform.slo.window import WindowCount
 
@@ -139,8 +138,9 @@ def keep_figures(
 def _figures(
     ops: Connection, one: Objective, start: datetime, end: datetime, run_id: str
 ) -> list[figures.Figure]:
-    last = max(end, min(end + LONGEST, figures.newest(ops, one) or end))
-    hours = figures.load_hours(ops, one, start - LONGEST, last)
+    reach = figures.reach([one])
+    last = max(end, min(end + reach, figures.newest(ops, one) or end))
+    hours = figures.load_hours(ops, one, start - reach, last)
     found = figures.figures(one, hours, counting.hours(start, last)[1:])
     figures.store(ops, one, found, run_id)
     return found

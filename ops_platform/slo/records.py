@@ -14,12 +14,11 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from ops_platform.clients.postgres import Connection, lock_key
+from ops_platform.slo import figures
 from ops_platform.slo.objective import Objective
 from ops_platform.slo.window import WindowCount
 
 Row = dict[str, Any]
-GAP = timedelta(days=31)
-"""Hours that were missed (nobody ran the schedule) are made up for as long as figures depend on them."""
 SETTLED = timedelta(hours=2)
 """Samples that have not come by then come by no ordinary way (remote write catches up in minutes)."""
 
@@ -150,11 +149,13 @@ SELECT count(*) AS changed FROM written
 
 
 def unsettled(ops: Connection, objectives: Sequence[Objective], before: datetime) -> list[datetime]:
-    """The hours of the last GAP that are provisional or counted by another indicator.
+    """The hours that figures depend on and that are provisional or counted by another indicator.
 
     And those, however old, that an exclusion touches which came or went after they were counted last;
-    and those of the last GAP that no run has counted, though it did earlier ones.
+    and those that figures depend on and no run has counted (nobody ran the schedule), though it did
+    earlier ones.
     """
+    since = before - figures.reach(objectives)
     rows = ops.execute(
         """
         SELECT DISTINCT c.window_start AS at
@@ -188,11 +189,11 @@ def unsettled(ops: Connection, objectives: Sequence[Objective], before: datetime
             [one.service for one in objectives],
             [one.name for one in objectives],
             [one.indicator.version for one in objectives],
-            before - GAP,
+            since,
             before,
             [one.service for one in objectives],
             [one.name for one in objectives],
-            before - GAP,
+            since,
             before,
         ),
     ).fetchall()

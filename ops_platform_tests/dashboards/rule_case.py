@@ -19,7 +19,8 @@ PRODUCT = {"stanza": "product"}
 class Case:
     """``series``: promtool's notation; ``fires``: the label sets expected, none = silent.
 
-    ``value`` is how the annotations are to show the value.
+    ``value`` is how the annotations are to show the value; ``says``: words of the summary, where one
+    alert has several.
     """
 
     alert: str
@@ -28,6 +29,7 @@ class Case:
     series: Mapping[str, str]
     fires: tuple[Mapping[str, str], ...] = ()
     value: str = ""
+    says: str = ""
 
     @property
     def tick(self) -> int:
