@@ -64,13 +64,13 @@ def _table(table: Table, catalogue: Catalogue, seen: Seen) -> Iterator[Finding]:
         yield Finding(
             str(table.name),
             "nobodys",
-            f"{', '.join(sorted(table.personal))} are personal, but no rows belong to anybody: say whose in rows",
+            f"{', '.join(sorted(table.personal))} are personal, but no rows are anybody's: say whose",
         )
     if relation.kind == "foreign" and (table.personal or table.belongings):
         yield Finding(
             str(table.name),
             "foreign-table",
-            "holds personal data of another database: erase there, with a map of its own; list it as plain here",
+            "holds personal data of another database: erase there, by its own map; it is plain here",
         )
     yield from _documents(table, relation, seen)
     names = {one.name for one in relation.triggers}

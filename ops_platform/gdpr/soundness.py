@@ -109,8 +109,8 @@ def _references(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
             yield Finding(
                 where,
                 "reference-left",
-                f"refers to rows of {reference.target} that go ({reference.on_delete}): rows of this table must "
-                "be deleted too, or have the column set, or those be deleted only unless referenced",
+                f"refers to rows of {reference.target} that go ({reference.on_delete}): rows of this table "
+                "must be deleted too, or have the column set, or those be deleted only unless referenced",
             )
 
 
@@ -159,7 +159,7 @@ def _relation(table: Table, relation: Relation, catalogue: Catalogue) -> Iterato
                 yield Finding(
                     f"{each.name}.{trigger.name}",
                     "trigger",
-                    f"may copy rows elsewhere ({trigger.function}): look, and say in triggers why that is well",
+                    f"may copy rows elsewhere ({trigger.function}): look, and say why that is well",
                 )
 
 

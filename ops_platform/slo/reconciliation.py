@@ -93,7 +93,7 @@ def sums(ops: Connection, one: Objective, end: datetime) -> Sums:
     """Of the hours of the period that ends at ``end`` and are known."""
     row = ops.execute(
         """
-        SELECT count(*) AS hours, coalesce(sum(good), 0) AS good, coalesce(sum(total), 0) AS total,
+        SELECT count(total) AS hours, coalesce(sum(good), 0) AS good, coalesce(sum(total), 0) AS total,
                coalesce(sum(adjusted_total), 0) AS adjusted,
                coalesce(sum(adjusted_total - adjusted_good), 0) AS bad,
                (SELECT coalesce(sum(l.total), 0) FROM slo_budget_ledger AS l
@@ -103,7 +103,7 @@ def sums(ops: Connection, one: Objective, end: datetime) -> Sums:
                 WHERE (l.service, l.slo, l.version) = (%(service)s, %(slo)s, %(version)s)
                   AND l.window_start >= %(start)s AND l.window_start < %(end)s) AS debited
         FROM slo_window_counts
-        WHERE service = %(service)s AND slo = %(slo)s AND window_seconds = 3600 AND total IS NOT NULL
+        WHERE service = %(service)s AND slo = %(slo)s AND window_seconds = 3600
           AND indicator = %(indicator)s AND window_start >= %(start)s AND window_start < %(end)s
         """,
         {

@@ -41,7 +41,7 @@ class WindowCount:
     resets: int
     adjusted_good: int | None = None
     adjusted_total: int | None = None
-    """Without what is excluded; None: nothing is, or it is unknown."""
+    """Without what is excluded; None: not looked at, or unknown."""
 
     @property
     def state(self) -> str:
