@@ -11,7 +11,7 @@ import traceback
 import click
 
 from ops_platform import __version__
-from ops_platform.cli import audit, backup, dr, restore, slo, stack
+from ops_platform.cli import audit, backup, dr, gdpr, restore, slo, stack
 from ops_platform.errors import OpsError
 
 HELP = """Operate a PostgreSQL-backed product: verified backups, recovery, SLOs, data subjects' rights.
@@ -25,6 +25,7 @@ First steps:
   ops-platform dr exercise      restore for real beside production, and measure it
   ops-platform restore --help   the restore of an emergency
   ops-platform slo compute      count an objective's events exactly, on any Prometheus
+  ops-platform gdpr map check   is every column of the database classified?
   ops-platform audit verify     prove that the audit ledger is untouched
 
 Settings come from OPS_... environment variables; beside a running embedded stack none is needed.
@@ -39,7 +40,7 @@ def cli(context: click.Context, debug: bool) -> None:
     context.obj = {"debug": debug}
 
 
-for module in (stack, backup, restore, dr, slo, audit):
+for module in (stack, backup, restore, dr, slo, gdpr, audit):
     for command in module.COMMANDS:
         cli.add_command(command)
 

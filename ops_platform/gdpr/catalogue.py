@@ -6,7 +6,7 @@ All but the system's own schemas and the platform's. One snapshot; nothing is ju
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ops_platform.clients.postgres import Connection
@@ -66,6 +66,7 @@ class Relation:
     """Columns that some index of whatever kind begins with."""
     triggers: tuple[Trigger, ...] = ()
     row_security: bool = False
+    """Whether who asks sees some rows only."""
     parent: Name | None = None
     """Of a partition or an inherited child."""
 
@@ -75,8 +76,6 @@ class Catalogue:
     relations: Mapping[Name, Relation]
     references: tuple[Reference, ...]
     """Of partitioned tables and not of each of their partitions."""
-    reads_all_rows: bool = field(default=True)
-    """Whether row-level security does not apply to who asks."""
 
     def referring(self, target: Name) -> list[Reference]:
         return [one for one in self.references if one.target == target]
@@ -137,10 +136,7 @@ def read(connection: Connection) -> Catalogue:
         )
         for row in connection.execute(catalogue_sql.REFERENCES, {"ours": OURS})
     )
-    bypass = connection.execute(
-        "SELECT rolsuper OR rolbypassrls AS all_rows FROM pg_roles WHERE rolname = current_user"
-    ).fetchone()
-    return Catalogue(relations, references, bool(bypass and bypass["all_rows"]))
+    return Catalogue(relations, references)
 
 
 def _name(row: Mapping[str, Any]) -> Name:

@@ -13,7 +13,7 @@ _VISIBLE = sql.SQL("""
 """)
 
 RELATIONS = sql.SQL("""
-SELECT n.nspname AS schema, c.relname AS relation, c.relrowsecurity AS row_security,
+SELECT n.nspname AS schema, c.relname AS relation, row_security_active(c.oid) AS row_security,
        CASE WHEN c.relispartition THEN 'partition'
             WHEN p.oid IS NOT NULL THEN 'child'
             ELSE CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned' WHEN 'f' THEN 'foreign'

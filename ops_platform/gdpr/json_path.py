@@ -54,11 +54,11 @@ class JsonPath:
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[JsonPath]:
-    """Where the document holds values that are no object and no array; empty ones count as values."""
-    if isinstance(value, dict) and value:
+    """Where the document holds values that are no object and no array."""
+    if isinstance(value, dict):
         for name, inner in value.items():
             yield from leaves(inner, (*path, str(name)))
-    elif isinstance(value, list) and value:
+    elif isinstance(value, list):
         for inner in value:
             yield from leaves(inner, (*path, EVERY))
     else:

@@ -140,19 +140,23 @@ def load(file: Path) -> DataMap:
 
 
 def _first(source: Document, error: ValidationError) -> str:
-    first = error.errors()[0]
-    # Alternatives add a step of their own to the place of a fault.
-    path = [
-        one
-        for one in first["loc"]
-        if one not in ("_Erase", "list[constrained-str]") and "literal" not in str(one)
-    ]
+    errors = error.errors()
+    place = _place(errors[0]["loc"])
+    # Of alternatives, the one that was begun says more than that it is not the other.
+    within = [one for one in errors if _place(one["loc"])[: len(place)] == place]
+    first = max(within, key=lambda one: len(_place(one["loc"])))
+    path = _place(first["loc"])
     name = ".".join(str(part) for part in path) or "the document"
     if first["type"] == "extra_forbidden":
         return f"{source.at(path)}: {name}: is not known here: correct or remove it"
     if first["type"] == "missing":
         return f"{source.at(path)}: {name}: is missing"
     return f"{source.at(path)}: {name}: {first['msg'].lower()}"
+
+
+def _place(steps: tuple[str | int, ...]) -> list[str | int]:
+    """Without the steps that pydantic adds for the alternatives of a value."""
+    return [one for one in steps if one != "_Erase" and not str(one).startswith(("literal[", "list["))]
 
 
 class _Reader:

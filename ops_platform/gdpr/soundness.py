@@ -146,7 +146,7 @@ def _relation(table: Table, relation: Relation, catalogue: Catalogue) -> Iterato
             "no-key",
             "has no primary key and no unique index without NULLs: its rows cannot be told apart",
         )
-    if table.belongings and relation.row_security and not catalogue.reads_all_rows:
+    if table.belongings and relation.row_security:
         yield Finding(
             str(table.name),
             "row-security",
@@ -173,14 +173,11 @@ def _belonging(
     if way.column not in relation.indexed:
         yield Finding(where, "no-index", f"is found by {way.column}, which has no index")
     wanted = _held(one, data_map, catalogue)
-    if (
-        wanted is not None
-        and isinstance(way, ByColumn | ByParent | ByArray)
-        and _type(column) != _type(wanted)
-    ):
-        yield Finding(
-            where, "other-type", f"{way.column} is {column.type}, and what it should hold is {wanted.type}"
-        )
+    if wanted is not None and isinstance(way, ByColumn | ByParent | ByArray):
+        alike = _type(column) == _type(wanted) and column.array == isinstance(way, ByArray)
+        if not alike:
+            said = f"{way.column} is {column.type}, and what it should hold is {wanted.type}"
+            yield Finding(where, "other-type", said)
     if isinstance(way, ByParent):
         parent = catalogue.relations.get(way.table)
         if parent is not None and way.to not in parent.columns:
