@@ -30,11 +30,12 @@ class Case:
     fires: tuple[Mapping[str, str], ...] = ()
     value: str = ""
     says: str = ""
+    step: int = 1
 
     @property
     def tick(self) -> int:
-        """Minutes between two evaluations, coarse where days go by."""
-        return 30 if self.minute > 2 * HOUR else 1
+        """Minutes between two samples and two evaluations: ``step``, coarse where days go by."""
+        return 30 if self.minute > 2 * HOUR else self.step
 
 
 def gauge(name: str, value: float, minutes: int = 60, **labels: str) -> dict[str, str]:
