@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from ops_platform.backup import pgbackrest_conf
 from ops_platform.backup.context import open_context
 from ops_platform.backup.wal import format_lsn, parse_lsn
 from ops_platform.clients.waiting import wait_until
@@ -167,7 +168,9 @@ def test_expired_during_the_restore(lab: Lab) -> None:
         assert set(wrong(outcome)) - NEVER_UP == {"restored"}, wrong(outcome)
 
 
-def test_s3_gone_during_the_restore(lab: Lab) -> None:
+def test_s3_gone_during_the_restore(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each of pgBackRest's tries takes up to twice this long.
+    monkeypatch.setattr(pgbackrest_conf, "READER_IO_SECONDS", 3)
     environ = {name: value.get_secret_value() for name, value in lab.site.settings.environ.items()}
     endpoint = urlsplit(environ["OPS_S3_ENDPOINT_URL"])
     assert endpoint.hostname
