@@ -31,7 +31,7 @@ def cases(one: Objective) -> Iterator[Case]:
     def case(
         alert: str, why: str, share: Fraction, fired: tuple[dict[str, str], ...] = (), value: str = ""
     ) -> Case:
-        return Case(alert, f"{one.id}: {why}", MINUTES, burns(share), fired, value, STEP)
+        return Case(alert, f"{one.id}: {why}", MINUTES, burns(share), fired, value, step=STEP)
 
     none = Fraction(0)
     yield case(rules.FAST, "all is good", none)
