@@ -37,7 +37,14 @@ PRODUCT_ROLES = ("ops_owner", "ops_worker", "ops_agent", "ops_api", "product_own
 CLIENT_ROLES = ("ops_worker", "ops_agent", "ops_api")
 
 # Small and fast; fsync matters only when the machine itself crashes, which no test does.
-QUICK = {"fsync": "off", "shared_buffers": "32MB", "max_connections": "50", "max_wal_size": "256MB"}
+# Shared memory as files: of servers that are killed nothing stays behind in /dev/shm.
+QUICK = {
+    "fsync": "off",
+    "dynamic_shared_memory_type": "mmap",
+    "shared_buffers": "32MB",
+    "max_connections": "50",
+    "max_wal_size": "256MB",
+}
 
 
 def run_as() -> Account:
