@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -94,6 +96,66 @@ def draft(subject: str, key: str, email: str) -> None:
     with postgres.session(load_settings().product_database_url or "") as connection:
         found = catalogue.read(connection)
     click.echo(drafting.draft(found, table, key, email), nl=False)
+
+
+@gdpr.command(epilog=DATABASE)
+@_data_map
+@click.option(
+    "--subject-file",
+    type=click.File(encoding="utf-8"),
+    required=True,
+    help="Keys of subjects, one a line; - is stdin. Keys are personal: they do not belong on a command line.",
+)
+@output.as_json
+def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> None:
+    """What an erasure would do, in numbers; nothing is changed. Exit 1 when a subject is not there.
+
+    Subjects are numbered as they are given, and never named.
+
+    \b
+    Example:
+      echo 0f5b2c… | ops-platform gdpr preview --subject-file -
+    """
+    from ops_platform.clients import postgres
+    from ops_platform.errors import CheckFailed, ConfigurationError
+    from ops_platform.gdpr import catalogue, map_check, map_file, subject_rows
+    from ops_platform.gdpr import preview as previewing
+
+    keys = [line.strip() for line in subject_file if line.strip()]
+    if not keys:
+        raise ConfigurationError("--subject-file holds no key")
+    settings = load_settings()
+    known = map_file.load(data_map or settings.config_dir / "data_map.yaml")
+    shown = []
+    with postgres.session(settings.product_database_url or "") as connection:
+        if map_check.check(connection, known):
+            raise CheckFailed("the map does not fit the database: 'ops-platform gdpr map check' says where")
+        found = catalogue.read(connection)
+        for number, key in enumerate(keys, 1):
+            who = subject_rows.identity(connection, known, found, key)
+            shares = [] if who is None else previewing.preview(connection, known, found, who)
+            shown.append((number, who is not None, shares))
+    if json_output:
+        output.print_json(
+            [
+                {"subject": number, "found": there, "shares": [asdict(one) for one in shares]}
+                for number, there, shares in shown
+            ]
+        )
+    else:
+        for number, there, shares in shown:
+            title = (
+                f"subject {number}: {sum(one.rows for one in shares)} rows"
+                if there
+                else f"subject {number}: not there"
+            )
+            output.print_table(
+                title,
+                ("table", "role", "rows", "erasure"),
+                [(one.table, one.role, one.rows, one.erasure) for one in shares if one.rows],
+            )
+    if not all(there for _, there, _ in shown):
+        output.end(1)
 
 
 COMMANDS = (gdpr,)
