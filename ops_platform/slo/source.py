@@ -79,7 +79,10 @@ def _is_gauge(source: Prometheus, selector: Selector) -> str | None:
     # Of a histogram and of OpenMetrics counters the family is known, not each of its series.
     for name in (selector.metric, selector.metric.rpartition("_")[0]):
         kinds = set(source.metric_types(name)) - {"unknown", "untyped"}
-        if kinds and not kinds & set(COUNTERS):
+        if kinds & set(COUNTERS):
+            # A gauge may be called like its family: go_memstats_alloc_bytes, and the same with _total.
+            return None
+        if kinds:
             return (
                 f"{selector.metric} is a {', '.join(sorted(kinds))}: an objective needs a counter of events"
             )

@@ -99,7 +99,10 @@ def test_one_that_never_answers_is_given_up() -> None:
 
 @pytest.mark.services
 def test_a_gauge_that_is_called_like_a_counter_is_refused(tmp_path: Path) -> None:
-    exposed = b"# TYPE queue_total gauge\nqueue_total 5\n# TYPE done_total counter\ndone_total 5\n"
+    exposed = (
+        b"# TYPE queue_total gauge\nqueue_total 5\n# TYPE done_total counter\ndone_total 5\n"
+        b"# TYPE done gauge\ndone 5\n"
+    )
     with answering(exposed, kind="text/plain; version=0.0.4") as url:
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
