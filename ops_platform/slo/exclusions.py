@@ -14,6 +14,7 @@ from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.slo import window
 from ops_platform.slo.objective import Objective
+from ops_platform.slo.ranges import milliseconds
 from ops_platform.slo.source import Reading
 from ops_platform.slo.window import REASON_LENGTH, WindowCount
 
@@ -29,6 +30,10 @@ class Exclusion:
 
     def touches(self, objective: Objective, start: datetime, end: datetime) -> bool:
         return self.of(objective) and self.start < end and self.end > start
+
+    def holds(self, start: datetime) -> bool:
+        """Whether what is counted from ``start`` on lies in it: to the millisecond, as samples do."""
+        return milliseconds(self.start) <= milliseconds(start) < milliseconds(self.end)
 
     def of(self, objective: Objective) -> bool:
         return self.service == objective.service and self.slo in (None, objective.name)
@@ -123,7 +128,7 @@ def _adjusted(whole: WindowCount, parts: Sequence[WindowCount], ours: Sequence[E
     good = total = 0
     for part in parts:
         inside = whole.start <= part.start < end
-        if not inside or any(one.start <= part.start < one.end for one in ours):
+        if not inside or any(one.holds(part.start) for one in ours):
             continue
         if part.good is None or part.total is None:
             # Of the whole it may be known all the same: what cancels out over an hour need not in a part.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -44,7 +45,7 @@ def last_sample(source: Prometheus, one: Series, since: datetime) -> tuple[int, 
         ]
         if every:
             time, value = max(every)
-            return round(time * 1000), int(value) if value >= 0 else 0
+            return round(time * 1000), int(value) if 0 <= value < math.inf else 0
     return milliseconds(oldest), 0
 
 

@@ -15,6 +15,8 @@ from ops_platform.slo.samples import Labels, labels_of
 
 CHUNK = timedelta(days=1)
 """What one query spans at most: the answer is held as text and as Python objects for a moment."""
+SMALLEST = timedelta(minutes=1)
+"""Less is not asked for when Prometheus refuses to load so many samples at once."""
 Raw = dict[Labels, list[tuple[float, float]]]
 """By series: (Unix seconds, value), in order."""
 
@@ -30,9 +32,19 @@ def moment(milliseconds_: int) -> datetime:
 def read(source: Prometheus, query: str, since: datetime, until: datetime) -> Raw:
     """Everything in (``since``, ``until``]. Raises Unavailable, for an answer that may be partial too."""
     found: Raw = {}
-    for start, end in _chunks(since, until):
+    left = list(_chunks(since, until))[::-1]
+    while left:
+        start, end = left.pop()
         span = round((end - start).total_seconds() * 1000)
-        answer = source.query(f"{query}[{span}ms]", at=end)
+        try:
+            answer = source.query(f"{query}[{span}ms]", at=end)
+        except Unavailable as error:
+            # --query.max-samples, as of many series over a day.
+            if "too many samples" not in str(error) or end - start <= SMALLEST:
+                raise
+            middle = start + timedelta(milliseconds=span // 2)
+            left += [(middle, end), (start, middle)]
+            continue
         refuse_partial(query, answer.warnings)
         low, high = start.timestamp(), end.timestamp()
         for one in answer.series:

@@ -24,6 +24,16 @@ class Matcher:
         text = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         return f'{self.name}{self.operator}"{text}"'
 
+    def fits(self, value: str) -> bool:
+        """Whether a label of this value is chosen; of an expression that only RE2 knows, it is."""
+        if self.operator in ("=", "!="):
+            return (value == self.value) == (self.operator == "=")
+        try:
+            found = re.fullmatch(self.value, value, re.ASCII | re.DOTALL) is not None
+        except re.error:
+            return True
+        return found == (self.operator == "=~")
+
 
 @dataclass(frozen=True)
 class Selector:

@@ -9,8 +9,8 @@ from datetime import datetime
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo import past, ranges, replicas, targets
 from ops_platform.slo.ranges import milliseconds
-from ops_platform.slo.samples import Flaw, Labels, Series, show
-from ops_platform.slo.scrapes import HORIZON, NEVER, Unknown, around, overlapping
+from ops_platform.slo.samples import Flaw, Labels, Series, none, show
+from ops_platform.slo.scrapes import HORIZON, NEVER, Scrapes, Unknown, around, overlapping
 from ops_platform.slo.selector import Selector
 from ops_platform.slo.targets import Targets
 
@@ -48,7 +48,8 @@ def read(source: Prometheus, selectors: Iterable[Selector], since: datetime, unt
         for labels, samples in sorted(replicas.chosen(raw[selector], names, found.turns).items()):
             one, wrong = Series.parse(labels, samples)
             flaws += wrong
-            if labels in known[selector] and _comes_back(one, milliseconds(since)):
+            scrapes = found.scrapes.get(one.target, Scrapes(none()))
+            if labels in known[selector] and _comes_back(one, scrapes, milliseconds(since)):
                 one = one.after(past.last_sample(source, one, since))
             parsed.append(one)
         series[selector] = tuple(parsed)
@@ -70,8 +71,12 @@ def _jobs(known: Iterable[Labels], raw: ranges.Raw) -> dict[str, int]:
     return found | {dict(labels).get("job", ""): NEVER for labels in known}
 
 
-def _comes_back(one: Series, since: int) -> bool:
-    return one.times.size > 0 and int(one.times[0]) - since > HORIZON and int(one.values[0]) > 0
+def _comes_back(one: Series, seen: Scrapes, since: int) -> bool:
+    """Whether it matters what it showed before: of a process that has begun since then it does not."""
+    if not one.times.size or int(one.times[0]) - since <= HORIZON or int(one.values[0]) == 0:
+        return False
+    started = seen.start_told(int(one.times[0]))
+    return started is None or not since < started <= int(one.times[0])
 
 
 def _is_gauge(source: Prometheus, selector: Selector) -> str | None:
@@ -79,7 +84,10 @@ def _is_gauge(source: Prometheus, selector: Selector) -> str | None:
     # Of a histogram and of OpenMetrics counters the family is known, not each of its series.
     for name in (selector.metric, selector.metric.rpartition("_")[0]):
         kinds = set(source.metric_types(name)) - {"unknown", "untyped"}
-        if kinds and not kinds & set(COUNTERS):
+        if kinds & set(COUNTERS):
+            # A gauge may be called like its family: go_memstats_alloc_bytes, and the same with _total.
+            return None
+        if kinds:
             return (
                 f"{selector.metric} is a {', '.join(sorted(kinds))}: an objective needs a counter of events"
             )

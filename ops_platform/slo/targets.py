@@ -17,6 +17,9 @@ from ops_platform.slo.samples import Labels, Times, none, show, target_of
 from ops_platform.slo.scrapes import Scrapes, Unknown, overlapping
 from ops_platform.slo.selector import Matcher
 
+LATEST = 2**40
+"""Seconds; no process begins later. Not a number is not below it either."""
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -87,7 +90,9 @@ def _started(
     only = Matcher("job", "=~", "|".join(_literal(job) for job in sorted(jobs)))
     raw = ranges.read(source, f"process_start_time_seconds{{{only}}}", since, until)
     for labels, samples in replicas.chosen(raw, frozenset(source.replica_labels), turns).items():
-        found.setdefault(target_of(labels), []).extend(samples)
+        # What is no time says nothing, and must not stop the counting of everything else.
+        said = [sample for sample in samples if abs(sample[1]) <= LATEST]
+        found.setdefault(target_of(labels), []).extend(said)
     return {target: sorted(samples) for target, samples in found.items()}
 
 

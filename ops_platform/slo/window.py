@@ -133,6 +133,9 @@ def _without_bucket(selector: Selector, buckets: Sequence[Series], total: Sequen
         of_group[group] = np.union1d(of_group.get(group, none()), bucket.times)
     found = []
     for one in total:
+        # Of errors, which are not good however fast they are, no bucket is asked for.
+        if not all(each.fits(one.label(each.name)) for each in selector.matchers):
+            continue
         lacking = np.setdiff1d(one.times, of_group.get(_but_bound(one), none()))
         before = np.concatenate(([NEVER], lacking[:-1])) if lacking.size else lacking
         found += merged(

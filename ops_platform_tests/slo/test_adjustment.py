@@ -235,6 +235,14 @@ def test_what_is_unknown_does_no_harm_where_it_is_excluded() -> None:
     assert (found.total, found.adjusted_good, found.adjusted_total) == (None, 5, 5)
 
 
+@pytest.mark.parametrize("more", [timedelta(microseconds=400), timedelta(microseconds=-400)])
+def test_one_that_begins_and_ends_between_two_milliseconds_leaves_out_the_same(more: timedelta) -> None:
+    quarter = Exclusion(SIGNATURES.service, None, START + HALF / 2 + more, START + HALF + more)
+    seen = reading([1, 2, 4, 8], [1, 2, 4, 8])
+    [found] = exclusions.count(SIGNATURES, seen, [START, START + HOUR], [quarter])
+    assert (found.adjusted_good, found.adjusted_total) == (13, 13)
+
+
 @pytest.mark.services
 def test_an_hour_of_which_the_rest_is_unknown_is_stored_and_makes_its_figures_unknown(
     ops_database: OpsDatabase,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,8 +21,9 @@ from ops_platform.clients.prometheus import Prometheus
 from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
 from ops_platform.slo import counting, openslo
 from ops_platform.slo.budget import Tally
-from ops_platform.slo.objective import Objective
+from ops_platform.slo.objective import Indicator, Objective
 from ops_platform.slo.samples import Values
+from ops_platform.slo.selector import Selector
 from ops_platform_tests.slo.recorded import prometheus_with
 
 pytestmark = pytest.mark.services
@@ -109,6 +112,17 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, truth: dict[str, list[i
         (time, 0 if gone else 1) for time, gone in zip(life.times.tolist(), away.tolist(), strict=True)
     ]
     life.counter(f'product_webhook_deliveries_total{{signature="valid",{TARGET}}}', np.zeros(size, np.int64))
+    for code, seen in (("200", good), ("500", failed)):
+        life.counter(f'answers_seconds_bucket{{le="10.0",code="{code}",{TARGET}}}', seen)
+        life.counter(f'answers_seconds_count{{code="{code}",{TARGET}}}', seen)
+    # One says no time at which its process began, and shows no number before it shows one.
+    odd = 'instance="odd:1",job="odd"'
+    shown = [time for time in life.times.tolist() if not 0 < time - START.timestamp() < 1800]
+    life.recorded[f"up{{{odd}}}"] = [(time, 1) for time in life.times.tolist()]
+    life.recorded[f"process_start_time_seconds{{{odd}}}"] = [(time, math.nan) for time in life.times.tolist()]
+    life.recorded[f"odd_total{{{odd}}}"] = [
+        (time, math.inf if time < START.timestamp() else 5) for time in shown
+    ]
     life.recorded[f"fractional_total{{{TARGET}}}"] = [(time, 0.5) for time in life.times.tolist()]
     life.recorded[f"negative_total{{{TARGET}}}"] = [(time, -1) for time in life.times.tolist()]
     life.recorded[f"doubled_total{{{TARGET}}}"] = [(time, 1) for time in life.times.tolist()]
@@ -177,6 +191,16 @@ def test_a_bucket_that_an_instance_lacks_is_missed(
     assert found[4:] == [(None, None)] * 2
 
 
+def test_no_bucket_is_asked_for_of_what_is_not_good_however_fast(
+    prometheus: Prometheus, truth: dict[str, list[int]]
+) -> None:
+    good, total = 'answers_seconds_bucket{le="10",code!~"5.."}', "answers_seconds_count"
+    indicator = Indicator(good=Selector.parse(good), total=Selector.parse(total))
+    one = replace(objectives()["latency"], indicator=indicator)
+    found = counting.count(prometheus, [one], counting.hours(START, END), datetime.now(UTC))[one]
+    assert [(each.good, each.bad) for each in found] == list(zip(truth["good"], truth["failed"], strict=True))
+
+
 def test_no_traffic_is_no_data(prometheus: Prometheus) -> None:
     one = objectives()["signatures"]
     found = counting.count(prometheus, [one], counting.hours(START, END), datetime.now(UTC))[one]
@@ -218,6 +242,17 @@ def test_what_counts_no_events_is_unknown_and_nothing_else_is(
     found = counting.count(prometheus, [one, other], counting.hours(START, END), datetime.now(UTC))
     assert {each.state for each in found[one]} == {"source_missing"}
     assert says in (found[one][0].reason or "")
+    assert [each.good for each in found[other]] == truth["good"]
+
+
+def test_a_process_that_shows_no_number_stops_no_other_objective(
+    prometheus: Prometheus, truth: dict[str, list[int]]
+) -> None:
+    odd = Selector("odd_total", ())
+    one = replace(objectives()["success"], name="odd", indicator=Indicator(good=odd, total=odd))
+    other = objectives()["success"]
+    found = counting.count(prometheus, [one, other], counting.hours(START, END), datetime.now(UTC))
+    assert "no numbers" in (found[one][0].reason or "")
     assert [each.good for each in found[other]] == truth["good"]
 
 

@@ -22,6 +22,7 @@ from ops_platform.errors import Unavailable
 from ops_platform.slo import counting, openslo, source
 from ops_platform.slo.selector import Selector
 from ops_platform_tests.prometheus import running_prometheus
+from ops_platform_tests.slo.recorded import prometheus_with, publishing
 
 EVERY = openslo.load_directory(files.default_config_dir() / "objectives")
 END = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
@@ -99,7 +100,10 @@ def test_one_that_never_answers_is_given_up() -> None:
 
 @pytest.mark.services
 def test_a_gauge_that_is_called_like_a_counter_is_refused(tmp_path: Path) -> None:
-    exposed = b"# TYPE queue_total gauge\nqueue_total 5\n# TYPE done_total counter\ndone_total 5\n"
+    exposed = (
+        b"# TYPE queue_total gauge\nqueue_total 5\n# TYPE done_total counter\ndone_total 5\n"
+        b"# TYPE done gauge\ndone 5\n"
+    )
     with answering(exposed, kind="text/plain; version=0.0.4") as url:
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
@@ -114,3 +118,20 @@ def test_a_gauge_that_is_called_like_a_counter_is_refused(tmp_path: Path) -> Non
             reading = source.read(prometheus, [queue, done], now - timedelta(minutes=30), now)
             assert "queue_total is a gauge" in reading.doubts[queue][0].reason
             assert reading.doubts[done] == ()
+
+
+@pytest.mark.services
+def test_what_is_too_much_to_load_at_once_is_asked_for_in_parts(tmp_path: Path) -> None:
+    start = END - timedelta(hours=20)
+    bounds = counting.hours(start, END)
+    [one] = [each for each in EVERY if each.name == "signatures"]
+    # Of an hour and what lies around it there are 160 samples of a series, of all of it 2440.
+    found = []
+    for limit in (1_000_000, 1000):
+        directory = tmp_path / str(limit)
+        directory.mkdir()
+        flags = [f"--query.max-samples={limit}"]
+        with prometheus_with(publishing(start, END), directory, flags=flags) as prometheus:
+            found.append(counting.count(prometheus, [one], bounds, datetime.now(UTC))[one])
+    assert {each.state for each in found[0]} == {"ok"}
+    assert found[0] == found[1]

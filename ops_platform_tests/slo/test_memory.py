@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from ops_platform import files
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo import counting, openslo
 from ops_platform.slo.counting import HOUR
-from ops_platform.slo.objective import Objective
+from ops_platform.slo.objective import Indicator, Objective
+from ops_platform.slo.selector import Selector
 from ops_platform_tests.slo.recorded import prometheus_with
 
 pytestmark = pytest.mark.services
@@ -35,6 +38,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
     first, last = END - timedelta(days=DAYS), END + HOUR
     a, b = 'instance="a:1",job="product"', 'instance="b:1",job="batch"'
+    c, anew = 'instance="c:1",job="again"', START + 2 * HOUR
     hidden, back = END - timedelta(days=2), START + 2.5 * HOUR
     lost = END - timedelta(hours=40)
     responses = "product_api_responses_total"
@@ -46,6 +50,10 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         # Of two jobs that publish, one cannot be scraped since long before the day that is looked at.
         f'product_publishing_attempts_total{{result="success",{a}}}': part(first, last),
         f'product_publishing_attempts_total{{result="success",{b}}}': part(first, lost),
+        # A process that has begun anew shows one of its series again half an hour later.
+        f"up{{{c}}}": part(first, last, np.ones_like(counted)),
+        f"process_start_time_seconds{{{c}}}": part(anew, last, np.full_like(counted, int(anew.timestamp()))),
+        f'{responses}{{code="200",{c}}}': part(first, hidden, 2 * counted) + part(back, last, 2 * counted),
         f"up{{{b}}}": part(first, lost, np.ones_like(counted)) + part(lost, last, np.zeros_like(counted)),
     }
     with prometheus_with(recorded, tmp_path_factory.mktemp("memory")) as client:
@@ -73,3 +81,23 @@ def test_a_series_that_was_hidden_does_not_count_its_whole_life(prometheus: Prom
 
 def test_a_job_that_is_down_for_days_is_still_missed(prometheus: Prometheus) -> None:
     assert states(prometheus, "success") == ["source_missing"] * 6
+
+
+class Counting(Prometheus):
+    asked = 0
+
+    def query(self, *arguments: Any, **named: Any) -> Any:
+        self.asked += 1
+        return super().query(*arguments, **named)
+
+
+def test_the_past_is_not_asked_for_of_a_process_that_has_begun_since(prometheus: Prometheus) -> None:
+    again = Selector.parse('product_api_responses_total{job="again"}')
+    every = openslo.load_directory(files.default_config_dir() / "objectives")
+    one = replace(every[0], indicator=Indicator(good=again, total=again))
+    asking = Counting(prometheus.url)
+    hour = [START + 2 * HOUR, START + 3 * HOUR]
+    [found] = counting.count(asking, [one], hour, datetime.now(UTC))[one]
+    assert found.state == "source_missing"
+    assert asking.asked == 3  # the series, up, process_start_time_seconds
+    asking.close()
