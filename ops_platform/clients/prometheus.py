@@ -104,15 +104,29 @@ class Prometheus:
             series = tuple(_series(item) for item in data["result"])
         return Answer(series, tuple(body.get("warnings", ())))
 
-    def series(self, selector: str, *, until: datetime) -> tuple[list[Mapping[str, str]], tuple[str, ...]]:
+    def series(
+        self, selectors: Sequence[str], *, until: datetime
+    ) -> tuple[list[Mapping[str, str]], tuple[str, ...]]:
         """Labels of all series with a sample up to ``until``, and warnings: the answer may be partial."""
         params: dict[str, str | list[str]] = {
-            "match[]": selector,
+            "match[]": list(selectors),
             "start": "0",
             "end": f"{until.timestamp():.3f}",
         }
         body = self._checked(self._service.get("/api/v1/series", params))
         return list(body["data"]), tuple(body.get("warnings", ()))
+
+    def label_values(
+        self, label: str, selector: str, *, until: datetime
+    ) -> tuple[list[str], tuple[str, ...]]:
+        """Of the series that were stored until about then, maybe some later ones; and warnings."""
+        params: dict[str, str | list[str]] = {
+            "match[]": selector,
+            "start": "0",
+            "end": f"{until.timestamp():.3f}",
+        }
+        body = self._checked(self._service.get(f"/api/v1/label/{label}/values", params))
+        return [str(one) for one in body["data"]], tuple(body.get("warnings", ()))
 
     def targets(self) -> list[Target]:
         """The active targets."""

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ops_platform.slo.births import Family
-from ops_platform.slo.samples import Labels, Series, Times, Values, none, show
-from ops_platform.slo.scrapes import HORIZON, Scrapes, Unknown, failing, gaps, touching
+from ops_platform.slo.births import Family, elsewhere, missing_between
+from ops_platform.slo.samples import Labels, Mask, Series, Times, Values, none, show
+from ops_platform.slo.scrapes import HORIZON, Scrapes, Unknown, around, failing, gaps, merged, touching
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,28 @@ class Timeline:
 
 
 def timeline(
-    series: Sequence[Series], scrapes: Mapping[Labels, Scrapes], pulse: Times, since: int, until: int
+    series: Sequence[Series],
+    scrapes: Mapping[Labels, Scrapes],
+    fell: Mapping[Labels, Times],
+    pulse: Times,
+    since: int,
+    until: int,
 ) -> Timeline:
     """All events of ``series``: what there is of them in (``since``, ``until``], in milliseconds.
 
     It holds from VIEW behind ``since`` to VIEW before ``until``. ``scrapes``: of all targets that
-    could have such series; ``pulse``: when anything at all was scraped, or tried.
+    could have such series; ``fell``: when counters of a target began anew, these and others of the
+    same indicator; ``pulse``: when anything at all was scraped, or tried.
     """
     families: dict[Labels, list[Series]] = defaultdict(list)
+    alike: dict[Labels, list[Series]] = defaultdict(list)
     for one in series:
         families[one.target].append(one)
-    counted = [
-        part
-        for target, ours in families.items()
-        for part in _counted(ours, scrapes.get(target, Scrapes(none())), since)
-    ]
+        alike[elsewhere(one)].append(one)
+    counted = []
+    for target, ours in families.items():
+        seen = scrapes.get(target, Scrapes(none()))
+        counted += _counted(Family.of(ours, seen, fell.get(target, none()), alike), ours, since)
     unknown = [lost for target, seen in scrapes.items() for lost in failing(target, seen)]
     unknown += [lost for part in counted for lost in part.unknown]
     unknown += [Unknown(after, before, "nothing was scraped") for after, before in gaps(pulse, since, until)]
@@ -80,19 +87,22 @@ def timeline(
     )
 
 
-def _counted(ours: Sequence[Series], seen: Scrapes, since: int) -> list[Timeline]:
+def _counted(family: Family, ours: Sequence[Series], since: int) -> list[Timeline]:
     """Of the series of one target."""
-    family = None
     found = []
     for one in ours:
         times, values = one.times, one.values
         if not times.size:
             continue
         before = np.concatenate(([0], values[:-1]))
-        reset = values < before
-        counts = np.where(reset, values, values - before)
         alone = np.concatenate(([True], np.diff(times) > HORIZON))
-        unknown = []
+        reset, doubtful = _began_anew(one, before, alone, family)
+        counts = np.where(reset, values, values - before)
+        unknown = merged(
+            np.concatenate(([0], times[:-1]))[doubtful],
+            times[doubtful],
+            f"{show(one.labels)} goes on or begins anew: that cannot be told",
+        )
         for at in np.flatnonzero(alone).tolist():
             time = int(times[at])
             reset[at] = False
@@ -100,10 +110,34 @@ def _counted(ours: Sequence[Series], seen: Scrapes, since: int) -> list[Timeline
                 # The anchor: where what holds begins, it is over.
                 counts[at] = 0
                 continue
-            family = family or Family.of(ours, seen)
             doubt = family.doubt(one, at)
             counts[at] = 0 if doubt else values[at]
             if doubt:
                 unknown.append(Unknown(time - HORIZON, time, f"{show(one.labels)} {doubt}"))
+        untried = family.seen.untried(times)
+        if untried.size:
+            unknown += around(untried, f"there is no up of {show(one.target)}: who is missing cannot be told")
         found.append(Timeline(times, counts, times[reset], tuple(unknown)))
     return found
+
+
+def _began_anew(one: Series, before: Values, alone: Mask, family: Family) -> tuple[Mask, Mask]:
+    """Of samples with a predecessor within HORIZON: which count from zero, and of which that is in doubt.
+
+    A counter that is lower began anew. One that is not may have, too: then its process says so, and
+    another counter of it is lower. Either alone may mean something else: an exporter began anew and
+    relays what goes on, or forgot one label.
+    """
+    times, values = one.times, one.values
+    previous = np.concatenate(([0], times[:-1]))
+    starts = family.seen.starts_told(times)
+    began = (starts > previous) & (starts <= times)
+    others = np.searchsorted(family.fell, times, "right") > np.searchsorted(family.fell, previous, "right")
+    open_ = ~alone & (values >= before) & (before > 0)
+    reset = (values < before) | (open_ & began & others)
+    doubtful = open_ & (began != others)
+    # Gone for some scrapes and back: meanwhile another name may have counted its events.
+    missed = np.concatenate(([False], missing_between(times[:-1], times[1:], family.seen)))
+    for at in np.flatnonzero(missed & ~alone & ~reset & (values > before)).tolist():
+        doubtful[at] |= family.renamed(int(times[at]), int(values[at]))
+    return reset, doubtful

@@ -6,12 +6,14 @@ happens between two windows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+
+import numpy as np
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.errors import Unavailable
-from ops_platform.slo.samples import Labels, labels_of
+from ops_platform.slo.samples import Labels, Times, labels_of
 
 CHUNK = timedelta(days=1)
 """What one query spans at most: the answer is held as text and as Python objects for a moment."""
@@ -27,6 +29,10 @@ def milliseconds(moment: datetime) -> int:
 
 def moment(milliseconds_: int) -> datetime:
     return datetime.fromtimestamp(milliseconds_ / 1000, UTC)
+
+
+def times_of(samples: Iterable[tuple[float, float]]) -> Times:
+    return np.array([round(time * 1000) for time, _ in samples], np.int64)
 
 
 def read(source: Prometheus, query: str, since: datetime, until: datetime) -> Raw:

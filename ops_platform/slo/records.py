@@ -78,8 +78,9 @@ def store(
 ) -> int:
     """Insert or replace the windows; what they said before is kept. How many are new or changed.
 
-    ``excluded`` is what they were counted without. What is final and known does not become unknown:
-    Prometheus forgets, and the counts must not. The caller is ``alone``.
+    ``excluded`` is what they were counted without. Prometheus forgets, and the counts must not: what is
+    known stays when there are fewer samples of it, and what is final and unknown becomes known by
+    samples that it was not counted from, and by nothing else. The caller is ``alone``.
     """
     rows = [
         {
@@ -128,8 +129,11 @@ WITH given AS (
     FOR UPDATE OF c
 ), compared AS (
     SELECT g.*,
-           coalesce(o.settled AND o.total IS NOT NULL AND g.total IS NULL AND o.indicator = %(indicator)s,
-                    false) AS forgotten,
+           coalesce(o.indicator = %(indicator)s AND CASE
+               WHEN g.total IS NULL
+               THEN o.total IS NOT NULL AND (o.settled OR g.scrapes_seen < o.scrapes_seen)
+               -- The same samples, and less doubt: what was there before them is no longer known.
+               ELSE o.total IS NULL AND o.settled AND o.fingerprint = g.fingerprint END, false) AS forgotten,
            o.service IS NULL
            OR (o.good, o.total, o.adjusted_good, o.adjusted_total, o.reason, o.fingerprint, o.indicator)
               IS DISTINCT FROM
@@ -178,11 +182,14 @@ SELECT count(*) AS changed FROM written
 def unsettled(ops: Connection, objectives: Sequence[Objective], before: datetime) -> list[datetime]:
     """The hours that figures depend on and that are provisional or counted by another indicator.
 
-    And those, however old, whose adjusted counts leave out something else than the exclusions say,
-    unless Prometheus had no samples of them any more when it was tried; and those that figures depend
-    on and no run has counted (nobody ran the schedule), though it did earlier ones.
+    Unknown ones too, whenever they are twice as old as when they were counted last: what was away may be
+    back, and what is lost is asked for ever more rarely. And those, however old, whose adjusted counts
+    leave out something else than the exclusions say, unless Prometheus had no samples of them any more
+    when it was tried; and those that figures depend on and no run has counted (nobody ran the schedule),
+    though it did earlier ones.
     """
-    since = before - figures.reach(objectives)
+    # From midnight: a day must not hold hours that another indicator counted.
+    since = (before - figures.reach(objectives)).astimezone(UTC).replace(hour=0, minute=0)
     rows = ops.execute(
         """
         SELECT DISTINCT c.window_start AS at
@@ -190,7 +197,9 @@ def unsettled(ops: Connection, objectives: Sequence[Objective], before: datetime
         JOIN unnest(%s::text[], %s::text[], %s::text[]) AS o (service, slo, indicator)
           ON (o.service, o.slo) = (c.service, c.slo)
         WHERE c.window_start >= %s AND c.window_start < %s AND c.window_seconds = 3600
-          AND (NOT c.settled OR c.indicator IS DISTINCT FROM o.indicator)
+          AND (NOT c.settled OR c.indicator IS DISTINCT FROM o.indicator
+               OR c.total IS NULL
+                  AND clock_timestamp() - c.window_start >= 2 * (c.checked_at - c.window_start))
         UNION
         SELECT h.window_start
         FROM slo_excluded_hours AS h

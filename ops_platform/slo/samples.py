@@ -16,6 +16,7 @@ Labels = tuple[tuple[str, str], ...]
 Times = NDArray[np.int64]
 """Milliseconds since the epoch, which is how finely Prometheus stores them."""
 Values = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 def none() -> Times:
@@ -46,8 +47,9 @@ class Series:
     labels: Labels
     times: Times
     values: Values
+    known: bool = False
+    """Whether there are samples before these; ``earlier``: time and value of the last one, if asked for."""
     earlier: tuple[int, int] | None = None
-    """Time and value of the last sample before these, where it was asked for."""
 
     @classmethod
     def parse(cls, labels: Labels, samples: Sequence[tuple[float, float]]) -> tuple[Series, list[Flaw]]:
@@ -74,9 +76,9 @@ class Series:
             whole &= ~wrong
         return cls(labels, times[whole], values[whole].astype(np.int64)), flaws
 
-    def after(self, earlier: tuple[int, int]) -> Series:
+    def after(self, earlier: tuple[int, int] | None) -> Series:
         """With what was there before."""
-        return replace(self, earlier=earlier)
+        return replace(self, known=True, earlier=earlier)
 
     def between(self, after: int, until: int) -> Series:
         """The samples in (``after``, ``until``]."""

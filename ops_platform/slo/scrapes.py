@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ops_platform.slo.samples import Labels, Times, none, show
+from ops_platform.slo.samples import Labels, Mask, Times, none, show
 
 HORIZON = 300_000
 """Milliseconds; Prometheus itself looks back as far. Scrapes must come at least twice within it."""
@@ -31,8 +31,20 @@ class Scrapes:
 
     def start_told(self, time: int) -> int | None:
         """Since when the process runs, as the scrape at ``time`` says."""
-        at = int(np.searchsorted(self.told, time, side="left"))
-        return int(self.started[at]) if at < self.told.size and int(self.told[at]) == time else None
+        found = int(self.starts_told(np.array([time], np.int64))[0])
+        return None if found == NEVER else found
+
+    def starts_told(self, times: Times) -> Times:
+        """The same of many; NEVER where nothing was said."""
+        if not self.told.size:
+            return np.full(times.size, NEVER, np.int64)
+        at = np.minimum(np.searchsorted(self.told, times, side="left"), self.told.size - 1)
+        return np.where(self.told[at] == times, self.started[at], NEVER)
+
+    def untried(self, times: Times) -> Times:
+        """Those of ``times`` that nobody scraped the target for HORIZON before, well or in vain."""
+        tried = np.concatenate(([NEVER], np.sort(np.concatenate((self.good, self.bad)))))
+        return times[times - tried[np.searchsorted(tried, times, side="right") - 1] > HORIZON]
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,7 @@ def failing(target: Labels, seen: Scrapes) -> list[Unknown]:
     after = np.concatenate((good, [FOREVER]))[place]
     tried = np.sort(np.concatenate((good, bad)))
 
-    def untried(low: Times, high: Times) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def untried(low: Times, high: Times) -> Mask:
         """Whether nobody tried from ``low`` to ``high``."""
         first, last = np.searchsorted(tried, low, "left"), np.searchsorted(tried, high, "right")
         return np.asarray(first == last)

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo import past, ranges, replicas, targets
-from ops_platform.slo.ranges import milliseconds
-from ops_platform.slo.samples import Flaw, Labels, Series, none, show
-from ops_platform.slo.scrapes import HORIZON, NEVER, Scrapes, Unknown, around, overlapping
+from ops_platform.slo.ranges import milliseconds, times_of
+from ops_platform.slo.samples import Labels, Series, none, show
+from ops_platform.slo.scrapes import FOREVER, HORIZON, NEVER, Scrapes, Unknown, around, overlapping
 from ops_platform.slo.selector import Selector
 from ops_platform.slo.targets import Targets
 
@@ -36,47 +36,103 @@ def read(source: Prometheus, selectors: Iterable[Selector], since: datetime, unt
     """Raises Unavailable when Prometheus is away or its answer may be partial."""
     wanted = list(dict.fromkeys(selectors))
     raw = {one: ranges.read(source, one.query, since, until) for one in wanted}
-    known = {one: past.label_sets(source, one, since) for one in wanted}
-    jobs = {one: _jobs(known[one], raw[one]) for one in wanted}
+    jobs = {
+        one: past.jobs(source, one, since) | {dict(labels).get("job", "") for labels in raw[one]}
+        for one in wanted
+    }
     found = targets.read(source, sorted({job for each in jobs.values() for job in each}), since, until)
-    names = frozenset(source.replica_labels)
     series: dict[Selector, tuple[Series, ...]] = {}
     doubts: dict[Selector, tuple[Unknown, ...]] = {}
     for selector in wanted:
-        parsed: list[Series] = []
-        flaws: list[Flaw] = []
-        for labels, samples in sorted(replicas.chosen(raw[selector], names, found.turns).items()):
-            one, wrong = Series.parse(labels, samples)
-            flaws += wrong
-            scrapes = found.scrapes.get(one.target, Scrapes(none()))
-            if labels in known[selector] and _comes_back(one, scrapes, milliseconds(since)):
-                one = one.after(past.last_sample(source, one, since))
-            parsed.append(one)
-        series[selector] = tuple(parsed)
+        parsed, wrong = _parsed(source, selector, raw[selector], found)
+        series[selector] = _with_past(source, parsed, found, since)
         gauge = _is_gauge(source, selector)
         doubts[selector] = (
             *([Unknown(milliseconds(since), milliseconds(until), gauge)] if gauge else []),
-            *(lost for flaw in flaws for lost in around(flaw.times, flaw.reason)),
-            *_doubled(selector, parsed),
+            *wrong,
+            *_doubled(parsed),
         )
-    return Reading(milliseconds(since), milliseconds(until), series, doubts, jobs, found)
+    since_when = {one: _jobs(source, one, jobs[one], raw[one], found, since) for one in wanted}
+    return Reading(milliseconds(since), milliseconds(until), series, doubts, since_when, found)
 
 
-def _jobs(known: Iterable[Labels], raw: ranges.Raw) -> dict[str, int]:
-    """A job that cannot be scraped for days has no series in them, and is missing all the same."""
-    found: dict[str, int] = {}
-    for labels, samples in raw.items():
-        job = dict(labels).get("job", "")
-        found[job] = min(found.get(job, round(samples[0][0] * 1000)), round(samples[0][0] * 1000))
-    return found | {dict(labels).get("job", ""): NEVER for labels in known}
+def _parsed(
+    source: Prometheus, selector: Selector, raw: ranges.Raw, found: Targets
+) -> tuple[list[Series], list[Unknown]]:
+    """The series that count events, and where values are stored that do not."""
+    chosen = replicas.chosen(raw, frozenset(source.replica_labels), found.turns)
+    wrong: list[Unknown] = []
+    joined: dict[Labels, list[tuple[float, float]]] = {}
+    for labels, samples in sorted(chosen.items()):
+        own = past.canonical(labels) if selector.bound is not None else labels
+        if own in joined:
+            # One spelling after the other is an update; both at once are two counters.
+            wrong += overlapping(
+                times_of(joined[own]),
+                times_of(samples),
+                f"{show(own)} is stored in two spellings: every event would count twice",
+            )
+            seen = {time for time, _ in joined[own]}
+            samples = sorted([*joined[own], *(one for one in samples if one[0] not in seen)])
+        joined[own] = samples
+    parsed = []
+    for labels, samples in joined.items():
+        one, flaws = Series.parse(labels, samples)
+        wrong += [lost for flaw in flaws for lost in around(flaw.times, flaw.reason)]
+        parsed.append(one)
+    return parsed, wrong
 
 
-def _comes_back(one: Series, seen: Scrapes, since: int) -> bool:
-    """Whether it matters what it showed before: of a process that has begun since then it does not."""
-    if not one.times.size or int(one.times[0]) - since <= HORIZON or int(one.values[0]) == 0:
+def _with_past(
+    source: Prometheus, series: Sequence[Series], found: Targets, since: datetime
+) -> tuple[Series, ...]:
+    """Those that begin within the reading know what they were before."""
+    begin = milliseconds(since)
+    beginning = [one for one in series if one.times.size and int(one.times[0]) - begin > HORIZON]
+    known = past.known(source, beginning, since)
+    return tuple(
+        one.after(
+            past.last_sample(source, one, since)
+            if _matters(one, found.scrapes.get(one.target, Scrapes(none())), begin)
+            else None
+        )
+        if one.labels in known
+        else one
+        for one in series
+    )
+
+
+def _matters(one: Series, seen: Scrapes, since: int) -> bool:
+    """Whether what it showed before decides: of nothing, or a process that began since, it does not."""
+    if int(one.values[0]) == 0:
         return False
     started = seen.start_told(int(one.times[0]))
     return started is None or not since < started <= int(one.times[0])
+
+
+def _jobs(
+    source: Prometheus,
+    selector: Selector,
+    jobs: Iterable[str],
+    raw: ranges.Raw,
+    found: Targets,
+    since: datetime,
+) -> dict[str, int]:
+    """From when on each has such series: one that cannot be scraped for days is missing all the same."""
+    first: dict[str, int] = {}
+    for labels, samples in raw.items():
+        job = dict(labels).get("job", "")
+        first[job] = min(first.get(job, FOREVER), round(samples[0][0] * 1000))
+    failing = {
+        dict(target).get("job", "")
+        for target, seen in found.scrapes.items()
+        if (seen.bad < first.get(dict(target).get("job", ""), FOREVER)).any()
+    }
+    return {
+        # Asked only where it decides something.
+        job: NEVER if job in failing and past.had(source, selector, job, since) else first.get(job, FOREVER)
+        for job in jobs
+    }
 
 
 def _is_gauge(source: Prometheus, selector: Selector) -> str | None:
@@ -94,14 +150,12 @@ def _is_gauge(source: Prometheus, selector: Selector) -> str | None:
     return None
 
 
-def _doubled(selector: Selector, series: Sequence[Series]) -> list[Unknown]:
+def _doubled(series: Sequence[Series]) -> list[Unknown]:
     """One counter that is stored twice would count every event twice."""
-    # Of a bucket, every spelling of its bound.
-    left_out = ("job", "le") if selector.bound is not None else ("job",)
     found: list[Unknown] = []
     alike: dict[Labels, list[Series]] = {}
     for one in series:
-        others = alike.setdefault(tuple(pair for pair in one.labels if pair[0] not in left_out), [])
+        others = alike.setdefault(tuple(pair for pair in one.labels if pair[0] != "job"), [])
         for other in others:
             found += overlapping(
                 other.times,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo import ranges, replicas
-from ops_platform.slo.ranges import Raw, milliseconds
+from ops_platform.slo.ranges import Raw, milliseconds, times_of
 from ops_platform.slo.replicas import Turns
 from ops_platform.slo.samples import Labels, Times, none, show, target_of
 from ops_platform.slo.scrapes import Scrapes, Unknown, overlapping
@@ -28,21 +28,16 @@ class Targets:
     scrapes: Mapping[Labels, Scrapes]
     turns: Mapping[Labels, Turns]
     doubled: Mapping[Labels, tuple[Unknown, ...]]
-    pulse: Times
-    """When anything at all was scraped, or tried."""
 
 
 def read(source: Prometheus, jobs: Collection[str], since: datetime, until: datetime) -> Targets:
     """Raises Unavailable."""
     names = frozenset(source.replica_labels)
-    every = ranges.read(source, "up", since, until)
-    pulse = np.unique(np.concatenate([none(), *(_times(samples) for samples in every.values())]))
     low, high = milliseconds(since), milliseconds(until)
     by_target: dict[Labels, dict[Labels, Raw]] = defaultdict(lambda: defaultdict(dict))
-    for labels, samples in every.items():
-        if dict(labels).get("job") in jobs:
-            own, replica = replicas.split(labels, names)
-            by_target[target_of(own)][replica][own] = samples
+    for labels, samples in _of_jobs(source, "up", jobs, since, until).items():
+        own, replica = replicas.split(labels, names)
+        by_target[target_of(own)][replica][own] = samples
     turns = {
         target: Turns.of({name: _good(ups) for name, ups in each.items()}, low, high)
         for target, each in by_target.items()
@@ -52,28 +47,24 @@ def read(source: Prometheus, jobs: Collection[str], since: datetime, until: date
     for target, each in by_target.items():
         told = started.get(target, [])
         bad = [
-            _times(sample for sample in samples if sample[1] != 1)
+            times_of(sample for sample in samples if sample[1] != 1)
             for ups in each.values()
             for samples in ups.values()
         ]
         scrapes[target] = Scrapes(
             turns[target].good,
             np.unique(np.concatenate([none(), *bad])),
-            _times(told),
+            times_of(told),
             np.array([round(value * 1000) for _, value in told], np.int64),
         )
     doubled = {target: _doubled(each) for target, each in by_target.items()}
-    return Targets(scrapes, turns, {target: found for target, found in doubled.items() if found}, pulse)
+    return Targets(scrapes, turns, {target: found for target, found in doubled.items() if found})
 
 
 def _good(ups: Raw) -> Times:
     return np.unique(
-        np.concatenate([none(), *(_times(s for s in each if s[1] == 1) for each in ups.values())])
+        np.concatenate([none(), *(times_of(s for s in each if s[1] == 1) for each in ups.values())])
     )
-
-
-def _times(samples: Iterable[tuple[float, float]]) -> Times:
-    return np.array([round(time * 1000) for time, _ in samples], np.int64)
 
 
 def _started(
@@ -85,15 +76,19 @@ def _started(
 ) -> dict[Labels, list[tuple[float, float]]]:
     """Since when each target's process runs, whenever it says so."""
     found: dict[Labels, list[tuple[float, float]]] = {}
-    if not jobs:
-        return found
-    only = Matcher("job", "=~", "|".join(_literal(job) for job in sorted(jobs)))
-    raw = ranges.read(source, f"process_start_time_seconds{{{only}}}", since, until)
+    raw = _of_jobs(source, "process_start_time_seconds", jobs, since, until)
     for labels, samples in replicas.chosen(raw, frozenset(source.replica_labels), turns).items():
         # What is no time says nothing, and must not stop the counting of everything else.
         said = [sample for sample in samples if abs(sample[1]) <= LATEST]
         found.setdefault(target_of(labels), []).extend(said)
     return {target: sorted(samples) for target, samples in found.items()}
+
+
+def _of_jobs(source: Prometheus, metric: str, jobs: Collection[str], since: datetime, until: datetime) -> Raw:
+    if not jobs:
+        return {}
+    only = Matcher("job", "=~", "|".join(_literal(job) for job in sorted(jobs)))
+    return ranges.read(source, f"{metric}{{{only}}}", since, until)
 
 
 def _literal(text: str) -> str:
@@ -107,7 +102,7 @@ def _doubled(ups: Mapping[Labels, Raw]) -> tuple[Unknown, ...]:
     for of_replica in ups.values():
         earlier: list[tuple[Labels, Times]] = []
         for labels, samples in of_replica.items():
-            times = _times(samples)
+            times = times_of(samples)
             for other, others in earlier:
                 differing = ", ".join(sorted({name for name, _ in set(labels) ^ set(other)}))
                 found += overlapping(

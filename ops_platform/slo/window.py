@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
-from ops_platform.slo import counters
+from ops_platform.slo import births, counters
 from ops_platform.slo.objective import Indicator
 from ops_platform.slo.ranges import milliseconds, moment
 from ops_platform.slo.samples import Labels, Series, Times, fingerprint, none, show
@@ -20,6 +21,8 @@ from ops_platform.slo.source import Reading
 SURROUNDINGS = timedelta(milliseconds=VIEW)
 """What must be read before and behind the windows to be counted."""
 REASON_LENGTH = 300
+RULES = "2"
+"""Of what is counted how: changes when these modules do, so that what they say anew is not taken for less."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,10 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
     if edges[0] - VIEW < reading.since or edges[-1] + VIEW > reading.until:
         raise AssertionError("windows are counted from what lies around them too")
     scrapes = _of_jobs(reading, indicator)
+    pulse = np.unique(np.concatenate([none(), *(t for one in scrapes.values() for t in (one.good, one.bad))]))
+    fell = _fell(reading, indicator)
     lines = {
-        one: counters.timeline(
-            reading.series[one], scrapes, reading.targets.pulse, reading.since, reading.until
-        )
+        one: counters.timeline(reading.series[one], scrapes, fell, pulse, reading.since, reading.until)
         for one in indicator.selectors
     }
     # What says most comes first.
@@ -103,6 +106,15 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
             )
         )
     return found
+
+
+def _fell(reading: Reading, indicator: Indicator) -> dict[Labels, Times]:
+    """By target: when any of the indicator's counters began anew. Those of others decide nothing here."""
+    by: dict[Labels, list[Series]] = defaultdict(list)
+    for selector in indicator.selectors:
+        for one in reading.series[selector]:
+            by[one.target].append(one)
+    return {target: births.falls(series) for target, series in by.items()}
 
 
 def _good(indicator: Indicator) -> Selector:
@@ -198,7 +210,7 @@ def _fingerprint(
     indicator: Indicator, reading: Reading, scrapes: Mapping[Labels, Scrapes], start: int, end: int
 ) -> str:
     """Of the samples and scrapes in and around the window, and of what is counted."""
-    digest = hashlib.sha256(indicator.version.encode())
+    digest = hashlib.sha256(f"{RULES} {indicator.version}".encode())
     after, until = start - VIEW, end + VIEW
     for selector in indicator.selectors:
         digest.update(fingerprint(reading.series[selector], after, until).encode())

@@ -63,6 +63,7 @@ class Life:
             (("__name__", "events_total"), ("code", name), *self.target),
             np.array([at for at, _ in seen], np.int64),
             np.array([value for _, value in seen], np.int64),
+            bool(earlier),
             earlier[-1] if earlier else None,
         )
 
@@ -91,6 +92,7 @@ def lives(draw: st.DrawFn, name: str = "a") -> Life:
     values = {"x": draw(st.integers(0, 5))}
     happened = values["x"]
     hidden = {"x"} if draw(st.booleans()) else set[str]()
+    forgotten = set[str]()
     ticks: list[Tick] = []
     for _ in range(draw(st.integers(1, 8))):
         how = draw(st.sampled_from(["good", "good", "good", "bad", "absent"]))
@@ -110,12 +112,15 @@ def lives(draw: st.DrawFn, name: str = "a") -> Life:
             elif what == "forgets":
                 # As exporters do with labels that were long not used: the next event is the first one.
                 values.pop(label, None)
+                forgotten.add(label)
             elif what == "hides":
                 # As a rule for relabelling does: the counter goes on.
                 hidden |= {label}
             elif what == "renames" and len(values) == 1:
                 [(each, value)] = values.items()
-                values = {"y" if each == "x" else "x": value}
+                other = "y" if each == "x" else "x"
+                # To take the place of one that was just forgotten would deceive anybody.
+                values = {each if other in forgotten else other: value}
             if how != "absent":
                 shown = tuple((each, value) for each, value in sorted(values.items()) if each not in hidden)
                 ticks.append(Tick(at, how, shown, started if tells else None))

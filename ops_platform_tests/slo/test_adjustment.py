@@ -209,7 +209,7 @@ def reading(good: list[int], total: list[int]) -> Reading:
     found = {one: (series(total if one == SIGNATURES.indicator.total else good),) for one in selectors}
     doubts = dict.fromkeys(selectors, ())
     jobs = {one: {"product": NEVER} for one in selectors}
-    return Reading(since, until, found, doubts, jobs, Targets({target: Scrapes(times)}, {}, {}, times))
+    return Reading(since, until, found, doubts, jobs, Targets({target: Scrapes(times)}, {}, {}))
 
 
 def test_what_is_left_is_unknown_when_a_part_is() -> None:

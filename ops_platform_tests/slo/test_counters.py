@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ops_platform.slo import births
 from ops_platform.slo.counters import Timeline, timeline
-from ops_platform.slo.samples import Series
+from ops_platform.slo.samples import Series, Times
 from ops_platform.slo.scrapes import HORIZON, VIEW, Scrapes
 from ops_platform_tests.slo.histories import INTERVAL, Life, Tick, lives, times_around
 
@@ -22,7 +23,9 @@ def counted(history: list[Life], since: int, until: int) -> Timeline:
     seen = [life.within(since, until) for life in history]
     known = {life.target: life.scrapes for life in seen if life.ticks}
     pulse = np.array(sorted({one.at for life in seen for one in life.ticks}), np.int64)
-    return timeline([one for life in seen for one in life.series], known, pulse, since, until)
+    series = [one for life in seen for one in life.series]
+    fell = {life.target: births.falls(life.series) for life in seen}
+    return timeline(series, known, fell, pulse, since, until)
 
 
 def window(history: list[Life], start: int, end: int) -> int | None:
@@ -49,13 +52,15 @@ def oracle(history: list[Life], start: int, end: int) -> int | None:
                 if value is None:
                     continue
                 if last is not None and one.at - last.at <= HORIZON:
-                    before = last.value(name) or 0
-                    more = value - before if value >= before else value
-                elif provably_new(life, name, one, last):
+                    more = goes_on(life, name, one, last)
+                elif provably_new(life, history, name, one, last):
                     more = value
                 else:
+                    more = None
+                if more is None:
+                    since = last.at if last is not None and one.at - last.at <= HORIZON else one.at - HORIZON
+                    unknown.append((since, one.at))
                     more = 0
-                    unknown.append((one.at - HORIZON, one.at))
                 if start < one.at <= end:
                     events += more
                 last = one
@@ -80,9 +85,40 @@ def failing(life: Life) -> list[tuple[int, int]]:
     return found
 
 
-def provably_new(life: Life, name: str, one: Tick, last: Tick | None) -> bool:
+def goes_on(life: Life, name: str, one: Tick, last: Tick) -> int | None:
+    """What was added between two samples of a series; None: that cannot be told."""
+    value, before = one.value(name) or 0, last.value(name) or 0
+    between = [each for each in life.ticks if last.at <= each.at <= one.at and each.how == "good"]
+    if value < before or before == 0:
+        more = value
+    else:
+        began = one.started is not None and last.at < one.started <= one.at
+        others = any(
+            fell_at(life, other, each) for other in life.names for each in between if last.at < each.at
+        )
+        if began != others:
+            return None
+        more = value if began else value - before
+    if len(between) > 2 and value > before and renamed(life, name, one):
+        return None
+    return more
+
+
+def fell_at(life: Life, name: str, one: Tick) -> bool:
+    value = one.value(name)
+    shown = [
+        each.value(name) or 0
+        for each in life.ticks
+        if one.at - HORIZON <= each.at < one.at and each.value(name) is not None
+    ]
+    return value is not None and bool(shown) and value < shown[-1]
+
+
+def provably_new(life: Life, history: list[Life], name: str, one: Tick, last: Tick | None) -> bool:
     """``one`` shows the series for the first time within HORIZON; ``last`` did before."""
     value = one.value(name) or 0
+    if value == 0 and last is None:
+        return True
     just = [each for each in life.ticks if one.at - HORIZON <= each.at < one.at and each.how == "good"]
     starts = one.started if one.started is not None and one.started <= one.at else None
     if not just and (starts is None or starts < one.at - HORIZON):
@@ -91,19 +127,38 @@ def provably_new(life: Life, name: str, one: Tick, last: Tick | None) -> bool:
         return True
     if last is not None and (starts is None or starts <= last.at) and value >= (last.value(name) or 0):
         return False
-    # Could it go on with what another one counted?
-    others = [each for each in life.names if each != name]
-    for other in others:
-        shown = [each for each in just if each.value(other) is not None]
-        now = one.value(other)
-        if now is not None and shown and now < (shown[-1].value(other) or 0):
-            return True
-    for other in others:
-        shown = [each for each in just if each.value(other) is not None]
+    if renamed(life, name, one):
+        return False
+    return bool(just) or not any(relayed(other, name, one) for other in history if other is not life)
+
+
+def renamed(life: Life, name: str, one: Tick) -> bool:
+    """Could it go on with what another one counted?"""
+    value = one.value(name) or 0
+    if any(fell_at(life, each, one) for each in life.names):
+        return False
+    starts = one.started if one.started is not None and one.started <= one.at else None
+    for other in life.names:
+        shown = [
+            each
+            for each in life.ticks
+            if one.at - HORIZON <= each.at < one.at and each.value(other) is not None
+        ]
         gone = one.value(other) is None and shown and (shown[-1].value(other) or 0) <= value
         if gone and (starts is None or shown[-1].at >= starts):
-            return False
-    return True
+            return True
+    return False
+
+
+def relayed(other: Life, name: str, one: Tick) -> bool:
+    """Did the same series of another instance end just before, with no more?"""
+    shown = [each for each in other.ticks if each.value(name) is not None]
+    before = [each for each in shown if each.at < one.at]
+    if not before or before[-1].at < one.at - HORIZON:
+        return False
+    after = [each.at for each in shown if each.at >= one.at]
+    ended = not after or after[0] - before[-1].at > HORIZON
+    return ended and 0 < (before[-1].value(name) or 0) <= (one.value(name) or 0)
 
 
 @st.composite
@@ -181,10 +236,16 @@ def count(samples: dict[int, int], scrapes: Scrapes | None = None) -> int | None
     times = np.array(sorted(samples), np.int64)
     series = Series(LABELS, times, np.array([samples[one] for one in times.tolist()], np.int64))
     seen = scrapes or Scrapes(np.array(every(), np.int64))
-    found = timeline([series], {TARGET: seen}, np.union1d(seen.good, seen.bad), SINCE, UNTIL)
+    found = lined([series], seen, np.union1d(seen.good, seen.bad))
     if found.missing(START, END):
         return None
     return int(found.events(np.array([START, END]))[0])
+
+
+def lined(series: list[Series], seen: Scrapes, pulse: Times | None = None, until: int = UNTIL) -> Timeline:
+    """Of one target."""
+    fell = {TARGET: births.falls(series)}
+    return timeline(series, {TARGET: seen}, fell, times(*every()) if pulse is None else pulse, SINCE, until)
 
 
 def times(*found: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -211,10 +272,10 @@ def test_a_process_that_has_just_started_counts_its_first_value() -> None:
     told = Scrapes(times(*at), told=times(*at), started=np.full(len(at), 1_190_000, np.int64))
     pulse = times(*every())
     series = Series(LABELS, times(*at), np.full(len(at), 7, np.int64))
-    found = timeline([series], {TARGET: told}, pulse, SINCE, UNTIL)
+    found = lined([series], told, pulse)
     assert found.missing(START, END) is None
     assert found.events(times(START, END)).tolist() == [7]
-    silent = timeline([series], {TARGET: Scrapes(times(*at))}, pulse, SINCE, UNTIL)
+    silent = lined([series], Scrapes(times(*at)), pulse)
     assert silent.missing(START, END) is not None
 
 
@@ -224,7 +285,7 @@ def test_a_process_whose_clock_is_off_is_not_believed(skew: int) -> None:
     at = every(since=1_200_000)
     told = Scrapes(times(*at), told=times(*at), started=np.full(len(at), 1_190_000 + skew, np.int64))
     series = Series(LABELS, times(*at), np.full(len(at), 7, np.int64))
-    found = timeline([series], {TARGET: told}, times(*every()), SINCE, UNTIL)
+    found = lined([series], told)
     assert found.missing(START, END) is not None
     assert found.events(times(START, END)).tolist() == [0]
 
@@ -233,7 +294,7 @@ def test_a_target_that_was_taken_away_has_ended() -> None:
     at = every(until=1_200_000)
     pulse = times(*every())
     series = Series(LABELS, times(*at), np.arange(len(at), dtype=np.int64))
-    found = timeline([series], {TARGET: Scrapes(times(*at))}, pulse, SINCE, UNTIL)
+    found = lined([series], Scrapes(times(*at)), pulse)
     assert found.missing(START, END) is None
 
 
@@ -255,7 +316,8 @@ def test_a_few_failed_scrapes_lose_nothing() -> None:
 def named(code: str, samples: dict[int, int], earlier: tuple[int, int] | None = None) -> Series:
     at = times(*sorted(samples))
     values = np.array([samples[one] for one in at.tolist()], np.int64)
-    return Series((("__name__", "events_total"), ("code", code), *TARGET), at, values, earlier)
+    labels = (("__name__", "events_total"), ("code", code), *TARGET)
+    return Series(labels, at, values, earlier is not None, earlier)
 
 
 def of_target(*series: Series, started: int | None = None) -> int | None:
@@ -263,7 +325,7 @@ def of_target(*series: Series, started: int | None = None) -> int | None:
     scrapes = Scrapes(seen)
     if started is not None:
         scrapes = Scrapes(seen, told=seen, started=np.full(seen.size, started, np.int64))
-    found = timeline(series, {TARGET: scrapes}, seen, SINCE, UNTIL)
+    found = lined(list(series), scrapes, seen)
     return None if found.missing(START, END) else int(found.events(times(START, END))[0])
 
 
@@ -295,7 +357,7 @@ def test_a_series_that_comes_back(
             told = Scrapes(seen, told=seen, started=np.full(seen.size, started + shift, np.int64))
         again = dict.fromkeys(every(since=BACK + shift, until=UNTIL + shift), 1000)
         both = named("200", {earlier[0] + shift: earlier[1]} | again)
-        found = timeline([both], {TARGET: told}, seen, SINCE, UNTIL + shift)
+        found = lined([both], told, seen, UNTIL + shift)
         window = times(START + shift, END + shift)
         lost = found.missing(START + shift, END + shift)
         assert (None if lost else int(found.events(window)[0])) == events
@@ -334,7 +396,5 @@ def test_who_starts_or_stops_is_scraped_in_vain_once_or_twice(
         times(*at),
         np.full(len(at), start, np.int64),
     )
-    found = timeline(
-        [named("200", {one: one // 60_000 for one in at})], {TARGET: scrapes}, times(*every()), SINCE, UNTIL
-    )
+    found = lined([named("200", {one: one // 60_000 for one in at})], scrapes)
     assert (found.missing(START, END) is None) is known

@@ -141,14 +141,14 @@ def test_what_was_stored_before_a_failure_is_followed_up(ops_database: OpsDataba
     assert ledger(ops_database, SUCCESS) == counted(ops_database)
 
 
-FEW = ["--query.max-samples=12000"]
+FEW = ["--query.max-samples=300"]
 
 
 def crowded(at: datetime) -> Recorded:
     """In the hour from ``at`` there are more series than Prometheus is willing to read."""
     times = np.arange(at.timestamp() + 900, at.timestamp() + 2700, 30.0).tolist()
     name = 'product_publishing_attempts_total{{result="{}",instance="a:1",job="product"}}'
-    more = {name.format(f"other{number}"): [(time, 0.0) for time in times] for number in range(250)}
+    more = {name.format(f"other{number}"): [(time, 0.0) for time in times] for number in range(400)}
     return {**publishing(START, END), **more}
 
 

@@ -150,7 +150,9 @@ def test_the_own_period_is_kept_reported_and_made_up_for(ops_database: OpsDataba
     stored(ops_database, one, since, since + HOUR)
     # Of hours that nobody counted the last 90 days are made up for, of others 31.
     assert keeping.late_hours(url, [one], END) == [(since + HOUR, END)]
-    assert keeping.late_hours(url, [SUCCESS], END) == [(END - timedelta(days=31), END)]
+    # From the midnight before: days must not be of two indicators.
+    month = (END - timedelta(days=31)).replace(hour=0)
+    assert keeping.late_hours(url, [SUCCESS], END) == [(month, END)]
     stored(ops_database, one, since + HOUR, END)
     keeping.keep_figures(url, [one], END - HOUR, END, "run")
     # An hour at the far end changes; the figure that depends on it is made anew.

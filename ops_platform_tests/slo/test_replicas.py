@@ -71,7 +71,7 @@ def test_cuts_of_time_add_up_whichever_replica_is_away(data: st.DataObject) -> N
             for labels, samples in replicas.chosen(within, frozenset(["replica"]), turns).items()
         ]
         scrapes = {target: Scrapes(each.good) for target, each in turns.items()}
-        line = timeline(series, scrapes, pulse, low, high)
+        line = timeline(series, scrapes, {}, pulse, low, high)
         if line.missing(start, end):
             return None
         return int(line.events(np.array([start, end], np.int64))[0])
