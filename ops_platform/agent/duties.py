@@ -179,6 +179,7 @@ class Duties:
                 "object-store": settings.s3.endpoint_url,
                 "redis": settings.redis_url,
                 "ops-database": self._ops_url,
+                "api": settings.api_url,
                 **{
                     f"stanza-{name}": stanza.database_url(settings)
                     for name, stanza in self._config.stanzas.items()

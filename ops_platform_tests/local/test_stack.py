@@ -16,7 +16,7 @@ pytestmark = pytest.mark.services
 
 SERVICES = {
     "product-postgres", "ops-postgres", "object-store", "redis", "prometheus", "alertmanager", "mail",
-    "traffic", "agent", "code-server", "webserver", "webserver-readonly", "daemon",
+    "traffic", "agent", "api", "code-server", "webserver", "webserver-readonly", "daemon",
 }  # fmt: skip
 
 
