@@ -29,7 +29,7 @@ def build_defs(settings: Settings, resource_overrides: Mapping[str, object] | No
         ),
         backup_definitions(config),
         dr_definitions(config),
-        slo_definitions(),
+        slo_definitions(settings),
         housekeeping_definitions(),
     )
 

@@ -24,6 +24,7 @@ from ops_platform.local.certificates import Certificates
 from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform.local.postgres_cluster import PostgresCluster
 from ops_platform.settings import Settings
+from ops_platform_tests import turns
 from ops_platform_tests.running_stack import RunningStack
 from ops_platform_tests.services import OpsDatabase, OpsDatabases, Services
 
@@ -86,12 +87,15 @@ def pytest_collection_modifyitems(config: Any, items: list[pytest.Item]) -> None
         # A module's tests share its fixtures, so they go to one worker; a test may say otherwise.
         # All tests of the one running stack are a group: it is started once.
         if not item.get_closest_marker("xdist_group"):
-            group = (
-                "stack" if "stack" in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
-            )
-            item.add_marker(pytest.mark.xdist_group(group))
-    # The longest group first, so that it does not begin when the other worker has nothing left.
-    items.sort(key=lambda item: "stack" not in getattr(item, "fixturenames", ()))
+            on_the_stack = "stack" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("stack" if on_the_stack else turns.module(item.nodeid)))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[int, int]:
+    marker = item.get_closest_marker("xdist_group")
+    assert marker is not None
+    return turns.turn(item.nodeid, marker.args[0])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

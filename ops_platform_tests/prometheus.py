@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,10 @@ from ops_platform.local.ports import free_ports
 
 @contextmanager
 def running_prometheus(
-    directory: Path, config: str = "scrape_configs: []\n", port: int | None = None
+    directory: Path,
+    config: str = "scrape_configs: []\n",
+    port: int | None = None,
+    flags: Sequence[str] = (),
 ) -> Iterator[Prometheus]:
     """With this configuration; its data is in ``data``. It scrapes nothing unless it is told to."""
     port = port or free_ports(1)[0]
@@ -26,6 +29,7 @@ def running_prometheus(
         f"--storage.tsdb.path={directory / 'data'}",
         "--storage.tsdb.retention.time=95d",
         f"--web.listen-address=127.0.0.1:{port}",
+        *flags,
     ]
     client = Prometheus(f"http://127.0.0.1:{port}")
     with (directory / "log").open("ab") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:

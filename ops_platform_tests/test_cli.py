@@ -11,7 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from ops_platform.cli import cli
-from ops_platform.cli.output import duration, moment, size
+from ops_platform.cli.arguments import user
+from ops_platform.cli.backup import operator
+from ops_platform.cli.output import duration, moment, print_table, size
 from ops_platform.local.postgres_roles import ensure_database
 from ops_platform_tests.services import CLIENT_ROLES, OpsDatabases
 
@@ -112,6 +114,49 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 
     assert result.returncode == 2
     assert "Traceback" in result.stderr
+
+
+def test_what_a_table_shows_is_data(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("[red]title[/]", ("name", "value"), [("[red]a", "[/]"), ("[/nothing]", "b[bold]c")])
+    shown = capsys.readouterr().out
+    for text in ("[red]title[/]", "[red]a", "[/]", "[/nothing]", "b[bold]c"):
+        assert text in shown
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00+14:00", "9999-12-31T23:00", "9999-12-31T23:00-14:00", "20260-01-01T00:00"]
+)
+def test_absurd_times_are_one_line_and_exit_2(tmp_path: Path, time: str) -> None:
+    for command in (
+        ["slo", "compute", "--from", time, "--to", "2026-01-01T00:00"],
+        ["slo", "exclusion", "add", "--service", "api", "--from", time, "--to", time, "--reason", "r"],
+    ):
+        result = run(*command, state=tmp_path)
+        assert result.returncode == 2, result.stderr
+        assert "is no time" in result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_user_without_a_name_is_known_by_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    # No entry of passwd, as in a container that runs as any number.
+    monkeypatch.setattr(os, "getuid", lambda: 1_234_567)
+    assert user() == "uid-1234567"
+    assert operator().startswith("cli:uid-1234567@")
+
+
+@pytest.mark.services
+def test_errors_of_the_database_are_one_line(ops_databases: OpsDatabases, tmp_path: Path) -> None:
+    cluster = ops_databases.cluster
+    with cluster.superuser() as superuser:
+        ensure_database(superuser, "without_schema", "ops_owner", CLIENT_ROLES)
+    url = {"OPS_DATABASE_URL": cluster.url("ops_worker", "without_schema")}
+    for command in (["report"], ["exclusion", "list"], ["exclusion", "withdraw", "99999999999999999999"]):
+        result = run("slo", *command, state=tmp_path, **url)
+        assert result.returncode == 2, result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+        assert "ops-platform migrate" in result.stderr
 
 
 def test_figures_are_readable() -> None:

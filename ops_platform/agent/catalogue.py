@@ -108,6 +108,12 @@ OBJECTIVES = (
     Metric("slo_achievement_percentage", "gauge", "Good events out of all, in percent.", _WINDOW),
     Metric("slo_error_budget_remaining", "gauge", "What is left of the error budget, in percent.", _WINDOW),
     Metric("slo_target_percentage", "gauge", "The share of good events that is promised.", _OBJECTIVE),
+    Metric(
+        "slo_period_info",
+        "gauge",
+        "Always 1; its window is what the objective is judged over.",
+        _WINDOW,
+    ),
     Metric("slo_good_events", "gauge", "Good events, without excluded ones.", _WINDOW),
     Metric("slo_total_events", "gauge", "All events, without excluded ones.", _WINDOW),
     Metric("slo_state", "gauge", "1 for the state of the figure that holds.", (*_WINDOW, "state")),

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from ops_platform.clients.postgres import Connection, lock_key
 from ops_platform.errors import CheckFailed
-from ops_platform.slo import figures
+from ops_platform.slo import figures, rules
 
 RETRY_SECONDS = 30
 """Alertmanager repeats no notification within its group_interval (a minute); sooner it is a retry."""
@@ -84,9 +84,9 @@ def record(connection: Connection, deliveries: list[Delivery]) -> int:
 
 
 def _objectives_of(deliveries: list[Delivery]) -> set[tuple[str, str]]:
-    """Whose alerts fire."""
-    labels = [one.labels for one in deliveries if one.status == "firing"]
-    return {(one["service"], one["slo"]) for one in labels if one.get("service") and one.get("slo")}
+    """Whose budgets burn."""
+    found = [rules.burning(one.labels) for one in deliveries if one.status == "firing"]
+    return {one for one in found if one is not None}
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:

@@ -136,6 +136,7 @@ def objective_samples(known: Knowledge, _now: float) -> Iterator[Sample]:
         labels = (one.service, one.slo)
         yield Sample("slo_target_percentage", labels, one.target_percentage)
         yield Sample("slo_exclusion_active", labels, one.excluded_now)
+        yield Sample("slo_period_info", (*labels, one.period), 1)
         yield from _known("slo_measured_timestamp_seconds", labels, one.measured_at)
         for figure in one.figures:
             window = (*labels, figure.window)

@@ -83,6 +83,8 @@ class ObjectiveState:
     slo: str
     target_percentage: float
     excluded_now: bool
+    period: str
+    """The window that it is judged over."""
     measured_at: datetime | None = None
     figures: tuple[FigureState, ...] = ()
 

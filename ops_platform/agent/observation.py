@@ -71,9 +71,10 @@ _LEDGER = """
     WHERE (epoch, xid) >= (coalesce((SELECT epoch FROM newest), 0),
                            coalesce((SELECT to_xid FROM newest), '0'::xid8))
 """
-_EXCLUDED_NOW = (
-    "SELECT DISTINCT service, slo FROM slo_exclusions WHERE now() >= starts_at AND now() < ends_at"
-)
+_EXCLUDED_NOW = """
+    SELECT DISTINCT service, slo FROM slo_exclusions
+    WHERE now() >= starts_at AND now() < ends_at AND withdrawn_at IS NULL
+"""
 _NOTIFICATIONS = """
     SELECT coalesce(severity, '') AS severity, status, count(*) AS notifications
     FROM alert_deliveries
@@ -137,6 +138,7 @@ def objectives(connection: Connection, promised: Sequence[Objective]) -> list[Ob
             one.name,
             float(one.target * 100),
             not excluded.isdisjoint({(one.service, one.name), (one.service, None)}),
+            str(one.period),
             max((row["measured_at"] for row in rows[one.service, one.name]), default=None),
             tuple(
                 FigureState(

@@ -11,7 +11,7 @@ import traceback
 import click
 
 from ops_platform import __version__
-from ops_platform.cli import audit, backup, dr, restore, slo, stack
+from ops_platform.cli import audit, backup, dr, gdpr, restore, slo, stack
 from ops_platform.errors import OpsError
 
 HELP = """Operate a PostgreSQL-backed product: verified backups, recovery, SLOs, data subjects' rights.
@@ -25,6 +25,7 @@ First steps:
   ops-platform dr exercise      restore for real beside production, and measure it
   ops-platform restore --help   the restore of an emergency
   ops-platform slo compute      count an objective's events exactly, on any Prometheus
+  ops-platform gdpr map check   is every column of the database classified?
   ops-platform audit verify     prove that the audit ledger is untouched
 
 Settings come from OPS_... environment variables; beside a running embedded stack none is needed.
@@ -39,7 +40,7 @@ def cli(context: click.Context, debug: bool) -> None:
     context.obj = {"debug": debug}
 
 
-for module in (stack, backup, restore, dr, slo, audit):
+for module in (stack, backup, restore, dr, slo, gdpr, audit):
     for command in module.COMMANDS:
         cli.add_command(command)
 
@@ -59,9 +60,29 @@ def main() -> None:
         sys.stderr.close()  # the reader went away (`| head`); Python would complain about it again
         sys.exit(0)
     except Exception as error:
+        refused = _database_error(error)
+        if refused is not None:
+            _fail(refused, 2)
         # Texts of unforeseen errors can quote data or secrets: only the kind is shown.
         _fail(f"unexpected {type(error).__name__}; run again with --debug and report it", 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _database_error(error: Exception) -> str | None:
+    """What an error of PostgreSQL means; its text could quote data. None when it is another error."""
+    # Not imported for commands that need no database.
+    psycopg = sys.modules.get("psycopg")
+    if psycopg is None or not isinstance(error, psycopg.Error):
+        return None
+    known = psycopg.errors
+    code = getattr(error, "sqlstate", None) or "none"
+    if isinstance(error, known.UndefinedTable | known.UndefinedColumn | known.UndefinedFunction):
+        return "the database has another schema than this version needs: run 'ops-platform migrate'"
+    if isinstance(error, known.InsufficientPrivilege):
+        return f"the database role may not do this (SQLSTATE {code}): use the URL of the role it is for"
+    if isinstance(error, psycopg.OperationalError):
+        return f"the database ended the work (SQLSTATE {code}): see that it runs, then try again"
+    return f"the database refused it ({type(error).__name__}, SQLSTATE {code}); --debug says more"
 
 
 def _fail(line: str, code: int) -> None:

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from datetime import UTC, datetime
+from pathlib import Path
+
+import click
 
 from ops_platform.errors import ConfigurationError
+
+objectives = click.option(
+    "--objectives",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="A directory of OpenSLO documents; else that of OPS_CONFIG_DIR.",
+)
+"""Where objectives are read from."""
+YEARS = range(2000, 2100)
+"""Other ones are slips; and at the ends of the calendar, arithmetic overflows."""
 
 
 def moment(text: str) -> datetime:
@@ -13,4 +28,14 @@ def moment(text: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigurationError(f"{text} is no time: write 2026-01-31T14:00") from None
+    if found.year not in YEARS:
+        raise ConfigurationError(f"{text} is no time that can be meant: years go from 2000 to 2099")
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def user() -> str:
+    """Who is at the keyboard; in a container the system may know no more than a number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import socket
 from typing import Any
 from uuid import uuid4
 
 import click
 
-from ops_platform.cli import output
+from ops_platform.cli import arguments, output
 from ops_platform.settings import load_settings
 
 KINDS = {"full": "full", "diff": "differential", "incr": "incremental"}
@@ -111,7 +110,7 @@ def _print_status(found: dict[str, Any]) -> None:
 
 def operator() -> str:
     """Who is at the keyboard, for the audit ledger."""
-    return f"cli:{getpass.getuser()}@{socket.gethostname()}"
+    return f"cli:{arguments.user()}@{socket.gethostname()}"
 
 
 COMMANDS = (backup, backups)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+from datetime import datetime
 
 import click
 
@@ -52,14 +52,18 @@ def add_exclusion(
             f"there is no objective {' '.join(filter(None, (service, name)))}: choose from {there}"
         )
     with postgres.session(settings.require("database_url")) as ops:
-        number = exclusions.add(ops, wanted, reason, by or getpass.getuser())
+        number = exclusions.add(ops, wanted, reason, by or arguments.user())
     click.echo(f"exclusion {number}; the next run of slo_windows applies it")
 
 
 @exclusion.command("list")
 @output.as_json
 def list_exclusions(json_output: bool) -> None:
-    """All exclusions, withdrawn ones too."""
+    """All exclusions, withdrawn ones too, and the hours that do not say so.
+
+    The next run of slo_windows applies what it can. Part of an hour of which Prometheus has no samples
+    any more cannot be left out, nor put back.
+    """
     from ops_platform.clients import postgres
     from ops_platform.slo import exclusions
 
@@ -70,7 +74,7 @@ def list_exclusions(json_output: bool) -> None:
         return
     output.print_table(
         "exclusions",
-        ("id", "service", "objective", "from", "to", "reason", "by", "withdrawn"),
+        ("id", "service", "objective", "from", "to", "reason", "by", "withdrawn", "not applied"),
         [
             (
                 row["id"],
@@ -81,10 +85,17 @@ def list_exclusions(json_output: bool) -> None:
                 row["reason"],
                 row["created_by"],
                 "" if row["withdrawn_at"] is None else output.moment(row["withdrawn_at"]),
+                _hours(row["not_applied"]),
             )
             for row in rows
         ],
     )
+
+
+def _hours(starts: list[datetime]) -> str:
+    """The first few, and how many more."""
+    shown = ", ".join(output.moment(start) for start in starts[:3])
+    return f"{shown} and {len(starts) - 3} more" if len(starts) > 3 else shown
 
 
 @exclusion.command("withdraw")
@@ -96,5 +107,5 @@ def withdraw_exclusion(number: int, by: str | None) -> None:
     from ops_platform.slo import exclusions
 
     with postgres.session(load_settings().require("database_url")) as ops:
-        exclusions.withdraw(ops, number, by or getpass.getuser())
+        exclusions.withdraw(ops, number, by or arguments.user())
     click.echo(f"exclusion {number} is withdrawn; the next run of slo_windows applies it")

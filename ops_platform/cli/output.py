@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 PIPED_COLUMNS = 160
 
@@ -44,12 +45,13 @@ def _plain(value: object) -> Any:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    """What is in the cells is data: brackets are no markup."""
+    table = Table(title=Text(title, style="table.title"), title_justify="left", box=None, pad_edge=False)
     for number, column in enumerate(columns):
         # The first column names the row: people copy it, so it is never folded.
         table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
-        table.add_row(*("-" if cell is None else str(cell) for cell in row))
+        table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
     console().print(table)
 
 

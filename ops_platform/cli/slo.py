@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops_platform.cli import arguments, exclusion, output
+from ops_platform.cli import arguments, exclusion, output, report
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 
 if TYPE_CHECKING:
     from ops_platform.slo.objective import Objective
     from ops_platform.slo.window import WindowCount
-
-
-_objectives = click.option(
-    "--objectives",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=None,
-    help="A directory of OpenSLO documents; else that of OPS_CONFIG_DIR.",
-)
 
 
 @click.group()
@@ -59,7 +50,7 @@ def validate(files: tuple[Path, ...], json_output: bool) -> None:
 @slo.command()
 @click.option("--from", "since", required=True, help="A full hour in UTC: 2026-01-31T14:00.")
 @click.option("--to", "until", required=True, help="A full hour in UTC, at least ten minutes ago.")
-@_objectives
+@arguments.objectives
 @click.option("--prometheus", "url", default=None, help="Its URL; else OPS_PROMETHEUS_URL.")
 @click.option(
     "--replica-label",
@@ -112,7 +103,7 @@ def compute(
     default=None,
     help="Write slo.yml there.",
 )
-@_objectives
+@arguments.objectives
 def rules(directory: Path | None, objectives: Path | None) -> None:
     """Prometheus rules of the objectives: recording rules with Sloth's names, and burn alerts.
 
@@ -159,64 +150,19 @@ def import_(file: Path, directory: Path) -> None:
     from ops_platform.slo import sloth
 
     documents = sloth.convert(file)
-    directory.mkdir(parents=True, exist_ok=True)
-    there = [name for name in documents if (directory / name).exists()]
-    if there:
-        raise ConfigurationError(f"{directory / there[0]}: is there already; choose another directory")
-    for name, document in documents.items():
-        (directory / name).write_text(yaml.safe_dump(document, sort_keys=False, width=110), encoding="utf-8")
-        click.echo(str(directory / name))
-
-
-@slo.command()
-@_objectives
-@output.as_json
-def report(objectives: Path | None, json_output: bool) -> None:
-    """The newest stored figures of each objective; needs the ops database.
-
-    Exit 1 when a budget is spent, or a figure is not known.
-    """
-    from ops_platform.clients import postgres
-    from ops_platform.slo import figures, openslo
-
-    settings = load_settings()
-    known = openslo.load_directory(objectives or settings.config_dir / "objectives")
-    with postgres.session(settings.require("database_url")) as ops:
-        rows = figures.latest(ops, known)
-    if json_output:
-        output.print_json(rows)
-    else:
-        output.print_table(
-            "figures",
-            ("objective", "window", "until", "state", "good", "all", "good %", "left %"),
-            [
-                (
-                    f"{row['service_name']}-{row['metric_name']}",
-                    row["slo_window"],
-                    output.moment(row["measured_at"]),
-                    row["state"],
-                    row["success_count"],
-                    row["sample_count"],
-                    _down(row["actual_percentage"]),
-                    "none to spend"
-                    if row["target_percentage"] == HUNDRED
-                    else _down(row["error_budget_remaining"]),
-                )
-                for row in rows
-            ],
-        )
-    bad = [row for row in rows if row["state"] == "source_missing" or row["breach_severity"] == "critical"]
-    if bad or not rows:
-        output.end(1)
-
-
-def _down(value: Decimal | None) -> str:
-    """Rounded down: 100 % minus a hair is not 100 %."""
-    from fractions import Fraction
-
-    from ops_platform.slo import budget
-
-    return budget.percent(None if value is None else Fraction(value) / 100)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        there = [name for name in documents if (directory / name).exists()]
+        if there:
+            raise ConfigurationError(f"{directory / there[0]}: is there already; choose another directory")
+        for name, document in documents.items():
+            text = yaml.safe_dump(document, sort_keys=False, width=110)
+            (directory / name).write_text(text, encoding="utf-8")
+            click.echo(str(directory / name))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{error.filename or directory}: cannot be written ({error.strerror}); choose another directory"
+        ) from None
 
 
 def _print(found: dict[Objective, list[WindowCount]]) -> None:
@@ -299,9 +245,7 @@ def _computed(one: Objective, counts: list[WindowCount]) -> dict[str, Any]:
     }
 
 
-HUNDRED = 100
-"""Percent; such an objective has no budget."""
-
 slo.add_command(exclusion.exclusion)
+slo.add_command(report.report)
 
 COMMANDS = (slo,)

@@ -18,22 +18,40 @@ CONNECT_TIMEOUT_SECONDS = 5
 
 
 def connect(url: str, *, application: str = "ops-platform", autocommit: bool = False) -> Connection:
-    """Open a connection whose rows are dicts.
+    """Open a connection whose rows are dicts and whose session is in UTC.
 
     Raises Unavailable with a line that names host, port and database, never the URL.
     """
     try:
-        return psycopg.connect(
+        connection = psycopg.connect(
             url,
             autocommit=autocommit,
             row_factory=dict_row,
             application_name=application,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
         )
+        _in_utc(connection)
+        return connection
     except psycopg.OperationalError as error:
         raise Unavailable(f"cannot connect to PostgreSQL at {describe(url)}: {_first_line(error)}") from None
     except psycopg.ProgrammingError:
         raise Unavailable(f"the PostgreSQL URL for {describe(url)} is malformed: correct it") from None
+
+
+def _in_utc(connection: Connection) -> None:
+    """Days and months are UTC's, whatever the role, the database, the URL or PGTZ say.
+
+    Not by an option of the URL: PGTZ would win over it, and connection poolers refuse options.
+    """
+    if connection.info.parameter_status("TimeZone") == "UTC":
+        return
+    try:
+        connection.execute("SET TimeZone TO 'UTC'")
+        # A SET that is rolled back is undone.
+        connection.commit()
+    except psycopg.Error:
+        connection.close()
+        raise
 
 
 def describe(url: str) -> str:

@@ -96,4 +96,8 @@ def _moment(text: str) -> datetime:
         raise ConfigurationError(f"{text!r} is no time: write it as in '2026-01-31 14:05:00+00'") from None
     if moment.tzinfo is None:
         raise ConfigurationError(f"{text!r} has no time zone: add one, for example '{text}+00' for UTC")
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise ConfigurationError(f"{text!r} is no time that can be meant: correct the year") from None
     return moment

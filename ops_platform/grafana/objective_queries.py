@@ -11,10 +11,15 @@ CHOSEN = 'service=~"$service",slo=~"$slo"'
 RULE = '{sloth_service=~"$service",sloth_slo=~"$slo"}'
 
 How = Literal["min", "max"]
+OWN = "own"
+"""In place of a window: the one that an objective is judged over."""
 
 
 def exact(metric: str, window: str | None = None, how: How = "max", **only: str) -> str:
     """Of one window, or by window where none is given."""
+    if window == OWN:
+        own = f" and on (service, slo, window) slo_period_info{{{CHOSEN}}}"
+        return _figure(metric, "service, slo", how, own, **only)
     if window is not None:
         return _figure(metric, "service, slo", how, window=window, **only)
     return _figure(metric, "service, slo, window", how, **only)
@@ -25,9 +30,9 @@ def plain(metric: str) -> str:
     return _figure(metric, "service, slo", "max")
 
 
-def _figure(metric: str, keys: str, how: How, **only: str) -> str:
+def _figure(metric: str, keys: str, how: How, among: str = "", **only: str) -> str:
     inside = ",".join([CHOSEN, *(f'{name}="{text}"' for name, text in only.items())])
-    return f"{how} by ({keys}) ({metric}{{{inside}}})"
+    return f"{how} by ({keys}) ({metric}{{{inside}}}{among})"
 
 
 def achieved(window: str | None = None) -> str:
@@ -70,9 +75,9 @@ def exhausted() -> str:
 
 
 def budget_left_by_rules() -> str:
-    """In percent, of objectives whose period is the window that it is compared with."""
-    same = f"and on (sloth_id) (slo:time_period:days{RULE} == 30)"
-    return "100 * " + rule(f"slo:period_error_budget_remaining:ratio{RULE} {same}")
+    """In percent, of objectives whose period rolls: of a calendar month the rules know only 30 days."""
+    left = rule(f"slo:period_error_budget_remaining:ratio{RULE}")
+    return f'100 * ({left} and on (service, slo) slo_period_info{{{CHOSEN},window!="month"}})'
 
 
 def age() -> str:

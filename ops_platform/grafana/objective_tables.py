@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ops_platform.grafana.objective_queries import (
+    OWN,
     RULE,
     achieved,
     age,
@@ -34,10 +35,10 @@ LATE = ((2 * 3600.0, YELLOW), (3 * 3600.0, RED))
 def now() -> list[Column]:
     return [
         Column("Target", plain("slo_target_percentage"), "percent"),
-        Column("Achieved, 30 d", achieved("30d"), "percent", 3),
+        Column("Achieved, own period", achieved(OWN), "percent", 3),
         Column(
-            "Budget left, 30 d",
-            budget_left("30d"),
+            "Budget left, own period",
+            budget_left(OWN),
             "percent",
             1,
             steps=LEFT,
@@ -52,7 +53,7 @@ def now() -> list[Column]:
         Column(
             "Spent in", exhausted(), "dtdurations", steps=((259200.0, YELLOW), (864000.0, GREEN)), start=RED
         ),
-        Column("State, 30 d", state("30d"), "none", mapped=STATES),
+        Column("State, own period", state(OWN), "none", mapped=STATES),
         Column("Age of the figures", age(), "dtdurations", steps=LATE, start=GREEN),
         Column(
             "Maintenance",

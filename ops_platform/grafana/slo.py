@@ -12,6 +12,7 @@ from grafana_foundation_sdk.models.dashboard import Panel
 
 from ops_platform.grafana import objective_tables
 from ops_platform.grafana.objective_queries import (
+    OWN,
     RULE,
     achieved,
     age,
@@ -79,8 +80,9 @@ def _achievement() -> list[Panel]:
         graph(
             About(
                 "Achieved by window",
-                "Share of good events in the last 1, 7 and 30 days and the calendar month (UTC), without "
-                "excluded maintenance. Rounded down. Gaps: no events, or a source that was missing.",
+                "Share of good events in the last 1, 7 and 30 days, the calendar month (UTC) and the "
+                "objective's own period, without excluded maintenance. Rounded down. Gaps: no events, or a "
+                "source that was missing.",
                 "percent",
                 (SLOW,),
             ),
@@ -193,11 +195,11 @@ def _trust() -> list[Panel]:
         graph(
             About(
                 "Error budget left, ledger and rules",
-                "The exact figure over 30 days and what the recording rules say of them. Of objectives "
-                "whose period is 30 days.",
+                "The exact figure over each objective's own period and what the recording rules say of it; "
+                "of a calendar month they say nothing.",
                 "percent",
             ),
-            Query(budget_left("30d"), f"{NAME} ledger"),
+            Query(budget_left(OWN), f"{NAME} ledger"),
             Query(budget_left_by_rules(), f"{NAME} rules"),
             lowest=None,
         ),
@@ -208,7 +210,7 @@ def _trust() -> list[Panel]:
                 "which rules know nothing of; many are lost samples.",
                 "percent",
             ),
-            Query(f"{budget_left('30d')} - {budget_left_by_rules()}", NAME),
+            Query(f"{budget_left(OWN)} - {budget_left_by_rules()}", NAME),
             lowest=None,
         ),
         graph(

@@ -134,7 +134,9 @@ class ObjectStoreServer:
             # There is one master: with the default of 10 s a restart waits that long to elect itself.
             "-master.electionTimeout=1s",
             "-master.heartbeatInterval=200ms",
-            "-master.volumeSizeLimitMB=1024",
+            # Each bucket begins with seven volumes, and as many fit as the free space holds at their full
+            # size: with large ones a small disk has none left for the last bucket.
+            "-master.volumeSizeLimitMB=128",
             # Unlimited: when volumes run out every put answers 500 and pgBackRest retries for minutes.
             "-volume.max=0",
             "-volume.preStopSeconds=1",

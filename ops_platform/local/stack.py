@@ -63,7 +63,7 @@ def down(settings: Settings, console: Console, only: Sequence[str] = ()) -> None
     """
     layout = _layout(settings)
     if not layout.stack_id_file.exists():
-        console.print(f"nothing runs: there is no stack in {layout.state_dir}")
+        console.print(f"nothing runs: there is no stack in {layout.state_dir}", markup=False)
         return
     with _alone(layout):
         stack = Stack(layout, settings)
@@ -260,7 +260,7 @@ class Stack:
             self._supervisor.shutdown()
         self._end_leftovers(progress)
         progress.done()
-        progress.console.print(f"stopped; the state stays in {self._layout.state_dir}")
+        progress.console.print(f"stopped; the state stays in {self._layout.state_dir}", markup=False)
 
     def stop_only(self, names: Sequence[str], progress: Progress) -> None:
         """Some services, in the order of their needs; the supervisor goes on, and starts none of them."""
@@ -270,7 +270,9 @@ class Stack:
             raise _no_service(unknown, programs)
         self._stop([name for name in names if name in programs], progress)
         progress.done()
-        progress.console.print(f"stopped: {', '.join(names)}; 'ops-platform up' starts them again")
+        progress.console.print(
+            f"stopped: {', '.join(names)}; 'ops-platform up' starts them again", markup=False
+        )
 
     def _stop(self, names: Sequence[str], progress: Progress) -> None:
         """Stop programs in the order of their needs, those of one rank together."""
@@ -372,4 +374,4 @@ def _print_urls(console: Console, built: Parts) -> None:
         ("mail", str(built.layout.mail)),
     )
     for label, value in rows:
-        console.print(f"{label:<20}{value}")
+        console.print(f"{label:<20}{value}", markup=False)

@@ -5,19 +5,18 @@ All objectives in one run, a backfill in one run too. What is done is in ``keepi
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import dagster as dg
 import psycopg
 
-from ops_platform.clients import postgres
 from ops_platform.errors import OpsError
 from ops_platform.resources import PlatformResource
-from ops_platform.slo import budget, days, keeping
+from ops_platform.slo import budget, keeping
 from ops_platform.slo.budget import Tally
 from ops_platform.slo.counting import HOUR
-from ops_platform.slo.figures import LONGEST, PERIODS, Figure
+from ops_platform.slo.figures import Figure
 from ops_platform.slo.graph import graph_url
 from ops_platform.slo.objective import Objective
 from ops_platform.slo.window import WindowCount
@@ -36,11 +35,15 @@ COUNTS = dg.AssetKey(["slo", "hourly_counts"])
     kinds={"prometheus", "postgres"},
     partitions_def=HOURLY,
     backfill_policy=ONE_RUN,
-    description="Good and all events of every objective in each hour, from raw samples, to the last event. "
-    "Provisional hours of the day before are counted again, hours that an exclusion touches which came or "
-    "went, and hours that no run has counted.",
+    description="Good and all events of every objective in each hour, from raw samples, to the last event; "
+    "ledger, figures and days follow. Provisional hours are counted again, hours that an exclusion touches "
+    "which came or went, and hours that no run has counted.",
     check_specs=[
-        dg.AssetCheckSpec("source_complete", asset=COUNTS, description="Every hour's events could be known.")
+        dg.AssetCheckSpec(
+            "source_complete",
+            asset=COUNTS,
+            description="The events of every hour that the run counted, late ones too, are known.",
+        )
     ],
 )
 def hourly_counts(
@@ -50,35 +53,23 @@ def hourly_counts(
     now = datetime.now(UTC)
     try:
         url, objectives, source = _url(platform), platform.objectives(), platform.prometheus()
-        for since, until in keeping.late_hours(url, objectives, start):
-            again = keeping.recount(url, source, objectives, since, until, context.run.run_id, now)
+        late = keeping.recount_late(url, source, objectives, start, context.run.run_id, now)
+        for (since, until), again in late.kept.items():
             hours = f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
             if again.changed:
                 context.log.info(f"{hours}: {again.changed} counts are new or have changed")
-            lost = [
-                one.id for one, counts in again.counts.items() if any(each.total is None for each in counts)
-            ]
-            if lost:
-                context.log.warning(
-                    f"{hours}: not all can be counted of {', '.join(lost)}; what was known stays"
-                )
+        for fault in late.failed:
+            context.log.error(f"not counted again: {fault}")
         kept = keeping.count_hours(url, source, objectives, start, end, context.run.run_id, now)
-        if kept.changed:
-            keeping.follow_days(url, objectives, start, end, context.run.run_id)
-    except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=True) from error
+        missing = keeping.unknown(url, objectives, [*late.kept, (start, end)])
+    except (OpsError, psycopg.Error) as error:
+        raise _failure(error) from error
     for hour, found in _by_hour(kept.counts).items():
         context.add_asset_metadata(
             _metadata(found, hour + HOUR, source.url),
             asset_key=COUNTS,
             partition_key=hour.strftime(HOURLY.fmt),
         )
-    missing = [
-        f"{one.id}, {count.start:%Y-%m-%d %H:%M} UTC: {count.reason}"
-        for one, counts in kept.counts.items()
-        for count in counts
-        if count.total is None
-    ]
     yield dg.MaterializeResult(
         asset_key=COUNTS,
         metadata={"rows_new_or_changed": kept.changed},
@@ -92,6 +83,10 @@ def hourly_counts(
             )
         ],
     )
+    if late.failed:
+        raise dg.Failure(
+            description=f"this run's hours are counted, earlier ones are not: {'; '.join(late.failed[:5])}"
+        )
 
 
 @dg.asset(
@@ -108,43 +103,45 @@ def error_budget(context: dg.AssetExecutionContext, platform: PlatformResource) 
     start, end = _span(context)
     try:
         entries = keeping.enter_ledger(_url(platform), platform.objectives(), start, end, context.run.run_id)
-    except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=True) from error
+    except (OpsError, psycopg.Error) as error:
+        raise _failure(error) from error
     return dg.MaterializeResult(metadata={"entries": entries})
 
 
-@dg.asset(
-    key=["slo", "compliance"],
-    deps=[
-        dg.AssetDep(
-            COUNTS,
-            partition_mapping=dg.TimeWindowPartitionMapping(
-                start_offset=1 - LONGEST // HOUR, allow_nonexistent_upstream_partitions=True
-            ),
-        )
-    ],
-    group_name=GROUP,
-    kinds={"postgres"},
-    partitions_def=HOURLY,
-    backfill_policy=ONE_RUN,
-    description="Achievement, error budget and burn of every objective over 1, 7 and 30 days and the "
-    "calendar month, at the end of each hour. One hour that is unknown makes its windows unknown.",
-    check_specs=[
-        dg.AssetCheckSpec(
-            "budget_within_bounds",
-            asset=dg.AssetKey(["slo", "compliance"]),
-            description="No error budget is nearly or wholly spent over its own period.",
-        )
-    ],
-)
-def compliance(
+def compliance(reach: timedelta) -> dg.AssetsDefinition:
+    """The asset of the figures; those of a moment depend on the hours within ``reach`` before it."""
+    key = dg.AssetKey(["slo", "compliance"])
+    hours = dg.TimeWindowPartitionMapping(
+        start_offset=1 - reach // HOUR, allow_nonexistent_upstream_partitions=True
+    )
+    return dg.asset(
+        key=key,
+        deps=[dg.AssetDep(COUNTS, partition_mapping=hours)],
+        group_name=GROUP,
+        kinds={"postgres"},
+        partitions_def=HOURLY,
+        backfill_policy=ONE_RUN,
+        description="Achievement, error budget and burn of every objective over 1, 7 and 30 days, the "
+        "calendar month and its own period, at the end of each hour. One hour that is unknown makes its "
+        "windows unknown.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                "budget_within_bounds",
+                asset=key,
+                description="No error budget is nearly or wholly spent over its own period.",
+            )
+        ],
+    )(_compliance)
+
+
+def _compliance(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> Iterator[dg.MaterializeResult[None]]:
     start, end = _span(context)
     try:
         found = keeping.keep_figures(_url(platform), platform.objectives(), start, end, context.run.run_id)
-    except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=True) from error
+    except (OpsError, psycopg.Error) as error:
+        raise _failure(error) from error
     last = {one: [each for each in figures if each.measured_at == end] for one, figures in found.items()}
     for moment, figures in _by_moment(found).items():
         if start < moment <= end:
@@ -170,19 +167,23 @@ def compliance(
 def daily_counts(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult[None]:
     start, end = _span(context)
     try:
-        with postgres.session(_url(platform)) as ops:
-            rows = sum(days.store(ops, one, start, end, context.run.run_id) for one in platform.objectives())
+        rows = keeping.add_days(_url(platform), platform.objectives(), start, end, context.run.run_id)
     except (OpsError, psycopg.Error) as error:
-        raise dg.Failure(description=str(error), allow_retries=True) from error
+        raise _failure(error) from error
     return dg.MaterializeResult(metadata={"rows_new_or_changed": rows})
-
-
-SLO_ASSETS = [hourly_counts, daily_counts, compliance, error_budget]
 
 
 def _span(context: dg.AssetExecutionContext) -> tuple[datetime, datetime]:
     window = context.partition_time_window
     return window.start.astimezone(UTC), window.end.astimezone(UTC)
+
+
+def _failure(error: OpsError | psycopg.Error) -> dg.Failure:
+    """One line, and no row of the database: what PostgreSQL says first, without its DETAIL."""
+    if isinstance(error, OpsError):
+        return dg.Failure(description=str(error), allow_retries=True)
+    said = error.diag.message_primary or (str(error).strip().splitlines() or [""])[0]
+    return dg.Failure(description=f"the ops database: {type(error).__name__}: {said}", allow_retries=True)
 
 
 def _url(platform: PlatformResource) -> str:
@@ -269,8 +270,7 @@ def _bounds(found: dict[Objective, list[Figure]]) -> dg.AssetCheckResult:
     """Of each objective over its own period. Unknown is no pass."""
     critical, warning, unknown = [], [], []
     for one, figures in found.items():
-        name = str(one.period) if str(one.period) in PERIODS else "30d"
-        figure = next((each for each in figures if each.window == name), None)
+        figure = next((each for each in figures if each.window == str(one.period)), None)
         if figure is None or figure.tally.total is None:
             unknown.append(one.id)
         elif figure.severity == "critical":

@@ -8,7 +8,7 @@ import psycopg
 from ops_platform.clients import postgres
 from ops_platform.errors import OpsError
 from ops_platform.resources import PlatformResource
-from ops_platform.slo import presence, reconciliation
+from ops_platform.slo import adjustment, presence, reconciliation
 
 COUNTS = dg.AssetKey(["slo", "hourly_counts"])
 LEDGER = dg.AssetKey(["slo", "error_budget"])
@@ -52,9 +52,35 @@ def buckets_on_all_instances(platform: PlatformResource) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
+    asset=COUNTS,
+    description="The adjusted counts leave out what the exclusions say, and nothing else. Part of an hour "
+    "cannot be left out any more when Prometheus has no samples of it.",
+)
+def exclusions_applied(platform: PlatformResource) -> dg.AssetCheckResult:
+    try:
+        with postgres.session(platform.settings().require("database_url")) as ops:
+            rows = adjustment.unapplied(ops, platform.objectives())
+    except (OpsError, psycopg.Error) as error:
+        return _unknown(error)
+    hours = [
+        f"{row['service']}-{row['slo']}, {row['window_start'].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        for row in rows
+    ]
+    return dg.AssetCheckResult(
+        passed=not hours,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"not applied to {'; '.join(hours[:5])}: 'ops-platform slo exclusion list'"
+        if hours
+        else "every exclusion is applied",
+        metadata={"hours": len(hours)},
+    )
+
+
+@dg.asset_check(
     asset=LEDGER,
     description="The ledger equals the counts to the event, and agrees with Prometheus' recording rules: "
-    "a tenth of the budget, or of what is bad, and ten events may lie between.",
+    "a tenth of the budget, or of what is bad, and ten events may lie between. Nine tenths of the period "
+    "must be known to both.",
 )
 def reconciled_with_rules(platform: PlatformResource) -> dg.AssetCheckResult:
     try:
@@ -90,4 +116,4 @@ def _unknown(error: Exception) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=False, description=f"could not be checked: {said}")
 
 
-SLO_CHECKS = [newest_window_present, buckets_on_all_instances, reconciled_with_rules]
+SLO_CHECKS = [newest_window_present, buckets_on_all_instances, exclusions_applied, reconciled_with_rules]

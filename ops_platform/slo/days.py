@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from ops_platform.clients.postgres import Connection
@@ -16,7 +17,10 @@ HOURS = 24
 
 
 def store(ops: Connection, objective: Objective, start: datetime, end: datetime, run_id: str) -> int:
-    """The days from ``start`` to ``end``, midnights in UTC; how many are new or changed."""
+    """The days from ``start`` to ``end``, midnights in UTC; how many are new or changed.
+
+    The caller is ``records.alone``.
+    """
     if (start.hour, end.hour, start.utcoffset()) != (0, 0, timedelta(0)):
         raise ConfigurationError("days begin at midnight in UTC")
     rows = records.hours_of(ops, objective, start, end)
@@ -28,27 +32,29 @@ def store(ops: Connection, objective: Objective, start: datetime, end: datetime,
     return records.store(ops, objective, found, run_id, datetime.now(UTC))
 
 
-def stored(ops: Connection, objective: Objective, start: datetime, end: datetime) -> list[datetime]:
-    """Beginnings of the days that are stored and hold hours from ``start`` to ``end``."""
+def stored(ops: Connection, objective: Objective, hours: Sequence[datetime]) -> list[datetime]:
+    """Beginnings of the days that are stored and hold some of ``hours``."""
     rows = ops.execute(
         """
         SELECT window_start FROM slo_window_counts
-        WHERE service = %s AND slo = %s AND window_seconds = 86400
-          AND window_start > %s::timestamptz - interval '1 day' AND window_start < %s
+        WHERE service = %s AND slo = %s AND window_seconds = 86400 AND window_start = ANY (%s)
         ORDER BY window_start
         """,
-        (objective.service, objective.name, start, end),
+        (objective.service, objective.name, sorted({hour.astimezone(UTC).replace(hour=0) for hour in hours})),
     ).fetchall()
     return [row["window_start"].astimezone(UTC) for row in rows]
 
 
 def _day(start: datetime, hours: list[records.Row], indicator: str) -> WindowCount:
-    known = [row for row in hours if row["total"] is not None and row["indicator"] == indicator]
+    ours = [row for row in hours if row["indicator"] == indicator]
+    known = [row for row in ours if row["total"] is not None]
     digest = hashlib.sha256("\n".join(str(row["fingerprint"]) for row in hours).encode()).hexdigest()[:32]
     whole = len(known) == HOURS
 
     def summed(column: str) -> int | None:
-        return sum(int(row[column]) for row in known) if whole else None
+        """None when one of the hours is not known, or not without what is excluded."""
+        every = [row[column] for row in ours if row[column] is not None]
+        return sum(int(one) for one in every) if len(every) == HOURS else None
 
     return WindowCount(
         start=start,

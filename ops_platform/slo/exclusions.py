@@ -15,7 +15,7 @@ from ops_platform.errors import CheckFailed
 from ops_platform.slo import window
 from ops_platform.slo.objective import Objective
 from ops_platform.slo.source import Reading
-from ops_platform.slo.window import WindowCount
+from ops_platform.slo.window import REASON_LENGTH, WindowCount
 
 
 @dataclass(frozen=True)
@@ -74,31 +74,60 @@ def withdraw(ops: Connection, number: int, by: str) -> None:
 
 
 def every(ops: Connection) -> list[dict[str, Any]]:
-    """All that were ever made, the newest first."""
-    return ops.execute("SELECT * FROM slo_exclusions ORDER BY starts_at DESC, id DESC").fetchall()
+    """All that were ever made, the newest first.
+
+    ``not_applied``: the hours that hold it and do not leave it out, or that leave it out although it
+    was withdrawn.
+    """
+    return ops.execute(
+        """
+        SELECT e.*, ARRAY(
+            SELECT DISTINCT h.window_start
+            FROM slo_excluded_hours AS h CROSS JOIN LATERAL (
+                SELECT tstzrange(e.starts_at, e.ends_at, '(]') * h.whole AS part) AS p
+            WHERE h.service = e.service AND (e.slo IS NULL OR h.slo = e.slo) AND NOT isempty(p.part)
+              AND h.excluded IS DISTINCT FROM h.wanted
+              AND CASE WHEN e.withdrawn_at IS NULL THEN NOT coalesce(h.excluded @> p.part, false)
+                       ELSE coalesce((h.excluded - h.wanted) && p.part, true) END
+            ORDER BY 1) AS not_applied
+        FROM slo_exclusions AS e ORDER BY e.starts_at DESC, e.id DESC
+        """
+    ).fetchall()
+
+
+def within(exclusions: Sequence[Exclusion], objective: Objective, start: datetime, end: datetime) -> str:
+    """What they leave out of the objective between ``start`` and ``end``, as a ``tstzmultirange``."""
+    ours = [one for one in exclusions if one.touches(objective, start, end)]
+    ranges = [f"({max(one.start, start).isoformat()},{min(one.end, end).isoformat()}]" for one in ours]
+    return f"{{{','.join(ranges)}}}"
 
 
 def count(
     objective: Objective, reading: Reading, bounds: Sequence[datetime], exclusions: Sequence[Exclusion]
 ) -> list[WindowCount]:
-    """The windows, whole and without what is excluded: to the event, wherever in a window it begins."""
+    """The windows, whole and without what is excluded: to the event, wherever in a window it begins.
+
+    What is not known is no harm to the adjusted counts where it is excluded.
+    """
     ours = [one for one in exclusions if one.touches(objective, bounds[0], bounds[-1])]
     whole = window.count(objective.indicator, reading, bounds)
     if not ours:
-        return whole
+        return [replace(one, adjusted_good=one.good, adjusted_total=one.total) for one in whole]
     edges = {edge for one in ours for edge in (one.start, one.end) if bounds[0] < edge < bounds[-1]}
     parts = window.count(objective.indicator, reading, sorted({*bounds, *edges}))
     return [_adjusted(one, parts, ours) for one in whole]
 
 
 def _adjusted(whole: WindowCount, parts: Sequence[WindowCount], ours: Sequence[Exclusion]) -> WindowCount:
-    if whole.good is None or whole.total is None:
-        return whole
     end = whole.start + timedelta(seconds=whole.seconds)
     good = total = 0
     for part in parts:
         inside = whole.start <= part.start < end
         if not inside or any(one.start <= part.start < one.end for one in ours):
             continue
-        good, total = good + (part.good or 0), total + (part.total or 0)
+        if part.good is None or part.total is None:
+            # Of the whole it may be known all the same: what cancels out over an hour need not in a part.
+            reason = whole.reason or f"without what is excluded: {part.reason}"[:REASON_LENGTH]
+            return replace(whole, adjusted_good=None, adjusted_total=None, reason=reason)
+        good, total = good + part.good, total + part.total
     return replace(whole, adjusted_good=good, adjusted_total=total)

@@ -7,7 +7,7 @@ makes every window with it unknown.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -18,13 +18,28 @@ from ops_platform.slo import budget
 from ops_platform.slo.budget import Severity, Tally
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objective import MONTH, Objective, Period
+from ops_platform.slo.rules import BURN_ALERTS
 
 PERIODS: Mapping[str, Period] = {
     **{f"{days}d": Period("rolling", days) for days in (1, 7, 30)},
     "month": MONTH,
 }
-LONGEST = timedelta(days=31)
-"""The hours before a moment that its figures depend on."""
+"""What is reported of every objective, whatever its own period is."""
+
+
+def periods(objective: Objective) -> dict[str, Period]:
+    """By the name of the window: those of every objective, and the one that this one is judged over."""
+    return {**PERIODS, str(objective.period): objective.period}
+
+
+def reach(objectives: Iterable[Objective]) -> timedelta:
+    """How far before a moment the hours lie that its figures depend on."""
+    return max(one.longest for one in (*PERIODS.values(), *(each.period for each in objectives)))
+
+
+OLD = timedelta(hours=2, minutes=30)
+"""Figures come every hour, seven minutes after it; an hour more may be a run that was retried. The alert
+SloFiguresStale has the same limit."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +63,19 @@ class Figure:
 
 
 def figures(objective: Objective, hours: Sequence[Hour], moments: Sequence[datetime]) -> list[Figure]:
-    """Of each period, up to each moment; ``hours`` must reach LONGEST before the first."""
+    """Of each period, up to each moment; ``hours`` must go back by ``reach`` before the first."""
     known = [one for one in hours if one.good is not None and one.total is not None]
     at = {one.start: number for number, one in enumerate(known)}
     good = [0, *accumulate(one.good or 0 for one in known)]
     total = [0, *accumulate(one.total or 0 for one in known)]
     # How many known hours began before each hour of the whole span.
-    begin = min([one.start for one in hours] + [each - LONGEST for each in moments])
+    back = reach([objective])
+    begin = min([one.start for one in hours] + [each - back for each in moments])
     span = (max(moments) - begin) // HOUR
     before = [0, *accumulate(1 if begin + HOUR * number in at else 0 for number in range(span))]
     found = []
     for moment in moments:
-        for name, period in PERIODS.items():
+        for name, period in periods(objective).items():
             start = period.begins(moment)
             low, high = before[(start - begin) // HOUR], before[(moment - begin) // HOUR]
             wanted = (moment - start) // HOUR
@@ -103,33 +119,59 @@ def newest(ops: Connection, objective: Objective) -> datetime | None:
 
 
 def latest(ops: Connection, objectives: Sequence[Objective]) -> list[dict[str, Any]]:
-    """The newest stored figure of each objective and window."""
+    """The newest stored figure of each objective and window, in this order; where there is none, no row."""
+    wanted = [(one, window) for one in objectives for window in periods(one)]
     return ops.execute(
         """
-        SELECT m.* FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS o (service, slo, place)
-        CROSS JOIN unnest(%s::text[]) WITH ORDINALITY AS w (slo_window, size)
+        SELECT m.* FROM unnest(%s::text[], %s::text[], %s::text[])
+                        WITH ORDINALITY AS o (service, slo, slo_window, place)
         CROSS JOIN LATERAL (
             SELECT service_name, metric_name, slo_window, measured_at, state, success_count, sample_count,
                    violation_count, actual_percentage, error_budget_remaining, burn_rate, target_percentage,
                    breach_severity, alert_fired
             FROM slo_metrics
-            WHERE service_name = o.service AND metric_name = o.slo AND slo_window = w.slo_window
+            WHERE service_name = o.service AND metric_name = o.slo AND slo_window = o.slo_window
             ORDER BY measured_at DESC LIMIT 1) AS m
-        ORDER BY o.place, w.size
+        ORDER BY o.place
         """,
-        ([one.service for one in objectives], [one.name for one in objectives], list(PERIODS)),
+        (
+            [one.service for one, _ in wanted],
+            [one.name for one, _ in wanted],
+            [window for _, window in wanted],
+        ),
     ).fetchall()
 
 
+def standing(ops: Connection, objectives: Sequence[Objective], now: datetime) -> list[dict[str, Any]]:
+    """The newest stored figure of each objective and window, and what there should be.
+
+    ``freshness`` is ``current``, ``old`` (more than OLD behind ``now``) or ``missing``; then the row has
+    nothing else but which figure it would be.
+    """
+    stored = latest(ops, objectives)
+    found = {(row["service_name"], row["metric_name"], row["slo_window"]): row for row in stored}
+    rows: list[dict[str, Any]] = []
+    for one in objectives:
+        for window in periods(one):
+            key = (one.service, one.name, window)
+            if key in found:
+                old = now - found[key]["measured_at"] > OLD
+                rows.append(found[key] | {"freshness": "old" if old else "current"})
+            else:
+                named = dict(zip(("service_name", "metric_name", "slo_window"), key, strict=True))
+                rows.append({**named, "freshness": "missing"})
+    return rows
+
+
 def mark_fired(ops: Connection, service: str, slo: str) -> int:
-    """Set ``alert_fired`` of the newest figures, now that an alert was delivered; to how many it was new."""
+    """Set ``alert_fired`` of the newest figures, now that a burn alert came; to how many it was new."""
     return ops.execute(
         """
         UPDATE slo_metrics SET alert_fired = true
-        WHERE service_name = %s AND metric_name = %s AND slo_window = ANY (%s) AND NOT alert_fired
+        WHERE service_name = %s AND metric_name = %s AND slo_window IS NOT NULL AND NOT alert_fired
           AND measured_at > clock_timestamp() - interval '1 hour'
         """,
-        (service, slo, list(PERIODS)),
+        (service, slo),
     ).rowcount
 
 
@@ -153,6 +195,8 @@ def store(ops: Connection, objective: Objective, found: Sequence[Figure], run_id
             "rows": json.dumps(rows),
             "service": objective.service,
             "slo": objective.name,
+            "sloth_id": objective.id,
+            "burn_alerts": list(BURN_ALERTS),
             "version": objective.version,
             "numerator": objective.target.numerator,
             "denominator": objective.target.denominator,
@@ -161,7 +205,7 @@ def store(ops: Connection, objective: Objective, found: Sequence[Figure], run_id
     ).rowcount
 
 
-# alert_fired is what Alertmanager reported, within the window or while the figure was the newest; the
+# alert_fired: Alertmanager reported a burn alert, within the window or while the figure was the newest; the
 # receiver says so at once, and this when the figure is made later than that.
 _STORE = """
 INSERT INTO slo_metrics AS m (
@@ -176,6 +220,7 @@ SELECT %(slo)s, %(service)s, g.measured_at, g.seconds, t.target * 100,
        g.total, g.good, g.total - g.good, g.severity IS NOT NULL, g.severity,
        EXISTS (SELECT FROM alert_deliveries AS d
                WHERE d.service = %(service)s AND d.slo = %(slo)s AND d.status = 'firing'
+                 AND d.alertname = ANY (%(burn_alerts)s) AND d.labels ->> 'sloth_id' = %(sloth_id)s
                  AND d.received_at > g.measured_at - make_interval(secs => g.seconds)
                  AND d.received_at <= g.measured_at + interval '1 hour'),
        %(run_id)s, g.slo_window, %(version)s, g.state

@@ -40,6 +40,11 @@ class Period:
     def __str__(self) -> str:
         return "month" if self.kind == "month" else f"{self.days}d"
 
+    @property
+    def longest(self) -> timedelta:
+        """What it can be at most."""
+        return timedelta(days=31 if self.kind == "month" else self.days)
+
     def begins(self, end: datetime) -> datetime:
         """Where the period that ends at ``end`` (UTC) began; of a month, the one ``end`` is the close of."""
         if self.kind == "rolling":

@@ -17,9 +17,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ops_platform import lined_yaml
 from ops_platform.errors import ConfigurationError
-from ops_platform.slo import lined_yaml
-from ops_platform.slo.lined_yaml import Document
+from ops_platform.lined_yaml import Document
 from ops_platform.slo.objective import MONTH, Indicator, Objective, Period
 from ops_platform.slo.selector import Selector
 
@@ -29,7 +29,7 @@ RUNBOOK = "ops-platform/runbook-url"
 BURN_WINDOWS = "ops-platform/burn-window-scale"
 SHORTEST_SCALE, LONGEST_SCALE = Fraction(1, 5), Fraction(4)
 """From windows of one minute, four scrapes, to windows of twelve days."""
-_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _DURATION = re.compile(r"(?P<count>[1-9][0-9]{0,3})(?P<unit>[mhdwMQY])")
 MAX_DAYS = 90
 """The longest rolling period; sources keep little more."""
@@ -40,7 +40,7 @@ class _Strict(BaseModel):
 
 
 class _Metadata(_Strict):
-    name: Annotated[str, Field(pattern=_NAME)]
+    name: Annotated[str, Field(pattern=NAME)]
     displayName: str | None = None
     labels: dict[str, Any] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
@@ -92,7 +92,7 @@ class _Target(_Strict):
 
 class _SloSpec(_Strict):
     description: str = ""
-    service: Annotated[str, Field(pattern=_NAME)]
+    service: Annotated[str, Field(pattern=NAME)]
     indicator: _Sli | None = None
     indicatorRef: str | None = None
     timeWindow: Annotated[list[_Window], Field(min_length=1, max_length=1)]
@@ -151,6 +151,11 @@ def load(files: Iterable[Path]) -> list[Objective]:
             if (one.service, one.name) in found:
                 raise ConfigurationError(
                     f"{source.at(('metadata', 'name'))}: {one.service} has another objective {one.name}"
+                )
+            if any(other.id == one.id for other in found.values()):
+                raise ConfigurationError(
+                    f"{source.at(('metadata', 'name'))}: its rules would be called {one.id}, as those of "
+                    "another objective are: choose another name"
                 )
             found[one.service, one.name] = one
     return [found[key] for key in sorted(found)]

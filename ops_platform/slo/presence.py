@@ -10,6 +10,7 @@ from ops_platform.clients.prometheus import Prometheus
 from ops_platform.errors import Unavailable
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objective import Objective
+from ops_platform.slo.selector import written
 
 PATIENCE = timedelta(minutes=30)
 """An hour is counted twelve minutes after its end; so long it may take."""
@@ -67,15 +68,19 @@ def without_bucket(prometheus: Prometheus, objectives: Sequence[Objective], at: 
     """
     found = []
     for one in objectives:
-        buckets = [selector for selector in one.indicator.selectors if selector.bound is not None]
+        buckets = [
+            (selector, written(selector.bound))
+            for selector in one.indicator.selectors
+            if selector.bound is not None
+        ]
         if not buckets:
             continue
         everywhere = _instances(prometheus, one.indicator.total.query, at)
         if not everywhere:
             found.append(f"{one.id}: no instance shows {one.indicator.total}")
-        for selector in buckets:
+        for selector, bound in buckets:
             lacking = everywhere - _instances(prometheus, selector.query, at)
-            found += [f"{one.id}: {where} has no bucket le={selector.bound:g}" for where in sorted(lacking)]
+            found += [f"{one.id}: {where} has no bucket le={bound}" for where in sorted(lacking)]
     return found
 
 

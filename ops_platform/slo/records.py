@@ -1,4 +1,4 @@
-"""The ops database's memory of objectives: counts with their revisions, the ledger, the figures.
+"""The ops database's memory of objectives: their versions, and the counts with their revisions.
 
 Everything is recomputable and every write can be repeated: what has not changed is not written. What a
 worker killed between two transactions leaves, and who finishes it, is said in ``keeping``.
@@ -8,27 +8,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from ops_platform.clients.postgres import Connection, lock_key
+from ops_platform.slo import exclusions, figures
+from ops_platform.slo.counting import HOUR
+from ops_platform.slo.exclusions import Exclusion
 from ops_platform.slo.objective import Objective
 from ops_platform.slo.window import WindowCount
 
 Row = dict[str, Any]
-GAP = timedelta(days=31)
-"""Hours that were missed (nobody ran the schedule) are made up for as long as figures depend on them."""
 SETTLED = timedelta(hours=2)
 """Samples that have not come by then come by no ordinary way (remote write catches up in minutes)."""
+REVISION = """
+    service, slo, window_start, window_seconds, good, total, state, reason, computed_at, indicator,
+    fingerprint, adjusted_good, adjusted_total, scrapes_expected, scrapes_seen, resets, settled, revision,
+    run_id, checked_at, excluded"""
+"""The columns of a row of counts that are kept when it changes."""
 
 
 def alone(ops: Connection) -> None:
-    """Of all that derive from counts, until the transaction ends.
+    """Of all that write counts, or what derives from them, until the transaction ends.
 
-    Two runs that both found an hour without its debit would both enter it; and one that read the hours
-    before another changed them would write its figures over the other's.
+    Two runs that both found an hour without its debit would both enter it; one that read the hours
+    before another changed them would write its figures over the other's; and two that both counted an
+    hour for the first time would keep only one of the counts.
     """
     ops.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key("slo_derived"),))
 
@@ -62,11 +69,17 @@ def register(ops: Connection, objectives: Iterable[Objective]) -> None:
 
 
 def store(
-    ops: Connection, objective: Objective, counts: Sequence[WindowCount], run_id: str, now: datetime
+    ops: Connection,
+    objective: Objective,
+    counts: Sequence[WindowCount],
+    run_id: str,
+    now: datetime,
+    excluded: Sequence[Exclusion] = (),
 ) -> int:
     """Insert or replace the windows; what they said before is kept. How many are new or changed.
 
-    What is final and known does not become unknown: Prometheus forgets, and the counts must not.
+    ``excluded`` is what they were counted without. What is final and known does not become unknown:
+    Prometheus forgets, and the counts must not. The caller is ``alone``.
     """
     rows = [
         {
@@ -74,16 +87,18 @@ def store(
             "window_seconds": one.seconds,
             "good": one.good,
             "total": one.total,
-            "adjusted_good": one.good if one.adjusted_good is None else one.adjusted_good,
-            "adjusted_total": one.total if one.adjusted_total is None else one.adjusted_total,
+            "adjusted_good": one.adjusted_good,
+            "adjusted_total": one.adjusted_total,
             "reason": one.reason,
             "fingerprint": one.fingerprint,
             "scrapes_expected": one.scrapes_expected,
             "scrapes_seen": one.scrapes_seen,
             "resets": one.resets,
-            "settled": one.start + timedelta(seconds=one.seconds) + SETTLED <= now,
+            "settled": end + SETTLED <= now,
+            "excluded": exclusions.within(excluded, objective, one.start, end),
         }
         for one in counts
+        for end in [one.start + timedelta(seconds=one.seconds)]
     ]
     changed = ops.execute(
         _STORE,
@@ -98,63 +113,76 @@ def store(
     return int(changed["changed"]) if changed else 0
 
 
-# ``settled`` alone is no revision: it says that the row stands.
+# ``settled`` alone is no revision: it says that the row stands. Nor is another exclusion in a time in which
+# nothing happened.
 _STORE = """
 WITH given AS (
     SELECT *, CASE WHEN total IS NULL THEN 'source_missing' ELSE 'measured' END AS state
     FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
         window_start timestamptz, window_seconds integer, good bigint, total bigint, adjusted_good bigint,
         adjusted_total bigint, reason text, fingerprint text, scrapes_expected integer,
-        scrapes_seen integer, resets integer, settled boolean)
+        scrapes_seen integer, resets integer, settled boolean, excluded tstzmultirange)
 ), old AS (
     SELECT c.* FROM slo_window_counts AS c JOIN given AS g USING (window_start, window_seconds)
     WHERE c.service = %(service)s AND c.slo = %(slo)s
     FOR UPDATE OF c
+), compared AS (
+    SELECT g.*,
+           coalesce(o.settled AND o.total IS NOT NULL AND g.total IS NULL AND o.indicator = %(indicator)s,
+                    false) AS forgotten,
+           o.service IS NULL
+           OR (o.good, o.total, o.adjusted_good, o.adjusted_total, o.reason, o.fingerprint, o.indicator)
+              IS DISTINCT FROM
+              (g.good, g.total, g.adjusted_good, g.adjusted_total, g.reason, g.fingerprint, %(indicator)s)
+              AS differs
+    FROM given AS g LEFT JOIN old AS o USING (window_start, window_seconds)
 ), fresh AS (
-    SELECT g.* FROM given AS g LEFT JOIN old AS o USING (window_start, window_seconds)
-    WHERE o.service IS NULL
-       OR NOT (o.settled AND o.total IS NOT NULL AND g.total IS NULL AND o.indicator = %(indicator)s)
-      AND (o.good, o.total, o.adjusted_good, o.adjusted_total, o.reason, o.fingerprint, o.indicator)
-          IS DISTINCT FROM
-          (g.good, g.total, g.adjusted_good, g.adjusted_total, g.reason, g.fingerprint, %(indicator)s)
+    SELECT * FROM compared WHERE differs AND NOT forgotten
 ), kept AS (
-    INSERT INTO slo_window_revisions
-    SELECT o.* FROM old AS o JOIN fresh USING (window_start, window_seconds)
+    INSERT INTO slo_window_revisions (REVISION)
+    SELECT REVISION FROM old JOIN (SELECT window_start, window_seconds FROM fresh) AS f
+                                  USING (window_start, window_seconds)
     ON CONFLICT DO NOTHING
 ), settling AS (
-    UPDATE slo_window_counts AS c SET settled = c.settled OR g.settled, checked_at = clock_timestamp()
-    FROM given AS g
+    UPDATE slo_window_counts AS c SET
+        settled = c.settled OR g.settled, checked_at = clock_timestamp(),
+        excluded = CASE WHEN g.forgotten THEN c.excluded ELSE g.excluded END,
+        unapplied = CASE WHEN g.forgotten AND g.excluded IS DISTINCT FROM c.excluded THEN g.excluded END
+    FROM compared AS g
     WHERE c.service = %(service)s AND c.slo = %(slo)s
       AND (c.window_start, c.window_seconds) = (g.window_start, g.window_seconds)
-      AND NOT EXISTS (SELECT FROM fresh AS f
-                      WHERE (f.window_start, f.window_seconds) = (g.window_start, g.window_seconds))
+      AND (g.forgotten OR NOT g.differs)
 ), written AS (
     INSERT INTO slo_window_counts AS c (
         service, slo, window_start, window_seconds, good, total, adjusted_good, adjusted_total, state, reason,
-        computed_at, indicator, fingerprint, scrapes_expected, scrapes_seen, resets, settled, run_id)
+        computed_at, indicator, fingerprint, scrapes_expected, scrapes_seen, resets, settled, run_id,
+        excluded, derived)
     SELECT %(service)s, %(slo)s, window_start, window_seconds, good, total, adjusted_good, adjusted_total,
            state, reason, clock_timestamp(), %(indicator)s, fingerprint, scrapes_expected, scrapes_seen,
-           resets, settled, %(run_id)s
+           resets, settled, %(run_id)s, excluded, window_seconds <> 3600
     FROM fresh
     ON CONFLICT (service, slo, window_start, window_seconds) DO UPDATE SET
         (good, total, adjusted_good, adjusted_total, state, reason, computed_at, indicator, fingerprint,
-         scrapes_expected, scrapes_seen, resets, settled, run_id, checked_at, revision)
+         scrapes_expected, scrapes_seen, resets, settled, run_id, excluded, derived, unapplied, checked_at,
+         revision)
       = (excluded.good, excluded.total, excluded.adjusted_good, excluded.adjusted_total, excluded.state,
          excluded.reason, excluded.computed_at, excluded.indicator, excluded.fingerprint,
          excluded.scrapes_expected, excluded.scrapes_seen, excluded.resets, excluded.settled, excluded.run_id,
-         clock_timestamp(), c.revision + 1)
+         excluded.excluded, excluded.derived, NULL, clock_timestamp(), c.revision + 1)
     RETURNING 1
 )
 SELECT count(*) AS changed FROM written
-"""
+""".replace("REVISION", REVISION)
 
 
 def unsettled(ops: Connection, objectives: Sequence[Objective], before: datetime) -> list[datetime]:
-    """The hours of the last GAP that are provisional or counted by another indicator.
+    """The hours that figures depend on and that are provisional or counted by another indicator.
 
-    And those, however old, that an exclusion touches which came or went after they were counted last;
-    and those of the last GAP that no run has counted, though it did earlier ones.
+    And those, however old, whose adjusted counts leave out something else than the exclusions say,
+    unless Prometheus had no samples of them any more when it was tried; and those that figures depend
+    on and no run has counted (nobody ran the schedule), though it did earlier ones.
     """
+    since = before - figures.reach(objectives)
     rows = ops.execute(
         """
         SELECT DISTINCT c.window_start AS at
@@ -164,12 +192,11 @@ def unsettled(ops: Connection, objectives: Sequence[Objective], before: datetime
         WHERE c.window_start >= %s AND c.window_start < %s AND c.window_seconds = 3600
           AND (NOT c.settled OR c.indicator IS DISTINCT FROM o.indicator)
         UNION
-        SELECT c.window_start
-        FROM slo_exclusions AS e
-        JOIN slo_window_counts AS c
-          ON c.service = e.service AND c.slo = coalesce(e.slo, c.slo) AND c.window_seconds = 3600
-         AND c.window_start < e.ends_at AND c.window_start > e.starts_at - interval '1 hour'
-        WHERE greatest(e.created_at, e.withdrawn_at) > c.checked_at
+        SELECT h.window_start
+        FROM slo_excluded_hours AS h
+        JOIN unnest(%s::text[], %s::text[], %s::text[]) AS o (service, slo, indicator)
+          ON (o.service, o.slo, o.indicator) = (h.service, h.slo, h.indicator)
+        WHERE h.excluded IS DISTINCT FROM h.wanted AND h.unapplied IS DISTINCT FROM h.wanted
         UNION
         SELECT hour
         FROM unnest(%s::text[], %s::text[]) AS o (service, slo)
@@ -188,53 +215,72 @@ def unsettled(ops: Connection, objectives: Sequence[Objective], before: datetime
             [one.service for one in objectives],
             [one.name for one in objectives],
             [one.indicator.version for one in objectives],
-            before - GAP,
+            since,
             before,
             [one.service for one in objectives],
             [one.name for one in objectives],
-            before - GAP,
+            [one.indicator.version for one in objectives],
+            [one.service for one in objectives],
+            [one.name for one in objectives],
+            since,
             before,
         ),
     ).fetchall()
-    return [row["at"] for row in rows]
+    return [row["at"].astimezone(UTC) for row in rows]
 
 
-def enter(ops: Connection, objective: Objective, start: datetime, end: datetime, run_id: str) -> int:
-    """Bring the ledger up to the counts of the hours from ``start`` to ``end``; how many entries it took.
+def spans(hours: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
+    """Of hours in order, given by their beginnings: where those without a gap begin and end."""
+    found: list[tuple[datetime, datetime]] = []
+    for hour in hours:
+        if found and found[-1][1] == hour:
+            found[-1] = (found[-1][0], hour + HOUR)
+        else:
+            found.append((hour, hour + HOUR))
+    return found
 
-    The caller is ``alone``.
-    """
+
+def underived(ops: Connection, objective: Objective) -> list[datetime]:
+    """The hours, in order, from whose counts ledger, figures and days have yet to be made."""
+    rows = ops.execute(
+        """
+        SELECT window_start FROM slo_window_counts
+        WHERE service = %s AND slo = %s AND window_seconds = 3600 AND NOT derived ORDER BY window_start
+        """,
+        (objective.service, objective.name),
+    ).fetchall()
+    return [row["window_start"].astimezone(UTC) for row in rows]
+
+
+def mark_derived(ops: Connection, objective: Objective) -> None:
+    """Now they have been made. The caller has been ``alone`` since it asked which."""
+    ops.execute(
+        "UPDATE slo_window_counts SET derived = true WHERE service = %s AND slo = %s AND NOT derived",
+        (objective.service, objective.name),
+    )
+
+
+def unknown(
+    ops: Connection, objectives: Sequence[Objective], within: Sequence[tuple[datetime, datetime]]
+) -> list[Row]:
+    """The stored hours in these spans that are not known, or not without what is excluded."""
     return ops.execute(
         """
-        INSERT INTO slo_budget_ledger (service, slo, version, window_start, window_seconds, total, debit,
-                                       reason, run_id)
-        SELECT c.service, c.slo, %(version)s, c.window_start, c.window_seconds,
-               coalesce(c.adjusted_total, 0) - coalesce(l.total, 0),
-               coalesce(c.adjusted_total - c.adjusted_good, 0) - coalesce(l.debit, 0),
-               CASE WHEN l.window_start IS NULL THEN 'counted' ELSE 'corrected' END, %(run_id)s
+        SELECT c.service, c.slo, c.window_start, c.reason
         FROM slo_window_counts AS c
-        LEFT JOIN LATERAL (
-            SELECT min(e.window_start) AS window_start, sum(e.total) AS total, sum(e.debit) AS debit
-            FROM slo_budget_ledger AS e
-            WHERE (e.service, e.slo, e.version, e.window_start)
-                  = (c.service, c.slo, %(version)s, c.window_start) AND e.window_seconds = c.window_seconds
-        ) AS l ON true
-        WHERE c.service = %(service)s AND c.slo = %(slo)s AND c.window_seconds = 3600
-          AND c.window_start >= %(start)s AND c.window_start < %(end)s
-          AND (coalesce(c.adjusted_total, 0) IS DISTINCT FROM coalesce(l.total, 0)
-               OR coalesce(c.adjusted_total - c.adjusted_good, 0) IS DISTINCT FROM coalesce(l.debit, 0)
-               OR (l.window_start IS NULL AND c.total IS NOT NULL))
-        ORDER BY c.window_start
+        JOIN unnest(%s::text[], %s::text[]) AS o (service, slo) ON (o.service, o.slo) = (c.service, c.slo)
+        WHERE c.window_seconds = 3600 AND (c.total IS NULL OR c.adjusted_total IS NULL)
+          AND EXISTS (SELECT FROM unnest(%s::timestamptz[], %s::timestamptz[]) AS s (since, until)
+                      WHERE c.window_start >= s.since AND c.window_start < s.until)
+        ORDER BY c.window_start, c.service, c.slo
         """,
-        {
-            "service": objective.service,
-            "slo": objective.name,
-            "version": objective.version,
-            "start": start,
-            "end": end,
-            "run_id": run_id,
-        },
-    ).rowcount
+        (
+            [one.service for one in objectives],
+            [one.name for one in objectives],
+            [since for since, _ in within],
+            [until for _, until in within],
+        ),
+    ).fetchall()
 
 
 def hours_of(ops: Connection, objective: Objective, start: datetime, end: datetime) -> list[Row]:

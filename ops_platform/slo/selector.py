@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 import promql_parser
 from promql_parser import MatchOp, VectorSelector
@@ -67,7 +69,7 @@ class Selector:
     def __str__(self) -> str:
         inside = [str(one) for one in self.matchers]
         if self.bound is not None:
-            inside.append(f'le="{self.bound:g}"')
+            inside.append(f'le="{written(self.bound)}"')
         return f"{self.metric}{{{','.join(inside)}}}" if inside else self.metric
 
     @property
@@ -80,20 +82,41 @@ class Selector:
         return f"{self.metric}{{{','.join(inside)}}}" if inside else self.metric
 
 
+def written(bound: float) -> str:
+    """The shortest that is exactly this bound: 10, 0.1234567, 1e+07."""
+    if bound == math.inf:
+        return "+Inf"
+    short = f"{bound:g}"
+    return short if float(short) == bound else repr(bound)
+
+
 def spellings(bound: float) -> set[str]:
-    """How clients write a bucket's bound: 10, 10.0, 1e+06, +Inf."""
-    if bound == float("inf"):
+    """How clients and Prometheus write a bucket's bound: 10, 10.0, 1e+06, 1.0E7, 12345678.9, +Inf."""
+    if bound == math.inf:
         return {"+Inf"}
-    ways = {repr(bound), f"{bound:g}", f"{bound:.6g}", f"{bound:f}".rstrip("0").rstrip(".")}
-    if bound.is_integer():
-        ways |= {str(int(bound)), f"{int(bound)}.0"}
-    return {way for way in ways if float(way) == bound}
+    exact = Decimal(repr(bound)).normalize()
+    plain = f"{exact:f}"
+    ways = {repr(bound), plain, plain if "." in plain else f"{plain}.0"}
+    power = exact.adjusted()
+    if power < -4 or power >= 6:
+        # Go's, of the client library and of Prometheus 3: an exponent of at least two digits.
+        ways.add(f"{bound:.{len(exact.as_tuple().digits) - 1}e}")
+    if power < -3 or power >= 7:
+        # Java's; it always has a fraction.
+        digits = "".join(map(str, exact.as_tuple().digits))
+        sign = "-" if bound < 0 else ""
+        ways.add(f"{sign}{digits[0]}.{digits[1:] or '0'}E{power}")
+    short = f"{bound:g}"
+    return {*ways, short} if float(short) == bound else ways
 
 
 def _bound(op: MatchOp, value: str) -> float:
     try:
         if str(op).rpartition(".")[2] != "Equal":
             raise ValueError
-        return float(value)
+        bound = float(value)
+        if math.isnan(bound):
+            raise ValueError
+        return bound
     except ValueError:
         raise ValueError(f'has le {value!r}: name exactly one bucket, as in {{le="10"}}') from None

@@ -14,9 +14,10 @@ from typing import Any
 import promql_parser
 from promql_parser import AggregateExpr, BinaryExpr, Call, MatrixSelector, ParenExpr
 
+from ops_platform import lined_yaml
 from ops_platform.errors import ConfigurationError
-from ops_platform.slo import lined_yaml
-from ops_platform.slo.lined_yaml import Document
+from ops_platform.lined_yaml import Document
+from ops_platform.slo.openslo import NAME
 from ops_platform.slo.selector import Selector
 
 VERSION = "prometheus/v1"
@@ -35,10 +36,28 @@ def convert(file: Path) -> dict[str, dict[str, Any]]:
         slos = value.get("slos")
         if not isinstance(value.get("service"), str) or not isinstance(slos, list) or not slos:
             raise ConfigurationError(f"{source.at(())}: a Sloth file names a service and its slos")
+        service = _name(source, value["service"], ("service",))
         for number, one in enumerate(slos):
-            document = _document(source, value["service"], one, ("slos", number))
-            found[f"{value['service']}-{document['metadata']['name']}.yaml"] = document
+            path = ("slos", number)
+            document = _document(source, service, one, path)
+            name = f"{service}-{document['metadata']['name']}.yaml"
+            if name in found:
+                raise ConfigurationError(
+                    f"{source.at((*path, 'name'))}: {one['name']} becomes {name}, as another SLO does: "
+                    "choose another name"
+                )
+            found[name] = document
     return found
+
+
+def _name(source: Document, text: str, path: tuple[str | int, ...]) -> str:
+    """Also part of a file's name: nothing in it may lead elsewhere."""
+    if re.fullmatch(NAME, text) is None:
+        raise ConfigurationError(
+            f"{source.at(path)}: {text!r} is no name that OpenSLO takes: small letters, digits and hyphens "
+            "between them, at most 63"
+        )
+    return text
 
 
 def _document(source: Document, service: str, one: Any, path: tuple[str | int, ...]) -> dict[str, Any]:
@@ -47,7 +66,7 @@ def _document(source: Document, service: str, one: Any, path: tuple[str | int, .
     objective = one.get("objective")
     if isinstance(objective, bool) or not isinstance(objective, int | Decimal) or not 0 < objective <= 100:
         raise ConfigurationError(f"{source.at((*path, 'objective'))}: must be a percentage up to 100")
-    metadata: dict[str, Any] = {"name": one["name"].lower().replace("_", "-")}
+    metadata: dict[str, Any] = {"name": _name(source, one["name"].lower().replace("_", "-"), (*path, "name"))}
     if objective == 100:
         metadata["annotations"] = {"ops-platform/target": "1"}
     return {

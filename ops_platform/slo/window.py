@@ -41,7 +41,7 @@ class WindowCount:
     resets: int
     adjusted_good: int | None = None
     adjusted_total: int | None = None
-    """Without what is excluded; None: nothing is, or it is unknown."""
+    """Without what is excluded; None: not looked at, or unknown."""
 
     @property
     def state(self) -> str:
@@ -138,7 +138,7 @@ def _without_bucket(selector: Selector, buckets: Sequence[Series], total: Sequen
         found += merged(
             np.where(lacking - before <= HORIZON, before, lacking - 1),
             lacking,
-            f"there is no bucket le={selector.bound!r} at {show(one.target)}",
+            f"there is no bucket {selector} at {show(one.target)}",
         )
     return found
 

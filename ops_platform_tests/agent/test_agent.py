@@ -24,7 +24,7 @@ from ops_platform.dr.report import ExerciseRequest, Outcome
 from ops_platform.errors import Unavailable
 from ops_platform.gdpr import requests
 from ops_platform.gdpr.deadlines import VERIFY_WITHIN
-from ops_platform.slo import figures, openslo
+from ops_platform.slo import figures, openslo, rules
 from ops_platform_tests.agent.conftest import Scene
 from ops_platform_tests.agent.process import AgentProcess, Samples
 from ops_platform_tests.agent.test_deliveries import body
@@ -156,15 +156,20 @@ def test_an_alert_of_an_objective_marks_its_newest_figures(scene: Scene, agent: 
             rows = ops.execute("SELECT alert_fired FROM slo_metrics ORDER BY id").fetchall()
         return [row["alert_fired"] for row in rows]
 
-    def deliver(fingerprint: str, **labels: str) -> None:
-        alert = body(fingerprint=fingerprint, labels={"alertname": "Burn", **labels})
+    def deliver(number: int, alertname: str = rules.FAST, **labels: str) -> None:
+        alert = body(fingerprint=str(number) * 16, labels={"alertname": alertname, **labels})
         httpx.post(f"{agent.url}/alerts", json=alert).raise_for_status()
 
-    deliver("1" * 16, service="api", slo="another")
-    deliver("2" * 16, service="platform", slo="availability")
-    deliver("3" * 16, service="api")
+    ours = {"service": "api", "slo": "availability"}
+    deliver(1, service="api", slo="another", sloth_id="api-another")
+    deliver(2, service="platform", slo="availability", sloth_id="platform-availability")
+    deliver(3, service="api", sloth_id="api-availability")
+    # Not of the budget, or not of this objective's.
+    deliver(4, "SloFiguresStale", **ours, sloth_id="api-availability")
+    deliver(5, **ours)
+    deliver(6, **ours, sloth_id="another")
     assert fired() == [False] * 4
-    deliver("4" * 16, service="api", slo="availability")
+    deliver(7, **ours, sloth_id="api-availability")
     assert fired() == [True] * 4
     # Made anew, the figures still say so.
     keep_figures(scene)

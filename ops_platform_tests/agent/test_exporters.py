@@ -84,13 +84,14 @@ def full() -> Knowledge:
                 "availability",
                 99.9,
                 False,
+                "30d",
                 at,
                 (
                     FigureState("1d", "ok", 999, 1000, 99.9, 0.0),
                     FigureState("30d", "source_missing", None, None, None, None),
                 ),
             ),
-            ObjectiveState("webhooks", "signatures", 100.0, True),
+            ObjectiveState("webhooks", "signatures", 100.0, True, "28d"),
         ]
     )
     known.ledger.put(LedgerState(2, at, at))
@@ -155,7 +156,9 @@ def test_an_objective_whose_events_are_not_known_has_a_state_and_no_number() -> 
     assert samples[("slo_good_events", known)] == 999
     assert samples[("slo_total_events", known)] == 1000
     assert samples[("slo_error_budget_remaining", known)] == 0
-    assert {name for name, labels in samples if labels == unknown} == set()
+    own = (("service", "webhooks"), ("slo", "signatures"), ("window", "28d"))
+    assert samples[("slo_period_info", own)] == 1
+    assert {name for name, labels in samples if labels == unknown} == {"slo_period_info"}
 
     def states(window: tuple[tuple[str, str], ...]) -> dict[str, float]:
         return {

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from ops_platform import files
 from ops_platform.agent import observation
 from ops_platform.agent.knowledge import KindReport
 from ops_platform.audit.ledger import AuditEvent, append
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
+from ops_platform.slo import exclusions, openslo
+from ops_platform.slo.exclusions import Exclusion
 from ops_platform_tests.services import OpsDatabase
 
 pytestmark = pytest.mark.services
@@ -68,6 +71,25 @@ def test_runs_are_counted_under_what_was_asked_and_sizes_under_what_was_made(
         ("product", "differential"): KindReport({"completed": 2, "failed": 1}, True, 4000, 200),
         ("product", "incremental"): KindReport({"completed": 1, "failed": 1}, False, 4000, 300),
     }
+
+
+def test_a_withdrawn_exclusion_is_none(ops_database: OpsDatabase) -> None:
+    promised = openslo.load_directory(files.default_config_dir() / "objectives")
+    now = datetime.now(UTC)
+    wanted = Exclusion(promised[0].service, None, now - timedelta(hours=1), now + timedelta(hours=1))
+
+    def excluded() -> set[str]:
+        with postgres.session(ops_database.url("ops_agent")) as connection:
+            found = observation.objectives(connection, promised)
+        return {one.service for one in found if one.excluded_now}
+
+    assert excluded() == set()
+    with postgres.session(ops_database.url("ops_worker")) as connection:
+        number = exclusions.add(connection, wanted, "maintenance", "me")
+    assert excluded() == {promised[0].service}
+    with postgres.session(ops_database.url("ops_worker")) as connection:
+        exclusions.withdraw(connection, number, "me")
+    assert excluded() == set()
 
 
 def test_an_empty_database_says_nothing(ops_database: OpsDatabase) -> None:

@@ -9,9 +9,7 @@ from ops_platform_tests.dashboards.objective_figures import (
     API,
     CHOSEN,
     MEDIA,
-    QUIET,
     WEBHOOKS,
-    WINDOWS,
     Invented,
 )
 
@@ -31,7 +29,7 @@ def each_window(value: Callable[[Invented, str], float | None]) -> Answer:
     found = {
         frozenset({**one.labels, "window": window}.items()): value(one, window)
         for one in CHOSEN
-        for window in WINDOWS
+        for window in one.counts
     }
     return {labels: number for labels, number in found.items() if number is not None}
 
@@ -74,11 +72,12 @@ def period_burn(one: Invented) -> float | None:
 
 
 def by_rules(one: Invented) -> float | None:
-    return 100 * (1 - (period_burn(one) or 0)) if one in (API, QUIET) else None
+    burnt = period_burn(one)
+    return None if burnt is None else 100 * (1 - burnt)
 
 
 def difference(one: Invented) -> float | None:
-    ledger, rules = one.left("30d"), by_rules(one)
+    ledger, rules = one.left(one.period), by_rules(one)
     return None if ledger is None or rules is None else ledger - rules
 
 
@@ -100,12 +99,12 @@ def answers(passed: float) -> dict[str, Answer]:
     both = "Burn rate now and over the whole period"
     return {
         f"{now}/A": target,
-        f"{now}/B": each(lambda one: achieved(one, "30d")),
-        f"{now}/C": each(lambda one: one.left("30d")),
+        f"{now}/B": each(lambda one: achieved(one, one.period)),
+        f"{now}/C": each(lambda one: one.left(one.period)),
         f"{now}/D": burn("5m"),
         f"{now}/E": each(period_burn),
         f"{now}/F": exhausted(),
-        f"{now}/G": each(lambda one: state(one, "30d")),
+        f"{now}/G": each(lambda one: state(one, one.period)),
         f"{now}/H": age,
         f"{now}/I": each(lambda one: float(one is API)),
         "Achieved by window/A": each_window(achieved),
@@ -131,7 +130,7 @@ def answers(passed: float) -> dict[str, Answer]:
         "Good events by window/A": each_window(good),
         "All events by window/A": each_window(total),
         "State by window/A": each_window(state),
-        "Error budget left, ledger and rules/A": each(lambda one: one.left("30d")),
+        "Error budget left, ledger and rules/A": each(lambda one: one.left(one.period)),
         "Error budget left, ledger and rules/B": each(by_rules),
         "Ledger minus rules/A": each(difference),
         "Age of the newest figure/A": age,

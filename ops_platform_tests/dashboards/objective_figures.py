@@ -35,6 +35,10 @@ class Invented:
         return {"service": self.service, "slo": self.slo}
 
     @property
+    def period(self) -> str:
+        return f"{self.days}d"
+
+    @property
     def budget(self) -> float:
         return 1 - self.target / 100
 
@@ -75,7 +79,7 @@ MEDIA = Invented(
     "media",
     "transcoding",
     90,
-    evenly(80, 100),
+    evenly(80, 100) | {"28d": (85, 100)},
     rates(0.21, 0.22, 0.23, 0.24, 0.25, 0.26, 0.27, period=0.15, days=28),
     days=28,
     measured_ago=8000,
@@ -114,6 +118,7 @@ def known(one: Invented, start: float) -> ObjectiveState:
         one.slo,
         one.target,
         one.excluded,
+        one.period,
         datetime.fromtimestamp(start - one.measured_ago, UTC),
         tuple(
             FigureState(
@@ -123,7 +128,7 @@ def known(one: Invented, start: float) -> ObjectiveState:
                 one.achieved(window),
                 one.left(window),
             )
-            for window in WINDOWS
+            for window in one.counts
         ),
     )
 

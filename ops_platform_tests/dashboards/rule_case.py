@@ -19,7 +19,8 @@ PRODUCT = {"stanza": "product"}
 class Case:
     """``series``: promtool's notation; ``fires``: the label sets expected, none = silent.
 
-    ``value`` is how the annotations are to show the value.
+    ``value`` is how the annotations are to show the value; ``says``: words of the summary, where one
+    alert has several.
     """
 
     alert: str
@@ -28,11 +29,13 @@ class Case:
     series: Mapping[str, str]
     fires: tuple[Mapping[str, str], ...] = ()
     value: str = ""
+    says: str = ""
+    step: int = 1
 
     @property
     def tick(self) -> int:
-        """Minutes between two evaluations, coarse where days go by."""
-        return 30 if self.minute > 2 * HOUR else 1
+        """Minutes between two samples and two evaluations: ``step``, coarse where days go by."""
+        return 30 if self.minute > 2 * HOUR else self.step
 
 
 def gauge(name: str, value: float, minutes: int = 60, **labels: str) -> dict[str, str]:

@@ -11,6 +11,8 @@ def platform(severity: str, **labels: str) -> tuple[Mapping[str, str], ...]:
     return ({"severity": severity, "service": "platform", **labels},)
 
 
+AT = '{job="agent",instance="a:1"}'
+AGENT_READS = {f"ops_database_up{AT}": "1x60"}
 UP_AGENT = {'up{job="agent",instance="a:1"}': "1x60"}
 
 SYSTEM = (
@@ -24,6 +26,22 @@ SYSTEM = (
         "12m 0s",
     ),
     Case("WatchdogLost", "it arrives", 12, {"alert_watchdog_timestamp_seconds": "0+60x20"}),
+    Case(
+        "WatchdogLost",
+        "it never arrived",
+        16,
+        AGENT_READS,
+        platform("critical", job="agent", instance="a:1"),
+        says="never",
+    ),
+    Case("WatchdogLost", "the stack has just started", 14, AGENT_READS),
+    Case(
+        "WatchdogLost",
+        "it arrives since the agent could read the ops database",
+        16,
+        AGENT_READS | {f"alert_watchdog_timestamp_seconds{AT}": "_x3 180+60x20"},
+    ),
+    Case("WatchdogLost", "whether it arrived is not known", 16, {f"ops_database_up{AT}": "0x60"}),
     Case(
         "AgentDown",
         "the scrape fails",

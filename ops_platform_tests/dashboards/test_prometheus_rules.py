@@ -57,7 +57,9 @@ def expected(case: Case) -> Iterator[dict[str, Any]]:
         rule = next(
             rule
             for rule in alerts_of(next(name for name, cases in CASES.items() if case in cases))
-            if rule["alert"] == case.alert and rule["labels"].items() <= labels.items()
+            if rule["alert"] == case.alert
+            and rule["labels"].items() <= labels.items()
+            and case.says in rule["annotations"]["summary"]
         )
         yield {
             "exp_labels": dict(labels),

@@ -20,6 +20,8 @@ from ops_platform.errors import ConfigurationError
         ("time", "yesterday"),
         ("time", ""),
         ("time", "2026-02-30 14:05:00+00"),
+        ("time", "0001-01-01 00:00:00+14"),
+        ("time", "9999-12-31 23:00:00-14"),
         ("lsn", "0/"),
         ("lsn", "16777216"),
         ("lsn", "0/G"),

@@ -53,6 +53,7 @@ def test_hours_before_anything_was_scraped_are_unknown_never_green(stack: Runnin
         "source_complete": False,
         "budget_within_bounds": False,
         "buckets_on_all_instances": True,
+        "exclusions_applied": True,
     }
 
     again = stack.dagster.wait(stack.dagster.reexecute(run_id), RUN_SECONDS)

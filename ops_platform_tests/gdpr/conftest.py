@@ -1,13 +1,44 @@
-"""An ops database with requests, for one test."""
+"""A product database with the demo's schema and a few of its rows; an ops database with requests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from ops_platform import files
+from ops_platform.clients import postgres
+from ops_platform.clients.migrations import migrate
+from ops_platform.clients.postgres import Connection
+from ops_platform.gdpr import map_file
+from ops_platform.gdpr.data_map import DataMap
+from ops_platform.local.demo.seed import seed
+from ops_platform.local.postgres_cluster import PostgresCluster
 from ops_platform_tests.gdpr.requests_database import Requests, requests_of
 from ops_platform_tests.services import OpsDatabase
+
+
+@pytest.fixture(scope="session")
+def demo_cluster(cluster_factory: Callable[..., PostgresCluster]) -> PostgresCluster:
+    cluster = cluster_factory("product", archive=False)
+    owner = cluster.url("product_owner")
+    migrate(owner, files.carried("sql") / "demo")
+    seed(owner, scale=0.02)
+    return cluster
+
+
+@pytest.fixture
+def demo(demo_cluster: PostgresCluster) -> Iterator[Connection]:
+    """As the tables' owner, in a transaction that is rolled back."""
+    connection = postgres.connect(demo_cluster.url("product_owner"))
+    yield connection
+    connection.rollback()
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def demo_map() -> DataMap:
+    return map_file.load(files.default_config_dir() / "data_map.yaml")
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from ops_platform.local.parts import PORT_NAMES
 from ops_platform_tests.local.test_stack import SERVICES
 from ops_platform_tests.running_stack import RunningStack, is_supervisor
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+# Not of the group "stack": the two take about as long, on two workers, which is worth a second start.
+pytestmark = [pytest.mark.full, pytest.mark.timeout(900), pytest.mark.xdist_group("stack-faults")]
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))

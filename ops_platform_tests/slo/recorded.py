@@ -38,7 +38,9 @@ def publishing(start: datetime, end: datetime) -> Recorded:
 
 
 @contextmanager
-def prometheus_with(recorded: Recorded, directory: Path, rules: str = "") -> Iterator[Prometheus]:
+def prometheus_with(
+    recorded: Recorded, directory: Path, rules: str = "", flags: Sequence[str] = ()
+) -> Iterator[Prometheus]:
     """Scrapes nothing itself; needs samples of the last 90 days. ``rules``: text of a rule file."""
     lines = [
         f"{series} {value:.17g} {time:.3f}" for series, samples in recorded.items() for time, value in samples
@@ -49,5 +51,7 @@ def prometheus_with(recorded: Recorded, directory: Path, rules: str = "") -> Ite
     done = subprocess.run([*load, str(directory / "data")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (directory / "rules.yml").write_text(rules, encoding="utf-8")
-    with running_prometheus(directory, "scrape_configs: []\nrule_files: [rules.yml]\n") as client:
+    with running_prometheus(
+        directory, "scrape_configs: []\nrule_files: [rules.yml]\n", flags=flags
+    ) as client:
         yield client

@@ -1,4 +1,6 @@
-"""A run killed anywhere in a backfill and launched again: the same tables as an undisturbed one's."""
+"""A run killed anywhere in a backfill of old hours: launched again, or not, the next hourly run comes to the
+same tables as an undisturbed one.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from ops_platform import files
 from ops_platform.clients import postgres
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
 from ops_platform.settings import load_settings
+from ops_platform.slo import days, keeping, openslo
 from ops_platform.slo.counting import HOUR
 from ops_platform_tests.services import OpsDatabase, OpsDatabases
 from ops_platform_tests.slo.recorded import prometheus_with, publishing
@@ -26,11 +30,27 @@ pytestmark = pytest.mark.services
 HOURS = 72
 START = (datetime.now(UTC) - timedelta(hours=HOURS + 2)).replace(minute=0, second=0, microsecond=0)
 END = START + HOUR * HOURS
-MOMENTS = ("counted 0.3", "counted 0.7", "counted 1.0", "half the ledger", "the ledger", "half the figures")
+DAY = (START + HOUR * 23).replace(hour=0)
+"""The first whole one."""
+MOMENTS = (
+    "counted 0.3",
+    "counted 0.7",
+    "counted 1.0",
+    "what follows",
+    "half the ledger",
+    "the ledger",
+    "half the figures",
+)
+UNFINISHED = MOMENTS[:2]
 TABLES = {
     "counts": "SELECT service, slo, window_start, good, total, adjusted_good, adjusted_total, state, reason, "
-    "fingerprint, indicator, scrapes_seen, resets, revision FROM slo_window_counts ORDER BY 1, 2, 3",
-    "revisions": "SELECT service, slo, window_start, revision FROM slo_window_revisions",
+    "fingerprint, indicator, scrapes_seen, resets, revision FROM slo_window_counts "
+    "WHERE window_seconds = 3600 ORDER BY 1, 2, 3",
+    # They were added up before the hours were there; how often since is no matter.
+    "days": "SELECT service, slo, window_start, good, total, adjusted_good, adjusted_total, state, reason, "
+    "fingerprint FROM slo_window_counts WHERE window_seconds = 86400 ORDER BY 1, 2, 3",
+    "revisions": "SELECT service, slo, window_start, revision FROM slo_window_revisions "
+    "WHERE window_seconds = 3600",
     # Entries are the same, in whatever order they were made.
     "ledger": "SELECT service, slo, version, window_start, total, debit, reason FROM slo_budget_ledger "
     "ORDER BY 1, 2, 3, 4",
@@ -47,13 +67,20 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
 
 def worker(
-    database: OpsDatabase, prometheus: Prometheus, state_dir: Path
+    database: OpsDatabase, prometheus: Prometheus, state_dir: Path, *more: str
 ) -> AbstractContextManager[Popen[str]]:
     settings = load_settings(
         {"OPS_DATABASE_URL": database.url("ops_worker"), "OPS_STATE_DIR": str(state_dir)}
     )
-    arguments = (START.isoformat(), END.isoformat(), prometheus.url)
+    arguments = (START.isoformat(), END.isoformat(), prometheus.url, *more)
     return worker_process("ops_platform_tests.slo.worker", settings, *arguments)
+
+
+def prepare(database: OpsDatabase) -> None:
+    """Days that were added up before their hours were counted."""
+    known = openslo.load_directory(files.default_config_dir() / "objectives")
+    ours = [one for one in known if one.name in ("success", "signatures")]
+    keeping.add_days(database.url("ops_worker"), ours, DAY, DAY + days.DAY * 2, "before")
 
 
 def tables(database: OpsDatabase) -> dict[str, list[dict[str, Any]]]:
@@ -66,20 +93,24 @@ def undisturbed(
     ops_databases: OpsDatabases, prometheus: Prometheus, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, list[dict[str, Any]]]]:
     database = ops_databases.create()
+    prepare(database)
     with worker(database, prometheus, tmp_path_factory.mktemp("state")) as process:
         wait_for(process, DONE)
     yield tables(database)
     ops_databases.drop(database)
 
 
+@pytest.mark.parametrize("finisher", [(), ("next",)], ids=["its replay", "the next hourly run"])
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_killed_and_launched_again(
+def test_killed_and_finished_by(
     ops_database: OpsDatabase,
     prometheus: Prometheus,
     undisturbed: dict[str, list[dict[str, Any]]],
     tmp_path: Path,
     moment: str,
+    finisher: tuple[str, ...],
 ) -> None:
+    prepare(ops_database)
     with worker(ops_database, prometheus, tmp_path) as process:
         wait_for(process, moment)
         process.kill()
@@ -94,11 +125,12 @@ def test_killed_and_launched_again(
         return bool(row["others"] == 0)
 
     wait_until(alone, 20, "the killed worker's session ends")
-    if moment != MOMENTS[-1]:
-        # It may have gone on to the end before the signal came.
+    if moment in UNFINISHED:
+        # Of what follows it may have made all before the signal came.
         assert tables(ops_database) != undisturbed
-    with worker(ops_database, prometheus, tmp_path) as process:
+    with worker(ops_database, prometheus, tmp_path, *finisher) as process:
         wait_for(process, DONE)
     assert tables(ops_database) == undisturbed
     assert len(undisturbed["counts"]) == 2 * HOURS
+    assert [row["state"] for row in undisturbed["days"]] == ["measured"] * 4
     assert len(undisturbed["figures"]) == 2 * HOURS * 4

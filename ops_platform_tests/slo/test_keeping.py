@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -114,8 +113,6 @@ def test_an_exclusion_recounts_its_hours_and_no_other(
         [one for one in objectives if one.name == "signatures"],
     )
     count(ops_database, prometheus, objectives)
-    keeping.enter_ledger(url, objectives, START, END, "run")
-    keeping.keep_figures(url, objectives, START, END, "run")
     before = hours_of(ops_database)
     since, until = DAY + timedelta(hours=4, minutes=30), DAY + timedelta(hours=6)
     with postgres.session(url) as ops:
@@ -136,12 +133,15 @@ def test_an_exclusion_recounts_its_hours_and_no_other(
     assert 0 < first["adjusted_total"] < first["total"]
     assert (second["adjusted_good"], second["adjusted_total"]) == (0, 0)
     kept = rows(
-        ops_database, "SELECT window_start, revision, adjusted_total, total FROM slo_window_revisions"
+        ops_database,
+        "SELECT window_start, revision, adjusted_total, total FROM slo_window_revisions "
+        "WHERE window_seconds = 3600",
     )
     assert sorted((row["window_start"], row["revision"]) for row in kept) == [(hour, 1) for hour in touched]
     assert all(row["adjusted_total"] == row["total"] for row in kept)
 
-    assert keeping.enter_ledger(url, objectives, START, END, "again") == 2
+    assert corrections(ops_database) == 2
+    check_figures(ops_database, signatures)
     assert keeping.enter_ledger(url, objectives, START, END, "again") == 0
     found = keeping.keep_figures(url, objectives, touched[0], touched[-1] + HOUR, "again")
     # Of the excluded hours themselves, and of every later one whose windows hold them.
@@ -149,8 +149,12 @@ def test_an_exclusion_recounts_its_hours_and_no_other(
         touched[0] + HOUR * number for number in range(1, (END - touched[0]) // HOUR + 1)
     }
     check_figures(ops_database, signatures)
-    assert keeping.follow_days(url, objectives, *span, "again") == 1
-    assert keeping.follow_days(url, objectives, *span, "again") == 0
+    day = "SELECT adjusted_total FROM slo_window_counts WHERE window_seconds = 86400"
+    summed = (
+        "SELECT sum(adjusted_total) AS adjusted_total FROM slo_window_counts WHERE slo = 'signatures' "
+        "AND window_seconds = 3600 AND window_start >= %s AND window_start < %s"
+    )
+    assert rows(ops_database, day) == rows(ops_database, summed, DAY, DAY + days.DAY)
 
     # Withdrawn, all is as it was, and what was reported meanwhile is kept.
     with postgres.session(url) as ops:
@@ -160,47 +164,12 @@ def test_an_exclusion_recounts_its_hours_and_no_other(
     assert keeping.late_hours(url, objectives, END) == [span]
     assert count(ops_database, prometheus, objectives, *span) == 2
     assert hours_of(ops_database) == before
-    assert keeping.enter_ledger(url, objectives, START, END, "withdrawn") == 2
+    assert corrections(ops_database) == 4
     assert keeping.late_hours(url, objectives, END) == []
 
 
-def test_the_next_run_finishes_what_a_killed_one_left(
-    ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective]
-) -> None:
-    """Nobody launches it again, and what it counted was right: only ledger and figures are missing."""
-    url, soon = ops_database.url("ops_worker"), END + timedelta(minutes=12)
-    count(ops_database, prometheus, objectives, END - HOUR * 2, END, soon)
-    assert rows(ops_database, "SELECT FROM slo_budget_ledger") == []
-    for since, until in keeping.late_hours(url, objectives, END):
-        again = keeping.recount(url, prometheus, objectives, since, until, "next", END + timedelta(hours=3))
-        assert (since, until, again.changed) == (END - HOUR * 2, END, 0)
-    assert len(rows(ops_database, "SELECT FROM slo_budget_ledger")) == 2 * len(objectives)
-    made = rows(ops_database, "SELECT DISTINCT measured_at FROM slo_metrics ORDER BY 1")
-    assert [row["measured_at"] for row in made] == [END - HOUR, END]
-    assert keeping.late_hours(url, objectives, END) == []
-
-
-def test_what_prometheus_has_forgotten_stays_known(
-    ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective], tmp_path: Path
-) -> None:
-    url = ops_database.url("ops_worker")
-    count(ops_database, prometheus, objectives, START, START + HOUR * 5)
-    before = hours_of(ops_database)
-    later = publishing(START + HOUR * 20, END)
-    with prometheus_with(later, tmp_path) as forgetful, postgres.session(url) as ops:
-        signatures = next(one for one in objectives if one.name == "signatures")
-        exclusions.add(
-            ops, Exclusion(signatures.service, None, START, START + HOUR), "an old agreement", "me"
-        )
-        ops.commit()
-        assert keeping.late_hours(url, objectives, START + HOUR * 5) == [(START, START + HOUR)]
-        again = keeping.recount(
-            url, forgetful, objectives, START, START + HOUR, "forgotten", datetime.now(UTC)
-        )
-    assert {one.total for counts in again.counts.values() for one in counts} == {None}
-    assert hours_of(ops_database) == before
-    # And it is not tried again and again.
-    assert keeping.late_hours(url, objectives, START + HOUR * 5) == []
+def corrections(database: OpsDatabase) -> int:
+    return len(rows(database, "SELECT FROM slo_budget_ledger WHERE reason = 'corrected'"))
 
 
 def hours_of(database: OpsDatabase) -> list[dict[str, Any]]:
@@ -228,8 +197,6 @@ def test_another_target_is_replayed_over_history_beside_the_old_one(
         [one for one in objectives if one.name == "success"],
     )
     count(ops_database, prometheus, [success])
-    keeping.enter_ledger(url, [success], START, END, "run")
-    keeping.keep_figures(url, [success], START, END, "run")
     [old] = rows(ops_database, "SELECT * FROM slo_metrics WHERE slo_window = '1d' AND measured_at = %s", END)
     stricter = replace(success, target=Fraction(999, 1000))
     # What is counted is the same, so nothing is counted again; the same figures mean something else.
@@ -271,9 +238,14 @@ def test_figures_and_ledger(
 ) -> None:
     url = ops_database.url("ops_worker")
     count(ops_database, prometheus, objectives)
-    assert keeping.enter_ledger(url, objectives, START, END, "run") == 2 * HOURS
+    assert len(rows(ops_database, "SELECT FROM slo_budget_ledger")) == 2 * HOURS
     assert keeping.enter_ledger(url, objectives, START, END, "run") == 0
+    made = (
+        "SELECT metric_name, slo_window, measured_at, state, sample_count FROM slo_metrics ORDER BY 1, 2, 3"
+    )
+    before = rows(ops_database, made)
     keeping.keep_figures(url, objectives, START, END, "run")
+    assert rows(ops_database, made) == before
     for one in objectives:
         check_figures(ops_database, one)
         [ledger] = rows(

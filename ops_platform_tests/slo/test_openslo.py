@@ -181,6 +181,12 @@ def test_two_of_one_name(tmp_path: Path) -> None:
         load(tmp_path, GOOD, GOOD)
 
 
+def test_two_whose_rules_would_have_one_name(tmp_path: Path) -> None:
+    other = GOOD.replace("service: api", "service: api-v2")
+    with pytest.raises(ConfigurationError, match="rules would be called api-v2-availability"):
+        load(tmp_path, GOOD.replace("name: availability", "name: v2-availability"), other)
+
+
 def test_a_bound_is_found_however_it_is_written() -> None:
     one = Selector.parse('a_bucket{le="10",job="x"}')
     assert one.bound == 10
@@ -189,6 +195,39 @@ def test_a_bound_is_found_however_it_is_written() -> None:
     assert spellings(1e6) >= {"1e+06", "1000000", "1000000.0"}
     assert spellings(float("inf")) == {"+Inf"}
     assert spellings(0.25) == {"0.25"}
+
+
+@pytest.mark.parametrize(
+    ("bound", "client", "prometheus", "java"),
+    [
+        # As Go's strconv.FormatFloat(bound, 'g', -1, 64) and Java's Double.toString write them.
+        (0.1234567, "0.1234567", "0.1234567", "0.1234567"),
+        (1e7, "1e+07", "1e+07", "1.0E7"),
+        (1234567, "1.234567e+06", "1.234567e+06", "1234567.0"),
+        (12345678.9, "1.23456789e+07", "1.23456789e+07", "1.23456789E7"),
+        (0.0005, "0.0005", "0.0005", "5.0E-4"),
+        (0.00001, "1e-05", "1e-05", "1.0E-5"),
+        (100, "100", "100.0", "100.0"),
+    ],
+)
+def test_a_bound_loses_no_digit_and_matches_what_is_stored(
+    bound: float, client: str, prometheus: str, java: str
+) -> None:
+    for way in (client, prometheus, java):
+        one = Selector.parse(f'a_bucket{{le="{way}"}}')
+        assert one.bound == bound
+        assert Selector.parse(str(one)) == one
+    assert {client, prometheus, java} <= spellings(bound)
+    assert {float(way) for way in spellings(bound)} == {bound}
+
+
+def test_bounds_that_differ_in_the_seventh_digit_are_other_events() -> None:
+    one, other = (Selector.parse(f'a_bucket{{le="{bound}"}}') for bound in ("0.1234567", "0.1234568"))
+    assert str(one) != str(other)
+    assert one.query != other.query
+    with pytest.raises(ValueError, match="exactly one bucket"):
+        Selector.parse('a_bucket{le="NaN"}')
+    assert str(Selector.parse('a_bucket{le="+Inf"}')) == 'a_bucket{le="+Inf"}'
 
 
 def test_the_command_names_the_line_and_exits_2(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
 from ops_platform.slo import keeping, openslo, presence, reconciliation, rules
 from ops_platform.slo.counting import HOUR
-from ops_platform.slo.objective import Objective
+from ops_platform.slo.objective import Objective, Period
 from ops_platform.slo.reconciliation import Sums
 from ops_platform_tests.services import OpsDatabase
 from ops_platform_tests.slo.recorded import prometheus_with, publishing
@@ -26,7 +26,10 @@ EVERY = openslo.load_directory(files.default_config_dir() / "objectives")
 [SIGNATURES] = [one for one in EVERY if one.target == 1]
 
 
-def sums(good: int, total: int, hours: int = 5) -> Sums:
+WHOLE = 30 * 24
+
+
+def sums(good: int, total: int, hours: int = WHOLE) -> Sums:
     return Sums(good, total, hours, (total, total - good), (total, total - good))
 
 
@@ -41,7 +44,10 @@ def sums(good: int, total: int, hours: int = 5) -> Sums:
     ],
 )
 def test_within_the_tolerance_they_agree(objective: Objective, found: Sums, ruled: float | None) -> None:
-    assert reconciliation.judge(objective, found, ruled).fault is None
+    assert reconciliation.judge(objective, found, ruled, WHOLE).fault is None
+    # Nine tenths of the period on both sides are enough.
+    nearly = WHOLE * 9 // 10
+    assert reconciliation.judge(objective, replace(found, hours=nearly), ruled, nearly).fault is None
 
 
 @pytest.mark.parametrize(
@@ -52,7 +58,8 @@ def test_within_the_tolerance_they_agree(objective: Objective, found: Sums, rule
         (SIGNATURES, sums(100_000, 100_000), 0.001, "apart"),
         (SUCCESS, sums(98_000, 100_000), None, "sees none"),
         (SUCCESS, sums(0, 0), 0.02, "sees some"),
-        (SUCCESS, sums(0, 0, hours=0), None, "no hour"),
+        (SUCCESS, sums(0, 0, hours=0), None, "0 of the 720 hours"),
+        (SUCCESS, sums(98_000, 100_000, hours=647), 0.02, "647 of the 720 hours"),
         (SUCCESS, sums(98_000, 100_000), "the rule fails", "the rule fails"),
         (SUCCESS, replace(sums(98_000, 100_000), ledger=(100_000, 1_999)), 0.02, "1999 are bad"),
     ],
@@ -60,15 +67,21 @@ def test_within_the_tolerance_they_agree(objective: Objective, found: Sums, rule
 def test_what_disagrees_or_is_unknown_does_not_pass(
     objective: Objective, found: Sums, ruled: float | str | None, word: str
 ) -> None:
-    fault = reconciliation.judge(objective, found, ruled).fault
+    fault = reconciliation.judge(objective, found, ruled, WHOLE).fault
     assert fault is not None
     assert word in fault
 
 
-HOURS = 12
+def test_what_prometheus_holds_too_little_of_does_not_pass() -> None:
+    fault = reconciliation.judge(SUCCESS, sums(98_000, 100_000), 0.02, 647).fault
+    assert fault == "Prometheus has samples of only 647 of the 720 hours of the period (90% must be)"
+
+
+HOURS = 24
 START = (datetime.now(UTC) - timedelta(hours=HOURS + 2)).replace(minute=0, second=0, microsecond=0)
 END = START + HOUR * HOURS
-OURS = [SUCCESS, SIGNATURES]
+DAILY = replace(SUCCESS, period=Period("rolling", 1))
+OURS = [DAILY, replace(SIGNATURES, period=Period("rolling", 1))]
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +115,12 @@ def test_the_counts_agree_with_the_rules_that_prometheus_has_loaded(
             assert one.ruled is not None
             assert abs(float(one.exact) - one.ruled) < 0.002
             assert one.exact > 0
+        # Half of the period: neither is what was counted enough, nor what Prometheus has.
+        [half] = reconciliation.compare(ops, prometheus, [DAILY], END - HOUR * 12)
+        assert "12 of the 24 hours" in (half.fault or "")
+        assert reconciliation._held(prometheus, DAILY, END - HOUR * 12) in (12, 13)
+        assert reconciliation._held(prometheus, DAILY, END) == 24
+        assert reconciliation._held(prometheus, DAILY, END - timedelta(days=9)) == 0
         # Where one is missing, its number is not taken for granted.
         [stranger] = reconciliation.compare(ops, prometheus, [LATENCY], END)
         assert stranger.fault is not None
@@ -118,15 +137,16 @@ def test_the_counts_agree_with_the_rules_that_prometheus_has_loaded(
 @pytest.mark.services
 def test_no_rules_no_agreement(ops_database: OpsDatabase, prometheus: Prometheus) -> None:
     url = ops_database.url("ops_worker")
-    keeping.count_hours(url, prometheus, [SUCCESS], START, START + HOUR, "run", datetime.now(UTC))
-    keeping.enter_ledger(url, [SUCCESS], START, START + HOUR, "run")
-    other = replace(SUCCESS, name="other")
+    keeping.count_hours(url, prometheus, [DAILY], START, END, "run", datetime.now(UTC))
+    other = replace(DAILY, name="other")
     with postgres.session(url) as ops:
         # The same counters under another name, which no rule has.
         ops.execute("UPDATE slo_window_counts SET slo = 'other'")
-        [found] = reconciliation.compare(ops, prometheus, [other], START + HOUR)
-        ops.rollback()
-    assert found.fault is not None
+        ops.commit()
+    keeping.enter_ledger(url, [other], START, END, "run")
+    with postgres.session(url) as ops:
+        [found] = reconciliation.compare(ops, prometheus, [other], END)
+    assert "0 rules" in (found.fault or "")
     away = Prometheus("http://127.0.0.1:9")
     with postgres.session(url) as ops, pytest.raises(Unavailable):
         reconciliation.compare(ops, away, [SUCCESS], END)

@@ -43,6 +43,8 @@ def test_every_tier_can_fire(target: int, days: int) -> None:
     for tier in found:
         # What must be bad, of everything: less than all.
         assert 0 < tier.factor * one.budget <= rules.REACHABLE
+        # Nobody is called for a pace at which the budget lasts.
+        assert tier.factor >= 1 or tier.factor * one.budget == rules.REACHABLE
 
 
 def test_the_usual_tiers_are_those_of_the_book() -> None:
@@ -168,6 +170,57 @@ def test_alerts_fire_when_the_budget_burns_and_not_before(file: Path, tmp_path: 
     assert verdict(file, tmp_path, one, page * Fraction(11, 10), 90) == {"critical", "warning"}
     # Within its budget, for days.
     assert verdict(file, tmp_path, one, one.budget / 2, 90) == set()
+
+
+@pytest.mark.services
+def test_what_people_wrote_is_no_template(tmp_path: Path) -> None:
+    one = replace(
+        OBJECTIVES["publishing-success"],
+        title='{{ $labels.slo }} and {{{ "x" }}',
+        description="{{ nonsense",
+        runbook_url="https://example.com/{{page}}",
+    )
+    (tmp_path / "slo.yml").write_text(rules.text([one]))
+    [fast] = [
+        rule
+        for group in rules.render([one])["groups"]
+        for rule in group["rules"]
+        if rule.get("alert") == rules.FAST
+    ]
+    test = {
+        "rule_files": [str(tmp_path / "slo.yml")],
+        "evaluation_interval": "5m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [
+                    {"series": name, "values": values}
+                    for name, values in burning(one, Fraction(1, 2), 90).items()
+                ],
+                "alert_rule_test": [
+                    {
+                        "eval_time": "90m",
+                        "alertname": rules.FAST,
+                        "exp_alerts": [
+                            {
+                                "exp_labels": fast["labels"],
+                                "exp_annotations": {
+                                    "summary": f"{one.title}: the error budget is spent fast: at this pace "
+                                    "the promise breaks within days",
+                                    "description": "{{ nonsense Promised are 99.0 %; bad are 50%.",
+                                    "runbook_url": one.runbook_url,
+                                },
+                            }
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
+    path = tmp_path / "test.yml"
+    path.write_text(json.dumps(test))
+    done = promtool("test", "rules", str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.services

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -77,6 +78,10 @@ def test_what_is_imported_can_be_read(tmp_path: Path) -> None:
         (ERRORS, "sum by (x) (rate(a_total[{{.window}}]))", 9, "more than sums"),
         (ERRORS, "sum(rate(queue[{{.window}}]))", 9, "no counter"),
         ("query: sum(rate(http_seconds_count", "query: sum(rate(other_count", 17, "from total_query"),
+        ("service: shop", "service: ../../etc/shop", 2, "no name that OpenSLO takes"),
+        ("service: shop", "service: Shop API", 2, "no name that OpenSLO takes"),
+        ("name: latency", "name: ../latency", 13, "no name that OpenSLO takes"),
+        ("name: latency", "name: Requests-Availability", 13, "as another SLO does"),
         ("error_query: sum(increase", "raw: x\n        error_query: sum(increase", 26, "only sli.events"),
     ],
 )
@@ -87,3 +92,21 @@ def test_what_cannot_be_counted_is_refused(tmp_path: Path, old: str, new: str, l
         sloth.convert(tmp_path / "sloth.yml")
     assert says in str(refused.value)
     assert str(refused.value).startswith(f"{tmp_path / 'sloth.yml'}:{line}: "), refused.value
+
+
+def test_two_documents_of_one_file_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    other = GOOD.replace("service: shop", "service: shop-all").replace("name: all", "name: other")
+    both = GOOD.replace("name: latency", "name: all-latency") + "---\n" + other
+    (tmp_path / "sloth.yml").write_text(both)
+    with pytest.raises(ConfigurationError, match=r"becomes shop-all-latency\.yaml, as another SLO"):
+        sloth.convert(tmp_path / "sloth.yml")
+
+
+@pytest.mark.parametrize("out", ["file/objectives", "file"])
+def test_where_nothing_can_be_written_is_said(tmp_path: Path, out: str) -> None:
+    (tmp_path / "sloth.yml").write_text(GOOD)
+    (tmp_path / "file").write_text("")
+    arguments = ["slo", "import", str(tmp_path / "sloth.yml"), "--out", str(tmp_path / out)]
+    done = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert isinstance(done.exception, ConfigurationError | click.UsageError)
+    assert str(tmp_path / "file") in str(done.exception)

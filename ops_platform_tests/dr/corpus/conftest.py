@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from ops_platform import files
 from ops_platform.clients.migrations import migrate
 from ops_platform.dr import questions
 from ops_platform.local.demo.seed import seed
-from ops_platform_tests.backup.conftest import Site, take
+from ops_platform_tests.backup.conftest import Site, hasty, take
 from ops_platform_tests.dr.conftest import archive_now, strike
 from ops_platform_tests.dr.corpus.lab import Lab, lab_root
 from ops_platform_tests.dr.corpus.twin import make_base, wait
@@ -34,7 +35,8 @@ _MANY = "CREATE TABLE small_{0} (id integer PRIMARY KEY, word text); INSERT INTO
 @pytest.fixture(scope="session")
 def lab(make_site: Callable[..., Site]) -> Lab:
     """With a full, and heartbeats before and behind it in segments of their own."""
-    site = make_site(stanza={"production_size_bytes": 1 << 30})
+    made = make_site(stanza={"production_size_bytes": 1 << 30})
+    site = replace(made, context=hasty(made.context))
     owner = site.cluster.url("product_owner")
     migrate(owner, files.carried("sql") / "demo")
     seed(owner, scale=0.02)
@@ -49,7 +51,7 @@ def lab(make_site: Callable[..., Site]) -> Lab:
     with site.cluster.superuser("product") as superuser:
         row = superuser.execute("SELECT pg_relation_filepath('posts')").fetchone()
     assert row is not None
-    made = Lab(site, root / "base", root, str(row[0]))
+    lab = Lab(site, root / "base", root, str(row[0]))
     strike(site, 2)
     take(site, "full")
     # A target in time lies clearly behind the set.
@@ -60,6 +62,6 @@ def lab(make_site: Callable[..., Site]) -> Lab:
     archive_now(site)
     strike(site, 1)
     archive_now(site)
-    make_base(site.cluster, made.base)
+    make_base(site.cluster, lab.base)
     strike(site, 1)
-    return made
+    return lab

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from ops_platform.backup import pgbackrest_conf
 from ops_platform.backup.context import open_context
 from ops_platform.backup.wal import format_lsn, parse_lsn
 from ops_platform.clients.waiting import wait_until
@@ -24,6 +25,7 @@ from ops_platform.dr.ladder import NOT_REACHED, Verification
 from ops_platform.dr.scenario import Plan
 from ops_platform.dr.target import RecoveryTarget
 from ops_platform.settings import load_settings
+from ops_platform_tests.backup.conftest import hasty
 from ops_platform_tests.dr.corpus.lab import Lab, pointed, wrong
 from ops_platform_tests.dr.corpus.twin import Recipe, Twin, recover_onto_next_timeline
 from ops_platform_tests.relay import Relay
@@ -58,7 +60,7 @@ def test_a_wrong_passphrase(lab: Lab) -> None:
     del environ["OPS_PGBACKREST_CIPHER_PASS_FILE"]
     settings = load_settings({**environ, "OPS_PGBACKREST_CIPHER_PASS": "not the one it was written with"})
     with lab.copied() as (copy, _), lab.source_untouched():
-        ctx = pointed(open_context(settings, lab.site.name), copy.prefix)
+        ctx = pointed(hasty(open_context(settings, lab.site.name)), copy.prefix)
         outcome = lab.exercise(ctx)
         assert outcome.result == "failed"
         assert set(wrong(outcome)) - NEVER_UP == {"backup_selected"}, wrong(outcome)
@@ -166,7 +168,9 @@ def test_expired_during_the_restore(lab: Lab) -> None:
         assert set(wrong(outcome)) - NEVER_UP == {"restored"}, wrong(outcome)
 
 
-def test_s3_gone_during_the_restore(lab: Lab) -> None:
+def test_s3_gone_during_the_restore(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each of pgBackRest's tries takes up to twice this long.
+    monkeypatch.setattr(pgbackrest_conf, "READER_IO_SECONDS", 3)
     environ = {name: value.get_secret_value() for name, value in lab.site.settings.environ.items()}
     endpoint = urlsplit(environ["OPS_S3_ENDPOINT_URL"])
     assert endpoint.hostname
@@ -175,7 +179,7 @@ def test_s3_gone_during_the_restore(lab: Lab) -> None:
     settings = load_settings({**environ, "OPS_S3_ENDPOINT_URL": f"https://127.0.0.1:{relay.port}"})
     try:
         with lab.copied() as (copy, _), lab.source_untouched():
-            ctx = pointed(open_context(settings, lab.site.name), copy.prefix)
+            ctx = pointed(hasty(open_context(settings, lab.site.name)), copy.prefix)
             outcome = lab.exercise(ctx, log=at_restore(relay.stop))
             assert outcome.result == "failed"
             found = wrong(outcome)

@@ -111,14 +111,13 @@ def dies(store: HistoryStore, monkeypatch: pytest.MonkeyPatch, target: object, n
 @pytest.mark.parametrize(
     ("target", "name", "nth"),
     [
-        (history_blocks, "_write_block", 1),
-        (HistoryStore, "keep", 0),
-        (Path, "rename", 0),
-        (Path, "rename", 1),
-        (history_blocks.shutil, "rmtree", 1),
-        (HistoryStore, "keep", 1),
+        pytest.param(history_blocks, "_write_block", 1, id="making"),
+        pytest.param(HistoryStore, "keep", 0, id="made", marks=pytest.mark.full),
+        pytest.param(Path, "rename", 0, id="before the first", marks=pytest.mark.full),
+        pytest.param(Path, "rename", 1, id="between two"),
+        pytest.param(history_blocks.shutil, "rmtree", 1, id="moved"),
+        pytest.param(HistoryStore, "keep", 1, id="tidied", marks=pytest.mark.full),
     ],
-    ids=["making", "made", "before the first", "between two", "moved", "tidied"],
 )
 def test_killed_at_any_moment_the_next_load_finishes_it(
     store: HistoryStore, monkeypatch: pytest.MonkeyPatch, target: object, name: str, nth: int

@@ -1,0 +1,174 @@
+"""``ops-platform gdpr``: data maps, on any PostgreSQL database; development tokens."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TextIO
+from uuid import UUID
+
+import click
+
+from ops_platform.cli import output
+from ops_platform.settings import load_settings
+
+DATABASE = (
+    "The database is OPS_PRODUCT_DATABASE_URL, or what libpq's own variables and service file say: "
+    "PGSERVICE, PGHOST."
+)
+
+_data_map = click.option(
+    "--data-map",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Else data_map.yaml in OPS_CONFIG_DIR.",
+)
+
+
+@click.group()
+def gdpr() -> None:
+    """Data subjects' rights: what a database holds about them, and what becomes of it."""
+
+
+@gdpr.group(name="map")
+def map_() -> None:
+    """The data map: every column classified, and what erasure and export do with it."""
+
+
+@map_.command(epilog=DATABASE)
+@_data_map
+@output.as_json
+def check(data_map: Path | None, json_output: bool) -> None:
+    """Compare the map with the database; exit 1 when anything is not classified or cannot be carried out.
+
+    \b
+    Example:
+      PGSERVICE=shop ops-platform gdpr map check --data-map data_map.yaml
+    """
+    from ops_platform.clients import postgres
+    from ops_platform.gdpr import map_check, map_file
+
+    settings = load_settings()
+    known = map_file.load(data_map or settings.config_dir / "data_map.yaml")
+    with postgres.session(settings.product_database_url or "") as connection:
+        found = map_check.check(connection, known)
+    if json_output:
+        output.print_json(
+            {
+                "version": known.version,
+                "findings": [{"where": one.where, "code": one.code, "said": one.said} for one in found],
+            }
+        )
+    elif found:
+        output.print_table(
+            f"{len(found)} findings",
+            ("where", "what is wrong, and what to do", "code"),
+            [(one.where, one.said, one.code) for one in found],
+        )
+    else:
+        click.echo(
+            f"{len(known.tables)} tables and {len(known.views)} views are covered (map {known.version})"
+        )
+    if found:
+        output.end(1)
+
+
+@map_.command(epilog=DATABASE)
+@click.option("--subject", required=True, help="The table of the data subjects: users, or schema.users.")
+@click.option("--key", default="id", show_default=True, help="Its key.")
+@click.option("--email", default="email", show_default=True, help="Its column with the e-mail address.")
+def draft(subject: str, key: str, email: str) -> None:
+    """Propose a map from the catalogue, as YAML on stdout. People must complete it: 'map check' says where.
+
+    \b
+    Example:
+      PGSERVICE=shop ops-platform gdpr map draft --subject customers > data_map.yaml
+    """
+    from ops_platform.clients import postgres
+    from ops_platform.errors import ConfigurationError
+    from ops_platform.gdpr import catalogue
+    from ops_platform.gdpr import draft as drafting
+    from ops_platform.gdpr.names import Name
+
+    try:
+        table = Name.parse(subject)
+    except ValueError as error:
+        raise ConfigurationError(f"--subject: {error}") from None
+    with postgres.session(load_settings().product_database_url or "") as connection:
+        found = catalogue.read(connection)
+    click.echo(drafting.draft(found, table, key, email), nl=False)
+
+
+@gdpr.command(epilog=DATABASE)
+@_data_map
+@click.option(
+    "--subject-file",
+    type=click.File(encoding="utf-8"),
+    required=True,
+    help="Keys of subjects, one a line; - is stdin. Keys are personal: they do not belong on a command line.",
+)
+@output.as_json
+def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> None:
+    """What an erasure would do, in numbers; nothing is changed. Exit 1 when a subject is not there.
+
+    Subjects are numbered as they are given, and never named.
+
+    \b
+    Example:
+      echo 0f5b2c… | ops-platform gdpr preview --subject-file -
+    """
+    from ops_platform.clients import postgres
+    from ops_platform.errors import CheckFailed, ConfigurationError
+    from ops_platform.gdpr import catalogue, map_check, map_file, subject_rows
+    from ops_platform.gdpr import preview as previewing
+
+    keys = [line.strip() for line in subject_file if line.strip()]
+    if not keys:
+        raise ConfigurationError("--subject-file holds no key")
+    settings = load_settings()
+    known = map_file.load(data_map or settings.config_dir / "data_map.yaml")
+    shown = []
+    with postgres.session(settings.product_database_url or "") as connection:
+        if map_check.check(connection, known):
+            raise CheckFailed("the map does not fit the database: 'ops-platform gdpr map check' says where")
+        found = catalogue.read(connection)
+        for number, key in enumerate(keys, 1):
+            who = subject_rows.identity(connection, known, found, key)
+            shares = [] if who is None else previewing.preview(connection, known, found, who)
+            shown.append((number, who is not None, shares))
+    if json_output:
+        output.print_json(
+            [
+                {"subject": number, "found": there, "shares": [asdict(one) for one in shares]}
+                for number, there, shares in shown
+            ]
+        )
+    else:
+        for number, there, shares in shown:
+            title = (
+                f"subject {number}: {sum(one.rows for one in shares)} rows"
+                if there
+                else f"subject {number}: not there"
+            )
+            output.print_table(
+                title,
+                ("table", "role", "rows", "erasure"),
+                [(one.table, one.role, one.rows, one.erasure) for one in shares if one.rows],
+            )
+    if not all(there for _, there, _ in shown):
+        output.end(1)
+
+
+@gdpr.command()
+@click.option("--subject", required=True, type=click.UUID, help="Key of the data subject, a UUID.")
+@click.option(
+    "--seconds", default=3600, show_default=True, type=click.IntRange(1, 86_400), help="How long it lasts."
+)
+def token(subject: UUID, seconds: int) -> None:
+    """Sign a bearer token for the embedded stack's API: a stand-in for signing in to the product."""
+    from ops_platform.local import development_identity
+
+    click.echo(development_identity.token(load_settings(), subject, seconds))
+
+
+COMMANDS = (gdpr,)

@@ -1,0 +1,110 @@
+"""The queries of ``catalogue``. Parameter: ``ours``, the schema of the platform's own tables."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+_VISIBLE = sql.SQL("""
+    n.nspname NOT IN ('pg_catalog', 'information_schema', %(ours)s)
+    AND n.nspname NOT LIKE 'pg\\_toast%%' AND n.nspname NOT LIKE 'pg\\_temp%%'
+    -- What an extension brought is the extension's.
+    AND NOT EXISTS (SELECT FROM pg_depend AS d
+                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+""")
+
+RELATIONS = sql.SQL("""
+SELECT n.nspname AS schema, c.relname AS relation, row_security_active(c.oid) AS row_security,
+       CASE WHEN c.relispartition THEN 'partition'
+            WHEN p.oid IS NOT NULL THEN 'child'
+            ELSE CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned' WHEN 'f' THEN 'foreign'
+                                WHEN 'v' THEN 'view' WHEN 'm' THEN 'matview' END END AS kind,
+       pn.nspname AS parent_schema, p.relname AS parent
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN LATERAL (
+    SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid ORDER BY inhseqno LIMIT 1) AS i ON true
+LEFT JOIN pg_class AS p ON p.oid = i.inhparent
+LEFT JOIN pg_namespace AS pn ON pn.oid = p.relnamespace
+WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND {visible}
+ORDER BY 1, 2
+""").format(visible=_VISIBLE)
+
+COLUMNS = sql.SQL("""
+SELECT n.nspname AS schema, c.relname AS relation, a.attname AS column,
+       format_type(a.atttypid, a.atttypmod) AS type,
+       format_type(coalesce(nullif(t.typbasetype, 0), nullif(t.typelem, 0), t.oid), NULL) AS base,
+       t.typcategory = 'A' AS array, a.attnotnull OR t.typnotnull AS not_null,
+       a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity, a.atthasdef AS has_default
+FROM pg_attribute AS a
+JOIN pg_class AS c ON c.oid = a.attrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_type AS t ON t.oid = a.atttypid
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f', 'v', 'm') AND {visible}
+ORDER BY 1, 2, a.attnum
+""").format(visible=_VISIBLE)
+
+INDEXES = sql.SQL("""
+SELECT n.nspname AS schema, c.relname AS relation,
+       i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AND i.indimmediate
+           AND bool_and(k.attnotnull) AS identifies,
+       i.indpred IS NULL AND i.indisvalid AS complete, m.amname IN ('btree', 'hash') AS ordered,
+       coalesce(array_agg(k.attname::text ORDER BY k.place) FILTER (WHERE k.attname IS NOT NULL),
+                '{{}}') AS columns
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_class AS x ON x.oid = i.indexrelid
+JOIN pg_am AS m ON m.oid = x.relam
+CROSS JOIN LATERAL (
+    SELECT a.attname, coalesce(a.attnotnull, false) AS attnotnull, u.place
+    FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS u (attnum, place)
+    LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = u.attnum AND u.attnum > 0
+    WHERE u.place <= i.indnkeyatts) AS k
+WHERE {visible}
+GROUP BY 1, 2, i.indexrelid, i.indisunique, i.indisprimary, i.indpred, i.indexprs, i.indisvalid,
+         i.indimmediate, m.amname
+ORDER BY 1, 2, i.indisprimary DESC, count(*), i.indexrelid
+""").format(visible=_VISIBLE)
+
+# A function in another language than SQL's own cannot be read: it may do anything.
+TRIGGERS = sql.SQL("""
+SELECT n.nspname AS schema, c.relname AS relation, t.tgname AS name, p.proname AS function,
+       CASE WHEN l.lanname IN ('plpgsql', 'sql')
+            THEN p.prosrc ~* ('\\m(insert\\s+into|merge\\s+into|copy|execute|notify|pg_notify|dblink|'
+                              || 'update\\s|lo_)')
+            ELSE p.proname NOT IN ('suppress_redundant_updates_trigger', 'tsvector_update_trigger',
+                                   'tsvector_update_trigger_column') END AS writes
+FROM pg_trigger AS t
+JOIN pg_class AS c ON c.oid = t.tgrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_proc AS p ON p.oid = t.tgfoid
+JOIN pg_language AS l ON l.oid = p.prolang
+WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled <> 'D' AND {visible}
+UNION ALL
+SELECT n.nspname, c.relname, r.rulename, 'rule', true
+FROM pg_rewrite AS r
+JOIN pg_class AS c ON c.oid = r.ev_class
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE r.ev_type <> '1' AND r.rulename <> '_RETURN' AND {visible}
+ORDER BY 1, 2, 3
+""").format(visible=_VISIBLE)
+
+REFERENCES = sql.SQL("""
+SELECT f.conname AS name, n.nspname AS schema, c.relname AS relation,
+       tn.nspname AS target_schema, t.relname AS target, f.condeferrable AS deferrable,
+       CASE f.confdeltype WHEN 'a' THEN 'no action' WHEN 'r' THEN 'restrict' WHEN 'c' THEN 'cascade'
+                          WHEN 'n' THEN 'set null' ELSE 'set default' END AS on_delete,
+       (SELECT array_agg(a.attname::text ORDER BY u.place)
+        FROM unnest(f.conkey) WITH ORDINALITY AS u (attnum, place)
+        JOIN pg_attribute AS a ON a.attrelid = f.conrelid AND a.attnum = u.attnum) AS columns,
+       (SELECT array_agg(a.attname::text ORDER BY u.place)
+        FROM unnest(f.confkey) WITH ORDINALITY AS u (attnum, place)
+        JOIN pg_attribute AS a ON a.attrelid = f.confrelid AND a.attnum = u.attnum) AS target_columns
+FROM pg_constraint AS f
+JOIN pg_class AS c ON c.oid = f.conrelid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_class AS t ON t.oid = f.confrelid
+JOIN pg_namespace AS tn ON tn.oid = t.relnamespace
+WHERE f.contype = 'f' AND f.conparentid = 0 AND {visible}
+ORDER BY 2, 3, 1
+""").format(visible=_VISIBLE)

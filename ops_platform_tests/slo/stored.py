@@ -1,0 +1,65 @@
+"""What a test asks of the stored counts, and a Prometheus during whose answer something else happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from ops_platform import files
+from ops_platform.clients import postgres
+from ops_platform.clients.prometheus import Prometheus
+from ops_platform.slo import exclusions, openslo
+from ops_platform.slo.exclusions import Exclusion
+from ops_platform.slo.objective import Objective
+from ops_platform_tests.services import OpsDatabase
+
+[SIGNATURES] = [
+    one
+    for one in openslo.load_directory(files.default_config_dir() / "objectives")
+    if one.name == "signatures"
+]
+
+
+def rows(database: OpsDatabase, query: str, *values: object) -> list[dict[str, Any]]:
+    with postgres.session(database.url("ops_worker")) as ops:
+        return ops.execute(query, values).fetchall()
+
+
+def hours(database: OpsDatabase) -> list[dict[str, Any]]:
+    return rows(
+        database, "SELECT * FROM slo_window_counts WHERE window_seconds = 3600 ORDER BY window_start, slo"
+    )
+
+
+def exclude(
+    database: OpsDatabase, since: datetime, until: datetime, objective: Objective = SIGNATURES
+) -> int:
+    with postgres.session(database.url("ops_worker")) as ops:
+        return exclusions.add(
+            ops, Exclusion(objective.service, objective.name, since, until), "maintenance", "me"
+        )
+
+
+def withdraw(database: OpsDatabase, number: int) -> None:
+    with postgres.session(database.url("ops_worker")) as ops:
+        exclusions.withdraw(ops, number, "me")
+
+
+def not_applied(database: OpsDatabase) -> list[list[datetime]]:
+    with postgres.session(database.url("ops_worker")) as ops:
+        return [row["not_applied"] for row in exclusions.every(ops)]
+
+
+class Interrupted(Prometheus):
+    """Before its first answer ``then`` happens."""
+
+    def __init__(self, url: str, then: Callable[[], object]) -> None:
+        super().__init__(url)
+        self._then: Callable[[], object] | None = then
+
+    def query(self, *arguments: Any, **named: Any) -> Any:
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+        return super().query(*arguments, **named)

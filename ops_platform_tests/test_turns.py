@@ -1,0 +1,24 @@
+"""The order of the groups names only what is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ops_platform_tests import turns
+
+
+def test_every_name_is_a_module_or_a_group_of_several() -> None:
+    named = {name for name in turns.LONGEST if name.endswith(".py")}
+    assert set(turns.LONGEST) - named == {"stack", "stack-faults"}
+    assert [name for name in named if not (Path(__file__).parent / name).exists()] == []
+
+
+def test_on_the_stack_what_waits_comes_late_and_the_crash_last() -> None:
+    order = [
+        "local/test_stack.py",
+        "dashboards/test_live_metrics.py",
+        "e2e/test_slo.py",
+        "e2e/test_backups.py",
+    ]
+    names = [f"ops_platform_tests/{name}::test_it" for name in order]
+    assert sorted(names, key=lambda name: turns.turn(name, "stack")) == names[::-1]

@@ -1,0 +1,48 @@
+"""In which order groups of tests begin, so that all workers of pytest-xdist end at about the same time."""
+
+from __future__ import annotations
+
+# Longest first, so that none of them begins when the other workers have nothing left. pytest-xdist's own
+# order, by the number of tests, is switched off in the Makefile: the longest groups have few.
+LONGEST = (
+    "stack",
+    "stack-faults",
+    "e2e/test_slo_alerts.py",
+    "dr/corpus/test_healthy.py",
+    "e2e/test_runbooks.py",
+    "dr/corpus/test_data.py",
+    "dr/corpus/test_course.py",
+    "dr/corpus/test_repository.py",
+    "agent/test_alert_pipe.py",
+    "slo/test_counters.py",
+    "backup/test_outage.py",
+    "dr/test_killed_worker.py",
+    "agent/test_agent.py",
+    "backup/test_death.py",
+    "local/demo/test_history_blocks.py",
+    "backup/test_execution.py",
+    "local/demo/test_traffic.py",
+    "dr/test_exercise.py",
+    "local/test_stack_refusals.py",
+    "backup/test_preflight.py",
+    "backup/test_cleanup.py",
+    "dashboards/test_prometheus_rules.py",
+)
+# A stack that has just started has its archived heartbeats, all its metrics and the first evaluation of
+# some rules after two minutes: what waits for them comes behind what does not, and before a crash of all.
+ON_THE_STACK = ("e2e/test_backups", "e2e/test_slo", "e2e/", "dashboards/", "local/")
+
+
+def module(nodeid: str) -> str:
+    """The test module of a test's name, below ``ops_platform_tests``."""
+    return nodeid.partition("::")[0].removeprefix("ops_platform_tests/")
+
+
+def turn(nodeid: str, group: str) -> tuple[int, int]:
+    """The place of a test's group among all, and of the test within its group."""
+    among = LONGEST.index(group) if group in LONGEST else len(LONGEST)
+    if group != "stack":
+        return among, 0
+    return among, next(
+        (number for number, name in enumerate(ON_THE_STACK) if module(nodeid).startswith(name)), 0
+    )
