@@ -41,7 +41,9 @@ setup(
     long_description_content_type="text/markdown",
     python_requires=">=3.11",
     packages=find_packages(include=["ops_platform", "ops_platform.*"]),
-    package_data={"ops_platform": ["py.typed", "defaults/**/*", "local/templates/*", "local/*.sh"]},
+    package_data={
+        "ops_platform": ["py.typed", "defaults/**/*", "local/templates/*", "local/*.sh", "api/static/*"]
+    },
     cmdclass={"build_py": BuildWithData},
     install_requires=[
         "dagster>=1.13,<1.14",
@@ -64,6 +66,9 @@ setup(
         "cronsim>=2.6",
         "httpx>=0.27",
         "psutil>=6",
+        "fastapi>=0.115",
+        "uvicorn>=0.30",
+        "PyJWT[crypto]>=2.10",
     ],
     extras_require={
         # The embedded stack and the demo product: everything that a production
@@ -75,6 +80,7 @@ setup(
             "pytest-xdist>=3.6",
             "pytest-timeout>=2.3",
             "hypothesis>=6.100",
+            "schemathesis>=4",
             "ruff>=0.8",
             "mypy>=1.13",
             "grimp>=3",

@@ -96,6 +96,40 @@ class AgentSettings(_Group):
     """How often the agent looks at the repository for RPO and at the ops database for metrics."""
 
 
+class JwtSettings(_Group):
+    """The bearer tokens of data subjects: who issues them, and the keys they are checked with."""
+
+    issuer: str | None = None
+    audience: str | None = None
+    algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
+    jwks_file: Path | None = None
+    jwks_url: str | None = None
+    leeway_seconds: float = 30.0
+    signing_key: SecretStr | None = None
+    """PEM of the embedded stack's own Ed25519 key, for ``gdpr token``; nobody else has one."""
+
+
+class ApiSettings(_Group):
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 9443
+    metrics_listen_host: str = "127.0.0.1"
+    metrics_listen_port: int = 9189
+    certificate_file: Path | None = None
+    """Chain in PEM; without it the API speaks plain HTTP, for a proxy on the same machine."""
+    key_file: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks whose X-Forwarded-For is believed."""
+    rate_limit: int = 5
+    """Requests in any 15 minutes for each address and for each subject."""
+    privacy_notice_url: str | None = None
+    consent_version: str | None = None
+    """Names the wording that the page asks consent to; None: it asks for none."""
+    subject_table: str = "creators"
+    """Table of the product database that holds the address on record; schema.table where needed."""
+    subject_key_column: str = "id"
+    subject_email_column: str = "email"
+
+
 class DemoSettings(_Group):
     scale: float | None = None
     """How much the demo product is seeded with; None: as it was seeded before, else 1, about 100 MB."""
@@ -139,6 +173,8 @@ class Settings(_Group):
     audit: AuditSettings = AuditSettings()
     dr: DrSettings = DrSettings()
     agent: AgentSettings = AgentSettings()
+    api: ApiSettings = ApiSettings()
+    jwt: JwtSettings = JwtSettings()
     demo: DemoSettings = DemoSettings()
 
     def require(self, name: str) -> str:
@@ -257,6 +293,11 @@ class _Reader:
             raise ConfigurationError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
         return value
 
+    def names(self, name: str) -> tuple[str, ...] | None:
+        """Entries of a comma-separated list; None when there is none."""
+        entries = (entry.strip() for entry in (self.text(name) or "").split(","))
+        return tuple(entry for entry in entries if entry) or None
+
     def group(self, kind: type[_Group], **values: Any) -> Any:
         return kind(**{key: value for key, value in values.items() if value is not None})
 
@@ -289,11 +330,7 @@ class _Reader:
             redis_url=self.text("OPS_REDIS_URL"),
             redis_password=self.secret("OPS_REDIS_PASSWORD"),
             prometheus_url=self.text("OPS_PROMETHEUS_URL"),
-            prometheus_replica_labels=tuple(
-                name.strip()
-                for name in (self.text("OPS_PROMETHEUS_REPLICA_LABELS") or "").split(",")
-                if name.strip()
-            ),
+            prometheus_replica_labels=self.names("OPS_PROMETHEUS_REPLICA_LABELS") or (),
             alertmanager_url=self.text("OPS_ALERTMANAGER_URL"),
             api_url=self.text("OPS_API_URL"),
             dagster_url=self.text("OPS_DAGSTER_URL"),
@@ -340,6 +377,32 @@ class _Reader:
                 heartbeat_seconds=self.number("OPS_HEARTBEAT_SECONDS"),
                 seal_seconds=self.number("OPS_SEAL_SECONDS"),
                 refresh_seconds=self.number("OPS_AGENT_REFRESH_SECONDS"),
+            ),
+            api=self.group(
+                ApiSettings,
+                listen_host=self.text("OPS_API_LISTEN_HOST"),
+                listen_port=self.number("OPS_API_LISTEN_PORT"),
+                metrics_listen_host=self.text("OPS_API_METRICS_LISTEN_HOST"),
+                metrics_listen_port=self.number("OPS_API_METRICS_LISTEN_PORT"),
+                certificate_file=self.path("OPS_API_CERTIFICATE_FILE"),
+                key_file=self.path("OPS_API_KEY_FILE"),
+                trusted_proxies=self.names("OPS_API_TRUSTED_PROXIES"),
+                rate_limit=self.number("OPS_API_RATE_LIMIT"),
+                privacy_notice_url=self.text("OPS_API_PRIVACY_NOTICE_URL"),
+                consent_version=self.text("OPS_API_CONSENT_VERSION"),
+                subject_table=self.text("OPS_API_SUBJECT_TABLE"),
+                subject_key_column=self.text("OPS_API_SUBJECT_KEY_COLUMN"),
+                subject_email_column=self.text("OPS_API_SUBJECT_EMAIL_COLUMN"),
+            ),
+            jwt=self.group(
+                JwtSettings,
+                issuer=self.text("OPS_JWT_ISSUER"),
+                audience=self.text("OPS_JWT_AUDIENCE"),
+                algorithms=self.names("OPS_JWT_ALGORITHMS"),
+                jwks_file=self.path("OPS_JWT_JWKS_FILE"),
+                jwks_url=self.text("OPS_JWT_JWKS_URL"),
+                leeway_seconds=self.number("OPS_JWT_LEEWAY_SECONDS"),
+                signing_key=self.secret("OPS_JWT_SIGNING_KEY"),
             ),
             demo=self.group(
                 DemoSettings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from ops_platform.agent import certificates, dagster_health, deliveries, observation
@@ -16,16 +17,22 @@ from ops_platform.agent.watches import Beats, Gaps, Heartbeat, Positions, Recove
 from ops_platform.backup import freshness, heartbeat, records
 from ops_platform.backup.context import BackupContext, open_context
 from ops_platform.backup.stanza import BackupConfig, load_backups
+from ops_platform.clients import mail, outbox
 from ops_platform.clients.http import JsonService
 from ops_platform.clients.postgres import Connection
 from ops_platform.dr.scenario import SCENARIOS
 from ops_platform.errors import OpsError, Unavailable
+from ops_platform.gdpr import requests
 from ops_platform.settings import Settings
 from ops_platform.slo import openslo
 
 RECONCILE_SECONDS = 60.0
 WAL_HOURS_SECONDS = 60.0
 PRUNE_SECONDS = 300.0
+MAIL_SECONDS = 5.0
+MAIL_PATIENCE_SECONDS = 300.0
+"""A round of mails to a slow server."""
+EXPIRE_SECONDS = 60.0
 REPOSITORY_PATIENCE_SECONDS = 240.0
 """pgBackRest itself gives a repository up after about two minutes."""
 DATABASE_PATIENCE_SECONDS = 30.0
@@ -59,7 +66,7 @@ class Duties:
 
     def loops(self) -> list[Loop]:
         found = [self._observe(), self._reconcile(), self._prune(), self._seal(), self._certificates()]
-        found.append(self._objectives())
+        found += [self._objectives(), self._mail(), self._expire_requests()]
         if self._settings.dagster_url:
             found.append(self._ask_dagster(self._settings.dagster_url))
         for stanza in self._config.stanzas:
@@ -122,6 +129,25 @@ class Duties:
 
         return self._database_loop("objectives", self._settings.agent.refresh_seconds, step, link)
 
+    def _mail(self) -> Loop:
+        link = self._ops("agent mail")
+
+        def step() -> None:
+            server = mail.mailer(self._settings)
+            with link.use() as connection:
+                outbox.send_due(connection, server, lambda: datetime.now(UTC))
+
+        return Loop("mail", MAIL_SECONDS, step, patience=MAIL_PATIENCE_SECONDS, cut=link.cut)
+
+    def _expire_requests(self) -> Loop:
+        link = self._ops("agent gdpr requests")
+
+        def step() -> None:
+            with link.use() as connection:
+                requests.expire(connection, datetime.now(UTC))
+
+        return self._database_loop("gdpr-requests", EXPIRE_SECONDS, step, link)
+
     def _reconcile(self) -> Loop:
         def step() -> None:
             for stanza in self._config.stanzas:
@@ -153,6 +179,7 @@ class Duties:
                 "object-store": settings.s3.endpoint_url,
                 "redis": settings.redis_url,
                 "ops-database": self._ops_url,
+                "api": settings.api_url,
                 **{
                     f"stanza-{name}": stanza.database_url(settings)
                     for name, stanza in self._config.stanzas.items()

@@ -1,10 +1,11 @@
-"""``ops-platform gdpr``: data maps, on any PostgreSQL database."""
+"""``ops-platform gdpr``: data maps, on any PostgreSQL database; development tokens."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
+from uuid import UUID
 
 import click
 
@@ -156,6 +157,18 @@ def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> N
             )
     if not all(there for _, there, _ in shown):
         output.end(1)
+
+
+@gdpr.command()
+@click.option("--subject", required=True, type=click.UUID, help="Key of the data subject, a UUID.")
+@click.option(
+    "--seconds", default=3600, show_default=True, type=click.IntRange(1, 86_400), help="How long it lasts."
+)
+def token(subject: UUID, seconds: int) -> None:
+    """Sign a bearer token for the embedded stack's API: a stand-in for signing in to the product."""
+    from ops_platform.local import development_identity
+
+    click.echo(development_identity.token(load_settings(), subject, seconds))
 
 
 COMMANDS = (gdpr,)

@@ -6,11 +6,11 @@ Knows no key patterns. What redis-py raises comes out as one line without passwo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import redis
@@ -96,6 +96,12 @@ class Cache:
             while batch := list(islice(names, _BATCH)):
                 removed += int(self.client.unlink(*batch))
         return removed
+
+    def evaluate(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> list[Any]:
+        """Run a Lua script, atomically; the array it returns."""
+        with self._errors("run a script on"):
+            found: list[Any] = self.client.register_script(script)(keys=keys, args=arguments)
+            return found
 
     @contextmanager
     def _errors(self, action: str) -> Iterator[None]:

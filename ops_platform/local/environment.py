@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from ops_platform.local import development_identity
 from ops_platform.local.parts import (
     CIPHER_PASS,
     DR_PUBLIC_KEY,
     DR_SIGNING_KEY,
+    JWT_SIGNING_KEY,
     PUBLIC_KEY,
     SIGNING_KEY,
     Parts,
@@ -29,8 +31,16 @@ PASSED_ON = (
     "OPS_DEMO_HISTORY_DAYS",
     "OPS_TRAFFIC_RATE",
     "OPS_TRAFFIC_SEED",
+    "OPS_API_RATE_LIMIT",
+    "OPS_API_TRUSTED_PROXIES",
+    "OPS_API_PRIVACY_NOTICE_URL",
+    "OPS_API_CONSENT_VERSION",
 )
 """The operator's own choices at ``up``; kept in the environment file, so the next ``up`` has them too."""
+
+
+PRIVACY_NOTICE = "https://example.org/privacy"
+"""The demo product has none."""
 
 
 def choices(settings: Settings) -> dict[str, str]:
@@ -46,6 +56,9 @@ def common(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
         "OPS_PGBACKREST_BINARY": parts.product.pgbackrest,
         "OPS_PROMETHEUS_URL": parts.prometheus.url,
         "OPS_ALERTMANAGER_URL": parts.alertmanager.url,
+        "OPS_API_URL": parts.api_url,
+        "OPS_JWT_ISSUER": development_identity.ISSUER,
+        "OPS_JWT_AUDIENCE": development_identity.AUDIENCE,
         "OPS_DAGSTER_URL": parts.url("webserver"),
         "OPS_DAGSTER_READONLY_URL": parts.url("webserver-readonly"),
         "OPS_METRICS_URL": f"{parts.url('agent')}/metrics",
@@ -78,6 +91,7 @@ def operator(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
         **_cipher(parts),
         **_dr_key(parts),
         **parts.redis.settings_environment(),
+        "OPS_JWT_SIGNING_KEY_FILE": str(parts.secrets.path(JWT_SIGNING_KEY)),
     }
 
 
@@ -106,6 +120,21 @@ def traffic(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
         **_identities(parts, "media"),
         **parts.redis.settings_environment(),
         **{name: value for name, value in chosen.items() if name.startswith(("OPS_DEMO_", "OPS_TRAFFIC_"))},
+    }
+
+
+def api(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
+    """The data subjects' API: requests in the ops database, one address in the product's, Redis."""
+    return {
+        "OPS_API_PRIVACY_NOTICE_URL": PRIVACY_NOTICE,
+        **common(parts, chosen),
+        **_databases(parts, "ops_api"),
+        **parts.redis.settings_environment(),
+        "OPS_API_LISTEN_PORT": str(parts.ports["api"]),
+        "OPS_API_METRICS_LISTEN_PORT": str(parts.ports["api-metrics"]),
+        "OPS_API_CERTIFICATE_FILE": str(parts.api_certificate.certificate),
+        "OPS_API_KEY_FILE": str(parts.api_certificate.key),
+        "OPS_JWT_JWKS_FILE": str(parts.jwks_file),
     }
 
 
@@ -149,6 +178,7 @@ def write(parts: Parts, chosen: Mapping[str, str]) -> None:
     files = {
         parts.layout.environment_file: operator(parts, chosen),
         parts.layout.env / "agent.env": agent(parts, chosen),
+        parts.layout.env / "api.env": api(parts, chosen),
         parts.layout.env / "dagster.env": dagster(parts, chosen),
         parts.layout.env / "traffic.env": traffic(parts, chosen),
     }

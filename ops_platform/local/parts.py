@@ -10,10 +10,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ops_platform.local import object_store_server, programs
+from ops_platform.local import development_identity, object_store_server, programs
 from ops_platform.local.accounts import account
 from ops_platform.local.alertmanager_server import AlertmanagerServer
-from ops_platform.local.certificates import Certificates
+from ops_platform.local.certificates import Certificates, ServerCertificate
 from ops_platform.local.layout import Layout
 from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform.local.postgres_cluster import PostgresCluster
@@ -35,12 +35,16 @@ PORT_NAMES = (
     "agent",
     "traffic",
     "code-server",
+    "api",
+    "api-metrics",
 )
 CIPHER_PASS = "pgbackrest-cipher-pass"  # noqa: S105 - names of secrets, here and below
 SIGNING_KEY = "audit-signing-key"
 PUBLIC_KEY = "audit-public-key"
 DR_SIGNING_KEY = "dr-signing-key"
 DR_PUBLIC_KEY = "dr-public-key"
+JWT_SIGNING_KEY = "jwt-signing-key"
+JWT_PUBLIC_KEY = "jwt-public-key"
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,21 @@ class Parts:
     redis: RedisServer
     prometheus: PrometheusServer
     alertmanager: AlertmanagerServer
+    api_certificate: ServerCertificate
     stack_id: str
 
     def url(self, port: str) -> str:
         """Base URL of one of the plain HTTP services, all on loopback."""
         return f"http://127.0.0.1:{self.ports[port]}"
+
+    @property
+    def api_url(self) -> str:
+        """Base URL of the data subjects' API."""
+        return f"https://127.0.0.1:{self.ports['api']}"
+
+    @property
+    def jwks_file(self) -> Path:
+        return self.layout.part("api") / "jwks.json"
 
     def prepare(self) -> None:
         """Write configuration files and secrets, make missing clusters; touches no running server."""
@@ -69,6 +83,9 @@ class Parts:
             self.secrets.hexadecimal(name)
         signing_keys(self.secrets, SIGNING_KEY, PUBLIC_KEY)
         signing_keys(self.secrets, DR_SIGNING_KEY, DR_PUBLIC_KEY)
+        signing_keys(self.secrets, JWT_SIGNING_KEY, JWT_PUBLIC_KEY)
+        public = self.secrets.path(JWT_PUBLIC_KEY).read_text(encoding="utf-8")
+        development_identity.write_jwks(public, self.jwks_file)
         self.object_store.prepare()
         self.redis.prepare()
         self.prometheus.prepare()
@@ -145,6 +162,7 @@ def build(
             {
                 "ALERTMANAGER_TARGET": f"127.0.0.1:{ports['alertmanager']}",
                 "AGENT_TARGET": f"127.0.0.1:{ports['agent']}",
+                "API_TARGET": f"127.0.0.1:{ports['api-metrics']}",
                 "PRODUCT_TARGET": f"127.0.0.1:{ports['traffic']}",
                 "OBJECT_STORE_TARGET": f"127.0.0.1:{ports['s3-metrics']}",
             },
@@ -161,6 +179,7 @@ def build(
                 "ALERT_EMAIL": "on-call@localhost",
             },
         ),
+        api_certificate=certificates.server("api", me),
         stack_id=identity,
     )
 

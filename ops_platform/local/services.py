@@ -136,7 +136,18 @@ def _observers(parts: Parts, chosen: Mapping[str, str]) -> list[Service]:
             address=f"{parts.url('agent')}/metrics",
             environment=environment.process(environment.agent(parts, chosen)),
             stop_seconds=20,
-            note="heartbeats, metrics, seals",
+            note="heartbeats, metrics, seals, mail",
+        ),
+        Service(
+            name="api",
+            stage=OBSERVERS,
+            command=_module("ops_platform.api"),
+            ready=_http(parts.api_url, "/readyz", parts.certificates.ca_file),
+            ports={"api": parts.ports["api"], "api-metrics": parts.ports["api-metrics"]},
+            address=parts.api_url,
+            environment=environment.process(environment.api(parts, chosen)),
+            config_files=[parts.api_certificate.certificate, parts.jwks_file],
+            note="data subjects' requests over TLS",
         ),
     ]
 
@@ -220,9 +231,9 @@ def _base() -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "HOME": str(Path.home()), "LANG": "C.UTF-8"}
 
 
-def _http(url: str, path: str) -> Callable[[], bool]:
+def _http(url: str, path: str, ca_file: Path | None = None) -> Callable[[], bool]:
     def ready() -> bool:
-        with JsonService("service", url, timeout_seconds=5) as service:
+        with JsonService("service", url, ca_file=ca_file, timeout_seconds=5) as service:
             return service.answers(path)
 
     return ready

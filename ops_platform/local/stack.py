@@ -311,15 +311,16 @@ def _no_service(unknown: Iterable[str], known: Iterable[str]) -> ConfigurationEr
 _PORTS_OF = {
     "product-postgres": ("product",),
     "ops-postgres": ("ops",),
+    "api": ("api", "api-metrics"),
     "object-store": tuple(name for name in PORT_NAMES if name == "s3" or name.startswith("s3-")),
 }
-"""Ports of the services that are not called like their one port."""
+"""Ports of the services that have several, or one of another name."""
 
 _STOP_ORDER = (
     ("daemon", "webserver", "webserver-readonly"),
     # Runs are the code server's children; they end before what they use.
     ("code-server",),
-    ("agent", "traffic"),
+    ("agent", "api", "traffic"),
     # PostgreSQL before S3: its last WAL still reaches the repository.
     ("product-postgres", "ops-postgres", "mail", "alertmanager", "prometheus", "redis"),
     ("object-store",),
@@ -369,6 +370,7 @@ def _print_urls(console: Console, built: Parts) -> None:
         ("Prometheus", built.prometheus.url),
         ("Alertmanager", built.alertmanager.url),
         ("metrics", f"{built.url('agent')}/metrics"),
+        ("data subjects", f"{built.api_url}/openapi.json"),
         ("mail", str(built.layout.mail)),
     )
     for label, value in rows:

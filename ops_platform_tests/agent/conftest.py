@@ -17,6 +17,7 @@ from ops_platform.backup import execution
 from ops_platform.backup.context import BackupContext, open_context
 from ops_platform.backup.records import BackupReport, BackupRequest
 from ops_platform.backup.stanza import Kind
+from ops_platform.local.ports import free_ports
 from ops_platform.local.postgres_cluster import PostgresCluster
 from ops_platform.local.secrets import SecretStore
 from ops_platform_tests.agent.process import AgentProcess
@@ -33,6 +34,7 @@ class Scene:
     database: OpsDatabase
     context: BackupContext
     agent: AgentProcess
+    mail_port: int
 
     @property
     def stanza(self) -> tuple[tuple[str, str], ...]:
@@ -61,6 +63,7 @@ def scene(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
     database = OpsDatabases(ops).create()
     context = open_context(services.settings_for(product, database=database), product.name)
     private, public = generate()
+    mail_port = free_ports(1)[0]
     secrets = SecretStore(state_dir(product) / "secrets")
     settings = services.settings_for(
         product,
@@ -69,12 +72,13 @@ def scene(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
         environ={
             "OPS_AUDIT_SIGNING_KEY_FILE": str(secrets.write("signing-key", private)),
             "OPS_AUDIT_PUBLIC_KEY": public,
+            "OPS_SMTP_PORT": str(mail_port),
         },
     )
     shutil.copytree(files.default_config_dir() / "objectives", settings.config_dir / "objectives")
     log: Path = tmp_path_factory.mktemp("agent") / "agent.log"
     agent = AgentProcess(settings, log)
-    made = Scene(services, product, ops, database, context, agent)
+    made = Scene(services, product, ops, database, context, agent, mail_port)
     made.backup("full")
     yield made
     agent.close()

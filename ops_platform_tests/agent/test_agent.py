@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -15,16 +16,19 @@ from ops_platform.agent.tail import ArchiveTail
 from ops_platform.backup import locks, records
 from ops_platform.backup.observation import observe
 from ops_platform.backup.status import stanza_status
-from ops_platform.clients import postgres
+from ops_platform.clients import outbox, postgres
 from ops_platform.clients.waiting import wait_until
 from ops_platform.dr import records as exercise_records
 from ops_platform.dr.ladder import passed
 from ops_platform.dr.report import ExerciseRequest, Outcome
 from ops_platform.errors import Unavailable
+from ops_platform.gdpr import requests
+from ops_platform.gdpr.deadlines import VERIFY_WITHIN
 from ops_platform.slo import figures, openslo, rules
 from ops_platform_tests.agent.conftest import Scene
 from ops_platform_tests.agent.process import AgentProcess, Samples
 from ops_platform_tests.agent.test_deliveries import body
+from ops_platform_tests.clients.test_mail import Sink
 
 pytestmark = pytest.mark.services
 
@@ -385,3 +389,26 @@ def test_a_taken_port_is_one_line_and_exit_code_2(scene: Scene, agent: AgentProc
 def test_a_wrong_configuration_is_one_line_and_exit_code_2(scene: Scene, agent: AgentProcess) -> None:
     broken = AgentProcess(agent.settings, agent.log_file, {"OPS_HEARTBEAT_SECONDS": "often"})
     assert broken.run() == (2, "error: OPS_HEARTBEAT_SECONDS must be a number, not 'often'\n")
+
+
+def test_it_sends_the_mail_of_the_outbox_and_expires_requests(scene: Scene, agent: AgentProcess) -> None:
+    past = datetime.now(UTC) - VERIFY_WITHIN
+    with Sink(port=scene.mail_port) as sink, postgres.session(scene.database.url("ops_api")) as api:
+        late = requests.make(
+            api, uuid4(), "export", email="a@example.org", language="en", api_url="https://x", now=past
+        ).request
+        outbox.put(api, "live", "b@example.org", "Hello", "Body", now=datetime.now(UTC))
+        api.commit()
+        wait_until(lambda: sink.handler.kept, 20, "the mail arrives")
+        assert [message["Subject"] for message in sink.handler.kept] == ["Hello"], "the other one is too old"
+    agent.kill()
+    agent.start()
+
+    def outcome() -> bool:
+        with postgres.session(scene.database.url("ops_worker")) as worker:
+            row = worker.execute(
+                "SELECT outcome FROM gdpr_requests WHERE request_id = %s", (late.request_id,)
+            ).fetchone()
+        return row is not None and row["outcome"] == "expired"
+
+    wait_until(outcome, 20, "the request expires")

@@ -86,6 +86,7 @@ def pipe(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pip
         {
             "ALERTMANAGER_TARGET": f"127.0.0.1:{alertmanager_port}",
             "AGENT_TARGET": f"127.0.0.1:{agent.port}",
+            "API_TARGET": "127.0.0.1:1",
             "PRODUCT_TARGET": "127.0.0.1:1",
             "OBJECT_STORE_TARGET": "127.0.0.1:1",
         },

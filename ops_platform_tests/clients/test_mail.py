@@ -45,8 +45,8 @@ class Sink:
     """One server on a free port."""
 
     def __init__(self, **arguments: Any) -> None:
-        self.handler: Keep = arguments.pop("handler", Keep())
-        self.port = free_ports(1)[0]
+        self.handler: Keep = arguments.pop("handler", None) or Keep()
+        self.port: int = arguments.pop("port", None) or free_ports(1)[0]
         self.controller = Controller(self.handler, hostname="127.0.0.1", port=self.port, **arguments)
 
     def __enter__(self) -> Sink:

@@ -1,4 +1,4 @@
-"""A product database with the demo's schema and a few of its rows."""
+"""A product database with the demo's schema and a few of its rows; an ops database with requests."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from ops_platform.gdpr import map_file
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.local.demo.seed import seed
 from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform_tests.gdpr.requests_database import Requests, requests_of
+from ops_platform_tests.services import OpsDatabase
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +39,9 @@ def demo(demo_cluster: PostgresCluster) -> Iterator[Connection]:
 @pytest.fixture(scope="session")
 def demo_map() -> DataMap:
     return map_file.load(files.default_config_dir() / "data_map.yaml")
+
+
+@pytest.fixture
+def table(ops_database: OpsDatabase) -> Iterator[Requests]:
+    with requests_of(ops_database) as table:
+        yield table

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import ssl
 import subprocess
+from datetime import UTC, datetime
 
+import httpx
 import psycopg
 import pytest
 
-from ops_platform.clients import cache, object_store
+from ops_platform.clients import cache, maildir, object_store
+from ops_platform.clients.waiting import wait_until
 from ops_platform_tests.running_stack import RunningStack
 
 pytestmark = pytest.mark.services
 
 SERVICES = {
     "product-postgres", "ops-postgres", "object-store", "redis", "prometheus", "alertmanager", "mail",
-    "traffic", "agent", "code-server", "webserver", "webserver-readonly", "daemon",
+    "traffic", "agent", "api", "code-server", "webserver", "webserver-readonly", "daemon",
 }  # fmt: skip
 
 
@@ -119,3 +124,32 @@ def test_after_a_crash_of_everything_up_brings_it_back_with_nothing_lost(stack: 
     assert media.get("probe/crash") == b"kept"
     assert cache.from_settings(settings).client.get("probe:crash") == "kept"
     assert {run.run_id for run in stack.dagster.runs("backup_full")} == runs
+
+
+def test_a_creator_asks_confirms_and_sees_it(stack: RunningStack) -> None:
+    """The API over TLS, the agent's mail in the Maildir, the development token: as somebody tries it out."""
+    settings = stack.settings
+    with psycopg.connect(settings.require("product_database_url")) as product:
+        row = product.execute("SELECT id, email FROM creators ORDER BY number LIMIT 1").fetchone()
+    assert row is not None
+    began = datetime.now(UTC)
+    token = stack.run("gdpr", "token", "--subject", str(row[0])).stdout.strip()
+    trust = ssl.create_default_context(cafile=str(settings.ca_file))
+    with httpx.Client(base_url=settings.require("api_url"), verify=trust, trust_env=False) as api:
+        bearer = {"Authorization": f"Bearer {token}"}
+        made = api.post("/api/gdpr/request", json={"request_type": "export"}, headers=bearer)
+        assert made.status_code == 202, made.text
+        request_id = made.json()["request_id"]
+
+        def code() -> str | None:
+            assert settings.mail_dir is not None
+            texts = [message.text for message in maildir.since(settings.mail_dir, began)]
+            found = [re.search(rf"#request={request_id}&token=(\w+)", text) for text in texts]
+            return next((match.group(1) for match in found if match), None)
+
+        mailed = wait_until(code, 30, "the mail arrives")
+        assert api.post(f"/api/gdpr/verify/{request_id}", json={"token": mailed}).is_success
+        status = api.get(f"/api/gdpr/status/{request_id}", headers=bearer).json()
+        assert status["verified_at"] is not None
+        done = api.delete(f"/api/gdpr/request/{request_id}", headers=bearer)
+        assert done.json()["outcome"] == "cancelled"

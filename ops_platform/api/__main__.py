@@ -1,0 +1,84 @@
+"""``python -m ops_platform.api``: the API over TLS, its metrics on a port of their own."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+
+import uvicorn
+from prometheus_client import start_http_server
+
+from ops_platform.api.app import build
+from ops_platform.api.service import Service, open_service
+from ops_platform.errors import ConfigurationError, OpsError
+from ops_platform.settings import ApiSettings, load_settings
+
+STOP_SECONDS = 3
+
+
+def server(service: Service, api: ApiSettings) -> uvicorn.Server:
+    """Raises ConfigurationError when the certificate is not as configured."""
+    pair = (api.certificate_file, api.key_file)
+    if (pair[0] is None) != (pair[1] is None):
+        raise ConfigurationError("set both OPS_API_CERTIFICATE_FILE and OPS_API_KEY_FILE, or neither")
+    for file in pair:
+        if file is not None and not file.is_file():
+            raise ConfigurationError(
+                f"there is no file {file}: correct OPS_API_CERTIFICATE_FILE or _KEY_FILE"
+            )
+    return uvicorn.Server(
+        uvicorn.Config(
+            build(service),
+            host=api.listen_host,
+            port=api.listen_port,
+            ssl_certfile=pair[0],
+            ssl_keyfile=pair[1],
+            # Addresses and request ids are personal data; what happens is in metrics and lineage.
+            access_log=False,
+            # X-Forwarded-For is read in api/addresses.py, from the right.
+            proxy_headers=False,
+            server_header=False,
+            log_config=None,
+            lifespan="off",
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+    )
+
+
+def main() -> int:
+    """0 after SIGTERM or SIGINT, 2 when the configuration is wrong."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    # httpx tells every request at INFO; the pool quotes the URL of a server that is away.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+    try:
+        settings = load_settings()
+        service = open_service(settings)
+        running = server(service, settings.api)
+        _serve_metrics(service, settings.api)
+    except OpsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn handles them while it runs and raises them again afterwards: by then all is done.
+        signal.signal(number, lambda *_: None)
+    try:
+        running.run()
+    finally:
+        service.close()
+    return 0 if running.started else 1
+
+
+def _serve_metrics(service: Service, api: ApiSettings) -> None:
+    host, port = api.metrics_listen_host, api.metrics_listen_port
+    try:
+        start_http_server(port, host, service.metrics.registry)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {error.strerror}; free it or set OPS_API_METRICS_LISTEN_PORT"
+        ) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

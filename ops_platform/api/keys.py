@@ -1,0 +1,135 @@
+"""The identity provider's public keys (JWKS), from a file or a URL, read anew when they rotate."""
+
+from __future__ import annotations
+
+import json
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+
+from ops_platform.errors import ConfigurationError, Unavailable
+from ops_platform.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FRESH_SECONDS = 300.0
+"""Then the keys are read anew: a withdrawn one is believed no longer."""
+STALE_SECONDS = 1200.0
+"""An identity provider that is away signs nobody out for so long."""
+AGAIN_SECONDS = 10.0
+"""Keys are read this often at most, whatever key ids tokens make up."""
+LARGEST_BYTES = 1024 * 1024
+TIMEOUT_SECONDS = 5.0
+KEY_TYPES = ("RSA", "EC", "OKP")
+"""Never ``oct``: a shared secret in a public document would let anybody sign."""
+
+
+class KeySet:
+    """Keys by id. ``read`` fetches the document's text and raises Unavailable."""
+
+    def __init__(self, read: Callable[[], str], clock: Callable[[], float] = time.monotonic) -> None:
+        self._read, self._clock = read, clock
+        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._read_at = float("-inf")
+        self._tried_at = float("-inf")
+        self._lock = threading.Lock()
+
+    def find(self, key_id: str | None) -> jwt.PyJWK | None:
+        """The key of that id; without an id, the only one there is.
+
+        Raises Unavailable when no keys could be read lately.
+        """
+        with self._lock:
+            if self._clock() - self._read_at >= FRESH_SECONDS or self._pick(key_id) is None:
+                self._refresh()
+            return self._pick(key_id)
+
+    def check(self) -> None:
+        """Raises Unavailable when there are no keys to check a token with."""
+        self.find(None)
+
+    def _pick(self, key_id: str | None) -> jwt.PyJWK | None:
+        if key_id is None:
+            return next(iter(self._keys.values())) if len(self._keys) == 1 else None
+        return self._keys.get(key_id)
+
+    def _refresh(self) -> None:
+        now = self._clock()
+        if now - self._tried_at >= AGAIN_SECONDS:
+            self._tried_at = now
+            try:
+                self._keys = parse(self._read())
+                self._read_at = now
+            except Unavailable as error:
+                log.warning("keys: %s", error)
+        if now - self._read_at >= STALE_SECONDS:
+            raise Unavailable("the keys of the identity provider cannot be read: see OPS_JWT_JWKS_*")
+
+
+def parse(text: str) -> dict[str | None, jwt.PyJWK]:
+    """The signature keys of a JWKS document by id; those that cannot be used are left out.
+
+    Raises Unavailable when it is no such document or holds no key.
+    """
+    try:
+        entries = json.loads(text)["keys"]
+        keys = {entry.get("kid"): key for entry in entries if (key := _key(entry)) is not None}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise Unavailable("the identity provider's key document is no JWKS: correct OPS_JWT_JWKS_*") from None
+    if not keys:
+        raise Unavailable("the identity provider's JWKS holds no public key: correct OPS_JWT_JWKS_*")
+    return keys
+
+
+def _key(entry: Mapping[str, Any]) -> jwt.PyJWK | None:
+    if entry.get("kty") not in KEY_TYPES or entry.get("use", "sig") != "sig":
+        return None
+    try:
+        return jwt.PyJWK(dict(entry))
+    except jwt.PyJWTError:
+        return None
+
+
+def from_settings(settings: Settings) -> KeySet:
+    """Raises ConfigurationError unless exactly one source of keys is configured."""
+    file, url = settings.jwt.jwks_file, settings.jwt.jwks_url
+    if (file is None) == (url is None):
+        raise ConfigurationError("set OPS_JWT_JWKS_FILE or OPS_JWT_JWKS_URL, one of them")
+    if file is not None:
+        return KeySet(lambda: _read_file(file))
+    assert url is not None  # noqa: S101 - see above
+    verify: ssl.SSLContext | bool = True
+    if settings.ca_file is not None:
+        verify = ssl.create_default_context()
+        verify.load_verify_locations(str(settings.ca_file))
+    client = httpx.Client(timeout=TIMEOUT_SECONDS, verify=verify, trust_env=False)
+    return KeySet(lambda: _fetch(client, url))
+
+
+def _read_file(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        raise Unavailable(f"cannot read {file}: correct OPS_JWT_JWKS_FILE") from None
+
+
+def _fetch(client: httpx.Client, url: str) -> str:
+    try:
+        with client.stream("GET", url) as response:
+            content = b""
+            for part in response.iter_bytes():
+                content += part
+                if len(content) > LARGEST_BYTES:
+                    raise Unavailable("the identity provider's JWKS is larger than 1 MiB")
+            if not response.is_success:
+                raise Unavailable(f"the identity provider answers {response.status_code} for its JWKS")
+            return content.decode("utf-8", "replace")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Unavailable(f"cannot fetch the identity provider's JWKS: {type(error).__name__}") from None

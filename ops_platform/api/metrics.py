@@ -1,0 +1,39 @@
+"""What the API counts about itself. Served on a port of its own, never beside the public endpoints."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+OPERATIONS = ("request", "cancel", "verify", "status", "requests", "download", "page", "other")
+STATUSES = (200, 202, 400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 500, 503)
+
+
+class ApiMetrics:
+    """Counters of one process; every series that an alert asks for exists from the start, with zero."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.responses = Counter(
+            "gdpr_api_responses_total",
+            "Answers of the data subjects' API, by operation and HTTP status.",
+            ("operation", "status"),
+            registry=self.registry,
+        )
+        self.wrong_tokens = Counter(
+            "gdpr_api_wrong_tokens_total",
+            "Verification tokens that fitted no request: typing errors, or guesses.",
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "gdpr_api_response_seconds",
+            "Time to the answer.",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+            registry=self.registry,
+        )
+        for operation in OPERATIONS:
+            for status in STATUSES:
+                self.responses.labels(operation, str(status))
+
+    def answered(self, operation: str, status: int, seconds: float) -> None:
+        self.responses.labels(operation, str(status)).inc()
+        self.seconds.observe(seconds)

@@ -1,0 +1,78 @@
+"""Every error answer, as RFC 9457 ``application/problem+json``. None quotes what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:ops-platform:problem:"
+
+
+class FieldError(BaseModel):
+    field: str
+    message: str
+
+
+class ProblemDocument(BaseModel):
+    """A problem document (RFC 9457)."""
+
+    type: str = Field(examples=[f"{TYPE_PREFIX}not-found"])
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] | None = None
+
+
+class Problem(Exception):
+    """An answer other than success. ``name`` is the last part of the document's ``type``."""
+
+    def __init__(
+        self,
+        status: int,
+        name: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: list[FieldError] | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.status, self.name, self.detail = status, name, detail
+        self.headers, self.errors = dict(headers or {}), errors
+
+    def document(self) -> dict[str, Any]:
+        return ProblemDocument(
+            type=TYPE_PREFIX + self.name,
+            title=HTTPStatus(self.status).phrase,
+            status=self.status,
+            detail=self.detail,
+            errors=self.errors,
+        ).model_dump(exclude_none=True)
+
+    def response(self) -> JSONResponse:
+        return JSONResponse(self.document(), self.status, self.headers, MEDIA_TYPE)
+
+
+def not_found() -> Problem:
+    """The one answer for what is not there and for what is somebody else's."""
+    return Problem(404, "not-found", "There is no such request.")
+
+
+def unavailable() -> Problem:
+    """Something behind the API is away; what, is in the log and in /readyz."""
+    return Problem(
+        503,
+        "unavailable",
+        "The service cannot do this now. Try again in a minute.",
+        headers={"Retry-After": "60"},
+    )
+
+
+def unauthorized(detail: str, *, attempted: bool) -> Problem:
+    """``attempted``: there was a token, and it is no good (RFC 6750)."""
+    challenge = 'Bearer realm="gdpr"' + (', error="invalid_token"' if attempted else "")
+    return Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": challenge})

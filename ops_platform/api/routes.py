@@ -1,0 +1,208 @@
+"""The endpoints of data subjects: each asks the guards, calls ``gdpr.requests``, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from ops_platform.api import guards, schemas
+from ops_platform.api.openapi import json_body, problems
+from ops_platform.api.problems import Problem, not_found
+from ops_platform.api.schemas import Download, MadeRequest, NewRequest, RequestList, RequestView, Verification
+from ops_platform.api.service import Service
+from ops_platform.gdpr import requests
+from ops_platform.gdpr.mail_texts import language_of
+from ops_platform.gdpr.requests import Consent
+
+BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
+
+
+def router(service: Service) -> APIRouter:
+    """The routes below /api/gdpr, but the page's."""
+    routes = APIRouter(prefix="/api/gdpr", tags=["data subjects"])
+    _changing(routes, service)
+    _reading(routes, service)
+    return routes
+
+
+def _changing(routes: APIRouter, service: Service) -> None:
+    @routes.post(
+        "/request",
+        status_code=202,
+        response_model=MadeRequest,
+        summary="Ask for an erasure or an export",
+        responses=problems(400, 401, 403, 408, 413, 415, 422, 429, 503),
+        openapi_extra={"security": BEARER, **json_body(NewRequest)},
+    )
+    async def make_request(request: Request, response: Response) -> MadeRequest:
+        """Mails a token to the address on record; nothing happens before it is used.
+
+        While a request of the same type is open, it is the answer. If it is not verified and its last
+        mail is older than five minutes, another mail is sent, which replaces the token of the one before.
+        """
+        guards.count_as(request, "request")
+        subject = await guards.limited_subject(service, request)
+        wanted = await guards.body(request, NewRequest)
+        language = request.headers.get("accept-language")
+        made = await run_in_threadpool(_make, service, subject, wanted, language)
+        response.headers["Location"] = f"/api/gdpr/status/{made.request_id}"
+        return made
+
+    @routes.delete(
+        "/request/{requestId}",
+        response_model=RequestView,
+        summary="Cancel a request",
+        responses=problems(401, 404, 409, 413, 429, 503),
+        openapi_extra={"security": BEARER},
+    )
+    async def cancel_request(request: Request, requestId: str) -> RequestView:
+        """Possible until the work begins; a cancelled request stays cancelled."""
+        guards.count_as(request, "cancel")
+        subject = await guards.limited_subject(service, request)
+        return await run_in_threadpool(_cancel, service, requestId, subject)
+
+    @routes.post(
+        "/verify/{requestId}",
+        response_model=RequestView,
+        summary="Confirm a request with the mailed token",
+        responses=problems(400, 404, 408, 409, 410, 413, 415, 422, 429, 503),
+        openapi_extra={"security": [], **json_body(Verification)},
+    )
+    async def verify_request(request: Request, requestId: str) -> RequestView:
+        """The token alone authorises this. It works once, for 24 hours; a wrong one gets 404."""
+        guards.count_as(request, "verify")
+        # The token is nobody's yet: the request stands for its subject.
+        await guards.limit(service, request, f"request:{requestId[:100]}")
+        given = await guards.body(request, Verification)
+        return await run_in_threadpool(_verify, service, requestId, given)
+
+
+def _reading(routes: APIRouter, service: Service) -> None:
+    async def reader(request: Request) -> UUID:
+        return await guards.subject(service, request)
+
+    @routes.get(
+        "/status/{requestId}",
+        response_model=RequestView,
+        summary="One of your requests",
+        responses=problems(401, 404, 413, 503),
+        openapi_extra={"security": BEARER},
+        dependencies=[Depends(_counted("status"))],
+    )
+    def status(requestId: str, subject: UUID = Depends(reader)) -> RequestView:  # noqa: B008
+        return schemas.view(_find(service, requestId, subject))
+
+    @routes.get(
+        "/requests",
+        response_model=RequestList,
+        summary="Your requests, newest first",
+        responses=problems(401, 413, 503),
+        openapi_extra={"security": BEARER},
+        dependencies=[Depends(_counted("requests"))],
+    )
+    def list_requests(subject: UUID = Depends(reader)) -> RequestList:  # noqa: B008
+        with service.ops.use() as connection:
+            found = requests.of_subject(connection, subject)
+        return RequestList(requests=[schemas.view(one) for one in found])
+
+    @routes.get(
+        "/download/{requestId}",
+        response_model=Download,
+        summary="A link to your export",
+        responses=problems(401, 404, 409, 413, 503),
+        openapi_extra={"security": BEARER},
+        dependencies=[Depends(_counted("download"))],
+    )
+    def download(requestId: str, subject: UUID = Depends(reader)) -> Download:  # noqa: B008
+        """Until 72 hours after the completion. 409 while there is nothing to download yet; 404 afterwards."""
+        found = _find(service, requestId, subject)
+        if found.request_type != "export":
+            raise Problem(409, "no-export", "This request is no export: there is nothing to download.")
+        if found.status in ("pending", "processing"):
+            raise Problem(409, "not-ready", "The export is not ready yet. Ask for its status.")
+        raise not_found()
+
+
+def _counted(operation: str) -> Callable[[Request], None]:
+    def count(request: Request) -> None:
+        guards.count_as(request, operation)
+
+    return count
+
+
+def _make(service: Service, subject: UUID, wanted: NewRequest, accept_language: str | None) -> MadeRequest:
+    with service.product.use() as product:
+        email = service.addresses.find(product, subject)
+    if email is None:
+        raise Problem(403, "no-account", "There is no account with an address for this token.")
+    with service.ops.use() as connection:
+        made = requests.make(
+            connection,
+            subject,
+            wanted.request_type,
+            email=email,
+            language=language_of(accept_language),
+            api_url=service.api_url,
+            now=service.clock(),
+        )
+    return schemas.made(made)
+
+
+def _cancel(service: Service, request_id: str, subject: UUID) -> RequestView:
+    with service.ops.use() as connection:
+        try:
+            return schemas.view(
+                requests.cancel(connection, _known_form(request_id), subject, now=service.clock())
+            )
+        except requests.UnknownRequest:
+            raise not_found() from None
+        except requests.NotPossible:
+            detail = "It can no longer be cancelled: the work has begun, or the request has ended."
+            raise Problem(409, "too-late", detail) from None
+
+
+def _verify(service: Service, request_id: str, given: Verification) -> RequestView:
+    consent = None
+    if service.consent_version is not None:
+        if not given.consent:
+            raise Problem(422, "consent-missing", "Agree to the wording on the page, then confirm again.")
+        consent = Consent(service.consent_version)
+    with service.ops.use() as connection:
+        try:
+            done = requests.verify(
+                connection, _known_form(request_id), given.token, now=service.clock(), consent=consent
+            )
+        except requests.RequestError as error:
+            connection.commit()  # a wrong token is counted
+            refused = error
+        else:
+            return schemas.view(done)
+    if isinstance(refused, requests.UnknownRequest):
+        service.metrics.wrong_tokens.inc()
+    raise _refusal(refused)
+
+
+def _refusal(error: requests.RequestError) -> Problem:
+    if isinstance(error, requests.AlreadyVerified):
+        return Problem(409, "already-confirmed", "This request was confirmed before. There is nothing to do.")
+    if isinstance(error, requests.NotPossible):
+        return Problem(409, "cancelled", "This request was cancelled. Make a new one.")
+    if isinstance(error, requests.TokenExpired):
+        return Problem(410, "expired", "This code is no longer valid. Make the request again for a new one.")
+    return Problem(404, "not-found", "There is no such request, or a newer mail has replaced this code.")
+
+
+def _find(service: Service, request_id: str, subject: UUID) -> requests.Request:
+    with service.ops.use() as connection:
+        try:
+            return requests.find(connection, _known_form(request_id), subject)
+        except requests.UnknownRequest:
+            raise not_found() from None
+
+
+def _known_form(request_id: str) -> str:
+    """An id that no database can choke on; one of another form is nobody's."""
+    return request_id if request_id.isascii() and request_id.isprintable() and len(request_id) <= 100 else ""

@@ -1,0 +1,78 @@
+"""The bodies that go in and out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from ops_platform.gdpr import requests
+from ops_platform.gdpr.mail_texts import RequestType
+
+
+class NewRequest(BaseModel):
+    """What a subject wants. Nothing else in the body counts; least of all an address."""
+
+    request_type: RequestType
+
+
+class Verification(BaseModel):
+    """The mailed token, as it stands in the link or typed with spaces, hyphens and small letters."""
+
+    token: str = Field(max_length=1000)
+    consent: bool = Field(default=False, description="Agreed to the wording that the page shows, if it does.")
+
+
+class RequestView(BaseModel):
+    """A request as its subject sees it."""
+
+    request_id: str
+    request_type: RequestType
+    status: Literal["pending", "processing", "completed", "failed"]
+    outcome: Literal["fulfilled", "cancelled", "expired", "error"] | None = Field(
+        description="How it ended; cancelled and expired requests have the status failed."
+    )
+    created_at: datetime
+    updated_at: datetime
+    verified_at: datetime | None = Field(description="Null until the mailed token was used.")
+    verification_expires_at: datetime | None
+    due_at: datetime | None = Field(description="72 hours after the verification.")
+    completed_at: datetime | None
+    can_be_cancelled: bool
+
+
+class MadeRequest(RequestView):
+    """``mail_sent``: a verification mail is on its way; false when a recent one still counts."""
+
+    mail_sent: bool
+
+
+class RequestList(BaseModel):
+    requests: list[RequestView]
+
+
+class Download(BaseModel):
+    """A link that works for some minutes; ask again for another."""
+
+    url: str
+    expires_at: datetime
+
+
+class Health(BaseModel):
+    status: Literal["ok"]
+
+
+def view(request: requests.Request) -> RequestView:
+    return RequestView(**_fields(request))
+
+
+def made(answer: requests.Made) -> MadeRequest:
+    return MadeRequest(**_fields(answer.request), mail_sent=answer.mailed)
+
+
+def _fields(request: requests.Request) -> dict[str, object]:
+    own = {
+        name: getattr(request, name) for name in RequestView.model_fields if name not in ("can_be_cancelled",)
+    }
+    return {**own, "can_be_cancelled": request.status == "pending"}

@@ -1,0 +1,67 @@
+"""What the endpoints work with: databases, limiter, identities, clock. Built from settings, or by a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ops_platform.api import addresses, identity, keys
+from ops_platform.api.addresses import Network
+from ops_platform.api.identity import Identity
+from ops_platform.api.metrics import ApiMetrics
+from ops_platform.clients import cache
+from ops_platform.clients.moving_window import MovingWindow
+from ops_platform.clients.pool import Pool
+from ops_platform.errors import ConfigurationError
+from ops_platform.gdpr import email_on_record
+from ops_platform.gdpr.email_on_record import EmailOnRecord
+from ops_platform.settings import Settings
+
+LIMIT_SECONDS = 15 * 60.0
+RATE_LIMIT_PREFIX = "{ops_platform:gdpr-api}"
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything an endpoint may touch. ``api_url`` is the public address that mails link to."""
+
+    ops: Pool
+    product: Pool
+    window: MovingWindow
+    identity: Identity
+    addresses: EmailOnRecord
+    api_url: str
+    trusted_proxies: tuple[Network, ...] = ()
+    privacy_notice_url: str | None = None
+    consent_version: str | None = None
+    metrics: ApiMetrics = field(default_factory=ApiMetrics)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def close(self) -> None:
+        self.ops.close()
+        self.product.close()
+        self.window.cache.close()
+
+
+def open_service(settings: Settings) -> Service:
+    """Raises ConfigurationError when a setting is missing or wrong; waits for no server."""
+    api = settings.api
+    if api.rate_limit < 1:
+        raise ConfigurationError("OPS_API_RATE_LIMIT must be 1 or more")
+    who = identity.from_settings(settings.jwt, keys.from_settings(settings))
+    trusted = addresses.networks(api.trusted_proxies)
+    api_url, ops, product = (
+        settings.require(f"{name}url") for name in ("api_", "database_", "product_database_")
+    )
+    return Service(
+        ops=Pool(ops, application="ops-platform api"),
+        product=Pool(product, application="ops-platform api", size=4),
+        window=MovingWindow(cache.from_settings(settings), api.rate_limit, LIMIT_SECONDS, RATE_LIMIT_PREFIX),
+        identity=who,
+        addresses=email_on_record.from_settings(api),
+        api_url=api_url,
+        trusted_proxies=trusted,
+        privacy_notice_url=api.privacy_notice_url,
+        consent_version=api.consent_version,
+    )

@@ -1,0 +1,97 @@
+"""The verification mail in the languages that data subjects read. Text only; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Language = Literal["en", "fr"]
+RequestType = Literal["erasure", "export"]
+LANGUAGES: tuple[Language, ...] = ("en", "fr")
+
+_SUBJECTS = {
+    ("en", "erasure"): "Please confirm: erase your account and your data",
+    ("en", "export"): "Please confirm: a copy of your data",
+    ("fr", "erasure"): "À confirmer : effacement de votre compte et de vos données",
+    ("fr", "export"): "À confirmer : une copie de vos données",
+}
+_ASKED = {
+    ("en", "erasure"): "Somebody signed in to your account asked us to erase it, with all your data.\n"
+    "Once you confirm and the work has begun, this cannot be undone.",
+    ("en", "export"): "Somebody signed in to your account asked us for a copy of your data.",
+    (
+        "fr",
+        "erasure",
+    ): "Quelqu'un qui est connecté à votre compte nous a demandé de l'effacer, avec toutes vos "
+    "données.\nUne fois confirmé et commencé, l'effacement est définitif.",
+    ("fr", "export"): "Quelqu'un qui est connecté à votre compte nous a demandé une copie de vos données.",
+}
+_BODIES = {
+    "en": """{asked}
+
+To confirm, open this page and press the button there:
+
+{link}
+
+If the page asks for them, type or paste:
+
+Request: {request_id}
+Code:    {code}
+
+The code works once, for 24 hours. Nothing happens without it: if it was not you who asked, do
+nothing, tell nobody the code, and change your password.
+""",
+    "fr": """{asked}
+
+Pour confirmer, ouvrez cette page et appuyez sur le bouton :
+
+{link}
+
+Si la page vous les demande, saisissez ou collez :
+
+Demande : {request_id}
+Code :    {code}
+
+Le code fonctionne une seule fois, pendant 24 heures. Sans lui, rien ne se passe : si la demande
+ne vient pas de vous, ne faites rien, ne donnez le code à personne et changez votre mot de passe.
+""",
+}
+
+
+@dataclass(frozen=True)
+class Text:
+    subject: str
+    body: str
+
+
+def verification(
+    language: Language, request_type: RequestType, *, link: str, request_id: str, code: str
+) -> Text:
+    """The mail that asks the subject to confirm a request."""
+    key = (language, request_type)
+    body = _BODIES[language].format(asked=_ASKED[key], link=link, request_id=request_id, code=code)
+    return Text(_SUBJECTS[key], body)
+
+
+def language_of(accept_language: str | None) -> Language:
+    """The best language for an ``Accept-Language`` header (RFC 9110); English when none fits."""
+    best: tuple[float, Language] = (0.0, "en")
+    for entry in (accept_language or "").split(",")[:20]:
+        tag, _, parameters = entry.partition(";")
+        primary = tag.strip().lower().partition("-")[0]
+        weight = _weight(parameters)
+        for language in LANGUAGES:
+            if primary in (language, "*") and weight > best[0]:
+                best = (weight, "en" if primary == "*" else language)
+    return best[1]
+
+
+def _weight(parameters: str) -> float:
+    name, _, value = parameters.strip().partition("=")
+    if name.strip().lower() != "q":
+        return 1.0
+    try:
+        weight = float(value)
+    except ValueError:
+        return 0.0
+    return weight if 0 <= weight <= 1 else 0.0
