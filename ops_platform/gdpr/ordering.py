@@ -20,8 +20,13 @@ class Order:
     broken: tuple[Reference, ...]
 
 
-def children_first(tables: Collection[Name], catalogue: Catalogue) -> Order:
-    """Raises CheckFailed that names a circle which nothing can open."""
+def children_first(
+    tables: Collection[Name], catalogue: Catalogue, also: Collection[tuple[Name, Name]] = ()
+) -> Order:
+    """Each table before those that its rows refer to; ``also``: pairs of which the first one comes first.
+
+    Raises CheckFailed that names a circle which nothing can open.
+    """
     edges = [
         one
         for one in catalogue.references
@@ -34,7 +39,7 @@ def children_first(tables: Collection[Name], catalogue: Catalogue) -> Order:
             raise CheckFailed(_circle([one.table], [one]))
     while True:
         try:
-            return Order(tuple(_sorted(tables, edges)), tuple(broken))
+            return Order(tuple(_sorted(tables, edges, also)), tuple(broken))
         except CycleError as error:
             circle: list[Name] = error.args[1]
             among = [one for one in edges if _closes(one, circle)]
@@ -67,17 +72,21 @@ def _closes(one: Reference, circle: list[Name]) -> bool:
     return any({one.table, one.target} == {a, b} for a, b in itertools.pairwise(circle))
 
 
-def _sorted(tables: Iterable[Name], edges: Iterable[Reference]) -> Iterable[Name]:
+def _sorted(
+    tables: Iterable[Name], edges: Iterable[Reference], also: Iterable[tuple[Name, Name]]
+) -> Iterable[Name]:
     sorter: TopologicalSorter[Name] = TopologicalSorter()
     for name in sorted(tables):
         sorter.add(name)
     for one in sorted(edges, key=lambda each: (str(each.table), each.name)):
         sorter.add(one.target, one.table)
+    for first, then in sorted(also):
+        sorter.add(then, first)
     return sorter.static_order()
 
 
 def _circle(circle: list[Name], among: list[Reference]) -> str:
-    named = ", ".join(f"{one.table}.{'+'.join(one.columns)}" for one in among)
+    named = ", ".join(f"{one.table}.{'+'.join(one.columns)}" for one in among) or "their foreign keys"
     return (
         f"{' -> '.join(str(one) for one in circle)} refer to each other in a circle that nothing opens: "
         f"make one of {named} nullable, or its constraint DEFERRABLE"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr import subject_rows
+from ops_platform.gdpr import erasure_plan, subject_rows
 from ops_platform.gdpr.catalogue import Catalogue
-from ops_platform.gdpr.data_map import Anonymise, DataMap, Delete, Erasure, Keep
+from ops_platform.gdpr.data_map import Anonymise, DataMap, Delete, Keep
+from ops_platform.gdpr.erasure_plan import Step
 from ops_platform.gdpr.subject_rows import Identity
 
 
@@ -24,20 +25,27 @@ class Share:
 
 
 def preview(connection: Connection, data_map: DataMap, catalogue: Catalogue, who: Identity) -> list[Share]:
-    """Every role, those without rows too; a row can be in several. Raises what psycopg raises."""
+    """Every step, in the order of an erasure, those without rows too; a row can be in several.
+
+    Raises what psycopg raises.
+    """
     found = []
-    for table, one in data_map.belongings():
-        belongs = subject_rows.condition(data_map, catalogue, table.name, one, who, "t")
-        query = sql.SQL("SELECT count(*) AS rows FROM {} AS t WHERE {}").format(
-            table.name.identifier, belongs
+    for step in erasure_plan.plan(data_map, catalogue).steps:
+        belongs = subject_rows.condition(data_map, catalogue, step.table, step.belonging, who, "t")
+        filled = [sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(one)) for one in step.columns]
+        counted = sql.SQL("SELECT count(*) AS rows FROM {} AS t WHERE {}").format(
+            step.table.identifier, sql.SQL(" AND ").join([sql.SQL("({})").format(belongs), *filled])
         )
-        [row] = connection.execute(query).fetchall()
-        found.append(Share(str(table.name), one.role, describe(one.erasure), int(row["rows"])))
+        [row] = connection.execute(counted).fetchall()
+        found.append(Share(str(step.table), step.belonging.role, describe(step), int(row["rows"])))
     return found
 
 
-def describe(erasure: Erasure) -> str:
+def describe(step: Step) -> str:
     """In the data map's words."""
+    erasure = step.belonging.erasure
+    if step.kind == "empty":
+        return f"empty {', '.join(step.columns)}"
     if isinstance(erasure, Delete):
         return "delete" if erasure.otherwise is None else "delete unless referenced"
     if isinstance(erasure, Anonymise):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr import ordering
+from ops_platform.gdpr import erasure_plan
 from ops_platform.gdpr.catalogue import Catalogue, Column, Reference, Relation
 from ops_platform.gdpr.data_map import (
     PSEUDONYM,
@@ -74,7 +74,7 @@ def _subject(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
 
 def _order(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
     try:
-        ordering.children_first(deleting(data_map), catalogue)
+        erasure_plan.plan(data_map, catalogue)
     except CheckFailed as error:
         yield Finding(str(data_map.subject.table), "circle", str(error))
 

@@ -57,7 +57,11 @@ def test_rows_are_those_that_sql_by_hand_finds(demo: Connection, demo_map: DataM
     seen: set[tuple[str, str]] = set()
     for row in demo.execute("SELECT id::text FROM creators WHERE number <= 60 ORDER BY number").fetchall():
         one = who(demo, demo_map, row["id"])
-        shares = {(each.table, each.role): each.rows for each in preview.preview(demo, demo_map, known, one)}
+        shares = {
+            (each.table, each.role): each.rows
+            for each in preview.preview(demo, demo_map, known, one)
+            if not each.erasure.startswith("empty")
+        }
         for place, query in BY_HAND.items():
             [counted] = demo.execute(query, dict(one.values)).fetchall()
             assert shares[place] == counted["count"], place
