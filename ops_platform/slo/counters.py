@@ -138,6 +138,6 @@ def _began_anew(one: Series, before: Values, alone: Mask, family: Family) -> tup
     doubtful = open_ & (began != others)
     # Gone for some scrapes and back: meanwhile another name may have counted its events.
     missed = np.concatenate(([False], missing_between(times[:-1], times[1:], family.seen)))
-    for at in np.flatnonzero(missed & ~alone & ~reset & (values > before)).tolist():
+    for at in np.flatnonzero(missed & ~alone & (values > before)).tolist():
         doubtful[at] |= family.renamed(int(times[at]), int(values[at]))
     return reset, doubtful

@@ -38,8 +38,10 @@ def newest_is_another_full(backed_up: Site) -> None:
 @pytest.mark.services
 def test_the_policy_of_35_days_lets_nothing_of_today_go(backed_up: Site) -> None:
     plan = cleanup.plan(backed_up.context)
-    assert plan.expired == ()
-    assert plan.kept == tuple(backed_up.labels())
+    known = backed_up.labels()
+    # What a killed run left unfinished is no set, and goes under any policy.
+    assert not set(plan.expired) & set(known)
+    assert plan.kept == tuple(known)
     assert cleanup.apply(backed_up.context, plan, operation_id=str(uuid4()), log=silent) == plan
 
 

@@ -121,6 +121,7 @@ def test_prometheus_has_loaded_every_rule_and_scrapes_every_target(stack: Runnin
             "prometheus",
             "alertmanager",
             "agent",
+            "api",
             "product",
             "object-store",
         }
