@@ -97,7 +97,7 @@ def test_the_pipe_is_up_and_nothing_burns(own: RunningStack) -> None:
         interval=1,
     )
     end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    if datetime.now(UTC) - end < timedelta(minutes=6):
+    if datetime.now(UTC) - end < timedelta(minutes=11):
         end -= timedelta(hours=1)
     run = own.dagster.launch(
         "slo_windows", {}, {"dagster/partition": (end - timedelta(hours=1)).strftime("%Y-%m-%d-%H:%M")}
