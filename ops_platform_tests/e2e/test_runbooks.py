@@ -270,7 +270,7 @@ def test_without_dagster_ops_database_and_data_directory(own: RunningStack, book
     assert "FAIL" not in said
     assert notes(own) == ["before", "on the new timeline"]
     assert {name for name, row in own.status().items() if not row["ready"]} == {
-        *DAGSTER, "traffic", "ops-postgres",
+        *DAGSTER, "traffic", "api", "ops-postgres",
     }  # fmt: skip
 
     book.do("7. Promote", "ops-platform up")
