@@ -116,9 +116,7 @@ def test_the_pipe_is_up_and_nothing_burns(own: RunningStack) -> None:
     assert own.dagster.wait(run, RUN_SECONDS).status == "SUCCESS", own.dagster.failure(run)
     fired = newest_fired(own)
     assert len(fired) == 5
-    # Others may have burnt while a busy machine started: one slow post of the first few is a tenth.
-    assert {one for one, is_fired in fired.items() if is_fired} <= alerted(own)
-    assert not fired[SERVICE, SLO]
+    assert set(fired.values()) == {False}
     assert (deliveries(own, FAST), deliveries(own, SLOW)) == ([], [])
 
 
