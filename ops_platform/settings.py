@@ -87,6 +87,15 @@ class DrSettings(_Group):
     public_key: str | None = None
 
 
+class GdprSettings(_Group):
+    encryption_key: SecretStr | None = None
+    """32 random bytes in base64, for tombstones under object lock and inventories; older keys may follow
+    the newest one, separated by commas."""
+    signing_key: SecretStr | None = None
+    """PEM of the Ed25519 key that erasure certificates are signed with."""
+    public_key: str | None = None
+
+
 class AgentSettings(_Group):
     listen_host: str = "127.0.0.1"
     listen_port: int = 9187
@@ -155,6 +164,8 @@ class Settings(_Group):
     owner_database_url: str | None = None
     product_database_url: str | None = None
     product_owner_database_url: str | None = None
+    product_eraser_database_url: str | None = None
+    """The product database as the role that erases; where it is not set, product_database_url serves."""
     dagster_storage_url: str | None = None
     redis_url: str | None = None
     redis_password: SecretStr | None = None
@@ -172,6 +183,7 @@ class Settings(_Group):
     smtp: SmtpSettings = SmtpSettings()
     audit: AuditSettings = AuditSettings()
     dr: DrSettings = DrSettings()
+    gdpr: GdprSettings = GdprSettings()
     agent: AgentSettings = AgentSettings()
     api: ApiSettings = ApiSettings()
     jwt: JwtSettings = JwtSettings()
@@ -326,6 +338,7 @@ class _Reader:
             owner_database_url=self.text("OPS_OWNER_DATABASE_URL"),
             product_database_url=self.text("OPS_PRODUCT_DATABASE_URL"),
             product_owner_database_url=self.text("OPS_PRODUCT_OWNER_DATABASE_URL"),
+            product_eraser_database_url=self.text("OPS_PRODUCT_ERASER_DATABASE_URL"),
             dagster_storage_url=self.text("OPS_DAGSTER_STORAGE_URL"),
             redis_url=self.text("OPS_REDIS_URL"),
             redis_password=self.secret("OPS_REDIS_PASSWORD"),
@@ -369,6 +382,12 @@ class _Reader:
                 DrSettings,
                 signing_key=self.secret("OPS_DR_SIGNING_KEY"),
                 public_key=self.text("OPS_DR_PUBLIC_KEY"),
+            ),
+            gdpr=self.group(
+                GdprSettings,
+                encryption_key=self.secret("OPS_GDPR_ENCRYPTION_KEY"),
+                signing_key=self.secret("OPS_GDPR_SIGNING_KEY"),
+                public_key=self.text("OPS_GDPR_PUBLIC_KEY"),
             ),
             agent=self.group(
                 AgentSettings,

@@ -33,7 +33,15 @@ from ops_platform.local.secrets import SecretStore
 from ops_platform.settings import Settings, load_settings
 
 OPS_ROLES = ("ops_owner", "ops_worker", "ops_agent", "ops_api", "ops_dagster")
-PRODUCT_ROLES = ("ops_owner", "ops_worker", "ops_agent", "ops_api", "product_owner", "product_app")
+PRODUCT_ROLES = (
+    "ops_owner",
+    "ops_worker",
+    "ops_agent",
+    "ops_api",
+    "ops_eraser",
+    "product_owner",
+    "product_app",
+)
 CLIENT_ROLES = ("ops_worker", "ops_agent", "ops_api")
 
 # Small and fast; fsync matters only when the machine itself crashes, which no test does.
@@ -282,7 +290,7 @@ def _product_database(cluster: PostgresCluster) -> None:
         run_roles(superuser, "product")
         run_roles(superuser, "demo")
         cluster.roles.grant_login(superuser, PRODUCT_ROLES)
-        ensure_database(superuser, "product", "product_owner", ("product_app", *CLIENT_ROLES))
+        ensure_database(superuser, "product", "product_owner", ("product_app", "ops_eraser", *CLIENT_ROLES))
     with cluster.superuser("product") as superuser:
         run_roles(superuser, "product")
     if any((files.carried("sql") / "product").glob("*.sql")):

@@ -11,6 +11,9 @@ from ops_platform.local.parts import (
     CIPHER_PASS,
     DR_PUBLIC_KEY,
     DR_SIGNING_KEY,
+    GDPR_ENCRYPTION_KEY,
+    GDPR_PUBLIC_KEY,
+    GDPR_SIGNING_KEY,
     JWT_SIGNING_KEY,
     PUBLIC_KEY,
     SIGNING_KEY,
@@ -67,6 +70,7 @@ def common(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
         "OPS_SMTP_PORT": str(parts.ports["mail"]),
         "OPS_AUDIT_PUBLIC_KEY_FILE": str(parts.secrets.path(PUBLIC_KEY)),
         "OPS_DR_PUBLIC_KEY_FILE": str(parts.secrets.path(DR_PUBLIC_KEY)),
+        "OPS_GDPR_PUBLIC_KEY_FILE": str(parts.secrets.path(GDPR_PUBLIC_KEY)),
         **parts.object_store.endpoint_environment(),
         **chosen,
     }
@@ -90,6 +94,7 @@ def operator(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
         **_identities(parts, "backup", "backup_reader", "media", "exports", "ledger", "logs"),
         **_cipher(parts),
         **_dr_key(parts),
+        **_erasure(parts),
         **parts.redis.settings_environment(),
         "OPS_JWT_SIGNING_KEY_FILE": str(parts.secrets.path(JWT_SIGNING_KEY)),
     }
@@ -145,9 +150,11 @@ def dagster(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
     return {
         **common(parts, chosen),
         **_databases(parts, "ops_worker"),
-        **_identities(parts, "backup", "backup_reader"),
+        **_identities(parts, "backup", "backup_reader", "media", "exports", "ledger"),
         **_cipher(parts),
         **_dr_key(parts),
+        **_erasure(parts),
+        **parts.redis.settings_environment(),
         "DAGSTER_HOME": str(parts.layout.dagster_home),
         "OPS_DAGSTER_STORAGE_URL": storage,
         "OPS_CODE_SERVER_PORT": str(parts.ports["code-server"]),
@@ -207,6 +214,15 @@ def _identities(parts: Parts, *roles: str) -> dict[str, str]:
 
 def _dr_key(parts: Parts) -> dict[str, str]:
     return {"OPS_DR_SIGNING_KEY_FILE": str(parts.secrets.path(DR_SIGNING_KEY))}
+
+
+def _erasure(parts: Parts) -> dict[str, str]:
+    """Who erases: a database role of its own, the key of tombstones and the one of certificates."""
+    return {
+        "OPS_PRODUCT_ERASER_DATABASE_URL": parts.product.url("ops_eraser"),
+        "OPS_GDPR_ENCRYPTION_KEY_FILE": str(parts.secrets.path(GDPR_ENCRYPTION_KEY)),
+        "OPS_GDPR_SIGNING_KEY_FILE": str(parts.secrets.path(GDPR_SIGNING_KEY)),
+    }
 
 
 def _cipher(parts: Parts) -> dict[str, str]:

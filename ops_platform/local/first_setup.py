@@ -28,7 +28,7 @@ Report = Callable[[str, float | None], None]
 STANZAS = ("product", "ops")
 PLATFORM_ROLES = ("ops_owner", "ops_worker", "ops_agent", "ops_api")
 OPS_LOGINS = (*PLATFORM_ROLES, "ops_dagster")
-PRODUCT_LOGINS = (*PLATFORM_ROLES, "product_owner", "product_app")
+PRODUCT_LOGINS = (*PLATFORM_ROLES, "ops_eraser", "product_owner", "product_app")
 _CLIENTS = ("ops_worker", "ops_agent", "ops_api")
 
 
@@ -116,7 +116,7 @@ def _ops_databases(cluster: PostgresCluster, report: Report) -> None:
 def _product_database(cluster: PostgresCluster, report: Report) -> None:
     report("the product database", None)
     with cluster.superuser() as superuser:
-        ensure_database(superuser, "product", "product_owner", ("product_app", *_CLIENTS))
+        ensure_database(superuser, "product", "product_owner", ("product_app", "ops_eraser", *_CLIENTS))
     with cluster.superuser("product") as superuser:
         run_roles(superuser, "product")
     migrate(cluster.url("ops_owner"), files.carried("sql") / "product")

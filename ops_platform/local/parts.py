@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,9 @@ SIGNING_KEY = "audit-signing-key"
 PUBLIC_KEY = "audit-public-key"
 DR_SIGNING_KEY = "dr-signing-key"
 DR_PUBLIC_KEY = "dr-public-key"
+GDPR_ENCRYPTION_KEY = "gdpr-encryption-key"
+GDPR_SIGNING_KEY = "gdpr-signing-key"
+GDPR_PUBLIC_KEY = "gdpr-public-key"
 JWT_SIGNING_KEY = "jwt-signing-key"
 JWT_PUBLIC_KEY = "jwt-public-key"
 
@@ -83,6 +87,8 @@ class Parts:
             self.secrets.hexadecimal(name)
         signing_keys(self.secrets, SIGNING_KEY, PUBLIC_KEY)
         signing_keys(self.secrets, DR_SIGNING_KEY, DR_PUBLIC_KEY)
+        signing_keys(self.secrets, GDPR_SIGNING_KEY, GDPR_PUBLIC_KEY)
+        self.secrets.keep(GDPR_ENCRYPTION_KEY, lambda: b64encode(secrets.token_bytes(32)).decode())
         signing_keys(self.secrets, JWT_SIGNING_KEY, JWT_PUBLIC_KEY)
         public = self.secrets.path(JWT_PUBLIC_KEY).read_text(encoding="utf-8")
         development_identity.write_jwks(public, self.jwks_file)

@@ -3,7 +3,7 @@
 DO $$
 DECLARE role_name TEXT;
 BEGIN
-    FOREACH role_name IN ARRAY ARRAY['ops_owner', 'ops_worker', 'ops_agent', 'ops_api', 'ops_backup', 'ops_dagster'] LOOP
+    FOREACH role_name IN ARRAY ARRAY['ops_owner', 'ops_worker', 'ops_agent', 'ops_api', 'ops_backup', 'ops_eraser', 'ops_dagster'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', role_name);
         END IF;

@@ -3,14 +3,14 @@
 DO $$
 DECLARE role_name TEXT;
 BEGIN
-    FOREACH role_name IN ARRAY ARRAY['ops_owner', 'ops_worker', 'ops_agent', 'ops_api', 'ops_backup'] LOOP
+    FOREACH role_name IN ARRAY ARRAY['ops_owner', 'ops_worker', 'ops_agent', 'ops_api', 'ops_backup', 'ops_eraser'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', role_name);
         END IF;
     END LOOP;
     -- The platform's footprint lives in a schema of its own, "ops_platform", owned by ops_owner.
     IF current_database() <> 'postgres' THEN
-        EXECUTE format('GRANT CONNECT ON DATABASE %I TO ops_owner, ops_worker, ops_agent, ops_api', current_database());
+        EXECUTE format('GRANT CONNECT ON DATABASE %I TO ops_owner, ops_worker, ops_agent, ops_api, ops_eraser', current_database());
         EXECUTE 'CREATE SCHEMA IF NOT EXISTS ops_platform AUTHORIZATION ops_owner';
     END IF;
 END $$;
@@ -24,3 +24,6 @@ GRANT EXECUTE ON FUNCTION pg_backup_stop(BOOLEAN) TO ops_backup;
 GRANT pg_monitor TO ops_worker, ops_agent;
 -- Workers fingerprint every table, so that a restored copy can be compared with what was backed up.
 GRANT pg_read_all_data TO ops_worker;
+-- Erasure changes what the data map names, in any table, and must see rows that policies hide from others.
+GRANT pg_read_all_data, pg_write_all_data TO ops_eraser;
+ALTER ROLE ops_eraser BYPASSRLS;
