@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ ANSWER_SECONDS = 150.0
 PROGRESS_STEP = 0.01
 
 _LINE = re.compile(
-    r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ P(?P<process>\d+) +(?P<level>[A-Z]+): (?P<text>.*)$"
+    r"^(?P<logged>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) P(?P<process>\d+) +(?P<level>[A-Z]+): (?P<text>.*)$"
 )
 _PERCENT = re.compile(r"^(?:backup|restore) file .*?, (?P<percent>\d+(?:\.\d+)?)%\)")
 _LABEL = re.compile(r"^new backup label = (?P<label>\S+)")
@@ -115,7 +116,12 @@ class PgBackRest:
                 label = found["label"]
 
         given = [f"--annotation={name}={value}" for name, value in annotations.items()]
-        self._follow("backup", [f"--type={backup_type}", *given], "detail", _progressing(look, on_progress))
+        self._follow(
+            "backup",
+            [f"--type={backup_type}", *given],
+            "detail",
+            _progressing(look, lambda copied, _: on_progress(copied)),
+        )
         if label is None:
             raise PgBackRestError(
                 f"pgBackRest backup of stanza {self.stanza} ended without naming its set: look at its log"
@@ -127,9 +133,12 @@ class PgBackRest:
         self,
         options: Sequence[str],
         on_line: Callable[[str], None],
-        on_progress: Callable[[float], None],
+        on_progress: Callable[[float, datetime | None], None],
     ) -> None:
         """Restore into the data directory of the configuration, which must be empty.
+
+        ``on_progress`` gets the fraction copied, 0 to 1, and when pgBackRest wrote so (its clock, to the
+        millisecond; None at the end): of lines that come late, many come at once.
 
         ``options`` choose set and target. Fails with code 40 when the directory is not empty,
         38 while a server runs in it, 75 when no set reaches the target.
@@ -139,7 +148,7 @@ class PgBackRest:
             on_line(line.raw)
 
         self._follow("restore", list(options), "detail", _progressing(look, on_progress))
-        on_progress(1.0)
+        on_progress(1.0, None)
 
     def expire(self, *, dry_run: bool, on_line: Callable[[str], None] = lambda line: None) -> list[str]:
         """Apply the retention of the configuration, or only say what would go. Returns its messages."""
@@ -200,7 +209,7 @@ class PgBackRest:
             told = {"ERROR": errors, "WARN": warnings}.get(found["level"])
             if told is not None:
                 told.append(raw)
-            look(Line(raw, found["level"], found["text"]))
+            look(Line(raw, found["level"], found["text"], datetime.fromisoformat(found["logged"])))
 
         ended = self._launcher.follow(self._argv(command, console, "off", options), on_line)
         self._raise_if_failed(command, ended, "\n".join(errors) or ended.stderr, "\n".join(warnings))
@@ -218,7 +227,7 @@ class PgBackRest:
 
 
 def _progressing(
-    look: Callable[[Line], None], on_progress: Callable[[float], None]
+    look: Callable[[Line], None], on_progress: Callable[[float, datetime], None]
 ) -> Callable[[Line], None]:
     """Lines of level DETAIL, one per file (hundreds of thousands in a large cluster), as progress."""
     told = 0.0
@@ -231,7 +240,7 @@ def _progressing(
             fraction = min(1.0, float(found["percent"]) / 100)
             if fraction >= told + PROGRESS_STEP:
                 told = fraction
-                on_progress(fraction)
+                on_progress(fraction, line.logged_at)
 
     return each
 
@@ -243,3 +252,5 @@ class Line:
     raw: str
     level: str
     text: str
+    logged_at: datetime
+    """In pgBackRest's local time, which says nothing of its zone."""

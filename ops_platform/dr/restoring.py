@@ -9,6 +9,7 @@ import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from ops_platform.backup.context import BackupContext
@@ -48,7 +49,7 @@ BULK = 0.5
 
 @dataclass
 class Pace:
-    """Listens to a copy's progress (fractions, 0 to 1) and finds the rate of its bulk.
+    """Listens to a copy's progress (fractions, 0 to 1, and when) and finds the rate of its bulk.
 
     A file is heard of when it is whole, so that the largest one makes a pause and a leap: of all
     stretches from the first file over BULK and more, the fastest is the one between pauses. The
@@ -56,18 +57,18 @@ class Pace:
     """
 
     size_bytes: int
-    clock: Callable[[], float] = time.monotonic
-    _first: tuple[float, float] | None = None
+    _first: tuple[float, datetime] | None = None
     _best: float | None = None
 
-    def hear(self, fraction: float) -> None:
-        now = self.clock()
+    def hear(self, fraction: float, now: datetime) -> None:
         if self._first is None:
             self._first = (fraction, now)
             return
         from_, began = self._first
         if fraction - from_ >= BULK and now > began:
-            self._best = max(self._best or 0.0, (fraction - from_) * self.size_bytes / (now - began))
+            self._best = max(
+                self._best or 0.0, (fraction - from_) * self.size_bytes / (now - began).total_seconds()
+            )
 
     def rate(self, seconds: float) -> float:
         """Bytes per second; of the whole when there was too little to tell the bulk apart."""
@@ -99,8 +100,9 @@ def restore(
         options.append(f"--tablespace-map-all={tablespaces}")
     pace = Pace(one.size_bytes)
 
-    def heard(fraction: float) -> None:
-        pace.hear(fraction)
+    def heard(fraction: float, logged_at: datetime | None) -> None:
+        if logged_at is not None:
+            pace.hear(fraction, logged_at)
         progress(fraction)
 
     reader.pgbackrest.restore(options, log, heard)

@@ -37,6 +37,8 @@ def reach(objectives: Iterable[Objective]) -> timedelta:
     return max(one.longest for one in (*PERIODS.values(), *(each.period for each in objectives)))
 
 
+NEWEST = timedelta(minutes=75)
+"""How long a figure is the newest: an hour, and until the next one, which waits for its samples, is made."""
 OLD = timedelta(hours=2, minutes=30)
 """Figures come every hour, seven minutes after it; an hour more may be a run that was retried. The alert
 SloFiguresStale has the same limit."""
@@ -169,9 +171,9 @@ def mark_fired(ops: Connection, service: str, slo: str) -> int:
         """
         UPDATE slo_metrics SET alert_fired = true
         WHERE service_name = %s AND metric_name = %s AND slo_window IS NOT NULL AND NOT alert_fired
-          AND measured_at > clock_timestamp() - interval '1 hour'
+          AND measured_at > clock_timestamp() - %s
         """,
-        (service, slo),
+        (service, slo, NEWEST),
     ).rowcount
 
 
@@ -197,6 +199,7 @@ def store(ops: Connection, objective: Objective, found: Sequence[Figure], run_id
             "slo": objective.name,
             "sloth_id": objective.id,
             "burn_alerts": list(BURN_ALERTS),
+            "newest": NEWEST,
             "version": objective.version,
             "numerator": objective.target.numerator,
             "denominator": objective.target.denominator,
@@ -222,7 +225,7 @@ SELECT %(slo)s, %(service)s, g.measured_at, g.seconds, t.target * 100,
                WHERE d.service = %(service)s AND d.slo = %(slo)s AND d.status = 'firing'
                  AND d.alertname = ANY (%(burn_alerts)s) AND d.labels ->> 'sloth_id' = %(sloth_id)s
                  AND d.received_at > g.measured_at - make_interval(secs => g.seconds)
-                 AND d.received_at <= g.measured_at + interval '1 hour'),
+                 AND d.received_at <= g.measured_at + %(newest)s::interval),
        %(run_id)s, g.slo_window, %(version)s, g.state
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS g (
          slo_window text, measured_at timestamptz, seconds integer, good bigint, total bigint, state text,

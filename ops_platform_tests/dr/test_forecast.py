@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -85,10 +86,10 @@ def test_a_copy_at_less_than_a_third_of_the_usual_rate_fails() -> None:
 
 def heard(*moments: tuple[float, float]) -> Pace:
     """A copy of 1000 bytes: (seconds, fraction)."""
-    clock = iter([seconds for seconds, _ in moments])
-    pace = Pace(1000, lambda: next(clock))
-    for _, fraction in moments:
-        pace.hear(fraction)
+    began = datetime(2026, 1, 1)
+    pace = Pace(1000)
+    for seconds, fraction in moments:
+        pace.hear(fraction, began + timedelta(seconds=seconds))
     return pace
 
 

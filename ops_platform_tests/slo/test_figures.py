@@ -15,6 +15,7 @@ from ops_platform import files
 from ops_platform.clients import postgres
 from ops_platform.settings import load_settings
 from ops_platform.slo import assets, figures, keeping, openslo
+from ops_platform.slo.budget import Tally
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.definitions import slo_definitions
 from ops_platform.slo.figures import Hour
@@ -176,6 +177,18 @@ def delivered(database: OpsDatabase, alertname: str, **labels: str) -> None:
             "VALUES (%s, 'firing', %s, 'f', %s, %s, jsonb_build_object('sloth_id', %s::text))",
             (END - HOUR * 2, alertname, SUCCESS.service, SUCCESS.name, labels.get("sloth_id")),
         )
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(("minutes", "fired"), [(74, True), (76, False)])
+def test_a_figure_is_marked_until_the_next_one_is_due(
+    ops_database: OpsDatabase, minutes: int, fired: bool
+) -> None:
+    made_for = datetime.now(UTC) - timedelta(minutes=minutes)
+    one = figures.Figure("1d", made_for, 86400, Tally(9, 10, 24, 0), None)
+    with postgres.session(ops_database.url("ops_worker")) as ops:
+        figures.store(ops, SUCCESS, [one], "run")
+        assert figures.mark_fired(ops, SUCCESS.service, SUCCESS.name) == int(fired)
 
 
 @pytest.mark.services
