@@ -138,6 +138,7 @@ def build(
             archive_config=layout.pgbackrest_config,
             pgbackrest=programs.find_pgbackrest(pgbackrest),
             environment={STACK_ID: identity},
+            peers=("ops_dagster",) if name == "ops" else (),
         )
 
     return Parts(

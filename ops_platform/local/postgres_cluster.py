@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlencode
 
 import psutil
 import psycopg
@@ -58,6 +59,8 @@ class PostgresCluster:
     settings: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     """Extra variables of the postmaster's otherwise clean environment."""
+    peers: tuple[str, ...] = ()
+    """Roles that the invoking user may log in as over the Unix socket, without a password."""
 
     @property
     def roles(self) -> PostgresRoles:
@@ -66,6 +69,11 @@ class PostgresCluster:
     def url(self, role: str = "ops_worker", database: str | None = None) -> str:
         """URL of ``role`` over verified TLS, without a password (a pgpass file holds it)."""
         return self.roles.url(role, database or self.database)
+
+    def socket_url(self, role: str, database: str) -> str:
+        """URL of one of ``peers`` over the Unix socket: neither handshake nor password."""
+        place = urlencode({"host": str(self.socket_dir), "port": self.port})
+        return f"postgresql://{role}@/{database}?{place}"
 
     def superuser_dsn(self, database: str = "postgres") -> str:
         """Connection string over the Unix socket, for the invoking user."""
@@ -117,7 +125,8 @@ class PostgresCluster:
         """Write postgresql.conf, pg_hba.conf and pg_ident.conf; True when one of them changed."""
         lines = [f"{name} = {_quote(value)}" for name, value in self._parameters().items()]
         me = psutil.Process().username()
-        pairs = sorted({(me, SUPERUSER), (self.account.name, SUPERUSER), (self.account.name, "ops_backup")})
+        mine = {(me, role) for role in (SUPERUSER, *self.peers)}
+        pairs = sorted(mine | {(self.account.name, SUPERUSER), (self.account.name, "ops_backup")})
         ident = "".join(f"ops_platform  {system}  {role}\n" for system, role in pairs)
         changed = False
         for name, text in (

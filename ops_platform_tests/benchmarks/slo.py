@@ -79,6 +79,7 @@ def _in_dagster(
         "OPS_DATABASE_URL": databases.create().url("ops_worker"),
         "OPS_PROMETHEUS_URL": prometheus.url,
         "DAGSTER_EVENT_BATCH_SIZE": "1000",
+        "DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS": "true",
     }
     os.environ.update(environment)
     keys = [one.strftime("%Y-%m-%d-%H:%M") for one in (end - timedelta(days=days), end - HOUR)]
