@@ -86,12 +86,13 @@ def every(ops: Connection) -> list[dict[str, Any]]:
     """
     return ops.execute(
         """
+        WITH differing AS MATERIALIZED (
+            SELECT * FROM slo_excluded_hours WHERE excluded IS DISTINCT FROM wanted)
         SELECT e.*, ARRAY(
             SELECT DISTINCT h.window_start
-            FROM slo_excluded_hours AS h CROSS JOIN LATERAL (
+            FROM differing AS h CROSS JOIN LATERAL (
                 SELECT tstzrange(e.starts_at, e.ends_at, '(]') * h.whole AS part) AS p
             WHERE h.service = e.service AND (e.slo IS NULL OR h.slo = e.slo) AND NOT isempty(p.part)
-              AND h.excluded IS DISTINCT FROM h.wanted
               AND CASE WHEN e.withdrawn_at IS NULL THEN NOT coalesce(h.excluded @> p.part, false)
                        ELSE coalesce((h.excluded - h.wanted) && p.part, true) END
             ORDER BY 1) AS not_applied
