@@ -98,26 +98,22 @@ def steps(connection: Connection, request_id: str) -> list[str]:
 
 
 def totals(lines: Iterable[Line]) -> list[Effect]:
-    """Of the steps that change something: all that was done to each place, over all attempts and rounds.
+    """All that was done to each place, over all attempts and rounds.
 
-    ``before`` is the most that any of them found, ``after`` what the last one left.
+    ``before`` is the most that any of them found, ``after`` what the last one left. What was found, and is
+    there no more, was changed, also by an attempt that was killed before it could say so. Of rows each
+    line already holds those before it.
     """
     found: dict[tuple[str, str, str, str], Effect] = {}
     for line in lines:
         one = line.effect
         key = (one.store, one.place, one.role, one.action)
         known = found.get(key)
-        found[key] = (
-            one
-            if known is None
-            else Effect(
-                one.store,
-                one.place,
-                one.role,
-                one.action,
-                max(known.before, one.before),
-                known.changed + one.changed,
-                one.after,
-            )
-        )
+        before, changed = one.before, one.changed
+        if known is not None:
+            before = max(known.before, one.before)
+            rows = one.store == "postgresql"
+            changed = max(known.changed, one.changed) if rows else known.changed + one.changed
+            changed = max(changed, before - one.after)
+        found[key] = Effect(one.store, one.place, one.role, one.action, before, changed, one.after)
     return list(found.values())

@@ -6,7 +6,7 @@ frees it, and what it left is due again at once. What the work does is in ``eras
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +28,8 @@ MOST_ATTEMPTS = 12
 """Claims that may fail or die; with the pauses between them they take about ten hours."""
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=2)
+PUT_OFF = timedelta(minutes=5)
+"""Until work that waits for somebody else looks again."""
 EXPORT_FIRST = timedelta(hours=48)
 """Of the erasure's 72 hours: that long an export which the same subject asked for may go before it."""
 MOST_DUE = 50
@@ -62,6 +64,10 @@ class NotClaimed(OpsError):
         super().__init__(message)
         self.status = status
         self.outcome = outcome
+
+
+class NotYet(OpsError):
+    """The work waits for somebody else: it goes on later, and this attempt does not count."""
 
 
 class GivenUp(OpsError):
@@ -126,7 +132,8 @@ def working(
     """Claim the request and hold it while the block runs; a failure of the block ends the attempt.
 
     The connection is in autocommit mode; what ends the request well is the block's own, ``complete`` in
-    its last transaction. Raises NotClaimed or GivenUp before the block begins.
+    its last transaction. Raises NotClaimed or GivenUp before the block begins; after NotYet the request is
+    put off.
     """
     name = lock_name(request_id)
     with postgres.session(ops_url, application=f"ops-platform {name}", autocommit=True) as connection:
@@ -137,6 +144,10 @@ def working(
         claim = _claim(connection, request_id, request_type, run_id, clock())
         try:
             yield connection, claim
+        except NotYet as error:
+            with connection.transaction():
+                put_off(connection, claim, str(error), clock())
+            raise
         except BaseException as error:
             # The database may be what failed: the claim is then found dead, which is an attempt all the same.
             try:
@@ -232,6 +243,15 @@ def fail(connection: Connection, claim: Claim, reason: str, now: datetime) -> No
     )
 
 
+def put_off(connection: Connection, claim: Claim, reason: str, now: datetime) -> None:
+    """Go on later, as if this attempt had not been."""
+    connection.execute(
+        "UPDATE gdpr_requests SET failure = %s, next_attempt_at = %s, attempts = attempts - 1 "
+        "WHERE request_id = %s AND status = 'processing'",
+        (reason, now + PUT_OFF, claim.request_id),
+    )
+
+
 def _end(connection: Connection, request_id: str, reason: str, now: datetime) -> None:
     row = connection.execute(
         "UPDATE gdpr_requests SET status = 'failed', outcome = 'error', completed_at = %s, failure = %s "
@@ -248,22 +268,12 @@ def pause_after(attempt: int) -> timedelta:
     return min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(attempt - 1, 16)))
 
 
-def scrub(connection: Connection, subjects: Collection[UUID], now: datetime) -> int:
-    """Take the address and the tokens out of every request of these subjects, who are erased.
-
-    What they still had open and nobody works on is ended: there is nothing left to do it with. The
-    subject's key stays, as in the tombstone, so that the subject can read how it ended.
-    """
-    connection.execute(
-        "UPDATE gdpr_requests SET status = 'failed', outcome = 'cancelled', completed_at = %s, "
-        "progress = NULL WHERE creator_id = ANY(%s) AND status = 'pending'",
-        (now, list(subjects)),
-    )
+def end_open(connection: Connection, subject: UUID, now: datetime) -> int:
+    """End what an erased subject still had open and nobody works on: there is nothing left to do it with."""
     return connection.execute(
-        "UPDATE gdpr_requests SET requestor_email = '', verification_token = NULL, used_token = NULL "
-        "WHERE creator_id = ANY(%s) AND (requestor_email <> '' OR verification_token IS NOT NULL "
-        "OR used_token IS NOT NULL)",
-        (list(subjects),),
+        "UPDATE gdpr_requests SET status = 'failed', outcome = 'cancelled', completed_at = %s, "
+        "progress = NULL WHERE creator_id = %s AND status = 'pending'",
+        (now, subject),
     ).rowcount
 
 

@@ -189,20 +189,27 @@ def test_a_copy_that_was_asked_for_comes_before_the_erasure_but_not_for_ever(tab
     assert due(table) == [erasure]
 
 
-def test_after_an_erasure_no_request_holds_an_address_or_a_token(table: Requests) -> None:
-    subject, other = uuid4(), uuid4()
+def test_what_an_erased_subject_had_open_is_ended(table: Requests) -> None:
+    subject = uuid4()
     export = verified(table, "export", subject=subject)
     erasure = verified(table, subject=subject)
-    neighbour = table.make(other).request.request_id
+    neighbour = table.make().request.request_id
     with working(table, erasure) as (connection, claim), connection.transaction():
-        work.scrub(connection, [claim.subject], T0)
         work.complete(connection, claim, T0)
-    for request_id in (export, erasure):
-        row = table.row(request_id)
-        assert (row["requestor_email"], row["verification_token"], row["used_token"]) == ("", None, None)
+        assert work.end_open(connection, claim.subject, T0) == 1
     assert table.row(export)["outcome"] == "cancelled"
-    assert table.row(neighbour)["requestor_email"] == "anna@example.org"
-    assert table.row(neighbour)["verification_token"] is not None
+    assert table.row(neighbour)["status"] == "pending"
+
+
+def test_waiting_for_somebody_else_is_no_failed_attempt(table: Requests) -> None:
+    request_id = verified(table)
+    for turn in range(work.MOST_ATTEMPTS + 1):
+        now = T0 + turn * work.PUT_OFF
+        with pytest.raises(work.NotYet), working(table, request_id, now=now):
+            raise work.NotYet("the letter has not left yet")
+        assert due(table, now) == []
+    row = table.row(request_id)
+    assert (row["status"], row["attempts"]) == ("processing", 0)
 
 
 def test_the_audit_ledger_has_the_beginning_and_the_end(table: Requests) -> None:
