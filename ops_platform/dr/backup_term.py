@@ -36,6 +36,6 @@ def product_stanza(settings: Settings, config: BackupConfig) -> Stanza:
         except ConfigurationError:
             continue  # another one's variables, which are not needed here
     raise ConfigurationError(
-        "no stanza of backups.yaml has the connection ${OPS_PRODUCT_DATABASE_URL}: add the product's, so that "
-        "an erasure knows how long backups hold the data"
+        "no stanza of backups.yaml has the connection ${OPS_PRODUCT_DATABASE_URL}: add the product's, so "
+        "that an erasure knows how long backups hold the data"
     )

@@ -175,12 +175,17 @@ class _Erasure:
     def _inventory(self, found: Catalogue, of: SubjectKey) -> Inventory:
         self._begin("inventory")
         who, _ = erasure_parts.identify(self._product, self._map, found, of, self._case.email)
+        keys, request_id = self._context.keys, self._case.request_id
         with self._ops.transaction():
-            taken = inventory.keep(
-                self._ops, self._context.keys, self._case.request_id, inventory.take(self._map, who)
-            )
-        known = self._done.isdisjoint({"inventory"})
-        there = erasure_parts.objects_and_keys(self._context.data, taken) if known else []
+            # An erasure of the same subject that was given up half-way may be all that knows their names.
+            for earlier in self._unfinished(of):
+                known = inventory.find(self._ops, keys, earlier)
+                if known is not None:
+                    inventory.keep(self._ops, keys, request_id, known)
+            taken = inventory.keep(self._ops, keys, request_id, inventory.take(self._map, who))
+        # Counted before anything is destroyed: an attempt that is killed later cannot say what it removed.
+        new = "inventory" not in self._done
+        there = erasure_parts.objects_and_keys(self._context.data, taken) if new else []
         self._finished("inventory", there)
         return taken
 
@@ -211,8 +216,8 @@ class _Erasure:
             self._record("cache", erasure_parts.keys(self._context.data, taken))
         else:
             raise CheckFailed(
-                f"{erasure_parts.places(left)} fill again while they are erased: close the account in the product, "
-                "then re-execute the run"
+                f"{erasure_parts.places(left)} fill again while they are erased: close the account in the "
+                "product, then re-execute the run"
             )
         erasure_parts.refuse_residue(self._product, self._map, found, what)
         self._log("nothing is left: not in what the map names, and not in any other column")
@@ -258,16 +263,16 @@ class _Erasure:
                 now=self._context.clock(),
             )
             issued = certificates.issue(self._ops, self._context.ledger, self._context.signing_key, composed)
-        self._log(
-            f"certificate {issued.certificate_id}; the last backup that can hold the data expires {expires:%F}"
-        )
+        self._log(f"certificate {issued.certificate_id}; the last backup with the data expires {expires:%F}")
         self._finished("certificate", [], {"certificate_id": issued.certificate_id})
         return issued
 
     def _end(self, of: SubjectKey, tombstone: Tombstone, issued: Issued, finish: Finish) -> None:
         self._begin("done")
         # With it goes the pseudonym: from now on nothing leads from what was anonymised to the subject.
-        row_erasure.forget(self._product, self._case.request_id)
+        over = [self._case.request_id, *self._unfinished(of)]
+        for request_id in over:
+            row_erasure.forget(self._product, request_id)
         now, subject = self._context.clock(), _uuid(of)
         with self._ops.transaction():
             if "done" not in self._done:
@@ -275,10 +280,21 @@ class _Erasure:
             if subject is not None:
                 work.end_open(self._ops, subject, now)
                 scrub(self._ops, subject, now)
-            inventory.forget(self._ops, self._case.request_id)
+            for request_id in over:
+                inventory.forget(self._ops, request_id)
             if "done" not in self._done:
                 self._append("done", [], {})
         self._at("done", "after")
+
+    def _unfinished(self, of: SubjectKey) -> list[str]:
+        """Other erasures of this subject that left an inventory."""
+        subject = _uuid(of)
+        rows = self._ops.execute(
+            "SELECT r.request_id FROM gdpr_requests AS r JOIN gdpr_inventories AS i USING (request_id) "
+            "WHERE r.creator_id = %s AND r.request_id <> %s ORDER BY r.id",
+            (subject, self._case.request_id),
+        )
+        return [] if subject is None else [row["request_id"] for row in rows]
 
     # --- what each step begins and ends with ---------------------------------------------------------------
 
