@@ -25,6 +25,8 @@ from ops_platform.gdpr.tombstones import Tombstone
 from ops_platform.settings import Settings
 
 FORMAT = "ops-platform erasure certificate 1"
+SHOWN = ("store", "place", "role", "action", "before", "changed", "after")
+"""What each effect in a certificate says."""
 LARGEST = 16 << 20
 """Bytes of a file that is read at all."""
 LIMITS = (

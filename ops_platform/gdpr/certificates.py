@@ -16,13 +16,22 @@ from ops_platform.gdpr.certificate import Issued, NotGenuine, canonical, sign, v
 LEDGER_PREFIX = "certificates/"
 
 
-def issue(ops: Connection, ledger: ObjectStore, key: SigningKey, certificate: Mapping[str, Any]) -> Issued:
+def issue(
+    ops: Connection,
+    ledger: ObjectStore,
+    key: SigningKey,
+    certificate: Mapping[str, Any],
+    lock_until: datetime,
+    *,
+    keys: PublicKeys | None = None,
+) -> Issued:
     """Sign and store it; of one request the first stays for ever, also when the ops database has lost it.
 
-    ``ops`` is an autocommit connection. Raises CheckFailed when the ledger holds another one.
+    ``ops`` is an autocommit connection; ``keys`` are those that an earlier one may have been signed with,
+    after a rotation. Raises CheckFailed when the ledger holds another one.
     """
     request_id = str(certificate["request_id"])
-    known = key.public_keys()
+    known = keys or key.public_keys()
     found = find(ops, request_id) or from_ledger(ledger, known, request_id) or sign(certificate, key)
     with ops.transaction():
         ops.execute(
@@ -41,7 +50,13 @@ def issue(ops: Connection, ledger: ObjectStore, key: SigningKey, certificate: Ma
     assert first is not None  # noqa: S101 - it was inserted, or was there
     body = first.as_file().encode()
     try:
-        ledger.put(_ledger_key(request_id), body, if_none_match=True, content_type="application/json")
+        ledger.put(
+            _ledger_key(request_id),
+            body,
+            if_none_match=True,
+            retain_until=lock_until,
+            content_type="application/json",
+        )
     except ObjectExists:
         if ledger.get(_ledger_key(request_id)) != body:
             raise CheckFailed(
