@@ -254,8 +254,8 @@ class TestIssued:
     def test_there_is_exactly_one_however_often_it_is_issued(
         self, ops: Connection, ledger: ObjectStore, demo_map: DataMap
     ) -> None:
-        first = certificates.issue(ops, ledger, KEY, composed(demo_map), UNTIL)
-        again = certificates.issue(ops, ledger, KEY, composed(demo_map), UNTIL)
+        first = certificates.issue(ops, ledger, KEY, composed(demo_map), lock_until=UNTIL)
+        again = certificates.issue(ops, ledger, KEY, composed(demo_map), lock_until=UNTIL)
         assert again == first
         assert certificates.find(ops, "r1") == first
         assert [one.key for one in ledger.versions("certificates/")] == ["certificates/r1.json"]
@@ -270,7 +270,9 @@ class TestIssued:
 
         def work(_: int) -> str:
             with postgres.connect(ops_database.url("ops_worker"), autocommit=True) as ops:
-                return certificates.issue(ops, ledger, KEY, composed(demo_map), UNTIL).certificate_id
+                return certificates.issue(
+                    ops, ledger, KEY, composed(demo_map), lock_until=UNTIL
+                ).certificate_id
 
         with ThreadPoolExecutor(4) as pool:
             assert len(set(pool.map(work, range(8)))) == 1
@@ -278,11 +280,11 @@ class TestIssued:
     def test_a_worker_that_died_after_the_copy_or_a_restored_database_adopts_it(
         self, ops: Connection, ops_database: OpsDatabase, ledger: ObjectStore, demo_map: DataMap
     ) -> None:
-        first = certificates.issue(ops, ledger, KEY, composed(demo_map), UNTIL)
+        first = certificates.issue(ops, ledger, KEY, composed(demo_map), lock_until=UNTIL)
         with ops_database.superuser() as superuser:
             superuser.execute("ALTER TABLE gdpr_certificates DISABLE TRIGGER ALL")
             superuser.execute("DELETE FROM gdpr_certificates")
-        again = certificates.issue(ops, ledger, KEY, composed(demo_map), UNTIL)
+        again = certificates.issue(ops, ledger, KEY, composed(demo_map), lock_until=UNTIL)
         assert again == first
 
     def test_another_one_in_the_ledger_is_an_error(
@@ -290,12 +292,12 @@ class TestIssued:
     ) -> None:
         ledger.put("certificates/r1.json", certificate.sign(composed(demo_map, "r2"), KEY).as_file().encode())
         with pytest.raises(NotGenuine, match="another request"):
-            certificates.issue(ops, ledger, KEY, composed(demo_map), UNTIL)
+            certificates.issue(ops, ledger, KEY, composed(demo_map), lock_until=UNTIL)
         assert certificates.find(ops, "r1") is None
 
     def test_the_table_lets_nobody_change_one(
         self, ops_database: OpsDatabase, ops: Connection, ledger: ObjectStore, demo_map: DataMap
     ) -> None:
-        certificates.issue(ops, ledger, KEY, composed(demo_map), UNTIL)
+        certificates.issue(ops, ledger, KEY, composed(demo_map), lock_until=UNTIL)
         with ops_database.superuser() as superuser, pytest.raises(Exception, match="append-only"):
             superuser.execute("UPDATE gdpr_certificates SET document = ''")
