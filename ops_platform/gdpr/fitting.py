@@ -26,6 +26,7 @@ def fitting(data_map: DataMap, catalogue: Catalogue) -> DataMap:
             view,
             personal=_present(view.personal, there[name].columns),
             plain=_present(view.plain, there[name].columns),
+            refresh=view.refresh if view.refresh in catalogue.functions else None,
         )
         for name, view in data_map.views.items()
         if name in there
@@ -52,6 +53,7 @@ def _table(table: Table, relation: Relation, catalogue: Catalogue) -> Table:
         belongings=tuple(
             _belonging(one, columns) for one in table.belongings if _found_by(one, columns, catalogue)
         ),
+        created=table.created if table.created in columns else None,
         triggers={name: why for name, why in table.triggers.items() if name in triggers},
     )
 

@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr import catalogue, fitting, map_check, row_erasure, subject_key, subject_rows
+from ops_platform.gdpr import (
+    catalogue,
+    fitting,
+    map_check,
+    materialised_views,
+    row_erasure,
+    subject_key,
+    subject_rows,
+)
 from ops_platform.gdpr.catalogue import Catalogue
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.effects import Effect
@@ -58,6 +66,8 @@ def replay(
             came_back += 1
             effects += done
             log(f"tombstone {number} of {len(found)}: erased again, request {one.request_id}")
+    # Always: what a view keeps may come from a replay that was killed before this.
+    materialised_views.refresh(connection, fitted, seen)
     return Replayed(len(found), came_back, tuple(_added(effects)))
 
 
