@@ -113,6 +113,7 @@ class Duties:
         )
         self.known.exercises.put(observation.exercises(connection, list(self.known.stanzas), SCENARIOS))
         self.known.ledger.put(observation.ledger(connection))
+        self.known.requests.put(observation.requests(connection))
         self.known.deliveries.put(observation.deliveries(connection))
         for stanza, at in observation.newest_beats(connection, list(self.known.stanzas)).items():
             slot = self.known.stanzas[stanza].heartbeat_at
