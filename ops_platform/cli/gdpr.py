@@ -159,6 +159,52 @@ def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> N
         output.end(1)
 
 
+@gdpr.command(name="verify-certificate")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--public-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="PEM of the issuer's public key; else OPS_GDPR_PUBLIC_KEY.",
+)
+@output.as_json
+def verify_certificate(file: Path, public_key: Path | None, json_output: bool) -> None:
+    """Check who signed an erasure certificate and that nothing of it was changed; exit 1 when not.
+
+    Needs neither a database nor the platform: the file and the issuer's public key.
+
+    \b
+    Example:
+      ops-platform gdpr verify-certificate certificate.json --public-key issuer.pem
+    """
+    from ops_platform.audit.keys import PublicKeys
+    from ops_platform.errors import ConfigurationError
+    from ops_platform.gdpr import certificate
+
+    try:
+        text = file.read_bytes()
+        pem = None if public_key is None else public_key.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError(f"cannot read {file} or the public key: correct the path") from None
+    keys = certificate.public_keys(load_settings()) if pem is None else PublicKeys.parse(pem, "--public-key")
+    said = certificate.verify(text, keys)
+    if json_output:
+        output.print_json(said)
+        return
+    click.echo(
+        f"genuine: certificate {said['certificate_id']} of request {said['request_id']}, "
+        f"issued {said['issued_at']}"
+    )
+    output.print_table(
+        "what was done",
+        ("store", "place", "role", "action", "before", "changed", "after"),
+        [tuple(str(one[name]) for name in certificate.SHOWN) for one in said["effects"]],
+    )
+    for one in said["kept_by_law"]:
+        click.echo(f"kept by law: {one['rows']} rows of {one['table']}: {one['basis']}; {one['term']}")
+    click.echo(f"the last backup that can hold the data expires {said['last_backup_expires_at']}")
+
+
 @gdpr.command()
 @click.option("--subject", required=True, type=click.UUID, help="Key of the data subject, a UUID.")
 @click.option(

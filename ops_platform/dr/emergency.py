@@ -58,7 +58,8 @@ class EmergencyQuestions:
     _known: dict[datetime, References] = field(default_factory=dict)
 
     def tombstones(self, server: RestoredServer) -> Verification:
-        return tombstones.replay(self._found(), self.log)
+        database = source.database_name(self.ctx)
+        return tombstones.replay(self._found(), server, database, self.ctx.settings, self.log)
 
     def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
         return questions.critical(server, source.database_name(self.ctx), lambda: self._references(moment))

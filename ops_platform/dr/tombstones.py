@@ -1,45 +1,54 @@
-"""Subjects that must stay erased after a restore: found in the ops database or in the locked ledger.
+"""Subjects who must stay erased after a restore: found in the ops database or in the locked ledger.
 
-Erasing them again is the erasure engine's work (``gdpr``); without one, a single tombstone is a
-failure: a cluster that brings somebody back must not take traffic.
+They are erased again by the engine that erased them first (``gdpr``), before the restored cluster
+takes traffic. A restored ops database is brought up to what the ledger remembers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 
+from ops_platform import files
 from ops_platform.clients import object_store, postgres
+from ops_platform.clients.migrations import migrate
 from ops_platform.clients.postgres import Connection
 from ops_platform.dr.ladder import Verification, failed, verdict
+from ops_platform.dr.server import RestoredServer
+from ops_platform.errors import CheckFailed
+from ops_platform.gdpr import certificate, map_file, reconciliation, sealed
+from ops_platform.gdpr import replay as engine
+from ops_platform.gdpr import tombstones as stones
+from ops_platform.gdpr.reconciliation import Reconciled
+from ops_platform.gdpr.replay import Replayed
+from ops_platform.gdpr.tombstones import LEDGER_PREFIX, Tombstone
 from ops_platform.settings import Settings
 
-LEDGER_PREFIX = "tombstones/"
-"""Below it, in the ledger bucket: ``<stanza>/<id>``, an encrypted copy of each tombstone."""
-_COUNTED = 10_000
+NAME = "tombstones"
+FOOTPRINT_OWNER = "ops_owner"
 
 
 @dataclass(frozen=True)
 class Tombstones:
-    """How many there are for a stanza, and where that was read."""
+    """Of one stanza, and where they were read."""
 
-    count: int
+    found: Sequence[Tombstone]
     source: str
+
+    @property
+    def count(self) -> int:
+        return len(self.found)
 
 
 def from_ops_database(ops_url: str, stanza: str) -> Tombstones:
-    """Raises Unavailable when the ops database is away."""
+    """Expired ones too: as long as one is there, a backup older than it thinks may be, too.
+
+    Raises Unavailable when the ops database is away.
+    """
     with postgres.session(ops_url) as connection:
-        row = connection.execute(
-            """
-            SELECT count(*) AS tombstones FROM erasure_tombstones
-            WHERE stanza = %s AND (expires_at IS NULL OR expires_at > now())
-            """,
-            (stanza,),
-        ).fetchone()
-    return Tombstones(int(row["tombstones"]) if row else 0, "the ops database")
+        return Tombstones(stones.read(connection, stanza), "the ops database")
 
 
 def since(ops: Connection, stanza: str, moment: datetime) -> bool:
@@ -55,21 +64,93 @@ def since(ops: Connection, stanza: str, moment: datetime) -> bool:
 
 
 def from_ledger(settings: Settings, stanza: str) -> Tombstones:
-    """From the copies under object lock; needs no database. Raises an OpsError when S3 is away."""
-    store = object_store.from_settings(settings, "ledger")
-    found = sum(1 for _ in islice(store.list(f"{LEDGER_PREFIX}{stanza}/"), _COUNTED))
-    return Tombstones(found, "the object-locked ledger")
+    """From the copies under object lock; needs no database, and the key only when there are any.
+
+    Raises an OpsError when S3 is away or a copy cannot be read.
+    """
+    ledger = object_store.from_settings(settings, "ledger")
+    source = "the object-locked ledger"
+    if not any(islice(ledger.versions(f"{LEDGER_PREFIX}{stanza}/"), 1)):
+        return Tombstones((), source)
+    return Tombstones(stones.from_ledger(ledger, sealed.sealing_keys(settings), stanza), source)
 
 
-def replay(found: Tombstones, log: Callable[[str], None]) -> Verification:
-    """Erase again whoever was erased. Passes when there is nobody."""
-    name = "tombstones"
-    if found.count == 0:
-        return verdict(name, True, f"nobody was erased, says {found.source}", tombstones=0)
-    log(f"{found.count} erased subjects would come back, and this version cannot erase them again")
-    return failed(
-        name,
-        f"{found.count} tombstones in {found.source} cannot be applied: this version has no erasure engine; "
-        "do not let the restored cluster take traffic",
-        tombstones=found.count,
+def replay(
+    found: Tombstones, server: RestoredServer, database: str, settings: Settings, log: Callable[[str], None]
+) -> Verification:
+    """Erase again whoever was erased, in ``database`` of the restored server. Passes when nobody is left."""
+    with server.connect(database) as connection:
+        kept_here = _is_ops_database(connection)
+        if kept_here:
+            return _brought_up(connection, settings, log)
+        if found.count == 0:
+            return verdict(NAME, True, f"nobody was erased, says {found.source}", tombstones=0)
+        _footprint(connection, server.url(database, FOOTPRINT_OWNER), log)
+        try:
+            done = erase_again(connection, settings, found.found, log)
+        except CheckFailed as error:
+            return failed(NAME, str(error), tombstones=found.count)
+    return verdict(
+        NAME,
+        True,
+        f"{done.tombstones} tombstones in {found.source}, {done.came_back} had come back and were erased again",
+        tombstones=done.tombstones,
+        came_back=done.came_back,
+        rows=sum(one.changed for one in done.effects),
     )
+
+
+def erase_again(
+    connection: Connection, settings: Settings, found: Sequence[Tombstone], log: Callable[[str], None]
+) -> Replayed:
+    """In a product database; the data map is read only when there is anybody."""
+    if not found:
+        return Replayed(0, 0, ())
+    return engine.replay(connection, map_file.load(settings.config_dir / "data_map.yaml"), found, log)
+
+
+def reconcile(ops: Connection, settings: Settings) -> Reconciled:
+    """Bring back into the ops database what the ledger remembers; the keys only when there is anything."""
+    ledger = object_store.from_settings(settings, "ledger")
+    if not any(islice(ledger.versions(LEDGER_PREFIX), 1)):
+        return Reconciled(0, 0, 0, 0, 0)
+    keys, public = sealed.sealing_keys(settings), certificate.public_keys(settings)
+    return reconciliation.reconcile(ops, ledger, keys, public, datetime.now(UTC))
+
+
+def _is_ops_database(connection: Connection) -> bool:
+    row = connection.execute("SELECT to_regclass('public.erasure_tombstones') IS NOT NULL AS ours").fetchone()
+    return bool(row and row["ours"])
+
+
+def _brought_up(connection: Connection, settings: Settings, log: Callable[[str], None]) -> Verification:
+    """A restored ops database: nobody's rows are erased in it, but its memory is older than the ledger's."""
+    if not _knows_certificates(connection):
+        log(
+            "this ops database is older than erasures: bring it up with 'ops-platform migrate' and tombstone_replay"
+        )
+        return verdict(NAME, True, "an ops database from before the first erasure", tombstones=0)
+    done = reconcile(connection, settings)
+    return verdict(
+        NAME,
+        True,
+        f"{done.tombstones} tombstones in the object-locked ledger; {done.adopted} and {done.certificates} "
+        f"certificates were missing here, {done.scrubbed} requests were emptied again",
+        tombstones=done.tombstones,
+        adopted=done.adopted,
+        scrubbed=done.scrubbed,
+        unfinished=done.unfinished,
+    )
+
+
+def _knows_certificates(connection: Connection) -> bool:
+    row = connection.execute("SELECT to_regclass('public.gdpr_certificates') IS NOT NULL AS known").fetchone()
+    return bool(row and row["known"])
+
+
+def _footprint(connection: Connection, owners_url: str, log: Callable[[str], None]) -> None:
+    """A backup may be older than the tables in which an erasure notes how far it is."""
+    row = connection.execute("SELECT to_regclass('ops_platform.erasures') IS NULL AS missing").fetchone()
+    if row and row["missing"]:
+        made = migrate(owners_url, files.carried("sql") / "product")
+        log(f"the backup is older than the platform's tables: brought up to date by {', '.join(made)}")

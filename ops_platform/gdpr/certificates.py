@@ -16,32 +16,38 @@ from ops_platform.gdpr.certificate import Issued, NotGenuine, canonical, sign, v
 LEDGER_PREFIX = "certificates/"
 
 
-def issue(ops: Connection, ledger: ObjectStore, key: SigningKey, certificate: Mapping[str, Any]) -> Issued:
+def issue(
+    ops: Connection,
+    ledger: ObjectStore,
+    key: SigningKey,
+    certificate: Mapping[str, Any],
+    *,
+    lock_until: datetime | None = None,
+    keys: PublicKeys | None = None,
+) -> Issued:
     """Sign and store it; of one request the first stays for ever, also when the ops database has lost it.
 
-    ``ops`` is an autocommit connection. Raises CheckFailed when the ledger holds another one.
+    ``ops`` is an autocommit connection; ``keys`` are those that an earlier one may have been signed with,
+    after a rotation. The copy is locked until ``lock_until``, else until the last backup expires that the
+    certificate names. Raises CheckFailed when the ledger holds another one.
     """
     request_id = str(certificate["request_id"])
-    known = key.public_keys()
+    known = keys or key.public_keys()
     found = find(ops, request_id) or from_ledger(ledger, known, request_id) or sign(certificate, key)
     with ops.transaction():
-        ops.execute(
-            "INSERT INTO gdpr_certificates (request_id, certificate_id, document, signature, key_id, "
-            "issued_at) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (request_id) DO NOTHING",
-            (
-                found.request_id,
-                found.certificate_id,
-                found.document,
-                found.signature,
-                found.key_id,
-                found.issued_at,
-            ),
-        )
+        adopt(ops, found)
     first = find(ops, request_id)
     assert first is not None  # noqa: S101 - it was inserted, or was there
     body = first.as_file().encode()
+    until = lock_until or datetime.fromisoformat(str(certificate["last_backup_expires_at"]))
     try:
-        ledger.put(_ledger_key(request_id), body, if_none_match=True, content_type="application/json")
+        ledger.put(
+            _ledger_key(request_id),
+            body,
+            if_none_match=True,
+            retain_until=until,
+            content_type="application/json",
+        )
     except ObjectExists:
         if ledger.get(_ledger_key(request_id)) != body:
             raise CheckFailed(
@@ -49,6 +55,23 @@ def issue(ops: Connection, ledger: ObjectStore, key: SigningKey, certificate: Ma
                 "compare the two with 'ops-platform gdpr verify-certificate'"
             ) from None
     return first
+
+
+def adopt(ops: Connection, issued: Issued) -> bool:
+    """Store one that was signed before, in the caller's transaction; False when there is one already."""
+    done = ops.execute(
+        "INSERT INTO gdpr_certificates (request_id, certificate_id, document, signature, key_id, "
+        "issued_at) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (request_id) DO NOTHING",
+        (
+            issued.request_id,
+            issued.certificate_id,
+            issued.document,
+            issued.signature,
+            issued.key_id,
+            issued.issued_at,
+        ),
+    ).rowcount
+    return bool(done)
 
 
 def find(ops: Connection, request_id: str) -> Issued | None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +28,7 @@ LEDGER_PREFIX = "tombstones/"
 """Below it, in the ledger bucket: ``<stanza>/<opaque id>``."""
 PURPOSE = "tombstone"
 SALT_BYTES = 32
+READERS = 8
 
 
 @dataclass(frozen=True)
@@ -138,16 +140,21 @@ def from_ledger(ledger: ObjectStore, keys: SealingKeys, stanza: str | None = Non
 
     Raises CheckFailed for a copy that cannot be read: it might be anybody's.
     """
-    found = {}
     prefix = LEDGER_PREFIX if stanza is None else f"{LEDGER_PREFIX}{stanza}/"
-    for key, version in _first_versions(ledger, prefix):
+    ledger.client  # noqa: B018 - built once, before threads share it
+
+    def read_one(named: tuple[str, str | None]) -> Tombstone:
+        key, version = named
         one = _parse(keys.open(ledger.get(key, version), PURPOSE), key)
         if one.ledger_key != key:
             raise CheckFailed(
                 f"{ledger.uri(key)} is filed under another name than its own: look who wrote it"
             )
-        found[key] = one
-    return sorted(found.values(), key=lambda one: (one.erased_at, one.of.key))
+        return one
+
+    with ThreadPoolExecutor(READERS, thread_name_prefix="tombstones") as pool:
+        found = list(pool.map(read_one, _first_versions(ledger, prefix)))
+    return sorted(found, key=lambda one: (one.erased_at, one.of.key))
 
 
 def adopt(ops: Connection, tombstone: Tombstone, completed_at: datetime | None, now: datetime) -> bool:
