@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ops_platform.clients.object_store import ObjectMissing, ObjectStore
+from ops_platform.errors import OpsError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
@@ -28,11 +28,8 @@ class Upload:
     Whatever ends the block otherwise aborts it; of a process that is killed, ``abort_unfinished`` tidies up.
     """
 
-    def __init__(
-        self, store: ObjectStore, key: str, *, content_type: str, encryption: str = "AES256"
-    ) -> None:
+    def __init__(self, store: ObjectStore, key: str, *, content_type: str) -> None:
         self._store, self._key, self._content_type = store, key, content_type
-        self._encryption = encryption
         self._buffer = bytearray()
         self._digest = hashlib.sha256()
         self._parts: list[CompletedPartTypeDef] = []
@@ -54,7 +51,7 @@ class Upload:
                 Bucket=self._store.bucket,
                 Key=self._store.prefix + self._key,
                 ContentType=self._content_type,
-                ServerSideEncryption=self._encryption,  # type: ignore[arg-type]
+                ServerSideEncryption="AES256",
             )["UploadId"]
         return self
 
@@ -115,14 +112,18 @@ class Upload:
     def _abort(self) -> None:
         # Parts that are still on their way would be kept.
         self._threads.shutdown(cancel_futures=True)
-        with _anyway(), self._store.errors("abort the upload of", self._key):
+        # What went wrong before is what is told; what cannot be aborted now is aborted later.
+        with suppress(OpsError), self._store.errors("abort the upload of", self._key):
             self._store.client.abort_multipart_upload(
                 Bucket=self._store.bucket, Key=self._store.prefix + self._key, UploadId=self._id
             )
 
 
 def abort_unfinished(store: ObjectStore, prefix: str, *, before: datetime | None = None) -> int:
-    """Abort the uploads below ``prefix``, those begun ``before`` then; how many. Raises the store's errors."""
+    """Abort the uploads below ``prefix``, those begun ``before`` then; how many.
+
+    Raises the store's errors.
+    """
     found = 0
     with store.errors("list the uploads of", prefix):
         pages = store.client.get_paginator("list_multipart_uploads").paginate(
@@ -144,12 +145,3 @@ def abort_unfinished(store: ObjectStore, prefix: str, *, before: datetime | None
             continue  # somebody else did
         found += 1
     return found
-
-
-@contextmanager
-def _anyway() -> Iterator[None]:
-    """What went wrong before is what is told; an upload that could not be aborted is aborted later."""
-    try:
-        yield
-    except Exception:  # noqa: S110
-        pass

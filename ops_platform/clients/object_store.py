@@ -320,7 +320,7 @@ class ObjectStore:
             self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
 
     def errors(self, action: str, key: str = "") -> AbstractContextManager[None]:
-        """For what uses ``client``: boto3's exceptions come out as ours. ``action`` is a verb of the message."""
+        """Around what uses ``client``: boto3's exceptions come out as ours. ``action`` is a verb."""
         return self._errors(action, key)
 
     def _relative(self, key: str) -> str:

@@ -1,4 +1,4 @@
-"""A ZIP archive that is written as it comes, and what is in it by size and SHA-256. Knows nothing of data subjects."""
+"""A ZIP archive that is written as it comes, and the size and SHA-256 of what is in it. Knows no subjects."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Archive:
 
     @contextmanager
     def file(self, path: str, *, size: int = LARGE, compress: bool = True) -> Iterator[Writer]:
-        """A file at ``path``, or beside it where that is taken. ``size``: what it has at most, where that is known.
+        """A file at ``path``, or beside it where that is taken. ``size``: at most so many bytes, if known.
 
         After an exception the archive is of no use.
         """

@@ -25,7 +25,7 @@ from ops_platform.gdpr.place_names import filled
 from ops_platform.gdpr.subject_rows import Identity
 
 SMALL = 1 << 20
-"""Bytes of rows up to which they are one JSON array; more are JSON Lines, which nobody has to read at once."""
+"""Bytes of rows up to which they are one JSON array; more are JSON Lines."""
 FIRST_ROWS = 20
 """Of each part, on the page for people."""
 LONGEST_ROW = 16 * 1024

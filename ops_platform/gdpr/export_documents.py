@@ -73,8 +73,9 @@ class Documents:
         name = sql.Identifier(f"e{next(self._numbers)}")
         value = sql.SQL("CAST({}.value AS text)").format(name)
         return sql.SQL(
-            "CASE WHEN {column} IS NOT NULL THEN (SELECT coalesce(jsonb_agg(CASE WHEN {value} IS NULL THEN NULL "
-            "WHEN {mine} THEN to_jsonb({name}.value) ELSE to_jsonb({pseudonym}) END ORDER BY {name}.n), '[]') "
+            "CASE WHEN {column} IS NOT NULL THEN (SELECT coalesce(jsonb_agg(CASE "
+            "WHEN {value} IS NULL THEN NULL WHEN {mine} THEN to_jsonb({name}.value) "
+            "ELSE to_jsonb({pseudonym}) END ORDER BY {name}.n), '[]') "
             "FROM unnest({column}) WITH ORDINALITY AS {name}(value, n)) END"
         ).format(
             column=column,
@@ -133,7 +134,8 @@ class Documents:
             else sql.SQL("{}.key = ANY ({})").format(name, sql.Literal(list(members)))
         )
         return sql.SQL(
-            "(SELECT coalesce(jsonb_object_agg({name}.key, CASE {name}.key {cases} ELSE {inner} END), '{{}}') "
+            "(SELECT coalesce(jsonb_object_agg({name}.key, "
+            "CASE {name}.key {cases} ELSE {inner} END), '{{}}') "
             "FROM jsonb_each({value}) AS {name} WHERE {mine} OR {known})"
         ).format(name=name, cases=sql.SQL(" ").join(cases), inner=inner, value=value, mine=mine, known=known)
 

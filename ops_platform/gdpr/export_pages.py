@@ -113,7 +113,8 @@ def _lines(known: About) -> Iterator[str]:
     title = escape(texts["title"])
     yield f'<!DOCTYPE html>\n<html lang="{known.language}"><head><meta charset="utf-8"><title>{title}</title>'
     yield (
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
     )
     yield f"<h1>{title}</h1>"

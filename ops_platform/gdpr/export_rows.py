@@ -1,4 +1,4 @@
-"""The rows of a subject as lines of JSON, made by the database: what the map shows of them, other people hidden."""
+"""The rows of a subject as lines of JSON, as the database makes them: what the map shows, others hidden."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Rows:
     def blocks(self, connection: Connection, table: Table, one: Belonging) -> Iterator[Block]:
         """In the caller's transaction, as the database sends them. Raises what psycopg raises."""
         query = sql.SQL("COPY ({}) TO STDOUT").format(self.query(table, one))
-        held: list[bytes | memoryview] = []
+        held: list[bytes] = []
         size = 0
         with connection.cursor() as cursor, cursor.copy(query) as copy:
             for data in copy:
-                held.append(data)
+                held.append(bytes(data))
                 size += len(data)
                 if size >= BLOCK:
                     yield _block(held)
@@ -98,7 +98,7 @@ class Rows:
         return held
 
 
-def _block(held: list[bytes | memoryview]) -> Block:
+def _block(held: list[bytes]) -> Block:
     text = b"".join(held)
     rows = text.count(b"\n")
     if b"\\" in text:

@@ -9,11 +9,12 @@ from ops_platform.gdpr.mail_texts import Language
 EN = {
     "title": "Your data",
     "made": "Put together on {date}, as of one moment.",
-    "how": "Everything that is stored about you is in this archive as JSON, which programs and people can read: "
-    "files that end in .json hold a list, files that end in .jsonl one entry a line. Binary values are in "
-    "base64. manifest.json lists every file with its SHA-256, about.json says what the data are for.",
-    "others": "Other people are left out, or stand as person-… with a made-up name that is the same throughout "
-    "this archive and in no other. What you or they wrote in texts is as it was written.",
+    "how": "Everything that is stored about you is in this archive as JSON, which programs and people can "
+    "read: files that end in .json hold a list, files that end in .jsonl one entry a line. Binary "
+    "values are in base64. manifest.json lists every file with its SHA-256, about.json says what the"
+    " data are for.",
+    "others": "Other people are left out, or stand as person-… with a made-up name that is the same "
+    "throughout this archive and in no other. What you or they wrote in texts is as it was written.",
     "contents": "What is stored",
     "purpose": "What it is for",
     "retention": "How long it is kept",
@@ -30,12 +31,13 @@ EN = {
 FR = {
     "title": "Vos données",
     "made": "Réunies le {date}, telles qu'à un seul instant.",
-    "how": "Tout ce qui est enregistré à votre sujet se trouve dans cette archive au format JSON, lisible par des "
-    "programmes et par des personnes : les fichiers .json contiennent une liste, les fichiers .jsonl une entrée par "
-    "ligne. Les valeurs binaires sont en base64. manifest.json énumère tous les fichiers avec leur SHA-256, "
-    "about.json dit à quoi servent les données.",
-    "others": "Les autres personnes n'y figurent pas, ou sous un nom inventé person-…, le même dans toute cette "
-    "archive et dans aucune autre. Ce que vous ou elles avez écrit dans des textes est tel quel.",
+    "how": "Tout ce qui est enregistré à votre sujet se trouve dans cette archive au format JSON, lisible "
+    "par des programmes et par des personnes : les fichiers .json contiennent une liste, les "
+    "fichiers .jsonl une entrée par ligne. Les valeurs binaires sont en base64. manifest.json "
+    "énumère tous les fichiers avec leur SHA-256, about.json dit à quoi servent les données.",
+    "others": "Les autres personnes n'y figurent pas, ou sous un nom inventé person-…, le même dans toute "
+    "cette archive et dans aucune autre. Ce que vous ou elles avez écrit dans des textes est tel "
+    "quel.",
     "contents": "Ce qui est enregistré",
     "purpose": "À quoi cela sert",
     "retention": "Durée de conservation",

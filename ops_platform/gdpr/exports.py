@@ -67,8 +67,9 @@ def record(
 ) -> Export:
     """The export of the request: this one, or the one that another run recorded first."""
     connection.execute(
-        "INSERT INTO gdpr_exports (request_id, object_key, bytes, sha256, map_version, effects, completed_at, "
-        "expires_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (request_id) DO NOTHING",
+        "INSERT INTO gdpr_exports (request_id, object_key, bytes, sha256, map_version, effects, "
+        "completed_at, expires_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (request_id) DO NOTHING",
         (
             request_id,
             object_key,
@@ -110,7 +111,8 @@ def expire(connection: Connection, store: ObjectStore, clock: Callable[[], datet
     Commits after each. Raises the store's errors; what was deleted until then is recorded.
     """
     due = connection.execute(
-        "SELECT request_id FROM gdpr_exports WHERE deleted_at IS NULL AND expires_at <= %s ORDER BY expires_at",
+        "SELECT request_id FROM gdpr_exports WHERE deleted_at IS NULL AND expires_at <= %s "
+        "ORDER BY expires_at",
         (clock(),),
     ).fetchall()
     connection.commit()

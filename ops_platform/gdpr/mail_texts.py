@@ -101,7 +101,7 @@ def verification(
 
 
 def export_ready(language: Language, *, request_id: str, api_url: str, until: datetime) -> Text:
-    """The mail that says that an export can be downloaded; without a link, which whoever reads it could use."""
+    """The mail that says that an export can be downloaded. No link: whoever reads it could use that."""
     subject, body = _READY[language]
     return Text(subject, body.format(request_id=request_id, api_url=api_url.rstrip("/"), until=until))
 
