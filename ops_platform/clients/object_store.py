@@ -7,7 +7,7 @@ and holds neither a secret nor a response body.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -171,7 +171,7 @@ class ObjectStore:
         """The object in chunks of a megabyte. Raises ObjectMissing when there is none."""
         with self._errors("read", key):
             answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
-        with answer["Body"] as body:
+        with closing(answer["Body"]) as body:
             yield self._chunks(key, body.iter_chunks(CHUNK))
 
     def _chunks(self, key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
