@@ -64,6 +64,8 @@ def write(
     with _snapshot(connection):
         if map_check.check(connection, data_map):
             raise CheckFailed("the map does not fit the database: 'ops-platform gdpr map check' says where")
+        # The check has told of policies; should one hide rows all the same, rather none than some.
+        connection.execute("SET LOCAL row_security = off")
         known = catalogue.read(connection)
         who = subject_rows.identity(connection, data_map, known, wanted.key)
         if who is None:
@@ -81,8 +83,8 @@ def _snapshot(connection: Connection) -> Iterator[None]:
     """One state of the database, which nothing here can change."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        # Rather none than some rows; and JSON is UTF-8, whatever the database is.
-        connection.execute("SET LOCAL row_security = off; SET LOCAL client_encoding = 'UTF8'")
+        # JSON is UTF-8, whatever the database is.
+        connection.execute("SET LOCAL client_encoding = 'UTF8'")
         # Sessions that look after others would end this one, as idle or as slow.
         connection.execute(
             "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0"
