@@ -131,6 +131,8 @@ class ApiSettings(_Group):
     rate_limit: int = 5
     """Requests in any 15 minutes for each address and for each subject."""
     privacy_notice_url: str | None = None
+    exports_url: str | None = None
+    """The S3 endpoint in the links that subjects get, where they reach it by another name than we do."""
     consent_version: str | None = None
     """Names the wording that the page asks consent to; None: it asks for none."""
     subject_table: str = "creators"

@@ -10,8 +10,9 @@ from ops_platform.api import addresses, identity, keys
 from ops_platform.api.addresses import Network
 from ops_platform.api.identity import Identity
 from ops_platform.api.metrics import ApiMetrics
-from ops_platform.clients import cache
+from ops_platform.clients import cache, object_store
 from ops_platform.clients.moving_window import MovingWindow
+from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.pool import Pool
 from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr import email_on_record
@@ -31,7 +32,10 @@ class Service:
     window: MovingWindow
     identity: Identity
     addresses: EmailOnRecord
+    exports: ObjectStore
     api_url: str
+    exports_url: str | None = None
+    """Where subjects find the store of exports; None: where we do."""
     trusted_proxies: tuple[Network, ...] = ()
     privacy_notice_url: str | None = None
     consent_version: str | None = None
@@ -60,6 +64,8 @@ def open_service(settings: Settings) -> Service:
         window=MovingWindow(cache.from_settings(settings), api.rate_limit, LIMIT_SECONDS, RATE_LIMIT_PREFIX),
         identity=who,
         addresses=email_on_record.from_settings(api),
+        exports=object_store.from_settings(settings, "exports"),
+        exports_url=api.exports_url,
         api_url=api_url,
         trusted_proxies=trusted,
         privacy_notice_url=api.privacy_notice_url,
