@@ -6,7 +6,13 @@ import dagster as dg
 
 from ops_platform.backup.stanza import BackupConfig
 from ops_platform.dr.assets import exercise_assets
-from ops_platform.dr.jobs import check_restore, scratch_cluster_cleanup, stanza_job, take_reference
+from ops_platform.dr.jobs import (
+    check_restore,
+    scratch_cluster_cleanup,
+    stanza_job,
+    take_reference,
+    tombstone_replay,
+)
 from ops_platform.dr.schedules import dr_schedules
 from ops_platform.dr.sensors import scratch_cluster_janitor
 
@@ -32,7 +38,7 @@ def dr_definitions(config: BackupConfig) -> dg.Definitions:
     )
     return dg.Definitions(
         assets=assets,
-        jobs=[exercise, check, reference, scratch_cluster_cleanup],
+        jobs=[exercise, check, reference, scratch_cluster_cleanup, tombstone_replay],
         schedules=dr_schedules(config),
         sensors=[scratch_cluster_janitor],
     )

@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from ops_platform import files
+from ops_platform.backup.stanza import load_backups
 from ops_platform.clients import object_store, postgres
 from ops_platform.clients.migrations import migrate
 from ops_platform.clients.postgres import Connection
+from ops_platform.dr import backup_term
 from ops_platform.dr.ladder import Verification, failed, verdict
 from ops_platform.dr.server import RestoredServer
 from ops_platform.errors import CheckFailed
@@ -28,6 +30,11 @@ from ops_platform.settings import Settings
 
 NAME = "tombstones"
 FOOTPRINT_OWNER = "ops_owner"
+_ERASER = """
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ops_eraser') THEN CREATE ROLE ops_eraser; END IF;
+END $$
+"""
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,8 @@ def replay(
     return verdict(
         NAME,
         True,
-        f"{done.tombstones} tombstones in {found.source}, {done.came_back} had come back and were erased again",
+        f"{done.tombstones} tombstones in {found.source}; {done.came_back} erased subjects had come back "
+        "and were erased again",
         tombstones=done.tombstones,
         came_back=done.came_back,
         rows=sum(one.changed for one in done.effects),
@@ -107,6 +115,20 @@ def erase_again(
     if not found:
         return Replayed(0, 0, ())
     return engine.replay(connection, map_file.load(settings.config_dir / "data_map.yaml"), found, log)
+
+
+def replay_live(settings: Settings, log: Callable[[str], None]) -> tuple[Reconciled, Replayed]:
+    """On the databases that serve now, after either of them was restored: first the memory, then the rows.
+
+    Raises an OpsError when anything is left, or psycopg's.
+    """
+    stanza = backup_term.product_stanza(settings, load_backups(settings)).name
+    product = settings.product_eraser_database_url or settings.require("product_database_url")
+    with postgres.session(settings.require("database_url"), autocommit=True) as ops:
+        known = reconcile(ops, settings)
+        found = stones.read(ops, stanza)
+    with postgres.session(product, application="ops-platform erasure", autocommit=True) as connection:
+        return known, erase_again(connection, settings, found, log)
 
 
 def reconcile(ops: Connection, settings: Settings) -> Reconciled:
@@ -126,9 +148,7 @@ def _is_ops_database(connection: Connection) -> bool:
 def _brought_up(connection: Connection, settings: Settings, log: Callable[[str], None]) -> Verification:
     """A restored ops database: nobody's rows are erased in it, but its memory is older than the ledger's."""
     if not _knows_certificates(connection):
-        log(
-            "this ops database is older than erasures: bring it up with 'ops-platform migrate' and tombstone_replay"
-        )
+        log("this ops database is older than erasures: then run 'ops-platform migrate' and tombstone_replay")
         return verdict(NAME, True, "an ops database from before the first erasure", tombstones=0)
     done = reconcile(connection, settings)
     return verdict(
@@ -152,5 +172,6 @@ def _footprint(connection: Connection, owners_url: str, log: Callable[[str], Non
     """A backup may be older than the tables in which an erasure notes how far it is."""
     row = connection.execute("SELECT to_regclass('ops_platform.erasures') IS NULL AS missing").fetchone()
     if row and row["missing"]:
+        connection.execute(_ERASER)
         made = migrate(owners_url, files.carried("sql") / "product")
         log(f"the backup is older than the platform's tables: brought up to date by {', '.join(made)}")

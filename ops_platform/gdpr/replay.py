@@ -50,9 +50,10 @@ def replay(
     """
     if not found:
         return Replayed(0, 0, ())
-    seen = catalogue.read(connection)
-    fitted = fitting.fitting(data_map, seen)
-    findings = [one for one in map_check.check(connection, fitted) if one.code not in HARMLESS]
+    with connection.transaction():
+        seen = catalogue.read(connection)
+        fitted = fitting.fitting(data_map, seen)
+        findings = [one for one in map_check.check(connection, fitted) if one.code not in HARMLESS]
     if findings:
         first = ", ".join(f"{one.where} ({one.code})" for one in findings[:3])
         raise CheckFailed(
