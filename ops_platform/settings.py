@@ -410,6 +410,7 @@ class _Reader:
                 trusted_proxies=self.names("OPS_API_TRUSTED_PROXIES"),
                 rate_limit=self.number("OPS_API_RATE_LIMIT"),
                 privacy_notice_url=self.text("OPS_API_PRIVACY_NOTICE_URL"),
+                exports_url=self.text("OPS_API_EXPORTS_URL"),
                 consent_version=self.text("OPS_API_CONSENT_VERSION"),
                 subject_table=self.text("OPS_API_SUBJECT_TABLE"),
                 subject_key_column=self.text("OPS_API_SUBJECT_KEY_COLUMN"),

@@ -191,7 +191,7 @@ def _download(service: Service, request_id: str, subject: UUID) -> Download:
     with service.ops.use() as connection:
         export = exports.find(connection, found.request_id)
         if export is None and found.status == "failed":
-            raise Problem(409, "no-export", "This request has ended without an export. Make a new one.")
+            raise not_found()
         if export is None:
             raise Problem(409, "not-ready", "The export is not ready yet. Ask for its status.")
         if export.is_over(now):
@@ -201,7 +201,6 @@ def _download(service: Service, request_id: str, subject: UUID) -> Download:
             export.object_key,
             max(1, int((expires_at - now).total_seconds())),
             f"export-{found.request_id}.zip",
-            endpoint_url=service.exports_url,
         )
         # Recorded before it is given out: the connection commits when the block ends, or there is no answer.
         exports.record_download(connection, export, expires_at, now)

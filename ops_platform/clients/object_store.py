@@ -125,14 +125,11 @@ class ObjectStore:
     @cached_property
     def client(self) -> S3Client:
         """The plain boto3 client, for what has no method here. Its exceptions are boto3's own."""
-        return self._client(self._endpoint_url)
-
-    def _client(self, endpoint_url: str | None) -> S3Client:
         secret = self._identity.secret_access_key
         # A session of its own: the default one is shared by all threads and not safe to build clients in.
         return boto3.session.Session().client(
             "s3",
-            endpoint_url=endpoint_url,
+            endpoint_url=self._endpoint_url,
             region_name=self._region,
             aws_access_key_id=self._identity.access_key_id,
             aws_secret_access_key=secret.get_secret_value() if secret else None,
@@ -193,14 +190,13 @@ class ObjectStore:
         with self._errors("read", key):
             yield from chunks
 
-    def presigned(self, key: str, seconds: int, file_name: str, *, endpoint_url: str | None = None) -> str:
+    def presigned(self, key: str, seconds: int, file_name: str) -> str:
         """A URL that anybody can fetch the object with for so long, to be saved as ``file_name``.
 
-        ``endpoint_url``: where the store is found from outside. It ends sooner where the identity's own
-        credentials do. Asks nobody.
+        It ends sooner where the identity's own credentials do. Asks nobody.
         """
         with self._errors("sign a link to", key):
-            return self._client(endpoint_url or self._endpoint_url).generate_presigned_url(
+            return self.client.generate_presigned_url(
                 "get_object",
                 Params={
                     "Bucket": self.bucket,

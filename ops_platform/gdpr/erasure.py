@@ -306,6 +306,7 @@ class _Erasure:
     def _once(self, step: str, do: Callable[[], list[Effect]]) -> None:
         """A step that changes data: what comes after it is found, and done, by the verification."""
         if step in self._done:
+            self._at(step, "after")
             return
         self._begin(step)
         self._finished(step, do())

@@ -121,6 +121,12 @@ def expire(connection: Connection, store: ObjectStore, clock: Callable[[], datet
     return len(due)
 
 
+def kept(connection: Connection) -> int:
+    """How many exports are not deleted yet."""
+    row = connection.execute("SELECT count(*) AS kept FROM gdpr_exports WHERE deleted_at IS NULL").fetchone()
+    return int(row["kept"]) if row else 0
+
+
 def sweep(connection: Connection, store: ObjectStore, now: datetime) -> int:
     """Delete what no record speaks of and is older than FORGOTTEN_AFTER; how many versions and uploads.
 

@@ -14,12 +14,9 @@ import dagster as dg
 from ops_platform.audit import ledger
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr import compliance, data_audit, erasure, export, farewell, lineage, review, work
+from ops_platform.gdpr import compliance, data_audit, erasure, lineage, request_work, review
 from ops_platform.gdpr.assets import erased, materialization
-from ops_platform.gdpr.certificate import Issued
-from ops_platform.gdpr.erasure import Case
-from ops_platform.gdpr.mail_texts import RequestType
-from ops_platform.gdpr.work import Claim, NotClaimed, NotYet
+from ops_platform.gdpr.work import NotClaimed, NotYet
 from ops_platform.resources import PlatformResource
 
 DUTY = {"duty": "gdpr"}
@@ -47,92 +44,65 @@ def _told() -> Iterator[None]:
 
 
 def _work(
-    context: dg.OpExecutionContext,
-    platform: PlatformResource,
-    request_id: str,
-    request_type: RequestType,
-    do: Callable[[Connection, Claim], None],
-    adopt: Callable[[Connection], None],
+    context: dg.OpExecutionContext, url: str, do: Callable[[], None], tell: Callable[[Connection], None]
 ) -> dg.Output[None]:
-    """Claim the request and do it; ``adopt`` tells again of one that was completed before."""
-    url = platform.settings().require("database_url")
+    """Do it, or say why not; ``tell`` emits the event of a request that is completed, now or before."""
+    what = "done"
     with _told():
         try:
-            with work.working(url, request_id, request_type, context.run.run_id, _now) as (ops, claim):
-                do(ops, claim)
+            do()
         except NotClaimed as ended:
             if ended.status is None:
                 raise
-            context.log.info(str(ended))
-            if ended.status == "completed":
-                with postgres.session(url) as ops:
-                    adopt(ops)
-            return dg.Output(None, metadata={"what": str(ended)})
+            what = str(ended)
+            if ended.status != "completed":
+                context.log.info(what)
+                return dg.Output(None, metadata={"what": what})
         except NotYet as waiting:
             context.log.warning(str(waiting))
             return dg.Output(None, metadata={"what": str(waiting)})
-    return dg.Output(None, metadata={"what": "done"})
+        with postgres.session(url) as ops:
+            tell(ops)
+    return dg.Output(None, metadata={"what": what})
 
 
 @dg.op(description="Claim the request and erase its subject, or go on where an earlier run stopped.")
 def erase(
     context: dg.OpExecutionContext, config: RequestConfig, platform: PlatformResource
 ) -> dg.Output[None]:
-    request_id = config.request_id
+    request_id, run_id = config.request_id, context.run.run_id
+    url = platform.settings().require("database_url")
 
     def tell(ops: Connection) -> None:
         done = erasure.outcome(ops, request_id)
         if done is not None:
             context.log_event(erased(request_id, lineage.of(ops, request_id), done))
 
-    def do(ops: Connection, claim: Claim) -> None:
-        opened = platform.erasure()
-        version = opened.data.data_map.version
-
-        def finish(ops: Connection, issued: Issued) -> None:
-            if claim.email:
-                farewell.write(ops, claim.language, claim.email, issued, _now())
-            work.complete(ops, claim, _now())
-
-        try:
-            erasure.run(
-                opened,
-                ops,
-                Case(request_id, str(claim.subject), claim.email or None, context.run.run_id),
-                finish=finish,
-                enter=lambda step: work.enter(ops, claim, step, version),
-                log=context.log.info,
-            )
-        finally:
-            opened.data.close()
-        tell(ops)
-
-    return _work(context, platform, request_id, "erasure", do, tell)
+    return _work(
+        context,
+        url,
+        lambda: request_work.erase(url, request_id, run_id, platform.erasure, log=context.log.info),
+        tell,
+    )
 
 
 @dg.op(description="Claim the request and write its subject's data to the exports bucket, once.")
 def export_data(
     context: dg.OpExecutionContext, config: RequestConfig, platform: PlatformResource
 ) -> dg.Output[None]:
-    request_id = config.request_id
+    request_id, run_id = config.request_id, context.run.run_id
+    url = platform.settings().require("database_url")
 
     def tell(ops: Connection) -> None:
         lines = lineage.of(ops, request_id)
         context.log_event(materialization("export", request_id, lines, lineage.totals(lines)))
 
-    def do(ops: Connection, claim: Claim) -> None:
-        opened = platform.export()
-        version = opened.data_map.version
-        work.enter(ops, claim, "export", version)
-        effects = export.run(
-            opened, request_id, lambda place, count: context.log.info(f"{place}: {count} written")
-        )
-        with ops.transaction():
-            lineage.record(ops, request_id, "export", effects, run_id=context.run.run_id, map_version=version)
-            work.complete(ops, claim, _now())
-        tell(ops)
-
-    return _work(context, platform, request_id, "export", do, tell)
+    return _work(
+        context,
+        url,
+        lambda: request_work.export_data(url, request_id, run_id, platform.export, log=context.log.info),
+        tell,
+    )
 
 
 def request_job(name: str, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
