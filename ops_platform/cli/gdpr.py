@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from ops_platform.cli import output
+from ops_platform.cli import legal_hold, output
 from ops_platform.settings import load_settings
 
 DATABASE = (
@@ -216,5 +216,7 @@ def token(subject: UUID, seconds: int) -> None:
 
     click.echo(development_identity.token(load_settings(), subject, seconds))
 
+
+gdpr.add_command(legal_hold.hold)
 
 COMMANDS = (gdpr,)
