@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from ops_platform.cli import output
+from ops_platform.cli import arguments, gdpr_erase, legal_hold, output
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 
@@ -20,27 +20,6 @@ DATABASE = (
     "The database is OPS_PRODUCT_DATABASE_URL, or what libpq's own variables and service file say: "
     "PGSERVICE, PGHOST."
 )
-
-_data_map = click.option(
-    "--data-map",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=None,
-    help="Else data_map.yaml in OPS_CONFIG_DIR.",
-)
-
-_subject_file = click.option(
-    "--subject-file",
-    type=click.File(encoding="utf-8"),
-    required=True,
-    help="Keys of subjects, one a line; - is stdin. Keys are personal: they do not belong on a command line.",
-)
-
-
-def _keys(subject_file: TextIO) -> list[str]:
-    keys = [line.strip() for line in subject_file if line.strip()]
-    if not keys:
-        raise ConfigurationError("--subject-file holds no key")
-    return keys
 
 
 @click.group()
@@ -54,7 +33,7 @@ def map_() -> None:
 
 
 @map_.command(epilog=DATABASE)
-@_data_map
+@arguments.data_map
 @output.as_json
 def check(data_map: Path | None, json_output: bool) -> None:
     """Compare the map with the database; exit 1 when anything is not classified or cannot be carried out.
@@ -117,8 +96,8 @@ def draft(subject: str, key: str, email: str) -> None:
 
 
 @gdpr.command(epilog=DATABASE)
-@_data_map
-@_subject_file
+@arguments.data_map
+@arguments.subject_file
 @output.as_json
 def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> None:
     """What an erasure would do, in numbers; nothing is changed. Exit 1 when a subject is not there.
@@ -134,7 +113,7 @@ def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> N
     from ops_platform.gdpr import catalogue, map_check, map_file, subject_rows
     from ops_platform.gdpr import preview as previewing
 
-    keys = _keys(subject_file)
+    keys = arguments.subject_keys(subject_file)
     settings = load_settings()
     known = map_file.load(data_map or settings.config_dir / "data_map.yaml")
     shown = []
@@ -216,8 +195,8 @@ def verify_certificate(file: Path, public_key: Path | None, json_output: bool) -
 
 
 @gdpr.command(epilog=DATABASE)
-@_data_map
-@_subject_file
+@arguments.data_map
+@arguments.subject_file
 @click.option(
     "--out",
     "directory",
@@ -258,7 +237,7 @@ def export(
     from ops_platform.gdpr import export_file, map_file
     from ops_platform.gdpr.export_content import NoSuchSubject, Wanted
 
-    keys = _keys(subject_file)
+    keys = arguments.subject_keys(subject_file)
     settings = load_settings()
     known = map_file.load(data_map or settings.config_dir / "data_map.yaml")
     if without_objects:
@@ -321,4 +300,7 @@ def token(subject: UUID, seconds: int) -> None:
     click.echo(development_identity.token(load_settings(), subject, seconds))
 
 
+gdpr.add_command(legal_hold.hold)
+
+gdpr.add_command(gdpr_erase.erase)
 COMMANDS = (gdpr,)

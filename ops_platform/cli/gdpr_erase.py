@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from ops_platform.cli import output
-from ops_platform.cli.arguments import data_map_option, subject_file_option, subject_keys
+from ops_platform.cli import arguments, output
 from ops_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -20,13 +19,13 @@ Erase = Callable[[str], "dict[str, Any] | None"]
 
 
 @click.command()
-@data_map_option
-@subject_file_option
+@arguments.data_map
+@arguments.subject_file
 @click.option(
     "--no-tombstone",
     is_flag=True,
-    help="For a database that has no ops database: nothing remembers the erasure, and a restored backup brings "
-    "the subject back.",
+    help="For a database that has no ops database: nothing remembers the erasure, and a restored backup "
+    "brings the subject back.",
 )
 @output.as_json
 def erase(data_map: Path | None, subject_file: TextIO, no_tombstone: bool, json_output: bool) -> None:
@@ -35,13 +34,13 @@ def erase(data_map: Path | None, subject_file: TextIO, no_tombstone: bool, json_
     Needs the ops database, OPS_GDPR_ENCRYPTION_KEY and OPS_GDPR_SIGNING_KEY, and ends with a certificate for
     each; what was killed or failed goes on when the command is given again. Subjects are numbered as they
     are given, and never named. The product database is OPS_PRODUCT_ERASER_DATABASE_URL, else
-    OPS_PRODUCT_DATABASE_URL, else what libpq's own variables say; 'migrate' has made the platform's tables in it.
+    OPS_PRODUCT_DATABASE_URL, else what libpq's own variables say, brought up by 'ops-platform migrate'.
 
     \b
     Example:
       echo 0f5b2c… | ops-platform gdpr erase --subject-file -
     """
-    keys, settings = subject_keys(subject_file), load_settings()
+    keys, settings = arguments.subject_keys(subject_file), load_settings()
     erase_one, close = (_without if no_tombstone else _with)(settings, data_map)
     done = []
     try:

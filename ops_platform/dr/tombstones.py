@@ -85,26 +85,33 @@ def from_ledger(settings: Settings, stanza: str) -> Tombstones:
 def replay(
     found: Tombstones, server: RestoredServer, database: str, settings: Settings, log: Callable[[str], None]
 ) -> Verification:
-    """Erase again whoever was erased, in ``database`` of the restored server. Passes when nobody is left."""
+    """Erase again whoever was erased, in ``database`` of the restored server. Passes when nobody is left.
+
+    Where it is the ops database, its memory is brought up to the ledger's too.
+    """
+    said, numbers = [], dict[str, int]()
     with server.connect(database) as connection:
-        kept_here = _is_ops_database(connection)
-        if kept_here:
-            return _brought_up(connection, settings, log)
-        if found.count == 0:
-            return verdict(NAME, True, f"nobody was erased, says {found.source}", tombstones=0)
-        _footprint(connection, server.url(database, FOOTPRINT_OWNER), log)
         try:
-            done = erase_again(connection, settings, found.found, log)
+            if _is_ops_database(connection):
+                text, counted = _brought_up(connection, settings, log)
+                said.append(text)
+                numbers |= counted
+            if found.count:
+                _footprint(connection, server.url(database, FOOTPRINT_OWNER), log)
+                done = erase_again(connection, settings, found.found, log)
+                numbers |= {"came_back": done.came_back, "rows": sum(one.changed for one in done.effects)}
+                said.append(
+                    f"{done.tombstones} tombstones in {found.source}; {done.came_back} erased subjects had "
+                    "come back and were erased again"
+                )
         except CheckFailed as error:
             return failed(NAME, str(error), tombstones=found.count)
     return verdict(
         NAME,
         True,
-        f"{done.tombstones} tombstones in {found.source}; {done.came_back} erased subjects had come back "
-        "and were erased again",
-        tombstones=done.tombstones,
-        came_back=done.came_back,
-        rows=sum(one.changed for one in done.effects),
+        "; ".join(said) or f"nobody was erased, says {found.source}",
+        tombstones=found.count,
+        **numbers,
     )
 
 
@@ -145,22 +152,20 @@ def _is_ops_database(connection: Connection) -> bool:
     return bool(row and row["ours"])
 
 
-def _brought_up(connection: Connection, settings: Settings, log: Callable[[str], None]) -> Verification:
-    """A restored ops database: nobody's rows are erased in it, but its memory is older than the ledger's."""
+def _brought_up(
+    connection: Connection, settings: Settings, log: Callable[[str], None]
+) -> tuple[str, dict[str, int]]:
+    """What was done to a restored ops database, whose memory is older than the ledger's."""
     if not _knows_certificates(connection):
         log("this ops database is older than erasures: then run 'ops-platform migrate' and tombstone_replay")
-        return verdict(NAME, True, "an ops database from before the first erasure", tombstones=0)
+        return "an ops database from before the first erasure", {}
     done = reconcile(connection, settings)
-    return verdict(
-        NAME,
-        True,
-        f"{done.tombstones} tombstones in the object-locked ledger; {done.adopted} and {done.certificates} "
-        f"certificates were missing here, {done.scrubbed} requests were emptied again",
-        tombstones=done.tombstones,
-        adopted=done.adopted,
-        scrubbed=done.scrubbed,
-        unfinished=done.unfinished,
+    said = (
+        f"of {done.tombstones} tombstones in the object-locked ledger {done.adopted} were missing or open in "
+        f"this ops database, as were {done.certificates} certificates; {done.scrubbed} requests were emptied "
+        "again"
     )
+    return said, {"adopted": done.adopted, "scrubbed": done.scrubbed, "unfinished": done.unfinished}
 
 
 def _knows_certificates(connection: Connection) -> bool:

@@ -116,14 +116,14 @@ def test_a_backup_from_the_middle_of_an_erasure_is_finished(restored: Product, d
         assert who is not None
         row_erasure.erase(connection, demo_map, seen_before, row_erasure.Erasing("r1", who, CUTOFF))
         connection.execute(
-            "INSERT INTO usage_logs (creator_id, occurred_at, event) "
-            "SELECT %s, min(occurred_at), 'x' FROM usage_logs",
+            "INSERT INTO audit_logs (actor_id, occurred_at, action, message) "
+            "SELECT %s, min(occurred_at), 'login', 'late' FROM audit_logs",
             (ERASED,),
         )
         done = replay.replay(connection, demo_map, [tombstone(ERASED)])
         assert done.came_back == 1
         assert seen(connection, ERASED, email).account == 0
-        left = connection.execute("SELECT count(*) AS n FROM usage_logs WHERE creator_id = %s", (ERASED,))
+        left = connection.execute("SELECT count(*) AS n FROM audit_logs WHERE actor_id = %s", (ERASED,))
         assert [row["n"] for row in left] == [0]
 
 
