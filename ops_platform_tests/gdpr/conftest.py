@@ -19,8 +19,11 @@ from ops_platform.local.demo.seed import seed
 from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform.local.postgres_cluster import PostgresCluster
 from ops_platform.settings import load_settings
+from ops_platform_tests.clients.redis import RunningRedis, running_redis
+from ops_platform_tests.gdpr.erasing import Products
+from ops_platform_tests.gdpr.erasure_scene import Scene, scene
 from ops_platform_tests.gdpr.requests_database import Requests, requests_of
-from ops_platform_tests.services import OpsDatabase
+from ops_platform_tests.services import OpsDatabase, Services
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +63,21 @@ def media(object_store: ObjectStoreServer, demo_cluster: PostgresCluster) -> Obj
 def table(ops_database: OpsDatabase) -> Iterator[Requests]:
     with requests_of(ops_database) as table:
         yield table
+
+
+@pytest.fixture(scope="session")
+def product_redis(services: Services) -> Iterator[RunningRedis]:
+    with running_redis(services) as running:
+        yield running
+
+
+@pytest.fixture
+def place(
+    services: Services,
+    demo_cluster: PostgresCluster,
+    ops_database: OpsDatabase,
+    product_redis: RunningRedis,
+    demo_map: DataMap,
+) -> Iterator[Scene]:
+    with scene(services, Products(demo_cluster), ops_database, product_redis, demo_map) as made:
+        yield made

@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import certificate, certificates, erasure, legal_holds, request_work, work
-from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.erasure import STEPS
 from ops_platform.gdpr.erasure_context import ErasureContext
 from ops_platform.gdpr.subject_key import SubjectKey
-from ops_platform.local.postgres_cluster import PostgresCluster
-from ops_platform_tests.clients.redis import RunningRedis, running_redis
-from ops_platform_tests.gdpr.erasing import Products
-from ops_platform_tests.gdpr.erasure_scene import Scene, scene
+from ops_platform_tests.gdpr.erasure_scene import Scene
 from ops_platform_tests.gdpr.requests_database import T0
-from ops_platform_tests.services import OpsDatabase, Services
 
 pytestmark = pytest.mark.services
 
 KILLED_IN_ANY_RUN = [("rows", "after"), ("certificate", "before")]
 KILLED = [(step, when) for step in STEPS for when in ("before", "after")]
-
-
-@pytest.fixture(scope="module")
-def redis(services: Services) -> Iterator[RunningRedis]:
-    with running_redis(services) as running:
-        yield running
-
-
-@pytest.fixture
-def place(
-    services: Services,
-    demo_cluster: PostgresCluster,
-    ops_database: OpsDatabase,
-    redis: RunningRedis,
-    demo_map: DataMap,
-) -> Iterator[Scene]:
-    with scene(services, Products(demo_cluster), ops_database, redis, demo_map) as made:
-        yield made
 
 
 def erase(place: Scene, request_id: str, context: ErasureContext | None = None) -> list[str]:
