@@ -14,6 +14,7 @@ from ops_platform.gdpr import map_file
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.local.demo.seed import seed
 from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform_tests.gdpr.erasing import Product, Products
 from ops_platform_tests.gdpr.requests_database import Requests, requests_of
 from ops_platform_tests.services import OpsDatabase
 
@@ -39,6 +40,27 @@ def demo(demo_cluster: PostgresCluster) -> Iterator[Connection]:
 @pytest.fixture(scope="session")
 def demo_map() -> DataMap:
     return map_file.load(files.default_config_dir() / "data_map.yaml")
+
+
+@pytest.fixture(scope="session")
+def products(demo_cluster: PostgresCluster) -> Products:
+    return Products(demo_cluster)
+
+
+@pytest.fixture
+def demo_product(products: Products) -> Iterator[Product]:
+    """The demo with its rows, to be erased in."""
+    made = products.create("product")
+    yield made
+    products.drop(made)
+
+
+@pytest.fixture
+def bare_product(products: Products) -> Iterator[Product]:
+    """A database with the platform's footprint and nothing else."""
+    made = products.create()
+    yield made
+    products.drop(made)
 
 
 @pytest.fixture
