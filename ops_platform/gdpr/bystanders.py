@@ -97,7 +97,8 @@ def emptied(connection: Connection) -> list[Name]:
         JOIN pg_namespace AS n ON n.oid = c.relnamespace
         WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-          AND n.nspname <> 'pg_catalog' AND c.relpersistence <> 't'
+          AND n.nspname <> 'pg_catalog' AND c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'm')
+        ORDER BY 1, 2
         """
     )
     return [Name(row["schema"], row["name"]) for row in rows]

@@ -39,7 +39,8 @@ def paths(connection: Connection, table: Name, column: str) -> set[JsonPath]:
         limit=sql.Literal(SAMPLE),
     )
     found: set[JsonPath] = set()
-    with connection.cursor("documents") as cursor:
+    # A cursor of the server's lives in a transaction, also where each statement is one of its own.
+    with connection.transaction(), connection.cursor("documents") as cursor:
         # A few at a time: one may be ten megabytes.
         cursor.itersize = _AT_ONCE
         for row in cursor.execute(query):

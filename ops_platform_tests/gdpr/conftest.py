@@ -20,7 +20,7 @@ from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform.local.postgres_cluster import PostgresCluster
 from ops_platform.settings import load_settings
 from ops_platform_tests.clients.redis import RunningRedis, running_redis
-from ops_platform_tests.gdpr.erasing import Products
+from ops_platform_tests.gdpr.erasing import Product, Products
 from ops_platform_tests.gdpr.erasure_scene import Scene, scene
 from ops_platform_tests.gdpr.requests_database import Requests, requests_of
 from ops_platform_tests.services import OpsDatabase, Services
@@ -59,6 +59,27 @@ def media(object_store: ObjectStoreServer, demo_cluster: PostgresCluster) -> Obj
     return store
 
 
+@pytest.fixture(scope="session")
+def products(demo_cluster: PostgresCluster) -> Products:
+    return Products(demo_cluster)
+
+
+@pytest.fixture
+def demo_product(products: Products) -> Iterator[Product]:
+    """The demo with its rows, to be erased in."""
+    made = products.create("product")
+    yield made
+    products.drop(made)
+
+
+@pytest.fixture
+def bare_product(products: Products) -> Iterator[Product]:
+    """A database with the platform's footprint and nothing else."""
+    made = products.create()
+    yield made
+    products.drop(made)
+
+
 @pytest.fixture
 def table(ops_database: OpsDatabase) -> Iterator[Requests]:
     with requests_of(ops_database) as table:
@@ -74,10 +95,10 @@ def product_redis(services: Services) -> Iterator[RunningRedis]:
 @pytest.fixture
 def place(
     services: Services,
-    demo_cluster: PostgresCluster,
+    products: Products,
     ops_database: OpsDatabase,
     product_redis: RunningRedis,
     demo_map: DataMap,
 ) -> Iterator[Scene]:
-    with scene(services, Products(demo_cluster), ops_database, product_redis, demo_map) as made:
+    with scene(services, products, ops_database, product_redis, demo_map) as made:
         yield made

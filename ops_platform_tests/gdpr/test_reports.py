@@ -109,13 +109,14 @@ def test_the_demo_has_no_personal_data_in_plain_columns(demo: Connection, demo_m
 @pytest.mark.parametrize(
     ("planted", "where", "code"),
     [
-        ("UPDATE usage_logs SET event = 'login of anna@example.org' WHERE id = (SELECT min(id) FROM usage_logs)",
+        ("UPDATE usage_logs SET event = 'anna@example.org' WHERE id = (SELECT min(id) FROM usage_logs)",
          "usage_logs.event", "email-like"),
         ("UPDATE usage_logs SET event = 'login of ' || (SELECT id FROM creators LIMIT 1) "
          "WHERE id = (SELECT min(id) FROM usage_logs)", "usage_logs.event", "subject-key"),
         ("UPDATE posts SET metadata = jsonb_set(metadata, '{tags}', '[\"anna@example.org\"]') "
          "WHERE id = (SELECT min(id) FROM posts)", "posts.metadata tags[*]", "email-like"),
-        ("INSERT INTO webhooks SELECT id, id, 'https://x', '\\x00', '{}', true, now() FROM creators LIMIT 1",
+        ("INSERT INTO webhooks "
+         "SELECT id, id, 'https://x', '\\x00', '{}', true, now() FROM creators LIMIT 1",
          "webhooks.id", "subject-key"),
     ],
 )  # fmt: skip

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from ops_platform.clients.postgres import Connection
@@ -11,25 +9,11 @@ from ops_platform.gdpr import catalogue, row_erasure
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.effects import Effect
 from ops_platform.local.demo import people
-from ops_platform.local.postgres_cluster import PostgresCluster
-from ops_platform_tests.gdpr.erasing import Product, Products, erasing, left
+from ops_platform_tests.gdpr.erasing import Product, erasing, left
 
 pytestmark = pytest.mark.services
 
 HEAVY = str(people.creator_id(1))
-
-
-@pytest.fixture(scope="module")
-def products(demo_cluster: PostgresCluster) -> Products:
-    return Products(demo_cluster)
-
-
-@pytest.fixture
-def product(products: Products) -> Iterator[Product]:
-    """The demo, with its rows."""
-    made = products.create("product")
-    yield made
-    products.drop(made)
 
 
 def others(connection: Connection, key: str) -> dict[str, tuple[object, ...]]:
@@ -95,10 +79,10 @@ def changed(effects: list[Effect]) -> dict[tuple[str, str], int]:
 
 @pytest.mark.parametrize("number", [1, 2, 7])
 def test_a_creator_is_gone_and_nobody_else_is_touched(
-    product: Product, demo_map: DataMap, number: int
+    demo_product: Product, demo_map: DataMap, number: int
 ) -> None:
     key = str(people.creator_id(number))
-    with product.owner() as owner, product.eraser() as eraser:
+    with demo_product.owner() as owner, demo_product.eraser() as eraser:
         before = others(owner, key)
         known = catalogue.read(eraser)
         what = erasing(eraser, demo_map, key)
@@ -121,17 +105,17 @@ def test_a_creator_is_gone_and_nobody_else_is_touched(
         assert sum(one.changed for one in row_erasure.erase(eraser, demo_map, known, what)) == 0
 
 
-def test_a_subject_that_is_not_there_has_nothing_to_erase(product: Product, demo_map: DataMap) -> None:
-    with product.owner() as owner, product.eraser() as eraser:
+def test_a_subject_that_is_not_there_has_nothing_to_erase(demo_product: Product, demo_map: DataMap) -> None:
+    with demo_product.owner() as owner, demo_product.eraser() as eraser:
         what = erasing(eraser, demo_map, HEAVY)
         known = catalogue.read(eraser)
         row_erasure.erase(eraser, demo_map, known, what)
-        before = product.digest()
+        before = demo_product.digest()
         effects = row_erasure.erase(
             eraser, demo_map, known, row_erasure.Erasing("another", what.who, what.cutoff)
         )
         assert {one.changed for one in effects} == {0}
-        assert product.digest() == before
+        assert demo_product.digest() == before
         assert owner.execute("SELECT count(*) AS n FROM creators WHERE full_name = 'Erased'").fetchone() == {
             "n": 1
         }
