@@ -135,17 +135,24 @@ def read(ops: Connection, stanza: str) -> list[Tombstone]:
     return [_tombstone(row) for row in rows]
 
 
-def from_ledger(ledger: ObjectStore, keys: SealingKeys, stanza: str | None = None) -> list[Tombstone]:
+def from_ledger(
+    ledger: ObjectStore, keys: SealingKeys, stanza: str | None = None, *, now: datetime | None = None
+) -> list[Tombstone]:
     """All that the locked copies say, the oldest first; needs no database. ``stanza`` None: of every one.
 
-    Raises CheckFailed for a copy that cannot be read: it might be anybody's.
+    A copy whose lock has ended and whose key was dropped is forgotten, as it was meant to be. Raises
+    CheckFailed or ConfigurationError for another one that cannot be read: it might be anybody's.
     """
     prefix = LEDGER_PREFIX if stanza is None else f"{LEDGER_PREFIX}{stanza}/"
+    moment = now or datetime.now(UTC)
     ledger.client  # noqa: B018 - built once, before threads share it
 
-    def read_one(named: tuple[str, str | None]) -> Tombstone:
+    def read_one(named: tuple[str, str | None]) -> Tombstone | None:
         key, version = named
-        one = _parse(keys.open(ledger.get(key, version), PURPOSE), key)
+        sealed = ledger.get(key, version)
+        if not keys.opens(sealed) and not _locked(ledger, key, moment):
+            return None
+        one = _parse(keys.open(sealed, PURPOSE), key)
         if one.ledger_key != key:
             raise CheckFailed(
                 f"{ledger.uri(key)} is filed under another name than its own: look who wrote it"
@@ -153,7 +160,7 @@ def from_ledger(ledger: ObjectStore, keys: SealingKeys, stanza: str | None = Non
         return one
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="tombstones") as pool:
-        found = list(pool.map(read_one, _first_versions(ledger, prefix)))
+        found = [one for one in pool.map(read_one, _first_versions(ledger, prefix)) if one is not None]
     return sorted(found, key=lambda one: (one.erased_at, one.of.key))
 
 
@@ -271,6 +278,12 @@ def _copy(ledger: ObjectStore, keys: SealingKeys, tombstone: Tombstone, until: d
         )
     if _parse(keys.open(ledger.get(key), PURPOSE), key).ledger_key != key:
         raise CheckFailed(f"{ledger.uri(key)} holds another tombstone: look who wrote it; nothing was erased")
+
+
+def _locked(ledger: ObjectStore, key: str, moment: datetime) -> bool:
+    """Whether any version of the copy is still under lock."""
+    locks = (ledger.retention(key, one.version_id) for one in ledger.versions(key) if not one.delete_marker)
+    return any(lock is not None and lock.until > moment for lock in locks)
 
 
 def _first_versions(ledger: ObjectStore, prefix: str) -> Iterator[tuple[str, str | None]]:

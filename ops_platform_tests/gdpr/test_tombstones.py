@@ -92,6 +92,17 @@ def test_the_ledger_tells_nobody_whom_it_is_about(kept: Kept) -> None:
         tombstones.from_ledger(kept.ledger, sealing_keys(), "product")
 
 
+def test_with_its_key_an_expired_copy_is_forgotten_for_good(kept: Kept) -> None:
+    one = kept.write(somebody(), "r1")
+    expires = kept.complete(one, kept.now + timedelta(days=10))
+    rotated = sealing_keys()
+    with pytest.raises(ConfigurationError, match="does not hold the key"):
+        tombstones.from_ledger(kept.ledger, rotated, now=expires - timedelta(minutes=1))
+    late = expires + timedelta(minutes=1)
+    assert tombstones.from_ledger(kept.ledger, rotated, now=late) == []
+    assert tombstones.from_ledger(kept.ledger, kept.keys, now=late) == [one], "while there is the key"
+
+
 def test_a_retry_keeps_the_first_cutoff_and_writes_nothing_new(kept: Kept) -> None:
     of = somebody()
     one = kept.write(of, "r1")
