@@ -7,7 +7,7 @@ and holds neither a secret nor a response body.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -31,6 +31,7 @@ CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 60
 ATTEMPTS = 4
 """Tries of one request, with growing pauses: rides out a restart, tells of an outage in seconds."""
+CHUNK = 1 << 20
 
 
 DELETE_BATCH = 1000
@@ -176,6 +177,34 @@ class ObjectStore:
             answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key, **_version(version_id))
             with answer["Body"] as body:
                 return body.read()
+
+    @contextmanager
+    def reading(self, key: str) -> Iterator[Iterator[bytes]]:
+        """The object in chunks of a megabyte. Raises ObjectMissing when there is none."""
+        with self._errors("read", key):
+            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
+        with closing(answer["Body"]) as body:
+            yield self._chunks(key, body.iter_chunks(CHUNK))
+
+    def _chunks(self, key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        with self._errors("read", key):
+            yield from chunks
+
+    def presigned(self, key: str, seconds: int, file_name: str) -> str:
+        """A URL that anybody can fetch the object with for so long, to be saved as ``file_name``.
+
+        It ends sooner where the identity's own credentials do. Asks nobody.
+        """
+        with self._errors("sign a link to", key):
+            return self.client.generate_presigned_url(
+                "get_object",
+                Params={
+                    "Bucket": self.bucket,
+                    "Key": self.prefix + key,
+                    "ResponseContentDisposition": f'attachment; filename="{file_name}"',
+                },
+                ExpiresIn=seconds,
+            )
 
     def head(self, key: str, version_id: str | None = None) -> StoredObject | None:
         """What is stored under ``key``; None when nothing is."""
@@ -347,6 +376,10 @@ class ObjectStore:
         with self._errors("reach"):
             self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
 
+    def errors(self, action: str, key: str = "") -> AbstractContextManager[None]:
+        """Around what uses ``client``: boto3's exceptions come out as ours. ``action`` is a verb."""
+        return self._errors(action, key)
+
     def _relative(self, key: str) -> str:
         return key.removeprefix(self.prefix)
 
@@ -383,7 +416,7 @@ class ObjectStore:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         what = self._cannot(action, key)
-        if code in ("NoSuchKey", "NoSuchVersion") or (code == "404" and key):
+        if code in ("NoSuchKey", "NoSuchVersion", "NoSuchUpload") or (code == "404" and key):
             return ObjectMissing(f"{what}: there is no such object")
         if code in ("PreconditionFailed", "ConditionalRequestConflict") or status == 412:
             return ObjectExists(f"{what}: the key is taken, nothing was written")

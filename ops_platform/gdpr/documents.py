@@ -29,13 +29,13 @@ def sample(connection: Connection, data_map: DataMap, catalogue: Catalogue) -> S
 
 def paths(connection: Connection, table: Name, column: str) -> set[JsonPath]:
     """Where documents of ``column`` hold values."""
-    share = _share(connection, table)
-    source = sql.SQL("{} TABLESAMPLE SYSTEM ({})").format(table.identifier, sql.Literal(share))
+    blocks = share(connection, table)
+    source = sql.SQL("{} TABLESAMPLE SYSTEM ({})").format(table.identifier, sql.Literal(blocks))
     query = sql.SQL(
         "SELECT {column} AS document FROM {source} WHERE {column} IS NOT NULL LIMIT {limit}"
     ).format(
         column=sql.Identifier(column),
-        source=table.identifier if share >= 100 else source,
+        source=table.identifier if blocks >= 100 else source,
         limit=sql.Literal(SAMPLE),
     )
     found: set[JsonPath] = set()
@@ -47,8 +47,8 @@ def paths(connection: Connection, table: Name, column: str) -> set[JsonPath]:
     return found
 
 
-def _share(connection: Connection, table: Name) -> float:
-    """Per cent of the blocks that hold about twice SAMPLE rows."""
+def share(connection: Connection, table: Name) -> float:
+    """Per cent of the blocks that hold about twice SAMPLE rows; 100 of a table that is not larger."""
     row = connection.execute(
         """
         SELECT coalesce(sum(c.reltuples), 0)::float AS rows

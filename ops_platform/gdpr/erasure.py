@@ -177,12 +177,12 @@ class _Erasure:
         who, _ = erasure_parts.identify(self._product, self._map, found, of, self._case.email)
         keys, request_id = self._context.keys, self._case.request_id
         with self._ops.transaction():
+            taken = inventory.keep(self._ops, keys, request_id, inventory.take(self._map, who))
             # An erasure of the same subject that was given up half-way may be all that knows their names.
             for earlier in self._unfinished(of):
                 known = inventory.find(self._ops, keys, earlier)
                 if known is not None:
-                    inventory.keep(self._ops, keys, request_id, known)
-            taken = inventory.keep(self._ops, keys, request_id, inventory.take(self._map, who))
+                    taken = inventory.keep(self._ops, keys, request_id, known)
         # Counted before anything is destroyed: an attempt that is killed later cannot say what it removed.
         new = "inventory" not in self._done
         there = erasure_parts.objects_and_keys(self._context.data, taken) if new else []
@@ -306,6 +306,7 @@ class _Erasure:
     def _once(self, step: str, do: Callable[[], list[Effect]]) -> None:
         """A step that changes data: what comes after it is found, and done, by the verification."""
         if step in self._done:
+            self._at(step, "after")
             return
         self._begin(step)
         self._finished(step, do())

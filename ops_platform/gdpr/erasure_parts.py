@@ -22,6 +22,7 @@ from ops_platform.gdpr.catalogue import Catalogue
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.effects import Effect
 from ops_platform.gdpr.erasure_context import DataStores
+from ops_platform.gdpr.erasure_journal import Journal
 from ops_platform.gdpr.inventory import Inventory
 from ops_platform.gdpr.row_erasure import Erasing
 from ops_platform.gdpr.subject_key import SubjectKey
@@ -40,7 +41,9 @@ def check(product: Connection, stores: DataStores) -> Catalogue:
         raise ConfigurationError(
             "the product database lacks the platform's tables for erasures: run 'ops-platform migrate'"
         )
-    findings = map_check.check(product, stores.data_map)
+    # Documents are sampled with a server-side cursor, which wants a transaction.
+    with product.transaction():
+        findings = map_check.check(product, stores.data_map)
     if findings:
         raise CheckFailed(
             f"the map does not fit the database, {len(findings)} findings, the first: {findings[0]}: "
@@ -119,16 +122,11 @@ def refuse_residue(product: Connection, data_map: DataMap, found: Catalogue, wha
 
 def proof(product: Connection, erasure_id: str) -> list[dict[str, Any]]:
     """Of each step that changed rows: what was compared to show that nobody else's changed."""
-    rows = product.execute(
-        "SELECT table_name, role, action, changed, control FROM ops_platform.erasure_steps "
-        "WHERE erasure_id = %s AND changed > 0 ORDER BY step",
-        (erasure_id,),
-    )
     return [
-        {**row["control"], "table": row["table_name"], "role": row["role"], "action": row["action"],
-         "changed": row["changed"]}
-        for row in rows
-    ]  # fmt: skip
+        {**noted.control, "table": table, "role": role, "action": action, "changed": noted.changed}
+        for (table, role, action), noted in Journal(product, erasure_id).steps().items()
+        if noted.changed
+    ]
 
 
 def places(effects: Sequence[Effect]) -> str:

@@ -7,13 +7,18 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ops_platform import files
+from ops_platform.clients import object_store as stores
 from ops_platform.clients import postgres
 from ops_platform.clients.migrations import migrate
+from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import map_file
 from ops_platform.gdpr.data_map import DataMap
+from ops_platform.local.demo.media_objects import seed_media
 from ops_platform.local.demo.seed import seed
+from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.settings import load_settings
 from ops_platform_tests.gdpr.requests_database import Requests, requests_of
 from ops_platform_tests.services import OpsDatabase
 
@@ -39,6 +44,16 @@ def demo(demo_cluster: PostgresCluster) -> Iterator[Connection]:
 @pytest.fixture(scope="session")
 def demo_map() -> DataMap:
     return map_file.load(files.default_config_dir() / "data_map.yaml")
+
+
+@pytest.fixture(scope="session")
+def media(object_store: ObjectStoreServer, demo_cluster: PostgresCluster) -> ObjectStore:
+    """The demo's objects, as the media bucket's identity sees them."""
+    values = {**object_store.settings_environment(), "OPS_CA_FILE": str(object_store.ca_file)}
+    store = stores.from_settings(load_settings(values), "media")
+    with postgres.session(demo_cluster.url("product_owner")) as connection:
+        seed_media(connection, store)
+    return store
 
 
 @pytest.fixture
