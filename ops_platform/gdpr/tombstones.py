@@ -164,17 +164,24 @@ def from_ledger(
     return sorted(found, key=lambda one: (one.erased_at, one.of.key))
 
 
-def adopt(ops: Connection, tombstone: Tombstone, completed_at: datetime | None, now: datetime) -> bool:
+def adopt(
+    ops: Connection,
+    tombstone: Tombstone,
+    completed_at: datetime | None,
+    expires_at: datetime | None,
+    now: datetime,
+) -> bool:
     """Bring a tombstone of the ledger back into an ops database that has lost it; whether it had.
 
     Of several of one subject the newest stays. In the caller's transaction.
     """
     done = ops.execute(
         "INSERT INTO erasure_tombstones AS t (stanza, subject_type, subject_key, subject_key_type, "
-        "erased_at, completed_at, gdpr_request_id, copied_at, map_version, salt) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+        "erased_at, completed_at, expires_at, gdpr_request_id, copied_at, map_version, salt) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (stanza, subject_type, subject_key) DO UPDATE SET erased_at = excluded.erased_at, "
-        "completed_at = excluded.completed_at, gdpr_request_id = excluded.gdpr_request_id, "
+        "completed_at = excluded.completed_at, expires_at = excluded.expires_at, "
+        "gdpr_request_id = excluded.gdpr_request_id, "
         "copied_at = excluded.copied_at, map_version = excluded.map_version, salt = excluded.salt "
         "WHERE t.erased_at < excluded.erased_at "
         "OR (t.gdpr_request_id = excluded.gdpr_request_id AND t.completed_at IS NULL "
@@ -186,6 +193,7 @@ def adopt(ops: Connection, tombstone: Tombstone, completed_at: datetime | None, 
             tombstone.of.key_type,
             tombstone.erased_at,
             completed_at,
+            expires_at,
             tombstone.request_id,
             now,
             tombstone.map_version,
@@ -198,15 +206,25 @@ def adopt(ops: Connection, tombstone: Tombstone, completed_at: datetime | None, 
 def expire(ops: Connection, stanza: str, oldest_backup: datetime | None, now: datetime) -> int:
     """Delete tombstones that no backup needs any more; how many. In the caller's transaction.
 
-    ``oldest_backup``: when the stanza's oldest set was begun; None when that is not known, which deletes
-    nothing: the calculated date is a hope as long as an older set lies there.
+    With them goes whom the requests of the erased were about. ``oldest_backup``: when the stanza's
+    oldest set was begun; None when that is not known, which deletes nothing: the calculated date is a
+    hope as long as an older set lies there.
     """
     if oldest_backup is None:
         return 0
-    return ops.execute(
-        "DELETE FROM erasure_tombstones WHERE stanza = %s AND expires_at <= %s AND completed_at < %s",
+    gone = ops.execute(
+        "DELETE FROM erasure_tombstones WHERE stanza = %s AND expires_at <= %s AND completed_at < %s "
+        "RETURNING subject_key, subject_key_type, completed_at",
         (stanza, now, oldest_backup),
-    ).rowcount
+    ).fetchall()
+    for row in gone:
+        if row["subject_key_type"] == "uuid":
+            ops.execute(
+                "UPDATE gdpr_requests SET creator_id = gen_random_uuid() WHERE creator_id = %s::uuid "
+                "AND created_at <= %s AND status IN ('completed', 'failed')",
+                (row["subject_key"], row["completed_at"]),
+            )
+    return len(gone)
 
 
 _SELECT = (

@@ -171,12 +171,12 @@ def test_an_ops_database_that_lost_them_gets_them_back(kept: Kept) -> None:
     one = kept.write(of, "r1")
     kept.ops.execute("DELETE FROM erasure_tombstones")
     [found] = tombstones.from_ledger(kept.ledger, kept.keys)
-    assert tombstones.adopt(kept.ops, found, None, kept.now)
+    assert tombstones.adopt(kept.ops, found, None, None, kept.now)
     assert tombstones.of_request(kept.ops, "r1") == one
-    assert not tombstones.adopt(kept.ops, found, None, kept.now), "it had it"
-    assert tombstones.adopt(kept.ops, found, kept.now, kept.now), "that it is complete is new"
+    assert not tombstones.adopt(kept.ops, found, None, None, kept.now), "it had it"
+    assert tombstones.adopt(kept.ops, found, kept.now, kept.now, kept.now), "that it is complete is new"
     older = Tombstone(of, one.erased_at - timedelta(days=1), "r0", "m0", b"1" * 32)
-    assert not tombstones.adopt(kept.ops, older, None, kept.now)
+    assert not tombstones.adopt(kept.ops, older, None, None, kept.now)
 
 
 def test_a_hold_and_an_erasure_exclude_each_other(kept: Kept) -> None:
@@ -208,6 +208,13 @@ def test_a_hold_waits_for_an_erasure_that_is_just_beginning(kept: Kept, ops_data
 def test_a_tombstone_goes_only_when_no_backup_is_older(kept: Kept) -> None:
     one = kept.write(somebody(), "r1")
     unfinished = kept.write(somebody(), "r2")
+    later = kept.now + timedelta(days=1)
+    for number, made in enumerate((kept.now, later)):
+        kept.ops.execute(
+            "INSERT INTO gdpr_requests (request_id, creator_id, request_type, requestor_email, status, "
+            "outcome, created_at) VALUES (%s, %s, 'erasure', '', 'failed', 'cancelled', %s)",
+            (f"r{number}", one.of.key, made),
+        )
     expires = kept.complete(one, kept.now)
     late = expires + timedelta(seconds=1)
     assert tombstones.expire(kept.ops, "product", None, late) == 0
@@ -215,6 +222,10 @@ def test_a_tombstone_goes_only_when_no_backup_is_older(kept: Kept) -> None:
     assert tombstones.expire(kept.ops, "product", late, expires - timedelta(seconds=1)) == 0
     assert tombstones.expire(kept.ops, "product", late, late) == 1
     assert tombstones.read(kept.ops, "product") == [unfinished]
+    rows = kept.ops.execute(
+        "SELECT creator_id::text = %s AS theirs FROM gdpr_requests ORDER BY id", (one.of.key,)
+    )
+    assert [row["theirs"] for row in rows] == [False, True], "what was made since is somebody's who came back"
 
 
 def test_the_row_must_be_durable(kept: Kept, ops_database: OpsDatabase) -> None:
