@@ -50,6 +50,13 @@ class Tombstones:
     def count(self) -> int:
         return len(self.found)
 
+    def with_those_of(self, other: Tombstones) -> Tombstones:
+        """Each once, the oldest first."""
+        known = {one.ledger_key for one in self.found}
+        more = [one for one in other.found if one.ledger_key not in known]
+        both = sorted([*self.found, *more], key=lambda one: one.erased_at)
+        return Tombstones(both, f"{self.source} and {other.source}")
+
 
 def from_ops_database(ops_url: str, stanza: str) -> Tombstones:
     """Expired ones too: as long as one is there, a backup older than it thinks may be, too.

@@ -175,6 +175,23 @@ def test_without_the_ops_database_the_locked_ledger_says_whom(erased: Erased, pl
     assert (found.subject, found.other) == (0, 1)
 
 
+def test_an_ops_database_that_forgot_is_not_believed(erased: Erased) -> None:
+    site = erased.site
+    target = RecoveryTarget.parse("time", erased.before.isoformat())
+    with break_glass.opened(site.context, site.settings.state_dir / "never") as here:
+        told = break_glass.explain(site.context, here, target, None, datetime.now(UTC))
+    asked = emergency.knowledge(site.context, told, silent).questions
+    assert isinstance(asked, emergency.EmergencyQuestions)
+    assert asked._found().count == 1
+    with site.database.superuser() as superuser:
+        superuser.execute("UPDATE erasure_tombstones SET stanza = 'elsewhere'")
+    try:
+        assert asked._found().count == 1
+    finally:
+        with site.database.superuser() as superuser:
+            superuser.execute("UPDATE erasure_tombstones SET stanza = %s", (site.name,))
+
+
 def test_with_the_replay_disabled_the_subject_is_back(
     erased: Erased, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
