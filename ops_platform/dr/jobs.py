@@ -1,5 +1,6 @@
 """The jobs of disaster recovery. What they do is in ``exercise``, ``questions`` and ``scratch``."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -94,6 +95,17 @@ def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource
             "erasures_to_finish": known.unfinished,
         },
     )
+
+
+@dg.op(description="Delete tombstones of erased subjects whom no backup holds any more.")
+def expire_tombstones(
+    context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    try:
+        expired = tombstones.expire(platform.backup(config.stanza), datetime.now(UTC))
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    return dg.Output(None, metadata={"expired": expired})
 
 
 @dg.job(

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from ops_platform import files
+from ops_platform.backup.context import BackupContext
+from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import load_backups
 from ops_platform.clients import object_store, postgres
 from ops_platform.clients.migrations import migrate
@@ -47,6 +49,13 @@ class Tombstones:
     @property
     def count(self) -> int:
         return len(self.found)
+
+    def with_those_of(self, other: Tombstones) -> Tombstones:
+        """Each once, the oldest first."""
+        known = {one.ledger_key for one in self.found}
+        more = [one for one in other.found if one.ledger_key not in known]
+        both = sorted([*self.found, *more], key=lambda one: one.erased_at)
+        return Tombstones(both, f"{self.source} and {other.source}")
 
 
 def from_ops_database(ops_url: str, stanza: str) -> Tombstones:
@@ -136,6 +145,17 @@ def replay_live(settings: Settings, log: Callable[[str], None]) -> tuple[Reconci
         found = stones.read(ops, stanza)
     with postgres.session(product, application="ops-platform erasure", autocommit=True) as connection:
         return known, erase_again(connection, settings, found, log)
+
+
+def expire(ctx: BackupContext, now: datetime) -> int:
+    """Delete the stanza's tombstones that no set in the repository needs any more; how many.
+
+    Raises PgBackRestError when the repository cannot be read; then nothing is deleted.
+    """
+    sets = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info()).sets
+    oldest = min((one.started_at for one in sets), default=None)
+    with postgres.session(ctx.ops_url) as ops:
+        return stones.expire(ops, ctx.stanza.name, oldest, now)
 
 
 def reconcile(ops: Connection, settings: Settings) -> Reconciled:

@@ -54,6 +54,11 @@ class Issued:
     key_id: str
     issued_at: datetime
 
+    @property
+    def backups_expire_at(self) -> datetime:
+        """When the last backup goes that can hold the data, as it says."""
+        return datetime.fromisoformat(json.loads(self.document)["last_backup_expires_at"])
+
     def as_file(self) -> str:
         """What ``verify`` reads."""
         wrapped = {

@@ -72,6 +72,8 @@ def _newest(ops: Connection, request_id: str, processor: Processor) -> _Letter |
             "sent" if row["sent_at"] else "given up" if row["given_up_at"] else "waiting",
         )
         for row in rows
+        # What goes on otherwise is the letter to one whose name begins with this one's.
+        if row["dedup_key"].removeprefix(prefix).isdigit()
     ]
     return max(letters, key=lambda one: one.number, default=None)
 

@@ -45,7 +45,9 @@ def reconcile(
             ledger, public, one.request_id
         )
         with ops.transaction():
-            adopted += tombstones.adopt(ops, one, issued.issued_at if issued else None, now)
+            completed = issued.issued_at if issued else None
+            expires = issued.backups_expire_at if issued else None
+            adopted += tombstones.adopt(ops, one, completed, expires, now)
             if issued is None:
                 unfinished += 1
                 _reopen(ops, one)

@@ -55,6 +55,10 @@ class SealingKeys:
         head = _MAGIC + bytes.fromhex(self.key_id)
         return head + nonce + self._keys[self.key_id].encrypt(nonce, plain, _bound(head, purpose))
 
+    def opens(self, sealed: bytes) -> bool:
+        """Whether its key is among these. Raises CheckFailed when it is nothing of ours."""
+        return key_id_of(sealed) in self._keys
+
     def open(self, sealed: bytes, purpose: str) -> bytes:
         """Raises ConfigurationError when its key is not among these, CheckFailed when it was changed."""
         used = key_id_of(sealed)

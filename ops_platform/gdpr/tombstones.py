@@ -135,17 +135,24 @@ def read(ops: Connection, stanza: str) -> list[Tombstone]:
     return [_tombstone(row) for row in rows]
 
 
-def from_ledger(ledger: ObjectStore, keys: SealingKeys, stanza: str | None = None) -> list[Tombstone]:
+def from_ledger(
+    ledger: ObjectStore, keys: SealingKeys, stanza: str | None = None, *, now: datetime | None = None
+) -> list[Tombstone]:
     """All that the locked copies say, the oldest first; needs no database. ``stanza`` None: of every one.
 
-    Raises CheckFailed for a copy that cannot be read: it might be anybody's.
+    A copy whose lock has ended and whose key was dropped is forgotten, as it was meant to be. Raises
+    CheckFailed or ConfigurationError for another one that cannot be read: it might be anybody's.
     """
     prefix = LEDGER_PREFIX if stanza is None else f"{LEDGER_PREFIX}{stanza}/"
+    moment = now or datetime.now(UTC)
     ledger.client  # noqa: B018 - built once, before threads share it
 
-    def read_one(named: tuple[str, str | None]) -> Tombstone:
+    def read_one(named: tuple[str, str | None]) -> Tombstone | None:
         key, version = named
-        one = _parse(keys.open(ledger.get(key, version), PURPOSE), key)
+        sealed = ledger.get(key, version)
+        if not keys.opens(sealed) and not _locked(ledger, key, moment):
+            return None
+        one = _parse(keys.open(sealed, PURPOSE), key)
         if one.ledger_key != key:
             raise CheckFailed(
                 f"{ledger.uri(key)} is filed under another name than its own: look who wrote it"
@@ -153,21 +160,28 @@ def from_ledger(ledger: ObjectStore, keys: SealingKeys, stanza: str | None = Non
         return one
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="tombstones") as pool:
-        found = list(pool.map(read_one, _first_versions(ledger, prefix)))
+        found = [one for one in pool.map(read_one, _first_versions(ledger, prefix)) if one is not None]
     return sorted(found, key=lambda one: (one.erased_at, one.of.key))
 
 
-def adopt(ops: Connection, tombstone: Tombstone, completed_at: datetime | None, now: datetime) -> bool:
+def adopt(
+    ops: Connection,
+    tombstone: Tombstone,
+    completed_at: datetime | None,
+    expires_at: datetime | None,
+    now: datetime,
+) -> bool:
     """Bring a tombstone of the ledger back into an ops database that has lost it; whether it had.
 
     Of several of one subject the newest stays. In the caller's transaction.
     """
     done = ops.execute(
         "INSERT INTO erasure_tombstones AS t (stanza, subject_type, subject_key, subject_key_type, "
-        "erased_at, completed_at, gdpr_request_id, copied_at, map_version, salt) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+        "erased_at, completed_at, expires_at, gdpr_request_id, copied_at, map_version, salt) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (stanza, subject_type, subject_key) DO UPDATE SET erased_at = excluded.erased_at, "
-        "completed_at = excluded.completed_at, gdpr_request_id = excluded.gdpr_request_id, "
+        "completed_at = excluded.completed_at, expires_at = excluded.expires_at, "
+        "gdpr_request_id = excluded.gdpr_request_id, "
         "copied_at = excluded.copied_at, map_version = excluded.map_version, salt = excluded.salt "
         "WHERE t.erased_at < excluded.erased_at "
         "OR (t.gdpr_request_id = excluded.gdpr_request_id AND t.completed_at IS NULL "
@@ -179,6 +193,7 @@ def adopt(ops: Connection, tombstone: Tombstone, completed_at: datetime | None, 
             tombstone.of.key_type,
             tombstone.erased_at,
             completed_at,
+            expires_at,
             tombstone.request_id,
             now,
             tombstone.map_version,
@@ -191,15 +206,25 @@ def adopt(ops: Connection, tombstone: Tombstone, completed_at: datetime | None, 
 def expire(ops: Connection, stanza: str, oldest_backup: datetime | None, now: datetime) -> int:
     """Delete tombstones that no backup needs any more; how many. In the caller's transaction.
 
-    ``oldest_backup``: when the stanza's oldest set was begun; None when that is not known, which deletes
-    nothing: the calculated date is a hope as long as an older set lies there.
+    With them goes whom the requests of the erased were about. ``oldest_backup``: when the stanza's
+    oldest set was begun; None when that is not known, which deletes nothing: the calculated date is a
+    hope as long as an older set lies there.
     """
     if oldest_backup is None:
         return 0
-    return ops.execute(
-        "DELETE FROM erasure_tombstones WHERE stanza = %s AND expires_at <= %s AND completed_at < %s",
+    gone = ops.execute(
+        "DELETE FROM erasure_tombstones WHERE stanza = %s AND expires_at <= %s AND completed_at < %s "
+        "RETURNING subject_key, subject_key_type, completed_at",
         (stanza, now, oldest_backup),
-    ).rowcount
+    ).fetchall()
+    for row in gone:
+        if row["subject_key_type"] == "uuid":
+            ops.execute(
+                "UPDATE gdpr_requests SET creator_id = gen_random_uuid() WHERE creator_id = %s::uuid "
+                "AND created_at <= %s AND status IN ('completed', 'failed')",
+                (row["subject_key"], row["completed_at"]),
+            )
+    return len(gone)
 
 
 _SELECT = (
@@ -271,6 +296,12 @@ def _copy(ledger: ObjectStore, keys: SealingKeys, tombstone: Tombstone, until: d
         )
     if _parse(keys.open(ledger.get(key), PURPOSE), key).ledger_key != key:
         raise CheckFailed(f"{ledger.uri(key)} holds another tombstone: look who wrote it; nothing was erased")
+
+
+def _locked(ledger: ObjectStore, key: str, moment: datetime) -> bool:
+    """Whether any version of the copy is still under lock."""
+    locks = (ledger.retention(key, one.version_id) for one in ledger.versions(key) if not one.delete_marker)
+    return any(lock is not None and lock.until > moment for lock in locks)
 
 
 def _first_versions(ledger: ObjectStore, prefix: str) -> Iterator[tuple[str, str | None]]:

@@ -6,9 +6,10 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import psycopg
@@ -21,9 +22,10 @@ from ops_platform.audit.keys import generate
 from ops_platform.backup.context import open_context
 from ops_platform.clients import object_store, postgres
 from ops_platform.clients.migrations import migrate
-from ops_platform.dr import backup_term, break_glass, emergency, jobs, questions, source, tombstones
+from ops_platform.dr import backup_term, break_glass, emergency, exercise, jobs, questions, source, tombstones
 from ops_platform.dr.ladder import Verification, verdict
 from ops_platform.dr.rehearsal import server_of
+from ops_platform.dr.report import ExerciseRequest
 from ops_platform.dr.target import RecoveryTarget
 from ops_platform.gdpr import (
     catalogue,
@@ -173,6 +175,23 @@ def test_without_the_ops_database_the_locked_ledger_says_whom(erased: Erased, pl
     assert (found.subject, found.other) == (0, 1)
 
 
+def test_an_ops_database_that_forgot_is_not_believed(erased: Erased) -> None:
+    site = erased.site
+    target = RecoveryTarget.parse("time", erased.before.isoformat())
+    with break_glass.opened(site.context, site.settings.state_dir / "never") as here:
+        told = break_glass.explain(site.context, here, target, None, datetime.now(UTC))
+    asked = emergency.knowledge(site.context, told, silent).questions
+    assert isinstance(asked, emergency.EmergencyQuestions)
+    assert asked._found().count == 1
+    with site.database.superuser() as superuser:
+        superuser.execute("UPDATE erasure_tombstones SET stanza = 'elsewhere'")
+    try:
+        assert asked._found().count == 1
+    finally:
+        with site.database.superuser() as superuser:
+            superuser.execute("UPDATE erasure_tombstones SET stanza = %s", (site.name,))
+
+
 def test_with_the_replay_disabled_the_subject_is_back(
     erased: Erased, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +256,15 @@ def test_the_job_brings_back_what_the_ops_database_has_lost(erased: Erased) -> N
         assert one.completed_at is not None
         [row] = ops.execute("SELECT status, requestor_email FROM gdpr_requests").fetchall()
     assert (row["status"], row["requestor_email"]) == ("completed", "")
+
+
+def test_tombstones_go_when_no_set_is_older_and_not_before(erased: Erased) -> None:
+    """The set that was made before the erasure is still there."""
+    site = erased.site
+    with postgres.session(site.context.ops_url) as ops:
+        row = ops.execute("SELECT max(expires_at) AS at FROM erasure_tombstones").fetchone()
+    assert row is not None
+    assert tombstones.expire(site.context, row["at"] + timedelta(days=1)) == 0
 
 
 def test_the_job_says_in_one_line_what_is_missing(erased: Erased) -> None:
@@ -309,3 +337,15 @@ def test_a_map_that_does_not_fit_fails_and_says_where(
     answer = replayed(erased, cluster, "product", erased.site.name)
     assert answer.result == "fail"
     assert "diaries" in answer.summary
+
+
+def test_an_exercise_erases_again_and_passes(erased: Erased) -> None:
+    """To the moment before the erasure: its references are of before and of after."""
+    site = erased.site
+    strike(site, 1)
+    run = str(uuid4())
+    request = ExerciseRequest("manual", site.name, "pitr", run, run, 1_800_000, 900_000)
+    outcome = exercise.run(site.context, request, print, silent)
+    found = {one.name: one for one in outcome.verifications}
+    assert found["tombstones"].numbers["came_back"] == 1, found["tombstones"].summary
+    assert {name: one.summary for name, one in found.items() if one.result != "pass"} == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ import pytest
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import inventory, processors
-from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.data_map import DataMap, Processor
 from ops_platform.gdpr.inventory import Inventory
 from ops_platform.gdpr.subject_rows import Identity
 from ops_platform_tests.services import OpsDatabase
@@ -90,6 +91,17 @@ def test_one_that_was_given_up_is_written_again(
     assert len(letters(ops_database)) == 2
     settle(ops_database, "sent_at")
     assert processors.remaining(ops, demo_map, "r1") == []
+
+
+def test_processors_whose_names_begin_alike_are_told_apart(
+    ops: Connection, ops_database: OpsDatabase, demo_map: DataMap, taken: Inventory
+) -> None:
+    names = ("Mail", "Mail:1", "Mail:1:x")
+    told = replace(demo_map, processors=tuple(Processor(one, "", "privacy@mail.example") for one in names))
+    assert len(processors.write(ops, told, taken, "r1", NOW)) == 3
+    assert len(letters(ops_database)) == 3
+    processors.write(ops, told, taken, "r1", NOW)
+    assert len(letters(ops_database)) == 3
 
 
 def test_requests_whose_ids_begin_alike_are_told_apart(

@@ -92,6 +92,17 @@ def test_the_ledger_tells_nobody_whom_it_is_about(kept: Kept) -> None:
         tombstones.from_ledger(kept.ledger, sealing_keys(), "product")
 
 
+def test_with_its_key_an_expired_copy_is_forgotten_for_good(kept: Kept) -> None:
+    one = kept.write(somebody(), "r1")
+    expires = kept.complete(one, kept.now + timedelta(days=10))
+    rotated = sealing_keys()
+    with pytest.raises(ConfigurationError, match="does not hold the key"):
+        tombstones.from_ledger(kept.ledger, rotated, now=expires - timedelta(minutes=1))
+    late = expires + timedelta(minutes=1)
+    assert tombstones.from_ledger(kept.ledger, rotated, now=late) == []
+    assert tombstones.from_ledger(kept.ledger, kept.keys, now=late) == [one], "while there is the key"
+
+
 def test_a_retry_keeps_the_first_cutoff_and_writes_nothing_new(kept: Kept) -> None:
     of = somebody()
     one = kept.write(of, "r1")
@@ -160,12 +171,12 @@ def test_an_ops_database_that_lost_them_gets_them_back(kept: Kept) -> None:
     one = kept.write(of, "r1")
     kept.ops.execute("DELETE FROM erasure_tombstones")
     [found] = tombstones.from_ledger(kept.ledger, kept.keys)
-    assert tombstones.adopt(kept.ops, found, None, kept.now)
+    assert tombstones.adopt(kept.ops, found, None, None, kept.now)
     assert tombstones.of_request(kept.ops, "r1") == one
-    assert not tombstones.adopt(kept.ops, found, None, kept.now), "it had it"
-    assert tombstones.adopt(kept.ops, found, kept.now, kept.now), "that it is complete is new"
+    assert not tombstones.adopt(kept.ops, found, None, None, kept.now), "it had it"
+    assert tombstones.adopt(kept.ops, found, kept.now, kept.now, kept.now), "that it is complete is new"
     older = Tombstone(of, one.erased_at - timedelta(days=1), "r0", "m0", b"1" * 32)
-    assert not tombstones.adopt(kept.ops, older, None, kept.now)
+    assert not tombstones.adopt(kept.ops, older, None, None, kept.now)
 
 
 def test_a_hold_and_an_erasure_exclude_each_other(kept: Kept) -> None:
@@ -197,6 +208,13 @@ def test_a_hold_waits_for_an_erasure_that_is_just_beginning(kept: Kept, ops_data
 def test_a_tombstone_goes_only_when_no_backup_is_older(kept: Kept) -> None:
     one = kept.write(somebody(), "r1")
     unfinished = kept.write(somebody(), "r2")
+    later = kept.now + timedelta(days=1)
+    for number, made in enumerate((kept.now, later)):
+        kept.ops.execute(
+            "INSERT INTO gdpr_requests (request_id, creator_id, request_type, requestor_email, status, "
+            "outcome, created_at) VALUES (%s, %s, 'erasure', '', 'failed', 'cancelled', %s)",
+            (f"r{number}", one.of.key, made),
+        )
     expires = kept.complete(one, kept.now)
     late = expires + timedelta(seconds=1)
     assert tombstones.expire(kept.ops, "product", None, late) == 0
@@ -204,6 +222,10 @@ def test_a_tombstone_goes_only_when_no_backup_is_older(kept: Kept) -> None:
     assert tombstones.expire(kept.ops, "product", late, expires - timedelta(seconds=1)) == 0
     assert tombstones.expire(kept.ops, "product", late, late) == 1
     assert tombstones.read(kept.ops, "product") == [unfinished]
+    rows = kept.ops.execute(
+        "SELECT creator_id::text = %s AS theirs FROM gdpr_requests ORDER BY id", (one.of.key,)
+    )
+    assert [row["theirs"] for row in rows] == [False, True], "what was made since is somebody's who came back"
 
 
 def test_the_row_must_be_durable(kept: Kept, ops_database: OpsDatabase) -> None:
