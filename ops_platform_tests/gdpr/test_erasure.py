@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
+import psycopg
 import pytest
 
-from ops_platform.errors import CheckFailed
+from ops_platform.clients import object_store, postgres
+from ops_platform.errors import CheckFailed, Unavailable
 from ops_platform.gdpr import certificate, certificates, erasure, legal_holds, request_work, work
 from ops_platform.gdpr.erasure import STEPS
 from ops_platform.gdpr.erasure_context import ErasureContext
@@ -198,3 +201,51 @@ def test_a_subject_without_rows_is_certified_too(place: Scene) -> None:
     again = place.request()
     erase(place, again)
     assert place.requests.row(again)["status"] == "completed"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("role", ["ops_eraser", "ops_worker"])
+def test_a_database_that_goes_away_at_any_step_is_no_end(place: Scene, role: str) -> None:
+    """The product's (ops_eraser) or the platform's own (ops_worker): sessions are ended, as by a restart."""
+    before, request_id = place.others(), place.request()
+    url = place.ops_url
+    cluster = place.product.cluster if role == "ops_eraser" else place.requests.database.cluster
+
+    def attempt(step: str) -> None:
+        def at(reached: str, when: str) -> None:
+            if (reached, when) == (step, "before"):
+                with cluster.superuser() as superuser:
+                    superuser.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s "
+                        "AND application_name LIKE 'ops-platform %%'",
+                        (role,),
+                    )
+
+        request_work.erase(url, request_id, "run", place.context, at=at)
+
+    for step in STEPS:
+        with contextlib.suppress(psycopg.OperationalError, Unavailable, work.NotClaimed):
+            attempt(step)
+        assert place.untouched() or place.tombstones() == (1, 1)
+        with postgres.session(place.ops_url) as ops:
+            ops.execute("UPDATE gdpr_requests SET next_attempt_at = NULL, attempts = 0")
+    with contextlib.suppress(work.NotClaimed):
+        erase(place, request_id)
+    is_erased(place, request_id)
+    assert place.others() == before
+
+
+def test_nothing_is_destroyed_while_the_ledger_is_away(place: Scene) -> None:
+    request_id = place.request()
+    settings = place.settings.model_copy(
+        update={"s3": place.settings.s3.model_copy(update={"endpoint_url": "https://127.0.0.1:9"})}
+    )
+    opened = replace(place.context(), ledger=object_store.from_settings(settings, "ledger"))
+    with pytest.raises(Unavailable):
+        erase(place, request_id, opened)
+    assert place.untouched()
+    assert place.tombstones() == (0, 0)
+    assert "OPS_S3_ENDPOINT_URL" in str(place.requests.row(request_id)["failure"])
+    place.at_once()
+    erase(place, request_id)
+    is_erased(place, request_id)
