@@ -176,8 +176,8 @@ def digest(connection: Connection, leaf: Name, places: Sequence[str]) -> str:
         return ""
     query = sql.SQL(
         """
-        SELECT count(*) || ':' || encode(sha256(convert_to(
-            coalesce(string_agg({row}, ',' ORDER BY t.ctid), ''), 'UTF8')), 'hex') AS digest
+        SELECT count(*) || ':' || encode(sha256(
+            coalesce(string_agg({row}, '' ORDER BY t.ctid), '')), 'hex') AS digest
         FROM ONLY {leaf} AS t WHERE t.ctid = ANY (CAST({places} AS tid[]))
         """
     ).format(leaf=leaf.identifier, row=row_digest(None), places=sql.Literal(list(places)))
@@ -191,7 +191,7 @@ def row_digest(columns: Collection[str] | None) -> sql.Composable:
     if columns is not None:
         named = sql.SQL(", ").join(sql.Identifier("t", one) for one in sorted(columns))
         whole = sql.SQL("CAST(ROW({}) AS text)").format(named)
-    return sql.SQL("encode(sha256(convert_to({}, getdatabaseencoding())), 'hex')").format(whole)
+    return sql.SQL("sha256(convert_to({}, getdatabaseencoding()))").format(whole)
 
 
 def _said(name: Name, done: Counts, meant: Counts) -> str:

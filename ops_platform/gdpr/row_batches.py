@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg import IsolationLevel, sql
 
@@ -21,16 +20,21 @@ from ops_platform.gdpr.names import Name
 from ops_platform.gdpr.row_changes import Change, Writer
 
 LOCK_TIMEOUT = "10s"
+AT_ONCE = 100_000
+"""Rows that are looked for at once."""
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """A relation that holds rows itself. ``partition_key``: the columns of it, "" for an expression."""
+    """A relation that holds rows itself. ``partition_key``: the columns of it, "" for an expression.
+
+    ``places``: the ctids of rows that wait there, in their order.
+    """
 
     name: Name
     oid: int
     partition_key: frozenset[str]
-    rows: int
+    places: Sequence[str]
 
     def moves(self, columns: frozenset[str]) -> bool:
         """Whether a row may belong elsewhere when these change."""
@@ -51,51 +55,59 @@ def snapshot(connection: Connection) -> Iterator[None]:
         connection.isolation_level = before
 
 
+def waiting(connection: Connection, writer: Writer, change: Change) -> int:
+    """Rows that wait for ``change``."""
+    query = sql.SQL("SELECT count(*) AS rows FROM {} AS t WHERE {}").format(
+        change.table.identifier, writer.pending(change)
+    )
+    [row] = connection.execute(query).fetchall()
+    return int(row["rows"])
+
+
 def leaves(connection: Connection, writer: Writer, change: Change) -> list[Leaf]:
-    """The relations in which rows wait for ``change``: of a partitioned or inherited table several."""
+    """Where rows wait for ``change``, up to AT_ONCE: of a partitioned or inherited table several relations.
+
+    Rows are looked for once and not for each batch: a scan passes over all that has been deleted before.
+    """
     query = sql.SQL(
         """
-        SELECT c.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, found.rows,
+        SELECT found.oid::bigint AS oid, n.nspname AS schema, c.relname AS name, found.places,
                ARRAY(SELECT coalesce(a.attname::text, '') FROM pg_partition_ancestors(c.oid) AS p
                      JOIN pg_partitioned_table AS k ON k.partrelid = p.relid
                      CROSS JOIN unnest(k.partattrs::smallint[]) AS u (attnum)
                      LEFT JOIN pg_attribute AS a
                          ON a.attrelid = p.relid AND a.attnum = u.attnum AND u.attnum > 0
                ) AS partition_key
-        FROM (SELECT t.tableoid AS oid, count(*) AS rows
-              FROM {table} AS t WHERE {pending} GROUP BY 1) AS found
+        FROM (SELECT oid, array_agg(place::text ORDER BY place) AS places
+              FROM (SELECT t.tableoid AS oid, t.ctid AS place FROM {table} AS t WHERE {pending} LIMIT {limit})
+                  AS each GROUP BY 1) AS found
         JOIN pg_class AS c ON c.oid = found.oid JOIN pg_namespace AS n ON n.oid = c.relnamespace
         ORDER BY 2, 3
         """
-    ).format(table=change.table.identifier, pending=writer.pending(change))
+    ).format(table=change.table.identifier, pending=writer.pending(change), limit=sql.Literal(AT_ONCE))
     return [
-        Leaf(Name(row["schema"], row["name"]), row["oid"], frozenset(row["partition_key"]), row["rows"])
+        Leaf(Name(row["schema"], row["name"]), row["oid"], frozenset(row["partition_key"]), row["places"])
         for row in connection.execute(query)
     ]
 
 
 @dataclass(frozen=True)
 class Batches:
-    """``size``: rows of one batch."""
-
     connection: Connection
     writer: Writer
     journal: Journal
-    size: int
 
-    def one(self, change: Change, leaf: Leaf, *, settled: bool = True) -> tuple[int, int]:
-        """Change up to ``size`` rows: how many, and how many of this step so far. (0, 0): none is left.
+    def one(
+        self, change: Change, leaf: Leaf, places: Sequence[str], *, settled: bool = True
+    ) -> tuple[int, int]:
+        """Change what waits at ``places`` still: how many rows, and how many of this step so far.
 
         ``settled``: check deferred constraints at once. Raises Spread and CheckFailed, then roll back.
         """
         before = bystanders.counters(self.connection)
-        picked = self._pick(change, leaf)
-        if not picked:
-            return 0, 0
-        places = [row["place"] for row in picked]
         anybody = self.writer.anybody(change.table)
         beside, digest = bystanders.beside(self.connection, leaf.name, places, anybody)
-        meant = self._change(change, leaf, picked)
+        rows, meant = self._change(change, leaf, places)
         if settled:
             settle(self.connection)
         also = self.verify(before, meant, change.table, moving=leaf.moves(change.sets))
@@ -104,7 +116,7 @@ class Batches:
                 f"{leaf.name}: rows that are not the subject's changed with {change.role}'s: "
                 "nothing of it was kept: look for triggers and rules of this table"
             )
-        return len(places), self.journal.changed(change.key, len(places), len(beside), also)
+        return rows, self.journal.changed(change.key, rows, len(beside), also)
 
     def verify(
         self, before: Counters, meant: Mapping[int, Counts], *tables: Name, moving: bool = False
@@ -131,28 +143,20 @@ class Batches:
             if one.on_delete not in ("no action", "restrict")
         }
 
-    def _pick(self, change: Change, leaf: Leaf) -> list[dict[str, Any]]:
-        query = sql.SQL(
-            "SELECT t.ctid::text AS place, {digest} AS digest FROM ONLY {leaf} AS t WHERE {pending} "
-            "LIMIT {size} FOR UPDATE OF t"
-        ).format(
-            digest=bystanders.row_digest(self._untouched(change, leaf)) if change.sets else sql.SQL("NULL"),
-            leaf=leaf.name.identifier,
-            pending=self.writer.pending(change, leaf.name),
-            size=sql.Literal(self.size),
-        )
-        return self.connection.execute(query).fetchall()
+    def _change(self, change: Change, leaf: Leaf, places: Sequence[str]) -> tuple[int, dict[int, Counts]]:
+        """How many rows, and what is meant to happen to which relation.
 
-    def _change(self, change: Change, leaf: Leaf, picked: Sequence[Mapping[str, Any]]) -> dict[int, Counts]:
-        """What is meant to happen, by relation. The statement that changes a row asks again whose it is."""
-        belongs = self.writer.belongs(change)
-        places = [row["place"] for row in picked]
+        The statement that changes a row asks again whose it is.
+        """
+        pending = self._still(change, leaf)
+        self.connection.execute("SET LOCAL random_page_cost = 0.1")
         if change.kind == "delete":
             query = sql.SQL("DELETE FROM ONLY {} AS t WHERE t.ctid = ANY (CAST({} AS tid[])) AND {}").format(
-                leaf.name.identifier, sql.Literal(places), belongs
+                leaf.name.identifier, sql.Literal(list(places)), pending
             )
-            self._all(change, leaf, self.connection.execute(query).rowcount, places)
-            return {leaf.oid: (0, 0, len(places))}
+            rows = self.connection.execute(query).rowcount
+            self._refused(change, leaf, rows, places)
+            return rows, {leaf.oid: (0, 0, rows)}
         meant: dict[int, Counts] = {}
         relation = self.writer.substitutes.stand_in(change.values)
         if relation is not None:
@@ -168,8 +172,9 @@ class Batches:
             """
             WITH changed AS (
                 UPDATE {target} AS t SET {assignments}
-                FROM unnest(CAST({places} AS tid[]), CAST({digests} AS text[])) AS p (place, digest)
-                WHERE t.ctid = p.place AND t.tableoid = {leaf} AND {belongs}
+                FROM (SELECT t.ctid AS place, {digest} AS digest FROM ONLY {leaf_name} AS t
+                      WHERE t.ctid = ANY (CAST({places} AS tid[]))) AS p
+                WHERE t.ctid = p.place AND {pending}
                 RETURNING p.digest = {digest} AS same, {pending} IS TRUE AS still
             )
             SELECT count(*) AS rows, count(*) FILTER (WHERE NOT same) AS other,
@@ -182,15 +187,14 @@ class Batches:
                 sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in assignments.items()
             ),
             # As literals: names and values may hold a per cent sign, which parameters would be looked for in.
-            places=sql.Literal(places),
-            digests=sql.Literal([one["digest"] for one in picked]),
-            leaf=sql.Literal(leaf.oid),
-            belongs=belongs,
+            places=sql.Literal(list(places)),
+            leaf_name=leaf.name.identifier,
             digest=bystanders.row_digest(self._untouched(change, leaf)),
-            pending=self.writer.pending(change, leaf.name),
+            pending=pending,
         )
         [row] = self.connection.execute(query).fetchall()
-        self._all(change, leaf, row["rows"], places)
+        rows = int(row["rows"])
+        self._refused(change, leaf, rows, places)
         if row["other"]:
             raise bystanders.Spread(
                 f"{change.table} ({change.role}): more columns of {row['other']} rows changed than "
@@ -202,14 +206,30 @@ class Batches:
                 f"'{change.action}' as before: look for a trigger that undoes it, or set another column"
             )
         inserted, _, deleted = meant.get(leaf.oid, bystanders.NONE)
-        meant[leaf.oid] = (inserted, len(places), deleted)
-        return meant
+        meant[leaf.oid] = (inserted, rows, deleted)
+        return rows, meant
 
-    def _all(self, change: Change, leaf: Leaf, rows: int, places: Sequence[str]) -> None:
-        if rows != len(places):
+    def _still(self, change: Change, leaf: Leaf) -> sql.Composable:
+        """Whether a row of ``leaf`` waits, in a form that no index answers: rows are fetched by their place.
+
+        By an index each batch would pass over all of the subject's rows again, and all that were deleted.
+        """
+        return sql.SQL("CASE WHEN t.tableoid = {} THEN {} ELSE false END").format(
+            sql.Literal(leaf.oid), self.writer.pending(change, leaf.name)
+        )
+
+    def _refused(self, change: Change, leaf: Leaf, rows: int, places: Sequence[str]) -> None:
+        """Rows that others changed meanwhile are not there; all others must be done."""
+        if rows == len(places):
+            return
+        query = sql.SQL(
+            "SELECT count(*) AS rows FROM ONLY {} AS t WHERE t.ctid = ANY (CAST({} AS tid[])) AND {}"
+        ).format(leaf.name.identifier, sql.Literal(list(places)), self._still(change, leaf))
+        [left] = self.connection.execute(query).fetchall()
+        if left["rows"]:
             raise CheckFailed(
-                f"{leaf.name} ({change.role}): '{change.action}' changed {rows} of {len(places)} rows: "
-                "look for a trigger or rule that refuses it, and nothing of this batch was kept"
+                f"{leaf.name} ({change.role}): '{change.action}' changed {rows} of {rows + left['rows']} "
+                "rows: look for a trigger or rule that refuses it; nothing of this batch was kept"
             )
 
     def _untouched(self, change: Change, leaf: Leaf) -> set[str]:

@@ -26,7 +26,7 @@ from ops_platform.gdpr.row_changes import Change
 from ops_platform.gdpr.row_passes import Passes
 from ops_platform.gdpr.subject_rows import Identity
 
-BATCH = 1000
+BATCH = 5000
 """Rows that are changed in one transaction."""
 LOCK_TIMEOUT = "60s"
 

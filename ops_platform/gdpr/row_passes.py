@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 import psycopg
@@ -22,7 +23,7 @@ from ops_platform.gdpr.catalogue import Catalogue
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.erasure_journal import Journal
 from ops_platform.gdpr.erasure_plan import Plan
-from ops_platform.gdpr.row_batches import Batches
+from ops_platform.gdpr.row_batches import Batches, Leaf
 from ops_platform.gdpr.row_changes import Change, Writer
 from ops_platform.gdpr.subject_rows import Identity, Sparing
 from ops_platform.gdpr.substitutes import Substitutes
@@ -129,7 +130,7 @@ class Passes:
                 with row_batches.snapshot(self.connection):
                     yield (
                         change,
-                        sum(leaf.rows for leaf in row_batches.leaves(self.connection, writer, change)),
+                        row_batches.waiting(self.connection, writer, change),
                     )
 
     def writer(self) -> Writer:
@@ -153,35 +154,45 @@ class Passes:
 
     def _step(self, writer: Writer, change: Change) -> int:
         """Batch by batch, a transaction for each."""
-        batches = Batches(self.connection, writer, self.journal, self.size)
-
-        def look() -> list[row_batches.Leaf]:
-            found = row_batches.leaves(self.connection, writer, change)
-            if found or change.kind == "keep":
-                self.journal.found(change.key, sum(leaf.rows for leaf in found))
-            return found
+        batches = Batches(self.connection, writer, self.journal)
 
         total = 0
-        while (found := self._met(change, look)) and change.kind != "keep":
+        while True:
+            found = self._met(change, lambda: self._look(writer, change))
             for leaf in found:
-                while True:
+                for places in self._batches(leaf):
                     try:
-                        rows, sum_ = self._met(change, lambda leaf=leaf: batches.one(change, leaf))  # type: ignore[misc]
+                        rows, so_far = self._met(change, partial(batches.one, change, leaf, places))
                     except (Spread, *_REFERRED) as error:
                         self._blocked = _blocked(change, error)
                         return total
-                    if not rows:
-                        break
-                    total += rows
-                    self.progress(str(change.table), sum_)
-            if change.referenced is not False:
-                break
-            # What referred to others of these rows is gone: nothing may refer to those now.
-        return total
+                    if rows:
+                        total += rows
+                        self.progress(str(change.table), so_far)
+            if not self._again(change, found):
+                return total
+
+    def _look(self, writer: Writer, change: Change) -> list[Leaf]:
+        """Rows that wait, noted; none of those that are kept."""
+        if change.kind == "keep":
+            self.journal.found(change.key, row_batches.waiting(self.connection, writer, change))
+            return []
+        found = row_batches.leaves(self.connection, writer, change)
+        if found:
+            self.journal.found(change.key, sum(len(leaf.places) for leaf in found))
+        return found
+
+    def _batches(self, leaf: Leaf) -> Iterable[Sequence[str]]:
+        return (leaf.places[at : at + self.size] for at in range(0, len(leaf.places), self.size))
+
+    def _again(self, change: Change, found: Sequence[Leaf]) -> bool:
+        """Whether to look again in the same pass: there may be more, or what was referred to is free now."""
+        rows = sum(len(leaf.places) for leaf in found)
+        return rows >= row_batches.AT_ONCE or (bool(rows) and change.referenced is False)
 
     def _together(self, writer: Writer, changes: Sequence[Change], *, close: bool = False) -> int:
         """All in one transaction. ``close``: that keeps others from referring to the subject's row."""
-        batches = Batches(self.connection, writer, self.journal, self.size)
+        batches = Batches(self.connection, writer, self.journal)
         at = changes[0]
 
         def work() -> list[tuple[Change, int, int]]:
@@ -194,13 +205,11 @@ class Passes:
                 at = change
                 again = True
                 while again:
-                    found = row_batches.leaves(self.connection, writer, change)
-                    if found or change.kind == "keep":
-                        self.journal.found(change.key, sum(leaf.rows for leaf in found))
-                    for leaf in found if change.kind != "keep" else []:
-                        while (one := batches.one(change, leaf, settled=False))[0]:
-                            done.append((change, *one))
-                    again = change.referenced is False and bool(found)
+                    found = self._look(writer, change)
+                    for leaf in found:
+                        for places in self._batches(leaf):
+                            done.append((change, *batches.one(change, leaf, places, settled=False)))
+                    again = self._again(change, found)
             before = bystanders.counters(self.connection)
             row_batches.settle(self.connection)
             also = batches.verify(before, {}, *{one.table for one, _, _ in done})
@@ -213,8 +222,9 @@ class Passes:
         except (Spread, *_REFERRED) as error:
             self._blocked = _blocked(at, error)
             return 0
-        for change, _, sum_ in done:
-            self.progress(str(change.table), sum_)
+        for change, rows, so_far in done:
+            if rows:
+                self.progress(str(change.table), so_far)
         return sum(rows for _, rows, _ in done)
 
     def _hold(self) -> None:
