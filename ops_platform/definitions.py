@@ -9,6 +9,7 @@ import dagster as dg
 from ops_platform.backup.definitions import backup_definitions
 from ops_platform.backup.stanza import load_backups
 from ops_platform.dr.definitions import dr_definitions
+from ops_platform.gdpr.definitions import gdpr_definitions
 from ops_platform.housekeeping.definitions import housekeeping_definitions
 from ops_platform.resources import PlatformResource, StanzaLockResource
 from ops_platform.settings import Settings, load_settings
@@ -30,6 +31,7 @@ def build_defs(settings: Settings, resource_overrides: Mapping[str, object] | No
         backup_definitions(config),
         dr_definitions(config),
         slo_definitions(settings),
+        gdpr_definitions(),
         housekeeping_definitions(),
     )
 

@@ -16,6 +16,11 @@ from ops_platform.backup.context import BackupContext, open_context
 from ops_platform.backup.stanza import load_backups
 from ops_platform.clients.alertmanager import Alertmanager
 from ops_platform.clients.prometheus import Prometheus
+from ops_platform.dr import backup_term
+from ops_platform.gdpr import erasure_context, export, map_file
+from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.erasure_context import ErasureContext
+from ops_platform.gdpr.export import ExportContext
 from ops_platform.settings import Settings, load_settings
 from ops_platform.slo import openslo
 from ops_platform.slo.objective import Objective
@@ -53,6 +58,19 @@ class PlatformResource(dg.ConfigurableResource[Any]):
     def objectives(self) -> list[Objective]:
         """What the OpenSLO documents promise now."""
         return openslo.load_directory(self.settings().config_dir / "objectives")
+
+    def erasure(self) -> ErasureContext:
+        """What an erasure works with. Raises ConfigurationError that says which setting is missing."""
+        settings = self.settings()
+        return erasure_context.open_context(settings, backup_term.of_product(settings))
+
+    def export(self) -> ExportContext:
+        """What an export works with. Raises ConfigurationError that says which setting is missing."""
+        return export.open_context(self.settings())
+
+    def data_map(self) -> DataMap:
+        """Raises ConfigurationError with the line that is wrong."""
+        return map_file.load(self.settings().config_dir / "data_map.yaml")
 
     def alertmanager(self) -> Alertmanager:
         settings = self.settings()

@@ -131,6 +131,8 @@ class ApiSettings(_Group):
     rate_limit: int = 5
     """Requests in any 15 minutes for each address and for each subject."""
     privacy_notice_url: str | None = None
+    exports_url: str | None = None
+    """The S3 endpoint in the links that subjects get, where they reach it by another name than we do."""
     consent_version: str | None = None
     """Names the wording that the page asks consent to; None: it asks for none."""
     subject_table: str = "creators"
@@ -408,6 +410,7 @@ class _Reader:
                 trusted_proxies=self.names("OPS_API_TRUSTED_PROXIES"),
                 rate_limit=self.number("OPS_API_RATE_LIMIT"),
                 privacy_notice_url=self.text("OPS_API_PRIVACY_NOTICE_URL"),
+                exports_url=self.text("OPS_API_EXPORTS_URL"),
                 consent_version=self.text("OPS_API_CONSENT_VERSION"),
                 subject_table=self.text("OPS_API_SUBJECT_TABLE"),
                 subject_key_column=self.text("OPS_API_SUBJECT_KEY_COLUMN"),

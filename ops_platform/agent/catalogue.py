@@ -132,6 +132,35 @@ AUDIT = (
     Metric("audit_last_seal_timestamp_seconds", "gauge", "Time of the newest seal; absent before the first."),
 )
 
+_TYPE = ("request_type",)
+
+GDPR = (
+    Metric(
+        "gdpr_requests_total",
+        "counter",
+        "Requests of data subjects that entered a status, counted in the ops database.",
+        (*_TYPE, "status"),
+    ),
+    Metric(
+        "gdpr_oldest_pending_seconds",
+        "gauge",
+        "Time since the oldest open request was confirmed; 0 without one.",
+        _TYPE,
+    ),
+    Metric(
+        "gdpr_verification_duration_ms",
+        "gauge",
+        "From the request to its confirmation, of the newest one confirmed.",
+        _TYPE,
+    ),
+    Metric(
+        "gdpr_processing_duration_ms",
+        "gauge",
+        "From the confirmation to the end of the work, of the newest one completed.",
+        _TYPE,
+    ),
+)
+
 SYSTEM = (
     Metric(
         "ops_platform_build_info", "gauge", "Always 1; the labels tell the version.", ("version", "python")
@@ -174,4 +203,6 @@ SYSTEM = (
     Metric("alert_watchdog_timestamp_seconds", "gauge", "Newest arrival of the Watchdog at this agent."),
 )
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*BACKUP, *DR, *OBJECTIVES, *AUDIT, *SYSTEM)}
+METRICS: dict[str, Metric] = {
+    metric.name: metric for metric in (*BACKUP, *DR, *OBJECTIVES, *AUDIT, *GDPR, *SYSTEM)
+}

@@ -17,12 +17,12 @@ from ops_platform.agent.watches import Beats, Gaps, Heartbeat, Positions, Recove
 from ops_platform.backup import freshness, heartbeat, records
 from ops_platform.backup.context import BackupContext, open_context
 from ops_platform.backup.stanza import BackupConfig, load_backups
-from ops_platform.clients import mail, outbox
+from ops_platform.clients import mail, object_store, outbox
 from ops_platform.clients.http import JsonService
 from ops_platform.clients.postgres import Connection
 from ops_platform.dr.scenario import SCENARIOS
 from ops_platform.errors import OpsError, Unavailable
-from ops_platform.gdpr import requests
+from ops_platform.gdpr import exports, requests
 from ops_platform.settings import Settings
 from ops_platform.slo import openslo
 
@@ -33,6 +33,9 @@ MAIL_SECONDS = 5.0
 MAIL_PATIENCE_SECONDS = 300.0
 """A round of mails to a slow server."""
 EXPIRE_SECONDS = 60.0
+EXPORTS_SECONDS = 300.0
+EXPORTS_PATIENCE_SECONDS = 600.0
+"""A bucket with many exports, listed page by page."""
 REPOSITORY_PATIENCE_SECONDS = 240.0
 """pgBackRest itself gives a repository up after about two minutes."""
 DATABASE_PATIENCE_SECONDS = 30.0
@@ -66,7 +69,7 @@ class Duties:
 
     def loops(self) -> list[Loop]:
         found = [self._observe(), self._reconcile(), self._prune(), self._seal(), self._certificates()]
-        found += [self._objectives(), self._mail(), self._expire_requests()]
+        found += [self._objectives(), self._mail(), self._expire_requests(), self._expire_exports()]
         if self._settings.dagster_url:
             found.append(self._ask_dagster(self._settings.dagster_url))
         for stanza in self._config.stanzas:
@@ -113,6 +116,7 @@ class Duties:
         )
         self.known.exercises.put(observation.exercises(connection, list(self.known.stanzas), SCENARIOS))
         self.known.ledger.put(observation.ledger(connection))
+        self.known.requests.put(observation.requests(connection))
         self.known.deliveries.put(observation.deliveries(connection))
         for stanza, at in observation.newest_beats(connection, list(self.known.stanzas)).items():
             slot = self.known.stanzas[stanza].heartbeat_at
@@ -147,6 +151,20 @@ class Duties:
                 requests.expire(connection, datetime.now(UTC))
 
         return self._database_loop("gdpr-requests", EXPIRE_SECONDS, step, link)
+
+    def _expire_exports(self) -> Loop:
+        link = self._ops("agent gdpr exports")
+
+        def step() -> None:
+            with link.use() as connection:
+                if self._settings.s3.identities["exports"].bucket is None and not exports.kept(connection):
+                    return
+                # Opened in the loop: a missing setting is a failing loop, not exports that are kept for ever.
+                store = object_store.from_settings(self._settings, "exports")
+                exports.expire(connection, store, lambda: datetime.now(UTC))
+                exports.sweep(connection, store, datetime.now(UTC))
+
+        return Loop("gdpr-exports", EXPORTS_SECONDS, step, patience=EXPORTS_PATIENCE_SECONDS, cut=link.cut)
 
     def _reconcile(self) -> Loop:
         def step() -> None:

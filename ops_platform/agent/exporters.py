@@ -158,6 +158,18 @@ def audit_samples(known: Knowledge, _now: float) -> Iterator[Sample]:
         yield from _known("audit_last_seal_timestamp_seconds", (), ledger.last_seal_at)
 
 
+def request_samples(known: Knowledge, now: float) -> Iterator[Sample]:
+    """Data subjects' requests, of every type and status from the start."""
+    for kind, state in (known.requests.get() or {}).items():
+        for status, count in state.entered.items():
+            yield Sample("gdpr_requests_total", (kind, status), count)
+        oldest = state.oldest_verified_at
+        waiting = 0.0 if oldest is None else max(0.0, now - oldest.timestamp())
+        yield Sample("gdpr_oldest_pending_seconds", (kind,), waiting)
+        yield from _known("gdpr_verification_duration_ms", (kind,), state.verification_ms)
+        yield from _known("gdpr_processing_duration_ms", (kind,), state.processing_ms)
+
+
 def system_samples(known: Knowledge, _now: float) -> Iterator[Sample]:
     """The ops database, certificates, Dagster, delivered alerts."""
     yield Sample("ops_platform_build_info", (__version__, platform.python_version()), 1)

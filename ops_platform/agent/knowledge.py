@@ -97,6 +97,17 @@ class LedgerState:
 
 
 @dataclass(frozen=True)
+class RequestState:
+    """Data subjects' requests of one type; ``entered`` by status, all of them. None is absent."""
+
+    entered: Mapping[str, int]
+    oldest_verified_at: datetime | None = None
+    """Of those that are open."""
+    verification_ms: float | None = None
+    processing_ms: float | None = None
+
+
+@dataclass(frozen=True)
 class Deliveries:
     """Notifications by (severity, status), and when the Watchdog last came."""
 
@@ -136,6 +147,7 @@ class Knowledge:
     exercises: Slot[Mapping[tuple[str, str], ExerciseState]]
     objectives: Slot[Sequence[ObjectiveState]]
     ledger: Slot[LedgerState]
+    requests: Slot[Mapping[str, RequestState]]
     deliveries: Slot[Deliveries]
     certificates: Slot[list[Expiry]]
     dagster_up: Slot[bool]
@@ -162,6 +174,7 @@ def knowledge(targets: Mapping[str, Targets], refresh_seconds: float) -> Knowled
         exercises=Slot(good_for),
         objectives=Slot(good_for),
         ledger=Slot(good_for),
+        requests=Slot(good_for),
         deliveries=Slot(good_for),
         certificates=Slot(3 * CERTIFICATE_SECONDS),
         dagster_up=Slot(good_for),

@@ -15,8 +15,10 @@ from ops_platform.agent.knowledge import (
     KindReport,
     LedgerState,
     ObjectiveState,
+    RequestState,
 )
 from ops_platform.clients.postgres import Connection
+from ops_platform.gdpr.requests import ENTERED, REQUEST_TYPES
 from ops_platform.slo import figures
 from ops_platform.slo.objective import Objective
 
@@ -70,6 +72,23 @@ _LEDGER = """
     FROM audit_events
     WHERE (epoch, xid) >= (coalesce((SELECT epoch FROM newest), 0),
                            coalesce((SELECT to_xid FROM newest), '0'::xid8))
+"""
+_ENTERED = """
+    SELECT details ->> 'request_type' AS request_type, substr(step, length('status:') + 1) AS status,
+           count(*) AS requests
+    FROM gdpr_lineage WHERE step LIKE 'status:%' GROUP BY step, details ->> 'request_type'
+"""
+_REQUESTS = """
+    SELECT wanted.request_type,
+           (SELECT min(verified_at) FROM gdpr_requests AS r
+            WHERE r.request_type = wanted.request_type AND status IN ('pending', 'processing')) AS oldest,
+           (SELECT 1000 * extract(epoch FROM verified_at - created_at)::float FROM gdpr_requests AS r
+            WHERE r.request_type = wanted.request_type AND verified_at IS NOT NULL
+            ORDER BY verified_at DESC LIMIT 1) AS verification_ms,
+           (SELECT 1000 * extract(epoch FROM completed_at - verified_at)::float FROM gdpr_requests AS r
+            WHERE r.request_type = wanted.request_type AND status = 'completed'
+            ORDER BY completed_at DESC LIMIT 1) AS processing_ms
+    FROM unnest(%(types)s::text[]) AS wanted (request_type)
 """
 _EXCLUDED_NOW = """
     SELECT DISTINCT service, slo FROM slo_exclusions
@@ -164,6 +183,20 @@ def ledger(connection: Connection) -> LedgerState:
     """The events that the newest seal does not cover."""
     row = _only(connection, _LEDGER)
     return LedgerState(row["unsealed"], row["oldest"], row["sealed_at"])
+
+
+def requests(connection: Connection) -> dict[str, RequestState]:
+    """By type, also without a single request: what was never entered is a true zero."""
+    entered = {kind: dict.fromkeys(ENTERED, 0) for kind in REQUEST_TYPES}
+    for row in connection.execute(_ENTERED):
+        if row["request_type"] in entered:
+            entered[row["request_type"]][row["status"]] = row["requests"]
+    return {
+        row["request_type"]: RequestState(
+            entered[row["request_type"]], row["oldest"], row["verification_ms"], row["processing_ms"]
+        )
+        for row in connection.execute(_REQUESTS, {"types": list(REQUEST_TYPES)})
+    }
 
 
 def deliveries(connection: Connection) -> Deliveries:

@@ -82,6 +82,7 @@ class Agent:
                     lambda now: exporters.dr_samples(known, now),
                     lambda now: exporters.objective_samples(known, now),
                     lambda now: exporters.audit_samples(known, now),
+                    lambda now: exporters.request_samples(known, now),
                     lambda now: exporters.system_samples(known, now),
                     lambda _now: exporters.loop_samples(supervisor.loops, supervisor.states()),
                 ],

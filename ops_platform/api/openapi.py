@@ -19,7 +19,7 @@ _MEANINGS = {
     404: "There is no such request of yours.",
     408: "The body did not arrive in time.",
     409: "The request is in a state where this cannot be done.",
-    410: "The token is no longer valid.",
+    410: "It is too late: the token is no longer valid, or the export has been deleted.",
     413: "The request is too large.",
     415: "The body is not application/json.",
     422: "The body is JSON, but not what is expected here.",

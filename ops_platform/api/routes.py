@@ -13,7 +13,7 @@ from ops_platform.api.openapi import json_body, problems
 from ops_platform.api.problems import Problem, not_found
 from ops_platform.api.schemas import Download, MadeRequest, NewRequest, RequestList, RequestView, Verification
 from ops_platform.api.service import Service
-from ops_platform.gdpr import requests
+from ops_platform.gdpr import exports, requests
 from ops_platform.gdpr.mail_texts import language_of
 from ops_platform.gdpr.requests import Consent
 
@@ -112,18 +112,16 @@ def _reading(routes: APIRouter, service: Service) -> None:
         "/download/{requestId}",
         response_model=Download,
         summary="A link to your export",
-        responses=problems(401, 404, 409, 413, 503),
+        responses=problems(401, 404, 409, 410, 413, 503),
         openapi_extra={"security": BEARER},
         dependencies=[Depends(_counted("download"))],
     )
     def download(requestId: str, subject: UUID = Depends(reader)) -> Download:  # noqa: B008
-        """Until 72 hours after the completion. 409 while there is nothing to download yet; 404 afterwards."""
-        found = _find(service, requestId, subject)
-        if found.request_type != "export":
-            raise Problem(409, "no-export", "This request is no export: there is nothing to download.")
-        if found.status in ("pending", "processing"):
-            raise Problem(409, "not-ready", "The export is not ready yet. Ask for its status.")
-        raise not_found()
+        """The link works for 15 minutes; ask again for another, until 72 hours after the completion.
+
+        Each answer is recorded. 409 while there is nothing to download, 410 when it has been deleted.
+        """
+        return _download(service, requestId, subject)
 
 
 def _counted(operation: str) -> Callable[[Request], None]:
@@ -183,6 +181,30 @@ def _verify(service: Service, request_id: str, given: Verification) -> RequestVi
     if isinstance(refused, requests.UnknownRequest):
         service.metrics.wrong_tokens.inc()
     raise _refusal(refused)
+
+
+def _download(service: Service, request_id: str, subject: UUID) -> Download:
+    now = service.clock()
+    found = _find(service, request_id, subject)
+    if found.request_type != "export":
+        raise Problem(409, "no-export", "This request is no export: there is nothing to download.")
+    with service.ops.use() as connection:
+        export = exports.find(connection, found.request_id)
+        if export is None and found.status == "failed":
+            raise not_found()
+        if export is None:
+            raise Problem(409, "not-ready", "The export is not ready yet. Ask for its status.")
+        if export.is_over(now):
+            raise Problem(410, "deleted", "The export has been deleted. Make a new request for another one.")
+        expires_at = min(now + exports.LINK_WITHIN, export.expires_at)
+        url = service.exports.presigned(
+            export.object_key,
+            max(1, int((expires_at - now).total_seconds())),
+            f"export-{found.request_id}.zip",
+        )
+        # Recorded before it is given out: the connection commits when the block ends, or there is no answer.
+        exports.record_download(connection, export, expires_at, now)
+    return Download(url=url, expires_at=expires_at)
 
 
 def _refusal(error: requests.RequestError) -> Problem:

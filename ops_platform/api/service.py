@@ -12,6 +12,7 @@ from ops_platform.api.identity import Identity
 from ops_platform.api.metrics import ApiMetrics
 from ops_platform.clients import cache
 from ops_platform.clients.moving_window import MovingWindow
+from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.pool import Pool
 from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr import email_on_record
@@ -24,13 +25,17 @@ RATE_LIMIT_PREFIX = "{ops_platform:gdpr-api}"
 
 @dataclass(frozen=True)
 class Service:
-    """Everything an endpoint may touch. ``api_url`` is the public address that mails link to."""
+    """Everything an endpoint may touch. ``api_url`` is the public address that mails link to.
+
+    ``exports`` signs links, and is asked nothing.
+    """
 
     ops: Pool
     product: Pool
     window: MovingWindow
     identity: Identity
     addresses: EmailOnRecord
+    exports: ObjectStore
     api_url: str
     trusted_proxies: tuple[Network, ...] = ()
     privacy_notice_url: str | None = None
@@ -60,8 +65,20 @@ def open_service(settings: Settings) -> Service:
         window=MovingWindow(cache.from_settings(settings), api.rate_limit, LIMIT_SECONDS, RATE_LIMIT_PREFIX),
         identity=who,
         addresses=email_on_record.from_settings(api),
+        exports=_exports(settings),
         api_url=api_url,
         trusted_proxies=trusted,
         privacy_notice_url=api.privacy_notice_url,
         consent_version=api.consent_version,
+    )
+
+
+def _exports(settings: Settings) -> ObjectStore:
+    s3 = settings.s3
+    return ObjectStore(
+        settings.api.exports_url or s3.endpoint_url,
+        s3.region,
+        s3.identity("exports"),
+        settings.ca_file,
+        uri_style=s3.uri_style,
     )

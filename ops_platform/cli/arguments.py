@@ -6,6 +6,7 @@ import getpass
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -18,6 +19,18 @@ objectives = click.option(
     help="A directory of OpenSLO documents; else that of OPS_CONFIG_DIR.",
 )
 """Where objectives are read from."""
+data_map = click.option(
+    "--data-map",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Else data_map.yaml in OPS_CONFIG_DIR.",
+)
+subject_file = click.option(
+    "--subject-file",
+    type=click.File(encoding="utf-8"),
+    required=True,
+    help="Keys of subjects, one a line; - is stdin. Keys are personal: they do not belong on a command line.",
+)
 YEARS = range(2000, 2100)
 """Other ones are slips; and at the ends of the calendar, arithmetic overflows."""
 
@@ -39,3 +52,11 @@ def user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid-{os.getuid()}"
+
+
+def subject_keys(file: TextIO) -> list[str]:
+    """Those that a subject file holds. Raises ConfigurationError when there is none."""
+    keys = [line.strip() for line in file if line.strip()]
+    if not keys:
+        raise ConfigurationError("--subject-file holds no key")
+    return keys

@@ -1,27 +1,24 @@
-"""``ops-platform gdpr``: data maps, on any PostgreSQL database; development tokens."""
+"""``ops-platform gdpr``: data maps and exports, on any PostgreSQL database; development tokens."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 from uuid import UUID
 
 import click
 
-from ops_platform.cli import output
+from ops_platform.cli import arguments, gdpr_erase, legal_hold, output
+from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
+
+if TYPE_CHECKING:
+    from ops_platform.gdpr.mail_texts import Language
 
 DATABASE = (
     "The database is OPS_PRODUCT_DATABASE_URL, or what libpq's own variables and service file say: "
     "PGSERVICE, PGHOST."
-)
-
-_data_map = click.option(
-    "--data-map",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=None,
-    help="Else data_map.yaml in OPS_CONFIG_DIR.",
 )
 
 
@@ -36,7 +33,7 @@ def map_() -> None:
 
 
 @map_.command(epilog=DATABASE)
-@_data_map
+@arguments.data_map
 @output.as_json
 def check(data_map: Path | None, json_output: bool) -> None:
     """Compare the map with the database; exit 1 when anything is not classified or cannot be carried out.
@@ -85,7 +82,6 @@ def draft(subject: str, key: str, email: str) -> None:
       PGSERVICE=shop ops-platform gdpr map draft --subject customers > data_map.yaml
     """
     from ops_platform.clients import postgres
-    from ops_platform.errors import ConfigurationError
     from ops_platform.gdpr import catalogue
     from ops_platform.gdpr import draft as drafting
     from ops_platform.gdpr.names import Name
@@ -100,13 +96,8 @@ def draft(subject: str, key: str, email: str) -> None:
 
 
 @gdpr.command(epilog=DATABASE)
-@_data_map
-@click.option(
-    "--subject-file",
-    type=click.File(encoding="utf-8"),
-    required=True,
-    help="Keys of subjects, one a line; - is stdin. Keys are personal: they do not belong on a command line.",
-)
+@arguments.data_map
+@arguments.subject_file
 @output.as_json
 def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> None:
     """What an erasure would do, in numbers; nothing is changed. Exit 1 when a subject is not there.
@@ -118,13 +109,11 @@ def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> N
       echo 0f5b2c… | ops-platform gdpr preview --subject-file -
     """
     from ops_platform.clients import postgres
-    from ops_platform.errors import CheckFailed, ConfigurationError
+    from ops_platform.errors import CheckFailed
     from ops_platform.gdpr import catalogue, map_check, map_file, subject_rows
     from ops_platform.gdpr import preview as previewing
 
-    keys = [line.strip() for line in subject_file if line.strip()]
-    if not keys:
-        raise ConfigurationError("--subject-file holds no key")
+    keys = arguments.subject_keys(subject_file)
     settings = load_settings()
     known = map_file.load(data_map or settings.config_dir / "data_map.yaml")
     shown = []
@@ -159,6 +148,146 @@ def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> N
         output.end(1)
 
 
+@gdpr.command(name="verify-certificate")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--public-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="PEM of the issuer's public key; else OPS_GDPR_PUBLIC_KEY.",
+)
+@output.as_json
+def verify_certificate(file: Path, public_key: Path | None, json_output: bool) -> None:
+    """Check who signed an erasure certificate and that nothing of it was changed; exit 1 when not.
+
+    Needs neither a database nor the platform: the file and the issuer's public key.
+
+    \b
+    Example:
+      ops-platform gdpr verify-certificate certificate.json --public-key issuer.pem
+    """
+    from ops_platform.audit.keys import PublicKeys
+    from ops_platform.errors import ConfigurationError
+    from ops_platform.gdpr import certificate
+
+    try:
+        text = file.read_bytes()
+        pem = None if public_key is None else public_key.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError(f"cannot read {file} or the public key: correct the path") from None
+    keys = certificate.public_keys(load_settings()) if pem is None else PublicKeys.parse(pem, "--public-key")
+    said = certificate.verify(text, keys)
+    if json_output:
+        output.print_json(said)
+        return
+    click.echo(
+        f"genuine: certificate {said['certificate_id']} of request {said['request_id']}, "
+        f"issued {said['issued_at']}"
+    )
+    output.print_table(
+        "what was done",
+        ("store", "place", "role", "action", "before", "changed", "after"),
+        [tuple(str(one[name]) for name in certificate.SHOWN) for one in said["effects"]],
+    )
+    for one in said["kept_by_law"]:
+        click.echo(f"kept by law: {one['rows']} rows of {one['table']}: {one['basis']}; {one['term']}")
+    click.echo(f"the last backup that can hold the data expires {said['last_backup_expires_at']}")
+
+
+@gdpr.command(epilog=DATABASE)
+@arguments.data_map
+@arguments.subject_file
+@click.option(
+    "--out",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Where the archives go: subject-1.zip and so on, readable for you alone.",
+)
+@click.option(
+    "--language",
+    type=click.Choice(["en", "fr"]),
+    default="en",
+    show_default=True,
+    help="Of the page in them.",
+)
+@click.option("--without-objects", is_flag=True, help="Rows only: the map's buckets are not asked.")
+@output.as_json
+def export(
+    data_map: Path | None,
+    subject_file: TextIO,
+    directory: Path,
+    language: Language,
+    without_objects: bool,
+    json_output: bool,
+) -> None:
+    """Everything that the map shows of a subject, as a ZIP archive of JSON. Exit 1 when one is not there.
+
+    Subjects are numbered as they are given, and never named.
+
+    \b
+    Example:
+      echo 0f5b2c… | ops-platform gdpr export --subject-file - --out exports
+    """
+    from dataclasses import replace
+    from datetime import UTC, datetime
+    from functools import partial
+
+    from ops_platform.clients import object_store, postgres
+    from ops_platform.gdpr import export_file, map_file
+    from ops_platform.gdpr.export_content import NoSuchSubject, Wanted
+
+    keys = arguments.subject_keys(subject_file)
+    settings = load_settings()
+    known = map_file.load(data_map or settings.config_dir / "data_map.yaml")
+    if without_objects:
+        known = replace(known, objects=())
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"cannot make the directory {directory}: {error.strerror}") from None
+    written: list[export_file.Written | None] = []
+    with postgres.session(settings.product_database_url or "") as connection:
+        connection.commit()
+        for number, key in enumerate(keys, 1):
+            wanted, file = Wanted(key, language, datetime.now(UTC)), directory / f"subject-{number}.zip"
+            try:
+                media = partial(object_store.from_settings, settings)
+                written.append(export_file.write(connection, known, wanted, file, media))
+            except NoSuchSubject:
+                written.append(None)
+    if json_output:
+        output.print_json(
+            [
+                {"subject": number, "found": False}
+                if one is None
+                else {"subject": number, "found": True, **asdict(one), "file": str(one.file)}
+                for number, one in enumerate(written, 1)
+            ]
+        )
+    else:
+        output.print_table(
+            "",
+            ("subject", "archive", "size", "rows", "files"),
+            [
+                (number, "not there", None, None, None)
+                if one is None
+                else (
+                    number,
+                    one.file,
+                    output.size(one.bytes),
+                    *(
+                        sum(each.changed for each in one.effects if each.store == store)
+                        for store in ("postgresql", "s3")
+                    ),
+                )
+                for number, one in enumerate(written, 1)
+            ],
+        )
+    if None in written:
+        output.end(1)
+
+
 @gdpr.command()
 @click.option("--subject", required=True, type=click.UUID, help="Key of the data subject, a UUID.")
 @click.option(
@@ -171,4 +300,7 @@ def token(subject: UUID, seconds: int) -> None:
     click.echo(development_identity.token(load_settings(), subject, seconds))
 
 
+gdpr.add_command(legal_hold.hold)
+
+gdpr.add_command(gdpr_erase.erase)
 COMMANDS = (gdpr,)

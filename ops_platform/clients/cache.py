@@ -51,6 +51,8 @@ class Cache:
                 socket_timeout=TIMEOUT_SECONDS,
                 socket_connect_timeout=TIMEOUT_SECONDS,
                 decode_responses=True,
+                # A key need not be text; it must come back as the same bytes.
+                encoding_errors="surrogateescape",
                 **options,
             )
         except ValueError:
@@ -85,8 +87,20 @@ class Cache:
 
         A key that is there for the whole time of the scan is found; one may come twice.
         """
+        yield from self.matching((prefix, ""))
+
+    def matching(self, parts: Sequence[str]) -> Iterator[str]:
+        """Keys that are ``parts``, each taken literally, with anything between one and the next.
+
+        As ``keys`` otherwise; a single part is the key of that name.
+        """
+        pattern = "*".join(_GLOB.sub(r"\\\1", part) for part in parts)
         with self._errors("read from"):
-            yield from self.client.scan_iter(match=_GLOB.sub(r"\\\1", prefix) + "*", count=_BATCH)
+            if len(parts) == 1:
+                if self.client.exists(parts[0]):
+                    yield parts[0]
+                return
+            yield from self.client.scan_iter(match=pattern, count=_BATCH)
 
     def delete(self, keys: Iterable[str]) -> int:
         """Unlink the keys; how many were there."""

@@ -6,11 +6,12 @@ and holds neither a secret nor a response body.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -24,11 +25,18 @@ from ops_platform.settings import S3Identity, Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 60
 ATTEMPTS = 4
 """Tries of one request, with growing pauses: rides out a restart, tells of an outage in seconds."""
+CHUNK = 1 << 20
+
+
+DELETE_BATCH = 1000
+"""As many as S3 takes in one request."""
+_GONE = ("NoSuchKey", "NoSuchVersion")
 
 
 class ObjectStoreUnavailable(Unavailable):
@@ -66,6 +74,14 @@ class StoredObject:
     is_latest: bool = True
     delete_marker: bool = False
     encryption: str | None = None
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A multipart upload under way."""
+
+    key: str
+    id: str
 
 
 @dataclass(frozen=True)
@@ -162,6 +178,34 @@ class ObjectStore:
             with answer["Body"] as body:
                 return body.read()
 
+    @contextmanager
+    def reading(self, key: str) -> Iterator[Iterator[bytes]]:
+        """The object in chunks of a megabyte. Raises ObjectMissing when there is none."""
+        with self._errors("read", key):
+            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
+        with closing(answer["Body"]) as body:
+            yield self._chunks(key, body.iter_chunks(CHUNK))
+
+    def _chunks(self, key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        with self._errors("read", key):
+            yield from chunks
+
+    def presigned(self, key: str, seconds: int, file_name: str) -> str:
+        """A URL that anybody can fetch the object with for so long, to be saved as ``file_name``.
+
+        It ends sooner where the identity's own credentials do. Asks nobody.
+        """
+        with self._errors("sign a link to", key):
+            return self.client.generate_presigned_url(
+                "get_object",
+                Params={
+                    "Bucket": self.bucket,
+                    "Key": self.prefix + key,
+                    "ResponseContentDisposition": f'attachment; filename="{file_name}"',
+                },
+                ExpiresIn=seconds,
+            )
+
     def head(self, key: str, version_id: str | None = None) -> StoredObject | None:
         """What is stored under ``key``; None when nothing is."""
         try:
@@ -238,6 +282,52 @@ class ObjectStore:
         with self._errors("delete", key):
             self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key, **_version(version_id))
 
+    def delete_versions(self, stored: Iterable[StoredObject]) -> int:
+        """Remove these versions and delete markers for good; how many.
+
+        Raises ObjectStoreRefused when the store kept one, as one under object lock.
+        """
+        removed, items = 0, iter(stored)
+        while batch := list(islice(items, DELETE_BATCH)):
+            wanted = [_identified(self.prefix + one.key, one.version_id) for one in batch]
+            with self._errors("delete from"):
+                answer = self.client.delete_objects(
+                    Bucket=self.bucket, Delete={"Objects": wanted, "Quiet": True}
+                )
+            # S3 answers 200 whatever became of each of them.
+            errors = [one for one in answer.get("Errors", []) if one.get("Code") not in _GONE]
+            if errors:
+                code = str(errors[0].get("Code", "an error"))
+                raise ObjectStoreRefused(
+                    f"cannot delete {len(errors)} of {len(batch)} versions in {self.uri()} as {self.role}: "
+                    f"the store answers {code}: they are locked, or the identity may not delete versions",
+                    code,
+                )
+            removed += len(batch)
+        return removed
+
+    def uploads(self, prefix: str = "") -> Iterator[Upload]:
+        """Multipart uploads below ``prefix`` that were begun and neither completed nor aborted."""
+        with self._errors("list uploads of", prefix):
+            for page in self.client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket, Prefix=self.prefix + prefix
+            ):
+                for one in page.get("Uploads", []):
+                    yield Upload(self._relative(one["Key"]), one["UploadId"])
+
+    def abort(self, upload: Upload) -> None:
+        """Drop the parts of an upload; one that is gone already is none."""
+        try:
+            with self._errors("abort an upload to", upload.key):
+                self.client.abort_multipart_upload(
+                    Bucket=self.bucket, Key=self.prefix + upload.key, UploadId=upload.id
+                )
+        except ObjectStoreRefused as error:
+            if error.code != "NoSuchUpload":
+                raise
+        except ObjectMissing:
+            pass
+
     def retention(self, key: str, version_id: str | None = None) -> Retention | None:
         """The object lock on a version; None when it has none."""
         try:
@@ -286,6 +376,10 @@ class ObjectStore:
         with self._errors("reach"):
             self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
 
+    def errors(self, action: str, key: str = "") -> AbstractContextManager[None]:
+        """Around what uses ``client``: boto3's exceptions come out as ours. ``action`` is a verb."""
+        return self._errors(action, key)
+
     def _relative(self, key: str) -> str:
         return key.removeprefix(self.prefix)
 
@@ -322,7 +416,7 @@ class ObjectStore:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         what = self._cannot(action, key)
-        if code in ("NoSuchKey", "NoSuchVersion") or (code == "404" and key):
+        if code in ("NoSuchKey", "NoSuchVersion", "NoSuchUpload") or (code == "404" and key):
             return ObjectMissing(f"{what}: there is no such object")
         if code in ("PreconditionFailed", "ConditionalRequestConflict") or status == 412:
             return ObjectExists(f"{what}: the key is taken, nothing was written")
@@ -359,6 +453,10 @@ def from_settings(settings: Settings, role: str) -> ObjectStore:
     return ObjectStore(
         s3.endpoint_url, s3.region, s3.identity(role), settings.ca_file, uri_style=s3.uri_style
     )
+
+
+def _identified(key: str, version_id: str | None) -> ObjectIdentifierTypeDef:
+    return {"Key": key} if version_id is None else {"Key": key, "VersionId": version_id}
 
 
 def _version(version_id: str | None) -> dict[str, Any]:

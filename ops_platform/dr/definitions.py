@@ -6,7 +6,14 @@ import dagster as dg
 
 from ops_platform.backup.stanza import BackupConfig
 from ops_platform.dr.assets import exercise_assets
-from ops_platform.dr.jobs import check_restore, scratch_cluster_cleanup, stanza_job, take_reference
+from ops_platform.dr.jobs import (
+    check_restore,
+    expire_tombstones,
+    scratch_cluster_cleanup,
+    stanza_job,
+    take_reference,
+    tombstone_replay,
+)
 from ops_platform.dr.schedules import dr_schedules
 from ops_platform.dr.sensors import scratch_cluster_janitor
 
@@ -30,9 +37,15 @@ def dr_definitions(config: BackupConfig) -> dg.Definitions:
     reference = stanza_job(
         "dr_reference", config, take_reference, "Take a signed reference of the stanza's live server."
     )
+    expiry = stanza_job(
+        "tombstone_expiry",
+        config,
+        expire_tombstones,
+        "Delete tombstones of erased subjects whom no backup of the stanza holds any more.",
+    )
     return dg.Definitions(
         assets=assets,
-        jobs=[exercise, check, reference, scratch_cluster_cleanup],
+        jobs=[exercise, check, reference, scratch_cluster_cleanup, tombstone_replay, expiry],
         schedules=dr_schedules(config),
         sensors=[scratch_cluster_janitor],
     )

@@ -18,7 +18,7 @@ from ops_platform.dr.rehearsal import Knowledge, Rehearsal
 from ops_platform.dr.scenario import Plan
 from ops_platform.dr.server import RestoredServer
 from ops_platform.dr.tombstones import Tombstones
-from ops_platform.errors import ConfigurationError, Unavailable
+from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 
 SCENARIO = "emergency"
 
@@ -58,7 +58,8 @@ class EmergencyQuestions:
     _known: dict[datetime, References] = field(default_factory=dict)
 
     def tombstones(self, server: RestoredServer) -> Verification:
-        return tombstones.replay(self._found(), self.log)
+        database = source.database_name(self.ctx)
+        return tombstones.replay(self._found(), server, database, self.ctx.settings, self.log)
 
     def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
         return questions.critical(server, source.database_name(self.ctx), lambda: self._references(moment))
@@ -82,10 +83,16 @@ class EmergencyQuestions:
     def _found(self) -> Tombstones:
         stanza = self.ctx.stanza.name
         # A restore of the ops database itself cannot ask it: it may be the one that is lost, or lie.
-        if ops_is_up(self.ctx):
-            return tombstones.from_ops_database(self.ctx.ops_url, stanza)
-        self.log("the ops database does not answer: reading tombstones from the object-locked ledger")
-        return tombstones.from_ledger(self.ctx.settings, stanza)
+        if not ops_is_up(self.ctx):
+            self.log("the ops database does not answer: reading tombstones from the object-locked ledger")
+            return tombstones.from_ledger(self.ctx.settings, stanza)
+        found = tombstones.from_ops_database(self.ctx.ops_url, stanza)
+        try:
+            # It may have been restored itself, and have forgotten some.
+            return found.with_those_of(tombstones.from_ledger(self.ctx.settings, stanza))
+        except OpsError as error:
+            self.log(f"{error}; going on with the tombstones of the ops database alone")
+            return found
 
 
 def ops_is_up(ctx: BackupContext) -> bool:

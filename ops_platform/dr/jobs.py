@@ -1,12 +1,15 @@
 """The jobs of disaster recovery. What they do is in ``exercise``, ``questions`` and ``scratch``."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+import psycopg
 
 from ops_platform.backup.stanza import BackupConfig
-from ops_platform.dr import emergency_record, exercise, questions, records, scratch
+from ops_platform.dr import emergency_record, exercise, questions, records, scratch, tombstones
 from ops_platform.dr.assets import exercise_request, metadata
+from ops_platform.dr.ladder import describe
 from ops_platform.errors import OpsError
 from ops_platform.resources import PlatformResource
 
@@ -70,6 +73,48 @@ def sweep_scratch(context: dg.OpExecutionContext, platform: PlatformResource) ->
             "emergencies_recorded": len(emergencies),
         },
     )
+
+
+@dg.op(description="Erase again whoever was erased, after a restore of the product or of the ops database.")
+def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    try:
+        known, done = tombstones.replay_live(platform.settings(), context.log.info)
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    except psycopg.Error as error:
+        raise dg.Failure(description=describe(error), allow_retries=False) from error
+    return dg.Output(
+        None,
+        metadata={
+            "tombstones": done.tombstones,
+            "came_back": done.came_back,
+            "rows_changed": sum(one.changed for one in done.effects),
+            "adopted_from_ledger": known.adopted,
+            "certificates_from_ledger": known.certificates,
+            "requests_scrubbed": known.scrubbed,
+            "erasures_to_finish": known.unfinished,
+        },
+    )
+
+
+@dg.op(description="Delete tombstones of erased subjects whom no backup holds any more.")
+def expire_tombstones(
+    context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    try:
+        expired = tombstones.expire(platform.backup(config.stanza), datetime.now(UTC))
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    return dg.Output(None, metadata={"expired": expired})
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    tags={"duty": "gdpr"},
+    description="After a restore: bring the ops database up to the ledger, erase again whoever came back.",
+)
+def tombstone_replay() -> None:
+    replay_tombstones()
 
 
 def stanza_job(name: str, config: BackupConfig, op: dg.OpDefinition, description: str) -> dg.JobDefinition:

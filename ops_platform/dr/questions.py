@@ -90,7 +90,7 @@ class ExerciseQuestions:
 
     def tombstones(self, server: RestoredServer) -> Verification:
         found = tombstones.from_ops_database(self.ctx.ops_url, self.ctx.stanza.name)
-        return tombstones.replay(found, self.log)
+        return tombstones.replay(found, server, self._database, self.ctx.settings, self.log)
 
     def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
         return self._wanted(critical(server, self._database, lambda: self.find(moment)))

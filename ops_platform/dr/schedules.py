@@ -14,6 +14,7 @@ STANZA_TAG = "ops/stanza"
 EXERCISE_CRON = "10 6 1 * *"
 CHECK_CRON = "10 7 * * 3"
 REFERENCE_CRON = "5 * * * *"
+EXPIRY_CRON = "20 5 * * *"
 
 
 def dr_schedules(config: BackupConfig) -> list[dg.ScheduleDefinition]:
@@ -40,6 +41,14 @@ def dr_schedules(config: BackupConfig) -> list[dg.ScheduleDefinition]:
             REFERENCE_CRON,
             "dr_reference",
             "Take a signed reference of each stanza's live server.",
+            _named_in_config,
+        ),
+        _schedule(
+            config,
+            "tombstone_expiry_daily",
+            EXPIRY_CRON,
+            "tombstone_expiry",
+            "Delete tombstones that no backup of the stanza needs any more.",
             _named_in_config,
         ),
     ]

@@ -217,9 +217,12 @@ class RestoredServer:
         text = "".join(f"{name} = '{_quoted(value)}'\n" for name, value in values.items())
         return self.workspace.write("postgresql.conf", text)
 
+    def url(self, database: str, role: str) -> str:
+        """Where ``role`` connects: a URL with the socket's directory as host parameter."""
+        return f"postgresql:///{database}?host={self.socket_dir}&port={PORT}&user={role}"
+
     def _login(self, database: str, role: str) -> Connection:
-        # A URL with the socket's directory as host parameter.
-        url = f"postgresql:///{database}?host={self.socket_dir}&port={PORT}&user={role}"
+        url = self.url(database, role)
         return postgres.connect(url, application="ops-platform restore", autocommit=True)
 
     def _superuser_name(self) -> str | None:

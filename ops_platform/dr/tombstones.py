@@ -1,45 +1,70 @@
-"""Subjects that must stay erased after a restore: found in the ops database or in the locked ledger.
+"""Subjects who must stay erased after a restore: found in the ops database or in the locked ledger.
 
-Erasing them again is the erasure engine's work (``gdpr``); without one, a single tombstone is a
-failure: a cluster that brings somebody back must not take traffic.
+They are erased again by the engine that erased them first (``gdpr``), before the restored cluster
+takes traffic. A restored ops database is brought up to what the ledger remembers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 
+from ops_platform import files
+from ops_platform.backup.context import BackupContext
+from ops_platform.backup.repository import Repository
+from ops_platform.backup.stanza import load_backups
 from ops_platform.clients import object_store, postgres
+from ops_platform.clients.migrations import migrate
 from ops_platform.clients.postgres import Connection
+from ops_platform.dr import backup_term
 from ops_platform.dr.ladder import Verification, failed, verdict
+from ops_platform.dr.server import RestoredServer
+from ops_platform.errors import CheckFailed
+from ops_platform.gdpr import certificate, map_file, reconciliation, sealed
+from ops_platform.gdpr import replay as engine
+from ops_platform.gdpr import tombstones as stones
+from ops_platform.gdpr.reconciliation import Reconciled
+from ops_platform.gdpr.replay import Replayed
+from ops_platform.gdpr.tombstones import LEDGER_PREFIX, Tombstone
 from ops_platform.settings import Settings
 
-LEDGER_PREFIX = "tombstones/"
-"""Below it, in the ledger bucket: ``<stanza>/<id>``, an encrypted copy of each tombstone."""
-_COUNTED = 10_000
+NAME = "tombstones"
+FOOTPRINT_OWNER = "ops_owner"
+_ERASER = """
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ops_eraser') THEN CREATE ROLE ops_eraser; END IF;
+END $$
+"""
 
 
 @dataclass(frozen=True)
 class Tombstones:
-    """How many there are for a stanza, and where that was read."""
+    """Of one stanza, and where they were read."""
 
-    count: int
+    found: Sequence[Tombstone]
     source: str
+
+    @property
+    def count(self) -> int:
+        return len(self.found)
+
+    def with_those_of(self, other: Tombstones) -> Tombstones:
+        """Each once, the oldest first."""
+        known = {one.ledger_key for one in self.found}
+        more = [one for one in other.found if one.ledger_key not in known]
+        both = sorted([*self.found, *more], key=lambda one: one.erased_at)
+        return Tombstones(both, f"{self.source} and {other.source}")
 
 
 def from_ops_database(ops_url: str, stanza: str) -> Tombstones:
-    """Raises Unavailable when the ops database is away."""
+    """Expired ones too: as long as one is there, a backup older than it thinks may be, too.
+
+    Raises Unavailable when the ops database is away.
+    """
     with postgres.session(ops_url) as connection:
-        row = connection.execute(
-            """
-            SELECT count(*) AS tombstones FROM erasure_tombstones
-            WHERE stanza = %s AND (expires_at IS NULL OR expires_at > now())
-            """,
-            (stanza,),
-        ).fetchone()
-    return Tombstones(int(row["tombstones"]) if row else 0, "the ops database")
+        return Tombstones(stones.read(connection, stanza), "the ops database")
 
 
 def since(ops: Connection, stanza: str, moment: datetime) -> bool:
@@ -55,21 +80,123 @@ def since(ops: Connection, stanza: str, moment: datetime) -> bool:
 
 
 def from_ledger(settings: Settings, stanza: str) -> Tombstones:
-    """From the copies under object lock; needs no database. Raises an OpsError when S3 is away."""
-    store = object_store.from_settings(settings, "ledger")
-    found = sum(1 for _ in islice(store.list(f"{LEDGER_PREFIX}{stanza}/"), _COUNTED))
-    return Tombstones(found, "the object-locked ledger")
+    """From the copies under object lock; needs no database, and the key only when there are any.
+
+    Raises an OpsError when S3 is away or a copy cannot be read.
+    """
+    ledger = object_store.from_settings(settings, "ledger")
+    source = "the object-locked ledger"
+    if not any(islice(ledger.versions(f"{LEDGER_PREFIX}{stanza}/"), 1)):
+        return Tombstones((), source)
+    return Tombstones(stones.from_ledger(ledger, sealed.sealing_keys(settings), stanza), source)
 
 
-def replay(found: Tombstones, log: Callable[[str], None]) -> Verification:
-    """Erase again whoever was erased. Passes when there is nobody."""
-    name = "tombstones"
-    if found.count == 0:
-        return verdict(name, True, f"nobody was erased, says {found.source}", tombstones=0)
-    log(f"{found.count} erased subjects would come back, and this version cannot erase them again")
-    return failed(
-        name,
-        f"{found.count} tombstones in {found.source} cannot be applied: this version has no erasure engine; "
-        "do not let the restored cluster take traffic",
+def replay(
+    found: Tombstones, server: RestoredServer, database: str, settings: Settings, log: Callable[[str], None]
+) -> Verification:
+    """Erase again whoever was erased, in ``database`` of the restored server. Passes when nobody is left.
+
+    Where it is the ops database, its memory is brought up to the ledger's too.
+    """
+    said, numbers = [], dict[str, int]()
+    with server.connect(database) as connection:
+        try:
+            if _is_ops_database(connection):
+                text, counted = _brought_up(connection, settings, log)
+                said.append(text)
+                numbers |= counted
+            if found.count:
+                _footprint(connection, server.url(database, FOOTPRINT_OWNER), log)
+                done = erase_again(connection, settings, found.found, log)
+                numbers |= {"came_back": done.came_back, "rows": sum(one.changed for one in done.effects)}
+                said.append(
+                    f"{done.tombstones} tombstones in {found.source}; {done.came_back} erased subjects had "
+                    "come back and were erased again"
+                )
+        except CheckFailed as error:
+            return failed(NAME, str(error), tombstones=found.count)
+    return verdict(
+        NAME,
+        True,
+        "; ".join(said) or f"nobody was erased, says {found.source}",
         tombstones=found.count,
+        **numbers,
     )
+
+
+def erase_again(
+    connection: Connection, settings: Settings, found: Sequence[Tombstone], log: Callable[[str], None]
+) -> Replayed:
+    """In a product database; the data map is read only when there is anybody."""
+    if not found:
+        return Replayed(0, 0, ())
+    return engine.replay(connection, map_file.load(settings.config_dir / "data_map.yaml"), found, log)
+
+
+def replay_live(settings: Settings, log: Callable[[str], None]) -> tuple[Reconciled, Replayed]:
+    """On the databases that serve now, after either of them was restored: first the memory, then the rows.
+
+    Raises an OpsError when anything is left, or psycopg's.
+    """
+    stanza = backup_term.product_stanza(settings, load_backups(settings)).name
+    product = settings.product_eraser_database_url or settings.require("product_database_url")
+    with postgres.session(settings.require("database_url"), autocommit=True) as ops:
+        known = reconcile(ops, settings)
+        found = stones.read(ops, stanza)
+    with postgres.session(product, application="ops-platform erasure", autocommit=True) as connection:
+        return known, erase_again(connection, settings, found, log)
+
+
+def expire(ctx: BackupContext, now: datetime) -> int:
+    """Delete the stanza's tombstones that no set in the repository needs any more; how many.
+
+    Raises PgBackRestError when the repository cannot be read; then nothing is deleted.
+    """
+    sets = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info()).sets
+    oldest = min((one.started_at for one in sets), default=None)
+    with postgres.session(ctx.ops_url) as ops:
+        return stones.expire(ops, ctx.stanza.name, oldest, now)
+
+
+def reconcile(ops: Connection, settings: Settings) -> Reconciled:
+    """Bring back into the ops database what the ledger remembers; the keys only when there is anything."""
+    ledger = object_store.from_settings(settings, "ledger")
+    if not any(islice(ledger.versions(LEDGER_PREFIX), 1)):
+        return Reconciled(0, 0, 0, 0, 0)
+    keys, public = sealed.sealing_keys(settings), certificate.public_keys(settings)
+    return reconciliation.reconcile(ops, ledger, keys, public, datetime.now(UTC))
+
+
+def _is_ops_database(connection: Connection) -> bool:
+    row = connection.execute("SELECT to_regclass('public.erasure_tombstones') IS NOT NULL AS ours").fetchone()
+    return bool(row and row["ours"])
+
+
+def _brought_up(
+    connection: Connection, settings: Settings, log: Callable[[str], None]
+) -> tuple[str, dict[str, int]]:
+    """What was done to a restored ops database, whose memory is older than the ledger's."""
+    if not _knows_certificates(connection):
+        log("this ops database is older than erasures: then run 'ops-platform migrate' and tombstone_replay")
+        return "an ops database from before the first erasure", {}
+    done = reconcile(connection, settings)
+    said = (
+        f"of {done.tombstones} tombstones in the object-locked ledger {done.adopted} were missing or open in "
+        f"this ops database, as were {done.certificates} certificates; {done.scrubbed} requests were emptied "
+        "again"
+    )
+    return said, {"adopted": done.adopted, "scrubbed": done.scrubbed, "unfinished": done.unfinished}
+
+
+def _knows_certificates(connection: Connection) -> bool:
+    row = connection.execute("SELECT to_regclass('public.gdpr_certificates') IS NOT NULL AS known").fetchone()
+    return bool(row and row["known"])
+
+
+def _footprint(connection: Connection, owners_url: str, log: Callable[[str], None]) -> None:
+    """A backup may be older than the tables in which an erasure notes how far it is."""
+    row = connection.execute("SELECT to_regclass('ops_platform.erasures') IS NULL AS missing").fetchone()
+    if row and row["missing"]:
+        connection.execute(_ERASER)
+        made = migrate(owners_url, files.carried("sql") / "product")
+        log(f"the backup is older than the platform's tables: brought up to date by {', '.join(made)}")

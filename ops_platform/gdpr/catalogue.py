@@ -6,7 +6,7 @@ All but the system's own schemas and the platform's. One snapshot; nothing is ju
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ops_platform.clients.postgres import Connection
@@ -69,6 +69,8 @@ class Relation:
     """Whether who asks sees some rows only."""
     parent: Name | None = None
     """Of a partition or an inherited child."""
+    refreshable: bool = False
+    """Of a materialised view: whether who asks may refresh it."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Catalogue:
     relations: Mapping[Name, Relation]
     references: tuple[Reference, ...]
     """Of partitioned tables and not of each of their partitions."""
+    functions: Mapping[Name, bool] = field(default_factory=dict)
+    """Those that need no argument, and whether who asks may call them."""
 
     def referring(self, target: Name) -> list[Reference]:
         return [one for one in self.references if one.target == target]
@@ -123,6 +127,7 @@ def read(connection: Connection) -> Catalogue:
             tuple(triggers.get(name, ())),
             row["row_security"],
             parent,
+            row["refreshable"],
         )
     references = tuple(
         Reference(
@@ -136,7 +141,11 @@ def read(connection: Connection) -> Catalogue:
         )
         for row in connection.execute(catalogue_sql.REFERENCES, {"ours": OURS})
     )
-    return Catalogue(relations, references)
+    functions = {
+        _name(row): bool(row["callable"])
+        for row in connection.execute(catalogue_sql.FUNCTIONS, {"ours": OURS})
+    }
+    return Catalogue(relations, references, functions)
 
 
 def _name(row: Mapping[str, Any]) -> Name:

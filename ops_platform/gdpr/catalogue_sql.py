@@ -18,7 +18,11 @@ SELECT n.nspname AS schema, c.relname AS relation, row_security_active(c.oid) AS
             WHEN p.oid IS NOT NULL THEN 'child'
             ELSE CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned' WHEN 'f' THEN 'foreign'
                                 WHEN 'v' THEN 'view' WHEN 'm' THEN 'matview' END END AS kind,
-       pn.nspname AS parent_schema, p.relname AS parent
+       pn.nspname AS parent_schema, p.relname AS parent,
+       -- From version 17 on this can be granted.
+       pg_has_role(c.relowner, 'USAGE')
+           OR CASE WHEN current_setting('server_version_num')::int >= 170000
+                   THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE false END AS refreshable
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
@@ -108,3 +112,13 @@ JOIN pg_namespace AS tn ON tn.oid = t.relnamespace
 WHERE f.contype = 'f' AND f.conparentid = 0 AND {visible}
 ORDER BY 2, 3, 1
 """).format(visible=_VISIBLE)
+
+FUNCTIONS = sql.SQL("""
+SELECT n.nspname AS schema, p.proname AS relation, has_function_privilege(p.oid, 'EXECUTE') AS callable
+FROM pg_proc AS p
+JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE p.pronargs = 0 AND p.prokind = 'f' AND p.prorettype <> 'trigger'::regtype
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', %(ours)s)
+  AND NOT EXISTS (SELECT FROM pg_depend AS d
+                  WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+""")

@@ -129,7 +129,9 @@ class Table:
     documents: Mapping[str, Mapping[JsonPath, str]]
     belongings: tuple[Belonging, ...]
     triggers: Mapping[str, str] = field(default_factory=dict)
-    """Triggers that write elsewhere, and why that leaves nothing behind."""
+    """Triggers that change more than the statement they answer, and why that leaves nothing behind."""
+    created: str | None = None
+    """The column that says when a row came into being: an erasure after a restore spares newer rows."""
 
     @property
     def linking(self) -> frozenset[str]:
@@ -143,11 +145,15 @@ class Table:
 
 @dataclass(frozen=True)
 class View:
-    """A view or materialised view; what it shows is gone when the tables are clean and it is refreshed."""
+    """A view or materialised view; what it shows is gone when the tables are clean and it is refreshed.
+
+    ``refresh``: a function without parameters that does so, for roles that may not do it themselves.
+    """
 
     name: Name
     personal: frozenset[str]
     plain: frozenset[str]
+    refresh: Name | None = None
 
     @property
     def classified(self) -> frozenset[str]:

@@ -29,17 +29,18 @@ def sample(connection: Connection, data_map: DataMap, catalogue: Catalogue) -> S
 
 def paths(connection: Connection, table: Name, column: str) -> set[JsonPath]:
     """Where documents of ``column`` hold values."""
-    share = _share(connection, table)
-    source = sql.SQL("{} TABLESAMPLE SYSTEM ({})").format(table.identifier, sql.Literal(share))
+    blocks = share(connection, table)
+    source = sql.SQL("{} TABLESAMPLE SYSTEM ({})").format(table.identifier, sql.Literal(blocks))
     query = sql.SQL(
         "SELECT {column} AS document FROM {source} WHERE {column} IS NOT NULL LIMIT {limit}"
     ).format(
         column=sql.Identifier(column),
-        source=table.identifier if share >= 100 else source,
+        source=table.identifier if blocks >= 100 else source,
         limit=sql.Literal(SAMPLE),
     )
     found: set[JsonPath] = set()
-    with connection.cursor("documents") as cursor:
+    # A cursor of the server's lives in a transaction, also where each statement is one of its own.
+    with connection.transaction(), connection.cursor("documents") as cursor:
         # A few at a time: one may be ten megabytes.
         cursor.itersize = _AT_ONCE
         for row in cursor.execute(query):
@@ -47,8 +48,8 @@ def paths(connection: Connection, table: Name, column: str) -> set[JsonPath]:
     return found
 
 
-def _share(connection: Connection, table: Name) -> float:
-    """Per cent of the blocks that hold about twice SAMPLE rows."""
+def share(connection: Connection, table: Name) -> float:
+    """Per cent of the blocks that hold about twice SAMPLE rows; 100 of a table that is not larger."""
     row = connection.execute(
         """
         SELECT coalesce(sum(c.reltuples), 0)::float AS rows

@@ -14,7 +14,7 @@ from ops_platform.gdpr.data_map import Anonymise, Belonging, ByParent, DataMap, 
 from ops_platform.gdpr.names import Name
 
 Kind = Literal["empty", "delete", "anonymise", "remove", "keep"]
-_ORDER: dict[type, int] = {Delete: 0, Anonymise: 1, Remove: 2, Keep: 3}
+_ORDER: dict[type, int] = {Delete: 0, Anonymise: 2, Remove: 3, Keep: 4}
 _KINDS: dict[type, Kind] = {Delete: "delete", Anonymise: "anonymise", Remove: "remove", Keep: "keep"}
 
 
@@ -68,5 +68,10 @@ def nullables(reference: Reference, catalogue: Catalogue) -> tuple[str, ...]:
 
 
 def _deleting_first(table: Table) -> list[Belonging]:
-    """What is deleted need not be changed before."""
-    return sorted(table.belongings, key=lambda one: _ORDER[type(one.erasure)])
+    """What is deleted need not be changed before, nor does it keep others that it refers to."""
+
+    def place(one: Belonging) -> int:
+        conditional = isinstance(one.erasure, Delete) and one.erasure.otherwise is not None
+        return _ORDER[type(one.erasure)] + conditional
+
+    return sorted(table.belongings, key=place)

@@ -1,8 +1,9 @@
-"""The verification mail in the languages that data subjects read. Text only; pure."""
+"""The mails to data subjects in the languages that they read. Text only; pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 Language = Literal["en", "fr"]
@@ -56,6 +57,32 @@ Le code fonctionne une seule fois, pendant 24 heures. Sans lui, rien ne se passe
 ne vient pas de vous, ne faites rien, ne donnez le code à personne et changez votre mot de passe.
 """,
 }
+_READY = {
+    "en": (
+        "Your data are ready",
+        """The copy of your data that you asked for is ready. You can download it until
+{until:%Y-%m-%d %H:%M} UTC, signed in to your account, where you made the request.
+Then it is deleted; you can ask for another one at any time.
+
+Request: {request_id}
+Address: {api_url}
+
+If it was not you who asked, change your password.
+""",
+    ),
+    "fr": (
+        "Vos données sont prêtes",
+        """La copie de vos données que vous avez demandée est prête. Vous pouvez la télécharger
+jusqu'au {until:%Y-%m-%d %H:%M} UTC, une fois connecté à votre compte, là où vous l'avez demandée.
+Ensuite elle est supprimée ; vous pouvez en demander une autre à tout moment.
+
+Demande : {request_id}
+Adresse : {api_url}
+
+Si la demande ne vient pas de vous, changez votre mot de passe.
+""",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +98,12 @@ def verification(
     key = (language, request_type)
     body = _BODIES[language].format(asked=_ASKED[key], link=link, request_id=request_id, code=code)
     return Text(_SUBJECTS[key], body)
+
+
+def export_ready(language: Language, *, request_id: str, api_url: str, until: datetime) -> Text:
+    """The mail that says that an export can be downloaded. No link: whoever reads it could use that."""
+    subject, body = _READY[language]
+    return Text(subject, body.format(request_id=request_id, api_url=api_url.rstrip("/"), until=until))
 
 
 def language_of(accept_language: str | None) -> Language:

@@ -82,11 +82,13 @@ class _Table(_Strict):
     documents: dict[str, dict[str, Literal["personal", "plain"]]] = {}
     rows: list[_Row] = []
     triggers: dict[str, Text] = {}
+    created: Text | None = None
 
 
 class _View(_Strict):
     personal: list[Text] = []
     plain: list[Text] = []
+    refresh: Text | None = None
 
 
 class _Subject(_Strict):
@@ -178,7 +180,8 @@ class _Reader:
             path = ("views", text)
             name = self._name(path, text)
             self._disjoint(path, {"personal": view.personal, "plain": view.plain})
-            views[name] = View(name, frozenset(view.personal), frozenset(view.plain))
+            refresh = self._name((*path, "refresh"), view.refresh) if view.refresh else None
+            views[name] = View(name, frozenset(view.personal), frozenset(view.plain), refresh)
         for number, objects in enumerate(model.objects):
             place = ("objects", number, "prefix")
             self._places(place, objects.prefix, subject)
@@ -240,6 +243,7 @@ class _Reader:
             documents=documents,
             belongings=tuple(rows),
             triggers=model.triggers,
+            created=model.created,
         )
 
     def _row(self, path: tuple[str | int, ...], row: _Row, subject: Subject) -> Belonging:

@@ -22,6 +22,8 @@ from ops_platform.gdpr.mail_texts import Language, RequestType
 
 Status = Literal["pending", "processing", "completed", "failed"]
 REQUEST_TYPES: tuple[RequestType, ...] = ("erasure", "export")
+ENTERED = ("pending", "verified", "processing", "completed", "failed", "cancelled", "expired")
+"""What transitions are counted under: ``status:<one of these>`` in gdpr_lineage."""
 MOST_WRONG_TOKENS = 10
 """Wrong tokens for one mail; after that its token is worthless and another mail must be asked for."""
 NEWEST = 100

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -54,8 +54,16 @@ def searchable(values: Iterable[Any]) -> tuple[list[str], list[str]]:
     return texts, uuids
 
 
-def scan(connection: Connection, catalogue: Catalogue, values: Iterable[Any]) -> list[Residue]:
-    """One pass over each table and materialised view. Raises what psycopg raises."""
+def scan(
+    connection: Connection,
+    catalogue: Catalogue,
+    values: Iterable[Any],
+    beyond: Mapping[Name, sql.Composable] | None = None,
+) -> list[Residue]:
+    """One pass over each table and materialised view. Raises what psycopg raises.
+
+    ``beyond``: conditions, of rows called t, under which a row of a table is not looked at.
+    """
     texts, uuids = searchable(values)
     if not texts:
         return []
@@ -67,12 +75,13 @@ def scan(connection: Connection, catalogue: Catalogue, values: Iterable[Any]) ->
         tests = list(_tests(relation, texts, uuids))
         if not tests:
             continue
-        query = sql.SQL("SELECT {} FROM {} AS t").format(
+        query = sql.SQL("SELECT {} FROM {} AS t WHERE {} IS NOT TRUE").format(
             sql.SQL(", ").join(
                 sql.SQL("count(*) FILTER (WHERE {}) AS {}").format(test, sql.Identifier(f"c{number}"))
                 for number, (_, test) in enumerate(tests)
             ),
             relation.name.identifier,
+            (beyond or {}).get(relation.name, sql.SQL("false")),
         )
         [row] = connection.execute(query).fetchall()
         found += [

@@ -21,6 +21,7 @@ from ops_platform.gdpr.data_map import (
     Literally,
     Table,
     Value,
+    View,
 )
 from ops_platform.gdpr.findings import Finding
 from ops_platform.gdpr.names import Name
@@ -46,6 +47,8 @@ def check(data_map: DataMap, catalogue: Catalogue) -> list[Finding]:
         found += _relation(table, relation, catalogue)
         for one in table.belongings:
             found += _belonging(table, one, relation, data_map, catalogue)
+    for view in data_map.views.values():
+        found += _view(view, catalogue)
     return sorted(set(found))
 
 
@@ -152,6 +155,13 @@ def _relation(table: Table, relation: Relation, catalogue: Catalogue) -> Iterato
             "row-security",
             "shows this role some rows only: give the role BYPASSRLS, or own the table",
         )
+    if table.created is not None:
+        created = relation.columns.get(table.created)
+        if created is None:
+            yield Finding(str(table.name), "no-such-column", f"has no column {table.created}: see created")
+        elif not created.type.startswith("timestamp"):
+            said = f"is {created.type}, and what says when a row came into being must be a timestamp"
+            yield Finding(f"{table.name}.{table.created}", "other-type", said)
     partitions = [one for one in catalogue.relations.values() if one.parent == table.name]
     for each in (relation, *partitions):
         for trigger in each.triggers:
@@ -161,6 +171,24 @@ def _relation(table: Table, relation: Relation, catalogue: Catalogue) -> Iterato
                     "trigger",
                     f"may copy rows elsewhere ({trigger.function}): look, and say why that is well",
                 )
+
+
+def _view(view: View, catalogue: Catalogue) -> Iterator[Finding]:
+    """A materialised view keeps what is personal until it is refreshed: somebody must be able to."""
+    relation = catalogue.relations.get(view.name)
+    if relation is None or relation.kind != "matview":
+        return
+    if view.refresh is not None:
+        if view.refresh not in catalogue.functions:
+            said = f"has no function {view.refresh}() to refresh it"
+            yield Finding(str(view.name), "no-such-function", said)
+    elif view.personal and not relation.refreshable:
+        yield Finding(
+            str(view.name),
+            "no-refresh",
+            "keeps personal data until it is refreshed, which this role may not do: "
+            "name a function that does in refresh, or grant MAINTAIN",
+        )
 
 
 def _belonging(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -47,14 +48,47 @@ def identity(connection: Connection, data_map: DataMap, catalogue: Catalogue, ke
     return Identity({name: value for name, value in row.items() if value is not None})
 
 
+@dataclass(frozen=True)
+class Sparing:
+    """After a restore: rows newer than ``cutoff`` are not the erased person's, where that can be told.
+
+    ``anew``: the row that has the subject's key is itself newer, so the key alone says nothing either.
+    """
+
+    cutoff: datetime
+    anew: bool
+
+
 def condition(
-    data_map: DataMap, catalogue: Catalogue, table: Name, one: Belonging, who: Identity, alias: str
+    data_map: DataMap,
+    catalogue: Catalogue,
+    table: Name,
+    one: Belonging,
+    who: Identity,
+    alias: str,
+    sparing: Sparing | None = None,
 ) -> sql.Composable:
     """True of the rows of ``table``, called ``alias``, that are the subject's in this role."""
     way = one.way
-    column = sql.Identifier(alias, way.column)
     if isinstance(way, ByParent):
-        return _through(data_map, catalogue, way, who, column, alias)
+        return _through(data_map, catalogue, way, who, sql.Identifier(alias, way.column), alias, sparing)
+    held = _held(way, catalogue, table, who, alias)
+    keyed = way.holds == data_map.subject.key
+    if sparing is None or (keyed and not sparing.anew):
+        return held
+    created = data_map.tables[table].created
+    if created is None:
+        return sql.SQL("false") if keyed else held
+    # What does not say when it came into being is old.
+    return sql.SQL("({held} AND ({created} > {cutoff}) IS NOT TRUE)").format(
+        held=held, created=sql.Identifier(alias, created), cutoff=sql.Literal(sparing.cutoff)
+    )
+
+
+def _held(
+    way: ByColumn | ByArray | ByJson, catalogue: Catalogue, table: Name, who: Identity, alias: str
+) -> sql.Composable:
+    column = sql.Identifier(alias, way.column)
     if way.holds not in who.values:
         # Nothing can hold what the subject has not.
         return sql.SQL("false")
@@ -68,11 +102,17 @@ def condition(
 
 
 def _through(
-    data_map: DataMap, catalogue: Catalogue, way: ByParent, who: Identity, column: sql.Composable, alias: str
+    data_map: DataMap,
+    catalogue: Catalogue,
+    way: ByParent,
+    who: Identity,
+    column: sql.Composable,
+    alias: str,
+    sparing: Sparing | None,
 ) -> sql.Composable:
     inner = f"{alias}_"
     roles = [
-        condition(data_map, catalogue, way.table, one, who, inner)
+        condition(data_map, catalogue, way.table, one, who, inner, sparing)
         for one in data_map.tables[way.table].belongings
         if not way.roles or one.role in way.roles
     ]

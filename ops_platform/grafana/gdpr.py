@@ -10,7 +10,9 @@ from ops_platform.grafana.style import RED, YELLOW, Query
 
 HOUR = 3600.0
 VERIFY, FINISH = 24 * HOUR, 72 * HOUR
-"""A subject has a day to confirm a request; three days after it was made it must be done."""
+"""A subject has a day to confirm a request; three days after that it must be done."""
+WARN, PAGE = 48 * HOUR, 66 * HOUR
+"""When the alerts of the deadline come."""
 CHOSEN = 'request_type=~"$request_type"'
 TYPE = "{{request_type}}"
 
@@ -55,13 +57,13 @@ def _deadlines() -> list[Panel]:
         value(
             About(
                 "Oldest open request",
-                "Age of the oldest request that is neither completed nor failed. 24 hours are for its "
-                "verification, 72 for all of it.",
+                "Time since the confirmation of the oldest request that is neither completed nor failed; "
+                "it is due after 72 hours.",
                 "dtdurations",
                 width=8,
             ),
             Query(worst("gdpr_oldest_pending_seconds"), TYPE),
-            steps=((VERIFY, YELLOW), (0.8 * FINISH, RED)),
+            steps=((WARN, YELLOW), (PAGE, RED)),
         ),
         value(
             About(
@@ -71,12 +73,12 @@ def _deadlines() -> list[Panel]:
                 width=8,
             ),
             Query(f"{worst('gdpr_oldest_pending_seconds')} / {FINISH:.0f}", TYPE),
-            steps=((VERIFY / FINISH, YELLOW), (0.8, RED)),
+            steps=((WARN / FINISH, YELLOW), (PAGE / FINISH, RED)),
         ),
         value(
             About(
                 "Failures",
-                "Requests that failed in the time shown; cancelled and expired ones are among them.",
+                "Requests that failed in the time shown; cancelled and expired ones are not among them.",
                 "none",
                 width=8,
             ),
@@ -86,12 +88,13 @@ def _deadlines() -> list[Panel]:
         graph(
             About(
                 "Deadline risk",
-                "Age of the oldest open request; lines at 24 hours, when its verification expires, and 72.",
+                "Time since the confirmation of the oldest open request; lines at 48 hours, when a warning "
+                "comes, and 72.",
                 "s",
                 width=24,
             ),
             Query(worst("gdpr_oldest_pending_seconds"), TYPE),
-            lines=((VERIFY, YELLOW), (FINISH, RED)),
+            lines=((WARN, YELLOW), (FINISH, RED)),
         ),
     ]
 
@@ -143,6 +146,6 @@ def _durations() -> list[Panel]:
                 "ms",
             ),
             Query(worst("gdpr_processing_duration_ms"), TYPE),
-            lines=(((FINISH - VERIFY) * 1000, YELLOW),),
+            lines=((WARN * 1000, YELLOW), (FINISH * 1000, RED)),
         ),
     ]

@@ -101,11 +101,11 @@ def operator(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
 
 
 def agent(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
-    """The agent beats, looks and seals: it alone has the signing key."""
+    """The agent beats, looks, seals and deletes exports in time: it alone has the signing key."""
     return {
         **common(parts, chosen),
         **_databases(parts, "ops_agent"),
-        **_identities(parts, "backup", "ledger"),
+        **_identities(parts, "backup", "exports", "ledger"),
         **_cipher(parts),
         "OPS_AUDIT_SIGNING_KEY_FILE": str(parts.secrets.path(SIGNING_KEY)),
         "OPS_AGENT_LISTEN_PORT": str(parts.ports["agent"]),
@@ -129,11 +129,12 @@ def traffic(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
 
 
 def api(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
-    """The data subjects' API: requests in the ops database, one address in the product's, Redis."""
+    """The data subjects' API: requests in the ops database, one address in the product's, Redis, links."""
     return {
         "OPS_API_PRIVACY_NOTICE_URL": PRIVACY_NOTICE,
         **common(parts, chosen),
         **_databases(parts, "ops_api"),
+        **_identities(parts, "exports"),
         **parts.redis.settings_environment(),
         "OPS_API_LISTEN_PORT": str(parts.ports["api"]),
         "OPS_API_METRICS_LISTEN_PORT": str(parts.ports["api-metrics"]),

@@ -20,6 +20,7 @@ from ops_platform.agent.knowledge import (
     Knowledge,
     LedgerState,
     ObjectiveState,
+    RequestState,
     SetsSeen,
     Targets,
     knowledge,
@@ -47,6 +48,7 @@ def scrape(
                 lambda now: exporters.dr_samples(known, now),
                 lambda now: exporters.objective_samples(known, now),
                 lambda now: exporters.audit_samples(known, now),
+                lambda now: exporters.request_samples(known, now),
                 lambda now: exporters.system_samples(known, now),
                 lambda _now: exporters.loop_samples([loop for loop, _ in loops], states),
             ],
@@ -95,6 +97,12 @@ def full() -> Knowledge:
         ]
     )
     known.ledger.put(LedgerState(2, at, at))
+    known.requests.put(
+        {
+            "erasure": RequestState({"pending": 3, "failed": 0}, at, 60_000.0, 5_000.0),
+            "export": RequestState({"pending": 0, "failed": 0}),
+        }
+    )
     known.deliveries.put(Deliveries({("critical", "firing"): 4}, at))
     known.certificates.put([Expiry("s3", "endpoint", at), Expiry("tls/ca.pem", "file", None, "away")])
     known.dagster_up.put(True)
@@ -120,6 +128,14 @@ def test_every_metric_of_the_catalogue_can_be_shown() -> None:
     state = LoopState(condition="healthy", runs=7, failures=1, last_success_at=NOW)
     names = {name for name, _ in scrape(full(), (Loop("seal", 60, lambda: None), state))}
     assert names == set(METRICS)
+
+
+def test_open_requests_age_and_no_request_is_no_age() -> None:
+    samples = scrape(full())
+    assert samples[("gdpr_oldest_pending_seconds", (("request_type", "erasure"),))] == 100
+    assert samples[("gdpr_oldest_pending_seconds", (("request_type", "export"),))] == 0
+    assert samples[("gdpr_requests_total", (("request_type", "export"), ("status", "failed")))] == 0
+    assert ("gdpr_processing_duration_ms", (("request_type", "export"),)) not in samples
 
 
 def test_rpo_grows_between_looks() -> None:

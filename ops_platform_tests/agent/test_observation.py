@@ -9,12 +9,14 @@ import pytest
 
 from ops_platform import files
 from ops_platform.agent import observation
-from ops_platform.agent.knowledge import KindReport
+from ops_platform.agent.knowledge import KindReport, RequestState
 from ops_platform.audit.ledger import AuditEvent, append
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
+from ops_platform.gdpr.requests import ENTERED
 from ops_platform.slo import exclusions, openslo
 from ops_platform.slo.exclusions import Exclusion
+from ops_platform_tests.gdpr.requests_database import T0, requests_of
 from ops_platform_tests.services import OpsDatabase
 
 pytestmark = pytest.mark.services
@@ -96,6 +98,31 @@ def test_an_empty_database_says_nothing(ops_database: OpsDatabase) -> None:
     with postgres.session(ops_database.url("ops_agent")) as connection:
         assert observation.reports(connection) == {}
         assert observation.ledger(connection) == observation.LedgerState(0, None, None)
+        zero = RequestState(dict.fromkeys(ENTERED, 0))
+        assert observation.requests(connection) == {"erasure": zero, "export": zero}
+
+
+def test_requests_are_counted_by_what_they_entered_and_age_from_their_confirmation(
+    ops_database: OpsDatabase,
+) -> None:
+    with requests_of(ops_database) as table:
+        done, waiting = (table.make(request_type="export").request.request_id for _ in range(2))
+        for request_id, minutes in ((done, 1), (waiting, 2)):
+            table.verify(request_id, table.token(request_id), T0 + timedelta(minutes=minutes))
+        table.make(request_type="export")
+        table.claim(done, "processing")
+        table.worker.execute(
+            "UPDATE gdpr_requests SET status = 'completed', completed_at = %s WHERE request_id = %s",
+            (T0 + timedelta(minutes=4), done),
+        )
+        with postgres.session(ops_database.url("ops_agent")) as connection:
+            found = observation.requests(connection)["export"]
+    assert found == RequestState(
+        {**dict.fromkeys(ENTERED, 0), "pending": 3, "verified": 2, "processing": 1, "completed": 1},
+        T0 + timedelta(minutes=2),
+        2 * 60_000.0,
+        3 * 60_000.0,
+    )
 
 
 def test_events_without_a_seal_are_counted(ops_database: OpsDatabase) -> None:

@@ -109,7 +109,7 @@ def test_two_subjects_cannot_see_or_touch_each_others_requests(api: House) -> No
     assert api.metric("gdpr_api_wrong_tokens_total") == 2
 
 
-def test_download_until_there_are_exports(api: House) -> None:
+def test_download_while_there_is_no_export(api: House) -> None:
     anna = api.person()
     ids = {kind: api.request(anna, kind).json()["request_id"] for kind in ("erasure", "export")}
     path = "/api/gdpr/download/"

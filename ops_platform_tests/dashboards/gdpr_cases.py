@@ -11,6 +11,17 @@ FAILED = 'gdpr_requests_total{request_type="erasure",status="failed"}'
 PENDING = 'gdpr_requests_total{request_type="export",status="pending"}'
 
 
+def answers(status: int, operation: str = "status") -> str:
+    return f'gdpr_api_responses_total{{operation="{operation}",status="{status}"}}'
+
+
+WRONG = "gdpr_api_wrong_tokens_total"
+
+
+def api(severity: str = "warning") -> tuple[Mapping[str, str], ...]:
+    return ({"severity": severity, "service": "gdpr"},)
+
+
 def request(severity: str, request_type: str = "erasure", **labels: str) -> tuple[Mapping[str, str], ...]:
     return ({"severity": severity, "service": "gdpr", "request_type": request_type, **labels},)
 
@@ -48,4 +59,22 @@ GDPR = (
     ),
     Case("GdprUnusualVolume", "one a minute, as all week", WEEK + HOUR, {PENDING: "0+30x400"}),
     Case("GdprUnusualVolume", "a few after a quiet week", WEEK + HOUR, {PENDING: "0x336 5+5x10"}),
+    # Operations and processes add up.
+    Case(
+        "GdprApiUnauthorised",
+        "a burst over two operations",
+        20,
+        {answers(401): "0x10 60x20", answers(401, "request"): "0x10 60x20"},
+        api(),
+        "120",
+    ),
+    Case("GdprApiUnauthorised", "sessions that ended", 60, {answers(401): "0+5x60"}),
+    Case("GdprApiUnknownRequests", "ids are tried", 20, {answers(404): "0x10 60x20"}, api(), "60"),
+    Case("GdprApiUnknownRequests", "a scanner of other paths", 20, {answers(404, "other"): "0x10 900x20"}),
+    Case(
+        "GdprApiRateLimited", "a client that does not stop", 20, {answers(429): "0x10 120x20"}, api(), "120"
+    ),
+    Case("GdprApiRateLimited", "an impatient person", 20, {answers(429): "0x10 20x20"}),
+    Case("GdprTokensGuessed", "a burst", 20, {WRONG: "0x10 30x20"}, api("critical"), "30"),
+    Case("GdprTokensGuessed", "typing errors", 60, {WRONG: "0+1x60"}),
 )

@@ -11,13 +11,21 @@ from pathlib import Path
 
 import yaml
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from ops_platform.agent import exporters
 from ops_platform.agent.http import AgentServer
-from ops_platform.agent.knowledge import Archiver, ExerciseState, KindReport, Knowledge, SetsSeen, Targets
+from ops_platform.agent.knowledge import (
+    Archiver,
+    ExerciseState,
+    KindReport,
+    Knowledge,
+    RequestState,
+    SetsSeen,
+    Targets,
+)
 from ops_platform.agent.knowledge import knowledge as empty_knowledge
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
@@ -99,6 +107,22 @@ class Agent:
         invented = (*objective_figures.CHOSEN, objective_figures.LEFT_OUT)
         self.known.objectives.put([objective_figures.known(one, self.start) for one in invented])
 
+        self.known.requests.put(
+            {
+                kind: RequestState(
+                    {
+                        status: counts[self.happened]
+                        for (of, status), counts in REQUESTS.items()
+                        if of == kind
+                    },
+                    at(self.start - OLDEST[kind]),
+                    VERIFIED[kind],
+                    PROCESSED[kind],
+                )
+                for kind in OLDEST
+            }
+        )
+
     def _reports(self) -> dict[tuple[str, str], KindReport]:
         more = 1 if self.happened else 0
         return {
@@ -127,6 +151,7 @@ class Agent:
                     lambda now: exporters.backup_samples(self.known, now),
                     lambda now: exporters.dr_samples(self.known, now),
                     lambda now: exporters.objective_samples(self.known, now),
+                    lambda now: exporters.request_samples(self.known, now),
                 ],
                 time.time,
             )
@@ -145,7 +170,7 @@ class Agent:
 
 
 class StandIns(Collector):
-    """What the recording rules would record, and requests of data subjects."""
+    """What the recording rules would record."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
@@ -161,21 +186,7 @@ class StandIns(Collector):
                 name, GaugeMetricFamily(name, "A stand-in.", labels=list(one.labels))
             )
             family.add_metric(list(one.labels.values()), one.value)
-        for name, values in (
-            ("gdpr_oldest_pending_seconds", OLDEST),
-            ("gdpr_verification_duration_ms", VERIFIED),
-            ("gdpr_processing_duration_ms", PROCESSED),
-        ):
-            families[name] = GaugeMetricFamily(name, "A stand-in.", labels=["request_type"])
-            for kind, value in values.items():
-                families[name].add_metric([kind], value)
         yield from families.values()
-        requests = CounterMetricFamily(
-            "gdpr_requests_total", "A stand-in.", labels=["request_type", "status"]
-        )
-        for labels, counts in REQUESTS.items():
-            requests.add_metric(labels, counts[self._agent.happened])
-        yield requests
 
 
 @dataclass(frozen=True)

@@ -36,16 +36,6 @@ from ops_platform_tests.dashboards.grafana import (
 )
 from ops_platform_tests.dashboards.test_prometheus_rules import DOCS
 
-EXEMPT = frozenset(
-    {
-        "gdpr_requests_total",
-        "gdpr_oldest_pending_seconds",
-        "gdpr_verification_duration_ms",
-        "gdpr_processing_duration_ms",
-    }
-)
-"""Shown already, exported once there are requests of data subjects."""
-
 PROMETHEUS = {"type": "prometheus", "uid": "${datasource}"}
 by_dashboard = pytest.mark.parametrize("name", sorted(DASHBOARDS))
 by_ask = pytest.mark.parametrize("ask", every_ask(), ids=lambda ask: f"{ask.dashboard}: {ask.where}")
@@ -178,13 +168,8 @@ def test_every_metric_is_exported() -> None:
         for one in choices(name)
         for metric in metrics(filled(one.selector, {other.variable: ".*" for other in choices(name)}))
     }
-    unknown = named - set(METRICS) - recorded() - EXEMPT
+    unknown = named - set(METRICS) - recorded()
     assert unknown == set()
-    assert named >= EXEMPT, "what no dashboard shows needs no exemption"
-
-
-def test_what_is_exported_is_no_longer_exempt() -> None:
-    assert EXEMPT & set(METRICS) == set()
 
 
 def test_names_are_found_in_expressions() -> None:

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops_platform.agent.catalogue import METRICS
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
 from ops_platform.local.parts import PORT_NAMES
@@ -28,8 +27,6 @@ SEEN_AFTER_AN_EXERCISE = frozenset(
 )
 """e2e/test_exercises sees to these."""
 MADE_BY_PROMETHEUS = frozenset({"up"})
-COMES_WITH_GDPR = frozenset({"gdpr_oldest_pending_seconds", "gdpr_requests_total"})
-"""Nothing exports them yet."""
 _FUNCTIONS_AND_WORDS = frozenset(
     {
         "time",
@@ -63,11 +60,7 @@ def test_names_are_found_in_expressions() -> None:
 
 
 def named_in_rules() -> set[str]:
-    return set().union(*(metrics_in(rule["expr"]) for rule in every_rule())) - COMES_WITH_GDPR
-
-
-def test_what_is_exempt_is_really_not_exported_yet() -> None:
-    assert not COMES_WITH_GDPR & set(METRICS)
+    return set().union(*(metrics_in(rule["expr"]) for rule in every_rule()))
 
 
 def scraped(url: str) -> set[str]:
@@ -80,7 +73,10 @@ def test_every_metric_of_a_rule_is_in_a_live_scrape(stack: RunningStack) -> None
     settings = stack.settings
     urls = [
         settings.metrics_url,
-        f"http://127.0.0.1:{stack.base + PORT_NAMES.index('traffic')}/metrics",
+        *(
+            f"http://127.0.0.1:{stack.base + PORT_NAMES.index(name)}/metrics"
+            for name in ("traffic", "api-metrics")
+        ),
         *(f"{url}/metrics" for url in (settings.prometheus_url, settings.alertmanager_url)),
     ]
     client = Prometheus(settings.require("prometheus_url"))

@@ -33,7 +33,9 @@ def test_a_month_exercises_every_scenario_of_every_stanza_in_runs_of_their_own()
     assert len({one.run_key for one in asked.values()}) == 2
 
 
-@pytest.mark.parametrize("name", ["backup_restore_check_weekly", "dr_reference_hourly"])
+@pytest.mark.parametrize(
+    "name", ["backup_restore_check_weekly", "dr_reference_hourly", "tombstone_expiry_daily"]
+)
 def test_the_others_name_the_stanza_in_run_config(name: str) -> None:
     assert [one.run_config for one in requests(name)] == [{"stanza": "product"}, {"stanza": "ops"}]
 

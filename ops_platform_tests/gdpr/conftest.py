@@ -7,15 +7,23 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ops_platform import files
+from ops_platform.clients import object_store as stores
 from ops_platform.clients import postgres
 from ops_platform.clients.migrations import migrate
+from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import map_file
 from ops_platform.gdpr.data_map import DataMap
+from ops_platform.local.demo.media_objects import seed_media
 from ops_platform.local.demo.seed import seed
+from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.settings import load_settings
+from ops_platform_tests.clients.redis import RunningRedis, running_redis
+from ops_platform_tests.gdpr.erasing import Product, Products
+from ops_platform_tests.gdpr.erasure_scene import Scene, scene
 from ops_platform_tests.gdpr.requests_database import Requests, requests_of
-from ops_platform_tests.services import OpsDatabase
+from ops_platform_tests.services import OpsDatabase, Services
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +49,56 @@ def demo_map() -> DataMap:
     return map_file.load(files.default_config_dir() / "data_map.yaml")
 
 
+@pytest.fixture(scope="session")
+def media(object_store: ObjectStoreServer, demo_cluster: PostgresCluster) -> ObjectStore:
+    """The demo's objects, as the media bucket's identity sees them."""
+    values = {**object_store.settings_environment(), "OPS_CA_FILE": str(object_store.ca_file)}
+    store = stores.from_settings(load_settings(values), "media")
+    with postgres.session(demo_cluster.url("product_owner")) as connection:
+        seed_media(connection, store)
+    return store
+
+
+@pytest.fixture(scope="session")
+def products(demo_cluster: PostgresCluster) -> Products:
+    return Products(demo_cluster)
+
+
+@pytest.fixture
+def demo_product(products: Products) -> Iterator[Product]:
+    """The demo with its rows, to be erased in."""
+    made = products.create("product")
+    yield made
+    products.drop(made)
+
+
+@pytest.fixture
+def bare_product(products: Products) -> Iterator[Product]:
+    """A database with the platform's footprint and nothing else."""
+    made = products.create()
+    yield made
+    products.drop(made)
+
+
 @pytest.fixture
 def table(ops_database: OpsDatabase) -> Iterator[Requests]:
     with requests_of(ops_database) as table:
         yield table
+
+
+@pytest.fixture(scope="session")
+def product_redis(services: Services) -> Iterator[RunningRedis]:
+    with running_redis(services) as running:
+        yield running
+
+
+@pytest.fixture
+def place(
+    services: Services,
+    products: Products,
+    ops_database: OpsDatabase,
+    product_redis: RunningRedis,
+    demo_map: DataMap,
+) -> Iterator[Scene]:
+    with scene(services, products, ops_database, product_redis, demo_map) as made:
+        yield made

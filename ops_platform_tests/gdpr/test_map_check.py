@@ -29,6 +29,18 @@ def test_a_role_that_may_only_read_finds_the_same(demo_cluster: PostgresCluster,
         assert map_check.check(reader, demo_map) == []
 
 
+def test_a_view_that_this_role_cannot_refresh(
+    demo_cluster: PostgresCluster, demo: Connection, tmp_path: Path
+) -> None:
+    """Its owner can; others need the function that the demo's map names."""
+    text = (files.default_config_dir() / "data_map.yaml").read_text()
+    (tmp_path / "map.yaml").write_text(text.replace("    refresh: refresh_creator_stats\n", ""))
+    without = map_file.load(tmp_path / "map.yaml")
+    assert found(demo, without) == []
+    with postgres.session(demo_cluster.url("ops_worker")) as reader:
+        assert found(reader, without) == [("creator_stats", "no-refresh")]
+
+
 @pytest.mark.parametrize(
     ("change", "finding"),
     [
@@ -103,6 +115,12 @@ def test_a_role_that_may_only_read_finds_the_same(demo_cluster: PostgresCluster,
             "(featured_post_id) REFERENCES posts (id)",
             ("creators", "circle"),
         ),
+        ("ALTER TABLE webhooks DROP COLUMN created_at", ("webhooks", "no-such-column")),
+        (
+            "ALTER TABLE webhooks ALTER created_at DROP DEFAULT, ALTER created_at TYPE date",
+            ("webhooks.created_at", "other-type"),
+        ),
+        ("DROP FUNCTION refresh_creator_stats", ("creator_stats", "no-such-function")),
         (
             "ALTER TABLE audit_logs ALTER subject_email TYPE bigint USING NULL",
             ("audit_logs (subject by e-mail)", "other-type"),

@@ -117,6 +117,7 @@ def test_the_version_is_of_what_it_says(tmp_path: Path) -> None:
         ("users/{id}/", "users/", 29, "names no subject"),
         ("users/{id}/", "users/{name}/", 29, "no identifier"),
         ("user:{id}:*", "user:{id}*", 31, "must set it apart"),
+        ("cache:", "views: {names: {refresh: a.b.c}}\ncache:", 30, "is no name"),
         ("tables:", "tables: {}\nnothing:", 7, "tables"),
         (MAP, "- a\n", 1, "document"),
         (MAP, MAP + "---\n" + MAP, None, "2 documents"),

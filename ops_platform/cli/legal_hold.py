@@ -1,0 +1,97 @@
+"""``ops-platform gdpr hold``: subjects whose data must be kept for now, and so cannot be erased."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from ops_platform.cli import arguments, output
+from ops_platform.settings import load_settings
+
+
+@click.group()
+def hold() -> None:
+    """Legal holds: while one is active, no erasure of the subject begins (Art. 17(3)(e) GDPR)."""
+
+
+_by = click.option("--by", default=None, help="Who decided it; else the user of this system.")
+
+
+@hold.command("place")
+@click.option(
+    "--subject-file",
+    type=click.File(encoding="utf-8"),
+    required=True,
+    help="The key of one subject; - is stdin. Keys are personal: they do not belong on a command line.",
+)
+@click.option("--basis", required=True, help="Which claim, which law; without names.")
+@_by
+@click.option(
+    "--data-map",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Else data_map.yaml in OPS_CONFIG_DIR.",
+)
+def place(subject_file: TextIO, basis: str, by: str | None, data_map: Path | None) -> None:
+    """Keep a subject's data for now; exit 1 when their erasure has begun already.
+
+    \b
+    Example:
+      echo 0f5b2c… | ops-platform gdpr hold place --subject-file - --basis "claim 2026/17"
+    """
+    from ops_platform.clients import postgres
+    from ops_platform.dr import backup_term
+    from ops_platform.errors import ConfigurationError
+    from ops_platform.gdpr import catalogue, legal_holds, map_file, subject_key
+
+    keys = [line.strip() for line in subject_file if line.strip()]
+    if len(keys) != 1:
+        raise ConfigurationError("--subject-file must hold one key: a hold is about one subject")
+    settings = load_settings()
+    known = map_file.load(data_map or settings.config_dir / "data_map.yaml")
+    stanza = backup_term.of_product(settings).stanza
+    with postgres.session(settings.require("product_database_url")) as product:
+        of = subject_key.parse(product, known, catalogue.read(product), stanza, keys[0])
+    with postgres.session(settings.require("database_url")) as ops:
+        placed = legal_holds.place(ops, of, basis, by or arguments.user(), datetime.now(UTC))
+    click.echo(f"legal hold {placed.id}: no erasure of this subject begins until it is released")
+
+
+@hold.command("list")
+@output.as_json
+def list_holds(json_output: bool) -> None:
+    """The active holds, without the subjects."""
+    from ops_platform.clients import postgres
+    from ops_platform.gdpr import legal_holds
+
+    with postgres.session(load_settings().require("database_url")) as ops:
+        found = legal_holds.active(ops)
+    if json_output:
+        output.print_json(
+            [
+                {"id": one.id, "basis": one.basis, "placed_by": one.placed_by, "placed_at": one.placed_at}
+                for one in found
+            ]
+        )
+        return
+    output.print_table(
+        f"{len(found)} active legal holds",
+        ("id", "basis", "placed by", "placed at"),
+        [(str(one.id), one.basis, one.placed_by, f"{one.placed_at:%Y-%m-%d %H:%M}") for one in found],
+    )
+
+
+@hold.command("release")
+@click.argument("number", type=int)
+@_by
+def release(number: int, by: str | None) -> None:
+    """End a hold; from now on the subject can be erased. Exit 1 when there is no such active hold."""
+    from ops_platform.clients import postgres
+    from ops_platform.gdpr import legal_holds
+
+    with postgres.session(load_settings().require("database_url")) as ops:
+        legal_holds.release(ops, number, by or arguments.user(), datetime.now(UTC))
+    click.echo(f"legal hold {number} is released")

@@ -1,0 +1,340 @@
+"""An erasure from the first look to the certificate: the order of its steps, and what holds between them.
+
+Each step finds what an earlier attempt has done and adopts it: whoever is killed anywhere is followed by
+an attempt that finishes. Nothing is destroyed before the tombstone, and nothing is certified while
+something is left. What the steps do is in the modules that they are named after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.clients.waiting import wait_until
+from ops_platform.errors import CheckFailed, Unavailable
+from ops_platform.gdpr import (
+    certificate,
+    certificates,
+    erasure_parts,
+    exports,
+    inventory,
+    legal_holds,
+    lineage,
+    processors,
+    row_erasure,
+    subject_key,
+    tombstones,
+    work,
+)
+from ops_platform.gdpr.catalogue import Catalogue
+from ops_platform.gdpr.certificate import Issued
+from ops_platform.gdpr.effects import Effect
+from ops_platform.gdpr.erasure_context import ErasureContext
+from ops_platform.gdpr.erasure_parts import Log
+from ops_platform.gdpr.inventory import Inventory
+from ops_platform.gdpr.row_erasure import Erasing
+from ops_platform.gdpr.scrub import scrub
+from ops_platform.gdpr.subject_key import SubjectKey
+from ops_platform.gdpr.tombstones import Tombstone
+
+STEPS = (
+    "preflight",
+    "tombstone",
+    "inventory",
+    "objects",
+    "rows",
+    "cache",
+    "processors",
+    "verification",
+    "certificate",
+    "done",
+)
+ROUNDS = 5
+"""Verifications that may find something new: a subject may go on using the product meanwhile."""
+
+At = Callable[[str, Literal["before", "after"]], None]
+"""Told of each step, for tests that end the process there."""
+Finish = Callable[[Connection, Issued], None]
+"""What ends the request, in the transaction that ends the erasure."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """``request_id`` is opaque. ``subject``: the key as text; ``email``: known from the request, or None."""
+
+    request_id: str
+    subject: str
+    email: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that was done over all attempts, and the statement of it."""
+
+    effects: tuple[Effect, ...]
+    certificate: Issued
+
+
+def run(
+    context: ErasureContext,
+    ops: Connection,
+    case: Case,
+    *,
+    finish: Finish = lambda ops, issued: None,
+    enter: Callable[[str], None] = lambda step: None,
+    at: At = lambda step, when: None,
+    log: Log = lambda line: None,
+) -> Outcome:
+    """Erase the subject, or go on where an earlier attempt stopped. ``ops`` is an autocommit connection.
+
+    ``enter`` is told each step in the transaction that records the one before. Raises Held, CheckFailed,
+    Unavailable, ConfigurationError, NotYet while letters wait, or what psycopg raises; then the next
+    attempt goes on.
+    """
+    with contextlib.closing(context.data.product()) as product:
+        return _Erasure(context, ops, product, case, enter, at, log).run(finish)
+
+
+def outcome(ops: Connection, request_id: str) -> Outcome | None:
+    """Of an erasure that is done; None when there is no certificate."""
+    issued = certificates.find(ops, request_id)
+    return None if issued is None else Outcome(tuple(lineage.totals(lineage.of(ops, request_id))), issued)
+
+
+class _Erasure:
+    """One attempt."""
+
+    def __init__(
+        self,
+        context: ErasureContext,
+        ops: Connection,
+        product: Connection,
+        case: Case,
+        enter: Callable[[str], None],
+        at: At,
+        log: Log,
+    ) -> None:
+        self._context, self._ops, self._product, self._case = context, ops, product, case
+        self._map = context.data.data_map
+        self._enter, self._at, self._log = enter, at, log
+        self._done = set(lineage.steps(ops, case.request_id))
+
+    def run(self, finish: Finish) -> Outcome:
+        found, of = self._preflight()
+        tombstone = self._tombstone(of)
+        taken = self._inventory(found, of)
+        what = Erasing(self._case.request_id, taken.who, tombstone.erased_at)
+        self._once("objects", lambda: self._objects(of, taken))
+        self._once("rows", lambda: self._rows(found, what))
+        self._once("cache", lambda: erasure_parts.keys(self._context.data, taken))
+        self._once("processors", lambda: self._letters(taken))
+        if "certificate" not in self._done:
+            self._verification(found, of, what, taken)
+        issued = self._certificate(tombstone)
+        self._end(of, tombstone, issued, finish)
+        return Outcome(tuple(self._totals()), issued)
+
+    # --- steps ---------------------------------------------------------------------------------------------
+
+    def _preflight(self) -> tuple[Catalogue, SubjectKey]:
+        self._begin("preflight")
+        found = erasure_parts.check(self._product, self._context.data)
+        self._context.ledger.check()
+        if self._context.exports is not None:
+            self._context.exports.check()
+        of = subject_key.parse(self._product, self._map, found, self._context.term.stanza, self._case.subject)
+        if tombstones.of_request(self._ops, self._case.request_id) is None:
+            legal_holds.refuse(self._ops, of)
+        who, there = erasure_parts.identify(self._product, self._map, found, of, self._case.email)
+        rows = erasure_parts.counts(self._product, self._map, found, who)
+        self._log(f"{sum(rows.values())} rows in {len(rows)} roles" if there else "there is no such account")
+        self._finished("preflight", [], {"rows": rows, "account": there})
+        return found, of
+
+    def _tombstone(self, of: SubjectKey) -> Tombstone:
+        self._begin("tombstone")
+        written = tombstones.write(
+            self._ops,
+            self._context.ledger,
+            self._context.keys,
+            of,
+            request_id=self._case.request_id,
+            map_version=self._map.version,
+            term=self._context.term,
+            now=self._context.clock(),
+        )
+        self._log("the tombstone is in the ops database and, sealed and locked, in the ledger")
+        self._finished("tombstone", [])
+        return written
+
+    def _inventory(self, found: Catalogue, of: SubjectKey) -> Inventory:
+        self._begin("inventory")
+        who, _ = erasure_parts.identify(self._product, self._map, found, of, self._case.email)
+        keys, request_id = self._context.keys, self._case.request_id
+        with self._ops.transaction():
+            taken = inventory.keep(self._ops, keys, request_id, inventory.take(self._map, who))
+            # An erasure of the same subject that was given up half-way may be all that knows their names.
+            for earlier in self._unfinished(of):
+                known = inventory.find(self._ops, keys, earlier)
+                if known is not None:
+                    taken = inventory.keep(self._ops, keys, request_id, known)
+        # Counted before anything is destroyed: an attempt that is killed later cannot say what it removed.
+        new = "inventory" not in self._done
+        there = erasure_parts.objects_and_keys(self._context.data, taken) if new else []
+        self._finished("inventory", there)
+        return taken
+
+    def _objects(self, of: SubjectKey, taken: Inventory) -> list[Effect]:
+        effects = erasure_parts.objects(self._context.data, taken, self._log)
+        subject = _uuid(of)
+        if self._context.exports is not None and subject is not None:
+            now = self._context.clock()
+            effects.append(exports.remove(self._ops, self._context.exports, subject, now))
+        return effects
+
+    def _rows(self, found: Catalogue, what: Erasing) -> list[Effect]:
+        return erasure_parts.rows(self._product, self._map, found, what, self._log)
+
+    def _letters(self, taken: Inventory) -> list[Effect]:
+        with self._ops.transaction():
+            return processors.write(self._ops, self._map, taken, self._case.request_id, self._context.clock())
+
+    def _verification(self, found: Catalogue, of: SubjectKey, what: Erasing, taken: Inventory) -> None:
+        self._begin("verification")
+        for _ in range(ROUNDS):
+            left = erasure_parts.left(self._product, self._context.data, found, what, taken)
+            if not left:
+                break
+            self._log(f"there is something new in {erasure_parts.places(left)}: once more")
+            self._record("objects", self._objects(of, taken))
+            self._record("rows", self._rows(found, what))
+            self._record("cache", erasure_parts.keys(self._context.data, taken))
+        else:
+            raise CheckFailed(
+                f"{erasure_parts.places(left)} fill again while they are erased: close the account in the "
+                "product, then re-execute the run"
+            )
+        erasure_parts.refuse_residue(self._product, self._map, found, what)
+        self._log("nothing is left: not in what the map names, and not in any other column")
+        self._finished("verification", self._letters_left(taken), {"remaining": 0, "residue_rows": 0})
+
+    def _letters_left(self, taken: Inventory) -> list[Effect]:
+        """What became of the letters, once all have left. Raises NotYet."""
+        request_id = self._case.request_id
+
+        def left() -> bool:
+            return not processors.remaining(self._ops, self._map, request_id)
+
+        if not left():
+            self._letters(taken)  # one that was given up is written anew
+            with contextlib.suppress(Unavailable):
+                wait_until(left, self._context.letter_seconds, "letters leave", interval=0.5)
+        if not left():
+            waiting = erasure_parts.places(processors.remaining(self._ops, self._map, request_id))
+            raise work.NotYet(
+                f"the letter to {waiting} has not left yet: is the agent running, and the mail server?"
+            )
+        return processors.effects(self._ops, self._map, request_id)
+
+    def _certificate(self, tombstone: Tombstone) -> Issued:
+        self._begin("certificate")
+        expires = tombstones.complete(
+            self._ops,
+            self._context.ledger,
+            self._context.keys,
+            tombstone,
+            self._context.term,
+            self._context.clock(),
+        )
+        issued = certificates.find(self._ops, self._case.request_id)
+        if issued is None or "certificate" not in self._done:
+            composed = certificate.compose(
+                tombstone,
+                self._map,
+                self._totals(),
+                proof=erasure_parts.proof(self._product, self._case.request_id),
+                residue={},
+                backups_expire_at=expires,
+                now=self._context.clock(),
+            )
+            issued = certificates.issue(self._ops, self._context.ledger, self._context.signing_key, composed)
+        self._log(f"certificate {issued.certificate_id}; the last backup with the data expires {expires:%F}")
+        self._finished("certificate", [], {"certificate_id": issued.certificate_id})
+        return issued
+
+    def _end(self, of: SubjectKey, tombstone: Tombstone, issued: Issued, finish: Finish) -> None:
+        self._begin("done")
+        # With it goes the pseudonym: from now on nothing leads from what was anonymised to the subject.
+        over = [self._case.request_id, *self._unfinished(of)]
+        for request_id in over:
+            row_erasure.forget(self._product, request_id)
+        now, subject = self._context.clock(), _uuid(of)
+        with self._ops.transaction():
+            if "done" not in self._done:
+                finish(self._ops, issued)
+            if subject is not None:
+                work.end_open(self._ops, subject, now)
+                scrub(self._ops, subject, now)
+            for request_id in over:
+                inventory.forget(self._ops, request_id)
+            if "done" not in self._done:
+                self._append("done", [], {})
+        self._at("done", "after")
+
+    def _unfinished(self, of: SubjectKey) -> list[str]:
+        """Other erasures of this subject that left an inventory."""
+        subject = _uuid(of)
+        rows = self._ops.execute(
+            "SELECT r.request_id FROM gdpr_requests AS r JOIN gdpr_inventories AS i USING (request_id) "
+            "WHERE r.creator_id = %s AND r.request_id <> %s ORDER BY r.id",
+            (subject, self._case.request_id),
+        )
+        return [] if subject is None else [row["request_id"] for row in rows]
+
+    # --- what each step begins and ends with ---------------------------------------------------------------
+
+    def _begin(self, step: str) -> None:
+        self._at(step, "before")
+        self._log(f"step: {step}")
+        self._enter(step)
+
+    def _once(self, step: str, do: Callable[[], list[Effect]]) -> None:
+        """A step that changes data: what comes after it is found, and done, by the verification."""
+        if step in self._done:
+            self._at(step, "after")
+            return
+        self._begin(step)
+        self._finished(step, do())
+
+    def _finished(self, step: str, effects: Sequence[Effect], details: dict[str, Any] | None = None) -> None:
+        if step not in self._done:
+            self._record(step, effects, details)
+            self._done.add(step)
+        self._at(step, "after")
+
+    def _record(self, step: str, effects: Sequence[Effect], details: dict[str, Any] | None = None) -> None:
+        with self._ops.transaction():
+            self._append(step, effects, details or {})
+
+    def _append(self, step: str, effects: Sequence[Effect], details: dict[str, Any]) -> None:
+        lineage.record(
+            self._ops,
+            self._case.request_id,
+            step,
+            effects,
+            run_id=self._case.run_id,
+            map_version=self._map.version,
+            details=details,
+        )
+
+    def _totals(self) -> list[Effect]:
+        return lineage.totals(lineage.of(self._ops, self._case.request_id))
+
+
+def _uuid(of: SubjectKey) -> UUID | None:
+    return UUID(of.key) if of.key_type == "uuid" else None

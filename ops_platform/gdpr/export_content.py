@@ -1,0 +1,200 @@
+"""What is in an export: every row and object that the map shows, and files that explain them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from secrets import token_hex
+from typing import Any
+
+from ops_platform.clients.object_store import ObjectMissing, ObjectStore
+from ops_platform.clients.postgres import Connection
+from ops_platform.errors import CheckFailed
+from ops_platform.gdpr import catalogue, export_pages, map_check, subject_rows
+from ops_platform.gdpr.data_map import Belonging, DataMap, Objects, Table
+from ops_platform.gdpr.effects import Effect
+from ops_platform.gdpr.export_archive import Archive, Sink, safe_path
+from ops_platform.gdpr.export_pages import About, Part
+from ops_platform.gdpr.export_rows import Block, Rows
+from ops_platform.gdpr.mail_texts import Language
+from ops_platform.gdpr.place_names import filled
+from ops_platform.gdpr.subject_rows import Identity
+
+SMALL = 1 << 20
+"""Bytes of rows up to which they are one JSON array; more are JSON Lines."""
+FIRST_ROWS = 20
+"""Of each part, on the page for people."""
+LONGEST_ROW = 16 * 1024
+"""Bytes of a row that is shown there."""
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Whose export, in which language, under which name; ``request_id`` is None on the command line."""
+
+    key: str
+    language: Language
+    now: datetime
+    request_id: str | None = None
+
+
+class NoSuchSubject(CheckFailed):
+    """Nobody in the database has this key."""
+
+
+def write(
+    connection: Connection,
+    data_map: DataMap,
+    wanted: Wanted,
+    sink: Sink,
+    media: Callable[[str], ObjectStore],
+    progress: Progress = lambda place, count: None,
+) -> list[Effect]:
+    """The whole archive into ``sink``, of one snapshot that ``connection`` takes and ends; what was exported.
+
+    ``connection`` has no open transaction. Raises NoSuchSubject, CheckFailed when the map does not fit the
+    database, the store's errors, and what psycopg raises, also where a policy would hide rows.
+    """
+    with _snapshot(connection):
+        if map_check.check(connection, data_map):
+            raise CheckFailed("the map does not fit the database: 'ops-platform gdpr map check' says where")
+        # The check has told of policies; should one hide rows all the same, rather none than some.
+        connection.execute("SET LOCAL row_security = off")
+        known = catalogue.read(connection)
+        who = subject_rows.identity(connection, data_map, known, wanted.key)
+        if who is None:
+            raise NoSuchSubject("the subject is not in the database: nothing to export")
+        with Archive(sink, wanted.now) as archive:
+            content = _Content(Rows(data_map, known, who, token_hex(32)), archive, progress)
+            content.rows(connection)
+            content.objects(who, media)
+            content.explain(wanted)
+        return content.effects
+
+
+@contextmanager
+def _snapshot(connection: Connection) -> Iterator[None]:
+    """One state of the database, which nothing here can change."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        # JSON is UTF-8, whatever the database is.
+        connection.execute("SET LOCAL client_encoding = 'UTF8'")
+        # Sessions that look after others would end this one, as idle or as slow.
+        connection.execute(
+            "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0"
+        )
+        yield
+
+
+@dataclass
+class _Content:
+    source: Rows
+    archive: Archive
+    progress: Progress
+    effects: list[Effect] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+
+    def rows(self, connection: Connection) -> None:
+        for table, one in self.source.data_map.belongings():
+            if self.source.columns(table, one):
+                self._rows(connection, table, one)
+
+    def _rows(self, connection: Connection, table: Table, one: Belonging) -> None:
+        part = Part(str(table.name), one.role, table.purpose, table.retention, shared=one.export != "own")
+        blocks = self.source.blocks(connection, table, one)
+        first, rest_follows = self._first(blocks)
+        path = safe_path(f"data/{_one_part(str(table.name))}/{_one_part(one.role)}")
+        if rest_follows:
+            with self.archive.file(f"{path}.jsonl") as file:
+                for block in self._counted(part, [first], blocks):
+                    file.write(block.lines)
+        elif first.rows:
+            array = b"[\n" + first.lines[:-1].replace(b"\n", b",\n") + b"\n]\n"
+            with self.archive.file(f"{path}.json", size=len(array)) as file:
+                file.write(array)
+            part.rows = first.rows
+        if part.rows:
+            part.entry = self.archive.entries[-1]
+            part.first = _shown(first)
+        self.parts.append(part)
+        self.progress(part.place, part.rows)
+        self.effects.append(
+            Effect("postgresql", part.place, part.role, "export", part.rows, part.rows, part.rows)
+        )
+
+    def _counted(self, part: Part, first: list[Block], rest: Iterator[Block]) -> Iterator[Block]:
+        for source in (first, rest):
+            for block in source:
+                part.rows += block.rows
+                self.progress(part.place, part.rows)
+                yield block
+
+    def _first(self, blocks: Iterator[Block]) -> tuple[Block, bool]:
+        """The first rows together, and whether there may be more."""
+        lines, rows = bytearray(), 0
+        for block in blocks:
+            lines += block.lines
+            rows += block.rows
+            if len(lines) > SMALL:
+                return Block(bytes(lines), rows), True
+        return Block(bytes(lines), rows), False
+
+    def objects(self, who: Identity, media: Callable[[str], ObjectStore]) -> None:
+        for one in self.source.data_map.objects:
+            if one.export:
+                self._objects(one, who, media)
+
+    def _objects(self, one: Objects, who: Identity, media: Callable[[str], ObjectStore]) -> None:
+        place = f"{one.bucket}/{one.prefix}"
+        prefix = filled(one.prefix, who)
+        count = 0
+        folder = safe_path(f"media/{one.prefix.partition('{')[0].strip('/') or one.bucket}")
+        store = media(one.bucket)
+        for stored in store.list(prefix) if prefix is not None else ():
+            path = f"{folder}/{safe_path(stored.key.removeprefix(prefix or ''))}"
+            try:
+                with (
+                    store.reading(stored.key) as chunks,
+                    self.archive.file(path, size=stored.size, compress=False) as file,
+                ):
+                    for chunk in chunks:
+                        file.write(chunk)
+            except ObjectMissing:
+                continue  # deleted since it was listed
+            count += 1
+            self.progress(place, count)
+        self.parts.append(Part(place, "files", one.purpose, "", files=count, folder=folder))
+        self.effects.append(Effect("s3", place, "files", "export", count, count, count))
+
+    def explain(self, wanted: Wanted) -> None:
+        about = About(self.source.data_map, self.parts, wanted.language, wanted.now, wanted.request_id)
+        self.archive.put("about.json", _json(export_pages.about(about)))
+        self.archive.put("index.html", export_pages.index(about))
+        self.archive.put("manifest.json", _json(export_pages.manifest(about, self.archive.entries)))
+
+
+def totals(effects: list[Effect]) -> Counter[str]:
+    """Rows and files of an export, by store."""
+    found: Counter[str] = Counter()
+    for one in effects:
+        found[one.store] += one.changed
+    return found
+
+
+def _shown(first: Block) -> list[dict[str, Any]]:
+    lines = first.lines.split(b"\n", FIRST_ROWS)[:FIRST_ROWS]
+    return [json.loads(line) for line in lines if line and len(line) <= LONGEST_ROW]
+
+
+def _one_part(text: str) -> str:
+    return text.replace("/", "_")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"

@@ -1,0 +1,177 @@
+"""Who the subject is and where else they have something, sealed before anything is destroyed.
+
+The rows that say it are among what is erased; a retry reads it here. Deleted at completion.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.errors import CheckFailed
+from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.sealed import SealingKeys
+from ops_platform.gdpr.subject_rows import Identity
+
+PURPOSE = "inventory"
+T = TypeVar("T")
+_PLACE = re.compile(r"\{([^{}]*)\}")
+
+
+@dataclass(frozen=True)
+class ObjectPlace:
+    """All below ``prefix`` in ``bucket`` is the subject's; ``shown`` is the prefix as the map writes it."""
+
+    bucket: str
+    prefix: str
+    shown: str
+
+
+@dataclass(frozen=True)
+class CachePlace:
+    """Keys that begin as ``parts[0]``, and so on with anything between the parts; ``shown`` as in the map."""
+
+    parts: tuple[str, ...]
+    shown: str
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """``map_version``: the map that the places come from, the newest of them."""
+
+    map_version: str
+    who: Identity
+    objects: tuple[ObjectPlace, ...]
+    cache: tuple[CachePlace, ...]
+
+
+def take(data_map: DataMap, who: Identity) -> Inventory:
+    """A place that wants an identifier which the subject has not, or an empty one, is nobody's."""
+    objects = [
+        ObjectPlace(one.bucket, prefix, one.prefix)
+        for one in data_map.objects
+        if (prefix := _filled(one.prefix, who)) is not None
+    ]
+    cache = [
+        CachePlace(parts, one.pattern)
+        for one in data_map.cache
+        if (parts := _parts(one.pattern, who)) is not None
+    ]
+    return Inventory(data_map.version, who, tuple(objects), tuple(cache))
+
+
+def keep(ops: Connection, keys: SealingKeys, request_id: str, taken: Inventory) -> Inventory:
+    """Store it; where there is one, the places of both, with the first one's identity.
+
+    In the caller's transaction: commit before anything is destroyed.
+    """
+    found = _read(ops, keys, request_id, " FOR UPDATE")
+    if found is not None:
+        merged = Inventory(
+            taken.map_version,
+            Identity({**taken.who.values, **found.who.values}),
+            _union(found.objects, taken.objects),
+            _union(found.cache, taken.cache),
+        )
+        if merged == found:
+            return found
+        taken = merged
+    ops.execute(
+        "INSERT INTO gdpr_inventories (request_id, sealed, key_id) VALUES (%s, %s, %s) "
+        "ON CONFLICT (request_id) DO UPDATE SET sealed = excluded.sealed, key_id = excluded.key_id",
+        (request_id, keys.seal(_document(taken), _purpose(request_id)), keys.key_id),
+    )
+    return taken
+
+
+def find(ops: Connection, keys: SealingKeys, request_id: str) -> Inventory | None:
+    """Raises CheckFailed when it was changed, ConfigurationError when its key is missing."""
+    return _read(ops, keys, request_id, "")
+
+
+def forget(ops: Connection, request_id: str) -> None:
+    """In the caller's transaction."""
+    ops.execute("DELETE FROM gdpr_inventories WHERE request_id = %s", (request_id,))
+
+
+def _read(ops: Connection, keys: SealingKeys, request_id: str, lock: str) -> Inventory | None:
+    row = ops.execute(
+        f"SELECT sealed FROM gdpr_inventories WHERE request_id = %s{lock}",  # noqa: S608
+        (request_id,),
+    ).fetchone()
+    return None if row is None else _parse(keys.open(bytes(row["sealed"]), _purpose(request_id)))
+
+
+def _purpose(request_id: str) -> str:
+    """No request's inventory opens in another's place."""
+    return f"{PURPOSE} of request {request_id}"
+
+
+def _union(first: Iterable[T], second: Iterable[T]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys([*first, *second]))
+
+
+def _filled(text: str, who: Identity) -> str | None:
+    names = _PLACE.findall(text)
+    if any(name not in who.values or str(who.values[name]) == "" for name in names):
+        return None
+    return _PLACE.sub(lambda found: str(who.values[found.group(1)]), text)
+
+
+def _parts(pattern: str, who: Identity) -> tuple[str, ...] | None:
+    parts = [_filled(part, who) for part in pattern.split("*")]
+    return None if None in parts else tuple(part for part in parts if part is not None)
+
+
+def _document(one: Inventory) -> bytes:
+    return json.dumps(
+        {
+            "format": 1,
+            "map_version": one.map_version,
+            "who": {name: _written(value) for name, value in one.who.values.items()},
+            "objects": [[place.bucket, place.prefix, place.shown] for place in one.objects],
+            "cache": [[list(place.parts), place.shown] for place in one.cache],
+        }
+    ).encode()
+
+
+def _parse(plain: bytes) -> Inventory:
+    document = json.loads(plain)
+    if document.get("format") != 1:
+        raise CheckFailed("an inventory was written by another version: finish its request with that one")
+    return Inventory(
+        document["map_version"],
+        Identity({name: _value(*value) for name, value in document["who"].items()}),
+        tuple(ObjectPlace(*place) for place in document["objects"]),
+        tuple(CachePlace(tuple(parts), shown) for parts, shown in document["cache"]),
+    )
+
+
+def _written(value: Any) -> list[Any]:
+    """A value with its type, as psycopg reads identifiers of the usual types."""
+    if isinstance(value, (str, bool, int)):
+        return [type(value).__name__, value]
+    for name, kind in _KINDS.items():
+        if type(value) is kind:
+            return [name, value.isoformat() if isinstance(value, date) else str(value)]
+    raise CheckFailed(
+        f"an identifier of type {type(value).__name__} cannot be kept: "
+        "take another column for identifiers in the data map"
+    )
+
+
+_KINDS: dict[str, Any] = {"uuid": UUID, "decimal": Decimal, "datetime": datetime, "date": date}
+
+
+def _value(kind: str, written: Any) -> Any:
+    if kind in ("str", "bool", "int"):
+        return written
+    read = _KINDS[kind]
+    return read.fromisoformat(written) if issubclass(read, date) else read(written)

@@ -1,0 +1,150 @@
+"""The erasure of a subject's rows in a product database: batch by batch, each proved before it is kept.
+
+Whoever is killed goes on where it stopped: a batch and the note of it are one transaction. Nothing is
+known here of tombstones, objects, caches or certificates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from ops_platform.clients import postgres
+from ops_platform.clients.postgres import Connection
+from ops_platform.errors import Unavailable
+from ops_platform.gdpr import bystanders, erasure_plan, kept_rows, materialised_views, row_passes
+from ops_platform.gdpr.catalogue import Catalogue
+from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.effects import Effect
+from ops_platform.gdpr.erasure_journal import Journal, Noted, Step
+from ops_platform.gdpr.residue import Residue
+from ops_platform.gdpr.row_changes import Change
+from ops_platform.gdpr.row_passes import Passes
+from ops_platform.gdpr.subject_rows import Identity
+
+BATCH = 5000
+"""Rows that are changed in one transaction."""
+LOCK_TIMEOUT = "60s"
+
+
+@dataclass(frozen=True)
+class Erasing:
+    """One erasure. ``erasure_id``: opaque, the same at every attempt.
+
+    ``replay``: after a restore; rows that came into being after ``cutoff`` are spared where their table
+    says when that was.
+    """
+
+    erasure_id: str
+    who: Identity
+    cutoff: datetime
+    replay: bool = False
+
+
+def erase(
+    connection: Connection,
+    data_map: DataMap,
+    catalogue: Catalogue,
+    what: Erasing,
+    *,
+    batch: int = BATCH,
+    progress: Callable[[str, int], None] = lambda place, changed: None,
+) -> list[Effect]:
+    """Do to every row of the subject what the map says, until none is left; what was done, step by step.
+
+    ``connection`` commits by itself (autocommit). ``progress`` is told after each batch which table it
+    was and how many rows have changed in this step so far. Safe to repeat, also after ``forget``.
+    Raises CheckFailed when somebody else's row would change, or when rows come faster than they go;
+    ConfigurationError when the role or the database lacks what it needs; what psycopg raises.
+    """
+    if not connection.autocommit:
+        raise ValueError("erase needs a connection that commits by itself")
+    bystanders.preflight(connection)
+    materialised_views.preflight(data_map, catalogue)
+    plan = erasure_plan.plan(data_map, catalogue)
+    journal = Journal(connection, what.erasure_id)
+    with _alone(connection, what.erasure_id):
+        journal.open(data_map.version)
+        passes = _passes(connection, data_map, catalogue, what, batch, progress)
+        passes.run(plan)
+        known = journal.steps()
+        changes = [change for group in row_passes.groups(plan) for change in group.changes]
+        with connection.transaction():
+            for change in changes:
+                if change.key not in known:
+                    journal.found(change.key, 0)
+        return _effects(changes, journal.steps())
+
+
+def remaining(connection: Connection, data_map: DataMap, catalogue: Catalogue, what: Erasing) -> list[Effect]:
+    """The steps that still find rows of the subject's; what is kept by law is not among them."""
+    passes = _passes(connection, data_map, catalogue, what, BATCH, lambda place, changed: None)
+    return [
+        Effect("postgresql", str(change.table), change.role, change.action, rows, 0, rows)
+        for change, rows in passes.counts(erasure_plan.plan(data_map, catalogue))
+        if rows and change.kind != "keep"
+    ]
+
+
+def residue(connection: Connection, data_map: DataMap, catalogue: Catalogue, what: Erasing) -> list[Residue]:
+    """Where an identifier still stands, kept rows excepted. Materialised views are refreshed first."""
+    materialised_views.refresh(connection, data_map, catalogue)
+    return kept_rows.residue(
+        connection, data_map, catalogue, what.who, what.cutoff, what.erasure_id, replay=what.replay
+    )
+
+
+def forget(connection: Connection, erasure_id: str) -> None:
+    """Destroy the progress of an erasure, and with it its pseudonym. Safe to repeat."""
+    Journal(connection, erasure_id).forget()
+
+
+def _passes(
+    connection: Connection,
+    data_map: DataMap,
+    catalogue: Catalogue,
+    what: Erasing,
+    batch: int,
+    progress: Callable[[str, int], None],
+) -> Passes:
+    return Passes(
+        connection,
+        data_map,
+        catalogue,
+        what.who,
+        Journal(connection, what.erasure_id),
+        what.cutoff if what.replay else None,
+        batch,
+        progress,
+    )
+
+
+@contextmanager
+def _alone(connection: Connection, erasure_id: str) -> Iterator[None]:
+    """Whoever was killed holds the lock until the server has noticed."""
+    key = postgres.lock_key(f"erasure/{erasure_id}")
+    try:
+        with connection.transaction():
+            connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            connection.execute("SELECT pg_advisory_lock(%s)", (key,))
+    except psycopg.errors.LockNotAvailable:
+        raise Unavailable("another run is at work on this erasure: wait until it has ended") from None
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (key,))
+
+
+def _effects(changes: Sequence[Change], steps: Mapping[Step, Noted]) -> list[Effect]:
+    """In the plan's order; what an earlier map did and this one does not know comes last."""
+    kept = {change.key for change in changes if change.kind == "keep"}
+    order = {change.key: number for number, change in enumerate(changes)}
+    return [
+        Effect("postgresql", *key, noted.before, noted.changed, noted.before if key in kept else 0)
+        for key, noted in sorted(steps.items(), key=lambda item: order.get(item[0], len(order)))
+    ]

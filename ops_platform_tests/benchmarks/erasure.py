@@ -1,0 +1,129 @@
+"""Erasing a subject of 10 000 rows among ten million, beside the statements one would write by hand.
+
+Targets: at most twice the hand-written statements in one transaction; at most 1.2 times as long when there
+are ten times as many rows of others.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.errors import CheckFailed
+from ops_platform.gdpr import catalogue, row_erasure, subject_rows
+from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.row_erasure import Erasing
+from ops_platform_tests.benchmarks.measure import Report, Target, Timing, timed
+from ops_platform_tests.gdpr.erasing import Product, Products, map_of
+from ops_platform_tests.services import Services
+
+SCHEMA = """
+CREATE TABLE users (id int PRIMARY KEY, email text NOT NULL);
+CREATE TABLE events (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+                     user_id int NOT NULL REFERENCES users,
+                     at timestamptz NOT NULL DEFAULT now(), text text NOT NULL);
+CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, user_id int REFERENCES users,
+                    at timestamptz NOT NULL DEFAULT now(), text text NOT NULL);
+CREATE INDEX ON events (user_id);
+CREATE INDEX ON notes (user_id);
+INSERT INTO users SELECT n, 'user.' || n || '@example.org' FROM generate_series(1, 100000) AS n;
+"""
+MAP = """
+subject: {kind: user, table: users, key: id, email: email}
+tables:
+  users: {personal: [email], rows: [{role: account, column: id, erase: delete}]}
+  events: {personal: [text], plain: [id, at], rows: [{role: user, column: user_id, erase: delete}]}
+  notes:
+    personal: [text]
+    plain: [id, at]
+    rows: [{role: writer, column: user_id, erase: {anonymise: {user_id: null, text: {value: "-"}}}}]
+"""
+SUBJECTS = 20
+"""Users who have each the same number of rows, one fifth of what there is at first."""
+OTHERS = f"{SUBJECTS} + n % {100_000 - SUBJECTS} + 1"
+SOMEBODYS = f"CASE WHEN n % 5 = 0 THEN n / 5 % {SUBJECTS} + 1 ELSE {OTHERS} END"
+REPETITIONS = 4
+HAND = "by hand, in one transaction"
+
+
+def run(say: Callable[[str], None], *, quick: bool = False) -> list[Report]:
+    few = 100_000 if quick else 1_000_000
+    many, mine = few * 10, few // 5 // SUBJECTS
+    services = Services.start()
+    try:
+        cluster = services.cluster("product", archive=False, settings={"shared_buffers": "256MB"})
+        product = Products(cluster).create()
+        with product.owner() as owner, product.eraser() as eraser, tempfile.TemporaryDirectory() as name:
+            data_map = map_of(Path(name), MAP)
+            say(f"making {few} rows, {mine} of them each of {SUBJECTS} users'")
+            owner.execute(SCHEMA)
+            for table, share in (("events", 0.8), ("notes", 0.2)):
+                fill(owner, table, int(few * share), SOMEBODYS)
+            settle(product)
+            subjects = iter(range(1, SUBJECTS + 1))
+            ours_few, hand_few = measured(owner, eraser, data_map, subjects)
+            say(f"making {many - few} rows of others")
+            for table, share in (("events", 0.8), ("notes", 0.2)):
+                fill(owner, table, int((many - few) * share), OTHERS)
+            settle(product)
+            ours, hand = measured(owner, eraser, data_map, subjects)
+    finally:
+        services.close()
+    report = Report(f"Erasing {mine} rows", base=f"{HAND}, of {many}")
+    report.timings = [
+        Timing(f"{HAND}, of {few}", hand_few),
+        Timing(f"erased, of {few}", ours_few),
+        Timing(f"{HAND}, of {many}", hand),
+        Timing(f"erased, of {many}", ours),
+    ]
+    report.targets = [
+        Target("erased over by hand", report.ratio(report.timings[3]), 2.0),
+        Target("ten times the rows of others", report.timings[3].median / report.timings[1].median, 1.2),
+    ]
+    return [report]
+
+
+def fill(owner: Connection, table: str, rows: int, user: str) -> None:
+    """``user``: SQL that says of the row with number n whose it is. No user's rows lie together."""
+    owner.execute(
+        f"INSERT INTO {table} (user_id, text) SELECT {user}, md5(n::text) "  # type: ignore[arg-type]
+        f"FROM generate_series(1, {rows}) AS n"
+    )
+
+
+def settle(product: Product) -> None:
+    """What filling leaves to be done later is done before anything is measured."""
+    with product.owner() as owner:
+        owner.execute("VACUUM ANALYZE")
+    with product.cluster.superuser(product.name) as superuser:
+        superuser.execute("CHECKPOINT")
+
+
+def measured(
+    owner: Connection, eraser: Connection, data_map: DataMap, subjects: Iterator[int]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Seconds of each erasure, and of the statements by hand, in turn. The first of each is not counted."""
+    known = catalogue.read(eraser)
+    ours, hand = [], []
+    for _ in range(REPETITIONS + 1):
+        key = next(subjects)
+        who = subject_rows.identity(eraser, data_map, known, str(key))
+        if who is None:
+            raise CheckFailed(f"there is no user {key}")
+        what = Erasing(str(key), who, datetime.now(UTC))
+        ours.append(timed(partial(row_erasure.erase, eraser, data_map, known, what)))
+        if row_erasure.remaining(eraser, data_map, known, what):
+            raise CheckFailed("the erasure left rows")
+        hand.append(timed(partial(by_hand, owner, next(subjects))))
+    return tuple(ours[1:]), tuple(hand[1:])
+
+
+def by_hand(owner: Connection, key: int) -> None:
+    with owner.transaction():
+        owner.execute("DELETE FROM events WHERE user_id = %s", (key,))
+        owner.execute("UPDATE notes SET user_id = NULL, text = '-' WHERE user_id = %s", (key,))
+        owner.execute("DELETE FROM users WHERE id = %s", (key,))
