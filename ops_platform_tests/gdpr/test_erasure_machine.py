@@ -130,7 +130,8 @@ def schema(shape: Shape) -> str:
         for table in ("a", "b")
     )
     return (
-        "DROP TABLE IF EXISTS b, a, users; CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), "
+        "DROP TABLE IF EXISTS b, a, users; "
+        "CREATE TABLE users (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), "
         f"email text); CREATE TABLE a (n int PRIMARY KEY, above {above}, {columns});"
         f"CREATE TABLE b (n int PRIMARY KEY, above int REFERENCES a, {columns}); {indexes}"
     )
