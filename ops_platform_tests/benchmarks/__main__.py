@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ops_platform_tests.benchmarks import backup, imports, restore, slo
+from ops_platform_tests.benchmarks import backup, export, imports, restore, slo
 from ops_platform_tests.benchmarks.measure import Report, write
 
-BENCHMARKS = ("imports", "backup", "restore", "slo")
+BENCHMARKS = ("imports", "backup", "restore", "slo", "export")
 
 
 def main() -> int:
@@ -44,6 +44,8 @@ def main() -> int:
         reports += restore.run(say, quick=arguments.quick)
     if "slo" in chosen:
         reports += slo.run(say, quick=arguments.quick)
+    if "export" in chosen:
+        reports += export.run(say, quick=arguments.quick)
     console.print()
     for report in reports:
         report.show(console)
