@@ -102,7 +102,8 @@ def expired(stack: RunningStack, request_id: str) -> None:
     """Its 72 hours are over."""
     with psycopg.connect(stack.settings.require("owner_database_url")) as ops:
         ops.execute(
-            "UPDATE gdpr_exports SET expires_at = now() - interval '1 minute' WHERE request_id = %s",
+            "UPDATE gdpr_exports SET completed_at = completed_at - interval '73 hours',"
+            " expires_at = expires_at - interval '73 hours' WHERE request_id = %s",
             (request_id,),
         )
 
