@@ -13,17 +13,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-<<<<<<< HEAD
-from ops_platform_tests.benchmarks import backup, erasure, imports, restore, slo
+from ops_platform_tests.benchmarks import backup, erasure, export, imports, restore, slo
 from ops_platform_tests.benchmarks.measure import Report, write
 
-BENCHMARKS = ("imports", "backup", "restore", "slo", "erasure")
-=======
-from ops_platform_tests.benchmarks import backup, export, imports, restore, slo
-from ops_platform_tests.benchmarks.measure import Report, write
-
-BENCHMARKS = ("imports", "backup", "restore", "slo", "export")
->>>>>>> helper-c
+BENCHMARKS = ("imports", "backup", "restore", "slo", "erasure", "export")
 
 
 def main() -> int:
@@ -51,13 +44,10 @@ def main() -> int:
         reports += restore.run(say, quick=arguments.quick)
     if "slo" in chosen:
         reports += slo.run(say, quick=arguments.quick)
-<<<<<<< HEAD
     if "erasure" in chosen:
         reports += erasure.run(say, quick=arguments.quick)
-=======
     if "export" in chosen:
         reports += export.run(say, quick=arguments.quick)
->>>>>>> helper-c
     console.print()
     for report in reports:
         report.show(console)
