@@ -120,6 +120,7 @@ def runs(stack: RunningStack, job: str, request_id: str) -> list[str]:
     return [one.status for one in stack.dagster.runs(job, tags={REQUEST_TAG: request_id})]
 
 
+@pytest.mark.timeout(900)
 def test_from_the_request_to_the_certificate(stack: RunningStack, tmp_path: Path) -> None:
     subject = Subject(stack, 0)
     assert subject.objects() > 0
@@ -161,6 +162,7 @@ def test_from_the_request_to_the_certificate(stack: RunningStack, tmp_path: Path
 
 
 @pytest.mark.full
+@pytest.mark.timeout(900)
 def test_a_run_that_is_killed_is_followed_by_one_that_finishes(stack: RunningStack) -> None:
     subject = Subject(stack, 1)
     with subject.in_use():
@@ -177,6 +179,7 @@ def test_a_run_that_is_killed_is_followed_by_one_that_finishes(stack: RunningSta
             return _process_at(rows[0]["client_port"]) if rows else None
 
         worker = wait_until(at_work, SECONDS, "a run that waits for the row", interval=0.2)
+        # Its parent reaps it when it looks after its runs.
         worker.kill()
     subject.completed(request_id)
     assert subject.left() == []
