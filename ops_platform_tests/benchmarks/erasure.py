@@ -110,7 +110,7 @@ def settle(product: Product) -> None:
 
 
 def tidy(owner: Connection) -> None:
-    """Whoever visits a page first after rows were deleted from it clears it: neither does so for the other."""
+    """Whoever visits a page first after rows went from it clears it: neither does so for the other."""
     owner.execute("VACUUM events, notes, users")
 
 
