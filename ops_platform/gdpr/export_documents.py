@@ -136,12 +136,13 @@ class Documents:
     def _object(
         self, node: _Node, members: Mapping[str, _Node], value: sql.Composable, mine: sql.Composable
     ) -> sql.Composable:
+        if mine is TRUE:
+            return self._replaced(members, value)
         name = sql.Identifier(f"e{next(self._numbers)}")
         inner = sql.SQL("{}.value").format(name)
         cases = [
             sql.SQL("WHEN {} THEN {}").format(sql.Literal(member), self._place(one, inner, mine))
             for member, one in members.items()
-            if mine is not TRUE or one.hides()
         ]
         # What the map does not know is somebody's all the same.
         known = (
@@ -154,6 +155,21 @@ class Documents:
             "CASE {name}.key {cases} ELSE {inner} END), '{{}}') "
             "FROM jsonb_each({value}) AS {name} WHERE {mine} OR {known})"
         ).format(name=name, cases=sql.SQL(" ").join(cases), inner=inner, value=value, mine=mine, known=known)
+
+    def _replaced(self, members: Mapping[str, _Node], value: sql.Composable) -> sql.Composable:
+        """The subject's own object: only members that can name others change, so it is not taken apart."""
+        shown = value
+        for member, one in members.items():
+            if one.hides():
+                # Where the new value is SQL's NULL, nothing would be left of the document.
+                shown = sql.SQL(
+                    "jsonb_set({}, CAST({} AS text[]), coalesce({}, 'null'), create_if_missing => false)"
+                ).format(
+                    shown,
+                    sql.Literal([member]),
+                    self._place(one, sql.SQL("({} -> {})").format(value, sql.Literal(member)), TRUE),
+                )
+        return shown
 
     def _array(self, element: _Node, value: sql.Composable, mine: sql.Composable) -> sql.Composable:
         name = sql.Identifier(f"e{next(self._numbers)}")
