@@ -39,9 +39,9 @@ def residue(
     found = scanning.scan(connection, catalogue, who.values.values(), beyond)
     kept = _kept_by_others(data_map, Journal(connection, erasure_id))
     return [
-        Residue(one.table, one.column, one.rows - kept.get(one.table, 0))
+        Residue(one.table, one.column, one.rows - kept.get((one.table, one.column), 0))
         for one in found
-        if one.rows > kept.get(one.table, 0)
+        if one.rows > kept.get((one.table, one.column), 0)
     ]
 
 
@@ -82,11 +82,19 @@ def _beyond(
                 yield name, sql.SQL("true")
 
 
-def _kept_by_others(data_map: DataMap, journal: Journal) -> dict[Name, int]:
-    """Rows that were kept and were found by way of rows that are gone: how many there are in each table."""
-    counted = {(table, role): noted.before for (table, role, _), noted in journal.steps().items()}
-    kept: dict[Name, int] = {}
+def _kept_by_others(data_map: DataMap, journal: Journal) -> dict[tuple[Name, str], int]:
+    """Hits in rows that are kept and were found by way of rows that are gone, by table and column.
+
+    They were counted while those were there. Not the rows: one that holds no name makes up for none.
+    """
+    hits: dict[tuple[str, str], dict[str, int]] = {
+        (table, role): noted.control.get("kept_hits", {})
+        for (table, role, _), noted in journal.steps().items()
+    }
+    kept: dict[tuple[Name, str], int] = {}
     for table, one in data_map.belongings():
         if isinstance(one.erasure, Keep) and isinstance(one.way, ByParent):
-            kept[table.name] = kept.get(table.name, 0) + counted.get((str(table.name), one.role), 0)
+            for column, rows in hits.get((str(table.name), one.role), {}).items():
+                at = (table.name, column)
+                kept[at] = max(kept.get(at, 0), rows)
     return kept

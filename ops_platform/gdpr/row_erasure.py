@@ -15,8 +15,15 @@ import psycopg
 
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
-from ops_platform.errors import Unavailable
-from ops_platform.gdpr import bystanders, erasure_plan, kept_rows, materialised_views, row_passes
+from ops_platform.errors import ConfigurationError, Unavailable
+from ops_platform.gdpr import (
+    bystanders,
+    erasure_plan,
+    kept_rows,
+    materialised_views,
+    row_batches,
+    row_passes,
+)
 from ops_platform.gdpr.catalogue import Catalogue
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.effects import Effect
@@ -91,11 +98,21 @@ def remaining(connection: Connection, data_map: DataMap, catalogue: Catalogue, w
 
 
 def residue(connection: Connection, data_map: DataMap, catalogue: Catalogue, what: Erasing) -> list[Residue]:
-    """Where an identifier still stands, kept rows excepted. Materialised views are refreshed first."""
+    """Where an identifier still stands, kept rows excepted. Materialised views are refreshed first.
+
+    Raises ConfigurationError where a policy would hide rows from this role, also of tables that are nobody's.
+    """
     materialised_views.refresh(connection, data_map, catalogue)
-    return kept_rows.residue(
-        connection, data_map, catalogue, what.who, what.cutoff, what.erasure_id, replay=what.replay
-    )
+    try:
+        with row_batches.snapshot(connection):
+            return kept_rows.residue(
+                connection, data_map, catalogue, what.who, what.cutoff, what.erasure_id, replay=what.replay
+            )
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            f"role {connection.info.user} may not look for what is left: {error.diag.message_primary}: "
+            "connect as ops_eraser, or give this role BYPASSRLS and SELECT on every table"
+        ) from None
 
 
 def forget(connection: Connection, erasure_id: str) -> None:
