@@ -42,6 +42,7 @@ LOCK_TIMEOUT = "60s"
 class Erasing:
     """One erasure. ``erasure_id``: opaque, the same at every attempt.
 
+    ``also``: other values that the subject's identifiers have had since the erasure began, with the key.
     ``replay``: after a restore; rows that came into being after ``cutoff`` are spared where their table
     says when that was.
     """
@@ -50,6 +51,11 @@ class Erasing:
     who: Identity
     cutoff: datetime
     replay: bool = False
+    also: tuple[Identity, ...] = ()
+
+    @property
+    def names(self) -> tuple[Identity, ...]:
+        return (self.who, *self.also)
 
 
 def erase(
@@ -76,8 +82,8 @@ def erase(
     journal = Journal(connection, what.erasure_id)
     with _alone(connection, what.erasure_id):
         journal.open(data_map.version)
-        passes = _passes(connection, data_map, catalogue, what, batch, progress)
-        passes.run(plan)
+        for who in what.names:
+            _passes(connection, data_map, catalogue, what, who, batch, progress).run(plan)
         known = journal.steps()
         changes = [change for group in row_passes.groups(plan) for change in group.changes]
         with connection.transaction():
@@ -89,9 +95,12 @@ def erase(
 
 def remaining(connection: Connection, data_map: DataMap, catalogue: Catalogue, what: Erasing) -> list[Effect]:
     """The steps that still find rows of the subject's; what is kept by law is not among them."""
-    passes = _passes(connection, data_map, catalogue, what, BATCH, lambda place, changed: None)
     return [
         Effect("postgresql", str(change.table), change.role, change.action, rows, 0, rows)
+        for who in what.names
+        for passes in [
+            _passes(connection, data_map, catalogue, what, who, BATCH, lambda place, changed: None)
+        ]
         for change, rows in passes.counts(erasure_plan.plan(data_map, catalogue))
         if rows and change.kind != "keep"
     ]
@@ -105,9 +114,13 @@ def residue(connection: Connection, data_map: DataMap, catalogue: Catalogue, wha
     materialised_views.refresh(connection, data_map, catalogue)
     try:
         with row_batches.snapshot(connection):
-            return kept_rows.residue(
-                connection, data_map, catalogue, what.who, what.cutoff, what.erasure_id, replay=what.replay
-            )
+            return [
+                one
+                for who in what.names
+                for one in kept_rows.residue(
+                    connection, data_map, catalogue, who, what.cutoff, what.erasure_id, replay=what.replay
+                )
+            ]
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConfigurationError(
             f"role {connection.info.user} may not look for what is left: {error.diag.message_primary}: "
@@ -125,6 +138,7 @@ def _passes(
     data_map: DataMap,
     catalogue: Catalogue,
     what: Erasing,
+    who: Identity,
     batch: int,
     progress: Callable[[str, int], None],
 ) -> Passes:
@@ -132,7 +146,7 @@ def _passes(
         connection,
         data_map,
         catalogue,
-        what.who,
+        who,
         Journal(connection, what.erasure_id),
         what.cutoff if what.replay else None,
         batch,

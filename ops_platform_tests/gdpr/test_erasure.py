@@ -10,7 +10,16 @@ import pytest
 
 from ops_platform.clients import object_store, postgres
 from ops_platform.errors import CheckFailed, Unavailable
-from ops_platform.gdpr import certificate, certificates, erasure, legal_holds, request_work, work
+from ops_platform.gdpr import (
+    catalogue,
+    certificate,
+    certificates,
+    erasure,
+    legal_holds,
+    request_work,
+    residue,
+    work,
+)
 from ops_platform.gdpr.erasure import STEPS
 from ops_platform.gdpr.erasure_context import ErasureContext
 from ops_platform.gdpr.subject_key import SubjectKey
@@ -124,6 +133,28 @@ def test_who_goes_on_using_the_product_is_erased_all_the_same(place: Scene) -> N
     place.at_once()
     assert place.worker(request_id) == "DONE"
     is_erased(place, request_id)
+
+
+def test_who_is_renamed_meanwhile_is_erased_by_both_names(place: Scene) -> None:
+    """What the first look wrote down is not all that there is to be looked for."""
+    request_id = place.request()
+    assert place.worker(request_id, "objects", "after") == "KILLED"
+    with place.product.owner() as owner:
+        owner.execute(
+            "UPDATE creators SET handle = 'renamed.person', email = 'renamed@example.org' WHERE id = %s",
+            (place.who,),
+        )
+        owner.execute(
+            "INSERT INTO audit_logs (subject_email, action, message) VALUES ('renamed@example.org', 'x', 'y')"
+        )
+    place.cache.set_many({"handle:renamed.person": "x"})
+    place.at_once()
+    assert place.worker(request_id) == "DONE"
+    is_erased(place, request_id)
+    assert sum(1 for _ in place.cache.keys("handle:renamed")) == 0
+    with place.product.eraser() as product:
+        found = residue.scan(product, catalogue.read(product), ["renamed.person", "renamed@example.org"])
+    assert found == []
 
 
 def test_a_canary_in_a_column_that_the_map_calls_plain_keeps_it_from_completing(place: Scene) -> None:
