@@ -170,6 +170,9 @@ class _Erasure:
         )
         self._log("the tombstone is in the ops database and, sealed and locked, in the ledger")
         self._finished("tombstone", [])
+        subject = _uuid(of)
+        if subject is not None:
+            work.wait_for_exports(self._ops, subject)
         return written
 
     def _inventory(self, found: Catalogue, of: SubjectKey) -> Inventory:

@@ -135,6 +135,20 @@ def test_who_goes_on_using_the_product_is_erased_all_the_same(place: Scene) -> N
     is_erased(place, request_id)
 
 
+def test_an_export_under_way_is_waited_for(place: Scene) -> None:
+    """Its archive would come after everything was removed, and be sent to whom we say is erased."""
+    export = place.requests.make(place.who, "export").request.request_id
+    place.requests.verify(export, place.requests.token(export))
+    request_id = place.request()
+    with work.working(place.ops_url, export, "export", "run", lambda: T0), pytest.raises(work.NotYet):
+        erase(place, request_id)
+    assert place.untouched()
+    place.at_once()
+    assert place.worker(request_id) == "DONE"
+    is_erased(place, request_id)
+    assert place.requests.row(export)["status"] == "failed"
+
+
 def test_who_is_renamed_meanwhile_is_erased_by_both_names(place: Scene) -> None:
     """What the first look wrote down is not all that there is to be looked for."""
     request_id = place.request()

@@ -201,6 +201,34 @@ def test_what_an_erased_subject_had_open_is_ended(table: Requests) -> None:
     assert table.row(neighbour)["status"] == "pending"
 
 
+def test_an_export_that_failed_once_ends_with_its_subject(table: Requests) -> None:
+    subject = uuid4()
+    export = verified(table, "export", subject=subject)
+    with pytest.raises(Unavailable), working(table, export, request_type="export"):
+        raise Unavailable("S3 is away: start it")
+    work.end_open(table.worker, subject, T0)
+    row = table.row(export)
+    assert (row["status"], row["outcome"]) == ("failed", "error")
+    assert due(table, T0 + timedelta(days=1), "export") == []
+
+
+def test_nothing_is_copied_while_it_is_erased(table: Requests) -> None:
+    """Else an archive of everything would be there after the certificate."""
+    subject = uuid4()
+    export, another = verified(table, "export", subject=subject), verified(table, "export")
+    with working(table, export, request_type="export"), pytest.raises(work.NotYet, match="an export"):
+        work.wait_for_exports(table.worker, subject)
+    work.wait_for_exports(table.worker, subject)
+    table.worker.execute(
+        "INSERT INTO erasure_tombstones (stanza, subject_type, subject_key, subject_key_type, erased_at, "
+        "gdpr_request_id) VALUES ('product', 'creator', %s, 'uuid', %s, 'r')",
+        (str(subject), T0),
+    )
+    assert due(table, T0 + SECOND, "export") == [another]
+    with pytest.raises(NotClaimed, match="being erased"), working(table, export, request_type="export"):
+        pass
+
+
 def test_waiting_for_somebody_else_is_no_failed_attempt(table: Requests) -> None:
     request_id = verified(table)
     for turn in range(work.MOST_ATTEMPTS + 1):
