@@ -148,7 +148,8 @@ def _passes(
         catalogue,
         who,
         Journal(connection, what.erasure_id),
-        what.cutoff if what.replay else None,
+        what.cutoff,
+        what.replay,
         batch,
         progress,
     )

@@ -26,7 +26,8 @@ from ops_platform.gdpr.erasure_plan import Plan
 from ops_platform.gdpr.names import Name
 from ops_platform.gdpr.row_batches import Batches, Leaf
 from ops_platform.gdpr.row_changes import Change, Writer
-from ops_platform.gdpr.subject_rows import Identity, Sparing
+from ops_platform.gdpr.sparing import sparing
+from ops_platform.gdpr.subject_rows import Identity
 from ops_platform.gdpr.substitutes import Substitutes
 
 APART = 2
@@ -75,34 +76,17 @@ def groups(plan: Plan) -> list[Group]:
     return found
 
 
-def sparing(
-    connection: Connection, data_map: DataMap, catalogue: Catalogue, who: Identity, cutoff: datetime
-) -> Sparing:
-    """What is not to be touched after a restore, as the database is now."""
-    subject = data_map.subject
-    created = data_map.tables[subject.table].created
-    if created is None:
-        return Sparing(cutoff, anew=False)
-    query = sql.SQL("SELECT coalesce(t.{} > {}, false) AS anew FROM {} AS t WHERE t.{} = {}").format(
-        sql.Identifier(created),
-        sql.Literal(cutoff),
-        subject.table.identifier,
-        sql.Identifier(subject.key),
-        sql.Literal(who.values[subject.key]),
-    )
-    return Sparing(cutoff, anew=any(row["anew"] for row in connection.execute(query)))
-
-
 @dataclass
 class Passes:
-    """``replay``: the cutoff of an erasure that is done again after a restore; None otherwise."""
+    """``replay``: it is done again after a restore."""
 
     connection: Connection
     data_map: DataMap
     catalogue: Catalogue
     who: Identity
     journal: Journal
-    replay: datetime | None
+    cutoff: datetime
+    replay: bool
     size: int
     progress: Callable[[str, int], None]
     _blocked: OpsError | None = field(default=None, init=False)
@@ -136,9 +120,7 @@ class Passes:
 
     def writer(self) -> Writer:
         substitutes = Substitutes(self.journal, self.data_map, self.catalogue)
-        spared = None
-        if self.replay is not None:
-            spared = sparing(self.connection, self.data_map, self.catalogue, self.who, self.replay)
+        spared = sparing(self.connection, self.data_map, self.who, self.cutoff, replay=self.replay)
         return Writer(self.data_map, self.catalogue, self.who, substitutes, spared)
 
     def _apart(self, steps: Sequence[Group]) -> int:
