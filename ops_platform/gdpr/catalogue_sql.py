@@ -63,6 +63,7 @@ INDEXES = sql.SQL("""
 SELECT n.nspname AS schema, c.relname AS relation,
        i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AND i.indimmediate
            AND bool_and(k.attnotnull) AS identifies,
+       i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AS distinct_,
        i.indpred IS NULL AND i.indisvalid AS complete, m.amname IN ('btree', 'hash') AS ordered,
        coalesce(array_agg(k.attname::text ORDER BY k.place) FILTER (WHERE k.attname IS NOT NULL),
                 '{{}}') AS columns

@@ -67,7 +67,7 @@ def _subject(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
         yield Finding(
             f"{subject.table}.{column}", "no-such-column", "identifies the subject, and is not there"
         )
-    if (subject.key,) != relation.key and (subject.key,) not in relation.leading:
+    if (subject.key,) != relation.key and (subject.key,) not in relation.unique:
         yield Finding(
             f"{subject.table}.{subject.key}",
             "no-key",
