@@ -122,6 +122,13 @@ class Writer:
     def pending(self, change: Change, leaf: Name | None = None) -> sql.Composable:
         """True of rows that ``change`` has still to change. ``leaf``: the relation that they lie in."""
         tests = [self.belongs(change)]
+        if isinstance(change.step.belonging.erasure, Delete):
+            # What the law keeps of the subject in one role no other role deletes.
+            tests += [
+                sql.SQL("{} IS NOT TRUE").format(self._condition(change.table, one.role))
+                for one in self.data_map.tables[change.table].belongings
+                if isinstance(one.erasure, Keep)
+            ]
         if change.step.kind == "empty":
             tests += [
                 sql.SQL("{} IS NOT NULL").format(sql.Identifier(ROW, one)) for one in sorted(change.sets)

@@ -345,6 +345,21 @@ CASES = {
             "SELECT * FROM words": [("x", 1)],
         },
     ),
+    "kept by law in one role and deleted in another": Case(
+        """
+        CREATE TABLE invoices (id int PRIMARY KEY, seller int, buyer int);
+        CREATE INDEX ON invoices (seller); CREATE INDEX ON invoices (buyer);
+        INSERT INTO invoices VALUES (1, 1, 1), (2, 1, 2), (3, 2, 1), (4, 1, NULL), (5, 2, 2);
+        """,
+        """
+  invoices:
+    plain: [id]
+    rows:
+      - {role: seller, column: seller, erase: delete}
+      - {role: buyer, column: buyer, erase: {keep: {basis: law, term: 1 y}}}
+        """,
+        {"SELECT id FROM invoices": [(1,), (3,), (5,)]},
+    ),
     "kept by law, found by way of what is gone": Case(
         """
         CREATE TABLE accounts (number int PRIMARY KEY, user_id int REFERENCES users);

@@ -8,7 +8,7 @@ import pytest
 
 from ops_platform.clients import postgres
 from ops_platform.errors import ConfigurationError
-from ops_platform.gdpr import catalogue, row_erasure
+from ops_platform.gdpr import catalogue, map_check, row_erasure
 from ops_platform.gdpr.row_erasure import Erasing
 from ops_platform.gdpr.subject_rows import Identity
 from ops_platform_tests.gdpr.erasing import CUTOFF, Product, erasing, left, map_of
@@ -50,6 +50,19 @@ def test_a_kept_row_that_names_nobody_makes_up_for_no_row_that_does(
         assert left(eraser, data_map, what) == ([], ["bookings.memo"])
         eraser.execute("UPDATE bookings SET memo = 'rent' WHERE id = 3")
         assert left(eraser, data_map, what) == ([], [])
+
+
+def test_rows_kept_through_others_may_not_be_deleted_in_another_role(
+    bare_product: Product, tmp_path: Path
+) -> None:
+    """Once the rows that say whose they are have gone, nothing would say that they are kept."""
+    another = "      - {role: q, column: memo, holds: email, erase: delete}\n"
+    with bare_product.owner() as owner:
+        owner.execute(SCHEMA)
+        with owner.transaction():
+            kept, both = (map_check.check(owner, map_of(tmp_path, text)) for text in (MAP, MAP + another))
+    assert "kept-and-deleted" not in {one.code for one in kept}
+    assert [one.where for one in both if one.code == "kept-and-deleted"] == ["bookings (o)", "bookings (p)"]
 
 
 def test_a_policy_hides_nothing_from_the_scan(bare_product: Product, tmp_path: Path) -> None:
