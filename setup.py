@@ -69,6 +69,7 @@ setup(
         "fastapi>=0.115",
         "uvicorn>=0.30",
         "PyJWT[crypto]>=2.10",
+        "isal>=1.7",
     ],
     extras_require={
         # The embedded stack and the demo product: everything that a production

@@ -241,7 +241,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     given = dict(os.environ if environ is None else environ)
     state_dir = Path(given.get("OPS_STATE_DIR") or default_state_dir(given))
     if "OPS_DATABASE_URL" not in given:
-        given = {**_environment_file(state_dir / ENVIRONMENT_FILE), **given}
+        given = {**_defaults(_environment_file(state_dir / ENVIRONMENT_FILE), given), **given}
     return _Reader(given).settings(state_dir)
 
 
@@ -253,6 +253,16 @@ def read_environment_file(path: Path) -> dict[str, str]:
             name, _, value = line.partition("=")
             values[name] = value
     return values
+
+
+def _defaults(stack: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Of a stack's environment file, what may stand beside ``given``.
+
+    Whoever names a product database means that one in every role: nothing of his is erased elsewhere.
+    """
+    other = "OPS_PRODUCT_DATABASE_URL" in given
+    roles = ("OPS_PRODUCT_OWNER_DATABASE_URL", "OPS_PRODUCT_ERASER_DATABASE_URL")
+    return {name: value for name, value in stack.items() if not (other and name in roles)}
 
 
 def _environment_file(path: Path) -> dict[str, str]:

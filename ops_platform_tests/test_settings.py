@@ -75,6 +75,18 @@ def test_the_running_stack_supplies_defaults_only_when_nothing_is_exported(tmp_p
     assert own.database_url == "postgresql://mine/ops"
 
 
+def test_whoever_names_a_product_database_means_it_in_every_role(tmp_path: Path) -> None:
+    names = [f"OPS_PRODUCT_{role}DATABASE_URL" for role in ("", "OWNER_", "ERASER_")]
+    lines = [f"{name}=postgresql://stack/product\n" for name in names]
+    (tmp_path / "environment").write_text("".join(lines), encoding="utf-8")
+
+    beside = load_settings({"OPS_STATE_DIR": str(tmp_path)})
+    other = load_settings({"OPS_STATE_DIR": str(tmp_path), names[0]: "postgresql://mine/shop"})
+
+    assert beside.product_eraser_database_url == "postgresql://stack/product"
+    assert (other.product_owner_database_url, other.product_eraser_database_url) == (None, None)
+
+
 def test_references_are_expanded_or_refused_by_place_and_name(tmp_path: Path) -> None:
     settings = load_settings({"OPS_STATE_DIR": str(tmp_path), "WHERE": "/data"})
 

@@ -178,11 +178,18 @@ def digest(connection: Connection, leaf: Name, places: Sequence[str]) -> str:
         """
         SELECT count(*) || ':' || encode(sha256(
             coalesce(string_agg({row}, '' ORDER BY t.ctid), '')), 'hex') AS digest
-        FROM ONLY {leaf} AS t WHERE t.ctid = ANY (CAST({places} AS tid[]))
+        FROM ONLY {leaf} AS t WHERE t.ctid = ANY ({places})
         """
-    ).format(leaf=leaf.identifier, row=row_digest(None), places=sql.Literal(list(places)))
+    ).format(leaf=leaf.identifier, row=row_digest(None), places=tids(places))
     [row] = connection.execute(query).fetchall()
     return str(row["digest"])
+
+
+def tids(places: Sequence[str]) -> sql.Composable:
+    """An array of ctids."""
+    return sql.SQL("CAST({} AS tid[])").format(
+        sql.Literal("{" + ",".join(f'"{one}"' for one in places) + "}")
+    )
 
 
 def row_digest(columns: Collection[str] | None) -> sql.Composable:

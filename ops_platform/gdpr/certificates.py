@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ops_platform.audit.keys import PublicKeys, SigningKey
-from ops_platform.clients.object_store import ObjectExists, ObjectMissing, ObjectStore
+from ops_platform.clients.object_store import ObjectExists, ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.certificate import Issued, NotGenuine, canonical, sign, verify
@@ -49,7 +49,7 @@ def issue(
             content_type="application/json",
         )
     except ObjectExists:
-        if ledger.get(_ledger_key(request_id)) != body:
+        if _oldest(ledger, request_id) != body:
             raise CheckFailed(
                 f"{ledger.uri(_ledger_key(request_id))} is another certificate than the ops database has: "
                 "compare the two with 'ops-platform gdpr verify-certificate'"
@@ -85,9 +85,8 @@ def find(ops: Connection, request_id: str) -> Issued | None:
 
 def from_ledger(ledger: ObjectStore, keys: PublicKeys, request_id: str) -> Issued | None:
     """The locked copy; None when there is none. Raises NotGenuine."""
-    try:
-        text = ledger.get(_ledger_key(request_id))
-    except ObjectMissing:
+    text = _oldest(ledger, request_id)
+    if text is None:
         return None
     certificate = verify(text, keys)
     if certificate["request_id"] != request_id:
@@ -101,6 +100,18 @@ def from_ledger(ledger: ObjectStore, keys: PublicKeys, request_id: str) -> Issue
         wrapped["key_id"],
         datetime.fromisoformat(certificate["issued_at"]),
     )
+
+
+def _oldest(ledger: ObjectStore, request_id: str) -> bytes | None:
+    """The first that was written: what was put over it, or a delete marker, hides nothing."""
+    key = _ledger_key(request_id)
+    # Listed newest first, and times are whole seconds: turn round before the stable sort.
+    written = [
+        one for one in reversed(list(ledger.versions(key))) if one.key == key and not one.delete_marker
+    ]
+    if not written:
+        return None
+    return ledger.get(key, min(written, key=lambda one: one.modified_at).version_id)
 
 
 def _ledger_key(request_id: str) -> str:

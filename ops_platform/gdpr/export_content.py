@@ -22,6 +22,7 @@ from ops_platform.gdpr.export_pages import About, Part
 from ops_platform.gdpr.export_rows import Block, Rows
 from ops_platform.gdpr.mail_texts import Language
 from ops_platform.gdpr.place_names import filled
+from ops_platform.gdpr.reading_ahead import ahead
 from ops_platform.gdpr.subject_rows import Identity
 
 SMALL = 1 << 20
@@ -89,6 +90,8 @@ def _snapshot(connection: Connection) -> Iterator[None]:
         connection.execute(
             "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0"
         )
+        # Compiling conditions this long takes longer than they do.
+        connection.execute("SET LOCAL jit = off")
         yield
 
 
@@ -107,9 +110,12 @@ class _Content:
 
     def _rows(self, connection: Connection, table: Table, one: Belonging) -> None:
         part = Part(str(table.name), one.role, table.purpose, table.retention, shared=one.export != "own")
-        blocks = self.source.blocks(connection, table, one)
+        with ahead(self.source.blocks(connection, table, one)) as blocks:
+            self._part(part, blocks)
+
+    def _part(self, part: Part, blocks: Iterator[Block]) -> None:
         first, rest_follows = self._first(blocks)
-        path = safe_path(f"data/{_one_part(str(table.name))}/{_one_part(one.role)}")
+        path = safe_path(f"data/{_one_part(part.place)}/{_one_part(part.role)}")
         if rest_follows:
             with self.archive.file(f"{path}.jsonl") as file:
                 for block in self._counted(part, [first], blocks):

@@ -41,6 +41,10 @@ class _Node:
             node = node.members.setdefault(step, _Node())
         return node
 
+    def hides(self) -> bool:
+        """Whether somebody else can be in here, when what is around it is the subject's."""
+        return bool(self.holds) or any(inner.hides() for inner in self.members.values())
+
     def links(self, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], set[str]]]:
         """Below here, but not within elements further in."""
         if self.holds:
@@ -73,7 +77,8 @@ class Documents:
         name = sql.Identifier(f"e{next(self._numbers)}")
         value = sql.SQL("CAST({}.value AS text)").format(name)
         return sql.SQL(
-            "CASE WHEN {column} IS NOT NULL THEN (SELECT coalesce(jsonb_agg(CASE "
+            "CASE WHEN cardinality({column}) = 0 THEN '[]' WHEN {column} IS NOT NULL THEN "
+            "(SELECT coalesce(jsonb_agg(CASE "
             "WHEN {value} IS NULL THEN NULL WHEN {mine} THEN to_jsonb({name}.value) "
             "ELSE to_jsonb({pseudonym}) END ORDER BY {name}.n), '[]') "
             "FROM unnest({column}) WITH ORDINALITY AS {name}(value, n)) END"
@@ -87,9 +92,19 @@ class Documents:
 
     def _place(self, node: _Node, value: sql.Composable, mine: sql.Composable) -> sql.Composable:
         """``value`` as it is shown; ``mine``: whether what is around it is the subject's."""
+        if mine is TRUE and not node.hides():
+            return value
         scalar = self._scalar(node, value, mine)
         members = {step: inner for step, inner in node.members.items() if step != EVERY}
         cases = []
+        if mine is TRUE and members:
+            # Most documents name nobody: they need not be taken apart.
+            hiding = [step for step, inner in members.items() if inner.hides()]
+            cases.append(
+                sql.SQL("WHEN jsonb_typeof({}) = 'object' AND NOT {} ?| {} THEN {}").format(
+                    value, value, sql.SQL("CAST({} AS text[])").format(sql.Literal(hiding)), value
+                )
+            )
         if members:
             cases.append(
                 sql.SQL("WHEN jsonb_typeof({}) = 'object' THEN {}").format(
@@ -126,6 +141,7 @@ class Documents:
         cases = [
             sql.SQL("WHEN {} THEN {}").format(sql.Literal(member), self._place(one, inner, mine))
             for member, one in members.items()
+            if mine is not TRUE or one.hides()
         ]
         # What the map does not know is somebody's all the same.
         known = (

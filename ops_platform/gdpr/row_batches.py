@@ -78,7 +78,7 @@ def leaves(connection: Connection, writer: Writer, change: Change) -> list[Leaf]
                      LEFT JOIN pg_attribute AS a
                          ON a.attrelid = p.relid AND a.attnum = u.attnum AND u.attnum > 0
                ) AS partition_key
-        FROM (SELECT oid, array_agg(place::text ORDER BY place) AS places
+        FROM (SELECT oid, string_agg(place::text, ';' ORDER BY place) AS places
               FROM (SELECT t.tableoid AS oid, t.ctid AS place FROM {table} AS t WHERE {pending} LIMIT {limit})
                   AS each GROUP BY 1) AS found
         JOIN pg_class AS c ON c.oid = found.oid JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -86,7 +86,12 @@ def leaves(connection: Connection, writer: Writer, change: Change) -> list[Leaf]
         """
     ).format(table=change.table.identifier, pending=writer.pending(change), limit=sql.Literal(AT_ONCE))
     return [
-        Leaf(Name(row["schema"], row["name"]), row["oid"], frozenset(row["partition_key"]), row["places"])
+        Leaf(
+            Name(row["schema"], row["name"]),
+            row["oid"],
+            frozenset(row["partition_key"]),
+            row["places"].split(";"),
+        )
         for row in connection.execute(query)
     ]
 
@@ -151,8 +156,8 @@ class Batches:
         pending = self._still(change, leaf)
         self.connection.execute("SET LOCAL random_page_cost = 0.1")
         if change.kind == "delete":
-            query = sql.SQL("DELETE FROM ONLY {} AS t WHERE t.ctid = ANY (CAST({} AS tid[])) AND {}").format(
-                leaf.name.identifier, sql.Literal(list(places)), pending
+            query = sql.SQL("DELETE FROM ONLY {} AS t WHERE t.ctid = ANY ({}) AND {}").format(
+                leaf.name.identifier, bystanders.tids(places), pending
             )
             rows = self.connection.execute(query).rowcount
             self._refused(change, leaf, rows, places)
@@ -173,7 +178,7 @@ class Batches:
             WITH changed AS (
                 UPDATE {target} AS t SET {assignments}
                 FROM (SELECT t.ctid AS place, {digest} AS digest FROM ONLY {leaf_name} AS t
-                      WHERE t.ctid = ANY (CAST({places} AS tid[]))) AS p
+                      WHERE t.ctid = ANY ({places})) AS p
                 WHERE t.ctid = p.place AND {pending}
                 RETURNING p.digest = {digest} AS same, {pending} IS TRUE AS still
             )
@@ -187,7 +192,7 @@ class Batches:
                 sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in assignments.items()
             ),
             # As literals: names and values may hold a per cent sign, which parameters would be looked for in.
-            places=sql.Literal(list(places)),
+            places=bystanders.tids(places),
             leaf_name=leaf.name.identifier,
             digest=bystanders.row_digest(self._untouched(change, leaf)),
             pending=pending,
@@ -222,9 +227,9 @@ class Batches:
         """Rows that others changed meanwhile are not there; all others must be done."""
         if rows == len(places):
             return
-        query = sql.SQL(
-            "SELECT count(*) AS rows FROM ONLY {} AS t WHERE t.ctid = ANY (CAST({} AS tid[])) AND {}"
-        ).format(leaf.name.identifier, sql.Literal(list(places)), self._still(change, leaf))
+        query = sql.SQL("SELECT count(*) AS rows FROM ONLY {} AS t WHERE t.ctid = ANY ({}) AND {}").format(
+            leaf.name.identifier, bystanders.tids(places), self._still(change, leaf)
+        )
         [left] = self.connection.execute(query).fetchall()
         if left["rows"]:
             raise CheckFailed(

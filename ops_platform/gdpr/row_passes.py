@@ -35,8 +35,12 @@ APART = 2
 CLOSING = 40
 SPREADS = 5
 """Passes in which more changed than was meant: rows that came meanwhile can be the cause, for a while."""
+ROUNDS = 50
+"""How often a step is looked through in one pass: answers to answers so deep, but new rows are not chased."""
 TRIES = 10
 """Of one transaction, when it meets others."""
+MOMENTS = 100
+"""How often a moment is sought in which nobody refers to the subject's row, before it is waited for."""
 _MET = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,
@@ -140,7 +144,7 @@ class Passes:
         batches = Batches(self.connection, writer, self.journal)
 
         total = 0
-        while True:
+        for _ in range(ROUNDS):
             found = self._met(change, lambda: self._look(writer, change))
             for leaf in found:
                 for places in self._batches(leaf):
@@ -153,7 +157,8 @@ class Passes:
                         total += rows
                         self.progress(str(change.table), so_far)
             if not self._again(change, found):
-                return total
+                break
+        return total
 
     def _look(self, writer: Writer, change: Change) -> list[Leaf]:
         """Rows that wait, noted; none of those that are kept."""
@@ -189,12 +194,13 @@ class Passes:
     def _together(self, writer: Writer, changes: Sequence[Change], *, close: bool = False) -> int:
         """All in one transaction. ``close``: that keeps others from referring to the subject's row."""
         batches = Batches(self.connection, writer, self.journal)
-        at = changes[0]
+        at, moments = changes[0], MOMENTS if close else 0
 
         def work() -> list[tuple[Change, int, int]]:
-            nonlocal at
+            nonlocal at, moments
             if close:
-                self._hold()
+                moments -= 1
+                self._hold(wait=moments < 0)
             self.connection.execute("SET CONSTRAINTS ALL DEFERRED")
             done = []
             for change in changes:
@@ -214,7 +220,7 @@ class Passes:
             return done
 
         try:
-            done = self._met_together(lambda: at, work)
+            done = self._met_together(lambda: at, work, tries=TRIES + moments)
         except (Spread, *_REFERRED) as error:
             self._blocked = _blocked(at, error)
             return 0
@@ -223,20 +229,26 @@ class Passes:
                 self.progress(str(change.table), so_far)
         return sum(rows for _, rows, _ in done)
 
-    def _hold(self) -> None:
-        """While the subject's row is locked, no row that refers to it can come."""
+    def _hold(self, *, wait: bool) -> None:
+        """While the subject's row is locked, no row that refers to it can come.
+
+        Whoever waits for it does not see, in the snapshot taken before, what others did until they let go.
+        """
         subject = self.data_map.subject
-        query = sql.SQL("SELECT FROM {} AS t WHERE t.{} = {} FOR UPDATE OF t").format(
-            subject.table.identifier, sql.Identifier(subject.key), sql.Literal(self.who.values[subject.key])
+        query = sql.SQL("SELECT FROM {} AS t WHERE t.{} = {} FOR UPDATE OF t {}").format(
+            subject.table.identifier,
+            sql.Identifier(subject.key),
+            sql.Literal(self.who.values[subject.key]),
+            sql.SQL("" if wait else "NOWAIT"),
         )
         self.connection.execute(query)
 
     def _met(self, change: Change, work: Callable[[], T]) -> T:
         return self._met_together(lambda: change, work)
 
-    def _met_together(self, at: Callable[[], Change], work: Callable[[], T]) -> T:
+    def _met_together(self, at: Callable[[], Change], work: Callable[[], T], *, tries: int = TRIES) -> T:
         """Once more where another transaction was in the way. ``at``: what is being done, for the error."""
-        for _ in range(TRIES):
+        for _ in range(tries):
             try:
                 with row_batches.snapshot(self.connection):
                     return work()

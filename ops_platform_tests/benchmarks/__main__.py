@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ops_platform_tests.benchmarks import backup, erasure, imports, restore, slo
+from ops_platform_tests.benchmarks import backup, erasure, export, imports, restore, slo
 from ops_platform_tests.benchmarks.measure import Report, write
 
-BENCHMARKS = ("imports", "backup", "restore", "slo", "erasure")
+BENCHMARKS = ("imports", "backup", "restore", "slo", "erasure", "export")
 
 
 def main() -> int:
@@ -46,6 +46,8 @@ def main() -> int:
         reports += slo.run(say, quick=arguments.quick)
     if "erasure" in chosen:
         reports += erasure.run(say, quick=arguments.quick)
+    if "export" in chosen:
+        reports += export.run(say, quick=arguments.quick)
     console.print()
     for report in reports:
         report.show(console)

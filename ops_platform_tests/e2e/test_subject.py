@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
+import zipfile
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from ops_platform.clients import maildir, postgres
+from ops_platform.clients import maildir, object_store, postgres
 from ops_platform.clients.waiting import wait_until
 from ops_platform_tests.e2e.browser import browser
 from ops_platform_tests.running_stack import RunningStack
@@ -75,7 +81,34 @@ class Subject:
         return answer
 
 
-def test_a_click_on_the_mailed_link_confirms_an_export(stack: RunningStack) -> None:
+def finished(subject: Subject, request_id: str) -> None:
+    wait_until(
+        lambda: subject.status(request_id)["status"] == "completed", 240, "the request's end", interval=1
+    )
+
+
+def downloaded(subject: Subject, request_id: str, directory: Path) -> Path:
+    """What the browser saves when the link is opened."""
+    status, answer = subject.call("GET", f"/api/gdpr/download/{request_id}")
+    assert status == 200, answer
+    with subject.page.expect_download() as begun:
+        subject.page.evaluate("url => { location.assign(url); }", answer["url"])
+    file = directory / "export.zip"
+    begun.value.save_as(file)
+    return file
+
+
+def expired(stack: RunningStack, request_id: str) -> None:
+    """Its 72 hours are over."""
+    with psycopg.connect(stack.settings.require("owner_database_url")) as ops:
+        ops.execute(
+            "UPDATE gdpr_exports SET completed_at = completed_at - interval '73 hours',"
+            " expires_at = expires_at - interval '73 hours' WHERE request_id = %s",
+            (request_id,),
+        )
+
+
+def test_a_click_on_the_mailed_link_confirms_an_export(stack: RunningStack, tmp_path: Path) -> None:
     with browser(stack, "en-GB") as context:
         subject = Subject(stack, context, 1)
         request = subject.request("export")
@@ -88,7 +121,20 @@ def test_a_click_on_the_mailed_link_confirms_an_export(stack: RunningStack) -> N
         assert subject.status(request)["status"] == "pending"
         page.get_by_role("button", name="Confirm").click()
         expect(page.get_by_role("status").filter(has_text="ready for download")).to_be_focused()
-        assert subject.status(request)["verified_at"] is not None
+        finished(subject, request)
+        archive = zipfile.ZipFile(downloaded(subject, request, tmp_path))
+        assert archive.testzip() is None
+        profile = json.loads(archive.read("data/profiles/profile.json"))
+        assert subject.key in json.dumps(profile)
+        expired(stack, request)
+        assert subject.call("GET", f"/api/gdpr/download/{request}")[0] == 410
+        exports = object_store.from_settings(stack.settings, "exports")
+        assert list(exports.versions(f"{request}/")) != []
+        # The agent looks every five minutes, and when it starts.
+        agent = stack.pids()["agent"]
+        assert agent is not None
+        os.kill(agent, signal.SIGKILL)
+        wait_until(lambda: not list(exports.versions(f"{request}/")), 90, "every version goes", interval=1)
 
 
 def test_a_typed_code_confirms_an_erasure_by_keyboard_in_french(stack: RunningStack) -> None:
@@ -105,3 +151,4 @@ def test_a_typed_code_confirms_an_erasure_by_keyboard_in_french(stack: RunningSt
         page.keyboard.type(code.lower().replace("-", " "))
         page.keyboard.press("Enter")
         expect(page.get_by_role("status").filter(has_text="effacées dans les 72 heures")).to_be_focused()
+        finished(subject, request)

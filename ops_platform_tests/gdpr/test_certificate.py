@@ -287,6 +287,15 @@ class TestIssued:
         again = certificates.issue(ops, ledger, KEY, composed(demo_map), lock_until=UNTIL)
         assert again == first
 
+    def test_nobody_can_hide_or_replace_the_copy(
+        self, ops: Connection, ops_database: OpsDatabase, ledger: ObjectStore, demo_map: DataMap
+    ) -> None:
+        first = certificates.issue(ops, ledger, KEY, composed(demo_map), lock_until=UNTIL)
+        ledger.delete("certificates/r1.json")
+        ledger.put("certificates/r1.json", b"{}")
+        assert certificates.from_ledger(ledger, KEYS, "r1") == first
+        assert certificates.issue(ops, ledger, KEY, composed(demo_map), lock_until=UNTIL) == first
+
     def test_another_one_in_the_ledger_is_an_error(
         self, ops: Connection, ledger: ObjectStore, demo_map: DataMap
     ) -> None:
