@@ -133,7 +133,9 @@ def _within(way: ByJson, value: Any, column: sql.Composable, kind: str) -> sql.C
     if isinstance(value, int):
         # Of a number one writes the digits, another the text.
         wanted.append(_around(way.path, value))
-    either = [sql.SQL("{} @> {}").format(document, sql.Literal(Jsonb(one))) for one in wanted]
+    # An array contains, in PostgreSQL's eyes, a value that is one of its elements; it is not that value.
+    test = sql.SQL("{} @> {}" if way.path.steps else "{} = {}")
+    either = [test.format(document, sql.Literal(Jsonb(one))) for one in wanted]
     return sql.SQL("({})").format(sql.SQL(" OR ").join(either))
 
 

@@ -345,6 +345,30 @@ CASES = {
             "SELECT * FROM words": [("x", 1)],
         },
     ),
+    "documents that are the name, and arrays that hold it": Case(
+        """
+        CREATE TABLE notes (id int PRIMARY KEY, said jsonb);
+        CREATE INDEX ON notes (said);
+        INSERT INTO notes VALUES (1, '"anna@example.org"'), (2, '"ben@example.org"'),
+            (3, '["anna@example.org", "x"]'), (4, '{"a": 1}');
+        """,
+        """
+  notes:
+    plain: [id]
+    documents: {said: {a: plain}}
+    rows:
+      - {role: who, json: said, path: $, holds: email, erase: remove}
+      - {role: one of them, json: said, path: "[*]", holds: email, erase: remove}
+        """,
+        {
+            "SELECT id, said::text FROM notes": [
+                (1, "null"),
+                (2, '"ben@example.org"'),
+                (3, '["x"]'),
+                (4, '{"a": 1}'),
+            ]
+        },
+    ),
     "kept by law in one role and deleted in another": Case(
         """
         CREATE TABLE invoices (id int PRIMARY KEY, seller int, buyer int);
