@@ -190,8 +190,11 @@ class _Erasure:
         return taken
 
     def _objects(self, of: SubjectKey, taken: Inventory) -> list[Effect]:
-        effects = erasure_parts.objects(self._context.data, taken, self._log)
         subject = _uuid(of)
+        if subject is not None and work.export_under_way(self._ops, subject):
+            # It read what was there before, and would leave its archive behind.
+            raise work.NotYet("an export of the same subject is being written: the erasure goes on after it")
+        effects = erasure_parts.objects(self._context.data, taken, self._log)
         if self._context.exports is not None and subject is not None:
             now = self._context.clock()
             effects.append(exports.remove(self._ops, self._context.exports, subject, now))
