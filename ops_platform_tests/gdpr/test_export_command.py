@@ -81,6 +81,14 @@ def test_what_is_there_stays(shell: Shell) -> None:
     assert (shell.out / "subject-1.zip").read_bytes() == before
 
 
+def test_what_was_written_is_told_though_a_later_one_fails(shell: Shell) -> None:
+    shell.out.mkdir(parents=True)
+    (shell.out / "subject-2.zip").write_text("there")
+    done = shell.run(f"{ANNA}\n{people.creator_id(4)}\n", "--json")
+    assert isinstance(done.exception, ConfigurationError)
+    assert [one["subject"] for one in json.loads(done.stdout)] == [1]
+
+
 def test_without_buckets_only_when_told_so(shell: Shell) -> None:
     for name in [name for name in shell.environment if "S3" in name]:
         del shell.environment[name]
