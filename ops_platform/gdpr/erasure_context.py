@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ops_platform.audit.keys import SigningKey
-from ops_platform.clients import cache as caches
 from ops_platform.clients import object_store, postgres
-from ops_platform.clients.cache import Cache
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import certificate, map_file, object_erasure, sealed
@@ -19,6 +18,9 @@ from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.object_erasure import Stores
 from ops_platform.gdpr.sealed import SealingKeys
 from ops_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from ops_platform.clients.cache import Cache
 
 LETTER_SECONDS = 60.0
 """How long a run waits for the letters to processors to leave, which usually takes seconds."""
@@ -55,6 +57,8 @@ class ErasureContext:
 
 def open_stores(settings: Settings, data_map: Path | None = None) -> DataStores:
     """Connects to nothing. Raises ConfigurationError that says which setting is missing."""
+    from ops_platform.clients import cache as caches  # redis takes long to import
+
     known = map_file.load(data_map or settings.config_dir / "data_map.yaml")
     url = settings.product_eraser_database_url or settings.product_database_url or ""
     return DataStores(

@@ -8,7 +8,6 @@ from typing import Any
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr import (
-    cache_erasure,
     catalogue,
     erasure_plan,
     map_check,
@@ -80,7 +79,13 @@ def counts(product: Connection, data_map: DataMap, found: Catalogue, who: Identi
 def objects_and_keys(stores: DataStores, taken: Inventory) -> list[Effect]:
     """Places of objects and patterns of keys that hold something of the subject's now."""
     found = object_erasure.remaining(stores.stores, taken)
-    return found + (cache_erasure.remaining(stores.cache, taken) if stores.cache is not None else [])
+    if stores.cache is not None:
+        from ops_platform.gdpr import (
+            cache_erasure,  # redis takes long to import, and definitions load without
+        )
+
+        found += cache_erasure.remaining(stores.cache, taken)
+    return found
 
 
 def objects(stores: DataStores, taken: Inventory, log: Log) -> list[Effect]:
@@ -96,7 +101,11 @@ def rows(product: Connection, data_map: DataMap, found: Catalogue, what: Erasing
 
 
 def keys(stores: DataStores, taken: Inventory) -> list[Effect]:
-    return [] if stores.cache is None else cache_erasure.erase(stores.cache, taken)
+    if stores.cache is None:
+        return []
+    from ops_platform.gdpr import cache_erasure
+
+    return cache_erasure.erase(stores.cache, taken)
 
 
 def left(

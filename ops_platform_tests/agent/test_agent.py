@@ -29,6 +29,7 @@ from ops_platform_tests.agent.conftest import Scene
 from ops_platform_tests.agent.process import AgentProcess, Samples
 from ops_platform_tests.agent.test_deliveries import body
 from ops_platform_tests.clients.test_mail import Sink
+from ops_platform_tests.gdpr.requests_database import requests_of
 
 pytestmark = pytest.mark.services
 
@@ -109,8 +110,22 @@ def keep_figures(scene: Scene) -> None:
         figures.store(ops, one, figures.figures(one, hours, [now]), "run")
 
 
+def make_requests(scene: Scene) -> None:
+    """Of data subjects: one of each type that is confirmed and done."""
+    with requests_of(scene.database) as table:
+        for request_type in requests.REQUEST_TYPES:
+            made = table.make(request_type=request_type)
+            table.verify(made.request.request_id, table.token(made.request.request_id))
+            table.claim(made.request.request_id, "processing")
+            table.worker.execute(
+                "UPDATE gdpr_requests SET status = 'completed', completed_at = now() WHERE request_id = %s",
+                (made.request.request_id,),
+            )
+
+
 def test_every_metric_can_be_seen_in_a_live_scrape(scene: Scene, agent: AgentProcess) -> None:
     keep_figures(scene)
+    make_requests(scene)
     for alert in (body(labels={"alertname": "Watchdog"}, fingerprint="w"), body()):
         httpx.post(f"{agent.url}/alerts", json=alert).raise_for_status()
     worker = scene.database.url("ops_worker")

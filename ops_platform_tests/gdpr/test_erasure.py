@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
 from ops_platform.clients import object_store, postgres
+from ops_platform.dr import backup_term
 from ops_platform.errors import CheckFailed, Unavailable
-from ops_platform.gdpr import certificate, certificates, erasure, legal_holds, request_work, work
+from ops_platform.gdpr import (
+    certificate,
+    certificates,
+    erasure,
+    erasure_context,
+    legal_holds,
+    request_work,
+    work,
+)
 from ops_platform.gdpr.erasure import STEPS
 from ops_platform.gdpr.erasure_context import ErasureContext
 from ops_platform.gdpr.subject_key import SubjectKey
+from ops_platform.settings import Settings
 from ops_platform_tests.gdpr.erasure_scene import Scene
 from ops_platform_tests.gdpr.requests_database import T0
+from ops_platform_tests.relay import Relay
 
 pytestmark = pytest.mark.services
 
@@ -264,3 +276,50 @@ def test_nothing_is_destroyed_while_the_ledger_is_away(place: Scene) -> None:
     place.at_once()
     erase(place, request_id)
     is_erased(place, request_id)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("store", ["redis", "s3"])
+def test_a_store_that_goes_away_at_any_step_is_no_end(place: Scene, store: str) -> None:
+    """Redis or S3 breaks off before a step and stays away for the rest of the attempt."""
+    before, request_id = place.others(), place.request()
+    failed = set()
+    for step in STEPS:
+        settings, relay = _through_a_relay(place.settings, store)
+        opened = erasure_context.open_context(settings, backup_term.of_product(settings))
+
+        def at(reached: str, when: str, step: str = step, relay: Relay = relay) -> None:
+            # Not every step is reached again: what an earlier attempt has finished is passed over.
+            if when == "before" and STEPS.index(reached) >= STEPS.index(step):
+                relay.stop()
+
+        said = ""
+        try:
+            request_work.erase(place.ops_url, request_id, "run", lambda opened=opened: opened, at=at)
+        except work.NotClaimed:
+            said = ""
+        except Unavailable as error:
+            failed.add(step)
+            said = str(error)
+        finally:
+            relay.stop()
+        assert place.untouched() or place.tombstones() == (1, 1)
+        assert place.others() == before
+        assert said in str(place.requests.row(request_id)["failure"])
+        place.at_once()
+    assert {"preflight", {"redis": "cache", "s3": "objects"}[store], "verification"} <= failed
+    with contextlib.suppress(work.NotClaimed):
+        erase(place, request_id)
+    is_erased(place, request_id)
+
+
+def _through_a_relay(settings: Settings, store: str) -> tuple[Settings, Relay]:
+    url = urlsplit(settings.redis_url if store == "redis" else settings.s3.endpoint_url)
+    assert url.hostname is not None
+    assert url.port is not None
+    relay = Relay((url.hostname, url.port))
+    there = url._replace(netloc=f"127.0.0.1:{relay.port}").geturl()
+    if store == "redis":
+        return settings.model_copy(update={"redis_url": there}), relay
+    s3 = settings.s3.model_copy(update={"endpoint_url": there})
+    return settings.model_copy(update={"s3": s3}), relay

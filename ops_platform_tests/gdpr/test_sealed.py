@@ -52,8 +52,17 @@ def test_keys_are_rotated_by_putting_the_new_one_first() -> None:
     assert SealingKeys.parse(OLD).key_id in str(refused.value)
 
 
+# Names of their own: every worker makes other keys, and must collect the same tests.
 @pytest.mark.parametrize(
-    "text", ["", ",", "not base64!", base64.b64encode(b"short").decode(), f"{NEW},", f"{NEW},{NEW[:-4]}"]
+    "text",
+    [
+        pytest.param("", id="none"),
+        pytest.param(",", id="comma"),
+        pytest.param("not base64!", id="no base64"),
+        pytest.param(base64.b64encode(b"short").decode(), id="short"),
+        pytest.param(f"{NEW},", id="nothing behind the comma"),
+        pytest.param(f"{NEW},{NEW[:-4]}", id="cut off"),
+    ],
 )
 def test_a_bad_key_is_one_line_that_does_not_quote_it(text: str) -> None:
     with pytest.raises(ConfigurationError, match="openssl rand -base64 32") as refused:
