@@ -170,9 +170,6 @@ class _Erasure:
         )
         self._log("the tombstone is in the ops database and, sealed and locked, in the ledger")
         self._finished("tombstone", [])
-        subject = _uuid(of)
-        if subject is not None:
-            work.wait_for_exports(self._ops, subject)
         return written
 
     def _inventory(self, found: Catalogue, of: SubjectKey) -> Inventory:
@@ -199,8 +196,11 @@ class _Erasure:
             return inventory.keep(self._ops, self._context.keys, request_id, taken, sure=there)
 
     def _objects(self, of: SubjectKey, taken: Inventory) -> list[Effect]:
-        effects = erasure_parts.objects(self._context.data, taken, self._log)
         subject = _uuid(of)
+        if subject is not None and work.export_under_way(self._ops, subject):
+            # It read what was there before, and would leave its archive behind.
+            raise work.NotYet("an export of the same subject is being written: the erasure goes on after it")
+        effects = erasure_parts.objects(self._context.data, taken, self._log)
         if self._context.exports is not None and subject is not None:
             now = self._context.clock()
             effects.append(exports.remove(self._ops, self._context.exports, subject, now))

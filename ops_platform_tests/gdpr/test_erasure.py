@@ -232,6 +232,21 @@ def test_letters_that_have_not_left_are_waited_for(place: Scene) -> None:
     is_erased(place, request_id)
 
 
+def test_an_export_that_is_being_written_is_waited_for(place: Scene) -> None:
+    export = place.requests.make(place.who, "export").request.request_id
+    place.requests.verify(export, place.requests.token(export))
+    request_id = place.request()
+    with work.working(place.ops_url, export, "export", "run", lambda: T0):
+        with pytest.raises(work.NotYet, match="export"):
+            erase(place, request_id)
+        assert place.objects(place.who) > 0
+        assert place.rows_of() > 0
+    place.at_once()
+    erase(place, request_id)
+    assert place.rows_of() == 0
+    assert place.requests.row(export)["outcome"] == "cancelled"
+
+
 def test_a_new_request_finishes_what_an_abandoned_one_began(place: Scene) -> None:
     first = place.request()
     assert place.worker(first, "rows", "after") == "KILLED"

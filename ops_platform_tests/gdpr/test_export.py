@@ -123,6 +123,16 @@ def test_it_is_stored_recorded_and_mailed(place: Place) -> None:
     assert str(ANNA) not in repr(effects)
 
 
+def test_the_mail_says_when_an_erasure_that_waits_deletes_it(place: Place) -> None:
+    erasure = place.table.make(ANNA, "erasure", now=NOW).request.request_id
+    place.table.verify(erasure, place.table.token(erasure), now=NOW)
+    request_id = place.claimed()
+    export.run(place.context, request_id)
+    body = place.mails()[0]["body"]
+    assert f"until\n{NOW + timedelta(hours=24):%Y-%m-%d %H:%M} UTC" in body
+    assert "erased, too" in body
+
+
 def test_a_second_run_finds_what_is_there(place: Place) -> None:
     request_id = place.claimed()
     first = export.run(place.context, request_id)
