@@ -276,7 +276,13 @@ class _Erasure:
                 backups_expire_at=expires,
                 now=self._context.clock(),
             )
-            issued = certificates.issue(self._ops, self._context.ledger, self._context.signing_key, composed)
+            issued = certificates.issue(
+                self._ops,
+                self._context.ledger,
+                self._context.signing_key,
+                composed,
+                keys=self._context.public_keys,
+            )
         self._log(f"certificate {issued.certificate_id}; the last backup with the data expires {expires:%F}")
         self._finished("certificate", [], {"certificate_id": issued.certificate_id})
         return issued

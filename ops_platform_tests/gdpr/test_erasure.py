@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from ops_platform.audit import keys as audit_keys
 from ops_platform.clients import object_store, postgres
 from ops_platform.dr import backup_term
 from ops_platform.errors import CheckFailed, Unavailable
@@ -361,3 +362,13 @@ def _through_a_relay(settings: Settings, store: str) -> tuple[Settings, Relay]:
         return settings.model_copy(update={"redis_url": there}), relay
     s3 = settings.s3.model_copy(update={"endpoint_url": there})
     return settings.model_copy(update={"s3": s3}), relay
+
+
+def test_certificates_of_before_a_rotation_of_the_key_are_known(place: Scene) -> None:
+    private, old = audit_keys.generate()
+    both = f"{place.settings.gdpr.public_key}\n{old}"
+    gdpr = place.settings.gdpr.model_copy(update={"public_key": both})
+    settings = place.settings.model_copy(update={"gdpr": gdpr})
+    known = erasure_context.open_context(settings, backup_term.of_product(settings)).public_keys
+    assert known is not None
+    assert known.knows(audit_keys.SigningKey(private).key_id)

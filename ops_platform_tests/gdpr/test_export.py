@@ -15,6 +15,7 @@ import pytest
 
 from ops_platform.clients import object_store, postgres
 from ops_platform.clients.object_store import ObjectStore
+from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import export, exports
 from ops_platform.gdpr.export import ExportContext
 from ops_platform.gdpr.export_content import NoSuchSubject
@@ -260,3 +261,20 @@ def test_what_nobody_knows_of_is_swept_later(place: Place) -> None:
     assert exports.sweep(agent, place.store, place.now) >= 1
     assert place.objects("forgotten") == []
     assert len(place.objects(known)) == 1
+
+
+def test_nothing_is_recorded_behind_an_erasure_that_began_meanwhile(place: Place) -> None:
+    request_id = place.claimed()
+
+    def erasing(place_of_rows: str, count: int) -> None:
+        place.table.worker.execute(
+            "INSERT INTO erasure_tombstones "
+            "(stanza, subject_type, subject_key, subject_key_type, erased_at, gdpr_request_id) "
+            "VALUES ('product', 'creator', %s, 'uuid', %s, 'another') ON CONFLICT DO NOTHING",
+            (str(ANNA), place.now),
+        )
+
+    with pytest.raises(CheckFailed, match="is being erased"):
+        export.run(place.context, request_id, erasing)
+    assert exports.find(place.table.worker, request_id) is None
+    assert place.objects(request_id) == []
