@@ -26,10 +26,9 @@ def count_as(request: Request, operation: str) -> None:
     request.scope["state"][OPERATION] = operation
 
 
-async def subject(service: Service, request: Request) -> UUID:
-    """The subject of the bearer token. Raises Problem 401."""
-    # In a thread: the keys may have to be fetched.
-    return await run_in_threadpool(service.identity.subject, request.headers.getlist("authorization"))
+def subject(service: Service, request: Request) -> UUID:
+    """The subject of the bearer token. Raises Problem 401. For a thread: the keys may have to be fetched."""
+    return service.identity.subject(request.headers.getlist("authorization"))
 
 
 async def limited_subject(service: Service, request: Request) -> UUID:
@@ -37,24 +36,32 @@ async def limited_subject(service: Service, request: Request) -> UUID:
 
     A request without a good token counts against the address. Raises Problem 401 or 429.
     """
-    try:
-        who = await subject(service, request)
-    except Problem:
-        await limit(service, request)
-        raise
-    await limit(service, request, f"subject:{who}")
-    return who
+    return await run_in_threadpool(_limited_subject, service, request)
 
 
 async def limit(service: Service, request: Request, *names: str) -> None:
     """Count the request against its address and ``names``. Raises Problem 429, Unavailable."""
+    await run_in_threadpool(_limit, service, request, *names)
+
+
+def _limited_subject(service: Service, request: Request) -> UUID:
+    try:
+        who = subject(service, request)
+    except Problem:
+        _limit(service, request)
+        raise
+    _limit(service, request, f"subject:{who}")
+    return who
+
+
+def _limit(service: Service, request: Request, *names: str) -> None:
     address = addresses.client(
         request.client.host if request.client else None,
         request.headers.getlist("x-forwarded-for"),
         service.trusted_proxies,
     )
     counted = [f"address:{addresses.bucket(address)}", *names]
-    admission = await run_in_threadpool(service.window.hit, counted)
+    admission = service.window.hit(counted)
     request.scope["state"][EXTRA_HEADERS] = _headers(admission, service.window.seconds)
     if not admission.admitted:
         detail = f"At most {admission.limit} of these requests in any 15 minutes. See Retry-After."

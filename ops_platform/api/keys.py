@@ -46,14 +46,28 @@ class KeySet:
 
         Raises Unavailable when no keys could be read lately.
         """
-        with self._lock:
-            if self._clock() - self._read_at >= FRESH_SECONDS or self._pick(key_id) is None:
-                self._refresh()
-            return self._pick(key_id)
+        if not self._is_fresh(key_id):
+            # A provider that is slow holds up who reads the keys, and nobody whose key is known.
+            is_known = self._pick(key_id) is not None and not self._is_stale()
+            if self._lock.acquire(blocking=not is_known):
+                try:
+                    if not self._is_fresh(key_id):
+                        self._refresh()
+                finally:
+                    self._lock.release()
+        if self._is_stale():
+            raise Unavailable("the keys of the identity provider cannot be read: see OPS_JWT_JWKS_*")
+        return self._pick(key_id)
 
     def check(self) -> None:
         """Raises Unavailable when there are no keys to check a token with."""
         self.find(None)
+
+    def _is_fresh(self, key_id: str | None) -> bool:
+        return self._clock() - self._read_at < FRESH_SECONDS and self._pick(key_id) is not None
+
+    def _is_stale(self) -> bool:
+        return self._clock() - self._read_at >= STALE_SECONDS
 
     def _pick(self, key_id: str | None) -> jwt.PyJWK | None:
         if key_id is None:
@@ -62,15 +76,14 @@ class KeySet:
 
     def _refresh(self) -> None:
         now = self._clock()
-        if now - self._tried_at >= AGAIN_SECONDS:
-            self._tried_at = now
-            try:
-                self._keys = parse(self._read())
-                self._read_at = now
-            except Unavailable as error:
-                log.warning("keys: %s", error)
-        if now - self._read_at >= STALE_SECONDS:
-            raise Unavailable("the keys of the identity provider cannot be read: see OPS_JWT_JWKS_*")
+        if now - self._tried_at < AGAIN_SECONDS:
+            return
+        self._tried_at = now
+        try:
+            self._keys = parse(self._read())
+            self._read_at = now
+        except Unavailable as error:
+            log.warning("keys: %s", error)
 
 
 def parse(text: str) -> dict[str | None, jwt.PyJWK]:
@@ -97,20 +110,20 @@ def _key(entry: Mapping[str, Any]) -> jwt.PyJWK | None:
         return None
 
 
-def from_settings(settings: Settings) -> KeySet:
+def from_settings(settings: Settings, clock: Callable[[], float] = time.monotonic) -> KeySet:
     """Raises ConfigurationError unless exactly one source of keys is configured."""
     file, url = settings.jwt.jwks_file, settings.jwt.jwks_url
     if (file is None) == (url is None):
         raise ConfigurationError("set OPS_JWT_JWKS_FILE or OPS_JWT_JWKS_URL, one of them")
     if file is not None:
-        return KeySet(lambda: _read_file(file))
+        return KeySet(lambda: _read_file(file), clock)
     assert url is not None  # noqa: S101 - see above
     verify: ssl.SSLContext | bool = True
     if settings.ca_file is not None:
         verify = ssl.create_default_context()
         verify.load_verify_locations(str(settings.ca_file))
     client = httpx.Client(timeout=TIMEOUT_SECONDS, verify=verify, trust_env=False)
-    return KeySet(lambda: _fetch(client, url))
+    return KeySet(lambda: _fetch(client, url), clock)
 
 
 def _read_file(file: Path) -> str:
@@ -121,11 +134,15 @@ def _read_file(file: Path) -> str:
 
 
 def _fetch(client: httpx.Client, url: str) -> str:
+    # The client's own limit is for each part of an answer, however many there are.
+    until = time.monotonic() + TIMEOUT_SECONDS
     try:
         with client.stream("GET", url) as response:
             content = b""
             for part in response.iter_bytes():
                 content += part
+                if time.monotonic() >= until:
+                    raise Unavailable(f"the identity provider's JWKS does not come in {TIMEOUT_SECONDS:g} s")
                 if len(content) > LARGEST_BYTES:
                     raise Unavailable("the identity provider's JWKS is larger than 1 MiB")
             if not response.is_success:

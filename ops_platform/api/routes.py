@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from ops_platform.api import guards, schemas
@@ -81,19 +80,17 @@ def _changing(routes: APIRouter, service: Service) -> None:
 
 
 def _reading(routes: APIRouter, service: Service) -> None:
-    async def reader(request: Request) -> UUID:
-        return await guards.subject(service, request)
-
+    # Each is one visit to a thread: to wait for one is most of what a short request takes.
     @routes.get(
         "/status/{requestId}",
         response_model=RequestView,
         summary="One of your requests",
         responses=problems(401, 404, 413, 503),
         openapi_extra={"security": BEARER},
-        dependencies=[Depends(_counted("status"))],
     )
-    def status(requestId: str, subject: UUID = Depends(reader)) -> RequestView:  # noqa: B008
-        return schemas.view(_find(service, requestId, subject))
+    def status(request: Request, requestId: str) -> RequestView:
+        guards.count_as(request, "status")
+        return schemas.view(_find(service, requestId, guards.subject(service, request)))
 
     @routes.get(
         "/requests",
@@ -101,10 +98,11 @@ def _reading(routes: APIRouter, service: Service) -> None:
         summary="Your requests, newest first",
         responses=problems(401, 413, 503),
         openapi_extra={"security": BEARER},
-        dependencies=[Depends(_counted("requests"))],
     )
-    def list_requests(subject: UUID = Depends(reader)) -> RequestList:  # noqa: B008
-        with service.ops.use() as connection:
+    def list_requests(request: Request) -> RequestList:
+        guards.count_as(request, "requests")
+        subject = guards.subject(service, request)
+        with service.ops.reading() as connection:
             found = requests.of_subject(connection, subject)
         return RequestList(requests=[schemas.view(one) for one in found])
 
@@ -114,25 +112,18 @@ def _reading(routes: APIRouter, service: Service) -> None:
         summary="A link to your export",
         responses=problems(401, 404, 409, 410, 413, 503),
         openapi_extra={"security": BEARER},
-        dependencies=[Depends(_counted("download"))],
     )
-    def download(requestId: str, subject: UUID = Depends(reader)) -> Download:  # noqa: B008
+    def download(request: Request, requestId: str) -> Download:
         """The link works for 15 minutes; ask again for another, until 72 hours after the completion.
 
         Each answer is recorded. 409 while there is nothing to download, 410 when it has been deleted.
         """
-        return _download(service, requestId, subject)
-
-
-def _counted(operation: str) -> Callable[[Request], None]:
-    def count(request: Request) -> None:
-        guards.count_as(request, operation)
-
-    return count
+        guards.count_as(request, "download")
+        return _download(service, requestId, guards.subject(service, request))
 
 
 def _make(service: Service, subject: UUID, wanted: NewRequest, accept_language: str | None) -> MadeRequest:
-    with service.product.use() as product:
+    with service.product.reading() as product:
         email = service.addresses.find(product, subject)
     if email is None:
         raise Problem(403, "no-account", "There is no account with an address for this token.")
@@ -218,7 +209,7 @@ def _refusal(error: requests.RequestError) -> Problem:
 
 
 def _find(service: Service, request_id: str, subject: UUID) -> requests.Request:
-    with service.ops.use() as connection:
+    with service.ops.reading() as connection:
         try:
             return requests.find(connection, _known_form(request_id), subject)
         except requests.UnknownRequest:

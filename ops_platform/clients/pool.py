@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,18 @@ from ops_platform.errors import Unavailable
 
 WAIT_SECONDS = 3.0
 STATEMENT_TIMEOUT_MS = 5_000
+
+
+def _check(connection: Connection) -> None:
+    """Raises OperationalError for a connection that has ended.
+
+    A server that goes says so, or its system does: then there is something to read on a connection that
+    waits for nothing. Only then is it asked, which would cost every request a round trip.
+    """
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    if waiting.poll(0):
+        ConnectionPool.check_connection(connection)
 
 
 class Pool:
@@ -36,7 +49,7 @@ class Pool:
             timeout=WAIT_SECONDS,
             reconnect_timeout=0,
             # A connection of before the server's restart must not fail somebody's request.
-            check=ConnectionPool.check_connection,
+            check=_check,
             open=True,
         )
 
@@ -51,6 +64,20 @@ class Pool:
                 yield connection
         except (PoolTimeout, PoolClosed, psycopg.OperationalError):
             raise Unavailable(f"PostgreSQL at {self._where} cannot be used now: look at its log") from None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for single statements that change nothing: without the round trips of a transaction.
+
+        Raises as ``use`` does.
+        """
+        with self.use() as connection:
+            connection.autocommit = True
+            try:
+                yield connection
+            finally:
+                if not connection.closed:
+                    connection.autocommit = False
 
     def close(self) -> None:
         self._pool.close(timeout=2.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, LiteralString
 
 from psycopg import sql
 
@@ -53,20 +54,53 @@ def preflight(connection: Connection) -> None:
         )
 
 
-def counters(connection: Connection) -> Counters:
-    """By oid. All tables but the system's, and the journal's own, which is written in between."""
-    rows = connection.execute(
-        """
-        SELECT c.oid::bigint AS relation, n.nspname AS schema, c.relname AS name,
-               CASE WHEN c.relispartition THEN pg_partition_root(c.oid) ELSE c.oid END::bigint AS root,
-               pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
-               pg_stat_get_xact_tuples_updated(c.oid) AS updated,
-               pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
-        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-          AND (n.nspname, c.relname) NOT IN (('ops_platform', 'erasures'), ('ops_platform', 'erasure_steps'))
-        """
-    )
+# All tables but the system's, and the journal's own, which is written in between.
+_COUNTERS: LiteralString = """
+SELECT c.oid::bigint AS relation, n.nspname AS schema, c.relname AS name,
+       CASE WHEN c.relispartition THEN pg_partition_root(c.oid) ELSE c.oid END::bigint AS root,
+       pg_stat_get_xact_tuples_inserted(c.oid) AS inserted,
+       pg_stat_get_xact_tuples_updated(c.oid) AS updated,
+       pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND (n.nspname, c.relname) NOT IN (('ops_platform', 'erasures'), ('ops_platform', 'erasure_steps'))
+"""
+# TRUNCATE counts no rows, but locks against all others.
+_EMPTIED: LiteralString = """
+SELECT n.nspname AS schema, c.relname AS name
+FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND n.nspname <> 'pg_catalog' AND c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'm')
+ORDER BY 1, 2
+"""
+
+
+def counters(connection: Connection, first: LiteralString = "") -> Counters:
+    """By oid. ``first``: a statement that answers nothing and goes before, in the same round trip."""
+    [rows] = _answers(connection, first, _COUNTERS)
+    return _watched(rows)
+
+
+def afterwards(connection: Connection, first: LiteralString = "") -> tuple[Counters, list[Name]]:
+    """The counters, and relations that this transaction has locked against all others. As ``counters``."""
+    rows, locked = _answers(connection, first, _COUNTERS, _EMPTIED)
+    return _watched(rows), [Name(row["schema"], row["name"]) for row in locked]
+
+
+def _answers(connection: Connection, *statements: LiteralString) -> list[list[dict[str, Any]]]:
+    """The rows of all statements that have any, in one round trip."""
+    cursor = connection.execute(";".join(one for one in statements if one))
+    found = []
+    while True:
+        if cursor.description is not None:
+            found.append(cursor.fetchall())
+        if not cursor.nextset():
+            return found
+
+
+def _watched(rows: Sequence[Mapping[str, Any]]) -> Counters:
     return {
         row["relation"]: Watched(
             Name(row["schema"], row["name"]),
@@ -86,22 +120,6 @@ def difference(before: Counters, after: Counters) -> dict[int, Counts]:
         if new != old:
             found[relation] = (new[0] - old[0], new[1] - old[1], new[2] - old[2])
     return found
-
-
-def emptied(connection: Connection) -> list[Name]:
-    """Relations that this transaction has locked against all others, as TRUNCATE does: it counts no rows."""
-    rows = connection.execute(
-        """
-        SELECT n.nspname AS schema, c.relname AS name
-        FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
-        JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
-          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-          AND n.nspname <> 'pg_catalog' AND c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'm')
-        ORDER BY 1, 2
-        """
-    )
-    return [Name(row["schema"], row["name"]) for row in rows]
 
 
 def compare(
@@ -151,36 +169,40 @@ def beside(
     around = sorted({page for one in chosen for page in (one - 1, one, one + 1) if page >= 0})
     query = sql.SQL(
         """
-        SELECT t.ctid::text AS place FROM ONLY {leaf} AS t
-        WHERE t.ctid = ANY (ARRAY(SELECT format('(%s,%s)', page, line)::tid
-                                  FROM unnest(CAST({pages} AS bigint[])) AS page,
-                                       generate_series(1, {lines}) AS line))
-          AND {anybody} IS NOT TRUE
-        LIMIT {rows}
+        SELECT coalesce(string_agg(place::text, ';' ORDER BY place), '') AS places, {digest} AS digest
+        FROM (SELECT t.ctid AS place, {row} AS row FROM ONLY {leaf} AS t
+              WHERE t.ctid = ANY (ARRAY(SELECT format('(%s,%s)', page, line)::tid
+                                        FROM unnest(CAST({pages} AS bigint[])) AS page,
+                                             generate_series(1, {lines}) AS line))
+                AND {anybody} IS NOT TRUE
+              LIMIT {rows}) AS r
         """
     ).format(
+        digest=_DIGEST,
+        row=row_digest(None),
         leaf=leaf.identifier,
         pages=sql.Literal(around),
         lines=sql.Literal(_LINES),
         anybody=anybody,
         rows=sql.Literal(ROWS),
     )
-    rows = connection.execute(query).fetchall()
-    found = [row["place"] for row in rows]
-    return found, digest(connection, leaf, found)
+    [row] = connection.execute(query).fetchall()
+    return row["places"].split(";") if row["places"] else [], str(row["digest"])
+
+
+_DIGEST = sql.SQL(
+    "count(*) || ':' || encode(sha256(coalesce(string_agg(r.row, '' ORDER BY r.place), '')), 'hex')"
+)
 
 
 def digest(connection: Connection, leaf: Name, places: Sequence[str]) -> str:
     """Of the rows that lie at ``places``, their content and their number."""
-    if not places:
-        return ""
     query = sql.SQL(
         """
-        SELECT count(*) || ':' || encode(sha256(
-            coalesce(string_agg({row}, '' ORDER BY t.ctid), '')), 'hex') AS digest
-        FROM ONLY {leaf} AS t WHERE t.ctid = ANY ({places})
+        SELECT {digest} AS digest
+        FROM (SELECT t.ctid AS place, {row} AS row FROM ONLY {leaf} AS t WHERE t.ctid = ANY ({places})) AS r
         """
-    ).format(leaf=leaf.identifier, row=row_digest(None), places=tids(places))
+    ).format(digest=_DIGEST, leaf=leaf.identifier, row=row_digest(None), places=tids(places))
     [row] = connection.execute(query).fetchall()
     return str(row["digest"])
 

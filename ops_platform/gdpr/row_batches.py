@@ -109,14 +109,13 @@ class Batches:
 
         ``settled``: check deferred constraints at once. Raises Spread and CheckFailed, then roll back.
         """
-        before = bystanders.counters(self.connection)
+        # Rows are fetched by their place: that it costs little must not be missed by the planner.
+        before = bystanders.counters(self.connection, "SET LOCAL random_page_cost = 0.1")
         anybody = self.writer.anybody(change.table)
         beside, digest = bystanders.beside(self.connection, leaf.name, places, anybody)
         rows, meant = self._change(change, leaf, places)
-        if settled:
-            settle(self.connection)
-        also = self.verify(before, meant, change.table, moving=leaf.moves(change.sets))
-        if bystanders.digest(self.connection, leaf.name, beside) != digest:
+        also = self.verify(before, meant, change.table, moving=leaf.moves(change.sets), settled=settled)
+        if beside and bystanders.digest(self.connection, leaf.name, beside) != digest:
             raise bystanders.Spread(
                 f"{leaf.name}: rows that are not the subject's changed with {change.role}'s: "
                 "nothing of it was kept: look for triggers and rules of this table"
@@ -124,13 +123,23 @@ class Batches:
         return rows, self.journal.changed(change.key, rows, len(beside), also)
 
     def verify(
-        self, before: Counters, meant: Mapping[int, Counts], *tables: Name, moving: bool = False
+        self,
+        before: Counters,
+        meant: Mapping[int, Counts],
+        *tables: Name,
+        moving: bool = False,
+        settled: bool = True,
     ) -> dict[str, int]:
-        """What declared triggers of ``tables`` changed besides, by table. Raises Spread."""
-        after = bystanders.counters(self.connection)
+        """What declared triggers of ``tables`` changed besides, by table. Raises Spread.
+
+        ``settled``: deferred constraints and triggers act now, while what they do can still be compared.
+        """
+        after, emptied = bystanders.afterwards(
+            self.connection, "SET CONSTRAINTS ALL IMMEDIATE" if settled else ""
+        )
         done = bystanders.difference(before, after)
         also = bystanders.compare(done, meant, after, moving=moving, tolerated=self._strict(tables))
-        for name in bystanders.emptied(self.connection):
+        for name in emptied:
             raise bystanders.Spread(
                 f"{name}: was locked against everybody while rows were changed, as TRUNCATE does: "
                 "nothing of it was kept: look for triggers and rules"
@@ -154,7 +163,6 @@ class Batches:
         The statement that changes a row asks again whose it is.
         """
         pending = self._still(change, leaf)
-        self.connection.execute("SET LOCAL random_page_cost = 0.1")
         if change.kind == "delete":
             query = sql.SQL("DELETE FROM ONLY {} AS t WHERE t.ctid = ANY ({}) AND {}").format(
                 leaf.name.identifier, bystanders.tids(places), pending
@@ -245,8 +253,3 @@ class Batches:
         table = self.writer.data_map.tables[change.table]
         free = table.plain if table.triggers else frozenset[str]()
         return {one.name for one in columns if not one.generated} - change.sets - free
-
-
-def settle(connection: Connection) -> None:
-    """Let deferred constraints and triggers act now, while what they do can still be compared."""
-    connection.execute("SET CONSTRAINTS ALL IMMEDIATE")

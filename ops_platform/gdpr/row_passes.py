@@ -213,7 +213,6 @@ class Passes:
                             done.append((change, *batches.one(change, leaf, places, settled=False)))
                     again = self._again(change, found)
             before = bystanders.counters(self.connection)
-            row_batches.settle(self.connection)
             also = batches.verify(before, {}, *{one.table for one, _, _ in done})
             if also:
                 self.journal.changed(done[-1][0].key, 0, 0, also)

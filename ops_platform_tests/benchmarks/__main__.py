@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ops_platform_tests.benchmarks import backup, erasure, export, imports, restore, slo
+from ops_platform_tests.benchmarks import api, backup, erasure, export, imports, restore, slo
 from ops_platform_tests.benchmarks.measure import Report, write
 
-BENCHMARKS = ("imports", "backup", "restore", "slo", "erasure", "export")
+BENCHMARKS = ("imports", "backup", "restore", "slo", "erasure", "export", "api")
 
 
 def main() -> int:
@@ -48,6 +48,8 @@ def main() -> int:
         reports += erasure.run(say, quick=arguments.quick)
     if "export" in chosen:
         reports += export.run(say, quick=arguments.quick)
+    if "api" in chosen:
+        reports += api.run(say, quick=arguments.quick)
     console.print()
     for report in reports:
         report.show(console)

@@ -76,8 +76,8 @@ class Report:
             "timings": [
                 {
                     "name": timing.name,
-                    "seconds": [round(seconds, 3) for seconds in timing.seconds],
-                    "median_seconds": round(timing.median, 3),
+                    "seconds": [round(seconds, 4) for seconds in timing.seconds],
+                    "median_seconds": round(timing.median, 4),
                     "megabytes_per_second": None if timing.rate is None else round(timing.rate, 1),
                     "ratio": round(self.ratio(timing), 3),
                 }
@@ -106,8 +106,8 @@ class Report:
         for timing in self.timings:
             table.add_row(
                 timing.name,
-                f"{timing.median:.2f}",
-                " ".join(f"{seconds:.2f}" for seconds in timing.seconds),
+                _short(timing.median),
+                " ".join(_short(seconds) for seconds in timing.seconds),
                 "" if timing.rate is None else f"{timing.rate:.0f}",
                 f"{self.ratio(timing):.2f}",
             )
@@ -120,6 +120,10 @@ class Report:
         for note in self.notes:
             console.print(f"  {note}")
         console.print()
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds:.2f}" if seconds >= 0.1 else f"{seconds:.4f}"
 
 
 def timed(work: Callable[[], object]) -> float:
