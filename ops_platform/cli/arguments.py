@@ -27,7 +27,7 @@ data_map = click.option(
 )
 subject_file = click.option(
     "--subject-file",
-    type=click.File(encoding="utf-8"),
+    type=click.File(encoding="utf-8-sig"),
     required=True,
     help="Keys of subjects, one a line; - is stdin. Keys are personal: they do not belong on a command line.",
 )
@@ -55,8 +55,11 @@ def user() -> str:
 
 
 def subject_keys(file: TextIO) -> list[str]:
-    """Those that a subject file holds. Raises ConfigurationError when there is none."""
-    keys = [line.strip() for line in file if line.strip()]
+    """Those that a subject file holds. Raises ConfigurationError when there is none, or no text."""
+    try:
+        keys = [line.strip() for line in file if line.strip()]
+    except UnicodeDecodeError:
+        raise ConfigurationError("--subject-file is no text in UTF-8: write one key a line") from None
     if not keys:
         raise ConfigurationError("--subject-file holds no key")
     return keys

@@ -14,6 +14,7 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 
 if TYPE_CHECKING:
+    from ops_platform.gdpr.export_file import Written
     from ops_platform.gdpr.mail_texts import Language
 
 DATABASE = (
@@ -247,15 +248,25 @@ def export(
     except OSError as error:
         raise ConfigurationError(f"cannot make the directory {directory}: {error.strerror}") from None
     written: list[export_file.Written | None] = []
-    with postgres.session(settings.product_database_url or "") as connection:
-        connection.commit()
-        for number, key in enumerate(keys, 1):
-            wanted, file = Wanted(key, language, datetime.now(UTC)), directory / f"subject-{number}.zip"
-            try:
-                media = partial(object_store.from_settings, settings)
-                written.append(export_file.write(connection, known, wanted, file, media))
-            except NoSuchSubject:
-                written.append(None)
+    try:
+        with postgres.session(settings.product_database_url or "") as connection:
+            connection.commit()
+            for number, key in enumerate(keys, 1):
+                wanted, file = Wanted(key, language, datetime.now(UTC)), directory / f"subject-{number}.zip"
+                try:
+                    media = partial(object_store.from_settings, settings)
+                    written.append(export_file.write(connection, known, wanted, file, media))
+                except NoSuchSubject:
+                    written.append(None)
+    finally:
+        # Also when a later one fails: the archives before it are there.
+        if json_output or written:
+            _print_exports(written, json_output)
+    if None in written:
+        output.end(1)
+
+
+def _print_exports(written: list[Written | None], json_output: bool) -> None:
     if json_output:
         output.print_json(
             [
@@ -265,27 +276,25 @@ def export(
                 for number, one in enumerate(written, 1)
             ]
         )
-    else:
-        output.print_table(
-            "",
-            ("subject", "archive", "size", "rows", "files"),
-            [
-                (number, "not there", None, None, None)
-                if one is None
-                else (
-                    number,
-                    one.file,
-                    output.size(one.bytes),
-                    *(
-                        sum(each.changed for each in one.effects if each.store == store)
-                        for store in ("postgresql", "s3")
-                    ),
-                )
-                for number, one in enumerate(written, 1)
-            ],
-        )
-    if None in written:
-        output.end(1)
+        return
+    output.print_table(
+        "",
+        ("subject", "archive", "size", "rows", "files"),
+        [
+            (number, "not there", None, None, None)
+            if one is None
+            else (
+                number,
+                one.file,
+                output.size(one.bytes),
+                *(
+                    sum(each.changed for each in one.effects if each.store == store)
+                    for store in ("postgresql", "s3")
+                ),
+            )
+            for number, one in enumerate(written, 1)
+        ],
+    )
 
 
 @gdpr.command()

@@ -42,18 +42,19 @@ def erase(data_map: Path | None, subject_file: TextIO, no_tombstone: bool, json_
     """
     keys, settings = arguments.subject_keys(subject_file), load_settings()
     erase_one, close = (_without if no_tombstone else _with)(settings, data_map)
-    done = []
+    done: list[dict[str, Any]] = []
     try:
         for number, key in enumerate(keys, 1):
             click.echo(f"subject {number}", err=True)
             done.append({"subject": number, **(erase_one(key) or {"found": False})})
     finally:
+        # Also when a later one fails: those before are erased, and have their certificates.
         close()
-    if json_output:
-        output.print_json(done)
-    else:
-        for one in done:
-            _print(one)
+        if json_output:
+            output.print_json(done)
+        else:
+            for one in done:
+                _print(one)
     if not all(one["found"] for one in done):
         output.end(1)
 

@@ -71,6 +71,8 @@ class Relation:
     """Of a partition or an inherited child."""
     refreshable: bool = False
     """Of a materialised view: whether who asks may refresh it."""
+    unique: frozenset[tuple[str, ...]] = frozenset()
+    """Columns of which no two rows have the same values; NULLs aside."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,13 @@ def read(connection: Connection) -> Catalogue:
     keys: dict[Name, tuple[str, ...]] = {}
     leading: dict[Name, set[tuple[str, ...]]] = {}
     indexed: dict[Name, set[str]] = {}
+    unique: dict[Name, set[tuple[str, ...]]] = {}
     for row in connection.execute(catalogue_sql.INDEXES, {"ours": OURS}):
         name, named = _name(row), tuple(row["columns"])
         if row["identifies"] and name not in keys:
             keys[name] = named
+        if row["distinct_"]:
+            unique.setdefault(name, set()).add(named)
         if row["complete"] and row["ordered"]:
             leading.setdefault(name, set()).add(named)
         if row["complete"] and named:
@@ -128,6 +133,7 @@ def read(connection: Connection) -> Catalogue:
             row["row_security"],
             parent,
             row["refreshable"],
+            frozenset(unique.get(name, ())),
         )
     references = tuple(
         Reference(

@@ -36,13 +36,25 @@ ORDER BY 1, 2
 COLUMNS = sql.SQL("""
 SELECT n.nspname AS schema, c.relname AS relation, a.attname AS column,
        format_type(a.atttypid, a.atttypmod) AS type,
-       format_type(coalesce(nullif(t.typbasetype, 0), nullif(t.typelem, 0), t.oid), NULL) AS base,
+       -- An extension's types are called the same wherever it was installed.
+       CASE WHEN b.typname IN ('citext', 'hstore') THEN b.typname::text
+            ELSE format_type(b.oid, NULL) END AS base,
        t.typcategory = 'A' AS array, a.attnotnull OR t.typnotnull AS not_null,
        a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity, a.atthasdef AS has_default
 FROM pg_attribute AS a
 JOIN pg_class AS c ON c.oid = a.attrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_type AS t ON t.oid = a.atttypid
+-- Domains of domains, arrays of domains, domains of arrays: down to what holds the values.
+CROSS JOIN LATERAL (
+    WITH RECURSIVE down AS (
+        SELECT t.oid, 0 AS depth
+        UNION ALL
+        SELECT CASE u.typtype WHEN 'd' THEN u.typbasetype ELSE u.typelem END, down.depth + 1
+        FROM down JOIN pg_type AS u ON u.oid = down.oid
+        WHERE u.typtype = 'd' OR (u.typcategory = 'A' AND u.typelem <> 0))
+    SELECT u.oid, u.typname FROM down JOIN pg_type AS u ON u.oid = down.oid
+    ORDER BY down.depth DESC LIMIT 1) AS b
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f', 'v', 'm') AND {visible}
 ORDER BY 1, 2, a.attnum
 """).format(visible=_VISIBLE)
@@ -51,6 +63,7 @@ INDEXES = sql.SQL("""
 SELECT n.nspname AS schema, c.relname AS relation,
        i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AND i.indimmediate
            AND bool_and(k.attnotnull) AS identifies,
+       i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AS distinct_,
        i.indpred IS NULL AND i.indisvalid AS complete, m.amname IN ('btree', 'hash') AS ordered,
        coalesce(array_agg(k.attname::text ORDER BY k.place) FILTER (WHERE k.attname IS NOT NULL),
                 '{{}}') AS columns

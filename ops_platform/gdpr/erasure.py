@@ -128,13 +128,13 @@ class _Erasure:
         found, of = self._preflight()
         tombstone = self._tombstone(of)
         taken = self._inventory(found, of)
-        what = Erasing(self._case.request_id, taken.who, tombstone.erased_at)
         self._once("objects", lambda: self._objects(of, taken))
-        self._once("rows", lambda: self._rows(found, what))
+        self._once("rows", lambda: self._rows(found, of, tombstone))
+        taken = self._known(found, of)
         self._once("cache", lambda: erasure_parts.keys(self._context.data, taken))
         self._once("processors", lambda: self._letters(taken))
         if "certificate" not in self._done:
-            self._verification(found, of, what, taken)
+            self._verification(found, of, tombstone, taken)
         issued = self._certificate(tombstone)
         self._end(of, tombstone, issued, finish)
         return Outcome(tuple(self._totals()), issued)
@@ -174,10 +174,9 @@ class _Erasure:
 
     def _inventory(self, found: Catalogue, of: SubjectKey) -> Inventory:
         self._begin("inventory")
-        who, _ = erasure_parts.identify(self._product, self._map, found, of, self._case.email)
         keys, request_id = self._context.keys, self._case.request_id
         with self._ops.transaction():
-            taken = inventory.keep(self._ops, keys, request_id, inventory.take(self._map, who))
+            taken = self._known(found, of)
             # An erasure of the same subject that was given up half-way may be all that knows their names.
             for earlier in self._unfinished(of):
                 known = inventory.find(self._ops, keys, earlier)
@@ -189,30 +188,45 @@ class _Erasure:
         self._finished("inventory", there)
         return taken
 
+    def _known(self, found: Catalogue, of: SubjectKey) -> Inventory:
+        """With what the subject is called now: they may have changed that since the last look."""
+        who, there = erasure_parts.identify(self._product, self._map, found, of, self._case.email)
+        taken, request_id = inventory.take(self._map, who), self._case.request_id
+        with self._ops.transaction():
+            return inventory.keep(self._ops, self._context.keys, request_id, taken, sure=there)
+
     def _objects(self, of: SubjectKey, taken: Inventory) -> list[Effect]:
-        effects = erasure_parts.objects(self._context.data, taken, self._log)
         subject = _uuid(of)
+        if subject is not None and work.export_under_way(self._ops, subject):
+            # It read what was there before, and would leave its archive behind.
+            raise work.NotYet("an export of the same subject is being written: the erasure goes on after it")
+        effects = erasure_parts.objects(self._context.data, taken, self._log)
         if self._context.exports is not None and subject is not None:
             now = self._context.clock()
             effects.append(exports.remove(self._ops, self._context.exports, subject, now))
         return effects
 
-    def _rows(self, found: Catalogue, what: Erasing) -> list[Effect]:
+    def _rows(self, found: Catalogue, of: SubjectKey, tombstone: Tombstone) -> list[Effect]:
+        what = self._erasing(self._known(found, of), tombstone)
         return erasure_parts.rows(self._product, self._map, found, what, self._log)
+
+    def _erasing(self, taken: Inventory, tombstone: Tombstone) -> Erasing:
+        return Erasing(self._case.request_id, taken.who, tombstone.erased_at, also=taken.also)
 
     def _letters(self, taken: Inventory) -> list[Effect]:
         with self._ops.transaction():
             return processors.write(self._ops, self._map, taken, self._case.request_id, self._context.clock())
 
-    def _verification(self, found: Catalogue, of: SubjectKey, what: Erasing, taken: Inventory) -> None:
+    def _verification(self, found: Catalogue, of: SubjectKey, tombstone: Tombstone, taken: Inventory) -> None:
         self._begin("verification")
+        what = self._erasing(taken, tombstone)
         for _ in range(ROUNDS):
             left = erasure_parts.left(self._product, self._context.data, found, what, taken)
             if not left:
                 break
             self._log(f"there is something new in {erasure_parts.places(left)}: once more")
             self._record("objects", self._objects(of, taken))
-            self._record("rows", self._rows(found, what))
+            self._record("rows", self._rows(found, of, tombstone))
             self._record("cache", erasure_parts.keys(self._context.data, taken))
         else:
             raise CheckFailed(
@@ -262,7 +276,13 @@ class _Erasure:
                 backups_expire_at=expires,
                 now=self._context.clock(),
             )
-            issued = certificates.issue(self._ops, self._context.ledger, self._context.signing_key, composed)
+            issued = certificates.issue(
+                self._ops,
+                self._context.ledger,
+                self._context.signing_key,
+                composed,
+                keys=self._context.public_keys,
+            )
         self._log(f"certificate {issued.certificate_id}; the last backup with the data expires {expires:%F}")
         self._finished("certificate", [], {"certificate_id": issued.certificate_id})
         return issued

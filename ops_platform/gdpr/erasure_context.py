@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ops_platform.audit.keys import SigningKey
+from ops_platform.audit.keys import PublicKeys, SigningKey
 from ops_platform.clients import object_store, postgres
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
@@ -51,6 +51,8 @@ class ErasureContext:
     exports: ObjectStore | None
     keys: SealingKeys
     signing_key: SigningKey
+    public_keys: PublicKeys | None = None
+    """What certificates may have been signed with, also before a rotation; None: with ``signing_key``."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     letter_seconds: float = LETTER_SECONDS
 
@@ -79,4 +81,5 @@ def open_context(settings: Settings, term: BackupTerm, data_map: Path | None = N
         object_store.from_settings(settings, "exports") if exports and exports.bucket else None,
         sealed.sealing_keys(settings),
         certificate.signing_key(settings),
+        certificate.public_keys(settings) if settings.gdpr.public_key else None,
     )

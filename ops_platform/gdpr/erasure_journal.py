@@ -111,6 +111,21 @@ class Journal:
         assert row is not None  # noqa: S101 - found() comes first
         return int(row["changed"])
 
+    def kept(self, step: Step, hits: Mapping[str, int]) -> None:
+        """``hits``: of rows that stay, how many name the subject, by column; the most that were seen."""
+        self.connection.execute(
+            """
+            UPDATE ops_platform.erasure_steps
+            SET control = control || jsonb_build_object('kept_hits', (
+                SELECT coalesce(jsonb_object_agg(key, rows), '{}') FROM (
+                    SELECT key, max(value::bigint) AS rows
+                    FROM (SELECT * FROM jsonb_each_text(coalesce(control -> 'kept_hits', '{}'))
+                          UNION ALL SELECT * FROM jsonb_each_text(%(hits)s)) AS each GROUP BY key) AS k))
+            WHERE erasure_id = %(id)s AND table_name = %(table)s AND role = %(role)s AND action = %(action)s
+            """,
+            {"hits": Jsonb(dict(hits)), **self._named(step)},
+        )
+
     def steps(self) -> dict[Step, Noted]:
         rows = self.connection.execute(
             "SELECT * FROM ops_platform.erasure_steps WHERE erasure_id = %s ORDER BY step", (self.erasure_id,)

@@ -17,6 +17,9 @@ from ops_platform.gdpr import (
     subject_key,
     subject_rows,
 )
+from ops_platform.gdpr import (
+    places as places_of,
+)
 from ops_platform.gdpr.catalogue import Catalogue
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.effects import Effect
@@ -60,9 +63,13 @@ def check(product: Connection, stores: DataStores) -> Catalogue:
 def identify(
     product: Connection, data_map: DataMap, found: Catalogue, of: SubjectKey, email: str | None
 ) -> tuple[Identity, bool]:
-    """Who the key stands for, and whether there is a row that says so; else what is known without one."""
+    """Who the key stands for, and whether there is a row that says so; else what is known without one.
+
+    Raises CheckFailed when their names lead to what is somebody else's.
+    """
     who = subject_rows.identity(product, data_map, found, of.key)
     if who is not None:
+        places_of.refuse_shared(product, data_map, who)
         return who, True
     values: dict[str, Any] = {data_map.subject.key: subject_key.value(product, of)}
     if email:

@@ -13,7 +13,8 @@ from ops_platform.clients import object_store, outbox, postgres
 from ops_platform.clients.multipart import Upload
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr import export_content, exports, mail_texts, map_file
+from ops_platform.errors import CheckFailed
+from ops_platform.gdpr import export_content, export_first, exports, mail_texts, map_file
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.effects import Effect
 from ops_platform.gdpr.export_content import Wanted
@@ -79,6 +80,10 @@ def _make(context: ExportContext, request: dict[str, Any], progress: Callable[[s
     with context.product() as product, Upload(context.exports, key, content_type=CONTENT_TYPE) as upload:
         effects = export_content.write(product, context.data_map, wanted, upload, context.media, progress)
     with context.ops() as ops:
+        if export_first.erasure_has_begun(ops, request_id):
+            # Its claim was lost meanwhile, or the erasure would have waited.
+            exports.clear(context.exports, request_id)
+            raise CheckFailed("the subject is being erased: there is nothing left to give them a copy of")
         now = context.clock()
         found = exports.record(
             ops,
@@ -90,8 +95,13 @@ def _make(context: ExportContext, request: dict[str, Any], progress: Callable[[s
             effects=effects,
             now=now,
         )
+        waits = export_first.erasure_waits(ops, request["creator_id"])
         text = mail_texts.export_ready(
-            request["language"], request_id=request_id, api_url=context.api_url, until=found.expires_at
+            request["language"],
+            request_id=request_id,
+            api_url=context.api_url,
+            until=found.expires_at if waits is None else min(waits, now + export_first.FETCH_WITHIN),
+            erasure_waits=waits is not None,
         )
         outbox.put(
             ops, f"gdpr-export:{request_id}", request["requestor_email"], text.subject, text.body, now=now

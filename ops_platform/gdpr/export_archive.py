@@ -17,6 +17,9 @@ LARGE = 1 << 31
 """Bytes from which an entry needs ZIP64; Python's zipfile draws the line there."""
 LEVEL = 1
 """Of deflate: higher ones save little of JSON, and cost more than the database takes to send it."""
+LONGEST_NAME = 150
+"""Bytes of a name within a path."""
+LONGEST_ENDING = 10
 
 
 class Sink(Protocol):
@@ -59,7 +62,8 @@ class Archive:
         self._sink = _Forward(sink)
         self._zip = zipfile.ZipFile(cast(IO[bytes], self._sink), "w", zipfile.ZIP_DEFLATED)
         self._time = (now.year, now.month, now.day, now.hour, now.minute, now.second)
-        self._taken: set[str] = set()
+        self._files: set[str] = set()
+        self._folders: set[str] = set()
         self.entries: list[Entry] = []
 
     @contextmanager
@@ -96,21 +100,39 @@ class Archive:
         self._zip.close()
 
     def _free(self, path: str) -> str:
+        *parents, name = path.split("/")
+        folder = ""
+        # In S3 there may be a/b beside a; in no file system.
+        for parent in parents:
+            folder = self._beside(folder + parent, self._files) + "/"
+            self._folders.add(folder[:-1].casefold())
+        found = self._beside(folder + name, self._files | self._folders)
+        self._files.add(found.casefold())
+        return found
+
+    def _beside(self, path: str, taken: set[str]) -> str:
         base, dot, ending = path.rpartition(".")
         number = 1
         found = path
         # Many file systems do not tell capitals from small letters.
-        while found.casefold() in self._taken:
+        while found.casefold() in taken:
             number += 1
             found = f"{base}-{number}.{ending}" if dot and "/" not in ending else f"{path}-{number}"
-        self._taken.add(found.casefold())
         return found
 
 
 def safe_path(text: str) -> str:
     """As a relative path that every system can unpack, and none outside of its directory."""
     parts = (re.sub(r'[\x00-\x1f\x7f<>:"|?*\\]', "_", part).strip(" .") for part in text.split("/"))
-    return "/".join(part[:150] for part in parts if part) or "_"
+    return "/".join(_short(part) for part in parts if part) or "_"
+
+
+def _short(name: str) -> str:
+    """File systems take 255 bytes; its ending, by which a file is opened, stays."""
+    base, dot, ending = name.rpartition(".")
+    kept = dot + ending if base and len(ending) <= LONGEST_ENDING else ""
+    stem = name.removesuffix(kept)[: LONGEST_NAME - len(kept)]
+    return stem.encode()[: LONGEST_NAME - len(kept.encode())].decode(errors="ignore").rstrip(" .") + kept
 
 
 class _Forward:

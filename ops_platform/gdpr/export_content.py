@@ -163,6 +163,8 @@ class _Content:
         folder = safe_path(f"media/{one.prefix.partition('{')[0].strip('/') or one.bucket}")
         store = media(one.bucket)
         for stored in store.list(prefix) if prefix is not None else ():
+            if stored.key.endswith("/") and not stored.size:
+                continue  # it stands for a folder, which is there without it
             path = f"{folder}/{safe_path(stored.key.removeprefix(prefix or ''))}"
             try:
                 with (
@@ -195,7 +197,21 @@ def totals(effects: list[Effect]) -> Counter[str]:
 
 def _shown(first: Block) -> list[dict[str, Any]]:
     lines = first.lines.split(b"\n", FIRST_ROWS)[:FIRST_ROWS]
-    return [json.loads(line) for line in lines if line and len(line) <= LONGEST_ROW]
+    return [row for line in lines if line and (row := _readable(line)) is not None]
+
+
+def _readable(line: bytes) -> dict[str, Any] | None:
+    """A row as Python reads and writes it; None where it is too long, or neither."""
+    if len(line) > LONGEST_ROW:
+        return None
+    try:
+        row: dict[str, Any] = json.loads(line)
+        json.dumps(row, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        # PostgreSQL takes thousands of digits and levels, and a json column half a surrogate pair: such a
+        # row is in its file, and not on the page.
+        return None
+    return row
 
 
 def _one_part(text: str) -> str:

@@ -44,12 +44,20 @@ class CachePlace:
 
 @dataclass(frozen=True)
 class Inventory:
-    """``map_version``: the map that the places come from, the newest of them."""
+    """``map_version``: the map that the places come from, the newest of them.
+
+    ``also``: who the subject became while the erasure was under way; a name can be changed until it is gone.
+    """
 
     map_version: str
     who: Identity
     objects: tuple[ObjectPlace, ...]
     cache: tuple[CachePlace, ...]
+    also: tuple[Identity, ...] = ()
+
+    @property
+    def names(self) -> tuple[Identity, ...]:
+        return (self.who, *self.also)
 
 
 def take(data_map: DataMap, who: Identity) -> Inventory:
@@ -67,18 +75,23 @@ def take(data_map: DataMap, who: Identity) -> Inventory:
     return Inventory(data_map.version, who, tuple(objects), tuple(cache))
 
 
-def keep(ops: Connection, keys: SealingKeys, request_id: str, taken: Inventory) -> Inventory:
-    """Store it; where there is one, the places of both, with the first one's identity.
+def keep(
+    ops: Connection, keys: SealingKeys, request_id: str, taken: Inventory, *, sure: bool = True
+) -> Inventory:
+    """Store it; where there is one, what is known from both. ``sure``: the subject's own row says so.
 
     In the caller's transaction: commit before anything is destroyed.
     """
     found = _read(ops, keys, request_id, " FOR UPDATE")
     if found is not None:
+        who = Identity({**taken.who.values, **found.who.values})
+        others = [Identity({**who.values, **one.values}) for one in taken.names] if sure else []
         merged = Inventory(
             taken.map_version,
-            Identity({**taken.who.values, **found.who.values}),
+            who,
             _union(found.objects, taken.objects),
             _union(found.cache, taken.cache),
+            tuple(one for one in _different([*found.also, *others]) if one != who),
         )
         if merged == found:
             return found
@@ -118,6 +131,14 @@ def _union(first: Iterable[T], second: Iterable[T]) -> tuple[T, ...]:
     return tuple(dict.fromkeys([*first, *second]))
 
 
+def _different(names: Iterable[Identity]) -> list[Identity]:
+    found: list[Identity] = []
+    for one in names:
+        if one not in found:
+            found.append(one)
+    return found
+
+
 def _filled(text: str, who: Identity) -> str | None:
     names = _PLACE.findall(text)
     if any(name not in who.values or str(who.values[name]) == "" for name in names):
@@ -135,7 +156,7 @@ def _document(one: Inventory) -> bytes:
         {
             "format": 1,
             "map_version": one.map_version,
-            "who": {name: _written(value) for name, value in one.who.values.items()},
+            "names": [{name: _written(value) for name, value in each.values.items()} for each in one.names],
             "objects": [[place.bucket, place.prefix, place.shown] for place in one.objects],
             "cache": [[list(place.parts), place.shown] for place in one.cache],
         }
@@ -146,11 +167,15 @@ def _parse(plain: bytes) -> Inventory:
     document = json.loads(plain)
     if document.get("format") != 1:
         raise CheckFailed("an inventory was written by another version: finish its request with that one")
+    who, *also = (
+        Identity({name: _value(*value) for name, value in each.items()}) for each in document["names"]
+    )
     return Inventory(
         document["map_version"],
-        Identity({name: _value(*value) for name, value in document["who"].items()}),
+        who,
         tuple(ObjectPlace(*place) for place in document["objects"]),
         tuple(CachePlace(tuple(parts), shown) for parts, shown in document["cache"]),
+        tuple(also),
     )
 
 

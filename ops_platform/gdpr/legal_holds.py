@@ -25,11 +25,14 @@ class Held(CheckFailed):
 
 
 def place(ops: Connection, of: SubjectKey, basis: str, placed_by: str, now: datetime) -> LegalHold:
-    """In the caller's transaction. Raises CheckFailed when an erasure of the subject has begun."""
+    """In the caller's transaction. Raises CheckFailed while an erasure of the subject is under way.
+
+    One that is complete keeps nobody from a hold: who is there now has come since.
+    """
     lock(ops, of)
     begun = ops.execute(
         "SELECT EXISTS (SELECT FROM erasure_tombstones WHERE stanza = %s AND subject_type = %s "
-        "AND subject_key = %s) AS begun",
+        "AND subject_key = %s AND completed_at IS NULL) AS begun",
         (of.stanza, of.kind, of.key),
     ).fetchone()
     if begun and begun["begun"]:

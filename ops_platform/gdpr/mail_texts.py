@@ -62,7 +62,7 @@ _READY = {
         "Your data are ready",
         """The copy of your data that you asked for is ready. You can download it until
 {until:%Y-%m-%d %H:%M} UTC, signed in to your account, where you made the request.
-Then it is deleted; you can ask for another one at any time.
+{then}
 
 Request: {request_id}
 Address: {api_url}
@@ -74,7 +74,7 @@ If it was not you who asked, change your password.
         "Vos données sont prêtes",
         """La copie de vos données que vous avez demandée est prête. Vous pouvez la télécharger
 jusqu'au {until:%Y-%m-%d %H:%M} UTC, une fois connecté à votre compte, là où vous l'avez demandée.
-Ensuite elle est supprimée ; vous pouvez en demander une autre à tout moment.
+{then}
 
 Demande : {request_id}
 Adresse : {api_url}
@@ -83,6 +83,15 @@ Si la demande ne vient pas de vous, changez votre mot de passe.
 """,
     ),
 }
+_THEN = {
+    ("en", False): "Then it is deleted; you can ask for another one at any time.",
+    ("en", True): "You have asked for your data to be erased, too: that is done, and this copy deleted,\n"
+    "when you have downloaded it, and in any case then.",
+    ("fr", False): "Ensuite elle est supprimée ; vous pouvez en demander une autre à tout moment.",
+    ("fr", True): "Vous avez aussi demandé l'effacement de vos données : il a lieu, et cette copie est\n"
+    "supprimée, lorsque vous l'avez téléchargée, et en tout cas à ce moment-là.",
+}
+"""What becomes of a copy then; True: an erasure waits for it."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +109,15 @@ def verification(
     return Text(_SUBJECTS[key], body)
 
 
-def export_ready(language: Language, *, request_id: str, api_url: str, until: datetime) -> Text:
+def export_ready(
+    language: Language, *, request_id: str, api_url: str, until: datetime, erasure_waits: bool = False
+) -> Text:
     """The mail that says that an export can be downloaded. No link: whoever reads it could use that."""
     subject, body = _READY[language]
-    return Text(subject, body.format(request_id=request_id, api_url=api_url.rstrip("/"), until=until))
+    then = _THEN[language, erasure_waits]
+    return Text(
+        subject, body.format(request_id=request_id, api_url=api_url.rstrip("/"), until=until, then=then)
+    )
 
 
 def language_of(accept_language: str | None) -> Language:

@@ -83,10 +83,12 @@ def _dedup_key(request_id: str, processor: Processor) -> str:
 
 
 def _body(data_map: DataMap, inventory: Inventory, request_id: str) -> str:
-    known = inventory.who.values
     subject = data_map.subject
-    names = [subject.email] if subject.email in known else list(subject.identifiers)
-    who = "\n".join(f"  {name}: {known[name]}" for name in names if name in known)
+    lines: dict[str, None] = {}
+    for known in (one.values for one in inventory.names):
+        names = [subject.email] if subject.email in known else list(subject.identifiers)
+        lines |= dict.fromkeys(f"  {name}: {known[name]}" for name in names if name in known)
+    who = "\n".join(lines)
     return (
         f"Hello,\n\na {subject.kind} has had us erase their personal data. You process data of theirs\n"
         "for us; the law asks us to tell you (Article 19 GDPR), and you to erase what you hold of:\n\n"

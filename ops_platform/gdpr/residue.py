@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from psycopg import sql
@@ -22,18 +24,23 @@ from ops_platform.gdpr.names import Name
 
 SHORTEST = 5
 """Characters of a text that is looked for."""
-_TEXTS = (
-    "text",
-    "character varying",
-    "character",
-    "citext",
-    "name",
-    "json",
-    "jsonb",
-    "xml",
-    "tsvector",
-    "hstore",
+_NAMELESS = frozenset(
+    (
+        *("smallint", "integer", "bigint", "numeric", "real", "double precision", "money", "boolean"),
+        *("date", "interval", "time without time zone", "time with time zone"),
+        *("timestamp without time zone", "timestamp with time zone", "oid", "xid", "xid8", "tid", "pg_lsn"),
+        *("bit", "bit varying", "point", "line", "lseg", "box", "path", "polygon", "circle"),
+        *("int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange"),
+        *("int4multirange", "int8multirange", "nummultirange", "datemultirange", "tsmultirange"),
+        *("tstzmultirange", "inet", "cidr", "macaddr", "macaddr8", '"char"'),
+    )
 )
+"""Types that no name fits into; all others are looked through, those that somebody made too."""
+_PLAIN = frozenset(("text", "character varying", "character", "citext", "name", "xml", "tsvector"))
+"""Types whose text is the value itself; of others quotes and backslashes are written with a backslash."""
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+_SIGN = re.compile(r"([!-/:-@\[-^`{-~])")
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,16 @@ class Residue:
 
 def searchable(values: Iterable[Any]) -> tuple[list[str], list[str]]:
     """Of identifiers: the texts to be looked for, UUIDs among them, and the UUIDs."""
-    uuids = sorted({str(one) for one in values if isinstance(one, UUID)})
+    values = list(values)
+    uuids = sorted({str(one).lower() for one in values if isinstance(one, UUID) or _is_uuid(one)})
     texts = sorted(
         {one for one in values if isinstance(one, str) and len(one.strip()) >= SHORTEST} | set(uuids)
     )
     return texts, uuids
+
+
+def _is_uuid(value: Any) -> bool:
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 
 def scan(
@@ -64,32 +76,39 @@ def scan(
 
     ``beyond``: conditions, of rows called t, under which a row of a table is not looked at.
     """
-    texts, uuids = searchable(values)
-    if not texts:
-        return []
-    found = []
+    texts, _ = searchable(values)
+    found: list[Residue] = []
     for relation in catalogue.relations.values():
         if relation.kind in ("partition", "view"):
             # A partition's rows are its parent's; a view has none. A child can have columns of its own.
             continue
-        tests = list(_tests(relation, texts, uuids))
-        if not tests:
-            continue
-        query = sql.SQL("SELECT {} FROM {} AS t WHERE {} IS NOT TRUE").format(
-            sql.SQL(", ").join(
-                sql.SQL("count(*) FILTER (WHERE {}) AS {}").format(test, sql.Identifier(f"c{number}"))
-                for number, (_, test) in enumerate(tests)
-            ),
-            relation.name.identifier,
-            (beyond or {}).get(relation.name, sql.SQL("false")),
-        )
-        [row] = connection.execute(query).fetchall()
-        found += [
-            Residue(relation.name, column, int(row[f"c{number}"]))
-            for number, (column, _) in enumerate(tests)
-            if row[f"c{number}"]
-        ]
+        where = sql.SQL("{} IS NOT TRUE").format((beyond or {}).get(relation.name, sql.SQL("false")))
+        found += within(connection, relation, texts, where)
     return found
+
+
+def within(
+    connection: Connection, relation: Relation, values: Iterable[Any], where: sql.Composable
+) -> list[Residue]:
+    """Of the rows, called t, for which ``where`` is true. Raises what psycopg raises."""
+    texts, uuids = searchable(values)
+    tests = list(_tests(relation, texts, uuids)) if texts else []
+    if not tests:
+        return []
+    query = sql.SQL("SELECT {} FROM {} AS t WHERE {}").format(
+        sql.SQL(", ").join(
+            sql.SQL("count(*) FILTER (WHERE {}) AS {}").format(test, sql.Identifier(f"c{number}"))
+            for number, (_, test) in enumerate(tests)
+        ),
+        relation.name.identifier,
+        where,
+    )
+    [row] = connection.execute(query).fetchall()
+    return [
+        Residue(relation.name, column, int(row[f"c{number}"]))
+        for number, (column, _) in enumerate(tests)
+        if row[f"c{number}"]
+    ]
 
 
 def _tests(relation: Relation, texts: list[str], uuids: list[str]) -> Iterator[tuple[str, sql.Composable]]:
@@ -105,23 +124,60 @@ def _test(column: Column, texts: list[str], uuids: list[str]) -> sql.Composable 
         if not uuids:
             return None
         if column.array:
-            return sql.SQL("{} && CAST({} AS uuid[])").format(held, sql.Literal(uuids))
+            return sql.SQL("CAST({} AS uuid[]) && CAST({} AS uuid[])").format(held, sql.Literal(uuids))
         return sql.SQL("{} = ANY (CAST({} AS uuid[]))").format(held, sql.Literal(uuids))
-    if column.base not in _TEXTS:
+    if column.base in _NAMELESS:
         return None
-    document = column.array or column.base in ("json", "jsonb")
-    pattern = expression(texts, escaped=document)
-    return sql.SQL("CAST({} AS text) ~* {}").format(held, sql.Literal(pattern))
+    if column.base == "bytea" and not column.array:
+        return _within_bytes(held, texts, uuids)
+    pattern = expression(texts, escaped=column.array or column.base not in _PLAIN)
+    return _matches(sql.SQL("CAST({} AS text)").format(held), pattern)
+
+
+def _matches(text: sql.Composable, pattern: str) -> sql.Composable:
+    """By the database's collation: a column's may know no regular expressions, or only ASCII letters."""
+    return sql.SQL('{} COLLATE pg_catalog."default" ~* {}').format(text, sql.Literal(pattern))
+
+
+def _within_bytes(held: sql.Composable, texts: list[str], uuids: list[str]) -> sql.Composable:
+    """Texts as they stand among other bytes, and the 16 bytes of a UUID."""
+    # What is no ASCII text, backslashes too, separates; a name that is not all ASCII is compared as it is.
+    text = sql.SQL("regexp_replace(encode({}, 'escape'), {}, ' ', 'g')").format(
+        held, sql.Literal(r"\\([0-7]{3}|\\)")
+    )
+    raw = [UUID(one).bytes for one in uuids]
+    raw += [form.encode() for one in texts for form in _spellings(one) if not form.isascii()]
+    tests = [_matches(text, expression(texts))]
+    tests += [sql.SQL("position({} IN {}) > 0").format(sql.Literal(one), held) for one in raw]
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
+
+
+def _spellings(text: str) -> set[str]:
+    """As Unicode can write it, and as addresses of the web do."""
+    forms = {text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))}
+    forms |= {quote(one, safe=safe) for one in forms for safe in ("", "@")}
+    # In a database without a locale, only ASCII letters are the same in both cases.
+    return forms | {change(one) for one in forms if not one.isascii() for change in (str.lower, str.upper)}
 
 
 def expression(texts: Iterable[str], *, escaped: bool = False) -> str:
     """A regular expression of PostgreSQL's for any of ``texts``, standing by itself.
 
-    ``escaped``: also as JSON and arrays write them, with a backslash before quotes and backslashes.
+    A UUID is nobody else's, so it counts inside of a name too: ``usr_<uuid>``, ``<uuid>.jpg``.
+    ``escaped``: also as JSON, arrays and rows write them, with a backslash before quotes and backslashes.
     """
-    ways = set(texts)
+    names, wherever = set[str](), list[str]()
+    for one in sorted(set(texts)):
+        names |= _spellings(one)
+        if _UUID.fullmatch(one):
+            digits = one.replace("-", "")
+            wherever += [one, f"(^|[^0-9a-f]){digits}($|[^0-9a-f])"]
     if escaped:
-        ways |= {json.dumps(one, ensure_ascii=False)[1:-1] for one in ways}
-    any_of = "|".join(re.sub(r"([^\w\s])", r"\\\1", one) for one in sorted(ways))
+        for _ in range(2):  # an array of documents does it again
+            names |= {json.dumps(one, ensure_ascii=ascii)[1:-1] for one in names for ascii in (False, True)}
+        # A row writes quotes twice.
+        names |= {one.replace("\\", "\\\\").replace('"', '""') for one in names}
+    any_of = "|".join(_SIGN.sub(r"\\\1", one) for one in sorted(names))
     # A dot or hyphen belongs to a name only when it goes on behind it: "by tom.3." ends a sentence.
-    return rf"(^|[^[:alnum:]_.-]|(^|[^[:alnum:]_])[.-])({any_of})($|[^[:alnum:]_.-]|[.-]($|[^[:alnum:]_]))"
+    alone = rf"(^|[^[:alnum:]_.-]|(^|[^[:alnum:]_])[.-])({any_of})($|[^[:alnum:]_.-]|[.-]($|[^[:alnum:]_]))"
+    return "|".join([alone, *wherever])

@@ -10,7 +10,17 @@ from psycopg import sql
 
 from ops_platform.gdpr import json_edit, preview, subject_rows
 from ops_platform.gdpr.catalogue import Catalogue, Reference
-from ops_platform.gdpr.data_map import Anonymise, ByArray, ByJson, DataMap, Delete, Literally, Value
+from ops_platform.gdpr.data_map import (
+    Anonymise,
+    ByArray,
+    ByJson,
+    ByParent,
+    DataMap,
+    Delete,
+    Keep,
+    Literally,
+    Value,
+)
 from ops_platform.gdpr.erasure_plan import Step
 from ops_platform.gdpr.names import Name
 from ops_platform.gdpr.subject_rows import Identity, Sparing
@@ -100,9 +110,25 @@ class Writer:
         roles = [self._condition(table, one.role) for one in self.data_map.tables[table].belongings]
         return sql.SQL("({})").format(sql.SQL(" OR ").join(roles))
 
+    def kept_through_others(self, table: Name) -> sql.Composable:
+        """True of rows that are kept only as long as rows of other tables say whose they are."""
+        kept = [one for one in self.data_map.tables[table].belongings if isinstance(one.erasure, Keep)]
+        through = [self._condition(table, one.role) for one in kept if isinstance(one.way, ByParent)]
+        direct = [self._condition(table, one.role) for one in kept if not isinstance(one.way, ByParent)]
+        return sql.SQL("(({}) AND ({}) IS NOT TRUE)").format(
+            sql.SQL(" OR ").join(through), sql.SQL(" OR ").join(direct or [sql.SQL("false")])
+        )
+
     def pending(self, change: Change, leaf: Name | None = None) -> sql.Composable:
         """True of rows that ``change`` has still to change. ``leaf``: the relation that they lie in."""
         tests = [self.belongs(change)]
+        if isinstance(change.step.belonging.erasure, Delete):
+            # What the law keeps of the subject in one role no other role deletes.
+            tests += [
+                sql.SQL("{} IS NOT TRUE").format(self._condition(change.table, one.role))
+                for one in self.data_map.tables[change.table].belongings
+                if isinstance(one.erasure, Keep)
+            ]
         if change.step.kind == "empty":
             tests += [
                 sql.SQL("{} IS NOT NULL").format(sql.Identifier(ROW, one)) for one in sorted(change.sets)

@@ -15,8 +15,15 @@ import psycopg
 
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
-from ops_platform.errors import Unavailable
-from ops_platform.gdpr import bystanders, erasure_plan, kept_rows, materialised_views, row_passes
+from ops_platform.errors import ConfigurationError, Unavailable
+from ops_platform.gdpr import (
+    bystanders,
+    erasure_plan,
+    kept_rows,
+    materialised_views,
+    row_batches,
+    row_passes,
+)
 from ops_platform.gdpr.catalogue import Catalogue
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.effects import Effect
@@ -35,6 +42,7 @@ LOCK_TIMEOUT = "60s"
 class Erasing:
     """One erasure. ``erasure_id``: opaque, the same at every attempt.
 
+    ``also``: other values that the subject's identifiers have had since the erasure began, with the key.
     ``replay``: after a restore; rows that came into being after ``cutoff`` are spared where their table
     says when that was.
     """
@@ -43,6 +51,11 @@ class Erasing:
     who: Identity
     cutoff: datetime
     replay: bool = False
+    also: tuple[Identity, ...] = ()
+
+    @property
+    def names(self) -> tuple[Identity, ...]:
+        return (self.who, *self.also)
 
 
 def erase(
@@ -69,8 +82,8 @@ def erase(
     journal = Journal(connection, what.erasure_id)
     with _alone(connection, what.erasure_id):
         journal.open(data_map.version)
-        passes = _passes(connection, data_map, catalogue, what, batch, progress)
-        passes.run(plan)
+        for who in what.names:
+            _passes(connection, data_map, catalogue, what, who, batch, progress).run(plan)
         known = journal.steps()
         changes = [change for group in row_passes.groups(plan) for change in group.changes]
         with connection.transaction():
@@ -82,20 +95,37 @@ def erase(
 
 def remaining(connection: Connection, data_map: DataMap, catalogue: Catalogue, what: Erasing) -> list[Effect]:
     """The steps that still find rows of the subject's; what is kept by law is not among them."""
-    passes = _passes(connection, data_map, catalogue, what, BATCH, lambda place, changed: None)
     return [
         Effect("postgresql", str(change.table), change.role, change.action, rows, 0, rows)
+        for who in what.names
+        for passes in [
+            _passes(connection, data_map, catalogue, what, who, BATCH, lambda place, changed: None)
+        ]
         for change, rows in passes.counts(erasure_plan.plan(data_map, catalogue))
         if rows and change.kind != "keep"
     ]
 
 
 def residue(connection: Connection, data_map: DataMap, catalogue: Catalogue, what: Erasing) -> list[Residue]:
-    """Where an identifier still stands, kept rows excepted. Materialised views are refreshed first."""
+    """Where an identifier still stands, kept rows excepted. Materialised views are refreshed first.
+
+    Raises ConfigurationError where a policy would hide rows from this role, also of tables that are nobody's.
+    """
     materialised_views.refresh(connection, data_map, catalogue)
-    return kept_rows.residue(
-        connection, data_map, catalogue, what.who, what.cutoff, what.erasure_id, replay=what.replay
-    )
+    try:
+        with row_batches.snapshot(connection):
+            return [
+                one
+                for who in what.names
+                for one in kept_rows.residue(
+                    connection, data_map, catalogue, who, what.cutoff, what.erasure_id, replay=what.replay
+                )
+            ]
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            f"role {connection.info.user} may not look for what is left: {error.diag.message_primary}: "
+            "connect as ops_eraser, or give this role BYPASSRLS and SELECT on every table"
+        ) from None
 
 
 def forget(connection: Connection, erasure_id: str) -> None:
@@ -108,6 +138,7 @@ def _passes(
     data_map: DataMap,
     catalogue: Catalogue,
     what: Erasing,
+    who: Identity,
     batch: int,
     progress: Callable[[str, int], None],
 ) -> Passes:
@@ -115,9 +146,10 @@ def _passes(
         connection,
         data_map,
         catalogue,
-        what.who,
+        who,
         Journal(connection, what.erasure_id),
-        what.cutoff if what.replay else None,
+        what.cutoff,
+        what.replay,
         batch,
         progress,
     )

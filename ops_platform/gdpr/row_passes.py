@@ -17,15 +17,17 @@ from psycopg import sql
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed, ConfigurationError, OpsError, Unavailable
-from ops_platform.gdpr import bystanders, row_batches, row_changes
+from ops_platform.gdpr import bystanders, residue, row_batches, row_changes
 from ops_platform.gdpr.bystanders import Spread
 from ops_platform.gdpr.catalogue import Catalogue
-from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.data_map import ByParent, DataMap
 from ops_platform.gdpr.erasure_journal import Journal
 from ops_platform.gdpr.erasure_plan import Plan
+from ops_platform.gdpr.names import Name
 from ops_platform.gdpr.row_batches import Batches, Leaf
 from ops_platform.gdpr.row_changes import Change, Writer
-from ops_platform.gdpr.subject_rows import Identity, Sparing
+from ops_platform.gdpr.sparing import sparing
+from ops_platform.gdpr.subject_rows import Identity
 from ops_platform.gdpr.substitutes import Substitutes
 
 APART = 2
@@ -78,34 +80,17 @@ def groups(plan: Plan) -> list[Group]:
     return found
 
 
-def sparing(
-    connection: Connection, data_map: DataMap, catalogue: Catalogue, who: Identity, cutoff: datetime
-) -> Sparing:
-    """What is not to be touched after a restore, as the database is now."""
-    subject = data_map.subject
-    created = data_map.tables[subject.table].created
-    if created is None:
-        return Sparing(cutoff, anew=False)
-    query = sql.SQL("SELECT coalesce(t.{} > {}, false) AS anew FROM {} AS t WHERE t.{} = {}").format(
-        sql.Identifier(created),
-        sql.Literal(cutoff),
-        subject.table.identifier,
-        sql.Identifier(subject.key),
-        sql.Literal(who.values[subject.key]),
-    )
-    return Sparing(cutoff, anew=any(row["anew"] for row in connection.execute(query)))
-
-
 @dataclass
 class Passes:
-    """``replay``: the cutoff of an erasure that is done again after a restore; None otherwise."""
+    """``replay``: it is done again after a restore."""
 
     connection: Connection
     data_map: DataMap
     catalogue: Catalogue
     who: Identity
     journal: Journal
-    replay: datetime | None
+    cutoff: datetime
+    replay: bool
     size: int
     progress: Callable[[str, int], None]
     _blocked: OpsError | None = field(default=None, init=False)
@@ -139,9 +124,7 @@ class Passes:
 
     def writer(self) -> Writer:
         substitutes = Substitutes(self.journal, self.data_map, self.catalogue)
-        spared = None
-        if self.replay is not None:
-            spared = sparing(self.connection, self.data_map, self.catalogue, self.who, self.replay)
+        spared = sparing(self.connection, self.data_map, self.who, self.cutoff, replay=self.replay)
         return Writer(self.data_map, self.catalogue, self.who, substitutes, spared)
 
     def _apart(self, steps: Sequence[Group]) -> int:
@@ -180,12 +163,25 @@ class Passes:
     def _look(self, writer: Writer, change: Change) -> list[Leaf]:
         """Rows that wait, noted; none of those that are kept."""
         if change.kind == "keep":
-            self.journal.found(change.key, row_batches.waiting(self.connection, writer, change))
+            rows = row_batches.waiting(self.connection, writer, change)
+            self.journal.found(change.key, rows)
+            if rows and isinstance(change.step.belonging.way, ByParent):
+                self.journal.kept(change.key, self._named(writer, change.table))
             return []
         found = row_batches.leaves(self.connection, writer, change)
         if found:
             self.journal.found(change.key, sum(len(leaf.places) for leaf in found))
         return found
+
+    def _named(self, writer: Writer, table: Name) -> dict[str, int]:
+        """In rows that are kept, and later cannot be told from others: those that name the subject."""
+        found = residue.within(
+            self.connection,
+            self.catalogue.relations[table],
+            self.who.values.values(),
+            writer.kept_through_others(table),
+        )
+        return {one.column: one.rows for one in found}
 
     def _batches(self, leaf: Leaf) -> Iterable[Sequence[str]]:
         return (leaf.places[at : at + self.size] for at in range(0, len(leaf.places), self.size))

@@ -67,7 +67,7 @@ def _subject(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
         yield Finding(
             f"{subject.table}.{column}", "no-such-column", "identifies the subject, and is not there"
         )
-    if (subject.key,) != relation.key and (subject.key,) not in relation.leading:
+    if (subject.key,) != relation.key and (subject.key,) not in relation.unique:
         yield Finding(
             f"{subject.table}.{subject.key}",
             "no-key",
@@ -162,6 +162,15 @@ def _relation(table: Table, relation: Relation, catalogue: Catalogue) -> Iterato
         elif not created.type.startswith("timestamp"):
             said = f"is {created.type}, and what says when a row came into being must be a timestamp"
             yield Finding(f"{table.name}.{table.created}", "other-type", said)
+    deleted = [one.role for one in table.belongings if isinstance(one.erasure, Delete)]
+    for one in table.belongings:
+        if deleted and isinstance(one.erasure, Keep) and isinstance(one.way, ByParent):
+            yield Finding(
+                f"{table.name} ({one.role})",
+                "kept-and-deleted",
+                f"is kept by law, but when the rows of {one.way.table} are gone nothing says so, and role "
+                f"{deleted[0]} would delete it: keep it in that role too",
+            )
     partitions = [one for one in catalogue.relations.values() if one.parent == table.name]
     for each in (relation, *partitions):
         for trigger in each.triggers:

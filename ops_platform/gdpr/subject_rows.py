@@ -50,7 +50,7 @@ def identity(connection: Connection, data_map: DataMap, catalogue: Catalogue, ke
 
 @dataclass(frozen=True)
 class Sparing:
-    """After a restore: rows newer than ``cutoff`` are not the erased person's, where that can be told.
+    """Rows newer than ``cutoff`` are not the erased person's, where that can be told.
 
     ``anew``: the row that has the subject's key is itself newer, so the key alone says nothing either.
     """
@@ -78,7 +78,8 @@ def condition(
         return held
     created = data_map.tables[table].created
     if created is None:
-        return sql.SQL("false") if keyed else held
+        # Then who has the subject's key now has their own names, too.
+        return sql.SQL("false") if sparing.anew else held
     # What does not say when it came into being is old.
     return sql.SQL("({held} AND ({created} > {cutoff}) IS NOT TRUE)").format(
         held=held, created=sql.Identifier(alias, created), cutoff=sql.Literal(sparing.cutoff)
@@ -132,7 +133,9 @@ def _within(way: ByJson, value: Any, column: sql.Composable, kind: str) -> sql.C
     if isinstance(value, int):
         # Of a number one writes the digits, another the text.
         wanted.append(_around(way.path, value))
-    either = [sql.SQL("{} @> {}").format(document, sql.Literal(Jsonb(one))) for one in wanted]
+    # An array contains, in PostgreSQL's eyes, a value that is one of its elements; it is not that value.
+    test = sql.SQL("{} @> {}" if way.path.steps else "{} = {}")
+    either = [test.format(document, sql.Literal(Jsonb(one))) for one in wanted]
     return sql.SQL("({})").format(sql.SQL(" OR ").join(either))
 
 

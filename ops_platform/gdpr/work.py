@@ -21,6 +21,7 @@ from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import OpsError
 from ops_platform.gdpr.deadlines import due_at
+from ops_platform.gdpr.export_first import BEGUN, EXPORT_FIRST, FETCH_WITHIN, WAITS, erasure_has_begun
 from ops_platform.gdpr.mail_texts import Language, RequestType
 from ops_platform.gdpr.requests import Status
 
@@ -30,26 +31,20 @@ FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=2)
 PUT_OFF = timedelta(minutes=5)
 """Until work that waits for somebody else looks again."""
-EXPORT_FIRST = timedelta(hours=48)
-"""Of the erasure's 72 hours: that long an export which the same subject asked for may go before it."""
 MOST_DUE = 50
 """Requests that one look gives."""
 
 # A worker whose host vanished without closing its connection is found dead within about a minute.
 _KEEPALIVE = "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
 
-_DUE = """
+_DUE = f"""
     SELECT r.request_id, r.request_type, r.status, r.attempts, r.run_id, r.verified_at
     FROM gdpr_requests AS r
     WHERE r.request_type = %(type)s AND r.status IN ('pending', 'processing') AND r.verified_at IS NOT NULL
       AND coalesce(r.next_attempt_at, '-infinity') <= %(now)s
-      -- Who asked for both gets the copy before there is nothing left to copy.
-      AND NOT (r.request_type = 'erasure' AND r.status = 'pending' AND r.verified_at > %(now)s - %(first)s
-               AND EXISTS (SELECT FROM gdpr_requests AS e
-                           WHERE e.creator_id = r.creator_id AND e.request_type = 'export'
-                             AND e.status IN ('pending', 'processing') AND e.verified_at IS NOT NULL))
+      AND NOT ({WAITS}) AND NOT (r.request_type = 'export' AND {BEGUN})
     ORDER BY r.verified_at, r.id LIMIT %(limit)s
-"""
+"""  # noqa: S608 - our own texts
 _HELD = """
     SELECT ((classid::bigint << 32) | objid::bigint) AS key FROM pg_locks
     WHERE locktype = 'advisory' AND granted AND objsubid = 1
@@ -102,12 +97,22 @@ class Claim:
 
 def due(connection: Connection, request_type: RequestType, now: datetime) -> list[Due]:
     """Those that nobody works on, the oldest deadline first. Only looks."""
-    rows = connection.execute(
-        _DUE, {"type": request_type, "now": now, "first": EXPORT_FIRST, "limit": MOST_DUE}
-    ).fetchall()
+    waits = {"first": EXPORT_FIRST, "fetch": FETCH_WITHIN}
+    rows = connection.execute(_DUE, {"type": request_type, "now": now, "limit": MOST_DUE, **waits}).fetchall()
     # After the rows: who claimed one in between is seen to hold it.
     held = {row["key"] for row in connection.execute(_HELD)} if rows else set()
     return [_due(row) for row in rows if postgres.lock_key(lock_name(row["request_id"])) not in held]
+
+
+def export_under_way(connection: Connection, subject: UUID) -> bool:
+    """Whether a worker writes an export of the subject. After a tombstone none begins to."""
+    rows = connection.execute(
+        "SELECT request_id FROM gdpr_requests WHERE creator_id = %s AND request_type = 'export' "
+        "AND verified_at IS NOT NULL",
+        (subject,),
+    ).fetchall()
+    held = {row["key"] for row in connection.execute(_HELD)} if rows else set()
+    return any(postgres.lock_key(lock_name(row["request_id"])) in held for row in rows)
 
 
 def _due(row: dict[str, Any]) -> Due:
@@ -174,6 +179,8 @@ def _claim(
             raise NotClaimed(f"the request has ended before: {what}", row["status"], row["outcome"])
         if row["verified_at"] is None:
             raise NotClaimed("the subject has not confirmed the request yet", row["status"])
+        if request_type == "export" and erasure_has_begun(connection, request_id):
+            raise NotClaimed("the subject is being erased: there is nothing whole to export", row["status"])
         given_up = row["status"] == "processing" and row["attempts"] >= MOST_ATTEMPTS
         if given_up:
             # It died each time, or failed without being able to say so.
@@ -269,10 +276,14 @@ def pause_after(attempt: int) -> timedelta:
 
 
 def end_open(connection: Connection, subject: UUID, now: datetime) -> int:
-    """End what an erased subject still had open and nobody works on: there is nothing left to do it with."""
+    """End what an erased subject still had open and nobody works on: there is nothing left to do it with.
+
+    Also an export that has failed and would be tried again; none is being written then.
+    """
     return connection.execute(
         "UPDATE gdpr_requests SET status = 'failed', outcome = 'cancelled', completed_at = %s, "
-        "progress = NULL WHERE creator_id = %s AND status = 'pending'",
+        "progress = NULL, next_attempt_at = NULL WHERE creator_id = %s "
+        "AND (status = 'pending' OR (status = 'processing' AND request_type = 'export'))",
         (now, subject),
     ).rowcount
 

@@ -345,6 +345,45 @@ CASES = {
             "SELECT * FROM words": [("x", 1)],
         },
     ),
+    "documents that are the name, and arrays that hold it": Case(
+        """
+        CREATE TABLE notes (id int PRIMARY KEY, said jsonb);
+        CREATE INDEX ON notes (said);
+        INSERT INTO notes VALUES (1, '"anna@example.org"'), (2, '"ben@example.org"'),
+            (3, '["anna@example.org", "x"]'), (4, '{"a": 1}');
+        """,
+        """
+  notes:
+    plain: [id]
+    documents: {said: {a: plain}}
+    rows:
+      - {role: who, json: said, path: $, holds: email, erase: remove}
+      - {role: one of them, json: said, path: "[*]", holds: email, erase: remove}
+        """,
+        {
+            "SELECT id, said::text FROM notes": [
+                (1, "null"),
+                (2, '"ben@example.org"'),
+                (3, '["x"]'),
+                (4, '{"a": 1}'),
+            ]
+        },
+    ),
+    "kept by law in one role and deleted in another": Case(
+        """
+        CREATE TABLE invoices (id int PRIMARY KEY, seller int, buyer int);
+        CREATE INDEX ON invoices (seller); CREATE INDEX ON invoices (buyer);
+        INSERT INTO invoices VALUES (1, 1, 1), (2, 1, 2), (3, 2, 1), (4, 1, NULL), (5, 2, 2);
+        """,
+        """
+  invoices:
+    plain: [id]
+    rows:
+      - {role: seller, column: seller, erase: delete}
+      - {role: buyer, column: buyer, erase: {keep: {basis: law, term: 1 y}}}
+        """,
+        {"SELECT id FROM invoices": [(1,), (3,), (5,)]},
+    ),
     "kept by law, found by way of what is gone": Case(
         """
         CREATE TABLE accounts (number int PRIMARY KEY, user_id int REFERENCES users);

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ops_platform.cli import cli
-from ops_platform.errors import CheckFailed
+from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr import certificate
 from ops_platform_tests.gdpr.erasure_scene import Scene
 
@@ -42,6 +42,14 @@ def test_each_gets_a_certificate_and_nobody_is_named(place: Scene) -> None:
     assert place.tombstones() == (1, 1)
     # A second time there is nobody.
     assert json.loads(run(place, str(place.who), "--json").stdout) == [{"subject": 1, "found": False}]
+    assert place.ops_count("gdpr_certificates") == 1
+
+
+def test_who_is_erased_is_told_though_a_later_key_is_wrong(place: Scene) -> None:
+    done = run(place, f"{place.who}\nno-key\n", "--json")
+    assert isinstance(done.exception, ConfigurationError | CheckFailed)
+    [first] = json.loads(done.stdout)
+    assert first["certificate_id"]
     assert place.ops_count("gdpr_certificates") == 1
 
 

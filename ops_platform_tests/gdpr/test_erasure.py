@@ -9,16 +9,19 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from ops_platform.audit import keys as audit_keys
 from ops_platform.clients import object_store, postgres
 from ops_platform.dr import backup_term
 from ops_platform.errors import CheckFailed, Unavailable
 from ops_platform.gdpr import (
+    catalogue,
     certificate,
     certificates,
     erasure,
     erasure_context,
     legal_holds,
     request_work,
+    residue,
     work,
 )
 from ops_platform.gdpr.erasure import STEPS
@@ -138,6 +141,42 @@ def test_who_goes_on_using_the_product_is_erased_all_the_same(place: Scene) -> N
     is_erased(place, request_id)
 
 
+def test_an_export_under_way_is_waited_for(place: Scene) -> None:
+    """Its archive would come after everything was removed, and be sent to whom we say is erased."""
+    export = place.requests.make(place.who, "export").request.request_id
+    place.requests.verify(export, place.requests.token(export))
+    request_id = place.request()
+    with work.working(place.ops_url, export, "export", "run", lambda: T0), pytest.raises(work.NotYet):
+        erase(place, request_id)
+    assert place.untouched()
+    place.at_once()
+    assert place.worker(request_id) == "DONE"
+    is_erased(place, request_id)
+    assert place.requests.row(export)["status"] == "failed"
+
+
+def test_who_is_renamed_meanwhile_is_erased_by_both_names(place: Scene) -> None:
+    """What the first look wrote down is not all that there is to be looked for."""
+    request_id = place.request()
+    assert place.worker(request_id, "objects", "after") == "KILLED"
+    with place.product.owner() as owner:
+        owner.execute(
+            "UPDATE creators SET handle = 'renamed.person', email = 'renamed@example.org' WHERE id = %s",
+            (place.who,),
+        )
+        owner.execute(
+            "INSERT INTO audit_logs (subject_email, action, message) VALUES ('renamed@example.org', 'x', 'y')"
+        )
+    place.cache.set_many({"handle:renamed.person": "x"})
+    place.at_once()
+    assert place.worker(request_id) == "DONE"
+    is_erased(place, request_id)
+    assert sum(1 for _ in place.cache.keys("handle:renamed")) == 0
+    with place.product.eraser() as product:
+        found = residue.scan(product, catalogue.read(product), ["renamed.person", "renamed@example.org"])
+    assert found == []
+
+
 def test_a_canary_in_a_column_that_the_map_calls_plain_keeps_it_from_completing(place: Scene) -> None:
     with place.product.owner() as owner:
         owner.execute(
@@ -192,6 +231,21 @@ def test_letters_that_have_not_left_are_waited_for(place: Scene) -> None:
     place.at_once()
     erase(place, request_id)
     is_erased(place, request_id)
+
+
+def test_an_export_that_is_being_written_is_waited_for(place: Scene) -> None:
+    export = place.requests.make(place.who, "export").request.request_id
+    place.requests.verify(export, place.requests.token(export))
+    request_id = place.request()
+    with work.working(place.ops_url, export, "export", "run", lambda: T0):
+        with pytest.raises(work.NotYet, match="export"):
+            erase(place, request_id)
+        assert place.objects(place.who) > 0
+        assert place.rows_of() > 0
+    place.at_once()
+    erase(place, request_id)
+    assert place.rows_of() == 0
+    assert place.requests.row(export)["outcome"] == "cancelled"
 
 
 def test_a_new_request_finishes_what_an_abandoned_one_began(place: Scene) -> None:
@@ -308,3 +362,13 @@ def _through_a_relay(settings: Settings, store: str) -> tuple[Settings, Relay]:
         return settings.model_copy(update={"redis_url": there}), relay
     s3 = settings.s3.model_copy(update={"endpoint_url": there})
     return settings.model_copy(update={"s3": s3}), relay
+
+
+def test_certificates_of_before_a_rotation_of_the_key_are_known(place: Scene) -> None:
+    private, old = audit_keys.generate()
+    both = f"{place.settings.gdpr.public_key}\n{old}"
+    gdpr = place.settings.gdpr.model_copy(update={"public_key": both})
+    settings = place.settings.model_copy(update={"gdpr": gdpr})
+    known = erasure_context.open_context(settings, backup_term.of_product(settings)).public_keys
+    assert known is not None
+    assert known.knows(audit_keys.SigningKey(private).key_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -14,7 +15,7 @@ from ops_platform.gdpr import catalogue, row_erasure
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.row_erasure import Erasing
 from ops_platform.local.demo import people
-from ops_platform_tests.gdpr.erasing import Product, erasing, left
+from ops_platform_tests.gdpr.erasing import Product, erasing, left, map_of
 
 pytestmark = pytest.mark.services
 
@@ -140,6 +141,46 @@ def test_who_registers_anew_before_the_first_erasure_has_ended(
     row_erasure.erase(eraser, demo_map, known, what)
     assert left(eraser, demo_map, what) == ([], [])
     assert rows(owner, "SELECT id FROM creators WHERE id = %(key)s", key=ANEW) == [ANEW]
+
+
+def test_rows_of_who_registers_anew_before_the_erasure_has_ended_are_their_own(
+    restored: tuple[Connection, Connection], demo_map: DataMap
+) -> None:
+    eraser, owner = restored
+    what = replace(replayed(owner, eraser, demo_map), replay=False)
+    known = catalogue.read(eraser)
+    row_erasure.erase(eraser, demo_map, known, what)
+    register(owner, what, ANEW)
+    email = what.who.values["email"]
+    owner.execute("INSERT INTO profiles (creator_id, display_name, bio) VALUES (%s, 'A', %s)", (ANEW, email))
+    row_erasure.erase(eraser, demo_map, known, what)
+    assert left(eraser, demo_map, what) == ([], [])
+    assert rows(owner, "SELECT message FROM audit_logs WHERE subject_email = %(e)s", e=email) == ["new"]
+    assert rows(owner, "SELECT name FROM workflows WHERE %(e)s = ANY (watcher_emails)", e=email) == ["new"]
+
+
+def test_who_has_the_key_anew_keeps_rows_that_do_not_say_when_they_came(
+    bare_product: Product, tmp_path: Path
+) -> None:
+    with bare_product.owner() as owner, bare_product.eraser() as eraser:
+        owner.execute(
+            "CREATE TABLE users (id int PRIMARY KEY, email text, made timestamptz);"
+            "CREATE TABLE letters (id int PRIMARY KEY, email text); CREATE INDEX ON letters (email);"
+            "INSERT INTO users VALUES (1, 'anew@example.org', '2026-07-01');"
+            "INSERT INTO letters VALUES (1, 'anew@example.org');"
+        )
+        data_map = map_of(
+            tmp_path,
+            """
+subject: {kind: user, table: users, key: id, email: email}
+tables:
+  users: {created: made, personal: [email], plain: [made], rows: [{role: a, column: id, erase: delete}]}
+  letters: {plain: [id], rows: [{role: r, column: email, holds: email, erase: delete}]}
+""",
+        )
+        what = erasing(eraser, data_map, "1", replay=True)
+        row_erasure.erase(eraser, data_map, catalogue.read(eraser), what)
+        assert rows(owner, "SELECT id FROM letters") == [1]
 
 
 def test_what_no_map_knows_is_found(restored: tuple[Connection, Connection], demo_map: DataMap) -> None:

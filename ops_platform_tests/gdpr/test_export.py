@@ -15,6 +15,7 @@ import pytest
 
 from ops_platform.clients import object_store, postgres
 from ops_platform.clients.object_store import ObjectStore
+from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import export, exports
 from ops_platform.gdpr.export import ExportContext
 from ops_platform.gdpr.export_content import NoSuchSubject
@@ -121,6 +122,16 @@ def test_it_is_stored_recorded_and_mailed(place: Place) -> None:
     # Nothing of hers in what is kept for ever.
     assert "anna" not in repr(effects).lower()
     assert str(ANNA) not in repr(effects)
+
+
+def test_the_mail_says_when_an_erasure_that_waits_deletes_it(place: Place) -> None:
+    erasure = place.table.make(ANNA, "erasure", now=NOW).request.request_id
+    place.table.verify(erasure, place.table.token(erasure), now=NOW)
+    request_id = place.claimed()
+    export.run(place.context, request_id)
+    body = place.mails()[0]["body"]
+    assert f"until\n{NOW + timedelta(hours=24):%Y-%m-%d %H:%M} UTC" in body
+    assert "erased, too" in body
 
 
 def test_a_second_run_finds_what_is_there(place: Place) -> None:
@@ -250,3 +261,20 @@ def test_what_nobody_knows_of_is_swept_later(place: Place) -> None:
     assert exports.sweep(agent, place.store, place.now) >= 1
     assert place.objects("forgotten") == []
     assert len(place.objects(known)) == 1
+
+
+def test_nothing_is_recorded_behind_an_erasure_that_began_meanwhile(place: Place) -> None:
+    request_id = place.claimed()
+
+    def erasing(place_of_rows: str, count: int) -> None:
+        place.table.worker.execute(
+            "INSERT INTO erasure_tombstones "
+            "(stanza, subject_type, subject_key, subject_key_type, erased_at, gdpr_request_id) "
+            "VALUES ('product', 'creator', %s, 'uuid', %s, 'another') ON CONFLICT DO NOTHING",
+            (str(ANNA), place.now),
+        )
+
+    with pytest.raises(CheckFailed, match="is being erased"):
+        export.run(place.context, request_id, erasing)
+    assert exports.find(place.table.worker, request_id) is None
+    assert place.objects(request_id) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from datetime import UTC, datetime
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 from hypothesis import given
@@ -49,6 +49,17 @@ def test_what_goes_in_comes_out() -> None:
     assert {one.date_time for one in read.infolist()} == {(2026, 3, 1, 12, 30, 40)}
 
 
+def test_no_file_is_where_a_directory_must_be(tmp_path: Path) -> None:
+    sink = Unseekable()
+    with Archive(sink, NOW) as archive:
+        for path in ("a", "A/b", "a/c/d", "x/y/z", "x/y"):
+            archive.put(path, path)
+    read = zipfile.ZipFile(io.BytesIO(bytes(sink.data)))
+    read.extractall(tmp_path)
+    found = {str(one.relative_to(tmp_path)): one.read_text() for one in tmp_path.rglob("*") if one.is_file()}
+    assert found == {"a": "a", "A-2/b": "A/b", "a-2/c/d": "a/c/d", "x/y/z": "x/y/z", "x/y-2": "x/y"}
+
+
 def test_entries_of_unknown_size_may_grow_beyond_4_gib() -> None:
     sink = Unseekable()
     with Archive(sink, NOW) as archive:
@@ -82,6 +93,7 @@ def test_no_path_leads_out_of_the_directory(text: str) -> None:
     assert not PureWindowsPath(found).is_absolute()
     assert not PureWindowsPath(found).drive
     assert not {"..", ".", ""} & set(found.split("/"))
+    assert all(len(part.encode()) <= 150 for part in found.split("/"))
 
 
 @pytest.mark.parametrize(
@@ -92,6 +104,9 @@ def test_no_path_leads_out_of_the_directory(text: str) -> None:
         ("C:\\x", "C__x"),
         ("...", "_"),
         ("a" * 300 + "/b", "a" * 150 + "/b"),
+        ("画" * 300 + ".jpg", "画" * 48 + ".jpg"),
+        ("a" * 149 + " b", "a" * 149),
+        (".jpg", "jpg"),
     ],
 )
 def test_paths_stay_readable(given: str, expected: str) -> None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from ops_platform.cli import cli
 from ops_platform.clients.object_store import ObjectStore
+from ops_platform.errors import ConfigurationError
 from ops_platform.local.demo import people
 from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform.local.postgres_cluster import PostgresCluster
@@ -80,6 +81,14 @@ def test_what_is_there_stays(shell: Shell) -> None:
     assert (shell.out / "subject-1.zip").read_bytes() == before
 
 
+def test_what_was_written_is_told_though_a_later_one_fails(shell: Shell) -> None:
+    shell.out.mkdir(parents=True)
+    (shell.out / "subject-2.zip").write_text("there")
+    done = shell.run(f"{ANNA}\n{people.creator_id(4)}\n", "--json")
+    assert isinstance(done.exception, ConfigurationError)
+    assert [one["subject"] for one in json.loads(done.stdout)] == [1]
+
+
 def test_without_buckets_only_when_told_so(shell: Shell) -> None:
     for name in [name for name in shell.environment if "S3" in name]:
         del shell.environment[name]
@@ -95,3 +104,19 @@ def test_without_buckets_only_when_told_so(shell: Shell) -> None:
 
 def test_no_key_is_a_mistake(shell: Shell) -> None:
     assert "no key" in str(shell.run("\n").exception)
+
+
+@pytest.mark.parametrize("keys", [b"\xff\xfe1\x00", b"\n \n"], ids=("another encoding", "empty"))
+def test_a_subject_file_that_holds_no_keys_is_refused(shell: Shell, keys: bytes) -> None:
+    asked = ["gdpr", "preview", "--subject-file", "-"]
+    done = CliRunner().invoke(cli, asked, input=keys, env=shell.environment)
+    assert isinstance(done.exception, ConfigurationError)
+    assert str(done.exception).startswith("--subject-file ")
+
+
+def test_a_mark_of_windows_editors_belongs_to_no_key(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    file.write_text(f"{ANNA}\r\n", encoding="utf-8-sig")
+    asked = ["gdpr", "preview", "--json", "--subject-file", str(file)]
+    done = CliRunner().invoke(cli, asked, env=shell.environment)
+    assert done.exit_code == 0

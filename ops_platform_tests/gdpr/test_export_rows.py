@@ -150,6 +150,20 @@ def test_values_of_all_types_and_odd_names(odd: Connection, data_map: DataMap) -
     assert "&lt;b&gt;&amp;" in page
 
 
+@pytest.mark.parametrize(
+    "value", ["9" * 5000, "[" * 5000 + "]" * 5000, '"\\ud800"'], ids=("digits", "levels", "half")
+)
+def test_what_postgresql_takes_and_python_does_not_is_exported(
+    odd: Connection, data_map: DataMap, value: str
+) -> None:
+    odd.execute(f"INSERT INTO {ODD_SQL} (owner, big, plain) VALUES (%s, 1, %s)", (ANNA, value))
+    odd.execute(f"INSERT INTO {ODD_SQL} (owner, big, plain) VALUES (%s, 2, '0')", (ANNA,))
+    archive = exported(odd, data_map)
+    [path] = [name for name in archive.namelist() if "owner" in name and "Odd" in name]
+    assert f'"plain":{value},' in archive.read(path).decode()
+    assert "The first 1 of 2 entries" in archive.read("index.html").decode()
+
+
 def test_other_people_in_ones_own_row(odd: Connection, data_map: DataMap) -> None:
     document = """{"title": "mine", "number": 12345678901234567890.10, "tags": ["x", null], "authors": [
         {"id": "%(anna)s", "mail": "anna@example.org", "since": 1.10, "unknown": "kept"},

@@ -100,6 +100,62 @@ def test_every_kind_of_column(demo: Connection) -> None:
     assert {one.column: one.rows for one in found if one.table == table} == dict.fromkeys(columns, 1)
 
 
+def test_columns_of_every_type_that_a_name_fits_into(demo: Connection) -> None:
+    name, uuid = "anna.erased@example.org", "6f1c6a1e-0000-4000-8000-00000000abcd"
+    demo.execute(
+        """
+        CREATE DOMAIN address AS text; CREATE DOMAIN work_address AS address;
+        CREATE DOMAIN addresses AS text[]; CREATE DOMAIN opaque AS uuid; CREATE DOMAIN opaques AS uuid[];
+        CREATE TYPE contact AS (name text, address text);
+        CREATE TYPE names AS RANGE (subtype = text);
+        CREATE TYPE one_of AS ENUM ('x', 'anna.erased@example.org');
+        CREATE COLLATION whatever (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        CREATE TABLE forgotten (
+            a work_address, b work_address[], c addresses, d opaque, e opaques, f contact, g contact[],
+            h names, i one_of, j bytea, k bytea, l name, m text COLLATE whatever, n jsonb[])
+        """
+    )
+    columns = {
+        "a": name,
+        "b": "{x," + name + "}",
+        "c": "{" + name + "}",
+        "d": uuid,
+        "e": "{" + uuid + "}",
+        "f": f"(Anna,{name})",
+        "g": '{"(Anna,' + name + ')"}',
+        "h": f"[{name},{name}z)",
+        "i": name,
+        "j": b"\x00\xff" + name.encode() + b"\x00",
+        "k": b"\x01" + UUID(uuid).bytes,
+        "l": name,
+        "m": name.upper(),
+        "n": r'{"{\"to\": \"' + name + r'\"}"}',
+    }
+    for column, value in columns.items():
+        demo.execute(f'INSERT INTO forgotten ("{column}") VALUES (%s)', (value,))
+    found = residue.scan(demo, catalogue.read(demo), [name, UUID(uuid)])
+    table = Name("public", "forgotten")
+    assert {one.column: one.rows for one in found if one.table == table} == dict.fromkeys(columns, 1)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "usr_6f1c6a1e-0000-4000-8000-00000000abcd",
+        "photos/6f1c6a1e-0000-4000-8000-00000000abcd.jpg",
+        "6f1c6a1e-0000-4000-8000-00000000abcd_thumb",
+        "6F1C6A1E00004000800000000000ABCD",
+        "https://example.org/?who=zo%C3%AB%2Berased%40example.org&x=1",
+        "to zoe\u0308+erased@example.org",
+        r'{"to": "zo\u00eb+erased@example.org"}',
+    ],
+)
+def test_other_spellings_of_the_same(server: Connection, inside: str) -> None:
+    names = ["6f1c6a1e-0000-4000-8000-00000000abcd", "zoë+erased@example.org"]
+    pattern = residue.expression(names, escaped=True)
+    assert server.execute("SELECT %s ~* %s AS f", (inside, pattern)).fetchall() == [{"f": True}]
+
+
 def test_all_that_the_map_knows_is_found_without_it(demo: Connection, demo_map: DataMap) -> None:
     known = catalogue.read(demo)
     [named] = demo.execute(

@@ -192,6 +192,11 @@ def test_a_hold_and_an_erasure_exclude_each_other(kept: Kept) -> None:
     kept.write(erased, "r2")
     with pytest.raises(CheckFailed, match="too late"):
         legal_holds.place(kept.ops, erased, "a claim", "counsel", kept.now)
+    # Who comes back after it, with the same key, is somebody whose data can be wanted.
+    kept.ops.execute("UPDATE erasure_tombstones SET completed_at = now()")
+    again = legal_holds.place(kept.ops, erased, "a claim", "counsel", kept.now)
+    with pytest.raises(Held, match=f"legal hold {again.id}"):
+        kept.write(erased, "r3")
     with pytest.raises(CheckFailed, match="no active legal hold"):
         legal_holds.release(kept.ops, hold.id, "counsel", kept.now)
 

@@ -13,7 +13,7 @@ import pytest
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import Unavailable
-from ops_platform.gdpr import work
+from ops_platform.gdpr import export_first, exports, work
 from ops_platform.gdpr.mail_texts import RequestType
 from ops_platform.gdpr.work import Claim, GivenUp, NotClaimed
 from ops_platform_tests.gdpr.requests_database import T0, Requests
@@ -183,10 +183,77 @@ def test_a_copy_that_was_asked_for_comes_before_the_erasure_but_not_for_ever(tab
     export = verified(table, "export", subject=subject)
     erasure = verified(table, subject=subject)
     assert due(table) == []
-    assert due(table, T0 + work.EXPORT_FIRST) == [erasure]
+    assert due(table, T0 + export_first.EXPORT_FIRST) == [erasure]
     with working(table, export, request_type="export") as (connection, claim):
         work.complete(connection, claim, T0)
     assert due(table) == [erasure]
+
+
+def test_the_copy_can_be_fetched_before_the_erasure_deletes_it(table: Requests) -> None:
+    subject = uuid4()
+    export = verified(table, "export", subject=subject)
+    erasure = verified(table, subject=subject)
+    made = exported(table, export, T0 + SECOND)
+    assert due(table, T0 + 2 * SECOND) == []
+    # Nobody came for it within a day.
+    assert due(table, T0 + SECOND + export_first.FETCH_WITHIN) == [erasure]
+    # A link was given out: what it leads to stays as long as it works.
+    with table.connection.transaction():
+        exports.record_download(table.connection, made, T0 + 10 * SECOND, T0 + 5 * SECOND)
+    assert due(table, T0 + 9 * SECOND) == []
+    assert due(table, T0 + 10 * SECOND) == [erasure]
+
+
+def test_an_erasure_waits_for_no_copy_that_was_ready_before(table: Requests) -> None:
+    subject = uuid4()
+    exported(table, verified(table, "export", subject=subject), T0)
+    erasure = verified(table, subject=subject, at=T0 + SECOND)
+    assert due(table, T0 + SECOND) == [erasure]
+
+
+def test_no_export_begins_while_its_subject_is_being_erased(table: Requests) -> None:
+    subject = uuid4()
+    export = verified(table, "export", subject=subject)
+    other = verified(table, "export")
+    erasure = verified(table, subject=subject)
+    with working(table, export, request_type="export"):
+        assert work.export_under_way(table.worker, subject)
+    assert not work.export_under_way(table.worker, subject)
+    table.worker.execute(
+        "INSERT INTO erasure_tombstones (stanza, subject_type, subject_key, subject_key_type, erased_at, "
+        "gdpr_request_id) VALUES ('product', 'creator', %s, 'uuid', %s, %s)",
+        (str(subject), T0, erasure),
+    )
+    assert due(table, request_type="export") == [other]
+    with pytest.raises(NotClaimed, match="being erased"), working(table, export, request_type="export"):
+        pass
+    # The certificate is written before the very end.
+    table.worker.execute("UPDATE erasure_tombstones SET completed_at = %s", (T0,))
+    table.worker.execute(
+        "INSERT INTO gdpr_inventories (request_id, sealed, key_id) VALUES (%s, 'x', 'x')", (erasure,)
+    )
+    assert due(table, request_type="export") == [other]
+    assert work.end_open(table.worker, subject, T0) == 2
+    table.worker.execute("DELETE FROM gdpr_inventories")
+    assert (table.row(export)["status"], table.row(export)["outcome"]) == ("failed", "cancelled")
+    assert table.row(other)["status"] == "pending"
+
+
+def exported(table: Requests, request_id: str, at: datetime) -> exports.Export:
+    with working(table, request_id, now=at, request_type="export") as (connection, claim):
+        made = exports.record(
+            connection,
+            request_id,
+            object_key=f"{request_id}/x.zip",
+            size=1,
+            sha256="0" * 64,
+            map_version="1",
+            effects=[],
+            now=at,
+        )
+        with connection.transaction():
+            work.complete(connection, claim, at)
+    return made
 
 
 def test_what_an_erased_subject_had_open_is_ended(table: Requests) -> None:
