@@ -197,6 +197,26 @@ def test_other_people_in_ones_own_row(odd: Connection, data_map: DataMap) -> Non
     assert elsewhere["watchers"][1] not in (other, BERT_MAIL)
 
 
+def test_ones_own_document_is_whole_whatever_is_where_others_are_named(
+    odd: Connection, data_map: DataMap
+) -> None:
+    documents: list[Any] = [
+        {"title": "none", "authors": None, "unknown": {"authors": [1]}},
+        {"title": "empty", "authors": []},
+        {"title": "no list", "authors": {"more": 1}},
+        {"title": "absent"},
+        {"authors": [None]},
+        [], {}, "text", None,
+    ]  # fmt: skip
+    for number, document in enumerate(documents):
+        odd.execute(
+            f"INSERT INTO {ODD_SQL} (owner, big, doc) VALUES (%s, %s, %s)",
+            (ANNA, number, json.dumps(document)),
+        )
+    shown = sorted(rows(odd, data_map, ODD, "owner"), key=lambda row: int(row["big"]))
+    assert [row["doc"] for row in shown] == documents
+
+
 def test_of_rows_that_are_shared_only_ones_own_part(odd: Connection, data_map: DataMap) -> None:
     document = {
         "note": CANARY,
