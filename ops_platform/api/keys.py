@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import jwt
@@ -118,6 +119,9 @@ def from_settings(settings: Settings, clock: Callable[[], float] = time.monotoni
     if file is not None:
         return KeySet(lambda: _read_file(file), clock)
     assert url is not None  # noqa: S101 - see above
+    place = urlsplit(url)
+    if place.scheme != "https" and place.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise ConfigurationError("OPS_JWT_JWKS_URL must begin with https://: others could put keys of theirs")
     verify: ssl.SSLContext | bool = True
     if settings.ca_file is not None:
         verify = ssl.create_default_context()
