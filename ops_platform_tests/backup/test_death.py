@@ -175,6 +175,7 @@ def kill_a_full(site: Site) -> str:
     return request.run_id
 
 
+@pytest.mark.full
 def test_an_incremental_after_a_killed_full(backed_up: Site) -> None:
     """S3 goes on listing the folder of the killed full, behind which pgBackRest puts no incremental."""
     killed = kill_a_full(backed_up)

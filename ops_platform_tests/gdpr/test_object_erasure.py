@@ -89,6 +89,7 @@ def test_places_of_one_line_of_the_map_are_one_effect(bucket: ObjectStore) -> No
     assert (done.before, done.changed) == (2, 2)
 
 
+@pytest.mark.full
 def test_more_than_one_request_takes_at_once(object_store: ObjectStoreServer) -> None:
     media = store(object_store, "media")
     for number in range(1005):

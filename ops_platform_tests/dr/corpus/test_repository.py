@@ -7,13 +7,10 @@ import pytest
 from ops_platform.dr.damage import DAMAGES
 from ops_platform_tests.dr.corpus.lab import Lab, wrong
 
-SMOKE = ("data_zeroed", "wal_missing")
+pytestmark = pytest.mark.full
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(one, marks=() if one in SMOKE else pytest.mark.full) for one in DAMAGES]
-)
-@pytest.mark.services
+@pytest.mark.parametrize("name", DAMAGES)
 def test_damage_is_named(lab: Lab, name: str) -> None:
     damage = DAMAGES[name]
     with lab.copied() as (copy, ctx), lab.source_untouched():
@@ -25,7 +22,6 @@ def test_damage_is_named(lab: Lab, name: str) -> None:
         assert copy.etags() == before
 
 
-@pytest.mark.services
 def test_an_undamaged_copy_passes(lab: Lab) -> None:
     with lab.copied() as (_, ctx), lab.source_untouched():
         outcome = lab.exercise(ctx)

@@ -111,11 +111,11 @@ def dies(store: HistoryStore, monkeypatch: pytest.MonkeyPatch, target: object, n
 @pytest.mark.parametrize(
     ("target", "name", "nth"),
     [
-        pytest.param(history_blocks, "_write_block", 1, id="making"),
+        pytest.param(history_blocks, "_write_block", 1, id="making", marks=pytest.mark.full),
         pytest.param(HistoryStore, "keep", 0, id="made", marks=pytest.mark.full),
         pytest.param(Path, "rename", 0, id="before the first", marks=pytest.mark.full),
         pytest.param(Path, "rename", 1, id="between two"),
-        pytest.param(history_blocks.shutil, "rmtree", 1, id="moved"),
+        pytest.param(history_blocks.shutil, "rmtree", 1, id="moved", marks=pytest.mark.full),
         pytest.param(HistoryStore, "keep", 1, id="tidied", marks=pytest.mark.full),
     ],
 )

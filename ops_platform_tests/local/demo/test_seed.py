@@ -225,6 +225,8 @@ def _media(server: ObjectStoreServer) -> ObjectStore:
     identity = S3Identity(
         role="media",
         bucket=server.bucket("media"),
+        # Of its own: other modules' demo has its objects in the same bucket.
+        prefix="seed/",
         access_key_id=server.access_key_id("media"),
         secret_access_key=server.secret_access_key("media"),
     )
