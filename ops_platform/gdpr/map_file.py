@@ -7,12 +7,13 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from ops_platform import lined_yaml
 from ops_platform.errors import ConfigurationError
+from ops_platform.gdpr import map_shape
 from ops_platform.gdpr.data_map import (
     PSEUDONYM,
     STAND_IN,
@@ -41,91 +42,7 @@ from ops_platform.gdpr.json_path import JsonPath
 from ops_platform.gdpr.names import Name
 from ops_platform.lined_yaml import Document
 
-Text = Annotated[str, Field(min_length=1)]
 _PLACE = re.compile(r"\{([^{}]*)\}")
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class _Keep(_Strict):
-    basis: Text
-    term: Text
-
-
-class _Erase(_Strict):
-    anonymise: Annotated[dict[str, Any], Field(min_length=1)] | None = None
-    delete_unless_referenced: Annotated[dict[str, Any], Field(min_length=1)] | None = None
-    keep: _Keep | None = None
-
-
-class _Row(_Strict):
-    role: Text
-    column: Text | None = None
-    through: Text | None = None
-    to: Text | None = None
-    roles: list[Text] | None = None
-    array: Text | None = None
-    json_: Text | None = Field(None, alias="json")
-    path: Text | None = None
-    holds: Text | None = None
-    erase: Literal["delete", "remove"] | _Erase
-    export: Literal["own", "none"] | list[Text]
-
-
-class _Table(_Strict):
-    purpose: Text
-    retention: Text
-    personal: list[Text] = []
-    plain: list[Text] = []
-    documents: dict[str, dict[str, Literal["personal", "plain"]]] = {}
-    rows: list[_Row] = []
-    triggers: dict[str, Text] = {}
-    created: Text | None = None
-
-
-class _View(_Strict):
-    personal: list[Text] = []
-    plain: list[Text] = []
-    refresh: Text | None = None
-
-
-class _Subject(_Strict):
-    kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    table: Text
-    key: Text
-    email: Text
-    identifiers: list[Text] = []
-    stand_in: dict[str, Any] = {}
-
-
-class _Objects(_Strict):
-    bucket: Text
-    prefix: Text
-    purpose: Text
-    export: bool
-
-
-class _CacheKeys(_Strict):
-    pattern: Text
-    purpose: Text
-
-
-class _Processor(_Strict):
-    name: Text
-    purpose: Text
-    email: Text
-
-
-class _Map(_Strict):
-    version: Literal[1]
-    subject: _Subject
-    tables: Annotated[dict[str, _Table], Field(min_length=1)]
-    views: dict[str, _View] = {}
-    objects: list[_Objects] = []
-    cache: list[_CacheKeys] = []
-    processors: list[_Processor] = []
 
 
 def load(file: Path) -> DataMap:
@@ -135,7 +52,7 @@ def load(file: Path) -> DataMap:
         raise ConfigurationError(f"{file}: holds {len(documents)} documents; a data map is one")
     [source] = documents
     try:
-        model = _Map.model_validate(source.value)
+        model = map_shape.Map.model_validate(source.value)
     except ValidationError as error:
         raise ConfigurationError(_first(source, error)) from None
     return _Reader(source).map(model)
@@ -158,7 +75,7 @@ def _first(source: Document, error: ValidationError) -> str:
 
 def _place(steps: tuple[str | int, ...]) -> list[str | int]:
     """Without the steps that pydantic adds for the alternatives of a value."""
-    return [one for one in steps if one != "_Erase" and not str(one).startswith(("literal[", "list["))]
+    return [one for one in steps if one != "Erase" and not str(one).startswith(("literal[", "list["))]
 
 
 class _Reader:
@@ -167,7 +84,7 @@ class _Reader:
     def __init__(self, source: Document) -> None:
         self._source = source
 
-    def map(self, model: _Map) -> DataMap:
+    def map(self, model: map_shape.Map) -> DataMap:
         subject = self._subject(model.subject)
         tables: dict[Name, Table] = {}
         for text, one in model.tables.items():
@@ -203,7 +120,7 @@ class _Reader:
         self._parents(model, found)
         return found
 
-    def _subject(self, model: _Subject) -> Subject:
+    def _subject(self, model: map_shape.Subject) -> Subject:
         identifiers = tuple(dict.fromkeys((model.key, model.email, *model.identifiers)))
         path = ("subject", "stand_in")
         stand_in = self._values(path, model.stand_in)
@@ -218,7 +135,7 @@ class _Reader:
             stand_in,
         )
 
-    def _table(self, text: str, model: _Table, subject: Subject) -> Table:
+    def _table(self, text: str, model: map_shape.Table, subject: Subject) -> Table:
         path = ("tables", text)
         documents = {}
         for column, places in model.documents.items():
@@ -246,7 +163,7 @@ class _Reader:
             created=model.created,
         )
 
-    def _row(self, path: tuple[str | int, ...], row: _Row, subject: Subject) -> Belonging:
+    def _row(self, path: tuple[str | int, ...], row: map_shape.Row, subject: Subject) -> Belonging:
         way = self._way(path, row, subject)
         erasure = self._erasure((*path, "erase"), row)
         if isinstance(erasure, Remove) and not isinstance(way, ByArray | ByJson):
@@ -256,7 +173,7 @@ class _Reader:
         export = row.export if isinstance(row.export, str) else tuple(row.export)
         return Belonging(row.role, way, erasure, export)
 
-    def _way(self, path: tuple[str | int, ...], row: _Row, subject: Subject) -> Way:
+    def _way(self, path: tuple[str | int, ...], row: map_shape.Row, subject: Subject) -> Way:
         given = [
             name
             for name, value in (("column", row.column), ("array", row.array), ("json", row.json_))
@@ -295,12 +212,12 @@ class _Reader:
             raise self._wrong(path, f"say which column of {table} is meant: to: ...")
         return ByParent(column, table, row.to, tuple(row.roles or ()))
 
-    def _erasure(self, path: tuple[str | int, ...], row: _Row) -> Erasure:
+    def _erasure(self, path: tuple[str | int, ...], row: map_shape.Row) -> Erasure:
         if row.erase == "delete":
             return Delete()
         if row.erase == "remove":
             return Remove()
-        assert isinstance(row.erase, _Erase)  # noqa: S101 - the two literals are done
+        assert isinstance(row.erase, map_shape.Erase)  # noqa: S101 - the two literals are done
         given = row.erase.model_dump(exclude_none=True)
         if len(given) != 1:
             raise self._wrong(path, "say one of delete, remove, anonymise, delete_unless_referenced, keep")
@@ -326,7 +243,7 @@ class _Reader:
                 raise self._wrong((*path, column), "must be null, pseudonym, stand_in, or {value: ...}")
         return found
 
-    def _parents(self, model: _Map, found: DataMap) -> None:
+    def _parents(self, model: map_shape.Map, found: DataMap) -> None:
         """Rows belong by way of rows that are in the map, in roles that are there, and in no circle."""
         for text, table in model.tables.items():
             for number, row in enumerate(table.rows):
