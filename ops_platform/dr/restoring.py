@@ -45,6 +45,8 @@ class Copy:
 
 BULK = 0.5
 """Of the bytes: what a rate must have held over, at least."""
+SHORTEST = 0.25
+"""Seconds: the log comes in bursts, and a rate over less is that of the log."""
 
 
 @dataclass
@@ -65,10 +67,9 @@ class Pace:
             self._first = (fraction, now)
             return
         from_, began = self._first
-        if fraction - from_ >= BULK and now > began:
-            self._best = max(
-                self._best or 0.0, (fraction - from_) * self.size_bytes / (now - began).total_seconds()
-            )
+        if fraction - from_ >= BULK:
+            seconds = max((now - began).total_seconds(), SHORTEST)
+            self._best = max(self._best or 0.0, (fraction - from_) * self.size_bytes / seconds)
 
     def rate(self, seconds: float) -> float:
         """Bytes per second; of the whole when there was too little to tell the bulk apart."""

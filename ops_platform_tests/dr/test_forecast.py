@@ -14,7 +14,7 @@ from ops_platform.backup import stanza_file
 from ops_platform.backup.stanza import Stanza
 from ops_platform.dr import forecast
 from ops_platform.dr.forecast import Measured
-from ops_platform.dr.restoring import Pace
+from ops_platform.dr.restoring import SHORTEST, Pace
 
 rates = st.floats(min_value=1e6, max_value=1e10)
 sizes = st.integers(min_value=1, max_value=10**13)
@@ -106,4 +106,10 @@ def test_too_little_to_tell_the_bulk_apart() -> None:
     assert heard().rate(4) == 250
     assert heard((1, 1.0)).rate(4) == 250
     assert heard((1, 0.6), (2, 1.0)).rate(4) == 250
-    assert heard((1, 0.1), (1, 1.0)).rate(4) == 250
+
+
+def test_a_burst_of_the_log_is_no_rate_of_the_copy() -> None:
+    # Of 34 MB, of which a busy machine told within four milliseconds, as of those it told at once.
+    assert heard((1, 0.1), (1.004, 0.7)).rate(4) == pytest.approx(0.6 * 1000 / SHORTEST)
+    assert heard((1, 0.1), (1, 1.0)).rate(4) == pytest.approx(0.9 * 1000 / SHORTEST)
+    assert heard((1, 0.1), (1.5, 0.7)).rate(4) == pytest.approx(1200)
