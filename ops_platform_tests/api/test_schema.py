@@ -27,7 +27,7 @@ CHECKS = [
 MODES = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
 
 
-@pytest.mark.parametrize("examples", [4, pytest.param(200, marks=pytest.mark.full)])
+@pytest.mark.parametrize("examples", [4, pytest.param(100, marks=pytest.mark.full)])
 def test_any_request_gets_a_documented_answer(api: House, examples: int) -> None:
     api.unlimited()
     bearer = api.bearer(api.person())
