@@ -19,9 +19,13 @@ class RetentionConfig(dg.Config):
     # A year of alerts and a month to report on it; the Watchdog only proves that the pipe works now.
     alert_delivery_days: int = 400
     watchdog_delivery_days: int = 7
+    request_address_days: int = 30
 
 
-@dg.op(description="Delete Dagster's chatter, old heartbeat positions and notifications; history stays.")
+@dg.op(
+    description="Delete Dagster's chatter, old heartbeat positions and notifications, and the addresses in "
+    "data subjects' requests that ended a month ago; history stays."
+)
 def prune(
     context: dg.OpExecutionContext, config: RetentionConfig, platform: PlatformResource
 ) -> dg.Output[None]:
@@ -43,6 +47,7 @@ def prune(
                 timedelta(days=config.watchdog_delivery_days),
                 now,
             )
+            emptied = retention.forget_addresses(ops, timedelta(days=config.request_address_days), now)
     except OpsError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     return dg.Output(
@@ -52,6 +57,7 @@ def prune(
             "looked_at_up_to_id": pruned.up_to_id,
             "heartbeat_positions_deleted": positions,
             "alert_deliveries_deleted": alerts,
+            "requests_emptied_of_addresses": emptied,
         },
     )
 

@@ -117,6 +117,19 @@ def prune_alert_deliveries(ops: Connection, keep: timedelta, keep_watchdog: time
     return deleted
 
 
+def forget_addresses(ops: Connection, keep: timedelta, now: datetime) -> int:
+    """Empty addresses and tokens of data subjects' requests that ended before; of how many.
+
+    A request that failed keeps its own: an operator may resume it, and then a mail is to be written.
+    """
+    return ops.execute(
+        "UPDATE gdpr_requests SET requestor_email = '', verification_token = NULL, used_token = NULL "
+        "WHERE completed_at < %s AND outcome IN ('fulfilled', 'cancelled', 'expired') "
+        "AND (requestor_email <> '' OR verification_token IS NOT NULL OR used_token IS NOT NULL)",
+        (now - keep,),
+    ).rowcount
+
+
 def storage_url(sqlalchemy_url: str) -> str:
     """libpq's form of Dagster's storage URL, which names a driver in its scheme."""
     scheme, _, rest = sqlalchemy_url.partition("://")

@@ -199,3 +199,28 @@ def test_the_newest_watchdog_stays_so_that_its_age_still_alarms(
 
     assert prune_deliveries(ops) == 2
     assert kept_deliveries(ops) == {newest}
+
+
+@pytest.mark.services
+def test_requests_that_ended_a_month_ago_keep_no_address(
+    connections: tuple[Connection, Connection], ops_database: OpsDatabase
+) -> None:
+    _, ops = connections
+    ended = {"fulfilled": "completed", "cancelled": "failed", "expired": "failed", "error": "failed"}
+    with ops_database.superuser() as owner:
+        for outcome, status in ended.items():
+            for days in (29, 31):
+                owner.execute(
+                    "INSERT INTO gdpr_requests (request_id, creator_id, request_type, requestor_email, "
+                    "status, outcome, used_token, completed_at) "
+                    "VALUES (%s, gen_random_uuid(), 'export', 'a@b.example', %s, %s, 'x', %s)",
+                    (f"{outcome}-{days}", status, outcome, NOW - timedelta(days=days)),
+                )
+
+    def kept() -> set[str]:
+        rows = ops.execute("SELECT request_id FROM gdpr_requests WHERE requestor_email <> ''").fetchall()
+        return {row["request_id"] for row in rows}
+
+    assert retention.forget_addresses(ops, timedelta(days=30), NOW) == 3
+    assert kept() == {f"{outcome}-29" for outcome in ended} | {"error-31"}
+    assert retention.forget_addresses(ops, timedelta(days=30), NOW) == 0
