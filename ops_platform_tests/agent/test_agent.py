@@ -296,6 +296,7 @@ def test_without_the_product_the_rpo_grows(scene: Scene, agent: AgentProcess) ->
     )
 
 
+@pytest.mark.full
 def test_without_s3_the_rpo_grows_and_catches_up(scene: Scene, agent: AgentProcess) -> None:
     scene.services.kill_object_store()
     killed_at = time.time()

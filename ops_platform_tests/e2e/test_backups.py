@@ -67,6 +67,7 @@ def test_a_launched_backup_is_taken_verified_recorded_and_shown(
     assert [(row["phase"], row["outcome"]) for row in phases] == [("intent", None), ("outcome", "success")]
 
 
+@pytest.mark.full
 def test_two_launched_at_once_run_one_after_the_other(stack: RunningStack) -> None:
     before = {one.label for one in sets(stack)}
     ids = [stack.dagster.launch("backup_incr", PRODUCT) for _ in range(2)]

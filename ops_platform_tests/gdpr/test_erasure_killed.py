@@ -52,10 +52,8 @@ def killed(product: Product, data_map: DataMap, what: Erasing, batch: int, momen
     return process.exitcode != 0
 
 
-@pytest.mark.parametrize(
-    ("number", "batch"),
-    [(3, 1000), pytest.param(1, 200, marks=pytest.mark.full), pytest.param(3, 20, marks=pytest.mark.full)],
-)
+@pytest.mark.full
+@pytest.mark.parametrize(("number", "batch"), [(3, 1000), (1, 200), (3, 20)])
 def test_killed_at_every_batch_twice_in_a_row(
     demo_product: Product, demo_map: DataMap, number: int, batch: int
 ) -> None:
