@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
+from pydantic import SecretStr
 
 from ops_platform.errors import ConfigurationError
 
@@ -88,6 +89,22 @@ class PublicKeys:
         except InvalidSignature:
             return False
         return True
+
+
+def configured_signing_key(secret: SecretStr | None, name: str) -> SigningKey:
+    """The key of the setting ``name``. Raises ConfigurationError when it is missing or malformed."""
+    if secret is None:
+        raise ConfigurationError(
+            f"{name} is not set: make one with 'openssl genpkey -algorithm ed25519' and set {name}_FILE"
+        )
+    return SigningKey(secret.get_secret_value(), name)
+
+
+def configured_public_keys(pem: str | None, name: str, signing: str) -> PublicKeys:
+    """Those of the setting ``name``, the public halves of ``signing``. Raises ConfigurationError."""
+    if pem is None:
+        raise ConfigurationError(f"{name} is not set: set it to the public half of {signing}")
+    return PublicKeys.parse(pem, name)
 
 
 def generate() -> tuple[str, str]:

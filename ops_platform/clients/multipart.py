@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -119,28 +121,35 @@ class Upload:
             )
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """An upload that was begun and neither completed nor aborted; ``key`` as in the bucket."""
+
+    key: str
+    id: str
+    begun_at: datetime
+
+
+def unfinished(store: ObjectStore, prefix: str) -> Iterator[Unfinished]:
+    """Those below ``prefix``, of the identity's own. Raises the store's errors."""
+    with store.errors("list the uploads of", prefix):
+        for page in store.client.get_paginator("list_multipart_uploads").paginate(
+            Bucket=store.bucket, Prefix=store.prefix + prefix
+        ):
+            for one in page.get("Uploads", []):
+                yield Unfinished(one["Key"], one["UploadId"], one["Initiated"])
+
+
 def abort_unfinished(store: ObjectStore, prefix: str, *, before: datetime | None = None) -> int:
     """Abort the uploads below ``prefix``, those begun ``before`` then; how many.
 
     Raises the store's errors.
     """
     found = 0
-    with store.errors("list the uploads of", prefix):
-        pages = store.client.get_paginator("list_multipart_uploads").paginate(
-            Bucket=store.bucket, Prefix=store.prefix + prefix
-        )
-        uploads = [
-            one
-            for page in pages
-            for one in page.get("Uploads", [])
-            if before is None or one["Initiated"] < before
-        ]
-    for one in uploads:
+    for one in [each for each in unfinished(store, prefix) if before is None or each.begun_at < before]:
         try:
             with store.errors("abort the upload of", prefix):
-                store.client.abort_multipart_upload(
-                    Bucket=store.bucket, Key=one["Key"], UploadId=one["UploadId"]
-                )
+                store.client.abort_multipart_upload(Bucket=store.bucket, Key=one.key, UploadId=one.id)
         except ObjectMissing:
             continue  # somebody else did
         found += 1

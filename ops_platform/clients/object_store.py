@@ -77,14 +77,6 @@ class StoredObject:
 
 
 @dataclass(frozen=True)
-class Upload:
-    """A multipart upload under way."""
-
-    key: str
-    id: str
-
-
-@dataclass(frozen=True)
 class Retention:
     """The object lock on one version."""
 
@@ -305,28 +297,6 @@ class ObjectStore:
                 )
             removed += len(batch)
         return removed
-
-    def uploads(self, prefix: str = "") -> Iterator[Upload]:
-        """Multipart uploads below ``prefix`` that were begun and neither completed nor aborted."""
-        with self._errors("list uploads of", prefix):
-            for page in self.client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self.bucket, Prefix=self.prefix + prefix
-            ):
-                for one in page.get("Uploads", []):
-                    yield Upload(self._relative(one["Key"]), one["UploadId"])
-
-    def abort(self, upload: Upload) -> None:
-        """Drop the parts of an upload; one that is gone already is none."""
-        try:
-            with self._errors("abort an upload to", upload.key):
-                self.client.abort_multipart_upload(
-                    Bucket=self.bucket, Key=self.prefix + upload.key, UploadId=upload.id
-                )
-        except ObjectStoreRefused as error:
-            if error.code != "NoSuchUpload":
-                raise
-        except ObjectMissing:
-            pass
 
     def retention(self, key: str, version_id: str | None = None) -> Retention | None:
         """The object lock on a version; None when it has none."""

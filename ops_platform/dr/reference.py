@@ -15,11 +15,16 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from ops_platform.audit.keys import PublicKeys, SigningKey
+from ops_platform.audit.keys import (
+    PublicKeys,
+    SigningKey,
+    configured_public_keys,
+    configured_signing_key,
+)
 from ops_platform.clients.postgres import Connection
 from ops_platform.dr import catalogue
 from ops_platform.dr.fingerprint import Closed, Live
-from ops_platform.errors import CheckFailed, ConfigurationError
+from ops_platform.errors import CheckFailed
 from ops_platform.settings import Settings
 
 KEEP = timedelta(days=45)
@@ -156,21 +161,11 @@ def prune(ops: Connection, now: datetime) -> int:
 
 def signing_key(settings: Settings) -> SigningKey:
     """Raises ConfigurationError when it is missing or malformed."""
-    secret = settings.dr.signing_key
-    if secret is None:
-        raise ConfigurationError(
-            "OPS_DR_SIGNING_KEY is not set: make one with 'openssl genpkey -algorithm ed25519' "
-            "and set OPS_DR_SIGNING_KEY_FILE"
-        )
-    return SigningKey(secret.get_secret_value(), "OPS_DR_SIGNING_KEY")
+    return configured_signing_key(settings.dr.signing_key, "OPS_DR_SIGNING_KEY")
 
 
 def public_keys(settings: Settings) -> PublicKeys:
-    if settings.dr.public_key is None:
-        raise ConfigurationError(
-            "OPS_DR_PUBLIC_KEY is not set: set it to the public half of OPS_DR_SIGNING_KEY"
-        )
-    return PublicKeys.parse(settings.dr.public_key, "OPS_DR_PUBLIC_KEY")
+    return configured_public_keys(settings.dr.public_key, "OPS_DR_PUBLIC_KEY", "OPS_DR_SIGNING_KEY")
 
 
 def _read(ops: Connection, keys: PublicKeys, stanza: str, which: str, moment: datetime) -> Reference | None:

@@ -16,8 +16,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from ops_platform.audit.keys import PublicKeys, SigningKey
-from ops_platform.errors import CheckFailed, ConfigurationError
+from ops_platform.audit.keys import (
+    PublicKeys,
+    SigningKey,
+    configured_public_keys,
+    configured_signing_key,
+)
+from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map import DataMap, Keep
 from ops_platform.gdpr.effects import Effect
 from ops_platform.gdpr.subject_key import SubjectKey
@@ -187,22 +192,12 @@ def canonical(certificate: Mapping[str, Any]) -> str:
 
 def signing_key(settings: Settings) -> SigningKey:
     """Raises ConfigurationError when it is missing or malformed."""
-    secret = settings.gdpr.signing_key
-    if secret is None:
-        raise ConfigurationError(
-            "OPS_GDPR_SIGNING_KEY is not set: make one with 'openssl genpkey -algorithm ed25519' "
-            "and set OPS_GDPR_SIGNING_KEY_FILE"
-        )
-    return SigningKey(secret.get_secret_value(), "OPS_GDPR_SIGNING_KEY")
+    return configured_signing_key(settings.gdpr.signing_key, "OPS_GDPR_SIGNING_KEY")
 
 
 def public_keys(settings: Settings) -> PublicKeys:
     """Raises ConfigurationError when there is none, or one is malformed."""
-    if settings.gdpr.public_key is None:
-        raise ConfigurationError(
-            "OPS_GDPR_PUBLIC_KEY is not set: set it to the public half of OPS_GDPR_SIGNING_KEY"
-        )
-    return PublicKeys.parse(settings.gdpr.public_key, "OPS_GDPR_PUBLIC_KEY")
+    return configured_public_keys(settings.gdpr.public_key, "OPS_GDPR_PUBLIC_KEY", "OPS_GDPR_SIGNING_KEY")
 
 
 def _time(moment: datetime) -> str:

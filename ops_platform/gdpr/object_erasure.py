@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ops_platform.clients import object_store
+from ops_platform.clients import multipart, object_store
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr.data_map import DataMap
@@ -92,9 +92,7 @@ def erase_below(
         done = store.delete_versions(store.versions(prefix))
         # Where a bucket never had versions, some stores list none.
         done += store.delete_versions(store.list(prefix))
-        for upload in list(store.uploads(prefix)):
-            store.abort(upload)
-            done += 1
+        done += multipart.abort_unfinished(store, prefix)
         changed += done
         progress(place, changed)
         if not done:
@@ -108,7 +106,7 @@ def _below(store: ObjectStore, prefix: str) -> _Below:
     seen = {(one.key, one.version_id) for one in store.versions(prefix)}
     keys = {key for key, _ in seen}
     unversioned = sum(1 for one in store.list(prefix) if one.key not in keys)
-    return _Below(len(seen) + unversioned, sum(1 for _ in store.uploads(prefix)))
+    return _Below(len(seen) + unversioned, sum(1 for _ in multipart.unfinished(store, prefix)))
 
 
 def _known(of_buckets: Stores, inventory: Inventory) -> Iterable[ObjectPlace]:
