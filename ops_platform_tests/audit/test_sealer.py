@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,6 +24,7 @@ from ops_platform.audit.seal import PREFIX, SealCopy, moment, object_key, sign
 from ops_platform.audit.sealer import SealRefused, seal
 from ops_platform.clients import postgres
 from ops_platform.clients.object_store import ObjectStoreUnavailable
+from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import OpsError
 from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform_tests.audit.conftest import Rig, event, store_of
@@ -153,7 +153,7 @@ def test_a_kill_at_any_step_leaves_every_event_sealed_once(
     check = rig.check()
     assert check.findings == []
     rig.events(2)
-    _until(lambda: sum(seal.rows for seal in rig.seal_all()) or None, 10)
+    wait_until(lambda: sum(seal.rows for seal in rig.seal_all()) or None, 10, "rows are sealed")
     check = rig.check()
     assert (check.findings, check.events, check.unsealed) == ([], 5, 0)
     assert len(list(rig.store.versions(PREFIX))) == check.seals
@@ -182,7 +182,7 @@ def test_a_rival_without_the_lock_is_stopped_by_the_bucket(rig: Rig) -> None:
                     "WHERE locktype = 'advisory' AND pid <> pg_backend_pid() "
                     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
                 )
-            _until(lambda: rig.seal(), 10)
+            wait_until(rig.seal, 10, "there is something to seal")
 
     with pytest.raises((OpsError, psycopg.Error)):
         rig.seal(step=rival)
@@ -295,11 +295,3 @@ def test_the_caller_may_not_be_inside_a_transaction(rig: Rig) -> None:
     connection.execute("SELECT 1")
     with pytest.raises(OpsError, match="inside a transaction"):
         seal(connection, rig.store, rig.key)
-
-
-def _until(condition: Callable[[], object], seconds: float) -> object:
-    deadline = time.monotonic() + seconds
-    while not (answer := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return answer

@@ -17,6 +17,7 @@ import pytest
 from ops_platform import files
 from ops_platform.clients import migrations, postgres
 from ops_platform.clients.migrations import DatabaseNewer, MigrationError, migrate, pending
+from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import ConfigurationError, Unavailable
 from ops_platform.local.postgres_roles import ensure_database
 from ops_platform_tests.services import OpsDatabase, OpsDatabases
@@ -189,8 +190,5 @@ class TestOnAServer:
 
 
 def _until_sleeping(superuser: psycopg.Connection[tuple[object, ...]], database: str) -> None:
-    deadline = time.monotonic() + 20
     query = "SELECT FROM pg_stat_activity WHERE datname = %s AND wait_event = 'PgSleep'"
-    while superuser.execute(query, (database,)).fetchone() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: superuser.execute(query, (database,)).rowcount > 0, 20, "the migration sleeps")
