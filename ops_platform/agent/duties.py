@@ -110,6 +110,7 @@ class Duties:
         return self._database_loop("observe", self._settings.agent.refresh_seconds, step, link)
 
     def _look(self, connection: Connection) -> None:
+        observation.one_moment(connection)
         reports = observation.reports(connection)
         self.known.reports.put(
             {key: report for key, report in reports.items() if key[0] in self.known.stanzas}
@@ -129,6 +130,7 @@ class Duties:
             # Read anew each time: a wrong document is a failing loop, and no agent that does not start.
             promised = openslo.load_files(directory)
             with link.use() as connection:
+                observation.one_moment(connection)
                 self.known.objectives.put(observation.objectives(connection, promised))
 
         return self._database_loop("objectives", self._settings.agent.refresh_seconds, step, link)

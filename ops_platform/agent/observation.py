@@ -105,6 +105,15 @@ _WATCHDOG = (
 )
 
 
+def one_moment(connection: Connection) -> None:
+    """Let the caller's transaction, which begins here, read the database as it is now to its end.
+
+    Each statement would see a moment of its own otherwise: a run that fails between two of them is
+    shown as failed and not counted.
+    """
+    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+
 def reports(connection: Connection) -> dict[tuple[str, str], KindReport]:
     """By (stanza, kind). Runs count under the kind that was asked for, sizes under what was made."""
     runs: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)

@@ -75,6 +75,25 @@ def test_runs_are_counted_under_what_was_asked_and_sizes_under_what_was_made(
     }
 
 
+def test_what_changes_between_two_statements_is_seen_by_none_of_them(ops_database: OpsDatabase) -> None:
+    with postgres.session(ops_database.url("ops_worker")) as connection:
+        run(connection, 1, "full")
+    with postgres.session(ops_database.url("ops_agent")) as connection:
+        observation.one_moment(connection)
+        observation.ledger(connection)
+        with postgres.session(ops_database.url("ops_worker")) as worker:
+            worker.execute(
+                "SELECT record_backup_completion('product:1', 'failed', %s, p_error_reason => 'S3 is away')",
+                (START + timedelta(hours=2),),
+            )
+        reports = observation.reports(connection)
+        connection.rollback()
+        later = observation.reports(connection)
+    zero = {"completed": 0, "failed": 0}
+    assert reports == {("product", "full"): KindReport(zero, None, None, None, START + timedelta(hours=1))}
+    assert later == {("product", "full"): KindReport(zero | {"failed": 1}, True)}
+
+
 def test_a_withdrawn_exclusion_is_none(ops_database: OpsDatabase) -> None:
     promised = openslo.load_directory(files.default_config_dir() / "objectives")
     now = datetime.now(UTC)
