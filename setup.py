@@ -70,6 +70,7 @@ setup(
         "uvicorn>=0.30",
         "PyJWT[crypto]>=2.10",
         "isal>=1.7",
+        "orjson>=3.11",
     ],
     extras_require={
         # The embedded stack and the demo product: everything that a production

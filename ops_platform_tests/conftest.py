@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 from ops_platform.local.certificates import Certificates
@@ -27,6 +28,12 @@ from ops_platform.settings import Settings
 from ops_platform_tests import turns
 from ops_platform_tests.running_stack import RunningStack
 from ops_platform_tests.services import OpsDatabase, OpsDatabases, Services
+
+# A busy machine is not a failure: no example of a property is timed.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -85,8 +85,10 @@ def held(
     with postgres.session(ops_url, application=f"ops-platform {name}", autocommit=True) as connection:
         connection.execute(_KEEPALIVE)
         _take(connection, name, wait_seconds, log, shared)
-        # Not unlocked at the end: the session ends, and a session that broke has lost it already.
-        yield connection
+        try:
+            yield connection
+        finally:
+            postgres.give_back(connection, name, shared=shared)
 
 
 def _take(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections import deque
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from isal import isal_zlib
 
 from ops_platform.clients.object_store import ObjectMissing, ObjectStore
 from ops_platform.errors import OpsError
@@ -53,6 +56,7 @@ class Upload:
                 Bucket=self._store.bucket,
                 Key=self._store.prefix + self._key,
                 ContentType=self._content_type,
+                ChecksumAlgorithm="CRC32",
                 ServerSideEncryption="AES256",
             )["UploadId"]
         return self
@@ -86,6 +90,8 @@ class Upload:
         self._waiting.append(self._threads.submit(self._put, self._number, part))
 
     def _put(self, number: int, part: bytes) -> CompletedPartTypeDef:
+        # A checksum that botocore computes goes behind the part, which it then sends in 16 KiB at a time.
+        checksum = base64.b64encode(isal_zlib.crc32(part).to_bytes(4, "big")).decode()
         with self._store.errors("write", self._key):
             answer = self._store.client.upload_part(
                 Bucket=self._store.bucket,
@@ -93,8 +99,9 @@ class Upload:
                 UploadId=self._id,
                 PartNumber=number,
                 Body=part,
+                ChecksumCRC32=checksum,
             )
-        return {"ETag": answer["ETag"], "PartNumber": number}
+        return {"ETag": answer["ETag"], "PartNumber": number, "ChecksumCRC32": checksum}
 
     def _finish(self) -> None:
         if self._buffer or not self._number:

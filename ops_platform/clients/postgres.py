@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +80,15 @@ def try_lock(connection: Connection, name: str, *, shared: bool = False) -> bool
 def unlock(connection: Connection, name: str, *, shared: bool = False) -> None:
     function = "pg_advisory_unlock_shared" if shared else "pg_advisory_unlock"
     connection.execute(f"SELECT {function}(%s)", (lock_key(name),))
+
+
+def give_back(connection: Connection, name: str, *, shared: bool = False) -> None:
+    """Unlock at the end of the work, whatever it left of the session: one that broke has lost the lock.
+
+    A server takes a moment to notice that a session was closed; who comes next would find it held.
+    """
+    with contextlib.suppress(psycopg.Error):
+        unlock(connection, name, shared=shared)
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from ops_platform.gdpr import catalogue, export_pages, map_check, subject_rows
 from ops_platform.gdpr.data_map import Belonging, DataMap, Objects, Table
 from ops_platform.gdpr.effects import Effect
 from ops_platform.gdpr.export_archive import Archive, Sink, safe_path
+from ops_platform.gdpr.export_lines import Block
 from ops_platform.gdpr.export_pages import About, Part
-from ops_platform.gdpr.export_rows import Block, Rows
+from ops_platform.gdpr.export_rows import Rows
 from ops_platform.gdpr.mail_texts import Language
 from ops_platform.gdpr.place_names import filled
 from ops_platform.gdpr.reading_ahead import ahead

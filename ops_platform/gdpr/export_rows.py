@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr import subject_rows
+from ops_platform.gdpr import export_lines, subject_rows
 from ops_platform.gdpr.catalogue import Catalogue, Column
 from ops_platform.gdpr.data_map import Belonging, ByArray, ByColumn, ByParent, DataMap, Table
 from ops_platform.gdpr.export_documents import Documents, pseudonym
+from ops_platform.gdpr.export_lines import Block
 from ops_platform.gdpr.subject_rows import Identity
 
-BLOCK = 256 * 1024
-"""Bytes of lines that are handed on together; a longer row comes alone."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """Whole lines, each one JSON object and a newline."""
-
-    lines: bytes
-    rows: int
+TEXTS = {"text", "character varying"}
+LONG = 256
+"""Bytes from which a text is cheaper to escape here than in the database."""
+SAMPLE = 100
+"""Rows that are looked at for it."""
 
 
 @dataclass(frozen=True)
@@ -44,37 +40,53 @@ class Rows:
 
     def blocks(self, connection: Connection, table: Table, one: Belonging) -> Iterator[Block]:
         """In the caller's transaction, as the database sends them. Raises what psycopg raises."""
-        # As CSV whose quotes and delimiters no JSON holds: lines come as they are, and nothing is escaped.
-        query = sql.SQL(
-            "COPY ({}) TO STDOUT WITH (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02', ENCODING 'UTF8')"
-        ).format(self.query(table, one))
-        held: list[bytes] = []
-        size = 0
-        with connection.cursor() as cursor, cursor.copy(query) as copy:
-            for data in copy:
-                held.append(bytes(data))
-                size += len(data)
-                if size >= BLOCK:
-                    yield _block(held)
-                    held, size = [], 0
-        if held:
-            yield _block(held)
+        beside = self._beside(connection, table, one)
+        return export_lines.read(connection, self._query(table, one, beside), beside)
 
-    def query(self, table: Table, one: Belonging) -> sql.Composable:
-        """One JSON object for each row, of one column."""
+    def _beside(self, connection: Connection, table: Table, one: Belonging) -> list[str]:
+        """Columns whose texts are long, as the first rows of the table go. A wrong guess costs time only."""
+        shown = self.columns(table, one)
+        texts = [
+            each
+            for each in shown
+            if each.base in TEXTS and not each.array and self._value(table, one, each) == _held(each)
+        ]
+        if not texts:
+            return []
+        lengths = [
+            sql.SQL("avg(octet_length({})) >= {}").format(sql.Identifier(each.name), sql.Literal(LONG))
+            for each in texts
+        ]
+        sample = sql.SQL("SELECT ARRAY[{}] AS long FROM (SELECT * FROM {} LIMIT {}) AS s").format(
+            sql.SQL(", ").join(lengths), table.name.identifier, sql.Literal(SAMPLE)
+        )
+        row = connection.execute(sample).fetchone()
+        long = [each.name for each, is_long in zip(texts, row["long"] if row else (), strict=True) if is_long]
+        # One column at least is in the JSON.
+        return long if len(long) < len(shown) else long[1:]
+
+    def _query(self, table: Table, one: Belonging, beside: Sequence[str]) -> sql.Composable:
+        """One JSON object for each row, and texts that come beside it."""
         shown = [
             sql.SQL("{} AS {}").format(self._value(table, one, column), sql.Identifier(column.name))
             for column in self.columns(table, one)
+            if column.name not in beside
         ]
-        return sql.SQL("SELECT row_to_json(r) FROM (SELECT {} FROM {} AS t WHERE {}) AS r").format(
-            sql.SQL(", ").join(shown), table.name.identifier, self._condition(table, one)
+        texts = [sql.SQL(", CAST({} AS text)").format(sql.Identifier("t", name)) for name in beside]
+        return sql.SQL(
+            "SELECT row_to_json(r){} FROM {} AS t CROSS JOIN LATERAL (SELECT {}) AS r WHERE {}"
+        ).format(
+            sql.Composed(texts),
+            table.name.identifier,
+            sql.SQL(", ").join(shown),
+            self._condition(table, one),
         )
 
     def _condition(self, table: Table, one: Belonging) -> sql.Composable:
         return subject_rows.condition(self.data_map, self.catalogue, table.name, one, self.who, "t")
 
     def _value(self, table: Table, one: Belonging, column: Column) -> sql.Composable:
-        held = sql.Identifier("t", column.name)
+        held = _held(column)
         documents = Documents(self.who, self.salt)
         links = [each for each in table.belongings if each.way.column == column.name]
         if column.name in table.documents:
@@ -101,11 +113,5 @@ class Rows:
         return held
 
 
-def _block(held: list[bytes]) -> Block:
-    text = b"".join(held)
-    if b"\x01" in text:
-        # Quoted is what has line ends in it: a json column's, between its tokens. A space means the same.
-        parts = text.split(b"\x01")
-        parts[1::2] = [part.replace(b"\r", b" ").replace(b"\n", b" ") for part in parts[1::2]]
-        text = b"".join(parts)
-    return Block(text, text.count(b"\n"))
+def _held(column: Column) -> sql.Identifier:
+    return sql.Identifier("t", column.name)

@@ -145,22 +145,30 @@ def working(
         connection.execute(_KEEPALIVE)
         if not postgres.try_lock(connection, name):
             raise NotClaimed("another run works on this request: nothing is to be done", "processing")
-        # Not unlocked at the end: the session ends, and a session that broke has lost it already.
-        claim = _claim(connection, request_id, request_type, run_id, clock())
         try:
-            yield connection, claim
-        except NotYet as error:
+            claim = _claim(connection, request_id, request_type, run_id, clock())
+            with _attempt(connection, claim, clock):
+                yield connection, claim
+        finally:
+            postgres.give_back(connection, name)
+
+
+@contextmanager
+def _attempt(connection: Connection, claim: Claim, clock: Callable[[], datetime]) -> Iterator[None]:
+    try:
+        yield
+    except NotYet as error:
+        with connection.transaction():
+            put_off(connection, claim, str(error), clock())
+        raise
+    except BaseException as error:
+        # The database may be what failed: the claim is then found dead, which is an attempt all the same.
+        try:
             with connection.transaction():
-                put_off(connection, claim, str(error), clock())
-            raise
-        except BaseException as error:
-            # The database may be what failed: the claim is then found dead, which is an attempt all the same.
-            try:
-                with connection.transaction():
-                    fail(connection, claim, ledger.reason(error), clock())
-            except (OpsError, psycopg.Error):
-                error.add_note("the ops database could not be told that this attempt failed")
-            raise
+                fail(connection, claim, ledger.reason(error), clock())
+        except (OpsError, psycopg.Error):
+            error.add_note("the ops database could not be told that this attempt failed")
+        raise
 
 
 def _claim(

@@ -43,7 +43,7 @@ def window(redis_server: RunningRedis) -> Iterator[MovingWindow]:
         yield MovingWindow(client, LIMIT, WINDOW, "{test}", Clock())
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25, derandomize=True, database=None)
 @given(
     st.lists(st.one_of(st.integers(0, 400), st.floats(0, 901, allow_nan=False)), max_size=25), st.randoms()
 )

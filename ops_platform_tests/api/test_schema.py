@@ -49,7 +49,6 @@ def statuses(operation: Any, mode: Any, headers: dict[str, str], examples: int) 
 
     @settings(
         max_examples=examples,
-        deadline=None,
         derandomize=True,
         database=None,
         phases=[Phase.generate],

@@ -64,7 +64,7 @@ crons = st.tuples(minutes, hours, days).map(
 
 
 @given(crons, crons)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_meeting_is_what_ticking_finds(one: Cron, other: Cron) -> None:
     start, end = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 4, 1, tzinfo=UTC)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tracemalloc
+import zlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from ops_platform.clients import multipart, object_store
 from ops_platform.clients.multipart import PART, Upload, abort_unfinished
 from ops_platform.clients.object_store import ObjectMissing, ObjectStore
+from ops_platform.errors import OpsError
 from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform.settings import load_settings
 
@@ -45,6 +47,21 @@ def test_it_stores_what_was_written(store: ObjectStore, size: int) -> None:
     assert head is not None
     assert head.encryption == "AES256"
     assert unfinished(store, "parts/") == []
+    # Of the checksums of the parts, which S3 has compared with what arrived.
+    answer = store.client.head_object(
+        Bucket=store.bucket, Key=store.prefix + "parts/whole", ChecksumMode="ENABLED"
+    )
+    assert answer["ChecksumCRC32"].endswith(f"-{max(1, -(-size // PART))}")
+
+
+def test_a_part_that_arrives_otherwise_than_it_left_is_refused(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multipart.isal_zlib, "crc32", lambda data: zlib.crc32(data) ^ 1)
+    with pytest.raises(OpsError), Upload(store, "damaged/x", content_type="a/b") as upload:
+        upload.write(os.urandom(1000))
+    assert store.head("damaged/x") is None
+    assert unfinished(store, "damaged/") == []
 
 
 def test_what_ends_otherwise_leaves_nothing(store: ObjectStore) -> None:

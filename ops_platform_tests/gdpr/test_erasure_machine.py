@@ -207,7 +207,6 @@ def product(products: Products) -> Iterator[Product]:
 
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
 )

@@ -179,7 +179,6 @@ def test_any_sequence(ops_databases: OpsDatabases, examples: int, steps: int) ->
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=steps,
-                deadline=None,
                 derandomize=True,
                 database=None,
                 suppress_health_check=list(HealthCheck),

@@ -47,7 +47,7 @@ def server(demo_cluster: PostgresCluster) -> Iterator[Connection]:
 NAMES = st.text("ab3.-_+@ \\\"'()|$^[]*ÄéZ", min_size=1, max_size=6)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(NAMES, NAMES, NAMES)
 def test_where_a_name_stands_by_itself(server: Connection, before: str, name: str, after: str) -> None:
     inside = before + name + after

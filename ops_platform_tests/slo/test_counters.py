@@ -218,7 +218,7 @@ PROPERTIES = (parts_add_up, oracle_agrees, one_look_is_enough, nothing_counts_tw
 )
 @pytest.mark.parametrize("holds", PROPERTIES)
 def test_whatever_happened(holds: Callable[[st.DataObject], None], examples: int) -> None:
-    settings(max_examples=examples, deadline=None)(given(st.data())(holds))()
+    settings(max_examples=examples)(given(st.data())(holds))()
 
 
 # --- what each rule is for --------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ def test_the_partitions_are_full_hours_and_days_that_are_over(plan: HistoryPlan,
     assert f"{days[1]}-23:00" <= hours[1]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(plans.filter(lambda plan: plan.days < 20))
 def test_whatever_the_plan_counters_only_grow_and_buckets_add_up(plan: HistoryPlan) -> None:
     past = history(plan)
