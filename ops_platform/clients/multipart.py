@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from isal import isal_zlib
 
-from ops_platform.clients.object_store import ObjectMissing, ObjectStore
+from ops_platform.clients.object_store import ObjectStore
+from ops_platform.clients.object_store_errors import ObjectMissing
 from ops_platform.errors import OpsError
 
 if TYPE_CHECKING:

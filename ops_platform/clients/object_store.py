@@ -1,7 +1,6 @@
 """S3: one identity and its one bucket, over boto3. Knows nothing of backups, seals or media.
 
-What boto3 raises comes out as one line that names bucket, key and endpoint, says what to do,
-and holds neither a secret nor a response body.
+What boto3 raises comes out as one line, of ``object_store_errors``.
 """
 
 from __future__ import annotations
@@ -14,13 +13,12 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import boto3
-from botocore import exceptions as boto
 from botocore.config import Config
 
-from ops_platform.errors import ConfigurationError, OpsError, Unavailable
+from ops_platform.clients.object_store_errors import ATTEMPTS, ObjectMissing, ObjectStoreRefused, Place
+from ops_platform.errors import ConfigurationError
 from ops_platform.settings import S3Identity, Settings
 
 if TYPE_CHECKING:
@@ -29,34 +27,10 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 60
-ATTEMPTS = 4
-"""Tries of one request, with growing pauses: rides out a restart, tells of an outage in seconds."""
 CHUNK = 1 << 20
-
-
 DELETE_BATCH = 1000
 """As many as S3 takes in one request."""
 _GONE = ("NoSuchKey", "NoSuchVersion")
-
-
-class ObjectStoreUnavailable(Unavailable):
-    """The store cannot be reached or does not answer as S3."""
-
-
-class ObjectStoreRefused(ConfigurationError):
-    """The store answered and refused: identity, bucket, region or permission; ``code`` is S3's."""
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class ObjectMissing(OpsError):
-    """There is no such object."""
-
-
-class ObjectExists(OpsError):
-    """A conditional put found the key taken; nothing was written."""
 
 
 @dataclass(frozen=True)
@@ -159,13 +133,13 @@ class ObjectStore:
         if retain_until is not None:
             arguments["ObjectLockMode"] = "COMPLIANCE"
             arguments["ObjectLockRetainUntilDate"] = retain_until.astimezone(UTC)
-        with self._errors("write", key):
+        with self.errors("write", key):
             answer = self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body, **arguments)
         return answer.get("VersionId")
 
     def get(self, key: str, version_id: str | None = None) -> bytes:
         """The whole object. Raises ObjectMissing when there is none."""
-        with self._errors("read", key):
+        with self.errors("read", key):
             answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key, **_version(version_id))
             with answer["Body"] as body:
                 return body.read()
@@ -173,13 +147,13 @@ class ObjectStore:
     @contextmanager
     def reading(self, key: str) -> Iterator[Iterator[bytes]]:
         """The object in chunks of a megabyte. Raises ObjectMissing when there is none."""
-        with self._errors("read", key):
+        with self.errors("read", key):
             answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
         with closing(answer["Body"]) as body:
             yield self._chunks(key, body.iter_chunks(CHUNK))
 
     def _chunks(self, key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        with self._errors("read", key):
+        with self.errors("read", key):
             yield from chunks
 
     def presigned(self, key: str, seconds: int, file_name: str) -> str:
@@ -187,7 +161,7 @@ class ObjectStore:
 
         It ends sooner where the identity's own credentials do. Asks nobody.
         """
-        with self._errors("sign a link to", key):
+        with self.errors("sign a link to", key):
             return self.client.generate_presigned_url(
                 "get_object",
                 Params={
@@ -201,7 +175,7 @@ class ObjectStore:
     def head(self, key: str, version_id: str | None = None) -> StoredObject | None:
         """What is stored under ``key``; None when nothing is."""
         try:
-            with self._errors("read", key):
+            with self.errors("read", key):
                 answer = self.client.head_object(
                     Bucket=self.bucket, Key=self.prefix + key, **_version(version_id)
                 )
@@ -218,7 +192,7 @@ class ObjectStore:
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[StoredObject]:
         """The current objects below ``prefix`` in key order, page by page."""
-        with self._errors("list", prefix):
+        with self.errors("list", prefix):
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket,
                 Prefix=self.prefix + prefix,
@@ -235,7 +209,7 @@ class ObjectStore:
 
     def versions(self, prefix: str = "") -> Iterator[StoredObject]:
         """Every version and delete marker below ``prefix``, in key order, page by page."""
-        with self._errors("list", prefix):
+        with self.errors("list", prefix):
             for page in self.client.get_paginator("list_object_versions").paginate(
                 Bucket=self.bucket, Prefix=self.prefix + prefix
             ):
@@ -271,7 +245,7 @@ class ObjectStore:
 
     def delete(self, key: str, version_id: str | None = None) -> None:
         """Remove one version, or put a delete marker on top where the bucket keeps versions."""
-        with self._errors("delete", key):
+        with self.errors("delete", key):
             self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key, **_version(version_id))
 
     def delete_versions(self, stored: Iterable[StoredObject]) -> int:
@@ -282,7 +256,7 @@ class ObjectStore:
         removed, items = 0, iter(stored)
         while batch := list(islice(items, DELETE_BATCH)):
             wanted = [_identified(self.prefix + one.key, one.version_id) for one in batch]
-            with self._errors("delete from"):
+            with self.errors("delete from"):
                 answer = self.client.delete_objects(
                     Bucket=self.bucket, Delete={"Objects": wanted, "Quiet": True}
                 )
@@ -301,7 +275,7 @@ class ObjectStore:
     def retention(self, key: str, version_id: str | None = None) -> Retention | None:
         """The object lock on a version; None when it has none."""
         try:
-            with self._errors("read the lock of", key):
+            with self.errors("read the lock of", key):
                 answer = self.client.get_object_retention(
                     Bucket=self.bucket, Key=self.prefix + key, **_version(version_id)
                 )
@@ -314,7 +288,7 @@ class ObjectStore:
     def object_lock_enabled(self) -> bool:
         """Whether the bucket takes object locks."""
         try:
-            with self._errors("read the lock configuration of"):
+            with self.errors("read the lock configuration of"):
                 answer = self.client.get_object_lock_configuration(Bucket=self.bucket)
         except ObjectStoreRefused as error:
             if error.code == "ObjectLockConfigurationNotFoundError":
@@ -329,7 +303,7 @@ class ObjectStore:
         ``head(key).encryption`` tells how one object was stored.
         """
         try:
-            with self._errors("read the encryption of"):
+            with self.errors("read the encryption of"):
                 answer = self.client.get_bucket_encryption(Bucket=self.bucket)
         except ObjectStoreRefused as error:
             if error.code == "ServerSideEncryptionConfigurationNotFoundError":
@@ -343,78 +317,17 @@ class ObjectStore:
 
     def check(self) -> None:
         """Ask for the bucket. Raises the one line that says why it cannot be used."""
-        with self._errors("reach"):
+        with self.errors("reach"):
             self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
 
     def errors(self, action: str, key: str = "") -> AbstractContextManager[None]:
         """Around what uses ``client``: boto3's exceptions come out as ours. ``action`` is a verb."""
-        return self._errors(action, key)
+        return Place(self.uri(key), self._endpoint_url, self._region, self.role).errors(
+            action, of_key=bool(key)
+        )
 
     def _relative(self, key: str) -> str:
         return key.removeprefix(self.prefix)
-
-    @contextmanager
-    def _errors(self, action: str, key: str = "") -> Iterator[None]:
-        try:
-            yield
-        except boto.ClientError as error:
-            raise self._refused(error, action, key) from None
-        except boto.SSLError as error:
-            raise ObjectStoreUnavailable(f"{self._cannot(action, key)}: {_tls_advice(error)}") from None
-        except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError):
-            prefix = f"OPS_S3_{self.role.upper()}"
-            raise ConfigurationError(
-                f"{self._cannot(action, key)}: no credentials: set {prefix}_ACCESS_KEY_ID and "
-                f"{prefix}_SECRET_ACCESS_KEY_FILE, readable for this user"
-            ) from None
-        except (boto.ParamValidationError, boto.EndpointProviderError, ValueError):
-            raise ConfigurationError(
-                f"{self._cannot(action, key)}: bucket name, key or endpoint is malformed: correct it"
-            ) from None
-        except (boto.HTTPClientError, boto.BotoCoreError) as error:
-            raise ObjectStoreUnavailable(
-                f"{self._cannot(action, key)}: no answer after {ATTEMPTS} tries ({type(error).__name__}): "
-                "check that the store runs and OPS_S3_ENDPOINT_URL names it"
-            ) from None
-
-    def _cannot(self, action: str, key: str) -> str:
-        parts = urlsplit(self._endpoint_url or "")
-        host = parts.netloc.rpartition("@")[2] or f"AWS {self._region}"
-        return f"cannot {action} {self.uri(key)} at {host} as {self.role}"
-
-    def _refused(self, error: boto.ClientError, action: str, key: str) -> OpsError:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        what = self._cannot(action, key)
-        if code in ("NoSuchKey", "NoSuchVersion", "NoSuchUpload") or (code == "404" and key):
-            return ObjectMissing(f"{what}: there is no such object")
-        if code in ("PreconditionFailed", "ConditionalRequestConflict") or status == 412:
-            return ObjectExists(f"{what}: the key is taken, nothing was written")
-        if status >= 500 or code in ("SlowDown", "RequestTimeout", "Throttling"):
-            return ObjectStoreUnavailable(
-                f"{what}: the store answers {code or status} after {ATTEMPTS} tries: "
-                "look at its log and its free space"
-            )
-        return ObjectStoreRefused(f"{what}: {self._advice(code, status)}", code)
-
-    def _advice(self, code: str, status: int) -> str:
-        variable = f"OPS_S3_{self.role.upper()}"
-        advice = {
-            "NoSuchBucket": f"there is no such bucket: create it or correct {variable}_BUCKET",
-            "404": f"there is no such bucket: create it or correct {variable}_BUCKET",
-            "InvalidAccessKeyId": f"the access key is not known there: correct {variable}_ACCESS_KEY_ID",
-            "SignatureDoesNotMatch": f"the secret key is wrong: correct {variable}_SECRET_ACCESS_KEY_FILE",
-            "AuthorizationHeaderMalformed": f"the bucket is not in {self._region}: correct OPS_S3_REGION",
-            "PermanentRedirect": f"the bucket is not in {self._region}: correct OPS_S3_REGION",
-            "301": f"the bucket is not in {self._region}: correct OPS_S3_REGION",
-            "RequestTimeTooSkewed": "the clocks differ by minutes: correct this machine's clock",
-        }.get(code)
-        if advice is None and status in (401, 403):
-            return (
-                "access denied: the identity may not do this in this bucket, or the object is locked: "
-                f"check {variable}_BUCKET, its key and its policy"
-            )
-        return advice or f"refused with {code or status}: check the bucket's configuration"
 
 
 def from_settings(settings: Settings, role: str) -> ObjectStore:
@@ -431,16 +344,3 @@ def _identified(key: str, version_id: str | None) -> ObjectIdentifierTypeDef:
 
 def _version(version_id: str | None) -> dict[str, Any]:
     return {} if version_id is None else {"VersionId": version_id}
-
-
-def _tls_advice(error: Exception) -> str:
-    text = str(error)
-    if "WRONG_VERSION_NUMBER" in text:
-        return "the port does not speak TLS: correct OPS_S3_ENDPOINT_URL"
-    if "Hostname mismatch" in text or "IP address mismatch" in text or "doesn't match" in text:
-        return "its certificate is for another name: correct OPS_S3_ENDPOINT_URL"
-    if "expired" in text:
-        return "its certificate has expired: renew it"
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return "its certificate is of an unknown authority: point OPS_CA_FILE at the authority that signed it"
-    return "the TLS handshake failed: check OPS_S3_ENDPOINT_URL and OPS_CA_FILE"

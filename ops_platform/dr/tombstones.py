@@ -22,12 +22,12 @@ from ops_platform.dr import backup_term
 from ops_platform.dr.ladder import Verification, failed, verdict
 from ops_platform.dr.server import RestoredServer
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr import certificate, map_file, reconciliation, sealed
+from ops_platform.gdpr import certificate, map_file, reconciliation, sealed, tombstone_copies
 from ops_platform.gdpr import replay as engine
 from ops_platform.gdpr import tombstones as stones
 from ops_platform.gdpr.reconciliation import Reconciled
 from ops_platform.gdpr.replay import Replayed
-from ops_platform.gdpr.tombstones import LEDGER_PREFIX, Tombstone
+from ops_platform.gdpr.tombstone import LEDGER_PREFIX, Tombstone
 from ops_platform.settings import Settings
 
 NAME = "tombstones"
@@ -88,7 +88,7 @@ def from_ledger(settings: Settings, stanza: str) -> Tombstones:
     source = "the object-locked ledger"
     if not any(islice(ledger.versions(f"{LEDGER_PREFIX}{stanza}/"), 1)):
         return Tombstones((), source)
-    return Tombstones(stones.from_ledger(ledger, sealed.sealing_keys(settings), stanza), source)
+    return Tombstones(tombstone_copies.read(ledger, sealed.sealing_keys(settings), stanza), source)
 
 
 def replay(

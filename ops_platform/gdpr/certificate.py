@@ -26,7 +26,7 @@ from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map import DataMap, Keep
 from ops_platform.gdpr.effects import Effect
 from ops_platform.gdpr.subject_key import SubjectKey
-from ops_platform.gdpr.tombstones import Tombstone
+from ops_platform.gdpr.tombstone import Tombstone
 from ops_platform.settings import Settings
 
 FORMAT = "ops-platform erasure certificate 1"

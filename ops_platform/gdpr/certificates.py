@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from ops_platform.audit.keys import PublicKeys, SigningKey
-from ops_platform.clients.object_store import ObjectExists, ObjectStore
+from ops_platform.clients.object_store import ObjectStore
+from ops_platform.clients.object_store_errors import ObjectExists
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.certificate import Issued, NotGenuine, canonical, sign, verify

@@ -8,9 +8,8 @@ something is left. What the steps do is in the modules that they are named after
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
 from uuid import UUID
 
 from ops_platform.clients.postgres import Connection
@@ -34,12 +33,13 @@ from ops_platform.gdpr.catalogue import Catalogue
 from ops_platform.gdpr.certificate import Issued
 from ops_platform.gdpr.effects import Effect
 from ops_platform.gdpr.erasure_context import ErasureContext
+from ops_platform.gdpr.erasure_course import At, Case, Course
 from ops_platform.gdpr.erasure_parts import Log
 from ops_platform.gdpr.inventory import Inventory
 from ops_platform.gdpr.row_erasure import Erasing
 from ops_platform.gdpr.scrub import scrub
 from ops_platform.gdpr.subject_key import SubjectKey
-from ops_platform.gdpr.tombstones import Tombstone
+from ops_platform.gdpr.tombstone import Tombstone
 
 STEPS = (
     "preflight",
@@ -56,20 +56,8 @@ STEPS = (
 ROUNDS = 5
 """Verifications that may find something new: a subject may go on using the product meanwhile."""
 
-At = Callable[[str, Literal["before", "after"]], None]
-"""Told of each step, for tests that end the process there."""
 Finish = Callable[[Connection, Issued], None]
 """What ends the request, in the transaction that ends the erasure."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """``request_id`` is opaque. ``subject``: the key as text; ``email``: known from the request, or None."""
-
-    request_id: str
-    subject: str
-    email: str | None = None
-    run_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,28 +109,28 @@ class _Erasure:
     ) -> None:
         self._context, self._ops, self._product, self._case = context, ops, product, case
         self._map = context.data.data_map
-        self._enter, self._at, self._log = enter, at, log
-        self._done = set(lineage.steps(ops, case.request_id))
+        self._course = Course(ops, case, self._map.version, enter, at, log)
+        self._log = log
 
     def run(self, finish: Finish) -> Outcome:
         found, of = self._preflight()
         tombstone = self._tombstone(of)
         taken = self._inventory(found, of)
-        self._once("objects", lambda: self._objects(of, taken))
-        self._once("rows", lambda: self._rows(found, of, tombstone))
+        self._course.once("objects", lambda: self._objects(of, taken))
+        self._course.once("rows", lambda: self._rows(found, of, tombstone))
         taken = self._known(found, of)
-        self._once("cache", lambda: erasure_parts.keys(self._context.data, taken))
-        self._once("processors", lambda: self._letters(taken))
-        if "certificate" not in self._done:
+        self._course.once("cache", lambda: erasure_parts.keys(self._context.data, taken))
+        self._course.once("processors", lambda: self._letters(taken))
+        if "certificate" not in self._course.done:
             self._verification(found, of, tombstone, taken)
         issued = self._certificate(tombstone)
         self._end(of, tombstone, issued, finish)
-        return Outcome(tuple(self._totals()), issued)
+        return Outcome(tuple(self._course.totals()), issued)
 
     # --- steps ---------------------------------------------------------------------------------------------
 
     def _preflight(self) -> tuple[Catalogue, SubjectKey]:
-        self._begin("preflight")
+        self._course.begin("preflight")
         found = erasure_parts.check(self._product, self._context.data)
         self._context.ledger.check()
         if self._context.exports is not None:
@@ -153,11 +141,11 @@ class _Erasure:
         who, there = erasure_parts.identify(self._product, self._map, found, of, self._case.email)
         rows = erasure_parts.counts(self._product, self._map, found, who)
         self._log(f"{sum(rows.values())} rows in {len(rows)} roles" if there else "there is no such account")
-        self._finished("preflight", [], {"rows": rows, "account": there})
+        self._course.finish("preflight", [], {"rows": rows, "account": there})
         return found, of
 
     def _tombstone(self, of: SubjectKey) -> Tombstone:
-        self._begin("tombstone")
+        self._course.begin("tombstone")
         written = tombstones.write(
             self._ops,
             self._context.ledger,
@@ -169,11 +157,11 @@ class _Erasure:
             now=self._context.clock(),
         )
         self._log("the tombstone is in the ops database and, sealed and locked, in the ledger")
-        self._finished("tombstone", [])
+        self._course.finish("tombstone", [])
         return written
 
     def _inventory(self, found: Catalogue, of: SubjectKey) -> Inventory:
-        self._begin("inventory")
+        self._course.begin("inventory")
         keys, request_id = self._context.keys, self._case.request_id
         with self._ops.transaction():
             taken = self._known(found, of)
@@ -183,9 +171,9 @@ class _Erasure:
                 if known is not None:
                     taken = inventory.keep(self._ops, keys, request_id, known)
         # Counted before anything is destroyed: an attempt that is killed later cannot say what it removed.
-        new = "inventory" not in self._done
+        new = "inventory" not in self._course.done
         there = erasure_parts.objects_and_keys(self._context.data, taken) if new else []
-        self._finished("inventory", there)
+        self._course.finish("inventory", there)
         return taken
 
     def _known(self, found: Catalogue, of: SubjectKey) -> Inventory:
@@ -218,16 +206,16 @@ class _Erasure:
             return processors.write(self._ops, self._map, taken, self._case.request_id, self._context.clock())
 
     def _verification(self, found: Catalogue, of: SubjectKey, tombstone: Tombstone, taken: Inventory) -> None:
-        self._begin("verification")
+        self._course.begin("verification")
         what = self._erasing(taken, tombstone)
         for _ in range(ROUNDS):
             left = erasure_parts.left(self._product, self._context.data, found, what, taken)
             if not left:
                 break
             self._log(f"there is something new in {erasure_parts.places(left)}: once more")
-            self._record("objects", self._objects(of, taken))
-            self._record("rows", self._rows(found, of, tombstone))
-            self._record("cache", erasure_parts.keys(self._context.data, taken))
+            self._course.record("objects", self._objects(of, taken))
+            self._course.record("rows", self._rows(found, of, tombstone))
+            self._course.record("cache", erasure_parts.keys(self._context.data, taken))
         else:
             raise CheckFailed(
                 f"{erasure_parts.places(left)} fill again while they are erased: close the account in the "
@@ -235,7 +223,7 @@ class _Erasure:
             )
         erasure_parts.refuse_residue(self._product, self._map, found, what)
         self._log("nothing is left: not in what the map names, and not in any other column")
-        self._finished("verification", self._letters_left(taken), {"remaining": 0, "residue_rows": 0})
+        self._course.finish("verification", self._letters_left(taken), {"remaining": 0, "residue_rows": 0})
 
     def _letters_left(self, taken: Inventory) -> list[Effect]:
         """What became of the letters, once all have left. Raises NotYet."""
@@ -256,7 +244,7 @@ class _Erasure:
         return processors.effects(self._ops, self._map, request_id)
 
     def _certificate(self, tombstone: Tombstone) -> Issued:
-        self._begin("certificate")
+        self._course.begin("certificate")
         expires = tombstones.complete(
             self._ops,
             self._context.ledger,
@@ -266,11 +254,11 @@ class _Erasure:
             self._context.clock(),
         )
         issued = certificates.find(self._ops, self._case.request_id)
-        if issued is None or "certificate" not in self._done:
+        if issued is None or "certificate" not in self._course.done:
             composed = certificate.compose(
                 tombstone,
                 self._map,
-                self._totals(),
+                self._course.totals(),
                 proof=erasure_parts.proof(self._product, self._case.request_id),
                 residue={},
                 backups_expire_at=expires,
@@ -284,27 +272,27 @@ class _Erasure:
                 keys=self._context.public_keys,
             )
         self._log(f"certificate {issued.certificate_id}; the last backup with the data expires {expires:%F}")
-        self._finished("certificate", [], {"certificate_id": issued.certificate_id})
+        self._course.finish("certificate", [], {"certificate_id": issued.certificate_id})
         return issued
 
     def _end(self, of: SubjectKey, tombstone: Tombstone, issued: Issued, finish: Finish) -> None:
-        self._begin("done")
+        self._course.begin("done")
         # With it goes the pseudonym: from now on nothing leads from what was anonymised to the subject.
         over = [self._case.request_id, *self._unfinished(of)]
         for request_id in over:
             row_erasure.forget(self._product, request_id)
         now, subject = self._context.clock(), _uuid(of)
         with self._ops.transaction():
-            if "done" not in self._done:
+            if "done" not in self._course.done:
                 finish(self._ops, issued)
             if subject is not None:
                 work.end_open(self._ops, subject, now)
                 scrub(self._ops, subject, now)
             for request_id in over:
                 inventory.forget(self._ops, request_id)
-            if "done" not in self._done:
-                self._append("done", [], {})
-        self._at("done", "after")
+            if "done" not in self._course.done:
+                self._course.append("done")
+        self._course.at("done", "after")
 
     def _unfinished(self, of: SubjectKey) -> list[str]:
         """Other erasures of this subject that left an inventory."""
@@ -315,45 +303,6 @@ class _Erasure:
             (subject, self._case.request_id),
         )
         return [] if subject is None else [row["request_id"] for row in rows]
-
-    # --- what each step begins and ends with ---------------------------------------------------------------
-
-    def _begin(self, step: str) -> None:
-        self._at(step, "before")
-        self._log(f"step: {step}")
-        self._enter(step)
-
-    def _once(self, step: str, do: Callable[[], list[Effect]]) -> None:
-        """A step that changes data: what comes after it is found, and done, by the verification."""
-        if step in self._done:
-            self._at(step, "after")
-            return
-        self._begin(step)
-        self._finished(step, do())
-
-    def _finished(self, step: str, effects: Sequence[Effect], details: dict[str, Any] | None = None) -> None:
-        if step not in self._done:
-            self._record(step, effects, details)
-            self._done.add(step)
-        self._at(step, "after")
-
-    def _record(self, step: str, effects: Sequence[Effect], details: dict[str, Any] | None = None) -> None:
-        with self._ops.transaction():
-            self._append(step, effects, details or {})
-
-    def _append(self, step: str, effects: Sequence[Effect], details: dict[str, Any]) -> None:
-        lineage.record(
-            self._ops,
-            self._case.request_id,
-            step,
-            effects,
-            run_id=self._case.run_id,
-            map_version=self._map.version,
-            details=details,
-        )
-
-    def _totals(self) -> list[Effect]:
-        return lineage.totals(lineage.of(self._ops, self._case.request_id))
 
 
 def _uuid(of: SubjectKey) -> UUID | None:

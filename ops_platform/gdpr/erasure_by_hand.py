@@ -22,8 +22,9 @@ from ops_platform.gdpr import (
     work,
 )
 from ops_platform.gdpr.effects import Effect
-from ops_platform.gdpr.erasure import Case, Outcome
+from ops_platform.gdpr.erasure import Outcome
 from ops_platform.gdpr.erasure_context import DataStores, ErasureContext
+from ops_platform.gdpr.erasure_course import Case
 from ops_platform.gdpr.erasure_parts import Log
 from ops_platform.gdpr.row_erasure import Erasing
 from ops_platform.gdpr.subject_key import SubjectKey

@@ -11,7 +11,8 @@ from datetime import datetime
 from secrets import token_hex
 from typing import Any
 
-from ops_platform.clients.object_store import ObjectMissing, ObjectStore
+from ops_platform.clients.object_store import ObjectStore
+from ops_platform.clients.object_store_errors import ObjectMissing
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import catalogue, export_pages, map_check, subject_rows

@@ -13,11 +13,11 @@ from uuid import UUID
 from ops_platform.audit.keys import PublicKeys
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr import certificates, inventory, tombstones
+from ops_platform.gdpr import certificates, inventory, tombstone_copies, tombstones
 from ops_platform.gdpr.certificate import Issued
 from ops_platform.gdpr.scrub import scrub
 from ops_platform.gdpr.sealed import SealingKeys
-from ops_platform.gdpr.tombstones import Tombstone
+from ops_platform.gdpr.tombstone import Tombstone
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def reconcile(
 
     Raises CheckFailed for a copy that cannot be read or a certificate that is not genuine.
     """
-    found = tombstones.from_ledger(ledger, keys)
+    found = tombstone_copies.read(ledger, keys)
     adopted = brought = scrubbed = unfinished = 0
     for one in found:
         issued = certificates.find(ops, one.request_id) or certificates.from_ledger(

@@ -21,7 +21,7 @@ from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.effects import Effect
 from ops_platform.gdpr.row_erasure import Erasing
 from ops_platform.gdpr.subject_rows import Identity
-from ops_platform.gdpr.tombstones import Tombstone
+from ops_platform.gdpr.tombstone import Tombstone
 
 HARMLESS = ("no-index", "undecided")
 """Findings that make an erasure slow, or an export wordless, and nothing else."""

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import erasure, export, farewell, lineage, work
 from ops_platform.gdpr.certificate import Issued
-from ops_platform.gdpr.erasure import At, Case
 from ops_platform.gdpr.erasure_context import ErasureContext
+from ops_platform.gdpr.erasure_course import At, Case
 from ops_platform.gdpr.erasure_parts import Log
 from ops_platform.gdpr.export import ExportContext
 from ops_platform.gdpr.work import Claim

@@ -6,47 +6,22 @@ erasure. The copy's name tells nothing of the subject.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from ops_platform.clients.object_store import ObjectExists, ObjectStore
+from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr import legal_holds
+from ops_platform.gdpr import legal_holds, tombstone_copies
 from ops_platform.gdpr.backup_term import BackupTerm
 from ops_platform.gdpr.deadlines import FINISH_WITHIN
 from ops_platform.gdpr.sealed import SealingKeys
 from ops_platform.gdpr.subject_key import SubjectKey
+from ops_platform.gdpr.tombstone import Tombstone
 
-LEDGER_PREFIX = "tombstones/"
-"""Below it, in the ledger bucket: ``<stanza>/<opaque id>``."""
-PURPOSE = "tombstone"
 SALT_BYTES = 32
-READERS = 8
-
-
-@dataclass(frozen=True)
-class Tombstone:
-    """``erased_at`` is the cutoff: what is newer is not erased again. ``salt`` makes the commitment."""
-
-    of: SubjectKey
-    erased_at: datetime
-    request_id: str
-    map_version: str
-    salt: bytes
-    completed_at: datetime | None = None
-
-    @property
-    def ledger_key(self) -> str:
-        """The same for the same tombstone, and nothing that anybody could guess a subject by."""
-        named = f"{self.request_id} {self.erased_at.astimezone(UTC).isoformat()} {self.salt.hex()}"
-        return f"{LEDGER_PREFIX}{self.of.stanza}/{hashlib.sha256(named.encode()).hexdigest()[:40]}"
 
 
 def write(
@@ -74,7 +49,7 @@ def write(
             found = _insert(ops, of, request_id, map_version, now)
     # Should it take longer than the law allows, ``complete`` lengthens the lock.
     until = term.expires(found.erased_at + FINISH_WITHIN)
-    _copy(ledger, keys, found, until)
+    tombstone_copies.put(ledger, keys, found, until)
     with ops.transaction():
         ops.execute(
             "UPDATE erasure_tombstones SET copied_at = coalesce(copied_at, %s), expires_at = %s "
@@ -113,7 +88,7 @@ def complete(
             "run the job tombstone_replay, which brings it back from the ledger"
         )
     expires = term.expires(row["completed_at"])
-    _copy(ledger, keys, tombstone, expires)
+    tombstone_copies.put(ledger, keys, tombstone, expires)
     with ops.transaction():
         ops.execute(
             "UPDATE erasure_tombstones SET expires_at = %s WHERE stanza = %s AND subject_type = %s "
@@ -133,35 +108,6 @@ def read(ops: Connection, stanza: str) -> list[Tombstone]:
     """All of a stanza, the oldest first."""
     rows = ops.execute(_SELECT + "WHERE stanza = %s ORDER BY erased_at, subject_key", (stanza,)).fetchall()
     return [_tombstone(row) for row in rows]
-
-
-def from_ledger(
-    ledger: ObjectStore, keys: SealingKeys, stanza: str | None = None, *, now: datetime | None = None
-) -> list[Tombstone]:
-    """All that the locked copies say, the oldest first; needs no database. ``stanza`` None: of every one.
-
-    A copy whose lock has ended and whose key was dropped is forgotten, as it was meant to be. Raises
-    CheckFailed or ConfigurationError for another one that cannot be read: it might be anybody's.
-    """
-    prefix = LEDGER_PREFIX if stanza is None else f"{LEDGER_PREFIX}{stanza}/"
-    moment = now or datetime.now(UTC)
-    ledger.client  # noqa: B018 - built once, before threads share it
-
-    def read_one(named: tuple[str, str | None]) -> Tombstone | None:
-        key, version = named
-        sealed = ledger.get(key, version)
-        if not keys.opens(sealed) and not _locked(ledger, key, moment):
-            return None
-        one = _parse(keys.open(sealed, PURPOSE), key)
-        if one.ledger_key != key:
-            raise CheckFailed(
-                f"{ledger.uri(key)} is filed under another name than its own: look who wrote it"
-            )
-        return one
-
-    with ThreadPoolExecutor(READERS, thread_name_prefix="tombstones") as pool:
-        found = [one for one in pool.map(read_one, _first_versions(ledger, prefix)) if one is not None]
-    return sorted(found, key=lambda one: (one.erased_at, one.of.key))
 
 
 def adopt(
@@ -274,81 +220,6 @@ def _tombstone(row: Mapping[str, Any]) -> Tombstone:
         row["map_version"] or "",
         bytes(row["salt"] or b""),
         row["completed_at"],
-    )
-
-
-def _copy(ledger: ObjectStore, keys: SealingKeys, tombstone: Tombstone, until: datetime) -> None:
-    """Written once, or once more where its lock ends too soon. Raises CheckFailed when it is not locked."""
-    key = tombstone.ledger_key
-    # S3 keeps whole seconds.
-    until = until.replace(microsecond=0) + timedelta(seconds=1)
-    body = keys.seal(_document(tombstone), PURPOSE)
-    try:
-        ledger.put(key, body, if_none_match=True, retain_until=until)
-    except ObjectExists:
-        lock = ledger.retention(key)
-        if lock is None or lock.until < until - timedelta(seconds=1):
-            ledger.put(key, body, retain_until=until)
-    lock = ledger.retention(key)
-    if lock is None or lock.mode != "COMPLIANCE" or lock.until < until - timedelta(seconds=1):
-        raise CheckFailed(
-            f"{ledger.uri(key)} is not locked: create the ledger bucket with object lock; nothing was erased"
-        )
-    if _parse(keys.open(ledger.get(key), PURPOSE), key).ledger_key != key:
-        raise CheckFailed(f"{ledger.uri(key)} holds another tombstone: look who wrote it; nothing was erased")
-
-
-def _locked(ledger: ObjectStore, key: str, moment: datetime) -> bool:
-    """Whether any version of the copy is still under lock."""
-    locks = (ledger.retention(key, one.version_id) for one in ledger.versions(key) if not one.delete_marker)
-    return any(lock is not None and lock.until > moment for lock in locks)
-
-
-def _first_versions(ledger: ObjectStore, prefix: str) -> Iterator[tuple[str, str | None]]:
-    """Each key with its oldest body: what was put over it later, or a delete marker, hides nothing."""
-    first: dict[str, tuple[datetime, str | None]] = {}
-    for stored in ledger.versions(prefix):
-        # Listed newest first, and times are whole seconds: of equal ones the later in the list is older.
-        if not stored.delete_marker and (
-            stored.key not in first or stored.modified_at <= first[stored.key][0]
-        ):
-            first[stored.key] = (stored.modified_at, stored.version_id)
-    for key, (_, version) in first.items():
-        yield key, version
-
-
-def _document(one: Tombstone) -> bytes:
-    return json.dumps(
-        {
-            "format": 1,
-            "stanza": one.of.stanza,
-            "subject_type": one.of.kind,
-            "subject_key": one.of.key,
-            "subject_key_type": one.of.key_type,
-            "erased_at": one.erased_at.astimezone(UTC).isoformat(),
-            "request_id": one.request_id,
-            "map_version": one.map_version,
-            "salt": one.salt.hex(),
-        },
-        sort_keys=True,
-    ).encode()
-
-
-def _parse(plain: bytes, key: str) -> Tombstone:
-    document = json.loads(plain)
-    if document.get("format") != 1:
-        raise CheckFailed(f"the tombstone {key} was written by another version: use that one")
-    return Tombstone(
-        SubjectKey(
-            document["stanza"],
-            document["subject_type"],
-            document["subject_key"],
-            document["subject_key_type"],
-        ),
-        datetime.fromisoformat(document["erased_at"]),
-        document["request_id"],
-        document["map_version"],
-        bytes.fromhex(document["salt"]),
     )
 
 

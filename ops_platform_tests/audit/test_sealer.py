@@ -23,7 +23,7 @@ from ops_platform.audit.ledger import append
 from ops_platform.audit.seal import PREFIX, SealCopy, moment, object_key, sign
 from ops_platform.audit.sealer import SealRefused, seal
 from ops_platform.clients import postgres
-from ops_platform.clients.object_store import ObjectStoreUnavailable
+from ops_platform.clients.object_store_errors import ObjectStoreUnavailable
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import OpsError
 from ops_platform.local.object_store_server import ObjectStoreServer

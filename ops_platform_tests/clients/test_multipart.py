@@ -12,7 +12,8 @@ import pytest
 
 from ops_platform.clients import multipart, object_store
 from ops_platform.clients.multipart import PART, Upload, abort_unfinished
-from ops_platform.clients.object_store import ObjectMissing, ObjectStore
+from ops_platform.clients.object_store import ObjectStore
+from ops_platform.clients.object_store_errors import ObjectMissing
 from ops_platform.errors import OpsError
 from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform.settings import load_settings

@@ -13,10 +13,10 @@ import pytest
 from pydantic import SecretStr
 
 from ops_platform.clients import object_store as stores
-from ops_platform.clients.object_store import (
+from ops_platform.clients.object_store import ObjectStore
+from ops_platform.clients.object_store_errors import (
     ObjectExists,
     ObjectMissing,
-    ObjectStore,
     ObjectStoreRefused,
     ObjectStoreUnavailable,
 )
@@ -183,7 +183,7 @@ class TestErrors:
         from botocore.exceptions import ClientError
 
         answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 301}}
-        with pytest.raises(ObjectStoreRefused, match="OPS_S3_REGION"), media._errors("read", "k"):
+        with pytest.raises(ObjectStoreRefused, match="OPS_S3_REGION"), media.errors("read", "k"):
             raise ClientError(answer, "GetObject")
 
     def test_settings_make_a_store(self, object_store: ObjectStoreServer, settings_for: Any) -> None:

@@ -26,7 +26,7 @@ from ops_platform.gdpr.certificate import Issued, NotGenuine
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.effects import Effect
 from ops_platform.gdpr.subject_key import SubjectKey
-from ops_platform.gdpr.tombstones import Tombstone
+from ops_platform.gdpr.tombstone import Tombstone
 from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform_tests.gdpr.other_stores import store
 from ops_platform_tests.services import OpsDatabase

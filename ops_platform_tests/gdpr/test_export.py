@@ -15,6 +15,7 @@ import pytest
 
 from ops_platform.clients import object_store, postgres
 from ops_platform.clients.object_store import ObjectStore
+from ops_platform.clients.object_store_errors import ObjectMissing
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import export, exports
 from ops_platform.gdpr.export import ExportContext
@@ -171,7 +172,7 @@ def test_of_two_runs_at_once_one_counts(place: Place) -> None:
         if name == "profiles":
             late.append(list(export.run(place.context, request_id)))
 
-    with pytest.raises(object_store.ObjectMissing):
+    with pytest.raises(ObjectMissing):
         export.run(place.context, request_id, meanwhile)
     assert len(late) == 1
     assert place.objects(request_id) == [place.row(request_id).object_key]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ops_platform.clients import multipart
-from ops_platform.clients.object_store import ObjectStore, ObjectStoreRefused
+from ops_platform.clients.object_store import ObjectStore
+from ops_platform.clients.object_store_errors import ObjectStoreRefused
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr import object_erasure
 from ops_platform.gdpr.data_map import DataMap, Objects

@@ -20,7 +20,7 @@ from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.reconciliation import Reconciled
 from ops_platform.gdpr.sealed import SealingKeys
 from ops_platform.gdpr.subject_key import SubjectKey
-from ops_platform.gdpr.tombstones import Tombstone
+from ops_platform.gdpr.tombstone import Tombstone
 from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform_tests.gdpr.other_stores import TERM, sealing_keys, store
 from ops_platform_tests.services import OpsDatabase, OpsDatabases

@@ -14,7 +14,7 @@ from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import catalogue, replay, row_erasure, subject_rows
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.subject_key import SubjectKey
-from ops_platform.gdpr.tombstones import Tombstone
+from ops_platform.gdpr.tombstone import Tombstone
 from ops_platform.local.demo import people
 from ops_platform.local.postgres_cluster import PostgresCluster
 from ops_platform_tests.gdpr.erasing import Product, Products

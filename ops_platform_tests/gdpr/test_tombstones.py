@@ -10,15 +10,16 @@ from uuid import uuid4
 import pytest
 
 from ops_platform.clients import postgres
-from ops_platform.clients.object_store import ObjectStore, ObjectStoreRefused
+from ops_platform.clients.object_store import ObjectStore
+from ops_platform.clients.object_store_errors import ObjectStoreRefused
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed, ConfigurationError
-from ops_platform.gdpr import legal_holds, tombstones
+from ops_platform.gdpr import legal_holds, tombstone_copies, tombstones
 from ops_platform.gdpr.deadlines import FINISH_WITHIN
 from ops_platform.gdpr.legal_holds import Held
 from ops_platform.gdpr.sealed import SealingKeys
 from ops_platform.gdpr.subject_key import SubjectKey
-from ops_platform.gdpr.tombstones import Tombstone
+from ops_platform.gdpr.tombstone import LEDGER_PREFIX, Tombstone
 from ops_platform.local.object_store_server import ObjectStoreServer
 from ops_platform_tests.gdpr.other_stores import TERM, sealing_keys, store
 from ops_platform_tests.services import OpsDatabase
@@ -78,9 +79,9 @@ def test_both_copies_are_there_before_it_returns(kept: Kept) -> None:
     assert lock is not None
     assert lock.mode == "COMPLIANCE"
     assert lock.until >= TERM.expires(kept.now + FINISH_WITHIN)
-    assert tombstones.from_ledger(kept.ledger, kept.keys, "product") == [one]
-    assert tombstones.from_ledger(kept.ledger, kept.keys) == tombstones.read(kept.ops, "product") == [one]
-    assert tombstones.from_ledger(kept.ledger, kept.keys, "other") == []
+    assert tombstone_copies.read(kept.ledger, kept.keys, "product") == [one]
+    assert tombstone_copies.read(kept.ledger, kept.keys) == tombstones.read(kept.ops, "product") == [one]
+    assert tombstone_copies.read(kept.ledger, kept.keys, "other") == []
 
 
 def test_the_ledger_tells_nobody_whom_it_is_about(kept: Kept) -> None:
@@ -89,7 +90,7 @@ def test_the_ledger_tells_nobody_whom_it_is_about(kept: Kept) -> None:
     assert of.key not in one.ledger_key
     assert of.key.encode() not in kept.ledger.get(one.ledger_key)
     with pytest.raises(ConfigurationError, match="does not hold the key"):
-        tombstones.from_ledger(kept.ledger, sealing_keys(), "product")
+        tombstone_copies.read(kept.ledger, sealing_keys(), "product")
 
 
 def test_with_its_key_an_expired_copy_is_forgotten_for_good(kept: Kept) -> None:
@@ -97,10 +98,10 @@ def test_with_its_key_an_expired_copy_is_forgotten_for_good(kept: Kept) -> None:
     expires = kept.complete(one, kept.now + timedelta(days=10))
     rotated = sealing_keys()
     with pytest.raises(ConfigurationError, match="does not hold the key"):
-        tombstones.from_ledger(kept.ledger, rotated, now=expires - timedelta(minutes=1))
+        tombstone_copies.read(kept.ledger, rotated, now=expires - timedelta(minutes=1))
     late = expires + timedelta(minutes=1)
-    assert tombstones.from_ledger(kept.ledger, rotated, now=late) == []
-    assert tombstones.from_ledger(kept.ledger, kept.keys, now=late) == [one], "while there is the key"
+    assert tombstone_copies.read(kept.ledger, rotated, now=late) == []
+    assert tombstone_copies.read(kept.ledger, kept.keys, now=late) == [one], "while there is the key"
 
 
 def test_a_retry_keeps_the_first_cutoff_and_writes_nothing_new(kept: Kept) -> None:
@@ -141,7 +142,7 @@ def test_completion_says_until_when_a_backup_can_hold_the_data(kept: Kept) -> No
     assert lock.until >= expires, "the erasure took longer than the lock reckoned with"
     assert kept.complete(one, done + timedelta(days=1)) == expires, "a second time changes nothing"
     assert len(list(kept.ledger.versions())) == 2
-    assert tombstones.from_ledger(kept.ledger, kept.keys) == [one]
+    assert tombstone_copies.read(kept.ledger, kept.keys) == [one]
 
 
 def test_who_comes_back_and_goes_again_has_a_new_cutoff(kept: Kept) -> None:
@@ -152,25 +153,25 @@ def test_who_comes_back_and_goes_again_has_a_new_cutoff(kept: Kept) -> None:
     second = kept.write(of, "r2", later)
     assert second.erased_at == later
     assert kept.row(of)["completed_at"] is None
-    assert tombstones.from_ledger(kept.ledger, kept.keys) == [first, second]
+    assert tombstone_copies.read(kept.ledger, kept.keys) == [first, second]
 
 
 def test_nobody_can_hide_or_replace_a_copy(kept: Kept) -> None:
     one = kept.write(somebody(), "r1")
     kept.ledger.delete(one.ledger_key)
     kept.ledger.put(one.ledger_key, b"nobody")
-    assert tombstones.from_ledger(kept.ledger, kept.keys) == [one]
-    other = tombstones.LEDGER_PREFIX + "product/0000"
+    assert tombstone_copies.read(kept.ledger, kept.keys) == [one]
+    other = LEDGER_PREFIX + "product/0000"
     kept.ledger.put(other, kept.ledger.get(one.ledger_key, _first(kept.ledger, one.ledger_key)))
     with pytest.raises(CheckFailed, match="another name than its own"):
-        tombstones.from_ledger(kept.ledger, kept.keys)
+        tombstone_copies.read(kept.ledger, kept.keys)
 
 
 def test_an_ops_database_that_lost_them_gets_them_back(kept: Kept) -> None:
     of = somebody()
     one = kept.write(of, "r1")
     kept.ops.execute("DELETE FROM erasure_tombstones")
-    [found] = tombstones.from_ledger(kept.ledger, kept.keys)
+    [found] = tombstone_copies.read(kept.ledger, kept.keys)
     assert tombstones.adopt(kept.ops, found, None, None, kept.now)
     assert tombstones.of_request(kept.ops, "r1") == one
     assert not tombstones.adopt(kept.ops, found, None, None, kept.now), "it had it"

@@ -1,0 +1,125 @@
+"""What S3 and boto3 raise, as one line that names bucket, key and endpoint and says what to do.
+
+It holds neither a secret nor a response body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from botocore import exceptions as boto
+
+from ops_platform.errors import ConfigurationError, OpsError, Unavailable
+
+ATTEMPTS = 4
+"""Tries of one request, with growing pauses: rides out a restart, tells of an outage in seconds."""
+
+
+class ObjectStoreUnavailable(Unavailable):
+    """The store cannot be reached or does not answer as S3."""
+
+
+class ObjectStoreRefused(ConfigurationError):
+    """The store answered and refused: identity, bucket, region or permission; ``code`` is S3's."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ObjectMissing(OpsError):
+    """There is no such object."""
+
+
+class ObjectExists(OpsError):
+    """A conditional put found the key taken; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A bucket or an object, as an identity reaches it; without an endpoint at AWS."""
+
+    uri: str
+    endpoint_url: str | None
+    region: str
+    role: str
+
+    @contextmanager
+    def errors(self, action: str, *, of_key: bool) -> Iterator[None]:
+        """``of_key``: whether the place is an object, and not the whole bucket."""
+        try:
+            yield
+        except boto.ClientError as error:
+            raise self._refused(error, action, of_key) from None
+        except boto.SSLError as error:
+            raise ObjectStoreUnavailable(f"{self._cannot(action)}: {_tls_advice(error)}") from None
+        except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError):
+            prefix = f"OPS_S3_{self.role.upper()}"
+            raise ConfigurationError(
+                f"{self._cannot(action)}: no credentials: set {prefix}_ACCESS_KEY_ID and "
+                f"{prefix}_SECRET_ACCESS_KEY_FILE, readable for this user"
+            ) from None
+        except (boto.ParamValidationError, boto.EndpointProviderError, ValueError):
+            raise ConfigurationError(
+                f"{self._cannot(action)}: bucket name, key or endpoint is malformed: correct it"
+            ) from None
+        except (boto.HTTPClientError, boto.BotoCoreError) as error:
+            raise ObjectStoreUnavailable(
+                f"{self._cannot(action)}: no answer after {ATTEMPTS} tries ({type(error).__name__}): "
+                "check that the store runs and OPS_S3_ENDPOINT_URL names it"
+            ) from None
+
+    def _cannot(self, action: str) -> str:
+        parts = urlsplit(self.endpoint_url or "")
+        host = parts.netloc.rpartition("@")[2] or f"AWS {self.region}"
+        return f"cannot {action} {self.uri} at {host} as {self.role}"
+
+    def _refused(self, error: boto.ClientError, action: str, of_key: bool) -> OpsError:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        what = self._cannot(action)
+        if code in ("NoSuchKey", "NoSuchVersion", "NoSuchUpload") or (code == "404" and of_key):
+            return ObjectMissing(f"{what}: there is no such object")
+        if code in ("PreconditionFailed", "ConditionalRequestConflict") or status == 412:
+            return ObjectExists(f"{what}: the key is taken, nothing was written")
+        if status >= 500 or code in ("SlowDown", "RequestTimeout", "Throttling"):
+            return ObjectStoreUnavailable(
+                f"{what}: the store answers {code or status} after {ATTEMPTS} tries: "
+                "look at its log and its free space"
+            )
+        return ObjectStoreRefused(f"{what}: {self._advice(code, status)}", code)
+
+    def _advice(self, code: str, status: int) -> str:
+        variable = f"OPS_S3_{self.role.upper()}"
+        advice = {
+            "NoSuchBucket": f"there is no such bucket: create it or correct {variable}_BUCKET",
+            "404": f"there is no such bucket: create it or correct {variable}_BUCKET",
+            "InvalidAccessKeyId": f"the access key is not known there: correct {variable}_ACCESS_KEY_ID",
+            "SignatureDoesNotMatch": f"the secret key is wrong: correct {variable}_SECRET_ACCESS_KEY_FILE",
+            "AuthorizationHeaderMalformed": f"the bucket is not in {self.region}: correct OPS_S3_REGION",
+            "PermanentRedirect": f"the bucket is not in {self.region}: correct OPS_S3_REGION",
+            "301": f"the bucket is not in {self.region}: correct OPS_S3_REGION",
+            "RequestTimeTooSkewed": "the clocks differ by minutes: correct this machine's clock",
+        }.get(code)
+        if advice is None and status in (401, 403):
+            return (
+                "access denied: the identity may not do this in this bucket, or the object is locked: "
+                f"check {variable}_BUCKET, its key and its policy"
+            )
+        return advice or f"refused with {code or status}: check the bucket's configuration"
+
+
+def _tls_advice(error: Exception) -> str:
+    text = str(error)
+    if "WRONG_VERSION_NUMBER" in text:
+        return "the port does not speak TLS: correct OPS_S3_ENDPOINT_URL"
+    if "Hostname mismatch" in text or "IP address mismatch" in text or "doesn't match" in text:
+        return "its certificate is for another name: correct OPS_S3_ENDPOINT_URL"
+    if "expired" in text:
+        return "its certificate has expired: renew it"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "its certificate is of an unknown authority: point OPS_CA_FILE at the authority that signed it"
+    return "the TLS handshake failed: check OPS_S3_ENDPOINT_URL and OPS_CA_FILE"
