@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from ops_platform import files
+from ops_platform.environment import Environment, read_environment_file
 from ops_platform.errors import ConfigurationError
 
 ENVIRONMENT_FILE = "environment"
@@ -245,16 +246,6 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return _Reader(given).settings(state_dir)
 
 
-def read_environment_file(path: Path) -> dict[str, str]:
-    """Lines ``NAME=value`` of an environment file; blank lines and ``#`` comments are passed over."""
-    values = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.strip() and not line.startswith("#"):
-            name, _, value = line.partition("=")
-            values[name] = value
-    return values
-
-
 def _defaults(stack: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
     """Of a stack's environment file, what may stand beside ``given``.
 
@@ -272,56 +263,7 @@ def _environment_file(path: Path) -> dict[str, str]:
         return {}
 
 
-class _Reader:
-    def __init__(self, environ: dict[str, str]) -> None:
-        self._environ = environ
-
-    def text(self, name: str) -> str | None:
-        value = self._environ.get(name) or None
-        path = self._environ.get(f"{name}_FILE")
-        if path is None:
-            return value
-        if value is not None:
-            raise ConfigurationError(f"{name} and {name}_FILE are both set: keep one")
-        try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigurationError(f"{name}_FILE: cannot read {path}: {error.strerror}") from None
-
-    def secret(self, name: str) -> SecretStr | None:
-        # A secret file that this user may not read is no error until somebody needs the secret.
-        try:
-            value = self.text(name)
-        except ConfigurationError:
-            if not Path(self._environ[f"{name}_FILE"]).exists() or self._environ.get(name):
-                raise
-            return None
-        return None if value is None else SecretStr(value)
-
-    def path(self, name: str) -> Path | None:
-        value = self.text(name)
-        return None if value is None else Path(value)
-
-    def number(self, name: str) -> float | None:
-        value = self.text(name)
-        if value is None:
-            return None
-        try:
-            return float(value)
-        except ValueError:
-            raise ConfigurationError(f"{name} must be a number, not {value!r}") from None
-
-    def choice(self, name: str, allowed: tuple[str, ...]) -> str | None:
-        value = self.text(name)
-        if value is not None and value not in allowed:
-            raise ConfigurationError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-        return value
-
-    def names(self, name: str) -> tuple[str, ...] | None:
-        """Entries of a comma-separated list; None when there is none."""
-        entries = (entry.strip() for entry in (self.text(name) or "").split(","))
-        return tuple(entry for entry in entries if entry) or None
-
+class _Reader(Environment):
     def group(self, kind: type[_Group], **values: Any) -> Any:
         return kind(**{key: value for key, value in values.items() if value is not None})
 
@@ -341,7 +283,7 @@ class _Reader:
     def settings(self, state_dir: Path) -> Settings:
         run_as = self.text("OPS_RUN_AS_USER") or "postgres"
         return Settings(
-            environ={name: SecretStr(value) for name, value in self._environ.items()},
+            environ={name: SecretStr(value) for name, value in self.values.items()},
             config_dir=self.path("OPS_CONFIG_DIR") or files.default_config_dir(),
             state_dir=state_dir,
             ca_file=self.path("OPS_CA_FILE"),

@@ -19,10 +19,11 @@ import yaml
 
 from ops_platform import files
 from ops_platform.clients.dagster import Dagster
+from ops_platform.environment import read_environment_file
 from ops_platform.local import leftovers, ports
 from ops_platform.local.layout import Layout
 from ops_platform.local.parts import PORT_NAMES
-from ops_platform.settings import Settings, load_settings, read_environment_file
+from ops_platform.settings import Settings, load_settings
 from ops_platform_tests.services import run_as, short_directory
 
 SCALE = "0.05"

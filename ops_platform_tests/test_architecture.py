@@ -18,7 +18,7 @@ PACKAGE = Path(ops_platform.__file__).parent
 DOMAINS = {"backup", "dr", "slo", "gdpr", "housekeeping"}
 FACES = {"assets", "jobs", "schedules", "sensors", "checks", "definitions"}
 """Modules of a domain that speak Dagster; its other modules are named after nouns and do not."""
-BASE = {"settings", "errors", "files", "lined_yaml"}
+BASE = {"settings", "environment", "errors", "files", "lined_yaml"}
 USES = {"dr": {"backup", "gdpr"}}
 """The nouns of other domains that a domain may use."""
 
@@ -32,6 +32,7 @@ DEFERRED = {("ops_platform.backup.stanza", "ops_platform.backup.stanza_file")}
 # "nouns" and "faces" stand for those of any domain.
 MAY_IMPORT = {
     "settings": set[str](),
+    "environment": set[str](),
     "errors": set[str](),
     "files": set[str](),
     "lined_yaml": set[str](),

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from ops_platform.environment import read_environment_file
 from ops_platform.local import development_identity
 from ops_platform.local.parts import (
     CIPHER_PASS,
@@ -21,7 +22,7 @@ from ops_platform.local.parts import (
 )
 from ops_platform.local.secrets import write_private
 from ops_platform.local.supervision import search_path
-from ops_platform.settings import Settings, read_environment_file
+from ops_platform.settings import Settings
 
 PASSED_ON = (
     "OPS_CONFIG_DIR",
