@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+import ops_platform
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import S3_ROLES, load_settings
 
@@ -102,3 +104,18 @@ def test_pgbackrests_own_bucket_variable_names_the_backup_bucket(tmp_path: Path)
 
     assert settings.s3.identity("backup").bucket == "sets"
     assert settings.s3.identity("backup_reader").bucket == "sets"
+
+
+def test_each_variable_is_explained_and_no_other() -> None:
+    package = Path(ops_platform.__file__).parent
+    repository = package.parent
+    written = re.findall(r'"((?:OPS|PGBACKREST)_[A-Z0-9_]+)"', (package / "settings.py").read_text("utf-8"))
+    read = {name for name in written if name != "OPS_"}
+    for file in (repository / "dagster.yaml", repository / "workspace.yaml"):
+        read |= set(re.findall(r"env: (OPS_[A-Z0-9_]+)", file.read_text("utf-8")))
+    text = (repository / "docs" / "settings.md").read_text("utf-8")
+    roles = {f"OPS_S3_{role.upper()}_BUCKET" for role in S3_ROLES}
+    assert roles <= {f"OPS_S3_{role}_BUCKET" for role in re.findall(r"`([A-Z_]+)`", text)}
+    explained = set(re.findall(r"`((?:OPS|PGBACKREST)_[A-Z0-9_]+)`", text))
+    theirs = {"OPS_PRODUCT_DATA_DIR", "OPS_PRODUCT_SOCKET_DIR", "OPS_PRODUCT_PORT", "OPS_PORT_BASE"}
+    assert explained - theirs == read - roles
