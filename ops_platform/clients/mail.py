@@ -114,8 +114,11 @@ class Mailer:
             message["Message-ID"] = mail.message_id or make_msgid(
                 domain=self.sender.rpartition("@")[2] or None
             )
-        except (ValueError, IndexError):
-            raise ConfigurationError("a mail's address or subject holds a line break: remove it") from None
+        except Exception as error:
+            # Of an address that is none the email package raises whatever its parser met.
+            raise ConfigurationError(
+                f"a mail's address or subject cannot be written ({type(error).__name__}): correct it"
+            ) from None
         message.set_content(mail.text)
         return message
 

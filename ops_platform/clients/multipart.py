@@ -111,6 +111,8 @@ class Upload:
         while self._waiting:
             self._parts.append(self._waiting.popleft().result())
         self._threads.shutdown()
+        if len(self._parts) != self._number:
+            raise AssertionError("a part was lost, and whoever wrote it went on")
         with self._store.errors("write", self._key):
             self._store.client.complete_multipart_upload(
                 Bucket=self._store.bucket,

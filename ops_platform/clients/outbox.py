@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from ops_platform.clients.mail import Mail, Mailer, MailRefused
 from ops_platform.clients.postgres import Connection
@@ -100,14 +101,22 @@ def _send_one(connection: Connection, mailer: Mailer, now: datetime) -> Round | 
         _finish(connection, row["id"], "given_up_at", now, str(error))
         return Round(given_up=1)
     except Unavailable as error:
-        connection.execute(
-            "UPDATE mail_outbox SET attempts = attempts + 1, next_attempt_at = %s, last_error = %s "
-            "WHERE id = %s",
-            (now + pause_after(row["attempts"] + 1), str(error), row["id"]),
-        )
+        _put_off(connection, row, now, str(error))
         raise
+    except Exception as error:
+        # A mail that nobody foresaw must not stop those behind it; what it says may be in the error's text.
+        reason = f"the mail cannot be sent: {type(error).__name__}"
+        _put_off(connection, row, now, reason)
+        raise Unavailable(reason) from None
     _finish(connection, row["id"], "sent_at", now, None)
     return Round(sent=1)
+
+
+def _put_off(connection: Connection, row: dict[str, Any], now: datetime, reason: str) -> None:
+    connection.execute(
+        "UPDATE mail_outbox SET attempts = attempts + 1, next_attempt_at = %s, last_error = %s WHERE id = %s",
+        (now + pause_after(row["attempts"] + 1), reason, row["id"]),
+    )
 
 
 def pause_after(attempts: int) -> timedelta:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
 from ops_platform.errors import Unavailable
 
 Connection = psycopg.Connection[dict[str, Any]]
 CONNECT_TIMEOUT_SECONDS = 5
+UNREADABLE = "an address that cannot be read"
 
 
 def connect(url: str, *, application: str = "ops-platform", autocommit: bool = False) -> Connection:
@@ -56,13 +58,18 @@ def _in_utc(connection: Connection) -> None:
 
 
 def describe(url: str) -> str:
-    """Host, port and database of a URL, without user and password."""
-    parts = urlsplit(url)
+    """Host, port and database of a URL or a libpq string, without user and password."""
     try:
-        port = parts.port or 5432
-    except ValueError:
-        port = 0
-    return f"{parts.hostname or 'local socket'}:{port}{parts.path}"
+        # SQLAlchemy's URLs name a driver in their scheme.
+        parts = conninfo_to_dict(re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", url))
+    except psycopg.ProgrammingError:
+        return UNREADABLE
+    host, port, database = (str(parts.get(name) or "") for name in ("host", "port", "dbname"))
+    # A password with a slash that is not escaped ends up in them.
+    if not re.fullmatch(r"[\d,]*", port) or "@" in database:
+        return UNREADABLE
+    where = host if host and not host.startswith("/") else "local socket"
+    return f"{where}:{port or 5432}/{database}"
 
 
 def lock_key(name: str) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from secrets import token_hex
 from typing import Any
@@ -15,7 +15,7 @@ from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.object_store_errors import ObjectMissing
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr import catalogue, export_pages, map_check, subject_rows
+from ops_platform.gdpr import catalogue, export_pages, map_check, places, subject_rows
 from ops_platform.gdpr.data_map import Belonging, DataMap, Objects, Table
 from ops_platform.gdpr.effects import Effect
 from ops_platform.gdpr.export_archive import Archive, Sink, safe_path
@@ -62,7 +62,8 @@ def write(
     """The whole archive into ``sink``, of one snapshot that ``connection`` takes and ends; what was exported.
 
     ``connection`` has no open transaction. Raises NoSuchSubject, CheckFailed when the map does not fit the
-    database, the store's errors, and what psycopg raises, also where a policy would hide rows.
+    database or files cannot be told from somebody else's, the store's errors, and what psycopg raises, also
+    where a policy would hide rows.
     """
     with _snapshot(connection):
         if map_check.check(connection, data_map):
@@ -73,6 +74,9 @@ def write(
         who = subject_rows.identity(connection, data_map, known, wanted.key)
         if who is None:
             raise NoSuchSubject("the subject is not in the database: nothing to export")
+        # What lies among their files might be somebody else's.
+        shown = tuple(one for one in data_map.objects if one.export)
+        places.refuse_shared(connection, replace(data_map, objects=shown, cache=()), who)
         with Archive(sink, wanted.now) as archive:
             content = _Content(Rows(data_map, known, who, token_hex(32)), archive, progress)
             content.rows(connection)
@@ -112,7 +116,7 @@ class _Content:
 
     def _rows(self, connection: Connection, table: Table, one: Belonging) -> None:
         part = Part(str(table.name), one.role, table.purpose, table.retention, shared=one.export != "own")
-        with ahead(self.source.blocks(connection, table, one)) as blocks:
+        with ahead(self.source.blocks(connection, table, one), lambda block: len(block.lines)) as blocks:
             self._part(part, blocks)
 
     def _part(self, part: Part, blocks: Iterator[Block]) -> None:
@@ -168,15 +172,14 @@ class _Content:
             if stored.key.endswith("/") and not stored.size:
                 continue  # it stands for a folder, which is there without it
             path = f"{folder}/{safe_path(stored.key.removeprefix(prefix or ''))}"
-            try:
-                with (
-                    store.reading(stored.key) as chunks,
-                    self.archive.file(path, size=stored.size, compress=False) as file,
-                ):
-                    for chunk in chunks:
-                        file.write(chunk)
-            except ObjectMissing:
-                continue  # deleted since it was listed
+            with ExitStack() as opened:
+                try:
+                    chunks = opened.enter_context(store.reading(stored.key))
+                except ObjectMissing:
+                    continue  # deleted since it was listed
+                file = opened.enter_context(self.archive.file(path, size=stored.size, compress=False))
+                for chunk in chunks:
+                    file.write(chunk)
             count += 1
             self.progress(place, count)
         self.parts.append(Part(place, "files", one.purpose, "", files=count, folder=folder))

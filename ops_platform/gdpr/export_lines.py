@@ -7,7 +7,7 @@ at each character for what JSON escapes, which for long texts takes as long as a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from struct import Struct
 
@@ -34,7 +34,9 @@ class Block:
     rows: int
 
 
-def read(connection: Connection, query: sql.Composable, texts: Sequence[str] = ()) -> Iterator[Block]:
+def read(
+    connection: Connection, query: sql.Composable, texts: Sequence[str] = ()
+) -> Generator[Block, None, None]:
     """One line for each row of ``query``, whose first column is the JSON of an object with a member or more.
 
     The columns after it are texts, one for each name in ``texts``, and become members of that name.

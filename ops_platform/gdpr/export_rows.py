@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -38,7 +38,7 @@ class Rows:
         shown = table.classified if one.export == "own" else set(one.export)
         return [each for each in self.catalogue.relations[table.name].columns.values() if each.name in shown]
 
-    def blocks(self, connection: Connection, table: Table, one: Belonging) -> Iterator[Block]:
+    def blocks(self, connection: Connection, table: Table, one: Belonging) -> Generator[Block, None, None]:
         """In the caller's transaction, as the database sends them. Raises what psycopg raises."""
         beside = self._beside(connection, table, one)
         return export_lines.read(connection, self._query(table, one, beside), beside)

@@ -10,7 +10,10 @@ _PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 def filled(pattern: str, who: Identity) -> str | None:
-    """``creators/{id}/`` with the subject's id; None when the subject lacks an identifier that is in it."""
-    if any(name not in who.values for name in _PLACE.findall(pattern)):
+    """``creators/{id}/`` with the subject's id; None when the subject lacks an identifier that is in it.
+
+    An empty one is none: it would lead to everybody's.
+    """
+    if any(str(who.values.get(name, "")) == "" for name in _PLACE.findall(pattern)):
         return None
     return _PLACE.sub(lambda found: str(who.values[found.group(1)]), pattern)

@@ -3,54 +3,82 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from queue import Queue
-from typing import TypeVar
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
-AHEAD = 8
+AHEAD = 2 * 1024 * 1024
+"""What may wait weighs so much together; a heavier item waits alone."""
 
 
 @contextmanager
-def ahead(source: Iterator[T]) -> Iterator[Iterator[T]]:
-    """``source``, of which up to AHEAD items wait; what it raises is raised where it is used.
+def ahead(source: Generator[T, None, None], weight: Callable[[T], int]) -> Iterator[Iterator[T]]:
+    """``source``, of which items of up to AHEAD wait; what it raises is raised where it is used.
 
-    When the block ends, the thread has ended too: ``source`` is then read no more, though perhaps not to
-    its end.
+    When the block ends, the thread has ended too: ``source`` is then closed, though perhaps not at its end.
     """
-    items: Queue[tuple[T] | BaseException | None] = Queue(AHEAD)
-    stop, ended = threading.Event(), threading.Event()
+    waiting = _Waiting[T]()
 
     def read() -> None:
         try:
-            for item in source:
-                items.put((item,))
-                if stop.is_set():
-                    break
+            with closing(source):
+                for item in source:
+                    if not waiting.put(item, weight(item)):
+                        break
         except BaseException as error:
-            items.put(error)
+            waiting.end(error)
         else:
-            items.put(None)
-
-    def use() -> Iterator[T]:
-        while True:
-            item = items.get()
-            if not isinstance(item, tuple):
-                ended.set()
-                if item is not None:
-                    raise item
-                return
-            yield item[0]
+            waiting.end(None)
 
     thread = threading.Thread(target=read, name="reading ahead", daemon=True)
     thread.start()
     try:
-        yield use()
+        yield waiting.items()
     finally:
-        stop.set()
-        while not ended.is_set():
-            # Whoever puts must find room, or never sees that it is to stop.
-            if not isinstance(items.get(), tuple):
-                ended.set()
+        waiting.stop()
         thread.join()
+
+
+class _Waiting(Generic[T]):
+    """Between one thread that puts and one that takes."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._items: deque[tuple[T, int]] = deque()
+        self._weight = 0
+        self._ended = self._stopped = False
+        self._error: BaseException | None = None
+
+    def put(self, item: T, weight: int) -> bool:
+        """Waits for room; whether anybody wants more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or not self._items or self._weight + weight <= AHEAD)
+            self._items.append((item, weight))
+            self._weight += weight
+            self._changed.notify_all()
+            return not self._stopped
+
+    def end(self, error: BaseException | None) -> None:
+        with self._changed:
+            self._ended, self._error = True, error
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def items(self) -> Iterator[T]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._items or self._ended)
+                if not self._items:
+                    if self._error is not None:
+                        raise self._error
+                    return
+                item, weight = self._items.popleft()
+                self._weight -= weight
+                self._changed.notify_all()
+            yield item

@@ -154,6 +154,14 @@ def test_headers_cannot_be_smuggled(changes: dict[str, Any]) -> None:
     assert "eve" not in str(refused.value)
 
 
+@pytest.mark.parametrize("address", ["x@[", "ann@[mail.example", "x@[1.2.3.4", "@", "<", "a b@c", '"@x'])
+def test_an_address_that_is_none_is_our_error_and_no_other(address: str) -> None:
+    """The email package raises what it likes, or writes it; then the server is asked, which is away here."""
+    with pytest.raises(OpsError) as refused:
+        Mailer("127.0.0.1", free_ports(1)[0], SENDER).send(mail(recipients=[address]))
+    assert isinstance(refused.value, ConfigurationError | Unavailable)
+
+
 def test_the_mailer_of_the_settings() -> None:
     settings = load_settings(
         {

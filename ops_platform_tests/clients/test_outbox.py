@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ops_platform.clients import outbox, postgres
-from ops_platform.clients.mail import Mailer
+from ops_platform.clients.mail import Mail, Mailer
 from ops_platform.clients.outbox import GIVE_UP_AFTER, Round, pause_after
 from ops_platform.clients.postgres import Connection
 from ops_platform.clients.waiting import wait_until
@@ -104,6 +104,34 @@ def test_a_refused_one_and_an_old_one_are_given_up(ops_database: OpsDatabase, ag
     for row in rows(agent):
         assert (row["recipient"], row["body"]) == (None, None)
         assert row["given_up_at"] is not None
+
+
+def test_an_address_that_cannot_be_written_holds_up_nobody(
+    ops_database: OpsDatabase, agent: Connection
+) -> None:
+    write(ops_database, "odd", recipient="x@[")
+    write(ops_database, "even")
+    with Sink() as sink:
+        assert send(agent, sink.mailer()) == Round(sent=1, given_up=1)
+    assert all(row["recipient"] is None for row in rows(agent))
+
+
+def test_what_nobody_foresaw_holds_up_nobody(ops_database: OpsDatabase, agent: Connection) -> None:
+    class Odd(Mailer):
+        def send(self, mail: Mail) -> None:
+            if "odd" in mail.subject:
+                raise KeyError(mail.recipients[0])
+            super().send(mail)
+
+    write(ops_database, "odd")
+    write(ops_database, "even")
+    with Sink() as sink:
+        known = sink.mailer()
+        odd = Odd(known.host, known.port, known.sender, timeout_seconds=known.timeout_seconds)
+        assert send(agent, odd) == Round(sent=1, put_off=1)
+    states = {row["dedup_key"]: row for row in rows(agent)}
+    assert states["odd"]["next_attempt_at"] == T0 + pause_after(1)
+    assert states["odd"]["last_error"] == "the mail cannot be sent: KeyError"
 
 
 def test_senders_share_the_work(ops_database: OpsDatabase) -> None:

@@ -21,6 +21,7 @@ import pytest
 
 from ops_platform.clients import postgres
 from ops_platform.clients.object_store import ObjectStore
+from ops_platform.clients.object_store_errors import ObjectMissing
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import export_content
@@ -244,6 +245,46 @@ def test_a_map_that_does_not_fit_exports_nothing(
     tables = {name: one for name, one in demo_map.tables.items() if name.relation != "sessions"}
     with pytest.raises(CheckFailed, match="map check"):
         exported(worker, replace(demo_map, tables=tables), str(heavy["id"]), media)
+
+
+def test_files_that_might_be_somebody_elses_are_not_given_out(
+    demo_cluster: PostgresCluster, demo_map: DataMap, media: ObjectStore
+) -> None:
+    by_handle = replace(
+        demo_map, objects=tuple(replace(one, prefix="users/{handle}/") for one in demo_map.objects)
+    )
+    with postgres.connect(demo_cluster.url("product_owner")) as owner:
+        [one, other] = owner.execute(
+            "SELECT id::text, handle FROM creators WHERE number IN (4, 5) ORDER BY number"
+        ).fetchall()
+        owner.execute("UPDATE creators SET handle = %s WHERE id = %s", (f"{one['handle']}/x", other["id"]))
+        owner.commit()
+        try:
+            with postgres.connect(demo_cluster.url("ops_eraser")) as worker:
+                for each in (one, other):
+                    with pytest.raises(CheckFailed, match="another identifier") as refused:
+                        exported(worker, by_handle, each["id"], media)
+                    assert one["handle"] not in str(refused.value)
+                assert exported(worker, demo_map, one["id"], media).effects
+        finally:
+            owner.execute("UPDATE creators SET handle = %s WHERE id = %s", (other["handle"], other["id"]))
+
+
+def test_an_upload_that_broke_is_no_file_that_was_deleted(
+    worker: Connection, demo_map: DataMap, media: ObjectStore
+) -> None:
+    class Gone(io.BytesIO):
+        def write(self, data: Any) -> int:
+            # Media are stored as they are.
+            if pictures[0] in bytes(data):
+                raise ObjectMissing("the upload is no more")
+            return super().write(data)
+
+    [three] = worker.execute("SELECT id::text FROM creators WHERE number = 3").fetchall()
+    worker.commit()
+    pictures = [media.get(one.key) for one in media.list(f"creators/{three['id']}/")]
+    with pytest.raises(ObjectMissing, match="no more"):
+        export_content.write(worker, demo_map, Wanted(three["id"], "en", NOW), Gone(), lambda bucket: media)
 
 
 def test_the_texts_are_in_both_languages() -> None:
