@@ -3,8 +3,8 @@
 
 BOOTSTRAP := sh ops_platform/local/bootstrap.sh
 BIN := .venv/bin
-# Two processes: the tests wait for servers more than they compute. Their order is in turns.py.
-WORKERS ?= 2
+# Three processes on two cores: the tests wait for servers as long as they compute. Their order is in turns.py.
+WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 # Images set it; every start and every test would compile all modules anew.
