@@ -178,11 +178,12 @@ class Duties:
     def _prune(self) -> Loop:
         ops = self._ops("agent prune")
         servers = {stanza: self._server(stanza, "agent prune") for stanza in self._config.stanzas}
+        terms = {name: heartbeat.position_term(one) for name, one in self._config.stanzas.items()}
 
         def step() -> None:
             for stanza, server in servers.items():
                 with server.use() as product, ops.use() as connection:
-                    heartbeat.prune(product, connection, stanza)
+                    heartbeat.prune(product, connection, stanza, terms[stanza])
 
         return self._database_loop("prune", PRUNE_SECONDS, step, ops, *servers.values())
 

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from ops_platform.backup.cron import longest_pause
 from ops_platform.backup.rpo import Beat
+from ops_platform.backup.stanza import Stanza
 from ops_platform.backup.wal import format_lsn, parse_lsn
 from ops_platform.clients.postgres import Connection
 
 KEEP_DAYS = 3
 """Rows in the stanza's database: restores look at those around their target only."""
-KEEP_POSITION_DAYS = 35
-"""Positions in the ops database: after a long outage of the archive they still say what is covered."""
+CLEANUP_PAUSE = timedelta(days=32)
+"""Sets whose time is over go once a month, by ``backup_cleanup_monthly``; a day more for its run."""
+LONGEST_TERM = timedelta(days=3660)
+"""Of positions, where sets are kept for ever."""
 PRUNE_ROWS = 500
+
+
+def position_term(stanza: Stanza) -> timedelta:
+    """How long positions are kept in the ops database: as long as a set can be there to restore.
+
+    An exercise of the oldest set recovers to a moment between two heartbeats just after it. The newest
+    full that is older than the retention stays, and what is older than that one goes with the next cleanup.
+    """
+    term = timedelta(days=stanza.retention_days) + longest_pause(stanza.crons("full")) + CLEANUP_PAUSE
+    return min(term, LONGEST_TERM)
 
 
 def beat(product: Connection, ops: Connection, stanza: str) -> Beat:
@@ -54,7 +68,7 @@ def remember(ops: Connection, stanza: str, made: Beat) -> None:
     )
 
 
-def prune(product: Connection, ops: Connection, stanza: str) -> int:
+def prune(product: Connection, ops: Connection, stanza: str, keep_positions: timedelta) -> int:
     """Delete a small batch of old rows on both sides; how many. The newest position always stays."""
     gone = product.execute(
         """
@@ -69,11 +83,11 @@ def prune(product: Connection, ops: Connection, stanza: str) -> int:
         """
         DELETE FROM heartbeat_positions WHERE stanza = %s AND beat_at IN (
             SELECT beat_at FROM heartbeat_positions
-            WHERE stanza = %s AND beat_at < now() - make_interval(days => %s)
+            WHERE stanza = %s AND beat_at < now() - %s
               AND beat_at < (SELECT max(beat_at) FROM heartbeat_positions WHERE stanza = %s)
             ORDER BY beat_at LIMIT %s)
         """,
-        (stanza, stanza, KEEP_POSITION_DAYS, stanza, PRUNE_ROWS),
+        (stanza, stanza, keep_positions, stanza, PRUNE_ROWS),
     ).rowcount
     ops.commit()
     return gone

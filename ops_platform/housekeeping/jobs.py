@@ -15,7 +15,6 @@ class RetentionConfig(dg.Config):
     """Terms in days; what is younger is kept."""
 
     event_log_days: int = 90
-    heartbeat_position_days: int = 70
     # A year of alerts and a month to report on it; the Watchdog only proves that the pipe works now.
     alert_delivery_days: int = 400
     watchdog_delivery_days: int = 7
@@ -23,8 +22,8 @@ class RetentionConfig(dg.Config):
 
 
 @dg.op(
-    description="Delete Dagster's chatter, old heartbeat positions and notifications, and the addresses in "
-    "data subjects' requests that ended a month ago; history stays."
+    description="Delete Dagster's chatter, old notifications, and the addresses in data subjects' requests "
+    "that ended a month ago; history stays."
 )
 def prune(
     context: dg.OpExecutionContext, config: RetentionConfig, platform: PlatformResource
@@ -37,9 +36,6 @@ def prune(
         with dagster, ops:
             pruned = retention.prune_event_log(
                 dagster, ops, timedelta(days=config.event_log_days), now, context.log.info
-            )
-            positions = retention.prune_heartbeat_positions(
-                ops, timedelta(days=config.heartbeat_position_days), now
             )
             alerts = retention.prune_alert_deliveries(
                 ops,
@@ -55,7 +51,6 @@ def prune(
         metadata={
             "event_log_rows_deleted": pruned.deleted,
             "looked_at_up_to_id": pruned.up_to_id,
-            "heartbeat_positions_deleted": positions,
             "alert_deliveries_deleted": alerts,
             "requests_emptied_of_addresses": emptied,
         },

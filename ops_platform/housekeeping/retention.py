@@ -1,4 +1,4 @@
-"""Deletes what nobody reads any more: Dagster's chatter, old heartbeat positions, old notifications.
+"""Deletes what nobody reads any more: Dagster's chatter, old notifications, addresses of ended requests.
 
 Dagster never prunes its event log. What tells history stays (run status, step results,
 materialisations, checks, captured-log pointers); what only filled the screen goes.
@@ -92,11 +92,6 @@ def prune_event_log(
         _set_mark(ops, mark)
     log(f"event log: {deleted} rows deleted, looked at up to id {mark} of {newest}")
     return Pruned(deleted, mark)
-
-
-def prune_heartbeat_positions(ops: Connection, keep: timedelta, now: datetime) -> int:
-    """Delete heartbeat positions older than the longest recoverable window."""
-    return ops.execute("DELETE FROM heartbeat_positions WHERE beat_at < %s", (now - keep,)).rowcount
 
 
 def prune_alert_deliveries(ops: Connection, keep: timedelta, keep_watchdog: timedelta, now: datetime) -> int:

@@ -170,8 +170,8 @@ def test_old_beats_are_pruned_and_the_newest_position_stays(site: Site, agent: C
     with site.cluster.superuser("product") as superuser:
         superuser.execute("INSERT INTO ops_platform.heartbeats VALUES (%s)", (old,))
     with postgres.session(site.cluster.url("ops_agent")) as product:
-        assert heartbeat.prune(product, agent, site.name) == 3
-        assert heartbeat.prune(product, agent, site.name) == 0
+        assert heartbeat.prune(product, agent, site.name, timedelta(days=35)) == 3
+        assert heartbeat.prune(product, agent, site.name, timedelta(days=35)) == 0
         kept = product.execute("SELECT count(*) AS n FROM ops_platform.heartbeats WHERE beat_at = %s", (old,))
         assert kept.fetchone() == {"n": 0}
     assert [one.at for one in rpo.beats(agent, site.name)] == [old]

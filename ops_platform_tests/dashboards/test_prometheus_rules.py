@@ -13,6 +13,7 @@ import yaml
 
 from ops_platform import cli, files
 from ops_platform.agent.catalogue import METRICS
+from ops_platform.api.metrics import ApiMetrics
 from ops_platform_tests.dashboards.rule_cases import ALWAYS, CASES, Case
 
 RULES = files.carried("dashboards") / "prometheus" / "rules"
@@ -154,5 +155,8 @@ def test_every_metric_and_alert_is_explained_once() -> None:
     rows = re.findall(r"^\| `([A-Za-z0-9_:]+)", text, flags=re.MULTILINE)
     # Of the ratios over many windows, one row.
     ratios = {re.sub(r"(ratio_rate).*", r"\g<1>5m", name) for name in recorded()}
-    wanted = {*METRICS, *ratios, *(rule["alert"] for rule in alerts())}
+    of_the_api = {
+        f"{one.name}_total" if one.type == "counter" else one.name for one in ApiMetrics().registry.collect()
+    }
+    wanted = {*METRICS, *of_the_api, *ratios, *(rule["alert"] for rule in alerts())}
     assert sorted(rows) == sorted(wanted)

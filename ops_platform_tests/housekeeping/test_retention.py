@@ -12,6 +12,9 @@ import yaml
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.housekeeping import retention
+from ops_platform.housekeeping.jobs import retention_cleanup
+from ops_platform.resources import PlatformResource
+from ops_platform.settings import Settings, load_settings
 from ops_platform_tests.services import OpsDatabase
 
 NOW = datetime.now(UTC)
@@ -224,3 +227,38 @@ def test_requests_that_ended_a_month_ago_keep_no_address(
     assert retention.forget_addresses(ops, timedelta(days=30), NOW) == 3
     assert kept() == {f"{outcome}-29" for outcome in ended} | {"error-31"}
     assert retention.forget_addresses(ops, timedelta(days=30), NOW) == 0
+
+
+class Known(PlatformResource):
+    """The platform of one test."""
+
+    values: dict[str, str]
+
+    def settings(self) -> Settings:
+        return load_settings(self.values)
+
+
+@pytest.mark.services
+def test_the_job_does_all_of_it_with_the_rights_of_its_role(
+    instance: dg.DagsterInstance, ops_database: OpsDatabase, delivered: Callable[..., int], tmp_path: Path
+) -> None:
+    delivered("RunFailed", 401)
+    storage = ops_database.url("ops_owner").replace("postgresql://", "postgresql+psycopg2://")
+    values = {
+        "OPS_STATE_DIR": str(tmp_path),
+        "OPS_DATABASE_URL": ops_database.url("ops_worker"),
+        "OPS_DAGSTER_STORAGE_URL": storage,
+    }
+    done = retention_cleanup.execute_in_process(
+        instance=instance, resources={"platform": Known(values=values)}
+    )
+    assert done.success
+    (output,) = [one for one in done.all_events if one.event_type_value == "STEP_OUTPUT"]
+    metadata = {name: one.value for name, one in output.step_output_data.metadata.items()}
+    assert metadata["alert_deliveries_deleted"] == 1
+    assert set(metadata) == {
+        "event_log_rows_deleted",
+        "looked_at_up_to_id",
+        "alert_deliveries_deleted",
+        "requests_emptied_of_addresses",
+    }
