@@ -14,7 +14,7 @@ from ops_platform.agent.loops import Loop
 from ops_platform.agent.sealing import Sealing
 from ops_platform.agent.wal_hours import WalHours
 from ops_platform.agent.watches import Beats, Gaps, Heartbeat, Positions, Recovery, Server
-from ops_platform.backup import freshness, heartbeat, records
+from ops_platform.backup import freshness, heartbeat, records, set_term
 from ops_platform.backup.context import BackupContext, open_context
 from ops_platform.backup.stanza import BackupConfig, load_backups
 from ops_platform.clients import mail, object_store, outbox
@@ -178,7 +178,7 @@ class Duties:
     def _prune(self) -> Loop:
         ops = self._ops("agent prune")
         servers = {stanza: self._server(stanza, "agent prune") for stanza in self._config.stanzas}
-        terms = {name: heartbeat.position_term(one) for name, one in self._config.stanzas.items()}
+        terms = {name: set_term.kept_beside(one) for name, one in self._config.stanzas.items()}
 
         def step() -> None:
             for stanza, server in servers.items():

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from ops_platform.backup.cron import longest_pause
 from ops_platform.backup.rpo import Beat
-from ops_platform.backup.stanza import Stanza
 from ops_platform.backup.wal import format_lsn, parse_lsn
 from ops_platform.clients.postgres import Connection
 
 KEEP_DAYS = 3
 """Rows in the stanza's database: restores look at those around their target only."""
-CLEANUP_PAUSE = timedelta(days=32)
-"""Sets whose time is over go once a month, by ``backup_cleanup_monthly``; a day more for its run."""
-LONGEST_TERM = timedelta(days=3660)
-"""Of positions, where sets are kept for ever."""
 PRUNE_ROWS = 500
-
-
-def position_term(stanza: Stanza) -> timedelta:
-    """How long positions are kept in the ops database: as long as a set can be there to restore.
-
-    An exercise of the oldest set recovers to a moment between two heartbeats just after it. The newest
-    full that is older than the retention stays, and what is older than that one goes with the next cleanup.
-    """
-    term = timedelta(days=stanza.retention_days) + longest_pause(stanza.crons("full")) + CLEANUP_PAUSE
-    return min(term, LONGEST_TERM)
 
 
 def beat(product: Connection, ops: Connection, stanza: str) -> Beat:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from ops_platform.backup.cron import longest_pause
+from ops_platform.backup import set_term
 from ops_platform.backup.stanza import BackupConfig, Stanza, load_backups
 from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr.backup_term import BackupTerm
@@ -13,13 +11,12 @@ from ops_platform.settings import Settings
 
 def of(stanza: Stanza) -> BackupTerm:
     """Raises ConfigurationError when no full backup is scheduled: then no set would ever expire."""
-    crons = stanza.crons("full")
-    if not crons:
+    if not stanza.crons("full"):
         raise ConfigurationError(
             f"{stanza.source}: stanzas.{stanza.name}.schedules.full is off: nobody can say when the last "
             "backup that holds an erased subject expires; schedule one"
         )
-    return BackupTerm(stanza.name, timedelta(days=stanza.retention_days), longest_pause(crons))
+    return BackupTerm(stanza.name, set_term.of(stanza))
 
 
 def of_product(settings: Settings) -> BackupTerm:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from ops_platform.backup import set_term
 from ops_platform.backup.context import BackupContext
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
@@ -151,11 +152,13 @@ def refresh(ctx: BackupContext) -> Reference:
             earlier = None
         erased = earlier is not None and tombstones.since(ops, stanza, earlier.marker)
     taken = survey.take(ctx, earlier, erased)
+    # As long as there can be a set that is compared with them.
+    keep = set_term.kept_beside(ctx.stanza)
     # The copy first: what the ops database knows, an emergency without it must know too.
-    reference_copies.store(ctx.settings, taken, key)
+    reference_copies.store(ctx.settings, taken, key, keep)
     with postgres.session(ctx.ops_url) as ops:
         reference.store(ops, taken, key)
-        reference.prune(ops, taken.taken_at)
+        reference.prune(ops, stanza, taken.taken_at - keep)
     return taken
 
 

@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -27,7 +27,6 @@ from ops_platform.dr.fingerprint import Closed, Live
 from ops_platform.errors import CheckFailed
 from ops_platform.settings import Settings
 
-KEEP = timedelta(days=45)
 FORMAT = 1
 
 
@@ -147,9 +146,11 @@ def after(ops: Connection, keys: PublicKeys, stanza: str, moment: datetime) -> R
     return _read(ops, keys, stanza, "taken_at > %s ORDER BY taken_at", moment)
 
 
-def prune(ops: Connection, now: datetime) -> int:
-    """Delete references that no backup reaches back to, and catalogues that nobody names; how many."""
-    gone = ops.execute("DELETE FROM dr_references WHERE taken_at < %s", (now - KEEP,)).rowcount
+def prune(ops: Connection, stanza: str, oldest: datetime) -> int:
+    """Delete a stanza's references of before ``oldest``, and catalogues that nobody names; how many."""
+    gone = ops.execute(
+        "DELETE FROM dr_references WHERE stanza = %s AND taken_at < %s", (stanza, oldest)
+    ).rowcount
     ops.execute(
         """
         DELETE FROM dr_catalogues AS c WHERE NOT EXISTS (

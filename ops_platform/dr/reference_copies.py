@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ops_platform.audit.keys import PublicKeys, SigningKey
 from ops_platform.clients import object_store
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.dr import reference
-from ops_platform.dr.reference import KEEP, Reference, Signed
+from ops_platform.dr.reference import Reference, Signed
 from ops_platform.errors import CheckFailed
 from ops_platform.settings import Settings
 
@@ -22,8 +22,8 @@ PREFIX = "ops-platform/references/"
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
-def store(settings: Settings, one: Reference, key: SigningKey) -> None:
-    """Write the copy, and remove those that no backup reaches back to. Raises an OpsError of the store."""
+def store(settings: Settings, one: Reference, key: SigningKey, keep: timedelta) -> None:
+    """Write the copy, and remove those that are older by ``keep``. Raises an OpsError of the store."""
     store_ = object_store.from_settings(settings, "backup")
     signed = reference.sign(one, key)
     body = {
@@ -34,7 +34,7 @@ def store(settings: Settings, one: Reference, key: SigningKey) -> None:
     }
     store_.put(_key(one.stanza, one.taken_at), json.dumps(body).encode(), content_type="application/json")
     for old in _keys(store_, one.stanza):
-        if old >= _key(one.stanza, one.taken_at - KEEP):
+        if old >= _key(one.stanza, one.taken_at - keep):
             break
         store_.delete(old)
 

@@ -175,7 +175,8 @@ def test_references_are_not_updated_and_old_ones_are_pruned(ops: Connection) -> 
     with pytest.raises(psycopg.Error, match="permission denied"):
         ops.execute("UPDATE dr_references SET document = ''")
     ops.rollback()
-    assert reference.prune(ops, NOON + reference.KEEP) == 0
-    assert reference.prune(ops, NOON + reference.KEEP + timedelta(minutes=1)) == 1
+    assert reference.prune(ops, "product", NOON) == 0
+    assert reference.prune(ops, "other", NOON + timedelta(minutes=1)) == 0
+    assert reference.prune(ops, "product", NOON + timedelta(minutes=1)) == 1
     rows = ops.execute("SELECT objects FROM dr_catalogues").fetchall()
     assert rows == [{"objects": {"table public.z": "1"}}]

@@ -14,7 +14,7 @@ from ops_platform.local.object_store_server import REGION, ObjectStoreServer
 from ops_platform.settings import S3Identity
 
 _numbers = itertools.count(1)
-TERM = BackupTerm("product", timedelta(days=35), timedelta(days=7))
+TERM = BackupTerm("product", timedelta(days=74))
 
 
 def store(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from ops_platform.backup import heartbeat
+from ops_platform.backup import set_term
 from ops_platform.backup.cron import Cron
 from ops_platform.backup.schedules import CLEANUP_CRON
 from ops_platform.backup.stanza import load_backups
@@ -23,16 +23,16 @@ def test_positions_outlive_every_set_of_a_year() -> None:
     for _ in range(52):
         taken = next(fulls.after(taken))
         gone = next(cleanups.after(next(fulls.after(taken)) + retention))
-        assert gone - taken < heartbeat.position_term(PRODUCT)
+        assert gone - taken < set_term.kept_beside(PRODUCT)
 
 
 def test_the_term_follows_the_stanza() -> None:
-    assert heartbeat.position_term(PRODUCT) == 35 * DAY + 7 * DAY + heartbeat.CLEANUP_PAUSE
+    assert set_term.kept_beside(PRODUCT) == 35 * DAY + 7 * DAY + set_term.CLEANUP_PAUSE
     longer = replace(PRODUCT, retention_days=90)
-    assert heartbeat.position_term(longer) - heartbeat.position_term(PRODUCT) == 55 * DAY
+    assert set_term.kept_beside(longer) - set_term.kept_beside(PRODUCT) == 55 * DAY
     off = replace(PRODUCT, schedules={**PRODUCT.schedules, "full": None})
-    assert heartbeat.position_term(off) == 35 * DAY + heartbeat.CLEANUP_PAUSE
+    assert set_term.kept_beside(off) == 35 * DAY + set_term.CLEANUP_PAUSE
 
 
 def test_sets_that_are_kept_for_ever_do_not_reach_before_the_calendar() -> None:
-    assert heartbeat.position_term(replace(PRODUCT, retention_days=9_999_999)) == heartbeat.LONGEST_TERM
+    assert set_term.kept_beside(replace(PRODUCT, retention_days=9_999_999)) == set_term.LONGEST
