@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 from psycopg.rows import dict_row
@@ -56,13 +56,15 @@ def _in_utc(connection: Connection) -> None:
 
 
 def describe(url: str) -> str:
-    """Host, port and database of a URL, without user and password."""
+    """Host (or the directory of the socket), port and database of a URL, without user and password."""
     parts = urlsplit(url)
+    # A URL of a Unix socket has them as parameters.
+    given = dict(parse_qsl(parts.query))
     try:
-        port = parts.port or 5432
+        port: int | str = parts.port or given.get("port", 5432)
     except ValueError:
         port = 0
-    return f"{parts.hostname or 'local socket'}:{port}{parts.path}"
+    return f"{parts.hostname or given.get('host', 'local socket')}:{port}{parts.path}"
 
 
 def lock_key(name: str) -> int:
