@@ -48,3 +48,17 @@ def test_the_zone_of_the_environment_counts_no_more(elsewhere: str, monkeypatch:
     monkeypatch.setenv("PGTZ", ELSEWHERE)
     with postgres.session(elsewhere) as connection:
         assert zone_and_memory(connection)[0] == "UTC"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://ops_worker:word@db.example.com:5433/ops?sslmode=require", "db.example.com:5433/ops"),
+        ("postgresql://ops_worker@db.example.com/ops", "db.example.com:5432/ops"),
+        ("postgresql://ops_worker@/ops?host=/var/run/postgresql&port=5433", "/var/run/postgresql:5433/ops"),
+        ("postgresql://ops_worker@/ops?host=%2Fvar%2Frun%2Fpostgresql", "/var/run/postgresql:5432/ops"),
+        ("postgresql:///ops", "local socket:5432/ops"),
+    ],
+)
+def test_a_message_says_where_and_nothing_secret(url: str, said: str) -> None:
+    assert postgres.describe(url) == said
