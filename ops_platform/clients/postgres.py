@@ -61,9 +61,9 @@ def describe(url: str) -> str:
     # A URL of a Unix socket has them as parameters.
     given = dict(parse_qsl(parts.query))
     try:
-        port: int | str = parts.port or given.get("port", 5432)
+        port = str(parts.port or given.get("port") or 5432)
     except ValueError:
-        port = 0
+        port = "0"
     return f"{parts.hostname or given.get('host', 'local socket')}:{port}{parts.path}"
 
 
