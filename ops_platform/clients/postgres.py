@@ -58,7 +58,7 @@ def _in_utc(connection: Connection) -> None:
 
 
 def describe(url: str) -> str:
-    """Host, port and database of a URL or a libpq string, without user and password."""
+    """Host (or the directory of the socket), port and database of a URL or a libpq string, and no secret."""
     try:
         # SQLAlchemy's URLs name a driver in their scheme.
         parts = conninfo_to_dict(re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", url))
@@ -68,8 +68,7 @@ def describe(url: str) -> str:
     # A password with a slash that is not escaped ends up in them.
     if not re.fullmatch(r"[\d,]*", port) or "@" in database:
         return UNREADABLE
-    where = host if host and not host.startswith("/") else "local socket"
-    return f"{where}:{port or 5432}/{database}"
+    return f"{host or 'local socket'}:{port or 5432}/{database}"
 
 
 def lock_key(name: str) -> int:

@@ -54,9 +54,11 @@ def test_the_zone_of_the_environment_counts_no_more(elsewhere: str, monkeypatch:
     ("address", "said"),
     [
         ("postgresql://ann:s3cret@db.example:6000/shop?sslmode=verify-full", "db.example:6000/shop"),
-        ("postgresql+psycopg2://ann:s3cret@/dagster?host=/run/postgresql", "local socket:5432/dagster"),
+        ("postgresql+psycopg2://ann:s3cret@/dagster?host=/run/postgresql", "/run/postgresql:5432/dagster"),
         ("host=db.example user=ann password=s3cret dbname=shop", "db.example:5432/shop"),
-        ("host=/run/postgresql dbname=shop password='s3cret x'", "local socket:5432/shop"),
+        ("host=/run/postgresql dbname=shop password='s3cret x'", "/run/postgresql:5432/shop"),
+        ("postgresql://ops_worker@/ops?host=/run/postgresql&port=5433", "/run/postgresql:5433/ops"),
+        ("postgresql:///ops", "local socket:5432/ops"),
         ("password=s3cret shop", "an address that cannot be read"),
         ("postgresql://ann:s3cret@[db.example/shop", "an address that cannot be read"),
         ("postgresql://ann:s3%zzcret@db.example/shop", "an address that cannot be read"),
