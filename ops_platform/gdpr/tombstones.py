@@ -110,6 +110,22 @@ def read(ops: Connection, stanza: str) -> list[Tombstone]:
     return [_tombstone(row) for row in rows]
 
 
+def under_way(ops: Connection, stanza: str) -> set[str]:
+    """Request ids of a stanza's erasures that an open request goes on with: its own, or one made since.
+
+    Of one that has a certificate only its own: a later request is about whoever has come back.
+    """
+    rows = ops.execute(
+        "SELECT t.gdpr_request_id FROM erasure_tombstones AS t JOIN gdpr_requests AS r "
+        "ON CAST(r.creator_id AS text) = t.subject_key WHERE t.stanza = %s AND r.request_type = 'erasure' "
+        "AND r.status IN ('pending', 'processing') AND r.verified_at IS NOT NULL "
+        "AND (r.request_id = t.gdpr_request_id "
+        "OR NOT EXISTS (SELECT FROM gdpr_certificates AS c WHERE c.request_id = t.gdpr_request_id))",
+        (stanza,),
+    )
+    return {row["gdpr_request_id"] for row in rows}
+
+
 def adopt(
     ops: Connection,
     tombstone: Tombstone,
