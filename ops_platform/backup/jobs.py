@@ -125,7 +125,7 @@ def expire(
         context.log.info(plan.summary)
         result = cleanup.apply(backup, plan, operation_id=context.run.run_id, log=context.log.info)
     except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        raise dg.Failure(description=str(error), allow_retries=False) from None
     return dg.Output(None, metadata={"expired": list(result.expired), "kept": list(result.kept)})
 
 
@@ -174,7 +174,7 @@ def _step(
         yield backup, request
     except OpsError as error:
         _record_failure(context, backup, request, str(error))
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        raise dg.Failure(description=str(error), allow_retries=False) from None
     except BaseException as error:
         reason = f"{context.op.name} ended by {type(error).__name__}"
         _record_failure(context, backup, request, reason)

@@ -1,5 +1,7 @@
 """The jobs of disaster recovery. What they do is in ``exercise``, ``questions`` and ``scratch``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,16 +23,25 @@ class StanzaOpConfig(dg.Config):
     stanza: str
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """What goes wrong fails the run with one line, and without its cause, whose text may quote rows."""
+    try:
+        yield
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None
+    except psycopg.Error as error:
+        raise dg.Failure(description=describe(error), allow_retries=False) from None
+
+
 @dg.op(description="Restore the newest set beside production and verify it, without the deep questions.")
 def check_restore(
     context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
-    try:
+    with _told():
         ctx = platform.backup(config.stanza)
         request = exercise_request(ctx, context.run, RESTORE_CHECK)
         outcome = exercise.run(ctx, request, context.log.info, lambda fraction: None)
-    except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
     if outcome.result != "success":
         raise dg.Failure(description=outcome.reason, metadata=metadata(outcome), allow_retries=False)
     return dg.Output(None, metadata=metadata(outcome))
@@ -40,10 +51,8 @@ def check_restore(
 def take_reference(
     context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
-    try:
+    with _told():
         taken = questions.refresh(platform.backup(config.stanza))
-    except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
     return dg.Output(
         None,
         metadata={
@@ -57,14 +66,12 @@ def take_reference(
 
 @dg.op(description="Remove what killed exercises left, and finish their rows as failed.")
 def sweep_scratch(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
-    try:
+    with _told():
         settings = platform.settings()
         removed = scratch.sweep(settings)
         url = settings.require("database_url")
         dead = [one for name in platform.stanzas() for one in records.reconcile_dead(url, name)]
         emergencies = emergency_record.record_pending(settings)
-    except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
     return dg.Output(
         None,
         metadata={
@@ -77,12 +84,9 @@ def sweep_scratch(context: dg.OpExecutionContext, platform: PlatformResource) ->
 
 @dg.op(description="Erase again whoever was erased, after a restore of the product or of the ops database.")
 def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
-    try:
-        known, done = tombstones.replay_live(platform.settings(), context.log.info)
-    except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
-    except psycopg.Error as error:
-        raise dg.Failure(description=describe(error), allow_retries=False) from error
+    with _told():
+        replayed = tombstones.replay_live(platform.settings(), context.log.info)
+    known, done = replayed.memory, replayed.rows
     return dg.Output(
         None,
         metadata={
@@ -93,6 +97,7 @@ def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource
             "certificates_from_ledger": known.certificates,
             "requests_scrubbed": known.scrubbed,
             "erasures_to_finish": known.unfinished,
+            "left_to_their_runs": replayed.under_way,
         },
     )
 
@@ -101,10 +106,8 @@ def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource
 def expire_tombstones(
     context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
-    try:
+    with _told():
         expired = tombstones.expire(platform.backup(config.stanza), datetime.now(UTC))
-    except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
     return dg.Output(None, metadata={"expired": expired})
 
 

@@ -7,7 +7,7 @@ takes traffic. A restored ops database is brought up to what the ledger remember
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -22,7 +22,15 @@ from ops_platform.dr import backup_term
 from ops_platform.dr.ladder import Verification, failed, verdict
 from ops_platform.dr.server import RestoredServer
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr import certificate, map_file, reconciliation, sealed, tombstone_copies
+from ops_platform.gdpr import (
+    certificate,
+    certificates,
+    map_file,
+    reconciliation,
+    sealed,
+    tombstone_copies,
+    work,
+)
 from ops_platform.gdpr import replay as engine
 from ops_platform.gdpr import tombstones as stones
 from ops_platform.gdpr.reconciliation import Reconciled
@@ -58,13 +66,22 @@ class Tombstones:
         return Tombstones(both, f"{self.source} and {other.source}")
 
 
+@dataclass(frozen=True)
+class ReplayedLive:
+    """``under_way``: erasures that were left to their own runs."""
+
+    memory: Reconciled
+    rows: Replayed
+    under_way: int
+
+
 def from_ops_database(ops_url: str, stanza: str) -> Tombstones:
     """Expired ones too: as long as one is there, a backup older than it thinks may be, too.
 
     Raises Unavailable when the ops database is away.
     """
     with postgres.session(ops_url) as connection:
-        return Tombstones(stones.read(connection, stanza), "the ops database")
+        return Tombstones(_known(connection, stanza), "the ops database")
 
 
 def since(ops: Connection, stanza: str, moment: datetime) -> bool:
@@ -88,7 +105,9 @@ def from_ledger(settings: Settings, stanza: str) -> Tombstones:
     source = "the object-locked ledger"
     if not any(islice(ledger.versions(f"{LEDGER_PREFIX}{stanza}/"), 1)):
         return Tombstones((), source)
-    return Tombstones(tombstone_copies.read(ledger, sealed.sealing_keys(settings), stanza), source)
+    found = tombstone_copies.read(ledger, sealed.sealing_keys(settings), stanza)
+    completed = certificates.stored(ledger)
+    return Tombstones([replace(one, completed_at=completed.get(one.request_id)) for one in found], source)
 
 
 def replay(
@@ -133,18 +152,47 @@ def erase_again(
     return engine.replay(connection, map_file.load(settings.config_dir / "data_map.yaml"), found, log)
 
 
-def replay_live(settings: Settings, log: Callable[[str], None]) -> tuple[Reconciled, Replayed]:
+def replay_live(settings: Settings, log: Callable[[str], None]) -> ReplayedLive:
     """On the databases that serve now, after either of them was restored: first the memory, then the rows.
 
-    Raises an OpsError when anything is left, or psycopg's.
+    An erasure that is under way is left to its own run: it knows more than the tombstone, and looks
+    again for rows that came back. Raises an OpsError when anything is left, or psycopg's.
     """
     stanza = backup_term.product_stanza(settings, load_backups(settings)).name
     product = settings.product_eraser_database_url or settings.require("product_database_url")
     with postgres.session(settings.require("database_url"), autocommit=True) as ops:
         known = reconcile(ops, settings)
-        found = stones.read(ops, stanza)
-    with postgres.session(product, application="ops-platform erasure", autocommit=True) as connection:
-        return known, erase_again(connection, settings, found, log)
+        found, under_way = _not_under_way(ops, stanza, log)
+        with postgres.session(product, application="ops-platform erasure", autocommit=True) as connection:
+            return ReplayedLive(known, erase_again(connection, settings, found, log), under_way)
+
+
+def _not_under_way(ops: Connection, stanza: str, log: Callable[[str], None]) -> tuple[list[Tombstone], int]:
+    """Tombstones to be replayed, and the number of the others.
+
+    Unfinished ones that nobody works on are claimed for as long as ``ops`` is open.
+    """
+    going_on = stones.under_way(ops, stanza)
+    found, left = list[Tombstone](), 0
+    for one in _known(ops, stanza):
+        unfinished = one.completed_at is None
+        if one.request_id in going_on or (
+            unfinished and not postgres.try_lock(ops, work.lock_name(one.request_id))
+        ):
+            left += 1
+            log(f"request {one.request_id}: the erasure is under way and erases what came back by itself")
+        else:
+            found.append(one)
+            if unfinished:
+                log(f"request {one.request_id}: the erasure was given up half-way; resume it after this")
+    return found, left
+
+
+def _known(ops: Connection, stanza: str) -> list[Tombstone]:
+    """All of a stanza; complete are those that have a certificate, which is what comes last."""
+    found = stones.read(ops, stanza)
+    certified = certificates.issued(ops, [one.request_id for one in found])
+    return [one if one.request_id in certified else replace(one, completed_at=None) for one in found]
 
 
 def expire(ctx: BackupContext, now: datetime) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -101,6 +101,24 @@ def from_ledger(ledger: ObjectStore, keys: PublicKeys, request_id: str) -> Issue
         wrapped["key_id"],
         datetime.fromisoformat(certificate["issued_at"]),
     )
+
+
+def issued(ops: Connection, request_ids: Iterable[str]) -> set[str]:
+    """Those of the requests that have a certificate."""
+    rows = ops.execute(
+        "SELECT request_id FROM gdpr_certificates WHERE request_id = ANY (%s)", (list(request_ids),)
+    )
+    return {row["request_id"] for row in rows}
+
+
+def stored(ledger: ObjectStore) -> dict[str, datetime]:
+    """Requests of which the ledger holds a certificate, genuine or not, and since when."""
+    found: dict[str, datetime] = {}
+    for one in ledger.versions(LEDGER_PREFIX):
+        if not one.delete_marker:
+            request_id = one.key.removeprefix(LEDGER_PREFIX).removesuffix(".json")
+            found[request_id] = min(one.modified_at, found.get(request_id, one.modified_at))
+    return found
 
 
 def _oldest(ledger: ObjectStore, request_id: str) -> bytes | None:

@@ -5,6 +5,7 @@ The letter says whom to erase; it is cleared from the outbox when it has left, a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -64,7 +65,9 @@ def remaining(ops: Connection, data_map: DataMap, request_id: str) -> list[Effec
 def _newest(ops: Connection, request_id: str, processor: Processor) -> _Letter | None:
     prefix = f"{_dedup_key(request_id, processor)}:"
     rows = ops.execute(
-        "SELECT dedup_key, sent_at, given_up_at FROM mail_outbox WHERE starts_with(dedup_key, %s)", (prefix,)
+        "SELECT dedup_key, sent_at, given_up_at FROM mail_outbox WHERE dedup_key LIKE %s",
+        # By the index for patterns: starts_with() has none outside of collation C.
+        (re.sub(r"([\\%_])", r"\\\1", prefix) + "%",),
     ).fetchall()
     letters = [
         _Letter(

@@ -79,11 +79,20 @@ def _reopen(ops: Connection, one: Tombstone) -> None:
 
 
 def _finish(ops: Connection, one: Tombstone, issued: Issued) -> int:
-    """The request is done, its inventory goes, and the person goes out of it; how many were scrubbed."""
+    """The request is done, its inventory goes, and the person goes out of it; how many were scrubbed.
+
+    One that had failed, and stands beside another open erasure of the subject, stays failed until that
+    one has ended: only one can be open, and the other is later or at work.
+    """
+    subject = _uuid(one)
+    if subject is not None:
+        _end_earlier(ops, one, subject, issued)
     ops.execute(
-        "UPDATE gdpr_requests SET status = 'processing', outcome = NULL, "
+        "UPDATE gdpr_requests AS r SET status = 'processing', outcome = NULL, "
         "verified_at = coalesce(verified_at, %s) WHERE request_id = %s "
-        "AND (status = 'pending' OR (status = 'failed' AND outcome = 'error'))",
+        "AND (status = 'pending' OR (status = 'failed' AND outcome = 'error' AND NOT EXISTS ("
+        "SELECT FROM gdpr_requests AS o WHERE o.creator_id = r.creator_id "
+        "AND o.request_type = r.request_type AND o.status IN ('pending', 'processing'))))",
         (one.erased_at, one.request_id),
     )
     ops.execute(
@@ -92,8 +101,18 @@ def _finish(ops: Connection, one: Tombstone, issued: Issued) -> int:
         (issued.issued_at, one.request_id),
     )
     inventory.forget(ops, one.request_id)
-    subject = _uuid(one)
     return 0 if subject is None else scrub(ops, subject, issued.issued_at)
+
+
+def _end_earlier(ops: Connection, one: Tombstone, subject: UUID, issued: Issued) -> None:
+    """Other requests of the subject's that were open when the erasure was done, as it ended them itself."""
+    ops.execute(
+        "UPDATE gdpr_requests SET status = 'failed', outcome = 'cancelled', completed_at = %s, "
+        "progress = NULL, next_attempt_at = NULL WHERE creator_id = %s AND request_id <> %s "
+        "AND created_at <= %s "
+        "AND (status = 'pending' OR (status = 'processing' AND request_type = 'export'))",
+        (issued.issued_at, subject, one.request_id, issued.issued_at),
+    )
 
 
 def _uuid(one: Tombstone) -> UUID | None:

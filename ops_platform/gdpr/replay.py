@@ -45,8 +45,9 @@ def replay(
     """Erase the subjects of ``found`` in the restored database; rows newer than their cutoffs are spared.
 
     ``connection`` commits by itself (autocommit). The map is the newest; what it names and an older
-    database does not have yet is passed over. Safe to repeat. Raises CheckFailed when the map does not
-    fit the database or something is left: it must not take traffic then.
+    database does not have yet is passed over. Safe to repeat. One without ``completed_at`` is an erasure
+    that goes on later: what is done of it here is noted as its own, for its certificate. Raises
+    CheckFailed when the map does not fit the database or something is left: it must not take traffic then.
     """
     if not found:
         return Replayed(0, 0, ())
@@ -78,7 +79,9 @@ def _erase(connection: Connection, data_map: DataMap, seen: Catalogue, one: Tomb
     if who is None:
         # Rows elsewhere may still hold the key.
         who = Identity({data_map.subject.key: subject_key.value(connection, one.of)})
-    what = Erasing(f"replay {one.request_id}", who, one.erased_at, replay=True)
+    replayed = f"replay {one.request_id}"
+    unfinished = one.completed_at is None
+    what = Erasing(one.request_id if unfinished else replayed, who, one.erased_at, replay=True)
     effects: list[Effect] = []
     if row_erasure.remaining(connection, data_map, seen, what):
         effects = row_erasure.erase(connection, data_map, seen, what)
@@ -89,9 +92,10 @@ def _erase(connection: Connection, data_map: DataMap, seen: Catalogue, one: Tomb
                 f"rows of an erased {one.of.kind} are left in {places} (request {one.request_id}): "
                 "let the restored database take no traffic, and run the replay again"
             )
-    # Restored with the data: the note of the first erasure, which leads from a pseudonym to a request.
-    for noted in (what.erasure_id, one.request_id):
-        row_erasure.forget(connection, noted)
+    row_erasure.forget(connection, replayed)
+    if not unfinished:
+        # Restored with the data: the note of the first erasure, which leads from a pseudonym to a request.
+        row_erasure.forget(connection, one.request_id)
     return effects
 
 

@@ -16,7 +16,10 @@ LEDGER_PREFIX = "tombstones/"
 
 @dataclass(frozen=True)
 class Tombstone:
-    """``erased_at`` is the cutoff: what is newer is not erased again. ``salt`` makes the commitment."""
+    """``erased_at`` is the cutoff: what is newer is not erased again. ``salt`` makes the commitment.
+
+    ``completed_at``: None when the erasure is not known to be complete; sealed copies never know.
+    """
 
     of: SubjectKey
     erased_at: datetime

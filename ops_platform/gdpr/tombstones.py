@@ -110,6 +110,22 @@ def read(ops: Connection, stanza: str) -> list[Tombstone]:
     return [_tombstone(row) for row in rows]
 
 
+def under_way(ops: Connection, stanza: str) -> set[str]:
+    """Request ids of a stanza's erasures that an open request goes on with: its own, or one made since.
+
+    Of one that has a certificate only its own: a later request is about whoever has come back.
+    """
+    rows = ops.execute(
+        "SELECT t.gdpr_request_id FROM erasure_tombstones AS t JOIN gdpr_requests AS r "
+        "ON CAST(r.creator_id AS text) = t.subject_key WHERE t.stanza = %s AND r.request_type = 'erasure' "
+        "AND r.status IN ('pending', 'processing') AND r.verified_at IS NOT NULL "
+        "AND (r.request_id = t.gdpr_request_id "
+        "OR NOT EXISTS (SELECT FROM gdpr_certificates AS c WHERE c.request_id = t.gdpr_request_id))",
+        (stanza,),
+    )
+    return {row["gdpr_request_id"] for row in rows}
+
+
 def adopt(
     ops: Connection,
     tombstone: Tombstone,
@@ -152,7 +168,7 @@ def adopt(
 def expire(ops: Connection, stanza: str, oldest_backup: datetime | None, now: datetime) -> int:
     """Delete tombstones that no backup needs any more; how many. In the caller's transaction.
 
-    With them goes whom the requests of the erased were about. ``oldest_backup``: when the stanza's
+    With them goes whom the requests and the released holds of the erased were about. ``oldest_backup``: when the stanza's
     oldest set was begun; None when that is not known, which deletes nothing: the calculated date is a
     hope as long as an older set lies there.
     """
@@ -160,10 +176,15 @@ def expire(ops: Connection, stanza: str, oldest_backup: datetime | None, now: da
         return 0
     gone = ops.execute(
         "DELETE FROM erasure_tombstones WHERE stanza = %s AND expires_at <= %s AND completed_at < %s "
-        "RETURNING subject_key, subject_key_type, completed_at",
+        "RETURNING subject_type, subject_key, subject_key_type, completed_at",
         (stanza, now, oldest_backup),
     ).fetchall()
     for row in gone:
+        ops.execute(
+            "DELETE FROM gdpr_legal_holds WHERE stanza = %s AND subject_type = %s AND subject_key = %s "
+            "AND released_at <= %s",
+            (stanza, row["subject_type"], row["subject_key"], row["completed_at"]),
+        )
         if row["subject_key_type"] == "uuid":
             ops.execute(
                 "UPDATE gdpr_requests SET creator_id = gen_random_uuid() WHERE creator_id = %s::uuid "

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+import psycopg
 
+from ops_platform.audit import ledger
 from ops_platform.clients import postgres
 from ops_platform.errors import OpsError
 from ops_platform.housekeeping import retention
@@ -19,11 +21,13 @@ class RetentionConfig(dg.Config):
     alert_delivery_days: int = 400
     watchdog_delivery_days: int = 7
     request_address_days: int = 30
+    # The daily look at requests tells of mails that were given up for so long.
+    mail_days: int = 30
 
 
 @dg.op(
     description="Delete Dagster's chatter, old notifications, and the addresses in data subjects' requests "
-    "that ended a month ago; history stays."
+    "that ended a month ago, with their mails; history stays."
 )
 def prune(
     context: dg.OpExecutionContext, config: RetentionConfig, platform: PlatformResource
@@ -44,8 +48,13 @@ def prune(
                 now,
             )
             emptied = retention.forget_addresses(ops, timedelta(days=config.request_address_days), now)
+            mails = retention.prune_mails(ops, timedelta(days=config.mail_days), now)
     except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        raise dg.Failure(description=str(error), allow_retries=False) from None
+    except psycopg.Error as error:
+        # By its type, and without its cause: PostgreSQL's messages quote rows.
+        said = f"ended by {ledger.reason(error)}: look at PostgreSQL's log"
+        raise dg.Failure(description=said, allow_retries=False) from None
     return dg.Output(
         None,
         metadata={
@@ -53,6 +62,7 @@ def prune(
             "looked_at_up_to_id": pruned.up_to_id,
             "alert_deliveries_deleted": alerts,
             "requests_emptied_of_addresses": emptied,
+            "mails_deleted": mails,
         },
     )
 
@@ -89,7 +99,7 @@ def follow_test_alerts(
                 context.log.info,
             ).run()
     except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        raise dg.Failure(description=str(error), allow_retries=False) from None
     lines = ["| receiver | firing after s | resolved after s |", "|---|---|---|"]
     for way in outcome.ways:
         told = [outcome.seconds.get((way, status)) for status in ("firing", "resolved")]

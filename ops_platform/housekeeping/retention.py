@@ -1,4 +1,4 @@
-"""Deletes what nobody reads any more: Dagster's chatter, old notifications, addresses of ended requests.
+"""Deletes what nobody reads any more: Dagster's chatter, old notifications and mails, addresses of requests.
 
 Dagster never prunes its event log. What tells history stays (run status, step results,
 materialisations, checks, captured-log pointers); what only filled the screen goes.
@@ -46,6 +46,15 @@ _OLD_ALERTS = """
               ORDER BY received_at DESC, id DESC LIMIT 1)
         LIMIT %(batch)s
     )
+"""
+_OLD_MAILS = """
+    DELETE FROM mail_outbox AS m WHERE coalesce(m.sent_at, m.given_up_at) < %(before)s
+        AND NOT EXISTS (
+            SELECT FROM gdpr_requests AS r WHERE r.request_id = split_part(m.dedup_key, ':', 2)
+              AND (r.status IN ('pending', 'processing') OR (r.status = 'failed' AND r.outcome = 'error')))
+        AND NOT EXISTS (
+            SELECT FROM erasure_tombstones AS t WHERE t.gdpr_request_id = split_part(m.dedup_key, ':', 2)
+              AND t.completed_at IS NULL)
 """
 
 
@@ -123,6 +132,15 @@ def forget_addresses(ops: Connection, keep: timedelta, now: datetime) -> int:
         "AND (requestor_email <> '' OR verification_token IS NOT NULL OR used_token IS NOT NULL)",
         (now - keep,),
     ).rowcount
+
+
+def prune_mails(ops: Connection, keep: timedelta, now: datetime) -> int:
+    """Delete mails of the outbox that were sent or given up before; the number deleted.
+
+    Letters about an erasure that is not over stay, however old: whether they have left is asked again
+    when it goes on. Mails are named ``<occasion>:<request id>...``.
+    """
+    return ops.execute(_OLD_MAILS, {"before": now - keep}).rowcount
 
 
 def storage_url(sqlalchemy_url: str) -> str:

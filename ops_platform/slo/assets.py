@@ -63,7 +63,7 @@ def hourly_counts(
         kept = keeping.count_hours(url, source, objectives, start, end, context.run.run_id, now)
         missing = keeping.unknown(url, objectives, [*late.kept, (start, end)])
     except (OpsError, psycopg.Error) as error:
-        raise _failure(error) from error
+        raise _failure(error) from None
     for hour, found in _by_hour(kept.counts).items():
         context.add_asset_metadata(
             _metadata(found, hour + HOUR, source.url),
@@ -104,7 +104,7 @@ def error_budget(context: dg.AssetExecutionContext, platform: PlatformResource) 
     try:
         entries = keeping.enter_ledger(_url(platform), platform.objectives(), start, end, context.run.run_id)
     except (OpsError, psycopg.Error) as error:
-        raise _failure(error) from error
+        raise _failure(error) from None
     return dg.MaterializeResult(metadata={"entries": entries})
 
 
@@ -141,7 +141,7 @@ def _compliance(
     try:
         found = keeping.keep_figures(_url(platform), platform.objectives(), start, end, context.run.run_id)
     except (OpsError, psycopg.Error) as error:
-        raise _failure(error) from error
+        raise _failure(error) from None
     last = {one: [each for each in figures if each.measured_at == end] for one, figures in found.items()}
     for moment, figures in _by_moment(found).items():
         if start < moment <= end:
@@ -169,7 +169,7 @@ def daily_counts(context: dg.AssetExecutionContext, platform: PlatformResource) 
     try:
         rows = keeping.add_days(_url(platform), platform.objectives(), start, end, context.run.run_id)
     except (OpsError, psycopg.Error) as error:
-        raise _failure(error) from error
+        raise _failure(error) from None
     return dg.MaterializeResult(metadata={"rows_new_or_changed": rows})
 
 

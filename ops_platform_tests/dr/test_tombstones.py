@@ -259,6 +259,24 @@ def test_the_job_brings_back_what_the_ops_database_has_lost(erased: Erased) -> N
     assert (row["status"], row["requestor_email"]) == ("completed", "")
 
 
+def test_rows_that_postgresql_quotes_are_in_no_event(erased: Erased) -> None:
+    site = erased.site
+    with site.database.superuser() as superuser:
+        superuser.execute("DELETE FROM erasure_tombstones")
+        superuser.execute(
+            "ALTER TABLE erasure_tombstones ADD CONSTRAINT refused CHECK (subject_type = 'nobody')"
+        )
+    try:
+        result = run_job(site.settings)
+    finally:
+        with site.database.superuser() as superuser:
+            superuser.execute("ALTER TABLE erasure_tombstones DROP CONSTRAINT refused")
+    [failed] = [one for one in result.all_events if one.event_type_value == "STEP_FAILURE"]
+    assert "CheckViolation 23514" in str(failed.step_failure_data)
+    assert str(SUBJECT) not in str(result.all_events)
+    assert run_job(site.settings).success
+
+
 def test_tombstones_go_when_no_set_is_older_and_not_before(erased: Erased) -> None:
     """The set that was made before the erasure is still there."""
     site = erased.site

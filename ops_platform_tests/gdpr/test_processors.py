@@ -104,6 +104,16 @@ def test_processors_whose_names_begin_alike_are_told_apart(
     assert len(letters(ops_database)) == 3
 
 
+def test_a_processor_may_be_called_what_a_pattern_means(
+    ops: Connection, ops_database: OpsDatabase, demo_map: DataMap, taken: Inventory
+) -> None:
+    names = ("a_", "a%", "a\\", "a\\%")
+    told = replace(demo_map, processors=tuple(Processor(one, "", "privacy@mail.example") for one in names))
+    for _ in range(2):
+        processors.write(ops, told, taken, "r1", NOW)
+    assert len(letters(ops_database)) == len(names)
+
+
 def test_requests_whose_ids_begin_alike_are_told_apart(
     ops: Connection, ops_database: OpsDatabase, demo_map: DataMap, taken: Inventory
 ) -> None:

@@ -167,6 +167,44 @@ def test_one_open_request_of_a_subject_is_enough(memory: Memory) -> None:
     assert [row["request_id"] for row in rows] == ["r9"]
 
 
+def failed_request(memory: Memory, subject: UUID, request_id: str) -> None:
+    memory.restored_request(subject, request_id)
+    for status, outcome in (("processing", None), ("failed", "error")):
+        memory.ops.execute(
+            "UPDATE gdpr_requests SET status = %s, outcome = %s WHERE request_id = %s",
+            (status, outcome, request_id),
+        )
+
+
+def test_what_was_open_beside_a_failed_request_ends_with_the_erasure(memory: Memory) -> None:
+    subject = uuid4()
+    memory.erasure(subject, "r1", complete=True)
+    failed_request(memory, subject, "r1")
+    memory.restored_request(subject, "r2")
+    memory.reconcile()
+    assert memory.request("r1")["status"] == "completed"
+    assert (memory.request("r2")["status"], memory.request("r2")["outcome"]) == ("failed", "cancelled")
+
+
+@pytest.mark.parametrize("status", ["pending", "processing"])
+def test_a_request_of_who_came_back_is_not_ended_by_the_erasure_before(memory: Memory, status: str) -> None:
+    subject = uuid4()
+    memory.erasure(subject, "r1", complete=True)
+    failed_request(memory, subject, "r1")
+    memory.restored_request(subject, "r2")
+    memory.ops.execute(
+        "UPDATE gdpr_requests SET status = %s, created_at = %s WHERE request_id = 'r2'",
+        (status, memory.now + timedelta(days=1)),
+    )
+    assert memory.reconcile().scrubbed == 1
+    assert (memory.request("r1")["status"], memory.request("r2")["status"]) == ("failed", status)
+    assert memory.request("r2")["requestor_email"] == "anna@example.org"
+    memory.ops.execute("UPDATE gdpr_requests SET status = 'processing' WHERE request_id = 'r2'")
+    memory.ops.execute("UPDATE gdpr_requests SET status = 'completed' WHERE request_id = 'r2'")
+    memory.reconcile()
+    assert memory.request("r1")["status"] == "completed", "the next time"
+
+
 def test_a_certificate_that_is_not_genuine_completes_nothing(memory: Memory) -> None:
     subject = uuid4()
     memory.erasure(subject, "r1", complete=False)

@@ -13,6 +13,7 @@ from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import catalogue, replay, row_erasure, subject_rows
 from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.erasure_journal import Journal
 from ops_platform.gdpr.subject_key import SubjectKey
 from ops_platform.gdpr.tombstone import Tombstone
 from ops_platform.local.demo import people
@@ -38,8 +39,9 @@ def restored(products: Products) -> Iterator[Product]:
     products.drop(made)
 
 
-def tombstone(subject: UUID | str, request_id: str = "r1", at: datetime = CUTOFF) -> Tombstone:
-    return Tombstone(SubjectKey("product", "creator", str(subject), "uuid"), at, request_id, "m1", bytes(32))
+def tombstone(subject: UUID, *, complete: bool = True) -> Tombstone:
+    of = SubjectKey("product", "creator", str(subject), "uuid")
+    return Tombstone(of, CUTOFF, "r1", "m1", bytes(32), CUTOFF if complete else None)
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,18 @@ def test_a_backup_from_the_middle_of_an_erasure_is_finished(restored: Product, d
         assert seen(connection, ERASED, email).account == 0
         left = connection.execute("SELECT count(*) AS n FROM audit_logs WHERE actor_id = %s", (ERASED,))
         assert [row["n"] for row in left] == [0]
+
+
+def test_what_is_replayed_of_an_unfinished_erasure_is_its_own(restored: Product, demo_map: DataMap) -> None:
+    with restored.eraser() as connection:
+        known = catalogue.read(connection)
+        who = subject_rows.identity(connection, demo_map, known, str(ERASED))
+        assert who is not None
+        done = replay.replay(connection, demo_map, [tombstone(ERASED, complete=False)])
+        assert done.came_back == 1
+        resumed = row_erasure.erase(connection, demo_map, known, row_erasure.Erasing("r1", who, CUTOFF))
+        assert sum(one.changed for one in resumed) == sum(one.changed for one in done.effects) > 10
+        assert Journal(connection, "r1").pseudonym() is not None, "what was anonymised stays one person's"
 
 
 def test_who_registers_anew_with_the_same_address_stays(restored: Product, demo_map: DataMap) -> None:

@@ -212,7 +212,12 @@ def test_a_hold_waits_for_an_erasure_that_is_just_beginning(kept: Kept, ops_data
 
 
 def test_a_tombstone_goes_only_when_no_backup_is_older(kept: Kept) -> None:
-    one = kept.write(somebody(), "r1")
+    of, held = somebody(), somebody()
+    with kept.ops.transaction():
+        for each, released_at in ((of, kept.now), (of, None), (held, kept.now)):
+            hold = legal_holds.place(kept.ops, each, "claim", "me", kept.now - timedelta(days=1))
+            legal_holds.release(kept.ops, hold.id, "me", released_at or kept.now + timedelta(days=2))
+    one = kept.write(of, "r1")
     unfinished = kept.write(somebody(), "r2")
     later = kept.now + timedelta(days=1)
     for number, made in enumerate((kept.now, later)):
@@ -232,6 +237,8 @@ def test_a_tombstone_goes_only_when_no_backup_is_older(kept: Kept) -> None:
         "SELECT creator_id::text = %s AS theirs FROM gdpr_requests ORDER BY id", (one.of.key,)
     )
     assert [row["theirs"] for row in rows] == [False, True], "what was made since is somebody's who came back"
+    holds = kept.ops.execute("SELECT subject_key FROM gdpr_legal_holds ORDER BY id").fetchall()
+    assert [row["subject_key"] for row in holds] == [of.key, held.key], "the same of what was released since"
 
 
 def test_the_row_must_be_durable(kept: Kept, ops_database: OpsDatabase) -> None:

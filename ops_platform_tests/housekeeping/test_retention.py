@@ -261,4 +261,47 @@ def test_the_job_does_all_of_it_with_the_rights_of_its_role(
         "looked_at_up_to_id",
         "alert_deliveries_deleted",
         "requests_emptied_of_addresses",
+        "mails_deleted",
     }
+
+
+@pytest.mark.services
+def test_mails_go_after_a_month_but_for_letters_of_an_erasure_that_is_not_over(
+    connections: tuple[Connection, Connection], ops_database: OpsDatabase
+) -> None:
+    _, ops = connections
+    requests = {"open": ("processing", None), "resumable": ("failed", "error"), "done": ("completed", None)}
+    with ops_database.superuser() as owner:
+        for name, (status, outcome) in requests.items():
+            owner.execute(
+                "INSERT INTO gdpr_requests (request_id, creator_id, request_type, requestor_email, status, "
+                "outcome) VALUES (%s, gen_random_uuid(), 'erasure', '', %s, %s)",
+                (name, status, outcome),
+            )
+        for name, completed in (("by-hand", None), ("done", NOW)):
+            owner.execute(
+                "INSERT INTO erasure_tombstones (stanza, subject_type, subject_key, subject_key_type, "
+                "erased_at, gdpr_request_id, completed_at) "
+                "VALUES ('product', 'creator', %s, 'text', %s, %s, %s)",
+                (name, NOW, name, completed),
+            )
+        for request_id in (*requests, "by-hand"):
+            for column, days in (("sent_at", 29), ("sent_at", 31), ("given_up_at", 31)):
+                owner.execute(
+                    f"INSERT INTO mail_outbox (dedup_key, {column}) VALUES (%s, %s)",
+                    (f"gdpr-processor:{request_id}:x:{column}-{days}", NOW - timedelta(days=days)),
+                )
+        owner.execute("INSERT INTO mail_outbox (dedup_key, sent_at) VALUES ('other', '2020-01-01')")
+        owner.execute(
+            "INSERT INTO mail_outbox (dedup_key, recipient, subject, body, created_at) "
+            "VALUES ('waiting', 'a', 'b', 'c', '2020-01-01')"
+        )
+
+    assert retention.prune_mails(ops, timedelta(days=30), NOW) == 3
+    rows = ops.execute("SELECT split_part(dedup_key, ':', 2) AS of, dedup_key FROM mail_outbox").fetchall()
+    assert [row["dedup_key"] for row in rows if row["of"] in ("", "done")] == [
+        "gdpr-processor:done:x:sent_at-29",
+        "waiting",
+    ]
+    assert len(rows) == 2 + 3 * 3
+    assert retention.prune_mails(ops, timedelta(days=30), NOW) == 0
