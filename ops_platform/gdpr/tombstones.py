@@ -168,9 +168,9 @@ def adopt(
 def expire(ops: Connection, stanza: str, oldest_backup: datetime | None, now: datetime) -> int:
     """Delete tombstones that no backup needs any more; how many. In the caller's transaction.
 
-    With them goes whom the requests and the released holds of the erased were about. ``oldest_backup``: when the stanza's
-    oldest set was begun; None when that is not known, which deletes nothing: the calculated date is a
-    hope as long as an older set lies there.
+    With them goes whom the requests and the released holds of the erased were about. ``oldest_backup``:
+    when the stanza's oldest set was begun; None when that is not known, which deletes nothing: the
+    calculated date is a hope as long as an older set lies there.
     """
     if oldest_backup is None:
         return 0
