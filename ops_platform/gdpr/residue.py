@@ -11,7 +11,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -52,6 +52,25 @@ class Residue:
     rows: int
 
 
+@dataclass(frozen=True)
+class Shared:
+    """Names that somebody else has now as well, and what is theirs: all that a row says, or one column of it.
+
+    Conditions of rows called t.
+    """
+
+    values: tuple[Any, ...] = ()
+    rows: Mapping[Name, sql.Composable] = field(default_factory=dict)
+    columns: Mapping[tuple[Name, str], sql.Composable] = field(default_factory=dict)
+
+    def named(self, relation: Name, column: str, test: sql.Composable) -> sql.Composable:
+        """``test``, but not of what is theirs."""
+        theirs = [one for one in (self.rows.get(relation), self.columns.get((relation, column))) if one]
+        for one in theirs:
+            test = sql.SQL("({} AND ({}) IS NOT TRUE)").format(test, one)
+        return test
+
+
 def searchable(values: Iterable[Any]) -> tuple[list[str], list[str]]:
     """Of identifiers: the texts to be looked for, UUIDs among them, and the UUIDs."""
     values = list(values)
@@ -71,28 +90,33 @@ def scan(
     catalogue: Catalogue,
     values: Iterable[Any],
     beyond: Mapping[Name, sql.Composable] | None = None,
+    shared: Shared | None = None,
 ) -> list[Residue]:
     """One pass over each table and materialised view. Raises what psycopg raises.
 
-    ``beyond``: conditions, of rows called t, under which a row of a table is not looked at.
+    ``beyond``: conditions, of rows called t, under which a row of a table is not looked at. ``shared``: more
+    names, which are not looked for everywhere.
     """
-    texts, _ = searchable(values)
+    values = list(values)
     found: list[Residue] = []
     for relation in catalogue.relations.values():
         if relation.kind in ("partition", "view"):
             # A partition's rows are its parent's; a view has none. A child can have columns of its own.
             continue
         where = sql.SQL("{} IS NOT TRUE").format((beyond or {}).get(relation.name, sql.SQL("false")))
-        found += within(connection, relation, texts, where)
+        found += within(connection, relation, values, where, shared)
     return found
 
 
 def within(
-    connection: Connection, relation: Relation, values: Iterable[Any], where: sql.Composable
+    connection: Connection,
+    relation: Relation,
+    values: Iterable[Any],
+    where: sql.Composable,
+    shared: Shared | None = None,
 ) -> list[Residue]:
     """Of the rows, called t, for which ``where`` is true. Raises what psycopg raises."""
-    texts, uuids = searchable(values)
-    tests = list(_tests(relation, texts, uuids)) if texts else []
+    tests = list(_tests(relation, values, shared or Shared()))
     if not tests:
         return []
     query = sql.SQL("SELECT {} FROM {} AS t WHERE {}").format(
@@ -111,14 +135,21 @@ def within(
     ]
 
 
-def _tests(relation: Relation, texts: list[str], uuids: list[str]) -> Iterator[tuple[str, sql.Composable]]:
+def _tests(relation: Relation, values: Iterable[Any], shared: Shared) -> Iterator[tuple[str, sql.Composable]]:
+    own, others = searchable(values), searchable(shared.values)
     for column in relation.columns.values():
-        test = _test(column, texts, uuids)
-        if test is not None:
-            yield column.name, test
+        tests = []
+        if (test := _test(column, *own)) is not None:
+            tests.append(test)
+        if (test := _test(column, *others)) is not None:
+            tests.append(shared.named(relation.name, column.name, test))
+        if tests:
+            yield column.name, sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
 
 
 def _test(column: Column, texts: list[str], uuids: list[str]) -> sql.Composable | None:
+    if not texts:
+        return None
     held = sql.Identifier("t", column.name)
     if column.base == "uuid":
         if not uuids:

@@ -89,6 +89,20 @@ class TestKept:
         assert merged.cache == first.cache
         assert inventory.find(ops, keys, "r1") == merged
 
+    def test_since_when_a_name_may_be_another_persons_is_what_the_first_look_knew(
+        self, ops: Connection, demo_map: DataMap
+    ) -> None:
+        keys = sealing_keys()
+        taken = inventory.take(demo_map, Identity({"id": KEY, "handle": "anna"}))
+        first, later = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC)
+        assert inventory.keep(ops, keys, "r1", replace(taken, until=first)).until == first
+        assert inventory.keep(ops, keys, "r1", replace(taken, until=later)).until == first
+        unsure = replace(taken, until=datetime(2026, 1, 1, tzinfo=UTC))
+        assert inventory.keep(ops, keys, "r1", unsure, sure=False).until == first
+        found = inventory.find(ops, keys, "r1")
+        assert found is not None
+        assert found.until == first
+
     def test_nothing_of_the_subject_can_be_read_in_the_table(
         self, ops: Connection, demo_map: DataMap
     ) -> None:
