@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -137,9 +137,11 @@ def within(
 
 def _tests(relation: Relation, values: Iterable[Any], shared: Shared) -> Iterator[tuple[str, sql.Composable]]:
     own, others = searchable(values), searchable(shared.values)
+    # An address holds a handle, too: where it is somebody else's now, the handle in it is no hit by itself.
+    around = [one for one in others[0] if not any(one.lower() in each.lower() for each in own[0])]
     for column in relation.columns.values():
         tests = []
-        if (test := _test(column, *own)) is not None:
+        if (test := _test(column, *own, around)) is not None:
             tests.append(test)
         if (test := _test(column, *others)) is not None:
             tests.append(shared.named(relation.name, column.name, test))
@@ -147,7 +149,10 @@ def _tests(relation: Relation, values: Iterable[Any], shared: Shared) -> Iterato
             yield column.name, sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
 
 
-def _test(column: Column, texts: list[str], uuids: list[str]) -> sql.Composable | None:
+def _test(
+    column: Column, texts: list[str], uuids: list[str], but: Sequence[str] = ()
+) -> sql.Composable | None:
+    """``but``: texts in which nothing is looked for."""
     if not texts:
         return None
     held = sql.Identifier("t", column.name)
@@ -160,9 +165,18 @@ def _test(column: Column, texts: list[str], uuids: list[str]) -> sql.Composable 
     if column.base in _NAMELESS:
         return None
     if column.base == "bytea" and not column.array:
-        return _within_bytes(held, texts, uuids)
-    pattern = expression(texts, escaped=column.array or column.base not in _PLAIN)
-    return _matches(sql.SQL("CAST({} AS text)").format(held), pattern)
+        return _within_bytes(held, texts, uuids, but)
+    escaped = column.array or column.base not in _PLAIN
+    text = _without(sql.SQL("CAST({} AS text)").format(held), but, escaped=escaped)
+    return _matches(text, expression(texts, escaped=escaped))
+
+
+def _without(text: sql.Composable, but: Sequence[str], *, escaped: bool) -> sql.Composable:
+    if not but:
+        return text
+    return sql.SQL("""regexp_replace({} COLLATE pg_catalog."default", {}, ' ', 'gi')""").format(
+        text, sql.Literal(_any_of(but, escaped=escaped))
+    )
 
 
 def _matches(text: sql.Composable, pattern: str) -> sql.Composable:
@@ -170,7 +184,9 @@ def _matches(text: sql.Composable, pattern: str) -> sql.Composable:
     return sql.SQL('{} COLLATE pg_catalog."default" ~* {}').format(text, sql.Literal(pattern))
 
 
-def _within_bytes(held: sql.Composable, texts: list[str], uuids: list[str]) -> sql.Composable:
+def _within_bytes(
+    held: sql.Composable, texts: list[str], uuids: list[str], but: Sequence[str]
+) -> sql.Composable:
     """Texts as they stand among other bytes, and the 16 bytes of a UUID."""
     # What is no ASCII text, backslashes too, separates; a name that is not all ASCII is compared as it is.
     text = sql.SQL("regexp_replace(encode({}, 'escape'), {}, ' ', 'g')").format(
@@ -178,7 +194,7 @@ def _within_bytes(held: sql.Composable, texts: list[str], uuids: list[str]) -> s
     )
     raw = [UUID(one).bytes for one in uuids]
     raw += [form.encode() for one in texts for form in _spellings(one) if not form.isascii()]
-    tests = [_matches(text, expression(texts))]
+    tests = [_matches(_without(text, but, escaped=False), expression(texts))]
     tests += [sql.SQL("position({} IN {}) > 0").format(sql.Literal(one), held) for one in raw]
     return sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
 
@@ -197,18 +213,24 @@ def expression(texts: Iterable[str], *, escaped: bool = False) -> str:
     A UUID is nobody else's, so it counts inside of a name too: ``usr_<uuid>``, ``<uuid>.jpg``.
     ``escaped``: also as JSON, arrays and rows write them, with a backslash before quotes and backslashes.
     """
-    names, wherever = set[str](), list[str]()
-    for one in sorted(set(texts)):
-        names |= _spellings(one)
+    texts = sorted(set(texts))
+    wherever = list[str]()
+    for one in texts:
         if _UUID.fullmatch(one):
             digits = one.replace("-", "")
             wherever += [one, f"(^|[^0-9a-f]){digits}($|[^0-9a-f])"]
+    any_of = _any_of(texts, escaped=escaped)
+    # A dot or hyphen belongs to a name only when it goes on behind it: "by tom.3." ends a sentence.
+    alone = rf"(^|[^[:alnum:]_.-]|(^|[^[:alnum:]_])[.-])({any_of})($|[^[:alnum:]_.-]|[.-]($|[^[:alnum:]_]))"
+    return "|".join([alone, *wherever])
+
+
+def _any_of(texts: Iterable[str], *, escaped: bool) -> str:
+    """A regular expression for any of ``texts``, however it is written."""
+    names = {spelling for one in texts for spelling in _spellings(one)}
     if escaped:
         for _ in range(2):  # an array of documents does it again
             names |= {json.dumps(one, ensure_ascii=ascii)[1:-1] for one in names for ascii in (False, True)}
         # A row writes quotes twice.
         names |= {one.replace("\\", "\\\\").replace('"', '""') for one in names}
-    any_of = "|".join(_SIGN.sub(r"\\\1", one) for one in sorted(names))
-    # A dot or hyphen belongs to a name only when it goes on behind it: "by tom.3." ends a sentence.
-    alone = rf"(^|[^[:alnum:]_.-]|(^|[^[:alnum:]_])[.-])({any_of})($|[^[:alnum:]_.-]|[.-]($|[^[:alnum:]_]))"
-    return "|".join([alone, *wherever])
+    return "|".join(_SIGN.sub(r"\\\1", one) for one in sorted(names))
