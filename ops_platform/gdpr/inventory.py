@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
@@ -21,6 +21,8 @@ from ops_platform.gdpr.sealed import SealingKeys
 from ops_platform.gdpr.subject_rows import Identity
 
 PURPOSE = "inventory"
+STORED = timedelta(seconds=1)
+"""Object stores say in whole seconds, rounded down, when something was written."""
 T = TypeVar("T")
 _PLACE = re.compile(r"\{([^{}]*)\}")
 
@@ -88,6 +90,7 @@ def take(data_map: DataMap, who: Identity) -> Inventory:
 def apart(taken: Inventory, others: Iterable[Identity], until: datetime) -> Inventory:
     """The same, with places marked that the map gives to one of ``others`` now. It is not kept."""
     others = list(others)
+    until -= STORED  # what may be newer is not the subject's for sure
 
     def prefixes(one: ObjectPlace) -> list[str | None]:
         return [_filled(one.shown, other) for other in others]
