@@ -16,6 +16,7 @@ ROUNDS = 20
 def erase(cache: Cache, inventory: Inventory) -> list[Effect]:
     """Unlink every key that is the subject's; by pattern as the map writes it.
 
+    Those of a shared name too, once: a copy costs its owner nothing, and may be of the subject's page.
     Raises CheckFailed when keys keep coming back.
     """
     by_pattern: dict[str, int] = {}
@@ -25,9 +26,11 @@ def erase(cache: Cache, inventory: Inventory) -> list[Effect]:
 
 
 def remaining(cache: Cache, inventory: Inventory) -> list[Effect]:
-    """Patterns with keys, with ``after`` above zero."""
+    """Patterns with keys, with ``after`` above zero; keys of a shared name are the other's."""
     found = []
     for one in inventory.cache:
+        if one.shared:
+            continue
         left = len(set(cache.matching(one.parts)))
         if left:
             found.append(Effect("redis", one.shown, "owner", "delete", left, 0, left))
@@ -41,6 +44,8 @@ def _unlink(cache: Cache, one: CachePlace) -> int:
         if not keys:
             return removed
         removed += cache.delete(keys)
+        if one.shared:
+            return removed
     raise CheckFailed(
         f"keys {one.shown} keep coming back while they are deleted: stop what fills them, and try again"
     )

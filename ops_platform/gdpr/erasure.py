@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from ops_platform.clients.postgres import Connection
@@ -115,11 +116,13 @@ class _Erasure:
     def run(self, finish: Finish) -> Outcome:
         found, of = self._preflight()
         tombstone = self._tombstone(of)
-        taken = self._inventory(found, of)
-        self._course.once("objects", lambda: self._objects(of, taken))
-        self._course.once("rows", lambda: self._rows(found, of, tombstone))
-        taken = self._known(found, of)
-        self._course.once("cache", lambda: erasure_parts.keys(self._context.data, taken))
+        taken = self._inventory(found, of, tombstone)
+        self._course.once("objects", lambda: self._objects(of, taken, tombstone))
+        self._course.once(
+            "rows", lambda: self._rows(found, of, tombstone), lambda: self._taken(found, of, tombstone)
+        )
+        taken = self._known(found, of, tombstone)
+        self._course.once("cache", lambda: self._keys(taken, tombstone))
         self._course.once("processors", lambda: self._letters(taken))
         if "certificate" not in self._course.done:
             self._verification(found, of, tombstone, taken)
@@ -160,11 +163,11 @@ class _Erasure:
         self._course.finish("tombstone", [])
         return written
 
-    def _inventory(self, found: Catalogue, of: SubjectKey) -> Inventory:
+    def _inventory(self, found: Catalogue, of: SubjectKey, tombstone: Tombstone) -> Inventory:
         self._course.begin("inventory")
         keys, request_id = self._context.keys, self._case.request_id
         with self._ops.transaction():
-            taken = self._known(found, of)
+            taken = self._known(found, of, tombstone)
             # An erasure of the same subject that was given up half-way may be all that knows their names.
             for earlier in self._unfinished(of):
                 known = inventory.find(self._ops, keys, earlier)
@@ -172,34 +175,65 @@ class _Erasure:
                     taken = inventory.keep(self._ops, keys, request_id, known)
         # Counted before anything is destroyed: an attempt that is killed later cannot say what it removed.
         new = "inventory" not in self._course.done
-        there = erasure_parts.objects_and_keys(self._context.data, taken) if new else []
+        mine = self._apart(taken, tombstone)
+        there = erasure_parts.objects_and_keys(self._context.data, mine) if new else []
         self._course.finish("inventory", there)
         return taken
 
-    def _known(self, found: Catalogue, of: SubjectKey) -> Inventory:
+    def _known(self, found: Catalogue, of: SubjectKey, tombstone: Tombstone) -> Inventory:
         """With what the subject is called now: they may have changed that since the last look."""
         who, there = erasure_parts.identify(self._product, self._map, found, of, self._case.email)
-        taken, request_id = inventory.take(self._map, who), self._case.request_id
+        # Whose row the product deleted by itself had their address when they confirmed the request.
+        until = tombstone.erased_at if there else self._case.confirmed_at or tombstone.erased_at
+        taken, request_id = replace(inventory.take(self._map, who), until=until), self._case.request_id
         with self._ops.transaction():
             return inventory.keep(self._ops, self._context.keys, request_id, taken, sure=there)
 
-    def _objects(self, of: SubjectKey, taken: Inventory) -> list[Effect]:
+    def _apart(self, taken: Inventory, tombstone: Tombstone) -> Inventory:
+        return erasure_parts.apart(self._product, self._map, self._erasing(taken, tombstone), taken)
+
+    def _objects(self, of: SubjectKey, taken: Inventory, tombstone: Tombstone) -> list[Effect]:
         subject = _uuid(of)
         if subject is not None and work.export_under_way(self._ops, subject):
             # It read what was there before, and would leave its archive behind.
             raise work.NotYet("an export of the same subject is being written: the erasure goes on after it")
-        effects = erasure_parts.objects(self._context.data, taken, self._log)
+        mine = self._apart(taken, tombstone)
+        effects = erasure_parts.objects(self._context.data, mine, self._log)
         if self._context.exports is not None and subject is not None:
             now = self._context.clock()
             effects.append(exports.remove(self._ops, self._context.exports, subject, now))
         return effects
 
     def _rows(self, found: Catalogue, of: SubjectKey, tombstone: Tombstone) -> list[Effect]:
-        what = self._erasing(self._known(found, of), tombstone)
-        return erasure_parts.rows(self._product, self._map, found, what, self._log)
+        taken = self._known(found, of, tombstone)
+        what = self._erasing(taken, tombstone)
+        effects = erasure_parts.rows(self._product, self._map, found, what, self._log)
+        # What was put below a name since it was looked there, before somebody else can have that name.
+        mine = self._apart(taken, tombstone)
+        return effects + erasure_parts.objects(self._context.data, mine, self._log)
+
+    def _taken(self, found: Catalogue, of: SubjectKey, tombstone: Tombstone) -> dict[str, Any]:
+        what = self._erasing(self._known(found, of, tombstone), tombstone)
+        return {"taken": erasure_parts.names_taken(self._product, self._map, what)}
+
+    def _rows_again(self, found: Catalogue, of: SubjectKey, tombstone: Tombstone) -> None:
+        done = self._rows(found, of, tombstone)
+        self._course.record("rows", done, self._taken(found, of, tombstone))
+
+    def _keys(self, taken: Inventory, tombstone: Tombstone) -> list[Effect]:
+        # Of a shared name once: what the cache holds there afterwards is the other's.
+        mine, new = self._apart(taken, tombstone), "cache" not in self._course.done
+        return erasure_parts.keys(self._context.data, mine, shared=new)
 
     def _erasing(self, taken: Inventory, tombstone: Tombstone) -> Erasing:
-        return Erasing(self._case.request_id, taken.who, tombstone.erased_at, also=taken.also)
+        return Erasing(
+            self._case.request_id,
+            taken.who,
+            tombstone.erased_at,
+            also=taken.also,
+            named_until=taken.until,
+            gone=self._course.gone(),
+        )
 
     def _letters(self, taken: Inventory) -> list[Effect]:
         with self._ops.transaction():
@@ -207,15 +241,17 @@ class _Erasure:
 
     def _verification(self, found: Catalogue, of: SubjectKey, tombstone: Tombstone, taken: Inventory) -> None:
         self._course.begin("verification")
-        what = self._erasing(taken, tombstone)
+        if (gone := self._course.gone()) is not None and gone.taken is None:
+            self._rows_again(found, of, tombstone)  # the map has changed since
         for _ in range(ROUNDS):
+            what = self._erasing(taken, tombstone)
             left = erasure_parts.left(self._product, self._context.data, found, what, taken)
             if not left:
                 break
             self._log(f"there is something new in {erasure_parts.places(left)}: once more")
-            self._course.record("objects", self._objects(of, taken))
-            self._course.record("rows", self._rows(found, of, tombstone))
-            self._course.record("cache", erasure_parts.keys(self._context.data, taken))
+            self._course.record("objects", self._objects(of, taken, tombstone))
+            self._rows_again(found, of, tombstone)
+            self._course.record("cache", self._keys(taken, tombstone))
         else:
             raise CheckFailed(
                 f"{erasure_parts.places(left)} fill again while they are erased: close the account in the "

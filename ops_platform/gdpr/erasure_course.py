@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import lineage
 from ops_platform.gdpr.effects import Effect
 from ops_platform.gdpr.erasure_parts import Log
+from ops_platform.gdpr.sparing import Gone
 
 At = Callable[[str, Literal["before", "after"]], None]
 """Told of each step, for tests that end the process there."""
@@ -20,12 +22,16 @@ At = Callable[[str, Literal["before", "after"]], None]
 
 @dataclass(frozen=True)
 class Case:
-    """``request_id`` is opaque. ``subject``: the key as text; ``email``: known from the request, or None."""
+    """``request_id`` is opaque. ``subject``: the key as text; ``email``: known from the request, or None.
+
+    ``confirmed_at``: when the subject proved that the address was theirs.
+    """
 
     request_id: str
     subject: str
     email: str | None = None
     run_id: str | None = None
+    confirmed_at: datetime | None = None
 
 
 class Course:
@@ -50,13 +56,15 @@ class Course:
         self._log(f"step: {step}")
         self._enter(step)
 
-    def once(self, step: str, do: Callable[[], list[Effect]]) -> None:
+    def once(
+        self, step: str, do: Callable[[], list[Effect]], details: Callable[[], dict[str, Any]] = dict
+    ) -> None:
         """A step that changes data: what comes after it is found, and done, by the verification."""
         if step in self.done:
             self.at(step, "after")
             return
         self.begin(step)
-        self.finish(step, do())
+        self.finish(step, do(), details())
 
     def finish(self, step: str, effects: Sequence[Effect], details: dict[str, Any] | None = None) -> None:
         if step not in self.done:
@@ -81,6 +89,18 @@ class Course:
             map_version=self._map_version,
             details=details or {},
         )
+
+    def gone(self) -> Gone | None:
+        """Since when the subject's rows are gone; None: they have not been erased yet."""
+        ended = lineage.ended(self._ops, self._case.request_id, "rows")
+        if not ended:
+            return None
+        taken = [
+            frozenset(one.details["taken"])
+            for one in ended
+            if one.map_version == self._map_version and "taken" in one.details
+        ]
+        return Gone(ended[0].recorded_at, frozenset.intersection(*taken) if taken else None)
 
     def totals(self) -> list[Effect]:
         """Of all attempts."""

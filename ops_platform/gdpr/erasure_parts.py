@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ops_platform.clients.postgres import Connection
@@ -10,10 +11,12 @@ from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr import (
     catalogue,
     erasure_plan,
+    inventory,
     map_check,
     object_erasure,
     preview,
     row_erasure,
+    sparing,
     subject_key,
     subject_rows,
 )
@@ -65,7 +68,8 @@ def identify(
 ) -> tuple[Identity, bool]:
     """Who the key stands for, and whether there is a row that says so; else what is known without one.
 
-    Raises CheckFailed when their names lead to what is somebody else's.
+    Without a row nothing says that ``email`` is still the subject's: see ``sparing``. Raises CheckFailed
+    when their names lead to what is somebody else's.
     """
     who = subject_rows.identity(product, data_map, found, of.key)
     if who is not None:
@@ -107,12 +111,32 @@ def rows(product: Connection, data_map: DataMap, found: Catalogue, what: Erasing
     )
 
 
-def keys(stores: DataStores, taken: Inventory) -> list[Effect]:
+def keys(stores: DataStores, taken: Inventory, *, shared: bool = True) -> list[Effect]:
+    """``shared``: also keys of names that somebody else has now."""
     if stores.cache is None:
         return []
     from ops_platform.gdpr import cache_erasure
 
-    return cache_erasure.erase(stores.cache, taken)
+    wanted = tuple(one for one in taken.cache if shared or not one.shared)
+    return cache_erasure.erase(stores.cache, replace(taken, cache=wanted))
+
+
+def others(product: Connection, data_map: DataMap, what: Erasing) -> tuple[Identity, ...]:
+    """Who has a name of the subject's now."""
+    return tuple(
+        one for who in what.names for one in sparing.successors(product, data_map, who, what.times.cutoff)
+    )
+
+
+def names_taken(product: Connection, data_map: DataMap, what: Erasing) -> list[str]:
+    """Identifiers, by the names of their columns, whose values somebody else has now."""
+    found = others(product, data_map, what)
+    return sorted({name for who in what.names for name in sparing.taken(data_map, who, found)})
+
+
+def apart(product: Connection, data_map: DataMap, what: Erasing, taken: Inventory) -> Inventory:
+    """The inventory with places told apart that are somebody else's now, as the database is."""
+    return inventory.apart(taken, others(product, data_map, what), what.times.cutoff)
 
 
 def left(
@@ -121,7 +145,7 @@ def left(
     """Whatever the map names and is still there."""
     return [
         *row_erasure.remaining(product, stores.data_map, found, what),
-        *objects_and_keys(stores, taken),
+        *objects_and_keys(stores, apart(product, stores.data_map, what, taken)),
     ]
 
 
@@ -130,6 +154,13 @@ def refuse_residue(product: Connection, data_map: DataMap, found: Catalogue, wha
     residue = row_erasure.residue(product, data_map, found, what)
     if residue:
         places = ", ".join(f"{one.table}.{one.column} ({one.rows} rows)" for one in residue)
+        taken = names_taken(product, data_map, what)
+        if taken:
+            raise CheckFailed(
+                f"the subject is still named in {places}, or another {data_map.subject.kind} who has their "
+                f"{' and '.join(taken)} now, which nothing tells: look at these rows, and take the name out "
+                "where it is the subject's, or until the erasure is complete; then re-execute the run"
+            )
         raise CheckFailed(
             f"the subject is still named in {places}, which the map does not say: add it to the data map, "
             "then re-execute the run"

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
@@ -21,25 +21,35 @@ from ops_platform.gdpr.sealed import SealingKeys
 from ops_platform.gdpr.subject_rows import Identity
 
 PURPOSE = "inventory"
+STORED = timedelta(seconds=1)
+"""Object stores say in whole seconds, rounded down, when something was written."""
 T = TypeVar("T")
 _PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True)
 class ObjectPlace:
-    """All below ``prefix`` in ``bucket`` is the subject's; ``shown`` is the prefix as the map writes it."""
+    """All below ``prefix`` in ``bucket`` is the subject's; ``shown`` is the prefix as the map writes it.
+
+    ``until``: only what was written until then is, somebody else has the name now.
+    """
 
     bucket: str
     prefix: str
     shown: str
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
 class CachePlace:
-    """Keys that begin as ``parts[0]``, and so on with anything between the parts; ``shown`` as in the map."""
+    """Keys that begin as ``parts[0]``, and so on with anything between the parts; ``shown`` as in the map.
+
+    ``shared``: somebody else has the name now, and a key does not say whose page it holds.
+    """
 
     parts: tuple[str, ...]
     shown: str
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,7 @@ class Inventory:
     """``map_version``: the map that the places come from, the newest of them.
 
     ``also``: who the subject became while the erasure was under way; a name can be changed until it is gone.
+    ``until``: up to then the names were the subject's for sure; None: nobody wrote it down.
     """
 
     map_version: str
@@ -54,6 +65,7 @@ class Inventory:
     objects: tuple[ObjectPlace, ...]
     cache: tuple[CachePlace, ...]
     also: tuple[Identity, ...] = ()
+    until: datetime | None = None
 
     @property
     def names(self) -> tuple[Identity, ...]:
@@ -75,6 +87,26 @@ def take(data_map: DataMap, who: Identity) -> Inventory:
     return Inventory(data_map.version, who, tuple(objects), tuple(cache))
 
 
+def apart(taken: Inventory, others: Iterable[Identity], until: datetime) -> Inventory:
+    """The same, with places marked that the map gives to one of ``others`` now. It is not kept."""
+    others = list(others)
+    until -= STORED  # what may be newer is not the subject's for sure
+
+    def prefixes(one: ObjectPlace) -> list[str | None]:
+        return [_filled(one.shown, other) for other in others]
+
+    def patterns(one: CachePlace) -> list[tuple[str, ...] | None]:
+        return [_parts(one.shown, other) for other in others]
+
+    return replace(
+        taken,
+        objects=tuple(
+            replace(one, until=until) if one.prefix in prefixes(one) else one for one in taken.objects
+        ),
+        cache=tuple(replace(one, shared=one.parts in patterns(one)) for one in taken.cache),
+    )
+
+
 def keep(
     ops: Connection, keys: SealingKeys, request_id: str, taken: Inventory, *, sure: bool = True
 ) -> Inventory:
@@ -92,6 +124,8 @@ def keep(
             _union(found.objects, taken.objects),
             _union(found.cache, taken.cache),
             tuple(one for one in _different([*found.also, *others]) if one != who),
+            # Once the row is gone, the first look knows better.
+            found.until if found.until and not sure else _earlier(found.until, taken.until),
         )
         if merged == found:
             return found
@@ -131,6 +165,10 @@ def _union(first: Iterable[T], second: Iterable[T]) -> tuple[T, ...]:
     return tuple(dict.fromkeys([*first, *second]))
 
 
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((each for each in (one, other) if each is not None), default=None)
+
+
 def _different(names: Iterable[Identity]) -> list[Identity]:
     found: list[Identity] = []
     for one in names:
@@ -159,6 +197,7 @@ def _document(one: Inventory) -> bytes:
             "names": [{name: _written(value) for name, value in each.values.items()} for each in one.names],
             "objects": [[place.bucket, place.prefix, place.shown] for place in one.objects],
             "cache": [[list(place.parts), place.shown] for place in one.cache],
+            "until": one.until.isoformat() if one.until else None,
         }
     ).encode()
 
@@ -176,6 +215,8 @@ def _parse(plain: bytes) -> Inventory:
         tuple(ObjectPlace(*place) for place in document["objects"]),
         tuple(CachePlace(tuple(parts), shown) for parts, shown in document["cache"]),
         tuple(also),
+        # One that was begun before this was written down says nothing.
+        datetime.fromisoformat(until) if (until := document.get("until")) else None,
     )
 
 

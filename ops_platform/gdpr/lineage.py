@@ -24,6 +24,15 @@ class Line:
     recorded_at: datetime
 
 
+@dataclass(frozen=True)
+class Ended:
+    """That a step was done; ``details`` as given to ``record``."""
+
+    details: Mapping[str, Any]
+    map_version: str | None
+    recorded_at: datetime
+
+
 def record(
     connection: Connection,
     request_id: str,
@@ -95,6 +104,16 @@ def steps(connection: Connection, request_id: str) -> list[str]:
         (request_id,),
     )
     return [row["step"] for row in rows]
+
+
+def ended(connection: Connection, request_id: str, step: str) -> list[Ended]:
+    """Each time that the step was done, oldest first."""
+    rows = connection.execute(
+        "SELECT details, map_version, recorded_at FROM gdpr_lineage WHERE request_id = %s AND step = %s "
+        "AND store IS NULL ORDER BY id",
+        (request_id, step),
+    )
+    return [Ended(row["details"], row["map_version"], row["recorded_at"]) for row in rows]
 
 
 def totals(lines: Iterable[Line]) -> list[Effect]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from ops_platform.clients import multipart, object_store
-from ops_platform.clients.object_store import ObjectStore
+from ops_platform.clients.object_store import ObjectStore, StoredObject
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.effects import Effect
@@ -61,7 +62,7 @@ def erase(
     """
     return _by_place(
         [
-            erase_below(of_buckets[one.bucket], one.prefix, _place(one), progress)
+            erase_below(of_buckets[one.bucket], one.prefix, _place(one), progress, until=one.until)
             for one in _known(of_buckets, inventory)
         ]
     )
@@ -71,7 +72,7 @@ def remaining(of_buckets: Stores, inventory: Inventory) -> list[Effect]:
     """Places that hold something of the subject's, with ``after`` above zero."""
     found = []
     for one in _known(of_buckets, inventory):
-        left = _below(of_buckets[one.bucket], one.prefix).total
+        left = _below(of_buckets[one.bucket], one.prefix, one.until).total
         if left:
             found.append(Effect("s3", _place(one), "owner", "delete", left, 0, left))
     return found
@@ -82,17 +83,22 @@ def erase_below(
     prefix: str,
     place: str,
     progress: Callable[[str, int], None] = lambda place, done: None,
+    *,
+    until: datetime | None = None,
 ) -> Effect:
-    """Remove all below ``prefix``, round by round, until a listing is empty. ``prefix`` ends with a slash."""
+    """Remove all below ``prefix``, round by round, until a listing is empty. ``prefix`` ends with a slash.
+
+    ``until``: what was written, or begun, later stays.
+    """
     if not prefix.endswith("/") or not prefix.strip("/"):
         raise AssertionError("a prefix that is no folder is the beginning of somebody else's keys, too")
-    before = _below(store, prefix).total
+    before = _below(store, prefix, until).total
     changed = 0
     for _ in range(ROUNDS):
-        done = store.delete_versions(store.versions(prefix))
+        done = store.delete_versions(_old(store.versions(prefix), until))
         # Where a bucket never had versions, some stores list none.
-        done += store.delete_versions(store.list(prefix))
-        done += multipart.abort_unfinished(store, prefix)
+        done += store.delete_versions(_old(store.list(prefix), until))
+        done += multipart.abort_unfinished(store, prefix, before=until)
         changed += done
         progress(place, changed)
         if not done:
@@ -102,11 +108,17 @@ def erase_below(
     )
 
 
-def _below(store: ObjectStore, prefix: str) -> _Below:
-    seen = {(one.key, one.version_id) for one in store.versions(prefix)}
-    keys = {key for key, _ in seen}
-    unversioned = sum(1 for one in store.list(prefix) if one.key not in keys)
-    return _Below(len(seen) + unversioned, sum(1 for _ in multipart.unfinished(store, prefix)))
+def _old(found: Iterable[StoredObject], until: datetime | None) -> Iterable[StoredObject]:
+    return (one for one in found if until is None or one.modified_at <= until)
+
+
+def _below(store: ObjectStore, prefix: str, until: datetime | None) -> _Below:
+    seen = [(one.key, one.version_id, one.modified_at) for one in store.versions(prefix)]
+    keys = {key for key, _, _ in seen}
+    versions = {(key, version) for key, version, at in seen if until is None or at <= until}
+    unversioned = sum(1 for one in _old(store.list(prefix), until) if one.key not in keys)
+    uploads = sum(1 for one in multipart.unfinished(store, prefix) if until is None or one.begun_at < until)
+    return _Below(len(versions) + unversioned, uploads)
 
 
 def _known(of_buckets: Stores, inventory: Inventory) -> Iterable[ObjectPlace]:

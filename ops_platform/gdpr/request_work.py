@@ -45,7 +45,7 @@ def _erase(ops: Connection, claim: Claim, context: ErasureContext, log: Log, at:
     erasure.run(
         context,
         ops,
-        Case(claim.request_id, str(claim.subject), claim.email or None, claim.run_id),
+        Case(claim.request_id, str(claim.subject), claim.email or None, claim.run_id, claim.verified_at),
         finish=finish,
         enter=lambda step: work.enter(ops, claim, step, context.data.data_map.version),
         at=at,

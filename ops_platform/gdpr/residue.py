@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -52,6 +52,25 @@ class Residue:
     rows: int
 
 
+@dataclass(frozen=True)
+class Shared:
+    """Names that somebody else has now as well, and what is theirs: all that a row says, or one column of it.
+
+    Conditions of rows called t.
+    """
+
+    values: tuple[Any, ...] = ()
+    rows: Mapping[Name, sql.Composable] = field(default_factory=dict)
+    columns: Mapping[tuple[Name, str], sql.Composable] = field(default_factory=dict)
+
+    def named(self, relation: Name, column: str, test: sql.Composable) -> sql.Composable:
+        """``test``, but not of what is theirs."""
+        theirs = [one for one in (self.rows.get(relation), self.columns.get((relation, column))) if one]
+        for one in theirs:
+            test = sql.SQL("({} AND ({}) IS NOT TRUE)").format(test, one)
+        return test
+
+
 def searchable(values: Iterable[Any]) -> tuple[list[str], list[str]]:
     """Of identifiers: the texts to be looked for, UUIDs among them, and the UUIDs."""
     values = list(values)
@@ -71,28 +90,33 @@ def scan(
     catalogue: Catalogue,
     values: Iterable[Any],
     beyond: Mapping[Name, sql.Composable] | None = None,
+    shared: Shared | None = None,
 ) -> list[Residue]:
     """One pass over each table and materialised view. Raises what psycopg raises.
 
-    ``beyond``: conditions, of rows called t, under which a row of a table is not looked at.
+    ``beyond``: conditions, of rows called t, under which a row of a table is not looked at. ``shared``: more
+    names, which are not looked for everywhere.
     """
-    texts, _ = searchable(values)
+    values = list(values)
     found: list[Residue] = []
     for relation in catalogue.relations.values():
         if relation.kind in ("partition", "view"):
             # A partition's rows are its parent's; a view has none. A child can have columns of its own.
             continue
         where = sql.SQL("{} IS NOT TRUE").format((beyond or {}).get(relation.name, sql.SQL("false")))
-        found += within(connection, relation, texts, where)
+        found += within(connection, relation, values, where, shared)
     return found
 
 
 def within(
-    connection: Connection, relation: Relation, values: Iterable[Any], where: sql.Composable
+    connection: Connection,
+    relation: Relation,
+    values: Iterable[Any],
+    where: sql.Composable,
+    shared: Shared | None = None,
 ) -> list[Residue]:
     """Of the rows, called t, for which ``where`` is true. Raises what psycopg raises."""
-    texts, uuids = searchable(values)
-    tests = list(_tests(relation, texts, uuids)) if texts else []
+    tests = list(_tests(relation, values, shared or Shared()))
     if not tests:
         return []
     query = sql.SQL("SELECT {} FROM {} AS t WHERE {}").format(
@@ -111,14 +135,26 @@ def within(
     ]
 
 
-def _tests(relation: Relation, texts: list[str], uuids: list[str]) -> Iterator[tuple[str, sql.Composable]]:
+def _tests(relation: Relation, values: Iterable[Any], shared: Shared) -> Iterator[tuple[str, sql.Composable]]:
+    own, others = searchable(values), searchable(shared.values)
+    # An address holds a handle, too: where it is somebody else's now, the handle in it is no hit by itself.
+    around = [one for one in others[0] if not any(one.lower() in each.lower() for each in own[0])]
     for column in relation.columns.values():
-        test = _test(column, texts, uuids)
-        if test is not None:
-            yield column.name, test
+        tests = []
+        if (test := _test(column, *own, around)) is not None:
+            tests.append(test)
+        if (test := _test(column, *others)) is not None:
+            tests.append(shared.named(relation.name, column.name, test))
+        if tests:
+            yield column.name, sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
 
 
-def _test(column: Column, texts: list[str], uuids: list[str]) -> sql.Composable | None:
+def _test(
+    column: Column, texts: list[str], uuids: list[str], but: Sequence[str] = ()
+) -> sql.Composable | None:
+    """``but``: texts in which nothing is looked for."""
+    if not texts:
+        return None
     held = sql.Identifier("t", column.name)
     if column.base == "uuid":
         if not uuids:
@@ -129,9 +165,18 @@ def _test(column: Column, texts: list[str], uuids: list[str]) -> sql.Composable 
     if column.base in _NAMELESS:
         return None
     if column.base == "bytea" and not column.array:
-        return _within_bytes(held, texts, uuids)
-    pattern = expression(texts, escaped=column.array or column.base not in _PLAIN)
-    return _matches(sql.SQL("CAST({} AS text)").format(held), pattern)
+        return _within_bytes(held, texts, uuids, but)
+    escaped = column.array or column.base not in _PLAIN
+    text = _without(sql.SQL("CAST({} AS text)").format(held), but, escaped=escaped)
+    return _matches(text, expression(texts, escaped=escaped))
+
+
+def _without(text: sql.Composable, but: Sequence[str], *, escaped: bool) -> sql.Composable:
+    if not but:
+        return text
+    return sql.SQL("""regexp_replace({} COLLATE pg_catalog."default", {}, ' ', 'gi')""").format(
+        text, sql.Literal(_any_of(but, escaped=escaped))
+    )
 
 
 def _matches(text: sql.Composable, pattern: str) -> sql.Composable:
@@ -139,7 +184,9 @@ def _matches(text: sql.Composable, pattern: str) -> sql.Composable:
     return sql.SQL('{} COLLATE pg_catalog."default" ~* {}').format(text, sql.Literal(pattern))
 
 
-def _within_bytes(held: sql.Composable, texts: list[str], uuids: list[str]) -> sql.Composable:
+def _within_bytes(
+    held: sql.Composable, texts: list[str], uuids: list[str], but: Sequence[str]
+) -> sql.Composable:
     """Texts as they stand among other bytes, and the 16 bytes of a UUID."""
     # What is no ASCII text, backslashes too, separates; a name that is not all ASCII is compared as it is.
     text = sql.SQL("regexp_replace(encode({}, 'escape'), {}, ' ', 'g')").format(
@@ -147,7 +194,7 @@ def _within_bytes(held: sql.Composable, texts: list[str], uuids: list[str]) -> s
     )
     raw = [UUID(one).bytes for one in uuids]
     raw += [form.encode() for one in texts for form in _spellings(one) if not form.isascii()]
-    tests = [_matches(text, expression(texts))]
+    tests = [_matches(_without(text, but, escaped=False), expression(texts))]
     tests += [sql.SQL("position({} IN {}) > 0").format(sql.Literal(one), held) for one in raw]
     return sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
 
@@ -166,18 +213,24 @@ def expression(texts: Iterable[str], *, escaped: bool = False) -> str:
     A UUID is nobody else's, so it counts inside of a name too: ``usr_<uuid>``, ``<uuid>.jpg``.
     ``escaped``: also as JSON, arrays and rows write them, with a backslash before quotes and backslashes.
     """
-    names, wherever = set[str](), list[str]()
-    for one in sorted(set(texts)):
-        names |= _spellings(one)
+    texts = sorted(set(texts))
+    wherever = list[str]()
+    for one in texts:
         if _UUID.fullmatch(one):
             digits = one.replace("-", "")
             wherever += [one, f"(^|[^0-9a-f]){digits}($|[^0-9a-f])"]
+    any_of = _any_of(texts, escaped=escaped)
+    # A dot or hyphen belongs to a name only when it goes on behind it: "by tom.3." ends a sentence.
+    alone = rf"(^|[^[:alnum:]_.-]|(^|[^[:alnum:]_])[.-])({any_of})($|[^[:alnum:]_.-]|[.-]($|[^[:alnum:]_]))"
+    return "|".join([alone, *wherever])
+
+
+def _any_of(texts: Iterable[str], *, escaped: bool) -> str:
+    """A regular expression for any of ``texts``, however it is written."""
+    names = {spelling for one in texts for spelling in _spellings(one)}
     if escaped:
         for _ in range(2):  # an array of documents does it again
             names |= {json.dumps(one, ensure_ascii=ascii)[1:-1] for one in names for ascii in (False, True)}
         # A row writes quotes twice.
         names |= {one.replace("\\", "\\\\").replace('"', '""') for one in names}
-    any_of = "|".join(_SIGN.sub(r"\\\1", one) for one in sorted(names))
-    # A dot or hyphen belongs to a name only when it goes on behind it: "by tom.3." ends a sentence.
-    alone = rf"(^|[^[:alnum:]_.-]|(^|[^[:alnum:]_])[.-])({any_of})($|[^[:alnum:]_.-]|[.-]($|[^[:alnum:]_]))"
-    return "|".join([alone, *wherever])
+    return "|".join(_SIGN.sub(r"\\\1", one) for one in sorted(names))

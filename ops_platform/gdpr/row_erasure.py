@@ -31,6 +31,7 @@ from ops_platform.gdpr.erasure_journal import Journal, Noted, Step
 from ops_platform.gdpr.residue import Residue
 from ops_platform.gdpr.row_changes import Change
 from ops_platform.gdpr.row_passes import Passes
+from ops_platform.gdpr.sparing import Gone, Times
 from ops_platform.gdpr.subject_rows import Identity
 
 BATCH = 5000
@@ -44,7 +45,8 @@ class Erasing:
 
     ``also``: other values that the subject's identifiers have had since the erasure began, with the key.
     ``replay``: after a restore; rows that came into being after ``cutoff`` are spared where their table
-    says when that was.
+    says when that was. ``named_until``: until when the identifiers were the subject's for sure, where that
+    is not ``cutoff``. ``gone``: see ``sparing``, which says whose is what names two people.
     """
 
     erasure_id: str
@@ -52,10 +54,16 @@ class Erasing:
     cutoff: datetime
     replay: bool = False
     also: tuple[Identity, ...] = ()
+    named_until: datetime | None = None
+    gone: Gone | None = None
 
     @property
     def names(self) -> tuple[Identity, ...]:
         return (self.who, *self.also)
+
+    @property
+    def times(self) -> Times:
+        return Times(self.named_until or self.cutoff, self.replay, self.gone)
 
 
 def erase(
@@ -118,7 +126,7 @@ def residue(connection: Connection, data_map: DataMap, catalogue: Catalogue, wha
                 one
                 for who in what.names
                 for one in kept_rows.residue(
-                    connection, data_map, catalogue, who, what.cutoff, what.erasure_id, replay=what.replay
+                    connection, data_map, catalogue, who, what.times, what.erasure_id
                 )
             ]
     except psycopg.errors.InsufficientPrivilege as error:
@@ -148,8 +156,7 @@ def _passes(
         catalogue,
         who,
         Journal(connection, what.erasure_id),
-        what.cutoff,
-        what.replay,
+        what.times,
         batch,
         progress,
     )

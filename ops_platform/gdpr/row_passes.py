@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -26,7 +25,7 @@ from ops_platform.gdpr.erasure_plan import Plan
 from ops_platform.gdpr.names import Name
 from ops_platform.gdpr.row_batches import Batches, Leaf
 from ops_platform.gdpr.row_changes import Change, Writer
-from ops_platform.gdpr.sparing import sparing
+from ops_platform.gdpr.sparing import Times, sparing
 from ops_platform.gdpr.subject_rows import Identity
 from ops_platform.gdpr.substitutes import Substitutes
 
@@ -82,15 +81,12 @@ def groups(plan: Plan) -> list[Group]:
 
 @dataclass
 class Passes:
-    """``replay``: it is done again after a restore."""
-
     connection: Connection
     data_map: DataMap
     catalogue: Catalogue
     who: Identity
     journal: Journal
-    cutoff: datetime
-    replay: bool
+    times: Times
     size: int
     progress: Callable[[str, int], None]
     _blocked: OpsError | None = field(default=None, init=False)
@@ -124,7 +120,7 @@ class Passes:
 
     def writer(self) -> Writer:
         substitutes = Substitutes(self.journal, self.data_map, self.catalogue)
-        spared = sparing(self.connection, self.data_map, self.who, self.cutoff, replay=self.replay)
+        spared = sparing(self.connection, self.data_map, self.who, self.times)
         return Writer(self.data_map, self.catalogue, self.who, substitutes, spared)
 
     def _apart(self, steps: Sequence[Group]) -> int:

@@ -53,10 +53,14 @@ class Sparing:
     """Rows newer than ``cutoff`` are not the erased person's, where that can be told.
 
     ``anew``: the row that has the subject's key is itself newer, so the key alone says nothing either.
+    ``names``: the identifiers that somebody else has now; None, after a restore: any may be.
+    ``swept``: rows by these have been erased since, what holds them now is the other's.
     """
 
     cutoff: datetime
     anew: bool
+    names: frozenset[str] | None = None
+    swept: bool = False
 
 
 def condition(
@@ -77,6 +81,11 @@ def condition(
     if sparing is None or (keyed and not sparing.anew):
         return held
     created = data_map.tables[table].created
+    if sparing.names is not None:
+        if way.holds not in sparing.names:
+            return held
+        if created is None or sparing.swept:
+            return sql.SQL("false")
     if created is None:
         # Then who has the subject's key now has their own names, too.
         return sql.SQL("false") if sparing.anew else held

@@ -63,6 +63,25 @@ def test_the_subjects_keys_go_and_only_those(cache: Cache, demo_map: DataMap) ->
     assert [one.changed for one in cache_erasure.erase(cache, taken)] == [0, 0]
 
 
+def test_a_key_of_a_name_that_somebody_else_has_now_goes_once_and_is_not_waited_for(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = cache.delete
+
+    def refill(keys: Any) -> int:
+        removed = delete(keys)
+        cache.set_many({"handle:anna": "the other's page"})
+        return removed
+
+    monkeypatch.setattr(cache, "delete", refill)
+    cache.set_many({"handle:anna": "whose page?"})
+    taken = Inventory("m", Identity({}), (), (CachePlace(("handle:anna",), "handle:{handle}", shared=True),))
+    [done] = cache_erasure.erase(cache, taken)
+    assert done.changed == 1
+    assert list(cache.keys("")) == ["handle:anna"]
+    assert cache_erasure.remaining(cache, taken) == []
+
+
 def test_a_key_that_is_no_text_goes_too(cache: Cache) -> None:
     raw = b"creator:1:\xff\xfe"
     cache.client.execute_command("SET", raw, "x")

@@ -14,7 +14,7 @@ from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr import inventory
-from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.data_map import DataMap, Objects
 from ops_platform.gdpr.inventory import CachePlace, Inventory, ObjectPlace
 from ops_platform.gdpr.subject_rows import Identity
 from ops_platform_tests.gdpr.other_stores import sealing_keys
@@ -46,6 +46,23 @@ def test_what_the_subject_has_not_or_is_empty_is_nobodys_place(demo_map: DataMap
     taken = inventory.take(demo_map, Identity({"id": KEY, "handle": ""}))
     assert [one.shown for one in taken.objects] == ["creators/{id}/"]
     assert [one.shown for one in taken.cache] == ["creator:{id}:*"]
+
+
+def test_places_that_the_map_gives_to_somebody_else_now_are_told_apart(demo_map: DataMap) -> None:
+    until = datetime(2026, 1, 2, tzinfo=UTC)
+    by_name = replace(demo_map, objects=(Objects("media", "pages/{handle}/", "x", False), *demo_map.objects))
+    taken = inventory.take(by_name, Identity({"id": KEY, "handle": "anna"}))
+    another = Identity({"id": uuid4(), "handle": "anna"})
+    found = inventory.apart(taken, [another], until)
+    assert [(one.prefix, one.until) for one in found.objects] == [
+        ("pages/anna/", datetime(2026, 1, 1, 23, 59, 59, tzinfo=UTC)),
+        (f"creators/{KEY}/", None),
+    ]
+    assert [(one.shown, one.shared) for one in found.cache] == [
+        ("creator:{id}:*", False),
+        ("handle:{handle}", True),
+    ]
+    assert inventory.apart(taken, [Identity({"id": uuid4(), "handle": "ben"})], until) == taken
 
 
 @pytest.mark.services
@@ -88,6 +105,20 @@ class TestKept:
         assert merged.objects == (*first.objects, *newer.objects)
         assert merged.cache == first.cache
         assert inventory.find(ops, keys, "r1") == merged
+
+    def test_since_when_a_name_may_be_another_persons_is_what_the_first_look_knew(
+        self, ops: Connection, demo_map: DataMap
+    ) -> None:
+        keys = sealing_keys()
+        taken = inventory.take(demo_map, Identity({"id": KEY, "handle": "anna"}))
+        first, later = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC)
+        assert inventory.keep(ops, keys, "r1", replace(taken, until=first)).until == first
+        assert inventory.keep(ops, keys, "r1", replace(taken, until=later)).until == first
+        unsure = replace(taken, until=datetime(2026, 1, 1, tzinfo=UTC))
+        assert inventory.keep(ops, keys, "r1", unsure, sure=False).until == first
+        found = inventory.find(ops, keys, "r1")
+        assert found is not None
+        assert found.until == first
 
     def test_nothing_of_the_subject_can_be_read_in_the_table(
         self, ops: Connection, demo_map: DataMap

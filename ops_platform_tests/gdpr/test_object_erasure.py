@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from ops_platform.clients import multipart
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.object_store_errors import ObjectStoreRefused
+from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr import object_erasure
 from ops_platform.gdpr.data_map import DataMap, Objects
@@ -74,6 +76,27 @@ def test_every_version_marker_and_upload_goes_and_no_neighbours(bucket: ObjectSt
     assert everything(bucket) == sorted(others)
     assert [one.key for one in multipart.unfinished(bucket, "")] == [f"{bucket.prefix}creators/10/film"]
     assert object_erasure.remaining({"media": bucket}, inventory_of("creators/1/")) == []
+
+
+def test_below_a_name_that_somebody_else_has_now_only_what_is_older_goes(bucket: ObjectStore) -> None:
+    for key in ("creators/anna/a", "creators/anna/b"):
+        bucket.put(key, b"the subject's")
+    begin_upload(bucket, "creators/anna/old")
+    until = datetime.now(UTC) + timedelta(seconds=1)  # a store may know no fractions
+    wait_until(lambda: datetime.now(UTC) > until + timedelta(seconds=1), 30, "the clock goes on")
+    bucket.put("creators/anna/a", b"the other's")
+    bucket.put("creators/anna/c", b"the other's")
+    begin_upload(bucket, "creators/anna/new")
+    place = replace(inventory_of("creators/anna/").objects[0], until=until)
+    taken = replace(inventory_of(), objects=(place,))
+    before = object_erasure.remaining({"media": bucket}, taken)
+    [done] = object_erasure.erase({"media": bucket}, taken)
+    assert [one.after for one in before] == [done.changed]
+    assert done.changed in (2, 3), "a bucket without versions keeps nothing of what was written over"
+    assert object_erasure.remaining({"media": bucket}, taken) == []
+    assert everything(bucket) == ["creators/anna/a", "creators/anna/c"]
+    assert bucket.get("creators/anna/a") == b"the other's"
+    assert [one.key for one in multipart.unfinished(bucket, "")] == [f"{bucket.prefix}creators/anna/new"]
 
 
 def test_a_retry_finds_nothing_and_says_so(bucket: ObjectStore) -> None:
