@@ -77,6 +77,9 @@ class Archive:
         info.external_attr = 0o600 << 16
         # zipfile takes the level of the archive only for files that it names by itself.
         info._compresslevel = LEVEL  # type: ignore[attr-defined]
+        if size >= LARGE:
+            # Python before 3.11.4 (Debian 12) tells it in the directory only: gh-103861.
+            info.extract_version = zipfile.ZIP64_VERSION
         with self._zip.open(info, "w", force_zip64=size >= LARGE) as out:
             if compress:
                 # zipfile has no way to say so. Without it, its own zlib does the same four times as slowly.

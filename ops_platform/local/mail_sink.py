@@ -51,7 +51,14 @@ async def serve(host: str, port: int, directory: Path) -> None:
         loop.add_signal_handler(number, ended.set)
     handler = MaildirHandler(directory)
     server = await loop.create_server(
-        lambda: SMTP(handler, data_size_limit=LARGEST_MESSAGE_BYTES, enable_SMTPUTF8=True, loop=loop),
+        lambda: SMTP(
+            handler,
+            data_size_limit=LARGEST_MESSAGE_BYTES,
+            enable_SMTPUTF8=True,
+            # Else it asks the resolver for this machine's name at each connection, while everybody waits.
+            hostname="localhost",
+            loop=loop,
+        ),
         host,
         port,
     )

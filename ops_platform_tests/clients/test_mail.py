@@ -47,7 +47,10 @@ class Sink:
     def __init__(self, **arguments: Any) -> None:
         self.handler: Keep = arguments.pop("handler", None) or Keep()
         self.port: int = arguments.pop("port", None) or free_ports(1)[0]
-        self.controller = Controller(self.handler, hostname="127.0.0.1", port=self.port, **arguments)
+        # The resolver may take seconds to say what this machine is called.
+        self.controller = Controller(
+            self.handler, hostname="127.0.0.1", port=self.port, server_hostname="localhost", **arguments
+        )
 
     def __enter__(self) -> Sink:
         self.controller.start()
