@@ -112,7 +112,9 @@ def test_an_address_that_cannot_be_written_holds_up_nobody(
     write(ops_database, "odd", recipient="x@[")
     write(ops_database, "even")
     with Sink() as sink:
-        assert send(agent, sink.mailer()) == Round(sent=1, given_up=1)
+        done = send(agent, sink.mailer())
+    # Python 3.13 writes it; the server may then take it or not.
+    assert done in (Round(sent=1, given_up=1), Round(sent=2))
     assert all(row["recipient"] is None for row in rows(agent))
 
 

@@ -161,7 +161,17 @@ def test_what_postgresql_takes_and_python_does_not_is_exported(
     archive = exported(odd, data_map)
     [path] = [name for name in archive.namelist() if "owner" in name and "Odd" in name]
     assert f'"plain":{value},' in archive.read(path).decode()
-    assert "The first 1 of 2 entries" in archive.read("index.html").decode()
+    page = archive.read("index.html").decode()
+    assert ("The first 1 of 2 entries" in page) is not reads(value)
+
+
+def reads(value: str) -> bool:
+    """Whether this Python does: 3.13 takes more levels."""
+    try:
+        json.dumps(json.loads(value), ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def test_other_people_in_ones_own_row(odd: Connection, data_map: DataMap) -> None:
