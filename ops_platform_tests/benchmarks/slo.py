@@ -29,7 +29,7 @@ from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objective import Objective
 from ops_platform_tests.benchmarks.measure import Report, Target, Timing
 from ops_platform_tests.prometheus import running_prometheus
-from ops_platform_tests.services import OpsDatabases, Services
+from ops_platform_tests.services import OpsDatabase, OpsDatabases, Services
 
 FIRST = "an hour at day 1"
 INCREASE = "increase(...[30d]) of the same counters"
@@ -51,8 +51,7 @@ def run(say: Callable[[str], None], *, quick: bool = False) -> list[Report]:
             make(history(plan), directory / "data")
             with running_prometheus(directory) as prometheus:
                 known = openslo.load_directory(files.default_config_dir() / "objectives")
-                url = databases.create().url("ops_worker")
-                report = _measured(say, url, prometheus, known, start, end)
+                report = _measured(say, databases.create(), prometheus, known, start, end)
                 _in_dagster(say, report, databases, prometheus, directory, min(30, days - 1), end)
                 return [report]
     finally:
@@ -100,12 +99,14 @@ def _in_dagster(
 
 def _measured(
     say: Callable[[str], None],
-    url: str,
+    database: OpsDatabase,
     prometheus: Prometheus,
     objectives: list[Objective],
     start: datetime,
     end: datetime,
 ) -> Report:
+    url = database.url("ops_worker")
+
     def timed(since: datetime, until: datetime) -> float:
         began = time.monotonic()
         now = datetime.now(UTC)
@@ -129,6 +130,9 @@ def _measured(
         timed(start + timedelta(days=1) + HOUR * REPETITIONS, month)
     backfill = timed(month, end - HOUR * REPETITIONS)
     say(f"{backfill_name}: {backfill:.1f} s")
+    # Autovacuum comes once a minute, and ninety days are counted in less.
+    with database.superuser() as superuser:
+        superuser.execute("VACUUM ANALYZE")
     last = hours_from(end - HOUR * REPETITIONS)
     say(f"{last_name}: {min(last):.2f} s")
     report = Report("Counting five objectives", base=backfill_name)
