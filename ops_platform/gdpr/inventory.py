@@ -6,7 +6,6 @@ The rows that say it are among what is erased; a retry reads it here. Deleted at
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -17,6 +16,7 @@ from uuid import UUID
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.place_names import filled
 from ops_platform.gdpr.sealed import SealingKeys
 from ops_platform.gdpr.subject_rows import Identity
 
@@ -24,7 +24,6 @@ PURPOSE = "inventory"
 STORED = timedelta(seconds=1)
 """Object stores say in whole seconds, rounded down, when something was written."""
 T = TypeVar("T")
-_PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def take(data_map: DataMap, who: Identity) -> Inventory:
     objects = [
         ObjectPlace(one.bucket, prefix, one.prefix)
         for one in data_map.objects
-        if (prefix := _filled(one.prefix, who)) is not None
+        if (prefix := filled(one.prefix, who)) is not None
     ]
     cache = [
         CachePlace(parts, one.pattern)
@@ -93,7 +92,7 @@ def apart(taken: Inventory, others: Iterable[Identity], until: datetime) -> Inve
     until -= STORED  # what may be newer is not the subject's for sure
 
     def prefixes(one: ObjectPlace) -> list[str | None]:
-        return [_filled(one.shown, other) for other in others]
+        return [filled(one.shown, other) for other in others]
 
     def patterns(one: CachePlace) -> list[tuple[str, ...] | None]:
         return [_parts(one.shown, other) for other in others]
@@ -177,15 +176,8 @@ def _different(names: Iterable[Identity]) -> list[Identity]:
     return found
 
 
-def _filled(text: str, who: Identity) -> str | None:
-    names = _PLACE.findall(text)
-    if any(name not in who.values or str(who.values[name]) == "" for name in names):
-        return None
-    return _PLACE.sub(lambda found: str(who.values[found.group(1)]), text)
-
-
 def _parts(pattern: str, who: Identity) -> tuple[str, ...] | None:
-    parts = [_filled(part, who) for part in pattern.split("*")]
+    parts = [filled(part, who) for part in pattern.split("*")]
     return None if None in parts else tuple(part for part in parts if part is not None)
 
 
