@@ -1,0 +1,27 @@
+"""The definitions are those that run history, saved links and installed configuration know."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ops_platform_tests.defs import seen_by_dagster
+
+SNAPSHOT = Path(__file__).parent / "definitions.json"
+
+
+@pytest.mark.parametrize("section", ["jobs", "assets", "checks", "schedules", "sensors", "resources"])
+def test_dagster_sees_what_it_saw(section: str) -> None:
+    known = json.loads(SNAPSHOT.read_text(encoding="utf-8"))[section]
+    now = json.loads(seen_by_dagster.rendered())[section]
+    assert sorted(now) == sorted(known), "a name has come or gone"
+    changed = {name: (known[name], now[name]) for name in known if known[name] != now[name]}
+    assert changed == {}
+
+
+def test_the_snapshot_knows_every_kind() -> None:
+    known = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+    assert {section: bool(names) for section, names in known.items()} == dict.fromkeys(known, True)
+    assert known["jobs"]["backup_full"]["ops"]["preflight"]
