@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from ops_platform.backup.definitions import backup_definitions
 from ops_platform.backup.stanza import load_backups
-from ops_platform.dr.definitions import dr_definitions
-from ops_platform.gdpr.definitions import gdpr_definitions
-from ops_platform.housekeeping.definitions import housekeeping_definitions
-from ops_platform.resources import PlatformResource, StanzaLockResource
+from ops_platform.defs.backup import backup_definitions
+from ops_platform.defs.dr import dr_definitions
+from ops_platform.defs.gdpr import gdpr_definitions
+from ops_platform.defs.housekeeping import housekeeping_definitions
+from ops_platform.defs.resources import PlatformResource, StanzaLockResource
+from ops_platform.defs.slo import slo_definitions
 from ops_platform.settings import Settings, load_settings
-from ops_platform.slo.definitions import slo_definitions
 
 
 def build_defs(settings: Settings, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:

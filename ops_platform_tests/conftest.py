@@ -21,9 +21,9 @@ from typing import Any
 import hypothesis
 import pytest
 
-from ops_platform.local.certificates import Certificates
-from ops_platform.local.object_store_server import ObjectStoreServer
-from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.local.host.certificates import Certificates
+from ops_platform.local.servers.object_store_server import ObjectStoreServer
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform.settings import Settings
 from ops_platform_tests import turns
 from ops_platform_tests.running_stack import RunningStack

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
-from ops_platform.local.ports import free_ports
+from ops_platform.local.host.ports import free_ports
 
 
 @contextmanager

@@ -20,9 +20,10 @@ import yaml
 from ops_platform import files
 from ops_platform.clients.dagster import Dagster
 from ops_platform.environment import read_environment_file
-from ops_platform.local import leftovers, ports
-from ops_platform.local.layout import Layout
-from ops_platform.local.parts import PORT_NAMES
+from ops_platform.local.components import PORT_NAMES
+from ops_platform.local.host import ports
+from ops_platform.local.host.layout import Layout
+from ops_platform.local.supervision import leftovers
 from ops_platform.settings import Settings, load_settings
 from ops_platform_tests.services import run_as, short_directory
 

@@ -21,15 +21,15 @@ import yaml
 from psycopg import sql
 
 from ops_platform import files
-from ops_platform.clients.migrations import migrate
-from ops_platform.local import ports, programs
-from ops_platform.local.accounts import Account, account
-from ops_platform.local.certificates import Certificates
-from ops_platform.local.object_store_server import PORTS, ObjectStoreServer
-from ops_platform.local.parts import DR_PUBLIC_KEY, DR_SIGNING_KEY, signing_keys
-from ops_platform.local.postgres_cluster import PostgresCluster
-from ops_platform.local.postgres_roles import ensure_database, run_roles
-from ops_platform.local.secrets import SecretStore
+from ops_platform.clients.postgres.migrations import migrate
+from ops_platform.local.components import DR_PUBLIC_KEY, DR_SIGNING_KEY, signing_keys
+from ops_platform.local.host import ports, programs
+from ops_platform.local.host.accounts import Account, account
+from ops_platform.local.host.certificates import Certificates
+from ops_platform.local.host.secrets import SecretStore
+from ops_platform.local.servers.object_store_server import PORTS, ObjectStoreServer
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
+from ops_platform.local.servers.postgres_roles import ensure_database, run_roles
 from ops_platform.settings import Settings, load_settings
 
 OPS_ROLES = ("ops_owner", "ops_worker", "ops_agent", "ops_api", "ops_dagster")

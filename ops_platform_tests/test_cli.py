@@ -14,7 +14,7 @@ from ops_platform.cli import cli
 from ops_platform.cli.arguments import user
 from ops_platform.cli.backup import operator
 from ops_platform.cli.output import duration, moment, print_table, size
-from ops_platform.local.postgres_roles import ensure_database
+from ops_platform.local.servers.postgres_roles import ensure_database
 from ops_platform_tests.services import CLIENT_ROLES, OpsDatabases
 
 

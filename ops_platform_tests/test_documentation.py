@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from ops_platform import files
-from ops_platform.agent.duties import Duties
+from ops_platform.agent.loops.loop_registry import Duties
 from ops_platform.cli import cli
 from ops_platform.definitions import build_defs
 from ops_platform.settings import load_settings

@@ -1,6 +1,9 @@
-"""The one long-running helper: heartbeats, archive watch, sealer, alert receiver and ``/metrics``.
+"""The one long-running helper: heartbeats, archive watch, sealer, mail outbox, alert receiver and
+``/metrics``.
 
-State lives in the databases and the repository, never here: the process may be killed and
-started at any moment. The duties themselves are in ``backup`` and ``audit``; this package only
-keeps them going and tells what they know.
+``python -m ops_platform.agent`` starts it; each database host may run one. What a duty does stands in that
+duty's package; here are the loops that call it, what they found, and how it is told. The embedded stack's
+own servers are in ``local``.
 """
+
+__all__: list[str] = []

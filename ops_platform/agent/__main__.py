@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 
-from ops_platform.agent.duties import Duties
+from ops_platform.agent.loops import Duties
 from ops_platform.agent.process import Agent
 from ops_platform.errors import OpsError
 from ops_platform.settings import load_settings

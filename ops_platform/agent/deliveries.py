@@ -15,7 +15,8 @@ from psycopg.types.json import Jsonb
 
 from ops_platform.clients.postgres import Connection, lock_key
 from ops_platform.errors import CheckFailed
-from ops_platform.slo import figures, rules
+from ops_platform.slo.objectives import prometheus_rules
+from ops_platform.slo.reporting import figures
 
 RETRY_SECONDS = 30
 """Alertmanager repeats no notification within its group_interval (a minute); sooner it is a retry."""
@@ -85,7 +86,7 @@ def record(connection: Connection, deliveries: list[Delivery]) -> int:
 
 def _objectives_of(deliveries: list[Delivery]) -> set[tuple[str, str]]:
     """Whose budgets burn."""
-    found = [rules.burning(one.labels) for one in deliveries if one.status == "firing"]
+    found = [prometheus_rules.burning(one.labels) for one in deliveries if one.status == "firing"]
     return {one for one in found if one is not None}
 
 

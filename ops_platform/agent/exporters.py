@@ -16,9 +16,9 @@ from prometheus_client.registry import Collector
 
 from ops_platform import __version__
 from ops_platform.agent.catalogue import METRICS
-from ops_platform.agent.knowledge import Knowledge, StanzaKnowledge
 from ops_platform.agent.loops import Loop, LoopState
-from ops_platform.slo.budget import STATES
+from ops_platform.agent.state import Knowledge, StanzaKnowledge
+from ops_platform.slo.reporting import STATES
 
 
 @dataclass(frozen=True)

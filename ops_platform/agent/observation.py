@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ops_platform.agent.knowledge import (
+from ops_platform.agent.state import (
     Deliveries,
     ExerciseState,
     FigureState,
@@ -19,8 +19,8 @@ from ops_platform.agent.knowledge import (
 )
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr.requests import ENTERED, REQUEST_TYPES
-from ops_platform.slo import figures
-from ops_platform.slo.objective import Objective
+from ops_platform.slo.objectives import Objective
+from ops_platform.slo.reporting import figures
 
 _RUNS = """
     SELECT stanza, requested_kind AS kind, status, count(*) AS runs, min(started_at) AS since

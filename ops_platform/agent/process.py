@@ -12,9 +12,8 @@ import time
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from ops_platform.agent import exporters
-from ops_platform.agent.duties import Duties
 from ops_platform.agent.http import AgentServer
-from ops_platform.agent.loops import Supervisor
+from ops_platform.agent.loops import Duties, Supervisor
 from ops_platform.errors import OpsError
 from ops_platform.settings import AgentSettings
 

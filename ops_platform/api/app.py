@@ -11,11 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ops_platform.api import health, page, routes
+from ops_platform.api.edge import BodyTooLarge, Shield, too_large, unexpected
 from ops_platform.api.openapi import describe
 from ops_platform.api.problems import Problem, not_found, unavailable
 from ops_platform.api.schemas import NewRequest, Verification
 from ops_platform.api.service import Service
-from ops_platform.api.shield import BodyTooLarge, Shield, too_large, unexpected
 from ops_platform.errors import OpsError
 
 log = logging.getLogger(__name__)

@@ -9,12 +9,11 @@ from string import Template
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
-from ops_platform.api import guards
+from ops_platform.api.edge import guards
 from ops_platform.api.openapi import problems
 from ops_platform.api.page_texts import BAD, GOOD, TEXTS
 from ops_platform.api.service import Service
-from ops_platform.gdpr.mail_texts import LANGUAGES, Language, language_of
-from ops_platform.gdpr.verification import PAGE
+from ops_platform.gdpr.requests import LANGUAGES, PAGE, Language, language_of
 
 STATIC = Path(__file__).parent / "static"
 ASSETS = {"verify.js": "text/javascript", "verify.css": "text/css"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ops_platform.gdpr.mail_texts import Language
+from ops_platform.gdpr.requests import Language
 
 EN = {
     "title": "Confirm your request",

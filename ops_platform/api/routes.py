@@ -7,14 +7,15 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ops_platform.api import guards, schemas
+from ops_platform.api import schemas
+from ops_platform.api.edge import guards
 from ops_platform.api.openapi import json_body, problems
 from ops_platform.api.problems import Problem, not_found
 from ops_platform.api.schemas import Download, MadeRequest, NewRequest, RequestList, RequestView, Verification
 from ops_platform.api.service import Service
-from ops_platform.gdpr import exports, requests
-from ops_platform.gdpr.mail_texts import language_of
-from ops_platform.gdpr.requests import Consent
+from ops_platform.gdpr import requests
+from ops_platform.gdpr.export import archive_store
+from ops_platform.gdpr.requests import Consent, language_of
 
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 
@@ -180,21 +181,21 @@ def _download(service: Service, request_id: str, subject: UUID) -> Download:
     if found.request_type != "export":
         raise Problem(409, "no-export", "This request is no export: there is nothing to download.")
     with service.ops.use() as connection:
-        export = exports.find(connection, found.request_id)
+        export = archive_store.find(connection, found.request_id)
         if export is None and found.status == "failed":
             raise not_found()
         if export is None:
             raise Problem(409, "not-ready", "The export is not ready yet. Ask for its status.")
         if export.is_over(now):
             raise Problem(410, "deleted", "The export has been deleted. Make a new request for another one.")
-        expires_at = min(now + exports.LINK_WITHIN, export.expires_at)
+        expires_at = min(now + archive_store.LINK_WITHIN, export.expires_at)
         url = service.exports.presigned(
             export.object_key,
             max(1, int((expires_at - now).total_seconds())),
             f"export-{found.request_id}.zip",
         )
         # Recorded before it is given out: the connection commits when the block ends, or there is no answer.
-        exports.record_download(connection, export, expires_at, now)
+        archive_store.record_download(connection, export, expires_at, now)
     return Download(url=url, expires_at=expires_at)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from ops_platform.gdpr import requests
-from ops_platform.gdpr.mail_texts import RequestType
+from ops_platform.gdpr.requests import RequestType
 
 
 class NewRequest(BaseModel):

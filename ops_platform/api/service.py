@@ -6,17 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ops_platform.api import addresses, identity, keys
+from ops_platform.api import addresses
 from ops_platform.api.addresses import Network
-from ops_platform.api.identity import Identity
+from ops_platform.api.auth import Identity, jwks
+from ops_platform.api.auth import bearer_token as identity
 from ops_platform.api.metrics import ApiMetrics
-from ops_platform.clients import cache
-from ops_platform.clients.moving_window import MovingWindow
 from ops_platform.clients.object_store import ObjectStore
-from ops_platform.clients.pool import Pool
+from ops_platform.clients.postgres import Pool
+from ops_platform.clients.redis import MovingWindow, cache
 from ops_platform.errors import ConfigurationError
-from ops_platform.gdpr import email_on_record
-from ops_platform.gdpr.email_on_record import EmailOnRecord
+from ops_platform.gdpr.requests import EmailOnRecord, address_lookup
 from ops_platform.settings import Settings
 
 LIMIT_SECONDS = 15 * 60.0
@@ -54,7 +53,7 @@ def open_service(settings: Settings) -> Service:
     api = settings.api
     if api.rate_limit < 1:
         raise ConfigurationError("OPS_API_RATE_LIMIT must be 1 or more")
-    who = identity.from_settings(settings.jwt, keys.from_settings(settings))
+    who = identity.from_settings(settings.jwt, jwks.from_settings(settings))
     trusted = addresses.networks(api.trusted_proxies)
     api_url, ops, product = (
         settings.require(f"{name}url") for name in ("api_", "database_", "product_database_")
@@ -64,7 +63,7 @@ def open_service(settings: Settings) -> Service:
         product=Pool(product, application="ops-platform api", size=4),
         window=MovingWindow(cache.from_settings(settings), api.rate_limit, LIMIT_SECONDS, RATE_LIMIT_PREFIX),
         identity=who,
-        addresses=email_on_record.from_settings(api),
+        addresses=address_lookup.from_settings(api),
         exports=_exports(settings),
         api_url=api_url,
         trusted_proxies=trusted,

@@ -1,0 +1,21 @@
+"""The append-only ledger of all duties: events, seals over them, locked copies, epochs, verification.
+
+Duties append events through ``ledger``; sealing is the agent's, verification anybody's who has the public
+keys. No personal data enters here.
+"""
+
+from ops_platform.audit.keys import PublicKeys, SigningKey, configured_public_keys, configured_signing_key
+from ops_platform.audit.ledger import JSON, AuditEvent, append
+
+__all__ = [
+    "JSON",
+    "AuditEvent",
+    "PublicKeys",
+    "SigningKey",
+    "append",
+    "configured_public_keys",
+    "configured_signing_key",
+    "ledger",
+    "report",
+    "sealer",
+]

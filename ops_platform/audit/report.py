@@ -17,7 +17,7 @@ from ops_platform.audit.keys import PublicKeys, SigningKey
 from ops_platform.audit.seal import Seal
 from ops_platform.audit.verify import check
 from ops_platform.clients import object_store, postgres
-from ops_platform.clients.object_store_errors import ObjectStoreRefused
+from ops_platform.clients.object_store import ObjectStoreRefused
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
 from ops_platform.settings import Settings

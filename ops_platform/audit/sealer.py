@@ -38,8 +38,7 @@ from ops_platform.audit.seal import (
     parse,
 )
 from ops_platform.clients import postgres
-from ops_platform.clients.object_store import ObjectStore
-from ops_platform.clients.object_store_errors import ObjectExists
+from ops_platform.clients.object_store import ObjectExists, ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 

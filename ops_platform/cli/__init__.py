@@ -14,6 +14,8 @@ from ops_platform import __version__
 from ops_platform.cli import audit, backup, dr, gdpr, restore, slo, stack
 from ops_platform.errors import OpsError
 
+__all__ = ["main"]
+
 HELP = """Operate a PostgreSQL-backed product: verified backups, recovery, SLOs, data subjects' rights.
 
 \b

@@ -27,16 +27,15 @@ def backup(kind: str, stanza: str | None, json_output: bool) -> None:
     Example:
       ops-platform backup diff --stanza product
     """
-    from ops_platform.backup import execution
-    from ops_platform.backup import stanza as stanzas
-    from ops_platform.backup.context import open_context
+    from ops_platform.backup.stanza import choose_stanza, load_backups, open_context, parse_kind
+    from ops_platform.backup.taking import execution
 
     settings = load_settings()
-    name = stanzas.choose(stanzas.load_backups(settings), stanza)
+    name = choose_stanza(load_backups(settings), stanza)
     context = open_context(settings, name)
     run_id = str(uuid4())
     request = execution.BackupRequest(
-        stanza=name, kind=stanzas.kind(KINDS[kind]), run_id=run_id, root_run_id=run_id, launched_by="cli"
+        stanza=name, kind=parse_kind(KINDS[kind]), run_id=run_id, root_run_id=run_id, launched_by="cli"
     )
 
     def log(line: str) -> None:
@@ -64,13 +63,12 @@ def backups(stanza: str | None, json_output: bool) -> None:
     Reads the repository itself; the RPO also needs the ops database's heartbeat positions and
     is 'unknown' without them, never zero. Exit 1 when WAL is missing or a set is damaged.
     """
-    from ops_platform.backup import stanza as stanzas
-    from ops_platform.backup import status
-    from ops_platform.backup.context import open_context
+    from ops_platform.backup.monitoring import status
+    from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
 
     settings = load_settings()
-    config = stanzas.load_backups(settings)
-    names = [stanzas.choose(config, stanza)] if stanza else list(config.stanzas)
+    config = load_backups(settings)
+    names = [choose_stanza(config, stanza)] if stanza else list(config.stanzas)
     found = [status.stanza_status(open_context(settings, name)) for name in names]
     if json_output:
         output.print_json(found)

@@ -32,13 +32,12 @@ def exercise(stanza: str | None, scenario: str | None, json_output: bool) -> Non
     Example:
       ops-platform dr exercise --stanza product --scenario pitr
     """
-    from ops_platform.backup import stanza as stanzas
-    from ops_platform.backup.context import open_context
+    from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
     from ops_platform.dr import exercise as exercises
-    from ops_platform.dr.report import ExerciseRequest
+    from ops_platform.dr.exercise import ExerciseRequest
 
     settings = load_settings()
-    context = open_context(settings, stanzas.choose(stanzas.load_backups(settings), stanza))
+    context = open_context(settings, choose_stanza(load_backups(settings), stanza))
     run_id, name = str(uuid4()), context.stanza.name
     done: list[dict[str, Any]] = []
 
@@ -80,10 +79,10 @@ def exercise(stanza: str | None, scenario: str | None, json_output: bool) -> Non
 def history(stanza: str | None, limit: int, json_output: bool) -> None:
     """List the newest exercises and emergency restores."""
     from ops_platform.clients import postgres
-    from ops_platform.dr import records
+    from ops_platform.dr.exercise import exercise_store
 
     with postgres.session(load_settings().require("database_url")) as ops:
-        rows = records.history(ops, stanza, limit)
+        rows = exercise_store.history(ops, stanza, limit)
     if json_output:
         output.print_json(rows)
         return
@@ -111,13 +110,12 @@ def history(stanza: str | None, limit: int, json_output: bool) -> None:
 @click.option("--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several.")
 def reference(stanza: str | None) -> None:
     """Take a signed reference of a source now: what restored copies will be compared with."""
-    from ops_platform.backup import stanza as stanzas
-    from ops_platform.backup.context import open_context
-    from ops_platform.dr import questions
+    from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
+    from ops_platform.dr.verification import suite
 
     settings = load_settings()
-    context = open_context(settings, stanzas.choose(stanzas.load_backups(settings), stanza))
-    taken = questions.refresh(context)
+    context = open_context(settings, choose_stanza(load_backups(settings), stanza))
+    taken = suite.refresh(context)
     click.echo(
         f"{context.stanza.name}: {len(taken.objects)} objects, {len(taken.live)} tables, "
         f"{sum(one.rows for one in taken.closed.values())} closed rows"

@@ -41,7 +41,8 @@ def add_exclusion(
           --reason "announced upgrade of the database"
     """
     from ops_platform.clients import postgres
-    from ops_platform.slo import exclusions, openslo
+    from ops_platform.slo.counting import exclusions
+    from ops_platform.slo.objectives import openslo
 
     settings = load_settings()
     known = openslo.load_directory(settings.config_dir / "objectives")
@@ -65,7 +66,7 @@ def list_exclusions(json_output: bool) -> None:
     any more cannot be left out, nor put back.
     """
     from ops_platform.clients import postgres
-    from ops_platform.slo import exclusions
+    from ops_platform.slo.counting import exclusions
 
     with postgres.session(load_settings().require("database_url")) as ops:
         rows = exclusions.every(ops)
@@ -104,7 +105,7 @@ def _hours(starts: list[datetime]) -> str:
 def withdraw_exclusion(number: int, by: str | None) -> None:
     """Let an exclusion exclude nothing any more; it stays in the list."""
     from ops_platform.clients import postgres
-    from ops_platform.slo import exclusions
+    from ops_platform.slo.counting import exclusions
 
     with postgres.session(load_settings().require("database_url")) as ops:
         exclusions.withdraw(ops, number, by or arguments.user())

@@ -14,8 +14,8 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 
 if TYPE_CHECKING:
-    from ops_platform.gdpr.export_file import Written
-    from ops_platform.gdpr.mail_texts import Language
+    from ops_platform.gdpr.export import Written
+    from ops_platform.gdpr.requests import Language
 
 DATABASE = (
     "The database is OPS_PRODUCT_DATABASE_URL, or what libpq's own variables and service file say: "
@@ -44,10 +44,11 @@ def check(data_map: Path | None, json_output: bool) -> None:
       PGSERVICE=shop ops-platform gdpr map check --data-map data_map.yaml
     """
     from ops_platform.clients import postgres
-    from ops_platform.gdpr import map_check, map_file
+    from ops_platform.gdpr import map_check
+    from ops_platform.gdpr.data_map import parser
 
     settings = load_settings()
-    known = map_file.load(data_map or settings.config_dir / "data_map.yaml")
+    known = parser.load(data_map or settings.config_dir / "data_map.yaml")
     with postgres.session(settings.product_database_url or "") as connection:
         found = map_check.check(connection, known)
     if json_output:
@@ -83,16 +84,16 @@ def draft(subject: str, key: str, email: str) -> None:
       PGSERVICE=shop ops-platform gdpr map draft --subject customers > data_map.yaml
     """
     from ops_platform.clients import postgres
-    from ops_platform.gdpr import catalogue
-    from ops_platform.gdpr import draft as drafting
-    from ops_platform.gdpr.names import Name
+    from ops_platform.gdpr import schema
+    from ops_platform.gdpr.map_check import draft as drafting
+    from ops_platform.gdpr.schema import Name
 
     try:
         table = Name.parse(subject)
     except ValueError as error:
         raise ConfigurationError(f"--subject: {error}") from None
     with postgres.session(load_settings().product_database_url or "") as connection:
-        found = catalogue.read(connection)
+        found = schema.read(connection)
     click.echo(drafting.draft(found, table, key, email), nl=False)
 
 
@@ -111,19 +112,21 @@ def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> N
     """
     from ops_platform.clients import postgres
     from ops_platform.errors import CheckFailed
-    from ops_platform.gdpr import catalogue, map_check, map_file, subject_rows
-    from ops_platform.gdpr import preview as previewing
+    from ops_platform.gdpr import map_check, schema
+    from ops_platform.gdpr.data_map import parser
+    from ops_platform.gdpr.row_erasure import preview as previewing
+    from ops_platform.gdpr.subject import row_predicates
 
     keys = arguments.subject_keys(subject_file)
     settings = load_settings()
-    known = map_file.load(data_map or settings.config_dir / "data_map.yaml")
+    known = parser.load(data_map or settings.config_dir / "data_map.yaml")
     shown = []
     with postgres.session(settings.product_database_url or "") as connection:
         if map_check.check(connection, known):
             raise CheckFailed("the map does not fit the database: 'ops-platform gdpr map check' says where")
-        found = catalogue.read(connection)
+        found = schema.read(connection)
         for number, key in enumerate(keys, 1):
-            who = subject_rows.identity(connection, known, found, key)
+            who = row_predicates.identity(connection, known, found, key)
             shares = [] if who is None else previewing.preview(connection, known, found, who)
             shown.append((number, who is not None, shares))
     if json_output:
@@ -167,17 +170,17 @@ def verify_certificate(file: Path, public_key: Path | None, json_output: bool) -
     Example:
       ops-platform gdpr verify-certificate certificate.json --public-key issuer.pem
     """
-    from ops_platform.audit.keys import PublicKeys
+    from ops_platform.audit import PublicKeys
     from ops_platform.errors import ConfigurationError
-    from ops_platform.gdpr import certificate
+    from ops_platform.gdpr import certificates
 
     try:
         text = file.read_bytes()
         pem = None if public_key is None else public_key.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         raise ConfigurationError(f"cannot read {file} or the public key: correct the path") from None
-    keys = certificate.public_keys(load_settings()) if pem is None else PublicKeys.parse(pem, "--public-key")
-    said = certificate.verify(text, keys)
+    keys = certificates.public_keys(load_settings()) if pem is None else PublicKeys.parse(pem, "--public-key")
+    said = certificates.verify(text, keys)
     if json_output:
         output.print_json(said)
         return
@@ -188,7 +191,7 @@ def verify_certificate(file: Path, public_key: Path | None, json_output: bool) -
     output.print_table(
         "what was done",
         ("store", "place", "role", "action", "before", "changed", "after"),
-        [tuple(str(one[name]) for name in certificate.SHOWN) for one in said["effects"]],
+        [tuple(str(one[name]) for name in certificates.SHOWN) for one in said["effects"]],
     )
     for one in said["kept_by_law"]:
         click.echo(f"kept by law: {one['rows']} rows of {one['table']}: {one['basis']}; {one['term']}")
@@ -235,19 +238,19 @@ def export(
     from functools import partial
 
     from ops_platform.clients import object_store, postgres
-    from ops_platform.gdpr import export_file, map_file
-    from ops_platform.gdpr.export_content import NoSuchSubject, Wanted
+    from ops_platform.gdpr.data_map import parser
+    from ops_platform.gdpr.export import NoSuchSubject, Wanted, to_file
 
     keys = arguments.subject_keys(subject_file)
     settings = load_settings()
-    known = map_file.load(data_map or settings.config_dir / "data_map.yaml")
+    known = parser.load(data_map or settings.config_dir / "data_map.yaml")
     if without_objects:
         known = replace(known, objects=())
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"cannot make the directory {directory}: {error.strerror}") from None
-    written: list[export_file.Written | None] = []
+    written: list[to_file.Written | None] = []
     try:
         with postgres.session(settings.product_database_url or "") as connection:
             connection.commit()
@@ -255,7 +258,7 @@ def export(
                 wanted, file = Wanted(key, language, datetime.now(UTC)), directory / f"subject-{number}.zip"
                 try:
                     media = partial(object_store.from_settings, settings)
-                    written.append(export_file.write(connection, known, wanted, file, media))
+                    written.append(to_file.write(connection, known, wanted, file, media))
                 except NoSuchSubject:
                     written.append(None)
     finally:
@@ -304,7 +307,7 @@ def _print_exports(written: list[Written | None], json_output: bool) -> None:
 )
 def token(subject: UUID, seconds: int) -> None:
     """Sign a bearer token for the embedded stack's API: a stand-in for signing in to the product."""
-    from ops_platform.local import development_identity
+    from ops_platform.local.servers import development_identity
 
     click.echo(development_identity.token(load_settings(), subject, seconds))
 

@@ -13,7 +13,7 @@ from ops_platform.cli import arguments, output
 from ops_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from ops_platform.gdpr.effects import Effect
+    from ops_platform.gdpr.lineage import Effect
 
 Erase = Callable[[str], "dict[str, Any] | None"]
 
@@ -60,14 +60,14 @@ def erase(data_map: Path | None, subject_file: TextIO, no_tombstone: bool, json_
 
 
 def _with(settings: Settings, data_map: Path | None) -> tuple[Erase, Callable[[], None]]:
-    from ops_platform.dr import backup_term
-    from ops_platform.gdpr import erasure_by_hand, erasure_context
+    from ops_platform.dr.verification import backup_expiry
+    from ops_platform.gdpr import erasure
 
     url = settings.require("database_url")
-    context = erasure_context.open_context(settings, backup_term.of_product(settings), data_map)
+    context = erasure.open_context(settings, backup_expiry.of_product(settings), data_map)
 
     def one(key: str) -> dict[str, Any] | None:
-        done = erasure_by_hand.erase(url, context, key, _log)
+        done = erasure.erase(url, context, key, _log)
         if done is None:
             return None
         issued = done.certificate
@@ -78,12 +78,12 @@ def _with(settings: Settings, data_map: Path | None) -> tuple[Erase, Callable[[]
 
 
 def _without(settings: Settings, data_map: Path | None) -> tuple[Erase, Callable[[], None]]:
-    from ops_platform.gdpr import erasure_by_hand, erasure_context
+    from ops_platform.gdpr import erasure
 
-    stores = erasure_context.open_stores(settings, data_map)
+    stores = erasure.open_stores(settings, data_map)
 
     def one(key: str) -> dict[str, Any] | None:
-        effects = erasure_by_hand.erase_without_tombstone(stores, key, _log)
+        effects = erasure.erase_without_tombstone(stores, key, _log)
         return None if effects is None else {"found": True, "effects": _effects(effects)}
 
     return one, stores.close

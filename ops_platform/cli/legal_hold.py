@@ -43,18 +43,21 @@ def place(subject_file: TextIO, basis: str, by: str | None, data_map: Path | Non
       echo 0f5b2c… | ops-platform gdpr hold place --subject-file - --basis "claim 2026/17"
     """
     from ops_platform.clients import postgres
-    from ops_platform.dr import backup_term
+    from ops_platform.dr.verification import backup_expiry
     from ops_platform.errors import ConfigurationError
-    from ops_platform.gdpr import catalogue, legal_holds, map_file, subject_key
+    from ops_platform.gdpr import schema
+    from ops_platform.gdpr.data_map import parser
+    from ops_platform.gdpr.subject import subject_key
+    from ops_platform.gdpr.tombstones import legal_holds
 
     keys = [line.strip() for line in subject_file if line.strip()]
     if len(keys) != 1:
         raise ConfigurationError("--subject-file must hold one key: a hold is about one subject")
     settings = load_settings()
-    known = map_file.load(data_map or settings.config_dir / "data_map.yaml")
-    stanza = backup_term.of_product(settings).stanza
+    known = parser.load(data_map or settings.config_dir / "data_map.yaml")
+    stanza = backup_expiry.of_product(settings).stanza
     with postgres.session(settings.require("product_database_url")) as product:
-        of = subject_key.parse(product, known, catalogue.read(product), stanza, keys[0])
+        of = subject_key.parse(product, known, schema.read(product), stanza, keys[0])
     with postgres.session(settings.require("database_url")) as ops:
         placed = legal_holds.place(ops, of, basis, by or arguments.user(), datetime.now(UTC))
     click.echo(f"legal hold {placed.id}: no erasure of this subject begins until it is released")
@@ -65,7 +68,7 @@ def place(subject_file: TextIO, basis: str, by: str | None, data_map: Path | Non
 def list_holds(json_output: bool) -> None:
     """The active holds, without the subjects."""
     from ops_platform.clients import postgres
-    from ops_platform.gdpr import legal_holds
+    from ops_platform.gdpr.tombstones import legal_holds
 
     with postgres.session(load_settings().require("database_url")) as ops:
         found = legal_holds.active(ops)
@@ -90,7 +93,7 @@ def list_holds(json_output: bool) -> None:
 def release(number: int, by: str | None) -> None:
     """End a hold; from now on the subject can be erased. Exit 1 when there is no such active hold."""
     from ops_platform.clients import postgres
-    from ops_platform.gdpr import legal_holds
+    from ops_platform.gdpr.tombstones import legal_holds
 
     with postgres.session(load_settings().require("database_url")) as ops:
         legal_holds.release(ops, number, by or arguments.user(), datetime.now(UTC))

@@ -25,7 +25,8 @@ def report(objectives: Path | None, json_output: bool) -> None:
     Exit 1 when a budget is spent, or a figure is not known, missing, or older than 2 h 30 min.
     """
     from ops_platform.clients import postgres
-    from ops_platform.slo import figures, openslo
+    from ops_platform.slo.objectives import openslo
+    from ops_platform.slo.reporting import figures
 
     settings = load_settings()
     known = openslo.load_directory(objectives or settings.config_dir / "objectives")
@@ -73,6 +74,6 @@ def _down(value: Decimal | None) -> str:
     """Rounded down: 100 % minus a hair is not 100 %."""
     from fractions import Fraction
 
-    from ops_platform.slo import budget
+    from ops_platform.slo.reporting import error_budget
 
-    return budget.percent(None if value is None else Fraction(value) / 100)
+    return error_budget.percent(None if value is None else Fraction(value) / 100)

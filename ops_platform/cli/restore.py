@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ops_platform.cli import output
-from ops_platform.dr.target import RecoveryTarget
+from ops_platform.dr.plan import RecoveryTarget
 from ops_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -58,17 +58,16 @@ def restore(
       ops-platform restore --stanza product --to /var/lib/postgresql/15/main --latest
       ops-platform restore --stanza product --to /tmp/look --time '2026-01-31 14:05:00+00'
     """
-    from ops_platform.backup import stanza as stanzas
-    from ops_platform.backup.context import open_context
-    from ops_platform.dr import break_glass, emergency, emergency_record
+    from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
+    from ops_platform.dr.emergency import judgement, pending_records, restore_command
 
     settings = load_settings()
     wanted = _target(**target)
-    context = open_context(settings, stanzas.choose(stanzas.load_backups(settings), stanza))
+    context = open_context(settings, choose_stanza(load_backups(settings), stanza))
     directory = directory.absolute()
     t0 = datetime.now(UTC)
-    with break_glass.opened(context, directory) as here:
-        told = break_glass.explain(context, here, wanted, label, t0)
+    with restore_command.opened(context, directory) as here:
+        told = restore_command.explain(context, here, wanted, label, t0)
         for line in told.lines():
             click.echo(line, err=json_output)
         if dry_run:
@@ -80,14 +79,14 @@ def restore(
             click.echo(line, err=True)
 
         with output.progress_bar(f"restore of {context.stanza.name}") as progress:
-            known = emergency.knowledge(context, told, log)
-            done = break_glass.carry_out(context, here, known, t0, log, progress)
-    judged = emergency.judge(done)
-    recorded = emergency_record.keep(context, done)
+            known = judgement.knowledge(context, told, log)
+            done = restore_command.carry_out(context, here, known, t0, log, progress)
+    judged = judgement.judge(done)
+    recorded = pending_records.keep(context, done)
     address = None
     if judged.may_start and not no_start:
         address = _started(settings, context.stanza.name, directory)
-    lost = emergency.still_lost(told, done.newest_beat, t0)
+    lost = judgement.still_lost(told, done.newest_beat, t0)
     if json_output:
         output.print_json(
             {

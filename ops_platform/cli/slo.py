@@ -13,8 +13,8 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 
 if TYPE_CHECKING:
-    from ops_platform.slo.objective import Objective
-    from ops_platform.slo.window import WindowCount
+    from ops_platform.slo.counting import WindowCount
+    from ops_platform.slo.objectives import Objective
 
 
 @click.group()
@@ -34,7 +34,8 @@ def validate(files: tuple[Path, ...], json_output: bool) -> None:
     Example:
       ops-platform slo validate objectives/*.yaml
     """
-    from ops_platform.slo import budget, openslo
+    from ops_platform.slo.objectives import openslo
+    from ops_platform.slo.reporting import error_budget
 
     found = openslo.load(files)
     if json_output:
@@ -43,7 +44,10 @@ def validate(files: tuple[Path, ...], json_output: bool) -> None:
     output.print_table(
         f"{len(found)} objectives",
         ("objective", "service", "target %", "period", "events"),
-        [(one.id, one.service, budget.percent(one.target), one.period, one.indicator.total) for one in found],
+        [
+            (one.id, one.service, error_budget.percent(one.target), one.period, one.indicator.total)
+            for one in found
+        ],
     )
 
 
@@ -77,7 +81,8 @@ def compute(
           --objectives ./objectives --prometheus http://prometheus:9090
     """
     from ops_platform.clients.prometheus import Prometheus
-    from ops_platform.slo import counting, openslo
+    from ops_platform.slo import counting
+    from ops_platform.slo.objectives import openslo
 
     settings = load_settings()
     bounds = counting.hours(arguments.moment(since), arguments.moment(until))
@@ -111,11 +116,10 @@ def rules(directory: Path | None, objectives: Path | None) -> None:
     Example:
       ops-platform slo rules --out /etc/prometheus/rules
     """
-    from ops_platform.slo import openslo
-    from ops_platform.slo import rules as generated
+    from ops_platform.slo.objectives import openslo, prometheus_rules
 
     found = openslo.load_directory(objectives or load_settings().config_dir / "objectives")
-    text = generated.text(found)
+    text = prometheus_rules.text(found)
     if directory is None:
         click.echo(text, nl=False)
         return
@@ -147,9 +151,9 @@ def import_(file: Path, directory: Path) -> None:
     """
     import yaml
 
-    from ops_platform.slo import sloth
+    from ops_platform.slo.objectives import sloth_import
 
-    documents = sloth.convert(file)
+    documents = sloth_import.convert(file)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         there = [name for name in documents if (directory / name).exists()]
@@ -166,13 +170,12 @@ def import_(file: Path, directory: Path) -> None:
 
 
 def _print(found: dict[Objective, list[WindowCount]]) -> None:
-    from ops_platform.slo import budget
-    from ops_platform.slo.budget import Tally
+    from ops_platform.slo.reporting import Tally, error_budget
 
     rows, reasons = [], []
     for one, counts in found.items():
         tally = Tally.of(counts)
-        left = budget.remaining(tally, one.target)
+        left = error_budget.remaining(tally, one.target)
         rows.append(
             (
                 one.id,
@@ -180,9 +183,9 @@ def _print(found: dict[Objective, list[WindowCount]]) -> None:
                 tally.good,
                 tally.total,
                 tally.bad,
-                budget.percent(budget.achievement(tally)),
-                budget.percent(one.target),
-                "none to spend" if one.target == 1 else budget.percent(left, 1),
+                error_budget.percent(error_budget.achievement(tally)),
+                error_budget.percent(one.target),
+                "none to spend" if one.target == 1 else error_budget.percent(left, 1),
                 f"{tally.windows - tally.missing} of {tally.windows}",
             )
         )
@@ -229,11 +232,10 @@ def _described(one: Objective) -> dict[str, Any]:
 def _computed(one: Objective, counts: list[WindowCount]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from ops_platform.slo import budget
-    from ops_platform.slo.budget import Tally
+    from ops_platform.slo.reporting import Tally, error_budget
 
     tally = Tally.of(counts)
-    share, left = budget.achievement(tally), budget.remaining(tally, one.target)
+    share, left = error_budget.achievement(tally), error_budget.remaining(tally, one.target)
     return {
         **_described(one),
         "state": tally.state,

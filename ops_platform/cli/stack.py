@@ -80,7 +80,7 @@ def migrate() -> None:
 
     Needs OPS_OWNER_DATABASE_URL and, for the product, OPS_PRODUCT_OWNER_DATABASE_URL.
     """
-    from ops_platform.clients import migrations
+    from ops_platform.clients.postgres import migrations
 
     settings = load_settings()
     ops = settings.require("owner_database_url")

@@ -1,0 +1,18 @@
+"""One package or module for each outside system, knowing nothing of the duties.
+
+``safe_errors`` turns what these systems raise into text; ``waiting`` and ``child_process`` serve the others.
+"""
+
+__all__ = [
+    "alertmanager",
+    "child_process",
+    "dagster",
+    "json_http",
+    "mail",
+    "object_store",
+    "pgbackrest",
+    "postgres",
+    "prometheus",
+    "redis",
+    "waiting",
+]

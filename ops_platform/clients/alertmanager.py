@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops_platform.clients.http import TIMEOUT_SECONDS, JsonService
+from ops_platform.clients.json_http import TIMEOUT_SECONDS, JsonService
 
 _SENT, _FAILED = "alertmanager_notifications_total", "alertmanager_notifications_failed_total"
 

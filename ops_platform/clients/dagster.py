@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ops_platform.clients.http import JsonService
+from ops_platform.clients.json_http import JsonService
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, Unavailable
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ops_platform.clients.http import TIMEOUT_SECONDS, JsonService
+from ops_platform.clients.json_http import TIMEOUT_SECONDS, JsonService
 from ops_platform.errors import Unavailable
 
 

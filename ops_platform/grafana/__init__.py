@@ -2,3 +2,5 @@
 
 Needs ``grafana-foundation-sdk``, of the extra ``test``; nothing that runs imports this package.
 """
+
+__all__: list[str] = []

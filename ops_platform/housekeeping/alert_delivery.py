@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ops_platform.clients import maildir
 from ops_platform.clients.alertmanager import Alert, Alertmanager, Receiver
+from ops_platform.clients.mail import maildir
 from ops_platform.clients.postgres import Connection
 from ops_platform.clients.waiting import wait_until
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ops_platform.backup.context import open_context
 from ops_platform.backup.repository import Repository
+from ops_platform.backup.stanza import open_context
 from ops_platform.clients.dagster import FINISHED, UNFINISHED, Dagster
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, Unavailable

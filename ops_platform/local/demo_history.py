@@ -18,13 +18,12 @@ from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, ConfigurationError, OpsError, Unavailable
 from ops_platform.local import environment
-from ops_platform.local.demo.history_plan import DAY, HOUR, HistoryPlan
-from ops_platform.local.demo.history_record import HistoryStore, Record
-from ops_platform.local.parts import Parts
+from ops_platform.local.components import Parts
+from ops_platform.local.demo.history import DAY, HOUR, HistoryPlan, HistoryStore, Record
 from ops_platform.local.supervision import STACK_ID
 from ops_platform.settings import Settings
 
-LOADER = "ops_platform.local.demo.history_blocks"
+LOADER = "ops_platform.local.demo.history.blocks"
 LONGEST_DAYS = 60
 """Prometheus keeps 95, and forgets the oldest one by one."""
 LOAD_SECONDS, SEEN_SECONDS, LAUNCH_SECONDS, COUNT_SECONDS = 300.0, 150.0, 300.0, 900.0

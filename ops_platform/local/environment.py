@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ops_platform.environment import read_environment_file
-from ops_platform.local import development_identity
-from ops_platform.local.parts import (
+from ops_platform.local.components import (
     CIPHER_PASS,
     DR_PUBLIC_KEY,
     DR_SIGNING_KEY,
@@ -20,7 +19,8 @@ from ops_platform.local.parts import (
     SIGNING_KEY,
     Parts,
 )
-from ops_platform.local.secrets import write_private
+from ops_platform.local.host import write_private
+from ops_platform.local.servers import development_identity
 from ops_platform.local.supervision import search_path
 from ops_platform.settings import Settings
 

@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ops_platform import files
-from ops_platform.backup.context import adopt_configuration, open_context
-from ops_platform.backup.preflight import create_stanza
 from ops_platform.backup.repository import Repository
-from ops_platform.clients import cache, object_store
-from ops_platform.clients.migrations import migrate
-from ops_platform.dr.questions import is_referenced, refresh
-from ops_platform.local import dagster_server, environment
-from ops_platform.local.demo.cache_keys import seed_cache
-from ops_platform.local.demo.seed import seed
-from ops_platform.local.parts import Parts
-from ops_platform.local.postgres_cluster import PostgresCluster
-from ops_platform.local.postgres_roles import ensure_database, run_roles
+from ops_platform.backup.stanza import adopt_configuration, open_context
+from ops_platform.backup.taking import create_stanza
+from ops_platform.clients import object_store
+from ops_platform.clients.postgres import migrate
+from ops_platform.clients.redis import cache
+from ops_platform.dr.verification import is_referenced, refresh
+from ops_platform.local import environment
+from ops_platform.local.components import Parts
+from ops_platform.local.demo.seed import seed, seed_cache
+from ops_platform.local.servers import PostgresCluster, dagster_server, ensure_database, run_roles
 from ops_platform.settings import Settings
 
 Report = Callable[[str, float | None], None]

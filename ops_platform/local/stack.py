@@ -15,16 +15,15 @@ from rich.console import Console
 from ops_platform import files
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
-from ops_platform.local import bootstrap_runs, environment, first_setup, leftovers, log_files, parts, ports
-from ops_platform.local.accounts import account
+from ops_platform.local import bootstrap_runs, environment, first_setup
+from ops_platform.local import components as parts
+from ops_platform.local.components import PORT_NAMES, Parts
 from ops_platform.local.demo_history import DemoHistory, wanted_days
-from ops_platform.local.layout import Layout
-from ops_platform.local.parts import PORT_NAMES, Parts
-from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.local.host import Layout, account, ports
 from ops_platform.local.progress import Progress
-from ops_platform.local.service import Service, ServiceStatus
-from ops_platform.local.services import DAGSTER, OBSERVERS, STORAGE, services
-from ops_platform.local.supervision import Program, Supervisor
+from ops_platform.local.servers import PostgresCluster
+from ops_platform.local.start_order import DAGSTER, OBSERVERS, STORAGE, services
+from ops_platform.local.supervision import Program, Service, ServiceStatus, Supervisor, leftovers, log_files
 from ops_platform.settings import Settings, load_settings
 
 START_ATTEMPTS = 4

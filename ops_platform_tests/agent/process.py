@@ -15,7 +15,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from ops_platform.clients.waiting import wait_until
-from ops_platform.local.ports import free_ports
+from ops_platform.local.host.ports import free_ports
 from ops_platform.settings import Settings
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

@@ -10,25 +10,29 @@ import httpx
 import pytest
 
 from ops_platform import files
-from ops_platform.agent import wal_hours
 from ops_platform.agent.catalogue import METRICS
-from ops_platform.agent.tail import ArchiveTail
-from ops_platform.backup import locks, records
-from ops_platform.backup.observation import observe
-from ops_platform.backup.status import stanza_status
-from ops_platform.clients import outbox, postgres
+from ops_platform.agent.loops import wal_hours
+from ops_platform.agent.loops.archive_tail import ArchiveTail
+from ops_platform.backup.monitoring.observation import observe
+from ops_platform.backup.monitoring.status import stanza_status
+from ops_platform.backup.stanza import locks
+from ops_platform.backup.taking import report_store as records
+from ops_platform.clients.mail import outbox
+from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
-from ops_platform.dr import records as exercise_records
-from ops_platform.dr.ladder import passed
-from ops_platform.dr.report import ExerciseRequest, Outcome
+from ops_platform.dr.exercise import exercise_store as exercise_records
+from ops_platform.dr.exercise.report import ExerciseRequest, Outcome
+from ops_platform.dr.inspection.check_result import passed
 from ops_platform.errors import Unavailable
-from ops_platform.gdpr import requests
-from ops_platform.gdpr.deadlines import VERIFY_WITHIN
-from ops_platform.slo import figures, openslo, rules
+from ops_platform.gdpr.requests import lifecycle as requests
+from ops_platform.gdpr.requests.deadlines import VERIFY_WITHIN
+from ops_platform.slo.objectives import openslo
+from ops_platform.slo.objectives import prometheus_rules as rules
+from ops_platform.slo.reporting import figures
 from ops_platform_tests.agent.conftest import Scene
 from ops_platform_tests.agent.process import AgentProcess, Samples
 from ops_platform_tests.agent.test_deliveries import body
-from ops_platform_tests.clients.test_mail import Sink
+from ops_platform_tests.clients.mail.test_smtp import Sink
 from ops_platform_tests.gdpr.requests_database import requests_of
 
 pytestmark = pytest.mark.services

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from ops_platform.clients import postgres
 from ops_platform.clients.alertmanager import Alertmanager
+from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
 from ops_platform.housekeeping.alert_delivery import DeliveryTest, Outcome
-from ops_platform.local import mail_sink
-from ops_platform.local.alertmanager_server import AlertmanagerServer
-from ops_platform.local.ports import free_ports
-from ops_platform.local.prometheus_server import PrometheusServer
+from ops_platform.local.host.ports import free_ports
+from ops_platform.local.servers import mail_sink
+from ops_platform.local.servers.alertmanager_server import AlertmanagerServer
+from ops_platform.local.servers.prometheus_server import PrometheusServer
 from ops_platform_tests.agent.conftest import Scene
 from ops_platform_tests.agent.process import AgentProcess
 
@@ -97,7 +97,7 @@ def pipe(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pip
     prometheus.prepare()
     sharpen(prometheus.config_file, r"(scrape|evaluation)_interval: 15s", r"\1_interval: 1s")
     sharpen(prometheus.config_file, r"scrape_timeout: 10s", "scrape_timeout: 1s")
-    sink = [sys.executable, "-m", "ops_platform.local.mail_sink", f"--port={mail_port}"]
+    sink = [sys.executable, "-m", "ops_platform.local.servers.mail_sink", f"--port={mail_port}"]
     processes: list[subprocess.Popen[Any]] = []
     with ExitStack() as started:
         log = started.enter_context((directory / "log").open("wb"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ops_platform.agent import deliveries, observation
-from ops_platform.clients import postgres
+from ops_platform.clients.postgres import connection as postgres
 from ops_platform.errors import CheckFailed
 from ops_platform_tests.services import OpsDatabase
 

@@ -9,9 +9,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops_platform.agent import exporters
 from ops_platform.agent.catalogue import METRICS
-from ops_platform.agent.certificates import Expiry
-from ops_platform.agent.dagster_health import Daemon, DagsterHealth
-from ops_platform.agent.knowledge import (
+from ops_platform.agent.loops.supervised_loop import Loop, LoopState
+from ops_platform.agent.probes.certificates import Expiry
+from ops_platform.agent.probes.dagster_health import Daemon, DagsterHealth
+from ops_platform.agent.state import (
     Archiver,
     Deliveries,
     ExerciseState,
@@ -25,7 +26,6 @@ from ops_platform.agent.knowledge import (
     Targets,
     knowledge,
 )
-from ops_platform.agent.loops import Loop, LoopState
 
 NOW = 1_000_000.0
 PRODUCT = (("stanza", "product"),)

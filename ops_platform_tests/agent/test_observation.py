@@ -9,13 +9,14 @@ import pytest
 
 from ops_platform import files
 from ops_platform.agent import observation
-from ops_platform.agent.knowledge import KindReport, RequestState
+from ops_platform.agent.state import KindReport, RequestState
 from ops_platform.audit.ledger import AuditEvent, append
-from ops_platform.clients import postgres
-from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr.requests import ENTERED
-from ops_platform.slo import exclusions, openslo
-from ops_platform.slo.exclusions import Exclusion
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform.clients.postgres.connection import Connection
+from ops_platform.gdpr.requests.lifecycle import ENTERED
+from ops_platform.slo.counting import exclusions
+from ops_platform.slo.counting.exclusions import Exclusion
+from ops_platform.slo.objectives import openslo
 from ops_platform_tests.gdpr.requests_database import T0, requests_of
 from ops_platform_tests.services import OpsDatabase
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform_tests.api.house import House, house
-from ops_platform_tests.clients.redis import RunningRedis, running_redis
+from ops_platform_tests.clients.running_redis import RunningRedis, running_redis
 from ops_platform_tests.services import OpsDatabase, Services
 
 

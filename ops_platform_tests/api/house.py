@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from ops_platform.api.app import build
 from ops_platform.api.service import Service, open_service
-from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform.settings import load_settings
-from ops_platform_tests.clients.redis import RunningRedis
+from ops_platform_tests.clients.running_redis import RunningRedis
 from ops_platform_tests.gdpr.requests_database import T0, Requests, requests_of
 from ops_platform_tests.services import OpsDatabase
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from ops_platform.local.accounts import account
+from ops_platform.local.host.accounts import account
 from ops_platform_tests.services import Services
 
 Reply = tuple[int, bytes]

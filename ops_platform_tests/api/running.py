@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 
 from ops_platform.clients.waiting import wait_until
-from ops_platform.local.accounts import account
-from ops_platform.local.ports import free_ports
+from ops_platform.local.host.accounts import account
+from ops_platform.local.host.ports import free_ports
 from ops_platform_tests.api.house import House
 from ops_platform_tests.services import Services
 

@@ -11,15 +11,15 @@ from uuid import UUID
 import httpx
 import pytest
 
-from ops_platform.clients import object_store as stores
-from ops_platform.clients.object_store import ObjectStore
-from ops_platform.gdpr import exports
-from ops_platform.gdpr.effects import Effect
-from ops_platform.local.object_store_server import ObjectStoreServer
-from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.clients.object_store import bucket as stores
+from ops_platform.clients.object_store.bucket import ObjectStore
+from ops_platform.gdpr.export import archive_store as exports
+from ops_platform.gdpr.lineage.effect import Effect
+from ops_platform.local.servers.object_store_server import ObjectStoreServer
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform.settings import load_settings
 from ops_platform_tests.api.house import Answer, House, house, problem
-from ops_platform_tests.clients.redis import RunningRedis
+from ops_platform_tests.clients.running_redis import RunningRedis
 from ops_platform_tests.gdpr.requests_database import T0
 from ops_platform_tests.services import OpsDatabase
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from ops_platform.api.shield import LARGEST_BODY_BYTES
+from ops_platform.api.edge.shield import LARGEST_BODY_BYTES
 from ops_platform_tests.api.house import House, problem
 
 pytestmark = pytest.mark.services

@@ -17,10 +17,10 @@ from ops_platform.audit.ledger import AuditEvent, append
 from ops_platform.audit.seal import Seal
 from ops_platform.audit.sealer import seal, seal_all
 from ops_platform.audit.verify import check
-from ops_platform.clients import postgres
-from ops_platform.clients.object_store import ObjectStore
-from ops_platform.clients.postgres import Connection
-from ops_platform.local.object_store_server import REGION, ObjectStoreServer
+from ops_platform.clients.object_store.bucket import ObjectStore
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform.clients.postgres.connection import Connection
+from ops_platform.local.servers.object_store_server import REGION, ObjectStoreServer
 from ops_platform.settings import S3Identity
 from ops_platform_tests.services import OpsDatabase
 

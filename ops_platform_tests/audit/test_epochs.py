@@ -13,7 +13,7 @@ from ops_platform.audit.epochs import open_epoch
 from ops_platform.audit.ledger import append
 from ops_platform.audit.seal import Seal
 from ops_platform.audit.sealer import SealRefused
-from ops_platform.clients import postgres
+from ops_platform.clients.postgres import connection as postgres
 from ops_platform.errors import Unavailable
 from ops_platform_tests.audit.conftest import Rig, event
 from ops_platform_tests.services import OpsDatabase, OpsDatabases

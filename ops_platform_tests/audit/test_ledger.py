@@ -13,8 +13,8 @@ import pytest
 
 from ops_platform.audit import ledger
 from ops_platform.audit.ledger import LedgerError, append, commitment, open_intents, operation, reason
-from ops_platform.clients import postgres
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform.clients.postgres.connection import Connection
 from ops_platform.errors import OpsError, Unavailable
 from ops_platform_tests.audit.conftest import event
 from ops_platform_tests.services import OpsDatabase

@@ -22,11 +22,11 @@ from ops_platform.audit.keys import SigningKey
 from ops_platform.audit.ledger import append
 from ops_platform.audit.seal import PREFIX, SealCopy, moment, object_key, sign
 from ops_platform.audit.sealer import SealRefused, seal
-from ops_platform.clients import postgres
-from ops_platform.clients.object_store_errors import ObjectStoreUnavailable
+from ops_platform.clients.object_store.s3_errors import ObjectStoreUnavailable
+from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import OpsError
-from ops_platform.local.object_store_server import ObjectStoreServer
+from ops_platform.local.servers.object_store_server import ObjectStoreServer
 from ops_platform_tests.audit.conftest import Rig, event, store_of
 
 pytestmark = pytest.mark.services

@@ -18,8 +18,8 @@ from ops_platform.audit.merkle import MerkleTree
 from ops_platform.audit.seal import PREFIX, SealCopy, SignedSeal, object_key, parse, sign
 from ops_platform.audit.sealer import last_seal
 from ops_platform.audit.verify import verify
-from ops_platform.clients.object_store_errors import ObjectStoreRefused, ObjectStoreUnavailable
-from ops_platform.local.object_store_server import ObjectStoreServer
+from ops_platform.clients.object_store.s3_errors import ObjectStoreRefused, ObjectStoreUnavailable
+from ops_platform.local.servers.object_store_server import ObjectStoreServer
 from ops_platform_tests.audit.conftest import Rig, store_of
 
 pytestmark = pytest.mark.services

@@ -9,14 +9,14 @@ from uuid import uuid4
 
 import pytest
 
-from ops_platform.backup import execution
-from ops_platform.backup.context import BackupContext, open_context
-from ops_platform.backup.report import BackupReport, BackupRequest
-from ops_platform.backup.repository import Repository
-from ops_platform.backup.stanza import Kind
-from ops_platform.clients import postgres
-from ops_platform.local.object_store_server import ObjectStoreServer
-from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.backup.repository.backup_sets import Repository
+from ops_platform.backup.stanza.context import BackupContext, open_context
+from ops_platform.backup.stanza.model import Kind
+from ops_platform.backup.taking import execution
+from ops_platform.backup.taking.report import BackupReport, BackupRequest
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform.local.servers.object_store_server import ObjectStoreServer
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform.settings import Settings
 from ops_platform_tests.services import OpsDatabase, OpsDatabases
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ops_platform.backup.archive import Archive, ArchivedSegment
-from ops_platform.backup.repository import Repository
+from ops_platform.backup.repository.backup_sets import Repository
+from ops_platform.backup.repository.wal_archive import Archive, ArchivedSegment
 from ops_platform.backup.wal import Geometry, History, Segment, format_lsn
 
 GEOMETRY = Geometry()

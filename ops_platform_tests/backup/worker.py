@@ -9,9 +9,11 @@ from __future__ import annotations
 import signal
 import sys
 
-from ops_platform.backup import execution, locks, stanza
-from ops_platform.backup.context import open_context
-from ops_platform.backup.report import BackupRequest
+from ops_platform.backup.stanza import locks
+from ops_platform.backup.stanza import model as stanza
+from ops_platform.backup.stanza.context import open_context
+from ops_platform.backup.taking import execution
+from ops_platform.backup.taking.report import BackupRequest
 from ops_platform.settings import load_settings
 
 

@@ -20,11 +20,11 @@ from typing import Any
 from uuid import uuid4
 
 from ops_platform.errors import CheckFailed
-from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform_tests.api.house import House, house
 from ops_platform_tests.api.running import RunningApi, running_api
 from ops_platform_tests.benchmarks.measure import Report, Target, Timing
-from ops_platform_tests.clients.redis import running_redis
+from ops_platform_tests.clients.running_redis import running_redis
 from ops_platform_tests.services import OpsDatabases, Services
 
 RATE = 200

@@ -16,12 +16,12 @@ from pathlib import Path
 import psycopg
 
 from ops_platform import files
-from ops_platform.backup.context import BackupContext, open_context
-from ops_platform.clients.migrations import migrate
-from ops_platform.local import programs
-from ops_platform.local.demo.seed import seed
-from ops_platform.local.postgres_cluster import PostgresCluster
-from ops_platform.local.postgres_roles import ensure_database
+from ops_platform.backup.stanza.context import BackupContext, open_context
+from ops_platform.clients.postgres.migrations import migrate
+from ops_platform.local.demo.seed.filling import seed
+from ops_platform.local.host import programs
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
+from ops_platform.local.servers.postgres_roles import ensure_database
 from ops_platform.settings import Settings
 from ops_platform_tests.services import OpsDatabases, Services
 

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres.connection import Connection
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr import catalogue, row_erasure, subject_rows
-from ops_platform.gdpr.data_map import DataMap
-from ops_platform.gdpr.row_erasure import Erasing
+from ops_platform.gdpr.data_map.model import DataMap
+from ops_platform.gdpr.row_erasure import engine as row_erasure
+from ops_platform.gdpr.row_erasure.engine import Erasing
+from ops_platform.gdpr.schema import reader as catalogue
+from ops_platform.gdpr.subject import row_predicates as subject_rows
 from ops_platform_tests.benchmarks.measure import Report, Target, Timing, timed
 from ops_platform_tests.gdpr.erasing import Product, Products, map_of
 from ops_platform_tests.services import Services

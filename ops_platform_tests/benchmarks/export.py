@@ -16,11 +16,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ops_platform import files
-from ops_platform.clients.migrations import migrate
-from ops_platform.gdpr import exports
+from ops_platform.clients.postgres.migrations import migrate
+from ops_platform.gdpr.export import archive_store as exports
 from ops_platform.local.demo import people
-from ops_platform.local.demo.seed import seed
-from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.local.demo.seed.filling import seed
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform_tests.benchmarks.measure import Report, Target, Timing
 from ops_platform_tests.gdpr.requests_database import requests_of
 from ops_platform_tests.services import OpsDatabases, Services

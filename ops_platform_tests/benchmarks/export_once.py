@@ -12,8 +12,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ops_platform.gdpr import export, export_file
-from ops_platform.gdpr.export_content import Wanted
+from ops_platform.gdpr.export import runner as export
+from ops_platform.gdpr.export import to_file as export_file
+from ops_platform.gdpr.export.content import Wanted
 from ops_platform.settings import load_settings
 from ops_platform_tests.benchmarks.export import SUBJECT
 

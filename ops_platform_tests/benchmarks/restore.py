@@ -11,14 +11,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from ops_platform.backup import heartbeat
-from ops_platform.backup.observation import observe
-from ops_platform.clients import postgres
+from ops_platform.backup.monitoring.observation import observe
+from ops_platform.backup.recovery_point import heartbeat
+from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
-from ops_platform.dr import exercise, forecast, questions, rehearsal, workspace
-from ops_platform.dr.forecast import Measured
-from ops_platform.dr.report import ExerciseRequest, Outcome
-from ops_platform.dr.scratch import scratch
+from ops_platform.dr.exercise import drill as rehearsal
+from ops_platform.dr.exercise import rto_forecast as forecast
+from ops_platform.dr.exercise import runner as exercise
+from ops_platform.dr.exercise.report import ExerciseRequest, Outcome
+from ops_platform.dr.exercise.rto_forecast import Measured
+from ops_platform.dr.restore import workspace
+from ops_platform.dr.restore.scratch_cluster import scratch
+from ops_platform.dr.verification import suite as questions
 from ops_platform_tests.benchmarks.backup_site import BackupSite, backup_site
 from ops_platform_tests.benchmarks.measure import Report, Target, Timing
 

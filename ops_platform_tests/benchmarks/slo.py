@@ -20,13 +20,14 @@ from ops_platform import files
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.definitions import build_defs
 from ops_platform.errors import CheckFailed
-from ops_platform.local.demo.history import history
-from ops_platform.local.demo.history_blocks import make
-from ops_platform.local.demo.history_plan import LEAD_DAYS, STEP_SECONDS, HistoryPlan
+from ops_platform.local.demo.history.blocks import make
+from ops_platform.local.demo.history.samples import history
+from ops_platform.local.demo.history.timetable import LEAD_DAYS, STEP_SECONDS, HistoryPlan
 from ops_platform.settings import load_settings
-from ops_platform.slo import keeping, openslo
-from ops_platform.slo.counting import HOUR
-from ops_platform.slo.objective import Objective
+from ops_platform.slo.counting.event_count import HOUR
+from ops_platform.slo.objectives import openslo
+from ops_platform.slo.objectives.model import Objective
+from ops_platform.slo.reporting import refresh as keeping
 from ops_platform_tests.benchmarks.measure import Report, Target, Timing
 from ops_platform_tests.prometheus import running_prometheus
 from ops_platform_tests.services import OpsDatabase, OpsDatabases, Services
@@ -154,7 +155,7 @@ def _measured(
 
 
 def _beside_increase(url: str, prometheus: Prometheus, end: datetime) -> list[str]:
-    from ops_platform.clients import postgres
+    from ops_platform.clients.postgres import connection as postgres
 
     metric = "product_publishing_attempts_total"
     [answer] = prometheus.query(f"sum(increase({metric}[30d]))", at=end).series

@@ -4,7 +4,7 @@ import pytest
 from dagster_graphql.schema import create_schema
 from graphql import parse, validate
 
-from ops_platform.agent import dagster_health
+from ops_platform.agent.probes import dagster_health
 from ops_platform.clients import dagster
 
 DOCUMENTS = {

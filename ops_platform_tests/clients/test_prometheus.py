@@ -13,7 +13,7 @@ import pytest
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
-from ops_platform.local.ports import free_ports
+from ops_platform.local.host.ports import free_ports
 
 CONFIGURATION = """
 global: {scrape_interval: 1s, evaluation_interval: 1s}

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from ops_platform.agent import exporters
 from ops_platform.agent.http import AgentServer
-from ops_platform.agent.knowledge import (
+from ops_platform.agent.state import (
     Archiver,
     ExerciseState,
     KindReport,
@@ -26,7 +26,7 @@ from ops_platform.agent.knowledge import (
     SetsSeen,
     Targets,
 )
-from ops_platform.agent.knowledge import knowledge as empty_knowledge
+from ops_platform.agent.state import knowledge as empty_knowledge
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
 from ops_platform_tests.dashboards import objective_figures

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from ops_platform import files
-from ops_platform.slo import openslo, rules
-from ops_platform.slo.objective import Objective
+from ops_platform.slo.objectives import openslo
+from ops_platform.slo.objectives import prometheus_rules as rules
+from ops_platform.slo.objectives.model import Objective
 from ops_platform_tests.dashboards.rule_case import Case
 from ops_platform_tests.slo.burning import burning
 

@@ -20,7 +20,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from ops_platform import files
 from ops_platform.agent.catalogue import METRICS
 from ops_platform.grafana.rendering import rendered
-from ops_platform.slo import openslo, rules
+from ops_platform.slo.objectives import openslo
+from ops_platform.slo.objectives import prometheus_rules as rules
 from ops_platform_tests.dashboards.grafana import (
     DASHBOARDS,
     GRAFANA,

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from ops_platform import files
-from ops_platform.slo import openslo, rules
+from ops_platform.slo.objectives import openslo
+from ops_platform.slo.objectives import prometheus_rules as rules
 from ops_platform_tests.dashboards import objective_answers, objective_figures, recovery_answers
 from ops_platform_tests.dashboards.grafana import DASHBOARDS, Ask, Choice, choices, every_ask, filled
 from ops_platform_tests.dashboards.objective_figures import CHOSEN

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
-from ops_platform.local.parts import PORT_NAMES
+from ops_platform.local.components import PORT_NAMES
 from ops_platform_tests.dashboards.test_prometheus_rules import DOCS, alerts, every_rule, recorded
 from ops_platform_tests.running_stack import RunningStack
 

@@ -9,16 +9,17 @@ from datetime import UTC, datetime
 import pytest
 
 from ops_platform import files
-from ops_platform.backup import heartbeat
-from ops_platform.clients import postgres
-from ops_platform.clients.migrations import migrate
+from ops_platform.backup.recovery_point import heartbeat
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform.clients.postgres.migrations import migrate
 from ops_platform.clients.waiting import wait_until
-from ops_platform.dr import exercise, questions
-from ops_platform.dr.ladder import Rung, Verification, verdict
-from ops_platform.dr.rehearsal import Knowledge
-from ops_platform.dr.scenario import Plan, Scenario
-from ops_platform.dr.server import RestoredServer
-from ops_platform.local.demo.seed import seed
+from ops_platform.dr.exercise import runner as exercise
+from ops_platform.dr.exercise.drill import Knowledge
+from ops_platform.dr.inspection.check_result import Rung, Verification, verdict
+from ops_platform.dr.plan.scenario import Plan, Scenario
+from ops_platform.dr.restore.restored_server import RestoredServer
+from ops_platform.dr.verification import suite as questions
+from ops_platform.local.demo.seed.filling import seed
 from ops_platform_tests.backup.conftest import (  # noqa: F401 - fixtures
     Done,
     Site,

@@ -12,10 +12,17 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from ops_platform.backup.context import open_context
-from ops_platform.dr import exercise, physical, records, recovery, restoring, scratch, tombstones, workspace
-from ops_platform.dr.report import ExerciseRequest
-from ops_platform.dr.server import RestoredServer
+from ops_platform.backup.stanza.context import open_context
+from ops_platform.dr.exercise import exercise_store as records
+from ops_platform.dr.exercise import runner as exercise
+from ops_platform.dr.exercise.report import ExerciseRequest
+from ops_platform.dr.restore import pgbackrest_restore as restoring
+from ops_platform.dr.restore import scratch_cluster as scratch
+from ops_platform.dr.restore import workspace
+from ops_platform.dr.restore.restored_server import RestoredServer
+from ops_platform.dr.verification import erasure_replay as tombstones
+from ops_platform.dr.verification import page_checks as physical
+from ops_platform.dr.verification import recovery_checks as recovery
 from ops_platform.settings import load_settings
 
 MOMENTS: dict[str, tuple[ModuleType | type, str]] = {

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from psycopg import sql
 
-from ops_platform.clients import postgres, postgres_programs
 from ops_platform.clients.child_process import Launcher
-from ops_platform.clients.postgres import Connection
-from ops_platform.dr import questions
-from ops_platform.dr.ladder import Verification, ask
-from ops_platform.dr.questions import References
-from ops_platform.dr.server import RestoredServer
-from ops_platform.local.postgres_cluster import SUPERUSER, PostgresCluster
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform.clients.postgres import programs as postgres_programs
+from ops_platform.clients.postgres.connection import Connection
+from ops_platform.dr.inspection.check_result import Verification, ask
+from ops_platform.dr.restore.restored_server import RestoredServer
+from ops_platform.dr.verification import suite as questions
+from ops_platform.dr.verification.suite import References
+from ops_platform.local.servers.postgres_cluster import SUPERUSER, PostgresCluster
 
 NAME = "zoo"
 TEMPLATE = "zoo_template"

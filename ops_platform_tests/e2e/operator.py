@@ -7,9 +7,9 @@ from typing import Any
 import psutil
 import psycopg
 
-from ops_platform.backup.context import open_context
-from ops_platform.backup.repository import BackupSet, Repository
-from ops_platform.clients import postgres
+from ops_platform.backup.repository.backup_sets import BackupSet, Repository
+from ops_platform.backup.stanza.context import open_context
+from ops_platform.clients.postgres import connection as postgres
 from ops_platform_tests.running_stack import RunningStack
 
 

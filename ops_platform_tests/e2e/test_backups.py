@@ -9,11 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from ops_platform.backup import preflight
-from ops_platform.backup.context import open_context
-from ops_platform.backup.locks import backup_lock_name
+from ops_platform.backup.stanza.context import open_context
+from ops_platform.backup.stanza.locks import backup_lock_name
+from ops_platform.backup.taking import preflight
 from ops_platform.clients.alertmanager import Alertmanager
-from ops_platform.clients.postgres import lock_key
+from ops_platform.clients.postgres.connection import lock_key
 from ops_platform.clients.waiting import wait_until
 from ops_platform_tests.e2e.operator import copying, fill, ops_rows, reports, sets
 from ops_platform_tests.running_stack import RunningStack

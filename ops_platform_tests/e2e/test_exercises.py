@@ -6,9 +6,9 @@ import psutil
 import pytest
 
 from ops_platform.clients.waiting import wait_until
-from ops_platform.dr import scratch
-from ops_platform.dr.ladder import VERIFICATIONS
-from ops_platform.dr.scenario import SCENARIOS
+from ops_platform.dr.inspection.check_result import VERIFICATIONS
+from ops_platform.dr.plan.scenario import SCENARIOS
+from ops_platform.dr.restore import scratch_cluster as scratch
 from ops_platform_tests.dashboards.test_live_metrics import SEEN_AFTER_AN_EXERCISE, scraped
 from ops_platform_tests.e2e.operator import ops_rows
 from ops_platform_tests.running_stack import RunningStack

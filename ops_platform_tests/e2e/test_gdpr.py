@@ -16,11 +16,16 @@ import psutil
 import psycopg
 import pytest
 
-from ops_platform.clients import maildir, object_store, postgres
+from ops_platform.clients.mail import maildir
+from ops_platform.clients.object_store import bucket as object_store
+from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
-from ops_platform.gdpr import catalogue, map_file, residue, subject_rows
-from ops_platform.gdpr.sensors import REQUEST_TAG
-from ops_platform.gdpr.subject_rows import Identity
+from ops_platform.defs.gdpr.sensors import REQUEST_TAG
+from ops_platform.gdpr.data_map import parser as map_file
+from ops_platform.gdpr.row_erasure import residue_scan as residue
+from ops_platform.gdpr.schema import reader as catalogue
+from ops_platform.gdpr.subject import row_predicates as subject_rows
+from ops_platform.gdpr.subject.row_predicates import Identity
 from ops_platform_tests.dashboards.scraped import at
 from ops_platform_tests.e2e.operator import ops_rows
 from ops_platform_tests.running_stack import RunningStack

@@ -18,8 +18,9 @@ import pytest
 
 from ops_platform import files
 from ops_platform.clients.waiting import wait_until
-from ops_platform.local import parts, programs
-from ops_platform.local.supervision import Supervisor
+from ops_platform.local import components as parts
+from ops_platform.local.host import programs
+from ops_platform.local.supervision.supervisord import Supervisor
 from ops_platform_tests.e2e.operator import ops_rows, sets
 from ops_platform_tests.e2e.runbook import Runbook, Shell
 from ops_platform_tests.running_stack import CONSOLE_SCRIPT, RunningStack

@@ -9,8 +9,8 @@ import pytest
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
-from ops_platform.local.demo.history_plan import DAY, HOUR, LEAD_DAYS
-from ops_platform.local.demo.history_record import HistoryStore, Record
+from ops_platform.local.demo.history.record import HistoryStore, Record
+from ops_platform.local.demo.history.timetable import DAY, HOUR, LEAD_DAYS
 from ops_platform.local.demo_history import DAYS_JOB, HOURS_JOB, TAG
 from ops_platform_tests.e2e.operator import ops_rows
 from ops_platform_tests.running_stack import HISTORY_DAYS, RunningStack

@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ops_platform import files
-from ops_platform.clients import object_store as stores
-from ops_platform.clients import postgres
-from ops_platform.clients.migrations import migrate
-from ops_platform.clients.object_store import ObjectStore
-from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr import map_file
-from ops_platform.gdpr.data_map import DataMap
-from ops_platform.local.demo.media_objects import seed_media
-from ops_platform.local.demo.seed import seed
-from ops_platform.local.object_store_server import ObjectStoreServer
-from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.clients.object_store import bucket as stores
+from ops_platform.clients.object_store.bucket import ObjectStore
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform.clients.postgres.connection import Connection
+from ops_platform.clients.postgres.migrations import migrate
+from ops_platform.gdpr.data_map import parser as map_file
+from ops_platform.gdpr.data_map.model import DataMap
+from ops_platform.local.demo.seed.filling import seed
+from ops_platform.local.demo.seed.media_objects import seed_media
+from ops_platform.local.servers.object_store_server import ObjectStoreServer
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform.settings import load_settings
-from ops_platform_tests.clients.redis import RunningRedis, running_redis
+from ops_platform_tests.clients.running_redis import RunningRedis, running_redis
 from ops_platform_tests.gdpr.erasing import Product, Products
 from ops_platform_tests.gdpr.erasure_scene import Scene, scene
 from ops_platform_tests.gdpr.requests_database import Requests, requests_of

@@ -13,14 +13,17 @@ import yaml
 from psycopg import sql
 
 from ops_platform import files
-from ops_platform.clients import postgres
-from ops_platform.clients.migrations import migrate
-from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr import catalogue, map_file, row_erasure, subject_rows
-from ops_platform.gdpr.data_map import DataMap
-from ops_platform.gdpr.row_erasure import Erasing
-from ops_platform.local.postgres_cluster import PostgresCluster
-from ops_platform.local.postgres_roles import ensure_database, run_roles
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform.clients.postgres.connection import Connection
+from ops_platform.clients.postgres.migrations import migrate
+from ops_platform.gdpr.data_map import parser as map_file
+from ops_platform.gdpr.data_map.model import DataMap
+from ops_platform.gdpr.row_erasure import engine as row_erasure
+from ops_platform.gdpr.row_erasure.engine import Erasing
+from ops_platform.gdpr.schema import reader as catalogue
+from ops_platform.gdpr.subject import row_predicates as subject_rows
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
+from ops_platform.local.servers.postgres_roles import ensure_database, run_roles
 
 CUTOFF = datetime(2026, 6, 1, tzinfo=UTC)
 

@@ -14,18 +14,22 @@ from typing import Any
 from uuid import UUID
 
 from ops_platform import files
-from ops_platform.clients import object_store, postgres
-from ops_platform.clients.cache import Cache, from_settings
-from ops_platform.clients.object_store import ObjectStore
-from ops_platform.dr import backup_term
-from ops_platform.gdpr import catalogue, erasure_context, residue, subject_rows
-from ops_platform.gdpr.data_map import DataMap
-from ops_platform.gdpr.erasure_context import ErasureContext
-from ops_platform.gdpr.subject_rows import Identity
-from ops_platform.local.parts import signing_keys
-from ops_platform.local.secrets import SecretStore
+from ops_platform.clients.object_store import bucket as object_store
+from ops_platform.clients.object_store.bucket import ObjectStore
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform.clients.redis.cache import Cache, from_settings
+from ops_platform.dr.verification import backup_expiry as backup_term
+from ops_platform.gdpr.data_map.model import DataMap
+from ops_platform.gdpr.erasure import context as erasure_context
+from ops_platform.gdpr.erasure.context import ErasureContext
+from ops_platform.gdpr.row_erasure import residue_scan as residue
+from ops_platform.gdpr.schema import reader as catalogue
+from ops_platform.gdpr.subject import row_predicates as subject_rows
+from ops_platform.gdpr.subject.row_predicates import Identity
+from ops_platform.local.components import signing_keys
+from ops_platform.local.host.secrets import SecretStore
 from ops_platform.settings import Settings, load_settings
-from ops_platform_tests.clients.redis import RunningRedis
+from ops_platform_tests.clients.running_redis import RunningRedis
 from ops_platform_tests.gdpr.erasing import Product, Products
 from ops_platform_tests.gdpr.other_stores import sealing_key
 from ops_platform_tests.gdpr.requests_database import Requests, requests_of

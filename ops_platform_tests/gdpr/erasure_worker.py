@@ -11,10 +11,11 @@ import signal
 import sys
 from dataclasses import replace
 
-from ops_platform.dr import backup_term
+from ops_platform.dr.verification import backup_expiry as backup_term
 from ops_platform.errors import OpsError
-from ops_platform.gdpr import erasure_context, request_work
-from ops_platform.gdpr.erasure_context import ErasureContext
+from ops_platform.gdpr import fulfilment as request_work
+from ops_platform.gdpr.erasure import context as erasure_context
+from ops_platform.gdpr.erasure.context import ErasureContext
 from ops_platform.settings import load_settings
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 import threading
 
-from ops_platform.gdpr import export, exports
+from ops_platform.gdpr.export import archive_store as exports
+from ops_platform.gdpr.export import runner as export
 from ops_platform.settings import load_settings
 
 

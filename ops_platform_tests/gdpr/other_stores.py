@@ -7,10 +7,10 @@ import itertools
 import secrets
 from datetime import timedelta
 
-from ops_platform.clients.object_store import ObjectStore
-from ops_platform.gdpr.backup_term import BackupTerm
-from ops_platform.gdpr.sealed import SealingKeys
-from ops_platform.local.object_store_server import REGION, ObjectStoreServer
+from ops_platform.clients.object_store.bucket import ObjectStore
+from ops_platform.gdpr.tombstones.backup_expiry import BackupTerm
+from ops_platform.gdpr.tombstones.encryption import SealingKeys
+from ops_platform.local.servers.object_store_server import REGION, ObjectStoreServer
 from ops_platform.settings import S3Identity
 
 _numbers = itertools.count(1)

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from ops_platform.clients import postgres
-from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr import requests
-from ops_platform.gdpr.mail_texts import RequestType
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform.clients.postgres.connection import Connection
+from ops_platform.gdpr.requests import lifecycle as requests
+from ops_platform.gdpr.requests.mail_texts import RequestType
 from ops_platform_tests.services import OpsDatabase
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)

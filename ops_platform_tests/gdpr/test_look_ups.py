@@ -7,9 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr import processors, tombstones, work
-from ops_platform.gdpr.data_map import DataMap
+from ops_platform.clients.postgres.connection import Connection
+from ops_platform.gdpr.data_map.model import DataMap
+from ops_platform.gdpr.erasure import processor_notices as processors
+from ops_platform.gdpr.requests import work_queue as work
+from ops_platform.gdpr.tombstones import tombstone_store as tombstones
 from ops_platform_tests.gdpr.requests_database import T0, Requests
 
 pytestmark = pytest.mark.services

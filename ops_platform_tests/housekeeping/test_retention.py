@@ -9,11 +9,11 @@ import psycopg
 import pytest
 import yaml
 
-from ops_platform.clients import postgres
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform.clients.postgres.connection import Connection
+from ops_platform.defs.housekeeping.jobs import retention_cleanup
+from ops_platform.defs.resources import PlatformResource
 from ops_platform.housekeeping import retention
-from ops_platform.housekeeping.jobs import retention_cleanup
-from ops_platform.resources import PlatformResource
 from ops_platform.settings import Settings, load_settings
 from ops_platform_tests.services import OpsDatabase
 

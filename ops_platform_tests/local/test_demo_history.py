@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from ops_platform.local import demo_history
+from ops_platform.local.components import Parts
 from ops_platform.local.demo_history import DemoHistory
-from ops_platform.local.parts import Parts
 from ops_platform.settings import load_settings
 
 

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
-from ops_platform.local.object_store_server import ObjectStoreServer
-from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.local.servers.object_store_server import ObjectStoreServer
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform_tests.services import OpsDatabase
 
 pytestmark = pytest.mark.services

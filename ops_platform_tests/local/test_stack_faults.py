@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from ops_platform.clients.waiting import wait_until
-from ops_platform.local import ports
-from ops_platform.local.parts import PORT_NAMES
+from ops_platform.local.components import PORT_NAMES
+from ops_platform.local.host import ports
 from ops_platform_tests.local.test_stack import SERVICES
 from ops_platform_tests.running_stack import RunningStack, is_supervisor
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ops_platform.slo.objective import Objective
-from ops_platform.slo.selector import Selector
+from ops_platform.slo.objectives.model import Objective
+from ops_platform.slo.objectives.selector import Selector
 
 
 def burning(one: Objective, share: Fraction, minutes: int) -> dict[str, str]:

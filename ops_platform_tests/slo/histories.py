@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from ops_platform.slo.samples import Labels, Series
-from ops_platform.slo.scrapes import HORIZON, Scrapes
+from ops_platform.slo.counting.samples import Labels, Series
+from ops_platform.slo.counting.scrapes import HORIZON, Scrapes
 
 INTERVAL = 60_000
 CHANGES = ("stays", "counts", "counts", "restarts", "forgets", "hides", "renames")

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from ops_platform import files
-from ops_platform.clients import postgres
+from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.prometheus import Prometheus
-from ops_platform.slo import exclusions, openslo
-from ops_platform.slo.exclusions import Exclusion
-from ops_platform.slo.objective import Objective
+from ops_platform.slo.counting import exclusions
+from ops_platform.slo.counting.exclusions import Exclusion
+from ops_platform.slo.objectives import openslo
+from ops_platform.slo.objectives.model import Objective
 from ops_platform_tests.services import OpsDatabase
 
 [SIGNATURES] = [

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from ops_platform import files
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.settings import load_settings
-from ops_platform.slo import keeping, openslo
+from ops_platform.slo.objectives import openslo
+from ops_platform.slo.reporting import refresh as keeping
 
 DONE = "all is done"
 

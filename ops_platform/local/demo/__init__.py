@@ -1,0 +1,3 @@
+"""The demo product: its people, its past (``history``), its first data (``seed``), and its ``traffic``."""
+
+__all__ = ["history", "seed"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ops_platform.local.demo.failure_modes import FailureModes
-from ops_platform.local.demo.traffic_metrics import ROUTES
+from ops_platform.local.demo.product_metrics import ROUTES
 
 WEIGHTS = (40, 30, 6, 14, 4, 5, 1)
 """How often each of ROUTES is asked for."""

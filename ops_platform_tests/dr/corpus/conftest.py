@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from ops_platform import files
-from ops_platform.clients.migrations import migrate
-from ops_platform.dr import questions
-from ops_platform.local.demo.seed import seed
+from ops_platform.clients.postgres.migrations import migrate
+from ops_platform.dr.verification import suite as questions
+from ops_platform.local.demo.seed.filling import seed
 from ops_platform_tests.backup.conftest import Site, hasty, take
 from ops_platform_tests.dr.conftest import archive_now, strike
 from ops_platform_tests.dr.corpus.lab import Lab, lab_root

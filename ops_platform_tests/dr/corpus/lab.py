@@ -19,17 +19,21 @@ from uuid import uuid4
 
 import pytest
 
-from ops_platform.backup import heartbeat, pgbackrest_conf
-from ops_platform.backup.context import BackupContext
-from ops_platform.backup.pgbackrest_conf import PgBackRestPaths
-from ops_platform.clients import object_store, postgres
-from ops_platform.dr import exercise, questions, scratch
+from ops_platform.backup.recovery_point import heartbeat
+from ops_platform.backup.stanza import pgbackrest_conf
+from ops_platform.backup.stanza.context import BackupContext
+from ops_platform.backup.stanza.pgbackrest_conf import PgBackRestPaths
+from ops_platform.clients.object_store import bucket as object_store
+from ops_platform.clients.postgres import connection as postgres
 from ops_platform.dr.damage import RepositoryObjects
-from ops_platform.dr.ladder import NOT_REACHED, Verification
-from ops_platform.dr.rehearsal import rehearse
-from ops_platform.dr.report import ExerciseRequest, Outcome
-from ops_platform.dr.scenario import Plan
-from ops_platform.local import ports
+from ops_platform.dr.exercise import runner as exercise
+from ops_platform.dr.exercise.drill import rehearse
+from ops_platform.dr.exercise.report import ExerciseRequest, Outcome
+from ops_platform.dr.inspection.check_result import NOT_REACHED, Verification
+from ops_platform.dr.plan.scenario import Plan
+from ops_platform.dr.restore import scratch_cluster as scratch
+from ops_platform.dr.verification import suite as questions
+from ops_platform.local.host import ports
 from ops_platform_tests.backup.conftest import Site, silent
 from ops_platform_tests.dr.conftest import strike
 from ops_platform_tests.dr.corpus.twin import Recipe, Twin, wait

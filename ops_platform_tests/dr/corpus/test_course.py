@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from ops_platform.backup import pgbackrest_conf
-from ops_platform.backup.context import open_context
+from ops_platform.backup.stanza import pgbackrest_conf
+from ops_platform.backup.stanza.context import open_context
 from ops_platform.backup.wal import format_lsn, parse_lsn
 from ops_platform.clients.waiting import wait_until
-from ops_platform.dr import scratch
-from ops_platform.dr.ladder import NOT_REACHED, Verification
-from ops_platform.dr.scenario import Plan
-from ops_platform.dr.target import RecoveryTarget
+from ops_platform.dr.inspection.check_result import NOT_REACHED, Verification
+from ops_platform.dr.plan.recovery_target import RecoveryTarget
+from ops_platform.dr.plan.scenario import Plan
+from ops_platform.dr.restore import scratch_cluster as scratch
 from ops_platform.settings import load_settings
 from ops_platform_tests.backup.conftest import hasty
 from ops_platform_tests.dr.corpus.lab import Lab, pointed, wrong

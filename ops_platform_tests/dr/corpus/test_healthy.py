@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ops_platform.backup.stanza import Compression
+from ops_platform.backup.stanza.model import Compression
 from ops_platform_tests.dr.corpus.lab import Lab
 from ops_platform_tests.dr.corpus.twin import Recipe, Twin, recover_onto_next_timeline
 

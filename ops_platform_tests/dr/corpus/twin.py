@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ops_platform.backup.context import BackupContext
+from ops_platform.backup.stanza.context import BackupContext
 from ops_platform.clients.waiting import wait_until
-from ops_platform.local import ports
-from ops_platform.local.postgres_cluster import PostgresCluster
+from ops_platform.local.host import ports
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform_tests.backup.conftest import silent
 
 

@@ -10,9 +10,9 @@ import pytest
 from psycopg import sql
 
 from ops_platform import files
-from ops_platform.clients.migrations import migrate
-from ops_platform.local.postgres_cluster import PostgresCluster
-from ops_platform.local.postgres_roles import ensure_database
+from ops_platform.clients.postgres.migrations import migrate
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
+from ops_platform.local.servers.postgres_roles import ensure_database
 
 
 @dataclass

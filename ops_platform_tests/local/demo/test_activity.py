@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ops_platform.errors import ConfigurationError
 from ops_platform.local.demo.activity import Request, requests
 from ops_platform.local.demo.failure_modes import HEALTHY, Control, FailureModes
-from ops_platform.local.demo.traffic_metrics import (
+from ops_platform.local.demo.product_metrics import (
     PUBLISHING_BUCKETS,
     ROUTES,
     TRANSCODING_BUCKETS,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_platform.local.demo import people
-from ops_platform.local.demo.seed_plan import plan
-from ops_platform.local.demo.seed_sql import FUNCTIONS, parameters, text
+from ops_platform.local.demo.seed.plan import plan
+from ops_platform.local.demo.seed.statements import FUNCTIONS, parameters, text
 from ops_platform_tests.local.demo.conftest import DemoDatabase
 
 numbers = st.integers(min_value=1, max_value=10**7)

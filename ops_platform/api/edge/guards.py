@@ -1,0 +1,108 @@
+"""What comes before an endpoint's own work: who asks, how often, and a body that is what it should be."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from ops_platform.api import addresses
+from ops_platform.api.edge.shield import EXTRA_HEADERS, OPERATION
+from ops_platform.api.problems import FieldError, Problem
+from ops_platform.api.service import Service
+from ops_platform.clients.redis import Admission
+
+BODY_SECONDS = 10.0
+M = TypeVar("M", bound=BaseModel)
+
+
+def count_as(request: Request, operation: str) -> None:
+    """Name the operation for the metrics."""
+    request.scope["state"][OPERATION] = operation
+
+
+def subject(service: Service, request: Request) -> UUID:
+    """The subject of the bearer token. Raises Problem 401. For a thread: the keys may have to be fetched."""
+    return service.identity.subject(request.headers.getlist("authorization"))
+
+
+async def limited_subject(service: Service, request: Request) -> UUID:
+    """The subject, counted against the limits of its address and of itself.
+
+    A request without a good token counts against the address. Raises Problem 401 or 429.
+    """
+    return await run_in_threadpool(_limited_subject, service, request)
+
+
+async def limit(service: Service, request: Request, *names: str) -> None:
+    """Count the request against its address and ``names``. Raises Problem 429, Unavailable."""
+    await run_in_threadpool(_limit, service, request, *names)
+
+
+def _limited_subject(service: Service, request: Request) -> UUID:
+    try:
+        who = subject(service, request)
+    except Problem:
+        _limit(service, request)
+        raise
+    _limit(service, request, f"subject:{who}")
+    return who
+
+
+def _limit(service: Service, request: Request, *names: str) -> None:
+    address = addresses.client(
+        request.client.host if request.client else None,
+        request.headers.getlist("x-forwarded-for"),
+        service.trusted_proxies,
+    )
+    counted = [f"address:{addresses.bucket(address)}", *names]
+    admission = service.window.hit(counted)
+    request.scope["state"][EXTRA_HEADERS] = _headers(admission, service.window.seconds)
+    if not admission.admitted:
+        detail = f"At most {admission.limit} of these requests in any 15 minutes. See Retry-After."
+        headers = {"Retry-After": str(admission.retry_after)}
+        raise Problem(429, "rate-limited", detail, headers=headers)
+
+
+def _headers(admission: Admission, seconds: float) -> dict[str, str]:
+    """The IETF draft's two fields, and the three that came before them and more clients read."""
+    return {
+        "RateLimit-Policy": f'"default";q={admission.limit};w={seconds:.0f}',
+        "RateLimit": f'"default";r={admission.remaining};t={admission.reset}',
+        "RateLimit-Limit": str(admission.limit),
+        "RateLimit-Remaining": str(admission.remaining),
+        "RateLimit-Reset": str(admission.reset),
+    }
+
+
+async def body(request: Request, model: type[M]) -> M:
+    """The JSON body. Raises Problem 400, 408, 415 or 422, none of which repeats what was sent."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Problem(415, "not-json", "Send application/json.", headers={"Accept": "application/json"})
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await request.body()
+    except TimeoutError:
+        raise Problem(408, "too-slow", "The body did not arrive in time.") from None
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise Problem(400, "malformed-json", "The body is not JSON.") from None
+    try:
+        return model.model_validate(value, strict=True)
+    except ValidationError as error:
+        known = set(model.model_fields)
+        errors = [
+            FieldError(
+                field=".".join(str(part) if part in known else "?" for part in entry["loc"]),
+                message=entry["msg"],
+            )
+            for entry in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise Problem(422, "invalid-body", "The body is not what is expected here.", errors=errors) from None

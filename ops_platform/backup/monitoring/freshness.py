@@ -1,0 +1,68 @@
+"""Is the newest set of each kind young enough? By its own stop time: a replay refreshes nothing.
+
+A full counts as differential and incremental too, a differential as incremental. A limit is the
+longest pause between due times of the kinds that count, plus a grace; with the default schedules
+7 days 6 hours, 26 hours, 2 hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ops_platform.backup.repository import BackupSet
+from ops_platform.backup.stanza import KINDS, Kind, Stanza, longest_pause
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """One scheduled kind. ``newest`` and ``age_seconds`` are None when no set counts for it."""
+
+    kind: Kind
+    newest: BackupSet | None
+    age_seconds: float | None
+    limit_seconds: float
+
+    @property
+    def fresh(self) -> bool:
+        return self.age_seconds is not None and self.age_seconds <= self.limit_seconds
+
+    @property
+    def summary(self) -> str:
+        limit = timedelta(seconds=round(self.limit_seconds))
+        if self.newest is None or self.age_seconds is None:
+            return f"no set counts as {self.kind}; one is due every {limit}"
+        age = timedelta(seconds=round(self.age_seconds))
+        return f"the newest set that counts as {self.kind} is {self.newest.label}, {age} old; limit {limit}"
+
+
+def limits(stanza: Stanza) -> dict[Kind, float]:
+    """Age in seconds at which each scheduled kind is stale."""
+    return {
+        kind: (pause + grace(pause)).total_seconds()
+        for kind in KINDS
+        if stanza.schedules.get(kind) is not None
+        for pause in (longest_pause(stanza.crons(kind)),)
+    }
+
+
+def grace(pause: timedelta) -> timedelta:
+    """How much later than due a backup may be: hourly ones 1 h, daily 2 h, weekly and rarer 6 h."""
+    if pause <= timedelta(hours=2):
+        return timedelta(hours=1)
+    return timedelta(hours=2 if pause <= timedelta(days=2) else 6)
+
+
+def freshness(stanza: Stanza, sets: Iterable[BackupSet], now: datetime) -> list[Freshness]:
+    """Each scheduled kind; ``sets`` are those that can be restored."""
+    given = list(sets)
+    found = []
+    for kind, limit in limits(stanza).items():
+        counting = KINDS[: KINDS.index(kind) + 1]
+        newest = max(
+            (one for one in given if one.kind in counting), key=lambda one: one.completed_at, default=None
+        )
+        age = None if newest is None else max(0.0, (now - newest.completed_at).total_seconds())
+        found.append(Freshness(kind, newest, age, limit))
+    return found

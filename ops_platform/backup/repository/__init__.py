@@ -1,0 +1,24 @@
+"""What a stanza's repository holds: backup sets with their chains, and the archive of write-ahead log.
+
+Read from pgBackRest; judged in ``monitoring`` and ``recovery_point``.
+"""
+
+from ops_platform.backup.repository.backup_sets import BackupSet, Database, Repository
+from ops_platform.backup.repository.wal_archive import (
+    Archive,
+    ArchivedSegment,
+    ArchiveReader,
+    geometry_of,
+    needed_segments,
+)
+
+__all__ = [
+    "Archive",
+    "ArchiveReader",
+    "ArchivedSegment",
+    "BackupSet",
+    "Database",
+    "Repository",
+    "geometry_of",
+    "needed_segments",
+]

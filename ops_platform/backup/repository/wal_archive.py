@@ -1,0 +1,155 @@
+"""The WAL archive of a stanza as the repository lists it, read again only where it can have grown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from ops_platform.backup.repository.backup_sets import BackupSet, Database
+from ops_platform.backup.wal import (
+    ArchiveState,
+    Geometry,
+    History,
+    Segment,
+    archive_state,
+    infer_geometry,
+)
+from ops_platform.clients.pgbackrest import PgBackRest
+
+# Names end in the SHA-1 of the segment and the codec. Partial segments and backup labels are
+# archived too; recovery does not read them.
+_SEGMENT_FILE = re.compile(r"(?P<segment>[0-9A-F]{24})-[0-9a-f]{40}(\.[a-z0-9]+)?")
+_FOLDER = re.compile(r"[0-9A-F]{16}")
+_HISTORY_FILE = re.compile(r"(?P<timeline>[0-9A-F]{8})\.history")
+
+Entry = Mapping[str, Any]
+"""What repo-ls says of a file."""
+
+
+@dataclass(frozen=True)
+class ArchivedSegment:
+    """``size`` in bytes as stored, ``archived_at`` when S3 got it."""
+
+    segment: Segment
+    size: int
+    archived_at: datetime
+
+
+@dataclass(frozen=True)
+class Archive:
+    """All segments of one cluster in the archive, and the timelines known there."""
+
+    geometry: Geometry
+    segments: tuple[ArchivedSegment, ...]
+    histories: Mapping[int, History]
+
+    def state_from(self, name: str, known: str | None = None) -> ArchiveState:
+        """What recovery that begins in the segment ``name`` would find; ``known`` was there once."""
+        once = None if known is None else self.geometry.parse(known)
+        return archive_state(self._present, self.histories, self.geometry, self.geometry.parse(name), once)
+
+    def lacks(self, one: BackupSet) -> list[str]:
+        """The segments that a set cannot become consistent without and that are not here."""
+        return [
+            self.geometry.name(segment)
+            for segment in needed_segments(one, self.geometry)
+            if segment not in self._present
+        ]
+
+    @cached_property
+    def _present(self) -> frozenset[Segment]:
+        return frozenset(one.segment for one in self.segments)
+
+    def between(self, since: datetime, until: datetime) -> list[ArchivedSegment]:
+        return [one for one in self.segments if since <= one.archived_at < until]
+
+    def newest_at(self) -> datetime | None:
+        """When the newest segment came in."""
+        return max((one.archived_at for one in self.segments), default=None)
+
+
+def needed_segments(one: BackupSet, geometry: Geometry) -> list[Segment]:
+    """The WAL written while a set was taken, from its start to its stop; a backup keeps its timeline."""
+    first, last = geometry.parse(one.wal_start), geometry.parse(one.wal_stop)
+    return [Segment(first.timeline, number) for number in range(first.number, last.number + 1)]
+
+
+def geometry_of(sets: Sequence[BackupSet]) -> Geometry:
+    """The segment size of the cluster that made these sets; needs no server."""
+    return infer_geometry((one.wal_start, one.lsn_start) for one in sets)
+
+
+@dataclass
+class ArchiveReader:
+    """Lists a stanza's archive. A reader that is kept costs two small listings a look."""
+
+    pgbackrest: PgBackRest
+    _folders: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
+    """Per folder: segment name -> (size, Unix seconds)."""
+    _histories: dict[int, History] = field(default_factory=dict)
+    _seen: Database | None = None
+
+    def read(self, database: Database, geometry: Geometry, *, settled: Segment | None = None) -> Archive:
+        """The archive of ``database``.
+
+        Folders before that of ``settled`` (up to which an earlier look found nothing missing) are
+        not listed again; without it everything is, in one go. Raises PgBackRestError.
+        """
+        base = f"archive/{self.pgbackrest.stanza}/{database.archive_id}"
+        if settled is None or database != self._seen:
+            self._histories, self._seen = {}, database
+            names = self.pgbackrest.repo_ls(base, recurse=True)
+            self._folders = _by_folder(names)
+        else:
+            names = self.pgbackrest.repo_ls(base)
+            known = geometry.folder(settled)[8:]
+            self._folders = {
+                name: self._folders[name]
+                if name in self._folders and name[8:] < known
+                else self._list(f"{base}/{name}")
+                for name in names
+                if _FOLDER.fullmatch(name)
+            }
+        for name in names:
+            if (found := _HISTORY_FILE.fullmatch(name)) and int(found["timeline"], 16) not in self._histories:
+                timeline = int(found["timeline"], 16)
+                self._histories[timeline] = History.parse(
+                    timeline, self.pgbackrest.repo_get(f"{base}/{name}")
+                )
+        return Archive(geometry, self._segments(geometry), dict(self._histories))
+
+    def names(self, database: Database, folders: Sequence[str]) -> set[str]:
+        """The segment names in some folders only."""
+        base = f"archive/{self.pgbackrest.stanza}/{database.archive_id}"
+        return {name for folder in folders for name in self._list(f"{base}/{folder}")}
+
+    def _list(self, path: str) -> dict[str, tuple[int, int]]:
+        return dict(_files(self.pgbackrest.repo_ls(path).items()))
+
+    def _segments(self, geometry: Geometry) -> tuple[ArchivedSegment, ...]:
+        return tuple(
+            ArchivedSegment(geometry.parse(name), size, datetime.fromtimestamp(when, UTC))
+            for folder in self._folders.values()
+            for name, (size, when) in folder.items()
+        )
+
+
+def _files(listing: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Segment name -> (size, Unix seconds), of the files in a folder's listing that are segments."""
+    for name, entry in listing:
+        if found := _SEGMENT_FILE.fullmatch(name):
+            yield found["segment"], (int(entry.get("size", 0)), int(entry.get("time", 0)))
+
+
+def _by_folder(listing: Mapping[str, Entry]) -> dict[str, dict[str, tuple[int, int]]]:
+    """The same of a listing of all folders."""
+    inside: dict[str, list[tuple[str, Entry]]] = {}
+    for path, entry in listing.items():
+        folder, _, name = path.rpartition("/")
+        if _FOLDER.fullmatch(folder):
+            inside.setdefault(folder, []).append((name, entry))
+    return {folder: dict(_files(entries)) for folder, entries in inside.items()}

@@ -1,0 +1,37 @@
+"""A stanza and its configuration: ``backups.yaml``, cron times, locks, pgBackRest's own file.
+
+A stanza is one PostgreSQL cluster that is backed up. ``open_context`` opens what work on one needs.
+"""
+
+from ops_platform.backup.stanza.config_file import load_backups
+from ops_platform.backup.stanza.context import BackupContext, adopt_configuration, open_context
+from ops_platform.backup.stanza.cron import Cron, longest_pause
+from ops_platform.backup.stanza.model import (
+    KINDS,
+    PGBACKREST_TYPE,
+    BackupConfig,
+    Kind,
+    Stanza,
+    choose_stanza,
+    parse_kind,
+)
+from ops_platform.backup.stanza.pgbackrest_conf import PgBackRestPaths
+
+__all__ = [
+    "KINDS",
+    "PGBACKREST_TYPE",
+    "BackupConfig",
+    "BackupContext",
+    "Cron",
+    "Kind",
+    "PgBackRestPaths",
+    "Stanza",
+    "adopt_configuration",
+    "choose_stanza",
+    "load_backups",
+    "locks",
+    "longest_pause",
+    "open_context",
+    "parse_kind",
+    "pgbackrest_conf",
+]

@@ -1,0 +1,316 @@
+"""``backups.yaml`` -> stanzas, strictly: what is unknown, missing, doubled or ill-typed is refused.
+
+Every message is ``file: key: what is wrong; what to do``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from ops_platform.backup.stanza.cron import Cron
+from ops_platform.backup.stanza.model import KINDS, BackupConfig, Compression, Kind, Repository, Stanza
+from ops_platform.errors import ConfigurationError
+from ops_platform.settings import Settings
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+# "global" is a section of pgBackRest's configuration, "all" names its stop file for all stanzas.
+_RESERVED = ("global", "all")
+_LEVELS: Mapping[str, range] = {
+    "none": range(0),
+    "lz4": range(-5, 13),
+    "zst": range(-7, 23),
+    "gz": range(-1, 10),
+    "bz2": range(1, 10),
+}
+
+
+def load_backups(settings: Settings) -> BackupConfig:
+    """Read ``backups.yaml`` of the configuration directory.
+
+    Raises ConfigurationError ("file: key: what; what to do") for whatever is wrong in it.
+    """
+    return load(settings.config_dir / "backups.yaml")
+
+
+def load(path: Path) -> BackupConfig:
+    """Read and check one file. Raises ConfigurationError."""
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - derives from SafeLoader
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be read ({error.strerror}): create it or set OPS_CONFIG_DIR"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: {_yaml_message(error)}") from None
+    try:
+        document = _File.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigurationError(f"{path}: {_message(error.errors()[0])}") from None
+    stanzas = {
+        name: _stanza(name, document.defaults, entry, path) for name, entry in document.stanzas.items()
+    }
+    repository = Repository(document.repository.bucket, document.repository.path, str(path))
+    return BackupConfig(stanzas, repository)
+
+
+def _one_line(value: str) -> str:
+    # It ends up in pgBackRest's configuration, where a line break would begin another option.
+    if not value.strip() or any(ord(char) < 32 or ord(char) == 127 for char in value):
+        raise ValueError("must be one line of text; remove line breaks and control characters")
+    return value
+
+
+def _switched(value: object) -> object:
+    return None if value is False or value == "off" else value
+
+
+def _cron(value: str) -> str:
+    try:
+        Cron(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; correct {value!r}") from None
+    return value
+
+
+_Schedule = Annotated[str | None, BeforeValidator(_switched)]
+_Count = Annotated[int, Field(gt=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Repository(_Strict):
+    bucket: str
+    path: str
+
+    @field_validator("bucket", "path")
+    @classmethod
+    def _line(cls, value: str) -> str:
+        return _one_line(value)
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        if not value.startswith("/") or (value != "/" and value.endswith("/")):
+            raise ValueError("must begin with a slash and not end with one; for example /pgbackrest")
+        return value
+
+
+class _CompressionEntry(_Strict):
+    type: Literal["none", "lz4", "zst", "gz", "bz2"]
+    level: int | None = None
+
+
+class _Schedules(_Strict):
+    """Unset is not the same as off: a stanza inherits what it does not mention."""
+
+    full: _Schedule = None
+    differential: _Schedule = None
+    incremental: _Schedule = None
+
+    @field_validator("*")
+    @classmethod
+    def _valid(cls, value: str | None) -> str | None:
+        return None if value is None else _cron(value)
+
+
+class _AllSchedules(_Schedules):
+    full: _Schedule
+    differential: _Schedule
+    incremental: _Schedule
+
+
+class _Defaults(_Strict):
+    schedules: _AllSchedules
+    retention_days: Annotated[int, Field(gt=0, le=9_999_999)]
+    compression: _CompressionEntry
+    process_max: Annotated[int, Field(gt=0, le=999)]
+    bundle: bool
+    encryption: Literal["aes-256-cbc", "none"]
+    archive_timeout_seconds: _Count
+    rpo_target_seconds: _Count
+    rto_target_seconds: _Count
+    production_size_bytes: _Count
+
+    @field_validator("compression")
+    @classmethod
+    def _level(cls, value: _CompressionEntry) -> _CompressionEntry:
+        levels = _LEVELS[value.type]
+        if value.level is not None and value.level not in levels:
+            known = f"{levels[0]} to {levels[-1]}" if levels else "none: remove level"
+            raise ValueError(f"{value.type} has no level {value.level}; its levels are {known}")
+        return value
+
+
+class _Entry(_Strict):
+    """A stanza: its connection, and any of the defaults."""
+
+    connection: str
+    data_path: str
+    socket_path: str
+    port: str | int
+    schedules: _Schedules = _Schedules()
+    retention_days: int | None = None
+    compression: _CompressionEntry | None = None
+    process_max: int | None = None
+    bundle: bool | None = None
+    encryption: Literal["aes-256-cbc", "none"] | None = None
+    archive_timeout_seconds: int | None = None
+    rpo_target_seconds: int | None = None
+    rto_target_seconds: int | None = None
+    production_size_bytes: int | None = None
+    append_only: dict[str, str] = {}
+
+    @field_validator("append_only")
+    @classmethod
+    def _tables(cls, value: dict[str, str]) -> dict[str, str]:
+        for table, column in value.items():
+            if not all(table.partition(".")[::2]) or not column:
+                raise ValueError(
+                    f"{table!r} is not schema.table with a column; for example public.audit_logs: occurred_at"
+                )
+        return value
+
+    @field_validator("connection", "data_path", "socket_path")
+    @classmethod
+    def _line(cls, value: str) -> str:
+        return _one_line(value)
+
+
+class _File(_Strict):
+    repository: _Repository
+    defaults: _Defaults
+    stanzas: dict[str, _Entry]
+
+    @field_validator("stanzas")
+    @classmethod
+    def _names(cls, value: dict[str, _Entry]) -> dict[str, _Entry]:
+        if not value:
+            raise ValueError("is empty; declare at least one stanza")
+        for name in value:
+            if not _NAME.fullmatch(name) or name in _RESERVED:
+                raise ValueError(
+                    f"{name!r} cannot be a stanza's name; use up to 40 lower-case letters, digits, _ and -, "
+                    "beginning with a letter, and neither 'global' nor 'all'"
+                )
+        return value
+
+
+def _stanza(name: str, defaults: _Defaults, entry: _Entry, path: Path) -> Stanza:
+    given = entry.model_dump(
+        exclude_unset=True, exclude={"connection", "data_path", "socket_path", "port", "append_only"}
+    )
+    schedules = {**defaults.schedules.model_dump(), **given.pop("schedules", {})}
+    merged = {**defaults.model_dump(), **given, "schedules": schedules}
+    try:
+        # Once more: the limits of the defaults hold for what overrides them.
+        policy = _Defaults.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigurationError(f"{path}: {_message(error.errors()[0], ('stanzas', name))}") from None
+    crons: dict[Kind, str | None] = {one: schedules[one] for one in KINDS}
+    _refuse_collisions(name, crons, path)
+    fields = policy.model_dump(exclude={"schedules", "compression"})
+    return Stanza(
+        name=name,
+        connection=entry.connection,
+        data_path=entry.data_path,
+        socket_path=entry.socket_path,
+        port=str(entry.port),
+        schedules=crons,
+        compression=Compression(policy.compression.type, policy.compression.level),
+        append_only=dict(entry.append_only),
+        source=str(path),
+        **fields,
+    )
+
+
+def _refuse_collisions(name: str, crons: Mapping[Kind, str | None], path: Path) -> None:
+    set_ones = [(one, Cron(text)) for one, text in crons.items() if text is not None]
+    for (one, cron), (other, other_cron) in itertools.combinations(set_ones, 2):
+        day = cron.coincides(other_cron)
+        if day is not None:
+            raise ConfigurationError(
+                f"{path}: stanzas.{name}.schedules: {one} ({cron.text}) and {other} ({other_cron.text}) "
+                f"are due in the same minute, for example on {day:%d %B %Y}; move one of them"
+            )
+
+
+# --- messages -------------------------------------------------------------------------------------
+
+_TYPES = {
+    "int_type": "must be a whole number",
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "model_type": "must be a mapping of keys",
+    "model_attributes_type": "must be a mapping of keys",
+    "dict_type": "must be a mapping of keys",
+}
+
+
+def _message(error: ErrorDetails, prefix: tuple[str, ...] = ()) -> str:
+    location = [*prefix, *(str(part) for part in error["loc"])]
+    # Members of a union are alternatives of one key, not keys.
+    if location and location[-1] in ("str", "int"):
+        location.pop()
+    key = ".".join(location) or "the file"
+    match error["type"]:
+        case "extra_forbidden":
+            return f"{key}: unknown key; remove it or correct its spelling"
+        case "missing":
+            return f"{key}: missing; add it"
+        case "value_error":
+            return f"{key}: {error['ctx']['error']}"
+        case "literal_error":
+            return f"{key}: {error['input']!r} is not known; use {error['ctx']['expected']}"
+        case "greater_than":
+            return f"{key}: {error['input']} is too small; give a number greater than {error['ctx']['gt']}"
+        case "less_than_equal":
+            return f"{key}: {error['input']} is too large; give at most {error['ctx']['le']}"
+        case wrong:
+            what = _TYPES.get(wrong, error["msg"])
+            return f"{key}: {what}, not {_short(error['input'])}; correct it"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _yaml_message(error: Exception) -> str:
+    if isinstance(error, _DoubledKey):
+        return f"line {error.line}: key {error.key} is given twice; remove one"
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        problem = getattr(error, "problem", None) or "malformed"
+        return f"line {mark.line + 1}: not YAML ({problem}); correct the line"
+    return "not YAML text; correct it"
+
+
+class _DoubledKey(yaml.YAMLError):
+    def __init__(self, key: str, line: int) -> None:
+        super().__init__(key)
+        self.key, self.line = key, line
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice: YAML itself silently takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                continue  # refused by the line that follows the loop
+            if key in seen:
+                raise _DoubledKey(str(key), key_node.start_mark.line + 1)
+            seen.add(key)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,126 @@
+"""A stanza: one PostgreSQL cluster that is backed up, and what was promised for it.
+
+Only values. How they are read from ``backups.yaml`` is in ``config_file``; what pgBackRest is
+told of them in ``pgbackrest_conf``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from ops_platform.backup.stanza.cron import Cron
+from ops_platform.errors import ConfigurationError
+from ops_platform.settings import Settings
+
+Kind = Literal["full", "differential", "incremental"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+PGBACKREST_TYPE: Mapping[Kind, str] = {"full": "full", "differential": "diff", "incremental": "incr"}
+
+
+def parse_kind(text: str) -> Kind:
+    """The kind called ``text``, in our words or pgBackRest's. Raises ConfigurationError."""
+    for one in KINDS:
+        if text in (one, PGBACKREST_TYPE[one]):
+            return one
+    raise ConfigurationError(f"unknown kind of backup {text!r}: choose one of {', '.join(KINDS)}")
+
+
+@dataclass(frozen=True)
+class Compression:
+    """``level`` None is the codec's own default."""
+
+    type: Literal["none", "lz4", "zst", "gz", "bz2"]
+    level: int | None
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The one repository of all stanzas. ``bucket`` is raw: it may hold ``${NAME}``."""
+
+    bucket: str
+    path: str
+    source: str
+    """The file and section this was read from, for messages."""
+
+    def bucket_name(self, settings: Settings) -> str:
+        """Raises ConfigurationError when a variable of it is not set."""
+        return settings.expand(self.bucket, f"{self.source}: repository.bucket")
+
+
+@dataclass(frozen=True)
+class Stanza:
+    """Raw connection details hold ``${NAME}`` until they are needed: definitions load without them."""
+
+    name: str
+    connection: str
+    data_path: str
+    socket_path: str
+    port: str
+    schedules: Mapping[Kind, str | None]
+    """Cron expressions in UTC; None: this kind is not scheduled."""
+    retention_days: int
+    compression: Compression
+    process_max: int
+    bundle: bool
+    encryption: Literal["aes-256-cbc", "none"]
+    archive_timeout_seconds: int
+    rpo_target_seconds: int
+    rto_target_seconds: int
+    production_size_bytes: int
+    append_only: Mapping[str, str]
+    """Tables (``schema.table``) whose rows never change, and the column that says when each was written."""
+    source: str
+    """The file this was read from, for messages."""
+
+    def database_url(self, settings: Settings) -> str:
+        """Where to connect; raises ConfigurationError when a variable of it is not set."""
+        return self._expand(settings, "connection")
+
+    def data_dir(self, settings: Settings) -> Path:
+        """The cluster's data directory on this host."""
+        return Path(self._expand(settings, "data_path"))
+
+    def socket_dir(self, settings: Settings) -> Path:
+        """Where the server's Unix socket is."""
+        return Path(self._expand(settings, "socket_path"))
+
+    def socket_port(self, settings: Settings) -> int:
+        """The number in the socket's name."""
+        text = self._expand(settings, "port")
+        if not text.isdigit() or not 0 < int(text) < 65536:
+            raise ConfigurationError(
+                f"{self.source}: {self._key('port')}: {text!r} is no port: give a number"
+            )
+        return int(text)
+
+    def crons(self, of: Kind) -> frozenset[Cron]:
+        """The schedules whose backups count as ``of``: its own and those of stronger kinds."""
+        counting = KINDS[: KINDS.index(of) + 1]
+        return frozenset(Cron(cron) for one in counting if (cron := self.schedules.get(one)) is not None)
+
+    def _expand(self, settings: Settings, field: str) -> str:
+        return settings.expand(getattr(self, field), f"{self.source}: {self._key(field)}")
+
+    def _key(self, field: str) -> str:
+        return f"stanzas.{self.name}.{field}"
+
+
+@dataclass(frozen=True)
+class BackupConfig:
+    stanzas: Mapping[str, Stanza]
+    repository: Repository
+
+
+def choose_stanza(config: BackupConfig, name: str | None) -> str:
+    """The stanza called ``name``, or the only one there is. Raises ConfigurationError."""
+    known = ", ".join(config.stanzas)
+    if name is None:
+        if len(config.stanzas) == 1:
+            return next(iter(config.stanzas))
+        raise ConfigurationError(f"there are several stanzas: choose one of {known}")
+    if name not in config.stanzas:
+        raise ConfigurationError(f"backups.yaml has no stanza {name!r}: choose one of {known}")
+    return name

@@ -1,0 +1,231 @@
+"""Stanzas and settings -> pgBackRest's configuration file: rendered, checked, written atomically.
+
+The file holds secrets: mode 0600, of pgBackRest's own user. Paths and identity are arguments, so
+that restores render one of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops_platform.backup.stanza.model import BackupConfig, Stanza
+from ops_platform.errors import ConfigurationError
+from ops_platform.settings import Settings
+
+BACKUP_ROLE = "ops_backup"
+# How long a backup waits for the WAL of its set. Longer than the default of 60 s: when S3 was away
+# a backlog of segments goes first. Not so for archive-push, whose failures PostgreSQL should see.
+ARCHIVE_WAIT_SECONDS = 300
+READER_IO_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class PgBackRestPaths:
+    """Where one use of pgBackRest keeps its configuration and what it writes on this host.
+
+    Two uses must not share a lock path: archive-get and archive-push take the same lock, so an
+    exercise could stall production archiving.
+    """
+
+    config_file: Path
+    lock: Path
+    spool: Path
+    log: Path
+
+    @classmethod
+    def below(cls, directory: Path) -> PgBackRestPaths:
+        return cls(directory / "pgbackrest.conf", directory / "lock", directory / "spool", directory / "log")
+
+    @property
+    def directories(self) -> tuple[Path, Path, Path]:
+        return self.lock, self.spool, self.log
+
+
+def production_paths(settings: Settings) -> PgBackRestPaths:
+    """The paths that the server's archive_command and the backups share."""
+    return PgBackRestPaths.below(settings.state_dir / "pgbackrest")
+
+
+def render(
+    settings: Settings,
+    config: BackupConfig,
+    paths: PgBackRestPaths,
+    *,
+    role: str = "backup",
+    stanzas: Iterable[Stanza] | None = None,
+) -> str:
+    """The text of a configuration for ``stanzas`` (default: all), with the S3 identity of ``role``.
+
+    ``backup_reader`` can read the repository and nothing else. Raises ConfigurationError that
+    names what is missing or cannot be written into such a file.
+    """
+    chosen = list(config.stanzas.values() if stanzas is None else stanzas)
+    sections = [
+        _section("global", _global(settings, config, paths, role)),
+        _section("global:backup", {"archive-timeout": str(ARCHIVE_WAIT_SECONDS)}),
+    ]
+    sections += [_section(stanza.name, _stanza(settings, stanza)) for stanza in chosen]
+    return "# Written by ops_platform from backups.yaml and OPS_*; changes are lost.\n" + "\n".join(sections)
+
+
+def write(path: Path, text: str, run_as: str | None) -> bool:
+    """Replace the file unless it says the same already; True when it was written.
+
+    A reader sees the old or the new text, never a part; a full disk leaves the old.
+    """
+    if _says(path, text):
+        return False
+    try:
+        _replace(path, text, run_as)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be written ({error.strerror}): free space, or correct OPS_STATE_DIR"
+        ) from None
+    return True
+
+
+def place(path: Path, text: str, run_as: str | None) -> Path:
+    """Where a configuration that says ``text`` is: ``path`` itself, or a file of its own beside it.
+
+    An existing ``path`` that says something else stays as it is.
+    """
+    if not path.exists():
+        write(path, text, run_as)
+    if _says(path, text):
+        return path
+    beside = path.with_name(f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}{path.suffix}")
+    write(beside, text, run_as)
+    return beside
+
+
+def prepare_directories(paths: PgBackRestPaths, run_as: str | None) -> None:
+    """Make the lock, spool and log directories, of pgBackRest's user. Raises ConfigurationError."""
+    for directory in (paths.config_file.parent, *paths.directories):
+        try:
+            if not directory.is_dir():
+                directory.mkdir(parents=True, mode=0o700)
+                _own(directory, run_as)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{directory}: cannot be made ({error.strerror}): correct OPS_STATE_DIR"
+            ) from None
+
+
+def _says(path: Path, text: str) -> bool:
+    try:
+        return path.read_text(encoding="utf-8") == text and path.stat().st_mode & 0o777 == 0o600
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror}): run as its owner") from None
+
+
+def _replace(path: Path, text: str, run_as: str | None) -> None:
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        _own(temporary, run_as)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _own(path: Path, run_as: str | None) -> None:
+    if run_as is None:
+        return
+    try:
+        account = pwd.getpwnam(run_as)
+    except KeyError:
+        raise ConfigurationError(
+            f"this machine has no system user {run_as}: install PostgreSQL or set OPS_RUN_AS_USER"
+        ) from None
+    os.chown(path, account.pw_uid, account.pw_gid)
+
+
+def _global(
+    settings: Settings, config: BackupConfig, paths: PgBackRestPaths, role: str
+) -> Mapping[str, str | None]:
+    identity = settings.s3.identity(role)
+    options: dict[str, str | None] = {
+        "repo1-type": "s3",
+        "repo1-path": config.repository.path,
+        "repo1-s3-bucket": config.repository.bucket_name(settings),
+        "repo1-s3-endpoint": settings.s3.endpoint_url or f"s3.{settings.s3.region}.amazonaws.com",
+        "repo1-s3-region": settings.s3.region,
+        "repo1-s3-uri-style": settings.s3.uri_style,
+        "repo1-storage-ca-file": None if settings.ca_file is None else str(settings.ca_file),
+        "lock-path": str(paths.lock),
+        "spool-path": str(paths.spool),
+        "log-path": str(paths.log),
+        "log-level-file": "info",
+        # Retention runs in backup_cleanup alone, which looks first whether a set is in use.
+        "expire-auto": "n",
+        "archive-async": "y",
+        "start-fast": "y",
+    }
+    if role == "backup_reader":
+        # pgBackRest tries each file several times, each try up to twice this long: with its default
+        # of 60 s a restore whose S3 went away says so after eight minutes only.
+        options["io-timeout"] = str(READER_IO_SECONDS)
+    if identity.access_key_id is None:
+        # No key of ours: the identity of the host (an IAM role).
+        options["repo1-s3-key-type"] = "auto"
+    else:
+        options["repo1-s3-key"] = identity.access_key_id
+        options["repo1-s3-key-secret"] = _secret(
+            identity.secret_access_key, f"OPS_S3_{role.upper()}_SECRET_ACCESS_KEY"
+        )
+    return options
+
+
+def _stanza(settings: Settings, stanza: Stanza) -> Mapping[str, str | None]:
+    options: dict[str, str | None] = {
+        "pg1-path": str(stanza.data_dir(settings)),
+        "pg1-socket-path": str(stanza.socket_dir(settings)),
+        "pg1-port": str(stanza.socket_port(settings)),
+        "pg1-user": BACKUP_ROLE,
+        "compress-type": stanza.compression.type,
+        "compress-level": None if stanza.compression.level is None else str(stanza.compression.level),
+        "process-max": str(stanza.process_max),
+        "repo1-bundle": "y" if stanza.bundle else "n",
+        "repo1-cipher-type": stanza.encryption,
+        "repo1-retention-full-type": "time",
+        "repo1-retention-full": str(stanza.retention_days),
+    }
+    if stanza.encryption != "none":
+        options["repo1-cipher-pass"] = _secret(settings.pgbackrest.cipher_pass, "OPS_PGBACKREST_CIPHER_PASS")
+    return options
+
+
+def _secret(value: object, name: str) -> str:
+    text = getattr(value, "get_secret_value", lambda: None)()
+    if not text:
+        raise ConfigurationError(f"{name} is not set or cannot be read: set it, or {name}_FILE")
+    return str(text)
+
+
+def _section(name: str, options: Mapping[str, str | None]) -> str:
+    lines = [f"{key}={_value(key, value)}" for key, value in options.items() if value is not None]
+    return f"[{name}]\n" + "\n".join(lines) + "\n"
+
+
+def _value(key: str, value: str) -> str:
+    # The format has no quoting: a line break would begin another option, and pgBackRest strips
+    # blanks at the ends. The value itself may be a secret and is not repeated.
+    if not value or value != value.strip() or any(ord(char) < 32 or ord(char) == 127 for char in value):
+        raise ConfigurationError(
+            f"the value for pgBackRest's {key} is empty, or has a line break, control character or blank at "
+            "an end: correct the setting it comes from"
+        )
+    return value

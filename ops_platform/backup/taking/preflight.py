@@ -1,0 +1,260 @@
+"""Before a backup: can it succeed at all? Looks; creates a missing stanza, and changes nothing else.
+
+Each condition that does not hold is one line that says what to do. Taking the backup is in
+``execution``.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ops_platform.backup.repository import Repository
+from ops_platform.backup.stanza import BackupContext, Kind, adopt_configuration
+from ops_platform.backup.taking.report import BackupRequest
+from ops_platform.clients import postgres
+from ops_platform.clients.pgbackrest import LOCKED, PgBackRestError
+from ops_platform.clients.waiting import wait_until
+from ops_platform.errors import CheckFailed, Unavailable
+
+CONNECT_SECONDS = 5.0
+STANZA_LOCK_SECONDS = 90.0
+ARCHIVER_SECONDS = 60
+FREE_BYTES = 64 << 20
+# The newest PostgreSQL that a pgBackRest knows, from its release notes; servers beyond the list are
+# pgBackRest's own to refuse.
+_FIRST_VERSION = {15: (2, 41), 16: (2, 46), 17: (2, 53), 18: (2, 55)}
+
+
+@dataclass(frozen=True)
+class Server:
+    """What the stanza's server says of itself."""
+
+    version: int
+    """Major version."""
+    system_id: int
+    in_recovery: bool
+    archive_mode: str
+    archive_timeout: int
+    data_directory: str
+    archiver_failing: bool
+    last_failed_wal: str | None
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What was found; ``will_be`` is the kind that pgBackRest is going to make."""
+
+    server_version: int
+    pgbackrest_version: tuple[int, int]
+    stanza_created: bool
+    will_be: Kind
+
+    def as_metadata(self) -> dict[str, Any]:
+        major, minor = self.pgbackrest_version
+        return {
+            "server_version": self.server_version,
+            "pgbackrest_version": f"{major}.{minor}",
+            "stanza_created": self.stanza_created,
+            "will_be": self.will_be,
+        }
+
+
+def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) -> Preflight:
+    """Look at everything a backup needs. The caller holds the stanza's lock.
+
+    Raises CheckFailed, Unavailable, ConfigurationError or PgBackRestError with the one line.
+    """
+    version = ctx.pgbackrest.version()
+    refuse_stopped(ctx)
+    refuse_full_disk(ctx)
+    server = look_at_server(ctx)
+    refuse_server(ctx, server, version)
+    reach_endpoint(ctx)
+    repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
+    created = False
+    if not repository.exists:
+        log(f"stanza {ctx.stanza.name} is not in the repository yet: creating it")
+        create_stanza(ctx)
+        repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
+        created = True
+    refuse_other_cluster(ctx, server, repository)
+    if adopt_configuration(ctx):
+        log("pgBackRest's configuration was brought up to date; the server archives with it from now on")
+    ensure_archiver(ctx, server, created, log)
+    if not ctx.stanza.encryption == "none" and not repository.encrypted:
+        raise CheckFailed(
+            f"stanza {ctx.stanza.name} was created without encryption: set 'encryption: none', "
+            "or start a repository anew"
+        )
+    will_be: Kind = request.kind if repository.has_full() else "full"
+    if will_be != request.kind:
+        log(f"WARNING: no full backup of this cluster exists: the {request.kind} asked for will be a full")
+    return Preflight(server.version, version, created, will_be)
+
+
+def look_at_server(ctx: BackupContext) -> Server:
+    """Ask the server. Raises Unavailable when it cannot be reached."""
+    with postgres.session(ctx.database_url, application="ops-platform preflight") as connection:
+        row = connection.execute(
+            """
+            SELECT current_setting('server_version_num')::int / 10000 AS version,
+                   (SELECT system_identifier FROM pg_control_system()) AS system_id,
+                   pg_is_in_recovery() AS in_recovery,
+                   current_setting('archive_mode') AS archive_mode,
+                   (SELECT setting::int FROM pg_settings WHERE name = 'archive_timeout') AS archive_timeout,
+                   current_setting('data_directory') AS data_directory,
+                   coalesce(last_failed_time > last_archived_time,
+                            last_failed_time IS NOT NULL) AS archiver_failing,
+                   last_failed_wal
+            FROM pg_stat_archiver
+            """
+        ).fetchone()
+    assert row is not None  # noqa: S101 - pg_stat_archiver has one row
+    return Server(**row)
+
+
+def refuse_server(ctx: BackupContext, server: Server, version: tuple[int, int]) -> None:
+    """Raises CheckFailed when this server cannot be backed up as it is."""
+    name = ctx.stanza.name
+    first = _FIRST_VERSION.get(server.version)
+    if first is not None and version < first:
+        raise CheckFailed(
+            f"pgBackRest {version[0]}.{version[1]} is too old for PostgreSQL {server.version} of stanza "
+            f"{name}: install {first[0]}.{first[1]} or newer"
+        )
+    if server.in_recovery:
+        raise CheckFailed(f"the server of stanza {name} is a standby: point its connection at the primary")
+    if server.archive_mode not in ("on", "always"):
+        raise CheckFailed(
+            f"the server of stanza {name} does not archive WAL: set archive_mode = on and restart it"
+        )
+    configured = os.path.realpath(ctx.stanza.data_dir(ctx.settings))
+    if os.path.realpath(server.data_directory) != configured:
+        raise CheckFailed(
+            f"the server of stanza {name} keeps its data in {server.data_directory}, not in {configured}: "
+            "correct its data_path or connection"
+        )
+
+
+def refuse_stopped(ctx: BackupContext) -> None:
+    """Raises CheckFailed while a ``pgbackrest stop`` is in effect."""
+    for stop in (ctx.paths.lock / "all.stop", ctx.paths.lock / f"{ctx.stanza.name}.stop"):
+        if stop.exists():
+            raise CheckFailed(
+                f"backups of stanza {ctx.stanza.name} were stopped by 'pgbackrest stop' ({stop}): "
+                "run 'pgbackrest start' to go on"
+            )
+
+
+def refuse_full_disk(ctx: BackupContext) -> None:
+    """Raises CheckFailed when pgBackRest's own directories have no room for a few segments."""
+    for path in ctx.paths.directories:
+        if not path.is_dir():
+            continue
+        space = os.statvfs(path)
+        free = space.f_bavail * space.f_frsize
+        if free < FREE_BYTES:
+            raise CheckFailed(
+                f"the disk of {path} has {free >> 20} MiB left: free at least {FREE_BYTES >> 20} MiB"
+            )
+
+
+def reach_endpoint(ctx: BackupContext) -> None:
+    """A TLS handshake with S3: pgBackRest itself retries an address where nobody is for minutes.
+
+    Raises Unavailable.
+    """
+    url = ctx.settings.s3.endpoint_url
+    if url is None:
+        return
+    parts = urlsplit(url if "//" in url else f"https://{url}")
+    host, port = parts.hostname or "", parts.port or 443
+    where = f"S3 at {host}:{port}"
+    try:
+        context = ssl.create_default_context(
+            cafile=None if ctx.settings.ca_file is None else str(ctx.settings.ca_file)
+        )
+    except OSError as error:
+        raise Unavailable(
+            f"the CA file {ctx.settings.ca_file} cannot be used ({error.strerror or error}): "
+            "correct OPS_CA_FILE"
+        ) from None
+    try:
+        with (
+            socket.create_connection((host, port), CONNECT_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=host),
+        ):
+            return
+    except ssl.SSLCertVerificationError as error:
+        raise Unavailable(
+            f"the certificate of {where} is not accepted ({error.verify_message}): "
+            "correct OPS_CA_FILE or OPS_S3_ENDPOINT_URL"
+        ) from None
+    except ssl.SSLError:
+        raise Unavailable(f"{where} does not speak TLS: correct OPS_S3_ENDPOINT_URL") from None
+    except OSError as error:
+        raise Unavailable(
+            f"{where} cannot be reached ({error.strerror or error}): start it or correct OPS_S3_ENDPOINT_URL"
+        ) from None
+
+
+def create_stanza(ctx: BackupContext) -> None:
+    """Create the stanza. The archiver's own attempts hold the same lock for moments: waits for it."""
+
+    def created() -> bool:
+        try:
+            ctx.pgbackrest.stanza_create()
+        except PgBackRestError as error:
+            if error.code != LOCKED:
+                raise
+            return False
+        return True
+
+    wait_until(
+        created,
+        STANZA_LOCK_SECONDS,
+        f"stanza {ctx.stanza.name} cannot be created while another pgBackRest process holds its lock",
+        interval=1.0,
+    )
+
+
+def refuse_other_cluster(ctx: BackupContext, server: Server, repository: Repository) -> None:
+    """Raises CheckFailed when the stanza stands for another cluster or another version of it."""
+    current = repository.current
+    if current is None:
+        raise CheckFailed(f"stanza {ctx.stanza.name} could not be read from the repository: look at its log")
+    if current.system_id != server.system_id:
+        raise CheckFailed(
+            f"stanza {ctx.stanza.name} was made for another cluster (system id {current.system_id}, "
+            f"the server has {server.system_id}): correct its connection and data_path, "
+            "or give this cluster a stanza of its own"
+        )
+    if current.version != str(server.version):
+        raise CheckFailed(
+            f"stanza {ctx.stanza.name} was made for PostgreSQL {current.version}, the server is "
+            f"{server.version}: run 'pgbackrest stanza-upgrade' after the upgrade"
+        )
+
+
+def ensure_archiver(ctx: BackupContext, server: Server, created: bool, log: Callable[[str], None]) -> None:
+    """An archiver whose newest attempt failed gets a chance: S3 may have come back since.
+
+    PostgreSQL tries again only after a minute or at the next segment; ``check`` switches segments
+    and waits for the new one to arrive. Raises CheckFailed when archiving does not work.
+    """
+    if not (server.archiver_failing or created):
+        return
+    if server.archiver_failing:
+        log(f"the newest attempt to archive WAL ({server.last_failed_wal}) failed: trying it now")
+    try:
+        ctx.pgbackrest.check(ARCHIVER_SECONDS)
+    except PgBackRestError as error:
+        if error.code == LOCKED:
+            return
+        raise CheckFailed(f"the archiver of stanza {ctx.stanza.name} is failing: {error}") from None

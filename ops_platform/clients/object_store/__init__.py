@@ -1,0 +1,20 @@
+"""S3: one identity and its one bucket, uploads in parts, and what S3 refuses.
+
+Knows nothing of backups, seals or media.
+"""
+
+from ops_platform.clients.object_store.bucket import ObjectStore, StoredObject, from_settings
+from ops_platform.clients.object_store.multipart import Upload, abort_unfinished
+from ops_platform.clients.object_store.s3_errors import ObjectExists, ObjectMissing, ObjectStoreRefused
+
+__all__ = [
+    "ObjectExists",
+    "ObjectMissing",
+    "ObjectStore",
+    "ObjectStoreRefused",
+    "StoredObject",
+    "Upload",
+    "abort_unfinished",
+    "from_settings",
+    "multipart",
+]

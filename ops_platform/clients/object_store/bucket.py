@@ -1,0 +1,346 @@
+"""S3: one identity and its one bucket, over boto3. Knows nothing of backups, seals or media.
+
+What boto3 raises comes out as one line, of ``object_store_errors``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from ops_platform.clients.object_store.s3_errors import ATTEMPTS, ObjectMissing, ObjectStoreRefused, Place
+from ops_platform.errors import ConfigurationError
+from ops_platform.settings import S3Identity, Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 60
+CHUNK = 1 << 20
+DELETE_BATCH = 1000
+"""As many as S3 takes in one request."""
+_GONE = ("NoSuchKey", "NoSuchVersion")
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One version of one object; ``size`` in bytes. A delete marker has no size and no ETag.
+
+    ``encryption`` (``AES256``, ``aws:kms``) is known from ``head`` only: listings do not tell it.
+    """
+
+    key: str
+    size: int
+    modified_at: datetime
+    etag: str
+    version_id: str | None = None
+    is_latest: bool = True
+    delete_marker: bool = False
+    encryption: str | None = None
+
+
+@dataclass(frozen=True)
+class Retention:
+    """The object lock on one version."""
+
+    mode: str
+    until: datetime
+
+
+class ObjectStore:
+    """One bucket as one identity sees it; keys are relative to the identity's prefix.
+
+    Without an access key, boto3's own chain (instance role) serves.
+    """
+
+    def __init__(
+        self,
+        endpoint_url: str | None,
+        region: str,
+        identity: S3Identity,
+        ca_file: Path | None = None,
+        *,
+        uri_style: str = "path",
+    ) -> None:
+        """Raises ConfigurationError when the identity has no bucket or the CA file cannot be read."""
+        if identity.bucket is None:
+            name = f"OPS_S3_{identity.role.upper()}_BUCKET"
+            raise ConfigurationError(f"no bucket is configured for the S3 role {identity.role}: set {name}")
+        if ca_file is not None and not ca_file.is_file():
+            raise ConfigurationError(f"there is no CA file at {ca_file}: correct OPS_CA_FILE")
+        self.bucket = identity.bucket
+        self.prefix = identity.prefix
+        self.role = identity.role
+        self._endpoint_url = endpoint_url
+        self._region = region
+        self._identity = identity
+        self._ca_file = ca_file
+        self._uri_style = uri_style
+
+    @cached_property
+    def client(self) -> S3Client:
+        """The plain boto3 client, for what has no method here. Its exceptions are boto3's own."""
+        secret = self._identity.secret_access_key
+        # A session of its own: the default one is shared by all threads and not safe to build clients in.
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self._endpoint_url,
+            region_name=self._region,
+            aws_access_key_id=self._identity.access_key_id,
+            aws_secret_access_key=secret.get_secret_value() if secret else None,
+            verify=str(self._ca_file) if self._ca_file else None,
+            config=Config(
+                signature_version="s3v4",
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                read_timeout=READ_TIMEOUT_SECONDS,
+                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                tcp_keepalive=True,
+                s3={"addressing_style": "virtual" if self._uri_style == "host" else "path"},
+            ),
+        )
+
+    def uri(self, key: str = "") -> str:
+        return f"s3://{self.bucket}/{self.prefix}{key}"
+
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        if_none_match: bool = False,
+        retain_until: datetime | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> str | None:
+        """Store ``body``; the version id, where the bucket keeps versions.
+
+        ``if_none_match`` writes only when the key is free, else raises ObjectExists.
+        ``retain_until`` (aware) locks the version in COMPLIANCE mode: nobody deletes it sooner.
+        """
+        arguments: dict[str, Any] = {"ContentType": content_type}
+        if if_none_match:
+            arguments["IfNoneMatch"] = "*"
+        if retain_until is not None:
+            arguments["ObjectLockMode"] = "COMPLIANCE"
+            arguments["ObjectLockRetainUntilDate"] = retain_until.astimezone(UTC)
+        with self.errors("write", key):
+            answer = self.client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body, **arguments)
+        return answer.get("VersionId")
+
+    def get(self, key: str, version_id: str | None = None) -> bytes:
+        """The whole object. Raises ObjectMissing when there is none."""
+        with self.errors("read", key):
+            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key, **_version(version_id))
+            with answer["Body"] as body:
+                return body.read()
+
+    @contextmanager
+    def reading(self, key: str) -> Iterator[Iterator[bytes]]:
+        """The object in chunks of a megabyte. Raises ObjectMissing when there is none."""
+        with self.errors("read", key):
+            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
+        with closing(answer["Body"]) as body:
+            yield self._chunks(key, body.iter_chunks(CHUNK))
+
+    def _chunks(self, key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        with self.errors("read", key):
+            yield from chunks
+
+    def presigned(self, key: str, seconds: int, file_name: str) -> str:
+        """A URL that anybody can fetch the object with for so long, to be saved as ``file_name``.
+
+        It ends sooner where the identity's own credentials do. Asks nobody.
+        """
+        with self.errors("sign a link to", key):
+            return self.client.generate_presigned_url(
+                "get_object",
+                Params={
+                    "Bucket": self.bucket,
+                    "Key": self.prefix + key,
+                    "ResponseContentDisposition": f'attachment; filename="{file_name}"',
+                },
+                ExpiresIn=seconds,
+            )
+
+    def head(self, key: str, version_id: str | None = None) -> StoredObject | None:
+        """What is stored under ``key``; None when nothing is."""
+        try:
+            with self.errors("read", key):
+                answer = self.client.head_object(
+                    Bucket=self.bucket, Key=self.prefix + key, **_version(version_id)
+                )
+        except ObjectMissing:
+            return None
+        return StoredObject(
+            key,
+            answer["ContentLength"],
+            answer["LastModified"],
+            answer["ETag"].strip('"'),
+            answer.get("VersionId"),
+            encryption=answer.get("ServerSideEncryption"),
+        )
+
+    def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[StoredObject]:
+        """The current objects below ``prefix`` in key order, page by page."""
+        with self.errors("list", prefix):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket,
+                Prefix=self.prefix + prefix,
+                StartAfter=self.prefix + start_after if start_after else "",
+            )
+            for page in pages:
+                for item in page.get("Contents", []):
+                    yield StoredObject(
+                        self._relative(item["Key"]),
+                        item["Size"],
+                        item["LastModified"],
+                        item["ETag"].strip('"'),
+                    )
+
+    def versions(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Every version and delete marker below ``prefix``, in key order, page by page."""
+        with self.errors("list", prefix):
+            for page in self.client.get_paginator("list_object_versions").paginate(
+                Bucket=self.bucket, Prefix=self.prefix + prefix
+            ):
+                # S3 lists a page's markers apart from its versions.
+                yield from sorted(
+                    [
+                        *(
+                            StoredObject(
+                                self._relative(item["Key"]),
+                                item["Size"],
+                                item["LastModified"],
+                                item["ETag"].strip('"'),
+                                item["VersionId"],
+                                item["IsLatest"],
+                            )
+                            for item in page.get("Versions", [])
+                        ),
+                        *(
+                            StoredObject(
+                                self._relative(marker["Key"]),
+                                0,
+                                marker["LastModified"],
+                                "",
+                                marker["VersionId"],
+                                marker["IsLatest"],
+                                delete_marker=True,
+                            )
+                            for marker in page.get("DeleteMarkers", [])
+                        ),
+                    ],
+                    key=lambda stored: stored.key,
+                )
+
+    def delete(self, key: str, version_id: str | None = None) -> None:
+        """Remove one version, or put a delete marker on top where the bucket keeps versions."""
+        with self.errors("delete", key):
+            self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key, **_version(version_id))
+
+    def delete_versions(self, stored: Iterable[StoredObject]) -> int:
+        """Remove these versions and delete markers for good; how many.
+
+        Raises ObjectStoreRefused when the store kept one, as one under object lock.
+        """
+        removed, items = 0, iter(stored)
+        while batch := list(islice(items, DELETE_BATCH)):
+            wanted = [_identified(self.prefix + one.key, one.version_id) for one in batch]
+            with self.errors("delete from"):
+                answer = self.client.delete_objects(
+                    Bucket=self.bucket, Delete={"Objects": wanted, "Quiet": True}
+                )
+            # S3 answers 200 whatever became of each of them.
+            errors = [one for one in answer.get("Errors", []) if one.get("Code") not in _GONE]
+            if errors:
+                code = str(errors[0].get("Code", "an error"))
+                raise ObjectStoreRefused(
+                    f"cannot delete {len(errors)} of {len(batch)} versions in {self.uri()} as {self.role}: "
+                    f"the store answers {code}: they are locked, or the identity may not delete versions",
+                    code,
+                )
+            removed += len(batch)
+        return removed
+
+    def retention(self, key: str, version_id: str | None = None) -> Retention | None:
+        """The object lock on a version; None when it has none."""
+        try:
+            with self.errors("read the lock of", key):
+                answer = self.client.get_object_retention(
+                    Bucket=self.bucket, Key=self.prefix + key, **_version(version_id)
+                )
+        except ObjectStoreRefused as error:
+            if error.code in ("NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"):
+                return None
+            raise
+        return Retention(answer["Retention"]["Mode"], answer["Retention"]["RetainUntilDate"])
+
+    def object_lock_enabled(self) -> bool:
+        """Whether the bucket takes object locks."""
+        try:
+            with self.errors("read the lock configuration of"):
+                answer = self.client.get_object_lock_configuration(Bucket=self.bucket)
+        except ObjectStoreRefused as error:
+            if error.code == "ObjectLockConfigurationNotFoundError":
+                return False
+            raise
+        return answer["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled"
+
+    def default_encryption(self) -> str | None:
+        """The algorithm that the bucket encrypts new objects with (``AES256``, ``aws:kms``); None if none.
+
+        Needs s3:GetEncryptionConfiguration (in SeaweedFS an administrator); without it,
+        ``head(key).encryption`` tells how one object was stored.
+        """
+        try:
+            with self.errors("read the encryption of"):
+                answer = self.client.get_bucket_encryption(Bucket=self.bucket)
+        except ObjectStoreRefused as error:
+            if error.code == "ServerSideEncryptionConfigurationNotFoundError":
+                return None
+            raise
+        for rule in answer["ServerSideEncryptionConfiguration"]["Rules"]:
+            algorithm = rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm")
+            if algorithm:
+                return str(algorithm)
+        return None
+
+    def check(self) -> None:
+        """Ask for the bucket. Raises the one line that says why it cannot be used."""
+        with self.errors("reach"):
+            self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
+
+    def errors(self, action: str, key: str = "") -> AbstractContextManager[None]:
+        """Around what uses ``client``: boto3's exceptions come out as ours. ``action`` is a verb."""
+        return Place(self.uri(key), self._endpoint_url, self._region, self.role).errors(
+            action, of_key=bool(key)
+        )
+
+    def _relative(self, key: str) -> str:
+        return key.removeprefix(self.prefix)
+
+
+def from_settings(settings: Settings, role: str) -> ObjectStore:
+    """The store of one S3 role (``backup``, ``media``, ``ledger``, ...). Raises ConfigurationError."""
+    s3 = settings.s3
+    return ObjectStore(
+        s3.endpoint_url, s3.region, s3.identity(role), settings.ca_file, uri_style=s3.uri_style
+    )
+
+
+def _identified(key: str, version_id: str | None) -> ObjectIdentifierTypeDef:
+    return {"Key": key} if version_id is None else {"Key": key, "VersionId": version_id}
+
+
+def _version(version_id: str | None) -> dict[str, Any]:
+    return {} if version_id is None else {"VersionId": version_id}

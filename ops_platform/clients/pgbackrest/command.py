@@ -1,0 +1,256 @@
+"""pgBackRest as it is: commands, exit codes, its JSON. Knows nothing of reports, locks or retention rules.
+
+What its JSON means is in ``backup.repository`` and ``backup.wal``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ops_platform.clients.child_process import Ended, Launcher
+from ops_platform.clients.pgbackrest.exit_codes import (
+    ARCHIVE_TIMEOUT,
+    LABEL_NOT_NEWEST,
+    LOCKED,
+    PgBackRestError,
+    explain,
+)
+from ops_platform.errors import Unavailable
+
+__all__ = ["ARCHIVE_TIMEOUT", "LABEL_NOT_NEWEST", "LOCKED", "PgBackRest", "PgBackRestError"]
+
+ANSWER_SECONDS = 150.0
+"""For commands that only read; pgBackRest's own retries end well before."""
+
+PROGRESS_STEP = 0.01
+
+_LINE = re.compile(
+    r"^(?P<logged>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) P(?P<process>\d+) +(?P<level>[A-Z]+): (?P<text>.*)$"
+)
+_PERCENT = re.compile(r"^(?:backup|restore) file .*?, (?P<percent>\d+(?:\.\d+)?)%\)")
+_LABEL = re.compile(r"^new backup label = (?P<label>\S+)")
+_INFO_FAILED = 99
+
+
+@dataclass(frozen=True)
+class PgBackRest:
+    """One stanza through one configuration file.
+
+    Every command may raise PgBackRestError, whose message says what to do, and Unavailable when
+    the program is missing.
+    """
+
+    binary: str
+    config_file: Path
+    stanza: str
+    run_as: str | None = None
+    environment: Mapping[str, str] | None = None
+
+    def version(self) -> tuple[int, int]:
+        """(2, 45) of pgBackRest 2.45. Raises Unavailable when it cannot be read."""
+        ended = self._launcher.run([self.binary, "version"], timeout=ANSWER_SECONDS)
+        found = re.search(r"(\d+)\.(\d+)", ended.stdout)
+        if ended.code or not found:
+            raise Unavailable(f"{self.binary} does not tell its version: correct OPS_PGBACKREST_BINARY")
+        return int(found[1]), int(found[2])
+
+    def info(self) -> dict[str, Any]:
+        """What the repository holds of the stanza, as ``info --output=json`` gives it.
+
+        ``info`` ends with 0 also when the repository cannot be read; that raises here.
+        """
+        answer = self._json("info", self._ask("info", "--output=json"))
+        entry: dict[str, Any] = (
+            answer[0] if answer else {"name": self.stanza, "backup": [], "status": {"code": 1}}
+        )
+        for repo in entry.get("repo", []):
+            if repo["status"]["code"] == _INFO_FAILED:
+                raise explain("info", self.stanza, None, str(repo["status"]["message"]))
+        return entry
+
+    def stanza_create(self) -> None:
+        """Safe to repeat. Fails with code 28 when the stanza belongs to another cluster."""
+        self._command("stanza-create")
+
+    def check(self, archive_timeout: int) -> None:
+        """Make the server switch WAL and wait up to ``archive_timeout`` seconds for it to be archived."""
+        self._command("check", f"--archive-timeout={archive_timeout}")
+
+    def repo_ls(self, path: str, recurse: bool = False) -> dict[str, dict[str, Any]]:
+        """Name -> {type, size, time} of what is below ``path``; empty when there is no such path."""
+        deep = ["--recurse"] if recurse else []
+        answer = self._ask("repo-ls", "--output=json", "--sort=none", *deep, path)
+        found: dict[str, dict[str, Any]] = self._json("repo-ls", answer)
+        found.pop(".", None)
+        return found
+
+    def repo_get(self, path: str) -> str:
+        """A text file of the repository, decrypted; for example a timeline history."""
+        return self._ask("repo-get", path)
+
+    def backup(
+        self,
+        backup_type: str,
+        annotations: Mapping[str, str],
+        on_line: Callable[[str], None],
+        on_progress: Callable[[float], None],
+    ) -> str:
+        """Take a backup (``full``, ``diff`` or ``incr``) and return its label.
+
+        ``on_line`` gets pgBackRest's lines of level INFO and above; ``on_progress`` the fraction
+        copied, 0 to 1. Fails with code 50 while another backup, expire or stanza command runs.
+        """
+        label: str | None = None
+
+        def look(line: Line) -> None:
+            nonlocal label
+            on_line(line.raw)
+            if found := _LABEL.match(line.text):
+                label = found["label"]
+
+        given = [f"--annotation={name}={value}" for name, value in annotations.items()]
+        self._follow(
+            "backup",
+            [f"--type={backup_type}", *given],
+            "detail",
+            _progressing(look, lambda copied, _: on_progress(copied)),
+        )
+        if label is None:
+            raise PgBackRestError(
+                f"pgBackRest backup of stanza {self.stanza} ended without naming its set: look at its log"
+            )
+        on_progress(1.0)
+        return label
+
+    def restore(
+        self,
+        options: Sequence[str],
+        on_line: Callable[[str], None],
+        on_progress: Callable[[float, datetime | None], None],
+    ) -> None:
+        """Restore into the data directory of the configuration, which must be empty.
+
+        ``on_progress`` gets the fraction copied, 0 to 1, and when pgBackRest wrote so (its clock, to the
+        millisecond; None at the end): of lines that come late, many come at once.
+
+        ``options`` choose set and target. Fails with code 40 when the directory is not empty,
+        38 while a server runs in it, 75 when no set reaches the target.
+        """
+
+        def look(line: Line) -> None:
+            on_line(line.raw)
+
+        self._follow("restore", list(options), "detail", _progressing(look, on_progress))
+        on_progress(1.0, None)
+
+    def expire(self, *, dry_run: bool, on_line: Callable[[str], None] = lambda line: None) -> list[str]:
+        """Apply the retention of the configuration, or only say what would go. Returns its messages."""
+        said: list[str] = []
+
+        def look(line: Line) -> None:
+            said.append(line.text)
+            on_line(line.raw)
+
+        self._follow("expire", ["--dry-run"] if dry_run else [], "info", look)
+        return said
+
+    def verify(self, label: str | None = None) -> list[str]:
+        """The lines of ``verify``, which ends with 0 also when it found damage (upstream issue 2502)."""
+        chosen = [] if label is None else [f"--set={label}"]
+        return self._ask("verify", "--output=text", "--verbose", *chosen, timeout=None).splitlines()
+
+    # --- running ----------------------------------------------------------------------------------
+
+    @property
+    def _launcher(self) -> Launcher:
+        return Launcher(self.run_as, self.environment)
+
+    def _argv(self, command: str, console: str, stderr: str, options: list[str]) -> list[str]:
+        return [
+            self.binary,
+            f"--config={self.config_file}",
+            f"--stanza={self.stanza}",
+            f"--log-level-console={console}",
+            f"--log-level-stderr={stderr}",
+            command,
+            *options,
+        ]
+
+    def _ask(self, command: str, *options: str, timeout: float | None = ANSWER_SECONDS) -> str:
+        """Run a command whose stdout is its answer."""
+        ended = self._launcher.run(self._argv(command, "off", "error", list(options)), timeout=timeout)
+        self._raise_if_failed(command, ended, ended.stderr)
+        return ended.stdout
+
+    def _command(self, command: str, *options: str) -> None:
+        self._follow(command, list(options), "info", lambda line: None)
+
+    def _follow(self, command: str, options: list[str], console: str, look: Callable[[Line], None]) -> None:
+        """Run a command whose stdout is its log, handing over each line."""
+        errors: list[str] = []
+        warnings: deque[str] = deque(maxlen=50)
+        told: MutableSequence[str] | None = None
+
+        def on_line(raw: str) -> None:
+            nonlocal told
+            found = _LINE.match(raw)
+            if found is None:
+                # A message of several lines goes on.
+                if told is not None:
+                    told.append(raw)
+                return
+            told = {"ERROR": errors, "WARN": warnings}.get(found["level"])
+            if told is not None:
+                told.append(raw)
+            look(Line(raw, found["level"], found["text"], datetime.fromisoformat(found["logged"])))
+
+        ended = self._launcher.follow(self._argv(command, console, "off", options), on_line)
+        self._raise_if_failed(command, ended, "\n".join(errors) or ended.stderr, "\n".join(warnings))
+
+    def _json(self, command: str, answer: str) -> Any:
+        try:
+            # With a wrong passphrase info quotes ciphertext, with control characters as they are.
+            return json.loads(answer, strict=False)
+        except json.JSONDecodeError:
+            raise explain(command, self.stanza, None, answer) from None
+
+    def _raise_if_failed(self, command: str, ended: Ended, text: str, warnings: str = "") -> None:
+        if ended.code:
+            raise explain(command, self.stanza, ended.code, text, warnings)
+
+
+def _progressing(
+    look: Callable[[Line], None], on_progress: Callable[[float, datetime], None]
+) -> Callable[[Line], None]:
+    """Lines of level DETAIL, one per file (hundreds of thousands in a large cluster), as progress."""
+    told = 0.0
+
+    def each(line: Line) -> None:
+        nonlocal told
+        if line.level != "DETAIL":
+            look(line)
+        elif found := _PERCENT.match(line.text):
+            fraction = min(1.0, float(found["percent"]) / 100)
+            if fraction >= told + PROGRESS_STEP:
+                told = fraction
+                on_progress(fraction, line.logged_at)
+
+    return each
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of pgBackRest's log: as it came, its level, and its text without the prefix."""
+
+    raw: str
+    level: str
+    text: str
+    logged_at: datetime
+    """In pgBackRest's local time, which says nothing of its zone."""

@@ -1,0 +1,35 @@
+"""PostgreSQL: connections, advisory locks, pools, COPY, migrations, and its programs on this machine.
+
+Knows nothing of stanzas, backups or requests.
+"""
+
+from ops_platform.clients.postgres.connection import (
+    Connection,
+    connect,
+    describe,
+    give_back,
+    lock_key,
+    session,
+    try_lock,
+    unlock,
+)
+from ops_platform.clients.postgres.migrations import migrate
+from ops_platform.clients.postgres.pool import Pool
+from ops_platform.clients.postgres.programs import PostgresPrograms
+
+__all__ = [
+    "Connection",
+    "Pool",
+    "PostgresPrograms",
+    "connect",
+    "copy_out",
+    "describe",
+    "give_back",
+    "lock_key",
+    "migrate",
+    "migrations",
+    "programs",
+    "session",
+    "try_lock",
+    "unlock",
+]

@@ -1,0 +1,73 @@
+"""Asset checks of the backup domain, one op for each stanza so that one look serves them all.
+
+What is asked, and what counts as a pass, is in ``health``.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from ops_platform.backup.monitoring import Verdict, health
+from ops_platform.backup.stanza import BackupConfig, Stanza
+from ops_platform.defs.backup.assets import set_key, wal_key
+from ops_platform.defs.resources import PlatformResource
+
+_DESCRIPTIONS = {
+    "archive_contiguous": "No WAL segment is missing between the oldest set and the end of the archive.",
+    "archiver_healthy": "The server's newest attempt to archive succeeded, at the promised pace.",
+    "rpo_within_target": "What would be lost if the server died now is within the promise.",
+    "repository_encrypted": "pgBackRest encrypts what it sends, the bucket what it stores.",
+    "fresh": "The newest restorable set that counts as this kind is not older than its schedule allows.",
+}
+
+
+def wal_checks(config: BackupConfig) -> list[dg.AssetChecksDefinition]:
+    """The checks of every stanza."""
+    return [_stanza_checks(stanza) for stanza in config.stanzas.values()]
+
+
+def _stanza_checks(stanza: Stanza) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(
+        name=f"check_{stanza.name.replace('-', '_')}", specs=_specs(stanza), can_subset=True
+    )
+    def check(
+        context: dg.AssetCheckExecutionContext, platform: PlatformResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        chosen = context.op_execution_context.selected_asset_check_keys
+        for verdict in health.examine(platform.backup(stanza.name), datetime.now(UTC)):
+            if not verdict.passed:
+                context.log.error(f"{stanza.name}: {verdict.name} {verdict.kind or ''}: {verdict.summary}")
+            if dg.AssetCheckKey(_asset(stanza.name, verdict), verdict.name) in chosen:
+                yield _result(stanza.name, verdict)
+
+    return check
+
+
+def _specs(stanza: Stanza) -> Sequence[dg.AssetCheckSpec]:
+    wal = [
+        dg.AssetCheckSpec(name, asset=wal_key(stanza.name), description=_DESCRIPTIONS[name])
+        for name in health.WAL_VERDICTS
+    ]
+    sets = [
+        dg.AssetCheckSpec(
+            health.FRESH, asset=set_key(stanza.name, kind), description=_DESCRIPTIONS[health.FRESH]
+        )
+        for kind in health.scheduled_kinds(stanza)
+    ]
+    return [*wal, *sets]
+
+
+def _result(stanza: str, verdict: Verdict) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=verdict.passed,
+        check_name=verdict.name,
+        asset_key=_asset(stanza, verdict),
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=verdict.summary,
+        metadata=dict(verdict.numbers),
+    )
+
+
+def _asset(stanza: str, verdict: Verdict) -> dg.AssetKey:
+    return wal_key(stanza) if verdict.kind is None else set_key(stanza, verdict.kind)

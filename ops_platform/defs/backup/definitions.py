@@ -1,0 +1,65 @@
+"""The backup domain's Definitions."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from ops_platform.backup.stanza import BackupConfig
+from ops_platform.defs.backup.assets import backup_assets
+from ops_platform.defs.backup.checks import wal_checks
+from ops_platform.defs.backup.jobs import JOB_KINDS, backup_job, cleanup_job
+from ops_platform.defs.backup.schedules import (
+    CLEANUP_CRON,
+    STANZA_TAG,
+    WAL_CHECKS_CRON,
+    backup_schedule,
+    per_stanza_schedule,
+)
+
+
+def backup_definitions(config: BackupConfig) -> dg.Definitions:
+    """Assets, jobs, checks and schedules for the stanzas of ``config``."""
+    jobs = [backup_job(name, config) for name in JOB_KINDS]
+    schedules = [schedule for job in jobs if (schedule := backup_schedule(config, job)) is not None]
+    checks = wal_checks(config)
+    checks_job = dg.define_asset_job(
+        "wal_checks",
+        selection=dg.AssetSelection.checks(*checks),
+        executor_def=dg.in_process_executor,
+        tags={"duty": "backup"},
+        description="Check archive, archiver, RPO, freshness and encryption of the stanzas.",
+    )
+    cleanup = cleanup_job(config)
+
+    def checks_of(stanza: str, key: str) -> dg.RunRequest:
+        keys = [
+            spec.key
+            for definition in checks
+            for spec in definition.check_specs
+            if spec.key.asset_key.path[1] == stanza
+        ]
+        return dg.RunRequest(run_key=key, asset_check_keys=keys, tags={STANZA_TAG: stanza})
+
+    schedules += [
+        per_stanza_schedule(
+            config,
+            "wal_checks_quarter_hourly",
+            WAL_CHECKS_CRON,
+            checks_job.name,
+            "Check archive, archiver, RPO, freshness and encryption of each stanza.",
+            checks_of,
+        ),
+        per_stanza_schedule(
+            config,
+            "backup_cleanup_monthly",
+            CLEANUP_CRON,
+            cleanup.name,
+            "Apply the retention policy to each stanza.",
+        ),
+    ]
+    return dg.Definitions(
+        assets=list(backup_assets(config)),
+        asset_checks=checks,
+        jobs=[*jobs, cleanup, checks_job],
+        schedules=schedules,
+    )

@@ -1,0 +1,225 @@
+"""The backup jobs: preflight -> run -> verify -> record, one graph for the three kinds.
+
+The stanza is chosen in run config: ``{"stanza": "product"}``. Ops hand nothing to each other:
+each finds the run's set in the repository by its annotation, so that any of them can be
+replayed on any host. What the steps do is in ``execution``.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from ops_platform.backup.retention import cleanup
+from ops_platform.backup.stanza import BackupConfig, BackupContext, Kind
+from ops_platform.backup.taking import BackupRequest, execution
+from ops_platform.defs.backup.assets import materialization
+from ops_platform.defs.resources import PlatformResource, StanzaLockResource
+from ops_platform.errors import OpsError
+
+JOB_KINDS: dict[str, Kind] = {
+    "backup_full": "full",
+    "backup_diff": "differential",
+    "backup_incr": "incremental",
+}
+_AFTER = {"after": dg.In(dg.Nothing)}
+
+
+class BackupOpConfig(dg.Config):
+    """What each op of a backup job is told."""
+
+    stanza: str
+    kind: str
+
+
+class CleanupOpConfig(dg.Config):
+    stanza: str
+
+
+@dg.op(
+    description="The server, the archiver, the stanza and the repository can take this backup; no other runs."
+)
+def preflight(
+    context: dg.OpExecutionContext,
+    config: BackupOpConfig,
+    platform: PlatformResource,
+    stanza_lock: StanzaLockResource,
+) -> dg.Output[None]:
+    with _step(context, config, platform) as (backup, request):
+        stanza_lock.hold(backup, context.log.info)
+        facts = execution.preflight(backup, request, context.log.info)
+        return dg.Output(None, metadata=facts.as_metadata())
+
+
+@dg.op(ins=_AFTER, description="pgBackRest takes the set, or the set that this run made before is adopted.")
+def run(
+    context: dg.OpExecutionContext,
+    config: BackupOpConfig,
+    platform: PlatformResource,
+    stanza_lock: StanzaLockResource,
+) -> dg.Output[None]:
+    with _step(context, config, platform) as (backup, request):
+        stanza_lock.hold(backup, context.log.info)
+        taken = execution.take(backup, request, _printed(context), _progress(context))
+        return dg.Output(None, metadata={"label": taken.label, "adopted": taken.adopted})
+
+
+@dg.op(ins=_AFTER, description="The set is listed, clean, its WAL is in the repository, its chain is whole.")
+def verify(
+    context: dg.OpExecutionContext,
+    config: BackupOpConfig,
+    platform: PlatformResource,
+    stanza_lock: StanzaLockResource,
+) -> dg.Output[None]:
+    with _step(context, config, platform) as (backup, request):
+        stanza_lock.hold(backup, context.log.info)
+        taken = execution.require_taken(backup, request)
+        verification = execution.verify(backup, taken.label, context.log.info)
+        return dg.Output(None, metadata=verification.as_metadata())
+
+
+@dg.op(ins=_AFTER, description="The report is completed, the audit ledger told, the asset event emitted.")
+def record(
+    context: dg.OpExecutionContext,
+    config: BackupOpConfig,
+    platform: PlatformResource,
+    stanza_lock: StanzaLockResource,
+) -> None:
+    with _step(context, config, platform) as (backup, request):
+        stanza_lock.hold(backup, context.log.info)
+        report = execution.record(backup, request, execution.require_taken(backup, request))
+        context.log_event(materialization(report))
+
+
+def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
+    """The job that takes one kind of backup."""
+    kind = JOB_KINDS[name]
+
+    @dg.config_mapping(config_schema=stanza_schema(config))
+    def choose(value: dict[str, Any]) -> dict[str, Any]:
+        op_config = {"config": {"stanza": value["stanza"], "kind": kind}}
+        return {"ops": {op.name: op_config for op in (preflight, run, verify, record)}}
+
+    @dg.job(
+        name=name,
+        config=choose,
+        executor_def=dg.in_process_executor,
+        tags={"duty": "backup"},
+        description=f"Take and verify a {kind} backup of the stanza named in run config.",
+    )
+    def job() -> None:
+        record(after=verify(after=run(after=preflight())))
+
+    return job
+
+
+@dg.op(description="Dry run, then expire what the retention policy lets go and nobody uses.")
+def expire(
+    context: dg.OpExecutionContext, config: CleanupOpConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    try:
+        backup = platform.backup(config.stanza)
+        plan = cleanup.plan(backup)
+        context.log.info(plan.summary)
+        result = cleanup.apply(backup, plan, operation_id=context.run.run_id, log=context.log.info)
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None
+    return dg.Output(None, metadata={"expired": list(result.expired), "kept": list(result.kept)})
+
+
+def cleanup_job(config: BackupConfig) -> dg.JobDefinition:
+    @dg.config_mapping(config_schema=stanza_schema(config))
+    def choose(value: dict[str, Any]) -> dict[str, Any]:
+        return {"ops": {expire.name: {"config": {"stanza": value["stanza"]}}}}
+
+    @dg.job(
+        name="backup_cleanup",
+        config=choose,
+        executor_def=dg.in_process_executor,
+        tags={"duty": "backup"},
+        description=(
+            "Apply the retention policy: a dry run first; "
+            "never the last restorable chain, never a set in use."
+        ),
+    )
+    def job() -> None:
+        expire()
+
+    return job
+
+
+def stanza_schema(config: BackupConfig) -> dict[str, Any]:
+    """Run config that offers the configured stanzas, so that a wrong name is refused at launch."""
+    values = [dg.EnumValue(name) for name in config.stanzas]
+    return {"stanza": dg.Field(dg.Enum("Stanza", values), description="Which stanza of backups.yaml.")}
+
+
+@contextmanager
+def _step(
+    context: dg.OpExecutionContext, config: BackupOpConfig, platform: PlatformResource
+) -> Iterator[tuple[BackupContext, BackupRequest]]:
+    """Open the stanza; on any failure record it, and give Dagster the one line that says why."""
+    request = BackupRequest(
+        stanza=config.stanza,
+        kind=_kind(config.kind),
+        run_id=context.run.run_id,
+        root_run_id=context.run.root_run_id or context.run.run_id,
+        launched_by="dagster",
+    )
+    backup: BackupContext | None = None
+    try:
+        backup = platform.backup(config.stanza)
+        yield backup, request
+    except OpsError as error:
+        _record_failure(context, backup, request, str(error))
+        raise dg.Failure(description=str(error), allow_retries=False) from None
+    except BaseException as error:
+        reason = f"{context.op.name} ended by {type(error).__name__}"
+        _record_failure(context, backup, request, reason)
+        raise
+
+
+def _record_failure(
+    context: dg.OpExecutionContext, backup: BackupContext | None, request: BackupRequest, reason: str
+) -> None:
+    """Best effort: with the ops database away the agent reconciles the row later."""
+    if backup is None:
+        return
+    try:
+        execution.fail(backup, request, reason)
+    except OpsError as error:
+        context.log.warning(f"the failure could not be recorded now and will be reconciled: {error}")
+
+
+def _kind(value: str) -> Kind:
+    for kind in JOB_KINDS.values():
+        if kind == value:
+            return kind
+    raise dg.Failure(description=f"unknown backup kind {value!r}", allow_retries=False)
+
+
+def _printed(context: dg.OpExecutionContext) -> Callable[[str], None]:
+    """pgBackRest's lines go to the compute log (streamed to S3); warnings and errors to the event log too."""
+
+    def log(line: str) -> None:
+        print(line, flush=True)  # the compute log is the process's stdout
+        if " WARN:" in line:
+            context.log.warning(line)
+        elif " ERROR:" in line:
+            context.log.error(line)
+
+    return log
+
+
+def _progress(context: dg.OpExecutionContext) -> Callable[[float], None]:
+    """Progress in the event log at most once every 10 %: each event is a row in the ops database."""
+    last = 0.0
+
+    def report(fraction: float) -> None:
+        nonlocal last
+        if fraction - last >= 0.1:
+            last = fraction
+            context.log.info(f"copied {fraction:.0%}")
+
+    return report

@@ -1,0 +1,51 @@
+"""The Definitions of disaster recovery."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from ops_platform.backup.stanza import BackupConfig
+from ops_platform.defs.dr.assets import exercise_assets
+from ops_platform.defs.dr.jobs import (
+    check_restore,
+    expire_tombstones,
+    scratch_cluster_cleanup,
+    stanza_job,
+    take_reference,
+    tombstone_replay,
+)
+from ops_platform.defs.dr.schedules import dr_schedules
+from ops_platform.defs.dr.sensors import scratch_cluster_janitor
+
+
+def dr_definitions(config: BackupConfig) -> dg.Definitions:
+    """Assets, jobs, schedules and the janitor for the stanzas of ``config``."""
+    assets = exercise_assets(config)
+    exercise = dg.define_asset_job(
+        "dr_exercise",
+        selection=dg.AssetSelection.assets(*assets),
+        executor_def=dg.in_process_executor,
+        tags={"duty": "dr"},
+        description="Restore for real: all scenarios of the stanzas, verified, RPO and RTO measured.",
+    )
+    check = stanza_job(
+        "backup_restore_check",
+        config,
+        check_restore,
+        "Restore the newest set beside production and verify it.",
+    )
+    reference = stanza_job(
+        "dr_reference", config, take_reference, "Take a signed reference of the stanza's live server."
+    )
+    expiry = stanza_job(
+        "tombstone_expiry",
+        config,
+        expire_tombstones,
+        "Delete tombstones of erased subjects whom no backup of the stanza holds any more.",
+    )
+    return dg.Definitions(
+        assets=assets,
+        jobs=[exercise, check, reference, scratch_cluster_cleanup, tombstone_replay, expiry],
+        schedules=dr_schedules(config),
+        sensors=[scratch_cluster_janitor],
+    )

@@ -1,0 +1,159 @@
+"""The jobs of disaster recovery. What they do is in ``exercise``, ``questions`` and ``scratch``."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import psycopg
+
+from ops_platform.backup.stanza import BackupConfig
+from ops_platform.defs.dr.assets import exercise_request, metadata
+from ops_platform.defs.resources import PlatformResource
+from ops_platform.dr import exercise
+from ops_platform.dr.emergency import pending_records
+from ops_platform.dr.exercise import exercise_store
+from ops_platform.dr.inspection import describe
+from ops_platform.dr.restore import scratch_cluster
+from ops_platform.dr.verification import erasure_replay, suite
+from ops_platform.errors import OpsError
+
+RESTORE_CHECK = "restore_check"
+"""Scenario of the weekly short form, in its rows."""
+
+
+class StanzaOpConfig(dg.Config):
+    stanza: str
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What goes wrong fails the run with one line, and without its cause, whose text may quote rows."""
+    try:
+        yield
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None
+    except psycopg.Error as error:
+        raise dg.Failure(description=describe(error), allow_retries=False) from None
+
+
+@dg.op(description="Restore the newest set beside production and verify it, without the deep questions.")
+def check_restore(
+    context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    with _told():
+        ctx = platform.backup(config.stanza)
+        request = exercise_request(ctx, context.run, RESTORE_CHECK)
+        outcome = exercise.run(ctx, request, context.log.info, lambda fraction: None)
+    if outcome.result != "success":
+        raise dg.Failure(description=outcome.reason, metadata=metadata(outcome), allow_retries=False)
+    return dg.Output(None, metadata=metadata(outcome))
+
+
+@dg.op(description="Take a signed reference of the live source, for restored copies to be compared with.")
+def take_reference(
+    context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    with _told():
+        taken = suite.refresh(platform.backup(config.stanza))
+    return dg.Output(
+        None,
+        metadata={
+            "objects": len(taken.objects),
+            "tables": len(taken.live),
+            "closed_rows": sum(one.rows for one in taken.closed.values()),
+            "marker": dg.MetadataValue.timestamp(taken.marker),
+        },
+    )
+
+
+@dg.op(description="Remove what killed exercises left, and finish their rows as failed.")
+def sweep_scratch(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    with _told():
+        settings = platform.settings()
+        removed = scratch_cluster.sweep(settings)
+        url = settings.require("database_url")
+        dead = [one for name in platform.stanzas() for one in exercise_store.reconcile_dead(url, name)]
+        emergencies = pending_records.record_pending(settings)
+    return dg.Output(
+        None,
+        metadata={
+            "removed": [one.directory.name for one in removed],
+            "given_up": dead,
+            "emergencies_recorded": len(emergencies),
+        },
+    )
+
+
+@dg.op(description="Erase again whoever was erased, after a restore of the product or of the ops database.")
+def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    with _told():
+        replayed = erasure_replay.replay_live(platform.settings(), context.log.info)
+    known, done = replayed.memory, replayed.rows
+    return dg.Output(
+        None,
+        metadata={
+            "tombstones": done.tombstones,
+            "came_back": done.came_back,
+            "rows_changed": sum(one.changed for one in done.effects),
+            "adopted_from_ledger": known.adopted,
+            "certificates_from_ledger": known.certificates,
+            "requests_scrubbed": known.scrubbed,
+            "erasures_to_finish": known.unfinished,
+            "left_to_their_runs": replayed.under_way,
+        },
+    )
+
+
+@dg.op(description="Delete tombstones of erased subjects whom no backup holds any more.")
+def expire_tombstones(
+    context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    with _told():
+        expired = erasure_replay.expire(platform.backup(config.stanza), datetime.now(UTC))
+    return dg.Output(None, metadata={"expired": expired})
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    tags={"duty": "gdpr"},
+    description="After a restore: bring the ops database up to the ledger, erase again whoever came back.",
+)
+def tombstone_replay() -> None:
+    replay_tombstones()
+
+
+def stanza_job(name: str, config: BackupConfig, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
+    """A job of one op for the stanza named in run config."""
+    values = [dg.EnumValue(stanza) for stanza in config.stanzas]
+
+    @dg.config_mapping(
+        config_schema={
+            "stanza": dg.Field(dg.Enum("Stanza", values), description="Which stanza of backups.yaml.")
+        }
+    )
+    def choose(value: dict[str, Any]) -> dict[str, Any]:
+        return {"ops": {op.name: {"config": {"stanza": value["stanza"]}}}}
+
+    @dg.job(
+        name=name,
+        config=choose,
+        executor_def=dg.in_process_executor,
+        tags={"duty": "dr"},
+        description=description,
+    )
+    def job() -> None:
+        op()
+
+    return job
+
+
+@dg.job(
+    name="scratch_cluster_cleanup",
+    executor_def=dg.in_process_executor,
+    tags={"duty": "dr"},
+    description="Remove what killed exercises left on this host. Launched by the janitor.",
+)
+def scratch_cluster_cleanup() -> None:
+    sweep_scratch()

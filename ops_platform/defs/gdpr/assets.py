@@ -1,0 +1,85 @@
+"""The assets of data subjects' rights: what became of each request, without the person.
+
+External assets: jobs report what was done; nothing here computes.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from ops_platform.gdpr.erasure import Outcome
+from ops_platform.gdpr.lineage import Effect, Line
+from ops_platform.gdpr.requests import RequestType
+
+GROUP = "gdpr"
+ERASURES = dg.AssetKey(["gdpr", "erasures"])
+EXPORTS = dg.AssetKey(["gdpr", "exports"])
+KEYS: dict[RequestType, dg.AssetKey] = {"erasure": ERASURES, "export": EXPORTS}
+
+
+def gdpr_assets() -> Sequence[dg.AssetSpec]:
+    return [
+        dg.AssetSpec(
+            ERASURES,
+            group_name=GROUP,
+            kinds={"postgres", "s3", "redis"},
+            description="Each event is one erasure that is done: what was deleted, anonymised and kept in "
+            "which store, counts before and after, and the certificate. No personal data.",
+        ),
+        dg.AssetSpec(
+            EXPORTS,
+            group_name=GROUP,
+            kinds={"postgres", "s3"},
+            description="Each event is one export: what was read from which store. No personal data.",
+        ),
+    ]
+
+
+def materialization(
+    request_type: RequestType, request_id: str, lines: Sequence[Line], effects: Sequence[Effect]
+) -> dg.AssetMaterialization:
+    """The event of one request; ``effects`` are the totals of ``lines``."""
+    runs = dict.fromkeys(one.run_id for one in lines if one.run_id)
+    versions = dict.fromkeys(one.map_version for one in lines if one.map_version)
+    return dg.AssetMaterialization(
+        asset_key=KEYS[request_type],
+        description=f"{request_type} {request_id}",
+        metadata={
+            "request_id": dg.MetadataValue.text(request_id),
+            "map_version": dg.MetadataValue.text(", ".join(versions)),
+            "runs": dg.MetadataValue.text(", ".join(runs)),
+            "rows_found": dg.MetadataValue.int(_sum(effects, "postgresql", "before")),
+            "rows_changed": dg.MetadataValue.int(_sum(effects, "postgresql", "changed")),
+            "objects": dg.MetadataValue.int(_sum(effects, "s3", "before")),
+            "cache_keys": dg.MetadataValue.int(_sum(effects, "redis", "before")),
+            "effects": dg.MetadataValue.md(table(effects)),
+        },
+    )
+
+
+def erased(request_id: str, lines: Sequence[Line], outcome: Outcome) -> dg.AssetMaterialization:
+    """The event of an erasure, with its certificate."""
+    event = materialization("erasure", request_id, lines, outcome.effects)
+    return event.with_metadata(
+        {
+            **event.metadata,
+            "certificate_id": dg.MetadataValue.text(outcome.certificate.certificate_id),
+            "certificate": dg.MetadataValue.md(f"```json\n{outcome.certificate.as_file()}```"),
+        }
+    )
+
+
+def table(effects: Sequence[Effect]) -> str:
+    """Effects as people read them, those without a row left out."""
+    columns = ("store", "place", "role", "action", "before", "changed", "after")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    lines += [
+        f"| {' | '.join(str(getattr(one, name)).replace('|', chr(92) + '|') for name in columns)} |"
+        for one in effects
+        if one.before or one.changed or one.after
+    ]
+    return "\n".join(lines)
+
+
+def _sum(effects: Sequence[Effect], store: str, field: str) -> int:
+    return sum(getattr(one, field) for one in effects if one.store == store)

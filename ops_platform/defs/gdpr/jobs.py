@@ -1,0 +1,234 @@
+"""The jobs of data subjects' rights. What they do is in ``work``, ``erasure``, ``export`` and the reports.
+
+A run is told the opaque id of a request and nothing else. What goes wrong comes out as our own line, or as
+the name of its type: PostgreSQL's messages quote the rows that they choke on.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from ops_platform.audit import ledger
+from ops_platform.clients import postgres
+from ops_platform.clients.postgres import Connection
+from ops_platform.defs.gdpr.assets import erased, materialization
+from ops_platform.defs.resources import PlatformResource
+from ops_platform.gdpr import erasure
+from ops_platform.gdpr import fulfilment as request_work
+from ops_platform.gdpr.lineage import lineage_store
+from ops_platform.gdpr.reports import data_audit, monthly_report, pending_review
+from ops_platform.gdpr.requests import NotClaimed, NotYet
+
+DUTY = {"duty": "gdpr"}
+
+
+class RequestConfig(dg.Config):
+    """Which request; personal data do not belong in a run's configuration."""
+
+    request_id: str
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What goes wrong fails the run with a line that holds nothing personal, and without its cause."""
+    try:
+        yield
+    except dg.Failure:
+        raise
+    except Exception as error:
+        raise dg.Failure(description=ledger.reason(error), allow_retries=False) from None
+
+
+def _work(
+    context: dg.OpExecutionContext, url: str, do: Callable[[], None], tell: Callable[[Connection], None]
+) -> dg.Output[None]:
+    """Do it, or say why not; ``tell`` emits the event of a request that is completed, now or before."""
+    what = "done"
+    with _told():
+        try:
+            do()
+        except NotClaimed as ended:
+            if ended.status is None:
+                raise
+            what = str(ended)
+            if ended.status != "completed":
+                context.log.info(what)
+                return dg.Output(None, metadata={"what": what})
+        except NotYet as waiting:
+            context.log.warning(str(waiting))
+            return dg.Output(None, metadata={"what": str(waiting)})
+        with postgres.session(url) as ops:
+            tell(ops)
+    return dg.Output(None, metadata={"what": what})
+
+
+@dg.op(description="Claim the request and erase its subject, or go on where an earlier run stopped.")
+def erase(
+    context: dg.OpExecutionContext, config: RequestConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    request_id, run_id = config.request_id, context.run.run_id
+    url = platform.settings().require("database_url")
+
+    def tell(ops: Connection) -> None:
+        done = erasure.outcome(ops, request_id)
+        if done is not None:
+            context.log_event(erased(request_id, lineage_store.of(ops, request_id), done))
+
+    return _work(
+        context,
+        url,
+        lambda: request_work.erase(url, request_id, run_id, platform.erasure, log=context.log.info),
+        tell,
+    )
+
+
+@dg.op(description="Claim the request and write its subject's data to the exports bucket, once.")
+def export_data(
+    context: dg.OpExecutionContext, config: RequestConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    request_id, run_id = config.request_id, context.run.run_id
+    url = platform.settings().require("database_url")
+
+    def tell(ops: Connection) -> None:
+        lines = lineage_store.of(ops, request_id)
+        context.log_event(materialization("export", request_id, lines, lineage_store.totals(lines)))
+
+    return _work(
+        context,
+        url,
+        lambda: request_work.export_data(url, request_id, run_id, platform.export, log=context.log.info),
+        tell,
+    )
+
+
+def request_job(name: str, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
+    """A job of one op for the request named in run config."""
+
+    @dg.config_mapping(config_schema={"request_id": dg.Field(str, description="The opaque id of a request.")})
+    def choose(value: dict[str, Any]) -> dict[str, Any]:
+        return {"ops": {op.name: {"config": {"request_id": value["request_id"]}}}}
+
+    @dg.job(name=name, config=choose, executor_def=dg.in_process_executor, tags=DUTY, description=description)
+    def job() -> None:
+        op()
+
+    return job
+
+
+gdpr_erasure = request_job(
+    "gdpr_erasure",
+    erase,
+    "Erase the subject of a confirmed request from every store, prove it and certify it.",
+)
+gdpr_export = request_job(
+    "gdpr_export", export_data, "Write the data of a confirmed request's subject to the exports bucket."
+)
+
+
+@dg.op(description="Which confirmed requests wait, which are near their deadline or past it, which failed.")
+def look_at_requests(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    with _told(), postgres.session(platform.settings().require("database_url")) as ops:
+        found = pending_review.review(ops, _now())
+    columns = ("request", "type", "status", "step", "attempts", "due", "why")
+    rows = [
+        (
+            one.request_id,
+            one.request_type,
+            one.status,
+            one.progress,
+            one.attempts,
+            f"{one.due_at:%Y-%m-%d %H:%M}",
+            one.failure,
+        )
+        for one in found.waiting
+    ]
+    metadata = {
+        "waiting": dg.MetadataValue.md(_table(columns, rows)),
+        "unverified": dg.MetadataValue.int(found.unverified),
+    }
+    return _judged(found.findings, metadata)
+
+
+@dg.op(description="The report on the month that is over; it goes into the audit ledger, too.")
+def report_month(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    with _told(), postgres.session(platform.settings().require("database_url")) as ops:
+        made = monthly_report.report(ops, *monthly_report.month_before(_now()))
+        monthly_report.keep(ops, made, context.run.run_id)
+    columns = ("type", *next(iter(made.types)).entered, "late", "overdue", "median h", "longest h")
+    rows = [
+        (one.request_type, *one.entered.values(), one.late, one.overdue, one.median_hours, one.longest_hours)
+        for one in made.types
+    ]
+    metadata: dict[str, dg.MetadataValue] = {
+        "from": dg.MetadataValue.text(f"{made.start:%Y-%m-%d}"),
+        "until": dg.MetadataValue.text(f"{made.end:%Y-%m-%d}"),
+        "requests": dg.MetadataValue.md(_table(columns, rows)),
+        "effects": dg.MetadataValue.md(_table(("store", "action", "changed", "requests"), made.effects)),
+        "proof": dg.MetadataValue.md(_table(("what", "number"), list(made.proof.items()))),
+        "report": dg.MetadataValue.json(made.as_json()),
+    }
+    return _judged(made.findings, metadata)
+
+
+@dg.op(description="The data map against the database, and personal data in samples of plain columns.")
+def audit_data(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    with _told():
+        known, settings = platform.data_map(), platform.settings()
+        url = settings.product_eraser_database_url or settings.require("product_database_url")
+        with postgres.session(url, application="ops-platform data audit") as product:
+            found = data_audit.audit(product, known)
+    metadata: dict[str, dg.MetadataValue] = {
+        "map_version": dg.MetadataValue.text(known.version),
+        "tables": dg.MetadataValue.int(len(known.tables)),
+        "findings": dg.MetadataValue.md(
+            _table(("where", "code", "what"), [(one.where, one.code, one.said) for one in found])
+        ),
+    }
+    return _judged([str(one) for one in found], metadata)
+
+
+def _plain_job(name: str, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
+    @dg.job(name=name, executor_def=dg.in_process_executor, tags=DUTY, description=description)
+    def job() -> None:
+        op()
+
+    return job
+
+
+gdpr_pending_review = _plain_job(
+    "gdpr_pending_review",
+    look_at_requests,
+    "Look at the requests that are open; fails when one is late, nearly late or failed.",
+)
+compliance_report = _plain_job(
+    "compliance_report",
+    report_month,
+    "Report on the requests of the month that is over; fails when a promise was broken.",
+)
+data_audit_job = _plain_job(
+    "data_audit",
+    audit_data,
+    "Compare the data map with the database and look for personal data in unexpected columns.",
+)
+JOBS = [gdpr_erasure, gdpr_export, gdpr_pending_review, compliance_report, data_audit_job]
+
+
+def _judged(findings: list[str], metadata: dict[str, Any]) -> dg.Output[None]:
+    """Fails with the findings: somebody must look, and the failed run's alert says so."""
+    if findings:
+        more = f" (and {len(findings) - 5} more)" if len(findings) > 5 else ""
+        raise dg.Failure(description="; ".join(findings[:5]) + more, metadata=metadata, allow_retries=False)
+    return dg.Output(None, metadata=metadata)
+
+
+def _table(columns: Any, rows: Any) -> str:
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    lines += [f"| {' | '.join('' if cell is None else str(cell) for cell in row)} |" for row in rows]
+    return "\n".join(lines)

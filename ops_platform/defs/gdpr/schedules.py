@@ -1,0 +1,30 @@
+"""When the reports on data subjects' requests are made. UTC."""
+
+import dagster as dg
+
+from ops_platform.defs.gdpr.jobs import compliance_report, data_audit_job, gdpr_pending_review
+
+_RUNNING = dg.DefaultScheduleStatus.RUNNING
+
+gdpr_pending_review_daily = dg.ScheduleDefinition(
+    name="gdpr_pending_review_daily",
+    job=gdpr_pending_review,
+    cron_schedule="20 5 * * *",
+    execution_timezone="UTC",
+    default_status=_RUNNING,
+)
+gdpr_compliance_report_monthly = dg.ScheduleDefinition(
+    name="gdpr_compliance_report_monthly",
+    job=compliance_report,
+    cron_schedule="40 5 2 * *",
+    execution_timezone="UTC",
+    default_status=_RUNNING,
+)
+gdpr_data_audit_quarterly = dg.ScheduleDefinition(
+    name="gdpr_data_audit_quarterly",
+    job=data_audit_job,
+    cron_schedule="50 5 3 1,4,7,10 *",
+    execution_timezone="UTC",
+    default_status=_RUNNING,
+)
+SCHEDULES = [gdpr_pending_review_daily, gdpr_compliance_report_monthly, gdpr_data_audit_quarterly]

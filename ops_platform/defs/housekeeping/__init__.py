@@ -1,0 +1,5 @@
+"""The platform's own upkeep as Dagster sees it: retention, alert delivery, notices of failed runs."""
+
+from ops_platform.defs.housekeeping.definitions import housekeeping_definitions
+
+__all__ = ["housekeeping_definitions"]

@@ -1,0 +1,127 @@
+"""The jobs that keep the platform itself in order: retention of its records, and the test of its alerts."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import psycopg
+
+from ops_platform.audit import ledger
+from ops_platform.clients import postgres
+from ops_platform.defs.resources import PlatformResource
+from ops_platform.errors import OpsError
+from ops_platform.housekeeping import DeliveryTest, retention
+
+
+class RetentionConfig(dg.Config):
+    """Terms in days; what is younger is kept."""
+
+    event_log_days: int = 90
+    # A year of alerts and a month to report on it; the Watchdog only proves that the pipe works now.
+    alert_delivery_days: int = 400
+    watchdog_delivery_days: int = 7
+    request_address_days: int = 30
+    # The daily look at requests tells of mails that were given up for so long.
+    mail_days: int = 30
+
+
+@dg.op(
+    description="Delete Dagster's chatter, old notifications, and the addresses in data subjects' requests "
+    "that ended a month ago, with their mails; history stays."
+)
+def prune(
+    context: dg.OpExecutionContext, config: RetentionConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    settings = platform.settings()
+    now = datetime.now(UTC)
+    try:
+        storage = settings.require("dagster_storage_url")
+        dagster, ops = retention.open_connections(storage, settings.require("database_url"))
+        with dagster, ops:
+            pruned = retention.prune_event_log(
+                dagster, ops, timedelta(days=config.event_log_days), now, context.log.info
+            )
+            alerts = retention.prune_alert_deliveries(
+                ops,
+                timedelta(days=config.alert_delivery_days),
+                timedelta(days=config.watchdog_delivery_days),
+                now,
+            )
+            emptied = retention.forget_addresses(ops, timedelta(days=config.request_address_days), now)
+            mails = retention.prune_mails(ops, timedelta(days=config.mail_days), now)
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None
+    except psycopg.Error as error:
+        # By its type, and without its cause: PostgreSQL's messages quote rows.
+        said = f"ended by {ledger.reason(error)}: look at PostgreSQL's log"
+        raise dg.Failure(description=said, allow_retries=False) from None
+    return dg.Output(
+        None,
+        metadata={
+            "event_log_rows_deleted": pruned.deleted,
+            "looked_at_up_to_id": pruned.up_to_id,
+            "alert_deliveries_deleted": alerts,
+            "requests_emptied_of_addresses": emptied,
+            "mails_deleted": mails,
+        },
+    )
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description=(
+        "Keep the platform's own records within their terms; materialisations, checks and run status stay."
+    ),
+)
+def retention_cleanup() -> None:
+    prune()
+
+
+class DeliveryTestConfig(dg.Config):
+    """How long a notification may take. Alertmanager sends an end with its next group_interval, a minute."""
+
+    seconds: float = 150.0
+
+
+@dg.op(description="Push two test alerts and follow them, and their ends, to every receiver of Alertmanager.")
+def follow_test_alerts(
+    context: dg.OpExecutionContext, config: DeliveryTestConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    settings = platform.settings()
+    try:
+        with postgres.session(settings.require("database_url")) as ops:
+            outcome = DeliveryTest(
+                platform.alertmanager(),
+                ops,
+                context.run.run_id,
+                settings.mail_dir,
+                config.seconds,
+                context.log.info,
+            ).run()
+    except OpsError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None
+    lines = ["| receiver | firing after s | resolved after s |", "|---|---|---|"]
+    for way in outcome.ways:
+        told = [outcome.seconds.get((way, status)) for status in ("firing", "resolved")]
+        lines.append(f"| {way} | {' | '.join('never' if one is None else f'{one:.0f}' for one in told)} |")
+    metadata = {"receivers": dg.MetadataValue.md("\n".join(lines))}
+    if outcome.faults:
+        raise dg.Failure(description="; ".join(outcome.faults), metadata=metadata, allow_retries=False)
+    return dg.Output(None, metadata=metadata)
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Prove that alerts arrive: fails unless a test alert of each severity, and its end, reach "
+    "every receiver in time. People are told; the alert says that it is a test.",
+)
+def alert_delivery_test() -> None:
+    follow_test_alerts()
+
+
+retention_cleanup_daily = dg.ScheduleDefinition(
+    name="retention_cleanup_daily",
+    job=retention_cleanup,
+    cron_schedule="10 4 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)

@@ -1,0 +1,104 @@
+"""The Dagster resources: thin ConfigurableResources over the domains' contexts and clients.
+
+No logic lives here. A resource reads the settings when a run starts, in the run's own process,
+so definitions load with nothing configured.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from ops_platform.backup.stanza import BackupContext, load_backups, locks, open_context
+from ops_platform.clients.alertmanager import Alertmanager
+from ops_platform.clients.prometheus import Prometheus
+from ops_platform.dr.verification import backup_expiry
+from ops_platform.gdpr import erasure as erasure_context
+from ops_platform.gdpr import export
+from ops_platform.gdpr.data_map import DataMap, parser
+from ops_platform.gdpr.erasure import ErasureContext
+from ops_platform.gdpr.export import ExportContext
+from ops_platform.settings import Settings, load_settings
+from ops_platform.slo.objectives import Objective, openslo
+
+
+class PlatformResource(dg.ConfigurableResource[Any]):
+    """The settings of this process, and what is opened from them."""
+
+    def settings(self) -> Settings:
+        return load_settings()
+
+    def backup(self, stanza: str) -> BackupContext:
+        """The context of one stanza. Raises ConfigurationError that says which setting is missing."""
+        return open_context(self.settings(), stanza)
+
+    def stanzas(self) -> list[str]:
+        """The names in backups.yaml."""
+        return list(load_backups(self.settings()).stanzas)
+
+    def prometheus(self) -> Prometheus:
+        """For queries over a day of raw samples."""
+        settings = self.settings()
+        url = settings.require("prometheus_url")
+        return Prometheus(
+            url,
+            ca_file=settings.ca_file,
+            timeout_seconds=120,
+            replica_labels=settings.prometheus_replica_labels,
+        )
+
+    def has_objectives(self) -> bool:
+        """Whether anybody wrote one."""
+        return any((self.settings().config_dir / "objectives").glob("*.y*ml"))
+
+    def objectives(self) -> list[Objective]:
+        """What the OpenSLO documents promise now."""
+        return openslo.load_directory(self.settings().config_dir / "objectives")
+
+    def erasure(self) -> ErasureContext:
+        """What an erasure works with. Raises ConfigurationError that says which setting is missing."""
+        settings = self.settings()
+        return erasure_context.open_context(settings, backup_expiry.of_product(settings))
+
+    def export(self) -> ExportContext:
+        """What an export works with. Raises ConfigurationError that says which setting is missing."""
+        return export.open_context(self.settings())
+
+    def data_map(self) -> DataMap:
+        """Raises ConfigurationError with the line that is wrong."""
+        return parser.load(self.settings().config_dir / "data_map.yaml")
+
+    def alertmanager(self) -> Alertmanager:
+        settings = self.settings()
+        return Alertmanager(settings.require("alertmanager_url"), ca_file=settings.ca_file)
+
+
+class StanzaLockResource(dg.ConfigurableResource[Any]):
+    """Holds a stanza's backup lock from the first op that asks for it to the end of the run.
+
+    The in-process executor makes one instance a run, so preflight, run, verify and record
+    share one lock; a process that dies drops its database session and with it the lock.
+    """
+
+    wait_seconds: float = 6 * 3600.0
+
+    _stack: ExitStack = PrivateAttr(default_factory=ExitStack)
+    _held: set[str] = PrivateAttr(default_factory=set)
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["StanzaLockResource"]:
+        try:
+            yield self
+        finally:
+            self._stack.close()
+            self._held.clear()
+
+    def hold(self, backup: BackupContext, log: Callable[[str], None]) -> None:
+        """Take the lock unless this run has it. Raises Unavailable after ``wait_seconds``."""
+        name = backup.stanza.name
+        if name not in self._held:
+            url = backup.settings.require("database_url")
+            self._stack.enter_context(locks.stanza_lock(url, name, self.wait_seconds, log))
+            self._held.add(name)

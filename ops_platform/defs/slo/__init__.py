@@ -1,0 +1,5 @@
+"""SLOs as Dagster sees them: partitioned assets over hours and days, checks, schedules."""
+
+from ops_platform.defs.slo.definitions import slo_definitions
+
+__all__ = ["slo_definitions"]

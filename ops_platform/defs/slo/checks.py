@@ -1,0 +1,119 @@
+"""Declared checks of the objectives' assets that look at more than one run's own hours."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import psycopg
+
+from ops_platform.clients import postgres
+from ops_platform.defs.resources import PlatformResource
+from ops_platform.errors import OpsError
+from ops_platform.slo.reporting import completeness, exclusion_adjustment, rule_reconciliation
+
+COUNTS = dg.AssetKey(["slo", "hourly_counts"])
+LEDGER = dg.AssetKey(["slo", "error_budget"])
+
+
+@dg.asset_check(
+    asset=COUNTS, description="The newest hour that is over for half an hour is counted, for every objective."
+)
+def newest_window_present(platform: PlatformResource) -> dg.AssetCheckResult:
+    now = datetime.now(UTC)
+    due = f"{completeness.newest_due(now):%Y-%m-%d %H:%M} UTC"
+    try:
+        with postgres.session(platform.settings().require("database_url")) as ops:
+            missing = completeness.without_newest(ops, platform.objectives(), now)
+    except (OpsError, psycopg.Error) as error:
+        return _unknown(error)
+    return dg.AssetCheckResult(
+        passed=not missing,
+        description=f"{', '.join(missing)}: the hour of {due} is not counted; launch its partition"
+        if missing
+        else f"the hour of {due} is counted",
+        metadata={"missing": len(missing)},
+    )
+
+
+@dg.asset_check(
+    asset=COUNTS,
+    description="Every instance that counts events shows the bucket that an objective needs: where one has "
+    "none, its good events would look bad.",
+)
+def buckets_on_all_instances(platform: PlatformResource) -> dg.AssetCheckResult:
+    try:
+        lacking = completeness.without_bucket(platform.prometheus(), platform.objectives(), datetime.now(UTC))
+    except OpsError as error:
+        return _unknown(error)
+    return dg.AssetCheckResult(
+        passed=not lacking,
+        description="; ".join(lacking[:5]) or "every instance has every bucket",
+        metadata={"lacking": len(lacking)},
+    )
+
+
+@dg.asset_check(
+    asset=COUNTS,
+    description="The adjusted counts leave out what the exclusions say, and nothing else. Part of an hour "
+    "cannot be left out any more when Prometheus has no samples of it.",
+)
+def exclusions_applied(platform: PlatformResource) -> dg.AssetCheckResult:
+    try:
+        with postgres.session(platform.settings().require("database_url")) as ops:
+            rows = exclusion_adjustment.unapplied(ops, platform.objectives())
+    except (OpsError, psycopg.Error) as error:
+        return _unknown(error)
+    hours = [
+        f"{row['service']}-{row['slo']}, {row['window_start'].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        for row in rows
+    ]
+    return dg.AssetCheckResult(
+        passed=not hours,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"not applied to {'; '.join(hours[:5])}: 'ops-platform slo exclusion list'"
+        if hours
+        else "every exclusion is applied",
+        metadata={"hours": len(hours)},
+    )
+
+
+@dg.asset_check(
+    asset=LEDGER,
+    description="The ledger equals the counts to the event, and agrees with Prometheus' recording rules: "
+    "a tenth of the budget, or of what is bad, and ten events may lie between. Nine tenths of the period "
+    "must be known to both.",
+)
+def reconciled_with_rules(platform: PlatformResource) -> dg.AssetCheckResult:
+    try:
+        objectives, source = platform.objectives(), platform.prometheus()
+        with postgres.session(platform.settings().require("database_url")) as ops:
+            end = completeness.counted_until(ops, objectives)
+            if end is None:
+                return dg.AssetCheckResult(passed=False, description="an objective has no counts yet")
+            compared = rule_reconciliation.compare(ops, source, objectives, end)
+    except (OpsError, psycopg.Error) as error:
+        return _unknown(error)
+    faults = [f"{one.objective.id}: {one.fault}" for one in compared if one.fault]
+    return dg.AssetCheckResult(
+        passed=not faults,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(faults) or f"{len(compared)} objectives agree at {end:%Y-%m-%d %H:%M} UTC",
+        metadata={"table": dg.MetadataValue.md(_table(compared))},
+    )
+
+
+def _table(compared: list[rule_reconciliation.Comparison]) -> str:
+    lines = ["| objective | bad, counted | bad, by the rule | may differ by |", "|---|---|---|---|"]
+    for one in compared:
+        exact = "unknown" if one.exact is None else f"{float(one.exact):.6%}"
+        ruled = "unknown" if one.ruled is None else f"{one.ruled:.6%}"
+        lines.append(f"| {one.objective.id} | {exact} | {ruled} | {float(one.tolerance):.6%} |")
+    return "\n".join(lines)
+
+
+def _unknown(error: Exception) -> dg.AssetCheckResult:
+    """What could not be looked at has not passed."""
+    said = str(error) if isinstance(error, OpsError) else f"the ops database: {type(error).__name__}"
+    return dg.AssetCheckResult(passed=False, description=f"could not be checked: {said}")
+
+
+SLO_CHECKS = [newest_window_present, buckets_on_all_instances, exclusions_applied, reconciled_with_rules]

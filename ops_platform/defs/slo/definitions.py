@@ -1,0 +1,49 @@
+"""The Definitions of the objectives."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from ops_platform.defs.slo.assets import compliance, daily_counts, error_budget, hourly_counts
+from ops_platform.defs.slo.checks import SLO_CHECKS, reconciled_with_rules
+from ops_platform.defs.slo.schedules import slo_days_daily, slo_windows_hourly
+from ops_platform.errors import OpsError
+from ops_platform.settings import Settings
+from ops_platform.slo.objectives import openslo
+from ops_platform.slo.reporting import figures
+
+
+def slo_definitions(settings: Settings) -> dg.Definitions:
+    """Partitioned assets, the jobs that make them, and their schedules."""
+    figured = compliance(_reach(settings))
+    # It reads a whole period of samples: once a day, not with every hour.
+    reconciled = dg.AssetSelection.checks(reconciled_with_rules)
+    windows = dg.define_asset_job(
+        "slo_windows",
+        selection=dg.AssetSelection.assets(hourly_counts, error_budget, figured) - reconciled,
+        executor_def=dg.in_process_executor,
+        tags={"duty": "slo"},
+        description="Count the events of an hour, debit the budgets, make the figures.",
+    )
+    days = dg.define_asset_job(
+        "slo_days",
+        selection=dg.AssetSelection.assets(daily_counts) | reconciled,
+        executor_def=dg.in_process_executor,
+        tags={"duty": "slo"},
+        description="Add up the hours of a day; reconcile the ledger with the rules.",
+    )
+    return dg.Definitions(
+        assets=[hourly_counts, daily_counts, figured, error_budget],
+        asset_checks=SLO_CHECKS,
+        jobs=[windows, days],
+        schedules=[slo_windows_hourly, slo_days_daily],
+    )
+
+
+def _reach(settings: Settings) -> timedelta:
+    """How far back the figures of the objectives look that are written now."""
+    try:
+        return figures.reach(openslo.load_files(settings.config_dir / "objectives"))
+    except OpsError:
+        # Every run says what is wrong with a document; it must not take the code location away.
+        return timedelta(days=openslo.MAX_DAYS)

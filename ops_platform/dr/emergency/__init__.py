@@ -1,0 +1,9 @@
+"""A restore at 3 a.m.: the break-glass command, its verdict, and records kept until the ops database is
+back.
+
+Needs neither Dagster nor the ops database. The restore itself is ``dr.restore``, the same as in an exercise.
+"""
+
+from ops_platform.dr.emergency.judgement import Judgement
+
+__all__ = ["Judgement", "judgement", "pending_records", "restore_command"]

@@ -1,0 +1,22 @@
+"""What to restore: scenarios, recovery targets, the backup set, and the plan told beforehand.
+
+Reads repository and heartbeats; restores nothing.
+"""
+
+from ops_platform.dr.plan.heartbeat_pairs import STALE, BeatPair
+from ops_platform.dr.plan.recovery_target import RecoveryTarget
+from ops_platform.dr.plan.restore_plan import Explanation
+from ops_platform.dr.plan.scenario import SCENARIOS, Plan, Scenario
+
+__all__ = [
+    "SCENARIOS",
+    "STALE",
+    "BeatPair",
+    "Explanation",
+    "Plan",
+    "RecoveryTarget",
+    "Scenario",
+    "heartbeat_pairs",
+    "restore_plan",
+    "scenario",
+]

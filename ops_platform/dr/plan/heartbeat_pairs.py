@@ -1,0 +1,76 @@
+"""Pairs of neighbouring heartbeats: the moments that can be recovery targets with a witness on each side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ops_platform.backup.recovery_point import Beat
+from ops_platform.backup.wal import parse_lsn
+from ops_platform.clients.postgres import Connection
+
+# The row says when it was written, recovery stops at when it was committed: between a pair that is
+# this far apart there is a moment that lies clearly after one commit and before the other.
+APART = timedelta(seconds=1)
+STALE = timedelta(seconds=60)
+"""A source whose newest heartbeat is older has no witness of what would be lost."""
+_CANDIDATES = 200
+
+
+@dataclass(frozen=True)
+class BeatPair:
+    """Two heartbeats with none between them."""
+
+    before: Beat
+    after: Beat
+
+    @property
+    def middle(self) -> datetime:
+        return self.before.at + (self.after.at - self.before.at) / 2
+
+
+def pairs(
+    connection: Connection, stanza: str, since: datetime, until: datetime, near: datetime
+) -> list[BeatPair]:
+    """Neighbouring heartbeats in ``[since, until]``, nearest to ``near`` first; at most 200."""
+    rows = connection.execute(
+        """
+        SELECT * FROM (
+            SELECT beat_at, lsn::text AS lsn, timeline,
+                   lead(beat_at) OVER w AS next_at, lead(lsn::text) OVER w AS next_lsn,
+                   lead(timeline) OVER w AS next_timeline
+            FROM heartbeat_positions
+            WHERE stanza = %(stanza)s AND beat_at BETWEEN %(since)s AND %(until)s
+            WINDOW w AS (ORDER BY beat_at)
+        ) AS neighbours
+        WHERE next_at - beat_at >= %(apart)s
+        ORDER BY abs(extract(epoch FROM beat_at + (next_at - beat_at) / 2 - %(near)s)) LIMIT %(most)s
+        """,
+        {
+            "stanza": stanza,
+            "since": since,
+            "until": until,
+            "near": near,
+            "apart": APART,
+            "most": _CANDIDATES,
+        },
+    ).fetchall()
+    return [
+        BeatPair(
+            Beat(row["beat_at"], parse_lsn(row["lsn"]), row["timeline"]),
+            Beat(row["next_at"], parse_lsn(row["next_lsn"]), row["next_timeline"]),
+        )
+        for row in rows
+    ]
+
+
+def newest(connection: Connection, stanza: str, until: datetime) -> Beat | None:
+    """The newest heartbeat that was known at ``until``."""
+    row = connection.execute(
+        """
+        SELECT beat_at, lsn::text AS lsn, timeline FROM heartbeat_positions
+        WHERE stanza = %s AND beat_at <= %s ORDER BY beat_at DESC LIMIT 1
+        """,
+        (stanza, until),
+    ).fetchone()
+    return None if row is None else Beat(row["beat_at"], parse_lsn(row["lsn"]), row["timeline"])

@@ -1,0 +1,259 @@
+"""A restored server that only its owner can reach: started, followed through recovery, asked, stopped.
+
+It listens on a Unix socket in a directory of its own, archives nothing, and dies with us. Where
+its files come from is in ``restoring``; what is asked of it in the verifications.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+
+from ops_platform.backup.wal import parse_lsn
+from ops_platform.clients import postgres
+from ops_platform.clients.child_process import Launcher
+from ops_platform.clients.postgres import Connection, PostgresPrograms
+from ops_platform.clients.waiting import wait_until
+from ops_platform.dr.restore.workspace import PORT, Workspace
+from ops_platform.errors import CheckFailed, Unavailable
+
+STOP_SECONDS = 120.0
+SUPERUSER = "postgres"
+KNOWN_ROLE = "ops_backup"
+"""A role that every stanza has: it tells what the superuser is called where that is not ``postgres``."""
+
+# Hot standby refuses to start with less than the primary had.
+_SIZED = {
+    "max_connections setting": "max_connections",
+    "max_worker_processes setting": "max_worker_processes",
+    "max_wal_senders setting": "max_wal_senders",
+    "max_prepared_xacts setting": "max_prepared_transactions",
+    "max_locks_per_xact setting": "max_locks_per_transaction",
+}
+_HBA = """\
+# Only who can enter the socket's directory gets here: PostgreSQL's user and root.
+local all all trust
+"""
+_STAMP = r"^(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) UTC \[\d+\] "
+_REDO_START = re.compile(_STAMP + r"LOG:  redo starts at (?P<lsn>\S+)", re.MULTILINE)
+_REDO_DONE = re.compile(_STAMP + r"LOG:  redo done at (?P<lsn>\S+)", re.MULTILINE)
+_FATAL = re.compile(r"(?:FATAL|PANIC):  (?P<text>.*)")
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How far recovery went, from the server's log; a clean shutdown replays nothing."""
+
+    redo_start: int | None
+    redo_end: int | None
+    started_at: datetime | None
+    replayed_at: datetime | None
+
+    @property
+    def redo_seconds(self) -> float:
+        """From the first record to the last."""
+        if self.started_at is None or self.replayed_at is None:
+            return 0.0
+        return (self.replayed_at - self.started_at).total_seconds()
+
+    @property
+    def replayed_bytes(self) -> int:
+        if self.redo_start is None or self.redo_end is None:
+            return 0
+        return max(0, self.redo_end - self.redo_start)
+
+
+@dataclass
+class RestoredServer:
+    """One restored data directory and the server that runs in it."""
+
+    workspace: Workspace
+    programs: PostgresPrograms
+    launcher: Launcher
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What postgresql.conf says beyond the defaults here."""
+    superuser: str = SUPERUSER
+    _child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data_dir(self) -> Path:
+        return self.workspace.data_dir
+
+    @property
+    def socket_dir(self) -> Path:
+        return self.workspace.socket_dir
+
+    @property
+    def port(self) -> int:
+        return PORT
+
+    def program(self, name: str) -> str:
+        """Path of a PostgreSQL program of the server's version. Raises ConfigurationError."""
+        return self.programs.path(name)
+
+    @contextmanager
+    def running(self, command_line: Mapping[str, str] | None = None) -> Iterator[RestoredServer]:
+        """Start it, and stop it cleanly at the end; ``command_line`` settings beat all files.
+
+        An interruption kills it. Raises CheckFailed with the server's own words when it ends by itself.
+        """
+        conf = self._configure()
+        given = [f"{name}={value}" for name, value in {**_ALWAYS, **(command_line or {})}.items()]
+        argv = [self.program("postgres"), "-D", str(self.data_dir), "-c", f"config_file={conf}"]
+        argv += [word for option in given for word in ("-c", option)]
+        self.workspace.log_file.touch(mode=0o600)
+        with self.launcher.background(
+            argv, self.workspace.log_file, stop=signal.SIGINT, patience=STOP_SECONDS
+        ) as child:
+            self._child = child
+            try:
+                yield self
+            finally:
+                self._child = None
+
+    def wait_promoted(self, timeout: float, on_wait: Callable[[], None] = lambda: None) -> None:
+        """Until recovery has ended and the server takes writes.
+
+        Raises CheckFailed when it gives up, Unavailable when the time is over.
+        """
+
+        def promoted() -> bool:
+            self._still_runs()
+            on_wait()
+            try:
+                with self.connect("postgres") as connection:
+                    row = connection.execute("SELECT NOT pg_is_in_recovery() AS done").fetchone()
+            except (Unavailable, psycopg.OperationalError):
+                # Not up yet, or gone between two looks: the next one says which.
+                return False
+            return bool(row and row["done"])
+
+        wait_until(
+            promoted, timeout, "the restored server is promoted", interval=0.05, hint=self.last_words()
+        )
+
+    def connect(self, database: str) -> Connection:
+        """As superuser over the socket, autocommit. Raises Unavailable."""
+        try:
+            return self._login(database, self.superuser)
+        except Unavailable:
+            name = self._superuser_name()
+            if name is None or name == self.superuser:
+                raise
+            self.superuser = name
+            return self._login(database, name)
+
+    def databases(self) -> list[str]:
+        """Those that take connections; the templates are left out."""
+        with self.connect("postgres") as connection:
+            rows = connection.execute(
+                "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
+            ).fetchall()
+        return [row["datname"] for row in rows]
+
+    def recovery(self) -> Recovery:
+        """What the log says of the recovery."""
+        text = self._log_text()
+        start, done = _REDO_START.search(text), _REDO_DONE.search(text)
+        return Recovery(
+            redo_start=parse_lsn(start["lsn"].rstrip(",")) if start else None,
+            redo_end=parse_lsn(done["lsn"].rstrip(",")) if done else None,
+            started_at=datetime.fromisoformat(f"{start['at']}+00:00") if start else None,
+            replayed_at=datetime.fromisoformat(f"{done['at']}+00:00") if done else None,
+        )
+
+    def last_words(self) -> str:
+        """The newest line of the log that says why the server cannot go on."""
+        found = _FATAL.findall(self._log_text())
+        return f"the server said: {found[-1]}" if found else f"see {self.workspace.log_file}"
+
+    def control_data(self) -> dict[str, str]:
+        """What pg_controldata prints of the data directory, by label. Raises CheckFailed."""
+        ended = self.launcher.run([self.program("pg_controldata"), str(self.data_dir)], timeout=60)
+        if ended.code:
+            raise CheckFailed(f"{self.data_dir} has no readable control file: restore another set")
+        pairs = (line.partition(":") for line in ended.stdout.splitlines())
+        return {label.strip(): value.strip() for label, _, value in pairs}
+
+    def _configure(self) -> Path:
+        control = self.control_data()
+        sizes = {name: control[label] for label, name in _SIZED.items() if label in control}
+        hba = self.workspace.write("pg_hba.conf", _HBA)
+        ident = self.workspace.write("pg_ident.conf", "")
+        values = {
+            "data_directory": str(self.data_dir),
+            "hba_file": str(hba),
+            "ident_file": str(ident),
+            "unix_socket_directories": str(self.socket_dir),
+            "unix_socket_permissions": "0700",
+            "port": str(PORT),
+            "shared_buffers": "128MB",
+            # Fewer restart points while WAL is replayed.
+            "max_wal_size": "4GB",
+            # At least two segments, whose size a cluster is made with; 80 MB is the default.
+            "min_wal_size": f"{max(80, 2 * int(control['Bytes per WAL segment']) >> 20)}MB",
+            "hot_standby": "on",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "log_line_prefix": "%m [%p] ",
+            "lc_messages": "C",
+            # Statements quote data.
+            "log_min_error_statement": "panic",
+            "log_error_verbosity": "terse",
+            # Jobs of the product (autovacuum, extensions' workers) have no business here.
+            "autovacuum": "off",
+            **sizes,
+            **self.settings,
+        }
+        text = "".join(f"{name} = '{_quoted(value)}'\n" for name, value in values.items())
+        return self.workspace.write("postgresql.conf", text)
+
+    def url(self, database: str, role: str) -> str:
+        """Where ``role`` connects: a URL with the socket's directory as host parameter."""
+        return f"postgresql:///{database}?host={self.socket_dir}&port={PORT}&user={role}"
+
+    def _login(self, database: str, role: str) -> Connection:
+        url = self.url(database, role)
+        return postgres.connect(url, application="ops-platform restore", autocommit=True)
+
+    def _superuser_name(self) -> str | None:
+        try:
+            with self._login("postgres", KNOWN_ROLE) as connection:
+                row = connection.execute("SELECT rolname FROM pg_roles WHERE oid = 10").fetchone()
+        except (Unavailable, psycopg.Error):
+            return None
+        return str(row["rolname"]) if row else None
+
+    def _still_runs(self) -> None:
+        if self._child is None or self._child.poll() is not None:
+            raise CheckFailed(f"the restored server ended before it took writes: {self.last_words()}")
+
+    def _log_text(self) -> str:
+        try:
+            return self.workspace.log_file.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+
+
+# Beat postgresql.auto.conf of the source, which is restored with the data.
+_ALWAYS = {
+    "archive_mode": "off",
+    "archive_command": "/bin/false",
+    "listen_addresses": "",
+    "ssl": "off",
+    "primary_conninfo": "",
+    "logging_collector": "off",
+    "log_destination": "stderr",
+}
+
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("'", "''")

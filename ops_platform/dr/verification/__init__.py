@@ -1,0 +1,22 @@
+"""Is the restored server right? Recovery, data, pages, erasures and a negative control, as one suite.
+
+A question that could not be asked is a failure.
+"""
+
+from ops_platform.dr.verification.erasure_replay import Tombstones
+from ops_platform.dr.verification.recovery_checks import Expected, Source
+from ops_platform.dr.verification.suite import References, is_referenced, refresh
+
+__all__ = [
+    "Expected",
+    "References",
+    "Source",
+    "Tombstones",
+    "backup_expiry",
+    "erasure_replay",
+    "is_referenced",
+    "live_source",
+    "recovery_checks",
+    "refresh",
+    "suite",
+]

@@ -1,0 +1,287 @@
+"""Is what the restored database holds whole? Asked of one database, against what the source held.
+
+Definitions of objects are compared in ``catalogue``; files and pages in ``physical``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.dr.inspection import (
+    EXACT_ROWS,
+    Live,
+    Verification,
+    Weak,
+    inherent_defects,
+    row_fingerprints,
+    unknown,
+    verdict,
+)
+from ops_platform.dr.reference import Reference
+
+NAMED = 5
+SLACK_ROWS = 50
+SLACK_SHARE = 0.01
+"""The source's statistics lag by up to ten seconds: what a count may be off by."""
+
+_OPERATOR = re.compile(r"[-+*/<>=~!@#%^&|`?]+")
+
+Accepted = Callable[[str], bool] | None
+"""Whether a weakness is the source's own; None: of this database nothing is known."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How many rows a table can have had; ``high`` None: without limit."""
+
+    low: int
+    high: int | None
+
+    def holds(self, rows: int | None) -> bool:
+        """None: more than EXACT_ROWS."""
+        least = EXACT_ROWS + 1 if rows is None else rows
+        return (rows is None or self.low <= rows) and (self.high is None or least <= self.high)
+
+
+def bounds(before: Live, after: Live | None, here: Live) -> Bounds | None:
+    """Between two looks at a table: never less than the deletes allow, never more than the inserts.
+
+    None when it cannot be told: it was made anew or rewritten in between, or the statistics were reset.
+    """
+    if after is None or not before.oid == after.oid == here.oid:
+        return None
+    inserted, deleted = after.inserted - before.inserted, after.deleted - before.deleted
+    if inserted < 0 or deleted < 0:
+        return None
+    if here.file != before.file:
+        # By TRUNCATE, which counts no deletes, or VACUUM FULL. If by nobody at the source: damage.
+        if before.file != after.file:
+            return None
+        looks = [before, after]
+    else:
+        # Rewritten after the moment restored, the second look says nothing.
+        looks = [before, after] if before.file == after.file else [before]
+    least = [EXACT_ROWS + 1 if one.rows is None else one.rows for one in looks]
+    lows = [least[0] - deleted, *(rows - inserted for rows in least[1:])]
+    slack = SLACK_ROWS + int(max(least) * SLACK_SHARE)
+    # The same number reckoned from both sides, if the statistics were up to date: the wider counts.
+    low = max(0, min(lows) - slack)
+    if any(one.rows is None for one in looks):
+        return Bounds(low, None)
+    return Bounds(low, max(least[0] + inserted, *(rows + deleted for rows in least[1:]), 0) + slack)
+
+
+def live_tables(connection: Connection, before: Reference | None, after: Reference | None) -> Verification:
+    """Every table has a number of rows that is possible between the two references."""
+    name = "live_tables"
+    if before is None or after is None:
+        when = "before" if before is None else "after"
+        return unknown(name, f"there is no reference of the source from {when} the moment restored")
+    if not before.live and not before.unread:
+        return verdict(name, True, "the source has no tables", tables=0, outside=0, not_compared=0)
+    found = row_fingerprints.live(connection).tables
+    outside, untold, checked = [], len(before.unread), 0
+    same_statistics = before.statistics == after.statistics
+    for table, was in before.live.items():
+        here = found.get(table)
+        if here is None:
+            # Dropped since, or missing: the catalogue's question.
+            continue
+        limits = bounds(was, after.live.get(table), here) if same_statistics else None
+        if limits is None:
+            untold += 1
+            continue
+        checked += 1
+        if not limits.holds(here.rows):
+            rows = f"more than {EXACT_ROWS}" if here.rows is None else str(here.rows)
+            high = "any number" if limits.high is None else str(limits.high)
+            outside.append(f"{table} has {rows}, possible are {limits.low} to {high}")
+    if checked == 0:
+        return unknown(
+            name, "no table could be compared: statistics were reset, tables rewritten or not to be read"
+        )
+    numbers = {"tables": checked, "outside": len(outside), "not_compared": untold}
+    if outside:
+        return verdict(name, False, f"rows are missing or too many: {_named(outside)}", **numbers)
+    more = f"; {untold} could not be compared" if untold else ""
+    return verdict(name, True, f"{checked} tables have as many rows as they can have had{more}", **numbers)
+
+
+def closed_rows(connection: Connection, reference: Reference | None, erased_since: bool) -> Verification:
+    """The rows of append-only tables are, every one, what they were when the reference was signed."""
+    name = "closed_rows"
+    if reference is None:
+        return unknown(name, "there is no reference of the source from before the moment restored")
+    if not reference.closed:
+        return verdict(name, True, "no table is declared append-only in backups.yaml", tables=0)
+    row_fingerprints.fix_session(connection)
+    wrong, counted, rows = [], [], 0
+    for table, was in reference.closed.items():
+        present = row_fingerprints.columns(connection, table)
+        if was.column not in dict(present):
+            wrong.append(f"{table}.{was.column} is missing")
+            continue
+        hashable = set(was.columns) <= set(present)
+        hashed = was.columns if hashable and not erased_since else ((was.column, ""),)
+        is_ = row_fingerprints.closed(connection, table, was.column, reference.marker, hashed=hashed)
+        rows += is_.rows
+        if erased_since:
+            # Erasure deletes or anonymises old rows: then only their number is bounded.
+            if is_.rows > was.rows:
+                wrong.append(f"{table} has {is_.rows} of {was.rows} rows")
+        elif is_.rows != was.rows:
+            hint = f" (or some were written with an older {was.column})" if is_.rows > was.rows else ""
+            wrong.append(f"{table} has {is_.rows} of {was.rows} rows{hint}")
+        elif not hashable:
+            # The catalogue's question, if it was not the source that changed it.
+            counted.append(table)
+        elif is_ != was:
+            wrong.append(f"{table}: the contents of {was.rows} rows differ")
+    numbers = {"tables": len(reference.closed), "rows": rows, "wrong": len(wrong)}
+    if wrong:
+        return verdict(name, False, f"closed rows are not what they were: {_named(wrong)}", **numbers)
+    how = "bounded, since somebody was erased meanwhile" if erased_since else "equal"
+    more = f"; their columns have changed since, so only counted: {_named(counted)}" if counted else ""
+    return verdict(
+        name,
+        True,
+        f"{rows} rows older than {reference.marker:%Y-%m-%d %H:%M:%S} UTC are {how}{more}",
+        **numbers,
+    )
+
+
+def sequences(connection: Connection, accepted: Accepted) -> Verification:
+    """No sequence is behind a column that it feeds, or the next insert would collide."""
+    return _weak(
+        "sequences",
+        inherent_defects.sequences_behind(connection),
+        accepted,
+        "behind their column",
+        "are ahead",
+    )
+
+
+def indexes_valid(connection: Connection, accepted: Accepted) -> Verification:
+    return _weak(
+        "indexes_valid", inherent_defects.invalid_indexes(connection), accepted, "invalid", "are valid"
+    )
+
+
+def constraints_validated(connection: Connection, accepted: Accepted) -> Verification:
+    """None is unvalidated that was validated at the source."""
+    found = inherent_defects.unvalidated_constraints(connection)
+    return _weak("constraints_validated", found, accepted, "not validated", "are validated")
+
+
+def _weak(name: str, found: Weak, accepted: Accepted, wrong: str, right: str) -> Verification:
+    bad = [one for one in found.names if accepted is None or not accepted(one)]
+    numbers = {"looked_at": found.total, "wrong": len(bad), "as_at_source": len(found.names) - len(bad)}
+    if bad and accepted is None:
+        return unknown(
+            name, f"{wrong}: {_named(bad)}; no reference says whether they were so at the source", **numbers
+        )
+    if bad:
+        return verdict(name, False, f"{wrong}: {_named(bad)}", **numbers)
+    own = f", {len(found.names)} are not, as at the source" if found.names else ""
+    return verdict(name, True, f"{found.total - len(found.names)} {right}{own}", **numbers)
+
+
+def collations(connection: Connection) -> Verification:
+    """Recorded and actual versions agree; else the order of text, and every index on it, may differ."""
+    rows = connection.execute(
+        """
+        SELECT 'database ' || datname AS name, datcollversion AS recorded,
+               pg_database_collation_actual_version(oid) AS actual
+        FROM pg_database WHERE datname = current_database()
+        UNION ALL
+        SELECT 'collation ' || collname, collversion, pg_collation_actual_version(oid)
+        FROM pg_collation WHERE collversion IS NOT NULL
+        """
+    ).fetchall()
+    bad = [row["name"] for row in rows if row["recorded"] is not None and row["recorded"] != row["actual"]]
+    said = (
+        f"another version here: {_named(bad)}; reindex what depends on them"
+        if bad
+        else "the versions recorded are those of this machine"
+    )
+    return verdict("collations", not bad, said, collations=len(rows), differing=len(bad))
+
+
+def orphans(connection: Connection) -> Verification:
+    """Every foreign key that counts as validated holds, by one anti-join each."""
+    keys = connection.execute(
+        """
+        SELECT c.conname AS name, n.nspname AS schema, t.relname AS table, fn.nspname AS other_schema,
+               f.relname AS other,
+               ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY AS k (num, pos)
+                     JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.num
+                     ORDER BY k.pos) AS columns,
+               ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY AS k (num, pos)
+                     JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.num
+                     ORDER BY k.pos) AS others,
+               ARRAY(SELECT o.oprname::text FROM unnest(c.conpfeqop) WITH ORDINALITY AS k (num, pos)
+                     JOIN pg_operator o ON o.oid = k.num ORDER BY k.pos) AS operators,
+               ARRAY(SELECT m.nspname::text FROM unnest(c.conpfeqop) WITH ORDINALITY AS k (num, pos)
+                     JOIN pg_operator o ON o.oid = k.num JOIN pg_namespace m ON m.oid = o.oprnamespace
+                     ORDER BY k.pos) AS operator_schemas
+        FROM pg_constraint c
+        JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+        JOIN pg_class f ON f.oid = c.confrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace
+        WHERE c.contype = 'f' AND c.convalidated AND c.conparentid = 0
+        """
+    ).fetchall()
+    bad = []
+    for key in keys:
+        pairs = list(zip(key["columns"], key["others"], strict=True))
+        # The key's own: what "=" means depends on the search path.
+        operators = [_operator(*one) for one in zip(key["operator_schemas"], key["operators"], strict=True)]
+        query = sql.SQL(
+            "SELECT EXISTS (SELECT FROM {table} AS t WHERE {given} AND NOT EXISTS "
+            "(SELECT FROM {other} AS o WHERE {same})) AS found"
+        ).format(
+            table=sql.Identifier(key["schema"], key["table"]),
+            other=sql.Identifier(key["other_schema"], key["other"]),
+            given=sql.SQL(" AND ").join(
+                sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(mine)) for mine, _ in pairs
+            ),
+            same=sql.SQL(" AND ").join(
+                sql.SQL("o.{} {} t.{}").format(sql.Identifier(other), equal, sql.Identifier(mine))
+                for (mine, other), equal in zip(pairs, operators, strict=True)
+            ),
+        )
+        row = connection.execute(query).fetchone()
+        if row and row["found"]:
+            bad.append(f"{key['name']} of {key['schema']}.{key['table']}")
+    said = f"rows without their parent: {_named(bad)}" if bad else f"{len(keys)} foreign keys hold"
+    return verdict("orphans", not bad, said, foreign_keys=len(keys), broken=len(bad))
+
+
+def _operator(schema: str, name: str) -> sql.Composable:
+    if not _OPERATOR.fullmatch(name):
+        raise AssertionError("PostgreSQL has an operator of other characters than it allows")
+    return sql.SQL("OPERATOR({}." + name + ")").format(sql.Identifier(schema))
+
+
+def _named(found: Sequence[str]) -> str:
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return ", ".join(found[:NAMED]) + more
+
+
+def merged(name: str, answers: Mapping[str, Verification]) -> Verification:
+    """One answer for several databases: the worst counts, and says where."""
+    order = {"fail": 0, "unknown": 1, "pass": 2}
+    worst = min(answers.values(), key=lambda one: order[one.result])
+    said = "; ".join(
+        f"{database}: {one.summary}" for database, one in answers.items() if one.result == worst.result
+    )
+    numbers: dict[str, int | float | str] = {}
+    for one in answers.values():
+        for key, value in one.numbers.items():
+            if isinstance(value, int):
+                numbers[key] = int(numbers.get(key, 0)) + value
+    return Verification(name, worst.result, said, numbers)

@@ -1,0 +1,49 @@
+"""The live cluster that is backed up, as an exercise sees it: asked a little, never told anything.
+
+An exercise must not make it switch WAL: that would flatter RPO.
+"""
+
+from __future__ import annotations
+
+from psycopg.conninfo import conninfo_to_dict
+
+from ops_platform.backup.stanza import BackupContext
+from ops_platform.clients import postgres
+from ops_platform.dr.inspection import Verification, verdict
+from ops_platform.errors import ConfigurationError
+
+
+def database_name(ctx: BackupContext) -> str:
+    """The database with the stanza's heartbeats. Raises ConfigurationError."""
+    name = conninfo_to_dict(ctx.database_url).get("dbname")
+    if not name:
+        raise ConfigurationError(
+            f"the connection of stanza {ctx.stanza.name} names no database: add one to its URL"
+        )
+    return str(name)
+
+
+def archive_failures(ctx: BackupContext) -> int:
+    """How often the source's archiver has failed so far. Raises Unavailable."""
+    with postgres.session(ctx.database_url, application="ops-platform exercise", autocommit=True) as source:
+        row = source.execute("SELECT failed_count FROM pg_stat_archiver").fetchone()
+    return int(row["failed_count"]) if row else 0
+
+
+def system_id(ctx: BackupContext) -> int:
+    """Which cluster the source is. Raises Unavailable."""
+    with postgres.session(ctx.database_url, application="ops-platform exercise", autocommit=True) as source:
+        row = source.execute("SELECT system_identifier FROM pg_control_system()").fetchone()
+    assert row is not None  # noqa: S101 - a function of one row
+    return int(row["system_identifier"])
+
+
+def undisturbed(ctx: BackupContext, before: int) -> Verification:
+    """The archiver of the source has not failed since ``before`` was read."""
+    now = archive_failures(ctx)
+    said = (
+        "the source's archiver went on without a failure"
+        if now == before
+        else f"the source's archiver failed {now - before} times during the exercise: look at its log"
+    )
+    return verdict("primary_undisturbed", now == before, said, failures=now - before)

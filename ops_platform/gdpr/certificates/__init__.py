@@ -1,0 +1,19 @@
+"""Erasure certificates: the signed document, and where certificates are kept."""
+
+from ops_platform.gdpr.certificates.certificate_store import adopt, find, from_ledger, issue, issued, stored
+from ops_platform.gdpr.certificates.document import SHOWN, Issued, compose, public_keys, signing_key, verify
+
+__all__ = [
+    "SHOWN",
+    "Issued",
+    "adopt",
+    "compose",
+    "find",
+    "from_ledger",
+    "issue",
+    "issued",
+    "public_keys",
+    "signing_key",
+    "stored",
+    "verify",
+]

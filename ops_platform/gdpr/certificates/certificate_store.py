@@ -1,0 +1,136 @@
+"""Certificates where they are kept: one row for each request and one locked copy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from ops_platform.audit import PublicKeys, SigningKey
+from ops_platform.clients.object_store import ObjectExists, ObjectStore
+from ops_platform.clients.postgres import Connection
+from ops_platform.errors import CheckFailed
+from ops_platform.gdpr.certificates.document import Issued, NotGenuine, canonical, sign, verify
+
+LEDGER_PREFIX = "certificates/"
+
+
+def issue(
+    ops: Connection,
+    ledger: ObjectStore,
+    key: SigningKey,
+    certificate: Mapping[str, Any],
+    *,
+    lock_until: datetime | None = None,
+    keys: PublicKeys | None = None,
+) -> Issued:
+    """Sign and store it; of one request the first stays for ever, also when the ops database has lost it.
+
+    ``ops`` is an autocommit connection; ``keys`` are those that an earlier one may have been signed with,
+    after a rotation. The copy is locked until ``lock_until``, else until the last backup expires that the
+    certificate names. Raises CheckFailed when the ledger holds another one.
+    """
+    request_id = str(certificate["request_id"])
+    known = keys or key.public_keys()
+    found = find(ops, request_id) or from_ledger(ledger, known, request_id) or sign(certificate, key)
+    with ops.transaction():
+        adopt(ops, found)
+    first = find(ops, request_id)
+    assert first is not None  # noqa: S101 - it was inserted, or was there
+    body = first.as_file().encode()
+    until = lock_until or datetime.fromisoformat(str(certificate["last_backup_expires_at"]))
+    try:
+        ledger.put(
+            _ledger_key(request_id),
+            body,
+            if_none_match=True,
+            retain_until=until,
+            content_type="application/json",
+        )
+    except ObjectExists:
+        if _oldest(ledger, request_id) != body:
+            raise CheckFailed(
+                f"{ledger.uri(_ledger_key(request_id))} is another certificate than the ops database has: "
+                "compare the two with 'ops-platform gdpr verify-certificate'"
+            ) from None
+    return first
+
+
+def adopt(ops: Connection, issued: Issued) -> bool:
+    """Store one that was signed before, in the caller's transaction; False when there is one already."""
+    done = ops.execute(
+        "INSERT INTO gdpr_certificates (request_id, certificate_id, document, signature, key_id, "
+        "issued_at) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (request_id) DO NOTHING",
+        (
+            issued.request_id,
+            issued.certificate_id,
+            issued.document,
+            issued.signature,
+            issued.key_id,
+            issued.issued_at,
+        ),
+    ).rowcount
+    return bool(done)
+
+
+def find(ops: Connection, request_id: str) -> Issued | None:
+    row = ops.execute(
+        "SELECT request_id, certificate_id, document, signature, key_id, issued_at FROM gdpr_certificates "
+        "WHERE request_id = %s",
+        (request_id,),
+    ).fetchone()
+    return None if row is None else Issued(**row)
+
+
+def from_ledger(ledger: ObjectStore, keys: PublicKeys, request_id: str) -> Issued | None:
+    """The locked copy; None when there is none. Raises NotGenuine."""
+    text = _oldest(ledger, request_id)
+    if text is None:
+        return None
+    certificate = verify(text, keys)
+    if certificate["request_id"] != request_id:
+        raise NotGenuine(f"{ledger.uri(_ledger_key(request_id))} is the certificate of another request")
+    wrapped = json.loads(text)
+    return Issued(
+        request_id,
+        certificate["certificate_id"],
+        canonical(certificate),
+        wrapped["signature"],
+        wrapped["key_id"],
+        datetime.fromisoformat(certificate["issued_at"]),
+    )
+
+
+def issued(ops: Connection, request_ids: Iterable[str]) -> set[str]:
+    """Those of the requests that have a certificate."""
+    rows = ops.execute(
+        "SELECT request_id FROM gdpr_certificates WHERE request_id = ANY (%s)", (list(request_ids),)
+    )
+    return {row["request_id"] for row in rows}
+
+
+def stored(ledger: ObjectStore) -> dict[str, datetime]:
+    """Requests of which the ledger holds a certificate, genuine or not, and since when."""
+    found: dict[str, datetime] = {}
+    for one in ledger.versions(LEDGER_PREFIX):
+        if not one.delete_marker:
+            request_id = one.key.removeprefix(LEDGER_PREFIX).removesuffix(".json")
+            found[request_id] = min(one.modified_at, found.get(request_id, one.modified_at))
+    return found
+
+
+def _oldest(ledger: ObjectStore, request_id: str) -> bytes | None:
+    """The first that was written: what was put over it, or a delete marker, hides nothing."""
+    key = _ledger_key(request_id)
+    # Listed newest first, and times are whole seconds: turn round before the stable sort.
+    written = [
+        one for one in reversed(list(ledger.versions(key))) if one.key == key and not one.delete_marker
+    ]
+    if not written:
+        return None
+    return ledger.get(key, min(written, key=lambda one: one.modified_at).version_id)
+
+
+def _ledger_key(request_id: str) -> str:
+    return f"{LEDGER_PREFIX}{request_id}.json"

@@ -1,0 +1,52 @@
+"""The data map: what it may say, reading ``data_map.yaml``, and paths within JSON documents.
+
+Whether a map fits a database is judged in ``map_check``.
+"""
+
+from ops_platform.gdpr.data_map.json_path import EVERY, JsonPath, leaves
+from ops_platform.gdpr.data_map.model import (
+    PSEUDONYM,
+    STAND_IN,
+    Anonymise,
+    Belonging,
+    ByArray,
+    ByColumn,
+    ByJson,
+    ByParent,
+    DataMap,
+    Delete,
+    Keep,
+    Literally,
+    Objects,
+    Processor,
+    Remove,
+    Table,
+    Value,
+    View,
+)
+
+__all__ = [
+    "EVERY",
+    "PSEUDONYM",
+    "STAND_IN",
+    "Anonymise",
+    "Belonging",
+    "ByArray",
+    "ByColumn",
+    "ByJson",
+    "ByParent",
+    "DataMap",
+    "Delete",
+    "JsonPath",
+    "Keep",
+    "Literally",
+    "Objects",
+    "Processor",
+    "Remove",
+    "Table",
+    "Value",
+    "View",
+    "json_edit_sql",
+    "leaves",
+    "parser",
+]

@@ -1,0 +1,72 @@
+"""Taking a value out of a JSONB document, as one SQL expression: all else of the document stays."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from ops_platform.gdpr.data_map.json_path import EVERY, JsonPath
+
+
+def without(document: sql.Composable, path: JsonPath, value: Any) -> sql.Composable:
+    """``document`` (jsonb) without ``value`` at ``path``.
+
+    The innermost element of an array that holds it goes as a whole; without an array around it, the
+    member itself.
+    """
+    # Of a number one writes the digits, another the text.
+    written = [str(value), value] if isinstance(value, int) else [str(value)]
+    sought = sql.SQL(", ").join(sql.Literal(Jsonb(one)) for one in written)
+    return _without(document, path.steps, sought, itertools.count())
+
+
+def _without(
+    document: sql.Composable, steps: tuple[str, ...], sought: sql.Composable, numbers: Iterator[int]
+) -> sql.Composable:
+    if EVERY not in steps:
+        # The member: of a document that is nothing but the value, NULL stays.
+        emptied = sql.SQL("{} #- {}").format(document, sql.Literal(list(steps)))
+        return sql.SQL("CASE WHEN {holds} THEN {emptied} ELSE {document} END").format(
+            holds=_holds(document, steps, sought),
+            emptied=emptied if steps else sql.SQL("'null'::jsonb"),
+            document=document,
+        )
+    first, rest = steps[0], steps[1:]
+    if first != EVERY:
+        inner = sql.SQL("{} -> {}").format(document, sql.Literal(first))
+        return sql.SQL(
+            "CASE WHEN jsonb_typeof({inner}) IN ('object', 'array') "
+            "THEN jsonb_set({document}, ARRAY[{name}], {edited}) ELSE {document} END"
+        ).format(
+            inner=sql.SQL("({})").format(inner),
+            document=document,
+            name=sql.Literal(first),
+            edited=_without(sql.SQL("({})").format(inner), rest, sought, numbers),
+        )
+    alias = f"e{next(numbers)}"
+    element = sql.Identifier(alias, "value")
+    inside = EVERY in rest
+    # A CASE does not keep a set-returning function from what is no array; an empty one it can take.
+    return sql.SQL(
+        "CASE WHEN jsonb_typeof({document}) = 'array' THEN ("
+        "SELECT coalesce(jsonb_agg({kept} ORDER BY {alias}.place), '[]') "
+        "FROM jsonb_array_elements(CASE WHEN jsonb_typeof({document}) = 'array' THEN {document} "
+        "ELSE '[]' END) WITH ORDINALITY AS {alias} (value, place) WHERE {stays}) ELSE {document} END"
+    ).format(
+        document=document,
+        alias=sql.Identifier(alias),
+        kept=_without(element, rest, sought, numbers) if inside else element,
+        stays=sql.SQL("true") if inside else sql.SQL("NOT {}").format(_holds(element, rest, sought)),
+    )
+
+
+def _holds(document: sql.Composable, steps: tuple[str, ...], sought: sql.Composable) -> sql.Composable:
+    """By members alone: a step that is a number is no place in an array."""
+    at = document
+    for step in steps:
+        at = sql.SQL("({} -> {})").format(at, sql.Literal(step))
+    return sql.SQL("coalesce({} IN ({}), false)").format(at, sought)

@@ -1,0 +1,100 @@
+"""Others who process the data are told of an erasure by letter, each once (Art. 19 GDPR).
+
+The letter says whom to erase; it is cleared from the outbox when it has left, and counts only then.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from ops_platform.clients.mail import outbox
+from ops_platform.clients.postgres import Connection
+from ops_platform.gdpr.data_map import DataMap, Processor
+from ops_platform.gdpr.erasure.inventory import Inventory
+from ops_platform.gdpr.lineage import Effect
+
+State = Literal["sent", "waiting", "given up"]
+
+
+@dataclass(frozen=True)
+class _Letter:
+    number: int
+    state: State
+
+
+def write(
+    ops: Connection, data_map: DataMap, inventory: Inventory, request_id: str, now: datetime
+) -> list[Effect]:
+    """Put a letter to each processor into the outbox, in the caller's transaction.
+
+    One that has left, or still waits, is not written again; one that was given up is.
+    """
+    for processor in data_map.processors:
+        newest = _newest(ops, request_id, processor)
+        if newest is None or newest.state == "given up":
+            number = 1 if newest is None else newest.number + 1
+            outbox.put(
+                ops,
+                f"{_dedup_key(request_id, processor)}:{number}",
+                processor.email,
+                f"Please erase a data subject (our reference {request_id})",
+                _body(data_map, inventory, request_id),
+                now=now,
+            )
+    return effects(ops, data_map, request_id)
+
+
+def effects(ops: Connection, data_map: DataMap, request_id: str) -> list[Effect]:
+    """For each processor: ``changed`` 1 once its letter has left, ``after`` 1 until then."""
+    found = []
+    for processor in data_map.processors:
+        newest = _newest(ops, request_id, processor)
+        sent = int(newest is not None and newest.state == "sent")
+        found.append(Effect("processor", processor.name, "recipient", "tell", 1, sent, 1 - sent))
+    return found
+
+
+def remaining(ops: Connection, data_map: DataMap, request_id: str) -> list[Effect]:
+    """Processors whose letter has not left yet."""
+    return [one for one in effects(ops, data_map, request_id) if one.after]
+
+
+def _newest(ops: Connection, request_id: str, processor: Processor) -> _Letter | None:
+    prefix = f"{_dedup_key(request_id, processor)}:"
+    rows = ops.execute(
+        "SELECT dedup_key, sent_at, given_up_at FROM mail_outbox WHERE dedup_key LIKE %s",
+        # By the index for patterns: starts_with() has none outside of collation C.
+        (re.sub(r"([\\%_])", r"\\\1", prefix) + "%",),
+    ).fetchall()
+    letters = [
+        _Letter(
+            int(row["dedup_key"].removeprefix(prefix)),
+            "sent" if row["sent_at"] else "given up" if row["given_up_at"] else "waiting",
+        )
+        for row in rows
+        # What goes on otherwise is the letter to one whose name begins with this one's.
+        if row["dedup_key"].removeprefix(prefix).isdigit()
+    ]
+    return max(letters, key=lambda one: one.number, default=None)
+
+
+def _dedup_key(request_id: str, processor: Processor) -> str:
+    return f"gdpr-processor:{request_id}:{processor.name}"
+
+
+def _body(data_map: DataMap, inventory: Inventory, request_id: str) -> str:
+    subject = data_map.subject
+    lines: dict[str, None] = {}
+    for known in (one.values for one in inventory.names):
+        names = [subject.email] if subject.email in known else list(subject.identifiers)
+        lines |= dict.fromkeys(f"  {name}: {known[name]}" for name in names if name in known)
+    who = "\n".join(lines)
+    return (
+        f"Hello,\n\na {subject.kind} has had us erase their personal data. You process data of theirs\n"
+        "for us; the law asks us to tell you (Article 19 GDPR), and you to erase what you hold of:\n\n"
+        f"{who}\n\nPlease answer with our reference {request_id} when it is done, and then delete\n"
+        "this letter.\n"
+    )

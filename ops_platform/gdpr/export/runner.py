@@ -1,0 +1,121 @@
+"""An export from a request to the archive in the bucket: once for each request, whatever kills it between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from ops_platform.clients import object_store, postgres
+from ops_platform.clients.mail import outbox
+from ops_platform.clients.object_store import ObjectStore, Upload
+from ops_platform.clients.postgres import Connection
+from ops_platform.errors import CheckFailed
+from ops_platform.gdpr.data_map import DataMap, parser
+from ops_platform.gdpr.export import archive_store as exports
+from ops_platform.gdpr.export import content as export_content
+from ops_platform.gdpr.export.archive_store import Export
+from ops_platform.gdpr.export.content import Wanted
+from ops_platform.gdpr.lineage import Effect
+from ops_platform.gdpr.requests import UnknownRequest, mail_texts, precedence
+from ops_platform.settings import Settings
+
+CONTENT_TYPE = "application/zip"
+
+
+@dataclass(frozen=True)
+class ExportContext:
+    """``ops`` and ``product`` open connections; ``media`` is the store of a bucket of the map."""
+
+    ops: Callable[[], Connection]
+    product: Callable[[], Connection]
+    exports: ObjectStore
+    media: Callable[[str], ObjectStore]
+    data_map: DataMap
+    api_url: str
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+def open_context(settings: Settings) -> ExportContext:
+    """Raises ConfigurationError; connects to nothing."""
+    application = "ops-platform export"
+    # Policies hide rows from the workers' role, and an export without them would not be whole.
+    product = settings.product_eraser_database_url or settings.require("product_database_url")
+    return ExportContext(
+        ops=partial(postgres.connect, settings.require("database_url"), application=application),
+        product=partial(postgres.connect, product, application=application),
+        exports=object_store.from_settings(settings, "exports"),
+        media=partial(object_store.from_settings, settings),
+        data_map=parser.load(settings.config_dir / "data_map.yaml"),
+        api_url=settings.require("api_url"),
+    )
+
+
+def run(
+    context: ExportContext, request_id: str, progress: Callable[[str, int], None] = lambda place, count: None
+) -> list[Effect]:
+    """Make the export of a claimed request, record it and write the mail; finds an export that is there.
+
+    The caller moves the request to ``completed`` afterwards. ``progress`` takes a place of an Effect and
+    how many rows or objects of it are done. Raises UnknownRequest, CheckFailed (the map does not fit, or
+    there is no such subject), Unavailable, ConfigurationError, or what psycopg raises.
+    """
+    with context.ops() as ops:
+        request = _request(ops, request_id)
+        found = exports.find(ops, request_id)
+    if found is None:
+        found = _make(context, request, progress)
+    # A killed run's leavings, and an archive that was not the first to be recorded.
+    exports.clear(context.exports, request_id, but=None if found.deleted_at else found.object_key)
+    return list(found.effects)
+
+
+def _make(context: ExportContext, request: dict[str, Any], progress: Callable[[str, int], None]) -> Export:
+    request_id = str(request["request_id"])
+    # Random: a run that is believed dead may still be at work.
+    key = f"{exports.folder(request_id)}{uuid4()}.zip"
+    wanted = Wanted(str(request["creator_id"]), request["language"], context.clock(), request_id)
+    with context.product() as product, Upload(context.exports, key, content_type=CONTENT_TYPE) as upload:
+        effects = export_content.write(product, context.data_map, wanted, upload, context.media, progress)
+    with context.ops() as ops:
+        if precedence.erasure_has_begun(ops, request_id):
+            # Its claim was lost meanwhile, or the erasure would have waited.
+            exports.clear(context.exports, request_id)
+            raise CheckFailed("the subject is being erased: there is nothing left to give them a copy of")
+        now = context.clock()
+        found = exports.record(
+            ops,
+            request_id,
+            object_key=key,
+            size=upload.bytes,
+            sha256=upload.sha256,
+            map_version=context.data_map.version,
+            effects=effects,
+            now=now,
+        )
+        waits = precedence.erasure_waits(ops, request["creator_id"])
+        text = mail_texts.export_ready(
+            request["language"],
+            request_id=request_id,
+            api_url=context.api_url,
+            until=found.expires_at if waits is None else min(waits, now + precedence.FETCH_WITHIN),
+            erasure_waits=waits is not None,
+        )
+        outbox.put(
+            ops, f"gdpr-export:{request_id}", request["requestor_email"], text.subject, text.body, now=now
+        )
+    return found
+
+
+def _request(ops: Connection, request_id: str) -> dict[str, Any]:
+    row = ops.execute(
+        "SELECT request_id, creator_id, requestor_email, language FROM gdpr_requests "
+        "WHERE request_id = %s AND request_type = 'export' AND verified_at IS NOT NULL",
+        (request_id,),
+    ).fetchone()
+    if row is None:
+        raise UnknownRequest(f"there is no verified request {request_id} for an export")
+    return row

@@ -1,0 +1,72 @@
+"""An export into a file: for the command line, which has no requests and no bucket of exports."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from ops_platform.clients.object_store import ObjectStore
+from ops_platform.clients.postgres import Connection
+from ops_platform.errors import ConfigurationError
+from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.export import content as export_content
+from ops_platform.gdpr.export.content import Wanted
+from ops_platform.gdpr.lineage import Effect
+
+
+@dataclass(frozen=True)
+class Written:
+    """``sha256`` of the file, in hex."""
+
+    file: Path
+    bytes: int
+    sha256: str
+    effects: list[Effect]
+
+
+class _Hashing:
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        self.digest.update(data)
+        self._out.write(data)
+
+
+def write(
+    connection: Connection,
+    data_map: DataMap,
+    wanted: Wanted,
+    file: Path,
+    media: Callable[[str], ObjectStore],
+) -> Written:
+    """``file`` is there when it is whole, for its owner alone to read; what was there before stays.
+
+    Raises ConfigurationError when it cannot be written, and what ``export_content.write`` raises.
+    """
+    if file.exists():
+        raise ConfigurationError(f"{file} is there already: remove it, or choose another directory")
+    begun = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        # The directory may be anybody's: never into a file, or by a link, that somebody else put there.
+        number = os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {file}: {error.strerror}") from None
+    try:
+        with os.fdopen(number, "wb") as out:
+            sink = _Hashing(out)
+            effects = export_content.write(connection, data_map, wanted, sink, media)
+            out.flush()
+            os.fsync(out.fileno())
+            size = out.tell()
+        begun.rename(file)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {file}: {error.strerror}") from None
+    finally:
+        begun.unlink(missing_ok=True)
+    return Written(file, size, sink.digest.hexdigest(), effects)

@@ -1,0 +1,75 @@
+"""From a confirmed request to its end: claimed, carried out, completed. No Dagster.
+
+What runs a request, a job or a test, gives its id and how to open what the work needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.gdpr import erasure, export
+from ops_platform.gdpr.certificates import Issued
+from ops_platform.gdpr.erasure import At, Case, ErasureContext, Log, completion_mail
+from ops_platform.gdpr.export import ExportContext
+from ops_platform.gdpr.lineage import lineage_store
+from ops_platform.gdpr.requests import Claim, work_queue
+
+
+def erase(
+    ops_url: str,
+    request_id: str,
+    run_id: str | None,
+    opening: Callable[[], ErasureContext],
+    *,
+    log: Log = lambda line: None,
+    at: At = lambda step, when: None,
+) -> None:
+    """Raises NotClaimed, GivenUp, NotYet, or what ``erasure.run`` raises; the attempt is then on record."""
+    with work_queue.working(ops_url, request_id, "erasure", run_id, _now) as (ops, claim):
+        context = opening()
+        try:
+            _erase(ops, claim, context, log, at)
+        finally:
+            context.data.close()
+
+
+def _erase(ops: Connection, claim: Claim, context: ErasureContext, log: Log, at: At) -> None:
+    def finish(ops: Connection, issued: Issued) -> None:
+        if claim.email:
+            completion_mail.write(ops, claim.language, claim.email, issued, context.clock())
+        work_queue.complete(ops, claim, context.clock())
+
+    erasure.run(
+        context,
+        ops,
+        Case(claim.request_id, str(claim.subject), claim.email or None, claim.run_id, claim.verified_at),
+        finish=finish,
+        enter=lambda step: work_queue.enter(ops, claim, step, context.data.data_map.version),
+        at=at,
+        log=log,
+    )
+
+
+def export_data(
+    ops_url: str,
+    request_id: str,
+    run_id: str | None,
+    opening: Callable[[], ExportContext],
+    *,
+    log: Log = lambda line: None,
+) -> None:
+    """Raises NotClaimed, GivenUp, or what ``export.run`` raises; the attempt is then on record."""
+    with work_queue.working(ops_url, request_id, "export", run_id, _now) as (ops, claim):
+        context = opening()
+        version = context.data_map.version
+        work_queue.enter(ops, claim, "export", version)
+        effects = export.run(context, request_id, lambda place, count: log(f"{place}: {count} written"))
+        with ops.transaction():
+            lineage_store.record(ops, request_id, "export", effects, run_id=run_id, map_version=version)
+            work_queue.complete(ops, claim, context.clock())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,137 @@
+"""Does the map name everything there is, and only that? Whether it can be carried out: ``soundness``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from ops_platform.gdpr.data_map import ByArray, ByJson, DataMap, JsonPath, Table, View
+from ops_platform.gdpr.map_check.finding import Finding
+from ops_platform.gdpr.schema import Catalogue, Name, Relation
+
+UNDECIDED = "TODO"
+JSON_TYPES = ("jsonb", "json")
+
+Seen = Mapping[tuple[Name, str], Collection[JsonPath]]
+"""What was found in a sample of the documents of each JSONB column whose parts the map tells apart."""
+
+
+def check(data_map: DataMap, catalogue: Catalogue, seen: Seen) -> list[Finding]:
+    """Whatever is not classified, or classified and not there."""
+    found = [
+        *_unknown_relations(data_map, catalogue),
+        *(one for table in data_map.tables.values() for one in _table(table, catalogue, seen)),
+        *(one for view in data_map.views.values() for one in _view(view, catalogue)),
+        *_undecided(data_map),
+    ]
+    return sorted(set(found))
+
+
+def _unknown_relations(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
+    for name, relation in catalogue.relations.items():
+        if relation.kind == "partition" or name in data_map.tables or name in data_map.views:
+            continue
+        if relation.kind == "child" and not _more_than_its_parent(relation, catalogue):
+            continue
+        place = "views" if relation.kind in ("view", "matview") else "tables"
+        yield Finding(
+            str(name),
+            "unclassified-relation",
+            f"is a {relation.kind} that the map does not know: add it to {place}",
+        )
+
+
+def _more_than_its_parent(relation: Relation, catalogue: Catalogue) -> bool:
+    parent = catalogue.relations.get(relation.parent) if relation.parent else None
+    return parent is None or bool(set(relation.columns) - set(parent.columns))
+
+
+def _table(table: Table, catalogue: Catalogue, seen: Seen) -> Iterator[Finding]:
+    relation = catalogue.relations.get(table.name)
+    if relation is None or relation.kind in ("view", "matview"):
+        what = "is not there" if relation is None else f"is a {relation.kind}"
+        yield Finding(str(table.name), "no-such-table", f"{what}: remove it from tables, or correct its name")
+        return
+    yield from _columns(str(table.name), relation, table.classified)
+    for column in sorted(table.linking & (table.personal | table.plain)):
+        yield Finding(
+            f"{table.name}.{column}",
+            "classified-twice",
+            "names a subject in rows, so leave it out of the lists",
+        )
+    if table.personal and not table.belongings:
+        yield Finding(
+            str(table.name),
+            "nobodys",
+            f"{', '.join(sorted(table.personal))} are personal, but no rows are anybody's: say whose",
+        )
+    if relation.kind == "foreign" and (table.personal or table.belongings):
+        yield Finding(
+            str(table.name),
+            "foreign-table",
+            "holds personal data of another database: erase there, by its own map; it is plain here",
+        )
+    yield from _documents(table, relation, seen)
+    names = {one.name for one in relation.triggers}
+    for name in sorted(set(table.triggers) - names):
+        yield Finding(f"{table.name}.{name}", "no-such-trigger", "is not there: remove it from triggers")
+
+
+def _columns(where: str, relation: Relation, classified: Collection[str]) -> Iterator[Finding]:
+    for column in sorted(set(relation.columns) - set(classified)):
+        yield Finding(
+            f"{where}.{column}",
+            "unclassified-column",
+            f"({relation.columns[column].type}) is not classified: say personal or plain",
+        )
+    for column in sorted(set(classified) - set(relation.columns)):
+        yield Finding(f"{where}.{column}", "no-such-column", "is not there: remove it, or correct its name")
+
+
+def _documents(table: Table, relation: Relation, seen: Seen) -> Iterator[Finding]:
+    linked = {
+        column: [
+            one.way.path
+            for one in table.belongings
+            if isinstance(one.way, ByJson) and one.way.column == column
+        ]
+        for column in relation.columns
+    }
+    arrays = {one.way.column for one in table.belongings if isinstance(one.way, ByArray)}
+    for name, column in relation.columns.items():
+        where = f"{table.name}.{name}"
+        if (name in table.documents or linked[name]) and column.type not in JSON_TYPES:
+            yield Finding(where, "no-document", f"is {column.type}, no JSONB document")
+        if linked[name] and name not in table.documents:
+            yield Finding(
+                where,
+                "unclassified-document",
+                "names people in some of its parts: say in documents what each part is",
+            )
+        if name in arrays and not column.array:
+            yield Finding(where, "no-array", f"is {column.type}, no array: use column instead of array")
+        known = [*table.documents.get(name, {}), *linked[name]]
+        if name in table.documents:
+            for path in sorted(seen.get((table.name, name), ())):
+                if not any(path.within(one) for one in known):
+                    yield Finding(
+                        f"{where} {path}",
+                        "unclassified-document",
+                        "is in documents, but not in the map: add the path",
+                    )
+
+
+def _view(view: View, catalogue: Catalogue) -> Iterator[Finding]:
+    relation = catalogue.relations.get(view.name)
+    if relation is None or relation.kind not in ("view", "matview"):
+        what = "is not there" if relation is None else f"is a {relation.kind}"
+        yield Finding(str(view.name), "no-such-view", f"{what}: remove it from views, or correct its name")
+        return
+    yield from _columns(str(view.name), relation, view.classified)
+
+
+def _undecided(data_map: DataMap) -> Iterator[Finding]:
+    """Texts that a draft left to be written; they go to the people who ask for their data."""
+    for table in data_map.tables.values():
+        for what, text in (("purpose", table.purpose), ("retention", table.retention)):
+            if text.startswith(UNDECIDED):
+                yield Finding(str(table.name), "undecided", f"its {what} is not written yet")

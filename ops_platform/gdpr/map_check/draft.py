@@ -1,0 +1,123 @@
+"""A proposal for a data map, from the catalogue: what refers to the subject, and what looks personal.
+
+It leaves to people what only they can know, and ``map check`` refuses it until that is written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from ops_platform.errors import CheckFailed
+from ops_platform.gdpr.map_check.coverage import JSON_TYPES, UNDECIDED
+from ops_platform.gdpr.schema import Catalogue, Column, Name, Reference, Relation
+
+_PERSONAL = re.compile(
+    r"name|mail|phone|mobile|address|street|city|zip|postal|birth|gender|sex|nation|iban|bic|tax|ssn|passport"
+    r"|(^|_)ip($|_)|user_?agent|device|geo|lat|lon|location|token|secret|password|hash|avatar|photo|picture"
+    r"|handle|login|bio|note|comment|message|body|text|title|description|url|link|website",
+    re.IGNORECASE,
+)
+# Of other types than these a value says little of anybody by itself.
+_SPEAKING = {
+    *("text", "character varying", "character", "citext", "inet", "cidr", "macaddr", "bytea", "xml"),
+    *JSON_TYPES,
+}
+_IDENTIFIERS = re.compile(r"mail|handle|login|user_?name|phone", re.IGNORECASE)
+
+
+def draft(catalogue: Catalogue, table: Name, key: str, email: str) -> str:
+    """YAML. Raises CheckFailed when the subject's table or one of its columns is not there."""
+    subject = catalogue.relations.get(table)
+    if subject is None:
+        raise CheckFailed(f"there is no table {table}")
+    for column in (key, email):
+        if column not in subject.columns:
+            raise CheckFailed(f"{table} has no column {column}")
+    owned = _owned(catalogue, table)
+    tables, views = {}, {}
+    for name, relation in sorted(catalogue.relations.items()):
+        if relation.kind in ("view", "matview"):
+            views[str(name)] = _lists(relation, frozenset())
+        elif relation.kind not in ("partition", "child"):
+            tables[str(name)] = _table(relation, table, key, owned.get(name, []))
+    identifiers = [name for name in subject.columns if _IDENTIFIERS.search(name) and name != email]
+    found: dict[str, Any] = {
+        "version": 1,
+        "subject": {
+            "kind": re.sub(r"\W", "_", table.relation.lower()).removesuffix("s") or "subject",
+            "table": str(table),
+            "key": key,
+            "email": email,
+            "identifiers": identifiers,
+        },
+        "tables": tables,
+    }
+    if views:
+        found["views"] = views
+    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+
+
+def _owned(catalogue: Catalogue, subject: Name) -> Mapping[Name, list[Reference]]:
+    """By table: its references that lead to a subject, the subject's own first, then through others."""
+    found: dict[Name, list[Reference]] = {}
+    reached, level = {subject}, [subject]
+    while level:
+        further = []
+        for reference in catalogue.references:
+            if reference.target not in level:
+                continue
+            if len(reference.columns) != 1:
+                continue
+            if reference.table in reached and reference.target != subject:
+                continue
+            found.setdefault(reference.table, []).append(reference)
+            if reference.table not in reached and reference.table not in further:
+                further.append(reference.table)
+        reached.update(further)
+        level = further
+    return found
+
+
+def _table(relation: Relation, subject: Name, key: str, references: list[Reference]) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = []
+    if relation.name == subject:
+        rows.append({"role": "account", "column": key, "erase": "delete", "export": "own"})
+    for reference in references:
+        [column], [to] = reference.columns, reference.target_columns
+        row: dict[str, Any] = {"role": _role(column), "column": column}
+        nullable = not relation.columns[column].not_null
+        if reference.target != subject:
+            row |= {"through": str(reference.target), "to": to}
+        elif to != key:
+            row |= {"holds": to}
+        keeps = nullable and (reference.on_delete == "set null" or relation.name == subject)
+        row["erase"] = {"anonymise": {column: None}} if keeps else "delete"
+        row["export"] = "none" if keeps else "own"
+        rows.append(row)
+    linking = frozenset(row["column"] for row in rows)
+    return {
+        "purpose": f"{UNDECIDED}: why do you keep this?",
+        "retention": f"{UNDECIDED}: until when?",
+        **_lists(relation, linking, owned=bool(rows)),
+        **({"rows": rows} if rows else {}),
+    }
+
+
+def _lists(relation: Relation, linking: frozenset[str], *, owned: bool = True) -> dict[str, list[str]]:
+    columns = [one for one in relation.columns.values() if one.name not in linking]
+    personal = [one.name for one in columns if owned and _looks_personal(one)]
+    plain = [one.name for one in columns if one.name not in personal]
+    return {name: each for name, each in (("personal", personal), ("plain", plain)) if each}
+
+
+def _looks_personal(column: Column) -> bool:
+    # A free text may say anything: it is personal until somebody says that it is not.
+    return column.base in _SPEAKING or bool(_PERSONAL.search(column.name))
+
+
+def _role(column: str) -> str:
+    return re.sub(r"(_id|Id|_uuid|_key)$", "", column) or column

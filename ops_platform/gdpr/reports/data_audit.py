@@ -1,0 +1,111 @@
+"""Personal data where the map says there are none: looked up in samples of the columns called plain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from psycopg import sql
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.gdpr import map_check, schema
+from ops_platform.gdpr.data_map import DataMap, Table
+from ops_platform.gdpr.map_check import JSON_TYPES, Finding, json_sampling
+from ops_platform.gdpr.schema import Catalogue, Column
+
+_TEXTS = ("text", "character varying", "character", "citext", "name", "xml", "hstore", *JSON_TYPES)
+_EMAIL = r"[[:alnum:]._%+-]+@[[:alnum:]-]+(\.[[:alnum:]-]+)*\.[[:alpha:]]{2,}"
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+
+def audit(connection: Connection, data_map: DataMap) -> list[Finding]:
+    """What is wrong with the map, and where plain columns look personal. Raises what psycopg raises.
+
+    Of a large table, rows of blocks drawn at random are looked at: another audit sees others.
+    """
+    found = schema.read(connection)
+    return sorted({*map_check.check(connection, data_map), *_suspicious(connection, data_map, found)})
+
+
+def _suspicious(connection: Connection, data_map: DataMap, found: Catalogue) -> Iterator[Finding]:
+    for table in data_map.tables.values():
+        relation = found.relations.get(table.name)
+        if relation is None or relation.kind in ("view", "matview", "foreign"):
+            continue
+        tests = list(_tests(table, relation.columns, data_map, found))
+        if not tests:
+            continue
+        rows = _sampled(connection, table, tests)
+        for number, (where, code, _) in enumerate(tests):
+            if count := rows[f"c{number}"]:
+                what = "e-mail addresses" if code == "email-like" else f"keys of a {data_map.subject.kind}"
+                yield Finding(
+                    f"{table.name}.{where}",
+                    code,
+                    f"is plain by the map, but {count} of the sampled rows hold {what}: classify it",
+                )
+
+
+def _sampled(
+    connection: Connection, table: Table, tests: list[tuple[str, str, sql.Composable]]
+) -> dict[str, int]:
+    blocks = json_sampling.share(connection, table.name)
+    source = sql.SQL("{} TABLESAMPLE SYSTEM ({})").format(table.name.identifier, sql.Literal(blocks))
+    query = sql.SQL("SELECT {counts} FROM (SELECT * FROM {source} LIMIT {limit}) AS t").format(
+        counts=sql.SQL(", ").join(
+            sql.SQL("count(*) FILTER (WHERE {}) AS {}").format(test, sql.Identifier(f"c{number}"))
+            for number, (_, _, test) in enumerate(tests)
+        ),
+        source=table.name.identifier if blocks >= 100 else source,
+        limit=sql.Literal(json_sampling.SAMPLE),
+    )
+    [row] = connection.execute(query).fetchall()
+    return row
+
+
+def _tests(
+    table: Table, columns: Mapping[str, Column], data_map: DataMap, found: Catalogue
+) -> Iterator[tuple[str, str, sql.Composable]]:
+    for name in sorted(table.plain & set(columns)):
+        column, held = columns[name], sql.Identifier("t", name)
+        if column.base in _TEXTS:
+            yield from _text_tests(name, sql.SQL("CAST({} AS text)").format(held), data_map, found)
+        elif column.base == "uuid" and not column.array and _uuid_key(data_map, found):
+            yield (
+                name,
+                "subject-key",
+                sql.SQL("{} IN (SELECT {} FROM {})").format(
+                    held, sql.Identifier(data_map.subject.key), data_map.subject.table.identifier
+                ),
+            )
+    for name, places in table.documents.items():
+        for path, kind in places.items():
+            if kind == "plain" and name in columns:
+                said = sql.SQL(
+                    "(SELECT string_agg(v #>> '{{}}', ' ') FROM jsonb_path_query(CAST({} AS jsonb), {}) AS v)"
+                ).format(sql.Identifier("t", name), sql.Literal(path.sql))
+                yield from _text_tests(f"{name} {path}", said, data_map, found)
+
+
+def _text_tests(
+    where: str, text: sql.Composable, data_map: DataMap, found: Catalogue
+) -> Iterator[tuple[str, str, sql.Composable]]:
+    yield where, "email-like", sql.SQL("{} ~* {}").format(text, sql.Literal(_EMAIL))
+    if _uuid_key(data_map, found):
+        yield (
+            where,
+            "subject-key",
+            sql.SQL(
+                "EXISTS (SELECT FROM regexp_matches({text}, {pattern}, 'gi') AS m "
+                "JOIN {subjects} AS s ON s.{key} = CAST(m[1] AS uuid))"
+            ).format(
+                text=text,
+                pattern=sql.Literal(f"({_UUID})"),
+                subjects=data_map.subject.table.identifier,
+                key=sql.Identifier(data_map.subject.key),
+            ),
+        )
+
+
+def _uuid_key(data_map: DataMap, found: Catalogue) -> bool:
+    subject = found.relations.get(data_map.subject.table)
+    return subject is not None and subject.columns[data_map.subject.key].base == "uuid"

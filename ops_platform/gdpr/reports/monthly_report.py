@@ -1,0 +1,160 @@
+"""The monthly report on data subjects' requests: how many, whether in time, what shows it. Numbers only."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from ops_platform.audit import JSON, AuditEvent, append
+from ops_platform.clients.postgres import Connection
+from ops_platform.gdpr.requests import ENTERED, FINISH_WITHIN, REQUEST_TYPES
+
+_ENTERED = """
+    SELECT details ->> 'request_type' AS request_type, substr(step, length('status:') + 1) AS status,
+           count(*) AS n
+    FROM gdpr_lineage
+    WHERE step LIKE 'status:%%' AND recorded_at >= %(start)s AND recorded_at < %(end)s GROUP BY 1, 2
+"""
+_TIMES = """
+    SELECT request_type, count(*) AS completed,
+           count(*) FILTER (WHERE completed_at > verified_at + %(within)s) AS late,
+           percentile_cont(0.5) WITHIN GROUP (
+               ORDER BY extract(epoch FROM completed_at - verified_at)) AS median,
+           max(extract(epoch FROM completed_at - verified_at)) AS longest
+    FROM gdpr_requests
+    WHERE status = 'completed' AND completed_at >= %(start)s AND completed_at < %(end)s GROUP BY 1
+"""
+_OVERDUE = """
+    SELECT request_type, count(*) AS n FROM gdpr_requests
+    WHERE verified_at + %(within)s < %(end)s
+      AND (status IN ('pending', 'processing') OR (status = 'failed' AND outcome = 'error')) GROUP BY 1
+"""
+_EFFECTS = """
+    SELECT store, details ->> 'action' AS action, sum(affected)::bigint AS changed,
+           count(DISTINCT request_id) AS requests
+    FROM gdpr_lineage
+    WHERE store IS NOT NULL AND recorded_at >= %(start)s AND recorded_at < %(end)s GROUP BY 1, 2 ORDER BY 1, 2
+"""
+_PROOF = """
+    SELECT
+      (SELECT count(*) FROM gdpr_certificates
+       WHERE issued_at >= %(start)s AND issued_at < %(end)s) AS certificates,
+      (SELECT count(*) FROM gdpr_requests WHERE request_type = 'erasure' AND status = 'completed'
+       AND completed_at >= %(start)s AND completed_at < %(end)s
+       AND request_id NOT IN (SELECT request_id FROM gdpr_certificates)) AS without_certificate,
+      (SELECT count(*) FROM erasure_tombstones) AS tombstones,
+      (SELECT count(*) FROM erasure_tombstones WHERE copied_at IS NULL) AS uncopied_tombstones,
+      (SELECT count(*) FROM gdpr_legal_holds WHERE released_at IS NULL) AS legal_holds,
+      (SELECT count(*) FROM gdpr_exports
+       WHERE expires_at < %(end)s AND deleted_at IS NULL) AS exports_not_deleted,
+      (SELECT count(*) FROM gdpr_downloads WHERE at >= %(start)s AND at < %(end)s) AS downloads
+"""
+
+
+@dataclass(frozen=True)
+class OfType:
+    """One type of request in the period. Hours run from the confirmation; None: none was completed."""
+
+    request_type: str
+    entered: dict[str, int]
+    completed: int
+    late: int
+    overdue: int
+    """Confirmed, and neither done nor in time at the end of the period."""
+    median_hours: float | None
+    longest_hours: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """``effects``: store, action, places changed, requests. ``proof``: counts by name."""
+
+    start: datetime
+    end: datetime
+    types: tuple[OfType, ...]
+    effects: tuple[tuple[str, str, int, int], ...]
+    proof: dict[str, int]
+
+    @property
+    def findings(self) -> list[str]:
+        """Breaches of what is promised, in one line each."""
+        found = []
+        for one in self.types:
+            if one.late:
+                found.append(f"{one.late} of {one.completed} {one.request_type} requests were completed late")
+            if one.overdue:
+                found.append(
+                    f"{one.overdue} {one.request_type} requests are past their deadline and not done"
+                )
+        for name, said in (
+            ("without_certificate", "completed erasures have no certificate"),
+            ("uncopied_tombstones", "tombstones have no locked copy"),
+            ("exports_not_deleted", "exports are past their term and not deleted"),
+        ):
+            if self.proof[name]:
+                found.append(f"{self.proof[name]} {said}")
+        return found
+
+    def as_json(self) -> dict[str, JSON]:
+        return {
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+            "types": [asdict(one) for one in self.types],
+            "effects": [
+                {"store": store, "action": action, "changed": changed, "requests": requests}
+                for store, action, changed, requests in self.effects
+            ],
+            "proof": dict(self.proof),
+            "findings": list(self.findings),
+        }
+
+
+def report(connection: Connection, start: datetime, end: datetime) -> Report:
+    """On what happened from ``start`` until before ``end``. Raises what psycopg raises."""
+    values = {"start": start, "end": end, "within": FINISH_WITHIN}
+    entered = {kind: dict.fromkeys(ENTERED, 0) for kind in REQUEST_TYPES}
+    for row in connection.execute(_ENTERED, values):
+        entered[row["request_type"]][row["status"]] = row["n"]
+    times = {row["request_type"]: row for row in connection.execute(_TIMES, values)}
+    overdue = {row["request_type"]: row["n"] for row in connection.execute(_OVERDUE, values)}
+    effects = tuple(
+        (row["store"], row["action"], row["changed"], row["requests"])
+        for row in connection.execute(_EFFECTS, values)
+    )
+    [proof] = connection.execute(_PROOF, values).fetchall()
+    types = tuple(
+        OfType(
+            kind,
+            entered[kind],
+            times[kind]["completed"] if kind in times else 0,
+            times[kind]["late"] if kind in times else 0,
+            overdue.get(kind, 0),
+            _hours(times.get(kind), "median"),
+            _hours(times.get(kind), "longest"),
+        )
+        for kind in REQUEST_TYPES
+    )
+    return Report(start, end, types, effects, dict(proof))
+
+
+def keep(connection: Connection, made: Report, run_id: str) -> None:
+    """Into the audit ledger, where it is sealed. In the caller's transaction."""
+    period = f"{made.start:%Y-%m-%d}/{made.end:%Y-%m-%d}"
+    append(
+        connection,
+        AuditEvent(
+            "gdpr.report", "event", period, f"report/{period}", f"dagster:{run_id}", None, made.as_json()
+        ),
+    )
+
+
+def month_before(now: datetime) -> tuple[datetime, datetime]:
+    """The calendar month in UTC that is over."""
+    end = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    start = end.replace(year=end.year - 1, month=12) if end.month == 1 else end.replace(month=end.month - 1)
+    return start, end
+
+
+def _hours(row: dict[str, Any] | None, name: str) -> float | None:
+    return None if row is None or row[name] is None else round(float(row[name]) / 3600, 2)

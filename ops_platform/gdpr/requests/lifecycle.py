@@ -1,0 +1,283 @@
+"""A data subject's request and its transitions until the work begins. No Dagster, no HTTP.
+
+Every function works in the caller's transaction and commits nothing. Which transitions there
+are, and that each is recorded in gdpr_lineage, is seen to by triggers (sql/ops/0012): no writer
+can forget it. Nothing here returns or raises an address or a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from ops_platform.clients.mail import outbox
+from ops_platform.clients.postgres import Connection
+from ops_platform.errors import OpsError
+from ops_platform.gdpr.requests import token as tokens
+from ops_platform.gdpr.requests import verification_mail as verification
+from ops_platform.gdpr.requests.deadlines import MAIL_AGAIN_AFTER, VERIFY_WITHIN, due_at
+from ops_platform.gdpr.requests.mail_texts import Language, RequestType
+
+Status = Literal["pending", "processing", "completed", "failed"]
+REQUEST_TYPES: tuple[RequestType, ...] = ("erasure", "export")
+ENTERED = ("pending", "verified", "processing", "completed", "failed", "cancelled", "expired")
+"""What transitions are counted under: ``status:<one of these>`` in gdpr_lineage."""
+MOST_WRONG_TOKENS = 10
+"""Wrong tokens for one mail; after that its token is worthless and another mail must be asked for."""
+NEWEST = 100
+"""Requests that a list holds at most."""
+
+_EXPIRE = """
+UPDATE gdpr_requests SET status = 'failed', outcome = 'expired', completed_at = %(now)s
+WHERE id IN (SELECT id FROM gdpr_requests
+             WHERE status = 'pending' AND verified_at IS NULL AND verification_expires_at <= %(now)s {mine}
+             ORDER BY id FOR UPDATE SKIP LOCKED)
+"""
+
+
+class RequestError(OpsError):
+    """A transition that this request cannot make; nothing was changed."""
+
+
+class UnknownRequest(RequestError):
+    """There is no such request, or it is somebody else's, or the token is not its: all look alike."""
+
+
+class TokenExpired(RequestError):
+    """The right token, too late, or after too many wrong ones."""
+
+
+class AlreadyVerified(RequestError):
+    """The right token, for the second time."""
+
+
+class NotPossible(RequestError):
+    """The request is past the point where that could be done."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, without address and token. Times are aware, in UTC."""
+
+    request_id: str
+    subject: UUID
+    request_type: RequestType
+    status: Status
+    outcome: str | None
+    progress: str | None
+    created_at: datetime
+    updated_at: datetime
+    verified_at: datetime | None
+    verification_expires_at: datetime | None
+    completed_at: datetime | None
+
+    @property
+    def due_at(self) -> datetime | None:
+        return due_at(self.verified_at)
+
+
+@dataclass(frozen=True)
+class Made:
+    """The open request that answers a wish; ``mailed``: a verification mail was written now."""
+
+    request: Request
+    created: bool
+    mailed: bool
+
+
+@dataclass(frozen=True)
+class Consent:
+    """``version`` names the wording that the subject agreed to."""
+
+    version: str
+
+
+def make(
+    connection: Connection,
+    subject: UUID,
+    request_type: RequestType,
+    *,
+    email: str,
+    language: Language,
+    api_url: str,
+    now: datetime,
+) -> Made:
+    """The subject's open request of that type: a new one, or the first one again.
+
+    A first one that is not verified gets a new token and a new mail when its newest mail is older
+    than MAIL_AGAIN_AFTER and has left the outbox. Raises RequestError when requests of the subject
+    come and end faster than they can be read.
+    """
+    _expire(connection, now, subject)
+    for _ in range(5):
+        created = connection.execute(
+            "INSERT INTO gdpr_requests (request_id, creator_id, request_type, requestor_email, language, "
+            "created_at) VALUES (%s, %s, %s, %s, %s, %s) "
+            "ON CONFLICT (creator_id, request_type) WHERE status IN ('pending', 'processing') DO NOTHING "
+            "RETURNING *",
+            (str(uuid4()), subject, request_type, email, language, now),
+        ).fetchone()
+        row = (
+            created
+            or connection.execute(
+                "SELECT * FROM gdpr_requests WHERE creator_id = %s "
+                "AND request_type = %s AND status IN ('pending', 'processing') FOR UPDATE",
+                (subject, request_type),
+            ).fetchone()
+        )
+        if row is None:
+            continue  # it ended between the two statements
+        if created is None and not _mail_is_due(connection, row, now):
+            return Made(_request(row), created=False, mailed=False)
+        mailed = _mail(connection, row, email=email, language=language, api_url=api_url, now=now)
+        return Made(mailed, created=created is not None, mailed=True)
+    raise RequestError("the subject's requests change too fast: try again")
+
+
+def verify(
+    connection: Connection, request_id: str, typed: str, *, now: datetime, consent: Consent | None = None
+) -> Request:
+    """Use up the token: from now on the request waits for its work.
+
+    Raises UnknownRequest (no such request, wrong or replaced token), TokenExpired, AlreadyVerified
+    or NotPossible (it was cancelled). A wrong token is counted: commit also after UnknownRequest.
+    """
+    row = connection.execute(
+        "SELECT status, outcome, verification_token, used_token, verification_expires_at, wrong_tokens "
+        "FROM gdpr_requests WHERE request_id = %s FOR UPDATE",
+        (request_id,),
+    ).fetchone() or {"verification_token": None, "used_token": None}
+    token = tokens.read(typed) or ""
+    fits, used = tokens.matches(token, row["verification_token"]), tokens.matches(token, row["used_token"])
+    if not fits and not used:
+        connection.execute(
+            "UPDATE gdpr_requests SET wrong_tokens = wrong_tokens + 1 "
+            "WHERE request_id = %s AND status = 'pending' AND verified_at IS NULL",
+            (request_id,),
+        )
+        raise UnknownRequest("there is no such request, or a newer mail has replaced this code")
+    if row["outcome"] == "cancelled":
+        raise NotPossible("this request was cancelled: make a new one")
+    if used:
+        raise AlreadyVerified("this request was confirmed before: nothing more is to be done")
+    done = connection.execute(
+        "UPDATE gdpr_requests SET verified_at = %(now)s, progress = 'verified', used_token = "
+        "verification_token, verification_token = NULL, consent_version = %(consent)s, "
+        "consented_at = CASE WHEN %(consent)s::text IS NOT NULL THEN %(now)s::timestamptz END "
+        "WHERE request_id = %(request)s AND verification_token = %(digest)s AND status = 'pending' "
+        "AND verified_at IS NULL AND verification_expires_at > %(now)s AND wrong_tokens < %(most)s "
+        "RETURNING *",
+        {
+            "now": now,
+            "consent": consent.version if consent else None,
+            "request": request_id,
+            "digest": tokens.digest(token),
+            "most": MOST_WRONG_TOKENS,
+        },
+    ).fetchone()
+    if done is None:
+        raise TokenExpired("this code is no longer valid: make the request again to get a new one")
+    return _request(done)
+
+
+def cancel(connection: Connection, request_id: str, subject: UUID, *, now: datetime) -> Request:
+    """End a request whose work has not begun; one that was cancelled before stays so.
+
+    Raises UnknownRequest when it is not the subject's, NotPossible when it is too late.
+    """
+    row = connection.execute(
+        "UPDATE gdpr_requests SET status = 'failed', outcome = 'cancelled', completed_at = %s, "
+        "progress = NULL WHERE request_id = %s AND creator_id = %s AND status = 'pending' "
+        "RETURNING *",
+        (now, request_id, subject),
+    ).fetchone()
+    if row is not None:
+        return _request(row)
+    found = find(connection, request_id, subject)
+    if found.outcome == "cancelled":
+        return found
+    raise NotPossible("the request can no longer be cancelled: its work has begun or it has ended")
+
+
+def expire(connection: Connection, now: datetime) -> int:
+    """End all requests that were not verified in time; how many."""
+    return _expire(connection, now, None)
+
+
+def find(connection: Connection, request_id: str, subject: UUID) -> Request:
+    """The subject's own request. Raises UnknownRequest when there is none, whosever it may be."""
+    row = connection.execute(
+        "SELECT * FROM gdpr_requests WHERE request_id = %s AND creator_id = %s",
+        (request_id, subject),
+    ).fetchone()
+    if row is None:
+        raise UnknownRequest("there is no such request")
+    return _request(row)
+
+
+def of_subject(connection: Connection, subject: UUID) -> list[Request]:
+    """The subject's newest requests, newest first."""
+    rows = connection.execute(
+        "SELECT * FROM gdpr_requests WHERE creator_id = %s ORDER BY id DESC LIMIT %s",
+        (subject, NEWEST),
+    ).fetchall()
+    return [_request(row) for row in rows]
+
+
+def _expire(connection: Connection, now: datetime, subject: UUID | None) -> int:
+    # Locked ones are left to whoever holds them: two that do this at once must not wait in a circle.
+    # The agent, who does this for all, may not read whose they are.
+    if subject is None:
+        return connection.execute(_EXPIRE.format(mine=""), {"now": now}).rowcount
+    mine = "AND creator_id = %(subject)s"
+    return connection.execute(_EXPIRE.format(mine=mine), {"now": now, "subject": subject}).rowcount
+
+
+def _mail_is_due(connection: Connection, row: Mapping[str, Any], now: datetime) -> bool:
+    if row["status"] != "pending" or row["verified_at"] is not None:
+        return False
+    if row["mailed_at"] is None:
+        return True
+    is_old = now - row["mailed_at"] >= MAIL_AGAIN_AFTER
+    return is_old and not outbox.is_waiting(
+        connection, verification.dedup_key(row["request_id"], row["mails"])
+    )
+
+
+def _mail(
+    connection: Connection,
+    row: Mapping[str, Any],
+    *,
+    email: str,
+    language: Language,
+    api_url: str,
+    now: datetime,
+) -> Request:
+    token = tokens.new_token()
+    changed = connection.execute(
+        "UPDATE gdpr_requests SET verification_token = %s, verification_expires_at = %s, wrong_tokens = 0, "
+        "mails = mails + 1, mailed_at = %s, language = %s, requestor_email = %s WHERE request_id = %s "
+        "RETURNING *",
+        (tokens.digest(token), now + VERIFY_WITHIN, now, language, email, row["request_id"]),
+    ).fetchone()
+    assert changed is not None  # noqa: S101 - the row is locked
+    verification.write_mail(
+        connection,
+        api_url=api_url,
+        request_id=changed["request_id"],
+        request_type=changed["request_type"],
+        language=language,
+        email=email,
+        token=token,
+        number=changed["mails"],
+        now=now,
+    )
+    return _request(changed)
+
+
+def _request(row: Mapping[str, Any]) -> Request:
+    values = {name: row[name] for name in Request.__dataclass_fields__ if name != "subject"}
+    return Request(subject=row["creator_id"], **values)

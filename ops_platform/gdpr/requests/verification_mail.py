@@ -1,0 +1,46 @@
+"""The mail that proves a request is the subject's own: its link, and putting it into the outbox."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ops_platform.clients.mail import outbox
+from ops_platform.clients.postgres import Connection
+from ops_platform.gdpr.requests import mail_texts
+from ops_platform.gdpr.requests import token as tokens
+from ops_platform.gdpr.requests.mail_texts import Language, RequestType
+
+PAGE = "/api/gdpr/verify"
+
+
+def link(api_url: str, request_id: str, token: str) -> str:
+    """The page with the token in the URL's fragment, which no server, proxy or log ever sees."""
+    return f"{api_url.rstrip('/')}{PAGE}#request={request_id}&token={token}"
+
+
+def dedup_key(request_id: str, number: int) -> str:
+    """The outbox's key of a request's n-th verification mail."""
+    return f"gdpr-verification:{request_id}:{number}"
+
+
+def write_mail(
+    connection: Connection,
+    *,
+    api_url: str,
+    request_id: str,
+    request_type: RequestType,
+    language: Language,
+    email: str,
+    token: str,
+    number: int,
+    now: datetime,
+) -> None:
+    """Put the mail into the outbox, in the caller's transaction."""
+    text = mail_texts.verification(
+        language,
+        request_type,
+        link=link(api_url, request_id, token),
+        request_id=request_id,
+        code=tokens.as_code(token),
+    )
+    outbox.put(connection, dedup_key(request_id, number), email, text.subject, text.body, now=now)

@@ -1,0 +1,81 @@
+"""What stands where a person was: literals, a pseudonym, the key of a stand-in. As SQL of a column's type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from ops_platform.gdpr.data_map import PSEUDONYM, STAND_IN, DataMap, Literally, Value
+from ops_platform.gdpr.row_erasure.journal import Journal
+from ops_platform.gdpr.schema import Catalogue, Column
+
+
+@dataclass(frozen=True)
+class Substitutes:
+    """Of one erasure. The same at every attempt, until it is forgotten."""
+
+    journal: Journal
+    data_map: DataMap
+    catalogue: Catalogue
+
+    def known(self, values: Mapping[str, Value], columns: Mapping[str, Column]) -> dict[str, sql.Composable]:
+        """Of ``values`` those that exist: a stand-in is made when the first row needs it."""
+        return {
+            name: made
+            for name, value in values.items()
+            if (made := self._sql(value, columns[name])) is not None
+        }
+
+    def stand_in(self, values: Mapping[str, Value]) -> int | None:
+        """Make the row that stands in if ``values`` need one and there is none yet.
+
+        In the caller's transaction. The oid of the relation that it was put into, None when nothing was.
+        """
+        if STAND_IN not in values.values() or self.journal.stand_in() is not None:
+            return None
+        subject = self.data_map.subject
+        columns = self.catalogue.relations[subject.table].columns
+        given = self.known(subject.stand_in, columns)
+        # Without a value a row is made of its defaults.
+        inserted = sql.SQL("INSERT INTO {} AS t {} RETURNING {} AS key, {} AS place").format(
+            subject.table.identifier,
+            sql.SQL("({}) VALUES ({})").format(
+                sql.SQL(", ").join(map(sql.Identifier, given)), sql.SQL(", ").join(given.values())
+            )
+            if given
+            else sql.SQL("DEFAULT VALUES"),
+            sql.SQL("CAST({} AS text)").format(sql.Identifier("t", subject.key)),
+            sql.SQL("CAST(t.tableoid AS bigint)"),
+        )
+        [row] = self.journal.connection.execute(inserted).fetchall()
+        self.journal.keep_stand_in(row["key"])
+        return int(row["place"])
+
+    def _sql(self, value: Value, column: Column) -> sql.Composable | None:
+        if value == PSEUDONYM:
+            pseudonym = self.journal.pseudonym()
+            if pseudonym is None:
+                return None
+            written = str(pseudonym) if column.base == "uuid" else pseudonym.hex[: _width(column.type)]
+            return _cast(sql.Literal(written), column)
+        if value == STAND_IN:
+            key = self.journal.stand_in()
+            return None if key is None else _cast(sql.Literal(key), column)
+        assert isinstance(value, Literally)  # noqa: S101 - the two words are done
+        if value.value is not None and column.type in ("json", "jsonb"):
+            return _cast(sql.Literal(Jsonb(value.value)), column)
+        return _cast(sql.Literal(value.value), column)
+
+
+def _cast(value: sql.Composable, column: Column) -> sql.Composable:
+    return sql.SQL("CAST({} AS {})").format(value, sql.SQL(column.type))
+
+
+def _width(kind: str) -> int | None:
+    """Of a text type that has one."""
+    found = re.search(r"\((\d+)\)", kind)
+    return int(found.group(1)) if found else None

@@ -1,0 +1,6 @@
+"""The product database's catalogue as the engine needs it: relations, columns, references, their order."""
+
+from ops_platform.gdpr.schema.reader import Catalogue, Column, Reference, Relation, read
+from ops_platform.gdpr.schema.relation_name import Name
+
+__all__ = ["Catalogue", "Column", "Name", "Reference", "Relation", "dependency_order", "read"]

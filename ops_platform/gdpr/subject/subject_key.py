@@ -1,0 +1,53 @@
+"""A subject's key as tombstones, holds and certificates write it: text, in PostgreSQL's own spelling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.errors import ConfigurationError
+from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.schema import Catalogue
+
+
+@dataclass(frozen=True)
+class SubjectKey:
+    """``kind`` as the data map calls subjects, ``key`` as text, ``key_type`` in PostgreSQL's words."""
+
+    stanza: str
+    kind: str
+    key: str
+    key_type: str
+
+
+def parse(
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, stanza: str, text: str
+) -> SubjectKey:
+    """The key that ``text`` reads as; whether there is such a subject is not asked.
+
+    Raises ConfigurationError, without the text, when it is no key at all.
+    """
+    key_type = catalogue.relations[data_map.subject.table].columns[data_map.subject.key].type
+    query = sql.SQL("SELECT CAST(CAST(%s AS {type}) AS text) AS key").format(type=sql.SQL(key_type))
+    try:
+        with connection.transaction():
+            row = connection.execute(query, (text,)).fetchone()
+    except psycopg.DataError:
+        row = None
+    if row is None:
+        raise ConfigurationError(
+            f"a key of a {data_map.subject.kind} is not of the type {key_type}: correct it"
+        )
+    return SubjectKey(stanza, data_map.subject.kind, row["key"], key_type)
+
+
+def value(connection: Connection, of: SubjectKey) -> Any:
+    """The key as the database's own value. ``of.key_type`` is trusted: it came from a catalogue."""
+    query = sql.SQL("SELECT CAST(%s AS {type}) AS value").format(type=sql.SQL(of.key_type))
+    row = connection.execute(query, (of.key,)).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    return row["value"]

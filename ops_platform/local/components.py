@@ -1,0 +1,236 @@
+"""The servers of one stack, built from its state directory and its ports. Starts nothing."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ops_platform.local.host import (
+    Certificates,
+    Layout,
+    SecretStore,
+    ServerCertificate,
+    account,
+    programs,
+    write_private,
+)
+from ops_platform.local.servers import (
+    AlertmanagerServer,
+    ObjectStoreServer,
+    PostgresCluster,
+    PrometheusServer,
+    RedisServer,
+    development_identity,
+    object_store_server,
+)
+from ops_platform.local.supervision import STACK_ID
+
+PORT_NAMES = (
+    "webserver",
+    "webserver-readonly",
+    "product",
+    "ops",
+    *object_store_server.PORTS,
+    "redis",
+    "prometheus",
+    "alertmanager",
+    "mail",
+    "agent",
+    "traffic",
+    "code-server",
+    "api",
+    "api-metrics",
+)
+CIPHER_PASS = "pgbackrest-cipher-pass"  # noqa: S105 - names of secrets, here and below
+SIGNING_KEY = "audit-signing-key"
+PUBLIC_KEY = "audit-public-key"
+DR_SIGNING_KEY = "dr-signing-key"
+DR_PUBLIC_KEY = "dr-public-key"
+GDPR_ENCRYPTION_KEY = "gdpr-encryption-key"
+GDPR_SIGNING_KEY = "gdpr-signing-key"
+GDPR_PUBLIC_KEY = "gdpr-public-key"
+JWT_SIGNING_KEY = "jwt-signing-key"
+JWT_PUBLIC_KEY = "jwt-public-key"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that knows how to run and to be asked, but is not a Python process of ours."""
+
+    layout: Layout
+    ports: Mapping[str, int]
+    secrets: SecretStore
+    certificates: Certificates
+    product: PostgresCluster
+    ops: PostgresCluster
+    object_store: ObjectStoreServer
+    redis: RedisServer
+    prometheus: PrometheusServer
+    alertmanager: AlertmanagerServer
+    api_certificate: ServerCertificate
+    stack_id: str
+
+    def url(self, port: str) -> str:
+        """Base URL of one of the plain HTTP services, all on loopback."""
+        return f"http://127.0.0.1:{self.ports[port]}"
+
+    @property
+    def api_url(self) -> str:
+        """Base URL of the data subjects' API."""
+        return f"https://127.0.0.1:{self.ports['api']}"
+
+    @property
+    def jwks_file(self) -> Path:
+        return self.layout.part("api") / "jwks.json"
+
+    def prepare(self) -> None:
+        """Write configuration files and secrets, make missing clusters; touches no running server."""
+        for name in (CIPHER_PASS, object_store_server.SSE_KEY):
+            self.secrets.hexadecimal(name)
+        signing_keys(self.secrets, SIGNING_KEY, PUBLIC_KEY)
+        signing_keys(self.secrets, DR_SIGNING_KEY, DR_PUBLIC_KEY)
+        signing_keys(self.secrets, GDPR_SIGNING_KEY, GDPR_PUBLIC_KEY)
+        self.secrets.keep(GDPR_ENCRYPTION_KEY, lambda: b64encode(secrets.token_bytes(32)).decode())
+        signing_keys(self.secrets, JWT_SIGNING_KEY, JWT_PUBLIC_KEY)
+        public = self.secrets.path(JWT_PUBLIC_KEY).read_text(encoding="utf-8")
+        development_identity.write_jwks(public, self.jwks_file)
+        self.object_store.prepare()
+        self.redis.prepare()
+        self.prometheus.prepare()
+        self.alertmanager.prepare()
+        for cluster in (self.product, self.ops):
+            if cluster.initialise():
+                cluster.reload()
+
+
+def required_programs(pgbackrest: str = "pgbackrest") -> None:
+    """Raises ConfigurationError that names the first missing program and its Debian package."""
+    version = programs.pgbackrest_version(pgbackrest)
+    for name in (*programs.DEBIAN_PACKAGES, "weed"):
+        if name != "pgbackrest":
+            programs.find(name)
+    programs.find_postgres(version)
+
+
+def build(
+    layout: Layout, ports: Mapping[str, int], config_dir: Path, pgbackrest: str = "pgbackrest"
+) -> Parts:
+    """The parts of the stack at ``layout``; makes certificates when they are missing or end soon."""
+    me, owner = account(None), layout.owner
+    vault = SecretStore(layout.secrets)
+    vault.prepare()
+    certificates = Certificates(layout.tls)
+    certificates.prepare()
+    identity = stack_id(layout)
+    postgres = programs.find_postgres(programs.pgbackrest_version(pgbackrest))
+
+    def cluster(name: str) -> PostgresCluster:
+        return PostgresCluster(
+            name=name,
+            data_dir=layout.postgres_data(name),
+            socket_dir=layout.postgres_sockets,
+            port=ports[name],
+            programs=_programs_of(layout.postgres_data(name), postgres),
+            account=owner,
+            certificate=certificates.server("postgres", owner),
+            ca_file=certificates.ca_file,
+            secrets=vault,
+            log_file=layout.log(f"{name}-postgres"),
+            database=name,
+            archive_config=layout.pgbackrest_config,
+            pgbackrest=programs.find_pgbackrest(pgbackrest),
+            environment={STACK_ID: identity},
+            peers=("ops_dagster",) if name == "ops" else (),
+        )
+
+    return Parts(
+        layout=layout,
+        ports=ports,
+        secrets=vault,
+        certificates=certificates,
+        product=cluster("product"),
+        ops=cluster("ops"),
+        object_store=ObjectStoreServer(
+            layout.part("s3"),
+            ports,
+            certificates.server("s3", me),
+            certificates.ca_file,
+            vault,
+            layout.log("object-store"),
+        ),
+        redis=RedisServer(
+            layout.part("redis"),
+            ports["redis"],
+            certificates.server("redis", me),
+            certificates.ca_file,
+            vault,
+        ),
+        prometheus=PrometheusServer(
+            layout.part("prometheus"),
+            ports["prometheus"],
+            {
+                "ALERTMANAGER_TARGET": f"127.0.0.1:{ports['alertmanager']}",
+                "AGENT_TARGET": f"127.0.0.1:{ports['agent']}",
+                "API_TARGET": f"127.0.0.1:{ports['api-metrics']}",
+                "PRODUCT_TARGET": f"127.0.0.1:{ports['traffic']}",
+                "OBJECT_STORE_TARGET": f"127.0.0.1:{ports['s3-metrics']}",
+            },
+            config_dir / "objectives",
+        ),
+        alertmanager=AlertmanagerServer(
+            layout.part("alertmanager"),
+            ports["alertmanager"],
+            {
+                "AGENT_URL": f"http://127.0.0.1:{ports['agent']}",
+                "SMTP_SMARTHOST": f"127.0.0.1:{ports['mail']}",
+                "SMTP_FROM": "alertmanager@localhost",
+                "SMTP_REQUIRE_TLS": "false",
+                "ALERT_EMAIL": "on-call@localhost",
+            },
+        ),
+        api_certificate=certificates.server("api", me),
+        stack_id=identity,
+    )
+
+
+def stack_id(layout: Layout) -> str:
+    """The random id of a state directory, by which its processes are recognised."""
+    if not layout.stack_id_file.exists():
+        write_private(layout.stack_id_file, secrets.token_hex(16) + "\n", 0o644)
+    return layout.stack_id_file.read_text(encoding="utf-8").strip()
+
+
+def _programs_of(data_dir: Path, newest: programs.PostgresPrograms) -> programs.PostgresPrograms:
+    """The version that made the cluster: after an upgrade of the system a newer one may be installed too."""
+    try:
+        major = int((data_dir / "PG_VERSION").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return newest
+    return programs.postgres_of_version(major, data_dir)
+
+
+def signing_keys(vault: SecretStore, signing: str, verifying: str) -> None:
+    """An Ed25519 pair, PEM; the public half is derived, so it can never differ."""
+
+    def make() -> str:
+        return (
+            Ed25519PrivateKey.generate()
+            .private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            .decode()
+        )
+
+    private = serialization.load_pem_private_key(vault.keep(signing, make).encode(), None)
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    write_private(vault.path(verifying), public.decode())

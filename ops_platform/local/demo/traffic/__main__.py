@@ -1,0 +1,200 @@
+"""The demo product's traffic service: ``python -m ops_platform.local.demo.traffic``.
+
+Keeps writing at a modest rate, tells Prometheus what its users see, and goes on by itself after
+any outage of the database: while it lasts, users see 503 and nothing is published. What is
+drawn and what breaks is in ``activity`` and ``failure_modes``, the rows are ``writer``'s.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from itertools import islice
+from types import FrameType
+
+import prometheus_client
+import psycopg
+
+from ops_platform.errors import ConfigurationError, OpsError, Unavailable
+from ops_platform.local.demo.activity import Request, requests
+from ops_platform.local.demo.failure_modes import Control, FailureModes
+from ops_platform.local.demo.product_metrics import SUCCESS_CODE, TrafficMetrics
+from ops_platform.local.demo.traffic.control_http import serving
+from ops_platform.local.demo.traffic.writer import ProductWriter
+from ops_platform.settings import Settings, load_settings
+
+TICK_SECONDS = 1.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
+LARGEST_RATE = 500.0
+
+logger = logging.getLogger("demo.traffic")
+
+
+class Traffic:
+    """The loop. ``tick`` is one batch; ``run`` repeats it until told to stop."""
+
+    def __init__(
+        self, url: str, *, rate: float, seed: int, control: Control, metrics: TrafficMetrics
+    ) -> None:
+        self.metrics = metrics
+        self._control = control
+        self._writer = ProductWriter(url)
+        self._stream = requests(seed)
+        self._rate = rate
+        self._owed = 0.0
+        self._pause = 0.0
+        self._connect_at = 0.0
+        self._last_complaint = ""
+
+    def run(self, stop: threading.Event) -> None:
+        """Tick until ``stop`` is set; ticks that were missed are not made up for."""
+        due = time.monotonic()
+        try:
+            while not stop.wait(max(0.0, due - time.monotonic())):
+                due = max(due + TICK_SECONDS, time.monotonic())
+                self.tick()
+        finally:
+            self._writer.close()
+
+    def tick(self) -> None:
+        """The requests of one tick: written, answered, counted."""
+        modes = self._control.modes
+        for name, value in modes.as_dict().items():
+            self.metrics.failure_modes.labels(name).set(value)
+        self._owed += self._rate * modes.traffic_factor * TICK_SECONDS
+        batch = list(islice(self._stream, int(self._owed)))
+        self._owed -= len(batch)
+        accepted = [request for request in batch if not request.fails(modes)]
+        for request in batch:
+            if request.fails(modes):
+                self._refused(request, "500")
+        began = time.monotonic()
+        code = self._write(accepted, modes)
+        took = time.monotonic() - began
+        for request in accepted:
+            if code is None:
+                self._answered(request, modes, took)
+            else:
+                self._refused(request, code)
+
+    def _write(self, batch: Sequence[Request], modes: FailureModes) -> str | None:
+        """Write a batch; the status code that its users see when that failed."""
+        if not self._connected():
+            return "503"
+        rows = [(request, request.published(modes), request.signature_valid(modes)) for request in batch]
+        try:
+            try:
+                written = self._writer.write(rows)
+            except psycopg.IntegrityError:
+                # Somebody it knew was erased meanwhile: look who is there, once.
+                self._writer.forget()
+                written = self._writer.write(rows)
+        except psycopg.IntegrityError as error:
+            return self._complain(error, "409")
+        except psycopg.OperationalError as error:
+            if not self._writer.connected:
+                self.metrics.database_losses.inc()
+                self._lost()
+            return self._complain(error, "503")
+        except psycopg.Error as error:
+            self._writer.forget()
+            return self._complain(error, "500")
+        for table, count in written.items():
+            self.metrics.rows.labels(table).inc(count)
+        self.metrics.database_up.set(1)
+        if self._last_complaint:
+            logger.info("the product database takes writes again")
+            self._last_complaint = ""
+        return None
+
+    def _connected(self) -> bool:
+        if self._writer.connected:
+            return True
+        if time.monotonic() < self._connect_at:
+            return False
+        try:
+            self._writer.connect()
+        except (Unavailable, psycopg.Error) as error:
+            self._lost()
+            self._complain(error, "503")
+            return False
+        self._pause = 0.0
+        return True
+
+    def _lost(self) -> None:
+        self._writer.close()
+        self._pause = min(LONGEST_PAUSE_SECONDS, max(FIRST_PAUSE_SECONDS, self._pause * 2))
+        self._connect_at = time.monotonic() + self._pause
+
+    def _complain(self, error: Exception, code: str) -> str:
+        self.metrics.database_up.set(0)
+        # The primary line only: DETAIL quotes rows. And once, not every second of an outage.
+        reason = str(error) if isinstance(error, OpsError) else type(error).__name__
+        if isinstance(error, psycopg.Error) and error.diag.message_primary:
+            reason = f"{reason}: {error.diag.message_primary}"
+        if reason != self._last_complaint:
+            logger.warning("writes fail, users see %s: %s", code, reason)
+            self._last_complaint = reason
+        return code
+
+    def _answered(self, request: Request, modes: FailureModes, took: float) -> None:
+        code = "404" if request.missing() else SUCCESS_CODE[request.method]
+        self.metrics.responses.labels(request.method, request.route, code).inc()
+        if request.route == "/posts":
+            if request.published(modes):
+                self.metrics.publishing.labels("success").inc()
+                self.metrics.publishing_seconds.observe(request.publishing_seconds(modes) + took)
+                signature = "valid" if request.signature_valid(modes) else "invalid"
+                self.metrics.deliveries.labels(signature).inc()
+            else:
+                self.metrics.publishing.labels("failure").inc()
+        elif request.route == "/media":
+            self.metrics.transcoding_seconds.observe(request.transcoding_seconds(modes))
+
+    def _refused(self, request: Request, code: str) -> None:
+        self.metrics.responses.labels(request.method, request.route, code).inc()
+        if request.route == "/posts":
+            self.metrics.publishing.labels("failure").inc()
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises ConfigurationError, Unavailable (port)."""
+    demo = settings.demo
+    url = settings.require("product_database_url")
+    if not 0 < demo.traffic_rate <= LARGEST_RATE:
+        raise ConfigurationError(f"OPS_TRAFFIC_RATE must be above 0 and at most {LARGEST_RATE:g}: correct it")
+    stop = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    # Every series starts at zero here, so when it was created tells nobody anything.
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+    control, metrics = Control(), TrafficMetrics()
+    traffic = Traffic(url, rate=demo.traffic_rate, seed=demo.traffic_seed, control=control, metrics=metrics)
+    with serving(demo.traffic_listen_host, demo.traffic_listen_port, metrics.registry, control) as port:
+        logger.info("serving /metrics on %s:%d", demo.traffic_listen_host, port)
+        traffic.run(stop)
+    logger.info("stopped")
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    # psycopg's own warnings quote connection strings.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
+    try:
+        serve(load_settings())
+    except OpsError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,271 @@
+"""SeaweedFS as the stack's S3: its command line, its identities, its buckets."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import httpx
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ops_platform.clients.waiting import wait_until
+from ops_platform.errors import Unavailable
+from ops_platform.local.host import SecretStore, ServerCertificate, programs, write_private
+from ops_platform.settings import S3_ROLES
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+PORTS = ("s3", "s3-http", "s3-grpc", "s3-master", "s3-master-grpc", "s3-volume", "s3-volume-grpc",
+         "s3-filer", "s3-filer-grpc", "s3-metrics")  # fmt: skip
+REGION = "us-east-1"
+SSE_KEY = "s3-sse-key"
+JWT_KEY = "s3-jwt-key"
+_JWT_KEYS = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
+_PROBE = ".ops-platform/ready"
+START_SECONDS = 90
+STOP_SECONDS = 45
+"""After SIGTERM it takes up to 27 s to end and keeps its ports until then."""
+
+DEFAULT_BUCKETS = {
+    "backup": "ops-backups",
+    "media": "ops-media",
+    "exports": "ops-exports",
+    "ledger": "ops-ledger",
+    "logs": "ops-logs",
+}
+_ACTIONS = {
+    "backup_reader": ("Read", "List"),
+    # A put under object lock needs more than Write.
+    "ledger": (
+        "Read",
+        "Write",
+        "List",
+        "GetObjectRetention",
+        "PutObjectRetention",
+        "GetBucketObjectLockConfiguration",
+    ),
+}
+_FULL = ("Read", "Write", "List", "Tagging")
+
+
+@dataclass(frozen=True)
+class ObjectStoreServer:
+    """One SeaweedFS process. ``buckets`` maps S3 roles to buckets; ``backup_reader`` shares backup's."""
+
+    data_dir: Path
+    ports: Mapping[str, int]
+    certificate: ServerCertificate
+    ca_file: Path
+    secrets: SecretStore
+    log_file: Path
+    buckets: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_BUCKETS))
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def endpoint_url(self) -> str:
+        return f"https://127.0.0.1:{self.ports['s3']}"
+
+    def bucket(self, role: str) -> str:
+        return self.buckets["backup" if role == "backup_reader" else role]
+
+    def access_key_id(self, role: str) -> str:
+        return self.secrets.access_key(f"s3-{role}-access-key-id")
+
+    def secret_access_key(self, role: str) -> str:
+        return self.secrets.token(f"s3-{role}-secret-access-key", 30)
+
+    def secret_file(self, role: str) -> Path:
+        self.secret_access_key(role)
+        return self.secrets.path(f"s3-{role}-secret-access-key")
+
+    @property
+    def identities_file(self) -> Path:
+        return self.secrets.path("s3-identities.json")
+
+    @property
+    def port_names(self) -> tuple[str, ...]:
+        return PORTS
+
+    # --- files ------------------------------------------------------------------------------------
+
+    def prepare(self) -> bool:
+        """Directories, identities and the encryption key; True when the identities changed."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.data_dir.chmod(0o700)
+        self.secrets.hexadecimal(SSE_KEY)
+        return write_private(self.identities_file, json.dumps(self._identities(), indent=1))
+
+    def _identities(self) -> dict[str, Any]:
+        identities = [self._identity("admin", ["Admin"])]
+        for role in S3_ROLES:
+            bucket = self.bucket(role)
+            identities.append(
+                self._identity(role, [f"{action}:{bucket}" for action in _ACTIONS.get(role, _FULL)])
+            )
+        return {"identities": identities}
+
+    def _identity(self, role: str, actions: Iterable[str]) -> dict[str, Any]:
+        key = {"accessKey": self.access_key_id(role), "secretKey": self.secret_access_key(role)}
+        return {"name": role, "credentials": [key], "actions": list(actions)}
+
+    # --- the process ------------------------------------------------------------------------------
+
+    def command(self) -> list[str]:
+        port = self.ports
+        return [
+            programs.find("weed"),
+            "server",
+            f"-dir={self.data_dir}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            f"-master.port={port['s3-master']}",
+            f"-master.port.grpc={port['s3-master-grpc']}",
+            "-master.telemetry=false",
+            # There is one master: with the default of 10 s a restart waits that long to elect itself.
+            "-master.electionTimeout=1s",
+            "-master.heartbeatInterval=200ms",
+            # Each bucket begins with seven volumes, and as many fit as the free space holds at their full
+            # size: with large ones a small disk has none left for the last bucket.
+            "-master.volumeSizeLimitMB=128",
+            # Unlimited: when volumes run out every put answers 500 and pgBackRest retries for minutes.
+            "-volume.max=0",
+            "-volume.preStopSeconds=1",
+            f"-volume.port={port['s3-volume']}",
+            f"-volume.port.grpc={port['s3-volume-grpc']}",
+            "-filer",
+            f"-filer.port={port['s3-filer']}",
+            f"-filer.port.grpc={port['s3-filer-grpc']}",
+            "-s3",
+            f"-s3.port={port['s3-http']}",
+            f"-s3.port.https={port['s3']}",
+            f"-s3.port.grpc={port['s3-grpc']}",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            f"-s3.cert.file={self.certificate.certificate}",
+            f"-s3.key.file={self.certificate.key}",
+            f"-s3.config={self.identities_file}",
+            f"-metricsPort={port['s3-metrics']}",
+            "-metricsIp=127.0.0.1",
+        ]
+
+    def process_environment(self) -> dict[str, str]:
+        return {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self.data_dir),
+            "LANG": "C.UTF-8",
+            # Without a key every put with server-side encryption gets InternalError.
+            "WEED_S3_SSE_KEY": self.secrets.hexadecimal(SSE_KEY),
+            # Without these anybody on the machine reads and writes past S3, over filer and volume ports.
+            **{f"WEED_JWT_{name}_KEY": self.secrets.hexadecimal(JWT_KEY) for name in _JWT_KEYS},
+            **self.environment,
+        }
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it as a child of this process and wait until S3 answers. The caller ends the process."""
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("ab") as log:
+            process = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.process_environment(),
+                start_new_session=True,
+                cwd=self.data_dir,
+            )
+
+        def up() -> bool:
+            if process.poll() is not None:
+                raise Unavailable(f"SeaweedFS ended with code {process.returncode}: see {self.log_file}")
+            return self.is_ready()
+
+        wait_until(up, START_SECONDS, "SeaweedFS answers", hint=f"see {self.log_file}")
+        return process
+
+    def is_ready(self) -> bool:
+        """Whether S3 answers over TLS and reads an object, which needs master, filer and volumes."""
+        try:
+            context = ssl.create_default_context(cafile=str(self.ca_file))
+            with httpx.Client(verify=context, timeout=3, trust_env=False) as client:
+                if client.get(f"{self.endpoint_url}/status").status_code != 200:
+                    return False
+            self.client("admin").get_object(Bucket=self.bucket("logs"), Key=_PROBE)["Body"].read()
+        except ClientError as error:
+            # Before the first setup there is neither.
+            return error.response.get("Error", {}).get("Code") in ("NoSuchBucket", "NoSuchKey")
+        except (httpx.HTTPError, BotoCoreError, OSError):
+            return False
+        return True
+
+    # --- buckets ----------------------------------------------------------------------------------
+
+    def client(self, role: str) -> S3Client:
+        """A boto3 client with the role's identity; ``admin`` is used by the stack alone, to make buckets."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id=self.access_key_id(role),
+            aws_secret_access_key=self.secret_access_key(role),
+            verify=str(self.ca_file),
+            config=Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path"},
+                connect_timeout=3,
+                read_timeout=10,
+                retries={"total_max_attempts": 1, "mode": "standard"},
+            ),
+        )
+
+    def create_buckets(self) -> list[str]:
+        """Make the missing buckets, encrypting by default, the ledger's with object lock; the new names."""
+        admin = self.client("admin")
+        existing = {bucket["Name"] for bucket in admin.list_buckets()["Buckets"]}
+        made = []
+        for role, bucket in self.buckets.items():
+            if bucket not in existing:
+                admin.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=role == "ledger")
+                made.append(bucket)
+            if role == "media":
+                # As a product's bucket would be: an erasure must reach every version.
+                admin.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+            admin.put_bucket_encryption(
+                Bucket=bucket,
+                ServerSideEncryptionConfiguration={
+                    "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+                },
+            )
+            if role == "logs" and bucket in made:
+                admin.put_object(Bucket=bucket, Key=_PROBE, Body=b"ready")
+        return made
+
+    def settings_environment(self) -> dict[str, str]:
+        """The variables that tell ``ops_platform.settings`` of this store and all its identities."""
+        values = self.endpoint_environment()
+        for role in S3_ROLES:
+            values |= self.identity_environment(role)
+        return values
+
+    def endpoint_environment(self) -> dict[str, str]:
+        return {
+            "OPS_S3_ENDPOINT_URL": self.endpoint_url,
+            "OPS_S3_REGION": REGION,
+            "OPS_S3_URI_STYLE": "path",
+            "PGBACKREST_REPO1_S3_BUCKET": self.bucket("backup"),
+        }
+
+    def identity_environment(self, role: str) -> dict[str, str]:
+        prefix = f"OPS_S3_{role.upper()}"
+        return {
+            f"{prefix}_BUCKET": self.bucket(role),
+            f"{prefix}_ACCESS_KEY_ID": self.access_key_id(role),
+            f"{prefix}_SECRET_ACCESS_KEY_FILE": str(self.secret_file(role)),
+        }

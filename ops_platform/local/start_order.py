@@ -1,0 +1,248 @@
+"""The ordered list of what a stack runs, each with its proof of readiness."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ops_platform.clients.json_http import JsonService
+from ops_platform.local import environment
+from ops_platform.local.components import Parts
+from ops_platform.local.host import programs
+from ops_platform.local.servers import (
+    START_SECONDS,
+    STOP_SECONDS,
+    PostgresCluster,
+    code_server_answers,
+    daemon_is_healthy,
+    mail_sink,
+    webserver_answers,
+)
+from ops_platform.local.supervision import Service
+
+STORAGE, OBSERVERS, DAGSTER = 1, 2, 3
+"""Stages. Between the first two the databases, buckets and schemas are set up."""
+
+
+def services(parts: Parts, chosen: Mapping[str, str]) -> list[Service]:
+    """All services in the order they are started; configuration files must have been written."""
+    return [*_storage(parts), *_observers(parts, chosen), *_dagster(parts, chosen)]
+
+
+def _storage(parts: Parts) -> list[Service]:
+    store, redis = parts.object_store, parts.redis
+    return [
+        _postgres(parts.product, "product PostgreSQL"),
+        _postgres(parts.ops, "ops PostgreSQL"),
+        Service(
+            name="object-store",
+            stage=STORAGE,
+            command=store.command(),
+            ready=store.is_ready,
+            ports={name: parts.ports[name] for name in store.port_names},
+            address=store.endpoint_url,
+            environment=store.process_environment(),
+            directory=store.data_dir,
+            stop_seconds=STOP_SECONDS,
+            start_seconds=START_SECONDS,
+            config_files=[store.identities_file, store.certificate.certificate],
+            note="SeaweedFS, S3 over TLS",
+        ),
+        Service(
+            name="redis",
+            stage=STORAGE,
+            command=redis.command(),
+            ready=redis.is_ready,
+            ports={"redis": redis.port},
+            address=redis.url,
+            environment=_base(),
+            directory=redis.data_dir,
+            config_files=[redis.config_file, redis.certificate.certificate],
+            note="Redis over TLS",
+        ),
+    ]
+
+
+def _postgres(cluster: PostgresCluster, note: str) -> Service:
+    return Service(
+        name=f"{cluster.name}-postgres",
+        stage=STORAGE,
+        command=cluster.command(),
+        ready=cluster.answers_over_tls,
+        ports={cluster.name: cluster.port},
+        address=f"postgresql://127.0.0.1:{cluster.port}/{cluster.name}",
+        environment=cluster.process_environment(),
+        user=cluster.account.name if cluster.account.is_other else None,
+        # SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client.
+        stop_signal="INT",
+        # Longer only when S3 is away and the archiver waits for it; the checkpoint is done by then.
+        stop_seconds=30,
+        start_seconds=120,
+        note=note,
+    )
+
+
+def _observers(parts: Parts, chosen: Mapping[str, str]) -> list[Service]:
+    prometheus, alertmanager = parts.prometheus, parts.alertmanager
+    mail_port = parts.ports["mail"]
+    return [
+        Service(
+            name="prometheus",
+            stage=OBSERVERS,
+            command=prometheus.command(),
+            ready=prometheus.is_ready,
+            ports={"prometheus": prometheus.port},
+            address=prometheus.url,
+            environment=_base(),
+            directory=prometheus.data_dir,
+            stop_seconds=30,
+            config_files=prometheus.config_files(),
+            note="metrics of 95 days",
+        ),
+        Service(
+            name="alertmanager",
+            stage=OBSERVERS,
+            command=alertmanager.command(),
+            ready=alertmanager.is_ready,
+            ports={"alertmanager": alertmanager.port},
+            address=alertmanager.url,
+            environment=_base(),
+            directory=alertmanager.data_dir,
+            config_files=[alertmanager.config_file],
+            note="alerts",
+        ),
+        Service(
+            name="mail",
+            stage=OBSERVERS,
+            command=_module(
+                "ops_platform.local.servers.mail_sink",
+                f"--port={mail_port}",
+                f"--maildir={parts.layout.mail}",
+            ),
+            ready=lambda: mail_sink.is_ready(mail_port),
+            ports={"mail": mail_port},
+            address=f"smtp://127.0.0.1:{mail_port}",
+            environment=environment.process({}),
+            note=f"mail is kept in {parts.layout.mail}",
+        ),
+        Service(
+            name="traffic",
+            stage=OBSERVERS,
+            command=_module("ops_platform.local.demo.traffic"),
+            ready=_http(parts.url("traffic"), "/metrics"),
+            ports={"traffic": parts.ports["traffic"]},
+            address=f"{parts.url('traffic')}/metrics",
+            environment=environment.process(environment.traffic(parts, chosen)),
+            note="the demo product's application",
+        ),
+        Service(
+            name="agent",
+            stage=OBSERVERS,
+            command=_module("ops_platform.agent"),
+            ready=_http(parts.url("agent"), "/healthz"),
+            ports={"agent": parts.ports["agent"]},
+            address=f"{parts.url('agent')}/metrics",
+            environment=environment.process(environment.agent(parts, chosen)),
+            stop_seconds=20,
+            note="heartbeats, metrics, seals, mail",
+        ),
+        Service(
+            name="api",
+            stage=OBSERVERS,
+            command=_module("ops_platform.api"),
+            ready=_http(parts.api_url, "/readyz", parts.certificates.ca_file),
+            ports={"api": parts.ports["api"], "api-metrics": parts.ports["api-metrics"]},
+            address=parts.api_url,
+            environment=environment.process(environment.api(parts, chosen)),
+            config_files=[parts.api_certificate.certificate, parts.jwks_file],
+            note="data subjects' requests over TLS",
+        ),
+    ]
+
+
+def _dagster(parts: Parts, chosen: Mapping[str, str]) -> list[Service]:
+    values = environment.process(environment.dagster(parts, chosen))
+    home = parts.layout.dagster_home
+    files = [home / "dagster.yaml", home / "workspace.yaml"]
+    code_port = parts.ports["code-server"]
+
+    def webserver(name: str, note: str, *options: str) -> Service:
+        port, url = parts.ports[name], parts.url(name)
+        workspace = str(home / "workspace.yaml")
+        return Service(
+            name=name,
+            stage=DAGSTER,
+            command=[
+                programs.find("dagster-webserver"),
+                "--host=127.0.0.1",
+                f"--port={port}",
+                f"--workspace={workspace}",
+                *options,
+            ],
+            ready=lambda: webserver_answers(url),
+            ports={name: port},
+            address=url,
+            environment=values,
+            directory=home,
+            start_seconds=120,
+            config_files=files,
+            note=note,
+        )
+
+    return [
+        Service(
+            name="code-server",
+            stage=DAGSTER,
+            command=[
+                programs.find("dagster"),
+                "api",
+                "grpc",
+                "--module-name=ops_platform.definitions",
+                "--host=127.0.0.1",
+                f"--port={code_port}",
+                "--location-name=ops_platform",
+                "--use-python-environment-entry-point",
+            ],
+            ready=lambda: code_server_answers(code_port),
+            ports={"code-server": code_port},
+            address=f"grpc://127.0.0.1:{code_port}",
+            environment=values,
+            directory=home,
+            # Runs are its children: they are told to end, and pgBackRest with them.
+            stop_seconds=25,
+            start_seconds=120,
+            config_files=files,
+            note="Dagster code server; runs are its children",
+        ),
+        webserver("webserver", "the UI"),
+        webserver("webserver-readonly", "the UI for auditors", "--read-only"),
+        Service(
+            name="daemon",
+            stage=DAGSTER,
+            command=[programs.find("dagster-daemon"), "run", f"--workspace={home / 'workspace.yaml'}"],
+            ready=lambda: daemon_is_healthy(parts.url("webserver")),
+            environment=values,
+            directory=home,
+            stop_seconds=30,
+            start_seconds=120,
+            config_files=files,
+            note="schedules, sensors, the run queue",
+        ),
+    ]
+
+
+def _module(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", name, *arguments]
+
+
+def _base() -> dict[str, str]:
+    return {"PATH": "/usr/bin:/bin", "HOME": str(Path.home()), "LANG": "C.UTF-8"}
+
+
+def _http(url: str, path: str, ca_file: Path | None = None) -> Callable[[], bool]:
+    def ready() -> bool:
+        with JsonService("service", url, ca_file=ca_file, timeout_seconds=5) as service:
+            return service.answers(path)
+
+    return ready

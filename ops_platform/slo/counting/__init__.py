@@ -1,0 +1,7 @@
+"""Exact counts of events per window from raw samples of Prometheus, or the reason why they are unknown."""
+
+from ops_platform.slo.counting.event_count import HOUR, TOGETHER, count, hours
+from ops_platform.slo.counting.exclusions import Exclusion
+from ops_platform.slo.counting.window import WindowCount
+
+__all__ = ["HOUR", "TOGETHER", "Exclusion", "WindowCount", "count", "exclusions", "hours"]

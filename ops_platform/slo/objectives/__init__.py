@@ -1,0 +1,19 @@
+"""Objectives: OpenSLO documents, selectors, Sloth import, and the Prometheus rules made from them."""
+
+from ops_platform.slo.objectives.model import MONTH, Indicator, Objective, Period
+from ops_platform.slo.objectives.prometheus_rules import BURN_ALERTS
+from ops_platform.slo.objectives.selector import Matcher, Selector, written
+
+__all__ = [
+    "BURN_ALERTS",
+    "MONTH",
+    "Indicator",
+    "Matcher",
+    "Objective",
+    "Period",
+    "Selector",
+    "openslo",
+    "prometheus_rules",
+    "sloth_import",
+    "written",
+]

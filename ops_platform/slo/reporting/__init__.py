@@ -1,0 +1,18 @@
+"""What becomes of counts: hours and days kept, figures, error budget, reconciliation, completeness."""
+
+from ops_platform.slo.reporting.error_budget import STATES, Tally
+from ops_platform.slo.reporting.figures import Figure
+from ops_platform.slo.reporting.prometheus_links import graph_url
+
+__all__ = [
+    "STATES",
+    "Figure",
+    "Tally",
+    "completeness",
+    "error_budget",
+    "exclusion_adjustment",
+    "figures",
+    "graph_url",
+    "refresh",
+    "rule_reconciliation",
+]

@@ -1,0 +1,304 @@
+"""The ops database's memory of objectives: their versions, and the counts with their revisions.
+
+Everything is recomputable and every write can be repeated: what has not changed is not written. What a
+worker killed between two transactions leaves, and who finishes it, is said in ``keeping``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from ops_platform.clients.postgres import Connection, lock_key
+from ops_platform.slo.counting import HOUR, Exclusion, WindowCount, exclusions
+from ops_platform.slo.objectives import Objective
+from ops_platform.slo.reporting import figures
+
+Row = dict[str, Any]
+SETTLED = timedelta(hours=2)
+"""Samples that have not come by then come by no ordinary way (remote write catches up in minutes)."""
+REVISION = """
+    service, slo, window_start, window_seconds, good, total, state, reason, computed_at, indicator,
+    fingerprint, adjusted_good, adjusted_total, scrapes_expected, scrapes_seen, resets, settled, revision,
+    run_id, checked_at, excluded"""
+"""The columns of a row of counts that are kept when it changes."""
+
+
+def alone(ops: Connection) -> None:
+    """Of all that write counts, or what derives from them, until the transaction ends.
+
+    Two runs that both found an hour without its debit would both enter it; one that read the hours
+    before another changed them would write its figures over the other's; and two that both counted an
+    hour for the first time would keep only one of the counts.
+    """
+    ops.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key("slo_derived"),))
+
+
+def register(ops: Connection, objectives: Iterable[Objective]) -> None:
+    """Keep the definition of every version that figures are made with."""
+    for one in objectives:
+        definition = {
+            "title": one.title,
+            "description": one.description,
+            "good": None if one.indicator.good is None else str(one.indicator.good),
+            "bad": None if one.indicator.bad is None else str(one.indicator.bad),
+            "total": str(one.indicator.total),
+        }
+        ops.execute(
+            """
+            INSERT INTO slo_objectives (service, slo, version, indicator, target, period, definition)
+            VALUES (%s, %s, %s, %s, %s::numeric / %s, %s, %s) ON CONFLICT DO NOTHING
+            """,
+            (
+                one.service,
+                one.name,
+                one.version,
+                one.indicator.version,
+                one.target.numerator,
+                one.target.denominator,
+                str(one.period),
+                Jsonb(definition),
+            ),
+        )
+
+
+def store(
+    ops: Connection,
+    objective: Objective,
+    counts: Sequence[WindowCount],
+    run_id: str,
+    now: datetime,
+    excluded: Sequence[Exclusion] = (),
+) -> int:
+    """Insert or replace the windows; what they said before is kept. How many are new or changed.
+
+    ``excluded`` is what they were counted without. Prometheus forgets, and the counts must not: what is
+    known stays when there are fewer samples of it, and what is final and unknown becomes known by
+    samples that it was not counted from, and by nothing else. The caller is ``alone``.
+    """
+    rows = [
+        {
+            "window_start": one.start.isoformat(),
+            "window_seconds": one.seconds,
+            "good": one.good,
+            "total": one.total,
+            "adjusted_good": one.adjusted_good,
+            "adjusted_total": one.adjusted_total,
+            "reason": one.reason,
+            "fingerprint": one.fingerprint,
+            "scrapes_expected": one.scrapes_expected,
+            "scrapes_seen": one.scrapes_seen,
+            "resets": one.resets,
+            "settled": end + SETTLED <= now,
+            "excluded": exclusions.within(excluded, objective, one.start, end),
+        }
+        for one in counts
+        for end in [one.start + timedelta(seconds=one.seconds)]
+    ]
+    changed = ops.execute(
+        _STORE,
+        {
+            "rows": json.dumps(rows),
+            "service": objective.service,
+            "slo": objective.name,
+            "indicator": objective.indicator.version,
+            "run_id": run_id,
+        },
+    ).fetchone()
+    return int(changed["changed"]) if changed else 0
+
+
+# ``settled`` alone is no revision: it says that the row stands. Nor is another exclusion in a time in which
+# nothing happened.
+_STORE = """
+WITH given AS (
+    SELECT *, CASE WHEN total IS NULL THEN 'source_missing' ELSE 'measured' END AS state
+    FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
+        window_start timestamptz, window_seconds integer, good bigint, total bigint, adjusted_good bigint,
+        adjusted_total bigint, reason text, fingerprint text, scrapes_expected integer,
+        scrapes_seen integer, resets integer, settled boolean, excluded tstzmultirange)
+), old AS (
+    SELECT c.* FROM slo_window_counts AS c JOIN given AS g USING (window_start, window_seconds)
+    WHERE c.service = %(service)s AND c.slo = %(slo)s
+    FOR UPDATE OF c
+), compared AS (
+    SELECT g.*,
+           coalesce(o.indicator = %(indicator)s AND CASE
+               WHEN g.total IS NULL
+               THEN o.total IS NOT NULL AND (o.settled OR g.scrapes_seen < o.scrapes_seen)
+               -- The same samples, and less doubt: what was there before them is no longer known.
+               ELSE o.total IS NULL AND o.settled AND o.fingerprint = g.fingerprint END, false) AS forgotten,
+           o.service IS NULL
+           OR (o.good, o.total, o.adjusted_good, o.adjusted_total, o.reason, o.fingerprint, o.indicator)
+              IS DISTINCT FROM
+              (g.good, g.total, g.adjusted_good, g.adjusted_total, g.reason, g.fingerprint, %(indicator)s)
+              AS differs
+    FROM given AS g LEFT JOIN old AS o USING (window_start, window_seconds)
+), fresh AS (
+    SELECT * FROM compared WHERE differs AND NOT forgotten
+), kept AS (
+    INSERT INTO slo_window_revisions (REVISION)
+    SELECT REVISION FROM old JOIN (SELECT window_start, window_seconds FROM fresh) AS f
+                                  USING (window_start, window_seconds)
+    ON CONFLICT DO NOTHING
+), settling AS (
+    UPDATE slo_window_counts AS c SET
+        settled = c.settled OR g.settled, checked_at = clock_timestamp(),
+        excluded = CASE WHEN g.forgotten THEN c.excluded ELSE g.excluded END,
+        unapplied = CASE WHEN g.forgotten AND g.excluded IS DISTINCT FROM c.excluded THEN g.excluded END
+    FROM compared AS g
+    WHERE c.service = %(service)s AND c.slo = %(slo)s
+      AND (c.window_start, c.window_seconds) = (g.window_start, g.window_seconds)
+      AND (g.forgotten OR NOT g.differs)
+), written AS (
+    INSERT INTO slo_window_counts AS c (
+        service, slo, window_start, window_seconds, good, total, adjusted_good, adjusted_total, state, reason,
+        computed_at, indicator, fingerprint, scrapes_expected, scrapes_seen, resets, settled, run_id,
+        excluded, derived)
+    SELECT %(service)s, %(slo)s, window_start, window_seconds, good, total, adjusted_good, adjusted_total,
+           state, reason, clock_timestamp(), %(indicator)s, fingerprint, scrapes_expected, scrapes_seen,
+           resets, settled, %(run_id)s, excluded, window_seconds <> 3600
+    FROM fresh
+    ON CONFLICT (service, slo, window_start, window_seconds) DO UPDATE SET
+        (good, total, adjusted_good, adjusted_total, state, reason, computed_at, indicator, fingerprint,
+         scrapes_expected, scrapes_seen, resets, settled, run_id, excluded, derived, unapplied, checked_at,
+         revision)
+      = (excluded.good, excluded.total, excluded.adjusted_good, excluded.adjusted_total, excluded.state,
+         excluded.reason, excluded.computed_at, excluded.indicator, excluded.fingerprint,
+         excluded.scrapes_expected, excluded.scrapes_seen, excluded.resets, excluded.settled, excluded.run_id,
+         excluded.excluded, excluded.derived, NULL, clock_timestamp(), c.revision + 1)
+    RETURNING 1
+)
+SELECT count(*) AS changed FROM written
+""".replace("REVISION", REVISION)
+
+
+def unsettled(ops: Connection, objectives: Sequence[Objective], before: datetime) -> list[datetime]:
+    """The hours that figures depend on and that are provisional or counted by another indicator.
+
+    Unknown ones too, whenever they are twice as old as when they were counted last: what was away may be
+    back, and what is lost is asked for ever more rarely. And those, however old, whose adjusted counts
+    leave out something else than the exclusions say, unless Prometheus had no samples of them any more
+    when it was tried; and those that figures depend on and no run has counted (nobody ran the schedule),
+    though it did earlier ones.
+    """
+    # From midnight: a day must not hold hours that another indicator counted.
+    since = (before - figures.reach(objectives)).astimezone(UTC).replace(hour=0, minute=0)
+    rows = ops.execute(
+        """
+        SELECT DISTINCT c.window_start AS at
+        FROM slo_window_counts AS c
+        JOIN unnest(%s::text[], %s::text[], %s::text[]) AS o (service, slo, indicator)
+          ON (o.service, o.slo) = (c.service, c.slo)
+        WHERE c.window_start >= %s AND c.window_start < %s AND c.window_seconds = 3600
+          AND (NOT c.settled OR c.indicator IS DISTINCT FROM o.indicator
+               OR c.total IS NULL
+                  AND clock_timestamp() - c.window_start >= 2 * (c.checked_at - c.window_start))
+        UNION
+        SELECT h.window_start
+        FROM slo_excluded_hours AS h
+        JOIN unnest(%s::text[], %s::text[], %s::text[]) AS o (service, slo, indicator)
+          ON (o.service, o.slo, o.indicator) = (h.service, h.slo, h.indicator)
+        WHERE h.excluded IS DISTINCT FROM h.wanted AND h.unapplied IS DISTINCT FROM h.wanted
+        UNION
+        SELECT hour
+        FROM unnest(%s::text[], %s::text[]) AS o (service, slo)
+        CROSS JOIN LATERAL (
+            SELECT min(c.window_start) AS start FROM slo_window_counts AS c
+            WHERE (c.service, c.slo) = (o.service, o.slo) AND c.window_seconds = 3600) AS first
+        CROSS JOIN LATERAL generate_series(
+            greatest(first.start, %s::timestamptz), %s::timestamptz - interval '1 hour', '1 hour') AS hour
+        WHERE first.start IS NOT NULL AND NOT EXISTS (
+            SELECT FROM slo_window_counts AS c
+            WHERE (c.service, c.slo) = (o.service, o.slo) AND c.window_seconds = 3600
+              AND c.window_start = hour)
+        ORDER BY 1
+        """,
+        (
+            [one.service for one in objectives],
+            [one.name for one in objectives],
+            [one.indicator.version for one in objectives],
+            since,
+            before,
+            [one.service for one in objectives],
+            [one.name for one in objectives],
+            [one.indicator.version for one in objectives],
+            [one.service for one in objectives],
+            [one.name for one in objectives],
+            since,
+            before,
+        ),
+    ).fetchall()
+    return [row["at"].astimezone(UTC) for row in rows]
+
+
+def spans(hours: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
+    """Of hours in order, given by their beginnings: where those without a gap begin and end."""
+    found: list[tuple[datetime, datetime]] = []
+    for hour in hours:
+        if found and found[-1][1] == hour:
+            found[-1] = (found[-1][0], hour + HOUR)
+        else:
+            found.append((hour, hour + HOUR))
+    return found
+
+
+def underived(ops: Connection, objective: Objective) -> list[datetime]:
+    """The hours, in order, from whose counts ledger, figures and days have yet to be made."""
+    rows = ops.execute(
+        """
+        SELECT window_start FROM slo_window_counts
+        WHERE service = %s AND slo = %s AND window_seconds = 3600 AND NOT derived ORDER BY window_start
+        """,
+        (objective.service, objective.name),
+    ).fetchall()
+    return [row["window_start"].astimezone(UTC) for row in rows]
+
+
+def mark_derived(ops: Connection, objective: Objective) -> None:
+    """Now they have been made. The caller has been ``alone`` since it asked which."""
+    ops.execute(
+        "UPDATE slo_window_counts SET derived = true WHERE service = %s AND slo = %s AND NOT derived",
+        (objective.service, objective.name),
+    )
+
+
+def unknown(
+    ops: Connection, objectives: Sequence[Objective], within: Sequence[tuple[datetime, datetime]]
+) -> list[Row]:
+    """The stored hours in these spans that are not known, or not without what is excluded."""
+    return ops.execute(
+        """
+        SELECT c.service, c.slo, c.window_start, c.reason
+        FROM slo_window_counts AS c
+        JOIN unnest(%s::text[], %s::text[]) AS o (service, slo) ON (o.service, o.slo) = (c.service, c.slo)
+        WHERE c.window_seconds = 3600 AND (c.total IS NULL OR c.adjusted_total IS NULL)
+          AND EXISTS (SELECT FROM unnest(%s::timestamptz[], %s::timestamptz[]) AS s (since, until)
+                      WHERE c.window_start >= s.since AND c.window_start < s.until)
+        ORDER BY c.window_start, c.service, c.slo
+        """,
+        (
+            [one.service for one in objectives],
+            [one.name for one in objectives],
+            [since for since, _ in within],
+            [until for _, until in within],
+        ),
+    ).fetchall()
+
+
+def hours_of(ops: Connection, objective: Objective, start: datetime, end: datetime) -> list[Row]:
+    """The stored hours, in order."""
+    return ops.execute(
+        """
+        SELECT window_start, good, total, adjusted_good, adjusted_total, state, reason, settled, revision,
+               fingerprint, indicator, scrapes_expected, scrapes_seen, resets
+        FROM slo_window_counts
+        WHERE service = %s AND slo = %s AND window_seconds = 3600 AND window_start >= %s AND window_start < %s
+        ORDER BY window_start
+        """,
+        (objective.service, objective.name, start, end),
+    ).fetchall()

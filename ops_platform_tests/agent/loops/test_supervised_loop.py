@@ -1,0 +1,164 @@
+"""Supervised loops: isolation, back-off, what is told about a failing, stuck or dead one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops_platform.agent.loops import supervised_loop as loops
+from ops_platform.agent.loops.supervised_loop import (
+    LONGEST_PAUSE_SECONDS,
+    Loop,
+    LoopState,
+    Supervisor,
+    one_line,
+    pause_after,
+)
+from ops_platform.clients.waiting import wait_until
+from ops_platform.errors import Unavailable
+
+
+def reaches(supervisor: Supervisor, name: str, condition: Callable[[LoopState], bool]) -> LoopState:
+    def look() -> LoopState | None:
+        supervisor.tend()
+        state = supervisor.states()[name]
+        return state if condition(state) else None
+
+    return wait_until(look, 5, f"state of {name}", interval=0.01)
+
+
+def refuse() -> None:
+    raise Unavailable("S3 is away: start it")
+
+
+def test_a_failing_loop_does_not_stop_another() -> None:
+    supervisor = Supervisor([Loop("good", 0.01, lambda: None), Loop("bad", 0.01, refuse)])
+    supervisor.start()
+    good = reaches(supervisor, "good", lambda state: state.runs > 5)
+    bad = reaches(supervisor, "bad", lambda state: state.failures > 0)
+    assert supervisor.stop(2) == []
+    assert good.condition == "healthy"
+    assert (bad.condition, bad.reason, bad.last_success_at) == ("failing", "S3 is away: start it", None)
+
+
+def test_a_loop_recovers_and_keeps_its_count(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loops, "FIRST_PAUSE_SECONDS", 0.01)
+    caplog.set_level("INFO")
+    results = iter([refuse, lambda: None])
+    supervisor = Supervisor([Loop("once", 0.01, lambda: next(results, lambda: None)())])
+    supervisor.start()
+    state = reaches(supervisor, "once", lambda state: state.condition == "healthy")
+    supervisor.stop(2)
+    assert (state.failures, state.failures_in_a_row, state.reason) == (1, 0, "")
+    assert state.last_success_at is not None
+    assert [record.getMessage() for record in caplog.records][-1] == "once: works again after 1 failures"
+
+
+def test_failures_in_a_row_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "FIRST_PAUSE_SECONDS", 0.001)
+    supervisor = Supervisor([Loop("bad", 0.001, refuse)])
+    supervisor.start()
+    state = reaches(supervisor, "bad", lambda state: state.failures >= 4)
+    supervisor.stop(2)
+    assert state.failures_in_a_row == state.failures
+
+
+def test_a_stuck_step_is_cut_loose_and_told() -> None:
+    released = threading.Event()
+
+    def hang() -> None:
+        released.wait(10)
+        raise Unavailable("its connection was closed")
+
+    supervisor = Supervisor([Loop("hung", 0.01, hang, patience=0.05, cut=released.set)])
+    supervisor.start()
+    stuck = reaches(supervisor, "hung", lambda state: state.condition == "stuck")
+    failed = reaches(supervisor, "hung", lambda state: state.condition == "failing")
+    supervisor.stop(2)
+    assert "no end within" in stuck.reason
+    assert failed.reason == "its connection was closed"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ends_is_started_again() -> None:
+    calls: list[int] = []
+
+    def leave() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise SystemExit
+
+    supervisor = Supervisor([Loop("leaver", 0.01, leave)])
+    supervisor.start()
+    state = reaches(supervisor, "leaver", lambda state: state.condition == "healthy")
+    supervisor.stop(2)
+    assert state.failures == 1
+    assert len(calls) > 1
+
+
+def test_stop_names_the_loops_that_do_not_end() -> None:
+    released = threading.Event()
+    supervisor = Supervisor([Loop("slow", 0.01, lambda: released.wait(10) and None)])
+    supervisor.start()
+    began = time.monotonic()
+    assert supervisor.stop(0.1) == ["slow"]
+    assert time.monotonic() - began < 2
+    released.set()
+    assert supervisor.stop(2) == []
+
+
+def test_the_first_round_is_over_when_every_loop_has_tried() -> None:
+    released = threading.Event()
+    supervisor = Supervisor([Loop("a", 60, refuse), Loop("b", 60, lambda: released.wait(10) and None)])
+    supervisor.start()
+    assert not supervisor.wait_for_first_round(0.1)
+    released.set()
+    assert supervisor.wait_for_first_round(2)
+    supervisor.stop(2)
+
+
+def test_without_loops_the_first_round_is_over() -> None:
+    supervisor = Supervisor([])
+    supervisor.start()
+    assert supervisor.wait_for_first_round(0)
+
+
+@given(st.integers(1, 10_000), st.floats(0.01, 100_000))
+def test_pauses_grow_to_a_bound(failures: int, every: float) -> None:
+    pause = pause_after(failures, every)
+    assert 1 <= pause <= LONGEST_PAUSE_SECONDS
+    assert pause_after(failures + 1, every) >= pause
+
+
+def test_an_unexpected_exception_is_named_without_its_text() -> None:
+    try:
+        {}["anna@example.org"]
+    except KeyError as error:
+        line = one_line(error)
+    assert line.startswith(
+        "unexpected KeyError in ops_platform_tests.agent.test_loops, test_an_unexpected_exception"
+    )
+    assert "anna" not in line
+
+
+def test_a_database_error_is_one_line_without_detail() -> None:
+    error = psycopg.errors.UniqueViolation(
+        "duplicate key value\nDETAIL: Key (email)=(anna@example.org) exists"
+    )
+    assert one_line(error) == "PostgreSQL: duplicate key value"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"), [(OSError(28, "No space left on device"), "OSError: No space left on device")]
+)
+def test_an_operating_system_error_names_no_file(error: OSError, line: str) -> None:
+    error.filename = "/secret/path"
+    assert one_line(error) == line

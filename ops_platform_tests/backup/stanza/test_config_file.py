@@ -1,0 +1,214 @@
+"""``backups.yaml``: the defaults are the promised ones, and every mistake is one line that names the key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ops_platform import files
+from ops_platform.backup.stanza import model as stanzas
+from ops_platform.backup.stanza.config_file import load, load_backups
+from ops_platform.backup.stanza.model import BackupConfig, Compression
+from ops_platform.errors import ConfigurationError
+from ops_platform.settings import load_settings
+
+DEFAULT = files.default_config_dir() / "backups.yaml"
+
+
+def config_of(text: str, folder: Path) -> BackupConfig:
+    path = folder / "backups.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load(path)
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Callable[[str], str]:
+    def message(text: str) -> str:
+        with pytest.raises(ConfigurationError) as caught:
+            config_of(text, tmp_path)
+        said = str(caught.value)
+        assert "\n" not in said
+        assert said.startswith(f"{tmp_path / 'backups.yaml'}: ")
+        return said.removeprefix(f"{tmp_path / 'backups.yaml'}: ")
+
+    return message
+
+
+def test_the_defaults_need_no_environment() -> None:
+    config = load_backups(load_settings({}))
+    assert list(config.stanzas) == ["product", "ops"]
+    product = config.stanzas["product"]
+    assert product.schedules == {
+        "full": "0 2 * * 0",
+        "differential": "0 2 * * 1-6",
+        "incremental": "30 * * * *",
+    }
+    assert (product.retention_days, product.process_max, product.bundle) == (35, 4, True)
+    assert product.compression == Compression("lz4", 6)
+    assert product.encryption == "aes-256-cbc"
+    assert (product.archive_timeout_seconds, product.rpo_target_seconds, product.rto_target_seconds) == (
+        60,
+        900,
+        1800,
+    )
+    assert config.repository.bucket == "${PGBACKREST_REPO1_S3_BUCKET}"
+
+
+def changed(change: Callable[[dict[str, Any]], object]) -> str:
+    document = yaml.safe_load(DEFAULT.read_text(encoding="utf-8"))
+    change(document)
+    return yaml.safe_dump(document)
+
+
+def product(document: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = document["stanzas"]["product"]
+    return found
+
+
+MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "unknown key": (
+        lambda d: product(d).update(retention=3),
+        "stanzas.product.retention: unknown key; remove it or correct its spelling",
+    ),
+    "unknown section": (lambda d: d.update(more=1), "more: unknown key; remove it or correct its spelling"),
+    "unknown schedule": (
+        lambda d: d["defaults"]["schedules"].update(monthly="0 0 1 * *"),
+        "defaults.schedules.monthly: unknown key; remove it or correct its spelling",
+    ),
+    "missing key": (lambda d: d["defaults"].pop("bundle"), "defaults.bundle: missing; add it"),
+    "missing connection": (
+        lambda d: product(d).pop("connection"),
+        "stanzas.product.connection: missing; add it",
+    ),
+    "missing section": (lambda d: d.pop("repository"), "repository: missing; add it"),
+    "text for a number": (
+        lambda d: d["defaults"].update(retention_days="35"),
+        "defaults.retention_days: must be a whole number, not '35'; correct it",
+    ),
+    "number for a boolean": (
+        lambda d: product(d).update(bundle=1),
+        "stanzas.product.bundle: must be true or false, not 1; correct it",
+    ),
+    "number for text": (
+        lambda d: product(d).update(data_path=7),
+        "stanzas.product.data_path: must be text, not 7; correct it",
+    ),
+    "text for a mapping": (
+        lambda d: d["stanzas"].update(product="x"),
+        "stanzas.product: must be a mapping of keys, not 'x'; correct it",
+    ),
+    "zero": (
+        lambda d: d["defaults"].update(process_max=0),
+        "defaults.process_max: 0 is too small; give a number greater than 0",
+    ),
+    "zero in a stanza": (
+        lambda d: product(d).update(rpo_target_seconds=0),
+        "stanzas.product.rpo_target_seconds: 0 is too small; give a number greater than 0",
+    ),
+    "too many": (
+        lambda d: product(d).update(process_max=1000),
+        "stanzas.product.process_max: 1000 is too large; give at most 999",
+    ),
+    "unknown codec": (
+        lambda d: d["defaults"]["compression"].update(type="zip"),
+        "defaults.compression.type: 'zip' is not known; use 'none', 'lz4', 'zst', 'gz' or 'bz2'",
+    ),
+    "level of another codec": (
+        lambda d: product(d).update(compression={"type": "gz", "level": 12}),
+        "stanzas.product.compression: gz has no level 12; its levels are -1 to 9",
+    ),
+    "bad cron": (
+        lambda d: product(d).update(schedules={"full": "0 25 * * *"}),
+        "stanzas.product.schedules.full: bad hour; correct '0 25 * * *'",
+    ),
+    "colliding": (
+        lambda d: product(d).update(schedules={"differential": "0 2 * * *"}),
+        "stanzas.product.schedules: full (0 2 * * 0) and differential (0 2 * * *) are due in the same "
+        "minute, for example on 07 January 2001; move one of them",
+    ),
+    "bad name": (
+        lambda d: d["stanzas"].update({"Prod uct": product(d)}),
+        "stanzas: 'Prod uct' cannot be a stanza's name",
+    ),
+    "reserved name": (
+        lambda d: d["stanzas"].update({"global": product(d)}),
+        "stanzas: 'global' cannot be",
+    ),
+    "no stanza": (lambda d: d["stanzas"].clear(), "stanzas: is empty; declare at least one stanza"),
+    "line break": (
+        lambda d: d["repository"].update(path="/a\nrepo1-s3-key=x"),
+        "repository.path: must be one line of text; remove line breaks and control characters",
+    ),
+    "relative path": (
+        lambda d: d["repository"].update(path="backups"),
+        "repository.path: must begin with a slash",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named(refused: Callable[[str], str], mistake: str) -> None:
+    change, said = MISTAKES[mistake]
+    assert refused(changed(change)).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "line 3: key a is given twice; remove one"),
+        ("a: [1\n", "line 2: not YAML"),
+        ("", "the file: must be a mapping of keys"),
+        ("- 1\n", "the file: must be a mapping of keys"),
+        ("a: !!python/object/apply:os.getcwd []\n", "line 1: not YAML"),
+        ("? [1, 2]\n: 3\n", "line 1: not YAML (found unhashable key)"),
+    ],
+)
+def test_what_is_no_configuration(refused: Callable[[str], str], text: str, said: str) -> None:
+    assert said in refused(text)
+
+
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"cannot be read .*create it or set OPS_CONFIG_DIR"):
+        load(tmp_path / "none.yaml")
+
+
+def test_a_stanza_overrides_what_it_mentions_only(tmp_path: Path) -> None:
+    text = changed(lambda d: product(d).update(schedules={"incremental": False}, compression={"type": "zst"}))
+    found = config_of(text, tmp_path).stanzas["product"]
+    assert found.schedules == {"full": "0 2 * * 0", "differential": "0 2 * * 1-6", "incremental": None}
+    assert found.compression == Compression("zst", None)
+    assert found.retention_days == 35
+
+
+@pytest.mark.parametrize("off", ["off", '"off"', "false", "null"])
+def test_a_kind_is_switched_off(tmp_path: Path, off: str) -> None:
+    text = DEFAULT.read_text(encoding="utf-8").replace('"30 * * * *"', off)
+    assert config_of(text, tmp_path).stanzas["product"].schedules["incremental"] is None
+
+
+def test_variables_are_expanded_when_they_are_needed() -> None:
+    empty = load_settings({"OPS_STATE_DIR": "/nowhere"})
+    found = load_backups(empty).stanzas["product"]
+    with pytest.raises(
+        ConfigurationError, match=r"stanzas.product.connection: environment variable OPS_PRODUCT_"
+    ):
+        found.database_url(empty)
+    given = load_settings({"OPS_PRODUCT_PORT": "x", "OPS_DATABASE_URL": "postgresql://h/ops"})
+    with pytest.raises(ConfigurationError, match=r"stanzas.product.port: 'x' is no port"):
+        found.socket_port(given)
+
+
+def test_a_stanza_is_chosen() -> None:
+    config = load_backups(load_settings({}))
+    assert stanzas.choose_stanza(config, "ops") == "ops"
+    with pytest.raises(ConfigurationError, match="several stanzas: choose one of product, ops"):
+        stanzas.choose_stanza(config, None)
+    with pytest.raises(ConfigurationError, match="no stanza 'x': choose one of product, ops"):
+        stanzas.choose_stanza(config, "x")
+    with pytest.raises(ConfigurationError, match="unknown kind of backup 'x'"):
+        stanzas.parse_kind("x")
+    assert stanzas.parse_kind("diff") == "differential"

@@ -1,0 +1,71 @@
+"""Sessions of PostgreSQL: in UTC, whoever connects and however."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform_tests.services import OpsDatabase
+
+pytestmark = pytest.mark.services
+ELSEWHERE = "America/St_Johns"
+
+
+@pytest.fixture
+def elsewhere(ops_database: OpsDatabase) -> Iterator[str]:
+    """The URL of a role whose sessions begin in a zone of its own, half an hour off."""
+    with ops_database.superuser() as superuser:
+        superuser.execute(f"ALTER ROLE ops_worker SET TimeZone = '{ELSEWHERE}'")
+    yield ops_database.url("ops_worker")
+    with ops_database.superuser() as superuser:
+        superuser.execute("ALTER ROLE ops_worker RESET TimeZone")
+
+
+def zone_and_memory(connection: postgres.Connection) -> tuple[str, str]:
+    row = connection.execute(
+        "SELECT current_setting('TimeZone') AS zone, current_setting('work_mem') AS memory"
+    ).fetchall()[0]
+    return row["zone"], row["memory"]
+
+
+@pytest.mark.parametrize("autocommit", [False, True])
+def test_a_session_is_in_utc_and_keeps_the_options_of_its_url(elsewhere: str, autocommit: bool) -> None:
+    options = "options=-c%20work_mem%3D7MB%20-c%20TimeZone%3DAsia/Tokyo"
+    url = f"{elsewhere}{'&' if '?' in elsewhere else '?'}{options}"
+    for one, memory in ((elsewhere, None), (url, "7MB")):
+        with postgres.session(one, autocommit=autocommit) as connection:
+            zone, found = zone_and_memory(connection)
+            assert zone == "UTC"
+            assert memory in (None, found)
+            # Also after what would undo a SET of a transaction.
+            connection.rollback()
+            assert zone_and_memory(connection)[0] == "UTC"
+
+
+def test_the_zone_of_the_environment_counts_no_more(elsewhere: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGTZ", ELSEWHERE)
+    with postgres.session(elsewhere) as connection:
+        assert zone_and_memory(connection)[0] == "UTC"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("postgresql://ann:s3cret@db.example:6000/shop?sslmode=verify-full", "db.example:6000/shop"),
+        ("postgresql+psycopg2://ann:s3cret@/dagster?host=/run/postgresql", "/run/postgresql:5432/dagster"),
+        ("host=db.example user=ann password=s3cret dbname=shop", "db.example:5432/shop"),
+        ("host=/run/postgresql dbname=shop password='s3cret x'", "/run/postgresql:5432/shop"),
+        ("postgresql://ops_worker@/ops?host=/run/postgresql&port=5433", "/run/postgresql:5433/ops"),
+        ("postgresql:///ops", "local socket:5432/ops"),
+        ("password=s3cret shop", "an address that cannot be read"),
+        ("postgresql://ann:s3cret@[db.example/shop", "an address that cannot be read"),
+        ("postgresql://ann:s3%zzcret@db.example/shop", "an address that cannot be read"),
+        ("postgresql://ann:s3/cret@db.example/shop", "an address that cannot be read"),
+        ("postgresql://ann:53/cret@db.example/shop", "an address that cannot be read"),
+        ("postgresql://one.example:1,two.example:2/shop", "one.example,two.example:1,2/shop"),
+    ],
+)
+def test_an_address_is_told_without_its_password(address: str, said: str) -> None:
+    assert postgres.describe(address) == said

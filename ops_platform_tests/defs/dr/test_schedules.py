@@ -1,0 +1,48 @@
+"""When recovery is exercised, and what a tick asks for."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from ops_platform.backup.stanza.config_file import load_backups
+from ops_platform.backup.stanza.cron import Cron
+from ops_platform.definitions import build_defs
+from ops_platform.defs.dr.assets import exercise_key
+from ops_platform.defs.dr.schedules import CHECK_CRON, EXERCISE_CRON, REFERENCE_CRON
+from ops_platform.dr.plan.scenario import SCENARIOS
+from ops_platform.settings import load_settings
+
+SETTINGS = load_settings({"OPS_STATE_DIR": "/nonexistent"})
+FIRST = datetime(2026, 12, 1, 6, 10, tzinfo=UTC)
+
+
+def requests(name: str) -> list[dg.RunRequest]:
+    schedule = build_defs(SETTINGS).resolve_schedule_def(name)
+    context = dg.build_schedule_context(scheduled_execution_time=FIRST)
+    return list(schedule.evaluate_tick(context).run_requests or ())
+
+
+def test_a_month_exercises_every_scenario_of_every_stanza_in_runs_of_their_own() -> None:
+    asked = {one.tags["ops/stanza"]: one for one in requests("dr_exercise_monthly")}
+    assert set(asked) == {"product", "ops"}
+    for stanza, request in asked.items():
+        assert request.asset_selection == [exercise_key(stanza, scenario) for scenario in SCENARIOS]
+        # None means all checks of these assets.
+        assert request.asset_check_keys is None
+    assert len({one.run_key for one in asked.values()}) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["backup_restore_check_weekly", "dr_reference_hourly", "tombstone_expiry_daily"]
+)
+def test_the_others_name_the_stanza_in_run_config(name: str) -> None:
+    assert [one.run_config for one in requests(name)] == [{"stanza": "product"}, {"stanza": "ops"}]
+
+
+@pytest.mark.parametrize("cron", [EXERCISE_CRON, CHECK_CRON, REFERENCE_CRON])
+def test_none_is_due_in_the_minute_of_a_backup(cron: str) -> None:
+    minute = cron.split()[0]
+    for stanza in load_backups(SETTINGS).stanzas.values():
+        assert minute not in {one.split()[0] for one in stanza.schedules.values() if one}
+    assert Cron(cron).last(datetime(2026, 12, 3, tzinfo=UTC)) is not None

@@ -1,0 +1,179 @@
+"""Yesterday's database comes back, and whoever was erased since is erased again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from ops_platform.clients.postgres.connection import Connection
+from ops_platform.errors import CheckFailed
+from ops_platform.gdpr.after_restore import replay
+from ops_platform.gdpr.data_map.model import DataMap
+from ops_platform.gdpr.row_erasure import engine as row_erasure
+from ops_platform.gdpr.row_erasure.journal import Journal
+from ops_platform.gdpr.schema import reader as catalogue
+from ops_platform.gdpr.subject import row_predicates as subject_rows
+from ops_platform.gdpr.subject.subject_key import SubjectKey
+from ops_platform.gdpr.tombstones.entry import Tombstone
+from ops_platform.local.demo import people
+from ops_platform.local.servers.postgres_cluster import PostgresCluster
+from ops_platform_tests.gdpr.erasing import Product, Products
+
+pytestmark = pytest.mark.services
+
+CUTOFF = datetime.now(UTC)
+ERASED, OTHER = people.creator_id(1), people.creator_id(2)
+
+
+@pytest.fixture(scope="module")
+def products(demo_cluster: PostgresCluster) -> Products:
+    return Products(demo_cluster)
+
+
+@pytest.fixture
+def restored(products: Products) -> Iterator[Product]:
+    """The demo as it was before anybody was erased."""
+    made = products.create("product")
+    yield made
+    products.drop(made)
+
+
+def tombstone(subject: UUID, *, complete: bool = True) -> Tombstone:
+    of = SubjectKey("product", "creator", str(subject), "uuid")
+    return Tombstone(of, CUTOFF, "r1", "m1", bytes(32), CUTOFF if complete else None)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What SQL by hand finds of a creator."""
+
+    account: int
+    posts: int
+    by_address: int
+    in_views: int
+
+
+def seen(connection: Connection, subject: UUID, email: str) -> Seen:
+    row = connection.execute(
+        """
+        SELECT (SELECT count(*) FROM creators WHERE id = %(id)s OR email = %(email)s) AS account,
+               (SELECT count(*) FROM posts WHERE creator_id = %(id)s
+                OR metadata::text LIKE '%%' || %(id)s || '%%') AS posts,
+               (SELECT count(*) FROM audit_logs WHERE subject_email = %(email)s)
+               + (SELECT count(*) FROM workflows WHERE %(email)s = ANY (watcher_emails)) AS by_address,
+               (SELECT count(*) FROM creator_stats WHERE creator_id = %(id)s) AS in_views
+        """,
+        {"id": subject, "email": email},
+    ).fetchone()
+    assert row is not None
+    return Seen(**row)
+
+
+def email_of(connection: Connection, subject: UUID) -> str:
+    row = connection.execute("SELECT email FROM creators WHERE id = %s", (subject,)).fetchone()
+    assert row is not None
+    return str(row["email"])
+
+
+def test_who_was_erased_is_gone_again_and_nobody_else(restored: Product, demo_map: DataMap) -> None:
+    with restored.eraser() as connection:
+        email, other = email_of(connection, ERASED), email_of(connection, OTHER)
+        before, others = seen(connection, ERASED, email), seen(connection, OTHER, other)
+        assert before.account == 1
+        assert before.posts > 0
+        assert before.in_views == 1
+        done = replay.replay(connection, demo_map, [tombstone(ERASED)])
+        assert (done.tombstones, done.came_back) == (1, 1)
+        assert sum(one.changed for one in done.effects) > 10
+        assert seen(connection, ERASED, email) == Seen(0, 0, 0, 0)
+        after = seen(connection, OTHER, other)
+        assert (after.account, after.in_views) == (others.account, others.in_views)
+
+
+def test_without_the_replay_the_subject_is_back(restored: Product, demo_map: DataMap) -> None:
+    with restored.eraser() as connection:
+        replay.replay(connection, demo_map, [])
+        assert seen(connection, ERASED, email_of(connection, ERASED)).account == 1
+
+
+def test_it_is_safe_to_repeat_and_says_that_nobody_came_back(restored: Product, demo_map: DataMap) -> None:
+    with restored.eraser() as connection:
+        replay.replay(connection, demo_map, [tombstone(ERASED)])
+        digest = restored.digest()
+        done = replay.replay(connection, demo_map, [tombstone(ERASED)])
+        assert (done.tombstones, done.came_back, done.effects) == (1, 0, ())
+        assert restored.digest() == digest
+        notes = connection.execute("SELECT count(*) AS n FROM ops_platform.erasures").fetchone()
+        assert notes is not None
+        assert notes["n"] == 0, "no note leads from a pseudonym to a request"
+
+
+def test_a_backup_from_the_middle_of_an_erasure_is_finished(restored: Product, demo_map: DataMap) -> None:
+    with restored.eraser() as connection:
+        email = email_of(connection, ERASED)
+        # As the first erasure left it when the backup was made: the account gone, a row written late not.
+        seen_before = catalogue.read(connection)
+        who = subject_rows.identity(connection, demo_map, seen_before, str(ERASED))
+        assert who is not None
+        row_erasure.erase(connection, demo_map, seen_before, row_erasure.Erasing("r1", who, CUTOFF))
+        connection.execute(
+            "INSERT INTO audit_logs (actor_id, occurred_at, action, message) "
+            "SELECT %s, min(occurred_at), 'login', 'late' FROM audit_logs",
+            (ERASED,),
+        )
+        done = replay.replay(connection, demo_map, [tombstone(ERASED)])
+        assert done.came_back == 1
+        assert seen(connection, ERASED, email).account == 0
+        left = connection.execute("SELECT count(*) AS n FROM audit_logs WHERE actor_id = %s", (ERASED,))
+        assert [row["n"] for row in left] == [0]
+
+
+def test_what_is_replayed_of_an_unfinished_erasure_is_its_own(restored: Product, demo_map: DataMap) -> None:
+    with restored.eraser() as connection:
+        known = catalogue.read(connection)
+        who = subject_rows.identity(connection, demo_map, known, str(ERASED))
+        assert who is not None
+        done = replay.replay(connection, demo_map, [tombstone(ERASED, complete=False)])
+        assert done.came_back == 1
+        resumed = row_erasure.erase(connection, demo_map, known, row_erasure.Erasing("r1", who, CUTOFF))
+        assert sum(one.changed for one in resumed) == sum(one.changed for one in done.effects) > 10
+        assert Journal(connection, "r1").pseudonym() is not None, "what was anonymised stays one person's"
+
+
+def test_who_registers_anew_with_the_same_address_stays(restored: Product, demo_map: DataMap) -> None:
+    with restored.eraser() as connection:
+        email = email_of(connection, ERASED)
+        replay.replay(connection, demo_map, [tombstone(ERASED)])
+    with restored.owner() as owner:
+        owner.execute(
+            "INSERT INTO creators (id, handle, email, full_name, country, created_at) "
+            "VALUES (gen_random_uuid(), 'back.again', %s, 'Anna', 'FR', %s)",
+            (email, CUTOFF + timedelta(days=1)),
+        )
+    with restored.eraser() as connection:
+        assert replay.replay(connection, demo_map, [tombstone(ERASED)]).came_back == 0
+        assert seen(connection, ERASED, email).account == 1
+
+
+def test_somebody_who_never_was_there_is_no_error(restored: Product, demo_map: DataMap) -> None:
+    nobody = UUID(int=7)
+    with restored.eraser() as connection:
+        assert replay.replay(connection, demo_map, [tombstone(nobody)]).came_back == 0
+
+
+def test_an_older_schema_is_no_obstacle_and_an_unknown_column_is(
+    restored: Product, demo_map: DataMap
+) -> None:
+    with restored.owner() as owner:
+        owner.execute("DROP TABLE webhook_deliveries")
+        owner.execute("ALTER TABLE profiles DROP COLUMN website")
+    with restored.eraser() as connection:
+        assert replay.replay(connection, demo_map, [tombstone(ERASED)]).came_back == 1
+    with restored.owner() as owner:
+        owner.execute("ALTER TABLE profiles ADD COLUMN nickname text")
+    with restored.eraser() as connection, pytest.raises(CheckFailed, match=r"profiles.*nickname"):
+        replay.replay(connection, demo_map, [tombstone(OTHER)])

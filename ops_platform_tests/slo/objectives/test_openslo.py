@@ -1,0 +1,242 @@
+"""Documents are read exactly, or refused with file, line and reason."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ops_platform import files
+from ops_platform.cli import cli
+from ops_platform.errors import ConfigurationError
+from ops_platform.slo.objectives import openslo
+from ops_platform.slo.objectives.selector import Selector, spellings
+
+GOOD = """apiVersion: openslo/v1
+kind: SLO
+metadata:
+  name: availability
+spec:
+  service: api
+  indicator:
+    spec:
+      ratioMetric:
+        counter: true
+        bad:
+          metricSource:
+            spec:
+              query: responses_total{code=~"5.."}
+        total:
+          metricSource:
+            spec:
+              query: responses_total
+  timeWindow:
+    - duration: 30d
+      isRolling: true
+  budgetingMethod: Occurrences
+  objectives:
+    - target: 0.999
+"""
+A = "{metricSource: {spec: {query: a_total}}}"
+RATIO = GOOD[GOOD.index("      ratioMetric") : GOOD.index("  timeWindow")]
+
+
+def load(tmp_path: Path, *texts: str) -> list[openslo.Objective]:
+    for number, text in enumerate(texts):
+        (tmp_path / f"{number}.yaml").write_text(text)
+    return openslo.load_directory(tmp_path)
+
+
+def test_a_target_is_what_was_written(tmp_path: Path) -> None:
+    [one] = load(tmp_path, GOOD)
+    assert one.target == Fraction(999, 1000)
+    assert str(one.period) == "30d"
+    assert one.indicator.good is None
+    [percent] = load(tmp_path, GOOD.replace("target: 0.999", "targetPercent: 99.95"))
+    assert percent.target == Fraction(9995, 10000)
+    assert percent.indicator.version == one.indicator.version
+    assert percent.version != one.version
+
+
+def test_the_five_of_the_demo_product() -> None:
+    found = openslo.load_directory(files.default_config_dir() / "objectives")
+    assert {one.id: (float(one.target), str(one.period)) for one in found} == {
+        "publishing-latency": (0.95, "30d"),
+        "publishing-success": (0.99, "30d"),
+        "media-transcoding": (0.9, "30d"),
+        "api-availability": (0.999, "30d"),
+        "webhooks-signatures": (1.0, "30d"),
+    }
+
+
+def test_an_indicator_of_its_own_document(tmp_path: Path) -> None:
+    sli = "apiVersion: openslo/v1\nkind: SLI\nmetadata: {name: responses}\nspec:\n" + RATIO.replace(
+        "      ", "  ", 1
+    ).replace("\n        ", "\n    ")
+    slo = GOOD.replace(
+        GOOD[GOOD.index("  indicator") : GOOD.index("  timeWindow")], "  indicatorRef: responses\n"
+    )
+    [one] = load(tmp_path, slo + "---\n" + sli)
+    assert str(one.indicator.total) == "responses_total"
+
+
+def test_a_calendar_month(tmp_path: Path) -> None:
+    calendar = """    - duration: 1M
+      isRolling: false
+      calendar: {startTime: 2026-01-01 00:00:00, timeZone: UTC}
+"""
+    [one] = load(tmp_path, GOOD.replace("    - duration: 30d\n      isRolling: true\n", calendar))
+    assert one.period.kind == "month"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("openslo/v1", "openslo/v2alpha", 1, "apiVersion must be openslo/v1"),
+        ("apiVersion: openslo/v1", "version: prometheus/v1\nslos: []", 1, "slo import"),
+        ("kind: SLO", "kind: AlertPolicy", 2, "kind AlertPolicy is not read"),
+        ("name: availability", "name: Availability!", 4, "pattern"),
+        ("  service: api\n", "", 5, "service: is missing"),
+        ("counter: true", "counter: false", 10, "counter"),
+        (
+            "        bad:",
+            "        good:\n          metricSource: {spec: {query: a_total}}\n        bad:",
+            9,
+            "exactly one",
+        ),
+        ("ratioMetric:", "thresholdMetric:", 9, "counts no events"),
+        ('responses_total{code=~"5.."}', "sum(rate(responses_total[5m]))", 14, "computes something"),
+        ('responses_total{code=~"5.."}', "responses_total offset 5m", 14, "offset"),
+        ('responses_total{code=~"5.."}', "responses_total[5m]", 14, "computes something"),
+        ('responses_total{code=~"5.."}', "'{__name__=~\"responses.*\"}'", 14, "names no metric"),
+        ('responses_total{code=~"5.."}', "responses{", 14, "no PromQL"),
+        ('responses_total{code=~"5.."}', "response_seconds_sum", 14, "sum of values"),
+        ('responses_total{code=~"5.."}', "queue_length", 14, "no counter"),
+        ('responses_total{code=~"5.."}', "response_seconds_bucket", 14, "choose one"),
+        ('responses_total{code=~"5.."}', "'response_seconds_bucket{le=~\"1|2\"}'", 14, "exactly one bucket"),
+        (
+            "query: responses_total{",
+            "dimension: x\n              query: responses_total{",
+            13,
+            "nothing else",
+        ),
+        ("duration: 30d", "duration: 30 days", 20, "no duration"),
+        ("duration: 30d", "duration: 1h", 20, "whole days"),
+        ("duration: 30d", "duration: 180d", 20, "at most 90 days"),
+        ("isRolling: true", "isRolling: false", 20, "calendar"),
+        ("Occurrences", "Timeslices", 22, "Occurrences"),
+        ("target: 0.999", "target: 1", 24, "less than 1"),
+        ("target: 0.999", "target: 0", 24, "greater than 0"),
+        ("target: 0.999", "target: .nan", 24, "no plain number"),
+        ("target: 0.999", "timeSliceTarget: 0.9", 24, "events are"),
+        ("target: 0.999", "target: 0.999\n      targetPercent: 99.9", 24, "exactly one of target"),
+        ("    - target: 0.999", "    - target: 0.999\n    - target: 0.99", 23, "at most 1"),
+        ("spec:\n  service", "spec:\n  alertPolicies: []\n  service", 6, "generated from the objective"),
+        ("spec:\n  service", "spec:\n  surprise: 1\n  service", 6, "is not known here"),
+        ("spec:\n  service", "spec:\n  service: twice\n  service", 7, "service is there twice"),
+        ("kind: SLO", "kind: [", 4, "no YAML"),
+        ("kind: SLO", "kind: &a SLO\n<<: *a", 3, "plain words"),
+        (
+            "  name: availability",
+            '  name: availability\n  annotations: {ops-platform/target: "0.9"}',
+            5,
+            'only be "1"',
+        ),
+        *(
+            (
+                "  name: availability",
+                f'  name: availability\n  annotations: {{ops-platform/burn-window-scale: "{wrong}"}}',
+                5,
+                "from 0.2 to 4",
+            )
+            for wrong in ("0.1", "5", "-1", "half", "1/5", "")
+        ),
+    ],
+)
+def test_what_cannot_be_computed_exactly_is_refused(
+    tmp_path: Path, old: str, new: str, line: int, says: str
+) -> None:
+    assert old in GOOD
+    with pytest.raises(ConfigurationError) as refused:
+        load(tmp_path, GOOD.replace(old, new, 1))
+    assert str(refused.value).startswith(f"{tmp_path / '0.yaml'}:{line}: "), refused.value
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "just text", "- a\n- b", "\x00", "a: " * 5000, "[" * 5000],
+    ids=["empty", "text", "list", "nul", "deep", "deeper"],
+)
+def test_what_is_no_document_at_all(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigurationError):
+        load(tmp_path, text)
+
+
+def test_two_of_one_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="another objective availability"):
+        load(tmp_path, GOOD, GOOD)
+
+
+def test_two_whose_rules_would_have_one_name(tmp_path: Path) -> None:
+    other = GOOD.replace("service: api", "service: api-v2")
+    with pytest.raises(ConfigurationError, match="rules would be called api-v2-availability"):
+        load(tmp_path, GOOD.replace("name: availability", "name: v2-availability"), other)
+
+
+def test_a_bound_is_found_however_it_is_written() -> None:
+    one = Selector.parse('a_bucket{le="10",job="x"}')
+    assert one.bound == 10
+    assert one.query == 'a_bucket{job="x",le=~"10|10\\\\.0"}'
+    assert str(one) == 'a_bucket{job="x",le="10"}'
+    assert spellings(1e6) >= {"1e+06", "1000000", "1000000.0"}
+    assert spellings(float("inf")) == {"+Inf"}
+    assert spellings(0.25) == {"0.25"}
+
+
+@pytest.mark.parametrize(
+    ("bound", "client", "prometheus", "java"),
+    [
+        # As Go's strconv.FormatFloat(bound, 'g', -1, 64) and Java's Double.toString write them.
+        (0.1234567, "0.1234567", "0.1234567", "0.1234567"),
+        (1e7, "1e+07", "1e+07", "1.0E7"),
+        (1234567, "1.234567e+06", "1.234567e+06", "1234567.0"),
+        (12345678.9, "1.23456789e+07", "1.23456789e+07", "1.23456789E7"),
+        (0.0005, "0.0005", "0.0005", "5.0E-4"),
+        (0.00001, "1e-05", "1e-05", "1.0E-5"),
+        (100, "100", "100.0", "100.0"),
+    ],
+)
+def test_a_bound_loses_no_digit_and_matches_what_is_stored(
+    bound: float, client: str, prometheus: str, java: str
+) -> None:
+    for way in (client, prometheus, java):
+        one = Selector.parse(f'a_bucket{{le="{way}"}}')
+        assert one.bound == bound
+        assert Selector.parse(str(one)) == one
+    assert {client, prometheus, java} <= spellings(bound)
+    assert {float(way) for way in spellings(bound)} == {bound}
+
+
+def test_bounds_that_differ_in_the_seventh_digit_are_other_events() -> None:
+    one, other = (Selector.parse(f'a_bucket{{le="{bound}"}}') for bound in ("0.1234567", "0.1234568"))
+    assert str(one) != str(other)
+    assert one.query != other.query
+    with pytest.raises(ValueError, match="exactly one bucket"):
+        Selector.parse('a_bucket{le="NaN"}')
+    assert str(Selector.parse('a_bucket{le="+Inf"}')) == 'a_bucket{le="+Inf"}'
+
+
+def test_the_command_names_the_line_and_exits_2(tmp_path: Path) -> None:
+    file = tmp_path / "one.yaml"
+    file.write_text(GOOD.replace("responses_total\n", "rate(responses_total[5m])\n"))
+    done = CliRunner().invoke(cli, ["slo", "validate", str(file)], standalone_mode=False)
+    assert isinstance(done.exception, ConfigurationError)
+    assert f"{file}:18: total: " in str(done.exception)
+    file.write_text(GOOD)
+    done = CliRunner().invoke(cli, ["slo", "validate", str(file), "--json"])
+    assert done.exit_code == 0
+    assert '"target": "999/1000"' in done.stdout
