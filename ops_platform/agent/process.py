@@ -11,9 +11,9 @@ import time
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from ops_platform.agent import exporters
 from ops_platform.agent.http import AgentServer
 from ops_platform.agent.loops import Duties, Supervisor
+from ops_platform.agent.metrics import LoopMetrics, SampleCollector
 from ops_platform.errors import OpsError
 from ops_platform.settings import AgentSettings
 
@@ -74,20 +74,8 @@ class Agent:
     def _registry(self) -> CollectorRegistry:
         known, supervisor = self._duties.known, self._supervisor
         registry = CollectorRegistry()
-        registry.register(
-            exporters.SampleCollector(
-                [
-                    lambda now: exporters.backup_samples(known, now),
-                    lambda now: exporters.dr_samples(known, now),
-                    lambda now: exporters.objective_samples(known, now),
-                    lambda now: exporters.audit_samples(known, now),
-                    lambda now: exporters.request_samples(known, now),
-                    lambda now: exporters.system_samples(known, now),
-                    lambda _now: exporters.loop_samples(supervisor.loops, supervisor.states()),
-                ],
-                time.time,
-            )
-        )
+        loops = LoopMetrics(supervisor.loops, supervisor.states)
+        registry.register(SampleCollector([*known.sources, loops], time.time))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from ops_platform import files
-from ops_platform.agent.catalogue import METRICS
 from ops_platform.agent.loops import wal_hours
 from ops_platform.agent.loops.archive_tail import ArchiveTail
+from ops_platform.agent.metrics import METRICS
 from ops_platform.backup.monitoring.observation import observe
 from ops_platform.backup.monitoring.status import stanza_status
 from ops_platform.backup.stanza import locks

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ops_platform.agent.state import FigureState, ObjectiveState
+from ops_platform.agent.metrics import FigureState, ObjectiveState
 
 WINDOWS = ("1d", "7d", "30d", "month")
 RATES = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")

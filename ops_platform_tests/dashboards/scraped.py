@@ -1,4 +1,4 @@
-"""A real Prometheus that scraped the real exporters of two agents, before and after something happened."""
+"""A real Prometheus that scraped the real metrics of two agents, before and after something happened."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from ops_platform.agent import exporters
 from ops_platform.agent.http import AgentServer
-from ops_platform.agent.state import (
+from ops_platform.agent.metrics import (
     Archiver,
     ExerciseState,
     KindReport,
-    Knowledge,
     RequestState,
+    SampleCollector,
     SetsSeen,
     Targets,
 )
+from ops_platform.agent.state import Knowledge
 from ops_platform.agent.state import knowledge as empty_knowledge
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
@@ -76,7 +76,7 @@ class Agent:
         return agent
 
     def tell(self) -> None:
-        product, ops, other = (self.known.stanzas[name] for name in ("product", "ops", "other"))
+        product, ops, other = (self.known.backup.stanzas[name] for name in ("product", "ops", "other"))
         newest = {"full": 200_000, "differential": 50_000, "incremental": 90_000}
         product.sets.put(
             SetsSeen(
@@ -102,12 +102,12 @@ class Agent:
         product.recovery_point.put(self.start - 120)
         product.heartbeat_at.put(self.start - 5)
         ops.heartbeat_at.put(self.start - 50)
-        self.known.reports.put(self._reports())
-        self.known.exercises.put(self._exercises())
+        self.known.backup.reports.put(self._reports())
+        self.known.dr.exercises.put(self._exercises())
         invented = (*objective_figures.CHOSEN, objective_figures.LEFT_OUT)
-        self.known.objectives.put([objective_figures.known(one, self.start) for one in invented])
+        self.known.slo.objectives.put([objective_figures.known(one, self.start) for one in invented])
 
-        self.known.requests.put(
+        self.known.gdpr.requests.put(
             {
                 kind: RequestState(
                     {
@@ -145,17 +145,8 @@ class Agent:
 
     def serve(self) -> AgentServer:
         registry = CollectorRegistry()
-        registry.register(
-            exporters.SampleCollector(
-                [
-                    lambda now: exporters.backup_samples(self.known, now),
-                    lambda now: exporters.dr_samples(self.known, now),
-                    lambda now: exporters.objective_samples(self.known, now),
-                    lambda now: exporters.request_samples(self.known, now),
-                ],
-                time.time,
-            )
-        )
+        known = self.known
+        registry.register(SampleCollector([known.backup, known.dr, known.slo, known.gdpr], time.time))
         registry.register(StandIns(self))
         server = AgentServer(
             "127.0.0.1",

@@ -18,7 +18,7 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from ops_platform import files
-from ops_platform.agent.catalogue import METRICS
+from ops_platform.agent.metrics import METRICS
 from ops_platform.grafana.rendering import rendered
 from ops_platform.slo.objectives import openslo
 from ops_platform.slo.objectives import prometheus_rules as rules

@@ -1,4 +1,4 @@
-"""Every query of every dashboard, asked of a real Prometheus, answers what was put into the exporters."""
+"""Every query of every dashboard, asked of a real Prometheus, answers what was put into the metrics."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from ops_platform import cli, files
-from ops_platform.agent.catalogue import METRICS
+from ops_platform.agent.metrics import METRICS
 from ops_platform.api.metrics import ApiMetrics
 from ops_platform_tests.dashboards.rule_cases import ALWAYS, CASES, Case
 

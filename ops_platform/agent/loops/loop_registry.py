@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ops_platform.agent import deliveries, observation
+from ops_platform.agent import deliveries
 from ops_platform.agent.loops.reconnecting_session import Link
 from ops_platform.agent.loops.sealing import Sealing
 from ops_platform.agent.loops.stanza_steps import Beats, Gaps, Heartbeat, Positions, Recovery, Server
 from ops_platform.agent.loops.supervised_loop import Loop
 from ops_platform.agent.loops.wal_hours import WalHours
+from ops_platform.agent.metrics import Targets, one_moment, read_together
 from ops_platform.agent.probes import certificates, dagster_health
-from ops_platform.agent.state import CERTIFICATE_SECONDS, GAP_TURNS, Knowledge, Targets, knowledge
+from ops_platform.agent.state import CERTIFICATE_SECONDS, GAP_TURNS, Knowledge, knowledge
 from ops_platform.backup.monitoring import freshness
 from ops_platform.backup.recovery_point import heartbeat
 from ops_platform.backup.retention import set_lifetime
@@ -23,8 +24,6 @@ from ops_platform.backup.taking import report_store
 from ops_platform.clients import object_store
 from ops_platform.clients.json_http import JsonService
 from ops_platform.clients.mail import outbox, smtp
-from ops_platform.clients.postgres import Connection
-from ops_platform.dr.plan import SCENARIOS
 from ops_platform.errors import OpsError, Unavailable
 from ops_platform.gdpr import requests
 from ops_platform.gdpr.export import archive_store
@@ -106,27 +105,13 @@ class Duties:
         def step() -> None:
             try:
                 with link.use() as connection:
-                    self._look(connection)
+                    read_together(connection, self.known.readers)
             except OpsError:
-                self.known.ops_up.put(False)
+                self.known.system.ops_up.put(False)
                 raise
-            self.known.ops_up.put(True)
+            self.known.system.ops_up.put(True)
 
         return self._database_loop("observe", self._settings.agent.refresh_seconds, step, link)
-
-    def _look(self, connection: Connection) -> None:
-        observation.one_moment(connection)
-        reports = observation.reports(connection)
-        self.known.reports.put(
-            {key: report for key, report in reports.items() if key[0] in self.known.stanzas}
-        )
-        self.known.exercises.put(observation.exercises(connection, list(self.known.stanzas), SCENARIOS))
-        self.known.ledger.put(observation.ledger(connection))
-        self.known.requests.put(observation.requests(connection))
-        self.known.deliveries.put(observation.deliveries(connection))
-        for stanza, at in observation.newest_beats(connection, list(self.known.stanzas)).items():
-            slot = self.known.stanzas[stanza].heartbeat_at
-            slot.put(max(at.timestamp(), slot.get() or 0.0))
 
     def _objectives(self) -> Loop:
         link, directory = self._ops("agent objectives"), self._settings.config_dir / "objectives"
@@ -135,8 +120,8 @@ class Duties:
             # Read anew each time: a wrong document is a failing loop, and no agent that does not start.
             promised = openslo.load_files(directory)
             with link.use() as connection:
-                observation.one_moment(connection)
-                self.known.objectives.put(observation.objectives(connection, promised))
+                one_moment(connection)
+                self.known.slo.read(connection, promised)
 
         return self._database_loop("objectives", self._settings.agent.refresh_seconds, step, link)
 
@@ -215,7 +200,9 @@ class Duties:
             }
             found = [certificates.endpoint(name, url) for name, url in urls.items()]
             files = certificates.files_below(settings.state_dir, settings.ca_file)
-            self.known.certificates.put(certificates.survey(files, [one for one in found if one is not None]))
+            self.known.system.certificates.put(
+                certificates.survey(files, [one for one in found if one is not None])
+            )
 
         return Loop("certificates", CERTIFICATE_SECONDS, step, patience=120.0)
 
@@ -227,17 +214,17 @@ class Duties:
             try:
                 health = dagster_health.ask(service)
             except OpsError:
-                self.known.dagster_up.put(False)
+                self.known.system.dagster_up.put(False)
                 raise
-            self.known.dagster_up.put(True)
-            self.known.dagster.put(health)
+            self.known.system.dagster_up.put(True)
+            self.known.system.dagster.put(health)
 
         return Loop("dagster", self._settings.agent.refresh_seconds, step)
 
     # --- loops of one stanza ------------------------------------------------------------------------
 
     def _stanza_loops(self, stanza: str) -> list[Loop]:
-        agent, known, beats = self._settings.agent, self.known.stanzas[stanza], Beats()
+        agent, known, beats = self._settings.agent, self.known.backup.stanzas[stanza], Beats()
         context = self._context(stanza)
         beating, asking = self._server(stanza, "agent heartbeat"), self._server(stanza, "agent server")
         positions, recovery, hours = (self._ops(f"agent {name}") for name in ("positions", "recovery", "wal"))

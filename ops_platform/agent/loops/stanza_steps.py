@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 
 from ops_platform.agent.loops.archive_tail import ArchiveTail
 from ops_platform.agent.loops.reconnecting_session import Link
-from ops_platform.agent.state import Archiver, SetsSeen, StanzaKnowledge
+from ops_platform.agent.metrics import StanzaKnowledge, archiver_seen, sets_seen
 from ops_platform.backup.monitoring import Observation, observe
 from ops_platform.backup.recovery_point import Beat, heartbeat, rpo
 from ops_platform.backup.repository import ArchiveReader, Repository
-from ops_platform.backup.stanza import KINDS, BackupContext
+from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.taking import preflight
 from ops_platform.backup.wal import ArchiveState
 from ops_platform.errors import OpsError
@@ -169,36 +169,9 @@ class Server:
     def step(self) -> None:
         try:
             with self._server.use() as connection:
-                rows = connection.execute(
-                    """
-                    SELECT failed_count, last_archived_wal,
-                           coalesce(last_failed_time > last_archived_time,
-                                    last_failed_time IS NOT NULL) AS failing
-                    FROM pg_stat_archiver
-                    """
-                ).fetchall()
+                seen = archiver_seen(connection)
         except OpsError:
             self._known.database_up.put(False)
             raise
-        row = rows[0]
         self._known.database_up.put(True)
-        self._known.archiver.put(Archiver(row["failed_count"], row["failing"], row["last_archived_wal"]))
-
-
-def sets_seen(repository: Repository) -> SetsSeen:
-    """What the metrics tell of the sets.
-
-    A damaged set keeps nothing fresh, nor does one of the cluster before an upgrade.
-    """
-    current = repository.current
-    sets = [one for one in repository.sets if current is not None and one.database_id == current.id]
-    newest = {
-        one.kind: one.completed_at
-        for one in sorted(rpo.sound_sets(repository), key=lambda one: one.completed_at)
-    }
-    return SetsSeen(
-        last_success={kind: at.timestamp() for kind, at in newest.items()},
-        counts={kind: sum(one.kind == kind for one in sets) for kind in KINDS},
-        damaged=sum(one.error for one in repository.sets),
-        encrypted=repository.encrypted,
-    )
+        self._known.archiver.put(seen)

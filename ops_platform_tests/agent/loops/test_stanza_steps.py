@@ -1,12 +1,12 @@
-"""The beats that a process remembers, and what the metrics tell of sets."""
+"""The beats that a process remembers."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from ops_platform.agent.loops.stanza_steps import REMEMBERED_BEATS, Beats, sets_seen
+from ops_platform.agent.loops.stanza_steps import REMEMBERED_BEATS, Beats
 from ops_platform.backup.recovery_point.rpo import Beat
-from ops_platform_tests.backup.shapes import EPOCH, entry, repository
+from ops_platform_tests.backup.shapes import EPOCH
 
 
 def beat(number: int) -> Beat:
@@ -32,23 +32,3 @@ def test_memory_is_bounded() -> None:
     assert len(beats.newest_first()) == len(beats.waiting()) == REMEMBERED_BEATS
     assert beats.newest_first()[0] == beat(REMEMBERED_BEATS + 4)
     assert beats.waiting()[0] == beat(5)
-
-
-def test_only_sound_sets_of_the_current_cluster_keep_a_kind_fresh() -> None:
-    seen = sets_seen(
-        repository(
-            entry(1, database_id=1),
-            entry(10, database_id=2),
-            entry(20, database_id=2),
-            entry(30, database_id=2, error=True),
-            databases=2,
-        )
-    )
-    assert seen.last_success == {"full": (EPOCH + timedelta(minutes=20, seconds=30)).timestamp()}
-    assert seen.counts == {"full": 3, "differential": 0, "incremental": 0}
-    assert (seen.damaged, seen.encrypted) == (1, True)
-
-
-def test_a_stanza_that_was_never_made_has_no_sets() -> None:
-    seen = sets_seen(repository(databases=0))
-    assert (seen.last_success, seen.counts["full"], seen.damaged) == ({}, 0, 0)

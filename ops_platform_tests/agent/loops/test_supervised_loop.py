@@ -131,6 +131,52 @@ def test_without_loops_the_first_round_is_over() -> None:
     assert supervisor.wait_for_first_round(0)
 
 
+FROM_ONE = [1, 2, 4, 8, 16, 30, 30]
+FROM_TWO = [2, 4, 8, 16, 30, 30, 30]
+
+
+@pytest.mark.parametrize(
+    ("every", "pauses"),
+    [
+        (0.01, FROM_ONE),
+        (1, FROM_ONE),
+        (1.5, [1.5, 3, 6, 12, 24, 30, 30]),
+        (2, FROM_TWO),
+        (15, FROM_TWO),
+        (300, FROM_TWO),
+    ],
+)
+def test_a_pause_doubles_from_its_first_to_the_longest(every: float, pauses: list[float]) -> None:
+    assert [pause_after(failures, every) for failures in range(1, 8)] == pauses
+    assert pause_after(10_000, every) == LONGEST_PAUSE_SECONDS
+
+
+class Pauses(threading.Event):
+    """Ends every pause at once; asks to stop after ``count`` of them."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.asked: list[float | None] = []
+        self._count = count
+
+    def is_set(self) -> bool:
+        return len(self.asked) >= self._count
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.asked.append(timeout)
+        return self.is_set()
+
+
+def test_a_failing_loop_pauses_longer_each_time_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = iter([*[refuse] * 7, lambda: None, refuse])
+    pauses = Pauses(9)
+    supervisor = Supervisor([Loop("bad", 0.0, lambda: next(results)())])
+    monkeypatch.setattr(supervisor, "_stop", pauses)
+    supervisor.start()
+    assert supervisor.stop(2) == []
+    assert pauses.asked == [*FROM_ONE, 0, 1]
+
+
 @given(st.integers(1, 10_000), st.floats(0.01, 100_000))
 def test_pauses_grow_to_a_bound(failures: int, every: float) -> None:
     pause = pause_after(failures, every)

@@ -1,4 +1,4 @@
-"""What the metrics read from a real ops database."""
+"""The queries of all metrics, asked of a real ops database."""
 
 from __future__ import annotations
 
@@ -8,8 +8,20 @@ from typing import Any
 import pytest
 
 from ops_platform import files
-from ops_platform.agent import observation
-from ops_platform.agent.state import KindReport, RequestState
+from ops_platform.agent.metrics import (
+    AuditMetrics,
+    BackupMetrics,
+    KindReport,
+    LedgerState,
+    RequestState,
+    Targets,
+    audit,
+    backup,
+    gdpr,
+    read_together,
+    slo,
+)
+from ops_platform.agent.state import knowledge
 from ops_platform.audit.ledger import AuditEvent, append
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
@@ -23,6 +35,7 @@ from ops_platform_tests.services import OpsDatabase
 pytestmark = pytest.mark.services
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
+STANZAS = {"product": Targets(900.0, 1800.0, {})}
 
 
 def run(
@@ -66,7 +79,7 @@ def test_runs_are_counted_under_what_was_asked_and_sizes_under_what_was_made(
         run(connection, 5, "incremental", "incremental", size=300)
         run(connection, 6, "full")
     with postgres.session(ops_database.url("ops_agent")) as connection:
-        reports = observation.reports(connection)
+        reports = backup.reports(connection)
     assert reports == {
         ("product", "full"): KindReport(
             {"completed": 0, "failed": 0}, None, 4000, 100, START + timedelta(hours=6)
@@ -76,20 +89,29 @@ def test_runs_are_counted_under_what_was_asked_and_sizes_under_what_was_made(
     }
 
 
-def test_what_changes_between_two_statements_is_seen_by_none_of_them(ops_database: OpsDatabase) -> None:
-    with postgres.session(ops_database.url("ops_worker")) as connection:
-        run(connection, 1, "full")
-    with postgres.session(ops_database.url("ops_agent")) as connection:
-        observation.one_moment(connection)
-        observation.ledger(connection)
-        with postgres.session(ops_database.url("ops_worker")) as worker:
+class RunFails:
+    """A reader during whose turn somebody else writes."""
+
+    def __init__(self, ops_database: OpsDatabase) -> None:
+        self._ops_database = ops_database
+
+    def read(self, _connection: Connection) -> None:
+        with postgres.session(self._ops_database.url("ops_worker")) as worker:
             worker.execute(
                 "SELECT record_backup_completion('product:1', 'failed', %s, p_error_reason => 'S3 is away')",
                 (START + timedelta(hours=2),),
             )
-        reports = observation.reports(connection)
+
+
+def test_what_changes_between_two_statements_is_seen_by_none_of_them(ops_database: OpsDatabase) -> None:
+    with postgres.session(ops_database.url("ops_worker")) as connection:
+        run(connection, 1, "full")
+    with postgres.session(ops_database.url("ops_agent")) as connection:
+        first, meanwhile, last = AuditMetrics(60), RunFails(ops_database), BackupMetrics(STANZAS, 60, 60)
+        read_together(connection, [first, meanwhile, last])
+        reports = last.reports.get()
         connection.rollback()
-        later = observation.reports(connection)
+        later = backup.reports(connection)
     zero = {"completed": 0, "failed": 0}
     assert reports == {("product", "full"): KindReport(zero, None, None, None, START + timedelta(hours=1))}
     assert later == {("product", "full"): KindReport(zero | {"failed": 1}, True)}
@@ -102,7 +124,7 @@ def test_a_withdrawn_exclusion_is_none(ops_database: OpsDatabase) -> None:
 
     def excluded() -> set[str]:
         with postgres.session(ops_database.url("ops_agent")) as connection:
-            found = observation.objectives(connection, promised)
+            found = slo.objectives(connection, promised)
         return {one.service for one in found if one.excluded_now}
 
     assert excluded() == set()
@@ -116,10 +138,24 @@ def test_a_withdrawn_exclusion_is_none(ops_database: OpsDatabase) -> None:
 
 def test_an_empty_database_says_nothing(ops_database: OpsDatabase) -> None:
     with postgres.session(ops_database.url("ops_agent")) as connection:
-        assert observation.reports(connection) == {}
-        assert observation.ledger(connection) == observation.LedgerState(0, None, None)
+        assert backup.reports(connection) == {}
+        assert audit.ledger(connection) == LedgerState(0, None, None)
         zero = RequestState(dict.fromkeys(ENTERED, 0))
-        assert observation.requests(connection) == {"erasure": zero, "export": zero}
+        assert gdpr.requests(connection) == {"erasure": zero, "export": zero}
+
+
+def test_one_look_reads_for_every_duty_but_the_objectives(ops_database: OpsDatabase) -> None:
+    with postgres.session(ops_database.url("ops_worker")) as connection:
+        run(connection, 1, "full", "full")
+    known = knowledge(STANZAS, 15)
+    with postgres.session(ops_database.url("ops_agent")) as connection:
+        read_together(connection, known.readers)
+    assert set(known.backup.reports.get() or {}) == {("product", "full")}
+    assert {stanza for stanza, _ in known.dr.exercises.get() or {}} == {"product"}
+    assert known.audit.ledger.get() is not None
+    assert known.gdpr.requests.get() is not None
+    assert known.system.deliveries.get() is not None
+    assert known.slo.objectives.get() is None
 
 
 def test_requests_are_counted_by_what_they_entered_and_age_from_their_confirmation(
@@ -136,7 +172,7 @@ def test_requests_are_counted_by_what_they_entered_and_age_from_their_confirmati
             (T0 + timedelta(minutes=4), done),
         )
         with postgres.session(ops_database.url("ops_agent")) as connection:
-            found = observation.requests(connection)["export"]
+            found = gdpr.requests(connection)["export"]
     assert found == RequestState(
         {**dict.fromkeys(ENTERED, 0), "pending": 3, "verified": 2, "processing": 1, "completed": 1},
         T0 + timedelta(minutes=2),
@@ -153,7 +189,7 @@ def test_events_without_a_seal_are_counted(ops_database: OpsDatabase) -> None:
                 connection, AuditEvent("test.thing", "event", f"op-{number}", "thing", "tester", None, {}, {})
             )
     with postgres.session(ops_database.url("ops_agent")) as connection:
-        found = observation.ledger(connection)
+        found = audit.ledger(connection)
     assert found.unsealed == 3
     assert found.oldest_unsealed_at is not None
     assert before <= found.oldest_unsealed_at <= datetime.now(UTC)

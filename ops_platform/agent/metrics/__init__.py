@@ -1,0 +1,65 @@
+"""The metrics that the agent exports, one module for each duty.
+
+Each module holds the definitions of its metrics, the SQL that they are read with, the facts that it
+keeps and the samples made of them: a new metric is written in one of them, then gets its alert rule
+in ``dashboards``, its row in ``docs/metrics.md`` and its test. ``registry`` puts the duties together.
+Not here: the loops that look at repositories, servers and Dagster (``agent.loops``), how long a fact may
+be told (``agent.state``), the endpoint itself (``agent.http``), and the metrics of the HTTP API
+(``api.metrics``).
+"""
+
+from ops_platform.agent.metrics.audit import AuditMetrics, LedgerState
+from ops_platform.agent.metrics.backup import (
+    Archiver,
+    BackupMetrics,
+    KindReport,
+    SetsSeen,
+    StanzaKnowledge,
+    Targets,
+    archiver_seen,
+    sets_seen,
+)
+from ops_platform.agent.metrics.definition import Metric, Sample
+from ops_platform.agent.metrics.dr import DrMetrics, ExerciseState
+from ops_platform.agent.metrics.gdpr import GdprMetrics, RequestState
+from ops_platform.agent.metrics.registry import (
+    METRICS,
+    OpsDatabaseReader,
+    SampleCollector,
+    Source,
+    one_moment,
+    read_together,
+)
+from ops_platform.agent.metrics.slo import FigureState, ObjectiveState, SloMetrics
+from ops_platform.agent.metrics.system import Deliveries, LoopMetrics, SystemMetrics
+
+__all__ = [
+    "METRICS",
+    "Archiver",
+    "AuditMetrics",
+    "BackupMetrics",
+    "Deliveries",
+    "DrMetrics",
+    "ExerciseState",
+    "FigureState",
+    "GdprMetrics",
+    "KindReport",
+    "LedgerState",
+    "LoopMetrics",
+    "Metric",
+    "ObjectiveState",
+    "OpsDatabaseReader",
+    "RequestState",
+    "Sample",
+    "SampleCollector",
+    "SetsSeen",
+    "SloMetrics",
+    "Source",
+    "StanzaKnowledge",
+    "SystemMetrics",
+    "Targets",
+    "archiver_seen",
+    "one_moment",
+    "read_together",
+    "sets_seen",
+]

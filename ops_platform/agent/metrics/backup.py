@@ -1,0 +1,271 @@
+"""Metrics of backups: from the repository, the stanza's server and the ops database.
+
+The loops that look at repository and server are in ``watches``, what is computed of them in ``backup``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ops_platform.agent.expiring_value import Slot
+from ops_platform.agent.metrics.definition import Sample, counter, gauge, known
+from ops_platform.backup.recovery_point import rpo
+from ops_platform.backup.repository import Repository
+from ops_platform.backup.stanza import KINDS
+from ops_platform.clients.postgres import Connection
+
+_KIND = ("stanza", "kind")
+_STANZA = ("stanza",)
+
+METRICS = (
+    gauge("backup_duration_ms", "Duration of the newest completed backup of this kind.", _KIND),
+    gauge(
+        "backup_size_bytes", "Size of the cluster as the newest completed backup of this kind saw it.", _KIND
+    ),
+    gauge(
+        "backup_last_success_timestamp_seconds",
+        "Stop time of the newest set of this kind, as the repository has it.",
+        _KIND,
+    ),
+    gauge("backup_sets", "Sets of this kind in the repository.", _KIND),
+    gauge("backup_damaged_sets", "Sets in the repository with page checksum errors.", _STANZA),
+    gauge(
+        "backup_freshness_limit_seconds",
+        "Age at which a kind is stale; a stronger kind counts for it.",
+        _KIND,
+    ),
+    counter(
+        "backup_runs_total",
+        "Backup runs by how they ended, counted in the ops database.",
+        (*_KIND, "status"),
+    ),
+    gauge("backup_last_run_failed", "1 when the newest finished run of this kind failed.", _KIND),
+    gauge("backup_running_since_timestamp_seconds", "Start of the backup that runs now.", _KIND),
+    gauge("backup_rpo_seconds", "Data that would be lost if the cluster died now.", _STANZA),
+    gauge("backup_rpo_known", "1 when backup_rpo_seconds could be determined.", _STANZA),
+    gauge("backup_rpo_target_seconds", "The RPO that backups.yaml promises.", _STANZA),
+    gauge("backup_wal_gap_segments", "WAL segments missing from the archive since the oldest set.", _STANZA),
+    counter(
+        "backup_archive_failed_total",
+        "Failed archive attempts that PostgreSQL counted (pg_stat_archiver).",
+        _STANZA,
+    ),
+    gauge("backup_archive_failing", "1 when the newest archive attempt failed.", _STANZA),
+    gauge("backup_heartbeat_timestamp_seconds", "Time of the newest heartbeat row.", _STANZA),
+    gauge("backup_database_up", "1 when the stanza's server answers.", _STANZA),
+    gauge("backup_repository_up", "1 when the repository could be listed.", _STANZA),
+    gauge("backup_repository_seen_age_seconds", "Age of the newest listing of the archive.", _STANZA),
+    gauge("backup_repository_encrypted", "1 when the repository says it is encrypted.", _STANZA),
+)
+
+_RUNS = """
+    SELECT stanza, requested_kind AS kind, status, count(*) AS runs, min(started_at) AS since
+    FROM backup_reports WHERE requested_kind <> 'wal_archive'
+    GROUP BY stanza, requested_kind, status
+"""
+_LAST_RUNS = """
+    SELECT DISTINCT ON (stanza, requested_kind) stanza, requested_kind AS kind, status = 'failed' AS failed
+    FROM backup_reports WHERE requested_kind <> 'wal_archive' AND status <> 'running'
+    ORDER BY stanza, requested_kind, opened_at DESC
+"""
+_LAST_SETS = """
+    SELECT DISTINCT ON (stanza, kind) stanza, kind, duration_ms, size_bytes
+    FROM backup_reports WHERE kind <> 'wal_archive' AND status = 'completed'
+    ORDER BY stanza, kind, completed_at DESC
+"""
+_NEWEST_BEATS = """
+    SELECT stanza, at FROM unnest(%s::text[]) AS wanted (stanza)
+    CROSS JOIN LATERAL (
+        SELECT max(beat_at) AS at FROM heartbeat_positions AS p WHERE p.stanza = wanted.stanza
+    ) AS newest
+    WHERE at IS NOT NULL
+"""
+_ARCHIVER = """
+    SELECT failed_count,
+           coalesce(last_failed_time > last_archived_time, last_failed_time IS NOT NULL) AS failing
+    FROM pg_stat_archiver
+"""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Hold what backups.yaml promises for a stanza, in seconds.
+
+    ``freshness``: the limit of each kind that has a schedule.
+    """
+
+    rpo_seconds: float
+    rto_seconds: float
+    freshness: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class SetsSeen:
+    """Tell what ``info`` says of one stanza: per kind the newest stop time (Unix seconds) and the count."""
+
+    last_success: Mapping[str, float]
+    counts: Mapping[str, int]
+    damaged: int
+    encrypted: bool
+
+
+@dataclass(frozen=True)
+class Archiver:
+    """Tell what pg_stat_archiver says: ``failing`` when the newest attempt was a failed one."""
+
+    failed_count: int
+    failing: bool
+
+
+@dataclass(frozen=True)
+class KindReport:
+    """Tell what the ops database holds on the runs of one kind of one stanza; None is absent."""
+
+    runs: Mapping[str, int]
+    last_run_failed: bool | None = None
+    duration_ms: int | None = None
+    size_bytes: int | None = None
+    running_since: datetime | None = None
+
+
+class StanzaKnowledge:
+    """Keep what loops learn of one stanza, for ``good_for`` seconds after each look.
+
+    The whole archive is looked at less often: its gaps are known for ``gaps_good_for`` seconds.
+    """
+
+    def __init__(self, targets: Targets, good_for: float, gaps_good_for: float) -> None:
+        self.targets = targets
+        self.database_up: Slot[bool] = Slot(good_for)
+        self.archiver: Slot[Archiver] = Slot(good_for)
+        self.repository_up: Slot[bool] = Slot(good_for)
+        self.sets: Slot[SetsSeen] = Slot(good_for)
+        self.wal_gap: Slot[int] = Slot(gaps_good_for)
+        self.recovery_point: Slot[float] = Slot(None)
+        """Time (Unix seconds) of the newest heartbeat that the contiguous archive covers. What is once
+        in the archive stays there: the data loss computed from it is never too small while nothing
+        newer can be seen."""
+        self.heartbeat_at: Slot[float] = Slot(None)
+
+    def samples(self, stanza: str, now: float) -> Iterator[Sample]:
+        """Yield what is known of ``stanza`` at ``now`` (Unix seconds), and what is promised."""
+        labels = (stanza,)
+        yield Sample("backup_rpo_target_seconds", labels, self.targets.rpo_seconds)
+        for kind, limit in self.targets.freshness.items():
+            yield Sample("backup_freshness_limit_seconds", (stanza, kind), limit)
+        yield from self._repository_samples(stanza)
+        point = self.recovery_point.get()
+        yield Sample("backup_rpo_known", labels, point is not None)
+        if point is not None:
+            yield Sample("backup_rpo_seconds", labels, max(0.0, now - point))
+        yield from known("backup_heartbeat_timestamp_seconds", labels, self.heartbeat_at.get())
+        yield from known("backup_database_up", labels, self.database_up.get())
+        archiver = self.archiver.get()
+        if archiver is not None:
+            yield Sample("backup_archive_failed_total", labels, archiver.failed_count)
+            yield Sample("backup_archive_failing", labels, archiver.failing)
+
+    def _repository_samples(self, stanza: str) -> Iterator[Sample]:
+        yield from known("backup_repository_up", (stanza,), self.repository_up.get())
+        yield from known("backup_repository_seen_age_seconds", (stanza,), self.wal_gap.age())
+        yield from known("backup_wal_gap_segments", (stanza,), self.wal_gap.get())
+        seen = self.sets.get()
+        if seen is None:
+            return
+        yield Sample("backup_repository_encrypted", (stanza,), seen.encrypted)
+        yield Sample("backup_damaged_sets", (stanza,), seen.damaged)
+        for kind, count in seen.counts.items():
+            yield Sample("backup_sets", (stanza, kind), count)
+        for kind, stopped_at in seen.last_success.items():
+            yield Sample("backup_last_success_timestamp_seconds", (stanza, kind), stopped_at)
+
+
+class BackupMetrics:
+    """Keep what is known of every stanza, and the runs by (stanza, kind), each for a while."""
+
+    def __init__(self, targets: Mapping[str, Targets], good_for: float, gaps_good_for: float) -> None:
+        self.stanzas = {
+            stanza: StanzaKnowledge(promised, good_for, gaps_good_for) for stanza, promised in targets.items()
+        }
+        self.reports: Slot[Mapping[tuple[str, str], KindReport]] = Slot(good_for)
+
+    def read(self, connection: Connection) -> None:
+        """Read the ops database. Raises psycopg.Error."""
+        found = reports(connection)
+        self.reports.put({key: report for key, report in found.items() if key[0] in self.stanzas})
+        for stanza, at in newest_beats(connection, list(self.stanzas)).items():
+            # A beat of the stanza's own loop may be newer than its position here.
+            slot = self.stanzas[stanza].heartbeat_at
+            slot.put(max(at.timestamp(), slot.get() or 0.0))
+
+    def samples(self, now: float) -> Iterator[Sample]:
+        """Yield what is known at ``now`` (Unix seconds)."""
+        for stanza, state in self.stanzas.items():
+            yield from state.samples(stanza, now)
+        for labels, report in (self.reports.get() or {}).items():
+            for status, count in report.runs.items():
+                yield Sample("backup_runs_total", (*labels, status), count)
+            yield from known("backup_last_run_failed", labels, report.last_run_failed)
+            yield from known("backup_duration_ms", labels, report.duration_ms)
+            yield from known("backup_size_bytes", labels, report.size_bytes)
+            yield from known("backup_running_since_timestamp_seconds", labels, report.running_since)
+
+
+def reports(connection: Connection) -> dict[tuple[str, str], KindReport]:
+    """Read the runs by (stanza, kind): counted under the kind asked for, sized under the one made."""
+    runs: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    fields: defaultdict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
+    for row in connection.execute(_RUNS):
+        key = (row["stanza"], row["kind"])
+        if row["status"] == "running":
+            fields[key]["running_since"] = row["since"]
+        else:
+            runs[key][row["status"]] = row["runs"]
+    for row in connection.execute(_LAST_RUNS):
+        fields[row["stanza"], row["kind"]]["last_run_failed"] = row["failed"]
+    for row in connection.execute(_LAST_SETS):
+        fields[row["stanza"], row["kind"]] |= {
+            "duration_ms": row["duration_ms"],
+            "size_bytes": row["size_bytes"],
+        }
+    # A status that was never reached is a true zero: the whole table was read.
+    zero = {"completed": 0, "failed": 0}
+    return {key: KindReport({**zero, **runs[key]}, **fields[key]) for key in {*runs, *fields}}
+
+
+def newest_beats(connection: Connection, stanzas: Sequence[str]) -> dict[str, datetime]:
+    """Read the time of the newest heartbeat of each stanza whose position was recorded."""
+    return {row["stanza"]: row["at"] for row in connection.execute(_NEWEST_BEATS, (list(stanzas),))}
+
+
+def archiver_seen(server: Connection) -> Archiver:
+    """Read from the stanza's own server how archiving goes."""
+    row = server.execute(_ARCHIVER).fetchall()[0]
+    return Archiver(row["failed_count"], row["failing"])
+
+
+def sets_seen(repository: Repository) -> SetsSeen:
+    """Count the sets of the current cluster, and tell how new each kind is.
+
+    A damaged set keeps nothing fresh, nor does one of the cluster before an upgrade.
+    """
+    current = repository.current
+    sets = [
+        backup_set
+        for backup_set in repository.sets
+        if current is not None and backup_set.database_id == current.id
+    ]
+    newest = {
+        backup_set.kind: backup_set.completed_at
+        for backup_set in sorted(rpo.sound_sets(repository), key=lambda backup_set: backup_set.completed_at)
+    }
+    return SetsSeen(
+        last_success={kind: at.timestamp() for kind, at in newest.items()},
+        counts={kind: sum(backup_set.kind == kind for backup_set in sets) for kind in KINDS},
+        damaged=sum(backup_set.error for backup_set in repository.sets),
+        encrypted=repository.encrypted,
+    )

@@ -1,0 +1,101 @@
+"""Knowledge of everything, and what a scrape makes of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ops_platform.agent.loops.supervised_loop import Loop, LoopState
+from ops_platform.agent.metrics import (
+    Archiver,
+    Deliveries,
+    ExerciseState,
+    FigureState,
+    KindReport,
+    LedgerState,
+    LoopMetrics,
+    ObjectiveState,
+    RequestState,
+    SampleCollector,
+    SetsSeen,
+    Targets,
+)
+from ops_platform.agent.probes.certificates import Expiry
+from ops_platform.agent.probes.dagster_health import Daemon, DagsterHealth
+from ops_platform.agent.state import Knowledge, knowledge
+
+NOW = 1_000_000.0
+PRODUCT = (("stanza", "product"),)
+
+
+def empty() -> Knowledge:
+    return knowledge({"product": Targets(900.0, 1800.0, {"full": 626400.0})}, 15)
+
+
+def text(known: Knowledge, *loops: tuple[Loop, LoopState]) -> str:
+    """The exposition at ``NOW``."""
+    registry = CollectorRegistry()
+    states = {loop.name: state for loop, state in loops}
+    of_loops = LoopMetrics([loop for loop, _ in loops], lambda: states)
+    registry.register(SampleCollector([*known.sources, of_loops], lambda: NOW))
+    return generate_latest(registry).decode()
+
+
+def scrape(
+    known: Knowledge, *loops: tuple[Loop, LoopState]
+) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Name and sorted labels -> value, through the text format, as Prometheus reads it."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text(known, *loops))
+        for sample in family.samples
+    }
+
+
+def full() -> Knowledge:
+    known = empty()
+    stanza = known.backup.stanzas["product"]
+    stanza.database_up.put(True)
+    stanza.archiver.put(Archiver(failed_count=3, failing=True))
+    stanza.repository_up.put(True)
+    stanza.sets.put(SetsSeen({"full": NOW - 60}, {"full": 1, "differential": 0}, damaged=0, encrypted=True))
+    stanza.wal_gap.put(0)
+    stanza.recovery_point.put(NOW - 42)
+    stanza.heartbeat_at.put(NOW - 3)
+    known.system.ops_up.put(True)
+    at = datetime.fromtimestamp(NOW - 100, UTC)
+    known.backup.reports.put(
+        {("product", "full"): KindReport({"completed": 2, "failed": 1}, False, 4000, 10**9, at)}
+    )
+    known.dr.exercises.put({("product", "performance"): ExerciseState(at, 4000, 53_500, at, False, 1075.5)})
+    known.slo.objectives.put(
+        [
+            ObjectiveState(
+                "api",
+                "availability",
+                99.9,
+                False,
+                "30d",
+                at,
+                (
+                    FigureState("1d", "ok", 999, 1000, 99.9, 0.0),
+                    FigureState("30d", "source_missing", None, None, None, None),
+                ),
+            ),
+            ObjectiveState("webhooks", "signatures", 100.0, True, "28d"),
+        ]
+    )
+    known.audit.ledger.put(LedgerState(2, at, at))
+    known.gdpr.requests.put(
+        {
+            "erasure": RequestState({"pending": 3, "failed": 0}, at, 60_000.0, 5_000.0),
+            "export": RequestState({"pending": 0, "failed": 0}),
+        }
+    )
+    known.system.deliveries.put(Deliveries({("critical", "firing"): 4}, at))
+    known.system.certificates.put([Expiry("s3", "endpoint", at), Expiry("tls/ca.pem", "file", None, "away")])
+    known.system.dagster_up.put(True)
+    known.system.dagster.put(DagsterHealth((Daemon("SCHEDULER", True, NOW - 5),), {"ops_platform": True}))
+    return known

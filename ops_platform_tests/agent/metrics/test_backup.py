@@ -1,0 +1,59 @@
+"""Backups: the recovery point grows by itself, what was not seen is unknown, a bad set is no set."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ops_platform.agent.metrics import Targets, sets_seen
+from ops_platform.agent.state import knowledge
+from ops_platform_tests.agent.metrics.scraping import NOW, PRODUCT, full, scrape
+from ops_platform_tests.backup.shapes import EPOCH, entry, repository
+
+
+def test_rpo_grows_between_looks() -> None:
+    assert scrape(full())[("backup_rpo_seconds", PRODUCT)] == 42
+
+
+def test_a_clock_behind_the_heartbeat_gives_no_negative_rpo() -> None:
+    known = full()
+    known.backup.stanzas["product"].recovery_point.put(NOW + 5)
+    assert scrape(known)[("backup_rpo_seconds", PRODUCT)] == 0
+
+
+def test_values_are_as_given() -> None:
+    samples = scrape(full())
+    kind = (("kind", "full"), ("stanza", "product"))
+    assert samples[("backup_last_success_timestamp_seconds", kind)] == NOW - 60
+    assert samples[("backup_runs_total", (*kind, ("status", "failed")))] == 1
+    assert samples[("backup_size_bytes", kind)] == 10**9
+    assert samples[("backup_sets", (("kind", "differential"), ("stanza", "product")))] == 0
+    assert samples[("backup_archive_failing", PRODUCT)] == 1
+
+
+def test_an_archive_that_was_not_seen_for_too_long_is_unknown_again() -> None:
+    known = knowledge({"product": Targets(900.0, 1800.0, {})}, 0)
+    known.backup.stanzas["product"].wal_gap.put(0)
+    known.system.ops_up.put(True)
+    names = {name for name, _ in scrape(known)}
+    assert "backup_wal_gap_segments" not in names
+    assert "ops_database_up" not in names
+
+
+def test_only_sound_sets_of_the_current_cluster_keep_a_kind_fresh() -> None:
+    seen = sets_seen(
+        repository(
+            entry(1, database_id=1),
+            entry(10, database_id=2),
+            entry(20, database_id=2),
+            entry(30, database_id=2, error=True),
+            databases=2,
+        )
+    )
+    assert seen.last_success == {"full": (EPOCH + timedelta(minutes=20, seconds=30)).timestamp()}
+    assert seen.counts == {"full": 3, "differential": 0, "incremental": 0}
+    assert (seen.damaged, seen.encrypted) == (1, True)
+
+
+def test_a_stanza_that_was_never_made_has_no_sets() -> None:
+    seen = sets_seen(repository(databases=0))
+    assert (seen.last_success, seen.counts["full"], seen.damaged) == ({}, 0, 0)
