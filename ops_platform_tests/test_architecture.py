@@ -207,3 +207,47 @@ def test_the_watcher_sees() -> None:
         "import tempfile, socket\ntempfile.mkdtemp()\nsocket.getaddrinfo('127.0.0.1', 1)", before=""
     )
     assert len(seen) >= 2
+
+
+HEAVY = {
+    "boto3", "botocore", "cryptography", "fastapi", "httpx", "jwt", "mailbox", "numpy", "pandas",
+    "prometheus_client", "psutil", "psycopg_pool", "redis", "rich", "s3transfer", "smtplib", "sqlparse",
+    "starlette", "urllib3", "uvicorn", "yoyo",
+}  # fmt: skip
+"""Packages that take long to load, and are imported where they are used."""
+WORK = {
+    "ops_platform.dr.exercise.runner",
+    "ops_platform.gdpr.row_erasure.engine",
+    "ops_platform.gdpr.export.content",
+    "ops_platform.slo.counting.window",
+}
+"""Modules of ours that stand for the many that only a run works with."""
+
+
+def loaded_beside_dagster(module: str) -> set[str]:
+    """What ``module`` loads and Dagster does not, in a fresh interpreter with an empty environment."""
+    program = (
+        f"import sys, dagster\nbefore = set(sys.modules)\nimport {module}\n"
+        "print(*(set(sys.modules) - before))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-B", "-W", "ignore", "-c", program],
+        env={},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        cwd=PACKAGE.parent,
+    )
+    return set(ended.stdout.split())
+
+
+def test_the_definitions_load_what_they_need_and_no_more() -> None:
+    loaded = loaded_beside_dagster("ops_platform.definitions")
+    assert "ops_platform.defs.resources" in loaded
+    assert {name.split(".")[0] for name in loaded} & HEAVY == set()
+    assert loaded & WORK == set()
+
+
+def test_what_stands_for_the_work_is_heavy() -> None:
+    """Under whatever name: a module that was renamed must not be looked for in vain."""
+    assert loaded_beside_dagster(", ".join(sorted(WORK))) >= WORK | {"numpy"}

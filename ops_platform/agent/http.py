@@ -13,7 +13,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from ops_platform.agent.loops import LoopState
+from ops_platform.agent.supervised_loop import LoopState
 from ops_platform.errors import CheckFailed, ConfigurationError, OpsError
 
 log = logging.getLogger(__name__)

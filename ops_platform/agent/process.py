@@ -1,6 +1,6 @@
 """The agent as a process: starts its loops and its server, tends them, ends within seconds of being asked.
 
-Which loops there are is decided in ``duties``.
+Which loops there are is decided in ``loop_registry``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import time
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from ops_platform.agent.http import AgentServer
-from ops_platform.agent.loops import Duties, Supervisor
+from ops_platform.agent.loops import Duties
 from ops_platform.agent.metrics import LoopMetrics, SampleCollector
+from ops_platform.agent.supervised_loop import Supervisor
 from ops_platform.errors import OpsError
 from ops_platform.settings import AgentSettings
 

@@ -11,7 +11,7 @@ from ops_platform.api.openapi import problems
 from ops_platform.api.problems import Problem
 from ops_platform.api.schemas import Health
 from ops_platform.api.service import Service
-from ops_platform.clients.postgres import Pool
+from ops_platform.clients.postgres.pool import Pool
 from ops_platform.errors import OpsError
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from ops_platform.api.auth import Identity, jwks
 from ops_platform.api.auth import bearer_token as identity
 from ops_platform.api.metrics import ApiMetrics
 from ops_platform.clients.object_store import ObjectStore
-from ops_platform.clients.postgres import Pool
+from ops_platform.clients.postgres.pool import Pool
 from ops_platform.clients.redis import MovingWindow, cache
 from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr.requests import EmailOnRecord, address_lookup

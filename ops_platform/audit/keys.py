@@ -5,27 +5,23 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
 from pydantic import SecretStr
 
 from ops_platform.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+# ``cryptography`` takes long to load: where the first key is made or read.
 
 _BLOCK = re.compile(r"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
 
 
 def key_id(key: Ed25519PublicKey) -> str:
     """First 16 hex digits of the SHA-256 of the key's 32 raw bytes."""
-    return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
 
 
 class SigningKey:
@@ -33,6 +29,10 @@ class SigningKey:
 
     def __init__(self, pem: str, name: str = "OPS_AUDIT_SIGNING_KEY") -> None:
         """Raises ConfigurationError when ``pem`` is not an unencrypted Ed25519 private key."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
         try:
             key = load_pem_private_key(pem.encode(), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -61,6 +61,10 @@ class PublicKeys:
     @classmethod
     def parse(cls, pem: str, name: str = "OPS_AUDIT_PUBLIC_KEY") -> PublicKeys:
         """Read concatenated PEM blocks. Raises ConfigurationError when one is wrong or there is none."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
         keys = {}
         for block in _BLOCK.findall(pem):
             try:
@@ -81,6 +85,8 @@ class PublicKeys:
 
     def verify(self, key_id: str, signature: bytes, data: bytes) -> bool:
         """Whether ``signature`` over ``data`` is that key's; False for a key that is not known."""
+        from cryptography.exceptions import InvalidSignature
+
         key = self._keys.get(key_id)
         if key is None:
             return False
@@ -109,7 +115,14 @@ def configured_public_keys(pem: str | None, name: str, signing: str) -> PublicKe
 
 def generate() -> tuple[str, str]:
     """A new pair as PEM: private, public."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     return private.decode(), public.decode()

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PIPED_COLUMNS = 160
 
@@ -24,6 +23,8 @@ as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON f
 
 def console(*, stderr: bool = False) -> Console:
     """Colours and progress only on a terminal; NO_COLOR is honoured by rich."""
+    from rich.console import Console  # for tables and bars alone: --help and --json do without
+
     stream = sys.stderr if stderr else sys.stdout
     # Piped output has no width of its own; rich would fold tables at 80 columns.
     width = None if stream.isatty() else PIPED_COLUMNS
@@ -46,6 +47,9 @@ def _plain(value: object) -> Any:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """What is in the cells is data: brackets are no markup."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=Text(title, style="table.title"), title_justify="left", box=None, pad_edge=False)
     for number, column in enumerate(columns):
         # The first column names the row: people copy it, so it is never folded.
@@ -61,6 +65,8 @@ def progress_bar(label: str) -> Iterator[Callable[[float], None]]:
     if not sys.stderr.isatty():
         yield lambda fraction: None
         return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console(stderr=True), transient=True) as progress:
         task = progress.add_task(label, total=1.0)

@@ -13,7 +13,7 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 
 if TYPE_CHECKING:
-    from ops_platform.slo.counting import WindowCount
+    from ops_platform.slo.counting.window import WindowCount
     from ops_platform.slo.objectives import Objective
 
 

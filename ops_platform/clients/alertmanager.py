@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 
 from ops_platform.clients.json_http import TIMEOUT_SECONDS, JsonService
 
@@ -74,6 +73,8 @@ class Alertmanager:
 
     def handed_over(self) -> dict[str, tuple[int, int]]:
         """By integration: notifications that it was handed, and how many of them failed, since the start."""
+        from prometheus_client.parser import text_string_to_metric_families  # needed here alone
+
         counted = {_SENT: dict[str, int](), _FAILED: dict[str, int]()}
         for family in text_string_to_metric_families(self._service.text("/metrics")):
             for sample in family.samples:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
-
-import httpx
+from typing import TYPE_CHECKING, Any, Self
 
 from ops_platform.errors import Unavailable
+
+if TYPE_CHECKING:
+    import httpx
 
 TIMEOUT_SECONDS = 10.0
 
@@ -23,6 +24,8 @@ class JsonService:
     def __init__(
         self, name: str, url: str, *, ca_file: Path | None = None, timeout_seconds: float = TIMEOUT_SECONDS
     ) -> None:
+        import httpx  # with the first service: it takes long to load
+
         self.name = name
         self.url = url.rstrip("/")
         verify: ssl.SSLContext | bool = True
@@ -55,12 +58,16 @@ class JsonService:
 
     def answers(self, path: str) -> bool:
         """Does GET give a 2xx within the deadline? Never raises for a service that is away."""
+        import httpx
+
         try:
             return self._client.get(f"{self.url}{path}").is_success
         except (httpx.HTTPError, httpx.InvalidURL):
             return False
 
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        import httpx
+
         try:
             response = self._client.request(method, f"{self.url}{path}", **arguments)
         except httpx.InvalidURL:

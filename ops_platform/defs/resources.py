@@ -6,7 +6,7 @@ so definitions load with nothing configured.
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -14,14 +14,14 @@ from pydantic import PrivateAttr
 from ops_platform.backup.stanza import BackupContext, load_backups, locks, open_context
 from ops_platform.clients.alertmanager import Alertmanager
 from ops_platform.clients.prometheus import Prometheus
-from ops_platform.dr.verification import backup_expiry
-from ops_platform.gdpr import erasure as erasure_context
-from ops_platform.gdpr import export
-from ops_platform.gdpr.data_map import DataMap, parser
-from ops_platform.gdpr.erasure import ErasureContext
-from ops_platform.gdpr.export import ExportContext
 from ops_platform.settings import Settings, load_settings
 from ops_platform.slo.objectives import Objective, openslo
+
+# What only a run works with is imported where the run asks for it: the definitions load in less time.
+if TYPE_CHECKING:
+    from ops_platform.gdpr.data_map import DataMap
+    from ops_platform.gdpr.erasure import ErasureContext
+    from ops_platform.gdpr.export import ExportContext
 
 
 class PlatformResource(dg.ConfigurableResource[Any]):
@@ -57,17 +57,24 @@ class PlatformResource(dg.ConfigurableResource[Any]):
         """What the OpenSLO documents promise now."""
         return openslo.load_directory(self.settings().config_dir / "objectives")
 
-    def erasure(self) -> ErasureContext:
+    def erasure(self) -> "ErasureContext":
         """What an erasure works with. Raises ConfigurationError that says which setting is missing."""
+        from ops_platform.dr.verification import backup_expiry
+        from ops_platform.gdpr import erasure as erasure_context
+
         settings = self.settings()
         return erasure_context.open_context(settings, backup_expiry.of_product(settings))
 
-    def export(self) -> ExportContext:
+    def export(self) -> "ExportContext":
         """What an export works with. Raises ConfigurationError that says which setting is missing."""
+        from ops_platform.gdpr import export
+
         return export.open_context(self.settings())
 
-    def data_map(self) -> DataMap:
+    def data_map(self) -> "DataMap":
         """Raises ConfigurationError with the line that is wrong."""
+        from ops_platform.gdpr.data_map import parser
+
         return parser.load(self.settings().config_dir / "data_map.yaml")
 
     def alertmanager(self) -> Alertmanager:

@@ -12,7 +12,7 @@ from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import adopt_configuration, open_context
 from ops_platform.backup.taking import create_stanza
 from ops_platform.clients import object_store
-from ops_platform.clients.postgres import migrate
+from ops_platform.clients.postgres.migrations import migrate
 from ops_platform.clients.redis import cache
 from ops_platform.dr.verification import is_referenced, refresh
 from ops_platform.local import environment

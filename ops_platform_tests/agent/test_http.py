@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from ops_platform.agent.http import LARGEST_BODY_BYTES, AgentServer
-from ops_platform.agent.loops.supervised_loop import LoopState
+from ops_platform.agent.supervised_loop import LoopState
 from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
 
 Start = Callable[..., str]

@@ -1,10 +1,9 @@
-"""Loops of the agent: how one is supervised, which ones run, and what each does in a round.
+"""The agent's loops: which ones run, and what each does in a round.
 
-A loop that fails is backed off and counted, one that hangs is cut loose; neither stops another. What the
-loops found is in ``agent.state``, what becomes a metric in ``agent.metrics``.
+How a loop is supervised is in ``agent.supervised_loop``; what the loops found is kept in ``agent.state``, and
+what becomes a metric is in ``agent.metrics``.
 """
 
 from ops_platform.agent.loops.loop_registry import Duties
-from ops_platform.agent.loops.supervised_loop import Loop, LoopState, Supervisor
 
-__all__ = ["Duties", "Loop", "LoopState", "Supervisor"]
+__all__ = ["Duties"]

@@ -1,7 +1,7 @@
 """The newest part of a stanza's archive, listed cheaply: what the recovery point depends on.
 
-The whole archive, for gaps, is read by ``backup.repository.wal_archive``; after 35 days that is tens of thousands
-of segments, too many to look at every few seconds.
+The whole archive, for gaps, is read by ``backup.repository.wal_archive``; after 35 days that is tens of
+thousands of segments, too many to look at every few seconds.
 """
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ from ops_platform.agent import deliveries
 from ops_platform.agent.loops.reconnecting_session import Link
 from ops_platform.agent.loops.sealing import Sealing
 from ops_platform.agent.loops.stanza_steps import Beats, Gaps, Heartbeat, Positions, Recovery, Server
-from ops_platform.agent.loops.supervised_loop import Loop
 from ops_platform.agent.loops.wal_hours import WalHours
 from ops_platform.agent.metrics import Targets, one_moment, read_together
 from ops_platform.agent.probes import certificates, dagster_health
 from ops_platform.agent.state import CERTIFICATE_SECONDS, GAP_TURNS, Knowledge, knowledge
+from ops_platform.agent.supervised_loop import Loop
 from ops_platform.backup.monitoring import freshness
 from ops_platform.backup.recovery_point import heartbeat
 from ops_platform.backup.retention import set_lifetime

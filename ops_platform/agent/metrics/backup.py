@@ -1,6 +1,6 @@
 """Metrics of backups: from the repository, the stanza's server and the ops database.
 
-The loops that look at repository and server are in ``watches``, what is computed of them in ``backup``.
+The loops that look at repository and server are in ``agent.loops``, what is computed of them in ``backup``.
 """
 
 from __future__ import annotations

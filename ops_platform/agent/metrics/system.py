@@ -1,7 +1,7 @@
 """Metrics of the platform itself: ops database, agent's loops, certificates, Dagster, delivered alerts.
 
-How certificates and Dagster are asked is in ``certificates`` and ``dagster_health``; how alerts
-are received is in ``deliveries``.
+How certificates and Dagster are asked is in ``agent.probes``; how alerts
+are received is in ``agent.deliveries``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from datetime import datetime
 
 from ops_platform import __version__
 from ops_platform.agent.expiring_value import Slot
-from ops_platform.agent.loops import Loop, LoopState
 from ops_platform.agent.metrics.definition import Sample, counter, gauge, known
 from ops_platform.agent.probes import DagsterHealth, Expiry
+from ops_platform.agent.supervised_loop import Loop, LoopState
 from ops_platform.clients.postgres import Connection
 
 _LOOP = ("loop",)

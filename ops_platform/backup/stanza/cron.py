@@ -61,11 +61,20 @@ def _on(fields: CronSim, day: date) -> bool:
     return day.month in fields.months and fields.match_day(day)
 
 
+def _weekdays(fields: CronSim) -> set[int]:
+    """Those that a due day may fall on, Sunday is 0."""
+    if not fields.day_and:
+        return set(range(7))  # a day of the month is enough, whatever weekday it is
+    return {(day if isinstance(day, int) else day[0]) % 7 for day in fields.weekdays}
+
+
 @cache
 def _coincide(one: Cron, other: Cron) -> date | None:
     ours, theirs = one._fields, other._fields
     if not (ours.minutes & theirs.minutes and ours.hours & theirs.hours):
         return None
+    if not _weekdays(ours) & _weekdays(theirs):
+        return None  # as Sundays and all other days: seen without a look at 28 years
     first, end = _CALENDAR
     for day in (first + timedelta(days=n) for n in range((end - first).days)):
         if _on(ours, day) and _on(theirs, day):

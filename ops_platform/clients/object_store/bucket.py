@@ -14,9 +14,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
-
 from ops_platform.clients.object_store.s3_errors import ATTEMPTS, ObjectMissing, ObjectStoreRefused, Place
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import S3Identity, Settings
@@ -91,6 +88,10 @@ class ObjectStore:
     @cached_property
     def client(self) -> S3Client:
         """The plain boto3 client, for what has no method here. Its exceptions are boto3's own."""
+        # With the first store: it takes long to load, and the definitions open none.
+        import boto3
+        from botocore.config import Config
+
         secret = self._identity.secret_access_key
         # A session of its own: the default one is shared by all threads and not safe to build clients in.
         return boto3.session.Session().client(

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from botocore import exceptions as boto
-
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
 
 ATTEMPTS = 4
 """Tries of one request, with growing pauses: rides out a restart, tells of an outage in seconds."""
@@ -50,6 +52,8 @@ class Place:
     @contextmanager
     def errors(self, action: str, *, of_key: bool) -> Iterator[None]:
         """``of_key``: whether the place is an object, and not the whole bucket."""
+        from botocore import exceptions as boto  # with the first store: it takes long to load
+
         try:
             yield
         except boto.ClientError as error:
@@ -77,7 +81,7 @@ class Place:
         host = parts.netloc.rpartition("@")[2] or f"AWS {self.region}"
         return f"cannot {action} {self.uri} at {host} as {self.role}"
 
-    def _refused(self, error: boto.ClientError, action: str, of_key: bool) -> OpsError:
+    def _refused(self, error: ClientError, action: str, of_key: bool) -> OpsError:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         what = self._cannot(action)

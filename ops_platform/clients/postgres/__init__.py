@@ -13,21 +13,18 @@ from ops_platform.clients.postgres.connection import (
     try_lock,
     unlock,
 )
-from ops_platform.clients.postgres.migrations import migrate
-from ops_platform.clients.postgres.pool import Pool
 from ops_platform.clients.postgres.programs import PostgresPrograms
 
 __all__ = [
     "Connection",
-    "Pool",
     "PostgresPrograms",
     "connect",
     "copy_out",
     "describe",
     "give_back",
     "lock_key",
-    "migrate",
     "migrations",
+    "pool",
     "programs",
     "session",
     "try_lock",

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
-
-import redis
-from redis import exceptions
 
 from ops_platform.errors import ConfigurationError, Unavailable
 from ops_platform.settings import Settings
+
+if TYPE_CHECKING:
+    import redis
 
 TIMEOUT_SECONDS = 5.0
 _BATCH = 500
@@ -29,6 +29,8 @@ class Cache:
 
     def __init__(self, url: str, password: str | None = None, ca_file: Path | None = None) -> None:
         """Opens nothing yet. Raises ConfigurationError for a malformed URL or a CA file that is not there."""
+        import redis  # with the first cache: it takes long to load
+
         parts = urlsplit(url)
         try:
             self.where = f"{parts.hostname}:{parts.port or 6379}"
@@ -119,6 +121,8 @@ class Cache:
 
     @contextmanager
     def _errors(self, action: str) -> Iterator[None]:
+        from redis import exceptions
+
         what = f"cannot {action} Redis at {self.where}"
         try:
             yield
@@ -145,6 +149,8 @@ def from_settings(settings: Settings) -> Cache:
 
 
 def _advice(error: Exception) -> str:
+    from redis.exceptions import TimeoutError as RedisTimeout
+
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text:
         if "mismatch" in text or "doesn't match" in text:
@@ -152,6 +158,6 @@ def _advice(error: Exception) -> str:
         return "its certificate is of an unknown authority: point OPS_CA_FILE at the authority that signed it"
     if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
         return "the port does not speak TLS: correct OPS_REDIS_URL"
-    if isinstance(error, exceptions.TimeoutError):
+    if isinstance(error, RedisTimeout):
         return f"no answer in {TIMEOUT_SECONDS:g} s: check that it runs"
     return "nobody answers: check that it runs and that OPS_REDIS_URL names it (rediss:// where it wants TLS)"

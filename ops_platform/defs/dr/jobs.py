@@ -11,13 +11,12 @@ import psycopg
 from ops_platform.backup.stanza import BackupConfig
 from ops_platform.defs.dr.assets import exercise_request, metadata
 from ops_platform.defs.resources import PlatformResource
-from ops_platform.dr import exercise
-from ops_platform.dr.emergency import pending_records
 from ops_platform.dr.exercise import exercise_store
 from ops_platform.dr.inspection import describe
 from ops_platform.dr.restore import scratch_cluster
-from ops_platform.dr.verification import erasure_replay, suite
 from ops_platform.errors import OpsError
+
+# An op imports the work that it does: the definitions load in less time.
 
 RESTORE_CHECK = "restore_check"
 """Scenario of the weekly short form, in its rows."""
@@ -42,6 +41,8 @@ def _told() -> Iterator[None]:
 def check_restore(
     context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
+    from ops_platform.dr import exercise
+
     with _told():
         ctx = platform.backup(config.stanza)
         request = exercise_request(ctx, context.run, RESTORE_CHECK)
@@ -55,6 +56,8 @@ def check_restore(
 def take_reference(
     context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
+    from ops_platform.dr.verification import suite
+
     with _told():
         taken = suite.refresh(platform.backup(config.stanza))
     return dg.Output(
@@ -70,6 +73,8 @@ def take_reference(
 
 @dg.op(description="Remove what killed exercises left, and finish their rows as failed.")
 def sweep_scratch(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    from ops_platform.dr.emergency import pending_records
+
     with _told():
         settings = platform.settings()
         removed = scratch_cluster.sweep(settings)
@@ -88,6 +93,8 @@ def sweep_scratch(context: dg.OpExecutionContext, platform: PlatformResource) ->
 
 @dg.op(description="Erase again whoever was erased, after a restore of the product or of the ops database.")
 def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    from ops_platform.dr.verification import erasure_replay
+
     with _told():
         replayed = erasure_replay.replay_live(platform.settings(), context.log.info)
     known, done = replayed.memory, replayed.rows
@@ -110,6 +117,8 @@ def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource
 def expire_tombstones(
     context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
+    from ops_platform.dr.verification import erasure_replay
+
     with _told():
         expired = erasure_replay.expire(platform.backup(config.stanza), datetime.now(UTC))
     return dg.Output(None, metadata={"expired": expired})

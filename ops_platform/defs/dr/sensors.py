@@ -6,7 +6,6 @@ import dagster as dg
 
 from ops_platform.clients import postgres
 from ops_platform.defs.resources import PlatformResource
-from ops_platform.dr.emergency import pending_records
 from ops_platform.dr.exercise import exercise_store
 from ops_platform.dr.restore import scratch_cluster
 
@@ -26,6 +25,9 @@ LEFTOVERS_TAG = "ops/leftovers"
 def scratch_cluster_janitor(
     context: dg.SensorEvaluationContext, platform: PlatformResource
 ) -> dg.RunRequest | dg.SkipReason:
+    # by the first tick: it imports all of an exercise
+    from ops_platform.dr.emergency import pending_records
+
     settings = platform.settings()
     left = [str(one.directory) for one in scratch_cluster.leftovers(settings)]
     waiting = [str(path) for path in pending_records.pending(settings)]

@@ -4,12 +4,15 @@ External assets: jobs report what was done; nothing here computes.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from ops_platform.gdpr.erasure import Outcome
 from ops_platform.gdpr.lineage import Effect, Line
 from ops_platform.gdpr.requests import RequestType
+
+if TYPE_CHECKING:
+    from ops_platform.gdpr.erasure import Outcome
 
 GROUP = "gdpr"
 ERASURES = dg.AssetKey(["gdpr", "erasures"])
@@ -57,7 +60,7 @@ def materialization(
     )
 
 
-def erased(request_id: str, lines: Sequence[Line], outcome: Outcome) -> dg.AssetMaterialization:
+def erased(request_id: str, lines: Sequence[Line], outcome: "Outcome") -> dg.AssetMaterialization:
     """The event of an erasure, with its certificate."""
     event = materialization("erasure", request_id, lines, outcome.effects)
     return event.with_metadata(

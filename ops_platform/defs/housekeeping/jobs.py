@@ -9,7 +9,7 @@ from ops_platform.audit import ledger
 from ops_platform.clients import postgres
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.errors import OpsError
-from ops_platform.housekeeping import DeliveryTest, retention
+from ops_platform.housekeeping import retention
 
 
 class RetentionConfig(dg.Config):
@@ -86,6 +86,8 @@ class DeliveryTestConfig(dg.Config):
 def follow_test_alerts(
     context: dg.OpExecutionContext, config: DeliveryTestConfig, platform: PlatformResource
 ) -> dg.Output[None]:
+    from ops_platform.housekeeping.alert_delivery import DeliveryTest  # by the run: it reads mail, too
+
     settings = platform.settings()
     try:
         with postgres.session(settings.require("database_url")) as ops:

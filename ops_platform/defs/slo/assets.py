@@ -7,16 +7,20 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import psycopg
 
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.errors import OpsError
-from ops_platform.slo.counting import HOUR, WindowCount
+from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import Objective
 from ops_platform.slo.reporting import Figure, Tally, graph_url, refresh
 from ops_platform.slo.reporting import error_budget as budget
+
+if TYPE_CHECKING:
+    from ops_platform.slo.counting.window import WindowCount
 
 GROUP = "slo"
 SINCE = "2026-01-01"
@@ -188,8 +192,8 @@ def _url(platform: PlatformResource) -> str:
 
 
 def _by_hour(
-    counts: dict[Objective, list[WindowCount]],
-) -> dict[datetime, dict[Objective, WindowCount]]:
+    counts: "dict[Objective, list[WindowCount]]",
+) -> "dict[datetime, dict[Objective, WindowCount]]":
     found: dict[datetime, dict[Objective, WindowCount]] = defaultdict(dict)
     for one, windows in counts.items():
         for window in windows:
@@ -198,7 +202,7 @@ def _by_hour(
 
 
 def _metadata(
-    found: dict[Objective, WindowCount], end: datetime, prometheus: str
+    found: "dict[Objective, WindowCount]", end: datetime, prometheus: str
 ) -> dict[str, dg.MetadataValue]:
     """Numbers that plot over the partitions, by objective, and where the samples can be looked at."""
     plotted: dict[str, dg.MetadataValue] = {}

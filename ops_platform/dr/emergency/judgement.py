@@ -10,7 +10,8 @@ from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import postgres
 from ops_platform.dr.exercise import Knowledge, Rehearsal
 from ops_platform.dr.inspection import CRITICAL, VERIFICATIONS, Rung, Verification
-from ops_platform.dr.plan import STALE, Explanation, Plan
+from ops_platform.dr.plan import STALE, Plan
+from ops_platform.dr.plan.restore_plan import Explanation
 from ops_platform.dr.reference import ledger_copies, reference_store
 from ops_platform.dr.restore import RestoredServer
 from ops_platform.dr.verification import Expected, References, Source, Tombstones, live_source, suite

@@ -20,7 +20,8 @@ from pathlib import Path
 from ops_platform.backup.monitoring import observe
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.dr.exercise import Knowledge, Manner, Rehearsal, rehearse, server_of
-from ops_platform.dr.plan import Explanation, RecoveryTarget, restore_plan
+from ops_platform.dr.plan import RecoveryTarget, restore_plan
+from ops_platform.dr.plan.restore_plan import Explanation
 from ops_platform.dr.restore import Workspace, workspace
 
 SCENARIO = "emergency"

@@ -5,14 +5,12 @@ Reads repository and heartbeats; restores nothing.
 
 from ops_platform.dr.plan.heartbeat_pairs import STALE, BeatPair
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
-from ops_platform.dr.plan.restore_plan import Explanation
 from ops_platform.dr.plan.scenario import SCENARIOS, Plan, Scenario
 
 __all__ = [
     "SCENARIOS",
     "STALE",
     "BeatPair",
-    "Explanation",
     "Plan",
     "RecoveryTarget",
     "Scenario",

@@ -22,13 +22,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from ops_platform.clients.waiting import wait_until
 from ops_platform.dr.restore.workspace import Workspace, make_directory, own
 from ops_platform.errors import CheckFailed, Unavailable
 from ops_platform.settings import Settings
+
+if TYPE_CHECKING:
+    import psutil
 
 MARKER = "ops-platform-scratch.json"
 END_SECONDS = 30.0
@@ -47,6 +49,8 @@ class Marker:
 
     @classmethod
     def ours(cls, exercise_id: str) -> Marker:
+        import psutil  # where processes are looked at: the definitions name no process
+
         me = psutil.Process()
         return cls(exercise_id, socket.gethostname(), me.pid, me.create_time(), datetime.now(UTC).isoformat())
 
@@ -61,6 +65,8 @@ class Marker:
     @property
     def is_alive(self) -> bool:
         """Whether its process lives; of another host that cannot be told, so yes."""
+        import psutil
+
         if self.host != socket.gethostname():
             return True
         try:
@@ -168,6 +174,8 @@ def remove(directory: Path) -> None:
 
 def end_processes(directory: Path) -> None:
     """Kill every process of PostgreSQL and pgBackRest that works below ``directory``. Raises NotRemoved."""
+    import psutil
+
     found = _processes(directory)
     for process in found:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -184,6 +192,8 @@ def end_processes(directory: Path) -> None:
 
 
 def _processes(directory: Path) -> list[psutil.Process]:
+    import psutil
+
     text = str(directory)
     found = []
     for process in psutil.process_iter():
@@ -209,6 +219,8 @@ def _names(word: str, directory: str) -> bool:
 
 
 def _is_abandoned(entry: Path) -> bool:
+    import psutil
+
     if not entry.name.startswith(_UNFINISHED):
         return False
     pid = entry.name.removeprefix(_UNFINISHED).partition("-")[0]

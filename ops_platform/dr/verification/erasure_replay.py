@@ -15,7 +15,7 @@ from ops_platform import files
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import BackupContext, load_backups
 from ops_platform.clients import object_store, postgres
-from ops_platform.clients.postgres import Connection, migrate
+from ops_platform.clients.postgres import Connection
 from ops_platform.dr.inspection import Verification, failed, verdict
 from ops_platform.dr.restore import RestoredServer
 from ops_platform.dr.verification import backup_expiry as backup_term
@@ -237,5 +237,7 @@ def _footprint(connection: Connection, owners_url: str, log: Callable[[str], Non
     row = connection.execute("SELECT to_regclass('ops_platform.erasures') IS NULL AS missing").fetchone()
     if row and row["missing"]:
         connection.execute(_ERASER)
+        from ops_platform.clients.postgres.migrations import migrate  # yoyo, for an old copy alone
+
         made = migrate(owners_url, files.carried("sql") / "product")
         log(f"the backup is older than the platform's tables: brought up to date by {', '.join(made)}")

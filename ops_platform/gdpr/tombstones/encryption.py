@@ -12,9 +12,6 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.settings import Settings
 
@@ -30,6 +27,9 @@ class SealingKeys:
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         """``keys`` by key id, the newest first; at least one."""
+        # With the first key: it takes long to load.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
         self._keys = {id_: AESGCM(key) for id_, key in keys.items()}
         self.key_id = next(iter(keys))
 
@@ -61,6 +61,8 @@ class SealingKeys:
 
     def open(self, sealed: bytes, purpose: str) -> bytes:
         """Raises ConfigurationError when its key is not among these, CheckFailed when it was changed."""
+        from cryptography.exceptions import InvalidTag
+
         used = key_id_of(sealed)
         key = self._keys.get(used)
         if key is None:

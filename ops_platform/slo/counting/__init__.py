@@ -2,6 +2,5 @@
 
 from ops_platform.slo.counting.event_count import HOUR, TOGETHER, count, hours
 from ops_platform.slo.counting.exclusions import Exclusion
-from ops_platform.slo.counting.window import WindowCount
 
-__all__ = ["HOUR", "TOGETHER", "Exclusion", "WindowCount", "count", "exclusions", "hours"]
+__all__ = ["HOUR", "TOGETHER", "Exclusion", "count", "exclusions", "hours", "window"]

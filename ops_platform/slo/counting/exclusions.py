@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
-from ops_platform.slo.counting import window
-from ops_platform.slo.counting.range_query import milliseconds
-from ops_platform.slo.counting.reader import Reading
-from ops_platform.slo.counting.window import REASON_LENGTH, WindowCount
 from ops_platform.slo.objectives import Objective
+
+if TYPE_CHECKING:
+    from ops_platform.slo.counting.reader import Reading
+    from ops_platform.slo.counting.window import WindowCount
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Exclusion:
 
     def holds(self, start: datetime) -> bool:
         """Whether what is counted from ``start`` on lies in it: to the millisecond, as samples do."""
+        from ops_platform.slo.counting.range_query import milliseconds
+
         return milliseconds(self.start) <= milliseconds(start) < milliseconds(self.end)
 
     def of(self, objective: Objective) -> bool:
@@ -115,6 +117,8 @@ def count(
 
     What is not known is no harm to the adjusted counts where it is excluded.
     """
+    from ops_platform.slo.counting import window  # numpy: see ``counting``
+
     ours = [one for one in exclusions if one.touches(objective, bounds[0], bounds[-1])]
     whole = window.count(objective.indicator, reading, bounds)
     if not ours:
@@ -125,6 +129,8 @@ def count(
 
 
 def _adjusted(whole: WindowCount, parts: Sequence[WindowCount], ours: Sequence[Exclusion]) -> WindowCount:
+    from ops_platform.slo.counting.window import REASON_LENGTH
+
     end = whole.start + timedelta(seconds=whole.seconds)
     good = total = 0
     for part in parts:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import ConfigurationError
-from ops_platform.slo.counting import WindowCount
 from ops_platform.slo.objectives import Objective
 from ops_platform.slo.reporting import slo_store as records
+
+if TYPE_CHECKING:
+    from ops_platform.slo.counting.window import WindowCount
 
 DAY = timedelta(days=1)
 HOURS = 24
@@ -46,6 +49,8 @@ def stored(ops: Connection, objective: Objective, hours: Sequence[datetime]) -> 
 
 
 def _day(start: datetime, hours: list[records.Row], indicator: str) -> WindowCount:
+    from ops_platform.slo.counting.window import WindowCount  # numpy: see ``counting``
+
     ours = [row for row in hours if row["indicator"] == indicator]
     known = [row for row in ours if row["total"] is not None]
     digest = hashlib.sha256("\n".join(str(row["fingerprint"]) for row in hours).encode()).hexdigest()[:32]

@@ -9,10 +9,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ops_platform.slo.counting import WindowCount
 from ops_platform.slo.objectives import Objective
+
+if TYPE_CHECKING:
+    from ops_platform.slo.counting.window import WindowCount
 
 Severity = Literal["warning", "critical"]
 STATES = ("ok", "no_data", "source_missing")

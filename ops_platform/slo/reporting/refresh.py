@@ -20,13 +20,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.errors import OpsError
 from ops_platform.slo import counting
-from ops_platform.slo.counting import TOGETHER, WindowCount, exclusions
+from ops_platform.slo.counting import TOGETHER, exclusions
 from ops_platform.slo.objectives import Objective
 from ops_platform.slo.reporting import budget_ledger as ledger
 from ops_platform.slo.reporting import daily_rollup as days
@@ -34,6 +35,9 @@ from ops_platform.slo.reporting import derivation as derived
 from ops_platform.slo.reporting import exclusion_adjustment as adjustment
 from ops_platform.slo.reporting import figures
 from ops_platform.slo.reporting import slo_store as records
+
+if TYPE_CHECKING:
+    from ops_platform.slo.counting.window import WindowCount
 
 Span = tuple[datetime, datetime]
 

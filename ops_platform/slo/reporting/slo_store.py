@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
 from ops_platform.clients.postgres import Connection, lock_key
-from ops_platform.slo.counting import HOUR, Exclusion, WindowCount, exclusions
+from ops_platform.slo.counting import HOUR, Exclusion, exclusions
 from ops_platform.slo.objectives import Objective
 from ops_platform.slo.reporting import figures
+
+if TYPE_CHECKING:
+    from ops_platform.slo.counting.window import WindowCount
 
 Row = dict[str, Any]
 SETTLED = timedelta(hours=2)

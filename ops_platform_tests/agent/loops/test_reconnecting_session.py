@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from ops_platform.agent.loops.reconnecting_session import Link
-from ops_platform.agent.loops.supervised_loop import Loop, Supervisor
+from ops_platform.agent.supervised_loop import Loop, Supervisor
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
 from ops_platform_tests.services import OpsDatabase

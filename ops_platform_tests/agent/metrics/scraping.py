@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops_platform.agent.loops.supervised_loop import Loop, LoopState
 from ops_platform.agent.metrics import (
     Archiver,
     Deliveries,
@@ -25,6 +24,7 @@ from ops_platform.agent.metrics import (
 from ops_platform.agent.probes.certificates import Expiry
 from ops_platform.agent.probes.dagster_health import Daemon, DagsterHealth
 from ops_platform.agent.state import Knowledge, knowledge
+from ops_platform.agent.supervised_loop import Loop, LoopState
 
 NOW = 1_000_000.0
 PRODUCT = (("stanza", "product"),)

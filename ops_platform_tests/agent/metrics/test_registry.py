@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ops_platform.agent.loops.supervised_loop import Loop, LoopState
 from ops_platform.agent.metrics import METRICS, audit, backup, dr, gdpr, slo, system
+from ops_platform.agent.supervised_loop import Loop, LoopState
 from ops_platform_tests.agent.metrics.scraping import NOW, PRODUCT, empty, full, scrape, text
 
 CONTRACT = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops_platform.agent.loops.supervised_loop import Loop, LoopState
+from ops_platform.agent.supervised_loop import Loop, LoopState
 from ops_platform_tests.agent.metrics.scraping import empty, full, scrape
 
 

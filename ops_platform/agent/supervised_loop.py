@@ -1,6 +1,6 @@
 """Supervised loops: a thread for each, failures isolated, backed off and counted, stuck ones cut loose.
 
-Knows nothing of what a loop does; ``duties`` says which loops there are.
+Knows nothing of what a loop does; ``loop_registry`` says which loops there are.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops_platform.agent.loops import supervised_loop as loops
-from ops_platform.agent.loops.supervised_loop import (
+from ops_platform.agent import supervised_loop as loops
+from ops_platform.agent.supervised_loop import (
     LONGEST_PAUSE_SECONDS,
     Loop,
     LoopState,
