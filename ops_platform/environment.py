@@ -1,15 +1,26 @@
-"""Environment variables as text, numbers, paths and secrets. Knows no setting by name.
+"""Environment variables as text, numbers, lists, secrets and groups of settings. Knows no setting by name.
 
 Every ``NAME`` may be given as ``NAME_FILE`` instead, the path of a file that holds it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from ops_platform.errors import ConfigurationError
+
+
+class Group(BaseModel):
+    """Settings that belong together; a field's validation alias is the variable that it is read from."""
+
+    model_config = ConfigDict(frozen=True, validate_by_name=True)
+
+
+AnyGroup = TypeVar("AnyGroup", bound=Group)
 
 
 def read_environment_file(path: Path) -> dict[str, str]:
@@ -51,10 +62,6 @@ class Environment:
             return None
         return None if value is None else SecretStr(value)
 
-    def path(self, name: str) -> Path | None:
-        value = self.text(name)
-        return None if value is None else Path(value)
-
     def number(self, name: str) -> float | None:
         value = self.text(name)
         if value is None:
@@ -64,13 +71,42 @@ class Environment:
         except ValueError:
             raise ConfigurationError(f"{name} must be a number, not {value!r}") from None
 
-    def choice(self, name: str, allowed: tuple[str, ...]) -> str | None:
-        value = self.text(name)
-        if value is not None and value not in allowed:
-            raise ConfigurationError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-        return value
-
     def names(self, name: str) -> tuple[str, ...] | None:
         """Entries of a comma-separated list; None when there is none."""
         entries = (entry.strip() for entry in (self.text(name) or "").split(","))
         return tuple(entry for entry in entries if entry) or None
+
+    def group(self, kind: type[AnyGroup], **given: Any) -> AnyGroup:
+        """Read a group's fields, and the groups within it; those ``given`` by name are taken as they are."""
+        values = dict(given)
+        for name, field in kind.model_fields.items():
+            if name in given:
+                continue
+            if isinstance(field.default, Group):
+                values[name] = self.group(type(field.default))
+            elif isinstance(variable := field.validation_alias, str):
+                read = _READERS.get(field.annotation, Environment.text)
+                if (value := read(self, variable)) is not None:
+                    values[variable] = value
+        try:
+            return kind.model_validate(values)
+        except ValidationError as error:
+            raise ConfigurationError(_refusal(error)) from None
+
+
+_READERS: dict[Any, Callable[[Environment, str], Any]] = {
+    SecretStr | None: Environment.secret,
+    tuple[str, ...]: Environment.names,
+    int: Environment.number,
+    float: Environment.number,
+    float | None: Environment.number,
+}
+"""By the type of a field. Others are read as text; validation makes paths and choices of it."""
+
+
+def _refusal(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    value, kind = problem["input"], problem["type"]
+    # Other text may be a URL with a password in it.
+    shown = f", not {value!r}" if isinstance(value, float) or kind == "literal_error" else ""
+    return f"{problem['loc'][0]}: {problem['msg'].lower()}{shown}"

@@ -13,12 +13,12 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import Field, SecretStr
 
 from ops_platform import files
-from ops_platform.environment import Environment, read_environment_file
+from ops_platform.environment import Environment, Group, read_environment_file
 from ops_platform.errors import ConfigurationError
 
 ENVIRONMENT_FILE = "environment"
@@ -27,11 +27,7 @@ S3_ROLES = ("backup", "backup_reader", "media", "exports", "ledger", "logs")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class S3Identity(_Group):
+class S3Identity(Group):
     """One S3 identity and the one bucket it is for."""
 
     role: str
@@ -42,11 +38,11 @@ class S3Identity(_Group):
     secret_access_key: SecretStr | None = None
 
 
-class S3Settings(_Group):
-    endpoint_url: str | None = None
-    region: str = "us-east-1"
-    uri_style: str = "path"
-    identities: dict[str, S3Identity] = {}
+class S3Settings(Group):
+    endpoint_url: str | None = Field(None, validation_alias="OPS_S3_ENDPOINT_URL")
+    region: str = Field("us-east-1", validation_alias="OPS_S3_REGION")
+    uri_style: str = Field("path", validation_alias="OPS_S3_URI_STYLE")
+    identities: dict[str, S3Identity] = Field({})
 
     def identity(self, role: str) -> S3Identity:
         """The identity of ``role``. Raises ConfigurationError when its bucket is not configured."""
@@ -57,130 +53,130 @@ class S3Settings(_Group):
         return identity
 
 
-class PgBackRestSettings(_Group):
-    binary: str = "pgbackrest"
-    cipher_pass: SecretStr | None = None
-    config_file: Path | None = None
+class PgBackRestSettings(Group):
+    binary: str = Field("pgbackrest", validation_alias="OPS_PGBACKREST_BINARY")
+    cipher_pass: SecretStr | None = Field(None, validation_alias="OPS_PGBACKREST_CIPHER_PASS")
+    config_file: Path | None = Field(None, validation_alias="OPS_PGBACKREST_CONFIG_FILE")
     """A configuration file somebody else keeps; None renders one from backups.yaml."""
 
 
-class SmtpSettings(_Group):
-    host: str = "127.0.0.1"
-    port: int = 25
-    sender: str = "ops-platform@localhost"
-    security: Literal["none", "starttls", "tls"] = "none"
-    username: str | None = None
-    password: SecretStr | None = None
+class SmtpSettings(Group):
+    host: str = Field("127.0.0.1", validation_alias="OPS_SMTP_HOST")
+    port: int = Field(25, validation_alias="OPS_SMTP_PORT")
+    sender: str = Field("ops-platform@localhost", validation_alias="OPS_SMTP_SENDER")
+    security: Literal["none", "starttls", "tls"] = Field("none", validation_alias="OPS_SMTP_SECURITY")
+    username: str | None = Field(None, validation_alias="OPS_SMTP_USERNAME")
+    password: SecretStr | None = Field(None, validation_alias="OPS_SMTP_PASSWORD")
 
 
-class AuditSettings(_Group):
-    signing_key: SecretStr | None = None
+class AuditSettings(Group):
+    signing_key: SecretStr | None = Field(None, validation_alias="OPS_AUDIT_SIGNING_KEY")
     """PEM of an Ed25519 private key; only the agent needs it."""
-    public_key: str | None = None
+    public_key: str | None = Field(None, validation_alias="OPS_AUDIT_PUBLIC_KEY")
     """PEM of the Ed25519 public key that seals are checked with."""
-    retention_days: int = 65
+    retention_days: int = Field(65, validation_alias="OPS_LEDGER_RETENTION_DAYS")
     """Term of the object lock on ledger copies: backup retention plus a margin."""
 
 
-class DrSettings(_Group):
-    signing_key: SecretStr | None = None
+class DrSettings(Group):
+    signing_key: SecretStr | None = Field(None, validation_alias="OPS_DR_SIGNING_KEY")
     """PEM of the Ed25519 key that references of the source are signed with."""
-    public_key: str | None = None
+    public_key: str | None = Field(None, validation_alias="OPS_DR_PUBLIC_KEY")
 
 
-class GdprSettings(_Group):
-    encryption_key: SecretStr | None = None
+class GdprSettings(Group):
+    encryption_key: SecretStr | None = Field(None, validation_alias="OPS_GDPR_ENCRYPTION_KEY")
     """32 random bytes in base64, for tombstones under object lock and inventories; older keys may follow
     the newest one, separated by commas."""
-    signing_key: SecretStr | None = None
+    signing_key: SecretStr | None = Field(None, validation_alias="OPS_GDPR_SIGNING_KEY")
     """PEM of the Ed25519 key that erasure certificates are signed with."""
-    public_key: str | None = None
+    public_key: str | None = Field(None, validation_alias="OPS_GDPR_PUBLIC_KEY")
 
 
-class AgentSettings(_Group):
-    listen_host: str = "127.0.0.1"
-    listen_port: int = 9187
-    heartbeat_seconds: float = 10.0
-    seal_seconds: float = 60.0
-    refresh_seconds: float = 15.0
+class AgentSettings(Group):
+    listen_host: str = Field("127.0.0.1", validation_alias="OPS_AGENT_LISTEN_HOST")
+    listen_port: int = Field(9187, validation_alias="OPS_AGENT_LISTEN_PORT")
+    heartbeat_seconds: float = Field(10.0, validation_alias="OPS_HEARTBEAT_SECONDS")
+    seal_seconds: float = Field(60.0, validation_alias="OPS_SEAL_SECONDS")
+    refresh_seconds: float = Field(15.0, validation_alias="OPS_AGENT_REFRESH_SECONDS")
     """How often the agent looks at the repository for RPO and at the ops database for metrics."""
 
 
-class JwtSettings(_Group):
+class JwtSettings(Group):
     """The bearer tokens of data subjects: who issues them, and the keys they are checked with."""
 
-    issuer: str | None = None
-    audience: str | None = None
-    algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
-    jwks_file: Path | None = None
-    jwks_url: str | None = None
-    leeway_seconds: float = 30.0
-    signing_key: SecretStr | None = None
+    issuer: str | None = Field(None, validation_alias="OPS_JWT_ISSUER")
+    audience: str | None = Field(None, validation_alias="OPS_JWT_AUDIENCE")
+    algorithms: tuple[str, ...] = Field(("RS256", "ES256", "EdDSA"), validation_alias="OPS_JWT_ALGORITHMS")
+    jwks_file: Path | None = Field(None, validation_alias="OPS_JWT_JWKS_FILE")
+    jwks_url: str | None = Field(None, validation_alias="OPS_JWT_JWKS_URL")
+    leeway_seconds: float = Field(30.0, validation_alias="OPS_JWT_LEEWAY_SECONDS")
+    signing_key: SecretStr | None = Field(None, validation_alias="OPS_JWT_SIGNING_KEY")
     """PEM of the embedded stack's own Ed25519 key, for ``gdpr token``; nobody else has one."""
 
 
-class ApiSettings(_Group):
-    listen_host: str = "127.0.0.1"
-    listen_port: int = 9443
-    metrics_listen_host: str = "127.0.0.1"
-    metrics_listen_port: int = 9189
-    certificate_file: Path | None = None
+class ApiSettings(Group):
+    listen_host: str = Field("127.0.0.1", validation_alias="OPS_API_LISTEN_HOST")
+    listen_port: int = Field(9443, validation_alias="OPS_API_LISTEN_PORT")
+    metrics_listen_host: str = Field("127.0.0.1", validation_alias="OPS_API_METRICS_LISTEN_HOST")
+    metrics_listen_port: int = Field(9189, validation_alias="OPS_API_METRICS_LISTEN_PORT")
+    certificate_file: Path | None = Field(None, validation_alias="OPS_API_CERTIFICATE_FILE")
     """Chain in PEM; without it the API speaks plain HTTP, for a proxy on the same machine."""
-    key_file: Path | None = None
-    trusted_proxies: tuple[str, ...] = ()
+    key_file: Path | None = Field(None, validation_alias="OPS_API_KEY_FILE")
+    trusted_proxies: tuple[str, ...] = Field((), validation_alias="OPS_API_TRUSTED_PROXIES")
     """Addresses or networks whose X-Forwarded-For is believed."""
-    rate_limit: int = 5
+    rate_limit: int = Field(5, validation_alias="OPS_API_RATE_LIMIT")
     """Requests in any 15 minutes for each address and for each subject."""
-    privacy_notice_url: str | None = None
-    exports_url: str | None = None
+    privacy_notice_url: str | None = Field(None, validation_alias="OPS_API_PRIVACY_NOTICE_URL")
+    exports_url: str | None = Field(None, validation_alias="OPS_API_EXPORTS_URL")
     """The S3 endpoint in the links that subjects get, where they reach it by another name than we do."""
-    consent_version: str | None = None
+    consent_version: str | None = Field(None, validation_alias="OPS_API_CONSENT_VERSION")
     """Names the wording that the page asks consent to; None: it asks for none."""
-    subject_table: str = "creators"
+    subject_table: str = Field("creators", validation_alias="OPS_API_SUBJECT_TABLE")
     """Table of the product database that holds the address on record; schema.table where needed."""
-    subject_key_column: str = "id"
-    subject_email_column: str = "email"
+    subject_key_column: str = Field("id", validation_alias="OPS_API_SUBJECT_KEY_COLUMN")
+    subject_email_column: str = Field("email", validation_alias="OPS_API_SUBJECT_EMAIL_COLUMN")
 
 
-class DemoSettings(_Group):
-    scale: float | None = None
+class DemoSettings(Group):
+    scale: float | None = Field(None, validation_alias="OPS_DEMO_SCALE")
     """How much the demo product is seeded with; None: as it was seeded before, else 1, about 100 MB."""
-    traffic_listen_host: str = "127.0.0.1"
-    traffic_listen_port: int = 9188
-    traffic_rate: float = 4.0
+    traffic_listen_host: str = Field("127.0.0.1", validation_alias="OPS_TRAFFIC_LISTEN_HOST")
+    traffic_listen_port: int = Field(9188, validation_alias="OPS_TRAFFIC_LISTEN_PORT")
+    traffic_rate: float = Field(4.0, validation_alias="OPS_TRAFFIC_RATE")
     """Requests a second that the traffic service makes up."""
-    traffic_seed: int = 1
-    history_days: float = 30
+    traffic_seed: int = Field(1, validation_alias="OPS_TRAFFIC_SEED")
+    history_days: float = Field(30, validation_alias="OPS_DEMO_HISTORY_DAYS")
     """Days of the demo product's past in the embedded Prometheus; 0: none."""
 
 
-class Settings(_Group):
+class Settings(Group):
     """Everything the process was told from outside."""
 
     environ: dict[str, SecretStr]
-    config_dir: Path
+    config_dir: Path = Field(default_factory=files.default_config_dir, validation_alias="OPS_CONFIG_DIR")
     state_dir: Path
-    ca_file: Path | None = None
+    ca_file: Path | None = Field(None, validation_alias="OPS_CA_FILE")
     run_as: str | None = None
     """System user for PostgreSQL and pgBackRest when we are root; None otherwise."""
-    database_url: str | None = None
-    owner_database_url: str | None = None
-    product_database_url: str | None = None
-    product_owner_database_url: str | None = None
-    product_eraser_database_url: str | None = None
+    database_url: str | None = Field(None, validation_alias="OPS_DATABASE_URL")
+    owner_database_url: str | None = Field(None, validation_alias="OPS_OWNER_DATABASE_URL")
+    product_database_url: str | None = Field(None, validation_alias="OPS_PRODUCT_DATABASE_URL")
+    product_owner_database_url: str | None = Field(None, validation_alias="OPS_PRODUCT_OWNER_DATABASE_URL")
+    product_eraser_database_url: str | None = Field(None, validation_alias="OPS_PRODUCT_ERASER_DATABASE_URL")
     """The product database as the role that erases; where it is not set, product_database_url serves."""
-    dagster_storage_url: str | None = None
-    redis_url: str | None = None
-    redis_password: SecretStr | None = None
-    prometheus_url: str | None = None
-    prometheus_replica_labels: tuple[str, ...] = ()
+    dagster_storage_url: str | None = Field(None, validation_alias="OPS_DAGSTER_STORAGE_URL")
+    redis_url: str | None = Field(None, validation_alias="OPS_REDIS_URL")
+    redis_password: SecretStr | None = Field(None, validation_alias="OPS_REDIS_PASSWORD")
+    prometheus_url: str | None = Field(None, validation_alias="OPS_PROMETHEUS_URL")
+    prometheus_replica_labels: tuple[str, ...] = Field((), validation_alias="OPS_PROMETHEUS_REPLICA_LABELS")
     """Labels that tell replicas of Prometheus apart, where several write into the one that is asked."""
-    alertmanager_url: str | None = None
-    api_url: str | None = None
-    dagster_url: str | None = None
-    dagster_readonly_url: str | None = None
-    metrics_url: str | None = None
-    mail_dir: Path | None = None
+    alertmanager_url: str | None = Field(None, validation_alias="OPS_ALERTMANAGER_URL")
+    api_url: str | None = Field(None, validation_alias="OPS_API_URL")
+    dagster_url: str | None = Field(None, validation_alias="OPS_DAGSTER_URL")
+    dagster_readonly_url: str | None = Field(None, validation_alias="OPS_DAGSTER_READONLY_URL")
+    metrics_url: str | None = Field(None, validation_alias="OPS_METRICS_URL")
+    mail_dir: Path | None = Field(None, validation_alias="OPS_MAIL_DIR")
     s3: S3Settings = S3Settings()
     pgbackrest: PgBackRestSettings = PgBackRestSettings()
     smtp: SmtpSettings = SmtpSettings()
@@ -243,7 +239,16 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     state_dir = Path(given.get("OPS_STATE_DIR") or default_state_dir(given))
     if "OPS_DATABASE_URL" not in given:
         given = {**_defaults(_environment_file(state_dir / ENVIRONMENT_FILE), given), **given}
-    return _Reader(given).settings(state_dir)
+    environment = Environment(given)
+    run_as = environment.text("OPS_RUN_AS_USER") or "postgres"
+    identities = {role: _identity(environment, role) for role in S3_ROLES}
+    return environment.group(
+        Settings,
+        environ={name: SecretStr(value) for name, value in given.items()},
+        state_dir=state_dir,
+        run_as=run_as if os.geteuid() == 0 else None,
+        s3=environment.group(S3Settings, identities=identities),
+    )
 
 
 def _defaults(stack: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
@@ -263,128 +268,15 @@ def _environment_file(path: Path) -> dict[str, str]:
         return {}
 
 
-class _Reader(Environment):
-    def group(self, kind: type[_Group], **values: Any) -> Any:
-        return kind(**{key: value for key, value in values.items() if value is not None})
-
-    def identity(self, role: str) -> S3Identity:
-        prefix = f"OPS_S3_{role.upper()}"
-        bucket = self.text(f"{prefix}_BUCKET")
-        if role in ("backup", "backup_reader"):
-            bucket = bucket or self.text("PGBACKREST_REPO1_S3_BUCKET")
-        return S3Identity(
-            role=role,
-            bucket=bucket,
-            prefix=self.text(f"{prefix}_PREFIX") or "",
-            access_key_id=self.text(f"{prefix}_ACCESS_KEY_ID"),
-            secret_access_key=self.secret(f"{prefix}_SECRET_ACCESS_KEY"),
-        )
-
-    def settings(self, state_dir: Path) -> Settings:
-        run_as = self.text("OPS_RUN_AS_USER") or "postgres"
-        return Settings(
-            environ={name: SecretStr(value) for name, value in self.values.items()},
-            config_dir=self.path("OPS_CONFIG_DIR") or files.default_config_dir(),
-            state_dir=state_dir,
-            ca_file=self.path("OPS_CA_FILE"),
-            run_as=run_as if os.geteuid() == 0 else None,
-            database_url=self.text("OPS_DATABASE_URL"),
-            owner_database_url=self.text("OPS_OWNER_DATABASE_URL"),
-            product_database_url=self.text("OPS_PRODUCT_DATABASE_URL"),
-            product_owner_database_url=self.text("OPS_PRODUCT_OWNER_DATABASE_URL"),
-            product_eraser_database_url=self.text("OPS_PRODUCT_ERASER_DATABASE_URL"),
-            dagster_storage_url=self.text("OPS_DAGSTER_STORAGE_URL"),
-            redis_url=self.text("OPS_REDIS_URL"),
-            redis_password=self.secret("OPS_REDIS_PASSWORD"),
-            prometheus_url=self.text("OPS_PROMETHEUS_URL"),
-            prometheus_replica_labels=self.names("OPS_PROMETHEUS_REPLICA_LABELS") or (),
-            alertmanager_url=self.text("OPS_ALERTMANAGER_URL"),
-            api_url=self.text("OPS_API_URL"),
-            dagster_url=self.text("OPS_DAGSTER_URL"),
-            dagster_readonly_url=self.text("OPS_DAGSTER_READONLY_URL"),
-            metrics_url=self.text("OPS_METRICS_URL"),
-            mail_dir=self.path("OPS_MAIL_DIR"),
-            s3=self.group(
-                S3Settings,
-                endpoint_url=self.text("OPS_S3_ENDPOINT_URL"),
-                region=self.text("OPS_S3_REGION"),
-                uri_style=self.text("OPS_S3_URI_STYLE"),
-                identities={role: self.identity(role) for role in S3_ROLES},
-            ),
-            pgbackrest=self.group(
-                PgBackRestSettings,
-                binary=self.text("OPS_PGBACKREST_BINARY"),
-                cipher_pass=self.secret("OPS_PGBACKREST_CIPHER_PASS"),
-                config_file=self.path("OPS_PGBACKREST_CONFIG_FILE"),
-            ),
-            smtp=self.group(
-                SmtpSettings,
-                host=self.text("OPS_SMTP_HOST"),
-                port=self.number("OPS_SMTP_PORT"),
-                sender=self.text("OPS_SMTP_SENDER"),
-                security=self.choice("OPS_SMTP_SECURITY", ("none", "starttls", "tls")),
-                username=self.text("OPS_SMTP_USERNAME"),
-                password=self.secret("OPS_SMTP_PASSWORD"),
-            ),
-            audit=self.group(
-                AuditSettings,
-                signing_key=self.secret("OPS_AUDIT_SIGNING_KEY"),
-                public_key=self.text("OPS_AUDIT_PUBLIC_KEY"),
-                retention_days=self.number("OPS_LEDGER_RETENTION_DAYS"),
-            ),
-            dr=self.group(
-                DrSettings,
-                signing_key=self.secret("OPS_DR_SIGNING_KEY"),
-                public_key=self.text("OPS_DR_PUBLIC_KEY"),
-            ),
-            gdpr=self.group(
-                GdprSettings,
-                encryption_key=self.secret("OPS_GDPR_ENCRYPTION_KEY"),
-                signing_key=self.secret("OPS_GDPR_SIGNING_KEY"),
-                public_key=self.text("OPS_GDPR_PUBLIC_KEY"),
-            ),
-            agent=self.group(
-                AgentSettings,
-                listen_host=self.text("OPS_AGENT_LISTEN_HOST"),
-                listen_port=self.number("OPS_AGENT_LISTEN_PORT"),
-                heartbeat_seconds=self.number("OPS_HEARTBEAT_SECONDS"),
-                seal_seconds=self.number("OPS_SEAL_SECONDS"),
-                refresh_seconds=self.number("OPS_AGENT_REFRESH_SECONDS"),
-            ),
-            api=self.group(
-                ApiSettings,
-                listen_host=self.text("OPS_API_LISTEN_HOST"),
-                listen_port=self.number("OPS_API_LISTEN_PORT"),
-                metrics_listen_host=self.text("OPS_API_METRICS_LISTEN_HOST"),
-                metrics_listen_port=self.number("OPS_API_METRICS_LISTEN_PORT"),
-                certificate_file=self.path("OPS_API_CERTIFICATE_FILE"),
-                key_file=self.path("OPS_API_KEY_FILE"),
-                trusted_proxies=self.names("OPS_API_TRUSTED_PROXIES"),
-                rate_limit=self.number("OPS_API_RATE_LIMIT"),
-                privacy_notice_url=self.text("OPS_API_PRIVACY_NOTICE_URL"),
-                exports_url=self.text("OPS_API_EXPORTS_URL"),
-                consent_version=self.text("OPS_API_CONSENT_VERSION"),
-                subject_table=self.text("OPS_API_SUBJECT_TABLE"),
-                subject_key_column=self.text("OPS_API_SUBJECT_KEY_COLUMN"),
-                subject_email_column=self.text("OPS_API_SUBJECT_EMAIL_COLUMN"),
-            ),
-            jwt=self.group(
-                JwtSettings,
-                issuer=self.text("OPS_JWT_ISSUER"),
-                audience=self.text("OPS_JWT_AUDIENCE"),
-                algorithms=self.names("OPS_JWT_ALGORITHMS"),
-                jwks_file=self.path("OPS_JWT_JWKS_FILE"),
-                jwks_url=self.text("OPS_JWT_JWKS_URL"),
-                leeway_seconds=self.number("OPS_JWT_LEEWAY_SECONDS"),
-                signing_key=self.secret("OPS_JWT_SIGNING_KEY"),
-            ),
-            demo=self.group(
-                DemoSettings,
-                scale=self.number("OPS_DEMO_SCALE"),
-                traffic_listen_host=self.text("OPS_TRAFFIC_LISTEN_HOST"),
-                traffic_listen_port=self.number("OPS_TRAFFIC_LISTEN_PORT"),
-                traffic_rate=self.number("OPS_TRAFFIC_RATE"),
-                traffic_seed=self.number("OPS_TRAFFIC_SEED"),
-                history_days=self.number("OPS_DEMO_HISTORY_DAYS"),
-            ),
-        )
+def _identity(environment: Environment, role: str) -> S3Identity:
+    prefix = f"OPS_S3_{role.upper()}"
+    bucket = environment.text(f"{prefix}_BUCKET")
+    if role in ("backup", "backup_reader"):
+        bucket = bucket or environment.text("PGBACKREST_REPO1_S3_BUCKET")
+    return S3Identity(
+        role=role,
+        bucket=bucket,
+        prefix=environment.text(f"{prefix}_PREFIX") or "",
+        access_key_id=environment.text(f"{prefix}_ACCESS_KEY_ID"),
+        secret_access_key=environment.secret(f"{prefix}_SECRET_ACCESS_KEY"),
+    )

@@ -55,6 +55,15 @@ def test_a_secret_comes_from_its_file_and_is_never_shown(tmp_path: Path) -> None
         ({"OPS_REDIS_PASSWORD_FILE": "/no/such/file"}, "OPS_REDIS_PASSWORD_FILE: cannot read /no/such/file"),
         ({"OPS_SMTP_PORT": "mail"}, "OPS_SMTP_PORT must be a number"),
         ({"OPS_SEAL_SECONDS": "1m"}, "OPS_SEAL_SECONDS must be a number"),
+        (
+            {"OPS_SMTP_PORT": "25.5"},
+            "OPS_SMTP_PORT: input should be a valid integer, got a number with a fractional part, not 25.5",
+        ),
+        ({"OPS_SMTP_PORT": "nan"}, "OPS_SMTP_PORT: input should be a finite number, not nan"),
+        (
+            {"OPS_SMTP_SECURITY": "ssl"},
+            "OPS_SMTP_SECURITY: input should be 'none', 'starttls' or 'tls', not 'ssl'",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_line(environ: dict[str, str], message: str, tmp_path: Path) -> None:

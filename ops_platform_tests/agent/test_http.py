@@ -11,6 +11,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
+from ops_platform.agent import http
 from ops_platform.agent.http import LARGEST_BODY_BYTES, AgentServer
 from ops_platform.agent.supervised_loop import LoopState
 from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
@@ -114,6 +115,17 @@ def test_a_client_that_goes_away_stops_nobody(start: Start) -> None:
     with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 5) as client:
         client.sendall(b"GET /met")
     assert httpx.get(f"{url}/metrics").status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /met", b"POST /alerts HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"])
+def test_a_client_that_says_no_more_is_let_go(
+    start: Start, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(http._Handler, "timeout", 0.2)
+    port = int(start().rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.sendall(sent)
+        assert client.recv(4096) == b""
 
 
 def test_a_taken_port_is_one_line(start: Start) -> None:

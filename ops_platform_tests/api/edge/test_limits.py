@@ -80,10 +80,15 @@ def test_no_interleaving_lets_a_sixth_through(redis_server: RunningRedis, window
     def client(number: int) -> int:
         with cache.from_settings(load_settings(redis_server.environ)) as own:
             mine = replace(window, cache=own, clock=lambda: clock.now + number % 7)
-            return sum(mine.hit(["one", f"client {number}"]).admitted for _ in range(LIMIT + 1))
+            return sum(mine.hit([f"client {number}", "one"]).admitted for _ in range(LIMIT + 1))
 
     with ThreadPoolExecutor(16) as pool:
-        assert sum(pool.map(client, range(48))) == LIMIT
+        admitted = list(pool.map(client, range(48)))
+    assert sum(admitted) == LIMIT
+    for number, count in enumerate(admitted):
+        if count < LIMIT:
+            left = window.hit([f"client {number}"]).remaining
+            assert left == LIMIT - 1 - count, "what is refused is counted nowhere"
     window.cache.client.flushdb()
     assert window.hit(["one"]).remaining == LIMIT - 1
 
