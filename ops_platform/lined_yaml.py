@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic_core import ErrorDetails
 
 from ops_platform.errors import ConfigurationError
 
 Path_ = tuple[str | int, ...]
+_STANDARD = "tag:yaml.org,2002:"
+_MAPPING, _SEQUENCE = {_STANDARD + "map"}, {_STANDARD + "seq"}
+# The last two are what a plain "=" and "<<" are taken for.
+_SCALARS = {
+    _STANDARD + kind for kind in ("null", "bool", "int", "float", "str", "timestamp", "value", "merge")
+}
 
 
 @dataclass(frozen=True)
@@ -32,8 +39,19 @@ class Document:
         return str(self.file)
 
 
-def load(file: Path) -> Iterator[Document]:
-    """The documents of ``file``. Raises ConfigurationError when it is not to be read or no YAML."""
+def load_one(file: Path, remedy: str = "") -> Document:
+    """Read a file of one document. Raises ConfigurationError as ``load``, and when it holds more or none."""
+    documents = list(load(file, remedy))
+    if len(documents) != 1:
+        raise ConfigurationError(f"{file}: holds {len(documents)} documents: it must hold one")
+    return documents[0]
+
+
+def load(file: Path, remedy: str = "") -> Iterator[Document]:
+    """Read the documents of ``file``.
+
+    Raises ConfigurationError when it is no YAML, or cannot be read: ``remedy`` says what to do then.
+    """
     try:
         text = file.read_text(encoding="utf-8")
         for node in yaml.compose_all(text, yaml.SafeLoader):
@@ -41,7 +59,8 @@ def load(file: Path) -> Iterator[Document]:
                 lines: dict[Path_, int] = {}
                 yield Document(file, _plain(node, (), lines, file), lines)
     except OSError as error:
-        raise ConfigurationError(f"{file}: cannot be read ({error.strerror})") from None
+        what = f": {remedy}" if remedy else ""
+        raise ConfigurationError(f"{file}: cannot be read ({error.strerror}){what}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{file}: is not UTF-8 text") from None
     except yaml.MarkedYAMLError as error:
@@ -53,16 +72,32 @@ def load(file: Path) -> Iterator[Document]:
         raise ConfigurationError(f"{file}: is nested too deeply") from None
 
 
+def complaint(error: ErrorDetails) -> str:
+    """Word what pydantic found wrong with a value; the value's place and name stand before it."""
+    if error["type"] == "extra_forbidden":
+        return "is not known here: correct or remove it"
+    if error["type"] == "missing":
+        return "is missing"
+    text = error["msg"].removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]
+
+
 def _plain(node: yaml.Node, path: Path_, lines: dict[Path_, int], file: Path) -> Any:
     line = node.start_mark.line + 1
     lines[path] = line
+    mapping, sequence = isinstance(node, yaml.MappingNode), isinstance(node, yaml.SequenceNode)
+    if node.tag not in (_MAPPING if mapping else _SEQUENCE if sequence else _SCALARS):
+        tag = node.tag.replace(_STANDARD, "!!")
+        raise ConfigurationError(f"{file}:{line}: the tag {tag} is not read here: remove it")
     if isinstance(node, yaml.MappingNode):
         found: dict[str, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
                 raise ConfigurationError(f"{file}:{key.start_mark.line + 1}: keys must be plain words")
             if key.value in found:
-                raise ConfigurationError(f"{file}:{key.start_mark.line + 1}: {key.value} is there twice")
+                raise ConfigurationError(
+                    f"{file}:{key.start_mark.line + 1}: {key.value} is there twice: remove one"
+                )
             found[key.value] = _plain(value, (*path, key.value), lines, file)
             lines[*path, key.value] = key.start_mark.line + 1
         return found
@@ -77,8 +112,8 @@ def _scalar(node: yaml.Node, file: Path, line: int) -> Any:
         return None
     if kind == "bool":
         return text.lower() in ("true", "yes", "on")
-    if kind == "int" and text.lstrip("+-").isdecimal():
-        return int(text)
+    if kind == "int" and text.lstrip("+-").replace("_", "").isdecimal():
+        return int(text.replace("_", ""))
     if kind == "float":
         try:
             return Decimal(text)

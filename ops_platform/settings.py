@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -213,10 +212,6 @@ class Settings(Group):
             return self.environ[name].get_secret_value()
 
         return _REFERENCE.sub(value, text)
-
-    @cached_property
-    def is_root(self) -> bool:
-        return os.geteuid() == 0
 
 
 def default_state_dir(environ: Mapping[str, str]) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
-from ops_platform.local.host.ports import free_ports
+from ops_platform_tests.ports import free_ports
 
 
 @contextmanager
@@ -39,3 +39,9 @@ def running_prometheus(
         finally:
             client.close()
             process.kill()
+
+
+def metric_names(prometheus: Prometheus) -> set[str]:
+    """Read the names of the series that had a sample within the last day."""
+    answer = prometheus.query('count by (__name__) (last_over_time({__name__!=""}[1d]))')
+    return {series.labels["__name__"] for series in answer.series}

@@ -18,13 +18,13 @@ import psutil
 import yaml
 
 from ops_platform import files
-from ops_platform.clients.dagster import Dagster
 from ops_platform.environment import read_environment_file
 from ops_platform.local.components import PORT_NAMES
-from ops_platform.local.host import ports
 from ops_platform.local.host.layout import Layout
 from ops_platform.local.supervision import leftovers
 from ops_platform.settings import Settings, load_settings
+from ops_platform_tests.dagster_ui import DagsterUi
+from ops_platform_tests.ports import free_block
 from ops_platform_tests.services import run_as, short_directory
 
 SCALE = "0.05"
@@ -41,7 +41,7 @@ class RunningStack:
     """A stack of its own state directory and ports. ``up()`` starts it; ``close()`` removes it."""
 
     state_dir: Path = field(default_factory=short_directory)
-    base: int = field(default_factory=lambda: ports.free_block(len(PORT_NAMES)))
+    base: int = field(default_factory=lambda: free_block(len(PORT_NAMES)))
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         return {
@@ -101,9 +101,9 @@ class RunningStack:
         return load_settings(read_environment_file(self.state_dir / "environment"))
 
     @cached_property
-    def dagster(self) -> Dagster:
+    def dagster(self) -> DagsterUi:
         """The running webserver's GraphQL."""
-        return Dagster(self.settings.require("dagster_url"))
+        return DagsterUi(self.settings.require("dagster_url"))
 
     @property
     def layout(self) -> Layout:

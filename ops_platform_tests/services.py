@@ -23,7 +23,7 @@ from psycopg import sql
 from ops_platform import files
 from ops_platform.clients.postgres.migrations import migrate
 from ops_platform.local.components import DR_PUBLIC_KEY, DR_SIGNING_KEY, signing_keys
-from ops_platform.local.host import ports, programs
+from ops_platform.local.host import programs
 from ops_platform.local.host.accounts import Account, account
 from ops_platform.local.host.certificates import Certificates
 from ops_platform.local.host.secrets import SecretStore
@@ -31,6 +31,7 @@ from ops_platform.local.servers.object_store_server import PORTS, ObjectStoreSer
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform.local.servers.postgres_roles import ensure_database, run_roles
 from ops_platform.settings import Settings, load_settings
+from ops_platform_tests.ports import free_ports
 
 OPS_ROLES = ("ops_owner", "ops_worker", "ops_agent", "ops_api", "ops_dagster")
 PRODUCT_ROLES = (
@@ -113,7 +114,7 @@ class Services:
             secrets = SecretStore(self.root / "s3-secrets")
             server = ObjectStoreServer(
                 self.root / "s3",
-                dict(zip(PORTS, ports.free_ports(len(PORTS)), strict=True)),
+                dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
                 self.certificates.server("s3", account(None)),
                 self.certificates.ca_file,
                 secrets,
@@ -157,7 +158,7 @@ class Services:
             name=name,
             data_dir=state / "postgres" / name,
             socket_dir=state / "run",
-            port=ports.free_ports(1)[0],
+            port=free_ports(1)[0],
             programs=programs.find_postgres(programs.pgbackrest_version()),
             account=owner,
             certificate=self.certificates.server("postgres", owner),

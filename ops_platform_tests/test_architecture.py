@@ -15,7 +15,7 @@ import ops_platform
 
 PACKAGE = Path(ops_platform.__file__).parent
 
-BASE = {"settings", "environment", "errors", "files", "lined_yaml"}
+BASE = {"settings", "environment", "errors", "files", "lined_yaml", "markdown"}
 """Modules of the front hall: everybody may use them."""
 DUTIES = {"backup", "dr", "slo", "gdpr", "housekeeping"}
 USES = {"dr": {"backup", "gdpr"}}
@@ -35,9 +35,6 @@ BELOW = {
     "cli": DUTIES | {"local", "defs", "audit", "clients"},
 }
 SPEAKS_DAGSTER = {"defs", "definitions"}
-MOST_MODULES = 15
-"""In one folder, as many as one takes in at a glance; ``__init__.py`` and ``__main__.py`` are the doors."""
-DOORS = {"__init__", "__main__"}
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from ops_platform.audit import encoding
 from ops_platform.audit.keys import SigningKey
 from ops_platform.audit.merkle import MerkleTree
 from ops_platform.audit.seal import Seal, SealCopy, sign, timestamp
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import OpsError
 
 
@@ -66,7 +66,7 @@ def end_of_batch(connection: Connection, epoch: int, from_xid: int, limit: int, 
     past = connection.execute(query, (epoch, str(from_xid), str(limit), rows)).fetchone()
     if past is None:
         return limit
-    first = connection.execute(query, (epoch, str(from_xid), str(limit), 0)).fetchall()[0]
+    first = one_row(connection, query, (epoch, str(from_xid), str(limit), 0))
     return max(int(past["at"]), int(first["at"]) + 1)
 
 

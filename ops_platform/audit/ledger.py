@@ -123,8 +123,8 @@ def operation(
     """Bracket something that happens outside the ops database: intent committed before, outcome after.
 
     The outcome is written whatever ends the block, an interruption included; a process that is
-    killed leaves an intent without an outcome (``open_intents``). No connection is held
-    meanwhile, and the outcome waits OUTCOME_PATIENCE_SECONDS for a database that is away.
+    killed leaves an intent without an outcome. No connection is held meanwhile, and the outcome
+    waits OUTCOME_PATIENCE_SECONDS for a database that is away.
     The block's own exception always goes through; when it succeeded and the outcome cannot be
     written, Unavailable is raised, because an operation without a record is not done.
     """
@@ -155,21 +155,6 @@ def reason(error: BaseException) -> str:
     if not isinstance(error, OpsError):
         return type(error).__name__
     return " ".join(str(error).split())[:REASON_CHARACTERS]
-
-
-def open_intents(connection: Connection, *, action: str, object: str) -> list[dict[str, Any]]:
-    """Intents without an outcome, oldest first: operations that run now, or died."""
-    return connection.execute(
-        """
-        SELECT id, event_id, operation_id, actor, occurred_at, details FROM audit_events AS intent
-        WHERE action = %s AND object = %s AND phase = 'intent' AND NOT EXISTS (
-            SELECT FROM audit_events AS later
-            WHERE later.operation_id = intent.operation_id AND later.action = intent.action
-              AND later.object = intent.object AND later.phase = 'outcome' AND later.id > intent.id)
-        ORDER BY id
-        """,
-        (action, object),
-    ).fetchall()
 
 
 def _write_outcome(connect: Callable[[], Connection], event: AuditEvent) -> None:

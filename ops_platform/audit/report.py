@@ -62,15 +62,6 @@ class LedgerReport:
         }
 
 
-@dataclass(frozen=True)
-class Tail:
-    """Events without a seal, and the newest seal; cheap to ask every few seconds."""
-
-    unsealed: int
-    oldest_unsealed_at: datetime | None
-    last_seal_at: datetime | None
-
-
 def verify_ledger(settings: Settings) -> LedgerReport:
     """Verify the ledger that the settings name.
 
@@ -118,23 +109,6 @@ def recent_events(
             {"object": object_name, "action": action, "limit": limit},
         )
         return rows.fetchall()
-
-
-def tail(connection: Connection) -> Tail:
-    """What no seal covers yet."""
-    row = connection.execute(
-        """
-        SELECT count(event.id) AS unsealed, min(event.occurred_at) AS oldest, max(last.sealed_at) AS sealed
-        FROM (SELECT 1) AS always
-        LEFT JOIN (
-            SELECT coalesce(opens, epoch) AS epoch, to_xid, sealed_at
-            FROM audit_seals ORDER BY number DESC LIMIT 1
-        ) AS last ON true
-        LEFT JOIN audit_events AS event
-            ON last.to_xid IS NULL OR (event.epoch = last.epoch AND event.xid >= last.to_xid)
-        """
-    ).fetchall()[0]
-    return Tail(row["unsealed"], row["oldest"], row["sealed"])
 
 
 def open_next_epoch(settings: Settings) -> Seal:

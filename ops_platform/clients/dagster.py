@@ -1,14 +1,14 @@
-"""Dagster over its GraphQL: launch, watch, replay and end runs. Dagster itself is not imported."""
+"""Dagster over its GraphQL: launch and watch runs. Dagster itself is not imported."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ops_platform.clients.json_http import JsonService
 from ops_platform.clients.waiting import wait_until
-from ops_platform.errors import CheckFailed, Unavailable
+from ops_platform.errors import Unavailable
 
 LOCATION = "ops_platform"
 REPOSITORY = "__repository__"
@@ -22,23 +22,6 @@ mutation ($params: ExecutionParams!) {
     ... on PythonError { message }
     ... on RunConfigValidationInvalid { errors { message } }
     ... on PipelineNotFoundError { message }
-  }
-}
-"""
-_REEXECUTE = """
-mutation ($params: ReexecutionParams!) {
-  launchRunReexecution(reexecutionParams: $params) { __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on PythonError { message }
-  }
-}
-"""
-_TERMINATE = """
-mutation ($runId: String!) {
-  terminateRun(runId: $runId) { __typename
-    ... on TerminateRunFailure { message }
-    ... on RunNotFoundError { message }
-    ... on PythonError { message }
   }
 }
 """
@@ -69,16 +52,6 @@ query ($runId: ID!, $cursor: String) {
         ... on BoolMetadataEntry { boolValue } } }
       ... on AssetCheckEvaluationEvent { evaluation { checkName success assetKey { path } } }
     } }
-  }
-}
-"""
-_DRY_RUN = """
-mutation ($selector: ScheduleSelector!, $timestamp: Float) {
-  scheduleDryRun(selectorData: $selector, timestamp: $timestamp) { __typename
-    ... on DryRunInstigationTick { evaluationResult {
-      skipReason error { message } runRequests { runKey runConfigYaml tags { key value } } } }
-    ... on PythonError { message }
-    ... on ScheduleNotFoundError { message }
   }
 }
 """
@@ -117,19 +90,11 @@ class Dagster:
     def launch(self, job: str, run_config: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> str:
         """Launch a job of the ``ops_platform`` location; the run's id."""
         params = {
-            "selector": _selector("jobName", job),
+            "selector": selector("jobName", job),
             "runConfigData": dict(run_config),
             "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in (tags or {}).items()]},
         }
-        return _run_id(self.query(_LAUNCH, {"params": params})["launchRun"])
-
-    def reexecute(self, run_id: str, strategy: Literal["ALL_STEPS", "FROM_FAILURE"] = "ALL_STEPS") -> str:
-        """What the UI's Re-execute does; the new run's id."""
-        params = {"parentRunId": run_id, "strategy": strategy}
-        return _run_id(self.query(_REEXECUTE, {"params": params})["launchRunReexecution"])
-
-    def terminate(self, run_id: str) -> None:
-        _succeeded(self.query(_TERMINATE, {"runId": run_id})["terminateRun"], "TerminateRunSuccess")
+        return launched(self.query(_LAUNCH, {"params": params})["launchRun"])
 
     def run(self, run_id: str) -> Run:
         found = self.query(_RUN, {"runId": run_id})["runOrError"]
@@ -175,15 +140,6 @@ class Dagster:
 
         return wait_until(finished, timeout, f"run {run_id} to finish", interval=0.5)
 
-    def succeed(self, job: str, run_config: Mapping[str, Any], timeout: float) -> Run:
-        """Launch and wait. Raises CheckFailed with the failure's own line when the run fails."""
-        run = self.wait(self.launch(job, run_config), timeout)
-        if run.status != "SUCCESS":
-            raise CheckFailed(
-                f"{job} ended {run.status}: {self.failure(run.run_id) or 'see the run in the UI'}"
-            )
-        return run
-
     def failure(self, run_id: str) -> str | None:
         """The first line of the first step failure of a run."""
         for event in self.events(run_id):
@@ -192,20 +148,14 @@ class Dagster:
                 return str(message.splitlines()[0])
         return None
 
-    def schedule_dry_run(self, schedule: str, timestamp: float) -> dict[str, Any]:
-        """What the schedule would do at ``timestamp`` (Unix seconds), as the UI's test button asks."""
-        variables = {"selector": _selector("scheduleName", schedule), "timestamp": timestamp}
-        answer = self.query(_DRY_RUN, variables)["scheduleDryRun"]
-        _succeeded(answer, "DryRunInstigationTick")
-        result: dict[str, Any] = answer["evaluationResult"]
-        return result
 
-
-def _selector(name_key: str, name: str) -> dict[str, str]:
+def selector(name_key: str, name: str) -> dict[str, str]:
+    """Name a job (``jobName``) or schedule (``scheduleName``) of our location, as GraphQL wants it."""
     return {"repositoryLocationName": LOCATION, "repositoryName": REPOSITORY, name_key: name}
 
 
-def _succeeded(answer: Mapping[str, Any], typename: str) -> None:
+def require(answer: Mapping[str, Any], typename: str) -> None:
+    """Raises Unavailable with Dagster's reason when a mutation's ``answer`` is of another type."""
     if answer["__typename"] != typename:
         said = answer.get("message") or "; ".join(e["message"] for e in answer.get("errors", ()))
         raise Unavailable(
@@ -213,8 +163,9 @@ def _succeeded(answer: Mapping[str, Any], typename: str) -> None:
         )
 
 
-def _run_id(answer: Mapping[str, Any]) -> str:
-    _succeeded(answer, "LaunchRunSuccess")
+def launched(answer: Mapping[str, Any]) -> str:
+    """The id of the run that a launch began. Raises Unavailable when it was refused."""
+    require(answer, "LaunchRunSuccess")
     return str(answer["run"]["runId"])
 
 

@@ -61,7 +61,6 @@ class FiringAlert:
 
     labels: Mapping[str, str]
     state: str
-    active_at: datetime
 
 
 class Prometheus:
@@ -151,14 +150,7 @@ class Prometheus:
         ]
 
     def alerts(self) -> list[FiringAlert]:
-        return [
-            FiringAlert(a["labels"], a["state"], datetime.fromisoformat(a["activeAt"]))
-            for a in self._data("/api/v1/alerts")["alerts"]
-        ]
-
-    def metric_names(self) -> set[str]:
-        """The names of all series that are stored."""
-        return set(self._data("/api/v1/label/__name__/values"))
+        return [FiringAlert(a["labels"], a["state"]) for a in self._data("/api/v1/alerts")["alerts"]]
 
     def metric_types(self, name: str) -> list[str]:
         """What the targets say a metric is; none when nobody says anything, as of metrics long gone."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ops_platform.clients import postgres
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 
 MARK = "dagster_event_logs"
 # Event types whose loss changes nothing in the history that the UI shows. A type that a later
@@ -171,5 +171,4 @@ def _set_mark(ops: Connection, mark: int) -> None:
 
 
 def _one(connection: Connection, query: str, *parameters: object) -> int:
-    row = connection.execute(query, parameters).fetchone()
-    return int(row["n"]) if row else 0
+    return int(one_row(connection, query, parameters)["n"])

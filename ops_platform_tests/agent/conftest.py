@@ -17,10 +17,10 @@ from ops_platform.backup.stanza.context import BackupContext, open_context
 from ops_platform.backup.stanza.model import Kind
 from ops_platform.backup.taking import execution
 from ops_platform.backup.taking.report_store import BackupReport, BackupRequest
-from ops_platform.local.host.ports import free_ports
 from ops_platform.local.host.secrets import SecretStore
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform_tests.agent.process import AgentProcess
+from ops_platform_tests.ports import free_ports
 from ops_platform_tests.services import OpsDatabase, OpsDatabases, Services, state_dir
 
 

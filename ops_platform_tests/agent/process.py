@@ -15,8 +15,8 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from ops_platform.clients.waiting import wait_until
-from ops_platform.local.host.ports import free_ports
 from ops_platform.settings import Settings
+from ops_platform_tests.ports import free_ports
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 

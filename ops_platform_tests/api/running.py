@@ -14,8 +14,8 @@ import httpx
 
 from ops_platform.clients.waiting import wait_until
 from ops_platform.local.host.accounts import account
-from ops_platform.local.host.ports import free_ports
 from ops_platform_tests.api.house import House
+from ops_platform_tests.ports import free_ports
 from ops_platform_tests.services import Services
 
 

@@ -106,22 +106,6 @@ def test_recent_events_name_their_seal(rig: Rig, settings: Callable[..., Setting
     assert [e["id"] for e in report.recent_events(settings(), action="stack.up")] == [3]
 
 
-def test_the_tail_is_cheap_to_ask_for(rig: Rig) -> None:
-    with postgres.connect(rig.database.url("ops_agent")) as connection:
-        assert report.tail(connection) == report.Tail(0, None, None)
-        rig.events(2)
-        before = report.tail(connection)
-        assert before.unsealed == 2
-        assert before.oldest_unsealed_at is not None
-        made = rig.seal()
-        rig.events(1)
-        after = report.tail(connection)
-    assert made is not None
-    assert after.unsealed == 1
-    assert after.last_seal_at is not None
-    assert after.last_seal_at.isoformat() == made.sealed_at
-
-
 def test_an_epoch_is_opened_from_settings(rig: Rig, settings: Callable[..., Settings]) -> None:
     rig.events(1)
     with pytest.raises(ConfigurationError, match="SIGNING_KEY"):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from ops_platform.clients.waiting import wait_until
 from ops_platform.local.host.accounts import account
-from ops_platform.local.host.ports import free_ports
 from ops_platform.local.host.secrets import SecretStore
 from ops_platform.local.servers.redis_server import RedisServer
+from ops_platform_tests.ports import free_ports
 from ops_platform_tests.services import Services
 
 

@@ -6,10 +6,11 @@ from graphql import parse, validate
 
 from ops_platform.agent.probes import dagster_health
 from ops_platform.clients import dagster
+from ops_platform_tests import dagster_ui
 
 DOCUMENTS = {
     name: text
-    for module in (dagster, dagster_health)
+    for module in (dagster, dagster_health, dagster_ui)
     for name, text in vars(module).items()
     if name.isupper() and isinstance(text, str) and "{" in text
 }

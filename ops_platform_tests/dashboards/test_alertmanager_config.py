@@ -12,9 +12,9 @@ import pytest
 from ops_platform.clients.alertmanager import Alert, Alertmanager
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
-from ops_platform.local.host.ports import free_ports
 from ops_platform.local.servers.alertmanager_server import AlertmanagerServer
 from ops_platform.local.servers.prometheus_server import PrometheusServer
+from ops_platform_tests.ports import free_ports
 
 TARGETS = {
     "AGENT_URL": "http://127.0.0.1:1",

@@ -13,8 +13,8 @@ import pytest
 
 from ops_platform.clients.waiting import wait_until
 from ops_platform.local.components import PORT_NAMES
-from ops_platform.local.host import ports
 from ops_platform_tests.local.test_stack import SERVICES
+from ops_platform_tests.ports import free_block
 from ops_platform_tests.running_stack import RunningStack, is_supervisor
 
 # Not of the group "stack": the two take about as long, on two workers, which is worth a second start.
@@ -115,7 +115,7 @@ def test_down_leaves_no_process_and_a_move_to_other_ports_keeps_everything(neigh
     assert "runs on other ports" in refused.stderr
     assert neighbour.run("down").returncode == 0
     assert neighbour.processes() == []
-    neighbour.base = ports.free_block(len(PORT_NAMES))
+    neighbour.base = free_block(len(PORT_NAMES))
     neighbour.up()
     assert [name for name, row in neighbour.status().items() if not row["ready"]] == []
     assert len(labels) == 2

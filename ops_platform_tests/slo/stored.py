@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,8 @@ from ops_platform.slo.counting import exclusions
 from ops_platform.slo.counting.exclusions import Exclusion
 from ops_platform.slo.objectives import openslo
 from ops_platform.slo.objectives.model import Objective
+from ops_platform.slo.reporting import slo_store as records
+from ops_platform.slo.reporting.derivation import Span
 from ops_platform_tests.services import OpsDatabase
 
 [SIGNATURES] = [
@@ -31,6 +33,12 @@ def hours(database: OpsDatabase) -> list[dict[str, Any]]:
     return rows(
         database, "SELECT * FROM slo_window_counts WHERE window_seconds = 3600 ORDER BY window_start, slo"
     )
+
+
+def late_hours(ops_url: str, objectives: Sequence[Objective], start: datetime) -> list[Span]:
+    """Spans of the hours before ``start`` that must be counted again, or were never counted."""
+    with postgres.session(ops_url) as ops:
+        return records.spans(records.unsettled(ops, objectives, start))
 
 
 def exclude(

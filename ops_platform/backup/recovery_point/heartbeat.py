@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from ops_platform.backup.recovery_point.rpo import Beat
 from ops_platform.backup.wal import format_lsn, parse_lsn
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 
 KEEP_DAYS = 3
 """Rows in the stanza's database: restores look at those around their target only."""
@@ -30,14 +30,14 @@ def strike(product: Connection) -> Beat:
     """
     at = _insert(product)
     product.commit()
-    row = product.execute(
+    row = one_row(
+        product,
         """
         SELECT lsn::text AS lsn, substr(pg_walfile_name(lsn), 1, 8) AS timeline
         FROM (SELECT pg_current_wal_insert_lsn()) AS inserted (lsn)
-        """
-    ).fetchone()
+        """,
+    )
     product.commit()
-    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     return Beat(at, parse_lsn(row["lsn"]), int(row["timeline"], 16))
 
 
@@ -78,9 +78,8 @@ def prune(product: Connection, ops: Connection, stanza: str, keep_positions: tim
 
 
 def _insert(product: Connection) -> datetime:
-    row = product.execute(
-        "INSERT INTO ops_platform.heartbeats (beat_at) VALUES (clock_timestamp()) RETURNING beat_at"
-    ).fetchone()
-    assert row is not None  # noqa: S101 - INSERT ... RETURNING has one row
+    row = one_row(
+        product, "INSERT INTO ops_platform.heartbeats (beat_at) VALUES (clock_timestamp()) RETURNING beat_at"
+    )
     at: datetime = row["beat_at"]
     return at

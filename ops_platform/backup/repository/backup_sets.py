@@ -80,14 +80,11 @@ class Repository:
     sets: tuple[BackupSet, ...]
     databases: tuple[Database, ...]
     encrypted: bool
-    backup_running: bool
-    """pgBackRest's own lock on this host; expire and stanza commands hold it too."""
 
     @classmethod
     def parse(cls, stanza: str, info: Mapping[str, Any]) -> Repository:
         """``info`` is one entry of ``info --output=json``."""
         status = info.get("status", {})
-        lock = status.get("lock", {}).get("backup", {})
         sets = tuple(_set(entry) for entry in info.get("backup", []))
         return cls(
             stanza=stanza,
@@ -98,7 +95,6 @@ class Repository:
                 for entry in info.get("db", [])
             ),
             encrypted=info.get("cipher", "none") not in ("none", "mixed"),
-            backup_running=bool(lock.get("held")),
         )
 
     @property

@@ -1,23 +1,25 @@
 """``backups.yaml`` -> stanzas, strictly: what is unknown, missing, doubled or ill-typed is refused.
 
-Every message is ``file: key: what is wrong; what to do``.
+Every message is ``file:line: key: what is wrong; what to do``.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
+from ops_platform import lined_yaml
 from ops_platform.backup.stanza.cron import Cron
 from ops_platform.backup.stanza.model import KINDS, BackupConfig, Compression, Kind, Repository, Stanza
 from ops_platform.errors import ConfigurationError
+from ops_platform.lined_yaml import Document
 from ops_platform.settings import Settings
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
@@ -42,20 +44,13 @@ def load_backups(settings: Settings) -> BackupConfig:
 
 def load(path: Path) -> BackupConfig:
     """Read and check one file. Raises ConfigurationError."""
+    source = lined_yaml.load_one(path, "create it or set OPS_CONFIG_DIR")
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - derives from SafeLoader
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: cannot be read ({error.strerror}): create it or set OPS_CONFIG_DIR"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: {_yaml_message(error)}") from None
-    try:
-        document = _File.model_validate(raw)
+        document = _File.model_validate(source.value)
     except ValidationError as error:
-        raise ConfigurationError(f"{path}: {_message(error.errors()[0])}") from None
+        raise _refusal(source, error) from None
     stanzas = {
-        name: _stanza(name, document.defaults, entry, path) for name, entry in document.stanzas.items()
+        name: _stanza(name, document.defaults, entry, source) for name, entry in document.stanzas.items()
     }
     repository = Repository(document.repository.bucket, document.repository.path, str(path))
     return BackupConfig(stanzas, repository)
@@ -205,7 +200,7 @@ class _File(_Strict):
         return value
 
 
-def _stanza(name: str, defaults: _Defaults, entry: _Entry, path: Path) -> Stanza:
+def _stanza(name: str, defaults: _Defaults, entry: _Entry, source: Document) -> Stanza:
     given = entry.model_dump(
         exclude_unset=True, exclude={"connection", "data_path", "socket_path", "port", "append_only"}
     )
@@ -215,9 +210,9 @@ def _stanza(name: str, defaults: _Defaults, entry: _Entry, path: Path) -> Stanza
         # Once more: the limits of the defaults hold for what overrides them.
         policy = _Defaults.model_validate(merged)
     except ValidationError as error:
-        raise ConfigurationError(f"{path}: {_message(error.errors()[0], ('stanzas', name))}") from None
+        raise _refusal(source, error, ("stanzas", name)) from None
     crons: dict[Kind, str | None] = {one: schedules[one] for one in KINDS}
-    _refuse_collisions(name, crons, path)
+    _refuse_collisions(name, crons, source)
     fields = policy.model_dump(exclude={"schedules", "compression"})
     return Stanza(
         name=name,
@@ -228,18 +223,19 @@ def _stanza(name: str, defaults: _Defaults, entry: _Entry, path: Path) -> Stanza
         schedules=crons,
         compression=Compression(policy.compression.type, policy.compression.level),
         append_only=dict(entry.append_only),
-        source=str(path),
+        source=str(source.file),
         **fields,
     )
 
 
-def _refuse_collisions(name: str, crons: Mapping[Kind, str | None], path: Path) -> None:
+def _refuse_collisions(name: str, crons: Mapping[Kind, str | None], source: Document) -> None:
     set_ones = [(one, Cron(text)) for one, text in crons.items() if text is not None]
     for (one, cron), (other, other_cron) in itertools.combinations(set_ones, 2):
         day = cron.coincides(other_cron)
         if day is not None:
             raise ConfigurationError(
-                f"{path}: stanzas.{name}.schedules: {one} ({cron.text}) and {other} ({other_cron.text}) "
+                f"{source.at(('stanzas', name, 'schedules'))}: stanzas.{name}.schedules: "
+                f"{one} ({cron.text}) and {other} ({other_cron.text}) "
                 f"are due in the same minute, for example on {day:%d %B %Y}; move one of them"
             )
 
@@ -256,12 +252,17 @@ _TYPES = {
 }
 
 
-def _message(error: ErrorDetails, prefix: tuple[str, ...] = ()) -> str:
-    location = [*prefix, *(str(part) for part in error["loc"])]
+def _refusal(source: Document, error: ValidationError, prefix: Sequence[str] = ()) -> ConfigurationError:
+    first = error.errors()[0]
+    location = [*prefix, *first["loc"]]
     # Members of a union are alternatives of one key, not keys.
     if location and location[-1] in ("str", "int"):
         location.pop()
-    key = ".".join(location) or "the file"
+    key = ".".join(str(part) for part in location) or "the file"
+    return ConfigurationError(f"{source.at(location)}: {_message(key, first)}")
+
+
+def _message(key: str, error: ErrorDetails) -> str:
     match error["type"]:
         case "extra_forbidden":
             return f"{key}: unknown key; remove it or correct its spelling"
@@ -270,7 +271,7 @@ def _message(error: ErrorDetails, prefix: tuple[str, ...] = ()) -> str:
         case "value_error":
             return f"{key}: {error['ctx']['error']}"
         case "literal_error":
-            return f"{key}: {error['input']!r} is not known; use {error['ctx']['expected']}"
+            return f"{key}: {_short(error['input'])} is not known; use {error['ctx']['expected']}"
         case "greater_than":
             return f"{key}: {error['input']} is too small; give a number greater than {error['ctx']['gt']}"
         case "less_than_equal":
@@ -281,36 +282,5 @@ def _message(error: ErrorDetails, prefix: tuple[str, ...] = ()) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = str(value) if isinstance(value, Decimal) else repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _yaml_message(error: Exception) -> str:
-    if isinstance(error, _DoubledKey):
-        return f"line {error.line}: key {error.key} is given twice; remove one"
-    mark = getattr(error, "problem_mark", None)
-    if mark is not None:
-        problem = getattr(error, "problem", None) or "malformed"
-        return f"line {mark.line + 1}: not YAML ({problem}); correct the line"
-    return "not YAML text; correct it"
-
-
-class _DoubledKey(yaml.YAMLError):
-    def __init__(self, key: str, line: int) -> None:
-        super().__init__(key)
-        self.key, self.line = key, line
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice: YAML itself silently takes the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                continue  # refused by the line that follows the loop
-            if key in seen:
-                raise _DoubledKey(str(key), key_node.start_mark.line + 1)
-            seen.add(key)
-        return super().construct_mapping(node, deep)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops_platform import files
 from ops_platform.backup.stanza.model import BackupConfig, Stanza
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import Settings
@@ -82,7 +82,7 @@ def write(path: Path, text: str, run_as: str | None) -> bool:
     if _says(path, text):
         return False
     try:
-        _replace(path, text, run_as)
+        files.write_atomically(path, text, hand_over=lambda begun: _own(begun, run_as))
     except OSError as error:
         raise ConfigurationError(
             f"{path}: cannot be written ({error.strerror}): free space, or correct OPS_STATE_DIR"
@@ -124,21 +124,6 @@ def _says(path: Path, text: str) -> bool:
         return False
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror}): run as its owner") from None
-
-
-def _replace(path: Path, text: str, run_as: str | None) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        _own(temporary, run_as)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _own(path: Path, run_as: str | None) -> None:

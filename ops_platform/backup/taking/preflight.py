@@ -101,7 +101,8 @@ def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) 
 def look_at_server(ctx: BackupContext) -> Server:
     """Ask the server. Raises Unavailable when it cannot be reached."""
     with postgres.session(ctx.database_url, application="ops-platform preflight") as connection:
-        row = connection.execute(
+        row = postgres.one_row(
+            connection,
             """
             SELECT current_setting('server_version_num')::int / 10000 AS version,
                    (SELECT system_identifier FROM pg_control_system()) AS system_id,
@@ -113,9 +114,8 @@ def look_at_server(ctx: BackupContext) -> Server:
                             last_failed_time IS NOT NULL) AS archiver_failing,
                    last_failed_wal
             FROM pg_stat_archiver
-            """
-        ).fetchone()
-    assert row is not None  # noqa: S101 - pg_stat_archiver has one row
+            """,
+        )
     return Server(**row)
 
 

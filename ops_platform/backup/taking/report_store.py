@@ -20,7 +20,7 @@ from ops_platform.backup.repository import BackupSet
 from ops_platform.backup.stanza import locks
 from ops_platform.backup.taking.report import BackupReport, BackupRequest
 from ops_platform.clients import postgres
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 
 ACTION = "backup.run"
 Status = Literal["running", "completed", "failed"]
@@ -142,11 +142,8 @@ def reconcile_dead(ops_url: str, stanza: str) -> list[str]:
     """Reconcile if no backup of the stanza runs; nothing is done while one does. For the agent."""
     with postgres.session(ops_url, application=f"ops-platform reconcile {stanza}") as connection:
         # Of this transaction, so that it cannot outlive the work.
-        row = connection.execute(
-            "SELECT pg_try_advisory_xact_lock(%s) AS taken",
-            (postgres.lock_key(locks.backup_lock_name(stanza)),),
-        ).fetchone()
-        return reconcile(connection, stanza) if row and row["taken"] else []
+        taken = postgres.try_transaction_lock(connection, locks.backup_lock_name(stanza))
+        return reconcile(connection, stanza) if taken else []
 
 
 def running(connection: Connection, stanza: str) -> list[dict[str, Any]]:
@@ -200,14 +197,16 @@ def record_wal_hour(
 
 def newest_wal_hour(connection: Connection, stanza: str) -> datetime | None:
     """The newest hour that has its ``wal_archive`` row."""
-    row = connection.execute(
+    row = one_row(
+        connection,
         """
         SELECT max(started_at) AS hour FROM backup_reports
         WHERE stanza = %s AND kind = 'wal_archive' AND status = 'completed'
         """,
         (stanza,),
-    ).fetchone()
-    return row["hour"] if row else None
+    )
+    found: datetime | None = row["hour"]
+    return found
 
 
 def _give_up(connection: Connection, request: BackupRequest, reason: str, *, reconciled: bool) -> None:
@@ -236,9 +235,7 @@ def _finish(connection: Connection, **facts: object) -> dict[str, Any]:
         sql.SQL("{} => {}").format(sql.Identifier(name), _typed(name)) for name in facts
     )
     call = sql.SQL("SELECT * FROM record_backup_completion({})").format(arguments)
-    row = connection.execute(call, facts).fetchone()
-    assert row is not None  # noqa: S101 - the function returns one row or raises
-    return row
+    return one_row(connection, call, facts)
 
 
 def _typed(name: str) -> sql.Composable:

@@ -42,7 +42,6 @@ class StoredObject:
     modified_at: datetime
     etag: str
     version_id: str | None = None
-    is_latest: bool = True
     delete_marker: bool = False
     encryption: str | None = None
 
@@ -224,7 +223,6 @@ class ObjectStore:
                                 item["LastModified"],
                                 item["ETag"].strip('"'),
                                 item["VersionId"],
-                                item["IsLatest"],
                             )
                             for item in page.get("Versions", [])
                         ),
@@ -235,7 +233,6 @@ class ObjectStore:
                                 marker["LastModified"],
                                 "",
                                 marker["VersionId"],
-                                marker["IsLatest"],
                                 delete_marker=True,
                             )
                             for marker in page.get("DeleteMarkers", [])
@@ -296,25 +293,6 @@ class ObjectStore:
                 return False
             raise
         return answer["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled"
-
-    def default_encryption(self) -> str | None:
-        """The algorithm that the bucket encrypts new objects with (``AES256``, ``aws:kms``); None if none.
-
-        Needs s3:GetEncryptionConfiguration (in SeaweedFS an administrator); without it,
-        ``head(key).encryption`` tells how one object was stored.
-        """
-        try:
-            with self.errors("read the encryption of"):
-                answer = self.client.get_bucket_encryption(Bucket=self.bucket)
-        except ObjectStoreRefused as error:
-            if error.code == "ServerSideEncryptionConfigurationNotFoundError":
-                return None
-            raise
-        for rule in answer["ServerSideEncryptionConfiguration"]["Rules"]:
-            algorithm = rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm")
-            if algorithm:
-                return str(algorithm)
-        return None
 
     def check(self) -> None:
         """Ask for the bucket. Raises the one line that says why it cannot be used."""

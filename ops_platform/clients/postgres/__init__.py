@@ -9,8 +9,10 @@ from ops_platform.clients.postgres.connection import (
     describe,
     give_back,
     lock_key,
+    one_row,
     session,
     try_lock,
+    try_transaction_lock,
     unlock,
 )
 from ops_platform.clients.postgres.programs import PostgresPrograms
@@ -24,9 +26,11 @@ __all__ = [
     "give_back",
     "lock_key",
     "migrations",
+    "one_row",
     "pool",
     "programs",
     "session",
     "try_lock",
+    "try_transaction_lock",
     "unlock",
 ]

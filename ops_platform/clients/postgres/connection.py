@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
@@ -71,6 +72,21 @@ def describe(url: str) -> str:
     return f"{host or 'local socket'}:{port or 5432}/{database}"
 
 
+def one_row(
+    connection: Connection,
+    query: str | sql.SQL | sql.Composed,
+    values: Sequence[object] | Mapping[str, object] | None = None,
+) -> dict[str, Any]:
+    """Run a statement that always has one row, as aggregates and INSERT ... RETURNING have; that row.
+
+    Raises AssertionError when it has none or several: then the statement is not what its caller says.
+    """
+    rows = connection.execute(query, values).fetchall()
+    if len(rows) != 1:
+        raise AssertionError(f"a statement of one row had {len(rows)}")
+    return rows[0]
+
+
 def lock_key(name: str) -> int:
     """The signed 64-bit advisory lock key of a name."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
@@ -79,8 +95,14 @@ def lock_key(name: str) -> int:
 def try_lock(connection: Connection, name: str, *, shared: bool = False) -> bool:
     """Take a session advisory lock if it is free; it ends with the connection, however that ends."""
     function = "pg_try_advisory_lock_shared" if shared else "pg_try_advisory_lock"
-    row = connection.execute(f"SELECT {function}(%s) AS taken", (lock_key(name),)).fetchone()
-    return bool(row and row["taken"])
+    return bool(one_row(connection, f"SELECT {function}(%s) AS taken", (lock_key(name),))["taken"])
+
+
+def try_transaction_lock(connection: Connection, name: str) -> bool:
+    """Take an advisory lock of the transaction if it is free; it ends with the transaction."""
+    return bool(
+        one_row(connection, "SELECT pg_try_advisory_xact_lock(%s) AS taken", (lock_key(name),))["taken"]
+    )
 
 
 def unlock(connection: Connection, name: str, *, shared: bool = False) -> None:

@@ -8,13 +8,8 @@ from ops_platform.backup.stanza import BackupConfig
 from ops_platform.defs.backup.assets import backup_assets
 from ops_platform.defs.backup.checks import wal_checks
 from ops_platform.defs.backup.jobs import JOB_KINDS, backup_job, cleanup_job
-from ops_platform.defs.backup.schedules import (
-    CLEANUP_CRON,
-    STANZA_TAG,
-    WAL_CHECKS_CRON,
-    backup_schedule,
-    per_stanza_schedule,
-)
+from ops_platform.defs.backup.schedules import CLEANUP_CRON, WAL_CHECKS_CRON, backup_schedule
+from ops_platform.defs.stanza_jobs import STANZA_TAG, per_stanza_schedule
 
 
 def backup_definitions(config: BackupConfig) -> dg.Definitions:

@@ -16,6 +16,7 @@ from ops_platform.backup.stanza import BackupConfig, BackupContext, Kind
 from ops_platform.backup.taking import BackupRequest, execution
 from ops_platform.defs.backup.assets import materialization
 from ops_platform.defs.resources import PlatformResource, StanzaLockResource
+from ops_platform.defs.stanza_jobs import stanza_job, stanza_schema
 from ops_platform.errors import OpsError
 
 JOB_KINDS: dict[str, Kind] = {
@@ -129,30 +130,13 @@ def expire(
 
 
 def cleanup_job(config: BackupConfig) -> dg.JobDefinition:
-    @dg.config_mapping(config_schema=stanza_schema(config))
-    def choose(value: dict[str, Any]) -> dict[str, Any]:
-        return {"ops": {expire.name: {"config": {"stanza": value["stanza"]}}}}
-
-    @dg.job(
-        name="backup_cleanup",
-        config=choose,
-        executor_def=dg.in_process_executor,
-        tags={"duty": "backup"},
-        description=(
-            "Apply the retention policy: a dry run first; "
-            "never the last restorable chain, never a set in use."
-        ),
+    return stanza_job(
+        "backup_cleanup",
+        config,
+        expire,
+        "Apply the retention policy: a dry run first; never the last restorable chain, never a set in use.",
+        duty="backup",
     )
-    def job() -> None:
-        expire()
-
-    return job
-
-
-def stanza_schema(config: BackupConfig) -> dict[str, Any]:
-    """Run config that offers the configured stanzas, so that a wrong name is refused at launch."""
-    values = [dg.EnumValue(name) for name in config.stanzas]
-    return {"stanza": dg.Field(dg.Enum("Stanza", values), description="Which stanza of backups.yaml.")}
 
 
 @contextmanager

@@ -4,7 +4,7 @@ A schedule ticks at the union of its stanzas' times and asks for one run per sta
 An incremental gives way to any backup that runs or waits, so that a full is never starved.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -12,8 +12,8 @@ import dagster as dg
 from ops_platform.backup.stanza import BackupConfig, Cron, Kind, locks
 from ops_platform.defs.backup.jobs import JOB_KINDS
 from ops_platform.defs.resources import PlatformResource
+from ops_platform.defs.stanza_jobs import STANZA_TAG
 
-STANZA_TAG = "ops/stanza"
 # Daily at most: a backup is never asked for more than once a minute, and a month always has a tick.
 CLEANUP_CRON = "0 5 1 * *"
 WAL_CHECKS_CRON = "7,22,37,52 * * * *"
@@ -52,37 +52,6 @@ def backup_schedule(config: BackupConfig, job: dg.JobDefinition) -> dg.ScheduleD
         for stanza, cron in crons.items():
             if is_due(cron, at):
                 yield _request(context, stanza, kind, at, platform)
-
-    return schedule
-
-
-def per_stanza_schedule(
-    config: BackupConfig,
-    name: str,
-    cron: str,
-    job_name: str,
-    description: str,
-    request: Callable[[str, str], dg.RunRequest] | None = None,
-) -> dg.ScheduleDefinition:
-    """A schedule that asks for one run per stanza at each tick."""
-
-    @dg.schedule(
-        name=name,
-        job_name=job_name,
-        cron_schedule=cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=description,
-    )
-    def schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-        at = context.scheduled_execution_time.astimezone(UTC).isoformat()
-        for stanza in config.stanzas:
-            if request is not None:
-                yield request(stanza, f"{stanza}:{at}")
-            else:
-                yield dg.RunRequest(
-                    run_key=f"{stanza}:{at}", run_config={"stanza": stanza}, tags={STANZA_TAG: stanza}
-                )
 
     return schedule
 

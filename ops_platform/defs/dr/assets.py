@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import dagster as dg
 import psycopg
 
+from ops_platform import markdown
 from ops_platform.backup.stanza import BackupConfig, BackupContext, Stanza
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.dr.exercise import WARN_SHARE, ExerciseRequest, ExerciseType, Outcome, exercise_store
@@ -210,10 +211,8 @@ def metadata(outcome: Outcome) -> Mapping[str, dg.MetadataValue]:
 
 def _table(verifications: Sequence[Verification]) -> str:
     words = {"pass": "passed", "fail": "**failed**", "unknown": "**could not run**"}
-    rows = [
-        f"| {one.name} | {words[one.result]} | {one.summary.replace('|', '/')} |" for one in verifications
-    ]
-    return "\n".join(["| verification | result | finding |", "|---|---|---|", *rows])
+    rows = [(one.name, words[one.result], one.summary) for one in verifications]
+    return markdown.table(("verification", "result", "finding"), rows)
 
 
 def _thousandth(value: int | None) -> float | None:

@@ -10,12 +10,12 @@ from ops_platform.defs.dr.jobs import (
     check_restore,
     expire_tombstones,
     scratch_cluster_cleanup,
-    stanza_job,
     take_reference,
     tombstone_replay,
 )
 from ops_platform.defs.dr.schedules import dr_schedules
 from ops_platform.defs.dr.sensors import scratch_cluster_janitor
+from ops_platform.defs.stanza_jobs import stanza_job
 
 
 def dr_definitions(config: BackupConfig) -> dg.Definitions:
@@ -33,15 +33,21 @@ def dr_definitions(config: BackupConfig) -> dg.Definitions:
         config,
         check_restore,
         "Restore the newest set beside production and verify it.",
+        duty="dr",
     )
     reference = stanza_job(
-        "dr_reference", config, take_reference, "Take a signed reference of the stanza's live server."
+        "dr_reference",
+        config,
+        take_reference,
+        "Take a signed reference of the stanza's live server.",
+        duty="dr",
     )
     expiry = stanza_job(
         "tombstone_expiry",
         config,
         expire_tombstones,
         "Delete tombstones of erased subjects whom no backup of the stanza holds any more.",
+        duty="dr",
     )
     return dg.Definitions(
         assets=assets,

@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 import dagster as dg
 import psycopg
 
-from ops_platform.backup.stanza import BackupConfig
 from ops_platform.defs.dr.assets import exercise_request, metadata
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.dr.exercise import exercise_store
@@ -131,31 +129,6 @@ def expire_tombstones(
 )
 def tombstone_replay() -> None:
     replay_tombstones()
-
-
-def stanza_job(name: str, config: BackupConfig, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
-    """A job of one op for the stanza named in run config."""
-    values = [dg.EnumValue(stanza) for stanza in config.stanzas]
-
-    @dg.config_mapping(
-        config_schema={
-            "stanza": dg.Field(dg.Enum("Stanza", values), description="Which stanza of backups.yaml.")
-        }
-    )
-    def choose(value: dict[str, Any]) -> dict[str, Any]:
-        return {"ops": {op.name: {"config": {"stanza": value["stanza"]}}}}
-
-    @dg.job(
-        name=name,
-        config=choose,
-        executor_def=dg.in_process_executor,
-        tags={"duty": "dr"},
-        description=description,
-    )
-    def job() -> None:
-        op()
-
-    return job
 
 
 @dg.job(

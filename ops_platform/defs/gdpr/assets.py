@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from ops_platform import markdown
 from ops_platform.gdpr.lineage import Effect, Line
 from ops_platform.gdpr.requests import RequestType
 
@@ -75,13 +76,8 @@ def erased(request_id: str, lines: Sequence[Line], outcome: "Outcome") -> dg.Ass
 def table(effects: Sequence[Effect]) -> str:
     """Effects as people read them, those without a row left out."""
     columns = ("store", "place", "role", "action", "before", "changed", "after")
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    lines += [
-        f"| {' | '.join(str(getattr(one, name)).replace('|', chr(92) + '|') for name in columns)} |"
-        for one in effects
-        if one.before or one.changed or one.after
-    ]
-    return "\n".join(lines)
+    rows = [effect for effect in effects if effect.before or effect.changed or effect.after]
+    return markdown.table(columns, [[getattr(effect, name) for name in columns] for effect in rows])
 
 
 def _sum(effects: Sequence[Effect], store: str, field: str) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from ops_platform import markdown
 from ops_platform.audit import ledger
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
@@ -154,7 +155,7 @@ def look_at_requests(context: dg.OpExecutionContext, platform: PlatformResource)
         for one in found.waiting
     ]
     metadata = {
-        "waiting": dg.MetadataValue.md(_table(columns, rows)),
+        "waiting": dg.MetadataValue.md(markdown.table(columns, rows)),
         "unverified": dg.MetadataValue.int(found.unverified),
     }
     return _judged(found.findings, metadata)
@@ -173,9 +174,11 @@ def report_month(context: dg.OpExecutionContext, platform: PlatformResource) -> 
     metadata: dict[str, dg.MetadataValue] = {
         "from": dg.MetadataValue.text(f"{made.start:%Y-%m-%d}"),
         "until": dg.MetadataValue.text(f"{made.end:%Y-%m-%d}"),
-        "requests": dg.MetadataValue.md(_table(columns, rows)),
-        "effects": dg.MetadataValue.md(_table(("store", "action", "changed", "requests"), made.effects)),
-        "proof": dg.MetadataValue.md(_table(("what", "number"), list(made.proof.items()))),
+        "requests": dg.MetadataValue.md(markdown.table(columns, rows)),
+        "effects": dg.MetadataValue.md(
+            markdown.table(("store", "action", "changed", "requests"), made.effects)
+        ),
+        "proof": dg.MetadataValue.md(markdown.table(("what", "number"), list(made.proof.items()))),
         "report": dg.MetadataValue.json(made.as_json()),
     }
     return _judged(made.findings, metadata)
@@ -194,7 +197,7 @@ def audit_data(context: dg.OpExecutionContext, platform: PlatformResource) -> dg
         "map_version": dg.MetadataValue.text(known.version),
         "tables": dg.MetadataValue.int(len(known.tables)),
         "findings": dg.MetadataValue.md(
-            _table(("where", "code", "what"), [(one.where, one.code, one.said) for one in found])
+            markdown.table(("where", "code", "what"), [(one.where, one.code, one.said) for one in found])
         ),
     }
     return _judged([str(one) for one in found], metadata)
@@ -232,9 +235,3 @@ def _judged(findings: list[str], metadata: dict[str, Any]) -> dg.Output[None]:
         more = f" (and {len(findings) - 5} more)" if len(findings) > 5 else ""
         raise dg.Failure(description="; ".join(findings[:5]) + more, metadata=metadata, allow_retries=False)
     return dg.Output(None, metadata=metadata)
-
-
-def _table(columns: Any, rows: Any) -> str:
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    lines += [f"| {' | '.join('' if cell is None else str(cell) for cell in row)} |" for row in rows]
-    return "\n".join(lines)

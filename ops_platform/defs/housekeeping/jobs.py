@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import psycopg
 
+from ops_platform import markdown
 from ops_platform.audit import ledger
 from ops_platform.clients import postgres
 from ops_platform.defs.resources import PlatformResource
@@ -101,11 +102,12 @@ def follow_test_alerts(
             ).run()
     except OpsError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
-    lines = ["| receiver | firing after s | resolved after s |", "|---|---|---|"]
+    rows = []
     for way in outcome.ways:
         told = [outcome.seconds.get((way, status)) for status in ("firing", "resolved")]
-        lines.append(f"| {way} | {' | '.join('never' if one is None else f'{one:.0f}' for one in told)} |")
-    metadata = {"receivers": dg.MetadataValue.md("\n".join(lines))}
+        rows.append((way, *("never" if seconds is None else f"{seconds:.0f}" for seconds in told)))
+    table = markdown.table(("receiver", "firing after s", "resolved after s"), rows)
+    metadata = {"receivers": dg.MetadataValue.md(table)}
     if outcome.faults:
         raise dg.Failure(description="; ".join(outcome.faults), metadata=metadata, allow_retries=False)
     return dg.Output(None, metadata=metadata)

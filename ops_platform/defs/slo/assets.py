@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import psycopg
 
+from ops_platform import markdown
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.errors import OpsError
 from ops_platform.slo.counting import HOUR
@@ -254,17 +255,15 @@ def _percent(share: Fraction) -> dg.MetadataValue:
 
 def _table(found: dict[Objective, list[Figure]]) -> str:
     columns = ("objective", "window", "state", "good", "all", "good %", "budget left %")
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    rows = []
     for one, figures in found.items():
         for figure in figures:
             tally = figure.tally
             left = "no budget" if one.target == 1 else budget.percent(budget.remaining(tally, one.target), 1)
             numbers = ["-" if number is None else str(number) for number in (tally.good, tally.total)]
             share = budget.percent(budget.achievement(tally))
-            lines.append(
-                f"| {one.id} | {figure.window} | {tally.state} | {' | '.join(numbers)} | {share} | {left} |"
-            )
-    return "\n".join(lines)
+            rows.append((one.id, figure.window, tally.state, *numbers, share, left))
+    return markdown.table(columns, rows)
 
 
 def _bounds(found: dict[Objective, list[Figure]]) -> dg.AssetCheckResult:

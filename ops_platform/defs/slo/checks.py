@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import psycopg
 
+from ops_platform import markdown
 from ops_platform.clients import postgres
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.errors import OpsError
@@ -102,12 +103,12 @@ def reconciled_with_rules(platform: PlatformResource) -> dg.AssetCheckResult:
 
 
 def _table(compared: list[rule_reconciliation.Comparison]) -> str:
-    lines = ["| objective | bad, counted | bad, by the rule | may differ by |", "|---|---|---|---|"]
+    rows = []
     for one in compared:
         exact = "unknown" if one.exact is None else f"{float(one.exact):.6%}"
         ruled = "unknown" if one.ruled is None else f"{one.ruled:.6%}"
-        lines.append(f"| {one.objective.id} | {exact} | {ruled} | {float(one.tolerance):.6%} |")
-    return "\n".join(lines)
+        rows.append((one.objective.id, exact, ruled, f"{float(one.tolerance):.6%}"))
+    return markdown.table(("objective", "bad, counted", "bad, by the rule", "may differ by"), rows)
 
 
 def _unknown(error: Exception) -> dg.AssetCheckResult:

@@ -7,8 +7,6 @@ so a crash between the recording and the removal of the file only repeats the re
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -18,6 +16,7 @@ from uuid import uuid4
 
 import psycopg
 
+from ops_platform import files
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import postgres
 from ops_platform.dr import exercise
@@ -98,12 +97,7 @@ def _record(url: str, request: ExerciseRequest, outcome: Outcome) -> None:
 def _write(path: Path, text: str) -> None:
     """Whole or not at all: a part of a record would be none."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(prefix=".", dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).replace(path)
+    files.write_atomically(path, text)
 
 
 def _directory(settings: Settings) -> Path:

@@ -8,7 +8,6 @@ repository is only read.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from ops_platform import files
 from ops_platform.backup.monitoring import observe
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.dr.exercise import Knowledge, Manner, Rehearsal, rehearse, server_of
@@ -90,13 +90,7 @@ def forget_recovery(here: Workspace) -> None:
     path = here.data_dir / "postgresql.auto.conf"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = "".join(line for line in lines if not _RECOVERY_SETTING.match(line))
-    handle, name = tempfile.mkstemp(prefix=".auto.conf.", dir=here.data_dir)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(kept)
-        file.flush()
-        os.fsync(file.fileno())
-    workspace.own(Path(name), here.run_as)
-    Path(name).replace(path)
+    files.write_atomically(path, kept, hand_over=lambda begun: workspace.own(begun, here.run_as))
 
 
 def hand_over_wal(here: Workspace, current: str) -> list[str]:

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from ops_platform.audit import AuditEvent, ledger
 from ops_platform.backup.stanza import locks
 from ops_platform.clients import postgres
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.dr.exercise.report import ExerciseRequest, Outcome
 from ops_platform.dr.exercise.rto_forecast import Measured
 from ops_platform.dr.inspection import Verification
@@ -141,10 +141,8 @@ def reconcile_dead(ops_url: str, stanza: str) -> list[str]:
     """Reconcile if no exercise of the stanza runs; nothing is done while one does."""
     with postgres.session(ops_url, application=f"ops-platform reconcile {stanza}") as connection:
         # Of this transaction, so that it cannot outlive the work.
-        row = connection.execute(
-            "SELECT pg_try_advisory_xact_lock(%s) AS taken", (postgres.lock_key(lock_name(stanza)),)
-        ).fetchone()
-        return reconcile(connection, stanza) if row and row["taken"] else []
+        taken = postgres.try_transaction_lock(connection, lock_name(stanza))
+        return reconcile(connection, stanza) if taken else []
 
 
 def abandoned(connection: Connection) -> list[str]:
@@ -203,14 +201,15 @@ def measured(connection: Connection, stanza: str, limit: int = 5) -> list[Measur
 
 def wal_per_hour(connection: Connection, stanza: str, segment_bytes: int) -> int:
     """The most WAL that an hour of the last week wrote, in bytes; 0 when no hour is known."""
-    row = connection.execute(
+    row = one_row(
+        connection,
         """
         SELECT max(wal_segments) AS segments FROM backup_reports
         WHERE stanza = %s AND kind = 'wal_archive' AND started_at > now() - interval '7 days'
         """,
         (stanza,),
-    ).fetchone()
-    return int((row and row["segments"]) or 0) * segment_bytes
+    )
+    return int(row["segments"] or 0) * segment_bytes
 
 
 def outcome_of(row: Mapping[str, Any]) -> Outcome:

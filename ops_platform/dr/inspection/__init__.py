@@ -15,6 +15,7 @@ from ops_platform.dr.inspection.check_result import (
     describe,
     failed,
     missing,
+    named,
     unknown,
     verdict,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "failed",
     "inherent_defects",
     "missing",
+    "named",
     "row_fingerprints",
     "schema_comparison",
     "unknown",

@@ -71,6 +71,8 @@ class Verification:
 
 
 NOT_REACHED = "could not run: it was not reached"
+NAMED = 5
+"""Names that a summary lists; of the others it says the number."""
 
 Rung = tuple[str, Callable[[], Verification]]
 
@@ -90,6 +92,12 @@ def unknown(name: str, reason: str, **numbers: Number) -> Verification:
 def verdict(name: str, good: bool, summary: str, **numbers: Number) -> Verification:
     """Passed or failed."""
     return Verification(name, "pass" if good else "fail", summary, numbers)
+
+
+def named(names: Sequence[str]) -> str:
+    """List the first names, NAMED at the most, and say how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def climb(rungs: Sequence[Rung], log: Callable[[str], None]) -> list[Verification]:

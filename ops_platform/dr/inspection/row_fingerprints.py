@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from psycopg import sql
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
 
 EXACT_ROWS = 1_000_000
@@ -174,8 +174,7 @@ def closed(
         condition=sql.SQL(" AND ").join(conditions),
     )
     start = None if since is None else limit(kind, since)
-    row = connection.execute(query, {"until": end, "since": start}).fetchone()
-    assert row is not None  # noqa: S101 - an aggregate has one row
+    row = one_row(connection, query, {"until": end, "since": start})
     return Closed(column, int(row["rows"]), int(row["low"]), int(row["high"]), chosen)
 
 
@@ -208,19 +207,20 @@ def live(connection: Connection) -> Counted:
 
 def statistics_epoch(connection: Connection) -> str:
     """Changes whenever the counts of inserts and deletes may have begun anew: by hand, or in a crash."""
-    row = connection.execute(
+    row = one_row(
+        connection,
         """
         SELECT concat_ws('/', (SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()),
                          (SELECT stats_reset FROM pg_stat_wal)) AS epoch
-        """
-    ).fetchone()
-    return str(row["epoch"]) if row else ""
+        """,
+    )
+    return str(row["epoch"])
 
 
 def _count(connection: Connection, schema: str, name: str) -> int | None:
     query = sql.SQL("SELECT count(*) AS rows FROM (SELECT FROM {} LIMIT %s) AS t").format(
         sql.Identifier(schema, name)
     )
-    row = connection.execute(query, (EXACT_ROWS + 1,)).fetchone()
-    rows = int(row["rows"]) if row else 0
+    row = one_row(connection, query, (EXACT_ROWS + 1,))
+    rows = int(row["rows"])
     return None if rows > EXACT_ROWS else rows

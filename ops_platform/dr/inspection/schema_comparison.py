@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.dr.inspection import schema_queries as catalogue_sql
-from ops_platform.dr.inspection.check_result import Verification, unknown, verdict
+from ops_platform.dr.inspection.check_result import Verification, named, unknown, verdict
 
 Objects = Mapping[str, str]
 """Name of an object (with its kind) -> MD5 of its definition."""
-
-NAMED = 5
 
 
 def objects(connection: Connection) -> dict[str, str]:
@@ -96,7 +94,7 @@ def compare(
     if not wrong:
         return verdict(name, True, f"{len(restored)} {noun} are as at the source", objects=len(restored))
     parts = [
-        f"{what}: {_named(found)}"
+        f"{what}: {named(sorted(found))}"
         for what, found in (("missing", gone), ("unexpected", strange), ("changed", changed))
         if found
     ]
@@ -114,12 +112,6 @@ def compare(
         unexpected=len(strange),
         changed=len(changed),
     )
-
-
-def _named(found: Iterable[str]) -> str:
-    ordered = sorted(found)
-    more = f" and {len(ordered) - NAMED} more" if len(ordered) > NAMED else ""
-    return ", ".join(ordered[:NAMED]) + more
 
 
 def _pairs(connection: Connection, query: str) -> dict[str, str]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import postgres
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.dr.inspection import (
     EXACT_ROWS,
     Closed,
@@ -93,10 +92,10 @@ def take(ctx: BackupContext, earlier: Reference | None, erased_since: bool) -> R
 def _take(ctx: BackupContext, earlier: Reference | None, erased_since: bool) -> Reference:
     with postgres.session(ctx.database_url, application="ops-platform reference") as source:
         # Before the snapshot: a transaction that ends between the two must count as running.
-        marker = _one(source, _WRITERS, {"margin": MARGIN, "prepared": PREPARED})["marker"]
+        marker = one_row(source, _WRITERS, {"margin": MARGIN, "prepared": PREPARED})["marker"]
         source.commit()
         _begin(source)
-        here = _one(source, _SITUATION)
+        here = one_row(source, _SITUATION)
         if earlier is not None and earlier.lineage != here["lineage"]:
             # It is of a branch of history that a restore has left.
             earlier = None
@@ -151,12 +150,6 @@ def _begin(source: Connection) -> None:
     source.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     # A migration waits for us; we do not wait for it, with others queueing behind us.
     source.execute("SET LOCAL lock_timeout = '10s'")
-
-
-def _one(connection: Connection, query: str, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    row = connection.execute(query, values).fetchone()
-    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    return dict(row)
 
 
 def _closed(

@@ -6,25 +6,25 @@ Definitions of objects are compared in ``catalogue``; files and pages in ``physi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from psycopg import sql
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.dr.inspection import (
     EXACT_ROWS,
     Live,
     Verification,
     Weak,
     inherent_defects,
+    named,
     row_fingerprints,
     unknown,
     verdict,
 )
 from ops_platform.dr.reference import Reference
 
-NAMED = 5
 SLACK_ROWS = 50
 SLACK_SHARE = 0.01
 """The source's statistics lag by up to ten seconds: what a count may be off by."""
@@ -107,7 +107,7 @@ def live_tables(connection: Connection, before: Reference | None, after: Referen
         )
     numbers = {"tables": checked, "outside": len(outside), "not_compared": untold}
     if outside:
-        return verdict(name, False, f"rows are missing or too many: {_named(outside)}", **numbers)
+        return verdict(name, False, f"rows are missing or too many: {named(outside)}", **numbers)
     more = f"; {untold} could not be compared" if untold else ""
     return verdict(name, True, f"{checked} tables have as many rows as they can have had{more}", **numbers)
 
@@ -144,9 +144,9 @@ def closed_rows(connection: Connection, reference: Reference | None, erased_sinc
             wrong.append(f"{table}: the contents of {was.rows} rows differ")
     numbers = {"tables": len(reference.closed), "rows": rows, "wrong": len(wrong)}
     if wrong:
-        return verdict(name, False, f"closed rows are not what they were: {_named(wrong)}", **numbers)
+        return verdict(name, False, f"closed rows are not what they were: {named(wrong)}", **numbers)
     how = "bounded, since somebody was erased meanwhile" if erased_since else "equal"
-    more = f"; their columns have changed since, so only counted: {_named(counted)}" if counted else ""
+    more = f"; their columns have changed since, so only counted: {named(counted)}" if counted else ""
     return verdict(
         name,
         True,
@@ -183,10 +183,10 @@ def _weak(name: str, found: Weak, accepted: Accepted, wrong: str, right: str) ->
     numbers = {"looked_at": found.total, "wrong": len(bad), "as_at_source": len(found.names) - len(bad)}
     if bad and accepted is None:
         return unknown(
-            name, f"{wrong}: {_named(bad)}; no reference says whether they were so at the source", **numbers
+            name, f"{wrong}: {named(bad)}; no reference says whether they were so at the source", **numbers
         )
     if bad:
-        return verdict(name, False, f"{wrong}: {_named(bad)}", **numbers)
+        return verdict(name, False, f"{wrong}: {named(bad)}", **numbers)
     own = f", {len(found.names)} are not, as at the source" if found.names else ""
     return verdict(name, True, f"{found.total - len(found.names)} {right}{own}", **numbers)
 
@@ -205,7 +205,7 @@ def collations(connection: Connection) -> Verification:
     ).fetchall()
     bad = [row["name"] for row in rows if row["recorded"] is not None and row["recorded"] != row["actual"]]
     said = (
-        f"another version here: {_named(bad)}; reindex what depends on them"
+        f"another version here: {named(bad)}; reindex what depends on them"
         if bad
         else "the versions recorded are those of this machine"
     )
@@ -254,10 +254,9 @@ def orphans(connection: Connection) -> Verification:
                 for (mine, other), equal in zip(pairs, operators, strict=True)
             ),
         )
-        row = connection.execute(query).fetchone()
-        if row and row["found"]:
+        if one_row(connection, query)["found"]:
             bad.append(f"{key['name']} of {key['schema']}.{key['table']}")
-    said = f"rows without their parent: {_named(bad)}" if bad else f"{len(keys)} foreign keys hold"
+    said = f"rows without their parent: {named(bad)}" if bad else f"{len(keys)} foreign keys hold"
     return verdict("orphans", not bad, said, foreign_keys=len(keys), broken=len(bad))
 
 
@@ -265,11 +264,6 @@ def _operator(schema: str, name: str) -> sql.Composable:
     if not _OPERATOR.fullmatch(name):
         raise AssertionError("PostgreSQL has an operator of other characters than it allows")
     return sql.SQL("OPERATOR({}." + name + ")").format(sql.Identifier(schema))
-
-
-def _named(found: Sequence[str]) -> str:
-    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return ", ".join(found[:NAMED]) + more
 
 
 def merged(name: str, answers: Mapping[str, Verification]) -> Verification:

@@ -15,7 +15,7 @@ from ops_platform import files
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import BackupContext, load_backups
 from ops_platform.clients import object_store, postgres
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.dr.inspection import Verification, failed, verdict
 from ops_platform.dr.restore import RestoredServer
 from ops_platform.dr.verification import backup_expiry as backup_term
@@ -77,14 +77,15 @@ def from_ops_database(ops_url: str, stanza: str) -> Tombstones:
 
 def since(ops: Connection, stanza: str, moment: datetime) -> bool:
     """Whether anybody has been erased, or began to be, since ``moment``."""
-    row = ops.execute(
+    row = one_row(
+        ops,
         """
         SELECT EXISTS (SELECT FROM erasure_tombstones WHERE stanza = %s
                        AND (completed_at IS NULL OR greatest(erased_at, completed_at) > %s)) AS found
         """,
         (stanza, moment),
-    ).fetchone()
-    return bool(row and row["found"])
+    )
+    return bool(row["found"])
 
 
 def from_ledger(settings: Settings, stanza: str) -> Tombstones:
@@ -207,8 +208,8 @@ def reconcile(ops: Connection, settings: Settings) -> Reconciled:
 
 
 def _is_ops_database(connection: Connection) -> bool:
-    row = connection.execute("SELECT to_regclass('public.erasure_tombstones') IS NOT NULL AS ours").fetchone()
-    return bool(row and row["ours"])
+    row = one_row(connection, "SELECT to_regclass('public.erasure_tombstones') IS NOT NULL AS ours")
+    return bool(row["ours"])
 
 
 def _brought_up(
@@ -228,14 +229,14 @@ def _brought_up(
 
 
 def _knows_certificates(connection: Connection) -> bool:
-    row = connection.execute("SELECT to_regclass('public.gdpr_certificates') IS NOT NULL AS known").fetchone()
-    return bool(row and row["known"])
+    row = one_row(connection, "SELECT to_regclass('public.gdpr_certificates') IS NOT NULL AS known")
+    return bool(row["known"])
 
 
 def _footprint(connection: Connection, owners_url: str, log: Callable[[str], None]) -> None:
     """A backup may be older than the tables in which an erasure notes how far it is."""
-    row = connection.execute("SELECT to_regclass('ops_platform.erasures') IS NULL AS missing").fetchone()
-    if row and row["missing"]:
+    row = one_row(connection, "SELECT to_regclass('ops_platform.erasures') IS NULL AS missing")
+    if row["missing"]:
         connection.execute(_ERASER)
         from ops_platform.clients.postgres.migrations import migrate  # yoyo, for an old copy alone
 

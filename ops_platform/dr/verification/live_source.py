@@ -26,15 +26,14 @@ def database_name(ctx: BackupContext) -> str:
 def archive_failures(ctx: BackupContext) -> int:
     """How often the source's archiver has failed so far. Raises Unavailable."""
     with postgres.session(ctx.database_url, application="ops-platform exercise", autocommit=True) as source:
-        row = source.execute("SELECT failed_count FROM pg_stat_archiver").fetchone()
-    return int(row["failed_count"]) if row else 0
+        row = postgres.one_row(source, "SELECT failed_count FROM pg_stat_archiver")
+    return int(row["failed_count"])
 
 
 def system_id(ctx: BackupContext) -> int:
     """Which cluster the source is. Raises Unavailable."""
     with postgres.session(ctx.database_url, application="ops-platform exercise", autocommit=True) as source:
-        row = source.execute("SELECT system_identifier FROM pg_control_system()").fetchone()
-    assert row is not None  # noqa: S101 - a function of one row
+        row = postgres.one_row(source, "SELECT system_identifier FROM pg_control_system()")
     return int(row["system_identifier"])
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from psycopg import sql
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.dr.inspection import Verification, ask, unknown, verdict
 from ops_platform.dr.restore import RestoredServer
 
@@ -82,8 +82,8 @@ def stale_sequence(connection: Connection) -> bool:
         query = sql.SQL("SELECT min({}) AS reached FROM {}").format(
             sql.Identifier(row["attname"]), sql.Identifier(row["nspname"], row["relname"])
         )
-        found = connection.execute(query).fetchone()
-        if found and found["reached"] is not None:
+        found = one_row(connection, query)
+        if found["reached"] is not None:
             connection.execute(
                 "SELECT setval(seqrelid, seqmin, false) FROM pg_sequence WHERE seqrelid = %s::regclass",
                 (row["sequence"],),

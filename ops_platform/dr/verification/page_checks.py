@@ -9,10 +9,9 @@ import os
 import re
 from pathlib import Path
 
-from ops_platform.dr.inspection import Verification, failed, unknown, verdict
+from ops_platform.dr.inspection import Verification, failed, named, unknown, verdict
 from ops_platform.dr.restore import RestoredServer
 
-NAMED = 5
 JOBS = 4
 # btree index "product.public.posts_pkey":   heap table "product.public.posts", block 3, offset 7:
 _AMCHECK = re.compile(
@@ -47,8 +46,7 @@ def amcheck(server: RestoredServer) -> Verification:
         return unknown(
             name, f"pg_amcheck ended with {ended.code} and named no relation: {_first(ended.stderr)}"
         )
-    more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-    return failed(name, f"damaged: {', '.join(bad[:NAMED])}{more}", damaged=len(bad))
+    return failed(name, f"damaged: {named(bad)}", damaged=len(bad))
 
 
 def pg_dump(server: RestoredServer) -> Verification:
@@ -83,8 +81,7 @@ def page_checksums(server: RestoredServer) -> Verification:
     text = f"{count} pages are as they were written"
     if wrong:
         files = sorted({Path(one).name for one in _BAD_FILE.findall(said)})
-        more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
-        text = f"{wrong} of {count} pages are damaged, in files {', '.join(files[:NAMED])}{more}"
+        text = f"{wrong} of {count} pages are damaged, in files {named(files)}"
     return verdict(name, wrong == 0 and ended.code == 0, text, blocks=count, damaged=wrong)
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import psycopg
 
 from ops_platform.backup.wal import History
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.dr.inspection import Rung, Verification, failed, unknown, verdict
 from ops_platform.dr.plan import STALE, Plan, RecoveryTarget
 from ops_platform.dr.restore import RestoredServer
@@ -189,14 +189,14 @@ def recovery_target(
 
 def witness(server: RestoredServer, source: Source, after: datetime | None) -> Witness:
     with server.connect(source.database) as connection:
-        row = connection.execute(
+        row = one_row(
+            connection,
             """
             SELECT max(beat_at) AS newest, count(*) FILTER (WHERE beat_at >= %s) AS later
             FROM ops_platform.heartbeats
             """,
             (after,),
-        ).fetchone()
-    assert row is not None  # noqa: S101 - an aggregate has one row
+        )
     return Witness(row["newest"], int(row["later"]))
 
 
@@ -265,6 +265,4 @@ def rto(measured: float | None, target_ms: int) -> Verification:
 
 
 def _one(connection: Connection, query: str, *parameters: object) -> object:
-    row = connection.execute(query, parameters).fetchone()
-    assert row is not None  # noqa: S101 - these queries have one row
-    return next(iter(row.values()))
+    return next(iter(one_row(connection, query, parameters).values()))

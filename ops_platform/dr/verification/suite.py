@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import postgres
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.dr.inspection import VERIFICATIONS, Objects, Rung, Verification, ask, schema_comparison
 from ops_platform.dr.plan import Plan
 from ops_platform.dr.reference import Reference, capture, ledger_copies, reference_store
@@ -137,8 +137,7 @@ def refresh(ctx: BackupContext) -> Reference:
     keys, key = reference_store.public_keys(ctx.settings), reference_store.signing_key(ctx.settings)
     stanza = ctx.stanza.name
     with postgres.session(ctx.ops_url) as ops:
-        row = ops.execute("SELECT clock_timestamp() AS now").fetchone()
-        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+        row = one_row(ops, "SELECT clock_timestamp() AS now")
         try:
             earlier = reference_store.before(ops, keys, stanza, row["now"])
         except reference_store.OtherFormat:
@@ -158,10 +157,10 @@ def refresh(ctx: BackupContext) -> Reference:
 def is_referenced(ctx: BackupContext) -> bool:
     """Whether there is any reference of the stanza."""
     with postgres.session(ctx.ops_url) as ops:
-        row = ops.execute(
-            "SELECT EXISTS (SELECT FROM dr_references WHERE stanza = %s) AS found", (ctx.stanza.name,)
-        ).fetchone()
-    return bool(row and row["found"])
+        row = one_row(
+            ops, "SELECT EXISTS (SELECT FROM dr_references WHERE stanza = %s) AS found", (ctx.stanza.name,)
+        )
+    return bool(row["found"])
 
 
 def critical(server: RestoredServer, database: str, find: Callable[[], References]) -> Sequence[Rung]:

@@ -169,11 +169,6 @@ def verify(text: bytes, keys: PublicKeys) -> dict[str, Any]:
     return certificate
 
 
-def concerns(certificate: Mapping[str, Any], of: SubjectKey, salt: bytes) -> bool:
-    """Whether it is about this subject; only who has the salt, and as long as there is one, can tell."""
-    return bool(salt) and certificate.get("commitment") == commitment(of, salt)
-
-
 def commitment(of: SubjectKey, salt: bytes) -> str:
     """Hex SHA-256 of the salt and the subject, each with its length before it."""
     parts = [salt, of.stanza.encode(), of.kind.encode(), of.key.encode()]

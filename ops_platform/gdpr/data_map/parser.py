@@ -47,10 +47,7 @@ _PLACE = re.compile(r"\{([^{}]*)\}")
 
 def load(file: Path) -> DataMap:
     """Raises ConfigurationError at the first fault."""
-    documents = list(lined_yaml.load(file))
-    if len(documents) != 1:
-        raise ConfigurationError(f"{file}: holds {len(documents)} documents; a data map is one")
-    [source] = documents
+    source = lined_yaml.load_one(file)
     try:
         model = map_shape.Map.model_validate(source.value)
     except ValidationError as error:
@@ -66,11 +63,7 @@ def _first(source: Document, error: ValidationError) -> str:
     first = max(within, key=lambda one: len(_place(one["loc"])))
     path = _place(first["loc"])
     name = ".".join(str(part) for part in path) or "the document"
-    if first["type"] == "extra_forbidden":
-        return f"{source.at(path)}: {name}: is not known here: correct or remove it"
-    if first["type"] == "missing":
-        return f"{source.at(path)}: {name}: is missing"
-    return f"{source.at(path)}: {name}: {first['msg'].lower()}"
+    return f"{source.at(path)}: {name}: {lined_yaml.complaint(first)}"
 
 
 def _place(steps: tuple[str | int, ...]) -> list[str | int]:

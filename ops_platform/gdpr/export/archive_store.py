@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from ops_platform.audit import AuditEvent, ledger
 from ops_platform.clients.object_store import ObjectStore, abort_unfinished
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import Unavailable
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.requests import DOWNLOAD_WITHIN
@@ -121,8 +121,8 @@ def expire(connection: Connection, store: ObjectStore, clock: Callable[[], datet
 
 def kept(connection: Connection) -> int:
     """How many exports are not deleted yet."""
-    row = connection.execute("SELECT count(*) AS kept FROM gdpr_exports WHERE deleted_at IS NULL").fetchone()
-    return int(row["kept"]) if row else 0
+    row = one_row(connection, "SELECT count(*) AS kept FROM gdpr_exports WHERE deleted_at IS NULL")
+    return int(row["kept"])
 
 
 def sweep(connection: Connection, store: ObjectStore, now: datetime) -> int:

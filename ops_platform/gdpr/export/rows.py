@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr.data_map import Belonging, ByArray, ByColumn, ByParent, DataMap, Table
 from ops_platform.gdpr.export import json_lines as export_lines
 from ops_platform.gdpr.export.json_lines import Block
@@ -60,8 +60,8 @@ class Rows:
         sample = sql.SQL("SELECT ARRAY[{}] AS long FROM (SELECT * FROM {} LIMIT {}) AS s").format(
             sql.SQL(", ").join(lengths), table.name.identifier, sql.Literal(SAMPLE)
         )
-        row = connection.execute(sample).fetchone()
-        long = [each.name for each, is_long in zip(texts, row["long"] if row else (), strict=True) if is_long]
+        row = one_row(connection, sample)
+        long = [each.name for each, is_long in zip(texts, row["long"], strict=True) if is_long]
         # One column at least is in the JSON.
         return long if len(long) < len(shown) else long[1:]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ops_platform import files
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import ConfigurationError
@@ -51,22 +51,11 @@ def write(
     """
     if file.exists():
         raise ConfigurationError(f"{file} is there already: remove it, or choose another directory")
-    begun = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        # The directory may be anybody's: never into a file, or by a link, that somebody else put there.
-        number = os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise ConfigurationError(f"cannot write {file}: {error.strerror}") from None
-    try:
-        with os.fdopen(number, "wb") as out:
+        with files.replacing(file) as out:
             sink = _Hashing(out)
             effects = export_content.write(connection, data_map, wanted, sink, media)
-            out.flush()
-            os.fsync(out.fileno())
             size = out.tell()
-        begun.rename(file)
     except OSError as error:
         raise ConfigurationError(f"cannot write {file}: {error.strerror}") from None
-    finally:
-        begun.unlink(missing_ok=True)
     return Written(file, size, sink.digest.hexdigest(), effects)

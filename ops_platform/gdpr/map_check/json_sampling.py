@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr.data_map import DataMap, JsonPath, leaves
 from ops_platform.gdpr.map_check.coverage import JSON_TYPES, Seen
 from ops_platform.gdpr.schema import Catalogue, Name
@@ -48,13 +48,14 @@ def paths(connection: Connection, table: Name, column: str) -> set[JsonPath]:
 
 def share(connection: Connection, table: Name) -> float:
     """Per cent of the blocks that hold about twice SAMPLE rows; 100 of a table that is not larger."""
-    row = connection.execute(
+    row = one_row(
+        connection,
         """
         SELECT coalesce(sum(c.reltuples), 0)::float AS rows
         FROM pg_partition_tree(to_regclass(%(table)s)) AS p JOIN pg_class AS c ON c.oid = p.relid
         WHERE p.isleaf
         """,
         {"table": table.identifier.as_string(connection)},
-    ).fetchone()
-    rows = row["rows"] if row else 0
+    )
+    rows = row["rows"]
     return 100.0 if rows <= 2 * SAMPLE else round(200.0 * SAMPLE / rows, 6)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from psycopg import sql
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr import map_check, schema
 from ops_platform.gdpr.data_map import DataMap, Table
 from ops_platform.gdpr.map_check import JSON_TYPES, Finding, json_sampling
@@ -58,8 +58,7 @@ def _sampled(
         source=table.name.identifier if blocks >= 100 else source,
         limit=sql.Literal(json_sampling.SAMPLE),
     )
-    [row] = connection.execute(query).fetchall()
-    return row
+    return one_row(connection, query)
 
 
 def _tests(

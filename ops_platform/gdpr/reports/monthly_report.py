@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ops_platform.audit import JSON, AuditEvent, append
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr.requests import ENTERED, FINISH_WITHIN, REQUEST_TYPES
 
 _ENTERED = """
@@ -122,7 +122,7 @@ def report(connection: Connection, start: datetime, end: datetime) -> Report:
         (row["store"], row["action"], row["changed"], row["requests"])
         for row in connection.execute(_EFFECTS, values)
     )
-    [proof] = connection.execute(_PROOF, values).fetchall()
+    proof = one_row(connection, _PROOF, values)
     types = tuple(
         OfType(
             kind,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr.requests import FINISH_WITHIN, due_at
 
 FAILED_WITHIN = timedelta(days=30)
@@ -93,14 +93,14 @@ def review(connection: Connection, now: datetime) -> Review:
     """Raises what psycopg raises."""
     values = {"now": now, "since": now - FAILED_WITHIN, "late": now - FINISH_WITHIN}
     waiting = tuple(_waiting(row) for row in connection.execute(_OPEN, values))
-    tombstones = _only(connection, _TOMBSTONES, values)
+    tombstones = one_row(connection, _TOMBSTONES, values)
     return Review(
         now,
         waiting,
-        _only(connection, _UNVERIFIED, values)["n"],
+        one_row(connection, _UNVERIFIED, values)["n"],
         tombstones["uncopied"],
         tombstones["incomplete"],
-        _only(connection, _LETTERS, values)["n"],
+        one_row(connection, _LETTERS, values)["n"],
     )
 
 
@@ -109,7 +109,3 @@ def _waiting(row: dict[str, Any]) -> Waiting:
     assert deadline is not None  # noqa: S101 - the query asks for verified ones
     names = ("request_id", "request_type", "status", "progress", "attempts", "next_attempt_at", "failure")
     return Waiting(due_at=deadline, **{name: row[name] for name in names})
-
-
-def _only(connection: Connection, query: str, values: dict[str, Any]) -> dict[str, Any]:
-    return connection.execute(query, values).fetchall()[0]

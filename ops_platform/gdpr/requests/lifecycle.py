@@ -14,7 +14,7 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from ops_platform.clients.mail import outbox
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import OpsError
 from ops_platform.gdpr.requests import token as tokens
 from ops_platform.gdpr.requests import verification_mail as verification
@@ -257,13 +257,13 @@ def _mail(
     now: datetime,
 ) -> Request:
     token = tokens.new_token()
-    changed = connection.execute(
+    changed = one_row(
+        connection,
         "UPDATE gdpr_requests SET verification_token = %s, verification_expires_at = %s, wrong_tokens = 0, "
         "mails = mails + 1, mailed_at = %s, language = %s, requestor_email = %s WHERE request_id = %s "
         "RETURNING *",
         (tokens.digest(token), now + VERIFY_WITHIN, now, language, email, row["request_id"]),
-    ).fetchone()
-    assert changed is not None  # noqa: S101 - the row is locked
+    )
     verification.write_mail(
         connection,
         api_url=api_url,

@@ -17,7 +17,7 @@ import psycopg
 
 from ops_platform.audit import AuditEvent, ledger
 from ops_platform.clients import postgres
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import OpsError
 from ops_platform.gdpr.requests.deadlines import due_at
 from ops_platform.gdpr.requests.lifecycle import Status
@@ -303,10 +303,7 @@ def _tell(
     outcome: ledger.Outcome | None,
     details: dict[str, ledger.JSON],
 ) -> None:
-    row = connection.execute(
-        "SELECT request_type FROM gdpr_requests WHERE request_id = %s", (request_id,)
-    ).fetchone()
-    assert row is not None  # noqa: S101 - it was changed just now
+    row = one_row(connection, "SELECT request_type FROM gdpr_requests WHERE request_id = %s", (request_id,))
     event = AuditEvent(
         action=f"gdpr.{row['request_type']}",
         phase=phase,

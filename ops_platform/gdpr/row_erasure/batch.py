@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from psycopg import IsolationLevel, sql
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.row_erasure import collateral_check as bystanders
 from ops_platform.gdpr.row_erasure.collateral_check import Counters, Counts
@@ -60,7 +60,7 @@ def waiting(connection: Connection, writer: Writer, change: Change) -> int:
     query = sql.SQL("SELECT count(*) AS rows FROM {} AS t WHERE {}").format(
         change.table.identifier, writer.pending(change)
     )
-    [row] = connection.execute(query).fetchall()
+    row = one_row(connection, query)
     return int(row["rows"])
 
 
@@ -205,7 +205,7 @@ class Batches:
             digest=bystanders.row_digest(self._untouched(change, leaf)),
             pending=pending,
         )
-        [row] = self.connection.execute(query).fetchall()
+        row = one_row(self.connection, query)
         rows = int(row["rows"])
         self._refused(change, leaf, rows, places)
         if row["other"]:
@@ -238,7 +238,7 @@ class Batches:
         query = sql.SQL("SELECT count(*) AS rows FROM ONLY {} AS t WHERE t.ctid = ANY ({}) AND {}").format(
             leaf.name.identifier, bystanders.tids(places), self._still(change, leaf)
         )
-        [left] = self.connection.execute(query).fetchall()
+        left = one_row(self.connection, query)
         if left["rows"]:
             raise CheckFailed(
                 f"{leaf.name} ({change.role}): '{change.action}' changed {rows} of {rows + left['rows']} "

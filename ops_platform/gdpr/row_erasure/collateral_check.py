@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr.schema import Name
 
@@ -186,7 +186,7 @@ def beside(
         anybody=anybody,
         rows=sql.Literal(ROWS),
     )
-    [row] = connection.execute(query).fetchall()
+    row = one_row(connection, query)
     return row["places"].split(";") if row["places"] else [], str(row["digest"])
 
 
@@ -203,7 +203,7 @@ def digest(connection: Connection, leaf: Name, places: Sequence[str]) -> str:
         FROM (SELECT t.ctid AS place, {row} AS row FROM ONLY {leaf} AS t WHERE t.ctid = ANY ({places})) AS r
         """
     ).format(digest=_DIGEST, leaf=leaf.identifier, row=row_digest(None), places=tids(places))
-    [row] = connection.execute(query).fetchall()
+    row = one_row(connection, query)
     return str(row["digest"])
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr.data_map import Anonymise, DataMap, Delete, Keep
 from ops_platform.gdpr.row_erasure import plan as erasure_plan
 from ops_platform.gdpr.row_erasure.plan import Step
@@ -36,7 +36,7 @@ def preview(connection: Connection, data_map: DataMap, catalogue: Catalogue, who
         counted = sql.SQL("SELECT count(*) AS rows FROM {} AS t WHERE {}").format(
             step.table.identifier, sql.SQL(" AND ").join([sql.SQL("({})").format(belongs), *filled])
         )
-        [row] = connection.execute(counted).fetchall()
+        row = one_row(connection, counted)
         found.append(Share(str(step.table), step.belonging.role, describe(step), int(row["rows"])))
     return found
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from ops_platform.clients.postgres import one_row
 from ops_platform.gdpr.data_map import PSEUDONYM, STAND_IN, DataMap, Literally, Value
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.schema import Catalogue, Column
@@ -51,7 +52,7 @@ class Substitutes:
             sql.SQL("CAST({} AS text)").format(sql.Identifier("t", subject.key)),
             sql.SQL("CAST(t.tableoid AS bigint)"),
         )
-        [row] = self.journal.connection.execute(inserted).fetchall()
+        row = one_row(self.journal.connection, inserted)
         self.journal.keep_stand_in(row["key"])
         return int(row["place"])
 

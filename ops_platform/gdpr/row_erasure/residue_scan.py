@@ -18,7 +18,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr.schema import Catalogue, Column, Name, Relation
 
 SHORTEST = 5
@@ -126,7 +126,7 @@ def within(
         relation.name.identifier,
         where,
     )
-    [row] = connection.execute(query).fetchall()
+    row = one_row(connection, query)
     return [
         Residue(relation.name, column, int(row[f"c{number}"]))
         for number, (column, _) in enumerate(tests)

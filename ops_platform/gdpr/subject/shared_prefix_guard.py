@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.subject.row_predicates import Identity
@@ -34,7 +34,7 @@ def refuse_shared(connection: Connection, data_map: DataMap, who: Identity) -> N
         query = sql.SQL(
             "SELECT EXISTS (SELECT FROM {} AS t WHERE starts_with(CAST(t.{} AS text), {})) AS other"
         ).format(subject.table.identifier, sql.Identifier(name), sql.Literal(value + end))
-        [row] = connection.execute(query).fetchall()
+        row = one_row(connection, query)
         if row["other"]:
             raise CheckFailed(
                 f"{text}: the {name} of another {subject.kind} goes on behind this one's with {end!r}, so "

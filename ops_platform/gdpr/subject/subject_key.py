@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.schema import Catalogue
@@ -48,6 +48,5 @@ def parse(
 def value(connection: Connection, of: SubjectKey) -> Any:
     """The key as the database's own value. ``of.key_type`` is trusted: it came from a catalogue."""
     query = sql.SQL("SELECT CAST(%s AS {type}) AS value").format(type=sql.SQL(of.key_type))
-    row = connection.execute(query, (of.key,)).fetchone()
-    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    row = one_row(connection, query, (of.key,))
     return row["value"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ops_platform.clients.postgres import Connection, lock_key
+from ops_platform.clients.postgres import Connection, lock_key, one_row
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.subject import SubjectKey
 
@@ -30,19 +30,20 @@ def place(ops: Connection, of: SubjectKey, basis: str, placed_by: str, now: date
     One that is complete keeps nobody from a hold: who is there now has come since.
     """
     lock(ops, of)
-    begun = ops.execute(
+    begun = one_row(
+        ops,
         "SELECT EXISTS (SELECT FROM erasure_tombstones WHERE stanza = %s AND subject_type = %s "
         "AND subject_key = %s AND completed_at IS NULL) AS begun",
         (of.stanza, of.kind, of.key),
-    ).fetchone()
-    if begun and begun["begun"]:
+    )
+    if begun["begun"]:
         raise CheckFailed("the erasure of this subject has begun: it is too late for a legal hold")
-    row = ops.execute(
+    row = one_row(
+        ops,
         "INSERT INTO gdpr_legal_holds (stanza, subject_type, subject_key, basis, placed_by, placed_at) "
         "VALUES (%s, %s, %s, %s, %s, %s) RETURNING id, basis, placed_by, placed_at",
         (of.stanza, of.kind, of.key, basis, placed_by, now),
-    ).fetchone()
-    assert row is not None  # noqa: S101 - RETURNING
+    )
     return LegalHold(**row)
 
 

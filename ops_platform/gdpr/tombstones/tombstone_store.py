@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from ops_platform.clients.object_store import ObjectStore
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.requests import FINISH_WITHIN
 from ops_platform.gdpr.subject import SubjectKey
@@ -211,7 +211,8 @@ def _of_request(ops: Connection, of: SubjectKey, request_id: str) -> Tombstone |
 
 def _insert(ops: Connection, of: SubjectKey, request_id: str, map_version: str, now: datetime) -> Tombstone:
     """A subject who came back and goes again replaces the tombstone of before; its locked copy stays."""
-    row = ops.execute(
+    row = one_row(
+        ops,
         "INSERT INTO erasure_tombstones (stanza, subject_type, subject_key, subject_key_type, erased_at, "
         "gdpr_request_id, map_version, salt) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (stanza, subject_type, subject_key) DO UPDATE SET erased_at = excluded.erased_at, "
@@ -229,8 +230,7 @@ def _insert(ops: Connection, of: SubjectKey, request_id: str, map_version: str, 
             map_version,
             secrets.token_bytes(SALT_BYTES),
         ),
-    ).fetchone()
-    assert row is not None  # noqa: S101 - RETURNING
+    )
     return _tombstone(row)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import psutil
 
+from ops_platform import files
 from ops_platform.errors import ConfigurationError
 
 DEFAULT_BASE = 17000
@@ -53,7 +53,7 @@ def _kept(file: Path) -> dict[str, int]:
 
 
 def save(file: Path, ports: Mapping[str, int]) -> None:
-    file.write_text(json.dumps(ports, indent=2) + "\n", encoding="utf-8")
+    files.write_atomically(file, json.dumps(ports, indent=2) + "\n", mode=0o644)
 
 
 def is_free(port: int, host: str = HOST) -> bool:
@@ -87,27 +87,3 @@ def holder(port: int) -> str:
                         return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
                 return "a process of another user"
     return "another process"
-
-
-def free_block(count: int) -> int:
-    """The first of ``count`` consecutive ports that are free now."""
-    while True:
-        base = random.randint(12000, 32000 - count)  # noqa: S311
-        if all(is_free(port) for port in range(base, base + count)):
-            return base
-
-
-def free_ports(count: int) -> list[int]:
-    """``count`` ports that are free now, below the range that the kernel gives to outgoing connections."""
-    chosen: list[int] = []
-    with contextlib.ExitStack() as held:
-        while len(chosen) < count:
-            port = random.randint(12000, 32000)  # noqa: S311
-            probe = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            if port not in chosen:
-                chosen.append(port)
-    return chosen

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import glob
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from ops_platform import files
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,8 @@ def write_private(path: Path, text: str, mode: int = 0o600) -> bool:
     """Write ``text`` to ``path`` atomically with ``mode``; False when it already was exactly that."""
     if path.exists() and path.stat().st_mode & 0o777 == mode and path.read_text(encoding="utf-8") == text:
         return False
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.chmod(mode)
-    temporary.replace(path)
+    # One stack writes here: what is half written is a killed process's.
+    for begun in path.parent.glob(f".{glob.escape(path.name)}.*new"):
+        begun.unlink()
+    files.write_atomically(path, text, mode=mode)
     return True

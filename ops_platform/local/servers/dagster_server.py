@@ -60,19 +60,6 @@ def webserver_answers(url: str) -> bool:
     )
 
 
-def load_error(url: str) -> str | None:
-    """The first line of the code location's load error, if it has one."""
-    try:
-        workspace = _client(url).query(_LOCATIONS)["workspaceOrError"]
-    except Unavailable:
-        return None
-    for entry in workspace.get("locationEntries", []):
-        message = (entry["locationOrLoadError"] or {}).get("message")
-        if message:
-            return str(message).strip().splitlines()[0]
-    return None
-
-
 def daemon_is_healthy(url: str) -> bool:
     """Whether every required daemon has a fresh heartbeat, by the webserver at ``url``."""
     try:

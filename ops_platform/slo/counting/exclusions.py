@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
 from ops_platform.slo.objectives import Objective
 
@@ -57,13 +57,14 @@ def add(ops: Connection, wanted: Exclusion, reason: str, by: str) -> int:
     """Keep it; its id. The next run counts its hours again. Raises CheckFailed when it is no span of time."""
     if wanted.start >= wanted.end:
         raise CheckFailed("an exclusion must end after it begins")
-    row = ops.execute(
+    row = one_row(
+        ops,
         """
         INSERT INTO slo_exclusions (service, slo, starts_at, ends_at, reason, created_by, created_at)
         VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp()) RETURNING id
         """,
         (wanted.service, wanted.slo, wanted.start, wanted.end, reason, by),
-    ).fetchall()[0]
+    )
     return int(row["id"])
 
 

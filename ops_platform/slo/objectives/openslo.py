@@ -197,16 +197,9 @@ def _document(source: Document) -> _Strict:
         path = first["loc"]
         name = ".".join(str(part) for part in path)
         reason = _REASONS.get(str(path[-1])) if path else None
-        raise ConfigurationError(f"{source.at(path)}: {name}: {reason or _said(first)}") from None
-
-
-def _said(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "is not known here: correct or remove it"
-    if error["type"] == "missing":
-        return "is missing"
-    said = str(error["msg"]).removeprefix("Value error, ")
-    return said[:1].lower() + said[1:]
+        raise ConfigurationError(
+            f"{source.at(path)}: {name}: {reason or lined_yaml.complaint(first)}"
+        ) from None
 
 
 def _objective(

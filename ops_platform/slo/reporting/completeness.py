@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.errors import Unavailable
 from ops_platform.slo.counting import HOUR
@@ -44,7 +44,8 @@ def without_newest(ops: Connection, objectives: Sequence[Objective], now: dateti
 
 def counted_until(ops: Connection, objectives: Sequence[Objective]) -> datetime | None:
     """End of the newest hour that is counted for all of them; None when one has no counts at all."""
-    row = ops.execute(
+    row = one_row(
+        ops,
         """
         SELECT min(newest.start) AS start, count(newest.start) AS counted
         FROM unnest(%s::text[], %s::text[]) AS o (service, slo)
@@ -53,7 +54,7 @@ def counted_until(ops: Connection, objectives: Sequence[Objective]) -> datetime 
             WHERE c.service = o.service AND c.slo = o.slo AND c.window_seconds = 3600) AS newest
         """,
         ([one.service for one in objectives], [one.name for one in objectives]),
-    ).fetchall()[0]
+    )
     if row["counted"] < len(objectives):
         return None
     start: datetime = row["start"]

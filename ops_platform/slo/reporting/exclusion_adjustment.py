@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.slo.objectives import Objective
 from ops_platform.slo.reporting.slo_store import REVISION
 
@@ -21,15 +21,16 @@ def apply(ops: Connection, objectives: Sequence[Objective], run_id: str) -> int:
     Of an hour that is left out whole nothing is left, and of one that no exclusion touches any more all
     is. The caller is ``records.alone``.
     """
-    done = ops.execute(
+    done = one_row(
+        ops,
         _APPLY,
         {
             "services": [one.service for one in objectives],
             "slos": [one.name for one in objectives],
             "run_id": run_id,
         },
-    ).fetchone()
-    return int(done["changed"]) if done else 0
+    )
+    return int(done["changed"])
 
 
 # A row that says the same without what is excluded, because nothing happened then, is no revision.

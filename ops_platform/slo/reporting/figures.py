@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import BURN_ALERTS, MONTH, Objective, Period
 from ops_platform.slo.reporting import error_budget as budget
@@ -108,14 +108,15 @@ def load_hours(ops: Connection, objective: Objective, start: datetime, end: date
 
 def newest(ops: Connection, objective: Objective) -> datetime | None:
     """The moment of the newest stored figure."""
-    row = ops.execute(
+    row = one_row(
+        ops,
         """
         SELECT max(measured_at) AS at FROM slo_metrics
         WHERE service_name = %s AND metric_name = %s AND slo_window = '1d'
         """,
         (objective.service, objective.name),
-    ).fetchone()
-    found: datetime | None = row["at"] if row else None
+    )
+    found: datetime | None = row["at"]
     return found
 
 

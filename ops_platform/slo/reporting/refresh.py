@@ -35,11 +35,10 @@ from ops_platform.slo.reporting import derivation as derived
 from ops_platform.slo.reporting import exclusion_adjustment as adjustment
 from ops_platform.slo.reporting import figures
 from ops_platform.slo.reporting import slo_store as records
+from ops_platform.slo.reporting.derivation import Span
 
 if TYPE_CHECKING:
     from ops_platform.slo.counting.window import WindowCount
-
-Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)
@@ -90,16 +89,6 @@ def count_hours(
             raise
         _follow(ops, objectives, run_id)
     return Kept(counts, changed)
-
-
-def late_hours(ops_url: str, objectives: Sequence[Objective], start: datetime) -> list[Span]:
-    """Spans of the hours before ``start`` that must be counted again, or were never counted.
-
-    Provisional ones, those whose adjusted counts are not as the exclusions say, and those that no run
-    has counted although runs counted earlier ones.
-    """
-    with postgres.session(ops_url) as ops:
-        return records.spans(records.unsettled(ops, objectives, start))
 
 
 def recount_late(

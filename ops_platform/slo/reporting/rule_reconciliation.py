@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.clients.prometheus import Prometheus, Rule
 from ops_platform.slo.objectives import Objective
 
@@ -91,7 +91,8 @@ def _share(hours: int, wanted: int) -> str:
 
 def sums(ops: Connection, one: Objective, end: datetime) -> Sums:
     """Of the hours of the period that ends at ``end`` and are known."""
-    row = ops.execute(
+    row = one_row(
+        ops,
         """
         SELECT count(total) AS hours, coalesce(sum(good), 0) AS good, coalesce(sum(total), 0) AS total,
                coalesce(sum(adjusted_total), 0) AS adjusted,
@@ -114,7 +115,7 @@ def sums(ops: Connection, one: Objective, end: datetime) -> Sums:
             "start": end - timedelta(days=one.period.days),
             "end": end,
         },
-    ).fetchall()[0]
+    )
     return Sums(
         int(row["good"]),
         int(row["total"]),

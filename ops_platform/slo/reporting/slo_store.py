@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
-from ops_platform.clients.postgres import Connection, lock_key
+from ops_platform.clients.postgres import Connection, lock_key, one_row
 from ops_platform.slo.counting import HOUR, Exclusion, exclusions
 from ops_platform.slo.objectives import Objective
 from ops_platform.slo.reporting import figures
@@ -102,7 +102,8 @@ def store(
         for one in counts
         for end in [one.start + timedelta(seconds=one.seconds)]
     ]
-    changed = ops.execute(
+    changed = one_row(
+        ops,
         _STORE,
         {
             "rows": json.dumps(rows),
@@ -111,8 +112,8 @@ def store(
             "indicator": objective.indicator.version,
             "run_id": run_id,
         },
-    ).fetchone()
-    return int(changed["changed"]) if changed else 0
+    )
+    return int(changed["changed"])
 
 
 # ``settled`` alone is no revision: it says that the row stands. Nor is another exclusion in a time in which

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,9 @@ def refused(tmp_path: Path) -> Callable[[str], str]:
             config_of(text, tmp_path)
         said = str(caught.value)
         assert "\n" not in said
-        assert said.startswith(f"{tmp_path / 'backups.yaml'}: ")
-        return said.removeprefix(f"{tmp_path / 'backups.yaml'}: ")
+        place = re.compile(re.escape(str(tmp_path / "backups.yaml")) + r"(:[0-9]+)?: ")
+        assert place.match(said)
+        return place.sub("", said, count=1)
 
     return message
 
@@ -159,16 +161,96 @@ def test_a_mistake_is_named(refused: Callable[[str], str], mistake: str) -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: 1\nb: 2\na: 3\n", "line 3: key a is given twice; remove one"),
-        ("a: [1\n", "line 2: not YAML"),
-        ("", "the file: must be a mapping of keys"),
+        ("a: 1\nb: 2\na: 3\n", "a is there twice: remove one"),
+        ("a: [1\n", "is no YAML"),
+        ("", "holds 0 documents: it must hold one"),
         ("- 1\n", "the file: must be a mapping of keys"),
-        ("a: !!python/object/apply:os.getcwd []\n", "line 1: not YAML"),
-        ("? [1, 2]\n: 3\n", "line 1: not YAML (found unhashable key)"),
+        ("a: 1\n---\na: 2\n", "holds 2 documents: it must hold one"),
+        ("a: !!python/object/apply:os.getcwd []\n", "!!python/object/apply:os.getcwd is not read"),
+        ("a: !secret b\n", "the tag !secret is not read here: remove it"),
+        ("a: &a {b: 1}\nc: {<<: *a}\n", "keys must be plain words"),
+        ("? [1, 2]\n: 3\n", "keys must be plain words"),
     ],
 )
 def test_what_is_no_configuration(refused: Callable[[str], str], text: str, said: str) -> None:
     assert said in refused(text)
+
+
+LINES = """\
+repository:
+  bucket: backups
+  path: /pgbackrest
+defaults: &defaults
+  schedules:
+    full: "0 2 * * 0"
+    differential: off
+    incremental: "30 * * * *"
+  retention_days: 35
+  compression: {type: lz4, level: 6}
+  process_max: 4
+  bundle: true
+  encryption: none
+  archive_timeout_seconds: 60
+  rpo_target_seconds: 900
+  rto_target_seconds: 1800
+  production_size_bytes: 107_374_182_400
+stanzas:
+  product:
+    connection: postgresql://db/product
+    data_path: /data
+    socket_path: /run
+    port: 5432
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("    port: 5432", "    port: 5432\n    retention: 3", 24, "stanzas.product.retention: unknown key"),
+        ("  bundle: true\n", "", 4, "defaults.bundle: missing"),
+        ("  process_max: 4", "  process_max: 0", 11, "defaults.process_max: 0 is too small"),
+        ("    port: 5432", "    port: 5432\n    process_max: 0", 24, "stanzas.product.process_max: 0 is"),
+        ("    port: 5432", "    port: [5432]", 23, "stanzas.product.port: must be"),
+        ("  rpo_target_seconds: 900", "  rpo_target_seconds: 0.5", 15, "must be a whole number, not 0.5;"),
+        ("level: 6", "level: 60", 10, "defaults.compression: lz4 has no level 60"),
+        ("  path: /pgbackrest", "  path: pgbackrest", 3, "repository.path: must begin with a slash"),
+        ("  path: /pgbackrest", "  path: /a\n  path: /b", 4, "path is there twice"),
+        ("  path: /pgbackrest", "  path: !!binary YQ==", 3, "!!binary is not read"),
+        ("  product:", "  all:", 18, "stanzas: 'all' cannot be a stanza's name"),
+        (
+            "    port: 5432",
+            "    port: 5432\n    schedules:\n      differential: 0 2 * * *",
+            24,
+            "stanzas.product.schedules: full (0 2 * * 0) and differential",
+        ),
+    ],
+)
+def test_a_mistake_names_its_line(tmp_path: Path, old: str, new: str, line: int, says: str) -> None:
+    assert old in LINES
+    with pytest.raises(ConfigurationError) as caught:
+        config_of(LINES.replace(old, new), tmp_path)
+    assert f"{tmp_path / 'backups.yaml'}:{line}: " in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_what_yaml_offers_is_read(tmp_path: Path) -> None:
+    assert config_of(LINES, tmp_path).stanzas["product"].production_size_bytes == 100 << 30
+    shared = """\
+  other:
+    connection: &url postgresql://db/other
+    data_path: /data/other
+    socket_path: /run
+    port: 5433
+    compression: &gz {type: gz, level: 1}
+  third:
+    connection: *url
+    data_path: /data/third
+    socket_path: /run
+    port: 5434
+    compression: *gz
+"""
+    third = config_of(LINES + shared, tmp_path).stanzas["third"]
+    assert (third.connection, third.compression) == ("postgresql://db/other", Compression("gz", 1))
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
-from ops_platform.local.host.ports import free_ports
 from ops_platform_tests.clients.mail.test_smtp import SENDER, Keep, Sink
+from ops_platform_tests.ports import free_ports
 from ops_platform_tests.services import OpsDatabase
 
 pytestmark = pytest.mark.services

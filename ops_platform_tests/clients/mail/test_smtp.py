@@ -17,8 +17,8 @@ from pydantic import SecretStr
 
 from ops_platform.clients.mail.smtp import Mail, Mailer, MailRefused, mailer
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
-from ops_platform.local.host.ports import free_ports
 from ops_platform.settings import load_settings
+from ops_platform_tests.ports import free_ports
 
 RECIPIENT = "anna@example.org"
 SENDER = "ops@example.org"

@@ -125,9 +125,6 @@ class TestObjects:
         assert ledger.object_lock_enabled()
         admin = store(object_store, "admin")
         assert not admin.object_lock_enabled()
-        assert admin.default_encryption() == "AES256"
-        with pytest.raises(ObjectStoreRefused):
-            ledger.default_encryption()
 
     @pytest.mark.full
     def test_listings_go_beyond_a_page(self, ledger: ObjectStore) -> None:

@@ -69,3 +69,12 @@ def test_the_zone_of_the_environment_counts_no_more(elsewhere: str, monkeypatch:
 )
 def test_an_address_is_told_without_its_password(address: str, said: str) -> None:
     assert postgres.describe(address) == said
+
+
+@pytest.mark.services
+def test_the_one_row(ops_database: OpsDatabase) -> None:
+    with postgres.session(ops_database.url()) as connection:
+        assert postgres.one_row(connection, "SELECT %s::int AS n", (3,)) == {"n": 3}
+        for query in ("SELECT 1 AS n WHERE false", "SELECT generate_series(1, 2) AS n"):
+            with pytest.raises(AssertionError, match=r"a statement of one row had [02]"):
+                postgres.one_row(connection, query)

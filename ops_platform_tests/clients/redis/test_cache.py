@@ -10,9 +10,9 @@ import pytest
 from ops_platform.clients.redis.cache import Cache, from_settings
 from ops_platform.errors import ConfigurationError, Unavailable
 from ops_platform.local.host.certificates import Certificates
-from ops_platform.local.host.ports import free_ports
 from ops_platform.settings import load_settings
 from ops_platform_tests.clients.running_redis import RunningRedis, running_redis
+from ops_platform_tests.ports import free_ports
 from ops_platform_tests.services import Services, short_directory
 
 

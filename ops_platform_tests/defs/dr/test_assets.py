@@ -105,4 +105,4 @@ def test_metadata_holds_what_was_measured_and_no_more() -> None:
     assert found["copy_mb_per_second"].value == 200
     assert found["phase_restore_seconds"].value == 9.877
     assert not {"rpo_seconds", "replay_mb_per_second"} & set(found)
-    assert "| roles | **failed** | a/b |" in str(found["verifications"].value)
+    assert "| roles | **failed** | a\\|b |" in str(found["verifications"].value)

@@ -25,7 +25,6 @@ from ops_platform.backup.stanza.context import BackupContext
 from ops_platform.backup.stanza.pgbackrest_conf import PgBackRestPaths
 from ops_platform.clients.object_store import bucket as object_store
 from ops_platform.clients.postgres import connection as postgres
-from ops_platform.dr.damage import RepositoryObjects
 from ops_platform.dr.exercise import runner as exercise
 from ops_platform.dr.exercise.drill import rehearse
 from ops_platform.dr.exercise.report import ExerciseRequest, Outcome
@@ -33,10 +32,11 @@ from ops_platform.dr.inspection.check_result import NOT_REACHED, Verification
 from ops_platform.dr.plan.scenario import Plan
 from ops_platform.dr.restore import scratch_cluster as scratch
 from ops_platform.dr.verification import suite as questions
-from ops_platform.local.host import ports
 from ops_platform_tests.backup.conftest import Site, silent
 from ops_platform_tests.dr.conftest import strike
+from ops_platform_tests.dr.corpus.damage import RepositoryObjects
 from ops_platform_tests.dr.corpus.twin import Recipe, Twin, wait
+from ops_platform_tests.ports import free_ports
 from ops_platform_tests.services import state_dir
 
 Log = Callable[[str], None]
@@ -141,7 +141,7 @@ class Lab:
         source.account.own(home)
         subprocess.run(["cp", "-a", "--", str(recipe.base or self.base), str(home / "data")], check=True)
         paths = PgBackRestPaths.below(home / "pgbackrest")
-        port = ports.free_ports(1)[0]
+        port = free_ports(1)[0]
         cluster = replace(
             source,
             data_dir=home / "data",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ops_platform.dr.damage import DAMAGES
+from ops_platform_tests.dr.corpus.damage import DAMAGES
 from ops_platform_tests.dr.corpus.lab import Lab, wrong
 
 pytestmark = pytest.mark.full

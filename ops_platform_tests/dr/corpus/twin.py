@@ -14,9 +14,9 @@ from typing import Any
 
 from ops_platform.backup.stanza.context import BackupContext
 from ops_platform.clients.waiting import wait_until
-from ops_platform.local.host import ports
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform_tests.backup.conftest import silent
+from ops_platform_tests.ports import free_ports
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def make_base(cluster: PostgresCluster, base: Path) -> None:
         cluster,
         data_dir=base,
         socket_dir=base.parent,
-        port=ports.free_ports(1)[0],
+        port=free_ports(1)[0],
         archive_config=None,
         log_file=base.parent / "base.log",
         settings={**cluster.settings, "restore_command": "/bin/false"},

@@ -49,7 +49,7 @@ def made(label: str, number: int, hours_ago: float, prior: str | None = None) ->
 
 
 def observed(sets: Sequence[BackupSet], present: Sequence[int]) -> Observation:
-    repository = Repository("product", True, tuple(sets), (Database(1, 42, "15"),), True, False)
+    repository = Repository("product", True, tuple(sets), (Database(1, 42, "15"),), True)
     archive = Archive(GEOMETRY, tuple(ArchivedSegment(Segment(1, n), SIZE, T0) for n in present), {})
     state = archive.state_from(sets[0].wal_start)
     return Observation(repository, archive, state, best_state(repository, archive))
@@ -138,8 +138,6 @@ def test_no_two_scenarios_take_the_same_chain_where_there_are_several(
 
 
 def test_without_a_set_there_is_nothing_to_exercise() -> None:
-    empty = Observation(
-        Repository("product", True, (), (Database(1, 42, "15"),), True, False), None, None, None
-    )
+    empty = Observation(Repository("product", True, (), (Database(1, 42, "15"),), True), None, None, None)
     with pytest.raises(CheckFailed, match="take a full backup"):
         scenario.choose("latest", empty, pairs_of([]), T0)

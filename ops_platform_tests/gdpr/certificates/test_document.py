@@ -82,13 +82,13 @@ def test_it_says_what_was_done_what_is_kept_and_what_still_expires(genuine: Issu
 def test_it_names_nobody_and_only_the_salt_tells_whom_it_is_about(genuine: Issued) -> None:
     assert SUBJECT.key not in genuine.as_file()
     said = json.loads(genuine.document)
-    assert certificate.concerns(said, SUBJECT, SALT)
-    assert not certificate.concerns(said, SUBJECT, bytes(32))
-    assert not certificate.concerns(said, SUBJECT, b"")
-    assert not certificate.concerns(said, replace(SUBJECT, key=str(uuid4())), SALT)
+    assert said["commitment"] == certificate.commitment(SUBJECT, SALT)
+    others = (certificate.commitment(SUBJECT, bytes(32)), certificate.commitment(SUBJECT, b""))
+    assert said["commitment"] not in others
+    assert said["commitment"] != certificate.commitment(replace(SUBJECT, key=str(uuid4())), SALT)
     # Where one part ends and the next begins is part of it.
     moved = replace(SUBJECT, stanza="productc", kind="reator")
-    assert not certificate.concerns(said, moved, SALT)
+    assert said["commitment"] != certificate.commitment(moved, SALT)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ops_platform.errors import ConfigurationError
 from ops_platform.local.host import ports
+from ops_platform_tests.ports import free_ports
 
 
 @given(st.integers(1024, 65000), st.integers(1, 20))
@@ -69,7 +70,7 @@ def test_a_port_held_on_every_address_is_taken_too() -> None:
 
 
 def test_free_ports_are_free_and_apart() -> None:
-    chosen = ports.free_ports(20)
+    chosen = free_ports(20)
     assert len(set(chosen)) == 20
     assert all(ports.is_free(port) for port in chosen)
 

@@ -37,7 +37,8 @@ def test_a_loose_mode_is_repaired(tmp_path: Path) -> None:
 
 
 def test_a_half_written_file_of_a_killed_process_does_not_matter(tmp_path: Path) -> None:
-    (tmp_path / ".file.new").write_text("half", encoding="utf-8")
+    for name in (".file.new", ".file.a1b2c3.new"):
+        (tmp_path / name).write_text("half", encoding="utf-8")
     write_private(tmp_path / "file", "whole")
     assert (tmp_path / "file").read_text(encoding="utf-8") == "whole"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from ops_platform.clients.waiting import wait_until
-from ops_platform.local.host import ports
 from ops_platform.local.servers import mail_sink
+from ops_platform_tests.ports import free_ports
 
 pytestmark = pytest.mark.services
 
 
 @pytest.fixture
 def sink(tmp_path: Path) -> Iterator[tuple[int, Path, subprocess.Popen[str]]]:
-    port = ports.free_ports(1)[0]
+    port = free_ports(1)[0]
     arguments = [f"--port={port}", f"--maildir={tmp_path / 'mail'}"]
     process = subprocess.Popen(
         [sys.executable, "-m", "ops_platform.local.servers.mail_sink", *arguments],

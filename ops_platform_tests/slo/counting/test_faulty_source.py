@@ -23,7 +23,7 @@ from ops_platform.slo.counting import event_count as counting
 from ops_platform.slo.counting import reader as source
 from ops_platform.slo.objectives import openslo
 from ops_platform.slo.objectives.selector import Selector
-from ops_platform_tests.prometheus import running_prometheus
+from ops_platform_tests.prometheus import metric_names, running_prometheus
 from ops_platform_tests.slo.recorded import prometheus_with, publishing
 
 EVERY = openslo.load_directory(files.default_config_dir() / "objectives")
@@ -114,7 +114,7 @@ def test_a_gauge_that_is_called_like_a_counter_is_refused(tmp_path: Path) -> Non
             ],
         }
         with running_prometheus(tmp_path, yaml.safe_dump(config)) as prometheus:
-            wait_until(lambda: "queue_total" in prometheus.metric_names(), 30, "a scrape")
+            wait_until(lambda: "queue_total" in metric_names(prometheus), 30, "a scrape")
             now = datetime.now(UTC)
             queue, done = Selector("queue_total", ()), Selector("done_total", ())
             reading = source.read(prometheus, [queue, done], now - timedelta(minutes=30), now)

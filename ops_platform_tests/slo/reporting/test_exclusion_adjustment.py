@@ -32,6 +32,7 @@ from ops_platform_tests.slo.stored import (
     Interrupted,
     exclude,
     hours,
+    late_hours,
     not_applied,
     rows,
     withdraw,
@@ -63,7 +64,7 @@ def count(database: OpsDatabase, prometheus: Prometheus, end: datetime = END) ->
 
 
 def late(database: OpsDatabase) -> list[tuple[datetime, datetime]]:
-    return keeping.late_hours(database.url("ops_worker"), OURS, END)
+    return late_hours(database.url("ops_worker"), OURS, END)
 
 
 def next_run(database: OpsDatabase, prometheus: Prometheus) -> keeping.Late:
@@ -193,7 +194,7 @@ def test_hours_of_objectives_that_are_gone_are_left_alone(
     count(ops_database, prometheus)
     exclude(ops_database, START + HALF, START + HOUR)
     other = replace(SIGNATURES, name="another")
-    assert keeping.late_hours(ops_database.url("ops_worker"), [other], END) == []
+    assert late_hours(ops_database.url("ops_worker"), [other], END) == []
 
 
 def reading(good: list[int], total: list[int]) -> Reading:

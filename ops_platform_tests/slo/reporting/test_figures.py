@@ -24,6 +24,7 @@ from ops_platform.slo.reporting import refresh as keeping
 from ops_platform.slo.reporting.error_budget import Tally
 from ops_platform.slo.reporting.figures import Hour
 from ops_platform_tests.services import OpsDatabase
+from ops_platform_tests.slo.stored import late_hours
 
 [SUCCESS] = [
     one
@@ -130,7 +131,7 @@ def test_months_and_late_hours_are_those_of_utc(elsewhere: OpsDatabase) -> None:
     url, month = elsewhere.url("ops_worker"), datetime(2026, 3, 1, tzinfo=UTC)
     stored(elsewhere, SUCCESS, month - timedelta(days=40), month - HOUR * 2)
     stored(elsewhere, SUCCESS, month - HOUR, END)
-    assert keeping.late_hours(url, [SUCCESS], END) == [(month - HOUR * 2, month - HOUR)]
+    assert late_hours(url, [SUCCESS], END) == [(month - HOUR * 2, month - HOUR)]
     stored(elsewhere, SUCCESS, month - HOUR * 2, month - HOUR)
     keeping.keep_figures(url, [SUCCESS], month - HOUR, END, "run")
     # Made anew from hours before the newest stored figure, over the end of the month.
@@ -153,10 +154,10 @@ def test_the_own_period_is_kept_reported_and_made_up_for(ops_database: OpsDataba
     since = END - timedelta(days=90)
     stored(ops_database, one, since, since + HOUR)
     # Of hours that nobody counted the last 90 days are made up for, of others 31.
-    assert keeping.late_hours(url, [one], END) == [(since + HOUR, END)]
+    assert late_hours(url, [one], END) == [(since + HOUR, END)]
     # From the midnight before: days must not be of two indicators.
     month = (END - timedelta(days=31)).replace(hour=0)
-    assert keeping.late_hours(url, [SUCCESS], END) == [(month, END)]
+    assert late_hours(url, [SUCCESS], END) == [(month, END)]
     stored(ops_database, one, since + HOUR, END)
     keeping.keep_figures(url, [one], END - HOUR, END, "run")
     # An hour at the far end changes; the figure that depends on it is made anew.

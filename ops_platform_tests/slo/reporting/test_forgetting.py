@@ -17,7 +17,7 @@ from ops_platform.slo.reporting import refresh as keeping
 from ops_platform.slo.reporting import slo_store as records
 from ops_platform_tests.services import OpsDatabase
 from ops_platform_tests.slo.recorded import prometheus_with, publishing
-from ops_platform_tests.slo.stored import SIGNATURES, hours
+from ops_platform_tests.slo.stored import SIGNATURES, hours, late_hours
 
 pytestmark = pytest.mark.services
 
@@ -61,7 +61,7 @@ def test_a_final_hour_that_was_not_known_heals(
         count(ops_database, empty, START, START + HOUR * 2)
     assert {one for one, _ in state(ops_database)} == {"source_missing"}
     # Not at once again.
-    assert keeping.late_hours(url, OURS, START + HOUR * 2) == []
+    assert late_hours(url, OURS, START + HOUR * 2) == []
     counted_long_ago(ops_database)
     keeping.recount_late(url, prometheus, OURS, START + HOUR * 2, "next", datetime.now(UTC))
     assert {one for one, _ in state(ops_database)} == {"measured"}
@@ -75,7 +75,7 @@ def test_a_prometheus_that_lost_its_disk_takes_nothing_away(
     count(ops_database, prometheus, END - HOUR, END, soon)
     before = state(ops_database)
     with prometheus_with(EMPTY, tmp_path) as empty:
-        assert keeping.late_hours(url, OURS, END) == [(END - HOUR, END)]
+        assert late_hours(url, OURS, END) == [(END - HOUR, END)]
         keeping.recount_late(url, empty, OURS, END, "next", soon + HOUR)
     assert before[0][0] == "measured"
     assert state(ops_database) == before

@@ -27,6 +27,7 @@ from ops_platform.slo.reporting import daily_rollup as days
 from ops_platform.slo.reporting import refresh as keeping
 from ops_platform_tests.services import OpsDatabase
 from ops_platform_tests.slo.recorded import prometheus_with, publishing
+from ops_platform_tests.slo.stored import late_hours
 
 pytestmark = pytest.mark.services
 
@@ -104,9 +105,9 @@ def test_provisional_hours_are_settled_later(
     settled = {row["window_start"]: row["settled"] for row in table(ops_database)}
     assert settled == {END - HOUR * 3: True, END - HOUR * 2: False, END - HOUR: False}
     url = ops_database.url("ops_worker")
-    assert keeping.late_hours(url, objectives, END) == [(END - HOUR * 2, END)]
+    assert late_hours(url, objectives, END) == [(END - HOUR * 2, END)]
     assert count(ops_database, prometheus, objectives, END - HOUR * 3, END, soon + HOUR * 2) == 0
-    assert keeping.late_hours(url, objectives, END) == []
+    assert late_hours(url, objectives, END) == []
 
 
 def test_an_exclusion_recounts_its_hours_and_no_other(
@@ -124,9 +125,9 @@ def test_an_exclusion_recounts_its_hours_and_no_other(
         excluded = exclusions.add(ops, Exclusion(signatures.service, None, since, until), "maintenance", "me")
     touched = [DAY + HOUR * 4, DAY + HOUR * 5]
     span = (touched[0], touched[-1] + HOUR)
-    assert keeping.late_hours(url, objectives, END) == [span]
+    assert late_hours(url, objectives, END) == [span]
     assert count(ops_database, prometheus, objectives, *span) == 2
-    assert keeping.late_hours(url, objectives, END) == []
+    assert late_hours(url, objectives, END) == []
 
     after = hours_of(ops_database)
     changed = [new for old, new in zip(before, after, strict=True) if old != new]
@@ -165,11 +166,11 @@ def test_an_exclusion_recounts_its_hours_and_no_other(
         exclusions.withdraw(ops, excluded, "me")
         with pytest.raises(CheckFailed, match="no exclusion"):
             exclusions.withdraw(ops, excluded, "me")
-    assert keeping.late_hours(url, objectives, END) == [span]
+    assert late_hours(url, objectives, END) == [span]
     assert count(ops_database, prometheus, objectives, *span) == 2
     assert hours_of(ops_database) == before
     assert corrections(ops_database) == 4
-    assert keeping.late_hours(url, objectives, END) == []
+    assert late_hours(url, objectives, END) == []
 
 
 def corrections(database: OpsDatabase) -> int:
@@ -184,10 +185,10 @@ def test_hours_that_no_run_counted_are_made_up_for(
     ops_database: OpsDatabase, prometheus: Prometheus, objectives: list[Objective]
 ) -> None:
     url = ops_database.url("ops_worker")
-    assert keeping.late_hours(url, objectives, END) == []
+    assert late_hours(url, objectives, END) == []
     count(ops_database, prometheus, objectives, START, START + HOUR * 3)
     count(ops_database, prometheus, objectives, START + HOUR * 8, START + HOUR * 9)
-    assert keeping.late_hours(url, objectives, START + HOUR * 12) == [
+    assert late_hours(url, objectives, START + HOUR * 12) == [
         (START + HOUR * 3, START + HOUR * 8),
         (START + HOUR * 9, START + HOUR * 12),
     ]

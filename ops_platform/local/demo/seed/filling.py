@@ -52,7 +52,6 @@ class SeedReport:
     steps_done: tuple[str, ...]
     """Steps that this run did; empty when there was nothing left to do."""
     objects_put: int
-    database_bytes: int
     seconds: float
     step_seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -99,7 +98,6 @@ def seed(
                 _mark(connection, _OBJECTS, the_plan, objects)
                 step_seconds[_OBJECTS] = time.monotonic() - began
             say("objects", 1.0)
-            size = connection.execute("SELECT pg_database_size(current_database()) AS bytes").fetchone()
     except psycopg.OperationalError as error:
         raise Unavailable(
             f"lost PostgreSQL at {postgres.describe(url)} while seeding ({type(error).__name__}): "
@@ -110,7 +108,6 @@ def seed(
         rows={name: count for name, count in marks.items() if name not in (_TIDY, _OBJECTS)},
         steps_done=tuple(step_seconds),
         objects_put=objects,
-        database_bytes=int(size["bytes"]) if size else 0,
         seconds=time.monotonic() - started,
         step_seconds=step_seconds,
     )

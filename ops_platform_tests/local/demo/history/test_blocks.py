@@ -21,10 +21,10 @@ from ops_platform.local.demo.history.record import HistoryStore, Record
 from ops_platform.local.demo.history.samples import History, Key, history
 from ops_platform.local.demo.history.timetable import HOUR, HistoryPlan
 from ops_platform.local.demo_history import countable
-from ops_platform.local.host.ports import free_ports
 from ops_platform.slo.counting import event_count as counting
 from ops_platform.slo.objectives import openslo
 from ops_platform.slo.objectives.model import Objective
+from ops_platform_tests.ports import free_ports
 from ops_platform_tests.prometheus import running_prometheus
 
 pytestmark = pytest.mark.services

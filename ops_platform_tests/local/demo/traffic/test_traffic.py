@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops_platform.clients.waiting import wait_until
 from ops_platform.local.demo.seed.filling import seed
-from ops_platform.local.host.ports import free_ports
 from ops_platform_tests.local.demo.conftest import DemoDatabase, DemoDatabases
+from ops_platform_tests.ports import free_ports
 
 RATE = 60
 

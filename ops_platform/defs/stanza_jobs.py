@@ -1,0 +1,78 @@
+"""Jobs whose run config names one stanza, and schedules that ask for one run per stanza.
+
+What the jobs do is the duties' own; each duty brings its ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC
+from typing import Any
+
+import dagster as dg
+
+from ops_platform.backup.stanza import BackupConfig
+
+STANZA_TAG = "ops/stanza"
+
+
+def stanza_schema(config: BackupConfig) -> dict[str, Any]:
+    """Offer the configured stanzas in run config, so that a wrong name is refused at launch."""
+    values = [dg.EnumValue(name) for name in config.stanzas]
+    return {"stanza": dg.Field(dg.Enum("Stanza", values), description="Which stanza of backups.yaml.")}
+
+
+def stanza_job(
+    name: str, config: BackupConfig, op: dg.OpDefinition, description: str, duty: str
+) -> dg.JobDefinition:
+    """Make a job of one op for the stanza named in run config."""
+
+    @dg.config_mapping(config_schema=stanza_schema(config))
+    def choose(value: dict[str, Any]) -> dict[str, Any]:
+        return {"ops": {op.name: {"config": {"stanza": value["stanza"]}}}}
+
+    @dg.job(
+        name=name,
+        config=choose,
+        executor_def=dg.in_process_executor,
+        tags={"duty": duty},
+        description=description,
+    )
+    def job() -> None:
+        op()
+
+    return job
+
+
+def named_in_config(stanza: str, key: str) -> dg.RunRequest:
+    """Ask for a run of a job whose run config names the stanza; ``key`` is the run key."""
+    return dg.RunRequest(run_key=key, run_config={"stanza": stanza}, tags={STANZA_TAG: stanza})
+
+
+def per_stanza_schedule(
+    config: BackupConfig,
+    name: str,
+    cron: str,
+    job_name: str,
+    description: str,
+    request: Callable[[str, str], dg.RunRequest] = named_in_config,
+) -> dg.ScheduleDefinition:
+    """Make a schedule that asks for one run per stanza at each tick.
+
+    ``request`` makes the run request of a stanza and a run key. ``cron`` is in UTC.
+    """
+
+    @dg.schedule(
+        name=name,
+        job_name=job_name,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=description,
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        at = context.scheduled_execution_time.astimezone(UTC).isoformat()
+        for stanza in config.stanzas:
+            yield request(stanza, f"{stanza}:{at}")
+
+    return schedule
