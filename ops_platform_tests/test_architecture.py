@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ import grimp
 import pytest
 
 import ops_platform
+from ops_platform_tests import errors_rule
 
 PACKAGE = Path(ops_platform.__file__).parent
 
@@ -112,6 +114,31 @@ def test_the_dagster_wing_raises_without_a_cause() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Raise) and isinstance(node.cause, ast.Name):
                 wrong.append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
+    assert wrong == []
+
+
+def python_files() -> Iterator[Path]:
+    return (path for path in sorted(PACKAGE.rglob("*.py")) if "safe_errors" not in path.parts)
+
+
+def test_only_safe_errors_words_what_others_raise() -> None:
+    wrong = []
+    for path in python_files():
+        name = ".".join(("ops_platform", *path.relative_to(PACKAGE).with_suffix("").parts))
+        source = path.read_text(encoding="utf-8")
+        found = errors_rule.findings(source, importlib.import_module(name.removesuffix(".__init__")))
+        wrong += [f"{path.relative_to(PACKAGE)}:{line}: {said}" for line, said in found]
+    assert wrong == []
+
+
+def test_whatever_dagster_calls_is_told() -> None:
+    """Each op, asset, check and sensor of ours, and each schedule that asks anybody."""
+    looked, wrong = 0, []
+    for path in sorted((PACKAGE / "defs").rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        looked += len(errors_rule.called_by_dagster(source))
+        wrong += [f"{path.relative_to(PACKAGE)}: {name}" for name in errors_rule.untold(source)]
+    assert looked >= 25
     assert wrong == []
 
 

@@ -10,17 +10,14 @@ import threading
 
 from ops_platform.agent.loops import Duties
 from ops_platform.agent.process import Agent
+from ops_platform.clients import safe_errors
 from ops_platform.errors import OpsError
 from ops_platform.settings import load_settings
 
 
 def main() -> int:
     """0 after SIGTERM or SIGINT, 2 when the configuration is wrong, 1 when the agent broke."""
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        stream=sys.stderr,
-    )
+    safe_errors.guard(logging.INFO)
     # httpx tells every request at INFO.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:

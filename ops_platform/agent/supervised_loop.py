@@ -8,14 +8,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import psycopg
 
-from ops_platform.errors import OpsError
+from ops_platform.clients.safe_errors import describe
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +140,7 @@ class Supervisor:
         except (
             Exception
         ) as error:  # a loop must outlive whatever its step raises; nothing is lost: it is told below
-            self._failed(running, one_line(error), started_at)
+            self._failed(running, describe(error), started_at)
             return pause_after(running.state.failures_in_a_row, running.loop.every)
         self._succeeded(running)
         return max(0.0, running.loop.every - (time.monotonic() - began))
@@ -199,7 +198,7 @@ class Supervisor:
         try:
             running.loop.cut()
         except (OSError, psycopg.Error) as error:
-            log.warning("%s: cannot cut its connections: %s", name, one_line(error))
+            log.warning("%s: cannot cut its connections: %s", name, describe(error))
 
 
 def pause_after(failures_in_a_row: int, every: float) -> float:
@@ -212,22 +211,3 @@ def pause_after(failures_in_a_row: int, every: float) -> float:
         LONGEST_PAUSE_SECONDS,
         max(FIRST_PAUSE_SECONDS, min(every, 2.0)) * 2.0 ** min(failures_in_a_row - 1, 8),
     )
-
-
-def one_line(error: BaseException) -> str:
-    """An exception as one line that quotes no data.
-
-    PostgreSQL's DETAIL quotes values, so only its primary message is taken; anything that is
-    not ours and not PostgreSQL's is named by type and place, never by its text.
-    """
-    if isinstance(error, OpsError):
-        return str(error)
-    if isinstance(error, psycopg.Error):
-        primary = error.diag.message_primary or (str(error).strip().splitlines() or [""])[0]
-        return f"PostgreSQL: {primary or type(error).__name__}"
-    if isinstance(error, OSError):
-        return f"{type(error).__name__}: {error.strerror or 'failed'}"
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    ours = [frame for frame in frames if frame.f_globals.get("__name__", "").startswith("ops_platform")]
-    where = f" in {ours[-1].f_globals['__name__']}, {ours[-1].f_code.co_qualname}" if ours else ""
-    return f"unexpected {type(error).__name__}{where}"

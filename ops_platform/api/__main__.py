@@ -12,6 +12,7 @@ from prometheus_client import start_http_server
 
 from ops_platform.api.app import build
 from ops_platform.api.service import Service, open_service
+from ops_platform.clients import safe_errors
 from ops_platform.errors import ConfigurationError, OpsError
 from ops_platform.settings import ApiSettings, load_settings
 
@@ -49,7 +50,7 @@ def server(service: Service, api: ApiSettings) -> uvicorn.Server:
 
 def main() -> int:
     """0 after SIGTERM or SIGINT, 2 when the configuration is wrong."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    safe_errors.guard(logging.INFO)
     # httpx tells every request at INFO; the pool quotes the URL of a server that is away.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)

@@ -16,6 +16,7 @@ from ops_platform.api.openapi import describe
 from ops_platform.api.problems import Problem, not_found, unavailable
 from ops_platform.api.schemas import NewRequest, Verification
 from ops_platform.api.service import Service
+from ops_platform.clients import safe_errors
 from ops_platform.errors import OpsError
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 async def _ours(_: Request, error: Exception) -> Response:
     # Our own errors are one line without personal data; the client learns that it may try again.
-    log.warning("%s", error)
+    log.warning("%s", safe_errors.describe(error))
     return unavailable().response()
 
 

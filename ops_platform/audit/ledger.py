@@ -20,6 +20,7 @@ from psycopg.types.json import Jsonb
 
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
+from ops_platform.clients.safe_errors import Note, describe
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import OpsError, Unavailable
 
@@ -142,7 +143,7 @@ def operation(
         try:
             _write_outcome(connect, failed)
         except OpsError as unwritten:
-            error.add_note(f"its outcome is not in the audit ledger: {unwritten}")
+            error.add_note(Note(f"its outcome is not in the audit ledger: {unwritten}"))
         raise
     _write_outcome(connect, replace(outcome, outcome="success", details=dict(running.details)))
 
@@ -154,7 +155,7 @@ def reason(error: BaseException) -> str:
     """
     if not isinstance(error, OpsError):
         return type(error).__name__
-    return " ".join(str(error).split())[:REASON_CHARACTERS]
+    return describe(error)[:REASON_CHARACTERS]
 
 
 def _write_outcome(connect: Callable[[], Connection], event: AuditEvent) -> None:

@@ -19,6 +19,7 @@ from ops_platform.audit.verify import check
 from ops_platform.clients import object_store, postgres
 from ops_platform.clients.object_store import ObjectStoreRefused
 from ops_platform.clients.postgres import Connection
+from ops_platform.clients.safe_errors import why
 from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
 from ops_platform.settings import Settings
 
@@ -149,9 +150,8 @@ def _session(url: str) -> Iterator[Connection]:
             f"the database at {where} has no ledger of this version: run 'ops-platform migrate'"
         ) from None
     except psycopg.Error as error:
-        what = error.diag.message_primary or type(error).__name__
         raise Unavailable(
-            f"the ledger at {where} cannot be read: {what}: check the role and the server's log"
+            f"the ledger at {where} cannot be read: {why(error)}: check the role and the server's log"
         ) from None
 
 

@@ -6,12 +6,12 @@ Exit codes: 0 done and true; 1 the check failed or the answer is no; 2 usage or 
 from __future__ import annotations
 
 import sys
-import traceback
 
 import click
 
 from ops_platform import __version__
 from ops_platform.cli import audit, backup, dr, gdpr, restore, slo, stack
+from ops_platform.clients import safe_errors
 from ops_platform.errors import OpsError
 
 __all__ = ["main"]
@@ -49,46 +49,30 @@ for module in (stack, backup, restore, dr, slo, gdpr, audit):
 
 def main() -> None:
     """The console script. Turns our errors into one line on stderr and the right exit code."""
+    safe_errors.guard()
     try:
         code = cli.main(prog_name="ops-platform", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", 130)
+    except (click.Abort, KeyboardInterrupt) as error:
+        _fail("interrupted", 130, error)
     except OpsError as error:
-        _fail(str(error), error.exit_code)
+        _fail(str(error), error.exit_code, error)
     except BrokenPipeError:
         sys.stderr.close()  # the reader went away (`| head`); Python would complain about it again
         sys.exit(0)
     except Exception as error:
-        refused = _database_error(error)
+        refused = safe_errors.database_advice(error)
         if refused is not None:
-            _fail(refused, 2)
+            _fail(refused, 2, error)
         # Texts of unforeseen errors can quote data or secrets: only the kind is shown.
-        _fail(f"unexpected {type(error).__name__}; run again with --debug and report it", 1)
+        _fail(f"unexpected {type(error).__name__}; run again with --debug and report it", 1, error)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _database_error(error: Exception) -> str | None:
-    """What an error of PostgreSQL means; its text could quote data. None when it is another error."""
-    # Not imported for commands that need no database.
-    psycopg = sys.modules.get("psycopg")
-    if psycopg is None or not isinstance(error, psycopg.Error):
-        return None
-    known = psycopg.errors
-    code = getattr(error, "sqlstate", None) or "none"
-    if isinstance(error, known.UndefinedTable | known.UndefinedColumn | known.UndefinedFunction):
-        return "the database has another schema than this version needs: run 'ops-platform migrate'"
-    if isinstance(error, known.InsufficientPrivilege):
-        return f"the database role may not do this (SQLSTATE {code}): use the URL of the role it is for"
-    if isinstance(error, psycopg.OperationalError):
-        return f"the database ended the work (SQLSTATE {code}): see that it runs, then try again"
-    return f"the database refused it ({type(error).__name__}, SQLSTATE {code}); --debug says more"
-
-
-def _fail(line: str, code: int) -> None:
+def _fail(line: str, code: int, error: BaseException) -> None:
     click.echo(f"ops-platform: {line}", err=True)
     if "--debug" in sys.argv:
-        traceback.print_exc()
+        click.echo(safe_errors.frames(error), err=True)
     sys.exit(code)

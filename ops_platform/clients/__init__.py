@@ -14,5 +14,6 @@ __all__ = [
     "postgres",
     "prometheus",
     "redis",
+    "safe_errors",
     "waiting",
 ]

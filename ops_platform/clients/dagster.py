@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops_platform.clients.json_http import JsonService
+from ops_platform.clients.safe_errors import service
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
 
@@ -145,7 +146,7 @@ class Dagster:
         for event in self.events(run_id):
             if event["__typename"] == "ExecutionStepFailureEvent":
                 message = ((event.get("error") or {}).get("message") or event["message"]).strip()
-                return str(message.splitlines()[0])
+                return service(message)
         return None
 
 
@@ -158,9 +159,7 @@ def require(answer: Mapping[str, Any], typename: str) -> None:
     """Raises Unavailable with Dagster's reason when a mutation's ``answer`` is of another type."""
     if answer["__typename"] != typename:
         said = answer.get("message") or "; ".join(e["message"] for e in answer.get("errors", ()))
-        raise Unavailable(
-            f"Dagster refused ({answer['__typename']}): {(said or 'no reason').splitlines()[0]}"
-        )
+        raise Unavailable(f"Dagster refused ({answer['__typename']}): {service(said or 'no reason')}")
 
 
 def launched(answer: Mapping[str, Any]) -> str:

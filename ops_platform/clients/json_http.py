@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from ops_platform.clients.safe_errors import address, service, why
 from ops_platform.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -68,14 +69,15 @@ class JsonService:
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         import httpx
 
+        where = address(self.url)
         try:
             response = self._client.request(method, f"{self.url}{path}", **arguments)
         except httpx.InvalidURL:
             raise Unavailable(f"the URL of {self.name} is malformed: correct it") from None
         except httpx.TimeoutException:
-            raise Unavailable(f"{self.name} at {self.url} did not answer in time: look at its log") from None
+            raise Unavailable(f"{self.name} at {where} did not answer in time: look at its log") from None
         except httpx.HTTPError as error:
-            raise Unavailable(f"cannot reach {self.name} at {self.url}: {_reason(error)}") from None
+            raise Unavailable(f"cannot reach {self.name} at {where}: {why(error)}") from None
         if response.is_success:
             return response
         raise Unavailable(
@@ -87,13 +89,8 @@ class JsonService:
             return response.json()
         except ValueError:
             raise Unavailable(
-                f"{self.name} at {self.url} did not answer in JSON: is the URL right?"
+                f"{self.name} at {address(self.url)} did not answer in JSON: is the URL right?"
             ) from None
-
-
-def _reason(error: httpx.HTTPError) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _said(response: httpx.Response) -> str:
@@ -103,5 +100,4 @@ def _said(response: httpx.Response) -> str:
         body = response.text
     if isinstance(body, dict):
         body = body.get("error") or body.get("message") or ""
-    lines = str(body).strip().splitlines()
-    return lines[0][:200] if lines else response.reason_phrase
+    return service(str(body)) or response.reason_phrase

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ops_platform.clients.json_http import TIMEOUT_SECONDS, JsonService
+from ops_platform.clients.safe_errors import service
 from ops_platform.errors import Unavailable
 
 
@@ -101,7 +102,7 @@ class Prometheus:
             series: tuple[Series, ...] = (Series({}, (_sample(data["result"]),)),)
         else:
             series = tuple(_series(item) for item in data["result"])
-        return Answer(series, tuple(body.get("warnings", ())))
+        return Answer(series, tuple(map(service, body.get("warnings", ()))))
 
     def series(
         self, selectors: Sequence[str], *, until: datetime
@@ -113,7 +114,7 @@ class Prometheus:
             "end": f"{until.timestamp():.3f}",
         }
         body = self._checked(self._service.get("/api/v1/series", params))
-        return list(body["data"]), tuple(body.get("warnings", ()))
+        return list(body["data"]), tuple(map(service, body.get("warnings", ())))
 
     def label_values(
         self, label: str, selector: str, *, until: datetime
@@ -125,7 +126,7 @@ class Prometheus:
             "end": f"{until.timestamp():.3f}",
         }
         body = self._checked(self._service.get(f"/api/v1/label/{label}/values", params))
-        return [str(one) for one in body["data"]], tuple(body.get("warnings", ()))
+        return [str(one) for one in body["data"]], tuple(map(service, body.get("warnings", ())))
 
     def targets(self) -> list[Target]:
         """The active targets."""

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from ops_platform.clients.child_process import Launcher
 from ops_platform.clients.dagster import UNFINISHED, Dagster, Run
 from ops_platform.clients.prometheus import Prometheus
+from ops_platform.clients.safe_errors import describe
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, ConfigurationError, OpsError, Unavailable
 from ops_platform.local import environment
@@ -59,7 +60,7 @@ class DemoHistory:
         try:
             record = self._planned()
         except (OpsError, OSError) as error:
-            self._problem = str(error)
+            self._problem = describe(error)
             return
         if record is not None and not record.counted:
             # It dies with us: an ``up`` that was interrupted leaves nothing behind that still writes.
@@ -108,8 +109,7 @@ class DemoHistory:
                 self._see(record.plan)
                 self._store.keep(replace(record, counted=True))
         except Exception as error:  # whatever it is: the stack is fine without
-            said = str(error) if isinstance(error, OpsError | OSError) else f"{type(error).__name__}: {error}"
-            self._problem = said.partition("\n")[0]
+            self._problem = describe(error)
         finally:
             self._launched.set()
 

@@ -17,9 +17,9 @@ from ops_platform.agent.supervised_loop import (
     Loop,
     LoopState,
     Supervisor,
-    one_line,
     pause_after,
 )
+from ops_platform.clients.safe_errors import describe
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
 
@@ -188,7 +188,7 @@ def test_an_unexpected_exception_is_named_without_its_text() -> None:
     try:
         {}["anna@example.org"]
     except KeyError as error:
-        line = one_line(error)
+        line = describe(error)
     assert line.startswith(
         "unexpected KeyError in ops_platform_tests.agent.test_loops, test_an_unexpected_exception"
     )
@@ -199,7 +199,7 @@ def test_a_database_error_is_one_line_without_detail() -> None:
     error = psycopg.errors.UniqueViolation(
         "duplicate key value\nDETAIL: Key (email)=(anna@example.org) exists"
     )
-    assert one_line(error) == "PostgreSQL: duplicate key value"
+    assert describe(error) == "PostgreSQL: UniqueViolation (SQLSTATE 23505)"
 
 
 @pytest.mark.parametrize(
@@ -207,4 +207,4 @@ def test_a_database_error_is_one_line_without_detail() -> None:
 )
 def test_an_operating_system_error_names_no_file(error: OSError, line: str) -> None:
     error.filename = "/secret/path"
-    assert one_line(error) == line
+    assert describe(error) == line

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Callable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ops_platform.api.problems import Problem
+from ops_platform.clients.safe_errors import describe
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Shield:
         try:
             await self._app(scope, _limited(receive), sending)
         except Exception as error:
-            log.error("unexpected %s", _place(error))
+            log.error("failed: %s", describe(error))
             if not status:
                 await unexpected().response()(scope, receive, sending)
 
@@ -109,10 +109,3 @@ def _add_headers(message: Message, state: Mapping[str, object], is_tls: bool) ->
         headers.setdefault(name, value)
     if is_tls:
         headers.setdefault(*_HSTS)
-
-
-def _place(error: Exception) -> str:
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    ours = [frame for frame in frames if frame.f_globals.get("__name__", "").startswith("ops_platform")]
-    where = f" in {ours[-1].f_globals['__name__']}, {ours[-1].f_code.co_qualname}" if ours else ""
-    return f"{type(error).__name__}{where}"

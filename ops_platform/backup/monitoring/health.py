@@ -17,6 +17,7 @@ from ops_platform.backup.monitoring.observation import Observation, observe
 from ops_platform.backup.stanza import BackupContext, Kind, Stanza
 from ops_platform.backup.taking import preflight
 from ops_platform.clients import object_store, postgres
+from ops_platform.clients.safe_errors import describe
 from ops_platform.errors import OpsError
 
 WAL_VERDICTS = ("archive_contiguous", "archiver_healthy", "rpo_within_target", "repository_encrypted")
@@ -169,9 +170,7 @@ def _asked(name: str, question: Callable[[], Verdict]) -> Verdict:
     except OpsError as error:
         return _unknown(name, None, error)
     except psycopg.Error as error:
-        return Verdict(
-            name, False, f"could not be checked: the database did not answer ({type(error).__name__})"
-        )
+        return Verdict(name, False, f"could not be checked: {describe(error)}")
 
 
 def _unknown(name: str, kind: Kind | None, error: OpsError) -> Verdict:

@@ -18,6 +18,7 @@ from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.taking import preflight
 from ops_platform.backup.wal import format_lsn
 from ops_platform.clients import postgres
+from ops_platform.clients.safe_errors import describe
 from ops_platform.errors import CheckFailed, OpsError
 
 
@@ -56,7 +57,7 @@ def _recovery_point(
         notes.append(f"RPO is unknown: {error}")
         return None
     except psycopg.Error as error:
-        notes.append(f"RPO is unknown: the ops database did not answer ({type(error).__name__})")
+        notes.append(f"RPO is unknown: {describe(error)}")
         return None
     if point is None and seen.best is not None:
         notes.append("RPO is unknown: no heartbeat lies in the archive; start the agent")

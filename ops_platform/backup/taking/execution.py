@@ -32,6 +32,7 @@ from ops_platform.backup.taking.report import BackupReport, BackupRequest
 from ops_platform.backup.taking.verification import Verification
 from ops_platform.clients import postgres
 from ops_platform.clients.pgbackrest import LABEL_NOT_NEWEST, LOCKED, PgBackRestError
+from ops_platform.clients.safe_errors import Note, describe
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, OpsError, Unavailable
 
@@ -168,11 +169,13 @@ def run_backup(ctx: BackupContext, request: BackupRequest, log: Log, progress: P
             verify(ctx, taken.label, log)
             return record(ctx, request, taken)
     except BaseException as error:
-        reason = str(error) if isinstance(error, OpsError) else f"ended by {type(error).__name__}"
+        reason = describe(error) if isinstance(error, OpsError) else f"ended by {type(error).__name__}"
         try:
             fail(ctx, request, reason)
         except (OpsError, psycopg.OperationalError) as unrecorded:
-            error.add_note(f"the failure is not recorded yet and will be reconciled: {unrecorded}")
+            error.add_note(
+                Note(f"the failure is not recorded yet and will be reconciled: {describe(unrecorded)}")
+            )
         raise
 
 

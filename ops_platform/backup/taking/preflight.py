@@ -19,6 +19,7 @@ from ops_platform.backup.stanza import BackupContext, Kind, adopt_configuration
 from ops_platform.backup.taking.report import BackupRequest
 from ops_platform.clients import postgres
 from ops_platform.clients.pgbackrest import LOCKED, PgBackRestError
+from ops_platform.clients.safe_errors import describe
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, Unavailable
 
@@ -182,8 +183,7 @@ def reach_endpoint(ctx: BackupContext) -> None:
         )
     except OSError as error:
         raise Unavailable(
-            f"the CA file {ctx.settings.ca_file} cannot be used ({error.strerror or error}): "
-            "correct OPS_CA_FILE"
+            f"the CA file {ctx.settings.ca_file} cannot be used ({describe(error)}): correct OPS_CA_FILE"
         ) from None
     try:
         with (
@@ -200,7 +200,7 @@ def reach_endpoint(ctx: BackupContext) -> None:
         raise Unavailable(f"{where} does not speak TLS: correct OPS_S3_ENDPOINT_URL") from None
     except OSError as error:
         raise Unavailable(
-            f"{where} cannot be reached ({error.strerror or error}): start it or correct OPS_S3_ENDPOINT_URL"
+            f"{where} cannot be reached ({describe(error)}): start it or correct OPS_S3_ENDPOINT_URL"
         ) from None
 
 

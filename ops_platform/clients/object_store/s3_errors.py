@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ops_platform.clients.safe_errors import tls_fault
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 
 if TYPE_CHECKING:
@@ -117,13 +118,13 @@ class Place:
 
 
 def _tls_advice(error: Exception) -> str:
-    text = str(error)
-    if "WRONG_VERSION_NUMBER" in text:
+    fault = tls_fault(error)
+    if fault == "no TLS there":
         return "the port does not speak TLS: correct OPS_S3_ENDPOINT_URL"
-    if "Hostname mismatch" in text or "IP address mismatch" in text or "doesn't match" in text:
+    if fault == "another name":
         return "its certificate is for another name: correct OPS_S3_ENDPOINT_URL"
-    if "expired" in text:
+    if fault == "expired":
         return "its certificate has expired: renew it"
-    if "CERTIFICATE_VERIFY_FAILED" in text:
+    if fault == "unknown authority":
         return "its certificate is of an unknown authority: point OPS_CA_FILE at the authority that signed it"
     return "the TLS handshake failed: check OPS_S3_ENDPOINT_URL and OPS_CA_FILE"

@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
+from ops_platform.clients.safe_errors import why
 from ops_platform.errors import Unavailable
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -37,7 +38,7 @@ def connect(url: str, *, application: str = "ops-platform", autocommit: bool = F
         _in_utc(connection)
         return connection
     except psycopg.OperationalError as error:
-        raise Unavailable(f"cannot connect to PostgreSQL at {describe(url)}: {_first_line(error)}") from None
+        raise Unavailable(f"cannot connect to PostgreSQL at {describe(url)}: {why(error)}") from None
     except psycopg.ProgrammingError:
         raise Unavailable(f"the PostgreSQL URL for {describe(url)} is malformed: correct it") from None
 
@@ -66,8 +67,8 @@ def describe(url: str) -> str:
     except psycopg.ProgrammingError:
         return UNREADABLE
     host, port, database = (str(parts.get(name) or "") for name in ("host", "port", "dbname"))
-    # A password with a slash that is not escaped ends up in them.
-    if not re.fullmatch(r"[\d,]*", port) or "@" in database:
+    # A password with a slash or an @ that is not escaped ends up in them.
+    if not re.fullmatch(r"[\d,]*", port) or "@" in host + database:
         return UNREADABLE
     return f"{host or 'local socket'}:{port or 5432}/{database}"
 
@@ -124,8 +125,3 @@ def session(url: str, *, application: str = "ops-platform", autocommit: bool = F
     """A connection that is committed and closed at the end, rolled back on an exception."""
     with connect(url, application=application, autocommit=autocommit) as connection:
         yield connection
-
-
-def _first_line(error: psycopg.Error) -> str:
-    # libpq's connection errors span lines; DETAIL lines (which quote data) never come first.
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

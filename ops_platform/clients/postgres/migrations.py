@@ -25,6 +25,7 @@ from yoyo.exceptions import BadMigration
 from yoyo.migrations import Migration, MigrationList, default_migration_table, read_migrations
 
 from ops_platform.clients.postgres import connection as postgres
+from ops_platform.clients.safe_errors import why
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 
 LOCK_WAIT_SECONDS = 60
@@ -186,7 +187,7 @@ def _backend(url: str, folder: Path) -> Iterator[_Backend]:
     except psycopg.Error as error:
         raise MigrationError(
             f"cannot read or write the record of migrations at {postgres.describe(url)}: "
-            f"{_primary(error)}: migrate as the owner of the tables"
+            f"{why(error)}: migrate as the owner of the tables"
         ) from None
     finally:
         backend.connection.close()
@@ -223,13 +224,6 @@ def _explain(error: psycopg.Error, migration: Migration, text: str) -> str:
         line = text.count("\n", 0, int(error.diag.statement_position) - 1) + 1
         where = f" line {line}"
     return (
-        f"migration {migration.id}{where} failed and was rolled back: {_primary(error)}: "
+        f"migration {migration.id}{where} failed and was rolled back: {why(error)}: "
         "correct the cause and run 'ops-platform migrate' again"
     )
-
-
-def _primary(error: psycopg.Error) -> str:
-    # Never str(error): its DETAIL line quotes rows.
-    primary = error.diag.message_primary or type(error).__name__
-    hint = error.diag.message_hint
-    return " ".join(f"{primary} ({hint})".split() if hint else primary.split())

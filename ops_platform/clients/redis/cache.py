@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+from ops_platform.clients.safe_errors import code, tls_fault
 from ops_platform.errors import ConfigurationError, Unavailable
 from ops_platform.settings import Settings
 
@@ -135,9 +136,7 @@ class Cache:
         except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
             raise Unavailable(f"{what}: {_advice(error)}") from None
         except exceptions.RedisError as error:
-            # Only the first word (READONLY, OOM, LOADING ...): the rest may quote the command.
-            code = (str(error).split() or [type(error).__name__])[0]
-            raise Unavailable(f"{what}: it answered {code}: look at its log and its memory") from None
+            raise Unavailable(f"{what}: it answered {code(error)}: look at its log and its memory") from None
 
 
 def from_settings(settings: Settings) -> Cache:
@@ -151,12 +150,14 @@ def from_settings(settings: Settings) -> Cache:
 def _advice(error: Exception) -> str:
     from redis.exceptions import TimeoutError as RedisTimeout
 
-    text = str(error)
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        if "mismatch" in text or "doesn't match" in text:
-            return "its certificate is for another name: correct OPS_REDIS_URL"
+    fault = tls_fault(error)
+    if fault == "another name":
+        return "its certificate is for another name: correct OPS_REDIS_URL"
+    if fault == "expired":
+        return "its certificate has expired: renew it"
+    if fault == "unknown authority":
         return "its certificate is of an unknown authority: point OPS_CA_FILE at the authority that signed it"
-    if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
+    if fault == "no TLS there":
         return "the port does not speak TLS: correct OPS_REDIS_URL"
     if isinstance(error, RedisTimeout):
         return f"no answer in {TIMEOUT_SECONDS:g} s: check that it runs"

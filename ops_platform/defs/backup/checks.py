@@ -11,6 +11,7 @@ import dagster as dg
 from ops_platform.backup.monitoring import Verdict, health
 from ops_platform.backup.stanza import BackupConfig, Stanza
 from ops_platform.defs.backup.assets import set_key, wal_key
+from ops_platform.defs.failures import told
 from ops_platform.defs.resources import PlatformResource
 
 _DESCRIPTIONS = {
@@ -35,7 +36,9 @@ def _stanza_checks(stanza: Stanza) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, platform: PlatformResource
     ) -> Iterator[dg.AssetCheckResult]:
         chosen = context.op_execution_context.selected_asset_check_keys
-        for verdict in health.examine(platform.backup(stanza.name), datetime.now(UTC)):
+        with told():
+            verdicts = health.examine(platform.backup(stanza.name), datetime.now(UTC))
+        for verdict in verdicts:
             if not verdict.passed:
                 context.log.error(f"{stanza.name}: {verdict.name} {verdict.kind or ''}: {verdict.summary}")
             if dg.AssetCheckKey(_asset(stanza.name, verdict), verdict.name) in chosen:

@@ -15,6 +15,7 @@ from ops_platform.backup.retention import cleanup
 from ops_platform.backup.stanza import BackupConfig, BackupContext, Kind
 from ops_platform.backup.taking import BackupRequest, execution
 from ops_platform.defs.backup.assets import materialization
+from ops_platform.defs.failures import told
 from ops_platform.defs.resources import PlatformResource, StanzaLockResource
 from ops_platform.defs.stanza_jobs import stanza_job, stanza_schema
 from ops_platform.errors import OpsError
@@ -119,13 +120,11 @@ def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
 def expire(
     context: dg.OpExecutionContext, config: CleanupOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
-    try:
+    with told():
         backup = platform.backup(config.stanza)
         plan = cleanup.plan(backup)
         context.log.info(plan.summary)
         result = cleanup.apply(backup, plan, operation_id=context.run.run_id, log=context.log.info)
-    except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from None
     return dg.Output(None, metadata={"expired": list(result.expired), "kept": list(result.kept)})
 
 
@@ -152,16 +151,17 @@ def _step(
         launched_by="dagster",
     )
     backup: BackupContext | None = None
-    try:
-        backup = platform.backup(config.stanza)
-        yield backup, request
-    except OpsError as error:
-        _record_failure(context, backup, request, str(error))
-        raise dg.Failure(description=str(error), allow_retries=False) from None
-    except BaseException as error:
-        reason = f"{context.op.name} ended by {type(error).__name__}"
-        _record_failure(context, backup, request, reason)
-        raise
+    with told():
+        try:
+            backup = platform.backup(config.stanza)
+            yield backup, request
+        except OpsError as error:
+            _record_failure(context, backup, request, str(error))
+            raise
+        except BaseException as error:
+            reason = f"{context.op.name} ended by {type(error).__name__}"
+            _record_failure(context, backup, request, reason)
+            raise
 
 
 def _record_failure(

@@ -1,18 +1,14 @@
 """The jobs of disaster recovery. What they do is in ``exercise``, ``questions`` and ``scratch``."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import dagster as dg
-import psycopg
 
 from ops_platform.defs.dr.assets import exercise_request, metadata
+from ops_platform.defs.failures import told
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.dr.exercise import exercise_store
-from ops_platform.dr.inspection import describe
 from ops_platform.dr.restore import scratch_cluster
-from ops_platform.errors import OpsError
 
 # An op imports the work that it does: the definitions load in less time.
 
@@ -24,24 +20,13 @@ class StanzaOpConfig(dg.Config):
     stanza: str
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """What goes wrong fails the run with one line, and without its cause, whose text may quote rows."""
-    try:
-        yield
-    except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from None
-    except psycopg.Error as error:
-        raise dg.Failure(description=describe(error), allow_retries=False) from None
-
-
 @dg.op(description="Restore the newest set beside production and verify it, without the deep questions.")
 def check_restore(
     context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
     from ops_platform.dr import exercise
 
-    with _told():
+    with told():
         ctx = platform.backup(config.stanza)
         request = exercise_request(ctx, context.run, RESTORE_CHECK)
         outcome = exercise.run(ctx, request, context.log.info, lambda fraction: None)
@@ -56,7 +41,7 @@ def take_reference(
 ) -> dg.Output[None]:
     from ops_platform.dr.verification import suite
 
-    with _told():
+    with told():
         taken = suite.refresh(platform.backup(config.stanza))
     return dg.Output(
         None,
@@ -73,7 +58,7 @@ def take_reference(
 def sweep_scratch(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
     from ops_platform.dr.emergency import pending_records
 
-    with _told():
+    with told():
         settings = platform.settings()
         removed = scratch_cluster.sweep(settings)
         url = settings.require("database_url")
@@ -93,7 +78,7 @@ def sweep_scratch(context: dg.OpExecutionContext, platform: PlatformResource) ->
 def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
     from ops_platform.dr.verification import erasure_replay
 
-    with _told():
+    with told():
         replayed = erasure_replay.replay_live(platform.settings(), context.log.info)
     known, done = replayed.memory, replayed.rows
     return dg.Output(
@@ -117,7 +102,7 @@ def expire_tombstones(
 ) -> dg.Output[None]:
     from ops_platform.dr.verification import erasure_replay
 
-    with _told():
+    with told():
         expired = erasure_replay.expire(platform.backup(config.stanza), datetime.now(UTC))
     return dg.Output(None, metadata={"expired": expired})
 

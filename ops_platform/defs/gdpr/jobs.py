@@ -1,20 +1,18 @@
 """The jobs of data subjects' rights. What they do is in ``work``, ``erasure``, ``export`` and the reports.
 
-A run is told the opaque id of a request and nothing else. What goes wrong comes out as our own line, or as
-the name of its type: PostgreSQL's messages quote the rows that they choke on.
+A run is told the opaque id of a request and nothing else.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from ops_platform import markdown
-from ops_platform.audit import ledger
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
+from ops_platform.defs.failures import told
 from ops_platform.defs.gdpr.assets import erased, materialization
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.gdpr.lineage import lineage_store
@@ -35,23 +33,12 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """What goes wrong fails the run with a line that holds nothing personal, and without its cause."""
-    try:
-        yield
-    except dg.Failure:
-        raise
-    except Exception as error:
-        raise dg.Failure(description=ledger.reason(error), allow_retries=False) from None
-
-
 def _work(
     context: dg.OpExecutionContext, url: str, do: Callable[[], None], tell: Callable[[Connection], None]
 ) -> dg.Output[None]:
     """Do it, or say why not; ``tell`` emits the event of a request that is completed, now or before."""
     what = "done"
-    with _told():
+    with told():
         try:
             do()
         except NotClaimed as ended:
@@ -139,7 +126,7 @@ gdpr_export = request_job(
 
 @dg.op(description="Which confirmed requests wait, which are near their deadline or past it, which failed.")
 def look_at_requests(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
-    with _told(), postgres.session(platform.settings().require("database_url")) as ops:
+    with told(), postgres.session(platform.settings().require("database_url")) as ops:
         found = pending_review.review(ops, _now())
     columns = ("request", "type", "status", "step", "attempts", "due", "why")
     rows = [
@@ -163,7 +150,7 @@ def look_at_requests(context: dg.OpExecutionContext, platform: PlatformResource)
 
 @dg.op(description="The report on the month that is over; it goes into the audit ledger, too.")
 def report_month(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
-    with _told(), postgres.session(platform.settings().require("database_url")) as ops:
+    with told(), postgres.session(platform.settings().require("database_url")) as ops:
         made = monthly_report.report(ops, *monthly_report.month_before(_now()))
         monthly_report.keep(ops, made, context.run.run_id)
     columns = ("type", *next(iter(made.types)).entered, "late", "overdue", "median h", "longest h")
@@ -188,7 +175,7 @@ def report_month(context: dg.OpExecutionContext, platform: PlatformResource) -> 
 def audit_data(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
     from ops_platform.gdpr.reports import data_audit
 
-    with _told():
+    with told():
         known, settings = platform.data_map(), platform.settings()
         url = settings.product_eraser_database_url or settings.require("product_database_url")
         with postgres.session(url, application="ops-platform data audit") as product:

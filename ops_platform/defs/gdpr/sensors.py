@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from ops_platform.clients import postgres
+from ops_platform.defs.failures import told
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.gdpr.requests import Due, RequestType, work_queue
 
@@ -30,7 +31,10 @@ def request_sensor(name: str, request_type: RequestType) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, platform: PlatformResource
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         now = datetime.now(UTC)
-        with postgres.session(platform.settings().require("database_url"), autocommit=True) as ops:
+        with (
+            told(),
+            postgres.session(platform.settings().require("database_url"), autocommit=True) as ops,
+        ):
             found = work_queue.due(ops, request_type, now)
         asked = 0
         for one in found:

@@ -3,13 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-import psycopg
 
 from ops_platform import markdown
-from ops_platform.audit import ledger
 from ops_platform.clients import postgres
+from ops_platform.defs.failures import told
 from ops_platform.defs.resources import PlatformResource
-from ops_platform.errors import OpsError
 from ops_platform.housekeeping import retention
 
 
@@ -34,7 +32,7 @@ def prune(
 ) -> dg.Output[None]:
     settings = platform.settings()
     now = datetime.now(UTC)
-    try:
+    with told():
         storage = settings.require("dagster_storage_url")
         dagster, ops = retention.open_connections(storage, settings.require("database_url"))
         with dagster, ops:
@@ -49,12 +47,6 @@ def prune(
             )
             emptied = retention.forget_addresses(ops, timedelta(days=config.request_address_days), now)
             mails = retention.prune_mails(ops, timedelta(days=config.mail_days), now)
-    except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from None
-    except psycopg.Error as error:
-        # By its type, and without its cause: PostgreSQL's messages quote rows.
-        said = f"ended by {ledger.reason(error)}: look at PostgreSQL's log"
-        raise dg.Failure(description=said, allow_retries=False) from None
     return dg.Output(
         None,
         metadata={
@@ -90,22 +82,19 @@ def follow_test_alerts(
     from ops_platform.housekeeping.alert_delivery import DeliveryTest  # by the run: it reads mail, too
 
     settings = platform.settings()
-    try:
-        with postgres.session(settings.require("database_url")) as ops:
-            outcome = DeliveryTest(
-                platform.alertmanager(),
-                ops,
-                context.run.run_id,
-                settings.mail_dir,
-                config.seconds,
-                context.log.info,
-            ).run()
-    except OpsError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from None
+    with told(), postgres.session(settings.require("database_url")) as ops:
+        outcome = DeliveryTest(
+            platform.alertmanager(),
+            ops,
+            context.run.run_id,
+            settings.mail_dir,
+            config.seconds,
+            context.log.info,
+        ).run()
     rows = []
     for way in outcome.ways:
-        told = [outcome.seconds.get((way, status)) for status in ("firing", "resolved")]
-        rows.append((way, *("never" if seconds is None else f"{seconds:.0f}" for seconds in told)))
+        seconds = [outcome.seconds.get((way, status)) for status in ("firing", "resolved")]
+        rows.append((way, *("never" if one is None else f"{one:.0f}" for one in seconds)))
     table = markdown.table(("receiver", "firing after s", "resolved after s"), rows)
     metadata = {"receivers": dg.MetadataValue.md(table)}
     if outcome.faults:

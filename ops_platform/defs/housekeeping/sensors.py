@@ -3,6 +3,7 @@
 import dagster as dg
 
 from ops_platform.clients.alertmanager import Alert
+from ops_platform.defs.failures import told
 from ops_platform.defs.resources import PlatformResource
 
 
@@ -12,6 +13,7 @@ from ops_platform.defs.resources import PlatformResource
     description="Tell Alertmanager of each run that failed; the alert links to the run.",
     minimum_interval_seconds=15,
 )
+@told()
 def run_failures(context: dg.RunFailureSensorContext, platform: PlatformResource) -> None:
     run = context.dagster_run
     stanza = run.run_config.get("stanza", "")

@@ -10,11 +10,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import dagster as dg
-import psycopg
 
 from ops_platform import markdown
+from ops_platform.defs.failures import told
 from ops_platform.defs.resources import PlatformResource
-from ops_platform.errors import OpsError
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import Objective
 from ops_platform.slo.reporting import Figure, Tally, graph_url, refresh
@@ -53,7 +52,7 @@ def hourly_counts(
 ) -> Iterator[dg.MaterializeResult[None]]:
     start, end = _span(context)
     now = datetime.now(UTC)
-    try:
+    with told(allow_retries=True):
         url, objectives, source = _url(platform), platform.objectives(), platform.prometheus()
         late = refresh.recount_late(url, source, objectives, start, context.run.run_id, now)
         for (since, until), again in late.kept.items():
@@ -64,8 +63,6 @@ def hourly_counts(
             context.log.error(f"not counted again: {fault}")
         kept = refresh.count_hours(url, source, objectives, start, end, context.run.run_id, now)
         missing = refresh.unknown(url, objectives, [*late.kept, (start, end)])
-    except (OpsError, psycopg.Error) as error:
-        raise _failure(error) from None
     for hour, found in _by_hour(kept.counts).items():
         context.add_asset_metadata(
             _metadata(found, hour + HOUR, source.url),
@@ -103,10 +100,8 @@ def hourly_counts(
 )
 def error_budget(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult[None]:
     start, end = _span(context)
-    try:
+    with told(allow_retries=True):
         entries = refresh.enter_ledger(_url(platform), platform.objectives(), start, end, context.run.run_id)
-    except (OpsError, psycopg.Error) as error:
-        raise _failure(error) from None
     return dg.MaterializeResult(metadata={"entries": entries})
 
 
@@ -140,10 +135,8 @@ def _compliance(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> Iterator[dg.MaterializeResult[None]]:
     start, end = _span(context)
-    try:
+    with told(allow_retries=True):
         found = refresh.keep_figures(_url(platform), platform.objectives(), start, end, context.run.run_id)
-    except (OpsError, psycopg.Error) as error:
-        raise _failure(error) from None
     last = {one: [each for each in figures if each.measured_at == end] for one, figures in found.items()}
     for moment, figures in _by_moment(found).items():
         if start < moment <= end:
@@ -168,24 +161,14 @@ def _compliance(
 )
 def daily_counts(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult[None]:
     start, end = _span(context)
-    try:
+    with told(allow_retries=True):
         rows = refresh.add_days(_url(platform), platform.objectives(), start, end, context.run.run_id)
-    except (OpsError, psycopg.Error) as error:
-        raise _failure(error) from None
     return dg.MaterializeResult(metadata={"rows_new_or_changed": rows})
 
 
 def _span(context: dg.AssetExecutionContext) -> tuple[datetime, datetime]:
     window = context.partition_time_window
     return window.start.astimezone(UTC), window.end.astimezone(UTC)
-
-
-def _failure(error: OpsError | psycopg.Error) -> dg.Failure:
-    """One line, and no row of the database: what PostgreSQL says first, without its DETAIL."""
-    if isinstance(error, OpsError):
-        return dg.Failure(description=str(error), allow_retries=True)
-    said = error.diag.message_primary or (str(error).strip().splitlines() or [""])[0]
-    return dg.Failure(description=f"the ops database: {type(error).__name__}: {said}", allow_retries=True)
 
 
 def _url(platform: PlatformResource) -> str:

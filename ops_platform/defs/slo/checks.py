@@ -7,6 +7,8 @@ import psycopg
 
 from ops_platform import markdown
 from ops_platform.clients import postgres
+from ops_platform.clients.safe_errors import describe
+from ops_platform.defs.failures import told
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.errors import OpsError
 from ops_platform.slo.reporting import completeness, exclusion_adjustment, rule_reconciliation
@@ -18,6 +20,7 @@ LEDGER = dg.AssetKey(["slo", "error_budget"])
 @dg.asset_check(
     asset=COUNTS, description="The newest hour that is over for half an hour is counted, for every objective."
 )
+@told()
 def newest_window_present(platform: PlatformResource) -> dg.AssetCheckResult:
     now = datetime.now(UTC)
     due = f"{completeness.newest_due(now):%Y-%m-%d %H:%M} UTC"
@@ -40,6 +43,7 @@ def newest_window_present(platform: PlatformResource) -> dg.AssetCheckResult:
     description="Every instance that counts events shows the bucket that an objective needs: where one has "
     "none, its good events would look bad.",
 )
+@told()
 def buckets_on_all_instances(platform: PlatformResource) -> dg.AssetCheckResult:
     try:
         lacking = completeness.without_bucket(platform.prometheus(), platform.objectives(), datetime.now(UTC))
@@ -57,6 +61,7 @@ def buckets_on_all_instances(platform: PlatformResource) -> dg.AssetCheckResult:
     description="The adjusted counts leave out what the exclusions say, and nothing else. Part of an hour "
     "cannot be left out any more when Prometheus has no samples of it.",
 )
+@told()
 def exclusions_applied(platform: PlatformResource) -> dg.AssetCheckResult:
     try:
         with postgres.session(platform.settings().require("database_url")) as ops:
@@ -83,6 +88,7 @@ def exclusions_applied(platform: PlatformResource) -> dg.AssetCheckResult:
     "a tenth of the budget, or of what is bad, and ten events may lie between. Nine tenths of the period "
     "must be known to both.",
 )
+@told()
 def reconciled_with_rules(platform: PlatformResource) -> dg.AssetCheckResult:
     try:
         objectives, source = platform.objectives(), platform.prometheus()
@@ -113,8 +119,7 @@ def _table(compared: list[rule_reconciliation.Comparison]) -> str:
 
 def _unknown(error: Exception) -> dg.AssetCheckResult:
     """What could not be looked at has not passed."""
-    said = str(error) if isinstance(error, OpsError) else f"the ops database: {type(error).__name__}"
-    return dg.AssetCheckResult(passed=False, description=f"could not be checked: {said}")
+    return dg.AssetCheckResult(passed=False, description=f"could not be checked: {describe(error)}")
 
 
 SLO_CHECKS = [newest_window_present, buckets_on_all_instances, exclusions_applied, reconciled_with_rules]

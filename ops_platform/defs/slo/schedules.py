@@ -4,6 +4,7 @@ from datetime import UTC, timedelta
 
 import dagster as dg
 
+from ops_platform.defs.failures import told
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.defs.slo.assets import DAILY, HOURLY
 
@@ -21,6 +22,7 @@ NONE = "there are no objectives: write one into objectives/ of OPS_CONFIG_DIR"
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Count the hour that is over, and what is provisional; debit the budgets; make the figures.",
 )
+@told()
 def slo_windows_hourly(
     context: dg.ScheduleEvaluationContext, platform: PlatformResource
 ) -> dg.RunRequest | dg.SkipReason:
@@ -36,6 +38,7 @@ def slo_windows_hourly(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Add up the hours of yesterday.",
 )
+@told()
 def slo_days_daily(
     context: dg.ScheduleEvaluationContext, platform: PlatformResource
 ) -> dg.RunRequest | dg.SkipReason:

@@ -18,13 +18,13 @@ import psycopg
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients.pgbackrest import PgBackRestError
 from ops_platform.clients.postgres import programs
+from ops_platform.clients.safe_errors import describe
 from ops_platform.dr.inspection import (
     RUN,
     SPEED,
     Rung,
     Verification,
     climb,
-    describe,
     failed,
     missing,
     unknown,
@@ -114,9 +114,9 @@ class Rehearsal:
         try:
             yield
         except OpsError as error:
-            raise _Stopped(_blame(name, error)) from error
+            raise _Stopped(_blame(name, error)) from None
         except psycopg.Error as error:
-            raise _Stopped(unknown(name, describe(error))) from error
+            raise _Stopped(unknown(name, describe(error))) from None
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

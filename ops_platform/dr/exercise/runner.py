@@ -21,6 +21,7 @@ from ops_platform.backup.monitoring import Observation, freshness, observe
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.stanza import BackupContext, Stanza, locks
 from ops_platform.clients import postgres
+from ops_platform.clients.safe_errors import Note, describe
 from ops_platform.clients.waiting import wait_until
 from ops_platform.dr.exercise import exercise_store as records
 from ops_platform.dr.exercise import rto_forecast as forecast
@@ -85,7 +86,9 @@ def _record_failure(ops_url: str, request: ExerciseRequest, error: BaseException
         with postgres.session(ops_url) as ops:
             records.finish(ops, request, records.failure(error))
     except (OpsError, psycopg.OperationalError) as unrecorded:
-        error.add_note(f"the failure is not recorded yet and will be reconciled: {unrecorded}")
+        error.add_note(
+            Note(f"the failure is not recorded yet and will be reconciled: {describe(unrecorded)}")
+        )
 
 
 def judge(request: ExerciseRequest, done: Rehearsal) -> Outcome:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import psycopg
 
+from ops_platform.clients.safe_errors import describe
 from ops_platform.errors import OpsError
 
 Result = Literal["pass", "fail", "unknown"]
@@ -117,26 +118,11 @@ def ask(name: str, question: Callable[[], Verification]) -> Verification:
         answer = question()
     except OpsError as error:
         return unknown(name, str(error))
-    except psycopg.Error as error:
+    except (psycopg.Error, OSError) as error:
         return unknown(name, describe(error))
-    except OSError as error:
-        return unknown(name, error.strerror or type(error).__name__)
     if answer.name != name:
         raise AssertionError(f"the question {name} was answered as {answer.name}")
     return answer
-
-
-def describe(error: psycopg.Error) -> str:
-    """A database error without the values it quotes: its class, SQLSTATE and, where safe, its text.
-
-    Messages of data errors (class 22, 23) repeat values; those of others name objects.
-    """
-    state = error.sqlstate or ""
-    kind = type(error).__name__
-    text = error.diag.message_primary
-    if text is None or state.startswith(("22", "23")):
-        return f"{kind} {state}".strip()
-    return f"{kind}: {text}"
 
 
 def missing(answers: Sequence[Verification], scenario: str) -> list[Verification]:

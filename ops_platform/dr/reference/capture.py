@@ -15,10 +15,10 @@ from psycopg.conninfo import make_conninfo
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection, one_row
+from ops_platform.clients.safe_errors import describe
 from ops_platform.dr.inspection import (
     EXACT_ROWS,
     Closed,
-    describe,
     inherent_defects,
     row_fingerprints,
     schema_comparison,

@@ -9,6 +9,7 @@ import os
 import re
 from pathlib import Path
 
+from ops_platform.clients.safe_errors import program
 from ops_platform.dr.inspection import Verification, failed, named, unknown, verdict
 from ops_platform.dr.restore import RestoredServer
 
@@ -90,8 +91,8 @@ def _connection(server: RestoredServer) -> list[str]:
 
 
 def _first(text: str) -> str:
-    """The first line that says what is wrong; later ones (DETAIL, CONTEXT) quote data."""
+    """The first line that says what is wrong, as far as it cannot quote a row."""
     for line in text.splitlines():
         if "error" in line.lower() or "fatal" in line.lower():
-            return line.split("error: ", 1)[-1][:200]
+            return program(line.split("error: ", 1)[-1])
     return "it said nothing"

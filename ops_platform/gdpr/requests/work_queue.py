@@ -18,6 +18,7 @@ import psycopg
 from ops_platform.audit import AuditEvent, ledger
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection, one_row
+from ops_platform.clients.safe_errors import Note
 from ops_platform.errors import OpsError
 from ops_platform.gdpr.requests.deadlines import due_at
 from ops_platform.gdpr.requests.lifecycle import Status
@@ -166,7 +167,7 @@ def _attempt(connection: Connection, claim: Claim, clock: Callable[[], datetime]
             with connection.transaction():
                 fail(connection, claim, ledger.reason(error), clock())
         except (OpsError, psycopg.Error):
-            error.add_note("the ops database could not be told that this attempt failed")
+            error.add_note(Note("the ops database could not be told that this attempt failed"))
         raise
 
 

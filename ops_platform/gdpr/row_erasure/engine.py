@@ -15,6 +15,7 @@ import psycopg
 
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
+from ops_platform.clients.safe_errors import why
 from ops_platform.errors import ConfigurationError, Unavailable
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.lineage import Effect
@@ -128,7 +129,7 @@ def residue(connection: Connection, data_map: DataMap, catalogue: Catalogue, wha
             ]
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConfigurationError(
-            f"role {connection.info.user} may not look for what is left: {error.diag.message_primary}: "
+            f"role {connection.info.user} may not look for what is left: {why(error)}: "
             "connect as ops_eraser, or give this role BYPASSRLS and SELECT on every table"
         ) from None
 

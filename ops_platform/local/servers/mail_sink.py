@@ -16,6 +16,8 @@ from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from ops_platform.clients import safe_errors
+
 LARGEST_MESSAGE_BYTES = 20 * 1024 * 1024
 
 log = logging.getLogger("mail_sink")
@@ -84,7 +86,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--maildir", type=Path, required=True)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    safe_errors.guard(logging.INFO)
     logging.getLogger("mail.log").setLevel(logging.WARNING)
     arguments.maildir.parent.mkdir(parents=True, exist_ok=True)
     asyncio.run(serve(arguments.host, arguments.port, arguments.maildir))

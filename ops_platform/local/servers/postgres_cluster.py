@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import psutil
 import psycopg
 
+from ops_platform.clients.safe_errors import last_word, why
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import OpsError, Unavailable
 from ops_platform.local.host import Account, PostgresPrograms, SecretStore, ServerCertificate, write_private
@@ -81,9 +82,8 @@ class PostgresCluster:
         try:
             return psycopg.connect(self.superuser_dsn(database), autocommit=True)
         except psycopg.OperationalError as error:
-            reason = str(error).strip().splitlines()[-1]
             raise Unavailable(
-                f"PostgreSQL cluster {self.name} does not answer: {reason}; see {self.log_file}"
+                f"PostgreSQL cluster {self.name} does not answer: {why(error)}; see {self.log_file}"
             ) from None
 
     # --- making -------------------------------------------------------------------------------
@@ -232,8 +232,8 @@ class PostgresCluster:
             with psycopg.connect(self.url("ops_worker", "postgres"), connect_timeout=5) as connection:
                 connection.execute("SELECT 1")
         except psycopg.OperationalError as error:
-            refused = "password authentication failed" in str(error) or "no password supplied" in str(error)
-            return refused and self.is_ready()
+            refused = ("password authentication failed", "no password supplied")
+            return any(phrase in why(error) for phrase in refused) and self.is_ready()
         return True
 
     def postmaster(self) -> psutil.Process | None:
@@ -317,8 +317,7 @@ class PostgresCluster:
             **self.account.subprocess_arguments(),
         )
         if done.returncode:
-            lines = done.stderr.strip().splitlines() or ["no output"]
-            raise OpsError(f"{program} of cluster {self.name} failed: {lines[-1]}")
+            raise OpsError(f"{program} of cluster {self.name} failed: {last_word(done.stderr)}")
         return done.stdout
 
     def _log_tail(self) -> str:

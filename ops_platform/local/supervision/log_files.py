@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from ops_platform.clients.safe_errors import scrub
 from ops_platform.errors import ConfigurationError
 
 POLL_SECONDS = 0.3
@@ -43,7 +44,7 @@ def last_word(path: Path) -> str:
     if not said:
         return f"nothing in {path}"
     complaints = [line for line in said if _COMPLAINT.search(line)]
-    return f"{(complaints or said)[-1][:300]} ({path})"
+    return f"{scrub((complaints or said)[-1])} ({path})"
 
 
 def _lines(path: Path, count: int, follow: bool) -> Iterator[str]:

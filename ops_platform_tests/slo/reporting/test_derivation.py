@@ -202,7 +202,7 @@ def test_a_database_that_fails_is_one_line(
     done = materialize(ops_database, prometheus, monkeypatch, tmp_path, START)
     assert not done.success
     assert failure(done) == (
-        "the ops database: InsufficientPrivilege: permission denied for table slo_window_counts"
+        "PostgreSQL: InsufficientPrivilege (SQLSTATE 42501): permission denied for table slo_window_counts"
     )
 
 

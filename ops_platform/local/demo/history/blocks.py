@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from ops_platform.clients.child_process import Launcher
+from ops_platform.clients.safe_errors import describe
 from ops_platform.errors import OpsError, Unavailable
 from ops_platform.local.demo.history.record import HistoryStore
 from ops_platform.local.demo.history.samples import History, history
@@ -66,7 +67,7 @@ def main() -> int:
     try:
         load(HistoryStore(Path(record_file), Path(prometheus)))
     except (OpsError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(describe(error), file=sys.stderr)
         return 1
     return 0
 

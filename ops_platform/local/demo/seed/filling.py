@@ -18,6 +18,7 @@ import psycopg
 from psycopg import sql
 
 from ops_platform.clients import postgres
+from ops_platform.clients.safe_errors import why
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 from ops_platform.local.demo.seed import media_objects
 from ops_platform.local.demo.seed.plan import MONTHS, Plan, plan
@@ -154,10 +155,9 @@ def _run(connection: postgres.Connection, step: Step, the_plan: Plan) -> int:
     except psycopg.OperationalError:
         raise
     except psycopg.Error as error:
-        # Never str(error): its DETAIL line quotes rows.
-        primary = error.diag.message_primary or type(error).__name__
         raise SeedError(
-            f"step {step.name!r} of the seed failed and was rolled back: {primary}: correct the cause, repeat"
+            f"step {step.name!r} of the seed failed and was rolled back: {why(error)}: "
+            "correct the cause, repeat"
         ) from None
     return count
 

@@ -19,6 +19,8 @@ from types import FrameType
 import prometheus_client
 import psycopg
 
+from ops_platform.clients import safe_errors
+from ops_platform.clients.safe_errors import describe
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 from ops_platform.local.demo.activity import Request, requests
 from ops_platform.local.demo.failure_modes import Control, FailureModes
@@ -132,10 +134,8 @@ class Traffic:
 
     def _complain(self, error: Exception, code: str) -> str:
         self.metrics.database_up.set(0)
-        # The primary line only: DETAIL quotes rows. And once, not every second of an outage.
-        reason = str(error) if isinstance(error, OpsError) else type(error).__name__
-        if isinstance(error, psycopg.Error) and error.diag.message_primary:
-            reason = f"{reason}: {error.diag.message_primary}"
+        # Once, not every second of an outage.
+        reason = describe(error)
         if reason != self._last_complaint:
             logger.warning("writes fail, users see %s: %s", code, reason)
             self._last_complaint = reason
@@ -185,7 +185,7 @@ def serve(settings: Settings) -> None:
 
 
 def main() -> int:
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    safe_errors.guard(logging.INFO)
     # psycopg's own warnings quote connection strings.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     try:

@@ -1,0 +1,32 @@
+"""Errors of other people's code as text for logs, Dagster, HTTP, metrics and the terminal: the one way out.
+
+Messages of third parties quote what they choked on: rows, addresses, keys of objects, passwords in URLs.
+Nothing outside this package reads them. What lives here decides what may be said: the kind of error, its
+SQLSTATE or code, the database object, the server, the setting. Advice (what to do) does not live here: the
+clients know their settings.
+"""
+
+from ops_platform.clients.safe_errors.frames import Note, frames
+from ops_platform.clients.safe_errors.lines import code, describe, why
+from ops_platform.clients.safe_errors.postgresql import advice as database_advice
+from ops_platform.clients.safe_errors.process import guard
+from ops_platform.clients.safe_errors.tls import TlsFault, tls_fault
+from ops_platform.clients.safe_errors.words import address, last_word, program, reason, scrub, service
+
+__all__ = [
+    "Note",
+    "TlsFault",
+    "address",
+    "code",
+    "database_advice",
+    "describe",
+    "frames",
+    "guard",
+    "last_word",
+    "program",
+    "reason",
+    "scrub",
+    "service",
+    "tls_fault",
+    "why",
+]

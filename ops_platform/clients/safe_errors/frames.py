@@ -1,0 +1,42 @@
+"""The traceback of an exception without the words of any: what ``--debug`` and unforeseen errors show."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+
+from ops_platform.clients.safe_errors.lines import describe
+
+_CAUSED = "The above exception was the direct cause of the following exception:"
+_MEANWHILE = "During handling of the above exception, another exception occurred:"
+
+
+class Note(str):
+    """A note that we wrote (``error.add_note(Note(...))``); those of others are not shown."""
+
+    __slots__ = ()
+
+
+def frames(error: BaseException) -> str:
+    """Return the traceback with its causes: files, lines and code, each exception as ``describe`` says it."""
+    return "\n".join(_lines(error, set()))
+
+
+def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
+    earlier, link = error.__cause__, _CAUSED
+    if earlier is None and not error.__suppress_context__:
+        earlier, link = error.__context__, _MEANWHILE
+    if earlier is not None and id(earlier) not in seen:
+        yield from _lines(earlier, seen)
+        yield from ("", link, "")
+    yield "Traceback (most recent call last):"
+    for entry in traceback.format_tb(error.__traceback__):
+        yield from entry.rstrip("\n").splitlines()
+    yield f"{type(error).__module__}.{type(error).__qualname__}: {describe(error)}"
+    yield from (str(note) for note in getattr(error, "__notes__", ()) if isinstance(note, Note))
+    if isinstance(error, BaseExceptionGroup):
+        for number, one in enumerate(error.exceptions, 1):
+            if id(one) not in seen:
+                yield f"--- {number} of {len(error.exceptions)} ---"
+                yield from _lines(one, seen)

@@ -1,0 +1,124 @@
+"""What an error of PostgreSQL, of psycopg or of SQLAlchemy may say.
+
+The server's message is shown where its SQLSTATE's class names objects and never values: not those of data
+(22) and integrity (23), not what a function's author wrote (RAISE), not what a foreign server said.
+Detail, context and queries are never shown.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ops_platform.clients.safe_errors.words import reason, scrub, sentence, server
+
+_NAMING = frozenset(
+    {
+        "08",
+        "0A",
+        "0L",
+        "0P",
+        "21",
+        "25",
+        "26",
+        "28",
+        "2B",
+        "2D",
+        "34",
+        "3B",
+        "3D",
+        "3F",
+        "40",
+        "42",
+        "44",
+        "53",
+        "54",
+        "55",
+        "57",
+        "58",
+        "F0",
+        "XX",
+    }
+)
+"""Classes of SQLSTATE whose messages name objects, limits and states."""
+
+_RAISE = re.compile(
+    r"\APL/pgSQL function (?P<name>[\w.$]+\([\w ,.\[\]$\"]*\)) line (?P<line>\d+) at RAISE", re.ASCII
+)
+
+
+def describe(error: Any) -> str:
+    """Return kind, SQLSTATE, the object and, where it is safe, the message of a driver's error."""
+    kind = type(error).__name__
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if not state:
+        text = str(error)
+        return sentence(f"PostgreSQL: {kind}", where=server(text), why=reason(text))
+    diag = getattr(error, "diag", None)
+    line = sentence(f"PostgreSQL: {kind} (SQLSTATE {state})", why=_message(str(state), diag))
+    return _with(line, diag)
+
+
+def why(error: Any) -> str:
+    """Return the message alone, or in its stead kind and SQLSTATE; empty for what no server said."""
+    state = str(getattr(error, "sqlstate", None) or "")
+    diag = getattr(error, "diag", None)
+    if not state or diag is None:
+        return ""
+    return _with(_message(state, diag) or f"{type(error).__name__} (SQLSTATE {state})", diag)
+
+
+def of_sqlalchemy(error: Any) -> str:
+    """Return the driver's error under one of SQLAlchemy, whose text quotes statement and parameters."""
+    original = getattr(error, "orig", None)
+    if isinstance(original, BaseException):
+        return describe(original)
+    return f"SQLAlchemy: {type(error).__name__}"
+
+
+def advice(error: BaseException) -> str | None:
+    """Return what somebody at a terminal can do about an error of psycopg; None when it is another's."""
+    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] == "psycopg"}
+    if not names:
+        return None
+    if names & {"UndefinedTable", "UndefinedColumn", "UndefinedFunction"}:
+        return "the database has another schema than this version needs: run 'ops-platform migrate'"
+    state = getattr(error, "sqlstate", None) or "none"
+    if "InsufficientPrivilege" in names:
+        return f"the database role may not do this (SQLSTATE {state}): use the URL of the role it is for"
+    if "OperationalError" in names:
+        return f"the database ended the work (SQLSTATE {state}): see that it runs, then try again"
+    return f"the database refused it ({type(error).__name__}, SQLSTATE {state}); --debug says more"
+
+
+def _message(state: str, diag: Any) -> str:
+    raised = _RAISE.match(getattr(diag, "context", None) or "")
+    if raised is not None:
+        return f"raised by {raised['name']}, line {raised['line']}"
+    if state[:2] not in _NAMING or getattr(diag, "source_function", None) == "exec_stmt_raise":
+        return ""
+    text = getattr(diag, "message_primary", None) or ""
+    if state == "42601":
+        # A string that is not closed is quoted to the statement's end.
+        text = text.partition(" at or near ")[0]
+    hint = getattr(diag, "message_hint", None)
+    return scrub(f"{text} ({hint})" if hint else text)
+
+
+def _with(line: str, diag: Any) -> str:
+    """The line with the names of the objects concerned."""
+
+    def name(field: str) -> str:
+        return scrub(getattr(diag, field, None) or "")
+
+    schema, table = name("schema_name"), name("table_name")
+    kind = name("datatype_name")
+    prefix = f"{schema}." if schema else ""
+    named = (
+        f"table {prefix}{table}" if table else "",
+        f"column {name('column_name')}" if name("column_name") else "",
+        f"type {prefix}{kind}" if kind else "",
+        f"constraint {name('constraint_name')}" if name("constraint_name") else "",
+    )
+    said = ", ".join(part for part in named if part)
+    return f"{line} ({said})" if said else line
