@@ -14,6 +14,7 @@ from ops_platform.cli import cli
 from ops_platform.cli.arguments import user
 from ops_platform.cli.backup import operator
 from ops_platform.cli.output import duration, moment, print_table, size
+from ops_platform.dr.plan.scenario import SCENARIOS
 from ops_platform.local.servers.postgres_roles import ensure_database
 from ops_platform_tests.services import CLIENT_ROLES, OpsDatabases
 
@@ -58,6 +59,17 @@ def test_the_console_script_helps(tmp_path: Path) -> None:
 
     assert result.returncode == 0
     assert result.stdout.startswith("Usage: ops-platform")
+
+
+def test_the_scenarios_are_those_of_the_exercises_and_read_when_they_are_needed() -> None:
+    program = "import sys, ops_platform.cli; print('ops_platform.dr.plan.scenario' in sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert imported.stdout == "False\n"
+    helped = CliRunner().invoke(cli, ["dr", "exercise", "--help"])
+    assert f"[{'|'.join(SCENARIOS)}]" in helped.output
+    refused = CliRunner().invoke(cli, ["dr", "exercise", "--scenario", "lastest"])
+    assert refused.exit_code == 2
+    assert "'latest', 'pitr', 'integrity', 'performance'" in refused.output
 
 
 def test_usage_errors_exit_2(tmp_path: Path) -> None:

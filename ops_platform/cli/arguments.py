@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -33,6 +34,31 @@ subject_file = click.option(
 )
 YEARS = range(2000, 2100)
 """Other ones are slips; and at the ends of the calendar, arithmetic overflows."""
+
+
+class LazyChoice(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
+    """A click.Choice whose values are read when they are needed, not when the command is defined."""
+
+    name = "choice"
+
+    def __init__(self, values: Callable[[], Sequence[str]]) -> None:
+        self._values = values
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self._choice.convert(value, param, ctx)
+
+    def get_metavar(self, *args: Any, **kwargs: Any) -> str | None:
+        return self._choice.get_metavar(*args, **kwargs)
+
+    def get_missing_message(self, *args: Any, **kwargs: Any) -> str | None:
+        return self._choice.get_missing_message(*args, **kwargs)
+
+    def shell_complete(self, *args: Any, **kwargs: Any) -> Any:
+        return self._choice.shell_complete(*args, **kwargs)
+
+    @property
+    def _choice(self) -> click.Choice[str]:
+        return click.Choice(self._values())
 
 
 def moment(text: str) -> datetime:

@@ -61,13 +61,14 @@ def erase(data_map: Path | None, subject_file: TextIO, no_tombstone: bool, json_
 
 def _with(settings: Settings, data_map: Path | None) -> tuple[Erase, Callable[[], None]]:
     from ops_platform.dr.verification import backup_expiry
-    from ops_platform.gdpr import erasure
+    from ops_platform.gdpr.erasure import command_line
+    from ops_platform.gdpr.erasure import context as erasure_context
 
     url = settings.require("database_url")
-    context = erasure.open_context(settings, backup_expiry.of_product(settings), data_map)
+    context = erasure_context.open_context(settings, backup_expiry.of_product(settings), data_map)
 
     def one(key: str) -> dict[str, Any] | None:
-        done = erasure.erase(url, context, key, _log)
+        done = command_line.erase(url, context, key, _log)
         if done is None:
             return None
         issued = done.certificate
@@ -78,12 +79,13 @@ def _with(settings: Settings, data_map: Path | None) -> tuple[Erase, Callable[[]
 
 
 def _without(settings: Settings, data_map: Path | None) -> tuple[Erase, Callable[[], None]]:
-    from ops_platform.gdpr import erasure
+    from ops_platform.gdpr.erasure import command_line
+    from ops_platform.gdpr.erasure import context as erasure_context
 
-    stores = erasure.open_stores(settings, data_map)
+    stores = erasure_context.open_stores(settings, data_map)
 
     def one(key: str) -> dict[str, Any] | None:
-        effects = erasure.erase_without_tombstone(stores, key, _log)
+        effects = command_line.erase_without_tombstone(stores, key, _log)
         return None if effects is None else {"found": True, "effects": _effects(effects)}
 
     return one, stores.close

@@ -20,7 +20,7 @@ from ops_platform.slo.objectives import Objective, openslo
 # What only a run works with is imported where the run asks for it: the definitions load in less time.
 if TYPE_CHECKING:
     from ops_platform.gdpr.data_map import DataMap
-    from ops_platform.gdpr.erasure import ErasureContext
+    from ops_platform.gdpr.erasure.context import ErasureContext
     from ops_platform.gdpr.export import ExportContext
 
 
@@ -60,7 +60,7 @@ class PlatformResource(dg.ConfigurableResource[Any]):
     def erasure(self) -> "ErasureContext":
         """What an erasure works with. Raises ConfigurationError that says which setting is missing."""
         from ops_platform.dr.verification import backup_expiry
-        from ops_platform.gdpr import erasure as erasure_context
+        from ops_platform.gdpr.erasure import context as erasure_context
 
         settings = self.settings()
         return erasure_context.open_context(settings, backup_expiry.of_product(settings))

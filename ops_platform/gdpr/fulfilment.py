@@ -9,9 +9,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr import erasure, export
+from ops_platform.gdpr import export
 from ops_platform.gdpr.certificates import Issued
-from ops_platform.gdpr.erasure import At, Case, ErasureContext, Log, completion_mail
+from ops_platform.gdpr.erasure import completion_mail as farewell
+from ops_platform.gdpr.erasure import pipeline
+from ops_platform.gdpr.erasure.checkpoints import At, Case, Log
+from ops_platform.gdpr.erasure.context import ErasureContext
 from ops_platform.gdpr.export import ExportContext
 from ops_platform.gdpr.lineage import lineage_store
 from ops_platform.gdpr.requests import Claim, work_queue
@@ -26,7 +29,7 @@ def erase(
     log: Log = lambda line: None,
     at: At = lambda step, when: None,
 ) -> None:
-    """Raises NotClaimed, GivenUp, NotYet, or what ``erasure.run`` raises; the attempt is then on record."""
+    """Raises NotClaimed, GivenUp, NotYet, or what ``pipeline.run`` raises; the attempt is then on record."""
     with work_queue.working(ops_url, request_id, "erasure", run_id, _now) as (ops, claim):
         context = opening()
         try:
@@ -38,10 +41,10 @@ def erase(
 def _erase(ops: Connection, claim: Claim, context: ErasureContext, log: Log, at: At) -> None:
     def finish(ops: Connection, issued: Issued) -> None:
         if claim.email:
-            completion_mail.write(ops, claim.language, claim.email, issued, context.clock())
+            farewell.write(ops, claim.language, claim.email, issued, context.clock())
         work_queue.complete(ops, claim, context.clock())
 
-    erasure.run(
+    pipeline.run(
         context,
         ops,
         Case(claim.request_id, str(claim.subject), claim.email or None, claim.run_id, claim.verified_at),

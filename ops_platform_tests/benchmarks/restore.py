@@ -15,9 +15,8 @@ from ops_platform.backup.monitoring.observation import observe
 from ops_platform.backup.recovery_point import heartbeat
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
-from ops_platform.dr.exercise import drill as rehearsal
+from ops_platform.dr.exercise import rehearsal, runner
 from ops_platform.dr.exercise import rto_forecast as forecast
-from ops_platform.dr.exercise import runner as exercise
 from ops_platform.dr.exercise.report import ExerciseRequest, Outcome
 from ops_platform.dr.exercise.rto_forecast import Measured
 from ops_platform.dr.restore import workspace
@@ -76,7 +75,7 @@ def _side_by_side(site: BackupSite, say: Callable[[str], None], repetitions: int
         run_id = str(uuid4())
         name = site.context.stanza.name
         request = ExerciseRequest("manual", name, "latest", run_id, run_id, 1_800_000, 900_000)
-        outcome = exercise.run(site.context, request, lambda line: None, lambda fraction: None)
+        outcome = runner.run(site.context, request, lambda line: None, lambda fraction: None)
         if outcome.rto_ms is None:
             raise SystemExit(f"the exercise failed: {outcome.reason}")
         found.outcomes.append(outcome)

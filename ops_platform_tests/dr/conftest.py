@@ -13,8 +13,8 @@ from ops_platform.backup.recovery_point import heartbeat
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.migrations import migrate
 from ops_platform.clients.waiting import wait_until
-from ops_platform.dr.exercise import runner as exercise
-from ops_platform.dr.exercise.drill import Knowledge
+from ops_platform.dr.exercise import knowledge as knowledge_of_exercises
+from ops_platform.dr.exercise.rehearsal import Knowledge
 from ops_platform.dr.inspection.check_result import Rung, Verification, verdict
 from ops_platform.dr.plan.scenario import Plan, Scenario
 from ops_platform.dr.restore.restored_server import RestoredServer
@@ -84,7 +84,7 @@ def knowledge(
 ) -> Knowledge:
     """What an exercise would know at ``t0``, gathered as it does."""
 
-    return exercise.knowledge(site.context, name, t0, questions or NoQuestions())
+    return knowledge_of_exercises.gather(site.context, name, t0, questions or NoQuestions())
 
 
 @pytest.fixture(scope="session")

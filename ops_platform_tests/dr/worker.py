@@ -14,7 +14,7 @@ from typing import Any
 
 from ops_platform.backup.stanza.context import open_context
 from ops_platform.dr.exercise import exercise_store as records
-from ops_platform.dr.exercise import runner as exercise
+from ops_platform.dr.exercise import runner
 from ops_platform.dr.exercise.report import ExerciseRequest
 from ops_platform.dr.restore import pgbackrest_restore as restoring
 from ops_platform.dr.restore import scratch_cluster as scratch
@@ -66,7 +66,7 @@ def main(stanza: str, scenario: str, run_id: str, moment: str) -> None:
         setattr(where, name, stopping(getattr(where, name)))
     context = open_context(load_settings(), stanza)
     request = ExerciseRequest("manual", stanza, scenario, run_id, run_id, 1_800_000, 900_000)
-    exercise.run(context, request, say, lambda fraction: None)
+    runner.run(context, request, say, lambda fraction: None)
 
 
 if __name__ == "__main__":

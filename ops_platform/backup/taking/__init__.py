@@ -3,8 +3,19 @@
 Rows of ``backup_reports`` are written here and nowhere else.
 """
 
-from ops_platform.backup.taking.execution import BackupRequest
+from ops_platform.backup.taking.execution import Backup, BackupRequest, Phase, RecordReport, TakeSet
 from ops_platform.backup.taking.preflight import create_stanza
 from ops_platform.backup.taking.report import BackupReport
 
-__all__ = ["BackupReport", "BackupRequest", "create_stanza", "execution", "preflight", "report_store"]
+__all__ = [
+    "Backup",
+    "BackupReport",
+    "BackupRequest",
+    "Phase",
+    "RecordReport",
+    "TakeSet",
+    "create_stanza",
+    "execution",
+    "preflight",
+    "report_store",
+]

@@ -1,4 +1,4 @@
-"""Taking a backup: preflight -> take -> verify -> record, each step safe to repeat.
+"""Taking a backup: PHASES is its order, for the jobs and the command line; each phase is safe to repeat.
 
 What a worker that is killed between any two lines leaves:
 
@@ -16,30 +16,34 @@ What a worker that is killed between any two lines leaves:
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import psycopg
 
-from ops_platform.backup.repository import BackupSet, Repository
-from ops_platform.backup.stanza import PGBACKREST_TYPE, BackupContext, locks
+from ops_platform.backup.stanza import BackupContext, locks
 from ops_platform.backup.taking import preflight as preflight_checks
 from ops_platform.backup.taking import report_store as records
 from ops_platform.backup.taking import verification
 from ops_platform.backup.taking.preflight import Preflight
 from ops_platform.backup.taking.report import BackupReport, BackupRequest
+from ops_platform.backup.taking.taken_set import Log, Progress, Taken, find_taken, require_taken, take
 from ops_platform.backup.taking.verification import Verification
 from ops_platform.clients import postgres
-from ops_platform.clients.pgbackrest import LABEL_NOT_NEWEST, LOCKED, PgBackRestError
 from ops_platform.clients.safe_errors import Note, describe
 from ops_platform.clients.waiting import wait_until
-from ops_platform.errors import CheckFailed, OpsError, Unavailable
+from ops_platform.errors import OpsError, Unavailable
 
 __all__ = [
+    "PHASES",
+    "Backup",
     "BackupReport",
     "BackupRequest",
+    "Phase",
     "Preflight",
+    "RecordReport",
+    "TakeSet",
     "Taken",
     "Verification",
     "fail",
@@ -52,24 +56,8 @@ __all__ = [
     "verify",
 ]
 
-Log = Callable[[str], None]
-Progress = Callable[[float], None]
-
 LOCK_WAIT_SECONDS = 6 * 3600.0
-PGBACKREST_LOCK_SECONDS = 3600.0
-"""How long a backup waits for pgBackRest's own lock: an expire, or a backup that somebody took by hand."""
-
-
 RECORD_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Taken:
-    """The set that stands for a run; ``adopted`` when an earlier run of the same root made it."""
-
-    label: str
-    adopted: bool
-    backup_set: BackupSet
 
 
 def preflight(ctx: BackupContext, request: BackupRequest, log: Log) -> Preflight:
@@ -78,52 +66,6 @@ def preflight(ctx: BackupContext, request: BackupRequest, log: Log) -> Preflight
         for backup_id in records.reconcile(connection, request.stanza, but=request.backup_id):
             log(f"report {backup_id} was of a run that died: now recorded as failed")
     return preflight_checks.run(ctx, request, log)
-
-
-def find_taken(ctx: BackupContext, request: BackupRequest) -> Taken | None:
-    """The set that this run, or an earlier run of its root, made on the same request."""
-    repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
-    made = repository.made_by(request.root_run_id, request.kind)
-    if made is None:
-        return None
-    return Taken(made.label, made.annotations.get("run_id") != request.run_id, made)
-
-
-def require_taken(ctx: BackupContext, request: BackupRequest) -> Taken:
-    """Like find_taken. Raises CheckFailed when there is no such set."""
-    taken = find_taken(ctx, request)
-    if taken is None:
-        raise CheckFailed(
-            f"the repository has no set of run {request.root_run_id} for stanza {request.stanza}: "
-            "replay the run from its first step"
-        )
-    return taken
-
-
-def take(ctx: BackupContext, request: BackupRequest, log: Log, progress: Progress) -> Taken:
-    """Adopt the sound set of an earlier run of this root, or let pgBackRest take one.
-
-    Opens the report before anything happens in the repository. The caller holds the stanza's lock.
-    """
-    earlier = find_taken(ctx, request)
-    with postgres.session(ctx.ops_url) as connection:
-        records.open_report(connection, request)
-    if earlier is not None and _is_sound(ctx, earlier, log):
-        log(f"set {earlier.label} was made by this run's root: adopted, no other one is taken")
-        return earlier
-    annotations = {
-        "root_run_id": request.root_run_id,
-        "run_id": request.run_id,
-        "requested_kind": request.kind,
-        "launched_by": request.launched_by,
-    }
-    label = _backup(ctx, request, annotations, log, progress)
-    taken = require_taken(ctx, request)
-    if taken.label != label:
-        raise CheckFailed(
-            f"pgBackRest made set {label}, but the repository names {taken.label}: look at both"
-        )
-    return taken
 
 
 def verify(ctx: BackupContext, label: str, log: Log) -> Verification:
@@ -160,14 +102,96 @@ def fail(ctx: BackupContext, request: BackupRequest, reason: str) -> None:
         records.fail(connection, request, reason)
 
 
+@dataclass(repr=False)
+class Backup:
+    """What the phases of one backup share. Each op has one of its own: they hand nothing to each other."""
+
+    ctx: BackupContext
+    request: BackupRequest
+    log: Log
+    progress: Progress
+    report: BackupReport = field(init=False)
+    """Set by the last phase; reading it before that raises AttributeError."""
+    _taken: Taken | None = None
+
+    @property
+    def taken(self) -> Taken:
+        """The run's set: as it was taken here, else found in the repository. Raises CheckFailed."""
+        if self._taken is None:
+            self._taken = require_taken(self.ctx, self.request)
+        return self._taken
+
+    @taken.setter
+    def taken(self, taken: Taken) -> None:
+        self._taken = taken
+
+
+class Phase(ABC):
+    """One phase. ``name`` and ``description`` are those of its op."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+
+    @abstractmethod
+    def perform(self, backup: Backup) -> dict[str, Any]:
+        """Do it; the facts that people may want to see. Raises an OpsError with one line."""
+
+
+class CheckBefore(Phase):
+    """Check that this backup can succeed, and give up reports of runs that died."""
+
+    name = "preflight"
+    description = (
+        "The server, the archiver, the stanza and the repository can take this backup; no other runs."
+    )
+
+    def perform(self, backup: Backup) -> dict[str, Any]:
+        return preflight(backup.ctx, backup.request, backup.log).as_metadata()
+
+
+class TakeSet(Phase):
+    """Take the set, or adopt the one that this run or an earlier one of its root made."""
+
+    name = "run"
+    description = "pgBackRest takes the set, or the set that this run made before is adopted."
+
+    def perform(self, backup: Backup) -> dict[str, Any]:
+        backup.taken = taken = take(backup.ctx, backup.request, backup.log, backup.progress)
+        return {"label": taken.label, "adopted": taken.adopted}
+
+
+class VerifySet(Phase):
+    """Verify that the run's set can be restored."""
+
+    name = "verify"
+    description = "The set is listed, clean, its WAL is in the repository, its chain is whole."
+
+    def perform(self, backup: Backup) -> dict[str, Any]:
+        return verify(backup.ctx, backup.taken.label, backup.log).as_metadata()
+
+
+class RecordReport(Phase):
+    """Complete the report; a second time changes nothing."""
+
+    name = "record"
+    description = "The report is completed, the audit ledger told, the asset event emitted."
+
+    def perform(self, backup: Backup) -> dict[str, Any]:
+        backup.report = record(backup.ctx, backup.request, backup.taken)
+        return {}
+
+
+PHASES: tuple[Phase, ...] = (CheckBefore(), TakeSet(), VerifySet(), RecordReport())
+
+
 def run_backup(ctx: BackupContext, request: BackupRequest, log: Log, progress: Progress) -> BackupReport:
     """All of it, with the stanza's lock and the record of a failure; needs no Dagster."""
     try:
         with locks.stanza_lock(ctx.ops_url, request.stanza, LOCK_WAIT_SECONDS, log):
-            preflight(ctx, request, log)
-            taken = take(ctx, request, log, progress)
-            verify(ctx, taken.label, log)
-            return record(ctx, request, taken)
+            backup = Backup(ctx, request, log, progress)
+            for phase in PHASES:
+                phase.perform(backup)
+            return backup.report
     except BaseException as error:
         reason = describe(error) if isinstance(error, OpsError) else f"ended by {type(error).__name__}"
         try:
@@ -177,51 +201,3 @@ def run_backup(ctx: BackupContext, request: BackupRequest, log: Log, progress: P
                 Note(f"the failure is not recorded yet and will be reconciled: {describe(unrecorded)}")
             )
         raise
-
-
-def _is_sound(ctx: BackupContext, earlier: Taken, log: Log) -> bool:
-    """A set that failed its verification would fail it for ever: a replay takes another then."""
-    try:
-        verification.run(ctx, earlier.label, log)
-    except CheckFailed as error:
-        log(f"WARNING: the set that this run's root made is not adopted: {error}")
-        return False
-    return True
-
-
-def _backup(
-    ctx: BackupContext, request: BackupRequest, annotations: dict[str, str], log: Log, progress: Progress
-) -> str:
-    """Run pgBackRest, waiting for whoever holds its lock: an expire, or somebody at the keyboard.
-
-    Some stores (SeaweedFS for minutes, MinIO with object lock for ever) go on listing the folder of a
-    killed full after pgBackRest has removed all that was in it. pgBackRest then refuses every
-    differential and incremental, whose label starts with an older full's (its pull request 2824).
-    So the full that was killed is made up for now, instead of blocking them until the next one is due.
-    """
-    told = -locks.ANNOUNCE_SECONDS
-    kind = request.kind
-
-    def attempt() -> str | None:
-        nonlocal told, kind
-        try:
-            return ctx.pgbackrest.backup(PGBACKREST_TYPE[kind], annotations, log, progress)
-        except PgBackRestError as error:
-            if error.code == LABEL_NOT_NEWEST and kind != "full":
-                log(f"S3 still lists a full that did not finish: the {kind} asked for will be a full")
-                kind = "full"
-                return None
-            if error.code != LOCKED:
-                raise
-            if time.monotonic() - told >= locks.ANNOUNCE_SECONDS:
-                told = time.monotonic()
-                log("another pgBackRest process holds the stanza's lock: waiting for its end")
-            return None
-
-    return wait_until(
-        attempt,
-        PGBACKREST_LOCK_SECONDS,
-        f"another pgBackRest process holds the lock of stanza {request.stanza}",
-        interval=2.0,
-        hint="look for it with 'ps', or wait",
-    )

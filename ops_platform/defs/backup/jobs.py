@@ -1,8 +1,8 @@
-"""The backup jobs: preflight -> run -> verify -> record, one graph for the three kinds.
+"""The backup jobs: an op for each phase of ``execution.PHASES``, one graph for the three kinds.
 
 The stanza is chosen in run config: ``{"stanza": "product"}``. Ops hand nothing to each other:
 each finds the run's set in the repository by its annotation, so that any of them can be
-replayed on any host. What the steps do is in ``execution``.
+replayed on any host. What the phases do is in ``execution``.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ import dagster as dg
 
 from ops_platform.backup.retention import cleanup
 from ops_platform.backup.stanza import BackupConfig, BackupContext, Kind
-from ops_platform.backup.taking import BackupRequest, execution
+from ops_platform.backup.taking import Backup, BackupRequest, Phase, RecordReport, TakeSet, execution
 from ops_platform.defs.backup.assets import materialization
 from ops_platform.defs.failures import told
 from ops_platform.defs.resources import PlatformResource, StanzaLockResource
@@ -39,59 +39,29 @@ class CleanupOpConfig(dg.Config):
     stanza: str
 
 
-@dg.op(
-    description="The server, the archiver, the stanza and the repository can take this backup; no other runs."
-)
-def preflight(
-    context: dg.OpExecutionContext,
-    config: BackupOpConfig,
-    platform: PlatformResource,
-    stanza_lock: StanzaLockResource,
-) -> dg.Output[None]:
-    with _step(context, config, platform) as (backup, request):
-        stanza_lock.hold(backup, context.log.info)
-        facts = execution.preflight(backup, request, context.log.info)
-        return dg.Output(None, metadata=facts.as_metadata())
+def phase_op(phase: Phase) -> dg.OpDefinition:
+    """Make the op of one phase: it opens the stanza, holds its lock and does what the phase does."""
+
+    @dg.op(name=phase.name, description=phase.description, ins={} if phase is execution.PHASES[0] else _AFTER)
+    def do(
+        context: dg.OpExecutionContext,
+        config: BackupOpConfig,
+        platform: PlatformResource,
+        stanza_lock: StanzaLockResource,
+    ) -> dg.Output[None]:
+        with _step(context, config, platform) as (opened, request):
+            stanza_lock.hold(opened, context.log.info)
+            log = _printed(context) if isinstance(phase, TakeSet) else context.log.info
+            backup = Backup(opened, request, log, _progress(context))
+            metadata = phase.perform(backup)
+            if isinstance(phase, RecordReport):
+                context.log_event(materialization(backup.report))
+            return dg.Output(None, metadata=metadata)
+
+    return do
 
 
-@dg.op(ins=_AFTER, description="pgBackRest takes the set, or the set that this run made before is adopted.")
-def run(
-    context: dg.OpExecutionContext,
-    config: BackupOpConfig,
-    platform: PlatformResource,
-    stanza_lock: StanzaLockResource,
-) -> dg.Output[None]:
-    with _step(context, config, platform) as (backup, request):
-        stanza_lock.hold(backup, context.log.info)
-        taken = execution.take(backup, request, _printed(context), _progress(context))
-        return dg.Output(None, metadata={"label": taken.label, "adopted": taken.adopted})
-
-
-@dg.op(ins=_AFTER, description="The set is listed, clean, its WAL is in the repository, its chain is whole.")
-def verify(
-    context: dg.OpExecutionContext,
-    config: BackupOpConfig,
-    platform: PlatformResource,
-    stanza_lock: StanzaLockResource,
-) -> dg.Output[None]:
-    with _step(context, config, platform) as (backup, request):
-        stanza_lock.hold(backup, context.log.info)
-        taken = execution.require_taken(backup, request)
-        verification = execution.verify(backup, taken.label, context.log.info)
-        return dg.Output(None, metadata=verification.as_metadata())
-
-
-@dg.op(ins=_AFTER, description="The report is completed, the audit ledger told, the asset event emitted.")
-def record(
-    context: dg.OpExecutionContext,
-    config: BackupOpConfig,
-    platform: PlatformResource,
-    stanza_lock: StanzaLockResource,
-) -> None:
-    with _step(context, config, platform) as (backup, request):
-        stanza_lock.hold(backup, context.log.info)
-        report = execution.record(backup, request, execution.require_taken(backup, request))
-        context.log_event(materialization(report))
+OPS = tuple(phase_op(phase) for phase in execution.PHASES)
 
 
 def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
@@ -101,7 +71,7 @@ def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
     @dg.config_mapping(config_schema=stanza_schema(config))
     def choose(value: dict[str, Any]) -> dict[str, Any]:
         op_config = {"config": {"stanza": value["stanza"], "kind": kind}}
-        return {"ops": {op.name: op_config for op in (preflight, run, verify, record)}}
+        return {"ops": {op.name: op_config for op in OPS}}
 
     @dg.job(
         name=name,
@@ -111,7 +81,10 @@ def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
         description=f"Take and verify a {kind} backup of the stanza named in run config.",
     )
     def job() -> None:
-        record(after=verify(after=run(after=preflight())))
+        first, *others = OPS
+        before = first()
+        for op in others:
+            before = op(after=before)
 
     return job
 

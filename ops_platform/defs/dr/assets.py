@@ -1,7 +1,7 @@
 """The assets of disaster recovery: an exercise of each scenario for each stanza, with its verifications.
 
 One op for each stanza runs the chosen scenarios one after the other; a scenario that fails keeps
-no other from running, and fails the run at its end. What an exercise does is in ``exercise``.
+no other from running, and fails the run at its end. What an exercise does is in ``exercise.runner``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -129,12 +129,12 @@ def _run(
     context: dg.AssetExecutionContext, platform: PlatformResource, stanza: str, scenario: str
 ) -> Outcome:
     """An exercise that could not even begin is a failed one, of which nothing could be verified."""
-    from ops_platform.dr import exercise  # by the run: the definitions load in less time
+    from ops_platform.dr.exercise import runner  # by the run: the definitions load in less time
 
     try:
         ctx = platform.backup(stanza)
         request = exercise_request(ctx, context.run, scenario)
-        return exercise.run(ctx, request, _printed(context), lambda fraction: None)
+        return runner.run(ctx, request, _printed(context), lambda fraction: None)
     except (OpsError, psycopg.Error) as error:
         failure = exercise_store.failure(error)
         reason = failure.reason or "it could not begin"

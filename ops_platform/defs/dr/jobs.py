@@ -1,4 +1,4 @@
-"""The jobs of disaster recovery. What they do is in ``exercise``, ``questions`` and ``scratch``."""
+"""The jobs of disaster recovery. What they do is in ``exercise.runner``, ``questions`` and ``scratch``."""
 
 from datetime import UTC, datetime
 
@@ -8,12 +8,10 @@ from ops_platform.defs.dr.assets import exercise_request, metadata
 from ops_platform.defs.failures import told
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.dr.exercise import exercise_store
+from ops_platform.dr.plan import RESTORE_CHECK
 from ops_platform.dr.restore import scratch_cluster
 
 # An op imports the work that it does: the definitions load in less time.
-
-RESTORE_CHECK = "restore_check"
-"""Scenario of the weekly short form, in its rows."""
 
 
 class StanzaOpConfig(dg.Config):
@@ -24,12 +22,12 @@ class StanzaOpConfig(dg.Config):
 def check_restore(
     context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
-    from ops_platform.dr import exercise
+    from ops_platform.dr.exercise import runner
 
     with told():
         ctx = platform.backup(config.stanza)
         request = exercise_request(ctx, context.run, RESTORE_CHECK)
-        outcome = exercise.run(ctx, request, context.log.info, lambda fraction: None)
+        outcome = runner.run(ctx, request, context.log.info, lambda fraction: None)
     if outcome.result != "success":
         raise dg.Failure(description=outcome.reason, metadata=metadata(outcome), allow_retries=False)
     return dg.Output(None, metadata=metadata(outcome))

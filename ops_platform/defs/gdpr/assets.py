@@ -13,7 +13,7 @@ from ops_platform.gdpr.lineage import Effect, Line
 from ops_platform.gdpr.requests import RequestType
 
 if TYPE_CHECKING:
-    from ops_platform.gdpr.erasure import Outcome
+    from ops_platform.gdpr.erasure.pipeline import Outcome
 
 GROUP = "gdpr"
 ERASURES = dg.AssetKey(["gdpr", "erasures"])

@@ -60,14 +60,14 @@ def _work(
 def erase(
     context: dg.OpExecutionContext, config: RequestConfig, platform: PlatformResource
 ) -> dg.Output[None]:
-    from ops_platform.gdpr import erasure
     from ops_platform.gdpr import fulfilment as request_work
+    from ops_platform.gdpr.erasure import pipeline
 
     request_id, run_id = config.request_id, context.run.run_id
     url = platform.settings().require("database_url")
 
     def tell(ops: Connection) -> None:
-        done = erasure.outcome(ops, request_id)
+        done = pipeline.outcome(ops, request_id)
         if done is not None:
             context.log_event(erased(request_id, lineage_store.of(ops, request_id), done))
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import postgres
-from ops_platform.dr.exercise import Knowledge, Rehearsal
+from ops_platform.dr.exercise.rehearsal import Knowledge, Rehearsal
 from ops_platform.dr.inspection import CRITICAL, VERIFICATIONS, Rung, Verification
 from ops_platform.dr.plan import STALE, Plan
 from ops_platform.dr.plan.restore_plan import Explanation

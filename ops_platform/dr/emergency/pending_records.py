@@ -19,8 +19,8 @@ import psycopg
 from ops_platform import files
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import postgres
-from ops_platform.dr import exercise
-from ops_platform.dr.exercise import ExerciseRequest, Outcome, Rehearsal, exercise_store
+from ops_platform.dr.exercise import ExerciseRequest, Outcome, exercise_store, runner
+from ops_platform.dr.exercise.rehearsal import Rehearsal
 from ops_platform.dr.inspection import Verification
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 from ops_platform.settings import Settings
@@ -45,7 +45,7 @@ def keep(ctx: BackupContext, done: Rehearsal) -> bool:
         ctx.stanza.rpo_target_seconds * 1000,
     )
     path = _directory(ctx.settings) / f"{run_id}.json"
-    outcome = exercise.judge(request, done)
+    outcome = runner.judge(request, done)
     _write(path, json.dumps({"request": asdict(request), "outcome": asdict(outcome)}, default=_plain))
     try:
         _record(ctx.settings.require("database_url"), request, outcome)

@@ -19,7 +19,8 @@ from pathlib import Path
 from ops_platform import files
 from ops_platform.backup.monitoring import observe
 from ops_platform.backup.stanza import BackupContext
-from ops_platform.dr.exercise import Knowledge, Manner, Rehearsal, rehearse, server_of
+from ops_platform.dr.exercise.drill import rehearse
+from ops_platform.dr.exercise.rehearsal import Knowledge, Manner, Rehearsal, server_of
 from ops_platform.dr.plan import RecoveryTarget, restore_plan
 from ops_platform.dr.plan.restore_plan import Explanation
 from ops_platform.dr.restore import Workspace, workspace

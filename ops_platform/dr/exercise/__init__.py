@@ -1,24 +1,20 @@
-"""Restore exercises: one run of a scenario, its measured RTO and RPO, and the record of it.
+"""Exercise a restore for real beside production: the runs that measure RPO and RTO.
 
-What is restored is decided in ``dr.plan``, what is verified in ``dr.verification``.
+``runner`` has the phases of an exercise in their order, ``drill`` those of the one restore in it, which an
+emergency runs, too; ``rehearsal`` is what a restore is told and what comes of it. Not here: how a set is
+chosen, restored, served and verified.
 """
 
-from ops_platform.dr.exercise.drill import Knowledge, Manner, Rehearsal, rehearse, server_of
 from ops_platform.dr.exercise.report import ExerciseRequest, ExerciseType, Outcome
 from ops_platform.dr.exercise.rto_forecast import WARN_SHARE
-from ops_platform.dr.exercise.runner import judge, run
 
 __all__ = [
     "WARN_SHARE",
     "ExerciseRequest",
     "ExerciseType",
-    "Knowledge",
-    "Manner",
     "Outcome",
-    "Rehearsal",
+    "drill",
     "exercise_store",
-    "judge",
-    "rehearse",
-    "run",
-    "server_of",
+    "rehearsal",
+    "runner",
 ]

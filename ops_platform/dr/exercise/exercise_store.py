@@ -1,7 +1,7 @@
 """The platform's memory of exercises: rows of dr_exercises, opened, finished, read.
 
 A row is finished by record_exercise_completion() only. What happened is told to the audit ledger
-in the same transaction. How an exercise is done is in ``exercise``.
+in the same transaction. How an exercise is done is in ``exercise.runner``.
 """
 
 from __future__ import annotations

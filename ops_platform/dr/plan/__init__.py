@@ -5,15 +5,15 @@ Reads repository and heartbeats; restores nothing.
 
 from ops_platform.dr.plan.heartbeat_pairs import STALE, BeatPair
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
-from ops_platform.dr.plan.scenario import SCENARIOS, Plan, Scenario
+from ops_platform.dr.plan.scenario import RESTORE_CHECK, SCENARIOS, Plan
 
 __all__ = [
+    "RESTORE_CHECK",
     "SCENARIOS",
     "STALE",
     "BeatPair",
     "Plan",
     "RecoveryTarget",
-    "Scenario",
     "heartbeat_pairs",
     "restore_plan",
     "scenario",

@@ -16,10 +16,12 @@ from ops_platform.backup.repository import BackupSet
 from ops_platform.backup.wal import ArchiveState, Geometry, Segment
 from ops_platform.dr.plan.heartbeat_pairs import BeatPair
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
-from ops_platform.errors import CheckFailed
+from ops_platform.errors import CheckFailed, ConfigurationError
 
 Scenario = Literal["latest", "pitr", "integrity", "performance"]
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
+RESTORE_CHECK = "restore_check"
+"""The weekly short form of an exercise: it restores as ``latest`` does, and asks less."""
 PITR_AGE = timedelta(hours=1)
 # A set's stop time is known to the second, and pgBackRest wants it strictly before the target.
 AFTER_SET = timedelta(seconds=2)
@@ -67,6 +69,21 @@ class Plan:
     def moment(self, t0: datetime) -> datetime:
         """The moment that is recovered: the target's, or that of the disaster."""
         return self.target.moment or t0
+
+
+def of_exercise(name: str) -> Scenario:
+    """Tell how an exercise of this name chooses what it restores.
+
+    Raises ConfigurationError for one that there is not.
+    """
+    if name == RESTORE_CHECK:
+        return "latest"
+    for scenario in SCENARIOS:
+        if scenario == name:
+            return scenario
+    raise ConfigurationError(
+        f"there is no scenario {name!r}: take one of {', '.join(SCENARIOS)}, or {RESTORE_CHECK}"
+    )
 
 
 def choose(scenario: Scenario, seen: Observation, pairs: Pairs, t0: datetime) -> Plan:

@@ -13,10 +13,9 @@ from uuid import UUID
 from ops_platform.audit import PublicKeys
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr import certificates
+from ops_platform.gdpr import certificates, requests
 from ops_platform.gdpr.certificates import Issued
 from ops_platform.gdpr.erasure import inventory
-from ops_platform.gdpr.scrub import scrub
 from ops_platform.gdpr.tombstones import SealingKeys, Tombstone, ledger_copies
 from ops_platform.gdpr.tombstones import tombstone_store as tombstones
 
@@ -102,7 +101,7 @@ def _finish(ops: Connection, one: Tombstone, issued: Issued) -> int:
         (issued.issued_at, one.request_id),
     )
     inventory.forget(ops, one.request_id)
-    return 0 if subject is None else scrub(ops, subject, issued.issued_at)
+    return 0 if subject is None else requests.scrub(ops, subject, issued.issued_at)
 
 
 def _end_earlier(ops: Connection, one: Tombstone, subject: UUID, issued: Issued) -> None:

@@ -1,26 +1,9 @@
-"""An erasure from preflight to certificate, over rows, objects, cache and processors.
+"""Erase one data subject from every store, prove it and certify it: the erasure of Art. 17 GDPR.
 
-What happens to rows is in ``row_erasure``; whom it is about in ``subject``.
+``pipeline`` has the list of the steps, which is the only place where their order stands, and runs them;
+the steps are in ``steps``, what they share is in ``steps.base``, what is done already in ``checkpoints``.
+``context`` opens what an erasure works with, ``command_line`` erases without a request. Not here: requests
+and their queue, tombstones, certificates and lineage as such, and the erasure of rows in a product database.
 """
 
-from ops_platform.gdpr.erasure.checkpoints import At, Case
-from ops_platform.gdpr.erasure.command_line import erase, erase_without_tombstone
-from ops_platform.gdpr.erasure.context import ErasureContext, open_context, open_stores
-from ops_platform.gdpr.erasure.data_stores import Log
-from ops_platform.gdpr.erasure.pipeline import Outcome, outcome, run
-
-__all__ = [
-    "At",
-    "Case",
-    "ErasureContext",
-    "Log",
-    "Outcome",
-    "completion_mail",
-    "erase",
-    "erase_without_tombstone",
-    "inventory",
-    "open_context",
-    "open_stores",
-    "outcome",
-    "run",
-]
+__all__ = ["checkpoints", "command_line", "completion_mail", "context", "inventory", "pipeline"]

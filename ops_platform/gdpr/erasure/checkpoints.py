@@ -1,22 +1,22 @@
-"""The course of one attempt at an erasure: which steps are done, and what each begins and ends with.
+"""The checkpoints of one attempt at an erasure: which steps are done, and what each begins and ends with.
 
 A step is done when its lineage says so; that is written in one transaction with what it did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
 
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr.erasure.data_stores import Log
-from ops_platform.gdpr.lineage import Effect, lineage_store
+from ops_platform.gdpr.lineage import Effect, Line, lineage_store
 from ops_platform.gdpr.subject import Gone
 
 At = Callable[[str, Literal["before", "after"]], None]
 """Told of each step, for tests that end the process there."""
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,32 @@ class Case:
     confirmed_at: datetime | None = None
 
 
-class Course:
-    """``done``: the steps that this attempt or an earlier one has finished."""
+class Checkpoints(Protocol):
+    """Remember the steps that are done. ``done``: those that this attempt or an earlier one has finished."""
+
+    done: set[str]
+
+    def begin(self, step: str) -> None:
+        """Note that the step begins."""
+
+    def finish(self, step: str, effects: Sequence[Effect], details: Mapping[str, Any]) -> None:
+        """Record the step with what it did, unless it is done already."""
+
+    def pass_over(self, step: str) -> None:
+        """Note that the step needs nothing in this attempt."""
+
+    def record(self, step: str, effects: Sequence[Effect], details: Mapping[str, Any]) -> None:
+        """Record what a step did, be it done already or not."""
+
+    def gone(self) -> Gone | None:
+        """Say since when the subject's rows are gone; None: they have not been erased yet."""
+
+    def totals(self) -> list[Effect]:
+        """Sum up the effects of all attempts."""
+
+
+class LineageCheckpoints:
+    """Checkpoints in the lineage of the request, in the ops database."""
 
     def __init__(
         self,
@@ -47,36 +71,29 @@ class Course:
     ) -> None:
         """``ops`` is an autocommit connection; ``enter`` is told each step that begins."""
         self._ops, self._case, self._map_version = ops, case, map_version
-        self._enter, self.at, self._log = enter, at, log
+        self._enter, self._at, self._log = enter, at, log
         self.done = set(lineage_store.steps(ops, case.request_id))
 
     def begin(self, step: str) -> None:
-        self.at(step, "before")
+        self._at(step, "before")
         self._log(f"step: {step}")
         self._enter(step)
 
-    def once(
-        self, step: str, do: Callable[[], list[Effect]], details: Callable[[], dict[str, Any]] = dict
-    ) -> None:
-        """A step that changes data: what comes after it is found, and done, by the verification."""
-        if step in self.done:
-            self.at(step, "after")
-            return
-        self.begin(step)
-        self.finish(step, do(), details())
-
-    def finish(self, step: str, effects: Sequence[Effect], details: dict[str, Any] | None = None) -> None:
+    def finish(self, step: str, effects: Sequence[Effect], details: Mapping[str, Any]) -> None:
         if step not in self.done:
             self.record(step, effects, details)
             self.done.add(step)
-        self.at(step, "after")
+        self._at(step, "after")
 
-    def record(self, step: str, effects: Sequence[Effect], details: dict[str, Any] | None = None) -> None:
+    def pass_over(self, step: str) -> None:
+        self._at(step, "after")
+
+    def record(self, step: str, effects: Sequence[Effect], details: Mapping[str, Any]) -> None:
         with self._ops.transaction():
             self.append(step, effects, details)
 
     def append(
-        self, step: str, effects: Sequence[Effect] = (), details: dict[str, Any] | None = None
+        self, step: str, effects: Sequence[Effect] = (), details: Mapping[str, Any] | None = None
     ) -> None:
         """In the caller's transaction."""
         lineage_store.record(
@@ -90,7 +107,6 @@ class Course:
         )
 
     def gone(self) -> Gone | None:
-        """Since when the subject's rows are gone; None: they have not been erased yet."""
         ended = lineage_store.ended(self._ops, self._case.request_id, "rows")
         if not ended:
             return None
@@ -102,5 +118,31 @@ class Course:
         return Gone(ended[0].recorded_at, frozenset.intersection(*taken) if taken else None)
 
     def totals(self) -> list[Effect]:
-        """Of all attempts."""
         return lineage_store.totals(lineage_store.of(self._ops, self._case.request_id))
+
+
+@dataclass
+class NoCheckpoints:
+    """Checkpoints of an erasure that nothing remembers: each attempt does every step again."""
+
+    done: set[str] = field(default_factory=set)
+    _lines: list[Line] = field(default_factory=list)
+
+    def begin(self, step: str) -> None:
+        pass
+
+    def finish(self, step: str, effects: Sequence[Effect], details: Mapping[str, Any]) -> None:
+        self.record(step, effects, details)
+
+    def pass_over(self, step: str) -> None:
+        pass
+
+    def record(self, step: str, effects: Sequence[Effect], details: Mapping[str, Any]) -> None:
+        now = datetime.now(UTC)
+        self._lines += [Line(step, effect, None, None, now) for effect in effects]
+
+    def gone(self) -> Gone | None:
+        return None
+
+    def totals(self) -> list[Effect]:
+        return lineage_store.totals(self._lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -12,13 +13,19 @@ from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import row_erasure, schema
-from ops_platform.gdpr.erasure import data_stores as erasure_parts
-from ops_platform.gdpr.erasure import inventory
-from ops_platform.gdpr.erasure import pipeline as erasure
-from ops_platform.gdpr.erasure.checkpoints import Case
+from ops_platform.gdpr.erasure import data_stores, inventory, pipeline
+from ops_platform.gdpr.erasure.checkpoints import Case, Log, NoCheckpoints
 from ops_platform.gdpr.erasure.context import DataStores, ErasureContext
-from ops_platform.gdpr.erasure.data_stores import Log
 from ops_platform.gdpr.erasure.pipeline import Outcome
+from ops_platform.gdpr.erasure.steps import (
+    EraseCache,
+    EraseObjects,
+    EraseRows,
+    ErasureState,
+    Result,
+    Step,
+    Verify,
+)
 from ops_platform.gdpr.lineage import Effect, lineage_store
 from ops_platform.gdpr.requests import work_queue
 from ops_platform.gdpr.row_erasure import Erasing
@@ -27,11 +34,59 @@ from ops_platform.gdpr.subject import SubjectKey, subject_key
 ACTOR = "cli"
 
 
+@dataclass(repr=False)
+class UnrecordedErasure(ErasureState):
+    """An erasure that no ops database knows of. ``key``: the subject's key as text."""
+
+    key: str
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def erasure_id(self) -> str:
+        """The same at every attempt, so that the subject's pseudonym is; destroyed with the erasure."""
+        return hashlib.sha256(f"{self.subject.kind} {self.subject.key}".encode()).hexdigest()[:32]
+
+    def erasing(self) -> Erasing:
+        return Erasing(self.erasure_id, self.inventory.who, self.began)
+
+    def look_again(self) -> None:
+        """Change nothing: once the rows are gone, nothing says what the subject was called."""
+
+
+class _NotThere(Exception):
+    """There is no such subject, and no erasure of one was begun."""
+
+
+class FindSubject(Step[UnrecordedErasure]):
+    """Check what will be needed, and find who the key stands for and where they have something."""
+
+    name = "preflight"
+
+    def perform(self, state: UnrecordedErasure) -> Result:
+        state.catalogue = data_stores.check(state.product, state.stores)
+        state.subject = subject_key.parse(state.product, state.data_map, state.catalogue, "", state.key)
+        who, there = data_stores.identify(state.product, state.data_map, state.catalogue, state.subject, None)
+        if not there and not _under_way(state.product, state.erasure_id):
+            raise _NotThere
+        state.inventory = inventory.take(state.data_map, who)
+        return Result()
+
+
+class ForgetProgress(Step[UnrecordedErasure]):
+    """Destroy the progress, and with it the pseudonym."""
+
+    name = "done"
+
+    def perform(self, state: UnrecordedErasure) -> Result:
+        row_erasure.forget(state.product, state.erasure_id)
+        return Result()
+
+
 def erase(ops_url: str, context: ErasureContext, key: str, log: Log) -> Outcome | None:
     """Erase with tombstone and certificate, or go on with an erasure that was begun; None: no such subject.
 
     Raises CheckFailed when a request's run has begun it, NotYet while letters wait, and what
-    ``erasure.run`` raises.
+    ``pipeline.run`` raises.
     """
     with (
         contextlib.closing(context.data.product()) as product,
@@ -40,7 +95,7 @@ def erase(ops_url: str, context: ErasureContext, key: str, log: Log) -> Outcome 
         found = schema.read(product)
         of = subject_key.parse(product, context.data.data_map, found, context.term.stanza, key)
         begun = _begun(ops, of)
-        _, there = erasure_parts.identify(product, context.data.data_map, found, of, None)
+        _, there = data_stores.identify(product, context.data.data_map, found, of, None)
         if begun is None and not there:
             return None
         request_id = begun or str(uuid4())
@@ -53,7 +108,7 @@ def erase(ops_url: str, context: ErasureContext, key: str, log: Log) -> Outcome 
             actor=ACTOR,
             operation_id=request_id,
         ):
-            done = erasure.run(context, ops, Case(request_id, of.key), log=log)
+            done = pipeline.run(context, ops, Case(request_id, of.key), log=log)
     return done
 
 
@@ -77,34 +132,33 @@ def _begun(ops: Connection, of: SubjectKey) -> str | None:
     return request_id
 
 
+ERASING: tuple[Step[ErasureState], ...] = (EraseObjects(), EraseRows(), EraseCache())
+STEPS_WITHOUT_TOMBSTONE: tuple[Step[UnrecordedErasure], ...] = (
+    FindSubject(),
+    EraseObjects(),
+    EraseCache(),
+    EraseRows(),
+    # A product that still runs may have filled its cache anew until the rows were gone.
+    EraseCache(),
+    Verify(ERASING, "close the account, try again"),
+    ForgetProgress(),
+)
+"""Keys go before the rows that name them: nothing else remembers the names when it is killed in between."""
+
+
 def erase_without_tombstone(stores: DataStores, key: str, log: Log) -> list[Effect] | None:
     """Erase in a database that the platform knows nothing else of; what was done, None: no such subject.
 
     Nothing remembers it: a backup brings the subject back, and keys of the cache that only the erased rows
-    could name are left when it is killed between the two. Raises what the parts raise.
+    could name are left when it is killed between the two. Raises what the steps raise.
     """
     with contextlib.closing(stores.product()) as product:
-        found = erasure_parts.check(product, stores)
-        of = subject_key.parse(product, stores.data_map, found, "", key)
-        who, there = erasure_parts.identify(product, stores.data_map, found, of, None)
-        # The same at every attempt, so that its pseudonym is; destroyed with the erasure.
-        erasure_id = hashlib.sha256(f"{of.kind} {of.key}".encode()).hexdigest()[:32]
-        if not there and not _under_way(product, erasure_id):
+        state = UnrecordedErasure(stores, product, NoCheckpoints(), log, key)
+        try:
+            pipeline.attempt(STEPS_WITHOUT_TOMBSTONE, state)
+        except _NotThere:
             return None
-        taken = inventory.take(stores.data_map, who)
-        what = Erasing(erasure_id, who, datetime.now(UTC))
-        effects = [*erasure_parts.objects(stores, taken, log), *erasure_parts.keys(stores, taken)]
-        effects += erasure_parts.rows(product, stores.data_map, found, what, log)
-        # A product that still runs may have filled its cache anew until the rows were gone.
-        erasure_parts.keys(stores, taken)
-        left = erasure_parts.left(product, stores, found, what, taken)
-        if left:
-            raise CheckFailed(
-                f"{erasure_parts.places(left)} fill again while they are erased: close the account, try again"
-            )
-        erasure_parts.refuse_residue(product, stores.data_map, found, what)
-        row_erasure.forget(product, erasure_id)
-    return effects
+    return state.checkpoints.totals()
 
 
 def _under_way(product: Connection, erasure_id: str) -> bool:

@@ -1,38 +1,29 @@
-"""The parts of an erasure that change or count a subject's data, the same with a request and without one."""
+"""Check, erase and look through a subject's data stores, the same with a request and without one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed, ConfigurationError
-from ops_platform.gdpr import map_check, row_erasure, schema
+from ops_platform.gdpr import map_check, schema
 from ops_platform.gdpr.data_map import DataMap
-from ops_platform.gdpr.erasure import inventory
 from ops_platform.gdpr.erasure import objects as object_erasure
+from ops_platform.gdpr.erasure.checkpoints import Log
 from ops_platform.gdpr.erasure.context import DataStores
 from ops_platform.gdpr.erasure.inventory import Inventory
 from ops_platform.gdpr.lineage import Effect
-from ops_platform.gdpr.row_erasure import Erasing, Journal, plan, preview
+from ops_platform.gdpr.row_erasure import plan
 from ops_platform.gdpr.schema import Catalogue
-from ops_platform.gdpr.subject import (
-    Identity,
-    SubjectKey,
-    name_reuse,
-    row_predicates,
-    shared_prefix_guard,
-    subject_key,
-)
-
-Log = Callable[[str], None]
+from ops_platform.gdpr.subject import Identity, SubjectKey, row_predicates, shared_prefix_guard, subject_key
 
 
 def check(product: Connection, stores: DataStores) -> Catalogue:
-    """What there is, when the map fits it and everything that will be needed answers; nothing is changed.
+    """Read the catalogue, when the map fits it and everything that will be needed answers.
 
-    Raises CheckFailed, ConfigurationError or Unavailable, before anything is destroyed.
+    Changes nothing. Raises CheckFailed, ConfigurationError or Unavailable, before anything is destroyed.
     """
     row = product.execute("SELECT to_regclass('ops_platform.erasure_steps') AS there").fetchone()
     if row is None or row["there"] is None:
@@ -59,7 +50,7 @@ def check(product: Connection, stores: DataStores) -> Catalogue:
 def identify(
     product: Connection, data_map: DataMap, found: Catalogue, of: SubjectKey, email: str | None
 ) -> tuple[Identity, bool]:
-    """Who the key stands for, and whether there is a row that says so; else what is known without one.
+    """Find who the key stands for, and whether there is a row that says so; else what is known without one.
 
     Without a row nothing says that ``email`` is still the subject's: see ``sparing``. Raises CheckFailed
     when their names lead to what is somebody else's.
@@ -74,14 +65,8 @@ def identify(
     return Identity(values), False
 
 
-def counts(product: Connection, data_map: DataMap, found: Catalogue, who: Identity) -> dict[str, int]:
-    """Rows by ``table/role`` before anything is done; those that are none are left out."""
-    shares = preview.preview(product, data_map, found, who)
-    return {f"{one.table}/{one.role}": one.rows for one in shares if one.rows}
-
-
 def objects_and_keys(stores: DataStores, taken: Inventory) -> list[Effect]:
-    """Places of objects and patterns of keys that hold something of the subject's now."""
+    """Count what places of objects and patterns of keys hold of the subject's now, without empty ones."""
     found = object_erasure.remaining(stores.stores, taken)
     if stores.cache is not None:
         # redis takes long to import, and definitions load without
@@ -91,20 +76,15 @@ def objects_and_keys(stores: DataStores, taken: Inventory) -> list[Effect]:
     return found
 
 
-def objects(stores: DataStores, taken: Inventory, log: Log) -> list[Effect]:
+def erase_objects(stores: DataStores, taken: Inventory, log: Log) -> list[Effect]:
+    """Remove the subject's objects from every bucket; see ``object_erasure.erase`` for what it raises."""
     return object_erasure.erase(
         stores.stores, taken, lambda place, done: log(f"{place}: {done} versions and uploads gone")
     )
 
 
-def rows(product: Connection, data_map: DataMap, found: Catalogue, what: Erasing, log: Log) -> list[Effect]:
-    return row_erasure.erase(
-        product, data_map, found, what, progress=lambda place, done: log(f"{place}: {done} rows changed")
-    )
-
-
-def keys(stores: DataStores, taken: Inventory, *, shared: bool = True) -> list[Effect]:
-    """``shared``: also keys of names that somebody else has now."""
+def erase_keys(stores: DataStores, taken: Inventory, *, shared: bool = True) -> list[Effect]:
+    """Unlink the subject's keys in the cache. ``shared``: also keys of names that somebody else has now."""
     if stores.cache is None:
         return []
     from ops_platform.gdpr.erasure import cache as cache_erasure
@@ -113,61 +93,6 @@ def keys(stores: DataStores, taken: Inventory, *, shared: bool = True) -> list[E
     return cache_erasure.erase(stores.cache, replace(taken, cache=wanted))
 
 
-def others(product: Connection, data_map: DataMap, what: Erasing) -> tuple[Identity, ...]:
-    """Who has a name of the subject's now."""
-    return tuple(
-        one for who in what.names for one in name_reuse.successors(product, data_map, who, what.times.cutoff)
-    )
-
-
-def names_taken(product: Connection, data_map: DataMap, what: Erasing) -> list[str]:
-    """Identifiers, by the names of their columns, whose values somebody else has now."""
-    found = others(product, data_map, what)
-    return sorted({name for who in what.names for name in name_reuse.taken(data_map, who, found)})
-
-
-def apart(product: Connection, data_map: DataMap, what: Erasing, taken: Inventory) -> Inventory:
-    """The inventory with places told apart that are somebody else's now, as the database is."""
-    return inventory.apart(taken, others(product, data_map, what), what.times.cutoff)
-
-
-def left(
-    product: Connection, stores: DataStores, found: Catalogue, what: Erasing, taken: Inventory
-) -> list[Effect]:
-    """Whatever the map names and is still there."""
-    return [
-        *row_erasure.remaining(product, stores.data_map, found, what),
-        *objects_and_keys(stores, apart(product, stores.data_map, what, taken)),
-    ]
-
-
-def refuse_residue(product: Connection, data_map: DataMap, found: Catalogue, what: Erasing) -> None:
-    """Raises CheckFailed that names the columns where an identifier of the subject still stands."""
-    residue = row_erasure.residue(product, data_map, found, what)
-    if residue:
-        places = ", ".join(f"{one.table}.{one.column} ({one.rows} rows)" for one in residue)
-        taken = names_taken(product, data_map, what)
-        if taken:
-            raise CheckFailed(
-                f"the subject is still named in {places}, or another {data_map.subject.kind} who has their "
-                f"{' and '.join(taken)} now, which nothing tells: look at these rows, and take the name out "
-                "where it is the subject's, or until the erasure is complete; then re-execute the run"
-            )
-        raise CheckFailed(
-            f"the subject is still named in {places}, which the map does not say: add it to the data map, "
-            "then re-execute the run"
-        )
-
-
-def proof(product: Connection, erasure_id: str) -> list[dict[str, Any]]:
-    """Of each step that changed rows: what was compared to show that nobody else's changed."""
-    return [
-        {**noted.control, "table": table, "role": role, "action": action, "changed": noted.changed}
-        for (table, role, action), noted in Journal(product, erasure_id).steps().items()
-        if noted.changed
-    ]
-
-
 def places(effects: Sequence[Effect]) -> str:
-    """For messages: where something is, each place once."""
+    """Name for messages where something is, each place once."""
     return ", ".join(dict.fromkeys(one.place for one in effects))

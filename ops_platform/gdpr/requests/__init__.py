@@ -21,6 +21,7 @@ from ops_platform.gdpr.requests.lifecycle import (
     find,
     make,
     of_subject,
+    scrub,
     verify,
 )
 from ops_platform.gdpr.requests.mail_texts import LANGUAGES, Language, RequestType, Text, language_of
@@ -60,6 +61,7 @@ __all__ = [
     "make",
     "of_subject",
     "precedence",
+    "scrub",
     "verify",
     "work_queue",
 ]

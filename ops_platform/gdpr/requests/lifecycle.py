@@ -1,8 +1,8 @@
-"""A data subject's request and its transitions until the work begins. No Dagster, no HTTP.
+"""A data subject's request and its transitions until the work begins, and its scrubbing when it is over.
 
 Every function works in the caller's transaction and commits nothing. Which transitions there
 are, and that each is recorded in gdpr_lineage, is seen to by triggers (sql/ops/0012): no writer
-can forget it. Nothing here returns or raises an address or a token.
+can forget it. Nothing here returns or raises an address or a token. No Dagster, no HTTP.
 """
 
 from __future__ import annotations
@@ -225,6 +225,19 @@ def of_subject(connection: Connection, subject: UUID) -> list[Request]:
         (subject, NEWEST),
     ).fetchall()
     return [_request(row) for row in rows]
+
+
+def scrub(ops: Connection, subject: UUID, made_until: datetime) -> int:
+    """Empty the personal fields of an erased subject's requests; how many were changed. The requests stay.
+
+    Of requests of this key that were made by then, whatever became of them. A second time changes nothing.
+    """
+    return ops.execute(
+        "UPDATE gdpr_requests SET requestor_email = '', verification_token = NULL, used_token = NULL "
+        "WHERE creator_id = %s AND created_at <= %s "
+        "AND (requestor_email <> '' OR verification_token IS NOT NULL OR used_token IS NOT NULL)",
+        (subject, made_until),
+    ).rowcount
 
 
 def _expire(connection: Connection, now: datetime, subject: UUID | None) -> int:

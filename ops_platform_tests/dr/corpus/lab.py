@@ -25,7 +25,7 @@ from ops_platform.backup.stanza.context import BackupContext
 from ops_platform.backup.stanza.pgbackrest_conf import PgBackRestPaths
 from ops_platform.clients.object_store import bucket as object_store
 from ops_platform.clients.postgres import connection as postgres
-from ops_platform.dr.exercise import runner as exercise
+from ops_platform.dr.exercise import knowledge, runner
 from ops_platform.dr.exercise.drill import rehearse
 from ops_platform.dr.exercise.report import ExerciseRequest, Outcome
 from ops_platform.dr.inspection.check_result import NOT_REACHED, Verification
@@ -184,7 +184,7 @@ class Lab:
         """The same with the heartbeat as it is."""
         run = str(uuid4())
         request = ExerciseRequest("manual", self.site.name, scenario, run, run, 1_800_000, DAY_MS)
-        outcome = exercise.run(ctx, request, log, silent)
+        outcome = runner.run(ctx, request, log, silent)
         root = scratch.scratch_root(self.site.settings)
         assert [entry.name for entry in root.iterdir() if entry.name not in left] == []
         return outcome
@@ -194,7 +194,7 @@ class Lab:
         strike(self.site)
         asked = questions.prepare(ctx, "integrity", silent)
         t0 = datetime.now(UTC)
-        known = exercise.knowledge(ctx, "latest", t0, asked)
+        known = knowledge.gather(ctx, "latest", t0, asked)
         changed = replace(known, plan=lambda reader: change(known.plan(reader)))
         with scratch.scratch(ctx.settings, "test:corpus", f"c{uuid4().hex[:6]}") as here:
             return rehearse(ctx, here, "integrity", changed, t0, silent, silent).answers
@@ -243,7 +243,7 @@ class Lab:
 def _complete() -> Iterator[None]:
     """Nobody archives to the repository any more, so that a gap in it is no segment in flight."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exercise, "IN_FLIGHT_SECONDS", 0.0)
+        patch.setattr(knowledge, "IN_FLIGHT_SECONDS", 0.0)
         yield
 
 

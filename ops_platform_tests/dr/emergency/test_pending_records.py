@@ -18,7 +18,7 @@ from ops_platform.clients.postgres import connection as postgres
 from ops_platform.dr.emergency import judgement as emergency
 from ops_platform.dr.emergency import pending_records as emergency_record
 from ops_platform.dr.exercise import exercise_store as records
-from ops_platform.dr.exercise.drill import Rehearsal
+from ops_platform.dr.exercise.rehearsal import Rehearsal
 from ops_platform.dr.inspection.check_result import (
     CRITICAL,
     VERIFICATIONS,

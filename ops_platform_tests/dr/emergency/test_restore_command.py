@@ -12,7 +12,7 @@ import pytest
 
 from ops_platform.dr.emergency import judgement as emergency
 from ops_platform.dr.emergency import restore_command as break_glass
-from ops_platform.dr.exercise.drill import Rehearsal
+from ops_platform.dr.exercise.rehearsal import Rehearsal
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
 from ops_platform.dr.plan.restore_plan import Explanation
 from ops_platform.dr.restore.workspace import Workspace

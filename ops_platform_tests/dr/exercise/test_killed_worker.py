@@ -10,7 +10,7 @@ import pytest
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
 from ops_platform.dr.exercise import exercise_store as records
-from ops_platform.dr.exercise import runner as exercise
+from ops_platform.dr.exercise import runner
 from ops_platform.dr.exercise.report import ExerciseRequest
 from ops_platform.dr.restore import scratch_cluster as scratch
 from ops_platform_tests.backup.conftest import Site, silent
@@ -68,5 +68,5 @@ def test_nothing_is_left_and_the_next_succeeds(beating: Site, moment: str) -> No
 
     again = str(uuid4())
     request = ExerciseRequest("manual", beating.name, "latest", again, run_id, 1_800_000, 900_000)
-    outcome = exercise.run(beating.context, request, silent, silent)
+    outcome = runner.run(beating.context, request, silent, silent)
     assert outcome.result == "success", outcome.reason

@@ -8,7 +8,7 @@ import pytest
 
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.dr.exercise import exercise_store as records
-from ops_platform.dr.exercise import runner as exercise
+from ops_platform.dr.exercise import runner
 from ops_platform.dr.exercise.report import ExerciseRequest
 from ops_platform.dr.restore import scratch_cluster as scratch
 from ops_platform_tests.backup.conftest import Site, silent
@@ -34,14 +34,14 @@ def request_for(site: Site, scenario: str, root: str | None = None) -> ExerciseR
 def test_a_sound_backup_passes_everything(beating: Site, scenario: str) -> None:
     strike(beating, 1)
     request = request_for(beating, scenario)
-    outcome = exercise.run(beating.context, request, print, silent)
+    outcome = runner.run(beating.context, request, print, silent)
     assert outcome.result == "success", outcome.reason
     assert scratch.leftovers(beating.settings) == []
     with postgres.session(beating.context.ops_url) as ops:
         row = records.history(ops, beating.name, 1)[0]
     assert row["success_criteria_met"] is True
     assert row["actual_rto_ms"] == outcome.rto_ms
-    again = exercise.run(beating.context, request_for(beating, scenario, request.run_id), print, silent)
+    again = runner.run(beating.context, request_for(beating, scenario, request.run_id), print, silent)
     assert (again.result, again.t0, again.rto_ms) == (outcome.result, outcome.t0, outcome.rto_ms)
     assert {one.name for one in again.verifications} == {one.name for one in outcome.verifications}
     with postgres.session(beating.context.ops_url) as ops:

@@ -17,7 +17,7 @@ from ops_platform.backup.wal import Geometry, Segment
 from ops_platform.dr.plan import scenario
 from ops_platform.dr.plan.heartbeat_pairs import BeatPair
 from ops_platform.dr.plan.scenario import SCENARIOS, Scenario
-from ops_platform.errors import CheckFailed
+from ops_platform.errors import CheckFailed, ConfigurationError
 
 T0 = datetime(2026, 6, 15, 12, tzinfo=UTC)
 SIZE = 16 << 20
@@ -141,3 +141,18 @@ def test_without_a_set_there_is_nothing_to_exercise() -> None:
     empty = Observation(Repository("product", True, (), (Database(1, 42, "15"),), True), None, None, None)
     with pytest.raises(CheckFailed, match="take a full backup"):
         scenario.choose("latest", empty, pairs_of([]), T0)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_each_scenario_chooses_by_its_own_name(name: Scenario) -> None:
+    assert scenario.of_exercise(name) == name
+
+
+def test_the_weekly_check_restores_the_newest_set() -> None:
+    assert scenario.of_exercise("restore_check") == "latest"
+
+
+@pytest.mark.parametrize("name", ["lastest", "", "Latest", "emergency"])
+def test_an_unknown_scenario_is_refused_and_the_known_ones_named(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"no scenario '{name}': take one of latest, pitr"):
+        scenario.of_exercise(name)

@@ -27,8 +27,8 @@ from ops_platform.defs.dr import jobs
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.dr.emergency import judgement as emergency
 from ops_platform.dr.emergency import restore_command as break_glass
-from ops_platform.dr.exercise import runner as exercise
-from ops_platform.dr.exercise.drill import server_of
+from ops_platform.dr.exercise import runner
+from ops_platform.dr.exercise.rehearsal import server_of
 from ops_platform.dr.exercise.report import ExerciseRequest
 from ops_platform.dr.inspection.check_result import Verification, verdict
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
@@ -370,7 +370,7 @@ def test_an_exercise_erases_again_and_passes(erased: Erased) -> None:
     strike(site, 1)
     run = str(uuid4())
     request = ExerciseRequest("manual", site.name, "pitr", run, run, 1_800_000, 900_000)
-    outcome = exercise.run(site.context, request, print, silent)
+    outcome = runner.run(site.context, request, print, silent)
     found = {one.name: one for one in outcome.verifications}
     assert found["tombstones"].numbers["came_back"] == 1, found["tombstones"].summary
     assert {name: one.summary for name, one in found.items() if one.result != "pass"} == {}

@@ -11,8 +11,9 @@ import pytest
 
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
-from ops_platform.dr.exercise import runner as exercise
-from ops_platform.dr.exercise.drill import Rehearsal, rehearse
+from ops_platform.dr.exercise import knowledge
+from ops_platform.dr.exercise.drill import rehearse
+from ops_platform.dr.exercise.rehearsal import Rehearsal
 from ops_platform.dr.inspection.check_result import Verification, failed, passed, unknown
 from ops_platform.dr.restore.restored_server import RestoredServer
 from ops_platform.dr.restore.scratch_cluster import scratch
@@ -53,7 +54,7 @@ def attempt(site: Site, damage: Callable[[RestoredServer], None]) -> Rehearsal:
     asked = questions.prepare(site.context, "integrity", silent)
     t0 = datetime.now(UTC)
     damaged = Damaged(asked.ctx, asked.scenario, asked.find, asked.log, damage)
-    known = exercise.knowledge(site.context, "latest", t0, damaged)
+    known = knowledge.gather(site.context, "latest", t0, damaged)
     with scratch(site.settings, "test:canary", f"c{uuid.uuid4().hex[:6]}") as here:
         return rehearse(site.context, here, "integrity", known, t0, silent, silent)
 

@@ -1,0 +1,46 @@
+"""The steps of an erasure, one or a few that belong together in each module; ``base`` says what a step is.
+
+A step knows its name and what it does. What comes before and after it is not here: the list in ``pipeline``
+says that.
+"""
+
+from ops_platform.gdpr.erasure.steps.base import (
+    EndRequest,
+    ErasureState,
+    RecordedErasure,
+    Result,
+    State,
+    Step,
+)
+from ops_platform.gdpr.erasure.steps.completion import Certify, Finish
+from ops_platform.gdpr.erasure.steps.destruction import (
+    EraseCache,
+    EraseObjects,
+    EraseObjectsAndExports,
+    EraseRows,
+)
+from ops_platform.gdpr.erasure.steps.notification import NotifyProcessors
+from ops_platform.gdpr.erasure.steps.preflight import Preflight
+from ops_platform.gdpr.erasure.steps.safeguards import TakeInventory, WriteTombstone
+from ops_platform.gdpr.erasure.steps.verification import Verify, VerifyAndAwaitLetters
+
+__all__ = [
+    "Certify",
+    "EndRequest",
+    "EraseCache",
+    "EraseObjects",
+    "EraseObjectsAndExports",
+    "EraseRows",
+    "ErasureState",
+    "Finish",
+    "NotifyProcessors",
+    "Preflight",
+    "RecordedErasure",
+    "Result",
+    "State",
+    "Step",
+    "TakeInventory",
+    "Verify",
+    "VerifyAndAwaitLetters",
+    "WriteTombstone",
+]

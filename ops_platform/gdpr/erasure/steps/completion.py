@@ -1,0 +1,81 @@
+"""Certify the erasure, end its request and forget whom it was about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.gdpr import certificates, requests, row_erasure
+from ops_platform.gdpr import certificates as certificate
+from ops_platform.gdpr.erasure import inventory
+from ops_platform.gdpr.erasure.steps.base import RecordedErasure, Result, Step
+from ops_platform.gdpr.requests import work_queue
+from ops_platform.gdpr.row_erasure import Journal
+from ops_platform.gdpr.tombstones import tombstone_store
+
+
+class Certify(Step[RecordedErasure]):
+    """Complete the tombstone and issue the certificate, or take up the one that an earlier attempt issued."""
+
+    name = "certificate"
+
+    def perform(self, state: RecordedErasure) -> Result:
+        context, request_id = state.context, state.case.request_id
+        expires = tombstone_store.complete(
+            state.ops, context.ledger, context.keys, state.tombstone, context.term, context.clock()
+        )
+        issued = certificates.find(state.ops, request_id)
+        if issued is None or self.name not in state.checkpoints.done:
+            composed = certificate.compose(
+                state.tombstone,
+                state.data_map,
+                state.checkpoints.totals(),
+                proof=_proof(state.product, request_id),
+                residue={},
+                backups_expire_at=expires,
+                now=context.clock(),
+            )
+            issued = certificates.issue(
+                state.ops, context.ledger, context.signing_key, composed, keys=context.public_keys
+            )
+        state.certificate = issued
+        state.log(f"certificate {issued.certificate_id}; the last backup with the data expires {expires:%F}")
+        return Result(details={"certificate_id": issued.certificate_id})
+
+
+class Finish(Step[RecordedErasure]):
+    """End the request and destroy pseudonym and inventory; one transaction holds all but the pseudonym."""
+
+    name = "done"
+
+    def perform(self, state: RecordedErasure) -> Result:
+        # With it goes the pseudonym: from now on nothing leads from what was anonymised to the subject.
+        over = [state.case.request_id, *state.unfinished()]
+        for request_id in over:
+            row_erasure.forget(state.product, request_id)
+        now, subject, is_new = (
+            state.context.clock(),
+            state.subject_id,
+            self.name not in state.checkpoints.done,
+        )
+        with state.ops.transaction():
+            if is_new:
+                state.end_request(state.ops, state.certificate)
+            if subject is not None:
+                work_queue.end_open(state.ops, subject, now)
+                requests.scrub(state.ops, subject, now)
+            for request_id in over:
+                inventory.forget(state.ops, request_id)
+            if is_new:
+                state.checkpoints.append(self.name)
+        state.checkpoints.done.add(self.name)  # recorded already, with the end of the request
+        return Result()
+
+
+def _proof(product: Connection, erasure_id: str) -> list[dict[str, Any]]:
+    """Collect of each step that changed rows what was compared to show that nobody else's changed."""
+    return [
+        {**noted.control, "table": table, "role": role, "action": action, "changed": noted.changed}
+        for (table, role, action), noted in Journal(product, erasure_id).steps().items()
+        if noted.changed
+    ]
