@@ -28,9 +28,9 @@ test: ## against real services on ports and state of its own
 	@$(BOOTSTRAP) run
 	$(PYTEST) -m "not full"
 
-test-fast: ## the pure part
+test-fast: ## the pure part, in some seconds: fewer examples of properties, no processes
 	@$(BOOTSTRAP) python
-	$(PYTEST) -q -m "not services"
+	$(PYTEST) -n 2 -q -m "not services and not processes"
 
 test-full: ## the long matrices on top of `make test`
 	@$(BOOTSTRAP) full

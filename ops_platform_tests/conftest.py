@@ -11,33 +11,42 @@ services          all of it: kill and restart of S3 included
 stack             a whole embedded stack, up, with both first full backups; shared by all tests that
                   ask for it, which therefore run on one worker: leave it up (`.run("status")`,
                   `.settings`, `.dagster` for GraphQL, `.kill_everything()`, `.up()`)
+
+Every run of pytest imports this file, so it imports what it needs where it is needed
+(test_start.py); so do the other conftest.py, whose classes live in modules beside them.
 """
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import hypothesis
 import pytest
 
-from ops_platform.local.host.certificates import Certificates
-from ops_platform.local.servers.object_store_server import ObjectStoreServer
-from ops_platform.local.servers.postgres_cluster import PostgresCluster
-from ops_platform.settings import Settings
-from ops_platform_tests import turns
-from ops_platform_tests.running_stack import RunningStack
-from ops_platform_tests.services import OpsDatabase, OpsDatabases, Services
+from ops_platform_tests import module_marks, turns
 
-# A busy machine is not a failure: no example of a property is timed.
-hypothesis.settings.register_profile(
-    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("untimed")
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+    from ops_platform.local.host.certificates import Certificates
+    from ops_platform.local.servers.object_store_server import ObjectStoreServer
+    from ops_platform.local.servers.postgres_cluster import PostgresCluster
+    from ops_platform.settings import Settings
+    from ops_platform_tests.running_stack import RunningStack
+    from ops_platform_tests.services import OpsDatabase, OpsDatabases, Services
+
+FAST = "not services"
+"""How the expression of `make test-fast` begins."""
 
 
 @pytest.fixture(scope="session")
 def services() -> Iterator[Services]:
+    from ops_platform_tests.services import Services
+
     running = Services.start()
     yield running
     running.close()
@@ -60,6 +69,8 @@ def cluster_factory(services: Services) -> Callable[..., PostgresCluster]:
 
 @pytest.fixture(scope="session")
 def ops_databases(services: Services) -> OpsDatabases:
+    from ops_platform_tests.services import OpsDatabases
+
     return OpsDatabases(services.cluster("ops", archive=False, roles="ops"))
 
 
@@ -76,13 +87,52 @@ def settings_for(services: Services) -> Callable[..., Settings]:
 
 
 @pytest.fixture(scope="session")
+def shared_instance() -> Iterator[DagsterInstance]:
+    import dagster as dg
+
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def empty_instance(shared_instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> DagsterInstance:
+    """An instance of Dagster for ticks that are only asked: without it, each makes and migrates one."""
+    import dagster as dg
+
+    monkeypatch.setattr(dg.DagsterInstance, "ephemeral", lambda: nullcontext(shared_instance))
+    return shared_instance
+
+
+@pytest.fixture(scope="session")
 def stack() -> Iterator[RunningStack]:
+    from ops_platform_tests.running_stack import RunningStack
+
     running = RunningStack()
     try:
         running.up()
         yield running
     finally:
         running.close()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave a module unread if ``-m "not services"`` drops all its tests and nobody names it."""
+    if (
+        config.getoption("markexpr").startswith(FAST)
+        and collection_path.suffix == ".py"
+        and collection_path not in {Path(argument.partition("::")[0]).resolve() for argument in config.args}
+        and module_marks.needs_services(collection_path.read_text(encoding="utf-8"))
+    ):
+        return True
+    return None
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
+    """Load the profile of the property tests before the module that has some is imported."""
+    if "hypothesis" in module_path.read_text(encoding="utf-8"):
+        from ops_platform_tests import hypothesis_profile
+
+        hypothesis_profile.load(fast=parent.config.getoption("markexpr").startswith(FAST))
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
@@ -105,9 +155,28 @@ def _turn(item: pytest.Item) -> tuple[int, int]:
     return turns.turn(item.nodeid, marker.args[0])
 
 
+def pytest_collection(session: pytest.Session) -> None:
+    """Look for no garbage while modules are imported, and later not among them: they stay."""
+    gc.disable()
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """A group is part of a test's name, or pytest-xdist sends tests that share fixtures to any worker."""
+    """Require groups: without one in its name, pytest-xdist sends tests that share fixtures to any worker."""
+    gc.freeze()
+    gc.enable()
     if getattr(session.config.option, "loadgroup", False):
         stray = [item.nodeid for item in session.items if "@" not in item.nodeid]
         if stray:
             raise pytest.UsageError(f"{stray[0]} has no group: is this the lock file's pytest?")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let go of hypothesis' plugin, which imports all of hypothesis to say that it has nothing to say."""
+    plugins = session.config.pluginmanager
+    if (
+        "hypothesis" not in sys.modules
+        and not session.testsfailed
+        and not session.config.getoption("--hypothesis-show-statistics", default=False)
+        and (plugin := plugins.get_plugin("hypothesispytest"))
+    ):
+        plugins.unregister(plugin)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ops_platform.cli import cli
+from ops_platform.cli import cli, main
 from ops_platform.cli.arguments import user
 from ops_platform.cli.backup import operator
 from ops_platform.cli.output import duration, moment, print_table, size
@@ -29,6 +29,33 @@ def run(*arguments: str, state: Path, **environ: str) -> subprocess.CompletedPro
         timeout=60,
         check=False,
     )
+
+
+class Console:
+    """The console script in this process: the same entry, without a second for its start."""
+
+    def __init__(
+        self, state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self._state = state
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def run(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        clean = {"PATH": os.environ["PATH"], "HOME": str(self._state), "OPS_STATE_DIR": str(self._state)}
+        with self._monkeypatch.context() as patch:
+            patch.setattr(os, "environ", {**clean, **environ})
+            patch.setattr(sys, "argv", ["ops-platform", *arguments])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        shown = self._capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return subprocess.CompletedProcess([*arguments], ended.value.code, shown.out, shown.err)
+
+
+@pytest.fixture
+def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Console:
+    return Console(tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +81,7 @@ def test_help_teaches(command: list[str]) -> None:
     assert result.output.startswith("Usage: ops-platform")
 
 
+@pytest.mark.processes
 def test_the_console_script_helps(tmp_path: Path) -> None:
     result = run("--help", state=tmp_path)
 
@@ -72,13 +100,14 @@ def test_the_scenarios_are_those_of_the_exercises_and_read_when_they_are_needed(
     assert "'latest', 'pitr', 'integrity', 'performance'" in refused.output
 
 
-def test_usage_errors_exit_2(tmp_path: Path) -> None:
+def test_usage_errors_exit_2(console: Console) -> None:
     for arguments in (["backup", "monthly"], ["nonsense"], ["backups", "--colour"]):
-        result = run(*arguments, state=tmp_path)
+        result = console.run(*arguments)
         assert result.returncode == 2, arguments
         assert result.stdout == ""
 
 
+@pytest.mark.processes
 def test_a_missing_setting_is_one_line_and_exit_2(tmp_path: Path) -> None:
     result = run("migrate", state=tmp_path)
 
@@ -87,9 +116,9 @@ def test_a_missing_setting_is_one_line_and_exit_2(tmp_path: Path) -> None:
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_an_unreachable_database_is_one_line_without_the_password(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_one_line_without_the_password(console: Console) -> None:
     url = "postgresql://someone:hush-hush@127.0.0.1:1/ops"
-    result = run("migrate", state=tmp_path, OPS_DATABASE_URL=url, OPS_OWNER_DATABASE_URL=url)
+    result = console.run("migrate", OPS_DATABASE_URL=url, OPS_OWNER_DATABASE_URL=url)
 
     assert result.returncode == 2
     assert "127.0.0.1:1" in result.stderr
@@ -121,8 +150,8 @@ def test_migrate_brings_the_heartbeat_into_both_databases_and_is_safe_to_repeat(
         assert found == (True,), name
 
 
-def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    result = run("--debug", "migrate", state=tmp_path)
+def test_debug_shows_the_traceback(console: Console) -> None:
+    result = console.run("--debug", "migrate")
 
     assert result.returncode == 2
     assert "Traceback" in result.stderr
@@ -138,12 +167,12 @@ def test_what_a_table_shows_is_data(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "time", ["0001-01-01T00:00+14:00", "9999-12-31T23:00", "9999-12-31T23:00-14:00", "20260-01-01T00:00"]
 )
-def test_absurd_times_are_one_line_and_exit_2(tmp_path: Path, time: str) -> None:
+def test_absurd_times_are_one_line_and_exit_2(console: Console, time: str) -> None:
     for command in (
         ["slo", "compute", "--from", time, "--to", "2026-01-01T00:00"],
         ["slo", "exclusion", "add", "--service", "api", "--from", time, "--to", time, "--reason", "r"],
     ):
-        result = run(*command, state=tmp_path)
+        result = console.run(*command)
         assert result.returncode == 2, result.stderr
         assert "is no time" in result.stderr
         assert len(result.stderr.strip().splitlines()) == 1

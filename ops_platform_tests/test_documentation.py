@@ -96,7 +96,11 @@ def test_every_asset_is_explained_with_its_partitions(repository: dg.RepositoryD
     there = {}
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
-        parts = {None: "none", dg.HourlyPartitionsDefinition: "hours", dg.DailyPartitionsDefinition: "days"}
+        parts: dict[type | None, str] = {
+            None: "none",
+            dg.HourlyPartitionsDefinition: "hours",
+            dg.DailyPartitionsDefinition: "days",
+        }
         kind = parts[None if node.partitions_def is None else type(node.partitions_def)]
         there[STANZA.sub(r"\1/STANZA/", key.to_user_string())] = (kind, node.is_materializable)
     rows = table("automation.md", "## Assets")

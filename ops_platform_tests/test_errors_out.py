@@ -10,12 +10,12 @@ import dagster as dg
 import httpx
 import psycopg
 import pytest
-from ops_platform.agent.loops.supervised_loop import Loop, Supervisor
 from prometheus_client import CollectorRegistry, generate_latest
 from starlette.testclient import TestClient
 
 from ops_platform import cli
 from ops_platform.agent.http import AgentServer
+from ops_platform.agent.supervised_loop import Loop, Supervisor
 from ops_platform.api.edge.shield import Shield
 from ops_platform.clients.waiting import wait_until
 from ops_platform.defs import failures

@@ -17,6 +17,7 @@ from ops_platform.backup.monitoring.observation import observe
 from ops_platform.backup.monitoring.status import stanza_status
 from ops_platform.backup.stanza import locks
 from ops_platform.backup.taking import report_store as records
+from ops_platform.backup.taking.report import BackupRequest
 from ops_platform.clients.mail import outbox
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
@@ -29,8 +30,8 @@ from ops_platform.gdpr.requests.deadlines import VERIFY_WITHIN
 from ops_platform.slo.objectives import openslo
 from ops_platform.slo.objectives import prometheus_rules as rules
 from ops_platform.slo.reporting import figures
-from ops_platform_tests.agent.conftest import Scene
 from ops_platform_tests.agent.process import AgentProcess, Samples
+from ops_platform_tests.agent.scene import Scene
 from ops_platform_tests.agent.test_deliveries import body
 from ops_platform_tests.clients.mail.test_smtp import Sink
 from ops_platform_tests.gdpr.requests_database import requests_of
@@ -133,7 +134,7 @@ def test_every_metric_can_be_seen_in_a_live_scrape(scene: Scene, agent: AgentPro
     for alert in (body(labels={"alertname": "Watchdog"}, fingerprint="w"), body()):
         httpx.post(f"{agent.url}/alerts", json=alert).raise_for_status()
     worker = scene.database.url("ops_worker")
-    run = records.BackupRequest(scene.product.name, "incremental", "run", "run", "cli")
+    run = BackupRequest(scene.product.name, "incremental", "run", "run", "cli")
     # Whoever holds the lock is alive: its report is not reconciled. An open transaction holds seals back.
     with (
         locks.stanza_lock(worker, scene.product.name, 5, print),
@@ -205,7 +206,7 @@ def test_nothing_secret_leaves_the_agent(scene: Scene, agent: AgentProcess) -> N
 
 def test_a_run_that_died_is_reconciled(scene: Scene, agent: AgentProcess) -> None:
     agent.kill()
-    dead = records.BackupRequest(scene.product.name, "differential", "dead-run", "dead-run", "dagster")
+    dead = BackupRequest(scene.product.name, "differential", "dead-run", "dead-run", "dagster")
     with postgres.session(scene.database.url("ops_worker")) as connection:
         records.open_report(connection, dead)
     agent.start()

@@ -21,8 +21,8 @@ from ops_platform.housekeeping.alert_delivery import DeliveryTest, Outcome
 from ops_platform.local.servers import mail_sink
 from ops_platform.local.servers.alertmanager_server import AlertmanagerServer
 from ops_platform.local.servers.prometheus_server import PrometheusServer
-from ops_platform_tests.agent.conftest import Scene
 from ops_platform_tests.agent.process import AgentProcess
+from ops_platform_tests.agent.scene import Scene
 from ops_platform_tests.ports import free_ports
 
 pytestmark = pytest.mark.full

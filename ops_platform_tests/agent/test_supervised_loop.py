@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -37,6 +37,10 @@ def refuse() -> None:
     raise Unavailable("S3 is away: start it")
 
 
+def _wait(released: threading.Event) -> None:
+    released.wait(10)
+
+
 def test_a_failing_loop_does_not_stop_another() -> None:
     supervisor = Supervisor([Loop("good", 0.01, lambda: None), Loop("bad", 0.01, refuse)])
     supervisor.start()
@@ -52,7 +56,7 @@ def test_a_loop_recovers_and_keeps_its_count(
 ) -> None:
     monkeypatch.setattr(loops, "FIRST_PAUSE_SECONDS", 0.01)
     caplog.set_level("INFO")
-    results = iter([refuse, lambda: None])
+    results: Iterator[Callable[[], None]] = iter([refuse, lambda: None])
     supervisor = Supervisor([Loop("once", 0.01, lambda: next(results, lambda: None)())])
     supervisor.start()
     state = reaches(supervisor, "once", lambda state: state.condition == "healthy")
@@ -106,7 +110,7 @@ def test_a_thread_that_ends_is_started_again() -> None:
 
 def test_stop_names_the_loops_that_do_not_end() -> None:
     released = threading.Event()
-    supervisor = Supervisor([Loop("slow", 0.01, lambda: released.wait(10) and None)])
+    supervisor = Supervisor([Loop("slow", 0.01, lambda: _wait(released))])
     supervisor.start()
     began = time.monotonic()
     assert supervisor.stop(0.1) == ["slow"]
@@ -117,7 +121,7 @@ def test_stop_names_the_loops_that_do_not_end() -> None:
 
 def test_the_first_round_is_over_when_every_loop_has_tried() -> None:
     released = threading.Event()
-    supervisor = Supervisor([Loop("a", 60, refuse), Loop("b", 60, lambda: released.wait(10) and None)])
+    supervisor = Supervisor([Loop("a", 60, refuse), Loop("b", 60, lambda: _wait(released))])
     supervisor.start()
     assert not supervisor.wait_for_first_round(0.1)
     released.set()
@@ -186,7 +190,7 @@ def test_pauses_grow_to_a_bound(failures: int, every: float) -> None:
 
 def test_an_unexpected_exception_is_named_without_its_text() -> None:
     try:
-        {}["anna@example.org"]
+        dict[str, str]()["anna@example.org"]
     except KeyError as error:
         line = describe(error)
     assert line.startswith(

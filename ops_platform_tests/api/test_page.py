@@ -8,9 +8,8 @@ import pytest
 
 from ops_platform.api import page, page_texts
 from ops_platform.api.page_texts import BAD, GOOD, TEXTS
+from ops_platform.gdpr.requests.mail_texts import LANGUAGES, Language
 from ops_platform_tests.api.house import House
-
-LANGUAGES = page.LANGUAGES
 
 
 @pytest.mark.services
@@ -49,7 +48,7 @@ def test_its_parts_are_served_and_a_get_uses_no_token_up(api: House) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("asks_consent", [True, False])
-def test_what_it_holds(language: page.Language, asks_consent: bool) -> None:
+def test_what_it_holds(language: Language, asks_consent: bool) -> None:
     text = page.render(language, 'https://example.org/privacy?a="b"', asks_consent=asks_consent)
     assert not re.search(r"\$\{?\w", text)
     assert "//" not in re.sub(r'href="https://example.org/privacy\?a=&quot;b&quot;"', "", text)

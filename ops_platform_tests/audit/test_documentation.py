@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ops_platform.audit.seal import object_key
-from ops_platform_tests.audit.conftest import Rig
+from ops_platform_tests.audit.rig import Rig
 
 pytestmark = pytest.mark.services
 

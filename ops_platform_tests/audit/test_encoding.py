@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ops_platform.audit.batch import snapshot
 from ops_platform.audit.encoding import encode, leaves
-from ops_platform_tests.audit.conftest import Rig
+from ops_platform_tests.audit.rig import Rig
 
 ROWS = st.lists(st.none() | st.text(max_size=12), min_size=13, max_size=13)
 # Small alphabets find what lengths and separators could hide.

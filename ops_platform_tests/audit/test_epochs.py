@@ -15,7 +15,7 @@ from ops_platform.audit.seal import Seal
 from ops_platform.audit.sealer import SealRefused
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.errors import Unavailable
-from ops_platform_tests.audit.conftest import Rig, event
+from ops_platform_tests.audit.rig import Rig, event
 from ops_platform_tests.services import OpsDatabase, OpsDatabases
 
 pytestmark = pytest.mark.services

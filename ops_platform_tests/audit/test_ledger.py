@@ -16,7 +16,7 @@ from ops_platform.audit.ledger import LedgerError, append, commitment, operation
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.errors import OpsError, Unavailable
-from ops_platform_tests.audit.conftest import event
+from ops_platform_tests.audit.rig import event
 from ops_platform_tests.services import OpsDatabase
 
 

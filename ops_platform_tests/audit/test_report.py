@@ -15,7 +15,7 @@ from ops_platform.clients.postgres import connection as postgres
 from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
 from ops_platform.local.servers.object_store_server import ObjectStoreServer
 from ops_platform.settings import Settings, load_settings
-from ops_platform_tests.audit.conftest import Rig, event
+from ops_platform_tests.audit.rig import Rig, event
 
 pytestmark = pytest.mark.services
 

@@ -27,7 +27,7 @@ from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import OpsError
 from ops_platform.local.servers.object_store_server import ObjectStoreServer
-from ops_platform_tests.audit.conftest import Rig, event, store_of
+from ops_platform_tests.audit.rig import Rig, event, store_of
 
 pytestmark = pytest.mark.services
 

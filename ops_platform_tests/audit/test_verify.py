@@ -20,7 +20,7 @@ from ops_platform.audit.sealer import last_seal
 from ops_platform.audit.verify import verify
 from ops_platform.clients.object_store.s3_errors import ObjectStoreRefused, ObjectStoreUnavailable
 from ops_platform.local.servers.object_store_server import ObjectStoreServer
-from ops_platform_tests.audit.conftest import Rig, store_of
+from ops_platform_tests.audit.rig import Rig, store_of
 
 pytestmark = pytest.mark.services
 

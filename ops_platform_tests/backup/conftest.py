@@ -3,74 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ops_platform.backup.repository.backup_sets import Repository
-from ops_platform.backup.stanza.context import BackupContext, open_context
-from ops_platform.backup.stanza.model import Kind
-from ops_platform.backup.taking import execution
-from ops_platform.backup.taking.report import BackupReport, BackupRequest
-from ops_platform.clients.postgres import connection as postgres
-from ops_platform.local.servers.object_store_server import ObjectStoreServer
-from ops_platform.local.servers.postgres_cluster import PostgresCluster
-from ops_platform.settings import Settings
-from ops_platform_tests.services import OpsDatabase, OpsDatabases
-
-RETRY_SECONDS = {"PGBACKREST_JOB_RETRY_INTERVAL": "1"}
-"""pgBackRest tries a damaged file three times, with 15 s before the third."""
-
-
-def hasty(ctx: BackupContext) -> BackupContext:
-    """The same, for tests that damage what pgBackRest reads: as many tries, a second apart."""
-    environment = {**(ctx.pgbackrest.environment or {}), **RETRY_SECONDS}
-    return replace(ctx, pgbackrest=replace(ctx.pgbackrest, environment=environment))
-
-
-def silent(_: object) -> None:
-    """Hears lines and progress, and does nothing."""
-
-
-@dataclass(frozen=True)
-class Site:
-    """One stanza with everything around it."""
-
-    cluster: PostgresCluster
-    database: OpsDatabase
-    settings: Settings
-    context: BackupContext
-
-    @property
-    def name(self) -> str:
-        return self.cluster.name
-
-    def request(self, kind: Kind, *, root: str | None = None) -> BackupRequest:
-        run = str(uuid4())
-        return BackupRequest(self.name, kind, run, root or run, "cli")
-
-    def repository(self) -> Repository:
-        return Repository.parse(self.name, self.context.pgbackrest.info())
-
-    def labels(self) -> list[str]:
-        return [one.label for one in self.repository().sets]
-
-    def report(self, run_id: str) -> dict[str, Any]:
-        """The row of a run."""
-        with postgres.session(self.context.ops_url) as connection:
-            rows = connection.execute("SELECT * FROM backup_reports WHERE run_id = %s", (run_id,)).fetchall()
-        assert len(rows) == 1
-        return rows[0]
-
-    def audit(self, run_id: str) -> list[tuple[str, str | None]]:
-        """Phase and outcome of a run's events in the ledger, in order."""
-        with postgres.session(self.context.ops_url) as connection:
-            rows = connection.execute(
-                "SELECT phase, outcome FROM audit_events WHERE operation_id = %s ORDER BY id", (run_id,)
-            ).fetchall()
-        return [(row["phase"], row["outcome"]) for row in rows]
+if TYPE_CHECKING:
+    from ops_platform.local.servers.object_store_server import ObjectStoreServer
+    from ops_platform.local.servers.postgres_cluster import PostgresCluster
+    from ops_platform.settings import Settings
+    from ops_platform_tests.backup.site import Done, Site
+    from ops_platform_tests.services import OpsDatabases
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +21,9 @@ def make_site(
     ops_databases: OpsDatabases,
     settings_for: Callable[..., Settings],
 ) -> Callable[..., Site]:
+    from ops_platform.backup.stanza.context import open_context
+    from ops_platform_tests.backup.site import Site
+
     def make(**options: object) -> Site:
         cluster = cluster_factory("product")
         database = ops_databases.create()
@@ -93,27 +38,11 @@ def site(make_site: Callable[..., Site]) -> Site:
     return make_site()
 
 
-@dataclass(frozen=True)
-class Done:
-    """A backup that was taken, and what was heard of it."""
-
-    request: BackupRequest
-    report: BackupReport
-    lines: list[str]
-    fractions: list[float]
-
-
-def take(site: Site, kind: Kind, *, root: str | None = None) -> Done:
-    request = site.request(kind, root=root)
-    lines: list[str] = []
-    fractions: list[float] = []
-    report = execution.run_backup(site.context, request, lines.append, fractions.append)
-    return Done(request, report, lines, fractions)
-
-
 @pytest.fixture(scope="session")
 def first_backup(site: Site) -> Done:
     """The first backup of a stanza, asked for as an incremental."""
+    from ops_platform_tests.backup.site import take
+
     return take(site, "incremental")
 
 
@@ -125,6 +54,8 @@ def backed_up(site: Site, first_backup: Done) -> Site:
 
 @pytest.fixture(scope="module")
 def second_backup(backed_up: Site) -> Done:
+    from ops_platform_tests.backup.site import take
+
     return take(backed_up, "differential")
 
 

@@ -23,7 +23,7 @@ def say(line: object) -> None:
 
 def main(name: str, kind: str, run_id: str, stop_at: str = "") -> None:
     context = open_context(load_settings(), name)
-    request = BackupRequest(name, stanza.kind(kind), run_id, run_id, "cli")
+    request = BackupRequest(name, stanza.parse_kind(kind), run_id, run_id, "cli")
 
     def after(step: str) -> None:
         if step == stop_at:

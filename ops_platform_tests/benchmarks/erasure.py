@@ -98,7 +98,7 @@ def run(say: Callable[[str], None], *, quick: bool = False) -> list[Report]:
 def fill(owner: Connection, table: str, rows: int, user: str) -> None:
     """``user``: SQL that says of the row with number n whose it is. No user's rows lie together."""
     owner.execute(
-        f"INSERT INTO {table} (user_id, text) SELECT {user}, md5(n::text) "  # type: ignore[arg-type]
+        f"INSERT INTO {table} (user_id, text) SELECT {user}, md5(n::text) "
         f"FROM generate_series(1, {rows}) AS n"
     )
 

@@ -1,8 +1,7 @@
 """Each GraphQL document is valid against the schema of the Dagster that is installed."""
 
 import pytest
-from dagster_graphql.schema import create_schema
-from graphql import parse, validate
+from graphql import GraphQLSchema, parse, validate
 
 from ops_platform.agent.probes import dagster_health
 from ops_platform.clients import dagster
@@ -22,8 +21,16 @@ def test_there_are_documents() -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def schema() -> GraphQLSchema:
+    # Takes 3 s to import: not in every process that collects.
+    from dagster_graphql.schema import create_schema
+
+    return create_schema().graphql_schema
+
+
 @pytest.mark.parametrize("name", sorted(DOCUMENTS))
-def test_the_document_fits_the_installed_schema(name: str) -> None:
-    errors = validate(create_schema().graphql_schema, parse(DOCUMENTS[name]))
+def test_the_document_fits_the_installed_schema(schema: GraphQLSchema, name: str) -> None:
+    errors = validate(schema, parse(DOCUMENTS[name]))
 
     assert not errors, "\n".join(error.message for error in errors)

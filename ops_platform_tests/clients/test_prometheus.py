@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from ops_platform.clients.prometheus import Prometheus
+from ops_platform.clients.prometheus import Prometheus, Series
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
 from ops_platform_tests.ports import free_ports
@@ -71,6 +71,7 @@ def test_answers_of_every_type(prometheus: Prometheus) -> None:
         20,
         "two samples",
     )
+    assert isinstance(raw, Series)
     times = [at for at, _ in raw.samples]
     assert times == sorted(times)
     assert prometheus.query("up", at=datetime(2020, 1, 1, tzinfo=UTC)).series == ()

@@ -121,7 +121,7 @@ def known(one: Invented, start: float) -> ObjectiveState:
         one.period,
         datetime.fromtimestamp(start - one.measured_ago, UTC),
         tuple(
-            FigureState(
+            FigureState(  # type: ignore[call-arg]
                 window,
                 one.state(window),
                 *(one.counts[window] or (None, None)),

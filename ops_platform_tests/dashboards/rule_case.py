@@ -38,6 +38,6 @@ class Case:
         return 30 if self.minute > 2 * HOUR else self.step
 
 
-def gauge(name: str, value: float, minutes: int = 60, **labels: str) -> dict[str, str]:
+def gauge(name: str, value: float, minutes: int = 60, /, **labels: str) -> dict[str, str]:
     inner = ",".join(f'{key}="{text}"' for key, text in labels.items())
     return {f"{name}{{{inner}}}": f"{value:g}x{minutes}"}

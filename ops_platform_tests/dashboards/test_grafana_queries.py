@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -61,7 +62,7 @@ def answered(scene: Scraped, expr: str) -> Answer:
     return {frozenset(series.labels.items()): series.value for series in answer.series}
 
 
-def tolerance(ask: Ask) -> dict[str, float]:
+def tolerance(ask: Ask) -> dict[str, Any]:
     if "backup_rpo_seconds" in ask.expr or "gdpr_oldest_pending_seconds" in ask.expr:
         return {"abs": 2.0}  # The agent's own clock, at the moment of its scrape.
     if "rate(" in ask.expr:

@@ -14,7 +14,8 @@ import yaml
 from ops_platform import cli, files
 from ops_platform.agent.metrics import METRICS
 from ops_platform.api.metrics import ApiMetrics
-from ops_platform_tests.dashboards.rule_cases import ALWAYS, CASES, Case
+from ops_platform_tests.dashboards.rule_case import Case
+from ops_platform_tests.dashboards.rule_cases import ALWAYS, CASES
 
 RULES = files.carried("dashboards") / "prometheus" / "rules"
 DOCS = Path(__file__).parents[2]

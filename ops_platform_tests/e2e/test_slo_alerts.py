@@ -81,6 +81,7 @@ def delivered(own: RunningStack, alertname: str) -> set[tuple[str, str]]:
 
 
 def mails(own: RunningStack, pattern: str) -> bool:
+    assert own.settings.mail_dir is not None
     box = mailbox.Maildir(own.settings.mail_dir, create=False)
     return any(re.search(pattern, str(message["Subject"])) for message in box)
 

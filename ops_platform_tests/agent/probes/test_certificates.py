@@ -59,8 +59,8 @@ def server(end: datetime, *, postgresql: bool = False, refuse: bool = False) -> 
 @pytest.mark.parametrize("end", [END, datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)])
 def test_a_live_certificate_tells_its_end(end: datetime, postgresql: bool) -> None:
     with server(end, postgresql=postgresql) as port:
-        protocol = "postgresql" if postgresql else "tls"
-        assert of_endpoint(Endpoint("it", "127.0.0.1", port, protocol)) == end
+        endpoint = Endpoint("it", "127.0.0.1", port, "postgresql" if postgresql else "tls")
+        assert of_endpoint(endpoint) == end
 
 
 def test_a_server_without_tls_is_said() -> None:

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from ops_platform.api import addresses
 from ops_platform.clients.redis import cache
 from ops_platform.clients.redis.moving_window import MovingWindow
-from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 from ops_platform_tests.api.house import House, problem
 from ops_platform_tests.clients.running_redis import RunningRedis, running_redis
@@ -198,40 +197,3 @@ def test_without_redis_nothing_is_changed_and_reading_goes_on(services: Services
     assert api.send("GET", "/api/gdpr/requests", headers=api.bearer(anna)).status_code == 200
     assert "Redis" in problem(api.send("GET", "/readyz"), 503, "not-ready")["detail"]
     gone.close()
-
-
-@pytest.mark.parametrize(
-    ("peer", "headers", "client"),
-    [
-        ("192.0.2.1", [], "192.0.2.1"),
-        ("10.0.0.1", ["203.0.113.5"], "203.0.113.5"),
-        ("10.0.0.1", ["1.1.1.1, 203.0.113.5, 10.0.0.2"], "203.0.113.5"),
-        ("10.0.0.1", ["1.1.1.1", "203.0.113.5:4711", "10.0.0.2"], "203.0.113.5"),
-        ("10.0.0.1", ["203.0.113.5, nonsense"], "10.0.0.1"),
-        ("10.0.0.1", ["203.0.113.5, "], "10.0.0.1"),
-        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
-        ("10.0.0.1", ["[2001:db8::1]:443"], "2001:db8::1"),
-        ("::ffff:10.0.0.1", ["::ffff:203.0.113.5"], "203.0.113.5"),
-        ("fd00::1", ["2001:db8::2"], "2001:db8::2"),
-        ("192.0.2.1", ["203.0.113.5"], "192.0.2.1"),
-        (None, ["203.0.113.5"], "None"),
-        ("unix:", ["203.0.113.5"], "None"),
-        ("10.0.0.1", [",".join(["10.0.0.2"] * 5000)], "10.0.0.2"),
-    ],
-)
-def test_the_client_behind_proxies(peer: str | None, headers: list[str], client: str) -> None:
-    trusted = addresses.networks(["10.0.0.0/8", "fd00::1"])
-    assert str(addresses.client(peer, headers, trusted)) == client
-
-
-def test_an_ipv6_household_is_one_client() -> None:
-    one, two, other = (
-        addresses.bucket(addresses.parse(text))
-        for text in ("2001:db8:0:1::1", "2001:db8:0:1:ffff::9", "2001:db8:0:2::1")
-    )
-    assert one == two != other
-
-
-def test_a_wrong_network_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="OPS_API_TRUSTED_PROXIES: 'nonsense'"):
-        addresses.networks(["nonsense"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from ops_platform.backup.monitoring.freshness import freshness, limits
+from ops_platform.backup.monitoring.freshness import freshness, grace, limits
 from ops_platform.backup.stanza.config_file import load_backups
 from ops_platform.settings import load_settings
 from ops_platform_tests.backup.shapes import EPOCH, entry, repository
@@ -51,3 +51,11 @@ def test_without_a_set_nothing_is_fresh() -> None:
     found = freshness(PRODUCT, [], EPOCH)
     assert [one.fresh for one in found] == [False, False, False]
     assert found[0].summary == "no set counts as full; one is due every 7 days, 6:00:00"
+
+
+def test_the_grace_of_a_pause_at_its_limits() -> None:
+    second = timedelta(seconds=1)
+    assert grace(2 * HOUR) == HOUR
+    assert grace(2 * HOUR + second) == 2 * HOUR
+    assert grace(48 * HOUR) == 2 * HOUR
+    assert grace(48 * HOUR + second) == 6 * HOUR

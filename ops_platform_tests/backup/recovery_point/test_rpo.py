@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -106,7 +107,8 @@ def test_rpo_is_never_smaller_than_the_truth(present: set[int], beat_segments: l
 
 
 def test_five_weeks_of_hourly_sets_are_looked_at_in_a_moment() -> None:
-    sets, priors = [], {"full": "", "diff": ""}
+    sets: list[dict[str, Any]] = []
+    priors = {"full": "", "diff": ""}
     for hour in range(35 * 24):
         kind = "full" if hour % 168 == 0 else "diff" if hour % 24 == 0 else "incr"
         prior = None if kind == "full" else priors["full"] if kind == "diff" else sets[-1]["label"]

@@ -6,7 +6,7 @@ import pytest
 
 from ops_platform.backup.monitoring.observation import observe
 from ops_platform.backup.monitoring.status import stanza_status
-from ops_platform_tests.backup.conftest import Site, take
+from ops_platform_tests.backup.site import Site, take
 from ops_platform_tests.backup.taking.test_outage import beat, switch, wait_for_archive
 
 pytestmark = pytest.mark.services

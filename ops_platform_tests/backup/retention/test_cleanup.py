@@ -16,8 +16,8 @@ from ops_platform.backup.retention.cleanup import ArchiveRange, CleanupPlan
 from ops_platform.backup.stanza import locks, pgbackrest_conf
 from ops_platform.backup.stanza.context import BackupContext
 from ops_platform.errors import CheckFailed, Unavailable
-from ops_platform_tests.backup.conftest import Site, silent, take
 from ops_platform_tests.backup.shapes import GEOMETRY, archive, entry, repository
+from ops_platform_tests.backup.site import Site, silent, take
 
 
 @pytest.fixture

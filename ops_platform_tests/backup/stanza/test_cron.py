@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops_platform.backup.stanza.cron import Cron, longest_pause
+from ops_platform_tests import hypothesis_profile
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ crons = st.tuples(minutes, hours, days).map(
 
 
 @given(crons, crons)
-@settings(max_examples=30)
+@settings(max_examples=hypothesis_profile.examples(30))
 def test_meeting_is_what_ticking_finds(one: Cron, other: Cron) -> None:
     start, end = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 4, 1, tzinfo=UTC)
 

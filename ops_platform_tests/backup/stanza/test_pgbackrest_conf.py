@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import configparser
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops_platform.backup.stanza import pgbackrest_conf
 from ops_platform.backup.stanza.config_file import load_backups
 from ops_platform.backup.stanza.pgbackrest_conf import PgBackRestPaths, place, render, write
 from ops_platform.errors import ConfigurationError
@@ -136,7 +136,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pgbackrest_conf.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ConfigurationError, match=r"cannot be written .No space left on device.: free space"):
         write(path, "two", None)
     assert path.read_text() == "one"

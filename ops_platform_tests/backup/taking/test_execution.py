@@ -14,7 +14,7 @@ from ops_platform.backup.stanza import locks
 from ops_platform.backup.taking import execution
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.errors import CheckFailed, Unavailable
-from ops_platform_tests.backup.conftest import Done, Site, silent, take
+from ops_platform_tests.backup.site import Done, Site, silent, take
 
 pytestmark = pytest.mark.services
 

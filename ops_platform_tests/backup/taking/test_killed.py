@@ -16,7 +16,7 @@ from ops_platform.backup.taking import execution
 from ops_platform.backup.taking import report_store as records
 from ops_platform.clients.pgbackrest.command import PgBackRestError
 from ops_platform.clients.waiting import wait_until
-from ops_platform_tests.backup.conftest import Site, silent, take
+from ops_platform_tests.backup.site import Site, silent, take
 from ops_platform_tests.worker_process import wait_for, worker_process
 
 pytestmark = pytest.mark.services

@@ -19,7 +19,7 @@ from ops_platform.backup.taking.preflight import look_at_server
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import OpsError
-from ops_platform_tests.backup.conftest import Site, silent, take
+from ops_platform_tests.backup.site import Site, silent, take
 from ops_platform_tests.services import Services
 
 pytestmark = pytest.mark.services

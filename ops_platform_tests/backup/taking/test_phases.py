@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from ops_platform.backup.stanza.model import BackupConfig, load_backups
+from ops_platform.backup.stanza.config_file import load_backups
+from ops_platform.backup.stanza.model import BackupConfig
 from ops_platform.backup.taking import execution
 from ops_platform.backup.taking.execution import PHASES, Backup
 from ops_platform.defs.backup.jobs import JOB_KINDS, backup_job
 from ops_platform.settings import load_settings
-from ops_platform_tests.backup.conftest import Done, Site, silent
+from ops_platform_tests.backup.site import Done, Site, silent
 
 NAMES = ["preflight", "run", "verify", "record"]
 NOTHING = cast(Any, None)

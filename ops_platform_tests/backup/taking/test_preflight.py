@@ -19,7 +19,7 @@ from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import OpsError
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform.settings import Settings
-from ops_platform_tests.backup.conftest import Site, silent, take
+from ops_platform_tests.backup.site import Site, silent, take
 
 pytestmark = pytest.mark.services
 

@@ -16,8 +16,8 @@ from ops_platform.backup.taking import report_store as records
 from ops_platform.backup.taking.report import BackupRequest
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
-from ops_platform_tests.backup.conftest import Site, silent
 from ops_platform_tests.backup.shapes import EPOCH, entry, repository
+from ops_platform_tests.backup.site import Site, silent
 from ops_platform_tests.services import OpsDatabase
 
 pytestmark = pytest.mark.services

@@ -71,13 +71,6 @@ def test_an_outage_is_survived(ops_database: OpsDatabase, agent: Connection) -> 
         assert len(sink.handler.kept) == 5
 
 
-def test_back_off_grows_to_its_limit() -> None:
-    pauses = [pause_after(n).total_seconds() for n in range(1, 40)]
-    assert pauses[:4] == [10, 20, 40, 80]
-    assert pauses == sorted(pauses)
-    assert pauses[-1] == 900
-
-
 def test_one_that_is_put_off_holds_up_nobody(ops_database: OpsDatabase, agent: Connection) -> None:
     class Picky(Keep):
         async def handle_RCPT(self, *arguments: Any) -> str:

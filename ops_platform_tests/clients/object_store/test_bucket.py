@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,7 +35,11 @@ def store(server: ObjectStoreServer, role: str = "media", **changes: Any) -> Obj
         "secret_access_key": server.secret_access_key(role),
         "prefix": f"client-{next(_numbers)}/",
     }
-    others = {"endpoint_url": server.endpoint_url, "region": REGION, "ca_file": server.ca_file}
+    others: dict[str, Any] = {
+        "endpoint_url": server.endpoint_url,
+        "region": REGION,
+        "ca_file": server.ca_file,
+    }
     fields |= {name: value for name, value in changes.items() if name in fields}
     others |= {name: value for name, value in changes.items() if name in others}
     return ObjectStore(identity=S3Identity(role=role, **fields), **others)
@@ -139,7 +142,7 @@ class TestObjects:
 @pytest.mark.services
 class TestErrors:
     @pytest.fixture
-    def wrong_ca(self, tmp_path: Path) -> Iterator[Path]:
+    def wrong_ca(self, tmp_path: Path) -> Path:
         import trustme
 
         path = tmp_path / "other-ca.pem"

@@ -25,7 +25,7 @@ def connection(ops_database: OpsDatabase) -> Iterator[Connection]:
 
 
 def copied(connection: Connection, query: str) -> Iterator[memoryview]:
-    return copy_out.messages(connection, sql.SQL("COPY ({}) TO STDOUT").format(sql.SQL(query)))  # type: ignore[arg-type]
+    return copy_out.messages(connection, sql.SQL("COPY ({}) TO STDOUT").format(sql.SQL(query)))
 
 
 def usable(connection: Connection) -> bool:

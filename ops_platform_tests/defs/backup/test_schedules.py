@@ -1,11 +1,13 @@
 """When which backup is asked for, and when an incremental gives way."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
+from cronsim import CronSim
 from dagster import DagsterRunStatus
 
 from ops_platform.backup.stanza import locks
@@ -33,23 +35,29 @@ def defs() -> dg.Definitions:
     return build_defs(load_settings({"OPS_STATE_DIR": "/nonexistent"}))
 
 
-def requested(defs: dg.Definitions, name: str, at: datetime) -> list[str]:
+def requested(defs: dg.Definitions, instance: dg.DagsterInstance, name: str, at: datetime) -> list[str]:
     """The stanzas for which a tick asks for a run."""
     schedule = defs.resolve_schedule_def(name)
     context = dg.build_schedule_context(
-        scheduled_execution_time=at, resources={"platform": PlatformResource()}
+        instance, scheduled_execution_time=at, resources={"platform": PlatformResource()}
     )
     data = schedule.evaluate_tick(context)
     return [str(request.run_config["stanza"]) for request in data.run_requests or ()]
 
 
-def test_a_week_of_ticks_asks_for_one_full_and_six_differentials_of_each_stanza(defs: dg.Definitions) -> None:
+def test_a_week_of_ticks_asks_for_one_full_and_six_differentials_of_each_stanza(
+    defs: dg.Definitions, empty_instance: dg.DagsterInstance
+) -> None:
     asked: dict[str, list[tuple[datetime, str]]] = {name: [] for name in NAMES}
-    for minute in range(0, 7 * 24 * 60, 15):
-        at = SUNDAY + timedelta(minutes=minute)
-        for name in NAMES:
-            if any(is_due(cron, at) for cron in crons(defs, name)):
-                asked[name] += [(at, stanza) for stanza in requested(defs, name, at)]
+    before, end = SUNDAY - timedelta(seconds=1), SUNDAY + timedelta(days=7)
+    for name in NAMES:
+        ticks = {
+            at
+            for cron in crons(defs, name)
+            for at in itertools.takewhile(lambda at: at < end, CronSim(cron, before))
+        }
+        for at in sorted(ticks):
+            asked[name] += [(at, stanza) for stanza in requested(defs, empty_instance, name, at)]
 
     for stanza in ("product", "ops"):
         fulls = [at for at, one in asked["backup_full_weekly"] if one == stanza]

@@ -17,14 +17,16 @@ SETTINGS = load_settings({"OPS_STATE_DIR": "/nonexistent"})
 FIRST = datetime(2026, 12, 1, 6, 10, tzinfo=UTC)
 
 
-def requests(name: str) -> list[dg.RunRequest]:
+def requests(name: str, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
     schedule = build_defs(SETTINGS).resolve_schedule_def(name)
-    context = dg.build_schedule_context(scheduled_execution_time=FIRST)
+    context = dg.build_schedule_context(instance, scheduled_execution_time=FIRST)
     return list(schedule.evaluate_tick(context).run_requests or ())
 
 
-def test_a_month_exercises_every_scenario_of_every_stanza_in_runs_of_their_own() -> None:
-    asked = {one.tags["ops/stanza"]: one for one in requests("dr_exercise_monthly")}
+def test_a_month_exercises_every_scenario_of_every_stanza_in_runs_of_their_own(
+    empty_instance: dg.DagsterInstance,
+) -> None:
+    asked = {one.tags["ops/stanza"]: one for one in requests("dr_exercise_monthly", empty_instance)}
     assert set(asked) == {"product", "ops"}
     for stanza, request in asked.items():
         assert request.asset_selection == [exercise_key(stanza, scenario) for scenario in SCENARIOS]
@@ -36,8 +38,11 @@ def test_a_month_exercises_every_scenario_of_every_stanza_in_runs_of_their_own()
 @pytest.mark.parametrize(
     "name", ["backup_restore_check_weekly", "dr_reference_hourly", "tombstone_expiry_daily"]
 )
-def test_the_others_name_the_stanza_in_run_config(name: str) -> None:
-    assert [one.run_config for one in requests(name)] == [{"stanza": "product"}, {"stanza": "ops"}]
+def test_the_others_name_the_stanza_in_run_config(name: str, empty_instance: dg.DagsterInstance) -> None:
+    assert [one.run_config for one in requests(name, empty_instance)] == [
+        {"stanza": "product"},
+        {"stanza": "ops"},
+    ]
 
 
 @pytest.mark.parametrize("cron", [EXERCISE_CRON, CHECK_CRON, REFERENCE_CRON])

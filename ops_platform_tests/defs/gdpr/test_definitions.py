@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -43,7 +44,8 @@ def tick(
     instance: dg.DagsterInstance, platform: Known, sensor: dg.SensorDefinition = gdpr_erasure_requests
 ) -> list[dg.RunRequest]:
     context = dg.build_sensor_context(instance, resources={"platform": platform})
-    return [one for one in sensor(context) if isinstance(one, dg.RunRequest)]
+    asked: Any = sensor(context)
+    return [one for one in asked if isinstance(one, dg.RunRequest)]
 
 
 def job(platform: Known, name: str = "gdpr_erasure") -> dg.JobDefinition:

@@ -12,9 +12,11 @@ from ops_platform.defs.resources import PlatformResource
 from ops_platform.defs.slo.schedules import slo_days_daily, slo_windows_hourly
 
 
-def tick(schedule: dg.ScheduleDefinition, at: datetime) -> dg.RunRequest | dg.SkipReason:
+def tick(
+    schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, at: datetime
+) -> dg.RunRequest | dg.SkipReason:
     context = dg.build_schedule_context(
-        scheduled_execution_time=at, resources={"platform": PlatformResource()}
+        instance, scheduled_execution_time=at, resources={"platform": PlatformResource()}
     )
     answer = schedule(context)
     assert isinstance(answer, dg.RunRequest | dg.SkipReason)
@@ -29,17 +31,22 @@ def tick(schedule: dg.ScheduleDefinition, at: datetime) -> dg.RunRequest | dg.Sk
         (slo_days_daily, datetime(2026, 5, 1, 0, 20, tzinfo=UTC), "2026-04-30"),
     ],
 )
-def test_the_window_that_is_over(schedule: dg.ScheduleDefinition, at: datetime, key: str) -> None:
-    request = tick(schedule, at)
+def test_the_window_that_is_over(
+    schedule: dg.ScheduleDefinition, at: datetime, key: str, empty_instance: dg.DagsterInstance
+) -> None:
+    request = tick(schedule, empty_instance, at)
     assert isinstance(request, dg.RunRequest)
     assert (request.partition_key, request.run_key) == (key, key)
 
 
 @pytest.mark.parametrize("schedule", [slo_windows_hourly, slo_days_daily])
 def test_without_objectives_nothing_is_asked_for(
-    schedule: dg.ScheduleDefinition, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    schedule: dg.ScheduleDefinition,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    empty_instance: dg.DagsterInstance,
 ) -> None:
     monkeypatch.setenv("OPS_CONFIG_DIR", str(tmp_path))
-    answer = tick(schedule, datetime(2026, 5, 1, 0, 20, tzinfo=UTC))
+    answer = tick(schedule, empty_instance, datetime(2026, 5, 1, 0, 20, tzinfo=UTC))
     assert isinstance(answer, dg.SkipReason)
     assert "no objectives" in str(answer.skip_message)

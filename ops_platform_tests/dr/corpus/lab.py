@@ -32,10 +32,10 @@ from ops_platform.dr.inspection.check_result import NOT_REACHED, Verification
 from ops_platform.dr.plan.scenario import Plan
 from ops_platform.dr.restore import scratch_cluster as scratch
 from ops_platform.dr.verification import suite as questions
-from ops_platform_tests.backup.conftest import Site, silent
-from ops_platform_tests.dr.conftest import strike
+from ops_platform_tests.backup.site import Site, silent
 from ops_platform_tests.dr.corpus.damage import RepositoryObjects
 from ops_platform_tests.dr.corpus.twin import Recipe, Twin, wait
+from ops_platform_tests.dr.practice import strike
 from ops_platform_tests.ports import free_ports
 from ops_platform_tests.services import state_dir
 

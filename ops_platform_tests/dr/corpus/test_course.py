@@ -25,7 +25,7 @@ from ops_platform.dr.plan.recovery_target import RecoveryTarget
 from ops_platform.dr.plan.scenario import Plan
 from ops_platform.dr.restore import scratch_cluster as scratch
 from ops_platform.settings import load_settings
-from ops_platform_tests.backup.conftest import hasty
+from ops_platform_tests.backup.site import hasty
 from ops_platform_tests.dr.corpus.lab import Lab, pointed, wrong
 from ops_platform_tests.dr.corpus.twin import Recipe, Twin, recover_onto_next_timeline
 from ops_platform_tests.relay import Relay

@@ -15,7 +15,7 @@ from typing import Any
 from ops_platform.backup.stanza.context import BackupContext
 from ops_platform.clients.waiting import wait_until
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
-from ops_platform_tests.backup.conftest import silent
+from ops_platform_tests.backup.site import silent
 from ops_platform_tests.ports import free_ports
 
 

@@ -15,21 +15,13 @@ import pytest
 
 from ops_platform.backup.stanza.context import BackupContext
 from ops_platform.clients.postgres import connection as postgres
-from ops_platform.dr.emergency import judgement as emergency
 from ops_platform.dr.emergency import pending_records as emergency_record
 from ops_platform.dr.exercise import exercise_store as records
 from ops_platform.dr.exercise.rehearsal import Rehearsal
-from ops_platform.dr.inspection.check_result import (
-    CRITICAL,
-    VERIFICATIONS,
-    Verification,
-    failed,
-    passed,
-    unknown,
-)
+from ops_platform.dr.inspection.check_result import CRITICAL, VERIFICATIONS, passed, unknown
 from ops_platform.errors import OpsError, Unavailable
 from ops_platform.settings import load_settings
-from ops_platform_tests.backup.conftest import Site
+from ops_platform_tests.backup.site import Site
 from ops_platform_tests.services import OpsDatabase
 
 pytestmark = pytest.mark.services
@@ -181,24 +173,3 @@ def test_killed_while_it_is_written_it_is_no_record_at_all(
     with pytest.raises(OSError, match="No space"):
         emergency_record.keep(ctx, rehearsal())
     assert emergency_record.pending(ctx.settings) == []
-
-
-@pytest.mark.parametrize(
-    ("answers", "restored", "may_start", "verified"),
-    [
-        ([passed("catalogue", ""), passed("sequences", "")], True, True, True),
-        ([passed("catalogue", ""), unknown("sequences", "")], True, True, False),
-        ([unknown("catalogue", ""), passed("sequences", "")], True, False, False),
-        ([unknown("catalogue", ""), failed("sequences", "")], False, False, False),
-        ([failed("catalogue", "")], False, False, False),
-    ],
-)
-def test_what_a_restore_is_worth(
-    answers: list[Verification], restored: bool, may_start: bool, verified: bool
-) -> None:
-    done = Rehearsal(datetime.now(UTC), answers=answers, rto_seconds=1.0)
-    judged = emergency.judge(done)
-    assert (judged.restored, judged.may_start, judged.verified) == (restored, may_start, verified)
-    done.rto_seconds = None
-    judged = emergency.judge(done)
-    assert (judged.restored, judged.may_start, judged.verified) == (False, False, False)

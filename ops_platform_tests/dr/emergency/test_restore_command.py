@@ -17,8 +17,8 @@ from ops_platform.dr.plan.recovery_target import RecoveryTarget
 from ops_platform.dr.plan.restore_plan import Explanation
 from ops_platform.dr.restore.workspace import Workspace
 from ops_platform.errors import CheckFailed
-from ops_platform_tests.backup.conftest import Site, silent
-from ops_platform_tests.dr.conftest import archive_now, strike
+from ops_platform_tests.backup.site import Site, silent
+from ops_platform_tests.dr.practice import archive_now, strike
 from ops_platform_tests.services import short_directory
 
 FOREIGN = """\

@@ -8,8 +8,8 @@ import pytest
 
 from ops_platform.dr.exercise.drill import rehearse
 from ops_platform.dr.restore.scratch_cluster import scratch
-from ops_platform_tests.backup.conftest import Site, silent
-from ops_platform_tests.dr.conftest import archive_now, knowledge, strike
+from ops_platform_tests.backup.site import Site, silent
+from ops_platform_tests.dr.practice import archive_now, knowledge, strike
 
 pytestmark = pytest.mark.full
 

@@ -16,7 +16,7 @@ from ops_platform.clients.postgres.connection import Connection
 from ops_platform.dr.exercise import exercise_store as records
 from ops_platform.dr.exercise.report import ExerciseRequest, Outcome
 from ops_platform.dr.inspection.check_result import failed, passed, unknown
-from ops_platform_tests.backup.conftest import silent
+from ops_platform_tests.backup.site import silent
 from ops_platform_tests.services import OpsDatabase
 
 pytestmark = pytest.mark.services

@@ -13,8 +13,8 @@ from ops_platform.dr.exercise import exercise_store as records
 from ops_platform.dr.exercise import runner
 from ops_platform.dr.exercise.report import ExerciseRequest
 from ops_platform.dr.restore import scratch_cluster as scratch
-from ops_platform_tests.backup.conftest import Site, silent
-from ops_platform_tests.dr.conftest import strike
+from ops_platform_tests.backup.site import Site, silent
+from ops_platform_tests.dr.practice import strike
 from ops_platform_tests.dr.worker import MOMENTS
 from ops_platform_tests.worker_process import wait_for, worker_process
 

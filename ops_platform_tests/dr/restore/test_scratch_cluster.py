@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,23 @@ with scratch(load_settings({"OPS_STATE_DIR": sys.argv[1]}), "x:product:latest", 
     (here.data_dir / "base").mkdir()
     print("READY", flush=True)
     signal.pause()
+"""
+
+# One interpreter for many owners: each is a child that is made at a line on stdin.
+_OWNERS = """
+import os, signal, sys
+from ops_platform.dr.scratch import scratch
+from ops_platform.settings import load_settings
+settings = load_settings({"OPS_STATE_DIR": sys.argv[1]})
+for _ in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        with scratch(settings, "x:product:latest", "x1") as here:
+            (here.data_dir / "base").mkdir()
+            signal.pause()
+    print(child, flush=True)
+    os.waitpid(child, 0)
+    print("GONE", flush=True)
 """
 
 
@@ -67,6 +85,7 @@ def test_it_goes_with_the_block_whatever_ends_it(settings: Settings) -> None:
     assert entries(settings) == []
 
 
+@pytest.mark.processes
 def test_a_living_owners_directory_is_left_alone(settings: Settings) -> None:
     with owner(settings):
         assert scratch.leftovers(settings) == []
@@ -74,6 +93,7 @@ def test_a_living_owners_directory_is_left_alone(settings: Settings) -> None:
         assert entries(settings) == ["x1"]
 
 
+@pytest.mark.processes
 def test_what_a_killed_owner_left_is_swept_with_its_processes(settings: Settings) -> None:
     with owner(settings) as process:
         process.kill()
@@ -134,7 +154,7 @@ def test_failure_to_remove_is_loud(settings: Settings, monkeypatch: pytest.Monke
     def refuse(path: Path) -> None:
         raise OSError(16, "Device or resource busy")
 
-    monkeypatch.setattr(scratch.shutil, "rmtree", refuse)
+    monkeypatch.setattr(shutil, "rmtree", refuse)
     with pytest.raises(CheckFailed, match="could not be removed"), scratch.scratch(settings, "a", "a1"):
         pass
 
@@ -149,21 +169,28 @@ def test_a_state_directory_too_deep_for_a_socket(settings: Settings) -> None:
         pass
 
 
+@pytest.mark.processes
 def test_killed_at_any_moment_of_its_making(settings: Settings) -> None:
     """Whatever instant the owner dies in, the sweep leaves nothing of it."""
-    for delay in range(6):
-        process = subprocess.Popen(
-            [sys.executable, "-c", _OWNER, str(settings.state_dir)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        root = scratch.scratch_root(settings)
-
-        def made(root: Path = root) -> bool:
-            return root.exists() and any(root.iterdir())
-
-        wait_until(made, 20, "the directory appears", interval=0.0005 * (delay + 1))
-        process.kill()
-        process.wait()
-        scratch.sweep(settings)
-        assert entries(settings) == []
+    root = scratch.scratch_root(settings)
+    with subprocess.Popen(
+        [sys.executable, "-c", _OWNERS, str(settings.state_dir)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as owners:
+        assert owners.stdin is not None
+        assert owners.stdout is not None
+        for delay in range(6):
+            print(file=owners.stdin, flush=True)
+            child = int(owners.stdout.readline())
+            wait_until(
+                lambda: root.exists() and any(root.iterdir()),
+                20,
+                "the directory appears",
+                interval=0.0005 * (delay + 1),
+            )
+            os.kill(child, signal.SIGKILL)
+            assert owners.stdout.readline() == "GONE\n"
+            scratch.sweep(settings)
+            assert entries(settings) == []

@@ -202,3 +202,12 @@ def test_a_difference_that_nobody_can_explain_is_unknown_and_named() -> None:
 def test_only_a_few_names_are_told() -> None:
     gone = {f"table {number}": "1" for number in range(9)}
     assert "and 4 more" in catalogue.compare("catalogue", "objects", {}, [gone]).summary
+
+
+def test_bounds_hold_at_their_limits_and_not_beyond() -> None:
+    exact = content.Bounds(3, 5)
+    assert [exact.holds(rows) for rows in (2, 3, 5, 6)] == [False, True, True, False]
+    assert content.Bounds(3, None).holds(10**12)
+    # Not counted means more than EXACT_ROWS; one more may be all there are.
+    assert content.Bounds(0, EXACT_ROWS + 1).holds(None)
+    assert not content.Bounds(0, EXACT_ROWS).holds(None)

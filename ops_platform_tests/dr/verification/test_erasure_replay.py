@@ -50,8 +50,8 @@ from ops_platform.local.demo import people
 from ops_platform.local.demo.seed.filling import seed
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform.settings import GdprSettings, S3Identity, Settings
-from ops_platform_tests.backup.conftest import Site, silent, take
-from ops_platform_tests.dr.conftest import archive_now, strike
+from ops_platform_tests.backup.site import Site, silent, take
+from ops_platform_tests.dr.practice import archive_now, strike
 from ops_platform_tests.gdpr.other_stores import sealing_key
 from ops_platform_tests.services import OpsDatabase, short_directory
 

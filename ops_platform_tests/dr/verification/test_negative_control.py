@@ -22,7 +22,7 @@ from ops_platform.dr.verification import suite as questions
 from ops_platform.dr.verification.negative_control import DAMAGES
 from ops_platform.dr.verification.suite import ExerciseQuestions, References
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
-from ops_platform_tests.backup.conftest import Site, silent
+from ops_platform_tests.backup.site import Site, silent
 
 
 @dataclass(frozen=True)

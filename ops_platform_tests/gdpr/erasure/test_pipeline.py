@@ -326,6 +326,9 @@ def test_a_store_that_goes_away_at_any_step_is_no_end(place: Scene, store: str) 
         settings, relay = _through_a_relay(place.settings, store)
         opened = erasure_context.open_context(settings, backup_term.of_product(settings))
 
+        def context(opened: erasure_context.ErasureContext = opened) -> erasure_context.ErasureContext:
+            return opened
+
         def at(reached: str, when: str, step: str = step, relay: Relay = relay) -> None:
             # Not every step is reached again: what an earlier attempt has finished is passed over.
             if when == "before" and STEPS.index(reached) >= STEPS.index(step):
@@ -333,7 +336,7 @@ def test_a_store_that_goes_away_at_any_step_is_no_end(place: Scene, store: str) 
 
         said = ""
         try:
-            request_work.erase(place.ops_url, request_id, "run", lambda opened=opened: opened, at=at)
+            request_work.erase(place.ops_url, request_id, "run", context, at=at)
         except work.NotClaimed:
             said = ""
         except Unavailable as error:
@@ -352,7 +355,7 @@ def test_a_store_that_goes_away_at_any_step_is_no_end(place: Scene, store: str) 
 
 
 def _through_a_relay(settings: Settings, store: str) -> tuple[Settings, Relay]:
-    url = urlsplit(settings.redis_url if store == "redis" else settings.s3.endpoint_url)
+    url = urlsplit(str(settings.redis_url if store == "redis" else settings.s3.endpoint_url))
     assert url.hostname is not None
     assert url.port is not None
     relay = Relay((url.hostname, url.port))

@@ -27,7 +27,6 @@ from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.export import content as export_content
 from ops_platform.gdpr.export.content import NoSuchSubject, Wanted
-from ops_platform.gdpr.export.texts import RIGHTS, TEXTS
 from ops_platform.gdpr.lineage.effect import Effect
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform_tests.gdpr.subject.test_row_predicates import BY_HAND
@@ -285,8 +284,3 @@ def test_an_upload_that_broke_is_no_file_that_was_deleted(
     pictures = [media.get(one.key) for one in media.list(f"creators/{three['id']}/")]
     with pytest.raises(ObjectMissing, match="no more"):
         export_content.write(worker, demo_map, Wanted(three["id"], "en", NOW), Gone(), lambda bucket: media)
-
-
-def test_the_texts_are_in_both_languages() -> None:
-    assert set(TEXTS["en"]) == set(TEXTS["fr"])
-    assert [one[0] for one in RIGHTS["en"]] == [one[0] for one in RIGHTS["fr"]]

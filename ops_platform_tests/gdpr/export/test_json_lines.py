@@ -29,7 +29,7 @@ def connection(ops_databases: OpsDatabases) -> Iterator[Connection]:
 
 
 def lines(connection: Connection, query: str, texts: list[str]) -> list[str]:
-    blocks = list(export_lines.read(connection, sql.SQL(query), texts))  # type: ignore[arg-type]
+    blocks = list(export_lines.read(connection, sql.SQL(query), texts))
     connection.rollback()
     *found, rest = b"".join(block.lines for block in blocks).decode().split("\n")
     assert rest == ""

@@ -94,17 +94,6 @@ def test_the_month_is_told_in_numbers(table: Requests) -> None:
     assert (before.findings, before.effects) == ([], ())
 
 
-@pytest.mark.parametrize(
-    ("now", "start", "end"),
-    [
-        (at(2026, 1, 2), at(2025, 12, 1), at(2026, 1, 1)),
-        (at(2026, 3, 31), at(2026, 2, 1), at(2026, 3, 1)),
-    ],
-)
-def test_the_month_before(now: datetime, start: datetime, end: datetime) -> None:
-    assert compliance.month_before(now) == (start, end)
-
-
 def test_the_demo_has_no_personal_data_in_plain_columns(demo: Connection, demo_map: DataMap) -> None:
     assert data_audit.audit(demo, demo_map) == []
 

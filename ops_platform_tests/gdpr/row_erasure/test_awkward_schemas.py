@@ -439,6 +439,6 @@ def test_rows_are_as_they_should_be(bare_product: Product, tmp_path: Path, name:
     # As a superuser, from whom no policy hides rows.
     with bare_product.cluster.superuser(bare_product.name) as connection:
         for query, rows in case.left.items():
-            answer = connection.execute(psycopg.sql.SQL(query)).fetchall()  # type: ignore[arg-type]
+            answer = connection.execute(psycopg.sql.SQL(query)).fetchall()
             assert ordered(answer) == ordered(rows), query
         assert connection.execute("SELECT count(*) FROM users WHERE id IN (1, 2)").fetchone() == (1,)

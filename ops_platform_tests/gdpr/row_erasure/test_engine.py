@@ -58,7 +58,7 @@ def others(connection: Connection, key: str) -> dict[str, tuple[object, ...]]:
     }
     [row] = connection.execute("SELECT id, email FROM creators WHERE id = %s", (key,)).fetchall() or [NAMES]
     NAMES.update(row)
-    found = {}
+    found: dict[str, tuple[object, ...]] = {}
     for name, query in queries.items():
         counted = f"SELECT count(*) AS n, sum(hashtextextended(q::text, 0)::numeric) AS d FROM ({query}) AS q"
         [answer] = connection.execute(counted, row).fetchall()

@@ -17,6 +17,7 @@ from ops_platform.local.demo.product_metrics import (
     TRANSCODING_BUCKETS,
     TrafficMetrics,
 )
+from ops_platform_tests import hypothesis_profile
 
 COUNT = 40_000
 
@@ -48,7 +49,7 @@ def test_healthy_is_within_every_objective(stream: list[Request]) -> None:
 
 
 # A hundred examples said no more than these, each of 50 000 draws: the edges, and some between.
-@settings(max_examples=20)
+@settings(max_examples=hypothesis_profile.examples(20))
 @example(wanted=0.0)
 @example(wanted=1.0)
 @given(wanted=st.floats(min_value=0, max_value=1))

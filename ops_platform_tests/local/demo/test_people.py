@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ops_platform.local.demo import people
 from ops_platform.local.demo.seed.plan import plan
 from ops_platform.local.demo.seed.statements import FUNCTIONS, parameters, text
-from ops_platform_tests.local.demo.conftest import DemoDatabase
+from ops_platform_tests.local.demo.databases import DemoDatabase
 
 numbers = st.integers(min_value=1, max_value=10**7)
 

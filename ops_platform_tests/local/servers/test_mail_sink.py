@@ -49,7 +49,7 @@ def test_a_message_is_kept_with_its_envelope_and_the_log_names_nobody(
     (kept,) = list(mailbox.Maildir(maildir))
     assert kept["X-MailFrom"] == "bounce@example.com"
     assert kept["X-RcptTo"] == "someone@example.com, b@example.com"
-    assert kept.get_payload().strip() == "hello"
+    assert str(kept.get_payload()).strip() == "hello"
     process.terminate()
     output, _ = process.communicate(timeout=10)
     assert process.returncode == 0

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from ops_platform.slo.counting import counter_starts as births
 from ops_platform.slo.counting.counter_deltas import Timeline, timeline
-from ops_platform.slo.counting.samples import Series, Times
+from ops_platform.slo.counting.samples import Labels, Series, Times
 from ops_platform.slo.counting.scrapes import HORIZON, VIEW, Scrapes
+from ops_platform_tests import hypothesis_profile
 from ops_platform_tests.slo.histories import INTERVAL, Life, Tick, lives, times_around
 
 HISTORIES = st.tuples(lives("a"), lives("b")).map(list) | lives("a").map(lambda one: [one])
@@ -218,12 +219,12 @@ PROPERTIES = (parts_add_up, oracle_agrees, one_look_is_enough, nothing_counts_tw
 )
 @pytest.mark.parametrize("holds", PROPERTIES)
 def test_whatever_happened(holds: Callable[[st.DataObject], None], examples: int) -> None:
-    settings(max_examples=examples)(given(st.data())(holds))()
+    settings(max_examples=hypothesis_profile.examples(examples))(given(st.data())(holds))()
 
 
 # --- what each rule is for --------------------------------------------------------------------------------
 
-TARGET = (("instance", "a"), ("job", "product"))
+TARGET: Labels = (("instance", "a"), ("job", "product"))
 LABELS = (("__name__", "events_total"), *TARGET)
 SINCE, START, END, UNTIL = 0, VIEW, VIEW + 3_600_000, 2 * VIEW + 3_600_000
 

@@ -20,7 +20,7 @@ def target(instance: str) -> Labels:
 
 
 def every(since: int = 60_000, until: int = UNTIL) -> Times:
-    return np.arange(since, until + 1, 60_000, np.int64)
+    return np.arange(since, until + 1, 60_000, dtype=np.int64)
 
 
 def series(code: str, samples: dict[int, int], instance: str = "a") -> Series:

@@ -20,7 +20,7 @@ from ops_platform.slo.counting.counter_deltas import timeline
 from ops_platform.slo.counting.deduplication import Turns
 from ops_platform.slo.counting.event_count import HOUR
 from ops_platform.slo.counting.range_query import Raw
-from ops_platform.slo.counting.samples import Labels, Series
+from ops_platform.slo.counting.samples import Labels, Series, Times
 from ops_platform.slo.counting.scrapes import VIEW, Scrapes, gaps
 from ops_platform.slo.objectives import openslo
 from ops_platform_tests.slo.recorded import prometheus_with, publishing
@@ -96,7 +96,7 @@ def test_what_one_has_lost_another_stands_in_for() -> None:
     series = (("__name__", "x_total"), *TARGET)
 
     def chosen(found: dict[str, list[tuple[float, float]]]) -> list[tuple[float, float]]:
-        good = {
+        good: dict[Labels, Times] = {
             (("replica", name),): np.array([round(time * 1000) for time, _ in samples], np.int64)
             for name, samples in found.items()
         }
@@ -126,7 +126,7 @@ def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     for series, samples in publishing(START, END).items():
         for replica, shift in (("a", 0.0), ("b", 7.0)):
             labels = series.replace("{", '{prometheus_replica="' + replica + '",')
-            mine = []
+            mine: list[tuple[float, float]] = []
             for time, value in samples:
                 lost = replica == "a" and away[0] < time < away[1]
                 if lost and series.startswith("up{") and request.param == "scrapes in vain":

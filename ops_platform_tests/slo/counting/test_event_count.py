@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ops_platform import files
 from ops_platform.cli import cli
 from ops_platform.clients.prometheus import Prometheus
-from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
+from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.slo.counting import event_count as counting
 from ops_platform.slo.counting.samples import Values
 from ops_platform.slo.objectives import openslo
@@ -262,13 +262,6 @@ def test_a_window_that_is_not_over_is_refused(prometheus: Prometheus) -> None:
         counting.count(prometheus, [], [START, END], END + timedelta(minutes=4))
     with pytest.raises(ConfigurationError, match="no full hour"):
         counting.hours(START + timedelta(minutes=1), END)
-
-
-def test_prometheus_away_is_one_line() -> None:
-    with pytest.raises(Unavailable, match="cannot reach Prometheus"):
-        counting.count(
-            Prometheus("http://127.0.0.1:1"), list(objectives().values()), [START, END], datetime.now(UTC)
-        )
 
 
 def test_the_command_line_needs_nothing_but_prometheus(

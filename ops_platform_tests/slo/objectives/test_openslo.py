@@ -12,6 +12,7 @@ from ops_platform import files
 from ops_platform.cli import cli
 from ops_platform.errors import ConfigurationError
 from ops_platform.slo.objectives import openslo
+from ops_platform.slo.objectives.model import Objective
 from ops_platform.slo.objectives.selector import Selector, spellings
 
 GOOD = """apiVersion: openslo/v1
@@ -43,7 +44,7 @@ A = "{metricSource: {spec: {query: a_total}}}"
 RATIO = GOOD[GOOD.index("      ratioMetric") : GOOD.index("  timeWindow")]
 
 
-def load(tmp_path: Path, *texts: str) -> list[openslo.Objective]:
+def load(tmp_path: Path, *texts: str) -> list[Objective]:
     for number, text in enumerate(texts):
         (tmp_path / f"{number}.yaml").write_text(text)
     return openslo.load_directory(tmp_path)
@@ -168,7 +169,7 @@ def test_what_cannot_be_computed_exactly_is_refused(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "just text", "- a\n- b", "\x00", "a: " * 5000, "[" * 5000],
+    ["", "just text", "- a\n- b", "\x00", "a: " * 5000, "[" * 1000],
     ids=["empty", "text", "list", "nul", "deep", "deeper"],
 )
 def test_what_is_no_document_at_all(tmp_path: Path, text: str) -> None:

@@ -126,9 +126,10 @@ def verdict(file: Path, directory: Path, one: Objective, share: Fraction, minute
     for name, severity in ((rules.FAST, "critical"), (rules.SLOW, "warning")):
         labels = {"service": one.service, "slo": one.name, "severity": severity}
         labels |= {"sloth_id": one.id, "sloth_service": one.service, "sloth_slo": one.name}
-        [alert] = [
+        alerts: list[dict[str, Any] | None] = [
             rule for rule in every_rule() if rule.get("alert") == name and rule["labels"] == labels
         ] or [None]
+        [alert] = alerts
         if alert is None:
             continue
         firing_alert = f'alertname="{name}",slo="{one.name}",alertstate="firing"'

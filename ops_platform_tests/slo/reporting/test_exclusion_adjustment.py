@@ -200,7 +200,7 @@ def test_hours_of_objectives_that_are_gone_are_left_alone(
 def reading(good: list[int], total: list[int]) -> Reading:
     """One scrape a minute around an hour; what ``good`` and ``total`` count within it, by quarter."""
     since, until = milliseconds(START) - VIEW, milliseconds(START + HOUR) + VIEW
-    times = np.arange(since + 1000, until, 60_000, np.int64)
+    times = np.arange(since + 1000, until, 60_000, dtype=np.int64)
     target = (("instance", "a:1"), ("job", "product"))
 
     def series(steps: list[int]) -> Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -116,7 +117,7 @@ def dies(store: HistoryStore, monkeypatch: pytest.MonkeyPatch, target: object, n
         pytest.param(HistoryStore, "keep", 0, id="made", marks=pytest.mark.full),
         pytest.param(Path, "rename", 0, id="before the first", marks=pytest.mark.full),
         pytest.param(Path, "rename", 1, id="between two"),
-        pytest.param(history_blocks.shutil, "rmtree", 1, id="moved", marks=pytest.mark.full),
+        pytest.param(shutil, "rmtree", 1, id="moved", marks=pytest.mark.full),
         pytest.param(HistoryStore, "keep", 1, id="tidied", marks=pytest.mark.full),
     ],
 )

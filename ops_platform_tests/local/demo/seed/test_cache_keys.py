@@ -12,7 +12,7 @@ from ops_platform.local.demo.seed.cache_keys import seed_cache
 from ops_platform.local.demo.seed.filling import seed
 from ops_platform.settings import load_settings
 from ops_platform_tests.clients.running_redis import running_redis
-from ops_platform_tests.local.demo.conftest import DemoDatabase
+from ops_platform_tests.local.demo.databases import DemoDatabase
 from ops_platform_tests.services import Services
 
 

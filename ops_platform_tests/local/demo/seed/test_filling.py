@@ -22,7 +22,7 @@ from ops_platform.local.demo.seed.plan import BASE_TIME, CREATORS_WITH_OBJECTS, 
 from ops_platform.local.demo.seed.statements import steps
 from ops_platform.local.servers.object_store_server import REGION, ObjectStoreServer
 from ops_platform.settings import S3Identity
-from ops_platform_tests.local.demo.conftest import DemoDatabase, DemoDatabases
+from ops_platform_tests.local.demo.databases import DemoDatabase, DemoDatabases
 
 pytestmark = pytest.mark.services
 SCALE = 0.02

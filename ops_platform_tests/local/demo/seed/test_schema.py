@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from ops_platform_tests.local.demo.conftest import DemoDatabase, DemoDatabases
+from ops_platform_tests.local.demo.databases import DemoDatabase, DemoDatabases
 
 pytestmark = pytest.mark.services
 

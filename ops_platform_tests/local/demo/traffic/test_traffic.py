@@ -18,8 +18,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ops_platform.clients.waiting import wait_until
+from ops_platform.errors import OpsError
 from ops_platform.local.demo.seed.filling import seed
-from ops_platform_tests.local.demo.conftest import DemoDatabase, DemoDatabases
+from ops_platform.local.demo.traffic.__main__ import serve
+from ops_platform.settings import load_settings
+from ops_platform_tests.local.demo.databases import DemoDatabase, DemoDatabases
 from ops_platform_tests.ports import free_ports
 
 RATE = 60
@@ -205,26 +208,36 @@ def test_a_database_without_the_schema_is_waited_for(demo_databases: DemoDatabas
         assert service.process.poll() is None
 
 
+@pytest.mark.processes
 def test_wrong_settings_end_with_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        for values, said in (
-            (environment("postgresql://product_app@127.0.0.1:1/product", port), "OPS_TRAFFIC_LISTEN_PORT"),
-            (environment("", port), "OPS_PRODUCT_DATABASE_URL is not set"),
-            (environment("x", port, OPS_TRAFFIC_RATE="0"), "OPS_TRAFFIC_RATE must be above 0"),
-            (environment("x", port, OPS_TRAFFIC_RATE="many"), "OPS_TRAFFIC_RATE must be a number"),
-        ):
-            done = subprocess.run(
-                [sys.executable, "-m", "ops_platform.local.demo.traffic"],
-                env=values,
-                capture_output=True,
-                text=True,
-                timeout=30,
-                check=False,
-            )
-            assert done.returncode == 2
-            assert said in done.stderr
-            assert len(done.stderr.strip().splitlines()) == 1
+        done = subprocess.run(
+            [sys.executable, "-m", "ops_platform.local.demo.traffic"],
+            env=environment("postgresql://product_app@127.0.0.1:1/product", port),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "OPS_TRAFFIC_LISTEN_PORT" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "rate", "said"),
+    [
+        ("", "1", "OPS_PRODUCT_DATABASE_URL is not set"),
+        ("x", "0", "OPS_TRAFFIC_RATE must be above 0"),
+        ("x", "many", "OPS_TRAFFIC_RATE must be a number"),
+    ],
+)
+def test_each_wrong_setting_is_said_in_one_line(url: str, rate: str, said: str) -> None:
+    with pytest.raises(OpsError, match=said) as refused:
+        serve(load_settings(environment(url, 1, OPS_TRAFFIC_RATE=rate)))
+    assert refused.value.exit_code == 2
+    assert "\n" not in str(refused.value)
 
 
 def _counts(database: DemoDatabase, tables: tuple[str, ...]) -> dict[str, int]:

@@ -15,7 +15,7 @@ from ops_platform.local.demo.activity import requests
 from ops_platform.local.demo.seed.filling import seed
 from ops_platform.local.demo.traffic import writer
 from ops_platform.local.demo.traffic.writer import ProductWriter
-from ops_platform_tests.local.demo.conftest import DemoDatabase
+from ops_platform_tests.local.demo.databases import DemoDatabase
 
 pytestmark = pytest.mark.services
 BATCH = [(request, True, True) for request in islice(requests(1), 30)]

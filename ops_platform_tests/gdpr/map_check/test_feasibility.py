@@ -1,0 +1,243 @@
+"""Maps that cannot be carried out on a catalogue, each with the one thing that is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ops_platform.gdpr.data_map.model import (
+    PSEUDONYM,
+    STAND_IN,
+    Anonymise,
+    Belonging,
+    ByArray,
+    ByParent,
+    DataMap,
+    Delete,
+    Keep,
+    Literally,
+    View,
+)
+from ops_platform.gdpr.map_check.feasibility import check
+from ops_platform.gdpr.schema.reader import Catalogue, Trigger
+from ops_platform.gdpr.schema.relation_name import Name
+from ops_platform_tests.gdpr.catalogues import (
+    ACCOUNT,
+    AUTHOR,
+    BLANKED,
+    CATALOGUE,
+    NOTES_RELATION,
+    NOTES_TABLE,
+    REFERENCE,
+    USERS,
+    USERS_RELATION,
+    USERS_TABLE,
+    catalogue,
+    column,
+    data_map,
+    relation,
+)
+
+STATS = Name("public", "stats")
+PAGES = Name("public", "pages")
+MATVIEW = replace(relation(STATS, column("email", "text"), key=()), kind="matview")
+REFRESHED = View(STATS, frozenset({"email"}), frozenset(), refresh=Name("public", "refresh"))
+TRIGGER = Trigger("copy", "copy_row", writes=True)
+
+
+def found(what: DataMap, where: Catalogue = CATALOGUE) -> list[tuple[str, str]]:
+    return [(one.where, one.code) for one in check(what, where)]
+
+
+def notes(*belongings: Belonging) -> DataMap:
+    return data_map(replace(NOTES_TABLE, belongings=belongings))
+
+
+def setting(value: object, name: str = "body") -> DataMap:
+    return notes(replace(AUTHOR, erasure=Anonymise({"user_id": Literally(None), name: value})))  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("good", [data_map(), notes(BLANKED), setting(Literally("gone"))])
+def test_what_fits_has_no_findings(good: DataMap) -> None:
+    assert found(good) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "where", "findings"),
+    [
+        (data_map(table=Name("public", "people")), CATALOGUE, [("people", "no-subject")]),
+        (
+            data_map(identifiers=("id", "handle")),
+            CATALOGUE,
+            [("users.handle", "no-such-column")],
+        ),
+        (data_map(key="email"), CATALOGUE, [("users.email", "no-key")]),
+        (
+            data_map(),
+            catalogue(replace(NOTES_RELATION, leading=frozenset())),
+            [("notes.user_id", "no-index")],
+        ),
+        (
+            data_map(),
+            catalogue(replace(NOTES_RELATION, leading=frozenset({("id", "user_id")}))),
+            [("notes.user_id", "no-index")],
+        ),
+        (notes(), CATALOGUE, [("notes.user_id", "unlinked-reference")]),
+        (
+            notes(replace(AUTHOR, erasure=Keep("law", "1 y"))),
+            CATALOGUE,
+            [("notes.user_id", "reference-left")],
+        ),
+        (
+            notes(replace(AUTHOR, erasure=Anonymise({"body": "pseudonym"}))),
+            CATALOGUE,
+            [("notes (author)", "still-linked"), ("notes.user_id", "reference-left")],
+        ),
+        (data_map(), catalogue(replace(NOTES_RELATION, key=())), [("notes", "no-key")]),
+        (data_map(), catalogue(replace(NOTES_RELATION, row_security=True)), [("notes", "row-security")]),
+        (
+            data_map(replace(NOTES_TABLE, created="made")),
+            CATALOGUE,
+            [("notes", "no-such-column")],
+        ),
+        (
+            data_map(replace(NOTES_TABLE, created="body")),
+            CATALOGUE,
+            [("notes.body", "other-type")],
+        ),
+        (data_map(), catalogue(replace(NOTES_RELATION, triggers=(TRIGGER,))), [("notes.copy", "trigger")]),
+        (
+            data_map(),
+            catalogue(replace(NOTES_RELATION, indexed=frozenset({"id"}))),
+            [("notes (author)", "no-index")],
+        ),
+        (
+            data_map(),
+            catalogue(
+                replace(
+                    NOTES_RELATION, columns={**NOTES_RELATION.columns, "user_id": column("user_id", "text")}
+                )
+            ),
+            [("notes (author)", "other-type")],
+        ),
+        (
+            notes(AUTHOR, replace(AUTHOR, role="reader", way=ByArray("user_id", "id"))),
+            CATALOGUE,
+            [("notes (reader)", "other-type")],
+        ),
+        (
+            notes(replace(AUTHOR, export=("body", "title"))),
+            CATALOGUE,
+            [("notes (author)", "no-such-column")],
+        ),
+        (setting(Literally(None), "title"), CATALOGUE, [("notes (author)", "no-such-column")]),
+        (
+            setting(Literally(None)),
+            catalogue(
+                replace(
+                    NOTES_RELATION,
+                    columns={**NOTES_RELATION.columns, "body": column("body", "text", not_null=True)},
+                )
+            ),
+            [("notes (author)", "not-null")],
+        ),
+        (
+            setting(PSEUDONYM),
+            catalogue(
+                replace(
+                    NOTES_RELATION,
+                    columns={**NOTES_RELATION.columns, "body": column("body", "text", generated=True)},
+                )
+            ),
+            [("notes (author)", "generated")],
+        ),
+        (
+            setting(PSEUDONYM),
+            catalogue(
+                replace(NOTES_RELATION, columns={**NOTES_RELATION.columns, "body": column("body", "integer")})
+            ),
+            [("notes (author)", "other-type")],
+        ),
+        (setting(STAND_IN), CATALOGUE, [("notes (author)", "other-type")]),
+        (
+            data_map(views=(REFRESHED,)),
+            catalogue(MATVIEW),
+            [("stats", "no-such-function")],
+        ),
+        (
+            data_map(views=(replace(REFRESHED, refresh=None),)),
+            catalogue(MATVIEW),
+            [("stats", "no-refresh")],
+        ),
+    ],
+)
+def test_one_thing_is_wrong(what: DataMap, where: Catalogue, findings: list[tuple[str, str]]) -> None:
+    assert found(what, where) == findings
+
+
+@pytest.mark.parametrize(
+    ("what", "where"),
+    [
+        # A key that is not the primary key is one all the same, if no two rows share it.
+        (data_map(key="email"), catalogue(replace(USERS_RELATION, unique=frozenset({("email",)})))),
+        (
+            data_map(replace(NOTES_TABLE, triggers={"copy": "why"})),
+            catalogue(replace(NOTES_RELATION, triggers=(TRIGGER,))),
+        ),
+        (data_map(), catalogue(replace(NOTES_RELATION, triggers=(replace(TRIGGER, writes=False),)))),
+        (data_map(views=(replace(REFRESHED, refresh=None),)), catalogue(replace(MATVIEW, refreshable=True))),
+        (
+            data_map(views=(REFRESHED,)),
+            Catalogue(catalogue(MATVIEW).relations, (REFERENCE,), {Name("public", "refresh"): True}),
+        ),
+        (
+            setting(Literally("gone")),
+            catalogue(
+                replace(
+                    NOTES_RELATION,
+                    columns={**NOTES_RELATION.columns, "body": column("body", "text", not_null=True)},
+                )
+            ),
+        ),
+        # Rows that stay are no reason to keep those they refer to, when the column is set.
+        (notes(replace(AUTHOR, erasure=Delete({"user_id": Literally(None)}))), CATALOGUE),
+    ],
+)
+def test_what_is_allowed_for_is_no_finding(what: DataMap, where: Catalogue) -> None:
+    assert found(what, where) == []
+
+
+def test_a_stand_in_that_cannot_be_made() -> None:
+    shared = notes(replace(AUTHOR, erasure=Anonymise({"user_id": "stand_in"})))
+    needed = replace(
+        USERS_RELATION, columns={**USERS_RELATION.columns, "email": column("email", "text", not_null=True)}
+    )
+    assert found(shared) == []
+    for given in ("has_default", "generated", "identity"):
+        email = column("email", "text", not_null=True, **{given: True})
+        made = replace(needed, columns={**needed.columns, "email": email})
+        assert found(shared, catalogue(made)) == []
+    assert found(shared, catalogue(needed)) == [("users (stand-in)", "not-null")]
+    assert found(data_map(), catalogue(needed)) == []
+
+
+def test_kept_rows_that_another_role_would_delete() -> None:
+    owner = replace(AUTHOR, role="owner")
+    pages = replace(NOTES_TABLE, name=PAGES, belongings=(owner,))
+    where = catalogue(replace(NOTES_RELATION, name=PAGES))
+    kept = Belonging("page", ByParent("id", PAGES, "id", ("owner",)), Keep("law", "1 y"), "none")
+    for author, findings in ((AUTHOR, [("notes (page)", "kept-and-deleted")]), (BLANKED, [])):
+        what = data_map(replace(NOTES_TABLE, belongings=(author, kept)), pages)
+        assert found(what, where) == findings
+
+
+@pytest.mark.parametrize("not_null", [False, True])
+def test_rows_of_a_table_that_hold_each_other(not_null: bool) -> None:
+    guest = replace(REFERENCE, name="guest", table=USERS, columns=("email",))
+    users = replace(
+        USERS_RELATION,
+        columns={**USERS_RELATION.columns, "email": column("email", "text", not_null=not_null)},
+    )
+    what = data_map(replace(USERS_TABLE, belongings=(ACCOUNT, replace(ACCOUNT, role="guest"))))
+    assert (("users", "circle") in found(what, catalogue(users, references=(guest,)))) is not_null
