@@ -28,7 +28,7 @@ test: ## against real services on ports and state of its own
 	@$(BOOTSTRAP) run
 	$(PYTEST) -m "not full"
 
-test-fast: ## the pure part, in some seconds: fewer examples of properties, no processes
+test-fast: ## the pure part, in some seconds: fewer examples of properties, no programs started
 	@$(BOOTSTRAP) python
 	$(PYTEST) -n 2 -q -m "not services and not processes"
 

@@ -121,6 +121,7 @@ def python_files() -> Iterator[Path]:
     return (path for path in sorted(PACKAGE.rglob("*.py")) if "safe_errors" not in path.parts)
 
 
+@pytest.mark.processes
 def test_only_safe_errors_words_what_others_raise() -> None:
     wrong = []
     for path in python_files():
@@ -267,6 +268,7 @@ def loaded_beside_dagster(module: str) -> set[str]:
     return set(ended.stdout.split())
 
 
+@pytest.mark.processes
 def test_the_definitions_load_what_they_need_and_no_more() -> None:
     loaded = loaded_beside_dagster("ops_platform.definitions")
     assert "ops_platform.defs.resources" in loaded
@@ -274,6 +276,7 @@ def test_the_definitions_load_what_they_need_and_no_more() -> None:
     assert loaded & WORK == set()
 
 
+@pytest.mark.processes
 def test_what_stands_for_the_work_is_heavy() -> None:
     """Under whatever name: a module that was renamed must not be looked for in vain."""
     assert loaded_beside_dagster(", ".join(sorted(WORK))) >= WORK | {"numpy"}

@@ -89,6 +89,7 @@ def test_the_console_script_helps(tmp_path: Path) -> None:
     assert result.stdout.startswith("Usage: ops-platform")
 
 
+@pytest.mark.processes
 def test_the_scenarios_are_those_of_the_exercises_and_read_when_they_are_needed() -> None:
     program = "import sys, ops_platform.cli; print('ops_platform.dr.plan.scenario' in sys.modules)"
     imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

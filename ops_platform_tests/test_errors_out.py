@@ -65,6 +65,7 @@ def test_the_agents_log_health_and_metrics(fail: Fail, caplog: pytest.LogCapture
     assert ADDRESS not in generate_latest(registry).decode()
 
 
+@pytest.mark.processes
 def test_dagsters_event_log_after_an_asset_of_slo(fail: Fail, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "add_days", lambda *arguments: fail())
     monkeypatch.setattr("ops_platform.defs.slo.assets._url", lambda platform: "postgresql://")
@@ -83,6 +84,7 @@ def test_dagsters_event_log_after_an_asset_of_slo(fail: Fail, monkeypatch: pytes
     )
 
 
+@pytest.mark.processes
 def test_dagsters_event_log_after_an_op(fail: Fail) -> None:
     """Also with the error as a cause, or as what was being handled when another came."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import re
 from collections import defaultdict
@@ -28,6 +29,7 @@ SOURCES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 PACKAGES = {module for module, path in SOURCES.items() if path.stem == "__init__"}
 
 
+@functools.cache
 def parsed(module: str) -> ast.Module:
     return ast.parse(SOURCES[module].read_text(encoding="utf-8"))
 

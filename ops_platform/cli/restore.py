@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ops_platform.cli import output
-from ops_platform.dr.plan import RecoveryTarget
 from ops_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from ops_platform.dr.emergency import Judgement
+    from ops_platform.dr.plan import RecoveryTarget
 
 
 @click.command()
@@ -118,6 +118,8 @@ def restore(
 
 def _target(**given: Any) -> RecoveryTarget:
     """Exactly one of the targets. Raises UsageError."""
+    from ops_platform.dr.plan import RecoveryTarget
+
     chosen = {name: value for name, value in given.items() if value}
     if len(chosen) != 1:
         raise click.UsageError("say where to recover to: one of --latest, --time, --lsn, --name, --xid")

@@ -194,7 +194,7 @@ def test_an_unexpected_exception_is_named_without_its_text() -> None:
     except KeyError as error:
         line = describe(error)
     assert line.startswith(
-        "unexpected KeyError in ops_platform_tests.agent.test_loops, test_an_unexpected_exception"
+        "unexpected KeyError in ops_platform_tests.agent.test_supervised_loop, test_an_unexpected_exception"
     )
     assert "anna" not in line
 

@@ -23,6 +23,9 @@ class Interrupted(BaseException):
     pass
 
 
+pytestmark = pytest.mark.processes
+
+
 def test_what_it_said_is_returned() -> None:
     ended = Launcher().run([SH, "-c", "echo out; echo err >&2; exit 7"])
     assert (ended.code, ended.stdout, ended.stderr) == (7, "out\n", "err\n")

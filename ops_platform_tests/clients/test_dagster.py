@@ -29,6 +29,7 @@ def schema() -> GraphQLSchema:
     return create_schema().graphql_schema
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", sorted(DOCUMENTS))
 def test_the_document_fits_the_installed_schema(schema: GraphQLSchema, name: str) -> None:
     errors = validate(schema, parse(DOCUMENTS[name]))

@@ -208,6 +208,7 @@ fail()
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("level", [None, logging.INFO])
 def test_what_a_process_says_by_itself(level: int | None) -> None:
     """In threads, in finalisers, in forgotten tasks, as warnings, at its end."""

@@ -65,6 +65,7 @@ def test_what_is_checked_in_is_what_the_code_makes() -> None:
         assert current, f"{name} is not current: make dashboards"
 
 
+@pytest.mark.processes
 def test_the_command_writes_them_where_it_is_told(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ops_platform.grafana"]
     done = subprocess.run([*command, str(tmp_path / "new")], capture_output=True, text=True, check=False)

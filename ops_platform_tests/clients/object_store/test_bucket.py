@@ -62,6 +62,7 @@ def test_what_is_not_configured_is_named(tmp_path: Path) -> None:
         ObjectStore(None, REGION, S3Identity(role="media", bucket="b"), tmp_path / "missing.pem")
 
 
+@pytest.mark.processes
 def test_a_store_that_is_away_is_said_within_seconds() -> None:
     identity = S3Identity(role="media", bucket="b", access_key_id="k", secret_access_key=SecretStr(SECRET))
     for endpoint in ("https://127.0.0.1:1", "https://no-such-host.invalid"):

@@ -46,6 +46,7 @@ def test_each_scenario_declares_what_it_must_answer(job: dg.JobDefinition) -> No
             assert names == set(VERIFICATIONS[scenario]), key
 
 
+@pytest.mark.processes
 def test_what_cannot_begin_fails_every_check_and_the_next_scenario_is_tried(
     job: dg.JobDefinition, instance: dg.DagsterInstance
 ) -> None:
