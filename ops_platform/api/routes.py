@@ -188,7 +188,7 @@ def _download(service: Service, request_id: str, subject: UUID) -> Download:
             raise Problem(409, "not-ready", "The export is not ready yet. Ask for its status.")
         if export.is_over(now):
             raise Problem(410, "deleted", "The export has been deleted. Make a new request for another one.")
-        expires_at = min(now + archive_store.LINK_WITHIN, export.expires_at)
+        expires_at = min(now + archive_store.LINK_LIFETIME, export.expires_at)
         url = service.exports.presigned(
             export.object_key,
             max(1, int((expires_at - now).total_seconds())),

@@ -14,7 +14,7 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 
 if TYPE_CHECKING:
-    from ops_platform.gdpr.export import Written
+    from ops_platform.gdpr.export import ExportFile
     from ops_platform.gdpr.requests import Language
 
 DATABASE = (
@@ -55,14 +55,14 @@ def check(data_map: Path | None, json_output: bool) -> None:
         output.print_json(
             {
                 "version": known.version,
-                "findings": [{"where": one.where, "code": one.code, "said": one.said} for one in found],
+                "findings": [{"where": one.where, "code": one.code, "said": one.message} for one in found],
             }
         )
     elif found:
         output.print_table(
             f"{len(found)} findings",
             ("where", "what is wrong, and what to do", "code"),
-            [(one.where, one.said, one.code) for one in found],
+            [(one.where, one.message, one.code) for one in found],
         )
     else:
         click.echo(
@@ -191,7 +191,7 @@ def verify_certificate(file: Path, public_key: Path | None, json_output: bool) -
     output.print_table(
         "what was done",
         ("store", "place", "role", "action", "before", "changed", "after"),
-        [tuple(str(one[name]) for name in certificates.SHOWN) for one in said["effects"]],
+        [tuple(str(one[name]) for name in certificates.EFFECT_FIELDS) for one in said["effects"]],
     )
     for one in said["kept_by_law"]:
         click.echo(f"kept by law: {one['rows']} rows of {one['table']}: {one['basis']}; {one['term']}")
@@ -239,7 +239,7 @@ def export(
 
     from ops_platform.clients import object_store, postgres
     from ops_platform.gdpr.data_map import parser
-    from ops_platform.gdpr.export import NoSuchSubject, Wanted, to_file
+    from ops_platform.gdpr.export import ExportRequest, NoSuchSubject, to_file
 
     keys = arguments.subject_keys(subject_file)
     settings = load_settings()
@@ -250,15 +250,16 @@ def export(
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"cannot make the directory {directory}: {error.strerror}") from None
-    written: list[to_file.Written | None] = []
+    written: list[to_file.ExportFile | None] = []
     try:
         with postgres.session(settings.product_database_url or "") as connection:
             connection.commit()
             for number, key in enumerate(keys, 1):
-                wanted, file = Wanted(key, language, datetime.now(UTC)), directory / f"subject-{number}.zip"
+                request = ExportRequest(key, language, datetime.now(UTC))
+                file = directory / f"subject-{number}.zip"
                 try:
                     media = partial(object_store.from_settings, settings)
-                    written.append(to_file.write(connection, known, wanted, file, media))
+                    written.append(to_file.write(connection, known, request, file, media))
                 except NoSuchSubject:
                     written.append(None)
     finally:
@@ -269,7 +270,7 @@ def export(
         output.end(1)
 
 
-def _print_exports(written: list[Written | None], json_output: bool) -> None:
+def _print_exports(written: list[ExportFile | None], json_output: bool) -> None:
     if json_output:
         output.print_json(
             [

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ops_platform.gdpr.export import runner as export
 from ops_platform.gdpr.export import to_file as export_file
-from ops_platform.gdpr.export.content import Wanted
+from ops_platform.gdpr.export.content import ExportRequest
 from ops_platform.settings import load_settings
 from ops_platform_tests.benchmarks.export import SUBJECT
 
@@ -23,7 +23,7 @@ def main(argument: str) -> None:
     context = export.open_context(load_settings())
     began = time.monotonic()
     if argument.endswith(".zip"):
-        wanted = Wanted(str(SUBJECT), "en", datetime.now(UTC))
+        wanted = ExportRequest(str(SUBJECT), "en", datetime.now(UTC))
         with context.product() as product:
             export_file.write(product, context.data_map, wanted, Path(argument), context.media)
     else:

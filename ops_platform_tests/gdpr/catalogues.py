@@ -9,9 +9,9 @@ from ops_platform.gdpr.data_map.model import (
     Anonymise,
     Belonging,
     ByColumn,
+    Constant,
     DataMap,
     Delete,
-    Literally,
     Subject,
     Table,
     View,
@@ -46,7 +46,7 @@ CATALOGUE = Catalogue({USERS: USERS_RELATION, NOTES: NOTES_RELATION}, (REFERENCE
 
 ACCOUNT = Belonging("account", ByColumn("id", "id"), Delete(), "own")
 AUTHOR = Belonging("author", ByColumn("user_id", "id"), Delete(), "own")
-BLANKED = replace(AUTHOR, erasure=Anonymise({"user_id": Literally(None), "body": "pseudonym"}))
+BLANKED = replace(AUTHOR, erasure=Anonymise({"user_id": Constant(None), "body": "pseudonym"}))
 USERS_TABLE = Table(USERS, "p", "r", frozenset({"email"}), frozenset(), {}, (ACCOUNT,))
 NOTES_TABLE = Table(NOTES, "p", "r", frozenset({"body"}), frozenset({"id"}), {}, (AUTHOR,))
 

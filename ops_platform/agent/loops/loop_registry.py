@@ -149,7 +149,7 @@ class Duties:
 
         def step() -> None:
             with link.use() as connection:
-                if self._settings.s3.identities["exports"].bucket is None and not archive_store.kept(
+                if self._settings.s3.identities["exports"].bucket is None and not archive_store.count_kept(
                     connection
                 ):
                     return

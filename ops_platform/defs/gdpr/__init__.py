@@ -1,4 +1,4 @@
-"""Data subjects' rights as Dagster sees them: erasure and export jobs, their sensors, reports."""
+"""The Dagster code of data subjects' rights: erasure and export jobs, their sensors, reports."""
 
 from ops_platform.defs.gdpr.definitions import gdpr_definitions
 

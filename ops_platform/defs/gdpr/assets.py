@@ -1,4 +1,4 @@
-"""The assets of data subjects' rights: what became of each request, without the person.
+"""The assets of data subjects' rights: the result of each request, without the person.
 
 External assets: jobs report what was done; nothing here computes.
 """
@@ -22,6 +22,7 @@ KEYS: dict[RequestType, dg.AssetKey] = {"erasure": ERASURES, "export": EXPORTS}
 
 
 def gdpr_assets() -> Sequence[dg.AssetSpec]:
+    """Declare the assets gdpr/erasures and gdpr/exports."""
     return [
         dg.AssetSpec(
             ERASURES,
@@ -42,9 +43,9 @@ def gdpr_assets() -> Sequence[dg.AssetSpec]:
 def materialization(
     request_type: RequestType, request_id: str, lines: Sequence[Line], effects: Sequence[Effect]
 ) -> dg.AssetMaterialization:
-    """The event of one request; ``effects`` are the totals of ``lines``."""
-    runs = dict.fromkeys(one.run_id for one in lines if one.run_id)
-    versions = dict.fromkeys(one.map_version for one in lines if one.map_version)
+    """Build the event of one request; ``effects`` are the totals of ``lines``."""
+    runs = dict.fromkeys(line.run_id for line in lines if line.run_id)
+    versions = dict.fromkeys(line.map_version for line in lines if line.map_version)
     return dg.AssetMaterialization(
         asset_key=KEYS[request_type],
         description=f"{request_type} {request_id}",
@@ -62,7 +63,7 @@ def materialization(
 
 
 def erased(request_id: str, lines: Sequence[Line], outcome: "Outcome") -> dg.AssetMaterialization:
-    """The event of an erasure, with its certificate."""
+    """Build the event of an erasure, with its certificate."""
     event = materialization("erasure", request_id, lines, outcome.effects)
     return event.with_metadata(
         {
@@ -74,11 +75,11 @@ def erased(request_id: str, lines: Sequence[Line], outcome: "Outcome") -> dg.Ass
 
 
 def table(effects: Sequence[Effect]) -> str:
-    """Effects as people read them, those without a row left out."""
+    """Format effects as a Markdown table; leave out those that found nothing."""
     columns = ("store", "place", "role", "action", "before", "changed", "after")
     rows = [effect for effect in effects if effect.before or effect.changed or effect.after]
     return markdown.table(columns, [[getattr(effect, name) for name in columns] for effect in rows])
 
 
 def _sum(effects: Sequence[Effect], store: str, field: str) -> int:
-    return sum(getattr(one, field) for one in effects if one.store == store)
+    return sum(getattr(effect, field) for effect in effects if effect.store == store)

@@ -1,4 +1,4 @@
-"""The jobs of data subjects' rights. What they do is in ``work``, ``erasure``, ``export`` and the reports.
+"""The jobs of data subjects' rights; ``fulfilment`` and ``reports`` do their work.
 
 A run is told the opaque id of a request and nothing else.
 """
@@ -19,12 +19,12 @@ from ops_platform.gdpr.lineage import lineage_store
 from ops_platform.gdpr.reports import monthly_report, pending_review
 from ops_platform.gdpr.requests import NotClaimed, NotYet
 
-# An op imports the work that it does: the definitions load in less time.
+# Ops import the modules of their work, so that the definitions load in less time.
 DUTY = {"duty": "gdpr"}
 
 
 class RequestConfig(dg.Config):
-    """Which request; personal data do not belong in a run's configuration."""
+    """The request to work on; personal data do not belong in a run's configuration."""
 
     request_id: str
 
@@ -34,48 +34,49 @@ def _now() -> datetime:
 
 
 def _work(
-    context: dg.OpExecutionContext, url: str, do: Callable[[], None], tell: Callable[[Connection], None]
+    context: dg.OpExecutionContext, url: str, work: Callable[[], None], report: Callable[[Connection], None]
 ) -> dg.Output[None]:
-    """Do it, or say why not; ``tell`` emits the event of a request that is completed, now or before."""
-    what = "done"
+    """Do the work, or log why not; ``report`` emits the event of a completed request, now or before."""
+    outcome = "done"
     with told():
         try:
-            do()
+            work()
         except NotClaimed as ended:
             if ended.status is None:
                 raise
-            what = str(ended)
+            outcome = str(ended)
             if ended.status != "completed":
-                context.log.info(what)
-                return dg.Output(None, metadata={"what": what})
+                context.log.info(outcome)
+                return dg.Output(None, metadata={"what": outcome})
         except NotYet as waiting:
             context.log.warning(str(waiting))
             return dg.Output(None, metadata={"what": str(waiting)})
         with postgres.session(url) as ops:
-            tell(ops)
-    return dg.Output(None, metadata={"what": what})
+            report(ops)
+    return dg.Output(None, metadata={"what": outcome})
 
 
 @dg.op(description="Claim the request and erase its subject, or go on where an earlier run stopped.")
 def erase(
     context: dg.OpExecutionContext, config: RequestConfig, platform: PlatformResource
 ) -> dg.Output[None]:
-    from ops_platform.gdpr import fulfilment as request_work
+    """Erase the subject of the request and emit the event of the erasure."""
+    from ops_platform.gdpr import fulfilment
     from ops_platform.gdpr.erasure import pipeline
 
     request_id, run_id = config.request_id, context.run.run_id
     url = platform.settings().require("database_url")
 
-    def tell(ops: Connection) -> None:
-        done = pipeline.outcome(ops, request_id)
-        if done is not None:
-            context.log_event(erased(request_id, lineage_store.of(ops, request_id), done))
+    def report(ops: Connection) -> None:
+        outcome = pipeline.outcome(ops, request_id)
+        if outcome is not None:
+            context.log_event(erased(request_id, lineage_store.of(ops, request_id), outcome))
 
     return _work(
         context,
         url,
-        lambda: request_work.erase(url, request_id, run_id, platform.erasure, log=context.log.info),
-        tell,
+        lambda: fulfilment.erase(url, request_id, run_id, platform.erasure, log=context.log.info),
+        report,
     )
 
 
@@ -83,25 +84,26 @@ def erase(
 def export_data(
     context: dg.OpExecutionContext, config: RequestConfig, platform: PlatformResource
 ) -> dg.Output[None]:
-    from ops_platform.gdpr import fulfilment as request_work
+    """Export the data of the request's subject and emit the event of the export."""
+    from ops_platform.gdpr import fulfilment
 
     request_id, run_id = config.request_id, context.run.run_id
     url = platform.settings().require("database_url")
 
-    def tell(ops: Connection) -> None:
+    def report(ops: Connection) -> None:
         lines = lineage_store.of(ops, request_id)
         context.log_event(materialization("export", request_id, lines, lineage_store.totals(lines)))
 
     return _work(
         context,
         url,
-        lambda: request_work.export_data(url, request_id, run_id, platform.export, log=context.log.info),
-        tell,
+        lambda: fulfilment.export_data(url, request_id, run_id, platform.export, log=context.log.info),
+        report,
     )
 
 
-def request_job(name: str, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
-    """A job of one op for the request named in run config."""
+def _request_job(name: str, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
+    """Define a job of one op for the request named in its run config."""
 
     @dg.config_mapping(config_schema={"request_id": dg.Field(str, description="The opaque id of a request.")})
     def choose(value: dict[str, Any]) -> dict[str, Any]:
@@ -114,80 +116,93 @@ def request_job(name: str, op: dg.OpDefinition, description: str) -> dg.JobDefin
     return job
 
 
-gdpr_erasure = request_job(
+gdpr_erasure = _request_job(
     "gdpr_erasure",
     erase,
     "Erase the subject of a confirmed request from every store, prove it and certify it.",
 )
-gdpr_export = request_job(
+gdpr_export = _request_job(
     "gdpr_export", export_data, "Write the data of a confirmed request's subject to the exports bucket."
 )
 
 
 @dg.op(description="Which confirmed requests wait, which are near their deadline or past it, which failed.")
 def look_at_requests(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    """Review the open requests. Raises Failure with the findings."""
     with told(), postgres.session(platform.settings().require("database_url")) as ops:
-        found = pending_review.review(ops, _now())
+        review = pending_review.review(ops, _now())
     columns = ("request", "type", "status", "step", "attempts", "due", "why")
     rows = [
         (
-            one.request_id,
-            one.request_type,
-            one.status,
-            one.progress,
-            one.attempts,
-            f"{one.due_at:%Y-%m-%d %H:%M}",
-            one.failure,
+            request.request_id,
+            request.request_type,
+            request.status,
+            request.progress,
+            request.attempts,
+            f"{request.due_at:%Y-%m-%d %H:%M}",
+            request.failure,
         )
-        for one in found.waiting
+        for request in review.waiting
     ]
     metadata = {
         "waiting": dg.MetadataValue.md(markdown.table(columns, rows)),
-        "unverified": dg.MetadataValue.int(found.unverified),
+        "unverified": dg.MetadataValue.int(review.unverified),
     }
-    return _judged(found.findings, metadata)
+    return _require_none(review.findings, metadata)
 
 
 @dg.op(description="The report on the month that is over; it goes into the audit ledger, too.")
 def report_month(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    """Report on the last month and record the report. Raises Failure with broken promises."""
     with told(), postgres.session(platform.settings().require("database_url")) as ops:
-        made = monthly_report.report(ops, *monthly_report.month_before(_now()))
-        monthly_report.keep(ops, made, context.run.run_id)
-    columns = ("type", *next(iter(made.types)).entered, "late", "overdue", "median h", "longest h")
+        report = monthly_report.report(ops, *monthly_report.month_before(_now()))
+        monthly_report.record(ops, report, context.run.run_id)
+    columns = ("type", *next(iter(report.types)).entered, "late", "overdue", "median h", "longest h")
     rows = [
-        (one.request_type, *one.entered.values(), one.late, one.overdue, one.median_hours, one.longest_hours)
-        for one in made.types
+        (
+            counts.request_type,
+            *counts.entered.values(),
+            counts.late,
+            counts.overdue,
+            counts.median_hours,
+            counts.longest_hours,
+        )
+        for counts in report.types
     ]
     metadata: dict[str, dg.MetadataValue] = {
-        "from": dg.MetadataValue.text(f"{made.start:%Y-%m-%d}"),
-        "until": dg.MetadataValue.text(f"{made.end:%Y-%m-%d}"),
+        "from": dg.MetadataValue.text(f"{report.start:%Y-%m-%d}"),
+        "until": dg.MetadataValue.text(f"{report.end:%Y-%m-%d}"),
         "requests": dg.MetadataValue.md(markdown.table(columns, rows)),
         "effects": dg.MetadataValue.md(
-            markdown.table(("store", "action", "changed", "requests"), made.effects)
+            markdown.table(("store", "action", "changed", "requests"), report.effects)
         ),
-        "proof": dg.MetadataValue.md(markdown.table(("what", "number"), list(made.proof.items()))),
-        "report": dg.MetadataValue.json(made.as_json()),
+        "proof": dg.MetadataValue.md(markdown.table(("what", "number"), list(report.proof.items()))),
+        "report": dg.MetadataValue.json(report.as_json()),
     }
-    return _judged(made.findings, metadata)
+    return _require_none(report.findings, metadata)
 
 
 @dg.op(description="The data map against the database, and personal data in samples of plain columns.")
 def audit_data(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    """Audit the data map against the product's database. Raises Failure with the findings."""
     from ops_platform.gdpr.reports import data_audit
 
     with told():
-        known, settings = platform.data_map(), platform.settings()
+        data_map, settings = platform.data_map(), platform.settings()
         url = settings.product_eraser_database_url or settings.require("product_database_url")
         with postgres.session(url, application="ops-platform data audit") as product:
-            found = data_audit.audit(product, known)
+            findings = data_audit.audit(product, data_map)
     metadata: dict[str, dg.MetadataValue] = {
-        "map_version": dg.MetadataValue.text(known.version),
-        "tables": dg.MetadataValue.int(len(known.tables)),
+        "map_version": dg.MetadataValue.text(data_map.version),
+        "tables": dg.MetadataValue.int(len(data_map.tables)),
         "findings": dg.MetadataValue.md(
-            markdown.table(("where", "code", "what"), [(one.where, one.code, one.said) for one in found])
+            markdown.table(
+                ("where", "code", "what"),
+                [(finding.where, finding.code, finding.message) for finding in findings],
+            )
         ),
     }
-    return _judged([str(one) for one in found], metadata)
+    return _require_none([str(finding) for finding in findings], metadata)
 
 
 def _plain_job(name: str, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
@@ -216,8 +231,8 @@ data_audit_job = _plain_job(
 JOBS = [gdpr_erasure, gdpr_export, gdpr_pending_review, compliance_report, data_audit_job]
 
 
-def _judged(findings: list[str], metadata: dict[str, Any]) -> dg.Output[None]:
-    """Fails with the findings: somebody must look, and the failed run's alert says so."""
+def _require_none(findings: list[str], metadata: dict[str, Any]) -> dg.Output[None]:
+    """Raise Failure with the findings, if any: somebody must look, and the failed run's alert says so."""
     if findings:
         more = f" (and {len(findings) - 5} more)" if len(findings) > 5 else ""
         raise dg.Failure(description="; ".join(findings[:5]) + more, metadata=metadata, allow_retries=False)

@@ -1,4 +1,4 @@
-"""When the reports on data subjects' requests are made. UTC."""
+"""The schedules of the reports on data subjects' requests. UTC."""
 
 import dagster as dg
 

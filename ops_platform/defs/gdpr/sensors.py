@@ -1,4 +1,4 @@
-"""The sensors that start the work on confirmed requests. They only read: a run claims its request."""
+"""The sensors that start runs for confirmed requests. They only read: a run claims its request."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,13 +12,13 @@ from ops_platform.gdpr.requests import Due, RequestType, work_queue
 
 REQUEST_TAG = "ops/gdpr-request"
 MOST = 20
-"""Runs that one tick asks for: a tick is cut off after a minute."""
+"""Runs that one tick requests at most: a tick is cut off after a minute."""
 CLAIM_WITHIN = timedelta(minutes=10)
-"""A run that has started and not claimed its request after so long has died."""
+"""Time after which a started run that has not claimed its request counts as dead."""
 _FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
-def request_sensor(name: str, request_type: RequestType) -> dg.SensorDefinition:
+def _request_sensor(name: str, request_type: RequestType) -> dg.SensorDefinition:
     @dg.sensor(
         name=name,
         job_name=f"gdpr_{request_type}",
@@ -35,42 +35,44 @@ def request_sensor(name: str, request_type: RequestType) -> dg.SensorDefinition:
             told(),
             postgres.session(platform.settings().require("database_url"), autocommit=True) as ops,
         ):
-            found = work_queue.due(ops, request_type, now)
-        asked = 0
-        for one in found:
-            attempt = _attempt(context.instance, one, now)
-            if attempt is not None and asked < MOST:
-                asked += 1
+            due_requests = work_queue.due(ops, request_type, now)
+        requested = 0
+        for due in due_requests:
+            attempt = _attempt(context.instance, due, now)
+            if attempt is not None and requested < MOST:
+                requested += 1
                 yield dg.RunRequest(
-                    run_key=f"{one.request_id}:{attempt}",
-                    run_config={"request_id": one.request_id},
-                    tags={REQUEST_TAG: one.request_id},
+                    run_key=f"{due.request_id}:{attempt}",
+                    run_config={"request_id": due.request_id},
+                    tags={REQUEST_TAG: due.request_id},
                 )
-        if not asked:
+        if not requested:
             yield dg.SkipReason(
-                f"{len(found)} requests are due, and each has its run" if found else "nothing is due"
+                f"{len(due_requests)} requests are due, and each has its run"
+                if due_requests
+                else "nothing is due"
             )
 
     return sensor
 
 
-def _attempt(instance: dg.DagsterInstance, one: Due, now: datetime) -> int | None:
-    """1 and the runs that are over; None while one is on its way. A run key is never used twice."""
+def _attempt(instance: dg.DagsterInstance, due: Due, now: datetime) -> int | None:
+    """Return the next run's number, from 1, or None while a run is on its way. No run key is used twice."""
     records = instance.get_run_records(
-        dg.RunsFilter(job_name=f"gdpr_{one.request_type}", tags={REQUEST_TAG: one.request_id})
+        dg.RunsFilter(job_name=f"gdpr_{due.request_type}", tags={REQUEST_TAG: due.request_id})
     )
-    over = [record for record in records if _is_over(record, one, now)]
+    over = [record for record in records if _is_over(record, due, now)]
     return None if len(over) < len(records) else 1 + len(over)
 
 
-def _is_over(record: dg.RunRecord, one: Due, now: datetime) -> bool:
-    """Also of a run that Dagster still believes in: one whose claim is dead, or that never claimed."""
+def _is_over(record: dg.RunRecord, due: Due, now: datetime) -> bool:
+    """Tell whether a run is over, also one that Dagster believes alive: its claim is dead or never came."""
     run = record.dagster_run
-    if run.status in _FINISHED or run.run_id == one.died:
+    if run.status in _FINISHED or run.run_id == due.died:
         return True
     started = record.start_time
     return started is not None and started < (now - CLAIM_WITHIN).timestamp()
 
 
-gdpr_erasure_requests = request_sensor("gdpr_erasure_requests", "erasure")
-gdpr_export_requests = request_sensor("gdpr_export_requests", "export")
+gdpr_erasure_requests = _request_sensor("gdpr_erasure_requests", "erasure")
+gdpr_export_requests = _request_sensor("gdpr_export_requests", "export")

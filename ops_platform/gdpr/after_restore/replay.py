@@ -1,4 +1,4 @@
-"""After a restore: whoever was erased is erased again, with the engine that erased them first."""
+"""Replay of tombstones on a restored database, with the engine that erased the subjects first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import map_check, row_erasure, schema
-from ops_platform.gdpr.after_restore import older_schema as fitting
+from ops_platform.gdpr.after_restore import older_schema
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.row_erasure import Erasing, materialised_views
@@ -17,12 +17,15 @@ from ops_platform.gdpr.subject import Identity, row_predicates, subject_key
 from ops_platform.gdpr.tombstones import Tombstone
 
 HARMLESS = ("no-index", "undecided")
-"""Findings that make an erasure slow, or an export wordless, and nothing else."""
+"""Codes of findings that only make an erasure slow, or leave texts of an export unwritten."""
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """``came_back``: tombstoned subjects of whom there was something; ``effects``: of all of them."""
+    """Counts of one replay.
+
+    ``came_back``: tombstoned subjects of whom data was found; ``effects``: summed over all of them.
+    """
 
     tombstones: int
     came_back: int
@@ -32,80 +35,87 @@ class Replayed:
 def replay(
     connection: Connection,
     data_map: DataMap,
-    found: Sequence[Tombstone],
+    tombstones: Sequence[Tombstone],
     log: Callable[[str], None] = lambda line: None,
 ) -> Replayed:
-    """Erase the subjects of ``found`` in the restored database; rows newer than their cutoffs are spared.
+    """Erase the tombstoned subjects in the restored database; spare rows newer than their cutoffs.
 
-    ``connection`` commits by itself (autocommit). The map is the newest; what it names and an older
-    database does not have yet is passed over. Safe to repeat. One without ``completed_at`` is an erasure
-    that goes on later: what is done of it here is noted as its own, for its certificate. Raises
-    CheckFailed when the map does not fit the database or something is left: it must not take traffic then.
+    ``connection`` is in autocommit mode. The map is the newest; what an older database does not have yet
+    is passed over. Safe to repeat. A tombstone without ``completed_at`` is of an erasure that goes on
+    later: what is done of it here is recorded as its own, for its certificate. Raises CheckFailed when
+    the map does not fit the database or something is left: the database must not take traffic then.
     """
-    if not found:
+    if not tombstones:
         return Replayed(0, 0, ())
     with connection.transaction():
-        seen = schema.read(connection)
-        fitted = fitting.fitting(data_map, seen)
-        findings = [one for one in map_check.check(connection, fitted) if one.code not in HARMLESS]
+        catalogue = schema.read(connection)
+        fitted = older_schema.fit(data_map, catalogue)
+        findings = [
+            finding for finding in map_check.check(connection, fitted) if finding.code not in HARMLESS
+        ]
     if findings:
-        first = ", ".join(f"{one.where} ({one.code})" for one in findings[:3])
+        first = ", ".join(f"{finding.where} ({finding.code})" for finding in findings[:3])
         raise CheckFailed(
             f"the data map does not fit the restored database in {len(findings)} places, as {first}: "
             "'ops-platform gdpr map check' against it says what to add"
         )
     came_back, effects = 0, list[Effect]()
-    for number, one in enumerate(found, 1):
-        done = _erase(connection, fitted, seen, one)
-        if done:
+    for number, tombstone in enumerate(tombstones, 1):
+        erased = _erase(connection, fitted, catalogue, tombstone)
+        if erased:
             came_back += 1
-            effects += done
-            log(f"tombstone {number} of {len(found)}: erased again, request {one.request_id}")
-    # Always: what a view keeps may come from a replay that was killed before this.
-    materialised_views.refresh(connection, fitted, seen)
-    return Replayed(len(found), came_back, tuple(_added(effects)))
+            effects += erased
+            log(f"tombstone {number} of {len(tombstones)}: erased again, request {tombstone.request_id}")
+    # Always: a replay that was killed before its refresh has left erased rows in the views.
+    materialised_views.refresh(connection, fitted, catalogue)
+    return Replayed(len(tombstones), came_back, tuple(_sums(effects)))
 
 
-def _erase(connection: Connection, data_map: DataMap, seen: Catalogue, one: Tombstone) -> list[Effect]:
-    """What was done; nothing when there was nothing of the subject's."""
-    who = row_predicates.identity(connection, data_map, seen, one.of.key)
-    if who is None:
+def _erase(
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, tombstone: Tombstone
+) -> list[Effect]:
+    """Erase one subject; return the effects, none when nothing of the subject was found."""
+    identity = row_predicates.identity(connection, data_map, catalogue, tombstone.of.key)
+    if identity is None:
         # Rows elsewhere may still hold the key.
-        who = Identity({data_map.subject.key: subject_key.value(connection, one.of)})
-    replayed = f"replay {one.request_id}"
-    unfinished = one.completed_at is None
-    what = Erasing(one.request_id if unfinished else replayed, who, one.erased_at, replay=True)
+        identity = Identity({data_map.subject.key: subject_key.value(connection, tombstone.of)})
+    replay_id = f"replay {tombstone.request_id}"
+    unfinished = tombstone.completed_at is None
+    erasing = Erasing(
+        tombstone.request_id if unfinished else replay_id, identity, tombstone.erased_at, replay=True
+    )
     effects: list[Effect] = []
-    if row_erasure.remaining(connection, data_map, seen, what):
-        effects = row_erasure.erase(connection, data_map, seen, what)
-        left = row_erasure.remaining(connection, data_map, seen, what)
-        if left:
-            places = ", ".join(sorted({each.place for each in left}))
+    if row_erasure.remaining(connection, data_map, catalogue, erasing):
+        effects = row_erasure.erase(connection, data_map, catalogue, erasing)
+        remaining = row_erasure.remaining(connection, data_map, catalogue, erasing)
+        if remaining:
+            places = ", ".join(sorted({rows.place for rows in remaining}))
             raise CheckFailed(
-                f"rows of an erased {one.of.kind} are left in {places} (request {one.request_id}): "
+                f"rows of an erased {tombstone.of.kind} are left in {places} "
+                f"(request {tombstone.request_id}): "
                 "let the restored database take no traffic, and run the replay again"
             )
-    row_erasure.forget(connection, replayed)
+    row_erasure.forget(connection, replay_id)
     if not unfinished:
-        # Restored with the data: the note of the first erasure, which leads from a pseudonym to a request.
-        row_erasure.forget(connection, one.request_id)
+        # The first erasure's journal, restored with the data, leads from a pseudonym to a request.
+        row_erasure.forget(connection, tombstone.request_id)
     return effects
 
 
-def _added(effects: Iterable[Effect]) -> list[Effect]:
-    """Over all subjects, by table and role."""
+def _sums(effects: Iterable[Effect]) -> list[Effect]:
+    """Sum the effects over all subjects, by place, role and action."""
     sums: dict[tuple[str, str, str], Effect] = {}
-    for one in effects:
-        key = (one.place, one.role, one.action)
+    for effect in effects:
+        key = (effect.place, effect.role, effect.action)
         known = sums.get(key)
         sums[key] = (
-            one
+            effect
             if known is None
             else replace(
                 known,
-                before=known.before + one.before,
-                changed=known.changed + one.changed,
-                after=known.after + one.after,
+                before=known.before + effect.before,
+                changed=known.changed + effect.changed,
+                after=known.after + effect.after,
             )
         )
     return list(sums.values())

@@ -1,10 +1,17 @@
 """Erasure certificates: the signed document, and where certificates are kept."""
 
 from ops_platform.gdpr.certificates.certificate_store import adopt, find, from_ledger, issue, issued, stored
-from ops_platform.gdpr.certificates.document import SHOWN, Issued, compose, public_keys, signing_key, verify
+from ops_platform.gdpr.certificates.document import (
+    EFFECT_FIELDS,
+    Issued,
+    compose,
+    public_keys,
+    signing_key,
+    verify,
+)
 
 __all__ = [
-    "SHOWN",
+    "EFFECT_FIELDS",
     "Issued",
     "adopt",
     "compose",

@@ -1,4 +1,4 @@
-"""Certificates where they are kept: one row for each request and one locked copy."""
+"""The store of certificates: one row for each request, and one locked copy in the ledger bucket."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ def issue(
     lock_until: datetime | None = None,
     keys: PublicKeys | None = None,
 ) -> Issued:
-    """Sign and store it; of one request the first stays for ever, also when the ops database has lost it.
+    """Sign the certificate and store it, unless the request has one; return the one that stands.
 
-    ``ops`` is an autocommit connection; ``keys`` are those that an earlier one may have been signed with,
-    after a rotation. The copy is locked until ``lock_until``, else until the last backup expires that the
-    certificate names. Raises CheckFailed when the ledger holds another one.
+    A request's first certificate stays for ever, also when the ops database has lost it. ``ops`` is an
+    autocommit connection; ``keys`` are those that an earlier certificate may have been signed with, after
+    a rotation. The copy is locked until ``lock_until``, or else until the last backup expires that the
+    certificate names. Raises CheckFailed when the ledger holds another certificate of the request.
     """
     request_id = str(certificate["request_id"])
-    known = keys or key.public_keys()
-    found = find(ops, request_id) or from_ledger(ledger, known, request_id) or sign(certificate, key)
+    public_keys = keys or key.public_keys()
+    signed = find(ops, request_id) or from_ledger(ledger, public_keys, request_id) or sign(certificate, key)
     with ops.transaction():
-        adopt(ops, found)
+        adopt(ops, signed)
     first = find(ops, request_id)
     assert first is not None  # noqa: S101 - it was inserted, or was there
     body = first.as_file().encode()
@@ -58,8 +59,8 @@ def issue(
 
 
 def adopt(ops: Connection, issued: Issued) -> bool:
-    """Store one that was signed before, in the caller's transaction; False when there is one already."""
-    done = ops.execute(
+    """Store a signed certificate, in the caller's transaction; False when the request has one already."""
+    inserted = ops.execute(
         "INSERT INTO gdpr_certificates (request_id, certificate_id, document, signature, key_id, "
         "issued_at) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (request_id) DO NOTHING",
         (
@@ -71,10 +72,11 @@ def adopt(ops: Connection, issued: Issued) -> bool:
             issued.issued_at,
         ),
     ).rowcount
-    return bool(done)
+    return bool(inserted)
 
 
 def find(ops: Connection, request_id: str) -> Issued | None:
+    """Return the request's certificate in the ops database, or None."""
     row = ops.execute(
         "SELECT request_id, certificate_id, document, signature, key_id, issued_at FROM gdpr_certificates "
         "WHERE request_id = %s",
@@ -84,7 +86,7 @@ def find(ops: Connection, request_id: str) -> Issued | None:
 
 
 def from_ledger(ledger: ObjectStore, keys: PublicKeys, request_id: str) -> Issued | None:
-    """The locked copy; None when there is none. Raises NotGenuine."""
+    """Return the locked copy in the ledger, or None. Raises NotGenuine when it fails verification."""
     text = _oldest(ledger, request_id)
     if text is None:
         return None
@@ -103,7 +105,7 @@ def from_ledger(ledger: ObjectStore, keys: PublicKeys, request_id: str) -> Issue
 
 
 def issued(ops: Connection, request_ids: Iterable[str]) -> set[str]:
-    """Those of the requests that have a certificate."""
+    """Select those of the requests that have a certificate in the ops database."""
     rows = ops.execute(
         "SELECT request_id FROM gdpr_certificates WHERE request_id = ANY (%s)", (list(request_ids),)
     )
@@ -111,25 +113,27 @@ def issued(ops: Connection, request_ids: Iterable[str]) -> set[str]:
 
 
 def stored(ledger: ObjectStore) -> dict[str, datetime]:
-    """Requests of which the ledger holds a certificate, genuine or not, and since when."""
-    found: dict[str, datetime] = {}
-    for one in ledger.versions(LEDGER_PREFIX):
-        if not one.delete_marker:
-            request_id = one.key.removeprefix(LEDGER_PREFIX).removesuffix(".json")
-            found[request_id] = min(one.modified_at, found.get(request_id, one.modified_at))
-    return found
+    """Map requests with a certificate in the ledger, genuine or not, to the time it was first written."""
+    written_at: dict[str, datetime] = {}
+    for version in ledger.versions(LEDGER_PREFIX):
+        if not version.delete_marker:
+            request_id = version.key.removeprefix(LEDGER_PREFIX).removesuffix(".json")
+            written_at[request_id] = min(version.modified_at, written_at.get(request_id, version.modified_at))
+    return written_at
 
 
 def _oldest(ledger: ObjectStore, request_id: str) -> bytes | None:
-    """The first that was written: what was put over it, or a delete marker, hides nothing."""
+    """Read the first version that was written, whatever was put over it or deleted since."""
     key = _ledger_key(request_id)
     # Listed newest first, and times are whole seconds: turn round before the stable sort.
     written = [
-        one for one in reversed(list(ledger.versions(key))) if one.key == key and not one.delete_marker
+        version
+        for version in reversed(list(ledger.versions(key)))
+        if version.key == key and not version.delete_marker
     ]
     if not written:
         return None
-    return ledger.get(key, min(written, key=lambda one: one.modified_at).version_id)
+    return ledger.get(key, min(written, key=lambda version: version.modified_at).version_id)
 
 
 def _ledger_key(request_id: str) -> str:

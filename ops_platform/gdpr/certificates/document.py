@@ -1,7 +1,7 @@
-"""The signed statement that a subject was erased: what was done, what the law keeps, what still expires.
+"""The erasure certificate: what was done, what the law keeps, which backups still expire; signed.
 
-It holds no identifier of the subject, only a commitment that the tombstone's salt opens. One for
-each request, in the ops database and in the ledger bucket; whoever has the public key can check it.
+It holds no identifier of the subject, only a commitment that the tombstone's salt opens. Anybody with
+the public key can check it. ``certificate_store`` keeps certificates.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from ops_platform.gdpr.tombstones import Tombstone
 from ops_platform.settings import Settings
 
 FORMAT = "ops-platform erasure certificate 1"
-SHOWN = ("store", "place", "role", "action", "before", "changed", "after")
-"""What each effect in a certificate says."""
+EFFECT_FIELDS = ("store", "place", "role", "action", "before", "changed", "after")
+"""The fields of each effect in a certificate."""
 LARGEST = 16 << 20
-"""Bytes of a file that is read at all."""
+"""Bytes of the largest file that is read."""
 LIMITS = (
     "PostgreSQL's VACUUM frees the space of deleted rows and does not overwrite it: on the disk their bytes "
     "stay until the pages are used again.",
@@ -36,16 +36,16 @@ LIMITS = (
     "them is erased again before it takes traffic.",
     "Processors were told; what they did is in their answers.",
 )
-"""What a reader must know that no erasure can change."""
+"""Facts for the reader of a certificate that no erasure can change."""
 
 
 class NotGenuine(CheckFailed):
-    """A document that nobody with a known key has signed as it stands."""
+    """A document is not, as it stands, a certificate signed with a known key."""
 
 
 @dataclass(frozen=True)
 class Issued:
-    """``document`` is the exact text that was signed; ``signature`` is base64."""
+    """A signed certificate: ``document`` is the exact text that was signed; ``signature`` is base64."""
 
     request_id: str
     certificate_id: str
@@ -56,11 +56,11 @@ class Issued:
 
     @property
     def backups_expire_at(self) -> datetime:
-        """When the last backup goes that can hold the data, as it says."""
+        """Expiry, by the certificate, of the last backup that can hold the data."""
         return datetime.fromisoformat(json.loads(self.document)["last_backup_expires_at"])
 
     def as_file(self) -> str:
-        """What ``verify`` reads."""
+        """Return the JSON text that ``verify`` reads."""
         wrapped = {
             "certificate": json.loads(self.document),
             "key_id": self.key_id,
@@ -79,12 +79,17 @@ def compose(
     backups_expire_at: datetime,
     now: datetime,
 ) -> dict[str, Any]:
-    """The certificate of a finished erasure.
+    """Compose the certificate of a finished erasure, not signed yet.
 
-    ``proof``: of each step that changed rows, that nobody else's changed. ``residue``: rows found by
-    place, after what the law keeps. Raises CheckFailed when either says that the erasure is not done.
+    ``proof``: for each step that changed rows, the result of the check that nobody else's changed.
+    ``residue``: rows still found, by place, without what the law keeps. Raises CheckFailed when residue or
+    effects show that something is left.
     """
-    left = [one.place for one in effects if one.after and one.store != "backups" and not _is_kept(one)]
+    left = [
+        effect.place
+        for effect in effects
+        if effect.after and effect.store != "backups" and not _is_kept(effect)
+    ]
     if residue or left:
         places = ", ".join(sorted({*residue, *left}))
         raise CheckFailed(f"nothing is certified while something is left: {places}")
@@ -98,36 +103,37 @@ def compose(
         "map_version": data_map.version,
         "cutoff": _time(tombstone.erased_at),
         "issued_at": _time(now),
-        "effects": [asdict(one) for one in effects],
-        "others_unchanged": [dict(one) for one in proof],
+        "effects": [asdict(effect) for effect in effects],
+        "others_unchanged": [dict(check) for check in proof],
         "residue_rows": 0,
-        "kept_by_law": kept(data_map, effects),
+        "kept_by_law": _kept_by_law(data_map, effects),
         "last_backup_expires_at": _time(backups_expire_at),
         "limits": list(LIMITS),
     }
 
 
-def _is_kept(one: Effect) -> bool:
-    return one.action.startswith("keep")
+def _is_kept(effect: Effect) -> bool:
+    return effect.action.startswith("keep")
 
 
-def kept(data_map: DataMap, effects: Sequence[Effect]) -> list[dict[str, Any]]:
-    """What the map keeps by law, with how many rows of the subject's there are."""
-    rows = {(one.place, one.role): one.after for one in effects if one.store == "postgresql"}
+def _kept_by_law(data_map: DataMap, effects: Sequence[Effect]) -> list[dict[str, Any]]:
+    """List what the map keeps by law, with the number of the subject's rows."""
+    rows = {(effect.place, effect.role): effect.after for effect in effects if effect.store == "postgresql"}
     return [
         {
             "table": str(table.name),
-            "role": one.role,
-            "basis": one.erasure.basis,
-            "term": one.erasure.term,
-            "rows": rows.get((str(table.name), one.role), 0),
+            "role": belonging.role,
+            "basis": belonging.erasure.basis,
+            "term": belonging.erasure.term,
+            "rows": rows.get((str(table.name), belonging.role), 0),
         }
-        for table, one in data_map.belongings()
-        if isinstance(one.erasure, Keep)
+        for table, belonging in data_map.belongings()
+        if isinstance(belonging.erasure, Keep)
     ]
 
 
 def sign(certificate: Mapping[str, Any], key: SigningKey) -> Issued:
+    """Sign the certificate's canonical form; store nothing."""
     document = canonical(certificate)
     return Issued(
         str(certificate["request_id"]),
@@ -140,18 +146,20 @@ def sign(certificate: Mapping[str, Any], key: SigningKey) -> Issued:
 
 
 def verify(text: bytes, keys: PublicKeys) -> dict[str, Any]:
-    """The certificate in the file, checked. Raises NotGenuine with what is wrong with it."""
+    """Check a certificate file and return the certificate. Raises NotGenuine with the reason."""
     try:
-        wrapped = _strictly(text)
+        wrapped = _strict_json(text)
     except ValueError as error:
-        raise NotGenuine(f"this is no certificate: {error}") from None
+        raise NotGenuine(f"this is not a certificate: {error}") from None
     if not isinstance(wrapped, dict) or set(wrapped) != {"certificate", "key_id", "signature"}:
         raise NotGenuine(
-            "this is no certificate: it wants certificate, key_id and signature, and nothing else"
+            "this is not a certificate: it must have certificate, key_id and signature, and nothing else"
         )
     certificate, key_id, signature = (wrapped[name] for name in ("certificate", "key_id", "signature"))
     if not isinstance(certificate, dict) or not isinstance(key_id, str) or not isinstance(signature, str):
-        raise NotGenuine("this is no certificate: key_id and signature are texts, certificate is an object")
+        raise NotGenuine(
+            "this is not a certificate: certificate must be an object, key_id and signature strings"
+        )
     if not keys.knows(key_id):
         raise NotGenuine(
             f"it was signed with a key that is not known here: "
@@ -169,24 +177,24 @@ def verify(text: bytes, keys: PublicKeys) -> dict[str, Any]:
     return certificate
 
 
-def commitment(of: SubjectKey, salt: bytes) -> str:
-    """Hex SHA-256 of the salt and the subject, each with its length before it."""
-    parts = [salt, of.stanza.encode(), of.kind.encode(), of.key.encode()]
+def commitment(subject: SubjectKey, salt: bytes) -> str:
+    """Hash the salt, stanza, kind and key, each with its length before it: SHA-256 in hex."""
+    parts = [salt, subject.stanza.encode(), subject.kind.encode(), subject.key.encode()]
     return hashlib.sha256(b"".join(b"%d:%b," % (len(part), part) for part in parts)).hexdigest()
 
 
 def canonical(certificate: Mapping[str, Any]) -> str:
-    """The one spelling that is signed: sorted keys, no spaces, ASCII."""
+    """Write the certificate in the form that is signed: sorted keys, no spaces, ASCII."""
     return json.dumps(certificate, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def signing_key(settings: Settings) -> SigningKey:
-    """Raises ConfigurationError when it is missing or malformed."""
+    """Read the signing key. Raises ConfigurationError when it is missing or malformed."""
     return configured_signing_key(settings.gdpr.signing_key, "OPS_GDPR_SIGNING_KEY")
 
 
 def public_keys(settings: Settings) -> PublicKeys:
-    """Raises ConfigurationError when there is none, or one is malformed."""
+    """Read the public keys. Raises ConfigurationError when there is none, or one is malformed."""
     return configured_public_keys(settings.gdpr.public_key, "OPS_GDPR_PUBLIC_KEY", "OPS_GDPR_SIGNING_KEY")
 
 
@@ -194,27 +202,30 @@ def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat()
 
 
-def _strictly(text: bytes) -> Any:
-    """JSON that reads only one way: no name twice in an object, no number that is not whole. ValueError."""
+def _strict_json(text: bytes) -> Any:
+    """Parse JSON that reads only one way: no name twice in an object, whole numbers only.
+
+    Raises ValueError with the reason.
+    """
     if len(text) > LARGEST:
         raise ValueError("it is larger than any certificate")
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise ValueError("a name stands in it twice")
-        return found
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            raise ValueError("an object in it has the same name twice")
+        return members
 
-    def never(number: str) -> Any:
-        raise ValueError("it holds a number that is not whole")
+    def refuse(number: str) -> Any:
+        raise ValueError("it holds a number that is not an integer")
 
     try:
         return json.loads(
-            text.decode("utf-8"), object_pairs_hook=once, parse_float=never, parse_constant=never
+            text.decode("utf-8"), object_pairs_hook=unique, parse_float=refuse, parse_constant=refuse
         )
     except json.JSONDecodeError:
         raise ValueError("it is not JSON") from None
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError("it is nested too deeply") from None

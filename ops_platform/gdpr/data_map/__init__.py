@@ -1,6 +1,6 @@
-"""The data map: what it may say, reading ``data_map.yaml``, and paths within JSON documents.
+"""The data map: its model, the parser of ``data_map.yaml``, and paths within JSON documents.
 
-Whether a map fits a database is judged in ``map_check``.
+Whether a map fits a database is checked in ``map_check``.
 """
 
 from ops_platform.gdpr.data_map.json_path import EVERY, JsonPath, leaves
@@ -13,10 +13,10 @@ from ops_platform.gdpr.data_map.model import (
     ByColumn,
     ByJson,
     ByParent,
+    Constant,
     DataMap,
     Delete,
     Keep,
-    Literally,
     Objects,
     Processor,
     Remove,
@@ -35,11 +35,11 @@ __all__ = [
     "ByColumn",
     "ByJson",
     "ByParent",
+    "Constant",
     "DataMap",
     "Delete",
     "JsonPath",
     "Keep",
-    "Literally",
     "Objects",
     "Processor",
     "Remove",

@@ -1,4 +1,4 @@
-"""The shape of ``data_map.yaml``: its keys, and of what kind each is. What they mean is ``map_file``'s."""
+"""The schema of ``data_map.yaml``: its keys and their types. ``parser`` gives them their meaning."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class Strict(BaseModel):
+    """A mapping that may have no other keys."""
+
     model_config = ConfigDict(extra="forbid")
 
 
 class Keep(Strict):
+    """``erase: {keep: ...}``: the legal basis and the term."""
+
     basis: Text
     term: Text
 
 
 class Erase(Strict):
+    """``erase`` as a mapping: exactly one of the keys, which ``parser`` checks."""
+
     anonymise: Annotated[dict[str, Any], Field(min_length=1)] | None = None
     delete_unless_referenced: Annotated[dict[str, Any], Field(min_length=1)] | None = None
     keep: Keep | None = None
 
 
 class Row(Strict):
+    """An item of ``rows``: one role in which rows of the table belong to a subject."""
+
     role: Text
     column: Text | None = None
     through: Text | None = None
@@ -39,6 +47,8 @@ class Row(Strict):
 
 
 class Table(Strict):
+    """A value of ``tables``."""
+
     purpose: Text
     retention: Text
     personal: list[Text] = []
@@ -50,12 +60,16 @@ class Table(Strict):
 
 
 class View(Strict):
+    """A value of ``views``."""
+
     personal: list[Text] = []
     plain: list[Text] = []
     refresh: Text | None = None
 
 
 class Subject(Strict):
+    """``subject``: the table of the people whose data the map describes."""
+
     kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     table: Text
     key: Text
@@ -65,6 +79,8 @@ class Subject(Strict):
 
 
 class Objects(Strict):
+    """An item of ``objects``: the subject's files in a bucket."""
+
     bucket: Text
     prefix: Text
     purpose: Text
@@ -72,17 +88,23 @@ class Objects(Strict):
 
 
 class CacheKeys(Strict):
+    """An item of ``cache``: the subject's keys in Redis."""
+
     pattern: Text
     purpose: Text
 
 
 class Processor(Strict):
+    """An item of ``processors``."""
+
     name: Text
     purpose: Text
     email: Text
 
 
 class Map(Strict):
+    """The whole file."""
+
     version: Literal[1]
     subject: Subject
     tables: Annotated[dict[str, Table], Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""Taking a value out of a JSONB document, as one SQL expression: all else of the document stays."""
+"""An SQL expression that takes a value out of a JSONB document and keeps the rest of it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ops_platform.gdpr.data_map.json_path import EVERY, JsonPath
 
 
 def without(document: sql.Composable, path: JsonPath, value: Any) -> sql.Composable:
-    """``document`` (jsonb) without ``value`` at ``path``.
+    """Build the expression for ``document`` (jsonb) without ``value`` at ``path``.
 
-    The innermost element of an array that holds it goes as a whole; without an array around it, the
+    The innermost array element that holds the value is removed whole; without an array around it, the
     member itself.
     """
-    # Of a number one writes the digits, another the text.
-    written = [str(value), value] if isinstance(value, int) else [str(value)]
-    sought = sql.SQL(", ").join(sql.Literal(Jsonb(one)) for one in written)
+    # A document may hold a number as a number or as text.
+    spellings = [str(value), value] if isinstance(value, int) else [str(value)]
+    sought = sql.SQL(", ").join(sql.Literal(Jsonb(spelling)) for spelling in spellings)
     return _without(document, path.steps, sought, itertools.count())
 
 
@@ -28,7 +28,7 @@ def _without(
     document: sql.Composable, steps: tuple[str, ...], sought: sql.Composable, numbers: Iterator[int]
 ) -> sql.Composable:
     if EVERY not in steps:
-        # The member: of a document that is nothing but the value, NULL stays.
+        # Remove the member; a document that is nothing but the value becomes JSON's null.
         emptied = sql.SQL("{} #- {}").format(document, sql.Literal(list(steps)))
         return sql.SQL("CASE WHEN {holds} THEN {emptied} ELSE {document} END").format(
             holds=_holds(document, steps, sought),
@@ -50,7 +50,7 @@ def _without(
     alias = f"e{next(numbers)}"
     element = sql.Identifier(alias, "value")
     inside = EVERY in rest
-    # A CASE does not keep a set-returning function from what is no array; an empty one it can take.
+    # The outer CASE does not keep a set-returning function from a value that is not an array; the inner does.
     return sql.SQL(
         "CASE WHEN jsonb_typeof({document}) = 'array' THEN ("
         "SELECT coalesce(jsonb_agg({kept} ORDER BY {alias}.place), '[]') "
@@ -65,8 +65,8 @@ def _without(
 
 
 def _holds(document: sql.Composable, steps: tuple[str, ...], sought: sql.Composable) -> sql.Composable:
-    """By members alone: a step that is a number is no place in an array."""
-    at = document
+    """Build the test for the value below ``steps``, which are members: digits are no index of an array."""
+    member = document
     for step in steps:
-        at = sql.SQL("({} -> {})").format(at, sql.Literal(step))
-    return sql.SQL("coalesce({} IN ({}), false)").format(at, sought)
+        member = sql.SQL("({} -> {})").format(member, sql.Literal(step))
+    return sql.SQL("coalesce({} IN ({}), false)").format(member, sought)

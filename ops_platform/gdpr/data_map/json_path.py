@@ -1,4 +1,4 @@
-"""Places in JSON documents: ``co_authors[*].id``. Members and all elements of an array, nothing else."""
+"""Paths in JSON documents, as ``co_authors[*].id``: members and all elements of an array, nothing else."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ EVERY = "[*]"
 
 @dataclass(frozen=True, order=True)
 class JsonPath:
-    """``steps`` are member names, and EVERY for the elements of an array."""
+    """A path: ``steps`` are member names, and EVERY for the elements of an array."""
 
     steps: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> JsonPath:
-        """Raises ValueError."""
+        """Parse ``co_authors[*].id``, with or without ``$`` before it. Raises ValueError with the reason."""
         rest = text[1:] if text.startswith("$") else text
-        steps, at = [], 0
-        while at < len(rest):
-            found = _STEP.match(rest, at)
-            if not found or (found.group(3) is None and at > 0 and rest[at] != "."):
-                raise ValueError(f"{text!r} is no path: write members and [*], as in co_authors[*].id")
-            quoted, plain, every = found.groups()
+        steps, position = [], 0
+        while position < len(rest):
+            step = _STEP.match(rest, position)
+            if not step or (step.group(3) is None and position > 0 and rest[position] != "."):
+                raise ValueError(f"{text!r} is not a path: write members and [*], as in co_authors[*].id")
+            quoted, plain, every = step.groups()
             steps.append(every or plain or re.sub(r"\\(.)", r"\1", quoted))
-            at = found.end()
+            position = step.end()
         if not steps and text != "$":
-            raise ValueError(f"{text!r} is no path: write members and [*], as in co_authors[*].id")
+            raise ValueError(f"{text!r} is not a path: write members and [*], as in co_authors[*].id")
         return cls(tuple(steps))
 
     def __str__(self) -> str:
@@ -45,16 +45,16 @@ class JsonPath:
 
     @property
     def sql(self) -> str:
-        """As PostgreSQL's ``jsonpath`` writes it."""
+        """The path in PostgreSQL's ``jsonpath`` syntax."""
         return "$" + "".join(step if step == EVERY else f".{_quoted(step)}" for step in self.steps)
 
     def within(self, other: JsonPath) -> bool:
-        """Whether it is ``other`` or lies below it."""
+        """Tell whether this path is ``other`` or lies below it."""
         return self.steps[: len(other.steps)] == other.steps
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[JsonPath]:
-    """Where the document holds values that are no object and no array."""
+    """Yield the path of each value in the document that is neither object nor array."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from leaves(inner, (*path, str(name)))

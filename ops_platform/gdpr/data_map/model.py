@@ -1,7 +1,7 @@
-"""The data map: which data of a database belong to a subject, and what is done with them.
+"""The model of the data map: which data belong to a subject, and what is done with them.
 
-A declaration and its meaning, no database: ``map_file`` reads it, ``coverage`` compares it with a live
-catalogue, erasure and export carry it out.
+A declaration, without a database: ``parser`` reads it from its file, ``map_check`` compares it with a live
+database, erasure and export carry it out.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from ops_platform.gdpr.data_map.json_path import JsonPath
 from ops_platform.gdpr.schema import Name
 
 PSEUDONYM = "pseudonym"
-"""A random name, the same throughout one erasure, whose link to the subject is kept nowhere."""
+"""A random name, the same throughout one erasure, whose link to the subject is stored nowhere."""
 STAND_IN = "stand_in"
-"""The key of a row of the subject table that takes the place of who was erased in what others share."""
+"""The key of the subject table's row that replaces an erased subject in rows shared with others."""
 
 
 @dataclass(frozen=True)
-class Literally:
-    """This very value; None is NULL."""
+class Constant:
+    """A value as it is; None is NULL."""
 
     value: Any
 
 
-Value = Literal["pseudonym", "stand_in"] | Literally
+Value = Literal["pseudonym", "stand_in"] | Constant
 
 
 # --- how rows belong to the subject ------------------------------------------------------------------------
@@ -34,7 +34,7 @@ Value = Literal["pseudonym", "stand_in"] | Literally
 
 @dataclass(frozen=True)
 class ByColumn:
-    """``column`` holds the subject's ``holds``, a column of the subject table."""
+    """Rows whose ``column`` holds the value of ``holds``, a column of the subject table."""
 
     column: str
     holds: str
@@ -42,7 +42,10 @@ class ByColumn:
 
 @dataclass(frozen=True)
 class ByParent:
-    """``column`` holds ``to`` of a row of ``table`` that belongs to the subject in one of ``roles``."""
+    """Rows whose ``column`` holds ``to`` of a row of ``table`` that is the subject's in one of ``roles``.
+
+    Without ``roles``: in any role.
+    """
 
     column: str
     table: Name
@@ -52,7 +55,7 @@ class ByParent:
 
 @dataclass(frozen=True)
 class ByArray:
-    """An element of the array ``column`` is the subject's ``holds``."""
+    """Rows with an element in the array ``column`` that equals the subject's ``holds``."""
 
     column: str
     holds: str
@@ -60,7 +63,7 @@ class ByArray:
 
 @dataclass(frozen=True)
 class ByJson:
-    """A value at ``path`` in the JSONB document ``column`` is the subject's ``holds``."""
+    """Rows with a value at ``path`` in the JSONB document ``column`` that equals the subject's ``holds``."""
 
     column: str
     path: JsonPath
@@ -75,26 +78,26 @@ Way = ByColumn | ByParent | ByArray | ByJson
 
 @dataclass(frozen=True)
 class Delete:
-    """Delete the row; where rows that stay refer to it, ``otherwise`` set these columns instead."""
+    """Delete the row, or set the columns of ``otherwise`` where rows that stay refer to it."""
 
     otherwise: Mapping[str, Value] | None = None
 
 
 @dataclass(frozen=True)
 class Anonymise:
-    """Set these columns."""
+    """Keep the row and set these columns."""
 
     columns: Mapping[str, Value]
 
 
 @dataclass(frozen=True)
 class Remove:
-    """Take the element of the array, or what the path leads to, out of the document."""
+    """Take the subject's element out of the array, or the value at the path out of the document."""
 
 
 @dataclass(frozen=True)
 class Keep:
-    """By law: ``basis`` says which, ``term`` until when. Both are named on the certificate."""
+    """Keep the row by law; ``basis`` (which) and ``term`` (until when) appear on the certificate."""
 
     basis: str
     term: str
@@ -105,20 +108,20 @@ Erasure = Delete | Anonymise | Remove | Keep
 
 @dataclass(frozen=True)
 class Belonging:
-    """In one role, rows of a table belong to the subject."""
+    """A role in which rows of a table belong to the subject."""
 
     role: str
     way: Way
     erasure: Erasure
     export: Literal["own", "none"] | tuple[str, ...]
-    """All columns, none, or of rows that are shared with others these. Other people are pseudonymised."""
+    """All columns, none, or these columns of rows shared with others, who are pseudonymised."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """``personal`` and ``plain`` together with the belongings' columns name every column there is.
+    """A table; ``personal``, ``plain``, ``documents`` and the belongings' columns name every column it has.
 
-    ``documents``: of JSONB columns whose parts differ, what is at each path.
+    ``documents``: for JSONB columns whose parts differ, ``personal`` or ``plain`` at each path.
     """
 
     name: Name
@@ -129,25 +132,26 @@ class Table:
     documents: Mapping[str, Mapping[JsonPath, str]]
     belongings: tuple[Belonging, ...]
     triggers: Mapping[str, str] = field(default_factory=dict)
-    """Triggers that change more than the statement they answer, and why that leaves nothing behind."""
+    """Triggers that write to other places, with the reason why they leave nothing of the subject behind."""
     created: str | None = None
-    """The column that says when a row came into being: an erasure after a restore spares newer rows."""
+    """The column with the time of a row's creation: an erasure after a restore spares newer rows."""
 
     @property
     def linking(self) -> frozenset[str]:
-        """The columns by which its rows belong to somebody."""
-        return frozenset(one.way.column for one in self.belongings)
+        """The columns by which rows belong to somebody."""
+        return frozenset(belonging.way.column for belonging in self.belongings)
 
     @property
     def classified(self) -> frozenset[str]:
+        """All columns that the map names."""
         return self.personal | self.plain | self.linking | frozenset(self.documents)
 
 
 @dataclass(frozen=True)
 class View:
-    """A view or materialised view; what it shows is gone when the tables are clean and it is refreshed.
+    """A view or materialised view: clean once its tables are, a materialised one after its refresh.
 
-    ``refresh``: a function without parameters that does so, for roles that may not do it themselves.
+    ``refresh``: a function without parameters that refreshes it, for roles that may not do so themselves.
     """
 
     name: Name
@@ -157,12 +161,17 @@ class View:
 
     @property
     def classified(self) -> frozenset[str]:
+        """All columns that the map names."""
         return self.personal | self.plain
 
 
 @dataclass(frozen=True)
 class Subject:
-    """``identifiers``: columns of the subject table whose values tell the subject apart, ``key`` first."""
+    """The subject table.
+
+    ``identifiers``: columns whose values tell subjects apart, ``key`` first. ``stand_in``: the columns of
+    the stand-in's row.
+    """
 
     kind: str
     table: Name
@@ -174,7 +183,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Objects:
-    """All in ``bucket`` below ``prefix``, which names the subject by {identifier}, is the subject's."""
+    """The subject's objects: all in ``bucket`` below ``prefix``, which names the subject by {identifier}."""
 
     bucket: str
     prefix: str
@@ -184,7 +193,7 @@ class Objects:
 
 @dataclass(frozen=True)
 class CacheKeys:
-    """Keys of the product's Redis; ``*`` stands for the rest of a key."""
+    """The subject's keys in the product's Redis; ``*`` in the pattern stands for the rest of a key."""
 
     pattern: str
     purpose: str
@@ -192,7 +201,7 @@ class CacheKeys:
 
 @dataclass(frozen=True)
 class Processor:
-    """Somebody else who processes the data and is told of an erasure."""
+    """A processor of the data (Art. 28 GDPR), who is told of an erasure."""
 
     name: str
     purpose: str
@@ -201,7 +210,7 @@ class Processor:
 
 @dataclass(frozen=True)
 class DataMap:
-    """``version``: changes with anything that the map says."""
+    """The whole map; ``version`` is a hash of its content: 16 hex digits of SHA-256."""
 
     version: str
     subject: Subject
@@ -212,6 +221,7 @@ class DataMap:
     processors: tuple[Processor, ...]
 
     def belongings(self) -> Iterator[tuple[Table, Belonging]]:
+        """Yield every role of every table, in the map's order."""
         for table in self.tables.values():
-            for one in table.belongings:
-                yield table, one
+            for belonging in table.belongings:
+                yield table, belonging

@@ -1,4 +1,4 @@
-"""The record of exports, and their end: where an archive is, who was given a link, when all of it is gone."""
+"""The store of finished exports: records of archives and download links, and the deletion of archives."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from ops_platform.errors import Unavailable
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.requests import DOWNLOAD_WITHIN
 
-LINK_WITHIN = timedelta(minutes=15)
-"""How long a link works; whoever has it needs nothing else."""
+LINK_LIFETIME = timedelta(minutes=15)
+"""Validity of a download link; whoever has the link needs nothing else."""
 FORGOTTEN_AFTER = timedelta(hours=96)
-"""What no record speaks of, a killed run's or one of a record that a restore took away, is deleted then."""
+"""Age at which objects without a record are deleted: of a killed run, or of a record lost in a restore."""
 ROUNDS = 5
+"""Rounds of listing and deleting in which ``clear`` must come to an end."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,17 @@ class Export:
     deleted_at: datetime | None
 
     def is_over(self, now: datetime) -> bool:
+        """Tell whether the archive is deleted or past its term."""
         return self.deleted_at is not None or self.expires_at <= now
 
 
 def folder(request_id: str) -> str:
-    """Where in the bucket all attempts of a request are."""
+    """Return the key prefix of all archives of a request."""
     return f"{request_id}/"
 
 
 def find(connection: Connection, request_id: str) -> Export | None:
+    """Return the request's finished export, or None."""
     row = connection.execute("SELECT * FROM gdpr_exports WHERE request_id = %s", (request_id,)).fetchone()
     return None if row is None else _export(row)
 
@@ -63,7 +66,10 @@ def record(
     effects: Iterable[Effect],
     now: datetime,
 ) -> Export:
-    """The export of the request: this one, or the one that another run recorded first."""
+    """Record a finished export, unless another run was first; return the one that is recorded.
+
+    ``size`` in bytes, ``sha256`` in hex.
+    """
     connection.execute(
         "INSERT INTO gdpr_exports (request_id, object_key, bytes, sha256, map_version, effects, "
         "completed_at, expires_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
@@ -74,18 +80,18 @@ def record(
             size,
             sha256,
             map_version,
-            Jsonb([asdict(one) for one in effects]),
+            Jsonb([asdict(effect) for effect in effects]),
             now,
             now + DOWNLOAD_WITHIN,
         ),
     )
-    found = find(connection, request_id)
-    assert found is not None  # noqa: S101 - written just now, or what it met
-    return found
+    export = find(connection, request_id)
+    assert export is not None  # noqa: S101 - inserted just now, or there before
+    return export
 
 
 def record_download(connection: Connection, export: Export, url_expires_at: datetime, now: datetime) -> None:
-    """In the caller's transaction, as a row and as an event under the audit seals."""
+    """Record a download link in the caller's transaction, as a row and as an audit event."""
     event = ledger.append(
         connection,
         AuditEvent(
@@ -104,7 +110,7 @@ def record_download(connection: Connection, export: Export, url_expires_at: date
 
 
 def expire(connection: Connection, store: ObjectStore, clock: Callable[[], datetime]) -> int:
-    """Delete every version of the exports whose time is over; how many exports that were.
+    """Delete every version of the exports whose time is over; return how many exports that were.
 
     Commits after each. Raises the store's errors; what was deleted until then is recorded.
     """
@@ -119,18 +125,19 @@ def expire(connection: Connection, store: ObjectStore, clock: Callable[[], datet
     return len(due)
 
 
-def kept(connection: Connection) -> int:
-    """How many exports are not deleted yet."""
+def count_kept(connection: Connection) -> int:
+    """Count the exports that are not deleted yet."""
     row = one_row(connection, "SELECT count(*) AS kept FROM gdpr_exports WHERE deleted_at IS NULL")
     return int(row["kept"])
 
 
 def sweep(connection: Connection, store: ObjectStore, now: datetime) -> int:
-    """Delete what no record speaks of and is older than FORGOTTEN_AFTER; how many versions and uploads.
+    """Delete objects without a record that are older than FORGOTTEN_AFTER; return how many.
 
-    The bucket, below the identity's prefix, is for exports alone. Raises the store's errors.
+    The count is of versions and unfinished uploads. The bucket, below the identity's prefix, is for
+    exports alone. Raises the store's errors.
     """
-    kept = {
+    kept_keys = {
         row["object_key"]
         for row in connection.execute(
             "SELECT object_key FROM gdpr_exports WHERE deleted_at IS NULL"
@@ -138,9 +145,9 @@ def sweep(connection: Connection, store: ObjectStore, now: datetime) -> int:
     }
     connection.commit()
     count = abort_unfinished(store, "", before=now - FORGOTTEN_AFTER)
-    for one in store.versions():
-        if one.modified_at < now - FORGOTTEN_AFTER and one.key not in kept:
-            store.delete(one.key, one.version_id)
+    for version in store.versions():
+        if version.modified_at < now - FORGOTTEN_AFTER and version.key not in kept_keys:
+            store.delete(version.key, version.version_id)
             count += 1
     return count
 
@@ -148,7 +155,7 @@ def sweep(connection: Connection, store: ObjectStore, now: datetime) -> int:
 def remove(connection: Connection, store: ObjectStore, subject: UUID, now: datetime) -> Effect:
     """Delete every version of all exports of ``subject``, for an erasure; safe to repeat.
 
-    Also what unfinished attempts left. Commits after each. Raises the store's errors.
+    The leavings of unfinished attempts go too. Commits after each. Raises the store's errors.
     """
     rows = connection.execute(
         "SELECT request_id FROM gdpr_requests WHERE creator_id = %s AND request_type = 'export' ORDER BY id",
@@ -159,20 +166,20 @@ def remove(connection: Connection, store: ObjectStore, subject: UUID, now: datet
     return Effect("s3", "exports/{request}/", "exports", "delete", count, count, 0)
 
 
-def clear(store: ObjectStore, request_id: str, *, but: str | None = None) -> int:
-    """Delete every version and unfinished upload of a request, except the object ``but``; how many versions.
+def clear(store: ObjectStore, request_id: str, *, kept_key: str | None = None) -> int:
+    """Delete every version and upload of a request but the object ``kept_key``; return how many versions.
 
-    Raises Unavailable when there is always something more, and the store's errors.
+    Raises Unavailable when more keeps coming, and the store's errors.
     """
     count = 0
     for _ in range(ROUNDS):
         abort_unfinished(store, folder(request_id))
-        found = [one for one in store.versions(folder(request_id)) if one.key != but]
-        if not found:
+        versions = [version for version in store.versions(folder(request_id)) if version.key != kept_key]
+        if not versions:
             return count
-        for one in found:
-            store.delete(one.key, one.version_id)
-            count += not one.delete_marker
+        for version in versions:
+            store.delete(version.key, version.version_id)
+            count += not version.delete_marker
     raise Unavailable(f"exports of request {request_id} come as fast as they are deleted: stop its other run")
 
 
@@ -188,4 +195,4 @@ def _delete(connection: Connection, store: ObjectStore, request_id: str, now: da
 
 def _export(row: Mapping[str, Any]) -> Export:
     values = {name: row[name] for name in Export.__dataclass_fields__ if name != "effects"}
-    return Export(effects=tuple(Effect(**one) for one in row["effects"]), **values)
+    return Export(effects=tuple(Effect(**effect) for effect in row["effects"]), **values)

@@ -1,9 +1,8 @@
-"""What is in an export: every row and object that the map shows, and files that explain them."""
+"""The content of an export: every row and object that the map exports, and files that explain them."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,10 +15,10 @@ from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import map_check, schema
 from ops_platform.gdpr.data_map import Belonging, DataMap, Objects, Table
-from ops_platform.gdpr.export import index_page as export_pages
-from ops_platform.gdpr.export.index_page import About, Part
+from ops_platform.gdpr.export import index_page
+from ops_platform.gdpr.export.index_page import Overview, Part
 from ops_platform.gdpr.export.json_lines import Block
-from ops_platform.gdpr.export.prefetch import ahead
+from ops_platform.gdpr.export.prefetch import prefetched
 from ops_platform.gdpr.export.rows import Rows
 from ops_platform.gdpr.export.zip_archive import Archive, Sink, safe_path
 from ops_platform.gdpr.lineage import Effect
@@ -27,18 +26,18 @@ from ops_platform.gdpr.requests import Language
 from ops_platform.gdpr.subject import Identity, filled, row_predicates, shared_prefix_guard
 
 SMALL = 1 << 20
-"""Bytes of rows up to which they are one JSON array; more are JSON Lines."""
+"""Bytes of rows up to which a part is one JSON array; a larger one is JSON Lines."""
 FIRST_ROWS = 20
-"""Of each part, on the page for people."""
+"""Rows of each part that the index page shows."""
 LONGEST_ROW = 16 * 1024
-"""Bytes of a row that is shown there."""
+"""Bytes of the longest row that the index page shows."""
 
 Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Whose export, in which language, under which name; ``request_id`` is None on the command line."""
+class ExportRequest:
+    """The subject's key, and the language and time of the export; no ``request_id`` on the command line."""
 
     key: str
     language: Language
@@ -47,55 +46,58 @@ class Wanted:
 
 
 class NoSuchSubject(CheckFailed):
-    """Nobody in the database has this key."""
+    """The subject table has no row with the requested key."""
 
 
 def write(
     connection: Connection,
     data_map: DataMap,
-    wanted: Wanted,
+    request: ExportRequest,
     sink: Sink,
     media: Callable[[str], ObjectStore],
     progress: Progress = lambda place, count: None,
 ) -> list[Effect]:
-    """The whole archive into ``sink``, of one snapshot that ``connection`` takes and ends; what was exported.
+    """Write the whole archive into ``sink``; return what was exported.
 
-    ``connection`` has no open transaction. Raises NoSuchSubject, CheckFailed when the map does not fit the
-    database or files cannot be told from somebody else's, the store's errors, and what psycopg raises, also
-    where a policy would hide rows.
+    All rows are of one snapshot; ``connection`` has no open transaction before or after. ``media`` opens
+    the store of a bucket. ``progress`` takes a place and the rows or objects of it that are done. Raises
+    NoSuchSubject, CheckFailed when the map does not fit the database or files cannot be told from somebody
+    else's, the store's errors, and what psycopg raises, also where a policy would hide rows.
     """
     with _snapshot(connection):
         if map_check.check(connection, data_map):
-            raise CheckFailed("the map does not fit the database: 'ops-platform gdpr map check' says where")
-        # The check has told of policies; should one hide rows all the same, rather none than some.
+            raise CheckFailed(
+                "the data map does not fit the database: 'ops-platform gdpr map check' says where"
+            )
+        # The check reports policies; should one hide rows all the same, fail rather than export some.
         connection.execute("SET LOCAL row_security = off")
-        known = schema.read(connection)
-        who = row_predicates.identity(connection, data_map, known, wanted.key)
-        if who is None:
+        catalogue = schema.read(connection)
+        identity = row_predicates.identity(connection, data_map, catalogue, request.key)
+        if identity is None:
             raise NoSuchSubject("the subject is not in the database: nothing to export")
-        # What lies among their files might be somebody else's.
-        shown = tuple(one for one in data_map.objects if one.export)
-        shared_prefix_guard.refuse_shared(connection, replace(data_map, objects=shown, cache=()), who)
-        with Archive(sink, wanted.now) as archive:
-            content = _Content(Rows(data_map, known, who, token_hex(32)), archive, progress)
+        # Files below the subject's prefix might be somebody else's.
+        exported = tuple(objects for objects in data_map.objects if objects.export)
+        shared_prefix_guard.refuse_shared(connection, replace(data_map, objects=exported, cache=()), identity)
+        with Archive(sink, request.now) as archive:
+            content = _Content(Rows(data_map, catalogue, identity, token_hex(32)), archive, progress)
             content.rows(connection)
-            content.objects(who, media)
-            content.explain(wanted)
+            content.objects(identity, media)
+            content.explain(request)
         return content.effects
 
 
 @contextmanager
 def _snapshot(connection: Connection) -> Iterator[None]:
-    """One state of the database, which nothing here can change."""
+    """Open a read-only transaction that sees one state of the database."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         # JSON is UTF-8, whatever the database is.
         connection.execute("SET LOCAL client_encoding = 'UTF8'")
-        # Sessions that look after others would end this one, as idle or as slow.
+        # A configured timeout would end this session, as idle or as slow.
         connection.execute(
             "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0"
         )
-        # Compiling conditions this long takes longer than they do.
+        # Compiling conditions this long takes longer than running them.
         connection.execute("SET LOCAL jit = off")
         yield
 
@@ -109,18 +111,21 @@ class _Content:
     parts: list[Part] = field(default_factory=list)
 
     def rows(self, connection: Connection) -> None:
-        for table, one in self.source.data_map.belongings():
-            if self.source.columns(table, one):
-                self._rows(connection, table, one)
+        for table, belonging in self.source.data_map.belongings():
+            if self.source.columns(table, belonging):
+                self._rows(connection, table, belonging)
 
-    def _rows(self, connection: Connection, table: Table, one: Belonging) -> None:
-        part = Part(str(table.name), one.role, table.purpose, table.retention, shared=one.export != "own")
-        with ahead(self.source.blocks(connection, table, one), lambda block: len(block.lines)) as blocks:
+    def _rows(self, connection: Connection, table: Table, belonging: Belonging) -> None:
+        part = Part(
+            str(table.name), belonging.role, table.purpose, table.retention, shared=belonging.export != "own"
+        )
+        source = self.source.blocks(connection, table, belonging)
+        with prefetched(source, lambda block: len(block.lines)) as blocks:
             self._part(part, blocks)
 
     def _part(self, part: Part, blocks: Iterator[Block]) -> None:
         first, rest_follows = self._first(blocks)
-        path = safe_path(f"data/{_one_part(part.place)}/{_one_part(part.role)}")
+        path = safe_path(f"data/{_path_part(part.place)}/{_path_part(part.role)}")
         if rest_follows:
             with self.archive.file(f"{path}.jsonl") as file:
                 for block in self._counted(part, [first], blocks):
@@ -140,14 +145,14 @@ class _Content:
         )
 
     def _counted(self, part: Part, first: list[Block], rest: Iterator[Block]) -> Iterator[Block]:
-        for source in (first, rest):
-            for block in source:
+        for blocks in (first, rest):
+            for block in blocks:
                 part.rows += block.rows
                 self.progress(part.place, part.rows)
                 yield block
 
     def _first(self, blocks: Iterator[Block]) -> tuple[Block, bool]:
-        """The first rows together, and whether there may be more."""
+        """Join the first blocks until they exceed SMALL bytes; tell whether more may follow."""
         lines, rows = bytearray(), 0
         for block in blocks:
             lines += block.lines
@@ -156,20 +161,20 @@ class _Content:
                 return Block(bytes(lines), rows), True
         return Block(bytes(lines), rows), False
 
-    def objects(self, who: Identity, media: Callable[[str], ObjectStore]) -> None:
-        for one in self.source.data_map.objects:
-            if one.export:
-                self._objects(one, who, media)
+    def objects(self, identity: Identity, media: Callable[[str], ObjectStore]) -> None:
+        for objects in self.source.data_map.objects:
+            if objects.export:
+                self._objects(objects, identity, media)
 
-    def _objects(self, one: Objects, who: Identity, media: Callable[[str], ObjectStore]) -> None:
-        place = f"{one.bucket}/{one.prefix}"
-        prefix = filled(one.prefix, who)
+    def _objects(self, objects: Objects, identity: Identity, media: Callable[[str], ObjectStore]) -> None:
+        place = f"{objects.bucket}/{objects.prefix}"
+        prefix = filled(objects.prefix, identity)
         count = 0
-        folder = safe_path(f"media/{one.prefix.partition('{')[0].strip('/') or one.bucket}")
-        store = media(one.bucket)
+        folder = safe_path(f"media/{objects.prefix.partition('{')[0].strip('/') or objects.bucket}")
+        store = media(objects.bucket)
         for stored in store.list(prefix) if prefix is not None else ():
             if stored.key.endswith("/") and not stored.size:
-                continue  # it stands for a folder, which is there without it
+                continue  # a placeholder for a folder, which the archive does not need
             path = f"{folder}/{safe_path(stored.key.removeprefix(prefix or ''))}"
             with ExitStack() as opened:
                 try:
@@ -181,22 +186,16 @@ class _Content:
                     file.write(chunk)
             count += 1
             self.progress(place, count)
-        self.parts.append(Part(place, "files", one.purpose, "", files=count, folder=folder))
+        self.parts.append(Part(place, "files", objects.purpose, "", files=count, folder=folder))
         self.effects.append(Effect("s3", place, "files", "export", count, count, count))
 
-    def explain(self, wanted: Wanted) -> None:
-        about = About(self.source.data_map, self.parts, wanted.language, wanted.now, wanted.request_id)
-        self.archive.put("about.json", _json(export_pages.about(about)))
-        self.archive.put("index.html", export_pages.index(about))
-        self.archive.put("manifest.json", _json(export_pages.manifest(about, self.archive.entries)))
-
-
-def totals(effects: list[Effect]) -> Counter[str]:
-    """Rows and files of an export, by store."""
-    found: Counter[str] = Counter()
-    for one in effects:
-        found[one.store] += one.changed
-    return found
+    def explain(self, request: ExportRequest) -> None:
+        overview = Overview(
+            self.source.data_map, self.parts, request.language, request.now, request.request_id
+        )
+        self.archive.put("about.json", _json(index_page.about(overview)))
+        self.archive.put("index.html", index_page.index(overview))
+        self.archive.put("manifest.json", _json(index_page.manifest(overview, self.archive.entries)))
 
 
 def _shown(first: Block) -> list[dict[str, Any]]:
@@ -205,7 +204,7 @@ def _shown(first: Block) -> list[dict[str, Any]]:
 
 
 def _readable(line: bytes) -> dict[str, Any] | None:
-    """A row as Python reads and writes it; None where it is too long, or neither."""
+    """Parse a row for the index page; None when it is too long, or Python cannot read or write it."""
     if len(line) > LONGEST_ROW:
         return None
     try:
@@ -213,12 +212,12 @@ def _readable(line: bytes) -> dict[str, Any] | None:
         json.dumps(row, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         # PostgreSQL takes thousands of digits and levels, and a json column half a surrogate pair: such a
-        # row is in its file, and not on the page.
+        # row is in its file, but not on the page.
         return None
     return row
 
 
-def _one_part(text: str) -> str:
+def _path_part(text: str) -> str:
     return text.replace("/", "_")
 
 

@@ -17,6 +17,7 @@ from ops_platform.gdpr.requests import Language
 
 FORMAT = "ops-platform-export/1"
 LONGEST_CELL = 200
+"""Characters of a value that a cell shows."""
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}"
     "table{border-collapse:collapse;display:block;overflow-x:auto;margin:.5rem 0}"
@@ -37,14 +38,14 @@ class Part:
     rows: int = 0
     files: int = 0
     entry: Entry | None = None
-    """The file of the rows; None where there are none."""
+    """The file of the rows; None when there are no rows."""
     folder: str | None = None
     first: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class About:
-    """``now``: when the export was made."""
+class Overview:
+    """Facts of one export for all three files; ``now``: when it was made."""
 
     data_map: DataMap
     parts: Sequence[Part]
@@ -53,35 +54,35 @@ class About:
     request_id: str | None
 
 
-def about(known: About) -> dict[str, Any]:
-    """What the law wants to be told beside the data themselves (Art. 15(1))."""
-    found: dict[tuple[str, str, str], None] = {
-        (part.place, part.purpose, part.retention): None for part in known.parts
+def about(overview: Overview) -> dict[str, Any]:
+    """Compose about.json: what Art. 15(1) GDPR requires beside the data themselves."""
+    purposes: dict[tuple[str, str, str], None] = {
+        (part.place, part.purpose, part.retention): None for part in overview.parts
     }
     return {
-        "made_at": known.now.isoformat(),
+        "made_at": overview.now.isoformat(),
         "data": [
             {"place": place, "purpose": purpose, **({"retention": retention} if retention else {})}
-            for place, purpose, retention in found
+            for place, purpose, retention in purposes
         ],
         "recipients": [
-            {"name": one.name, "purpose": one.purpose, "contact": one.email}
-            for one in known.data_map.processors
+            {"name": processor.name, "purpose": processor.purpose, "contact": processor.email}
+            for processor in overview.data_map.processors
         ],
-        "rights": [{"article": article, "right": right} for article, right in RIGHTS[known.language]],
-        "explanation": [TEXTS[known.language]["how"], TEXTS[known.language]["others"]],
+        "rights": [{"article": article, "right": right} for article, right in RIGHTS[overview.language]],
+        "explanation": [TEXTS[overview.language]["how"], TEXTS[overview.language]["others"]],
     }
 
 
-def manifest(known: About, entries: Iterable[Entry]) -> dict[str, Any]:
-    """Every file but the manifest itself, and every part that could have had rows."""
-    of = {part.entry.path: part for part in known.parts if part.entry}
+def manifest(overview: Overview, entries: Iterable[Entry]) -> dict[str, Any]:
+    """Compose manifest.json: every part, also those without rows, and every file but the manifest."""
+    part_of = {part.entry.path: part for part in overview.parts if part.entry}
     return {
         "format": FORMAT,
-        "made_at": known.now.isoformat(),
-        "request_id": known.request_id,
-        "subject": known.data_map.subject.kind,
-        "map_version": known.data_map.version,
+        "made_at": overview.now.isoformat(),
+        "request_id": overview.request_id,
+        "subject": overview.data_map.subject.kind,
+        "map_version": overview.data_map.version,
         "parts": [
             {
                 "place": part.place,
@@ -89,47 +90,53 @@ def manifest(known: About, entries: Iterable[Entry]) -> dict[str, Any]:
                 **({"files": part.files} if part.folder else {"rows": part.rows}),
                 "shared": part.shared,
             }
-            for part in known.parts
+            for part in overview.parts
         ],
         "files": [
             {
                 "path": entry.path,
                 "bytes": entry.bytes,
                 "sha256": entry.sha256,
-                **({"rows": of[entry.path].rows} if entry.path in of else {}),
+                **({"rows": part_of[entry.path].rows} if entry.path in part_of else {}),
             }
             for entry in entries
         ],
     }
 
 
-def index(known: About) -> str:
-    """HTML without scripts and without anything from elsewhere; every text in it is escaped."""
-    return "\n".join(_lines(known)) + "\n"
+def index(overview: Overview) -> str:
+    """Compose index.html: no scripts, nothing loaded from elsewhere, every text escaped."""
+    return "\n".join(_lines(overview)) + "\n"
 
 
-def _lines(known: About) -> Iterator[str]:
-    texts = TEXTS[known.language]
+def _lines(overview: Overview) -> Iterator[str]:
+    texts = TEXTS[overview.language]
     title = escape(texts["title"])
-    yield f'<!DOCTYPE html>\n<html lang="{known.language}"><head><meta charset="utf-8"><title>{title}</title>'
+    yield (
+        f'<!DOCTYPE html>\n<html lang="{overview.language}"><head><meta charset="utf-8">'
+        f"<title>{title}</title>"
+    )
     yield (
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
     )
     yield f"<h1>{title}</h1>"
-    yield f"<p>{escape(texts['made'].format(date=known.now.strftime('%Y-%m-%d %H:%M UTC')))}</p>"
+    yield f"<p>{escape(texts['made'].format(date=overview.now.strftime('%Y-%m-%d %H:%M UTC')))}</p>"
     yield f"<p>{escape(texts['how'])}</p><p>{escape(texts['others'])}</p>"
     yield f"<h2>{escape(texts['contents'])}</h2>"
     yield _table(
         [texts[name] for name in ("file", "role", "count", "purpose", "retention")],
         [
             [_link(part, texts["nothing"])]
-            + [escape(one) for one in (part.role, str(part.rows + part.files), part.purpose, part.retention)]
-            for part in known.parts
+            + [
+                escape(text)
+                for text in (part.role, str(part.rows + part.files), part.purpose, part.retention)
+            ]
+            for part in overview.parts
         ],
     )
-    for part in known.parts:
+    for part in overview.parts:
         if part.first:
             yield f"<h3>{escape(part.place)}: {escape(part.role)}</h3>"
             if part.shared:
@@ -139,18 +146,18 @@ def _lines(known: About) -> Iterator[str]:
             names = list(part.first[0])
             yield _table(names, [[_cell(row.get(name)) for name in names] for row in part.first])
     yield f"<h2>{escape(texts['recipients'])}</h2><ul>"
-    for one in known.data_map.processors:
-        yield f"<li>{escape(one.name)}: {escape(one.purpose)} ({escape(one.email)})</li>"
-    if not known.data_map.processors:
+    for processor in overview.data_map.processors:
+        yield f"<li>{escape(processor.name)}: {escape(processor.purpose)} ({escape(processor.email)})</li>"
+    if not overview.data_map.processors:
         yield f"<li>{escape(texts['no-recipients'])}</li>"
     yield f"</ul><h2>{escape(texts['rights'])}</h2><ul>"
-    for article, right in RIGHTS[known.language]:
+    for article, right in RIGHTS[overview.language]:
         yield f"<li>{escape(article)}: {escape(right)}</li>"
     yield "</ul></body></html>"
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """``names`` are texts, cells are HTML."""
+    """Compose an HTML table; ``names`` are texts to escape, cells are HTML."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,7 +1,7 @@
-"""Rows as the database sends them, as lines of JSON. Knows no subjects and no maps.
+"""The reader of a query's rows as lines of JSON. It knows no subjects and no maps.
 
-A text can travel beside the JSON of its row, and is put into it here: a server before PostgreSQL 17 looks
-at each character for what JSON escapes, which for long texts takes as long as all else that it does.
+A long text can come beside the JSON of its row and is inserted here: a server before PostgreSQL 17 examines
+each character for JSON's escapes, which for long texts takes as long as all its other work.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from psycopg import sql
 from ops_platform.clients.postgres import Connection, copy_out
 
 BLOCK = 256 * 1024
-"""Bytes of lines that are handed on together; a longer row comes alone."""
+"""Bytes of lines in one block; a longer row is a block of its own."""
 # https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 _LENGTH = Struct("!i").unpack_from
 _COUNT = 2
-"""Bytes that say how many fields a row has; at the end of all rows they stand alone."""
+"""Bytes of a row's field count; alone, they end the data."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Whole lines, each one JSON object and a newline."""
+    """Whole lines, each of one JSON object and a newline."""
 
     lines: bytes
     rows: int
@@ -36,34 +36,34 @@ class Block:
 def read(
     connection: Connection, query: sql.Composable, texts: Sequence[str] = ()
 ) -> Generator[Block, None, None]:
-    """One line for each row of ``query``, whose first column is the JSON of an object with a member or more.
+    """Read one line for each row of ``query``, in the caller's transaction, whose encoding is UTF-8.
 
-    The columns after it are texts, one for each name in ``texts``, and become members of that name.
-    In the caller's transaction, whose encoding is UTF-8. Raises what psycopg raises.
+    The query's first column is the JSON of an object with a member or more. The columns after it are
+    texts, one for each name in ``texts``, and become members of that name. Raises what psycopg raises.
     """
     names = [b"," + json.dumps(name, ensure_ascii=False).encode() + b":" for name in texts]
-    held: list[bytes] = []
+    lines: list[bytes] = []
     size = rows = 0
     copying = sql.SQL("COPY ({}) TO STDOUT WITH (FORMAT binary)").format(query)
     for data in _rows(connection, copying):
         end = _COUNT + 4 + _LENGTH(data, _COUNT)[0]
-        held.append(_on_one_line(bytes(data[_COUNT + 4 : end])))
+        lines.append(_on_one_line(bytes(data[_COUNT + 4 : end])))
         if names:
-            # Its closing brace comes last.
-            held[-1] = held[-1][:-1]
+            # Put the closing brace after the texts.
+            lines[-1] = lines[-1][:-1]
             for name in names:
                 start, length = end + 4, _LENGTH(data, end)[0]
                 end = start + max(length, 0)
-                held += name, b"null" if length < 0 else orjson.dumps(str(data[start:end], "utf-8"))
-            held.append(b"}")
-        held.append(b"\n")
+                lines += name, b"null" if length < 0 else orjson.dumps(str(data[start:end], "utf-8"))
+            lines.append(b"}")
+        lines.append(b"\n")
         rows += 1
         size += len(data)
         if size >= BLOCK:
-            yield Block(b"".join(held), rows)
-            held, size, rows = [], 0, 0
-    if held:
-        yield Block(b"".join(held), rows)
+            yield Block(b"".join(lines), rows)
+            lines, size, rows = [], 0, 0
+    if lines:
+        yield Block(b"".join(lines), rows)
 
 
 def _rows(connection: Connection, statement: sql.Composed) -> Iterator[memoryview]:
@@ -79,5 +79,5 @@ def _rows(connection: Connection, statement: sql.Composed) -> Iterator[memoryvie
 
 
 def _on_one_line(text: bytes) -> bytes:
-    """A json column comes as it was written, with line ends between its tokens: a space means the same."""
+    """Replace line ends, which a json column may have between its tokens, by spaces."""
     return text.replace(b"\r", b" ").replace(b"\n", b" ") if b"\n" in text or b"\r" in text else text

@@ -1,7 +1,8 @@
-"""What an export shows of a JSONB document or an array that names several people: SQL that hides the others.
+"""SQL that hides other people in exported JSONB documents and arrays.
 
-An array element that holds a link of the map is somebody's: of somebody else's element only what the map
-calls plain is left, and pseudonyms for links. Numbers keep all their digits: the database does the work.
+An array element that holds a link of the map belongs to a person. Of another person's element the export
+keeps what the map calls plain, and pseudonyms for links. Numbers keep all their digits: the database does
+the work.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ TRUE, FALSE = sql.SQL("true"), sql.SQL("false")
 
 
 def pseudonym(text: sql.Composable, salt: str) -> sql.Composable:
-    """Of an SQL text, an SQL text: the same for the same value throughout one export, and in no other."""
+    """Build an SQL text that replaces ``text``: the same for equal values in one export, and in no other."""
     return sql.SQL("('person-' || left(encode(sha256(convert_to({} || {}, 'UTF8')), 'hex'), 16))").format(
         sql.Literal(salt), text
     )
@@ -28,7 +29,7 @@ def pseudonym(text: sql.Composable, salt: str) -> sql.Composable:
 
 @dataclass
 class _Node:
-    """One place in documents. ``holds``: a link, and the columns of the subject that it may hold."""
+    """A place in documents; a link if it ``holds`` one of these columns of the subject."""
 
     kind: Literal["personal", "plain"] | None = None
     holds: set[str] = field(default_factory=set)
@@ -41,11 +42,11 @@ class _Node:
         return node
 
     def hides(self) -> bool:
-        """Whether somebody else can be in here, when what is around it is the subject's."""
+        """Tell whether another person can be named here, within what is the subject's."""
         return bool(self.holds) or any(inner.hides() for inner in self.members.values())
 
     def links(self, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], set[str]]]:
-        """Below here, but not within elements further in."""
+        """Yield the links below here, but not those within further array elements."""
         if self.holds:
             yield path, self.holds
         for step, inner in self.members.items():
@@ -54,25 +55,25 @@ class _Node:
 
 
 @dataclass(frozen=True)
-class Documents:
-    """``salt`` makes this export's pseudonyms."""
+class Redaction:
+    """The redaction of one export; ``salt`` makes its pseudonyms."""
 
-    who: Identity
+    identity: Identity
     salt: str
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def shown(self, table: Table, column: str, document: sql.Composable, *, own: bool) -> sql.Composable:
-        """``document`` (jsonb) without other people. ``own``: the row itself is the subject's alone."""
+    def document(self, table: Table, column: str, document: sql.Composable, *, own: bool) -> sql.Composable:
+        """Redact other people in ``document`` (jsonb). ``own``: the row is the subject's alone."""
         root = _Node()
         for path, kind in table.documents.get(column, {}).items():
             root.at(path).kind = "personal" if kind == "personal" else "plain"
-        for one in table.belongings:
-            if isinstance(one.way, ByJson) and one.way.column == column:
-                root.at(one.way.path).holds.add(one.way.holds)
+        for belonging in table.belongings:
+            if isinstance(belonging.way, ByJson) and belonging.way.column == column:
+                root.at(belonging.way.path).holds.add(belonging.way.holds)
         return self._place(root, document, TRUE if own else FALSE)
 
     def array(self, column: sql.Composable, holds: set[str]) -> sql.Composable:
-        """The elements of ``column``, those that are not the subject's as pseudonyms."""
+        """Replace the elements of ``column`` that are not the subject's by pseudonyms."""
         name = sql.Identifier(f"e{next(self._numbers)}")
         value = sql.SQL("CAST({}.value AS text)").format(name)
         return sql.SQL(
@@ -90,14 +91,14 @@ class Documents:
         )
 
     def _place(self, node: _Node, value: sql.Composable, mine: sql.Composable) -> sql.Composable:
-        """``value`` as it is shown; ``mine``: whether what is around it is the subject's."""
+        """Redact ``value``; ``mine`` is the SQL condition that its surroundings are the subject's."""
         if mine is TRUE and not node.hides():
             return value
         scalar = self._scalar(node, value, mine)
         members = {step: inner for step, inner in node.members.items() if step != EVERY}
         cases = []
         if mine is TRUE and members:
-            # Most documents name nobody: they need not be taken apart.
+            # Most documents name nobody and pass whole.
             hiding = [step for step, inner in members.items() if inner.hides()]
             cases.append(
                 sql.SQL("WHEN jsonb_typeof({}) = 'object' AND NOT {} ?| {} THEN {}").format(
@@ -140,10 +141,10 @@ class Documents:
         name = sql.Identifier(f"e{next(self._numbers)}")
         inner = sql.SQL("{}.value").format(name)
         cases = [
-            sql.SQL("WHEN {} THEN {}").format(sql.Literal(member), self._place(one, inner, mine))
-            for member, one in members.items()
+            sql.SQL("WHEN {} THEN {}").format(sql.Literal(member), self._place(child, inner, mine))
+            for member, child in members.items()
         ]
-        # What the map does not know is somebody's all the same.
+        # Members that the map does not know count as personal.
         known = (
             TRUE
             if node.kind == "plain"
@@ -156,17 +157,17 @@ class Documents:
         ).format(name=name, cases=sql.SQL(" ").join(cases), inner=inner, value=value, mine=mine, known=known)
 
     def _replaced(self, members: Mapping[str, _Node], value: sql.Composable) -> sql.Composable:
-        """The subject's own object: only members that can name others change, so it is not taken apart."""
+        """Redact the subject's own object, by replacing only the members that can name others."""
         shown = value
-        for member, one in members.items():
-            if one.hides():
-                # Where the new value is SQL's NULL, nothing would be left of the document.
+        for member, child in members.items():
+            if child.hides():
+                # jsonb_set of SQL's NULL would make the whole document NULL.
                 shown = sql.SQL(
                     "jsonb_set({}, CAST({} AS text[]), coalesce({}, 'null'), create_if_missing => false)"
                 ).format(
                     shown,
                     sql.Literal([member]),
-                    self._place(one, sql.SQL("({} -> {})").format(value, sql.Literal(member)), TRUE),
+                    self._place(child, sql.SQL("({} -> {})").format(value, sql.Literal(member)), TRUE),
                 )
         return shown
 
@@ -175,16 +176,16 @@ class Documents:
         inner = sql.SQL("{}.value").format(name)
         links = list(element.links())
         if links:
-            each = [
+            conditions = [
                 self._mine(sql.SQL("({} #>> {})").format(inner, sql.Literal(list(path))), holds)
                 for path, holds in links
             ]
-            mine = sql.SQL("coalesce({}, false)").format(sql.SQL(" OR ").join(each))
+            mine = sql.SQL("coalesce({}, false)").format(sql.SQL(" OR ").join(conditions))
         return sql.SQL(
             "(SELECT coalesce(jsonb_agg({} ORDER BY {name}.n), '[]') "
             "FROM jsonb_array_elements({value}) WITH ORDINALITY AS {name}(value, n))"
         ).format(self._place(element, inner, mine), name=name, value=value)
 
     def _mine(self, text: sql.Composable, holds: set[str]) -> sql.Composable:
-        values = sorted(str(self.who.values[one]) for one in holds if one in self.who.values)
+        values = sorted(str(self.identity.values[name]) for name in holds if name in self.identity.values)
         return sql.SQL("{} = ANY (CAST({} AS text[]))").format(text, sql.Literal(values)) if values else FALSE

@@ -1,4 +1,4 @@
-"""An iterator that is read by a thread of its own, a little ahead of who uses it."""
+"""An iterator that a thread of its own reads a little ahead of its consumer."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 AHEAD = 2 * 1024 * 1024
-"""What may wait weighs so much together; a heavier item waits alone."""
+"""Weight up to which items wait together; a heavier item waits alone."""
 
 
 @contextmanager
-def ahead(source: Generator[T, None, None], weight: Callable[[T], int]) -> Iterator[Iterator[T]]:
-    """``source``, of which items of up to AHEAD wait; what it raises is raised where it is used.
+def prefetched(source: Generator[T, None, None], weight: Callable[[T], int]) -> Iterator[Iterator[T]]:
+    """Read ``source`` in a thread, up to AHEAD of ``weight`` in advance; its errors reach the consumer.
 
-    When the block ends, the thread has ended too: ``source`` is then closed, though perhaps not at its end.
+    When the block ends, the thread has ended too, and ``source`` is closed, though perhaps not at its end.
     """
-    waiting = _Waiting[T]()
+    queue = _Queue[T]()
 
     def read() -> None:
         try:
             with closing(source):
                 for item in source:
-                    if not waiting.put(item, weight(item)):
+                    if not queue.put(item, weight(item)):
                         break
         except BaseException as error:
-            waiting.end(error)
+            queue.end(error)
         else:
-            waiting.end(None)
+            queue.end(None)
 
     thread = threading.Thread(target=read, name="reading ahead", daemon=True)
     thread.start()
     try:
-        yield waiting.items()
+        yield queue.items()
     finally:
-        waiting.stop()
+        queue.stop()
         thread.join()
 
 
-class _Waiting(Generic[T]):
-    """Between one thread that puts and one that takes."""
+class _Queue(Generic[T]):
+    """A queue between one thread that puts and one that takes."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -52,7 +52,7 @@ class _Waiting(Generic[T]):
         self._error: BaseException | None = None
 
     def put(self, item: T, weight: int) -> bool:
-        """Waits for room; whether anybody wants more."""
+        """Put an item, after waiting for room; tell whether the consumer wants more."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or not self._items or self._weight + weight <= AHEAD)
             self._items.append((item, weight))

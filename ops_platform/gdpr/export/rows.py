@@ -1,4 +1,4 @@
-"""The rows of a subject as lines of JSON, as the database makes them: what the map shows, others hidden."""
+"""The subject's rows as lines of JSON, made by the database: what the map exports, other people hidden."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from psycopg import sql
 
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr.data_map import Belonging, ByArray, ByColumn, ByParent, DataMap, Table
-from ops_platform.gdpr.export import json_lines as export_lines
+from ops_platform.gdpr.export import json_lines
 from ops_platform.gdpr.export.json_lines import Block
-from ops_platform.gdpr.export.json_redaction import Documents, pseudonym
+from ops_platform.gdpr.export.json_redaction import Redaction, pseudonym
 from ops_platform.gdpr.schema import Catalogue, Column
 from ops_platform.gdpr.subject import Identity, row_predicates
 
@@ -19,99 +19,112 @@ TEXTS = {"text", "character varying"}
 LONG = 256
 """Bytes from which a text is cheaper to escape here than in the database."""
 SAMPLE = 100
-"""Rows that are looked at for it."""
+"""Rows of a table whose texts are measured for it."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """``salt`` is this export's alone, and kept nowhere: who has it could try names against pseudonyms."""
+    """The rows of one export.
+
+    ``salt`` is this export's alone and stored nowhere: with it, names could be tried against pseudonyms.
+    """
 
     data_map: DataMap
     catalogue: Catalogue
-    who: Identity
+    identity: Identity
     salt: str
 
-    def columns(self, table: Table, one: Belonging) -> list[Column]:
-        """What of a row is shown in this role, in the table's order; none: nothing is."""
-        if one.export == "none":
+    def columns(self, table: Table, belonging: Belonging) -> list[Column]:
+        """List the columns exported in this role, in the table's order; empty when the role exports none."""
+        if belonging.export == "none":
             return []
-        shown = table.classified if one.export == "own" else set(one.export)
-        return [each for each in self.catalogue.relations[table.name].columns.values() if each.name in shown]
+        exported = table.classified if belonging.export == "own" else set(belonging.export)
+        columns = self.catalogue.relations[table.name].columns.values()
+        return [column for column in columns if column.name in exported]
 
-    def blocks(self, connection: Connection, table: Table, one: Belonging) -> Generator[Block, None, None]:
-        """In the caller's transaction, as the database sends them. Raises what psycopg raises."""
-        beside = self._beside(connection, table, one)
-        return export_lines.read(connection, self._query(table, one, beside), beside)
+    def blocks(
+        self, connection: Connection, table: Table, belonging: Belonging
+    ) -> Generator[Block, None, None]:
+        """Read the rows in blocks, in the caller's transaction. Raises what psycopg raises."""
+        long_texts = self._long_texts(connection, table, belonging)
+        return json_lines.read(connection, self._query(table, belonging, long_texts), long_texts)
 
-    def _beside(self, connection: Connection, table: Table, one: Belonging) -> list[str]:
-        """Columns whose texts are long, as the first rows of the table go. A wrong guess costs time only."""
-        shown = self.columns(table, one)
+    def _long_texts(self, connection: Connection, table: Table, belonging: Belonging) -> list[str]:
+        """Guess from the table's first rows which columns have long texts. A wrong guess costs only time."""
+        exported = self.columns(table, belonging)
         texts = [
-            each
-            for each in shown
-            if each.base in TEXTS and not each.array and self._value(table, one, each) == _held(each)
+            column
+            for column in exported
+            if column.base in TEXTS
+            and not column.array
+            and self._value(table, belonging, column) == _reference(column)
         ]
         if not texts:
             return []
         lengths = [
-            sql.SQL("avg(octet_length({})) >= {}").format(sql.Identifier(each.name), sql.Literal(LONG))
-            for each in texts
+            sql.SQL("avg(octet_length({})) >= {}").format(sql.Identifier(column.name), sql.Literal(LONG))
+            for column in texts
         ]
         sample = sql.SQL("SELECT ARRAY[{}] AS long FROM (SELECT * FROM {} LIMIT {}) AS s").format(
             sql.SQL(", ").join(lengths), table.name.identifier, sql.Literal(SAMPLE)
         )
         row = one_row(connection, sample)
-        long = [each.name for each, is_long in zip(texts, row["long"], strict=True) if is_long]
-        # One column at least is in the JSON.
-        return long if len(long) < len(shown) else long[1:]
+        long = [column.name for column, is_long in zip(texts, row["long"], strict=True) if is_long]
+        # The JSON object needs one column at least.
+        return long if len(long) < len(exported) else long[1:]
 
-    def _query(self, table: Table, one: Belonging, beside: Sequence[str]) -> sql.Composable:
-        """One JSON object for each row, and texts that come beside it."""
-        shown = [
-            sql.SQL("{} AS {}").format(self._value(table, one, column), sql.Identifier(column.name))
-            for column in self.columns(table, one)
-            if column.name not in beside
+    def _query(self, table: Table, belonging: Belonging, long_texts: Sequence[str]) -> sql.Composable:
+        """Build the query for one JSON object a row, followed by its long texts."""
+        values = [
+            sql.SQL("{} AS {}").format(self._value(table, belonging, column), sql.Identifier(column.name))
+            for column in self.columns(table, belonging)
+            if column.name not in long_texts
         ]
-        texts = [sql.SQL(", CAST({} AS text)").format(sql.Identifier("t", name)) for name in beside]
+        texts = [sql.SQL(", CAST({} AS text)").format(sql.Identifier("t", name)) for name in long_texts]
         return sql.SQL(
             "SELECT row_to_json(r){} FROM {} AS t CROSS JOIN LATERAL (SELECT {}) AS r WHERE {}"
         ).format(
             sql.Composed(texts),
             table.name.identifier,
-            sql.SQL(", ").join(shown),
-            self._condition(table, one),
+            sql.SQL(", ").join(values),
+            self._condition(table, belonging),
         )
 
-    def _condition(self, table: Table, one: Belonging) -> sql.Composable:
-        return row_predicates.condition(self.data_map, self.catalogue, table.name, one, self.who, "t")
+    def _condition(self, table: Table, belonging: Belonging) -> sql.Composable:
+        return row_predicates.condition(
+            self.data_map, self.catalogue, table.name, belonging, self.identity, "t"
+        )
 
-    def _value(self, table: Table, one: Belonging, column: Column) -> sql.Composable:
-        held = _held(column)
-        documents = Documents(self.who, self.salt)
-        links = [each for each in table.belongings if each.way.column == column.name]
+    def _value(self, table: Table, belonging: Belonging, column: Column) -> sql.Composable:
+        reference = _reference(column)
+        redaction = Redaction(self.identity, self.salt)
+        links = [linking for linking in table.belongings if linking.way.column == column.name]
         if column.name in table.documents:
-            return documents.shown(
-                table, column.name, sql.SQL("CAST({} AS jsonb)").format(held), own=one.export == "own"
+            return redaction.document(
+                table,
+                column.name,
+                sql.SQL("CAST({} AS jsonb)").format(reference),
+                own=belonging.export == "own",
             )
-        arrays = {each.way.holds for each in links if isinstance(each.way, ByArray)}
+        arrays = {linking.way.holds for linking in links if isinstance(linking.way, ByArray)}
         if arrays:
-            return documents.array(held, arrays)
-        keys = [each for each in links if isinstance(each.way, ByColumn | ByParent)]
-        if keys and one not in keys:
-            # It names whom the row belongs to in another role: the subject too, or somebody else.
-            mine = sql.SQL(" OR ").join(self._condition(table, each) for each in keys)
+            return redaction.array(reference, arrays)
+        keys = [linking for linking in links if isinstance(linking.way, ByColumn | ByParent)]
+        if keys and belonging not in keys:
+            # The column names the row's owner in another role: the subject too, or somebody else.
+            mine = sql.SQL(" OR ").join(self._condition(table, linking) for linking in keys)
             return sql.SQL(
-                "CASE WHEN {held} IS NULL THEN NULL WHEN {mine} THEN to_jsonb({held}) "
+                "CASE WHEN {value} IS NULL THEN NULL WHEN {mine} THEN to_jsonb({value}) "
                 "ELSE to_jsonb({pseudonym}) END"
             ).format(
-                held=held,
+                value=reference,
                 mine=mine,
-                pseudonym=pseudonym(sql.SQL("CAST({} AS text)").format(held), self.salt),
+                pseudonym=pseudonym(sql.SQL("CAST({} AS text)").format(reference), self.salt),
             )
         if column.base == "bytea" and not column.array:
-            return sql.SQL("translate(encode(CAST({} AS bytea), 'base64'), E'\\n', '')").format(held)
-        return held
+            return sql.SQL("translate(encode(CAST({} AS bytea), 'base64'), E'\\n', '')").format(reference)
+        return reference
 
 
-def _held(column: Column) -> sql.Identifier:
+def _reference(column: Column) -> sql.Identifier:
     return sql.Identifier("t", column.name)

@@ -1,4 +1,7 @@
-"""An export from a request to the archive in the bucket: once for each request, whatever kills it between."""
+"""The run of an export, from a claimed request to the archive in the bucket.
+
+Each request gets one archive, whatever kills a run in between.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,9 @@ from ops_platform.clients.object_store import ObjectStore, Upload
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map import DataMap, parser
-from ops_platform.gdpr.export import archive_store as exports
-from ops_platform.gdpr.export import content as export_content
+from ops_platform.gdpr.export import archive_store, content
 from ops_platform.gdpr.export.archive_store import Export
-from ops_platform.gdpr.export.content import Wanted
+from ops_platform.gdpr.export.content import ExportRequest
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.requests import UnknownRequest, mail_texts, precedence
 from ops_platform.settings import Settings
@@ -28,7 +30,7 @@ CONTENT_TYPE = "application/zip"
 
 @dataclass(frozen=True)
 class ExportContext:
-    """``ops`` and ``product`` open connections; ``media`` is the store of a bucket of the map."""
+    """The systems of an export: ``ops`` and ``product`` open connections, ``media`` the store of a bucket."""
 
     ops: Callable[[], Connection]
     product: Callable[[], Connection]
@@ -40,7 +42,7 @@ class ExportContext:
 
 
 def open_context(settings: Settings) -> ExportContext:
-    """Raises ConfigurationError; connects to nothing."""
+    """Build the context from the settings; connect to nothing. Raises ConfigurationError."""
     application = "ops-platform export"
     # Policies hide rows from the workers' role, and an export without them would not be whole.
     product = settings.product_eraser_database_url or settings.require("product_database_url")
@@ -57,7 +59,7 @@ def open_context(settings: Settings) -> ExportContext:
 def run(
     context: ExportContext, request_id: str, progress: Callable[[str, int], None] = lambda place, count: None
 ) -> list[Effect]:
-    """Make the export of a claimed request, record it and write the mail; finds an export that is there.
+    """Make the export of a claimed request, record it and write the mail, unless it is recorded already.
 
     The caller moves the request to ``completed`` afterwards. ``progress`` takes a place of an Effect and
     how many rows or objects of it are done. Raises UnknownRequest, CheckFailed (the map does not fit, or
@@ -65,28 +67,32 @@ def run(
     """
     with context.ops() as ops:
         request = _request(ops, request_id)
-        found = exports.find(ops, request_id)
-    if found is None:
-        found = _make(context, request, progress)
+        export = archive_store.find(ops, request_id)
+    if export is None:
+        export = _make(context, request, progress)
     # A killed run's leavings, and an archive that was not the first to be recorded.
-    exports.clear(context.exports, request_id, but=None if found.deleted_at else found.object_key)
-    return list(found.effects)
+    archive_store.clear(
+        context.exports, request_id, kept_key=None if export.deleted_at else export.object_key
+    )
+    return list(export.effects)
 
 
 def _make(context: ExportContext, request: dict[str, Any], progress: Callable[[str, int], None]) -> Export:
     request_id = str(request["request_id"])
     # Random: a run that is believed dead may still be at work.
-    key = f"{exports.folder(request_id)}{uuid4()}.zip"
-    wanted = Wanted(str(request["creator_id"]), request["language"], context.clock(), request_id)
+    key = f"{archive_store.folder(request_id)}{uuid4()}.zip"
+    content_request = ExportRequest(
+        str(request["creator_id"]), request["language"], context.clock(), request_id
+    )
     with context.product() as product, Upload(context.exports, key, content_type=CONTENT_TYPE) as upload:
-        effects = export_content.write(product, context.data_map, wanted, upload, context.media, progress)
+        effects = content.write(product, context.data_map, content_request, upload, context.media, progress)
     with context.ops() as ops:
         if precedence.erasure_has_begun(ops, request_id):
-            # Its claim was lost meanwhile, or the erasure would have waited.
-            exports.clear(context.exports, request_id)
+            # This run has lost its claim meanwhile, or the erasure would have waited.
+            archive_store.clear(context.exports, request_id)
             raise CheckFailed("the subject is being erased: there is nothing left to give them a copy of")
         now = context.clock()
-        found = exports.record(
+        export = archive_store.record(
             ops,
             request_id,
             object_key=key,
@@ -96,18 +102,20 @@ def _make(context: ExportContext, request: dict[str, Any], progress: Callable[[s
             effects=effects,
             now=now,
         )
-        waits = precedence.erasure_waits(ops, request["creator_id"])
+        erasure_due = precedence.erasure_waits(ops, request["creator_id"])
         text = mail_texts.export_ready(
             request["language"],
             request_id=request_id,
             api_url=context.api_url,
-            until=found.expires_at if waits is None else min(waits, now + precedence.FETCH_WITHIN),
-            erasure_waits=waits is not None,
+            until=export.expires_at
+            if erasure_due is None
+            else min(erasure_due, now + precedence.FETCH_WITHIN),
+            erasure_waits=erasure_due is not None,
         )
         outbox.put(
             ops, f"gdpr-export:{request_id}", request["requestor_email"], text.subject, text.body, now=now
         )
-    return found
+    return export
 
 
 def _request(ops: Connection, request_id: str) -> dict[str, Any]:

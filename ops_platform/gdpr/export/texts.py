@@ -1,4 +1,4 @@
-"""The words of an export in English and French: its page, and what about.json says of rights."""
+"""The texts of an export in English and French: of its page, and of the rights in about.json."""
 
 from __future__ import annotations
 

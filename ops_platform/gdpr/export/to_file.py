@@ -1,4 +1,4 @@
-"""An export into a file: for the command line, which has no requests and no bucket of exports."""
+"""The export to a file, for the command line, which has no requests and no bucket of exports."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr.data_map import DataMap
-from ops_platform.gdpr.export import content as export_content
-from ops_platform.gdpr.export.content import Wanted
+from ops_platform.gdpr.export import content
+from ops_platform.gdpr.export.content import ExportRequest
 from ops_platform.gdpr.lineage import Effect
 
 
 @dataclass(frozen=True)
-class Written:
-    """``sha256`` of the file, in hex."""
+class ExportFile:
+    """A written archive: ``bytes`` its size, ``sha256`` in hex."""
 
     file: Path
     bytes: int
@@ -41,21 +41,21 @@ class _Hashing:
 def write(
     connection: Connection,
     data_map: DataMap,
-    wanted: Wanted,
+    request: ExportRequest,
     file: Path,
     media: Callable[[str], ObjectStore],
-) -> Written:
-    """``file`` is there when it is whole, for its owner alone to read; what was there before stays.
+) -> ExportFile:
+    """Write an archive to ``file``, which appears when it is whole, readable by its owner alone.
 
-    Raises ConfigurationError when it cannot be written, and what ``export_content.write`` raises.
+    Raises ConfigurationError when the file exists or cannot be written, and what ``content.write`` raises.
     """
     if file.exists():
         raise ConfigurationError(f"{file} is there already: remove it, or choose another directory")
     try:
         with files.replacing(file) as out:
             sink = _Hashing(out)
-            effects = export_content.write(connection, data_map, wanted, sink, media)
+            effects = content.write(connection, data_map, request, sink, media)
             size = out.tell()
     except OSError as error:
         raise ConfigurationError(f"cannot write {file}: {error.strerror}") from None
-    return Written(file, size, sink.digest.hexdigest(), effects)
+    return ExportFile(file, size, sink.digest.hexdigest(), effects)

@@ -1,4 +1,4 @@
-"""The lineage of a request: what each step did to which place, as counts."""
+"""The lineage of a request: what each step did to each place, as counts."""
 
 from ops_platform.gdpr.lineage.effect import Effect
 from ops_platform.gdpr.lineage.lineage_store import Line

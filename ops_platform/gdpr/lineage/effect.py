@@ -1,4 +1,4 @@
-"""What an erasure or an export did to one place of one store, in numbers: the matter of lineage."""
+"""The effect of an erasure or export on one place of one store, in numbers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Store = Literal["postgresql", "s3", "redis", "processor", "backups"]
 
 @dataclass(frozen=True)
 class Effect:
-    """``place``: a table, a bucket with its prefix as the map writes it, a key pattern, a processor.
+    """One effect; ``before``, ``changed`` and ``after`` count the subject's rows, objects or keys.
 
-    Never a value of the subject's: prefixes and patterns stand with their {placeholders}. ``before``
-    and ``after`` count what was there that is the subject's, ``changed`` what was done something to.
+    ``place``: a table, a bucket with its prefix as the map writes it, a key pattern, a processor. It holds
+    no value of the subject: prefixes and patterns keep their {placeholders}.
     """
 
     store: Store

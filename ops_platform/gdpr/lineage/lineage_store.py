@@ -1,9 +1,9 @@
-"""What each request touched, written to ``gdpr_lineage`` and read back from it. Nothing personal."""
+"""The store of lineage, the table ``gdpr_lineage``: what each request touched. Nothing personal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,8 +25,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """That a step was done; ``details`` as given to ``record``."""
+class CompletedStep:
+    """The record that a step was done; ``details`` as given to ``record``. Times are aware."""
 
     details: Mapping[str, Any]
     map_version: str | None
@@ -43,7 +43,7 @@ def record(
     map_version: str,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """In the caller's transaction: one row that says the step is done, and one for each effect."""
+    """Write one row that the step is done and one for each effect, in the caller's transaction."""
     connection.execute(
         "INSERT INTO gdpr_lineage (request_id, step, details, run_id, map_version) "
         "VALUES (%s, %s, %s, %s, %s)",
@@ -57,22 +57,22 @@ def record(
                 (
                     request_id,
                     step,
-                    one.store,
-                    one.place,
-                    one.before,
-                    one.after,
-                    one.changed,
-                    Jsonb({"role": one.role, "action": one.action}),
+                    effect.store,
+                    effect.place,
+                    effect.before,
+                    effect.after,
+                    effect.changed,
+                    Jsonb({"role": effect.role, "action": effect.action}),
                     run_id,
                     map_version,
                 )
-                for one in effects
+                for effect in effects
             ],
         )
 
 
 def of(connection: Connection, request_id: str) -> list[Line]:
-    """Every effect that was recorded for a request, oldest first."""
+    """Read every effect recorded for a request, oldest first."""
     rows = connection.execute(
         "SELECT * FROM gdpr_lineage WHERE request_id = %s AND store IS NOT NULL ORDER BY id", (request_id,)
     )
@@ -97,7 +97,7 @@ def of(connection: Connection, request_id: str) -> list[Line]:
 
 
 def steps(connection: Connection, request_id: str) -> list[str]:
-    """The steps that are done, in the order in which they were; one that was repeated is there again."""
+    """Read the names of the steps that are done, in order; a repeated step appears each time."""
     rows = connection.execute(
         "SELECT step FROM gdpr_lineage WHERE request_id = %s AND store IS NULL AND step NOT LIKE 'status:%%' "
         "ORDER BY id",
@@ -106,33 +106,33 @@ def steps(connection: Connection, request_id: str) -> list[str]:
     return [row["step"] for row in rows]
 
 
-def ended(connection: Connection, request_id: str, step: str) -> list[Ended]:
-    """Each time that the step was done, oldest first."""
+def ended(connection: Connection, request_id: str, step: str) -> list[CompletedStep]:
+    """Read each completion of one step, oldest first."""
     rows = connection.execute(
         "SELECT details, map_version, recorded_at FROM gdpr_lineage WHERE request_id = %s AND step = %s "
         "AND store IS NULL ORDER BY id",
         (request_id, step),
     )
-    return [Ended(row["details"], row["map_version"], row["recorded_at"]) for row in rows]
+    return [CompletedStep(row["details"], row["map_version"], row["recorded_at"]) for row in rows]
 
 
 def totals(lines: Iterable[Line]) -> list[Effect]:
-    """All that was done to each place, over all attempts and rounds.
+    """Sum up the effects on each place, over all attempts and rounds.
 
-    ``before`` is the most that any of them found, ``after`` what the last one left. What was found, and is
-    there no more, was changed, also by an attempt that was killed before it could say so. Of rows each
-    line already holds those before it.
+    ``before`` is the most that any attempt found, ``after`` what the last one left. What was found and is
+    there no more counts as changed, also where an attempt was killed before it could record it. For rows,
+    each line's count already includes the lines before it.
     """
-    found: dict[tuple[str, str, str, str], Effect] = {}
+    totals_by_place: dict[tuple[str, str, str, str], Effect] = {}
     for line in lines:
-        one = line.effect
-        key = (one.store, one.place, one.role, one.action)
-        known = found.get(key)
-        before, changed = one.before, one.changed
+        effect = line.effect
+        key = (effect.store, effect.place, effect.role, effect.action)
+        known = totals_by_place.get(key)
+        before, changed = effect.before, effect.changed
         if known is not None:
-            before = max(known.before, one.before)
-            rows = one.store == "postgresql"
-            changed = max(known.changed, one.changed) if rows else known.changed + one.changed
-            changed = max(changed, before - one.after)
-        found[key] = Effect(one.store, one.place, one.role, one.action, before, changed, one.after)
-    return list(found.values())
+            before = max(known.before, effect.before)
+            cumulative = effect.store == "postgresql"
+            changed = max(known.changed, effect.changed) if cumulative else known.changed + effect.changed
+            changed = max(changed, before - effect.after)
+        totals_by_place[key] = replace(effect, before=before, changed=changed)
+    return list(totals_by_place.values())

@@ -1,4 +1,4 @@
-"""Does a data map fit a database? Coverage, feasibility, JSON sampling; and a first draft of a map."""
+"""The check of a data map against a database: coverage, feasibility, JSON sampling; and drafts of maps."""
 
 from ops_platform.gdpr.map_check.all_checks import check
 from ops_platform.gdpr.map_check.coverage import JSON_TYPES

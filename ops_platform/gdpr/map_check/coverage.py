@@ -1,4 +1,7 @@
-"""Does the map name everything there is, and only that? Whether it can be carried out: ``soundness``."""
+"""The check that the map names everything in the database, and nothing else.
+
+``feasibility`` checks whether it can be carried out.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +12,33 @@ from ops_platform.gdpr.map_check.finding import Finding
 from ops_platform.gdpr.schema import Catalogue, Name, Relation
 
 UNDECIDED = "TODO"
+"""Beginning of the texts that a draft leaves to be written."""
 JSON_TYPES = ("jsonb", "json")
 
-Seen = Mapping[tuple[Name, str], Collection[JsonPath]]
-"""What was found in a sample of the documents of each JSONB column whose parts the map tells apart."""
+SampledPaths = Mapping[tuple[Name, str], Collection[JsonPath]]
+"""Paths of values in sampled documents, by table and JSONB column; of columns in ``documents`` of the map."""
 
 
-def check(data_map: DataMap, catalogue: Catalogue, seen: Seen) -> list[Finding]:
-    """Whatever is not classified, or classified and not there."""
-    found = [
+def check(data_map: DataMap, catalogue: Catalogue, sampled_paths: SampledPaths) -> list[Finding]:
+    """List what is not classified, and what is classified but not there."""
+    findings = [
         *_unknown_relations(data_map, catalogue),
-        *(one for table in data_map.tables.values() for one in _table(table, catalogue, seen)),
-        *(one for view in data_map.views.values() for one in _view(view, catalogue)),
+        *(
+            finding
+            for table in data_map.tables.values()
+            for finding in _table(table, catalogue, sampled_paths)
+        ),
+        *(finding for view in data_map.views.values() for finding in _view(view, catalogue)),
         *_undecided(data_map),
     ]
-    return sorted(set(found))
+    return sorted(set(findings))
 
 
 def _unknown_relations(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
     for name, relation in catalogue.relations.items():
         if relation.kind == "partition" or name in data_map.tables or name in data_map.views:
             continue
-        if relation.kind == "child" and not _more_than_its_parent(relation, catalogue):
+        if relation.kind == "child" and not _has_own_columns(relation, catalogue):
             continue
         place = "views" if relation.kind in ("view", "matview") else "tables"
         yield Finding(
@@ -40,16 +48,18 @@ def _unknown_relations(data_map: DataMap, catalogue: Catalogue) -> Iterator[Find
         )
 
 
-def _more_than_its_parent(relation: Relation, catalogue: Catalogue) -> bool:
+def _has_own_columns(relation: Relation, catalogue: Catalogue) -> bool:
     parent = catalogue.relations.get(relation.parent) if relation.parent else None
     return parent is None or bool(set(relation.columns) - set(parent.columns))
 
 
-def _table(table: Table, catalogue: Catalogue, seen: Seen) -> Iterator[Finding]:
+def _table(table: Table, catalogue: Catalogue, sampled_paths: SampledPaths) -> Iterator[Finding]:
     relation = catalogue.relations.get(table.name)
     if relation is None or relation.kind in ("view", "matview"):
-        what = "is not there" if relation is None else f"is a {relation.kind}"
-        yield Finding(str(table.name), "no-such-table", f"{what}: remove it from tables, or correct its name")
+        reason = "is not there" if relation is None else f"is a {relation.kind}"
+        yield Finding(
+            str(table.name), "no-such-table", f"{reason}: remove it from tables, or correct its name"
+        )
         return
     yield from _columns(str(table.name), relation, table.classified)
     for column in sorted(table.linking & (table.personal | table.plain)):
@@ -62,7 +72,7 @@ def _table(table: Table, catalogue: Catalogue, seen: Seen) -> Iterator[Finding]:
         yield Finding(
             str(table.name),
             "nobodys",
-            f"{', '.join(sorted(table.personal))} are personal, but no rows are anybody's: say whose",
+            f"{', '.join(sorted(table.personal))} are personal, but no rows are anybody's: say whose in rows",
         )
     if relation.kind == "foreign" and (table.personal or table.belongings):
         yield Finding(
@@ -70,8 +80,8 @@ def _table(table: Table, catalogue: Catalogue, seen: Seen) -> Iterator[Finding]:
             "foreign-table",
             "holds personal data of another database: erase there, by its own map; it is plain here",
         )
-    yield from _documents(table, relation, seen)
-    names = {one.name for one in relation.triggers}
+    yield from _documents(table, relation, sampled_paths)
+    names = {trigger.name for trigger in relation.triggers}
     for name in sorted(set(table.triggers) - names):
         yield Finding(f"{table.name}.{name}", "no-such-trigger", "is not there: remove it from triggers")
 
@@ -87,20 +97,20 @@ def _columns(where: str, relation: Relation, classified: Collection[str]) -> Ite
         yield Finding(f"{where}.{column}", "no-such-column", "is not there: remove it, or correct its name")
 
 
-def _documents(table: Table, relation: Relation, seen: Seen) -> Iterator[Finding]:
+def _documents(table: Table, relation: Relation, sampled_paths: SampledPaths) -> Iterator[Finding]:
     linked = {
         column: [
-            one.way.path
-            for one in table.belongings
-            if isinstance(one.way, ByJson) and one.way.column == column
+            belonging.way.path
+            for belonging in table.belongings
+            if isinstance(belonging.way, ByJson) and belonging.way.column == column
         ]
         for column in relation.columns
     }
-    arrays = {one.way.column for one in table.belongings if isinstance(one.way, ByArray)}
+    arrays = {belonging.way.column for belonging in table.belongings if isinstance(belonging.way, ByArray)}
     for name, column in relation.columns.items():
         where = f"{table.name}.{name}"
         if (name in table.documents or linked[name]) and column.type not in JSON_TYPES:
-            yield Finding(where, "no-document", f"is {column.type}, no JSONB document")
+            yield Finding(where, "no-document", f"is {column.type}, not a JSONB document")
         if linked[name] and name not in table.documents:
             yield Finding(
                 where,
@@ -108,11 +118,11 @@ def _documents(table: Table, relation: Relation, seen: Seen) -> Iterator[Finding
                 "names people in some of its parts: say in documents what each part is",
             )
         if name in arrays and not column.array:
-            yield Finding(where, "no-array", f"is {column.type}, no array: use column instead of array")
+            yield Finding(where, "no-array", f"is {column.type}, not an array: use column instead of array")
         known = [*table.documents.get(name, {}), *linked[name]]
         if name in table.documents:
-            for path in sorted(seen.get((table.name, name), ())):
-                if not any(path.within(one) for one in known):
+            for path in sorted(sampled_paths.get((table.name, name), ())):
+                if not any(path.within(known_path) for known_path in known):
                     yield Finding(
                         f"{where} {path}",
                         "unclassified-document",
@@ -123,15 +133,15 @@ def _documents(table: Table, relation: Relation, seen: Seen) -> Iterator[Finding
 def _view(view: View, catalogue: Catalogue) -> Iterator[Finding]:
     relation = catalogue.relations.get(view.name)
     if relation is None or relation.kind not in ("view", "matview"):
-        what = "is not there" if relation is None else f"is a {relation.kind}"
-        yield Finding(str(view.name), "no-such-view", f"{what}: remove it from views, or correct its name")
+        reason = "is not there" if relation is None else f"is a {relation.kind}"
+        yield Finding(str(view.name), "no-such-view", f"{reason}: remove it from views, or correct its name")
         return
     yield from _columns(str(view.name), relation, view.classified)
 
 
 def _undecided(data_map: DataMap) -> Iterator[Finding]:
-    """Texts that a draft left to be written; they go to the people who ask for their data."""
+    """Find texts that a draft left to be written; they go to the people who ask for their data."""
     for table in data_map.tables.values():
-        for what, text in (("purpose", table.purpose), ("retention", table.retention)):
+        for name, text in (("purpose", table.purpose), ("retention", table.retention)):
             if text.startswith(UNDECIDED):
-                yield Finding(str(table.name), "undecided", f"its {what} is not written yet")
+                yield Finding(str(table.name), "undecided", f"its {name} is not written yet")

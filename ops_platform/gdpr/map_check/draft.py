@@ -1,6 +1,6 @@
-"""A proposal for a data map, from the catalogue: what refers to the subject, and what looks personal.
+"""The draft of a data map, from the catalogue: what refers to the subject, and what looks personal.
 
-It leaves to people what only they can know, and ``map check`` refuses it until that is written.
+It leaves to people what only they can know; ``map check`` refuses it until that is written.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _PERSONAL = re.compile(
     r"|handle|login|bio|note|comment|message|body|text|title|description|url|link|website",
     re.IGNORECASE,
 )
-# Of other types than these a value says little of anybody by itself.
-_SPEAKING = {
+# Types whose values can tell of a person by themselves.
+_TELLING = {
     *("text", "character varying", "character", "citext", "inet", "cidr", "macaddr", "bytea", "xml"),
     *JSON_TYPES,
 }
@@ -30,14 +30,14 @@ _IDENTIFIERS = re.compile(r"mail|handle|login|user_?name|phone", re.IGNORECASE)
 
 
 def draft(catalogue: Catalogue, table: Name, key: str, email: str) -> str:
-    """YAML. Raises CheckFailed when the subject's table or one of its columns is not there."""
+    """Draft a map as YAML. Raises CheckFailed when the subject's table or one of its columns is not there."""
     subject = catalogue.relations.get(table)
     if subject is None:
         raise CheckFailed(f"there is no table {table}")
     for column in (key, email):
         if column not in subject.columns:
             raise CheckFailed(f"{table} has no column {column}")
-    owned = _owned(catalogue, table)
+    owned = _references(catalogue, table)
     tables, views = {}, {}
     for name, relation in sorted(catalogue.relations.items()):
         if relation.kind in ("view", "matview"):
@@ -45,7 +45,7 @@ def draft(catalogue: Catalogue, table: Name, key: str, email: str) -> str:
         elif relation.kind not in ("partition", "child"):
             tables[str(name)] = _table(relation, table, key, owned.get(name, []))
     identifiers = [name for name in subject.columns if _IDENTIFIERS.search(name) and name != email]
-    found: dict[str, Any] = {
+    data_map: dict[str, Any] = {
         "version": 1,
         "subject": {
             "kind": re.sub(r"\W", "_", table.relation.lower()).removesuffix("s") or "subject",
@@ -57,13 +57,13 @@ def draft(catalogue: Catalogue, table: Name, key: str, email: str) -> str:
         "tables": tables,
     }
     if views:
-        found["views"] = views
-    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+        data_map["views"] = views
+    return yaml.safe_dump(data_map, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
 
 
-def _owned(catalogue: Catalogue, subject: Name) -> Mapping[Name, list[Reference]]:
-    """By table: its references that lead to a subject, the subject's own first, then through others."""
-    found: dict[Name, list[Reference]] = {}
+def _references(catalogue: Catalogue, subject: Name) -> Mapping[Name, list[Reference]]:
+    """Map each table to its references that lead to a subject, direct ones first, then through others."""
+    references: dict[Name, list[Reference]] = {}
     reached, level = {subject}, [subject]
     while level:
         further = []
@@ -74,12 +74,12 @@ def _owned(catalogue: Catalogue, subject: Name) -> Mapping[Name, list[Reference]
                 continue
             if reference.table in reached and reference.target != subject:
                 continue
-            found.setdefault(reference.table, []).append(reference)
+            references.setdefault(reference.table, []).append(reference)
             if reference.table not in reached and reference.table not in further:
                 further.append(reference.table)
         reached.update(further)
         level = further
-    return found
+    return references
 
 
 def _table(relation: Relation, subject: Name, key: str, references: list[Reference]) -> dict[str, Any]:
@@ -108,15 +108,15 @@ def _table(relation: Relation, subject: Name, key: str, references: list[Referen
 
 
 def _lists(relation: Relation, linking: frozenset[str], *, owned: bool = True) -> dict[str, list[str]]:
-    columns = [one for one in relation.columns.values() if one.name not in linking]
-    personal = [one.name for one in columns if owned and _looks_personal(one)]
-    plain = [one.name for one in columns if one.name not in personal]
-    return {name: each for name, each in (("personal", personal), ("plain", plain)) if each}
+    columns = [column for column in relation.columns.values() if column.name not in linking]
+    personal = [column.name for column in columns if owned and _looks_personal(column)]
+    plain = [column.name for column in columns if column.name not in personal]
+    return {key: names for key, names in (("personal", personal), ("plain", plain)) if names}
 
 
 def _looks_personal(column: Column) -> bool:
     # A free text may say anything: it is personal until somebody says that it is not.
-    return column.base in _SPEAKING or bool(_PERSONAL.search(column.name))
+    return column.base in _TELLING or bool(_PERSONAL.search(column.name))
 
 
 def _role(column: str) -> str:

@@ -1,4 +1,4 @@
-"""Can the map be carried out on this database, wholly, and without touching what it does not name?"""
+"""The check that the map can be carried out: completely, and without touching what it does not name."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ops_platform.gdpr.data_map import (
     ByArray,
     ByColumn,
     ByParent,
+    Constant,
     DataMap,
     Delete,
     Keep,
-    Literally,
     Table,
     Value,
     View,
@@ -25,15 +25,15 @@ from ops_platform.gdpr.map_check.finding import Finding
 from ops_platform.gdpr.row_erasure import plan
 from ops_platform.gdpr.schema import Catalogue, Column, Name, Reference, Relation
 
-_ALIKE = {
+_TYPE_FAMILIES = {
     **dict.fromkeys(("text", "character varying", "character", "citext", "name"), "text"),
     **dict.fromkeys(("smallint", "integer", "bigint", "numeric"), "number"),
 }
 
 
 def check(data_map: DataMap, catalogue: Catalogue) -> list[Finding]:
-    """Assumes names that exist, as ``coverage`` makes sure; what does not exist is passed over here."""
-    found = [
+    """List what keeps the map from being carried out; pass over names that ``coverage`` reports missing."""
+    findings = [
         *_subject(data_map, catalogue),
         *_order(data_map, catalogue),
         *_references(data_map, catalogue),
@@ -43,28 +43,28 @@ def check(data_map: DataMap, catalogue: Catalogue) -> list[Finding]:
         relation = catalogue.relations.get(table.name)
         if relation is None:
             continue
-        found += _relation(table, relation, catalogue)
-        for one in table.belongings:
-            found += _belonging(table, one, relation, data_map, catalogue)
+        findings += _relation(table, relation, catalogue)
+        for belonging in table.belongings:
+            findings += _belonging(table, belonging, relation, data_map, catalogue)
     for view in data_map.views.values():
-        found += _view(view, catalogue)
-    return sorted(set(found))
+        findings += _view(view, catalogue)
+    return sorted(set(findings))
 
 
-def deleting(data_map: DataMap) -> set[Name]:
-    """The tables that erasure may delete rows of."""
-    return {table.name for table, one in data_map.belongings() if isinstance(one.erasure, Delete)}
+def _deleting(data_map: DataMap) -> set[Name]:
+    """Select the tables from which erasure may delete rows."""
+    return {table.name for table, belonging in data_map.belongings() if isinstance(belonging.erasure, Delete)}
 
 
 def _subject(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
     subject = data_map.subject
     relation = catalogue.relations.get(subject.table)
     if subject.table not in data_map.tables or relation is None:
-        yield Finding(str(subject.table), "no-subject", "is the subject's table, and not among the tables")
+        yield Finding(str(subject.table), "no-subject", "is the subject's table, but not in tables: add it")
         return
     for column in sorted(set(subject.identifiers) - set(relation.columns)):
         yield Finding(
-            f"{subject.table}.{column}", "no-such-column", "identifies the subject, and is not there"
+            f"{subject.table}.{column}", "no-such-column", "identifies the subject, but is not there"
         )
     if (subject.key,) != relation.key and (subject.key,) not in relation.unique:
         yield Finding(
@@ -82,16 +82,16 @@ def _order(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
 
 
 def _references(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
-    """Who refers to rows that go must be in the map by that very reference, or a delete fails or spreads."""
+    """Require each reference to deleted rows to be in the map: else a delete fails, or cascades."""
     gone = {
         table.name
-        for table, one in data_map.belongings()
-        if isinstance(one.erasure, Delete) and one.erasure.otherwise is None
+        for table, belonging in data_map.belongings()
+        if isinstance(belonging.erasure, Delete) and belonging.erasure.otherwise is None
     }
     for reference in catalogue.references:
         table = data_map.tables.get(reference.table)
         where = f"{reference.table}.{'+'.join(reference.columns)}"
-        if reference.target not in gone | deleting(data_map) | {data_map.subject.table}:
+        if reference.target not in gone | _deleting(data_map) | {data_map.subject.table}:
             continue
         if not _indexed(reference, catalogue):
             yield Finding(
@@ -100,14 +100,18 @@ def _references(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
                 f"refers to {reference.target} without an index that begins with it: "
                 "each delete there would read this whole table",
             )
-        covering = [] if table is None else [one for one in table.belongings if _covers(one, reference)]
+        covering = (
+            []
+            if table is None
+            else [belonging for belonging in table.belongings if _covers(belonging, reference)]
+        )
         if reference.target == data_map.subject.table and not covering:
             yield Finding(
                 where,
                 "unlinked-reference",
                 f"refers to {reference.target}, the subject: say so in rows, as a role",
             )
-        elif reference.target in gone and not any(_lets_go(one, reference) for one in covering):
+        elif reference.target in gone and not any(_lets_go(belonging, reference) for belonging in covering):
             yield Finding(
                 where,
                 "reference-left",
@@ -116,8 +120,8 @@ def _references(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
             )
 
 
-def _covers(one: Belonging, reference: Reference) -> bool:
-    way = one.way
+def _covers(belonging: Belonging, reference: Reference) -> bool:
+    way = belonging.way
     if isinstance(way, ByColumn):
         return (way.column, way.holds) in zip(reference.columns, reference.target_columns, strict=True)
     if isinstance(way, ByParent):
@@ -126,10 +130,12 @@ def _covers(one: Belonging, reference: Reference) -> bool:
     return False
 
 
-def _lets_go(one: Belonging, reference: Reference) -> bool:
-    if isinstance(one.erasure, Delete):
-        return one.erasure.otherwise is None or bool(set(one.erasure.otherwise) & set(reference.columns))
-    return isinstance(one.erasure, Anonymise) and bool(set(one.erasure.columns) & set(reference.columns))
+def _lets_go(belonging: Belonging, reference: Reference) -> bool:
+    """Tell whether erasure deletes the referring row or sets its referring column."""
+    erasure = belonging.erasure
+    if isinstance(erasure, Delete):
+        return erasure.otherwise is None or bool(set(erasure.otherwise) & set(reference.columns))
+    return isinstance(erasure, Anonymise) and bool(set(erasure.columns) & set(reference.columns))
 
 
 def _indexed(reference: Reference, catalogue: Catalogue) -> bool:
@@ -141,7 +147,7 @@ def _indexed(reference: Reference, catalogue: Catalogue) -> bool:
 
 
 def _relation(table: Table, relation: Relation, catalogue: Catalogue) -> Iterator[Finding]:
-    changing = [one for one in table.belongings if not isinstance(one.erasure, Keep)]
+    changing = [belonging for belonging in table.belongings if not isinstance(belonging.erasure, Keep)]
     if changing and not relation.key:
         yield Finding(
             str(table.name),
@@ -152,44 +158,46 @@ def _relation(table: Table, relation: Relation, catalogue: Catalogue) -> Iterato
         yield Finding(
             str(table.name),
             "row-security",
-            "shows this role some rows only: give the role BYPASSRLS, or own the table",
+            "shows this role only some rows: give the role BYPASSRLS, or own the table",
         )
     if table.created is not None:
         created = relation.columns.get(table.created)
         if created is None:
             yield Finding(str(table.name), "no-such-column", f"has no column {table.created}: see created")
         elif not created.type.startswith("timestamp"):
-            said = f"is {created.type}, and what says when a row came into being must be a timestamp"
-            yield Finding(f"{table.name}.{table.created}", "other-type", said)
-    deleted = [one.role for one in table.belongings if isinstance(one.erasure, Delete)]
-    for one in table.belongings:
-        if deleted and isinstance(one.erasure, Keep) and isinstance(one.way, ByParent):
+            message = f"is {created.type}, but the column named in created must be a timestamp"
+            yield Finding(f"{table.name}.{table.created}", "other-type", message)
+    deleted = [belonging.role for belonging in table.belongings if isinstance(belonging.erasure, Delete)]
+    for belonging in table.belongings:
+        way = belonging.way
+        if deleted and isinstance(belonging.erasure, Keep) and isinstance(way, ByParent):
             yield Finding(
-                f"{table.name} ({one.role})",
+                f"{table.name} ({belonging.role})",
                 "kept-and-deleted",
-                f"is kept by law, but when the rows of {one.way.table} are gone nothing says so, and role "
+                f"is kept by law, but when the rows of {way.table} are gone nothing says so, and role "
                 f"{deleted[0]} would delete it: keep it in that role too",
             )
-    partitions = [one for one in catalogue.relations.values() if one.parent == table.name]
-    for each in (relation, *partitions):
-        for trigger in each.triggers:
+    partitions = [child for child in catalogue.relations.values() if child.parent == table.name]
+    for storing in (relation, *partitions):
+        for trigger in storing.triggers:
             if trigger.writes and trigger.name not in table.triggers and changing:
                 yield Finding(
-                    f"{each.name}.{trigger.name}",
+                    f"{storing.name}.{trigger.name}",
                     "trigger",
-                    f"may copy rows elsewhere ({trigger.function}): look, and say why that is well",
+                    f"may copy rows elsewhere ({trigger.function}): "
+                    "look, and say in triggers why that leaves nothing behind",
                 )
 
 
 def _view(view: View, catalogue: Catalogue) -> Iterator[Finding]:
-    """A materialised view keeps what is personal until it is refreshed: somebody must be able to."""
+    """Require that a materialised view with personal data can be refreshed: it keeps them until then."""
     relation = catalogue.relations.get(view.name)
     if relation is None or relation.kind != "matview":
         return
     if view.refresh is not None:
         if view.refresh not in catalogue.functions:
-            said = f"has no function {view.refresh}() to refresh it"
-            yield Finding(str(view.name), "no-such-function", said)
+            message = f"is refreshed by {view.refresh}(), a function that is not there"
+            yield Finding(str(view.name), "no-such-function", message)
     elif view.personal and not relation.refreshable:
         yield Finding(
             str(view.name),
@@ -200,49 +208,51 @@ def _view(view: View, catalogue: Catalogue) -> Iterator[Finding]:
 
 
 def _belonging(
-    table: Table, one: Belonging, relation: Relation, data_map: DataMap, catalogue: Catalogue
+    table: Table, belonging: Belonging, relation: Relation, data_map: DataMap, catalogue: Catalogue
 ) -> Iterator[Finding]:
-    where, way = f"{table.name} ({one.role})", one.way
+    where, way = f"{table.name} ({belonging.role})", belonging.way
     column = relation.columns.get(way.column)
     if column is None:
         return
     if way.column not in relation.indexed:
         yield Finding(where, "no-index", f"is found by {way.column}, which has no index")
-    wanted = _held(one, data_map, catalogue)
-    if wanted is not None and isinstance(way, ByColumn | ByParent | ByArray):
-        alike = _type(column) == _type(wanted) and column.array == isinstance(way, ByArray)
-        if not alike:
-            said = f"{way.column} is {column.type}, and what it should hold is {wanted.type}"
-            yield Finding(where, "other-type", said)
+    target = _referenced(belonging, data_map, catalogue)
+    if target is not None and isinstance(way, ByColumn | ByParent | ByArray):
+        comparable = _type(column) == _type(target) and column.array == isinstance(way, ByArray)
+        if not comparable:
+            message = f"{way.column} is {column.type}, but what it should hold is {target.type}"
+            yield Finding(where, "other-type", message)
     if isinstance(way, ByParent):
         parent = catalogue.relations.get(way.table)
         if parent is not None and way.to not in parent.columns:
             yield Finding(where, "no-such-column", f"{way.table} has no column {way.to}")
-    if isinstance(one.export, tuple):
-        for name in sorted(set(one.export) - set(relation.columns)):
+    if isinstance(belonging.export, tuple):
+        for name in sorted(set(belonging.export) - set(relation.columns)):
             yield Finding(where, "no-such-column", f"exports {name}, which is not there")
     values: Mapping[str, Value] = {}
-    if isinstance(one.erasure, Anonymise):
-        values = one.erasure.columns
-    elif isinstance(one.erasure, Delete) and one.erasure.otherwise is not None:
-        values = one.erasure.otherwise
+    if isinstance(belonging.erasure, Anonymise):
+        values = belonging.erasure.columns
+    elif isinstance(belonging.erasure, Delete) and belonging.erasure.otherwise is not None:
+        values = belonging.erasure.otherwise
     yield from _values(where, values, relation, catalogue, data_map)
     if values and isinstance(way, ByColumn) and way.column not in values:
         yield Finding(
-            where, "still-linked", f"is anonymised and still names the subject: set {way.column} too"
+            where, "still-linked", f"is anonymised but still names the subject: set {way.column} too"
         )
 
 
-def _held(one: Belonging, data_map: DataMap, catalogue: Catalogue) -> Column | None:
-    if isinstance(one.way, ByParent):
-        relation, name = catalogue.relations.get(one.way.table), one.way.to
+def _referenced(belonging: Belonging, data_map: DataMap, catalogue: Catalogue) -> Column | None:
+    """Find the column whose values the belonging's column holds."""
+    way = belonging.way
+    if isinstance(way, ByParent):
+        relation, name = catalogue.relations.get(way.table), way.to
     else:
-        relation, name = catalogue.relations.get(data_map.subject.table), one.way.holds
+        relation, name = catalogue.relations.get(data_map.subject.table), way.holds
     return relation.columns.get(name) if relation else None
 
 
 def _type(column: Column) -> str:
-    return _ALIKE.get(column.base, column.base)
+    return _TYPE_FAMILIES.get(column.base, column.base)
 
 
 def _values(
@@ -256,24 +266,24 @@ def _values(
             yield Finding(where, "no-such-column", f"sets {name}, which is not there")
         elif column.generated:
             yield Finding(where, "generated", f"sets {name}, which is generated: set what it is made from")
-        elif isinstance(value, Literally) and value.value is None and column.not_null:
+        elif isinstance(value, Constant) and value.value is None and column.not_null:
             yield Finding(where, "not-null", f"sets {name} to NULL, which it cannot be")
         elif value == PSEUDONYM and _type(column) not in ("text", "uuid"):
-            yield Finding(where, "other-type", f"sets {name} to a pseudonym, and it is {column.type}")
+            yield Finding(where, "other-type", f"sets {name} to a pseudonym, but it is {column.type}")
         elif value == STAND_IN and key is not None and _type(column) != _type(key):
-            yield Finding(where, "other-type", f"sets {name} to the stand-in's key, and it is {column.type}")
+            yield Finding(where, "other-type", f"sets {name} to the stand-in's key, but it is {column.type}")
 
 
 def _stand_in(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
-    """Where the map uses one, a row of the subject table must be makeable from what it says."""
+    """Require that the stand-in's row can be inserted from the map's values, where the map uses one."""
     values = [
         value
-        for _, one in data_map.belongings()
+        for _, belonging in data_map.belongings()
         for value in (
-            one.erasure.columns.values()
-            if isinstance(one.erasure, Anonymise)
-            else (one.erasure.otherwise or {}).values()
-            if isinstance(one.erasure, Delete)
+            belonging.erasure.columns.values()
+            if isinstance(belonging.erasure, Anonymise)
+            else (belonging.erasure.otherwise or {}).values()
+            if isinstance(belonging.erasure, Delete)
             else ()
         )
     ]

@@ -1,4 +1,4 @@
-"""What is wrong with a data map, measured against a database."""
+"""A finding about a data map, checked against a database."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """``where``: the table, and column or role; ``code``: stable, for programs; ``said``: and what to do."""
+    """One thing that is wrong with a map.
+
+    ``where``: the table, and column or role. ``code``: stable, for programs. ``message``: what is wrong and
+    what to do.
+    """
 
     where: str
     code: str
-    said: str
+    message: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.said} [{self.code}]"
+        return f"{self.where}: {self.message} [{self.code}]"

@@ -1,4 +1,4 @@
-"""What JSONB documents hold, looked up in a sample: where in them there are values."""
+"""Sampling of JSONB documents: the paths at which they hold values."""
 
 from __future__ import annotations
 
@@ -6,48 +6,47 @@ from psycopg import sql
 
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr.data_map import DataMap, JsonPath, leaves
-from ops_platform.gdpr.map_check.coverage import JSON_TYPES, Seen
+from ops_platform.gdpr.map_check.coverage import JSON_TYPES, SampledPaths
 from ops_platform.gdpr.schema import Catalogue, Name
 
 SAMPLE = 5000
-"""Documents that are looked at in each column; of a larger table, of blocks drawn at random."""
+"""Documents read of each column; of a larger table, from blocks drawn at random."""
 _AT_ONCE = 50
 
 
-def sample(connection: Connection, data_map: DataMap, catalogue: Catalogue) -> Seen:
-    """Of every column whose parts the map tells apart. Raises what psycopg raises."""
-    found: dict[tuple[Name, str], set[JsonPath]] = {}
+def sample(connection: Connection, data_map: DataMap, catalogue: Catalogue) -> SampledPaths:
+    """Sample every column that the map lists in ``documents``. Raises what psycopg raises."""
+    sampled_paths: dict[tuple[Name, str], set[JsonPath]] = {}
     for table in data_map.tables.values():
         relation = catalogue.relations.get(table.name)
         for column in sorted(table.documents):
             if relation and column in relation.columns and relation.columns[column].type in JSON_TYPES:
-                found[table.name, column] = paths(connection, table.name, column)
-    return found
+                sampled_paths[table.name, column] = _paths(connection, table.name, column)
+    return sampled_paths
 
 
-def paths(connection: Connection, table: Name, column: str) -> set[JsonPath]:
-    """Where documents of ``column`` hold values."""
-    blocks = share(connection, table)
-    source = sql.SQL("{} TABLESAMPLE SYSTEM ({})").format(table.identifier, sql.Literal(blocks))
+def _paths(connection: Connection, table: Name, column: str) -> set[JsonPath]:
+    percentage = block_percentage(connection, table)
+    source = sql.SQL("{} TABLESAMPLE SYSTEM ({})").format(table.identifier, sql.Literal(percentage))
     query = sql.SQL(
         "SELECT {column} AS document FROM {source} WHERE {column} IS NOT NULL LIMIT {limit}"
     ).format(
         column=sql.Identifier(column),
-        source=table.identifier if blocks >= 100 else source,
+        source=table.identifier if percentage >= 100 else source,
         limit=sql.Literal(SAMPLE),
     )
-    found: set[JsonPath] = set()
-    # A cursor of the server's lives in a transaction, also where each statement is one of its own.
+    paths: set[JsonPath] = set()
+    # A server-side cursor needs a transaction, also on a connection in autocommit mode.
     with connection.transaction(), connection.cursor("documents") as cursor:
-        # A few at a time: one may be ten megabytes.
+        # A few at a time: a document may have ten megabytes.
         cursor.itersize = _AT_ONCE
         for row in cursor.execute(query):
-            found |= set(leaves(row["document"]))
-    return found
+            paths |= set(leaves(row["document"]))
+    return paths
 
 
-def share(connection: Connection, table: Name) -> float:
-    """Per cent of the blocks that hold about twice SAMPLE rows; 100 of a table that is not larger."""
+def block_percentage(connection: Connection, table: Name) -> float:
+    """Estimate the percentage of blocks with about twice SAMPLE rows; 100 for a table with no more."""
     row = one_row(
         connection,
         """

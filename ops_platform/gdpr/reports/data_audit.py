@@ -1,4 +1,4 @@
-"""Personal data where the map says there are none: looked up in samples of the columns called plain."""
+"""The audit of the data map: personal data in samples of the columns that it calls plain."""
 
 from __future__ import annotations
 
@@ -18,78 +18,78 @@ _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 def audit(connection: Connection, data_map: DataMap) -> list[Finding]:
-    """What is wrong with the map, and where plain columns look personal. Raises what psycopg raises.
+    """List the findings of ``map_check``, and plain columns with personal data. Raises what psycopg raises.
 
-    Of a large table, rows of blocks drawn at random are looked at: another audit sees others.
+    Of a large table, it reads rows from blocks drawn at random: each audit sees others.
     """
-    found = schema.read(connection)
-    return sorted({*map_check.check(connection, data_map), *_suspicious(connection, data_map, found)})
+    catalogue = schema.read(connection)
+    return sorted({*map_check.check(connection, data_map), *_suspicious(connection, data_map, catalogue)})
 
 
-def _suspicious(connection: Connection, data_map: DataMap, found: Catalogue) -> Iterator[Finding]:
+def _suspicious(connection: Connection, data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
     for table in data_map.tables.values():
-        relation = found.relations.get(table.name)
+        relation = catalogue.relations.get(table.name)
         if relation is None or relation.kind in ("view", "matview", "foreign"):
             continue
-        tests = list(_tests(table, relation.columns, data_map, found))
+        tests = list(_tests(table, relation.columns, data_map, catalogue))
         if not tests:
             continue
-        rows = _sampled(connection, table, tests)
+        counts = _count_sampled(connection, table, tests)
         for number, (where, code, _) in enumerate(tests):
-            if count := rows[f"c{number}"]:
-                what = "e-mail addresses" if code == "email-like" else f"keys of a {data_map.subject.kind}"
+            if count := counts[f"c{number}"]:
+                content = "e-mail addresses" if code == "email-like" else f"keys of a {data_map.subject.kind}"
                 yield Finding(
                     f"{table.name}.{where}",
                     code,
-                    f"is plain by the map, but {count} of the sampled rows hold {what}: classify it",
+                    f"is plain by the map, but {count} of the sampled rows hold {content}: classify it",
                 )
 
 
-def _sampled(
+def _count_sampled(
     connection: Connection, table: Table, tests: list[tuple[str, str, sql.Composable]]
 ) -> dict[str, int]:
-    blocks = json_sampling.share(connection, table.name)
-    source = sql.SQL("{} TABLESAMPLE SYSTEM ({})").format(table.name.identifier, sql.Literal(blocks))
+    percentage = json_sampling.block_percentage(connection, table.name)
+    source = sql.SQL("{} TABLESAMPLE SYSTEM ({})").format(table.name.identifier, sql.Literal(percentage))
     query = sql.SQL("SELECT {counts} FROM (SELECT * FROM {source} LIMIT {limit}) AS t").format(
         counts=sql.SQL(", ").join(
             sql.SQL("count(*) FILTER (WHERE {}) AS {}").format(test, sql.Identifier(f"c{number}"))
             for number, (_, _, test) in enumerate(tests)
         ),
-        source=table.name.identifier if blocks >= 100 else source,
+        source=table.name.identifier if percentage >= 100 else source,
         limit=sql.Literal(json_sampling.SAMPLE),
     )
     return one_row(connection, query)
 
 
 def _tests(
-    table: Table, columns: Mapping[str, Column], data_map: DataMap, found: Catalogue
+    table: Table, columns: Mapping[str, Column], data_map: DataMap, catalogue: Catalogue
 ) -> Iterator[tuple[str, str, sql.Composable]]:
     for name in sorted(table.plain & set(columns)):
-        column, held = columns[name], sql.Identifier("t", name)
+        column, reference = columns[name], sql.Identifier("t", name)
         if column.base in _TEXTS:
-            yield from _text_tests(name, sql.SQL("CAST({} AS text)").format(held), data_map, found)
-        elif column.base == "uuid" and not column.array and _uuid_key(data_map, found):
+            yield from _text_tests(name, sql.SQL("CAST({} AS text)").format(reference), data_map, catalogue)
+        elif column.base == "uuid" and not column.array and _uuid_key(data_map, catalogue):
             yield (
                 name,
                 "subject-key",
                 sql.SQL("{} IN (SELECT {} FROM {})").format(
-                    held, sql.Identifier(data_map.subject.key), data_map.subject.table.identifier
+                    reference, sql.Identifier(data_map.subject.key), data_map.subject.table.identifier
                 ),
             )
-    for name, places in table.documents.items():
-        for path, kind in places.items():
+    for name, kinds in table.documents.items():
+        for path, kind in kinds.items():
             if kind == "plain" and name in columns:
-                said = sql.SQL(
+                text = sql.SQL(
                     "(SELECT string_agg(v #>> '{{}}', ' ') FROM jsonb_path_query(CAST({} AS jsonb), {}) AS v)"
                 ).format(sql.Identifier("t", name), sql.Literal(path.sql))
-                yield from _text_tests(f"{name} {path}", said, data_map, found)
+                yield from _text_tests(f"{name} {path}", text, data_map, catalogue)
 
 
 def _text_tests(
-    where: str, text: sql.Composable, data_map: DataMap, found: Catalogue
+    where: str, text: sql.Composable, data_map: DataMap, catalogue: Catalogue
 ) -> Iterator[tuple[str, str, sql.Composable]]:
     yield where, "email-like", sql.SQL("{} ~* {}").format(text, sql.Literal(_EMAIL))
-    if _uuid_key(data_map, found):
+    if _uuid_key(data_map, catalogue):
         yield (
             where,
             "subject-key",
@@ -105,6 +105,6 @@ def _text_tests(
         )
 
 
-def _uuid_key(data_map: DataMap, found: Catalogue) -> bool:
-    subject = found.relations.get(data_map.subject.table)
+def _uuid_key(data_map: DataMap, catalogue: Catalogue) -> bool:
+    subject = catalogue.relations.get(data_map.subject.table)
     return subject is not None and subject.columns[data_map.subject.key].base == "uuid"

@@ -1,4 +1,4 @@
-"""The monthly report on data subjects' requests: how many, whether in time, what shows it. Numbers only."""
+"""The monthly report on data subjects' requests: how many, whether in time, which proof. Numbers only."""
 
 from __future__ import annotations
 
@@ -53,54 +53,57 @@ _PROOF = """
 
 
 @dataclass(frozen=True)
-class OfType:
-    """One type of request in the period. Hours run from the confirmation; None: none was completed."""
+class RequestTypeCounts:
+    """One type of request in the period. Hours run from the confirmation; None when none was completed."""
 
     request_type: str
     entered: dict[str, int]
     completed: int
     late: int
     overdue: int
-    """Confirmed, and neither done nor in time at the end of the period."""
+    """Confirmed, past the deadline at the end of the period and not done."""
     median_hours: float | None
     longest_hours: float | None
 
 
 @dataclass(frozen=True)
 class Report:
-    """``effects``: store, action, places changed, requests. ``proof``: counts by name."""
+    """The report; ``effects``: store, action, places changed, requests. ``proof``: counts by name."""
 
     start: datetime
     end: datetime
-    types: tuple[OfType, ...]
+    types: tuple[RequestTypeCounts, ...]
     effects: tuple[tuple[str, str, int, int], ...]
     proof: dict[str, int]
 
     @property
     def findings(self) -> list[str]:
-        """Breaches of what is promised, in one line each."""
-        found = []
-        for one in self.types:
-            if one.late:
-                found.append(f"{one.late} of {one.completed} {one.request_type} requests were completed late")
-            if one.overdue:
-                found.append(
-                    f"{one.overdue} {one.request_type} requests are past their deadline and not done"
+        """Breaches of the promises made to data subjects, one line each."""
+        findings = []
+        for counts in self.types:
+            if counts.late:
+                findings.append(
+                    f"{counts.late} of {counts.completed} {counts.request_type} requests were completed late"
                 )
-        for name, said in (
+            if counts.overdue:
+                findings.append(
+                    f"{counts.overdue} {counts.request_type} requests are past their deadline and not done"
+                )
+        for name, problem in (
             ("without_certificate", "completed erasures have no certificate"),
             ("uncopied_tombstones", "tombstones have no locked copy"),
             ("exports_not_deleted", "exports are past their term and not deleted"),
         ):
             if self.proof[name]:
-                found.append(f"{self.proof[name]} {said}")
-        return found
+                findings.append(f"{self.proof[name]} {problem}")
+        return findings
 
     def as_json(self) -> dict[str, JSON]:
+        """Return the report as the audit ledger stores it; times in ISO 8601."""
         return {
             "start": self.start.isoformat(),
             "end": self.end.isoformat(),
-            "types": [asdict(one) for one in self.types],
+            "types": [asdict(counts) for counts in self.types],
             "effects": [
                 {"store": store, "action": action, "changed": changed, "requests": requests}
                 for store, action, changed, requests in self.effects
@@ -111,7 +114,7 @@ class Report:
 
 
 def report(connection: Connection, start: datetime, end: datetime) -> Report:
-    """On what happened from ``start`` until before ``end``. Raises what psycopg raises."""
+    """Report on what happened from ``start`` until before ``end``. Raises what psycopg raises."""
     values = {"start": start, "end": end, "within": FINISH_WITHIN}
     entered = {kind: dict.fromkeys(ENTERED, 0) for kind in REQUEST_TYPES}
     for row in connection.execute(_ENTERED, values):
@@ -124,7 +127,7 @@ def report(connection: Connection, start: datetime, end: datetime) -> Report:
     )
     proof = one_row(connection, _PROOF, values)
     types = tuple(
-        OfType(
+        RequestTypeCounts(
             kind,
             entered[kind],
             times[kind]["completed"] if kind in times else 0,
@@ -138,19 +141,19 @@ def report(connection: Connection, start: datetime, end: datetime) -> Report:
     return Report(start, end, types, effects, dict(proof))
 
 
-def keep(connection: Connection, made: Report, run_id: str) -> None:
-    """Into the audit ledger, where it is sealed. In the caller's transaction."""
-    period = f"{made.start:%Y-%m-%d}/{made.end:%Y-%m-%d}"
+def record(connection: Connection, monthly: Report, run_id: str) -> None:
+    """Append the report to the audit ledger, where it is sealed. In the caller's transaction."""
+    period = f"{monthly.start:%Y-%m-%d}/{monthly.end:%Y-%m-%d}"
     append(
         connection,
         AuditEvent(
-            "gdpr.report", "event", period, f"report/{period}", f"dagster:{run_id}", None, made.as_json()
+            "gdpr.report", "event", period, f"report/{period}", f"dagster:{run_id}", None, monthly.as_json()
         ),
     )
 
 
 def month_before(now: datetime) -> tuple[datetime, datetime]:
-    """The calendar month in UTC that is over."""
+    """Return start and end of the last calendar month that is over; ``now`` is in UTC."""
     end = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     start = end.replace(year=end.year - 1, month=12) if end.month == 1 else end.replace(month=end.month - 1)
     return start, end

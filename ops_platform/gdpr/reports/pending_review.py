@@ -1,4 +1,4 @@
-"""What waits and what went wrong with data subjects' requests: the daily look. Reads only, names nobody."""
+"""The daily review of data subjects' requests that wait or failed. It only reads, and names nobody."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr.requests import FINISH_WITHIN, due_at
 
 FAILED_WITHIN = timedelta(days=30)
-"""Failed requests that nobody resumed are shown for so long."""
+"""Time for which failed requests that nobody resumed are shown."""
 NEAR = timedelta(hours=24)
-"""Before the deadline."""
+"""Time before the deadline at which a request counts as nearly late."""
 
 _OPEN = """
     SELECT request_id, request_type, status, progress, attempts, verified_at, next_attempt_at, failure
@@ -36,7 +36,9 @@ _TOMBSTONES = """
            count(*) FILTER (WHERE completed_at IS NULL AND erased_at < %(late)s) AS incomplete
     FROM erasure_tombstones
 """
-_LETTERS = "SELECT count(*) AS n FROM mail_outbox WHERE dedup_key LIKE 'gdpr-%%' AND given_up_at > %(since)s"
+_UNDELIVERED_MAILS = (
+    "SELECT count(*) AS n FROM mail_outbox WHERE dedup_key LIKE 'gdpr-%%' AND given_up_at > %(since)s"
+)
 
 
 @dataclass(frozen=True)
@@ -55,42 +57,49 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Review:
-    """``unverified``: wait for their subject. ``letters``: mails about requests, given up in 30 days."""
+    """The state of the requests ``at`` a time.
+
+    ``unverified``: requests that wait for their subject's confirmation. ``undelivered_mails``: mails about
+    requests that were given up in the last 30 days.
+    """
 
     at: datetime
     waiting: tuple[Waiting, ...]
     unverified: int
     uncopied_tombstones: int
     unfinished_erasures: int
-    letters: int
+    undelivered_mails: int
 
     @property
     def findings(self) -> list[str]:
-        """What somebody must look at, in one line each."""
-        return [*self._of_requests(), *self._of_the_rest()]
+        """Problems that somebody must look at, one line each."""
+        return [*self._request_findings(), *self._other_findings()]
 
-    def _of_requests(self) -> Iterator[str]:
-        for one in self.waiting:
-            what = f"{one.request_type} {one.request_id}"
-            if one.status == "failed":
-                yield f"{what} failed: {one.failure}: remove the cause, then re-execute its run"
-            elif one.due_at <= self.at:
-                yield f"{what} is overdue since {one.due_at:%Y-%m-%d %H:%M} UTC"
-            elif one.due_at <= self.at + NEAR:
-                yield f"{what} is due at {one.due_at:%Y-%m-%d %H:%M} UTC"
+    def _request_findings(self) -> Iterator[str]:
+        for request in self.waiting:
+            name = f"{request.request_type} {request.request_id}"
+            if request.status == "failed":
+                yield f"{name} failed: {request.failure}: remove the cause, then re-execute its run"
+            elif request.due_at <= self.at:
+                yield f"{name} is overdue since {request.due_at:%Y-%m-%d %H:%M} UTC"
+            elif request.due_at <= self.at + NEAR:
+                yield f"{name} is due at {request.due_at:%Y-%m-%d %H:%M} UTC"
 
-    def _of_the_rest(self) -> Iterator[str]:
+    def _other_findings(self) -> Iterator[str]:
         hours = FINISH_WITHIN // timedelta(hours=1)
         if self.uncopied_tombstones:
             yield f"{self.uncopied_tombstones} tombstones have no locked copy after {hours} h"
         if self.unfinished_erasures:
             yield f"{self.unfinished_erasures} erasures are not complete after {hours} h"
-        if self.letters:
-            yield f"{self.letters} mails about requests were given up: refused, or the mail server was away"
+        if self.undelivered_mails:
+            yield (
+                f"{self.undelivered_mails} mails about requests were given up: refused, or the mail server "
+                "was away"
+            )
 
 
 def review(connection: Connection, now: datetime) -> Review:
-    """Raises what psycopg raises."""
+    """Review the requests as of ``now``. Raises what psycopg raises."""
     values = {"now": now, "since": now - FAILED_WITHIN, "late": now - FINISH_WITHIN}
     waiting = tuple(_waiting(row) for row in connection.execute(_OPEN, values))
     tombstones = one_row(connection, _TOMBSTONES, values)
@@ -100,7 +109,7 @@ def review(connection: Connection, now: datetime) -> Review:
         one_row(connection, _UNVERIFIED, values)["n"],
         tombstones["uncopied"],
         tombstones["incomplete"],
-        one_row(connection, _LETTERS, values)["n"],
+        one_row(connection, _UNDELIVERED_MAILS, values)["n"],
     )
 
 

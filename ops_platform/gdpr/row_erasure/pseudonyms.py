@@ -10,7 +10,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from ops_platform.clients.postgres import one_row
-from ops_platform.gdpr.data_map import PSEUDONYM, STAND_IN, DataMap, Literally, Value
+from ops_platform.gdpr.data_map import PSEUDONYM, STAND_IN, Constant, DataMap, Value
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.schema import Catalogue, Column
 
@@ -66,7 +66,7 @@ class Substitutes:
         if value == STAND_IN:
             key = self.journal.stand_in()
             return None if key is None else _cast(sql.Literal(key), column)
-        assert isinstance(value, Literally)  # noqa: S101 - the two words are done
+        assert isinstance(value, Constant)  # noqa: S101 - the two words are done
         if value.value is not None and column.type in ("json", "jsonb"):
             return _cast(sql.Literal(Jsonb(value.value)), column)
         return _cast(sql.Literal(value.value), column)

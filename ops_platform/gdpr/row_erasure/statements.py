@@ -13,10 +13,10 @@ from ops_platform.gdpr.data_map import (
     ByArray,
     ByJson,
     ByParent,
+    Constant,
     DataMap,
     Delete,
     Keep,
-    Literally,
     Value,
     json_edit_sql,
 )
@@ -59,7 +59,7 @@ class Change:
         """The columns that it sets to what the map says."""
         erasure = self.step.belonging.erasure
         if self.step.kind == "empty":
-            return dict.fromkeys(self.step.columns, Literally(None))
+            return dict.fromkeys(self.step.columns, Constant(None))
         if isinstance(erasure, Anonymise):
             return erasure.columns
         if isinstance(erasure, Delete) and self.referenced:

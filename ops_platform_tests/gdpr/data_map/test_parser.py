@@ -13,10 +13,10 @@ from ops_platform.gdpr.data_map.model import (
     Anonymise,
     ByJson,
     ByParent,
+    Constant,
     DataMap,
     Delete,
     Keep,
-    Literally,
     Remove,
 )
 from ops_platform.gdpr.schema.relation_name import Name
@@ -66,7 +66,7 @@ def test_what_a_map_says(tmp_path: Path) -> None:
     found = load(tmp_path, MAP)
     notes = found.tables[Name("public", "notes")]
     author, reader, page = notes.belongings
-    assert author.erasure == Anonymise({"user_id": Literally(None), "text": "pseudonym"})
+    assert author.erasure == Anonymise({"user_id": Constant(None), "text": "pseudonym"})
     assert author.export == ("text",)
     assert reader.way == ByJson("seen", JsonPath(("[*]", "by")), "id")
     assert reader.erasure == Remove()
@@ -112,7 +112,7 @@ def test_the_version_is_of_what_it_says(tmp_path: Path) -> None:
         ("export: own}\n  notes", "export: some}\n  notes", 13, "export"),
         ("text: pseudonym}", "text: blank}", 20, "must be null, pseudonym"),
         ("{basis: law, term: 1 y}", "{basis: law}", 22, "term: is missing"),
-        ('path: "[*].by"', 'path: "$..by"', 21, "is no path"),
+        ('path: "[*].by"', 'path: "$..by"', 21, "is not a path"),
         ('json: seen, path: "[*].by"', "json: seen", 21, "json needs a path"),
         ("role: reader", "role: author", 21, "is there twice"),
         ("through: pages, to: id", "through: pages", 22, "which column of pages"),
@@ -120,11 +120,11 @@ def test_the_version_is_of_what_it_says(tmp_path: Path) -> None:
         ("through: pages, to: id", "through: pages, to: id, roles: [reader]", 22, "has no role"),
         ("through: pages, to: id", "through: notes, to: id", 22, "in a circle"),
         ("to: id, erase", "to: id, holds: email, erase", 22, "does not go with through"),
-        ("holds: email", "holds: name", 27, "no identifier of the subject"),
+        ("holds: email", "holds: name", 27, "not an identifier of the subject"),
         ("  notes:", "  public.users:\n    purpose: x\n    retention: y\n  notes:", 14, "is there twice"),
         ("users/{id}/", "users/{id}", 29, "must end with a slash"),
         ("users/{id}/", "users/", 29, "names no subject"),
-        ("users/{id}/", "users/{name}/", 29, "no identifier"),
+        ("users/{id}/", "users/{name}/", 29, "not an identifier"),
         ("user:{id}:*", "user:{id}*", 31, "must set it apart"),
         ("cache:", "views: {names: {refresh: a.b.c}}\ncache:", 30, "is no name"),
         ("tables:", "tables: {}\nnothing:", 7, "tables"),

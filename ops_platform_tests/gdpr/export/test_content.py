@@ -26,7 +26,7 @@ from ops_platform.clients.postgres.connection import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.export import content as export_content
-from ops_platform.gdpr.export.content import NoSuchSubject, Wanted
+from ops_platform.gdpr.export.content import ExportRequest, NoSuchSubject
 from ops_platform.gdpr.lineage.effect import Effect
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform_tests.gdpr.subject.test_row_predicates import BY_HAND
@@ -78,7 +78,11 @@ def exported(
 ) -> Archive:
     sink = io.BytesIO()
     effects = export_content.write(
-        connection, data_map, Wanted(key, "fr" if language == "fr" else "en", NOW), sink, lambda bucket: media
+        connection,
+        data_map,
+        ExportRequest(key, "fr" if language == "fr" else "en", NOW),
+        sink,
+        lambda bucket: media,
     )
     return Archive(sink.getvalue(), effects)
 
@@ -283,4 +287,6 @@ def test_an_upload_that_broke_is_no_file_that_was_deleted(
     worker.commit()
     pictures = [media.get(one.key) for one in media.list(f"creators/{three['id']}/")]
     with pytest.raises(ObjectMissing, match="no more"):
-        export_content.write(worker, demo_map, Wanted(three["id"], "en", NOW), Gone(), lambda bucket: media)
+        export_content.write(
+            worker, demo_map, ExportRequest(three["id"], "en", NOW), Gone(), lambda bucket: media
+        )

@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
-from ops_platform.gdpr.export.prefetch import AHEAD, ahead
+from ops_platform.gdpr.export.prefetch import AHEAD, prefetched
 
 
 def threads() -> int:
@@ -15,7 +15,7 @@ def threads() -> int:
 
 def test_all_of_it_in_order() -> None:
     for count in (0, 1, 8, 1000):
-        with ahead((n for n in range(count)), lambda n: AHEAD // 8) as items:
+        with prefetched((n for n in range(count)), lambda n: AHEAD // 8) as items:
             assert list(items) == list(range(count))
     assert threads() == 0
 
@@ -25,7 +25,7 @@ def test_what_it_raises_is_raised_where_it_is_used() -> None:
         yield 1
         raise KeyError("x")
 
-    with ahead(failing(), lambda n: 1) as items:
+    with prefetched(failing(), lambda n: 1) as items:
         assert next(items) == 1
         with pytest.raises(KeyError, match="x"):
             next(items)
@@ -45,7 +45,7 @@ def test_it_ends_though_nobody_reads_to_the_end() -> None:
             closed.append(True)
 
     def give_up() -> None:
-        with ahead(endless(), lambda n: AHEAD // 8) as items:
+        with prefetched(endless(), lambda n: AHEAD // 8) as items:
             next(items)
             raise KeyError
 
@@ -62,7 +62,7 @@ def test_what_fails_unread_is_no_error() -> None:
         yield 1
         raise KeyError
 
-    with ahead(failing(), lambda n: 1):
+    with prefetched(failing(), lambda n: 1):
         pass
     assert threads() == 0
 
@@ -75,7 +75,7 @@ def test_what_is_too_heavy_waits_alone() -> None:
             read.append(number)
             yield number
 
-    with ahead(heavy(), lambda n: 10 * AHEAD) as items:
+    with prefetched(heavy(), lambda n: 10 * AHEAD) as items:
         for used, item in enumerate(items):
             assert item == used
             # This one, the one that waits, and the one for which there is no room.

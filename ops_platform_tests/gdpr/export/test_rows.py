@@ -22,7 +22,7 @@ from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map import parser as map_file
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.export import content as export_content
-from ops_platform.gdpr.export.content import Wanted
+from ops_platform.gdpr.export.content import ExportRequest
 from ops_platform.gdpr.export.rows import Rows
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.subject import row_predicates as subject_rows
@@ -123,7 +123,7 @@ def exported(connection: Connection, data_map: DataMap) -> zipfile.ZipFile:
         raise AssertionError(bucket)
 
     sink = io.BytesIO()
-    wanted = Wanted(str(ANNA), "en", datetime(2026, 3, 1, tzinfo=UTC))
+    wanted = ExportRequest(str(ANNA), "en", datetime(2026, 3, 1, tzinfo=UTC))
     export_content.write(connection, data_map, wanted, sink, none)
     return zipfile.ZipFile(sink)
 
@@ -306,7 +306,7 @@ def test_one_moment_and_no_change(odd: Connection, data_map: DataMap, demo_clust
         raise AssertionError(bucket)
 
     with postgres.connect(demo_cluster.url("ops_eraser", "odd")) as exporting:
-        wanted = Wanted(str(ANNA), "en", datetime(2026, 3, 1, tzinfo=UTC))
+        wanted = ExportRequest(str(ANNA), "en", datetime(2026, 3, 1, tzinfo=UTC))
         effects = export_content.write(exporting, data_map, wanted, io.BytesIO(), none, meanwhile)
     assert [one.changed for one in effects if (one.place, one.role) == ("shared", "owner")] == [1]
     assert set(states) == {("repeatable read", "on")}

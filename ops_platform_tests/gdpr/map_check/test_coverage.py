@@ -8,7 +8,7 @@ import pytest
 
 from ops_platform.gdpr.data_map.json_path import JsonPath
 from ops_platform.gdpr.data_map.model import ByArray, ByJson, DataMap, View
-from ops_platform.gdpr.map_check.coverage import Seen, check
+from ops_platform.gdpr.map_check.coverage import SampledPaths, check
 from ops_platform.gdpr.schema.reader import Catalogue
 from ops_platform.gdpr.schema.relation_name import Name
 from ops_platform_tests.gdpr.catalogues import (
@@ -30,7 +30,9 @@ READER = replace(AUTHOR, role="reader", way=ByJson("seen", JsonPath.parse("by"),
 PATHS = {(NOTES, "seen"): [JsonPath.parse("at"), JsonPath.parse("by")]}
 
 
-def found(what: DataMap, where: Catalogue = CATALOGUE, seen: Seen | None = None) -> list[tuple[str, str]]:
+def found(
+    what: DataMap, where: Catalogue = CATALOGUE, seen: SampledPaths | None = None
+) -> list[tuple[str, str]]:
     return [(one.where, one.code) for one in check(what, where, seen or {})]
 
 
@@ -53,7 +55,7 @@ VIEW = View(NEW, frozenset({"email"}), frozenset())
         (data_map(replace(DOCUMENTED, belongings=(AUTHOR, READER))), catalogue(WITH_DOCUMENT), PATHS),
     ],
 )
-def test_what_is_named_wholly_has_no_findings(what: DataMap, where: Catalogue, seen: Seen) -> None:
+def test_what_is_named_wholly_has_no_findings(what: DataMap, where: Catalogue, seen: SampledPaths) -> None:
     assert found(what, where, seen) == []
 
 

@@ -13,10 +13,10 @@ from ops_platform.gdpr.data_map.model import (
     Belonging,
     ByArray,
     ByParent,
+    Constant,
     DataMap,
     Delete,
     Keep,
-    Literally,
     View,
 )
 from ops_platform.gdpr.map_check.feasibility import check
@@ -55,10 +55,10 @@ def notes(*belongings: Belonging) -> DataMap:
 
 
 def setting(value: object, name: str = "body") -> DataMap:
-    return notes(replace(AUTHOR, erasure=Anonymise({"user_id": Literally(None), name: value})))  # type: ignore[dict-item]
+    return notes(replace(AUTHOR, erasure=Anonymise({"user_id": Constant(None), name: value})))  # type: ignore[dict-item]
 
 
-@pytest.mark.parametrize("good", [data_map(), notes(BLANKED), setting(Literally("gone"))])
+@pytest.mark.parametrize("good", [data_map(), notes(BLANKED), setting(Constant("gone"))])
 def test_what_fits_has_no_findings(good: DataMap) -> None:
     assert found(good) == []
 
@@ -131,9 +131,9 @@ def test_what_fits_has_no_findings(good: DataMap) -> None:
             CATALOGUE,
             [("notes (author)", "no-such-column")],
         ),
-        (setting(Literally(None), "title"), CATALOGUE, [("notes (author)", "no-such-column")]),
+        (setting(Constant(None), "title"), CATALOGUE, [("notes (author)", "no-such-column")]),
         (
-            setting(Literally(None)),
+            setting(Constant(None)),
             catalogue(
                 replace(
                     NOTES_RELATION,
@@ -192,7 +192,7 @@ def test_one_thing_is_wrong(what: DataMap, where: Catalogue, findings: list[tupl
             Catalogue(catalogue(MATVIEW).relations, (REFERENCE,), {Name("public", "refresh"): True}),
         ),
         (
-            setting(Literally("gone")),
+            setting(Constant("gone")),
             catalogue(
                 replace(
                     NOTES_RELATION,
@@ -201,7 +201,7 @@ def test_one_thing_is_wrong(what: DataMap, where: Catalogue, findings: list[tupl
             ),
         ),
         # Rows that stay are no reason to keep those they refer to, when the column is set.
-        (notes(replace(AUTHOR, erasure=Delete({"user_id": Literally(None)}))), CATALOGUE),
+        (notes(replace(AUTHOR, erasure=Delete({"user_id": Constant(None)}))), CATALOGUE),
     ],
 )
 def test_what_is_allowed_for_is_no_finding(what: DataMap, where: Catalogue) -> None:

@@ -14,7 +14,7 @@ from ops_platform.clients.postgres.migrations import migrate
 from ops_platform.gdpr import fulfilment as request_work
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.export import content as export_content
-from ops_platform.gdpr.export.content import Wanted
+from ops_platform.gdpr.export.content import ExportRequest
 from ops_platform.local.demo.seed.filling import seed
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform_tests.clients.running_redis import RunningRedis
@@ -101,6 +101,6 @@ def test_a_heavy_subject_among_a_hundred_thousand(crowd: Scene) -> None:
 def exported(place: Scene) -> Archive:
     sink = io.BytesIO()
     with postgres.session(place.settings.require("product_eraser_database_url")) as product:
-        wanted = Wanted(str(place.who), "en", T0)
+        wanted = ExportRequest(str(place.who), "en", T0)
         effects = export_content.write(product, place.data_map, wanted, sink, lambda bucket: place.media)
     return Archive(sink.getvalue(), effects)
