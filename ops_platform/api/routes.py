@@ -104,7 +104,7 @@ def _reading(routes: APIRouter, service: Service) -> None:
         guards.count_as(request, "requests")
         subject = guards.subject(service, request)
         with service.ops.reading() as connection:
-            found = requests.of_subject(connection, subject)
+            found = requests.find_all(connection, subject)
         return RequestList(requests=[schemas.view(one) for one in found])
 
     @routes.get(
@@ -129,7 +129,7 @@ def _make(service: Service, subject: UUID, wanted: NewRequest, accept_language: 
     if email is None:
         raise Problem(403, "no-account", "There is no account with an address for this token.")
     with service.ops.use() as connection:
-        made = requests.make(
+        made = requests.submit(
             connection,
             subject,
             wanted.request_type,

@@ -67,7 +67,7 @@ def view(request: requests.Request) -> RequestView:
     return RequestView(**_fields(request))
 
 
-def made(answer: requests.Made) -> MadeRequest:
+def made(answer: requests.Submission) -> MadeRequest:
     return MadeRequest(**_fields(answer.request), mail_sent=answer.mailed)
 
 

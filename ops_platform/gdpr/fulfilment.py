@@ -1,6 +1,7 @@
-"""From a confirmed request to its end: claimed, carried out, completed. No Dagster.
+"""Fulfilment of a confirmed request: claim it, carry it out, complete it. No Dagster.
 
-What runs a request, a job or a test, gives its id and how to open what the work needs.
+The caller, a job or a test, gives the request's id and a function that opens the connections and settings
+which the work needs.
 """
 
 from __future__ import annotations
@@ -29,8 +30,12 @@ def erase(
     log: Log = lambda line: None,
     at: At = lambda step, when: None,
 ) -> None:
-    """Raises NotClaimed, GivenUp, NotYet, or what ``pipeline.run`` raises; the attempt is then on record."""
-    with work_queue.working(ops_url, request_id, "erasure", run_id, _now) as (ops, claim):
+    """Claim an erasure request, erase the subject and complete the request.
+
+    ``opening`` is called once the request is claimed; what it opened is closed in every case. Raises
+    NotClaimed, GivenUp, NotYet, or what ``pipeline.run`` raises; the failed attempt is then on record.
+    """
+    with work_queue.claimed(ops_url, request_id, "erasure", run_id, _now) as (ops, claim):
         context = opening()
         try:
             _erase(ops, claim, context, log, at)
@@ -63,8 +68,12 @@ def export_data(
     *,
     log: Log = lambda line: None,
 ) -> None:
-    """Raises NotClaimed, GivenUp, or what ``export.run`` raises; the attempt is then on record."""
-    with work_queue.working(ops_url, request_id, "export", run_id, _now) as (ops, claim):
+    """Claim an export request, write the export and complete the request.
+
+    ``opening`` is called once the request is claimed. Raises NotClaimed, GivenUp, or what ``export.run``
+    raises; the failed attempt is then on record.
+    """
+    with work_queue.claimed(ops_url, request_id, "export", run_id, _now) as (ops, claim):
         context = opening()
         version = context.data_map.version
         work_queue.enter(ops, claim, "export", version)

@@ -418,7 +418,7 @@ def test_a_wrong_configuration_is_one_line_and_exit_code_2(scene: Scene, agent: 
 def test_it_sends_the_mail_of_the_outbox_and_expires_requests(scene: Scene, agent: AgentProcess) -> None:
     past = datetime.now(UTC) - VERIFY_WITHIN
     with Sink(port=scene.mail_port) as sink, postgres.session(scene.database.url("ops_api")) as api:
-        late = requests.make(
+        late = requests.submit(
             api, uuid4(), "export", email="a@example.org", language="en", api_url="https://x", now=past
         ).request
         outbox.put(api, "live", "b@example.org", "Hello", "Body", now=datetime.now(UTC))

@@ -31,9 +31,9 @@ class Requests:
 
     def make(
         self, subject: UUID | None = None, request_type: RequestType = "erasure", now: datetime = T0
-    ) -> requests.Made:
+    ) -> requests.Submission:
         with self.connection.transaction():
-            return requests.make(
+            return requests.submit(
                 self.connection,
                 subject or uuid4(),
                 request_type,

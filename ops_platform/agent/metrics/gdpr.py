@@ -12,7 +12,7 @@ from datetime import datetime
 from ops_platform.agent.expiring_value import Slot
 from ops_platform.agent.metrics.definition import Sample, counter, gauge, known
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr.requests import ENTERED, REQUEST_TYPES
+from ops_platform.gdpr.requests import REQUEST_TYPES, TRANSITIONS
 
 _TYPE = ("request_type",)
 
@@ -94,7 +94,7 @@ class GdprMetrics:
 
 def requests(connection: Connection) -> dict[str, RequestState]:
     """Read the requests by type, also without a single one: what was never entered is a true zero."""
-    entered = {request_type: dict.fromkeys(ENTERED, 0) for request_type in REQUEST_TYPES}
+    entered = {request_type: dict.fromkeys(TRANSITIONS, 0) for request_type in REQUEST_TYPES}
     for row in connection.execute(_ENTERED):
         if row["request_type"] in entered:
             entered[row["request_type"]][row["status"]] = row["requests"]

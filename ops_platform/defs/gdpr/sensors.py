@@ -68,7 +68,7 @@ def _attempt(instance: dg.DagsterInstance, due: Due, now: datetime) -> int | Non
 def _is_over(record: dg.RunRecord, due: Due, now: datetime) -> bool:
     """Tell whether a run is over, also one that Dagster believes alive: its claim is dead or never came."""
     run = record.dagster_run
-    if run.status in _FINISHED or run.run_id == due.died:
+    if run.status in _FINISHED or run.run_id == due.dead_run_id:
         return True
     started = record.start_time
     return started is not None and started < (now - CLAIM_WITHIN).timestamp()

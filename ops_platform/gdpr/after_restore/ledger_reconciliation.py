@@ -123,4 +123,4 @@ def _end_earlier(ops: Connection, tombstone: Tombstone, subject: UUID, issued: I
 
 
 def _uuid(tombstone: Tombstone) -> UUID | None:
-    return UUID(tombstone.of.key) if tombstone.of.key_type == "uuid" else None
+    return UUID(tombstone.subject_key.key) if tombstone.subject_key.key_type == "uuid" else None

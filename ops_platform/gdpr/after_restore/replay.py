@@ -75,10 +75,10 @@ def _erase(
     connection: Connection, data_map: DataMap, catalogue: Catalogue, tombstone: Tombstone
 ) -> list[Effect]:
     """Erase one subject; return the effects, none when nothing of the subject was found."""
-    identity = row_predicates.identity(connection, data_map, catalogue, tombstone.of.key)
+    identity = row_predicates.identity(connection, data_map, catalogue, tombstone.subject_key.key)
     if identity is None:
         # Rows elsewhere may still hold the key.
-        identity = Identity({data_map.subject.key: subject_key.value(connection, tombstone.of)})
+        identity = Identity({data_map.subject.key: subject_key.value(connection, tombstone.subject_key)})
     replay_id = f"replay {tombstone.request_id}"
     unfinished = tombstone.completed_at is None
     erasing = Erasing(
@@ -91,7 +91,7 @@ def _erase(
         if remaining:
             places = ", ".join(sorted({rows.place for rows in remaining}))
             raise CheckFailed(
-                f"rows of an erased {tombstone.of.kind} are left in {places} "
+                f"rows of an erased {tombstone.subject_key.kind} are left in {places} "
                 f"(request {tombstone.request_id}): "
                 "let the restored database take no traffic, and run the replay again"
             )

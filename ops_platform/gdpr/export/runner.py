@@ -102,7 +102,7 @@ def _make(context: ExportContext, request: dict[str, Any], progress: Callable[[s
             effects=effects,
             now=now,
         )
-        erasure_due = precedence.erasure_waits(ops, request["creator_id"])
+        erasure_due = precedence.erasure_waits_until(ops, request["creator_id"])
         text = mail_texts.export_ready(
             request["language"],
             request_id=request_id,

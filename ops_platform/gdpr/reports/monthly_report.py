@@ -8,7 +8,7 @@ from typing import Any
 
 from ops_platform.audit import JSON, AuditEvent, append
 from ops_platform.clients.postgres import Connection, one_row
-from ops_platform.gdpr.requests import ENTERED, FINISH_WITHIN, REQUEST_TYPES
+from ops_platform.gdpr.requests import FINISH_WITHIN, REQUEST_TYPES, TRANSITIONS
 
 _ENTERED = """
     SELECT details ->> 'request_type' AS request_type, substr(step, length('status:') + 1) AS status,
@@ -116,7 +116,7 @@ class Report:
 def report(connection: Connection, start: datetime, end: datetime) -> Report:
     """Report on what happened from ``start`` until before ``end``. Raises what psycopg raises."""
     values = {"start": start, "end": end, "within": FINISH_WITHIN}
-    entered = {kind: dict.fromkeys(ENTERED, 0) for kind in REQUEST_TYPES}
+    entered = {kind: dict.fromkeys(TRANSITIONS, 0) for kind in REQUEST_TYPES}
     for row in connection.execute(_ENTERED, values):
         entered[row["request_type"]][row["status"]] = row["n"]
     times = {row["request_type"]: row for row in connection.execute(_TIMES, values)}

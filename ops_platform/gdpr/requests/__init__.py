@@ -1,27 +1,27 @@
 """Requests of data subjects: their lifecycle, queue, deadlines, tokens and mails.
 
-How one is carried out is in ``fulfilment``.
+Carrying them out is in ``fulfilment``.
 """
 
 from ops_platform.gdpr.requests.address_lookup import EmailOnRecord
 from ops_platform.gdpr.requests.deadlines import DOWNLOAD_WITHIN, FINISH_WITHIN, due_at
 from ops_platform.gdpr.requests.lifecycle import (
-    ENTERED,
     REQUEST_TYPES,
+    TRANSITIONS,
     AlreadyVerified,
     Consent,
-    Made,
     NotPossible,
     Request,
     RequestError,
+    Submission,
     TokenExpired,
     UnknownRequest,
     cancel,
     expire,
     find,
-    make,
-    of_subject,
+    find_all,
     scrub,
+    submit,
     verify,
 )
 from ops_platform.gdpr.requests.mail_texts import LANGUAGES, Language, RequestType, Text, language_of
@@ -30,24 +30,24 @@ from ops_platform.gdpr.requests.work_queue import Claim, Due, NotClaimed, NotYet
 
 __all__ = [
     "DOWNLOAD_WITHIN",
-    "ENTERED",
     "FINISH_WITHIN",
     "LANGUAGES",
     "PAGE",
     "REQUEST_TYPES",
+    "TRANSITIONS",
     "AlreadyVerified",
     "Claim",
     "Consent",
     "Due",
     "EmailOnRecord",
     "Language",
-    "Made",
     "NotClaimed",
     "NotPossible",
     "NotYet",
     "Request",
     "RequestError",
     "RequestType",
+    "Submission",
     "Text",
     "TokenExpired",
     "UnknownRequest",
@@ -56,12 +56,12 @@ __all__ = [
     "due_at",
     "expire",
     "find",
+    "find_all",
     "language_of",
     "mail_texts",
-    "make",
-    "of_subject",
     "precedence",
     "scrub",
+    "submit",
     "verify",
     "work_queue",
 ]

@@ -1,4 +1,4 @@
-"""The address that the product has of a subject: the verification mail goes there and nowhere else."""
+"""The e-mail address that the product has on record for a subject: verification mails go only there."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ops_platform.settings import ApiSettings
 
 @dataclass(frozen=True)
 class EmailOnRecord:
-    """Where the product database keeps it. ``table`` is schema-qualified by a dot where needed."""
+    """The place of the address in the product database. ``table`` may be qualified: ``schema.table``."""
 
     table: str
     key_column: str
     email_column: str
 
     def find(self, connection: Connection, subject: UUID) -> str | None:
-        """The subject's address; None when there is no such account or it has none.
+        """Find the subject's address; None when there is no such account or it has none.
 
         Raises ConfigurationError when the table is not as configured or may not be read.
         """
@@ -41,11 +41,12 @@ class EmailOnRecord:
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
             raise ConfigurationError(
                 f"there is no {self.table} with {self.key_column} and {self.email_column}: "
-                "correct OPS_API_SUBJECT_TABLE and its columns"
+                "correct OPS_API_SUBJECT_TABLE and the settings of its columns"
             ) from None
         email = str(row["email"] or "").strip() if row else ""
         return email if "@" in email else None
 
 
 def from_settings(api: ApiSettings) -> EmailOnRecord:
+    """Build the lookup from OPS_API_SUBJECT_TABLE and the settings of its columns."""
     return EmailOnRecord(api.subject_table, api.subject_key_column, api.subject_email_column)

@@ -1,8 +1,8 @@
 """A data subject's request and its transitions until the work begins, and its scrubbing when it is over.
 
-Every function works in the caller's transaction and commits nothing. Which transitions there
-are, and that each is recorded in gdpr_lineage, is seen to by triggers (sql/ops/0012): no writer
-can forget it. Nothing here returns or raises an address or a token. No Dagster, no HTTP.
+Every function works in the caller's transaction and commits nothing. Triggers (sql/ops/0012) allow
+only the known transitions and record each of them in gdpr_lineage, so that no writer can forget it.
+Nothing here returns or raises an address or a token. No Dagster, no HTTP.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from ops_platform.clients.mail import outbox
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import OpsError
 from ops_platform.gdpr.requests import token as tokens
-from ops_platform.gdpr.requests import verification_mail as verification
+from ops_platform.gdpr.requests import verification_mail
 from ops_platform.gdpr.requests.deadlines import MAIL_AGAIN_AFTER, VERIFY_WITHIN, due_at
 from ops_platform.gdpr.requests.mail_texts import Language, RequestType
 
 Status = Literal["pending", "processing", "completed", "failed"]
 REQUEST_TYPES: tuple[RequestType, ...] = ("erasure", "export")
-ENTERED = ("pending", "verified", "processing", "completed", "failed", "cancelled", "expired")
-"""What transitions are counted under: ``status:<one of these>`` in gdpr_lineage."""
-MOST_WRONG_TOKENS = 10
-"""Wrong tokens for one mail; after that its token is worthless and another mail must be asked for."""
-NEWEST = 100
+TRANSITIONS = ("pending", "verified", "processing", "completed", "failed", "cancelled", "expired")
+"""The names of transitions: gdpr_lineage counts each as ``status:<name>``."""
+MAX_WRONG_TOKENS = 10
+"""Wrong tokens that are accepted for one mail; then its token is worthless and the subject must ask again."""
+_LIST_LIMIT = 100
 """Requests that a list holds at most."""
 
 _EXPIRE = """
@@ -43,11 +43,11 @@ class RequestError(OpsError):
 
 
 class UnknownRequest(RequestError):
-    """There is no such request, or it is somebody else's, or the token is not its: all look alike."""
+    """No such request, or somebody else's, or a token of another one: the caller cannot tell which."""
 
 
 class TokenExpired(RequestError):
-    """The right token, too late, or after too many wrong ones."""
+    """The right token, but too late or after too many wrong ones."""
 
 
 class AlreadyVerified(RequestError):
@@ -55,7 +55,7 @@ class AlreadyVerified(RequestError):
 
 
 class NotPossible(RequestError):
-    """The request is past the point where that could be done."""
+    """The request is past the point where the transition could be made."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,16 @@ class Request:
 
     @property
     def due_at(self) -> datetime | None:
+        """The deadline, counted from the verification; None before it."""
         return due_at(self.verified_at)
 
 
 @dataclass(frozen=True)
-class Made:
-    """The open request that answers a wish; ``mailed``: a verification mail was written now."""
+class Submission:
+    """The open request that a submission led to.
+
+    ``created``: it is new, not one that was open already. ``mailed``: a verification mail was written now.
+    """
 
     request: Request
     created: bool
@@ -90,12 +94,12 @@ class Made:
 
 @dataclass(frozen=True)
 class Consent:
-    """``version`` names the wording that the subject agreed to."""
+    """The subject's consent. ``version`` names the wording that was agreed to."""
 
     version: str
 
 
-def make(
+def submit(
     connection: Connection,
     subject: UUID,
     request_type: RequestType,
@@ -104,10 +108,10 @@ def make(
     language: Language,
     api_url: str,
     now: datetime,
-) -> Made:
-    """The subject's open request of that type: a new one, or the first one again.
+) -> Submission:
+    """Open a request of that type for the subject, or return the one that is open already.
 
-    A first one that is not verified gets a new token and a new mail when its newest mail is older
+    An open request that is not verified gets a new token and a new mail when its newest mail is older
     than MAIL_AGAIN_AFTER and has left the outbox. Raises RequestError when requests of the subject
     come and end faster than they can be read.
     """
@@ -131,16 +135,16 @@ def make(
         if row is None:
             continue  # it ended between the two statements
         if created is None and not _mail_is_due(connection, row, now):
-            return Made(_request(row), created=False, mailed=False)
-        mailed = _mail(connection, row, email=email, language=language, api_url=api_url, now=now)
-        return Made(mailed, created=created is not None, mailed=True)
+            return Submission(_request(row), created=False, mailed=False)
+        mailed_request = _mail(connection, row, email=email, language=language, api_url=api_url, now=now)
+        return Submission(mailed_request, created=created is not None, mailed=True)
     raise RequestError("the subject's requests change too fast: try again")
 
 
 def verify(
     connection: Connection, request_id: str, typed: str, *, now: datetime, consent: Consent | None = None
 ) -> Request:
-    """Use up the token: from now on the request waits for its work.
+    """Verify the request with the ``typed`` token, which is used up: the request now waits for its work.
 
     Raises UnknownRequest (no such request, wrong or replaced token), TokenExpired, AlreadyVerified
     or NotPossible (it was cancelled). A wrong token is counted: commit also after UnknownRequest.
@@ -163,7 +167,7 @@ def verify(
         raise NotPossible("this request was cancelled: make a new one")
     if used:
         raise AlreadyVerified("this request was confirmed before: nothing more is to be done")
-    done = connection.execute(
+    verified = connection.execute(
         "UPDATE gdpr_requests SET verified_at = %(now)s, progress = 'verified', used_token = "
         "verification_token, verification_token = NULL, consent_version = %(consent)s, "
         "consented_at = CASE WHEN %(consent)s::text IS NOT NULL THEN %(now)s::timestamptz END "
@@ -175,16 +179,16 @@ def verify(
             "consent": consent.version if consent else None,
             "request": request_id,
             "digest": tokens.digest(token),
-            "most": MOST_WRONG_TOKENS,
+            "most": MAX_WRONG_TOKENS,
         },
     ).fetchone()
-    if done is None:
+    if verified is None:
         raise TokenExpired("this code is no longer valid: make the request again to get a new one")
-    return _request(done)
+    return _request(verified)
 
 
 def cancel(connection: Connection, request_id: str, subject: UUID, *, now: datetime) -> Request:
-    """End a request whose work has not begun; one that was cancelled before stays so.
+    """Cancel a request whose work has not begun; one that was cancelled before stays so.
 
     Raises UnknownRequest when it is not the subject's, NotPossible when it is too late.
     """
@@ -196,19 +200,19 @@ def cancel(connection: Connection, request_id: str, subject: UUID, *, now: datet
     ).fetchone()
     if row is not None:
         return _request(row)
-    found = find(connection, request_id, subject)
-    if found.outcome == "cancelled":
-        return found
+    request = find(connection, request_id, subject)
+    if request.outcome == "cancelled":
+        return request
     raise NotPossible("the request can no longer be cancelled: its work has begun or it has ended")
 
 
 def expire(connection: Connection, now: datetime) -> int:
-    """End all requests that were not verified in time; how many."""
+    """End all requests that were not verified in time; returns their number."""
     return _expire(connection, now, None)
 
 
 def find(connection: Connection, request_id: str, subject: UUID) -> Request:
-    """The subject's own request. Raises UnknownRequest when there is none, whosever it may be."""
+    """Find a request of the subject's. Raises UnknownRequest also when it is somebody else's."""
     row = connection.execute(
         "SELECT * FROM gdpr_requests WHERE request_id = %s AND creator_id = %s",
         (request_id, subject),
@@ -218,11 +222,11 @@ def find(connection: Connection, request_id: str, subject: UUID) -> Request:
     return _request(row)
 
 
-def of_subject(connection: Connection, subject: UUID) -> list[Request]:
-    """The subject's newest requests, newest first."""
+def find_all(connection: Connection, subject: UUID) -> list[Request]:
+    """Find the subject's requests, newest first, at most 100."""
     rows = connection.execute(
         "SELECT * FROM gdpr_requests WHERE creator_id = %s ORDER BY id DESC LIMIT %s",
-        (subject, NEWEST),
+        (subject, _LIST_LIMIT),
     ).fetchall()
     return [_request(row) for row in rows]
 
@@ -241,8 +245,8 @@ def scrub(ops: Connection, subject: UUID, made_until: datetime) -> int:
 
 
 def _expire(connection: Connection, now: datetime, subject: UUID | None) -> int:
-    # Locked ones are left to whoever holds them: two that do this at once must not wait in a circle.
-    # The agent, who does this for all, may not read whose they are.
+    # Locked rows are left to the transaction that holds them: two of these at once must not deadlock.
+    # The agent expires everybody's requests and may not read creator_id.
     if subject is None:
         return connection.execute(_EXPIRE.format(mine=""), {"now": now}).rowcount
     mine = "AND creator_id = %(subject)s"
@@ -256,7 +260,7 @@ def _mail_is_due(connection: Connection, row: Mapping[str, Any], now: datetime) 
         return True
     is_old = now - row["mailed_at"] >= MAIL_AGAIN_AFTER
     return is_old and not outbox.is_waiting(
-        connection, verification.dedup_key(row["request_id"], row["mails"])
+        connection, verification_mail.dedup_key(row["request_id"], row["mails"])
     )
 
 
@@ -277,7 +281,7 @@ def _mail(
         "RETURNING *",
         (tokens.digest(token), now + VERIFY_WITHIN, now, language, email, row["request_id"]),
     )
-    verification.write_mail(
+    verification_mail.write_mail(
         connection,
         api_url=api_url,
         request_id=changed["request_id"],

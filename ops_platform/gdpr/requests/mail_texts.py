@@ -1,4 +1,4 @@
-"""The mails to data subjects in the languages that they read. Text only; pure."""
+"""The texts of mails to data subjects, in each language. Pure."""
 
 from __future__ import annotations
 
@@ -91,11 +91,13 @@ _THEN = {
     ("fr", True): "Vous avez aussi demandé l'effacement de vos données : il a lieu, et cette copie est\n"
     "supprimée, lorsque vous l'avez téléchargée, et en tout cas à ce moment-là.",
 }
-"""What becomes of a copy then; True: an erasure waits for it."""
+"""The fate of the copy at the end of its time, by language and whether an erasure waits for it."""
 
 
 @dataclass(frozen=True)
 class Text:
+    """A mail's subject line and plain-text body."""
+
     subject: str
     body: str
 
@@ -103,7 +105,7 @@ class Text:
 def verification(
     language: Language, request_type: RequestType, *, link: str, request_id: str, code: str
 ) -> Text:
-    """The mail that asks the subject to confirm a request."""
+    """Write the mail that asks the subject to confirm a request."""
     key = (language, request_type)
     body = _BODIES[language].format(asked=_ASKED[key], link=link, request_id=request_id, code=code)
     return Text(_SUBJECTS[key], body)
@@ -112,7 +114,7 @@ def verification(
 def export_ready(
     language: Language, *, request_id: str, api_url: str, until: datetime, erasure_waits: bool = False
 ) -> Text:
-    """The mail that says that an export can be downloaded. No link: whoever reads it could use that."""
+    """Write the mail that announces an export. It has no link, which anybody who reads it could use."""
     subject, body = _READY[language]
     then = _THEN[language, erasure_waits]
     return Text(
@@ -121,7 +123,7 @@ def export_ready(
 
 
 def language_of(accept_language: str | None) -> Language:
-    """The best language for an ``Accept-Language`` header (RFC 9110); English when none fits."""
+    """Choose the best language for an ``Accept-Language`` header (RFC 9110); English when none fits."""
     best: tuple[float, Language] = (0.0, "en")
     for entry in (accept_language or "").split(",")[:20]:
         tag, _, parameters = entry.partition(";")

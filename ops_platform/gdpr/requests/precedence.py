@@ -1,4 +1,4 @@
-"""Who asked for a copy and for an erasure: which of the two goes first, and which waits for which."""
+"""Precedence when a subject asked for both an export and an erasure: which goes first, and for how long."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from uuid import UUID
 from ops_platform.clients.postgres import Connection
 
 EXPORT_FIRST = timedelta(hours=48)
-"""Of the erasure's 72 hours: that long an export which the same subject asked for may go before it."""
+"""Part of the erasure's 72 hours in which an export for the same subject may go first."""
 FETCH_WITHIN = timedelta(hours=24)
-"""So long, within those hours, the copy may then be fetched: an erasure deletes it."""
+"""Part of EXPORT_FIRST in which the finished copy may be downloaded before the erasure deletes it."""
 
-WAITS = """
+ERASURE_WAITS = """
     r.request_type = 'erasure' AND r.status = 'pending' AND r.verified_at > %(now)s - %(first)s
     AND EXISTS (
         SELECT FROM gdpr_requests AS e LEFT JOIN gdpr_exports AS x USING (request_id)
@@ -23,18 +23,18 @@ WAITS = """
                    AND NOT EXISTS (SELECT FROM gdpr_downloads AS d
                                    WHERE d.request_id = x.request_id AND d.url_expires_at <= %(now)s))))
 """
-"""SQL: the erasure ``r`` waits for a copy to be made, or to be fetched."""
-BEGUN = """
+"""SQL condition: the erasure request ``r`` waits for an export to be written or downloaded."""
+ERASURE_HAS_BEGUN = """
     EXISTS (SELECT FROM erasure_tombstones AS t
             WHERE t.subject_key = CAST(r.creator_id AS text)
               AND (t.completed_at IS NULL
                    OR EXISTS (SELECT FROM gdpr_inventories AS i WHERE i.request_id = t.gdpr_request_id)))
 """
-"""SQL: the subject of ``r`` is being erased, from the tombstone until its inventory goes."""
+"""SQL condition: the subject of ``r`` is being erased, from the tombstone until the inventory is deleted."""
 
 
-def erasure_waits(connection: Connection, subject: UUID) -> datetime | None:
-    """Until when, at most, a confirmed erasure of the subject waits for an export; None: none waits."""
+def erasure_waits_until(connection: Connection, subject: UUID) -> datetime | None:
+    """Compute until when at most a confirmed erasure of the subject waits for an export; None: none waits."""
     row = connection.execute(
         "SELECT min(verified_at) AS since FROM gdpr_requests WHERE creator_id = %s "
         "AND request_type = 'erasure' AND status = 'pending' AND verified_at IS NOT NULL",
@@ -44,6 +44,6 @@ def erasure_waits(connection: Connection, subject: UUID) -> datetime | None:
 
 
 def erasure_has_begun(connection: Connection, request_id: str) -> bool:
-    """Of the subject of this request."""
-    query = f"SELECT FROM gdpr_requests AS r WHERE r.request_id = %s AND {BEGUN}"
+    """Tell whether the subject of this request is being erased."""
+    query = f"SELECT FROM gdpr_requests AS r WHERE r.request_id = %s AND {ERASURE_HAS_BEGUN}"
     return connection.execute(query, (request_id,)).fetchone() is not None

@@ -1,4 +1,4 @@
-"""The mail that proves a request is the subject's own: its link, and putting it into the outbox."""
+"""The verification mail, which proves that a request is the subject's own: its link and its outbox entry."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ PAGE = "/api/gdpr/verify"
 
 
 def link(api_url: str, request_id: str, token: str) -> str:
-    """The page with the token in the URL's fragment, which no server, proxy or log ever sees."""
+    """Build the page's URL, with the token in the fragment, which no server, proxy or log ever sees."""
     return f"{api_url.rstrip('/')}{PAGE}#request={request_id}&token={token}"
 
 
 def dedup_key(request_id: str, number: int) -> str:
-    """The outbox's key of a request's n-th verification mail."""
+    """Name a request's n-th verification mail in the outbox, so that it is put there once."""
     return f"gdpr-verification:{request_id}:{number}"
 
 
@@ -35,7 +35,7 @@ def write_mail(
     number: int,
     now: datetime,
 ) -> None:
-    """Put the mail into the outbox, in the caller's transaction."""
+    """Put the ``number``-th verification mail of a request into the outbox, in the caller's transaction."""
     text = mail_texts.verification(
         language,
         request_type,

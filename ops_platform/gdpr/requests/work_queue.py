@@ -1,7 +1,7 @@
-"""Requests that wait for their work: which are due, who works on one, how often it is tried. No Dagster.
+"""The queue of confirmed requests: which are due, claims on them, attempts and retries. No Dagster.
 
-A claim is a session advisory lock of the ops database with a row beside it: a worker that dies, however,
-frees it, and what it left is due again at once. What the work does is in ``erasure`` and ``export``.
+A claim is a session advisory lock of the ops database with a row beside it: a worker that dies, in whatever
+way, frees it, and its request is due again at once. The work itself is in ``erasure`` and ``export``.
 """
 
 from __future__ import annotations
@@ -23,16 +23,22 @@ from ops_platform.errors import OpsError
 from ops_platform.gdpr.requests.deadlines import due_at
 from ops_platform.gdpr.requests.lifecycle import Status
 from ops_platform.gdpr.requests.mail_texts import Language, RequestType
-from ops_platform.gdpr.requests.precedence import BEGUN, EXPORT_FIRST, FETCH_WITHIN, WAITS, erasure_has_begun
+from ops_platform.gdpr.requests.precedence import (
+    ERASURE_HAS_BEGUN,
+    ERASURE_WAITS,
+    EXPORT_FIRST,
+    FETCH_WITHIN,
+    erasure_has_begun,
+)
 
-MOST_ATTEMPTS = 12
-"""Claims that may fail or die; with the pauses between them they take about ten hours."""
+MAX_ATTEMPTS = 12
+"""Attempts before a request fails; with the pauses between them they take about ten hours."""
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=2)
-PUT_OFF = timedelta(minutes=5)
-"""Until work that waits for somebody else looks again."""
-MOST_DUE = 50
-"""Requests that one look gives."""
+POSTPONEMENT = timedelta(minutes=5)
+"""The pause before work that waits for something else looks again."""
+_DUE_LIMIT = 50
+"""Requests that one call of ``due`` returns at most."""
 
 # A worker whose host vanished without closing its connection is found dead within about a minute.
 _KEEPALIVE = "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
@@ -42,10 +48,10 @@ _DUE = f"""
     FROM gdpr_requests AS r
     WHERE r.request_type = %(type)s AND r.status IN ('pending', 'processing') AND r.verified_at IS NOT NULL
       AND coalesce(r.next_attempt_at, '-infinity') <= %(now)s
-      AND NOT ({WAITS}) AND NOT (r.request_type = 'export' AND {BEGUN})
+      AND NOT ({ERASURE_WAITS}) AND NOT (r.request_type = 'export' AND {ERASURE_HAS_BEGUN})
     ORDER BY r.verified_at, r.id LIMIT %(limit)s
 """  # noqa: S608 - our own texts
-_HELD = """
+_HELD_LOCKS = """
     SELECT ((classid::bigint << 32) | objid::bigint) AS key FROM pg_locks
     WHERE locktype = 'advisory' AND granted AND objsubid = 1
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -53,7 +59,7 @@ _HELD = """
 
 
 class NotClaimed(OpsError):
-    """The request is not to be worked on by this run now; nothing was changed."""
+    """Another run works on the request, or nothing is to be done for it now; nothing was changed."""
 
     def __init__(self, message: str, status: Status | None = None, outcome: str | None = None) -> None:
         super().__init__(message)
@@ -62,27 +68,27 @@ class NotClaimed(OpsError):
 
 
 class NotYet(OpsError):
-    """The work waits for somebody else: it goes on later, and this attempt does not count."""
+    """The work waits for something else: it goes on later, and this attempt does not count."""
 
 
 class GivenUp(OpsError):
-    """Its attempts are used up, the last one by a worker that died; the request is failed now."""
+    """The request has failed: its attempts are used up, the last one by a worker that died."""
 
 
 @dataclass(frozen=True)
 class Due:
-    """A request that somebody should work on. ``died``: the run whose worker is gone, None at first."""
+    """A request that a run should work on. ``dead_run_id``: the run whose worker died, None at first."""
 
     request_id: str
     request_type: RequestType
     attempts: int
     due_at: datetime
-    died: str | None
+    dead_run_id: str | None
 
 
 @dataclass(frozen=True)
 class Claim:
-    """``attempt`` counts from 1. ``email`` is empty when the subject was erased before."""
+    """A claimed request. ``attempt`` counts from 1; ``email`` is empty when the subject was erased before."""
 
     request_id: str
     request_type: RequestType
@@ -96,38 +102,41 @@ class Claim:
 
 
 def due(connection: Connection, request_type: RequestType, now: datetime) -> list[Due]:
-    """Those that nobody works on, the oldest deadline first. Only looks."""
+    """List the due requests that nobody works on, the oldest deadline first. Changes nothing."""
     waits = {"first": EXPORT_FIRST, "fetch": FETCH_WITHIN}
-    rows = connection.execute(_DUE, {"type": request_type, "now": now, "limit": MOST_DUE, **waits}).fetchall()
-    # After the rows: who claimed one in between is seen to hold it.
-    held = {row["key"] for row in connection.execute(_HELD)} if rows else set()
+    rows = connection.execute(
+        _DUE, {"type": request_type, "now": now, "limit": _DUE_LIMIT, **waits}
+    ).fetchall()
+    # Read after the rows, so that a claim made in between is seen.
+    held = {row["key"] for row in connection.execute(_HELD_LOCKS)} if rows else set()
     return [_due(row) for row in rows if postgres.lock_key(lock_name(row["request_id"])) not in held]
 
 
 def export_under_way(connection: Connection, subject: UUID) -> bool:
-    """Whether a worker writes an export of the subject. After a tombstone none begins to."""
+    """Tell whether a worker writes an export of the subject now. None begins once a tombstone is there."""
     rows = connection.execute(
         "SELECT request_id FROM gdpr_requests WHERE creator_id = %s AND request_type = 'export' "
         "AND verified_at IS NOT NULL",
         (subject,),
     ).fetchall()
-    held = {row["key"] for row in connection.execute(_HELD)} if rows else set()
+    held = {row["key"] for row in connection.execute(_HELD_LOCKS)} if rows else set()
     return any(postgres.lock_key(lock_name(row["request_id"])) in held for row in rows)
 
 
 def _due(row: dict[str, Any]) -> Due:
     deadline = due_at(row["verified_at"])
     assert deadline is not None  # noqa: S101 - the query asks for verified ones
-    died = row["run_id"] if row["status"] == "processing" else None
-    return Due(row["request_id"], row["request_type"], row["attempts"], deadline, died)
+    dead_run_id = row["run_id"] if row["status"] == "processing" else None
+    return Due(row["request_id"], row["request_type"], row["attempts"], deadline, dead_run_id)
 
 
 def lock_name(request_id: str) -> str:
+    """Name the advisory lock of the ops database that a worker of the request holds."""
     return f"gdpr-request/{request_id}"
 
 
 @contextmanager
-def working(
+def claimed(
     ops_url: str,
     request_id: str,
     request_type: RequestType,
@@ -136,9 +145,9 @@ def working(
 ) -> Iterator[tuple[Connection, Claim]]:
     """Claim the request and hold it while the block runs; a failure of the block ends the attempt.
 
-    The connection is in autocommit mode; what ends the request well is the block's own, ``complete`` in
-    its last transaction. Raises NotClaimed or GivenUp before the block begins; after NotYet the request is
-    put off.
+    The connection is in autocommit mode. A block that succeeds calls ``complete`` in its last transaction.
+    Raises NotClaimed or GivenUp before the block begins; when the block raises NotYet, the request is
+    postponed.
     """
     name = lock_name(request_id)
     with postgres.session(ops_url, application=f"ops-platform {name}", autocommit=True) as connection:
@@ -159,10 +168,10 @@ def _attempt(connection: Connection, claim: Claim, clock: Callable[[], datetime]
         yield
     except NotYet as error:
         with connection.transaction():
-            put_off(connection, claim, str(error), clock())
+            postpone(connection, claim, str(error), clock())
         raise
     except BaseException as error:
-        # The database may be what failed: the claim is then found dead, which is an attempt all the same.
+        # If the database itself failed, the claim is found dead later, which counts as an attempt too.
         try:
             with connection.transaction():
                 fail(connection, claim, ledger.reason(error), clock())
@@ -183,19 +192,19 @@ def _claim(
             raise NotClaimed(f"there is no such {request_type} request: check the id in the run's config")
         resumed = row["status"] == "failed" and row["outcome"] == "error"
         if row["status"] not in ("pending", "processing") and not resumed:
-            what = row["outcome"] or row["status"]
-            raise NotClaimed(f"the request has ended before: {what}", row["status"], row["outcome"])
+            ending = row["outcome"] or row["status"]
+            raise NotClaimed(f"the request has ended before: {ending}", row["status"], row["outcome"])
         if row["verified_at"] is None:
             raise NotClaimed("the subject has not confirmed the request yet", row["status"])
         if request_type == "export" and erasure_has_begun(connection, request_id):
             raise NotClaimed("the subject is being erased: there is nothing whole to export", row["status"])
-        given_up = row["status"] == "processing" and row["attempts"] >= MOST_ATTEMPTS
+        given_up = row["status"] == "processing" and row["attempts"] >= MAX_ATTEMPTS
         if given_up:
-            # It died each time, or failed without being able to say so.
+            # Each worker died, or failed without being able to record it.
             _end(connection, request_id, row["failure"] or "its worker died", now)
         else:
             attempt = 1 if resumed else row["attempts"] + 1
-            _take(connection, request_id, run_id, attempt, now)
+            _record_claim(connection, request_id, run_id, attempt, now)
     if given_up:
         raise GivenUp(f"{row['attempts']} attempts have failed: remove the cause, then re-execute the run")
     return Claim(
@@ -211,7 +220,9 @@ def _claim(
     )
 
 
-def _take(connection: Connection, request_id: str, run_id: str | None, attempt: int, now: datetime) -> None:
+def _record_claim(
+    connection: Connection, request_id: str, run_id: str | None, attempt: int, now: datetime
+) -> None:
     try:
         connection.execute(
             "UPDATE gdpr_requests SET status = 'processing', outcome = NULL, completed_at = NULL, "
@@ -224,11 +235,11 @@ def _take(connection: Connection, request_id: str, run_id: str | None, attempt: 
             "failed",
             "error",
         ) from None
-    _tell(connection, request_id, "intent", run_id, None, {"attempt": attempt})
+    _append_audit_event(connection, request_id, "intent", run_id, None, {"attempt": attempt})
 
 
 def enter(connection: Connection, claim: Claim, progress: str, map_version: str | None) -> None:
-    """Say where the work is."""
+    """Record the step that the work has reached, and the version of the data map that it uses."""
     connection.execute(
         "UPDATE gdpr_requests SET progress = %s, map_version = coalesce(%s, map_version) "
         "WHERE request_id = %s",
@@ -237,18 +248,23 @@ def enter(connection: Connection, claim: Claim, progress: str, map_version: str 
 
 
 def complete(connection: Connection, claim: Claim, now: datetime) -> None:
-    """The request is fulfilled. In the caller's transaction, beside what that leaves behind."""
+    """Record that the request is fulfilled, in the transaction that also writes what proves it."""
     connection.execute(
         "UPDATE gdpr_requests SET status = 'completed', outcome = 'fulfilled', progress = 'done', "
         "failure = NULL, completed_at = %s WHERE request_id = %s",
         (now, claim.request_id),
     )
-    _tell(connection, claim.request_id, "outcome", claim.run_id, "success", {"attempt": claim.attempt})
+    _append_audit_event(
+        connection, claim.request_id, "outcome", claim.run_id, "success", {"attempt": claim.attempt}
+    )
 
 
 def fail(connection: Connection, claim: Claim, reason: str, now: datetime) -> None:
-    """This attempt failed; after the last one the request did. ``reason`` holds nothing personal."""
-    if claim.attempt >= MOST_ATTEMPTS:
+    """Record that the attempt failed, and with the last attempt the request.
+
+    ``reason`` must hold nothing personal.
+    """
+    if claim.attempt >= MAX_ATTEMPTS:
         _end(connection, claim.request_id, reason, now)
         return
     connection.execute(
@@ -258,12 +274,12 @@ def fail(connection: Connection, claim: Claim, reason: str, now: datetime) -> No
     )
 
 
-def put_off(connection: Connection, claim: Claim, reason: str, now: datetime) -> None:
-    """Go on later, as if this attempt had not been."""
+def postpone(connection: Connection, claim: Claim, reason: str, now: datetime) -> None:
+    """Schedule the request again in five minutes, without counting this attempt."""
     connection.execute(
         "UPDATE gdpr_requests SET failure = %s, next_attempt_at = %s, attempts = attempts - 1 "
         "WHERE request_id = %s AND status = 'processing'",
-        (reason, now + PUT_OFF, claim.request_id),
+        (reason, now + POSTPONEMENT, claim.request_id),
     )
 
 
@@ -275,18 +291,19 @@ def _end(connection: Connection, request_id: str, reason: str, now: datetime) ->
     ).fetchone()
     if row is not None:
         details = {"attempt": row["attempts"], "reason": reason}
-        _tell(connection, request_id, "outcome", row["run_id"], "failed", details)
+        _append_audit_event(connection, request_id, "outcome", row["run_id"], "failed", details)
 
 
 def pause_after(attempt: int) -> timedelta:
-    """How long a request waits after its n-th failed attempt: 1, 2, 4 ... minutes, at most two hours."""
+    """Compute the pause after the n-th failed attempt: 1, 2, 4 ... minutes, at most two hours."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(attempt - 1, 16)))
 
 
 def end_open(connection: Connection, subject: UUID, now: datetime) -> int:
-    """End what an erased subject still had open and nobody works on: there is nothing left to do it with.
+    """Cancel the open requests of an erased subject that nobody works on; returns their number.
 
-    Also an export that has failed and would be tried again; none is being written then.
+    Nothing is left to carry them out with. An export that failed and would be tried again is among them; no
+    export is being written at that time.
     """
     return connection.execute(
         "UPDATE gdpr_requests SET status = 'failed', outcome = 'cancelled', completed_at = %s, "
@@ -296,7 +313,7 @@ def end_open(connection: Connection, subject: UUID, now: datetime) -> int:
     ).rowcount
 
 
-def _tell(
+def _append_audit_event(
     connection: Connection,
     request_id: str,
     phase: ledger.Phase,

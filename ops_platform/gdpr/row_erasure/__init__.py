@@ -1,4 +1,7 @@
-"""The erasure of rows: plan, batches, statements, journal, the collateral check and the residue scan."""
+"""The erasure of rows: plan, batches, statements, journal, collateral check and residue scan.
+
+Tombstones, objects, caches and certificates are not known here.
+"""
 
 from ops_platform.gdpr.row_erasure.engine import Erasing, erase, forget, remaining, residue
 from ops_platform.gdpr.row_erasure.journal import Journal

@@ -1,6 +1,7 @@
-"""One batch: some rows of one relation changed, shown to be all that changed, and noted. In one transaction.
+"""One batch: rows of one relation are changed, proved to be all that changed, and noted in the journal.
 
-The transaction is the caller's, REPEATABLE READ: what is read before and after differs by our own doing only.
+All in one transaction of the caller's, REPEATABLE READ: what is read before and after the change can differ
+only by our own changes.
 """
 
 from __future__ import annotations
@@ -13,22 +14,23 @@ from psycopg import IsolationLevel, sql
 
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr.row_erasure import collateral_check as bystanders
-from ops_platform.gdpr.row_erasure.collateral_check import Counters, Counts
+from ops_platform.gdpr.row_erasure import collateral_check
+from ops_platform.gdpr.row_erasure.collateral_check import Counters, Counts, Spread
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.row_erasure.statements import Change, Writer
 from ops_platform.gdpr.schema import Name
 
 LOCK_TIMEOUT = "10s"
 AT_ONCE = 100_000
-"""Rows that are looked for at once."""
+"""Rows that one query looks for at most."""
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """A relation that holds rows itself. ``partition_key``: the columns of it, "" for an expression.
+    """A relation that itself holds rows: a table, a partition or an inherited child.
 
-    ``places``: the ctids of rows that wait there, in their order.
+    ``partition_key``: the columns of the partition keys above it, "" for an expression. ``places``: the
+    ctids of the rows that wait there, in order.
     """
 
     name: Name
@@ -37,26 +39,26 @@ class Leaf:
     places: Sequence[str]
 
     def moves(self, columns: frozenset[str]) -> bool:
-        """Whether a row may belong elsewhere when these change."""
+        """Tell whether a change of these columns may move a row to another partition."""
         return bool(columns) and ("" in self.partition_key or bool(columns & self.partition_key))
 
 
 @contextmanager
 def snapshot(connection: Connection) -> Iterator[None]:
-    """A transaction that sees one moment and its own changes, and no row-level policy hides rows from it."""
-    before = connection.isolation_level
+    """Open a REPEATABLE READ transaction that fails where a row-level policy would hide rows from it."""
+    previous_level = connection.isolation_level
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with connection.transaction():
-            # Where a policy would hide rows from this role, an error, and not a part of the rows.
+            # With row_security off, a policy that would hide rows raises an error instead.
             connection.execute(f"SET LOCAL row_security = off; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
             yield
     finally:
-        connection.isolation_level = before
+        connection.isolation_level = previous_level
 
 
 def waiting(connection: Connection, writer: Writer, change: Change) -> int:
-    """Rows that wait for ``change``."""
+    """Count the rows that wait for ``change``."""
     query = sql.SQL("SELECT count(*) AS rows FROM {} AS t WHERE {}").format(
         change.table.identifier, writer.pending(change)
     )
@@ -65,9 +67,10 @@ def waiting(connection: Connection, writer: Writer, change: Change) -> int:
 
 
 def leaves(connection: Connection, writer: Writer, change: Change) -> list[Leaf]:
-    """Where rows wait for ``change``, up to AT_ONCE: of a partitioned or inherited table several relations.
+    """Find the rows that wait for ``change``, at most AT_ONCE, by the relation that holds them.
 
-    Rows are looked for once and not for each batch: a scan passes over all that has been deleted before.
+    A partitioned or inherited table has several. Rows are looked for once, not for each batch: each scan
+    would pass again over everything deleted before.
     """
     query = sql.SQL(
         """
@@ -98,29 +101,33 @@ def leaves(connection: Connection, writer: Writer, change: Change) -> list[Leaf]
 
 @dataclass(frozen=True)
 class Batches:
+    """The changing of batches on one connection, each noted in the journal."""
+
     connection: Connection
     writer: Writer
     journal: Journal
 
-    def one(
+    def change_rows(
         self, change: Change, leaf: Leaf, places: Sequence[str], *, settled: bool = True
     ) -> tuple[int, int]:
-        """Change what waits at ``places`` still: how many rows, and how many of this step so far.
+        """Change the rows at ``places`` that still wait; returns their number, and the step's sum so far.
 
-        ``settled``: check deferred constraints at once. Raises Spread and CheckFailed, then roll back.
+        ``settled``: check deferred constraints at once. Raises Spread and CheckFailed; then roll back.
         """
-        # Rows are fetched by their place: that it costs little must not be missed by the planner.
-        before = bystanders.counters(self.connection, "SET LOCAL random_page_cost = 0.1")
-        anybody = self.writer.anybody(change.table)
-        beside, digest = bystanders.beside(self.connection, leaf.name, places, anybody)
+        # The planner must see that fetching rows by ctid is cheap.
+        before = collateral_check.counters(self.connection, "SET LOCAL random_page_cost = 0.1")
+        own_rows = self.writer.any_role(change.table)
+        neighbours, digest = collateral_check.neighbours(self.connection, leaf.name, places, own_rows)
         rows, meant = self._change(change, leaf, places)
-        also = self.verify(before, meant, change.table, moving=leaf.moves(change.sets), settled=settled)
-        if beside and bystanders.digest(self.connection, leaf.name, beside) != digest:
-            raise bystanders.Spread(
+        by_triggers = self.verify(
+            before, meant, change.table, moving=leaf.moves(change.sets), settled=settled
+        )
+        if neighbours and collateral_check.digest(self.connection, leaf.name, neighbours) != digest:
+            raise Spread(
                 f"{leaf.name}: rows that are not the subject's changed with {change.role}'s: "
                 "nothing of it was kept: look for triggers and rules of this table"
             )
-        return rows, self.journal.changed(change.key, rows, len(beside), also)
+        return rows, self.journal.changed(change.key, rows, len(neighbours), by_triggers)
 
     def verify(
         self,
@@ -130,52 +137,57 @@ class Batches:
         moving: bool = False,
         settled: bool = True,
     ) -> dict[str, int]:
-        """What declared triggers of ``tables`` changed besides, by table. Raises Spread.
+        """Count the rows that declared triggers of ``tables`` changed on top, by table. Raises Spread.
 
         ``settled``: deferred constraints and triggers act now, while what they do can still be compared.
         """
-        after, emptied = bystanders.afterwards(
+        after, locked = collateral_check.counters_and_locks(
             self.connection, "SET CONSTRAINTS ALL IMMEDIATE" if settled else ""
         )
-        done = bystanders.difference(before, after)
-        also = bystanders.compare(done, meant, after, moving=moving, tolerated=self._strict(tables))
-        for name in emptied:
-            raise bystanders.Spread(
+        done = collateral_check.difference(before, after)
+        by_triggers = collateral_check.compare(
+            done, meant, after, moving=moving, tolerated=self._cascade_targets(tables)
+        )
+        for name in locked:
+            raise Spread(
                 f"{name}: was locked against everybody while rows were changed, as TRUNCATE does: "
                 "nothing of it was kept: look for triggers and rules"
             )
-        return also
+        return by_triggers
 
-    def _strict(self, tables: Collection[Name]) -> set[Name] | None:
-        """None: no trigger is declared. Else where nothing may change even so: where deletions spread."""
-        if not any(self.writer.data_map.tables[one].triggers for one in tables):
+    def _cascade_targets(self, tables: Collection[Name]) -> set[Name] | None:
+        """List the tables that deletions cascade into; None where no trigger is declared.
+
+        Declared triggers excuse changes elsewhere, but not there.
+        """
+        if not any(self.writer.data_map.tables[table].triggers for table in tables):
             return None
         return {
-            one.table
+            reference.table
             for table in tables
-            for one in self.writer.catalogue.referring(table)
-            if one.on_delete not in ("no action", "restrict")
+            for reference in self.writer.catalogue.referring(table)
+            if reference.on_delete not in ("no action", "restrict")
         }
 
     def _change(self, change: Change, leaf: Leaf, places: Sequence[str]) -> tuple[int, dict[int, Counts]]:
-        """How many rows, and what is meant to happen to which relation.
+        """Execute the change; returns the number of rows, and the counts meant for each relation by oid.
 
-        The statement that changes a row asks again whose it is.
+        The statement that changes a row checks again that it is the subject's.
         """
-        pending = self._still(change, leaf)
+        pending = self._still_pending(change, leaf)
         if change.kind == "delete":
             query = sql.SQL("DELETE FROM ONLY {} AS t WHERE t.ctid = ANY ({}) AND {}").format(
-                leaf.name.identifier, bystanders.tids(places), pending
+                leaf.name.identifier, collateral_check.tids(places), pending
             )
             rows = self.connection.execute(query).rowcount
-            self._refused(change, leaf, rows, places)
+            self._check_none_refused(change, leaf, rows, places)
             return rows, {leaf.oid: (0, 0, rows)}
         meant: dict[int, Counts] = {}
-        relation = self.writer.substitutes.stand_in(change.values)
-        if relation is not None:
-            meant[relation] = (1, 0, 0)
+        stand_in_relation = self.writer.substitutes.make_stand_in(change.values)
+        if stand_in_relation is not None:
+            meant[stand_in_relation] = (1, 0, 0)
         assignments = self.writer.assignments(change)
-        # A row that goes to another partition goes by way of the table that has them all.
+        # Only an update of the partitioned table itself can move a row to another partition.
         target = (
             change.table.identifier
             if leaf.moves(change.sets)
@@ -199,17 +211,17 @@ class Batches:
             assignments=sql.SQL(", ").join(
                 sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in assignments.items()
             ),
-            # As literals: names and values may hold a per cent sign, which parameters would be looked for in.
-            places=bystanders.tids(places),
+            # As literals: names and values may hold a per cent sign, which psycopg would read as a parameter.
+            places=collateral_check.tids(places),
             leaf_name=leaf.name.identifier,
-            digest=bystanders.row_digest(self._untouched(change, leaf)),
+            digest=collateral_check.row_digest(self._untouched(change, leaf)),
             pending=pending,
         )
         row = one_row(self.connection, query)
         rows = int(row["rows"])
-        self._refused(change, leaf, rows, places)
+        self._check_none_refused(change, leaf, rows, places)
         if row["other"]:
-            raise bystanders.Spread(
+            raise Spread(
                 f"{change.table} ({change.role}): more columns of {row['other']} rows changed than "
                 f"{', '.join(sorted(change.sets))}: nothing of it was kept: name the trigger in triggers"
             )
@@ -218,38 +230,39 @@ class Batches:
                 f"{change.table} ({change.role}): {row['still']} rows are the subject's after "
                 f"'{change.action}' as before: look for a trigger that undoes it, or set another column"
             )
-        inserted, _, deleted = meant.get(leaf.oid, bystanders.NONE)
+        inserted, _, deleted = meant.get(leaf.oid, collateral_check.NONE)
         meant[leaf.oid] = (inserted, rows, deleted)
         return rows, meant
 
-    def _still(self, change: Change, leaf: Leaf) -> sql.Composable:
-        """Whether a row of ``leaf`` waits, in a form that no index answers: rows are fetched by their place.
+    def _still_pending(self, change: Change, leaf: Leaf) -> sql.Composable:
+        """Write the condition that a row of ``leaf`` waits, in a form that no index answers.
 
-        By an index each batch would pass over all of the subject's rows again, and all that were deleted.
+        Rows must be fetched by ctid: with an index, each batch would pass again over all of the subject's
+        rows, and over all that were deleted.
         """
         return sql.SQL("CASE WHEN t.tableoid = {} THEN {} ELSE false END").format(
             sql.Literal(leaf.oid), self.writer.pending(change, leaf.name)
         )
 
-    def _refused(self, change: Change, leaf: Leaf, rows: int, places: Sequence[str]) -> None:
-        """Rows that others changed meanwhile are not there; all others must be done."""
+    def _check_none_refused(self, change: Change, leaf: Leaf, rows: int, places: Sequence[str]) -> None:
+        """Raise CheckFailed where rows still wait. Rows that others changed meanwhile do not."""
         if rows == len(places):
             return
         query = sql.SQL("SELECT count(*) AS rows FROM ONLY {} AS t WHERE t.ctid = ANY ({}) AND {}").format(
-            leaf.name.identifier, bystanders.tids(places), self._still(change, leaf)
+            leaf.name.identifier, collateral_check.tids(places), self._still_pending(change, leaf)
         )
-        left = one_row(self.connection, query)
-        if left["rows"]:
+        refused = one_row(self.connection, query)
+        if refused["rows"]:
             raise CheckFailed(
-                f"{leaf.name} ({change.role}): '{change.action}' changed {rows} of {rows + left['rows']} "
+                f"{leaf.name} ({change.role}): '{change.action}' changed {rows} of {rows + refused['rows']} "
                 "rows: look for a trigger or rule that refuses it; nothing of this batch was kept"
             )
 
     def _untouched(self, change: Change, leaf: Leaf) -> set[str]:
-        """Columns whose values must stay; those that a declared trigger may set are the map's plain ones."""
+        """List the columns whose values must stay. A declared trigger may set the map's plain columns."""
         relations = self.writer.catalogue.relations
-        # An inherited table can have columns of its own; a partition that is new is not known yet.
+        # An inherited table can have columns of its own; a new partition is not in the catalogue yet.
         columns = relations.get(leaf.name, relations[change.table]).columns.values()
         table = self.writer.data_map.tables[change.table]
         free = table.plain if table.triggers else frozenset[str]()
-        return {one.name for one in columns if not one.generated} - change.sets - free
+        return {column.name for column in columns if not column.generated} - change.sets - free

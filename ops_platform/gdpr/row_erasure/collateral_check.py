@@ -1,8 +1,8 @@
-"""Proof, within one transaction, that nobody else's rows changed. Two witnesses that look elsewhere.
+"""Proof, within one transaction, that nobody else's rows changed, by two independent witnesses.
 
-The server's own counters: of every table of the database, how many rows this transaction inserted, updated
-and deleted; cascades, triggers and rules show there. And rows of others on the same pages as the changed
-ones: in a REPEATABLE READ transaction only our own changes can make them differ.
+The server's own counters say for every table of the database how many rows this transaction inserted,
+updated and deleted; cascades, triggers and rules show there. And rows of others on the pages of the changed
+rows are compared: in a REPEATABLE READ transaction only our own changes can make them differ.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr.schema import Name
 
 PAGES = 4
-"""Pages beside which rows of others are looked for, spread over those of a batch."""
+"""Pages of a batch, spread evenly, around which rows of others are looked for."""
 ROWS = 20
-"""Rows of others that are compared in one transaction."""
+"""Rows of others that are compared for each batch, at most."""
 _LINES = 40
-"""Rows of a page that are tried."""
+"""Line numbers of a page that are tried."""
 
 Counts = tuple[int, int, int]
 """Rows inserted, updated, deleted."""
@@ -30,12 +30,12 @@ NONE: Counts = (0, 0, 0)
 
 
 class Spread(CheckFailed):
-    """More changed than was meant to. The transaction must be rolled back."""
+    """Other rows changed than those meant. The transaction must be rolled back."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A relation, whose rows are counted as those of ``root``, the partitioned table it is part of."""
+    """A relation and its counts. ``root``: the oid of the partitioned table it is part of, else its own."""
 
     name: Name
     root: int
@@ -43,10 +43,11 @@ class Watched:
 
 
 Counters = Mapping[int, Watched]
+"""The watched relations by oid."""
 
 
 def preflight(connection: Connection) -> None:
-    """Raises ConfigurationError where nothing would be counted."""
+    """Raise ConfigurationError where the server does not count rows."""
     row = connection.execute("SELECT current_setting('track_counts')::boolean AS counting").fetchone()
     if not row or not row["counting"]:
         raise ConfigurationError(
@@ -54,7 +55,7 @@ def preflight(connection: Connection) -> None:
         )
 
 
-# All tables but the system's, and the journal's own, which is written in between.
+# All tables but the system's and the journal's own, which is written in between.
 _COUNTERS: LiteralString = """
 SELECT c.oid::bigint AS relation, n.nspname AS schema, c.relname AS name,
        CASE WHEN c.relispartition THEN pg_partition_root(c.oid) ELSE c.oid END::bigint AS root,
@@ -65,8 +66,8 @@ FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND (n.nspname, c.relname) NOT IN (('ops_platform', 'erasures'), ('ops_platform', 'erasure_steps'))
 """
-# TRUNCATE counts no rows, but locks against all others.
-_EMPTIED: LiteralString = """
+# TRUNCATE counts no rows, but takes an exclusive lock.
+_EXCLUSIVE_LOCKS: LiteralString = """
 SELECT n.nspname AS schema, c.relname AS name
 FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -78,26 +79,29 @@ ORDER BY 1, 2
 
 
 def counters(connection: Connection, first: LiteralString = "") -> Counters:
-    """By oid. ``first``: a statement that answers nothing and goes before, in the same round trip."""
-    [rows] = _answers(connection, first, _COUNTERS)
+    """Read the transaction's counters. ``first``: a statement to run before, in the same round trip."""
+    [rows] = _execute_all(connection, first, _COUNTERS)
     return _watched(rows)
 
 
-def afterwards(connection: Connection, first: LiteralString = "") -> tuple[Counters, list[Name]]:
-    """The counters, and relations that this transaction has locked against all others. As ``counters``."""
-    rows, locked = _answers(connection, first, _COUNTERS, _EMPTIED)
+def counters_and_locks(connection: Connection, first: LiteralString = "") -> tuple[Counters, list[Name]]:
+    """Read the counters, and the relations that this transaction has locked against all others.
+
+    ``first`` as for ``counters``.
+    """
+    rows, locked = _execute_all(connection, first, _COUNTERS, _EXCLUSIVE_LOCKS)
     return _watched(rows), [Name(row["schema"], row["name"]) for row in locked]
 
 
-def _answers(connection: Connection, *statements: LiteralString) -> list[list[dict[str, Any]]]:
-    """The rows of all statements that have any, in one round trip."""
-    cursor = connection.execute(";".join(one for one in statements if one))
-    found = []
+def _execute_all(connection: Connection, *statements: LiteralString) -> list[list[dict[str, Any]]]:
+    """Execute the statements in one round trip; returns the rows of each that returns rows."""
+    cursor = connection.execute(";".join(statement for statement in statements if statement))
+    results = []
     while True:
         if cursor.description is not None:
-            found.append(cursor.fetchall())
+            results.append(cursor.fetchall())
         if not cursor.nextset():
-            return found
+            return results
 
 
 def _watched(rows: Sequence[Mapping[str, Any]]) -> Counters:
@@ -112,14 +116,14 @@ def _watched(rows: Sequence[Mapping[str, Any]]) -> Counters:
 
 
 def difference(before: Counters, after: Counters) -> dict[int, Counts]:
-    """What a transaction did between the two; relations that nothing happened to are not in it."""
-    found = {}
+    """Subtract the counters: what the transaction did in between, without relations that did not change."""
+    changes = {}
     for relation, watched in after.items():
         old = before[relation].counts if relation in before else NONE
         new = watched.counts
         if new != old:
-            found[relation] = (new[0] - old[0], new[1] - old[1], new[2] - old[2])
-    return found
+            changes[relation] = (new[0] - old[0], new[1] - old[1], new[2] - old[2])
+    return changes
 
 
 def compare(
@@ -130,43 +134,51 @@ def compare(
     moving: bool = False,
     tolerated: Collection[Name] | None = None,
 ) -> dict[str, int]:
-    """``tolerated``: None, or the relations of which more may not change even so; the rest is returned.
+    """Compare what was ``done`` with what was ``meant``, both by oid. Raises Spread where they differ.
 
+    ``tolerated``: None where nothing else may change. Otherwise changes of relations that were not meant at
+    all are tolerated and returned, as rows by table, except in the relations of this collection.
     ``moving``: an update may put a row of a partitioned table into another partition, which counts as a
-    deletion and an insertion. Raises Spread.
+    deletion and an insertion.
     """
-    left = {
+    differing = {
         relation: counts
         for relation, counts in done.items()
         if counts != meant.get(relation, NONE)
     }  # fmt: skip
-    left |= {relation: NONE for relation, counts in meant.items() if relation not in done and counts != NONE}
+    differing |= {
+        relation: NONE for relation, counts in meant.items() if relation not in done and counts != NONE
+    }
     if moving:
-        for root in {known[relation].root for relation in left}:
-            part = [relation for relation in {*done, *meant} if known[relation].root == root]
-            inserted, updated, deleted = (sum(done.get(one, NONE)[n] for one in part) for n in range(3))
-            wanted = sum(meant.get(one, NONE)[1] for one in part)
-            if inserted == deleted and updated + inserted == wanted:
-                left = {relation: counts for relation, counts in left.items() if relation not in part}
-    also = {}
-    for relation, counts in left.items():
+        for root in {known[relation].root for relation in differing}:
+            parts = [relation for relation in {*done, *meant} if known[relation].root == root]
+            inserted, updated, deleted = (
+                sum(done.get(relation, NONE)[n] for relation in parts) for n in range(3)
+            )
+            meant_updates = sum(meant.get(relation, NONE)[1] for relation in parts)
+            if inserted == deleted and updated + inserted == meant_updates:
+                differing = {
+                    relation: counts for relation, counts in differing.items() if relation not in parts
+                }
+    by_others = {}
+    for relation, counts in differing.items():
         name = known[relation].name
         if tolerated is None or relation in meant or name in tolerated:
-            raise Spread(_said(name, counts, meant.get(relation, NONE)))
-        also[str(name)] = sum(counts)
-    return also
+            raise Spread(_message(name, counts, meant.get(relation, NONE)))
+        by_others[str(name)] = sum(counts)
+    return by_others
 
 
-def beside(
-    connection: Connection, leaf: Name, places: Sequence[str], anybody: sql.Composable
+def neighbours(
+    connection: Connection, leaf: Name, places: Sequence[str], own_rows: sql.Composable
 ) -> tuple[list[str], str]:
-    """Where rows of others lie on the pages of ``places`` and next to them, and their digest.
+    """Find rows of others on the pages of ``places`` and next to them; returns their ctids and their digest.
 
-    ``places``: ctids. ``anybody``: true of the subject's own rows, called t.
+    ``places``: ctids. ``own_rows``: the condition for the subject's own rows, called t.
     """
     pages = sorted({int(place[1:].split(",")[0]) for place in places})
-    chosen = pages[:: max(1, len(pages) // PAGES)][:PAGES]
-    around = sorted({page for one in chosen for page in (one - 1, one, one + 1) if page >= 0})
+    sample = pages[:: max(1, len(pages) // PAGES)][:PAGES]
+    around = sorted({near for page in sample for near in (page - 1, page, page + 1) if near >= 0})
     query = sql.SQL(
         """
         SELECT coalesce(string_agg(place::text, ';' ORDER BY place), '') AS places, {digest} AS digest
@@ -174,7 +186,7 @@ def beside(
               WHERE t.ctid = ANY (ARRAY(SELECT format('(%s,%s)', page, line)::tid
                                         FROM unnest(CAST({pages} AS bigint[])) AS page,
                                              generate_series(1, {lines}) AS line))
-                AND {anybody} IS NOT TRUE
+                AND {own_rows} IS NOT TRUE
               LIMIT {rows}) AS r
         """
     ).format(
@@ -183,7 +195,7 @@ def beside(
         leaf=leaf.identifier,
         pages=sql.Literal(around),
         lines=sql.Literal(_LINES),
-        anybody=anybody,
+        own_rows=own_rows,
         rows=sql.Literal(ROWS),
     )
     row = one_row(connection, query)
@@ -196,7 +208,7 @@ _DIGEST = sql.SQL(
 
 
 def digest(connection: Connection, leaf: Name, places: Sequence[str]) -> str:
-    """Of the rows that lie at ``places``, their content and their number."""
+    """Compute the digest of the rows at ``places``, over their content and their number."""
     query = sql.SQL(
         """
         SELECT {digest} AS digest
@@ -208,22 +220,22 @@ def digest(connection: Connection, leaf: Name, places: Sequence[str]) -> str:
 
 
 def tids(places: Sequence[str]) -> sql.Composable:
-    """An array of ctids."""
+    """Write ctids as an SQL array."""
     return sql.SQL("CAST({} AS tid[])").format(
-        sql.Literal("{" + ",".join(f'"{one}"' for one in places) + "}")
+        sql.Literal("{" + ",".join(f'"{place}"' for place in places) + "}")
     )
 
 
 def row_digest(columns: Collection[str] | None) -> sql.Composable:
-    """SHA-256 of these columns of the row called t, or of all of it."""
+    """Write the SHA-256 of these columns of the row called t; None: of the whole row."""
     whole: sql.Composable = sql.SQL("CAST(t.* AS text)")
     if columns is not None:
-        named = sql.SQL(", ").join(sql.Identifier("t", one) for one in sorted(columns))
+        named = sql.SQL(", ").join(sql.Identifier("t", column) for column in sorted(columns))
         whole = sql.SQL("CAST(ROW({}) AS text)").format(named)
     return sql.SQL("sha256(convert_to({}, getdatabaseencoding()))").format(whole)
 
 
-def _said(name: Name, done: Counts, meant: Counts) -> str:
+def _message(name: Name, done: Counts, meant: Counts) -> str:
     def words(counts: Counts) -> str:
         return ", ".join(
             f"{n} {word}" for n, word in zip(counts, ("inserted", "updated", "deleted"), strict=True)

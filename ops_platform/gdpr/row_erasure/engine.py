@@ -1,6 +1,6 @@
-"""The erasure of a subject's rows in a product database: batch by batch, each proved before it is kept.
+"""The erasure of a subject's rows in a product database: batch by batch, each proved before it is committed.
 
-Whoever is killed goes on where it stopped: a batch and the note of it are one transaction. Nothing is
+A killed erasure continues where it stopped: a batch and its journal entry are one transaction. Nothing is
 known here of tombstones, objects, caches or certificates.
 """
 
@@ -19,14 +19,11 @@ from ops_platform.clients.safe_errors import why
 from ops_platform.errors import ConfigurationError, Unavailable
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.lineage import Effect
-from ops_platform.gdpr.row_erasure import batch as row_batches
-from ops_platform.gdpr.row_erasure import collateral_check as bystanders
-from ops_platform.gdpr.row_erasure import materialised_views
-from ops_platform.gdpr.row_erasure import passes as row_passes
-from ops_platform.gdpr.row_erasure import plan as erasure_plan
-from ops_platform.gdpr.row_erasure import residue_exemptions as kept_rows
+from ops_platform.gdpr.row_erasure import collateral_check, materialised_views, passes, residue_exemptions
+from ops_platform.gdpr.row_erasure.batch import snapshot
 from ops_platform.gdpr.row_erasure.journal import Journal, Noted, Step
 from ops_platform.gdpr.row_erasure.passes import Passes
+from ops_platform.gdpr.row_erasure.plan import plan
 from ops_platform.gdpr.row_erasure.residue_scan import Residue
 from ops_platform.gdpr.row_erasure.statements import Change
 from ops_platform.gdpr.schema import Catalogue
@@ -39,12 +36,12 @@ LOCK_TIMEOUT = "60s"
 
 @dataclass(frozen=True)
 class Erasing:
-    """One erasure. ``erasure_id``: opaque, the same at every attempt.
+    """One erasure of ``who``. ``erasure_id``: opaque, the same at every attempt.
 
     ``also``: other values that the subject's identifiers have had since the erasure began, with the key.
-    ``replay``: after a restore; rows that came into being after ``cutoff`` are spared where their table
-    says when that was. ``named_until``: until when the identifiers were the subject's for sure, where that
-    is not ``cutoff``. ``gone``: see ``sparing``, which says whose is what names two people.
+    ``replay``: repeated after a restore; rows created after ``cutoff`` are spared where their table says
+    when they were created. ``named_until``: until when the identifiers surely were the subject's, where that
+    is not ``cutoff``. ``gone``: the first complete erasure; see ``subject.name_reuse``.
     """
 
     erasure_id: str
@@ -57,10 +54,12 @@ class Erasing:
 
     @property
     def names(self) -> tuple[Identity, ...]:
+        """All identities to erase."""
         return (self.who, *self.also)
 
     @property
     def times(self) -> Times:
+        """The times that decide whose a row is."""
         return Times(self.named_until or self.cutoff, self.replay, self.gone)
 
 
@@ -68,30 +67,31 @@ def erase(
     connection: Connection,
     data_map: DataMap,
     catalogue: Catalogue,
-    what: Erasing,
+    erasure: Erasing,
     *,
     batch: int = BATCH,
     progress: Callable[[str, int], None] = lambda place, changed: None,
 ) -> list[Effect]:
-    """Do to every row of the subject what the map says, until none is left; what was done, step by step.
+    """Do to every row of the subject what the map says, until none is left; returns the effects by step.
 
-    ``connection`` commits by itself (autocommit). ``progress`` is told after each batch which table it
-    was and how many rows have changed in this step so far. Safe to repeat, also after ``forget``.
+    ``connection`` is in autocommit mode. ``batch``: rows of one transaction. ``progress`` is told after each
+    batch its table and the rows of the step changed so far. Safe to repeat, also after ``forget``.
     Raises CheckFailed when somebody else's row would change, or when rows come faster than they go;
-    ConfigurationError when the role or the database lacks what it needs; what psycopg raises.
+    ConfigurationError when the role or the database lacks what it needs; Unavailable while another run is
+    at work or others keep rows locked; what psycopg raises.
     """
     if not connection.autocommit:
-        raise ValueError("erase needs a connection that commits by itself")
-    bystanders.preflight(connection)
+        raise ValueError("erase needs a connection in autocommit mode")
+    collateral_check.preflight(connection)
     materialised_views.preflight(data_map, catalogue)
-    plan = erasure_plan.plan(data_map, catalogue)
-    journal = Journal(connection, what.erasure_id)
-    with _alone(connection, what.erasure_id):
+    erasure_plan = plan(data_map, catalogue)
+    journal = Journal(connection, erasure.erasure_id)
+    with _exclusive(connection, erasure.erasure_id):
         journal.open(data_map.version)
-        for who in what.names:
-            _passes(connection, data_map, catalogue, what, who, batch, progress).run(plan)
+        for identity in erasure.names:
+            _passes(connection, data_map, catalogue, erasure, identity, batch, progress).run(erasure_plan)
         known = journal.steps()
-        changes = [change for group in row_passes.groups(plan) for change in group.changes]
+        changes = [change for group in passes.groups(erasure_plan) for change in group.changes]
         with connection.transaction():
             for change in changes:
                 if change.key not in known:
@@ -99,32 +99,37 @@ def erase(
         return _effects(changes, journal.steps())
 
 
-def remaining(connection: Connection, data_map: DataMap, catalogue: Catalogue, what: Erasing) -> list[Effect]:
-    """The steps that still find rows of the subject's; what is kept by law is not among them."""
+def remaining(
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, erasure: Erasing
+) -> list[Effect]:
+    """Count the rows that wait, for each step that still finds any; rows to be kept are not counted."""
     return [
         Effect("postgresql", str(change.table), change.role, change.action, rows, 0, rows)
-        for who in what.names
-        for passes in [
-            _passes(connection, data_map, catalogue, what, who, BATCH, lambda place, changed: None)
+        for identity in erasure.names
+        for identity_passes in [
+            _passes(connection, data_map, catalogue, erasure, identity, BATCH, lambda place, changed: None)
         ]
-        for change, rows in passes.counts(erasure_plan.plan(data_map, catalogue))
+        for change, rows in identity_passes.counts(plan(data_map, catalogue))
         if rows and change.kind != "keep"
     ]
 
 
-def residue(connection: Connection, data_map: DataMap, catalogue: Catalogue, what: Erasing) -> list[Residue]:
-    """Where an identifier still stands, kept rows excepted. Materialised views are refreshed first.
+def residue(
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, erasure: Erasing
+) -> list[Residue]:
+    """Find where an identifier is left, kept rows excepted. Materialised views are refreshed first.
 
-    Raises ConfigurationError where a policy would hide rows from this role, also of tables that are nobody's.
+    Raises ConfigurationError where a policy would hide rows from this role, also in tables that the map does
+    not mention.
     """
     materialised_views.refresh(connection, data_map, catalogue)
     try:
-        with row_batches.snapshot(connection):
+        with snapshot(connection):
             return [
-                one
-                for who in what.names
-                for one in kept_rows.residue(
-                    connection, data_map, catalogue, who, what.times, what.erasure_id
+                hit
+                for identity in erasure.names
+                for hit in residue_exemptions.residue(
+                    connection, data_map, catalogue, identity, erasure.times, erasure.erasure_id
                 )
             ]
     except psycopg.errors.InsufficientPrivilege as error:
@@ -135,7 +140,7 @@ def residue(connection: Connection, data_map: DataMap, catalogue: Catalogue, wha
 
 
 def forget(connection: Connection, erasure_id: str) -> None:
-    """Destroy the progress of an erasure, and with it its pseudonym. Safe to repeat."""
+    """Delete the journal of an erasure, and its pseudonym with it. Safe to repeat."""
     Journal(connection, erasure_id).forget()
 
 
@@ -143,8 +148,8 @@ def _passes(
     connection: Connection,
     data_map: DataMap,
     catalogue: Catalogue,
-    what: Erasing,
-    who: Identity,
+    erasure: Erasing,
+    identity: Identity,
     batch: int,
     progress: Callable[[str, int], None],
 ) -> Passes:
@@ -152,17 +157,17 @@ def _passes(
         connection,
         data_map,
         catalogue,
-        who,
-        Journal(connection, what.erasure_id),
-        what.times,
+        identity,
+        Journal(connection, erasure.erasure_id),
+        erasure.times,
         batch,
         progress,
     )
 
 
 @contextmanager
-def _alone(connection: Connection, erasure_id: str) -> Iterator[None]:
-    """Whoever was killed holds the lock until the server has noticed."""
+def _exclusive(connection: Connection, erasure_id: str) -> Iterator[None]:
+    """Hold the erasure's lock. A killed run holds it until the server notices, hence the wait."""
     key = postgres.lock_key(f"erasure/{erasure_id}")
     try:
         with connection.transaction():
@@ -178,7 +183,7 @@ def _alone(connection: Connection, erasure_id: str) -> Iterator[None]:
 
 
 def _effects(changes: Sequence[Change], steps: Mapping[Step, Noted]) -> list[Effect]:
-    """In the plan's order; what an earlier map did and this one does not know comes last."""
+    """Sort in the plan's order; steps of an earlier map that this one does not have come last."""
     kept = {change.key for change in changes if change.kind == "keep"}
     order = {change.key: number for number, change in enumerate(changes)}
     return [

@@ -1,4 +1,4 @@
-"""The progress of an erasure, in the database whose rows it erases: numbers, and what it puts in their place.
+"""Journal of an erasure's progress, in the database whose rows it erases: counts, pseudonym, stand-in.
 
 A batch and its note are one transaction of the caller's. Nothing here names the subject.
 """
@@ -19,7 +19,7 @@ from ops_platform.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class Noted:
-    """What is known of one step: rows found in all, rows changed, and what was compared beside them."""
+    """The journal of one step: rows found in all, rows changed, and figures of the collateral check."""
 
     before: int
     changed: int
@@ -27,18 +27,18 @@ class Noted:
 
 
 Step = tuple[str, str, str]
-"""Table, role and action: numbers would change with the map."""
+"""Table, role and action: a number would change with the map."""
 
 
 @dataclass(frozen=True)
 class Journal:
-    """One erasure's. Every method raises what psycopg raises."""
+    """The journal of one erasure. Every method raises what psycopg raises."""
 
     connection: Connection
     erasure_id: str
 
     def open(self, map_version: str) -> None:
-        """Begin, or go on. Raises ConfigurationError where the database has no place for it."""
+        """Begin or continue the journal. Raises ConfigurationError where a table or a right is missing."""
         try:
             self.connection.execute(
                 "INSERT INTO ops_platform.erasures (erasure_id, map_version) VALUES (%s, %s) "
@@ -56,22 +56,23 @@ class Journal:
             ) from None
 
     def pseudonym(self) -> UUID | None:
-        """None: it is not there, or forgotten."""
-        found: UUID | None = self._of_erasure("pseudonym")
-        return found
+        """Read the erasure's pseudonym; None when the journal is not begun, or forgotten."""
+        pseudonym: UUID | None = self._column("pseudonym")
+        return pseudonym
 
     def stand_in(self) -> str | None:
-        """The key of the row that stands in, as text; None while there is none."""
-        found: str | None = self._of_erasure("stand_in")
-        return found
+        """Read the key of the stand-in row, as text; None while there is none."""
+        key: str | None = self._column("stand_in")
+        return key
 
     def keep_stand_in(self, key: str) -> None:
+        """Store the key of the stand-in row."""
         self.connection.execute(
             "UPDATE ops_platform.erasures SET stand_in = %s WHERE erasure_id = %s", (key, self.erasure_id)
         )
 
     def found(self, step: Step, rows: int) -> None:
-        """``rows`` are there to be changed: with those that have changed already, at least so many were."""
+        """Note that ``rows`` wait now; the step's total is at least these and those changed already."""
         self.connection.execute(
             """
             INSERT INTO ops_platform.erasure_steps AS s
@@ -81,13 +82,14 @@ class Journal:
             ON CONFLICT (erasure_id, table_name, role, action) DO UPDATE
                 SET counted_before = greatest(s.counted_before, s.changed + excluded.counted_before)
             """,
-            {"rows": rows, **self._named(step)},
+            {"rows": rows, **self._parameters(step)},
         )
 
-    def changed(self, step: Step, rows: int, beside: int, also: Mapping[str, int]) -> int:
-        """In the transaction that changed them: ``rows``, with ``beside`` rows of others compared.
+    def changed(self, step: Step, rows: int, beside: int, by_triggers: Mapping[str, int]) -> int:
+        """Note ``rows`` changed, in the transaction that changed them; returns the step's sum so far.
 
-        ``also``: changes that declared triggers made, by table. The sum of rows changed so far.
+        ``beside``: rows of others that were compared. ``by_triggers``: rows that declared triggers changed,
+        by table.
         """
         row = self.connection.execute(
             """
@@ -106,13 +108,18 @@ class Journal:
             WHERE erasure_id = %(id)s AND table_name = %(table)s AND role = %(role)s AND action = %(action)s
             RETURNING changed
             """,
-            {"rows": rows, "beside": beside, "also": Jsonb(dict(also)), **self._named(step)},
+            {
+                "rows": rows,
+                "beside": beside,
+                "also": Jsonb(dict(by_triggers)),
+                **self._parameters(step),
+            },
         ).fetchone()
         assert row is not None  # noqa: S101 - found() comes first
         return int(row["changed"])
 
     def kept(self, step: Step, hits: Mapping[str, int]) -> None:
-        """``hits``: of rows that stay, how many name the subject, by column; the most that were seen."""
+        """Note how many kept rows name the subject, by column; the highest number seen stays."""
         self.connection.execute(
             """
             UPDATE ops_platform.erasure_steps
@@ -123,10 +130,11 @@ class Journal:
                           UNION ALL SELECT * FROM jsonb_each_text(%(hits)s)) AS each GROUP BY key) AS k))
             WHERE erasure_id = %(id)s AND table_name = %(table)s AND role = %(role)s AND action = %(action)s
             """,
-            {"hits": Jsonb(dict(hits)), **self._named(step)},
+            {"hits": Jsonb(dict(hits)), **self._parameters(step)},
         )
 
     def steps(self) -> dict[Step, Noted]:
+        """Read all steps, in the order in which they were first noted."""
         rows = self.connection.execute(
             "SELECT * FROM ops_platform.erasure_steps WHERE erasure_id = %s ORDER BY step", (self.erasure_id,)
         )
@@ -138,13 +146,14 @@ class Journal:
         }
 
     def forget(self) -> None:
+        """Delete the erasure's journal, with its pseudonym."""
         self.connection.execute("DELETE FROM ops_platform.erasures WHERE erasure_id = %s", (self.erasure_id,))
 
-    def _named(self, step: Step) -> dict[str, Any]:
+    def _parameters(self, step: Step) -> dict[str, Any]:
         table, role, action = step
         return {"id": self.erasure_id, "table": table, "role": role, "action": action}
 
-    def _of_erasure(self, column: str) -> Any:
+    def _column(self, column: str) -> Any:
         try:
             row = self.connection.execute(
                 "SELECT pseudonym, stand_in FROM ops_platform.erasures WHERE erasure_id = %s",

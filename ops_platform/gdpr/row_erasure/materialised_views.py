@@ -1,4 +1,4 @@
-"""Materialised views keep what was in the tables until they are refreshed: those that must be, in order."""
+"""Refreshing materialised views in order: until then they keep what was in the tables."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ops_platform.gdpr.schema import Catalogue, Name
 
 
 def preflight(data_map: DataMap, catalogue: Catalogue) -> None:
-    """Raises ConfigurationError where a view with personal columns could not be refreshed in the end."""
+    """Raise ConfigurationError where this role could not refresh a view with personal columns in the end."""
     for view in _materialised(data_map, catalogue):
-        if view.personal and not _possible(view, catalogue):
-            how = f"EXECUTE ON FUNCTION {view.refresh}" if view.refresh else f"MAINTAIN ON {view.name}"
+        if view.personal and not _refreshable(view, catalogue):
+            privilege = f"EXECUTE ON FUNCTION {view.refresh}" if view.refresh else f"MAINTAIN ON {view.name}"
             raise ConfigurationError(
-                f"this role cannot refresh {view.name}, which keeps personal data: GRANT {how} to it"
+                f"this role cannot refresh {view.name}, which keeps personal data: GRANT {privilege} to it"
             )
 
 
 def refresh(connection: Connection, data_map: DataMap, catalogue: Catalogue) -> list[Name]:
-    """All materialised views that this role can refresh, each after those it reads. Which they were.
+    """Refresh all materialised views that this role can refresh, each after those it reads; returns them.
 
     Raises what psycopg raises.
     """
-    views = {one.name: one for one in _materialised(data_map, catalogue) if _possible(one, catalogue)}
+    views = {view.name: view for view in _materialised(data_map, catalogue) if _refreshable(view, catalogue)}
     order = [name for name in _order(connection, set(views)) if name in views]
     for name in order:
         function = views[name].refresh
@@ -38,20 +38,20 @@ def refresh(connection: Connection, data_map: DataMap, catalogue: Catalogue) -> 
 
 def _materialised(data_map: DataMap, catalogue: Catalogue) -> list[View]:
     return [
-        one
-        for one in data_map.views.values()
-        if (relation := catalogue.relations.get(one.name)) is not None and relation.kind == "matview"
+        view
+        for view in data_map.views.values()
+        if (relation := catalogue.relations.get(view.name)) is not None and relation.kind == "matview"
     ]
 
 
-def _possible(view: View, catalogue: Catalogue) -> bool:
+def _refreshable(view: View, catalogue: Catalogue) -> bool:
     if view.refresh is not None:
         return catalogue.functions.get(view.refresh, False)
     return catalogue.relations[view.name].refreshable
 
 
 def _order(connection: Connection, views: set[Name]) -> list[Name]:
-    """By way of ordinary views too."""
+    """Sort views after those they read, also through ordinary views."""
     sorter: TopologicalSorter[Name] = TopologicalSorter(dict.fromkeys(sorted(views), ()))
     rows = connection.execute(
         """

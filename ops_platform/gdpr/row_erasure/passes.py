@@ -1,7 +1,7 @@
-"""Pass after pass through an erasure's steps, until one finds nothing left to do.
+"""Passes through an erasure's steps, repeated until one finds nothing left to do.
 
-Rows may come while others go. Passes first change batch by batch; where new rows keep the subject's own
-from being deleted, later ones change all in one transaction that holds the subject's row.
+New rows may arrive during an erasure. The first passes change batch by batch; where new rows keep the
+subject's own row from being deleted, later passes change everything in one transaction that locks it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ from psycopg import sql
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed, ConfigurationError, OpsError, Unavailable
 from ops_platform.gdpr.data_map import ByParent, DataMap
-from ops_platform.gdpr.row_erasure import batch as row_batches
-from ops_platform.gdpr.row_erasure import collateral_check as bystanders
-from ops_platform.gdpr.row_erasure import residue_scan as residue
-from ops_platform.gdpr.row_erasure import statements as row_changes
+from ops_platform.gdpr.row_erasure import batch, collateral_check, residue_scan, statements
 from ops_platform.gdpr.row_erasure.batch import Batches, Leaf
 from ops_platform.gdpr.row_erasure.collateral_check import Spread
 from ops_platform.gdpr.row_erasure.journal import Journal
@@ -28,39 +25,40 @@ from ops_platform.gdpr.row_erasure.plan import Plan
 from ops_platform.gdpr.row_erasure.pseudonyms import Substitutes
 from ops_platform.gdpr.row_erasure.statements import Change, Writer
 from ops_platform.gdpr.schema import Catalogue, Name
-from ops_platform.gdpr.subject import Identity, Times, sparing
+from ops_platform.gdpr.subject import Identity, Times, spared_rows
 
-APART = 2
-"""Passes that change batch by batch, before those that do all in one transaction."""
-CLOSING = 40
+BATCHED_PASSES = 2
+"""Passes that change batch by batch, a transaction each."""
+LOCKING_PASSES = 40
+"""Passes after those, each one transaction that locks the subject's row."""
 SPREADS = 5
-"""Passes in which more changed than was meant: rows that came meanwhile can be the cause, for a while."""
+"""Passes in which more may change than was meant: rows that arrive meanwhile can cause that for a while."""
 ROUNDS = 50
-"""How often a step is looked through in one pass: answers to answers so deep, but new rows are not chased."""
+"""Searches of one step in one pass: enough for answers to answers, without chasing new rows."""
 TRIES = 10
-"""Of one transaction, when it meets others."""
-MOMENTS = 100
-"""How often a moment is sought in which nobody refers to the subject's row, before it is waited for."""
-_MET = (
+"""Attempts at one transaction that conflicts with others."""
+NOWAIT_TRIES = 100
+"""Attempts to lock the subject's row while nobody refers to it, before waiting for the lock."""
+_CONFLICTS = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,
     psycopg.errors.LockNotAvailable,
 )
-_REFERRED = (psycopg.errors.ForeignKeyViolation, psycopg.errors.RestrictViolation)
+_STILL_REFERENCED = (psycopg.errors.ForeignKeyViolation, psycopg.errors.RestrictViolation)
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Group:
-    """``together``: in one transaction, because references among these rows are checked at its end."""
+    """Changes in order. ``together``: in one transaction, at whose end references among them are checked."""
 
     changes: tuple[Change, ...]
     together: bool
 
 
 def groups(plan: Plan) -> list[Group]:
-    """The steps in their order; from the first to the last one that a deferred reference links, together."""
+    """Group the steps in order: together from the first to the last that a deferred reference links."""
     joined: set[int] = set()
     for reference in plan.deferred:
         linked = [
@@ -70,22 +68,27 @@ def groups(plan: Plan) -> list[Group]:
         ]
         if linked:
             joined |= set(range(linked[0], linked[-1] + 1))
-    found: list[Group] = []
+    grouped: list[Group] = []
     for number, step in enumerate(plan.steps):
-        changes = tuple(row_changes.changes(step))
-        if number in joined and found and found[-1].together:
-            found[-1] = Group(found[-1].changes + changes, True)
+        changes = tuple(statements.changes(step))
+        if number in joined and grouped and grouped[-1].together:
+            grouped[-1] = Group(grouped[-1].changes + changes, True)
         else:
-            found.append(Group(changes, number in joined))
-    return found
+            grouped.append(Group(changes, number in joined))
+    return grouped
 
 
 @dataclass
 class Passes:
+    """The passes of one erasure for one of its identities.
+
+    ``size``: rows of a batch. ``progress`` is told the table, and the rows of the step changed so far.
+    """
+
     connection: Connection
     data_map: DataMap
     catalogue: Catalogue
-    who: Identity
+    identity: Identity
     journal: Journal
     times: Times
     size: int
@@ -93,12 +96,12 @@ class Passes:
     _blocked: OpsError | None = field(default=None, init=False)
 
     def run(self, plan: Plan) -> None:
-        """Raises what ``row_erasure.erase`` raises."""
+        """Repeat passes until one finds nothing to do. Raises what ``row_erasure.erase`` raises."""
         steps = groups(plan)
         spreads = 0
-        for number in range(APART + CLOSING):
+        for number in range(BATCHED_PASSES + LOCKING_PASSES):
             self._blocked = None
-            changed = self._closing(steps) if number >= APART else self._apart(steps)
+            changed = self._locking_pass(steps) if number >= BATCHED_PASSES else self._batched_pass(steps)
             if self._blocked is None and not changed:
                 return
             spreads += isinstance(self._blocked, Spread)
@@ -109,22 +112,23 @@ class Passes:
         )
 
     def counts(self, plan: Plan) -> Iterable[tuple[Change, int]]:
-        """Rows that wait for each change."""
+        """Count the rows that wait for each change."""
         writer = self.writer()
         for group in groups(plan):
             for change in group.changes:
-                with row_batches.snapshot(self.connection):
+                with batch.snapshot(self.connection):
                     yield (
                         change,
-                        row_batches.waiting(self.connection, writer, change),
+                        batch.waiting(self.connection, writer, change),
                     )
 
     def writer(self) -> Writer:
+        """Build the writer of a pass, with the rows that are to be spared now."""
         substitutes = Substitutes(self.journal, self.data_map, self.catalogue)
-        spared = sparing(self.connection, self.data_map, self.who, self.times)
-        return Writer(self.data_map, self.catalogue, self.who, substitutes, spared)
+        spared = spared_rows(self.connection, self.data_map, self.identity, self.times)
+        return Writer(self.data_map, self.catalogue, self.identity, substitutes, spared)
 
-    def _apart(self, steps: Sequence[Group]) -> int:
+    def _batched_pass(self, steps: Sequence[Group]) -> int:
         writer, changed = self.writer(), 0
         for group in steps:
             if group.together:
@@ -133,141 +137,153 @@ class Passes:
                 changed += sum(self._step(writer, change) for change in group.changes)
         return changed
 
-    def _closing(self, steps: Sequence[Group]) -> int:
-        return self._together(self.writer(), [one for group in steps for one in group.changes], close=True)
+    def _locking_pass(self, steps: Sequence[Group]) -> int:
+        changes = [change for group in steps for change in group.changes]
+        return self._together(self.writer(), changes, lock_subject=True)
 
     def _step(self, writer: Writer, change: Change) -> int:
-        """Batch by batch, a transaction for each."""
+        """Change batch by batch, each in a transaction; returns the number of rows."""
         batches = Batches(self.connection, writer, self.journal)
 
         total = 0
         for _ in range(ROUNDS):
-            found = self._met(change, lambda: self._look(writer, change))
-            for leaf in found:
+            leaves = self._retried(change, lambda: self._search(writer, change))
+            for leaf in leaves:
                 for places in self._batches(leaf):
                     try:
-                        rows, so_far = self._met(change, partial(batches.one, change, leaf, places))
-                    except (Spread, *_REFERRED) as error:
+                        rows, so_far = self._retried(
+                            change, partial(batches.change_rows, change, leaf, places)
+                        )
+                    except (Spread, *_STILL_REFERENCED) as error:
                         self._blocked = _blocked(change, error)
                         return total
                     if rows:
                         total += rows
                         self.progress(str(change.table), so_far)
-            if not self._again(change, found):
+            if not self._search_again(change, leaves):
                 break
         return total
 
-    def _look(self, writer: Writer, change: Change) -> list[Leaf]:
-        """Rows that wait, noted; none of those that are kept."""
+    def _search(self, writer: Writer, change: Change) -> list[Leaf]:
+        """Find the rows that wait and note their number; rows to be kept are only noted."""
         if change.kind == "keep":
-            rows = row_batches.waiting(self.connection, writer, change)
+            rows = batch.waiting(self.connection, writer, change)
             self.journal.found(change.key, rows)
             if rows and isinstance(change.step.belonging.way, ByParent):
-                self.journal.kept(change.key, self._named(writer, change.table))
+                self.journal.kept(change.key, self._count_hits(writer, change.table))
             return []
-        found = row_batches.leaves(self.connection, writer, change)
-        if found:
-            self.journal.found(change.key, sum(len(leaf.places) for leaf in found))
-        return found
+        leaves = batch.leaves(self.connection, writer, change)
+        if leaves:
+            self.journal.found(change.key, sum(len(leaf.places) for leaf in leaves))
+        return leaves
 
-    def _named(self, writer: Writer, table: Name) -> dict[str, int]:
-        """In rows that are kept, and later cannot be told from others: those that name the subject."""
-        found = residue.within(
+    def _count_hits(self, writer: Writer, table: Name) -> dict[str, int]:
+        """Count by column the kept rows that name the subject: later nothing tells them from others."""
+        hits = residue_scan.within(
             self.connection,
             self.catalogue.relations[table],
-            self.who.values.values(),
+            self.identity.values.values(),
             writer.kept_through_others(table),
         )
-        return {one.column: one.rows for one in found}
+        return {hit.column: hit.rows for hit in hits}
 
     def _batches(self, leaf: Leaf) -> Iterable[Sequence[str]]:
-        return (leaf.places[at : at + self.size] for at in range(0, len(leaf.places), self.size))
+        starts = range(0, len(leaf.places), self.size)
+        return (leaf.places[start : start + self.size] for start in starts)
 
-    def _again(self, change: Change, found: Sequence[Leaf]) -> bool:
-        """Whether to look again in the same pass: there may be more, or what was referred to is free now."""
-        rows = sum(len(leaf.places) for leaf in found)
-        return rows >= row_batches.AT_ONCE or (bool(rows) and change.referenced is False)
+    def _search_again(self, change: Change, leaves: Sequence[Leaf]) -> bool:
+        """Tell whether more rows may wait in this pass: the limit was reached, or references are gone now."""
+        rows = sum(len(leaf.places) for leaf in leaves)
+        return rows >= batch.AT_ONCE or (bool(rows) and change.referenced is False)
 
-    def _together(self, writer: Writer, changes: Sequence[Change], *, close: bool = False) -> int:
-        """All in one transaction. ``close``: that keeps others from referring to the subject's row."""
+    def _together(self, writer: Writer, changes: Sequence[Change], *, lock_subject: bool = False) -> int:
+        """Make all changes in one transaction; returns the number of rows.
+
+        ``lock_subject``: keep others from referring to the subject's row.
+        """
         batches = Batches(self.connection, writer, self.journal)
-        at, moments = changes[0], MOMENTS if close else 0
+        current, nowait_tries = changes[0], NOWAIT_TRIES if lock_subject else 0
 
         def work() -> list[tuple[Change, int, int]]:
-            nonlocal at, moments
-            if close:
-                moments -= 1
-                self._hold(wait=moments < 0)
+            nonlocal current, nowait_tries
+            if lock_subject:
+                nowait_tries -= 1
+                self._lock_subject(wait=nowait_tries < 0)
             self.connection.execute("SET CONSTRAINTS ALL DEFERRED")
             done = []
             for change in changes:
-                at = change
+                current = change
                 again = True
                 while again:
-                    found = self._look(writer, change)
-                    for leaf in found:
+                    leaves = self._search(writer, change)
+                    for leaf in leaves:
                         for places in self._batches(leaf):
-                            done.append((change, *batches.one(change, leaf, places, settled=False)))
-                    again = self._again(change, found)
-            before = bystanders.counters(self.connection)
-            also = batches.verify(before, {}, *{one.table for one, _, _ in done})
-            if also:
-                self.journal.changed(done[-1][0].key, 0, 0, also)
+                            done.append((change, *batches.change_rows(change, leaf, places, settled=False)))
+                    again = self._search_again(change, leaves)
+            before = collateral_check.counters(self.connection)
+            by_triggers = batches.verify(before, {}, *{change.table for change, _, _ in done})
+            if by_triggers:
+                self.journal.changed(done[-1][0].key, 0, 0, by_triggers)
             return done
 
         try:
-            done = self._met_together(lambda: at, work, tries=TRIES + moments)
-        except (Spread, *_REFERRED) as error:
-            self._blocked = _blocked(at, error)
+            done = self._retried_transaction(lambda: current, work, tries=TRIES + nowait_tries)
+        except (Spread, *_STILL_REFERENCED) as error:
+            self._blocked = _blocked(current, error)
             return 0
         for change, rows, so_far in done:
             if rows:
                 self.progress(str(change.table), so_far)
         return sum(rows for _, rows, _ in done)
 
-    def _hold(self, *, wait: bool) -> None:
-        """While the subject's row is locked, no row that refers to it can come.
+    def _lock_subject(self, *, wait: bool) -> None:
+        """Lock the subject's row: while it is locked, no row that refers to it can be inserted.
 
-        Whoever waits for it does not see, in the snapshot taken before, what others did until they let go.
+        After waiting for the lock, the transaction's older snapshot does not show what others did meanwhile.
         """
         subject = self.data_map.subject
         query = sql.SQL("SELECT FROM {} AS t WHERE t.{} = {} FOR UPDATE OF t {}").format(
             subject.table.identifier,
             sql.Identifier(subject.key),
-            sql.Literal(self.who.values[subject.key]),
+            sql.Literal(self.identity.values[subject.key]),
             sql.SQL("" if wait else "NOWAIT"),
         )
         self.connection.execute(query)
 
-    def _met(self, change: Change, work: Callable[[], T]) -> T:
-        return self._met_together(lambda: change, work)
+    def _retried(self, change: Change, work: Callable[[], T]) -> T:
+        return self._retried_transaction(lambda: change, work)
 
-    def _met_together(self, at: Callable[[], Change], work: Callable[[], T], *, tries: int = TRIES) -> T:
-        """Once more where another transaction was in the way. ``at``: what is being done, for the error."""
+    def _retried_transaction(
+        self, current: Callable[[], Change], work: Callable[[], T], *, tries: int = TRIES
+    ) -> T:
+        """Run ``work`` in a transaction, again on conflicts. ``current``: the change to name in an error."""
         for _ in range(tries):
             try:
-                with row_batches.snapshot(self.connection):
+                with batch.snapshot(self.connection):
                     return work()
-            except _MET:
+            except _CONFLICTS:
                 continue
-            except _REFERRED:
+            except _STILL_REFERENCED:
                 raise
             except psycopg.errors.InsufficientPrivilege:
+                change = current()
                 raise ConfigurationError(
-                    f"role {self.connection.info.user} may not do '{at().action}' on {at().table}, or a "
+                    f"role {self.connection.info.user} may not do '{change.action}' on {change.table}, or a "
                     "policy hides rows from it: connect as ops_eraser, or grant it that role's privileges"
                 ) from None
             except psycopg.Error as error:
                 if error.sqlstate is None:
                     raise
-                # Never its text, which quotes rows.
+                # Never the error's text, which quotes rows.
                 where = f" ({error.diag.constraint_name})" if error.diag.constraint_name else ""
+                change = current()
                 raise CheckFailed(
-                    f"{at().table} ({at().role}): the database refuses '{at().action}': "
-                    f"{type(error).__name__}{where}: let the map set what the table takes"
+                    f"{change.table} ({change.role}): the database refuses '{change.action}': "
+                    f"{type(error).__name__}{where}: set values in the data map that the table accepts"
                 ) from None
+        change = current()
         raise Unavailable(
-            f"{at().table} ({at().role}): others keep rows of it locked or change them all the time: "
+            f"{change.table} ({change.role}): others keep rows of it locked or change them all the time: "
             "try again later"
         )
 

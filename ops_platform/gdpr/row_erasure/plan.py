@@ -1,6 +1,6 @@
-"""In which order an erasure goes through the tables: what is found by way of other rows before those.
+"""The order in which an erasure goes through the tables: rows that are found through others come first.
 
-Pure: from the map and the catalogue, and the same for every subject.
+Pure: derived from the map and the catalogue, the same for every subject.
 """
 
 from __future__ import annotations
@@ -31,45 +31,48 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """``deferred``: references that no NULL opens; their tables are changed in one transaction."""
+    """The steps in order. ``deferred``: references that no NULL opens: one transaction for their tables."""
 
     steps: tuple[Step, ...]
     deferred: tuple[Reference, ...]
 
 
 def plan(data_map: DataMap, catalogue: Catalogue) -> Plan:
-    """Raises CheckFailed that names a circle which nothing can open."""
+    """Plan the steps of an erasure. Raises CheckFailed, with the tables, for a circle that nothing opens."""
     tables = {name: table for name, table in data_map.tables.items() if table.belongings}
-    ways = {
-        (name, one.way.table)
+    child_and_parent = {
+        (name, belonging.way.table)
         for name, table in tables.items()
-        for one in table.belongings
-        if isinstance(one.way, ByParent)
+        for belonging in table.belongings
+        if isinstance(belonging.way, ByParent)
     }
-    order = dependency_order.children_first(tables, catalogue, ways)
-    emptied = [one for one in order.broken if dependency_order.nullable(one, catalogue)]
+    order = dependency_order.children_first(tables, catalogue, child_and_parent)
+    emptied = [reference for reference in order.broken if dependency_order.nullable(reference, catalogue)]
     steps = [
-        Step("empty", one.table, belonging, nullables(one, catalogue))
-        for one in emptied
-        for belonging in tables[one.table].belongings
-        # Rows that may stay keep what they say of others.
+        Step("empty", reference.table, belonging, _nullable_columns(reference, catalogue))
+        for reference in emptied
+        for belonging in tables[reference.table].belongings
+        # Rows that may stay keep their references.
         if belonging.erasure == Delete()
     ]
     for name in order.tables:
-        steps += [Step(_KINDS[type(one.erasure)], name, one) for one in _deleting_first(tables[name])]
-    return Plan(tuple(steps), tuple(one for one in order.broken if one not in emptied))
+        steps += [
+            Step(_KINDS[type(belonging.erasure)], name, belonging)
+            for belonging in _deleting_first(tables[name])
+        ]
+    return Plan(tuple(steps), tuple(reference for reference in order.broken if reference not in emptied))
 
 
-def nullables(reference: Reference, catalogue: Catalogue) -> tuple[str, ...]:
+def _nullable_columns(reference: Reference, catalogue: Catalogue) -> tuple[str, ...]:
     columns = catalogue.relations[reference.table].columns
     return tuple(name for name in reference.columns if not columns[name].not_null)
 
 
 def _deleting_first(table: Table) -> list[Belonging]:
-    """What is deleted need not be changed before, nor does it keep others that it refers to."""
+    """Sort deletions first: a deleted row need not be changed before, and keeps no row it refers to."""
 
-    def place(one: Belonging) -> int:
-        conditional = isinstance(one.erasure, Delete) and one.erasure.otherwise is not None
-        return _ORDER[type(one.erasure)] + conditional
+    def place(belonging: Belonging) -> int:
+        conditional = isinstance(belonging.erasure, Delete) and belonging.erasure.otherwise is not None
+        return _ORDER[type(belonging.erasure)] + conditional
 
     return sorted(table.belongings, key=place)

@@ -1,4 +1,4 @@
-"""What stands where a person was: literals, a pseudonym, the key of a stand-in. As SQL of a column's type."""
+"""Substitutes for a person's values: literals, a pseudonym, a stand-in's key, as SQL of the column's type."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from ops_platform.gdpr.schema import Catalogue, Column
 
 @dataclass(frozen=True)
 class Substitutes:
-    """Of one erasure. The same at every attempt, until it is forgotten."""
+    """The substitutes of one erasure: the same at every attempt, until the journal is forgotten."""
 
     journal: Journal
     data_map: DataMap
     catalogue: Catalogue
 
     def known(self, values: Mapping[str, Value], columns: Mapping[str, Column]) -> dict[str, sql.Composable]:
-        """Of ``values`` those that exist: a stand-in is made when the first row needs it."""
+        """Write those of ``values`` that exist already: a stand-in is made when the first row needs it."""
         return {
-            name: made
+            name: expression
             for name, value in values.items()
-            if (made := self._sql(value, columns[name])) is not None
+            if (expression := self._sql(value, columns[name])) is not None
         }
 
-    def stand_in(self, values: Mapping[str, Value]) -> int | None:
-        """Make the row that stands in if ``values`` need one and there is none yet.
+    def make_stand_in(self, values: Mapping[str, Value]) -> int | None:
+        """Insert the stand-in row if ``values`` need one and there is none yet, in the caller's transaction.
 
-        In the caller's transaction. The oid of the relation that it was put into, None when nothing was.
+        Returns the oid of the relation that it was put into; None when nothing was inserted.
         """
         if STAND_IN not in values.values() or self.journal.stand_in() is not None:
             return None
         subject = self.data_map.subject
         columns = self.catalogue.relations[subject.table].columns
         given = self.known(subject.stand_in, columns)
-        # Without a value a row is made of its defaults.
-        inserted = sql.SQL("INSERT INTO {} AS t {} RETURNING {} AS key, {} AS place").format(
+        # Without given values the row consists of defaults.
+        insert = sql.SQL("INSERT INTO {} AS t {} RETURNING {} AS key, {} AS place").format(
             subject.table.identifier,
             sql.SQL("({}) VALUES ({})").format(
                 sql.SQL(", ").join(map(sql.Identifier, given)), sql.SQL(", ").join(given.values())
@@ -52,7 +52,7 @@ class Substitutes:
             sql.SQL("CAST({} AS text)").format(sql.Identifier("t", subject.key)),
             sql.SQL("CAST(t.tableoid AS bigint)"),
         )
-        row = one_row(self.journal.connection, inserted)
+        row = one_row(self.journal.connection, insert)
         self.journal.keep_stand_in(row["key"])
         return int(row["place"])
 
@@ -61,12 +61,12 @@ class Substitutes:
             pseudonym = self.journal.pseudonym()
             if pseudonym is None:
                 return None
-            written = str(pseudonym) if column.base == "uuid" else pseudonym.hex[: _width(column.type)]
-            return _cast(sql.Literal(written), column)
+            text = str(pseudonym) if column.base == "uuid" else pseudonym.hex[: _width(column.type)]
+            return _cast(sql.Literal(text), column)
         if value == STAND_IN:
             key = self.journal.stand_in()
             return None if key is None else _cast(sql.Literal(key), column)
-        assert isinstance(value, Constant)  # noqa: S101 - the two words are done
+        assert isinstance(value, Constant)  # noqa: S101 - the two keywords are handled above
         if value.value is not None and column.type in ("json", "jsonb"):
             return _cast(sql.Literal(Jsonb(value.value)), column)
         return _cast(sql.Literal(value.value), column)
@@ -76,7 +76,7 @@ def _cast(value: sql.Composable, column: Column) -> sql.Composable:
     return sql.SQL("CAST({} AS {})").format(value, sql.SQL(column.type))
 
 
-def _width(kind: str) -> int | None:
-    """Of a text type that has one."""
-    found = re.search(r"\((\d+)\)", kind)
-    return int(found.group(1)) if found else None
+def _width(column_type: str) -> int | None:
+    """Read the length limit of a text type; None when it has none."""
+    width = re.search(r"\((\d+)\)", column_type)
+    return int(width.group(1)) if width else None

@@ -1,6 +1,6 @@
-"""What an erasure leaves on purpose: rows that the law keeps, and those of people who are called the same.
+"""Exemptions from the residue scan: rows that the law keeps, and rows of people with the same names.
 
-The residue scan asks no map; which of its hits are meant to be is told here.
+The scan itself ignores the data map; the hits that an erasure leaves on purpose are taken out here.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from psycopg import sql
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr.data_map import Anonymise, Belonging, ByParent, DataMap, Keep, Remove, Table
-from ops_platform.gdpr.row_erasure import residue_scan as scanning
+from ops_platform.gdpr.row_erasure import residue_scan
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.row_erasure.residue_scan import Residue, Shared
 from ops_platform.gdpr.schema import Catalogue, Name
-from ops_platform.gdpr.subject import Identity, Times, row_predicates, sparing, successors, taken
+from ops_platform.gdpr.subject import Identity, Times, row_predicates, spared_rows, successors, taken
 
 K = TypeVar("K")
 
@@ -26,46 +26,49 @@ def residue(
     connection: Connection,
     data_map: DataMap,
     catalogue: Catalogue,
-    who: Identity,
+    identity: Identity,
     times: Times,
     erasure_id: str,
 ) -> list[Residue]:
-    """Hits in rows that nobody meant to keep. Raises what psycopg raises."""
-    beyond: dict[Name, sql.Composable] = {}
-    for table, test in _kept(data_map, catalogue, who):
-        _either(beyond, table, test)
-    for table, test in _newer(connection, data_map, catalogue, who, times):
-        _either(beyond, table, test)
+    """Find hits in rows that nobody meant to keep. Raises what psycopg raises."""
+    excluded: dict[Name, sql.Composable] = {}
+    for table, test in _kept(data_map, catalogue, identity):
+        _add_alternative(excluded, table, test)
+    for table, test in _newer(connection, data_map, catalogue, identity, times):
+        _add_alternative(excluded, table, test)
     shared = Shared()
     if not times.replay:
-        others = successors(connection, data_map, who, times.cutoff)
-        shared = _Others(data_map, catalogue, who, times, others).shared()
-    own = [value for value in who.values.values() if value not in shared.values]
-    found = scanning.scan(connection, catalogue, own, beyond, shared)
-    kept = _kept_by_others(data_map, Journal(connection, erasure_id))
+        others = successors(connection, data_map, identity, times.cutoff)
+        shared = _Others(data_map, catalogue, identity, times, others).shared()
+    own_values = [value for value in identity.values.values() if value not in shared.values]
+    hits = residue_scan.scan(connection, catalogue, own_values, excluded, shared)
+    kept = _kept_through_parents(data_map, Journal(connection, erasure_id))
     return [
-        Residue(one.table, one.column, one.rows - kept.get((one.table, one.column), 0))
-        for one in found
-        if one.rows > kept.get((one.table, one.column), 0)
+        Residue(hit.table, hit.column, hit.rows - kept.get((hit.table, hit.column), 0))
+        for hit in hits
+        if hit.rows > kept.get((hit.table, hit.column), 0)
     ]
 
 
-def _either(known: dict[K, sql.Composable], key: K, test: sql.Composable) -> None:
-    known[key] = test if key not in known else sql.SQL("({} OR {})").format(known[key], test)
+def _add_alternative(conditions: dict[K, sql.Composable], key: K, test: sql.Composable) -> None:
+    conditions[key] = test if key not in conditions else sql.SQL("({} OR {})").format(conditions[key], test)
 
 
-def _kept(data_map: DataMap, catalogue: Catalogue, who: Identity) -> Iterator[tuple[Name, sql.Composable]]:
-    for table, one in data_map.belongings():
-        if isinstance(one.erasure, Keep) and not isinstance(one.way, ByParent):
-            yield table.name, row_predicates.condition(data_map, catalogue, table.name, one, who, "t")
+def _kept(
+    data_map: DataMap, catalogue: Catalogue, identity: Identity
+) -> Iterator[tuple[Name, sql.Composable]]:
+    for table, belonging in data_map.belongings():
+        if isinstance(belonging.erasure, Keep) and not isinstance(belonging.way, ByParent):
+            condition = row_predicates.condition(data_map, catalogue, table.name, belonging, identity, "t")
+            yield table.name, condition
 
 
 def _newer(
-    connection: Connection, data_map: DataMap, catalogue: Catalogue, who: Identity, times: Times
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, identity: Identity, times: Times
 ) -> Iterator[tuple[Name, sql.Composable]]:
-    """After a restore what came since; else accounts that did, whose other columns may hold the same word."""
+    """Exempt newer rows: all of them after a restore, else accounts, in which the same word may occur."""
     subject = data_map.subject
-    spared = sparing(connection, data_map, who, times) if times.replay else None
+    spared = spared_rows(connection, data_map, identity, times) if times.replay else None
     for name, table in data_map.tables.items():
         if table.created is not None:
             newer = sql.SQL("(t.{} > {})").format(sql.Identifier(table.created), sql.Literal(times.cutoff))
@@ -75,18 +78,18 @@ def _newer(
                 yield (
                     name,
                     sql.SQL("({} AND t.{} <> {})").format(
-                        newer, sql.Identifier(subject.key), sql.Literal(who.values[subject.key])
+                        newer, sql.Identifier(subject.key), sql.Literal(identity.values[subject.key])
                     ),
                 )
-        elif spared is not None and spared.anew:
-            # Of whom these rows are nobody can tell.
+        elif spared is not None and spared.key_reused:
+            # Nobody can tell whose these rows are.
             yield name, sql.SQL("true")
     if times.replay:
         yield from _views(catalogue)
 
 
 def _views(catalogue: Catalogue) -> Iterator[tuple[Name, sql.Composable]]:
-    """Fresh, they say what the tables say, of others too."""
+    """Exempt refreshed materialised views: they repeat what the tables say, also of others."""
     for name, relation in catalogue.relations.items():
         if relation.kind == "matview":
             yield name, sql.SQL("true")
@@ -94,18 +97,22 @@ def _views(catalogue: Catalogue) -> Iterator[tuple[Name, sql.Composable]]:
 
 @dataclass(frozen=True)
 class _Others:
-    """Who has names of the subject's now, and by which rows and columns that is theirs. See ``sparing``."""
+    """People who have names of the subject's now, and the rows and columns that are theirs by them.
+
+    See ``subject.name_reuse``.
+    """
 
     data_map: DataMap
     catalogue: Catalogue
-    who: Identity
+    identity: Identity
     times: Times
     others: Sequence[Identity]
     _rows: dict[Name, sql.Composable] = field(default_factory=dict, init=False)
     _columns: dict[tuple[Name, str], sql.Composable] = field(default_factory=dict, init=False)
 
     def shared(self) -> Shared:
-        names = taken(self.data_map, self.who, self.others)
+        """Collect the shared names, and the conditions for what is the others'."""
+        names = taken(self.data_map, self.identity, self.others)
         if not names:
             return Shared()
         subject, gone = self.data_map.subject, self.times.gone
@@ -113,65 +120,71 @@ class _Others:
             key = sql.SQL("(t.{} = {})").format(
                 sql.Identifier(subject.key), sql.Literal(other.values[subject.key])
             )
-            _either(self._rows, subject.table, key)
-            for table, one in self.data_map.belongings():
-                self._belongs(table, one, other)
+            _add_alternative(self._rows, subject.table, key)
+            for table, belonging in self.data_map.belongings():
+                self._add_belonging(table, belonging, other)
         for table in self.data_map.tables.values():
             if gone is not None and table.created is not None:
-                # Whoever wrote it knew nobody else of that name.
+                # A newer row was written when only the other person had that name.
                 newer = sql.SQL("(t.{} > {})").format(sql.Identifier(table.created), sql.Literal(gone.at))
-                _either(self._rows, table.name, newer)
+                _add_alternative(self._rows, table.name, newer)
         for name, test in _views(self.catalogue):
-            _either(self._rows, name, test)
-        return Shared(tuple(self.who.values[name] for name in sorted(names)), self._rows, self._columns)
+            _add_alternative(self._rows, name, test)
+        return Shared(tuple(self.identity.values[name] for name in sorted(names)), self._rows, self._columns)
 
-    def _belongs(self, table: Table, one: Belonging, other: Identity) -> None:
-        """What the map says is the other's: by their key, and by a name where that is sure to be theirs."""
-        names = taken(self.data_map, self.who, [other])
-        sure = {name: value for name, value in other.values.items() if name not in names}
-        self._theirs(table, one, self._held(table, one, sure))
-        if isinstance(one.way, ByParent) or one.way.holds in names:
-            # Also as the subject wrote it, who may have had it in capitals.
-            for values in (other.values, {**other.values, **{name: self.who.values[name] for name in names}}):
-                self._named(table, one, self._held(table, one, values), names)
+    def _add_belonging(self, table: Table, belonging: Belonging, other: Identity) -> None:
+        """Add what the map says is the other's: by their key, and by a name where it surely is theirs."""
+        names = taken(self.data_map, self.identity, [other])
+        unshared = {name: value for name, value in other.values.items() if name not in names}
+        self._add(table, belonging, self._held(table, belonging, unshared))
+        if isinstance(belonging.way, ByParent) or belonging.way.holds in names:
+            # Also in the subject's spelling, which may differ in capitals.
+            spelled_alike = {**other.values, **{name: self.identity.values[name] for name in names}}
+            for values in (other.values, spelled_alike):
+                self._add_by_name(table, belonging, self._held(table, belonging, values), names)
 
-    def _held(self, table: Table, one: Belonging, values: Mapping[str, Any]) -> sql.Composable:
-        return row_predicates.condition(self.data_map, self.catalogue, table.name, one, Identity(values), "t")
+    def _held(self, table: Table, belonging: Belonging, values: Mapping[str, Any]) -> sql.Composable:
+        return row_predicates.condition(
+            self.data_map, self.catalogue, table.name, belonging, Identity(values), "t"
+        )
 
-    def _named(self, table: Table, one: Belonging, held: sql.Composable, names: frozenset[str]) -> None:
+    def _add_by_name(
+        self, table: Table, belonging: Belonging, held: sql.Composable, names: frozenset[str]
+    ) -> None:
         gone = self.times.gone
         if gone is None or gone.taken is None:
             if table.created is not None:
                 newer = sql.SQL("({} AND t.{} > {})").format(
                     held, sql.Identifier(table.created), sql.Literal(self.times.cutoff)
                 )
-                self._theirs(table, one, newer)
+                self._add(table, belonging, newer)
         elif table.created is not None or not names & gone.taken:
-            self._theirs(table, one, held)
+            self._add(table, belonging, held)
 
-    def _theirs(self, table: Table, one: Belonging, test: sql.Composable) -> None:
-        """Where a row stays when they are erased, no more of it than would go then."""
-        if isinstance(one.erasure, Anonymise | Remove):
-            changed = one.erasure.columns if isinstance(one.erasure, Anonymise) else {}
-            for column in {one.way.column, *changed}:
-                _either(self._columns, (table.name, column), test)
+    def _add(self, table: Table, belonging: Belonging, test: sql.Composable) -> None:
+        """Exempt the row or, where their erasure would only change columns of it, these columns."""
+        if isinstance(belonging.erasure, Anonymise | Remove):
+            changed = belonging.erasure.columns if isinstance(belonging.erasure, Anonymise) else {}
+            for column in {belonging.way.column, *changed}:
+                _add_alternative(self._columns, (table.name, column), test)
         else:
-            _either(self._rows, table.name, test)
+            _add_alternative(self._rows, table.name, test)
 
 
-def _kept_by_others(data_map: DataMap, journal: Journal) -> Mapping[tuple[Name, str], int]:
-    """Hits in rows that are kept and were found by way of rows that are gone, by table and column.
+def _kept_through_parents(data_map: DataMap, journal: Journal) -> Mapping[tuple[Name, str], int]:
+    """Read the hits in kept rows that were found through rows deleted since, by table and column.
 
-    They were counted while those were there. Not the rows: one that holds no name makes up for none.
+    They were counted before the deletion. Hits are counted, not rows: a row without a name must not make up
+    for a hit elsewhere.
     """
     hits: dict[tuple[str, str], dict[str, int]] = {
         (table, role): noted.control.get("kept_hits", {})
         for (table, role, _), noted in journal.steps().items()
     }
     kept: dict[tuple[Name, str], int] = {}
-    for table, one in data_map.belongings():
-        if isinstance(one.erasure, Keep) and isinstance(one.way, ByParent):
-            for column, rows in hits.get((str(table.name), one.role), {}).items():
-                at = (table.name, column)
-                kept[at] = max(kept.get(at, 0), rows)
+    for table, belonging in data_map.belongings():
+        if isinstance(belonging.erasure, Keep) and isinstance(belonging.way, ByParent):
+            for column, rows in hits.get((str(table.name), belonging.role), {}).items():
+                key = (table.name, column)
+                kept[key] = max(kept.get(key, 0), rows)
     return kept

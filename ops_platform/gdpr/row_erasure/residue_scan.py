@@ -1,8 +1,8 @@
-"""What is left of a subject, looked up in every column that can hold a name, whatever the map says.
+"""Residue scan: a search for a subject's identifiers in every column that can hold one.
 
-Derived from the catalogue alone: a column that the map forgot is where this is for. An identifier counts
-where it stands by itself: ``tom.3`` is not in ``tom.30``. Numbers, and texts too short to tell anybody
-apart, are not looked for: they stand everywhere.
+Derived from the catalogue alone, to find columns that the data map forgot. An identifier counts where it
+stands by itself: ``tom.3`` is not in ``tom.30``. Numbers, and texts too short to identify anybody, are not
+searched for: they occur everywhere.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from psycopg import sql
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr.schema import Catalogue, Column, Name, Relation
 
-SHORTEST = 5
-"""Characters of a text that is looked for."""
+MIN_LENGTH = 5
+"""Characters of the shortest text that is searched for."""
 _NAMELESS = frozenset(
     (
         *("smallint", "integer", "bigint", "numeric", "real", "double precision", "money", "boolean"),
@@ -34,17 +34,17 @@ _NAMELESS = frozenset(
         *("tstzmultirange", "inet", "cidr", "macaddr", "macaddr8", '"char"'),
     )
 )
-"""Types that no name fits into; all others are looked through, those that somebody made too."""
+"""Types that cannot hold a name; all others are searched, also user-defined ones."""
 _PLAIN = frozenset(("text", "character varying", "character", "citext", "name", "xml", "tsvector"))
-"""Types whose text is the value itself; of others quotes and backslashes are written with a backslash."""
+"""Types whose text is the value itself; the text of others escapes quotes and backslashes."""
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
-_SIGN = re.compile(r"([!-/:-@\[-^`{-~])")
+_PUNCTUATION = re.compile(r"([!-/:-@\[-^`{-~])")
 
 
 @dataclass(frozen=True)
 class Residue:
-    """Rows of a table whose ``column`` holds an identifier."""
+    """Hits: the number of rows of ``table`` whose ``column`` holds an identifier."""
 
     table: Name
     column: str
@@ -53,29 +53,30 @@ class Residue:
 
 @dataclass(frozen=True)
 class Shared:
-    """Names that somebody else has now as well, and what is theirs: all that a row says, or one column of it.
+    """Names that somebody else has now as well, and conditions for what is theirs, of rows called t.
 
-    Conditions of rows called t.
+    ``rows``: of whole rows, by table. ``columns``: of one column, by table and column.
     """
 
     values: tuple[Any, ...] = ()
     rows: Mapping[Name, sql.Composable] = field(default_factory=dict)
     columns: Mapping[tuple[Name, str], sql.Composable] = field(default_factory=dict)
 
-    def named(self, relation: Name, column: str, test: sql.Composable) -> sql.Composable:
-        """``test``, but not of what is theirs."""
-        theirs = [one for one in (self.rows.get(relation), self.columns.get((relation, column))) if one]
-        for one in theirs:
-            test = sql.SQL("({} AND ({}) IS NOT TRUE)").format(test, one)
+    def exclude(self, relation: Name, column: str, test: sql.Composable) -> sql.Composable:
+        """Restrict ``test`` to what is not theirs."""
+        for condition in (self.rows.get(relation), self.columns.get((relation, column))):
+            if condition:
+                test = sql.SQL("({} AND ({}) IS NOT TRUE)").format(test, condition)
         return test
 
 
-def searchable(values: Iterable[Any]) -> tuple[list[str], list[str]]:
-    """Of identifiers: the texts to be looked for, UUIDs among them, and the UUIDs."""
+def _searchable(values: Iterable[Any]) -> tuple[list[str], list[str]]:
+    """Select the texts to search for, UUIDs among them, and the UUIDs alone."""
     values = list(values)
-    uuids = sorted({str(one).lower() for one in values if isinstance(one, UUID) or _is_uuid(one)})
+    uuids = sorted({str(value).lower() for value in values if isinstance(value, UUID) or _is_uuid(value)})
     texts = sorted(
-        {one for one in values if isinstance(one, str) and len(one.strip()) >= SHORTEST} | set(uuids)
+        {value for value in values if isinstance(value, str) and len(value.strip()) >= MIN_LENGTH}
+        | set(uuids)
     )
     return texts, uuids
 
@@ -88,23 +89,23 @@ def scan(
     connection: Connection,
     catalogue: Catalogue,
     values: Iterable[Any],
-    beyond: Mapping[Name, sql.Composable] | None = None,
+    excluded: Mapping[Name, sql.Composable] | None = None,
     shared: Shared | None = None,
 ) -> list[Residue]:
-    """One pass over each table and materialised view. Raises what psycopg raises.
+    """Search each table and materialised view in one pass. Raises what psycopg raises.
 
-    ``beyond``: conditions, of rows called t, under which a row of a table is not looked at. ``shared``: more
-    names, which are not looked for everywhere.
+    ``excluded``: by table, the condition, of rows called t, for rows to skip. ``shared``: further names,
+    which are not searched for everywhere.
     """
     values = list(values)
-    found: list[Residue] = []
+    hits: list[Residue] = []
     for relation in catalogue.relations.values():
         if relation.kind in ("partition", "view"):
             # A partition's rows are its parent's; a view has none. A child can have columns of its own.
             continue
-        where = sql.SQL("{} IS NOT TRUE").format((beyond or {}).get(relation.name, sql.SQL("false")))
-        found += within(connection, relation, values, where, shared)
-    return found
+        where = sql.SQL("{} IS NOT TRUE").format((excluded or {}).get(relation.name, sql.SQL("false")))
+        hits += within(connection, relation, values, where, shared)
+    return hits
 
 
 def within(
@@ -114,7 +115,7 @@ def within(
     where: sql.Composable,
     shared: Shared | None = None,
 ) -> list[Residue]:
-    """Of the rows, called t, for which ``where`` is true. Raises what psycopg raises."""
+    """Search the rows, called t, for which ``where`` is true. Raises what psycopg raises."""
     tests = list(_tests(relation, values, shared or Shared()))
     if not tests:
         return []
@@ -135,23 +136,23 @@ def within(
 
 
 def _tests(relation: Relation, values: Iterable[Any], shared: Shared) -> Iterator[tuple[str, sql.Composable]]:
-    own, others = searchable(values), searchable(shared.values)
-    # An address holds a handle, too: where it is somebody else's now, the handle in it is no hit by itself.
-    around = [one for one in others[0] if not any(one.lower() in each.lower() for each in own[0])]
+    own, others = _searchable(values), _searchable(shared.values)
+    # An address may contain a handle: in an address that is somebody else's now, it is no hit.
+    masked = [text for text in others[0] if not any(text.lower() in own_text.lower() for own_text in own[0])]
     for column in relation.columns.values():
         tests = []
-        if (test := _test(column, *own, around)) is not None:
+        if (test := _test(column, *own, masked)) is not None:
             tests.append(test)
         if (test := _test(column, *others)) is not None:
-            tests.append(shared.named(relation.name, column.name, test))
+            tests.append(shared.exclude(relation.name, column.name, test))
         if tests:
             yield column.name, sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
 
 
 def _test(
-    column: Column, texts: list[str], uuids: list[str], but: Sequence[str] = ()
+    column: Column, texts: list[str], uuids: list[str], masked: Sequence[str] = ()
 ) -> sql.Composable | None:
-    """``but``: texts in which nothing is looked for."""
+    """Write the test of one column; None where it holds no names. ``masked``: texts to blank first."""
     if not texts:
         return None
     held = sql.Identifier("t", column.name)
@@ -164,72 +165,72 @@ def _test(
     if column.base in _NAMELESS:
         return None
     if column.base == "bytea" and not column.array:
-        return _within_bytes(held, texts, uuids, but)
+        return _within_bytes(held, texts, uuids, masked)
     escaped = column.array or column.base not in _PLAIN
-    text = _without(sql.SQL("CAST({} AS text)").format(held), but, escaped=escaped)
+    text = _masked(sql.SQL("CAST({} AS text)").format(held), masked, escaped=escaped)
     return _matches(text, expression(texts, escaped=escaped))
 
 
-def _without(text: sql.Composable, but: Sequence[str], *, escaped: bool) -> sql.Composable:
-    if not but:
+def _masked(text: sql.Composable, masked: Sequence[str], *, escaped: bool) -> sql.Composable:
+    if not masked:
         return text
     return sql.SQL("""regexp_replace({} COLLATE pg_catalog."default", {}, ' ', 'gi')""").format(
-        text, sql.Literal(_any_of(but, escaped=escaped))
+        text, sql.Literal(_any_of(masked, escaped=escaped))
     )
 
 
 def _matches(text: sql.Composable, pattern: str) -> sql.Composable:
-    """By the database's collation: a column's may know no regular expressions, or only ASCII letters."""
+    """Match by the database's collation: a column's own may lack regular expressions or non-ASCII case."""
     return sql.SQL('{} COLLATE pg_catalog."default" ~* {}').format(text, sql.Literal(pattern))
 
 
 def _within_bytes(
-    held: sql.Composable, texts: list[str], uuids: list[str], but: Sequence[str]
+    held: sql.Composable, texts: list[str], uuids: list[str], masked: Sequence[str]
 ) -> sql.Composable:
-    """Texts as they stand among other bytes, and the 16 bytes of a UUID."""
-    # What is no ASCII text, backslashes too, separates; a name that is not all ASCII is compared as it is.
+    """Search for texts among other bytes, and for the 16 bytes of a UUID."""
+    # Non-ASCII bytes and backslashes separate words; a name that is not all ASCII is searched as bytes.
     text = sql.SQL("regexp_replace(encode({}, 'escape'), {}, ' ', 'g')").format(
         held, sql.Literal(r"\\([0-7]{3}|\\)")
     )
-    raw = [UUID(one).bytes for one in uuids]
-    raw += [form.encode() for one in texts for form in _spellings(one) if not form.isascii()]
-    tests = [_matches(_without(text, but, escaped=False), expression(texts))]
-    tests += [sql.SQL("position({} IN {}) > 0").format(sql.Literal(one), held) for one in raw]
+    raw = [UUID(uuid).bytes for uuid in uuids]
+    raw += [form.encode() for name in texts for form in _spellings(name) if not form.isascii()]
+    tests = [_matches(_masked(text, masked, escaped=False), expression(texts))]
+    tests += [sql.SQL("position({} IN {}) > 0").format(sql.Literal(sequence), held) for sequence in raw]
     return sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
 
 
 def _spellings(text: str) -> set[str]:
-    """As Unicode can write it, and as addresses of the web do."""
+    """List the spellings of a text: its Unicode normal forms, and percent-encoded as in URLs."""
     forms = {text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))}
-    forms |= {quote(one, safe=safe) for one in forms for safe in ("", "@")}
-    # In a database without a locale, only ASCII letters are the same in both cases.
-    return forms | {change(one) for one in forms if not one.isascii() for change in (str.lower, str.upper)}
+    forms |= {quote(form, safe=safe) for form in forms for safe in ("", "@")}
+    # A database without a locale ignores case for ASCII letters only.
+    return forms | {case(form) for form in forms if not form.isascii() for case in (str.lower, str.upper)}
 
 
 def expression(texts: Iterable[str], *, escaped: bool = False) -> str:
-    """A regular expression of PostgreSQL's for any of ``texts``, standing by itself.
+    """Write a PostgreSQL regular expression for any of ``texts``, standing by itself.
 
-    A UUID is nobody else's, so it counts inside of a name too: ``usr_<uuid>``, ``<uuid>.jpg``.
+    A UUID is unique, so it counts within a word too: ``usr_<uuid>``, ``<uuid>.jpg``.
     ``escaped``: also as JSON, arrays and rows write them, with a backslash before quotes and backslashes.
     """
     texts = sorted(set(texts))
-    wherever = list[str]()
-    for one in texts:
-        if _UUID.fullmatch(one):
-            digits = one.replace("-", "")
-            wherever += [one, f"(^|[^0-9a-f]){digits}($|[^0-9a-f])"]
+    anywhere = list[str]()
+    for text in texts:
+        if _UUID.fullmatch(text):
+            digits = text.replace("-", "")
+            anywhere += [text, f"(^|[^0-9a-f]){digits}($|[^0-9a-f])"]
     any_of = _any_of(texts, escaped=escaped)
-    # A dot or hyphen belongs to a name only when it goes on behind it: "by tom.3." ends a sentence.
+    # A dot or hyphen belongs to a name only when the name continues behind it: "by tom.3." ends a sentence.
     alone = rf"(^|[^[:alnum:]_.-]|(^|[^[:alnum:]_])[.-])({any_of})($|[^[:alnum:]_.-]|[.-]($|[^[:alnum:]_]))"
-    return "|".join([alone, *wherever])
+    return "|".join([alone, *anywhere])
 
 
 def _any_of(texts: Iterable[str], *, escaped: bool) -> str:
-    """A regular expression for any of ``texts``, however it is written."""
-    names = {spelling for one in texts for spelling in _spellings(one)}
+    """Write a regular expression for any of ``texts`` in any of its spellings."""
+    names = {spelling for text in texts for spelling in _spellings(text)}
     if escaped:
-        for _ in range(2):  # an array of documents does it again
-            names |= {json.dumps(one, ensure_ascii=ascii)[1:-1] for one in names for ascii in (False, True)}
-        # A row writes quotes twice.
-        names |= {one.replace("\\", "\\\\").replace('"', '""') for one in names}
-    return "|".join(_SIGN.sub(r"\\\1", one) for one in sorted(names))
+        for _ in range(2):  # an array of documents escapes twice
+            names |= {json.dumps(name, ensure_ascii=ascii)[1:-1] for name in names for ascii in (False, True)}
+        # A row type doubles quotes and backslashes.
+        names |= {name.replace("\\", "\\\\").replace('"', '""') for name in names}
+    return "|".join(_PUNCTUATION.sub(r"\\\1", name) for name in sorted(names))

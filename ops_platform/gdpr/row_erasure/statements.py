@@ -1,4 +1,4 @@
-"""The steps of a plan as SQL: which rows are still to be changed, and what their columns become."""
+"""The steps of a plan as SQL: conditions for rows still to be changed, and new values of their columns."""
 
 from __future__ import annotations
 
@@ -24,39 +24,41 @@ from ops_platform.gdpr.row_erasure import preview
 from ops_platform.gdpr.row_erasure.plan import Step
 from ops_platform.gdpr.row_erasure.pseudonyms import Substitutes
 from ops_platform.gdpr.schema import Catalogue, Name, Reference
-from ops_platform.gdpr.subject import Identity, Sparing, row_predicates
+from ops_platform.gdpr.subject import Identity, SparedRows, row_predicates
 
 Kind = Literal["delete", "set", "keep"]
 ROW = "t"
-"""What the table that is changed is called in every statement."""
+"""The alias of the changed table in every statement."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One step, or of rows that are deleted unless they are referred to one half of it."""
+    """One step, or one of the two halves of a step that deletes rows unless they are referred to."""
 
     step: Step
     kind: Kind
     action: str
     referenced: bool | None = None
-    """Of the two halves: rows that others refer to, or rows that none does."""
+    """For a half: whether it is about rows that others refer to. None: the whole step."""
 
     @property
     def table(self) -> Name:
+        """The table whose rows change."""
         return self.step.table
 
     @property
     def role(self) -> str:
+        """The subject's role in these rows."""
         return self.step.belonging.role
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Names it in the journal."""
+        """Table, role and action: its name in the journal."""
         return str(self.table), self.role, self.action
 
     @property
     def values(self) -> Mapping[str, Value]:
-        """The columns that it sets to what the map says."""
+        """The new values that the map gives, by column."""
         erasure = self.step.belonging.erasure
         if self.step.kind == "empty":
             return dict.fromkeys(self.step.columns, Constant(None))
@@ -68,22 +70,23 @@ class Change:
 
     @property
     def sets(self) -> frozenset[str]:
-        """All columns that it changes."""
+        """All columns that the change writes."""
         if self.step.kind == "remove":
             return frozenset((self.step.belonging.way.column,))
         return frozenset(self.values)
 
 
 def changes(step: Step) -> list[Change]:
+    """Split a step into its changes: one, or two where rows are deleted unless they are referred to."""
     erasure = step.belonging.erasure
-    said = preview.describe(step)
+    action = preview.describe(step)
     if step.kind == "keep":
-        return [Change(step, "keep", said)]
+        return [Change(step, "keep", action)]
     if step.kind != "delete":
-        return [Change(step, "set", said)]
-    assert isinstance(erasure, Delete)  # noqa: S101 - what the plan calls delete
+        return [Change(step, "set", action)]
+    assert isinstance(erasure, Delete)  # noqa: S101 - the plan names it delete
     if erasure.otherwise is None:
-        return [Change(step, "delete", said)]
+        return [Change(step, "delete", action)]
     columns = ", ".join(sorted(erasure.otherwise))
     return [
         Change(step, "delete", "delete where nothing refers to it", referenced=False),
@@ -93,45 +96,56 @@ def changes(step: Step) -> list[Change]:
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes the statements of one attempt's pass: ``sparing`` is what the database says at its beginning."""
+    """The writer of one pass's statements; ``spared`` is determined at the beginning of the pass."""
 
     data_map: DataMap
     catalogue: Catalogue
-    who: Identity
+    identity: Identity
     substitutes: Substitutes
-    sparing: Sparing | None = None
+    spared: SparedRows | None = None
 
-    def belongs(self, change: Change) -> sql.Composable:
-        """The condition under which a row is the subject's in the role of ``change``."""
-        return self._condition(change.table, change.step.belonging.role)
-
-    def anybody(self, table: Name) -> sql.Composable:
-        """True of rows that are the subject's in any role."""
-        roles = [self._condition(table, one.role) for one in self.data_map.tables[table].belongings]
+    def any_role(self, table: Name) -> sql.Composable:
+        """Write the condition for rows that are the subject's in any role."""
+        roles = [
+            self._condition(table, belonging.role) for belonging in self.data_map.tables[table].belongings
+        ]
         return sql.SQL("({})").format(sql.SQL(" OR ").join(roles))
 
     def kept_through_others(self, table: Name) -> sql.Composable:
-        """True of rows that are kept only as long as rows of other tables say whose they are."""
-        kept = [one for one in self.data_map.tables[table].belongings if isinstance(one.erasure, Keep)]
-        through = [self._condition(table, one.role) for one in kept if isinstance(one.way, ByParent)]
-        direct = [self._condition(table, one.role) for one in kept if not isinstance(one.way, ByParent)]
+        """Write the condition for kept rows that are the subject's only through rows of other tables."""
+        kept = [
+            belonging
+            for belonging in self.data_map.tables[table].belongings
+            if isinstance(belonging.erasure, Keep)
+        ]
+        through = [
+            self._condition(table, belonging.role)
+            for belonging in kept
+            if isinstance(belonging.way, ByParent)
+        ]
+        direct = [
+            self._condition(table, belonging.role)
+            for belonging in kept
+            if not isinstance(belonging.way, ByParent)
+        ]
         return sql.SQL("(({}) AND ({}) IS NOT TRUE)").format(
             sql.SQL(" OR ").join(through), sql.SQL(" OR ").join(direct or [sql.SQL("false")])
         )
 
     def pending(self, change: Change, leaf: Name | None = None) -> sql.Composable:
-        """True of rows that ``change`` has still to change. ``leaf``: the relation that they lie in."""
-        tests = [self.belongs(change)]
+        """Write the condition for rows that still wait for ``change``. ``leaf``: their relation."""
+        tests = [self._condition(change.table, change.role)]
         if isinstance(change.step.belonging.erasure, Delete):
-            # What the law keeps of the subject in one role no other role deletes.
+            # A row that must be kept in one role is not deleted in another.
             tests += [
-                sql.SQL("{} IS NOT TRUE").format(self._condition(change.table, one.role))
-                for one in self.data_map.tables[change.table].belongings
-                if isinstance(one.erasure, Keep)
+                sql.SQL("{} IS NOT TRUE").format(self._condition(change.table, belonging.role))
+                for belonging in self.data_map.tables[change.table].belongings
+                if isinstance(belonging.erasure, Keep)
             ]
         if change.step.kind == "empty":
             tests += [
-                sql.SQL("{} IS NOT NULL").format(sql.Identifier(ROW, one)) for one in sorted(change.sets)
+                sql.SQL("{} IS NOT NULL").format(sql.Identifier(ROW, column))
+                for column in sorted(change.sets)
             ]
         elif change.referenced is not None:
             referred = self._referred(change.table, leaf)
@@ -141,29 +155,31 @@ class Writer:
         return sql.SQL("({})").format(sql.SQL(" AND ").join(tests))
 
     def assignments(self, change: Change) -> dict[str, sql.Composable]:
+        """Write the new values of a change, by column."""
         columns = self.catalogue.relations[change.table].columns
         if change.step.kind != "remove":
             return self.substitutes.known(change.values, columns)
         way = change.step.belonging.way
-        assert isinstance(way, ByArray | ByJson)  # noqa: S101 - the map's reader refuses others
-        column, kind = sql.Identifier(ROW, way.column), columns[way.column].type
-        value = self.who.values[way.holds]
+        assert isinstance(way, ByArray | ByJson)  # noqa: S101 - the map's parser refuses others
+        column, column_type = sql.Identifier(ROW, way.column), columns[way.column].type
+        value = self.identity.values[way.holds]
         if isinstance(way, ByArray):
-            # The element in an array of one: so its type is the array's, whatever that is called.
-            element = sql.SQL("(CAST({} AS {}))[1]").format(sql.Literal([value]), sql.SQL(kind))
+            # Cast an array of one element, and take it out: the element's type need not be known.
+            element = sql.SQL("(CAST({} AS {}))[1]").format(sql.Literal([value]), sql.SQL(column_type))
             return {way.column: sql.SQL("array_remove({}, {})").format(column, element)}
-        document = column if kind == "jsonb" else sql.SQL("CAST({} AS jsonb)").format(column)
+        document = column if column_type == "jsonb" else sql.SQL("CAST({} AS jsonb)").format(column)
         edited = json_edit_sql.without(document, way.path, value)
-        return {way.column: sql.SQL("CAST({} AS {})").format(edited, sql.SQL(kind))}
+        return {way.column: sql.SQL("CAST({} AS {})").format(edited, sql.SQL(column_type))}
 
     def _condition(self, table: Name, role: str) -> sql.Composable:
-        [one] = [each for each in self.data_map.tables[table].belongings if each.role == role]
+        belongings = self.data_map.tables[table].belongings
+        [belonging] = [belonging for belonging in belongings if belonging.role == role]
         return row_predicates.condition(
-            self.data_map, self.catalogue, table, one, self.who, ROW, self.sparing
+            self.data_map, self.catalogue, table, belonging, self.identity, ROW, self.spared
         )
 
     def _differs(self, change: Change) -> sql.Composable:
-        """Compared as texts: not every type has an equality. A stand-in that is not made yet differs."""
+        """Compare as texts, because not every type has an equality. A stand-in not made yet differs."""
         columns = self.catalogue.relations[change.table].columns
         known = self.substitutes.known(change.values, columns)
         if set(known) != set(change.values):
@@ -177,13 +193,13 @@ class Writer:
         return sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
 
     def _referred(self, table: Name, leaf: Name | None) -> sql.Composable:
-        """True of rows that some row refers to by a foreign key."""
-        found = self.catalogue.referring(table)
+        """Write the condition for rows that some row refers to by a foreign key."""
+        references = self.catalogue.referring(table)
         if leaf is not None and leaf != table:
-            found += self.catalogue.referring(leaf)
-        if not found:
+            references += self.catalogue.referring(leaf)
+        if not references:
             return sql.SQL("false")
-        return sql.SQL("({})").format(sql.SQL(" OR ").join(_exists(one) for one in found))
+        return sql.SQL("({})").format(sql.SQL(" OR ").join(_exists(reference) for reference in references))
 
 
 def _exists(reference: Reference) -> sql.Composable:
@@ -191,7 +207,7 @@ def _exists(reference: Reference) -> sql.Composable:
     return sql.SQL("EXISTS (SELECT FROM {} AS r WHERE {})").format(
         reference.table.identifier,
         sql.SQL(" AND ").join(
-            sql.SQL("{} = {}").format(sql.Identifier("r", here), sql.Identifier(ROW, there))
-            for here, there in pairs
+            sql.SQL("{} = {}").format(sql.Identifier("r", column), sql.Identifier(ROW, target))
+            for column, target in pairs
         ),
     )

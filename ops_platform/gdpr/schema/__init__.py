@@ -1,4 +1,7 @@
-"""The product database's catalogue as the engine needs it: relations, columns, references, their order."""
+"""The product database's catalogue as the engine needs it: relations, columns, references, and their order.
+
+Reading it judges nothing; whether a data map fits it is in ``map_check``.
+"""
 
 from ops_platform.gdpr.schema.reader import Catalogue, Column, Reference, Relation, read
 from ops_platform.gdpr.schema.relation_name import Name

@@ -1,4 +1,4 @@
-"""Children first: the order in which rows of several tables can be deleted, whoever refers to whom."""
+"""The order in which rows of several tables can be deleted: children before the parents they refer to."""
 
 from __future__ import annotations
 
@@ -14,80 +14,87 @@ from ops_platform.gdpr.schema.relation_name import Name
 
 @dataclass(frozen=True)
 class Order:
-    """``broken``: references that close a circle, emptied first or checked last."""
+    """An order of tables. ``broken``: references that close a circle, emptied first or checked last."""
 
     tables: tuple[Name, ...]
     broken: tuple[Reference, ...]
 
 
 def children_first(
-    tables: Collection[Name], catalogue: Catalogue, also: Collection[tuple[Name, Name]] = ()
+    tables: Collection[Name], catalogue: Catalogue, precedences: Collection[tuple[Name, Name]] = ()
 ) -> Order:
-    """Each table before those that its rows refer to; ``also``: pairs of which the first one comes first.
+    """Put each table before those that its rows refer to.
 
-    Raises CheckFailed that names a circle which nothing can open.
+    ``precedences``: further pairs of tables of which the first must come first. Raises CheckFailed, with
+    the tables' names, for a circle that cannot be opened.
     """
     edges = [
-        one
-        for one in catalogue.references
-        if one.table in tables and one.target in tables and one.table != one.target
+        reference
+        for reference in catalogue.references
+        if reference.table in tables and reference.target in tables and reference.table != reference.target
     ]
-    # A row that refers to another one of its table may go in a later batch than that one.
-    broken = [one for one in catalogue.references if one.table == one.target and one.table in tables]
-    for one in broken:
-        if not breakable(one, catalogue):
-            raise CheckFailed(_circle([one.table], [one]))
+    # A row that refers to another one of its table may be deleted in a later batch than that one.
+    broken = [
+        reference
+        for reference in catalogue.references
+        if reference.table == reference.target and reference.table in tables
+    ]
+    for reference in broken:
+        if not _breakable(reference, catalogue):
+            raise CheckFailed(_circle_message([reference.table], [reference]))
     while True:
         try:
-            return Order(tuple(_sorted(tables, edges, also)), tuple(broken))
+            return Order(tuple(_sorted(tables, edges, precedences)), tuple(broken))
         except CycleError as error:
             circle: list[Name] = error.args[1]
-            among = [one for one in edges if _closes(one, circle)]
-            opening = [one for one in among if breakable(one, catalogue)]
-            if not opening:
-                raise CheckFailed(_circle(circle[:-1], among)) from None
-            # Nothing is left to be checked later where a column can be emptied first.
-            chosen = min(opening, key=lambda one: (not nullable(one, catalogue), str(one.table), one.name))
+            closing = [edge for edge in edges if _closes(edge, circle)]
+            candidates = [edge for edge in closing if _breakable(edge, catalogue)]
+            if not candidates:
+                raise CheckFailed(_circle_message(circle[:-1], closing)) from None
+            # A column that can be emptied first is preferred: then no constraint is checked late.
+            chosen = min(
+                candidates, key=lambda edge: (not nullable(edge, catalogue), str(edge.table), edge.name)
+            )
             broken.append(chosen)
             edges.remove(chosen)
 
 
-def nullable(one: Reference, catalogue: Catalogue) -> bool:
-    """Whether one of its columns can be NULL: with it the reference is none."""
-    relation = catalogue.relations.get(one.table)
+def nullable(reference: Reference, catalogue: Catalogue) -> bool:
+    """Tell whether a column of the reference can be NULL: a row with NULL there refers to nothing."""
+    relation = catalogue.relations.get(reference.table)
     return relation is not None and any(
         name in relation.columns
         and not relation.columns[name].not_null
         and not relation.columns[name].generated
-        for name in one.columns
+        for name in reference.columns
     )
 
 
-def breakable(one: Reference, catalogue: Catalogue) -> bool:
-    return one.deferrable or nullable(one, catalogue)
+def _breakable(reference: Reference, catalogue: Catalogue) -> bool:
+    return reference.deferrable or nullable(reference, catalogue)
 
 
-def _closes(one: Reference, circle: list[Name]) -> bool:
-    """CycleError lists each node before one that must come after it."""
-    return any({one.table, one.target} == {a, b} for a, b in itertools.pairwise(circle))
+def _closes(edge: Reference, circle: list[Name]) -> bool:
+    """Tell whether the edge is part of the circle: CycleError lists each node before its successor."""
+    return any({edge.table, edge.target} == {a, b} for a, b in itertools.pairwise(circle))
 
 
 def _sorted(
-    tables: Iterable[Name], edges: Iterable[Reference], also: Iterable[tuple[Name, Name]]
+    tables: Iterable[Name], edges: Iterable[Reference], precedences: Iterable[tuple[Name, Name]]
 ) -> Iterable[Name]:
     sorter: TopologicalSorter[Name] = TopologicalSorter()
     for name in sorted(tables):
         sorter.add(name)
-    for one in sorted(edges, key=lambda each: (str(each.table), each.name)):
-        sorter.add(one.target, one.table)
-    for first, then in sorted(also):
+    for edge in sorted(edges, key=lambda edge: (str(edge.table), edge.name)):
+        sorter.add(edge.target, edge.table)
+    for first, then in sorted(precedences):
         sorter.add(then, first)
     return sorter.static_order()
 
 
-def _circle(circle: list[Name], among: list[Reference]) -> str:
-    named = ", ".join(f"{one.table}.{'+'.join(one.columns)}" for one in among) or "their foreign keys"
+def _circle_message(circle: list[Name], closing: list[Reference]) -> str:
+    columns = ", ".join(f"{edge.table}.{'+'.join(edge.columns)}" for edge in closing) or "their foreign keys"
     return (
-        f"{' -> '.join(str(one) for one in circle)} refer to each other in a circle that nothing opens: "
-        f"make one of {named} nullable, or its constraint DEFERRABLE"
+        f"{' -> '.join(str(table) for table in circle)} refer to each other in a circle that nothing opens: "
+        f"make one of {columns} nullable, or its constraint DEFERRABLE"
     )

@@ -1,4 +1,4 @@
-"""The queries of ``catalogue``. Parameter: ``ours``, the schema of the platform's own tables."""
+"""The SQL queries of ``schema.reader``. Parameter: ``ours``, the schema of the platform's own tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from psycopg import sql
 _VISIBLE = sql.SQL("""
     n.nspname NOT IN ('pg_catalog', 'information_schema', %(ours)s)
     AND n.nspname NOT LIKE 'pg\\_toast%%' AND n.nspname NOT LIKE 'pg\\_temp%%'
-    -- What an extension brought is the extension's.
+    -- Relations of an extension are not the product's.
     AND NOT EXISTS (SELECT FROM pg_depend AS d
                     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 """)
@@ -19,7 +19,7 @@ SELECT n.nspname AS schema, c.relname AS relation, row_security_active(c.oid) AS
             ELSE CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned' WHEN 'f' THEN 'foreign'
                                 WHEN 'v' THEN 'view' WHEN 'm' THEN 'matview' END END AS kind,
        pn.nspname AS parent_schema, p.relname AS parent,
-       -- From version 17 on this can be granted.
+       -- From version 17 on, the right to refresh can be granted.
        pg_has_role(c.relowner, 'USAGE')
            OR CASE WHEN current_setting('server_version_num')::int >= 170000
                    THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE false END AS refreshable
@@ -36,7 +36,7 @@ ORDER BY 1, 2
 COLUMNS = sql.SQL("""
 SELECT n.nspname AS schema, c.relname AS relation, a.attname AS column,
        format_type(a.atttypid, a.atttypmod) AS type,
-       -- An extension's types are called the same wherever it was installed.
+       -- The name without the schema: an extension can be installed into any.
        CASE WHEN b.typname IN ('citext', 'hstore') THEN b.typname::text
             ELSE format_type(b.oid, NULL) END AS base,
        t.typcategory = 'A' AS array, a.attnotnull OR t.typnotnull AS not_null,
@@ -45,7 +45,7 @@ FROM pg_attribute AS a
 JOIN pg_class AS c ON c.oid = a.attrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_type AS t ON t.oid = a.atttypid
--- Domains of domains, arrays of domains, domains of arrays: down to what holds the values.
+-- Domains of domains, arrays of domains, domains of arrays: down to the type that holds the values.
 CROSS JOIN LATERAL (
     WITH RECURSIVE down AS (
         SELECT t.oid, 0 AS depth
@@ -83,7 +83,7 @@ GROUP BY 1, 2, i.indexrelid, i.indisunique, i.indisprimary, i.indpred, i.indexpr
 ORDER BY 1, 2, i.indisprimary DESC, count(*), i.indexrelid
 """).format(visible=_VISIBLE)
 
-# A function in another language than SQL's own cannot be read: it may do anything.
+# A function in a language other than SQL and PL/pgSQL cannot be read: it may do anything.
 TRIGGERS = sql.SQL("""
 SELECT n.nspname AS schema, c.relname AS relation, t.tgname AS name, p.proname AS function,
        CASE WHEN l.lanname IN ('plpgsql', 'sql')

@@ -1,6 +1,6 @@
-"""What a database holds, from its catalogue alone: relations, columns, keys, references, triggers.
+"""Reader of a database's catalogue: relations, columns, keys, references, triggers.
 
-All but the system's own schemas and the platform's. One snapshot; nothing is judged here.
+The system's own schemas and the platform's are left out. Nothing is judged here.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr.schema import queries as catalogue_sql
+from ops_platform.gdpr.schema import queries
 from ops_platform.gdpr.schema.relation_name import Name
 
-OURS = "ops_platform"
+PLATFORM_SCHEMA = "ops_platform"
 Kind = Literal["table", "partitioned", "partition", "child", "foreign", "view", "matview"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """``type`` as format_type writes it. ``base``: the element's type of an array, a domain's base type."""
+    """A column. ``type`` as format_type writes it; ``base``: the type below arrays and domains."""
 
     name: str
     type: str
@@ -46,7 +46,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Trigger:
-    """``writes``: its function holds commands that put rows elsewhere, or cannot be read."""
+    """A trigger or rule. ``writes``: its function may write rows elsewhere, or cannot be read."""
 
     name: str
     function: str
@@ -55,42 +55,50 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Relation:
+    """A table, partition, view or materialised view, as far as an erasure needs to know it."""
+
     name: Name
     kind: Kind
     columns: Mapping[str, Column]
     key: tuple[str, ...]
-    """The primary key, else a unique index without NULLs; empty: rows cannot be told apart."""
+    """The columns of the primary key, else of a unique index without NULLs; empty: rows have no key."""
     leading: frozenset[tuple[str, ...]]
-    """The columns of each complete btree or hash index, in order; of others the first one only."""
+    """The columns of each complete btree or hash index, in order. Complete: not partial, and valid."""
     indexed: frozenset[str]
-    """Columns that some index of whatever kind begins with."""
+    """The first column of each complete index of any kind."""
     triggers: tuple[Trigger, ...] = ()
     row_security: bool = False
-    """Whether who asks sees some rows only."""
+    """Whether row-level security applies to the role that reads the catalogue."""
     parent: Name | None = None
-    """Of a partition or an inherited child."""
+    """The parent of a partition or an inherited child."""
     refreshable: bool = False
-    """Of a materialised view: whether who asks may refresh it."""
+    """Whether the role that reads the catalogue may refresh this materialised view."""
     unique: frozenset[tuple[str, ...]] = frozenset()
-    """Columns of which no two rows have the same values; NULLs aside."""
+    """The columns of each valid unique index that covers every row; NULLs may repeat."""
 
 
 @dataclass(frozen=True)
 class Catalogue:
+    """Everything that was read of one database."""
+
     relations: Mapping[Name, Relation]
     references: tuple[Reference, ...]
-    """Of partitioned tables and not of each of their partitions."""
+    """All foreign keys; those of a partitioned table once, not again for each partition."""
     functions: Mapping[Name, bool] = field(default_factory=dict)
-    """Those that need no argument, and whether who asks may call them."""
+    """Functions without arguments, and whether the role that reads the catalogue may call them."""
 
     def referring(self, target: Name) -> list[Reference]:
-        return [one for one in self.references if one.target == target]
+        """List the foreign keys on ``target``."""
+        return [reference for reference in self.references if reference.target == target]
 
 
 def read(connection: Connection) -> Catalogue:
-    """Raises what psycopg raises; the caller's session decides what is seen."""
+    """Read the catalogue, as far as the role of ``connection`` may see it. Raises what psycopg raises.
+
+    Its queries see the same moment only in a REPEATABLE READ transaction.
+    """
     columns: dict[Name, dict[str, Column]] = {}
-    for row in connection.execute(catalogue_sql.COLUMNS, {"ours": OURS}):
+    for row in connection.execute(queries.COLUMNS, {"ours": PLATFORM_SCHEMA}):
         columns.setdefault(_name(row), {})[row["column"]] = Column(
             row["column"],
             row["type"],
@@ -105,21 +113,21 @@ def read(connection: Connection) -> Catalogue:
     leading: dict[Name, set[tuple[str, ...]]] = {}
     indexed: dict[Name, set[str]] = {}
     unique: dict[Name, set[tuple[str, ...]]] = {}
-    for row in connection.execute(catalogue_sql.INDEXES, {"ours": OURS}):
-        name, named = _name(row), tuple(row["columns"])
+    for row in connection.execute(queries.INDEXES, {"ours": PLATFORM_SCHEMA}):
+        name, index_columns = _name(row), tuple(row["columns"])
         if row["identifies"] and name not in keys:
-            keys[name] = named
+            keys[name] = index_columns
         if row["distinct_"]:
-            unique.setdefault(name, set()).add(named)
+            unique.setdefault(name, set()).add(index_columns)
         if row["complete"] and row["ordered"]:
-            leading.setdefault(name, set()).add(named)
-        if row["complete"] and named:
-            indexed.setdefault(name, set()).add(named[0])
+            leading.setdefault(name, set()).add(index_columns)
+        if row["complete"] and index_columns:
+            indexed.setdefault(name, set()).add(index_columns[0])
     triggers: dict[Name, list[Trigger]] = {}
-    for row in connection.execute(catalogue_sql.TRIGGERS, {"ours": OURS}):
+    for row in connection.execute(queries.TRIGGERS, {"ours": PLATFORM_SCHEMA}):
         triggers.setdefault(_name(row), []).append(Trigger(row["name"], row["function"], row["writes"]))
     relations = {}
-    for row in connection.execute(catalogue_sql.RELATIONS, {"ours": OURS}):
+    for row in connection.execute(queries.RELATIONS, {"ours": PLATFORM_SCHEMA}):
         name = _name(row)
         parent = Name(row["parent_schema"], row["parent"]) if row["parent"] else None
         relations[name] = Relation(
@@ -145,11 +153,11 @@ def read(connection: Connection) -> Catalogue:
             row["on_delete"],
             row["deferrable"],
         )
-        for row in connection.execute(catalogue_sql.REFERENCES, {"ours": OURS})
+        for row in connection.execute(queries.REFERENCES, {"ours": PLATFORM_SCHEMA})
     )
     functions = {
         _name(row): bool(row["callable"])
-        for row in connection.execute(catalogue_sql.FUNCTIONS, {"ours": OURS})
+        for row in connection.execute(queries.FUNCTIONS, {"ours": PLATFORM_SCHEMA})
     }
     return Catalogue(relations, references, functions)
 

@@ -1,4 +1,4 @@
-"""Names of relations as PostgreSQL has them: a schema and a name, exactly, whatever characters they hold."""
+"""Names of relations exactly as PostgreSQL has them: schema and name, with any characters."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 @dataclass(frozen=True, order=True)
 class Name:
-    """Of a table, view or materialised view."""
+    """The qualified name of a table, view or materialised view."""
 
     schema: str
     relation: str
 
     @classmethod
     def parse(cls, text: str) -> Name:
-        """``table``, ``schema.table``; a part with a dot in it stands in double quotes.
+        """Parse ``table`` or ``schema.table``; a part with a dot in it stands in double quotes.
 
         Nothing is folded to lower case. Raises ValueError.
         """
-        parts, at = [], 0
-        while at < len(text):
-            found = _PART.match(text, at)
-            if not found:
+        parts, position = [], 0
+        while position < len(text):
+            part = _PART.match(text, position)
+            if not part:
                 break
-            quoted, plain = found.groups()
+            quoted, plain = part.groups()
             parts.append(quoted.replace('""', '"') if quoted else plain)
-            at = found.end()
-            if at < len(text) and text[at] == "." and at + 1 < len(text):
-                at += 1
+            position = part.end()
+            if position < len(text) and text[position] == "." and position + 1 < len(text):
+                position += 1
                 continue
             break
-        if at != len(text) or not 1 <= len(parts) <= 2:
-            raise ValueError(f"{text!r} is no name: write table, or schema.table")
+        if position != len(text) or not 1 <= len(parts) <= 2:
+            raise ValueError(f"{text!r} is not a relation's name: write table, or schema.table")
         return cls(*parts) if len(parts) == 2 else cls(DEFAULT_SCHEMA, parts[0])
 
     def __str__(self) -> str:
@@ -46,6 +46,7 @@ class Name:
 
     @property
     def identifier(self) -> sql.Identifier:
+        """The name quoted for SQL."""
         return sql.Identifier(self.schema, self.relation)
 
 

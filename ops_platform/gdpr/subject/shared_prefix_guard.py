@@ -1,6 +1,7 @@
-"""Objects and keys of the cache are found by names: is what a subject's names lead to theirs alone?
+"""Guard against prefixes that two subjects share, in object names and in keys of the cache.
 
-A handle ``a/b`` lies in the folder of a handle ``a``, whoever of the two is erased.
+Both are found by a subject's identifiers: what belongs to a handle ``a/b`` lies in the folder of a handle
+``a``, whichever of the two is erased.
 """
 
 from __future__ import annotations
@@ -15,21 +16,24 @@ from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.subject.row_predicates import Identity
 
-_ENDED = re.compile(r"\{([^{}]*)\}([^{}*]?)")
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}([^{}*]?)")
 
 
-def refuse_shared(connection: Connection, data_map: DataMap, who: Identity) -> None:
-    """Raises CheckFailed, without a name, when a place of the map may hold somebody else's things too."""
+def refuse_shared(connection: Connection, data_map: DataMap, identity: Identity) -> None:
+    """Refuse a subject whose prefixes and patterns of the map may match somebody else's things too.
+
+    Raises CheckFailed, which quotes no identifier.
+    """
     subject = data_map.subject
-    for text, name, end in _ends(data_map):
-        value = who.values.get(name)
-        # Numbers and UUIDs hold no sign that could end them.
+    for template, name, end in _placeholders(data_map):
+        value = identity.values.get(name)
+        # Numbers and UUIDs hold no character that could end them early.
         if not isinstance(value, str) or not end:
             continue
         if end in value:
             raise CheckFailed(
-                f"{text}: the {name} of this {subject.kind} holds {end!r}, which ends it there, so that it "
-                "leads to what may be somebody else's: put another identifier into the data map"
+                f"{template}: the {name} of this {subject.kind} holds {end!r}, which ends it there, so that "
+                "somebody else's data may match: put another identifier into the data map"
             )
         query = sql.SQL(
             "SELECT EXISTS (SELECT FROM {} AS t WHERE starts_with(CAST(t.{} AS text), {})) AS other"
@@ -37,13 +41,14 @@ def refuse_shared(connection: Connection, data_map: DataMap, who: Identity) -> N
         row = one_row(connection, query)
         if row["other"]:
             raise CheckFailed(
-                f"{text}: the {name} of another {subject.kind} goes on behind this one's with {end!r}, so "
-                "that what is theirs would be found too: put another identifier into the data map"
+                f"{template}: the {name} of another {subject.kind} is this one's followed by {end!r}, so "
+                "that their data match too: put another identifier into the data map"
             )
 
 
-def _ends(data_map: DataMap) -> Iterator[tuple[str, str, str]]:
-    """Each place, the identifiers in it, and the sign that ends each; none where the name ends the key."""
-    for text in [*(one.prefix for one in data_map.objects), *(one.pattern for one in data_map.cache)]:
-        for name, end in _ENDED.findall(text):
-            yield text, name, end
+def _placeholders(data_map: DataMap) -> Iterator[tuple[str, str, str]]:
+    """Yield each placeholder: its template, its identifier, the character behind it ("" at the end)."""
+    templates = [place.prefix for place in data_map.objects] + [place.pattern for place in data_map.cache]
+    for template in templates:
+        for name, end in _PLACEHOLDER.findall(template):
+            yield template, name, end

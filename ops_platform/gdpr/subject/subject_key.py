@@ -1,4 +1,4 @@
-"""A subject's key as tombstones, holds and certificates write it: text, in PostgreSQL's own spelling."""
+"""The subject's key as tombstones, holds and certificates write it: text in PostgreSQL's own spelling."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ops_platform.gdpr.schema import Catalogue
 
 @dataclass(frozen=True)
 class SubjectKey:
-    """``kind`` as the data map calls subjects, ``key`` as text, ``key_type`` in PostgreSQL's words."""
+    """A subject's key. ``kind``: the data map's word for subjects; ``key_type`` in PostgreSQL's words."""
 
     stanza: str
     kind: str
@@ -27,9 +27,9 @@ class SubjectKey:
 def parse(
     connection: Connection, data_map: DataMap, catalogue: Catalogue, stanza: str, text: str
 ) -> SubjectKey:
-    """The key that ``text`` reads as; whether there is such a subject is not asked.
+    """Parse ``text`` as a key; whether there is such a subject is not checked.
 
-    Raises ConfigurationError, without the text, when it is no key at all.
+    Raises ConfigurationError, which does not quote the text, when the key's type cannot hold it.
     """
     key_type = catalogue.relations[data_map.subject.table].columns[data_map.subject.key].type
     query = sql.SQL("SELECT CAST(CAST(%s AS {type}) AS text) AS key").format(type=sql.SQL(key_type))
@@ -40,13 +40,13 @@ def parse(
         row = None
     if row is None:
         raise ConfigurationError(
-            f"a key of a {data_map.subject.kind} is not of the type {key_type}: correct it"
+            f"a key of a {data_map.subject.kind} must be of the type {key_type}: correct the key"
         )
     return SubjectKey(stanza, data_map.subject.kind, row["key"], key_type)
 
 
-def value(connection: Connection, of: SubjectKey) -> Any:
-    """The key as the database's own value. ``of.key_type`` is trusted: it came from a catalogue."""
-    query = sql.SQL("SELECT CAST(%s AS {type}) AS value").format(type=sql.SQL(of.key_type))
-    row = one_row(connection, query, (of.key,))
+def value(connection: Connection, subject_key: SubjectKey) -> Any:
+    """Convert the key to the database's own value. ``key_type`` is trusted: it came from a catalogue."""
+    query = sql.SQL("SELECT CAST(%s AS {type}) AS value").format(type=sql.SQL(subject_key.key_type))
+    row = one_row(connection, query, (subject_key.key,))
     return row["value"]

@@ -6,14 +6,14 @@ import re
 
 from ops_platform.gdpr.subject.row_predicates import Identity
 
-_PLACE = re.compile(r"\{([^{}]*)\}")
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
-def filled(pattern: str, who: Identity) -> str | None:
-    """``creators/{id}/`` with the subject's id; None when the subject lacks an identifier that is in it.
+def filled(pattern: str, identity: Identity) -> str | None:
+    """Fill ``creators/{id}/`` with the subject's id; None when the subject lacks an identifier.
 
-    An empty one is none: it would lead to everybody's.
+    An empty identifier counts as lacking: the result would match everybody's.
     """
-    if any(str(who.values.get(name, "")) == "" for name in _PLACE.findall(pattern)):
+    if any(str(identity.values.get(name, "")) == "" for name in _PLACEHOLDER.findall(pattern)):
         return None
-    return _PLACE.sub(lambda found: str(who.values[found.group(1)]), pattern)
+    return _PLACEHOLDER.sub(lambda placeholder: str(identity.values[placeholder.group(1)]), pattern)

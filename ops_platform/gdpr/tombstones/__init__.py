@@ -1,4 +1,4 @@
-"""Tombstones: whom not to let come back, sealed, with copies in the ledger, and legal holds."""
+"""Tombstones (which subjects must stay erased), their sealed copies in the ledger, and legal holds."""
 
 from ops_platform.gdpr.tombstones.backup_expiry import BackupTerm
 from ops_platform.gdpr.tombstones.encryption import SealingKeys

@@ -1,4 +1,4 @@
-"""How long backups can bring back what was erased, as the schedule and the retention have it. Pure."""
+"""The time for which backups can bring back erased data, by schedule and retention. Pure."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 MARGIN = timedelta(days=2)
-"""For a full backup and a cleanup that came late."""
+"""Allowance for a full backup and a cleanup that come late."""
 
 
 @dataclass(frozen=True)
 class BackupTerm:
-    """``sets_live``: from when a set of the stanza is taken until it is gone."""
+    """A stanza's backups. ``set_lifetime``: from the start of a backup set until its deletion."""
 
     stanza: str
-    sets_live: timedelta
+    set_lifetime: timedelta
 
     def expires(self, gone_at: datetime) -> datetime:
-        """When the last backup goes that was made before ``gone_at``, if backups run as they should."""
-        return gone_at + self.sets_live + MARGIN
+        """Compute when the last backup from before ``gone_at`` is deleted, if backups run on schedule."""
+        return gone_at + self.set_lifetime + MARGIN

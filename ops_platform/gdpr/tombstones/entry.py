@@ -1,4 +1,4 @@
-"""One tombstone: whom not to let come back, and how its copy in the ledger is named and written."""
+"""A tombstone: a subject who must stay erased, and the name and content of its copy in the ledger."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ LEDGER_PREFIX = "tombstones/"
 
 @dataclass(frozen=True)
 class Tombstone:
-    """``erased_at`` is the cutoff: what is newer is not erased again. ``salt`` makes the commitment.
+    """The record of an erasure. ``erased_at`` is the cutoff: newer rows are not erased again.
 
-    ``completed_at``: None when the erasure is not known to be complete; sealed copies never know.
+    ``salt``: secret of the certificate's commitment to the subject. ``completed_at``: None when the erasure
+    is not known to be complete; it is never part of a sealed copy.
     """
 
-    of: SubjectKey
+    subject_key: SubjectKey
     erased_at: datetime
     request_id: str
     map_version: str
@@ -30,34 +31,38 @@ class Tombstone:
 
     @property
     def ledger_key(self) -> str:
-        """The same for the same tombstone, and nothing that anybody could guess a subject by."""
-        named = f"{self.request_id} {self.erased_at.astimezone(UTC).isoformat()} {self.salt.hex()}"
-        return f"{LEDGER_PREFIX}{self.of.stanza}/{hashlib.sha256(named.encode()).hexdigest()[:40]}"
+        """The key of its copy: the same for the same tombstone, and useless for guessing a subject."""
+        identity = f"{self.request_id} {self.erased_at.astimezone(UTC).isoformat()} {self.salt.hex()}"
+        return (
+            f"{LEDGER_PREFIX}{self.subject_key.stanza}/{hashlib.sha256(identity.encode()).hexdigest()[:40]}"
+        )
 
 
-def document(one: Tombstone) -> bytes:
-    """What is sealed."""
+def document(tombstone: Tombstone) -> bytes:
+    """Write the tombstone as the JSON document that is sealed; ``parse`` reads it."""
     return json.dumps(
         {
             "format": 1,
-            "stanza": one.of.stanza,
-            "subject_type": one.of.kind,
-            "subject_key": one.of.key,
-            "subject_key_type": one.of.key_type,
-            "erased_at": one.erased_at.astimezone(UTC).isoformat(),
-            "request_id": one.request_id,
-            "map_version": one.map_version,
-            "salt": one.salt.hex(),
+            "stanza": tombstone.subject_key.stanza,
+            "subject_type": tombstone.subject_key.kind,
+            "subject_key": tombstone.subject_key.key,
+            "subject_key_type": tombstone.subject_key.key_type,
+            "erased_at": tombstone.erased_at.astimezone(UTC).isoformat(),
+            "request_id": tombstone.request_id,
+            "map_version": tombstone.map_version,
+            "salt": tombstone.salt.hex(),
         },
         sort_keys=True,
     ).encode()
 
 
 def parse(plain: bytes, key: str) -> Tombstone:
-    """The tombstone of a ``document`` that was found at ``key``. Raises CheckFailed for another version's."""
+    """Parse a ``document`` that was found at ``key``. Raises CheckFailed for an unknown format."""
     document = json.loads(plain)
     if document.get("format") != 1:
-        raise CheckFailed(f"the tombstone {key} was written by another version: use that one")
+        raise CheckFailed(
+            f"the tombstone {key} was written by another version of ops-platform: use that version"
+        )
     return Tombstone(
         SubjectKey(
             document["stanza"],

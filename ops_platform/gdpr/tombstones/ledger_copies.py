@@ -1,4 +1,4 @@
-"""Copies of tombstones in the ledger: sealed, under object lock, and readable without any database."""
+"""Copies of tombstones in the ledger: sealed, under object lock, readable without a database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ READERS = 8
 
 
 def put(ledger: ObjectStore, keys: SealingKeys, tombstone: Tombstone, until: datetime) -> None:
-    """Written once, or once more where its lock ends too soon. Raises CheckFailed when it is not locked."""
+    """Write the copy, locked until ``until``; write it again only where its lock ends earlier.
+
+    Raises CheckFailed when the copy is not locked, or is not this tombstone's.
+    """
     key = tombstone.ledger_key
     # S3 keeps whole seconds.
     until = until.replace(microsecond=0) + timedelta(seconds=1)
@@ -33,49 +36,57 @@ def put(ledger: ObjectStore, keys: SealingKeys, tombstone: Tombstone, until: dat
             f"{ledger.uri(key)} is not locked: create the ledger bucket with object lock; nothing was erased"
         )
     if parse(keys.open(ledger.get(key), PURPOSE), key).ledger_key != key:
-        raise CheckFailed(f"{ledger.uri(key)} holds another tombstone: look who wrote it; nothing was erased")
+        raise CheckFailed(
+            f"{ledger.uri(key)} holds another tombstone: find out who wrote it; nothing was erased"
+        )
 
 
 def read(
     ledger: ObjectStore, keys: SealingKeys, stanza: str | None = None, *, now: datetime | None = None
 ) -> list[Tombstone]:
-    """All that the locked copies say, the oldest first; needs no database. ``stanza`` None: of every one.
+    """Read the tombstones from the locked copies, the oldest first. ``stanza`` None: of every stanza.
 
-    A copy whose lock has ended and whose key was dropped is forgotten, as it was meant to be. Raises
-    CheckFailed or ConfigurationError for another one that cannot be read: it might be anybody's.
+    Needs no database. A copy whose lock has ended and whose encryption key was dropped is skipped: it was
+    meant to be forgotten. Raises CheckFailed or ConfigurationError for any other copy that cannot be read:
+    it might be any subject's.
     """
     prefix = LEDGER_PREFIX if stanza is None else f"{LEDGER_PREFIX}{stanza}/"
     moment = now or datetime.now(UTC)
-    ledger.client  # noqa: B018 - built once, before threads share it
+    ledger.client  # noqa: B018 - build it once, before threads share it
 
-    def read_one(named: tuple[str, str | None]) -> Tombstone | None:
-        key, version = named
+    def read_copy(copy: tuple[str, str | None]) -> Tombstone | None:
+        key, version = copy
         sealed = ledger.get(key, version)
         if not keys.opens(sealed) and not _locked(ledger, key, moment):
             return None
-        one = parse(keys.open(sealed, PURPOSE), key)
-        if one.ledger_key != key:
+        tombstone = parse(keys.open(sealed, PURPOSE), key)
+        if tombstone.ledger_key != key:
             raise CheckFailed(
-                f"{ledger.uri(key)} is filed under another name than its own: look who wrote it"
+                f"{ledger.uri(key)} is filed under another name than its own: find out who wrote it"
             )
-        return one
+        return tombstone
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="tombstones") as pool:
-        found = [one for one in pool.map(read_one, _first_versions(ledger, prefix)) if one is not None]
-    return sorted(found, key=lambda one: (one.erased_at, one.of.key))
+        copies = pool.map(read_copy, _first_versions(ledger, prefix))
+        tombstones = [tombstone for tombstone in copies if tombstone is not None]
+    return sorted(tombstones, key=lambda tombstone: (tombstone.erased_at, tombstone.subject_key.key))
 
 
 def _locked(ledger: ObjectStore, key: str, moment: datetime) -> bool:
-    """Whether any version of the copy is still under lock."""
-    locks = (ledger.retention(key, one.version_id) for one in ledger.versions(key) if not one.delete_marker)
+    """Tell whether any version of the copy is still locked."""
+    locks = (
+        ledger.retention(key, version.version_id)
+        for version in ledger.versions(key)
+        if not version.delete_marker
+    )
     return any(lock is not None and lock.until > moment for lock in locks)
 
 
 def _first_versions(ledger: ObjectStore, prefix: str) -> Iterator[tuple[str, str | None]]:
-    """Each key with its oldest body: what was put over it later, or a delete marker, hides nothing."""
+    """Yield each key with its oldest version: neither a later version nor a delete marker can hide it."""
     first: dict[str, tuple[datetime, str | None]] = {}
     for stored in ledger.versions(prefix):
-        # Listed newest first, and times are whole seconds: of equal ones the later in the list is older.
+        # Listed newest first, with times in whole seconds: among equal times the last is the oldest.
         if not stored.delete_marker and (
             stored.key not in first or stored.modified_at <= first[stored.key][0]
         ):

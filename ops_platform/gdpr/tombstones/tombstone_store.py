@@ -1,7 +1,7 @@
-"""Whom not to let come back: written in the ops database and, sealed, under object lock in the ledger.
+"""Store of tombstones: a row in the ops database and a sealed copy under object lock in the ledger.
 
-Both are acknowledged before anything is destroyed, so that a crash later can only repeat an
-erasure. The copy's name tells nothing of the subject.
+Both are acknowledged before anything is destroyed, so that after a crash an erasure is at worst
+repeated. The copy's name tells nothing of the subject.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.requests import FINISH_WITHIN
 from ops_platform.gdpr.subject import SubjectKey
-from ops_platform.gdpr.tombstones import ledger_copies as tombstone_copies
-from ops_platform.gdpr.tombstones import legal_holds
+from ops_platform.gdpr.tombstones import ledger_copies, legal_holds
 from ops_platform.gdpr.tombstones.backup_expiry import BackupTerm
 from ops_platform.gdpr.tombstones.encryption import SealingKeys
 from ops_platform.gdpr.tombstones.entry import Tombstone
@@ -29,35 +28,35 @@ def write(
     ops: Connection,
     ledger: ObjectStore,
     keys: SealingKeys,
-    of: SubjectKey,
+    subject_key: SubjectKey,
     *,
     request_id: str,
     map_version: str,
     term: BackupTerm,
     now: datetime,
 ) -> Tombstone:
-    """The acknowledged tombstone of this request; after it, and not before, things may be destroyed.
+    """Write the tombstone of this request and return it once acknowledged: only then may data be destroyed.
 
-    A retry gets the first one, with its cutoff. ``ops`` is an autocommit connection: the row is durable
-    before the copy is written. Raises Held, and what the stores raise; then nothing may be destroyed.
+    A retry gets the first tombstone, with its cutoff. ``ops`` is an autocommit connection: the row is
+    durable before the copy is written. Raises Held, and what the stores raise; then nothing may be destroyed.
     """
-    _durable(ops)
+    _require_autocommit(ops)
     with ops.transaction():
-        legal_holds.lock(ops, of)
-        found = _of_request(ops, of, request_id)
-        if found is None:
-            legal_holds.refuse(ops, of)
-            found = _insert(ops, of, request_id, map_version, now)
-    # Should it take longer than the law allows, ``complete`` lengthens the lock.
-    until = term.expires(found.erased_at + FINISH_WITHIN)
-    tombstone_copies.put(ledger, keys, found, until)
+        legal_holds.lock(ops, subject_key)
+        tombstone = _of_subject_and_request(ops, subject_key, request_id)
+        if tombstone is None:
+            legal_holds.refuse(ops, subject_key)
+            tombstone = _insert(ops, subject_key, request_id, map_version, now)
+    # If the erasure takes longer than its deadline, ``complete`` extends the lock.
+    until = term.expires(tombstone.erased_at + FINISH_WITHIN)
+    ledger_copies.put(ledger, keys, tombstone, until)
     with ops.transaction():
         ops.execute(
             "UPDATE erasure_tombstones SET copied_at = coalesce(copied_at, %s), expires_at = %s "
             "WHERE stanza = %s AND subject_type = %s AND subject_key = %s AND gdpr_request_id = %s",
-            (now, until, of.stanza, of.kind, of.key, request_id),
+            (now, until, subject_key.stanza, subject_key.kind, subject_key.key, request_id),
         )
-    return found
+    return tombstone
 
 
 def complete(
@@ -68,20 +67,20 @@ def complete(
     term: BackupTerm,
     now: datetime,
 ) -> datetime:
-    """Note that everything is erased; when the last backup expires that can hold the data.
+    """Record that everything is erased; returns when the last backup expires that can hold the data.
 
-    Backups made while the erasure was at work hold it too: where it took long, the lock is lengthened.
-    A second time changes nothing.
+    Backups made during the erasure hold it too: where the erasure took long, the lock is extended. A second
+    call changes nothing. Raises CheckFailed when the ops database has lost the tombstone.
     """
-    _durable(ops)
-    of = tombstone.of
-    mine = (of.stanza, of.kind, of.key, tombstone.request_id)
+    _require_autocommit(ops)
+    subject_key = tombstone.subject_key
+    row_key = (subject_key.stanza, subject_key.kind, subject_key.key, tombstone.request_id)
     with ops.transaction():
         row = ops.execute(
             "UPDATE erasure_tombstones SET completed_at = coalesce(completed_at, %s) WHERE stanza = %s "
             "AND subject_type = %s AND subject_key = %s AND gdpr_request_id = %s "
             "RETURNING completed_at",
-            (now, *mine),
+            (now, *row_key),
         ).fetchone()
     if row is None:
         raise CheckFailed(
@@ -89,32 +88,33 @@ def complete(
             "run the job tombstone_replay, which brings it back from the ledger"
         )
     expires = term.expires(row["completed_at"])
-    tombstone_copies.put(ledger, keys, tombstone, expires)
+    ledger_copies.put(ledger, keys, tombstone, expires)
     with ops.transaction():
         ops.execute(
             "UPDATE erasure_tombstones SET expires_at = %s WHERE stanza = %s AND subject_type = %s "
             "AND subject_key = %s AND gdpr_request_id = %s",
-            (expires, *mine),
+            (expires, *row_key),
         )
     return expires
 
 
 def of_request(ops: Connection, request_id: str) -> Tombstone | None:
-    """Of the request, as far as it is in the ops database."""
+    """Read the tombstone of a request; None when the ops database has none."""
     row = ops.execute(_SELECT + "WHERE gdpr_request_id = %s", (request_id,)).fetchone()
     return None if row is None else _tombstone(row)
 
 
 def read(ops: Connection, stanza: str) -> list[Tombstone]:
-    """All of a stanza, the oldest first."""
+    """Read all tombstones of a stanza, the oldest first."""
     rows = ops.execute(_SELECT + "WHERE stanza = %s ORDER BY erased_at, subject_key", (stanza,)).fetchall()
     return [_tombstone(row) for row in rows]
 
 
 def under_way(ops: Connection, stanza: str) -> set[str]:
-    """Request ids of a stanza's erasures that an open request goes on with: its own, or one made since.
+    """List the request ids of a stanza's erasures that an open request continues.
 
-    Of one that has a certificate only its own: a later request is about whoever has come back.
+    That is the erasure's own request or, before its certificate, a later one of the same subject; after the
+    certificate a later request is about somebody who has come back.
     """
     rows = ops.execute(
         "SELECT t.gdpr_request_id FROM erasure_tombstones AS t JOIN gdpr_requests AS r "
@@ -134,11 +134,11 @@ def adopt(
     expires_at: datetime | None,
     now: datetime,
 ) -> bool:
-    """Bring a tombstone of the ledger back into an ops database that has lost it; whether it had.
+    """Bring a tombstone of the ledger back into an ops database that has lost it; True when it had.
 
     Of several of one subject the newest stays. In the caller's transaction.
     """
-    done = ops.execute(
+    changed = ops.execute(
         "INSERT INTO erasure_tombstones AS t (stanza, subject_type, subject_key, subject_key_type, "
         "erased_at, completed_at, expires_at, gdpr_request_id, copied_at, map_version, salt) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
@@ -150,10 +150,10 @@ def adopt(
         "OR (t.gdpr_request_id = excluded.gdpr_request_id AND t.completed_at IS NULL "
         "AND excluded.completed_at IS NOT NULL)",
         (
-            tombstone.of.stanza,
-            tombstone.of.kind,
-            tombstone.of.key,
-            tombstone.of.key_type,
+            tombstone.subject_key.stanza,
+            tombstone.subject_key.kind,
+            tombstone.subject_key.key,
+            tombstone.subject_key.key_type,
             tombstone.erased_at,
             completed_at,
             expires_at,
@@ -163,24 +163,24 @@ def adopt(
             tombstone.salt,
         ),
     ).rowcount
-    return bool(done)
+    return bool(changed)
 
 
 def expire(ops: Connection, stanza: str, oldest_backup: datetime | None, now: datetime) -> int:
-    """Delete tombstones that no backup needs any more; how many. In the caller's transaction.
+    """Delete tombstones that no backup needs any more; returns their number. In the caller's transaction.
 
-    With them goes whom the requests and the released holds of the erased were about. ``oldest_backup``:
-    when the stanza's oldest set was begun; None when that is not known, which deletes nothing: the
-    calculated date is a hope as long as an older set lies there.
+    Released holds of the erased subjects are deleted with them, and their requests lose the subject's key.
+    ``oldest_backup``: the start of the stanza's oldest set; None when it is not known, which deletes
+    nothing: the calculated expiry proves nothing while an older set is still in the repository.
     """
     if oldest_backup is None:
         return 0
-    gone = ops.execute(
+    expired = ops.execute(
         "DELETE FROM erasure_tombstones WHERE stanza = %s AND expires_at <= %s AND completed_at < %s "
         "RETURNING subject_type, subject_key, subject_key_type, completed_at",
         (stanza, now, oldest_backup),
     ).fetchall()
-    for row in gone:
+    for row in expired:
         ops.execute(
             "DELETE FROM gdpr_legal_holds WHERE stanza = %s AND subject_type = %s AND subject_key = %s "
             "AND released_at <= %s",
@@ -192,7 +192,7 @@ def expire(ops: Connection, stanza: str, oldest_backup: datetime | None, now: da
                 "AND created_at <= %s AND status IN ('completed', 'failed')",
                 (row["subject_key"], row["completed_at"]),
             )
-    return len(gone)
+    return len(expired)
 
 
 _SELECT = (
@@ -201,16 +201,18 @@ _SELECT = (
 )
 
 
-def _of_request(ops: Connection, of: SubjectKey, request_id: str) -> Tombstone | None:
+def _of_subject_and_request(ops: Connection, subject_key: SubjectKey, request_id: str) -> Tombstone | None:
     row = ops.execute(
         _SELECT + "WHERE stanza = %s AND subject_type = %s AND subject_key = %s AND gdpr_request_id = %s",
-        (of.stanza, of.kind, of.key, request_id),
+        (subject_key.stanza, subject_key.kind, subject_key.key, request_id),
     ).fetchone()
     return None if row is None else _tombstone(row)
 
 
-def _insert(ops: Connection, of: SubjectKey, request_id: str, map_version: str, now: datetime) -> Tombstone:
-    """A subject who came back and goes again replaces the tombstone of before; its locked copy stays."""
+def _insert(
+    ops: Connection, subject_key: SubjectKey, request_id: str, map_version: str, now: datetime
+) -> Tombstone:
+    """Insert the row. It replaces that of an earlier erasure of the subject, whose locked copy stays."""
     row = one_row(
         ops,
         "INSERT INTO erasure_tombstones (stanza, subject_type, subject_key, subject_key_type, erased_at, "
@@ -221,10 +223,10 @@ def _insert(ops: Connection, of: SubjectKey, request_id: str, map_version: str, 
         "RETURNING stanza, subject_type, subject_key, subject_key_type, erased_at, gdpr_request_id, "
         "map_version, salt, completed_at",
         (
-            of.stanza,
-            of.kind,
-            of.key,
-            of.key_type,
+            subject_key.stanza,
+            subject_key.kind,
+            subject_key.key,
+            subject_key.key_type,
             now,
             request_id,
             map_version,
@@ -245,6 +247,6 @@ def _tombstone(row: Mapping[str, Any]) -> Tombstone:
     )
 
 
-def _durable(ops: Connection) -> None:
+def _require_autocommit(ops: Connection) -> None:
     if not ops.autocommit:
         raise AssertionError("tombstones are written with an autocommit connection: the row must be durable")

@@ -25,7 +25,7 @@ from ops_platform.agent.state import knowledge
 from ops_platform.audit.ledger import AuditEvent, append
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
-from ops_platform.gdpr.requests.lifecycle import ENTERED
+from ops_platform.gdpr.requests.lifecycle import TRANSITIONS
 from ops_platform.slo.counting import exclusions
 from ops_platform.slo.counting.exclusions import Exclusion
 from ops_platform.slo.objectives import openslo
@@ -140,7 +140,7 @@ def test_an_empty_database_says_nothing(ops_database: OpsDatabase) -> None:
     with postgres.session(ops_database.url("ops_agent")) as connection:
         assert backup.reports(connection) == {}
         assert audit.ledger(connection) == LedgerState(0, None, None)
-        zero = RequestState(dict.fromkeys(ENTERED, 0))
+        zero = RequestState(dict.fromkeys(TRANSITIONS, 0))
         assert gdpr.requests(connection) == {"erasure": zero, "export": zero}
 
 
@@ -174,7 +174,7 @@ def test_requests_are_counted_by_what_they_entered_and_age_from_their_confirmati
         with postgres.session(ops_database.url("ops_agent")) as connection:
             found = gdpr.requests(connection)["export"]
     assert found == RequestState(
-        {**dict.fromkeys(ENTERED, 0), "pending": 3, "verified": 2, "processing": 1, "completed": 1},
+        {**dict.fromkeys(TRANSITIONS, 0), "pending": 3, "verified": 2, "processing": 1, "completed": 1},
         T0 + timedelta(minutes=2),
         2 * 60_000.0,
         3 * 60_000.0,

@@ -108,7 +108,7 @@ def test_a_run_that_died_anywhere_is_followed_by_another(
 
 def dies_at_work(instance: dg.DagsterInstance, platform: Known, request_id: str, run_id: str) -> None:
     url = platform.values["OPS_DATABASE_URL"]
-    with work.working(url, request_id, "erasure", run_id, lambda: datetime.now(UTC)):
+    with work.claimed(url, request_id, "erasure", run_id, lambda: datetime.now(UTC)):
         assert tick(instance, platform) == [], "it is at work"
         raise RuntimeError
 

@@ -111,7 +111,7 @@ def test_what_was_done_is_done_and_the_address_is_gone_again(memory: Memory) -> 
         "",
     )
     [found] = tombstones.read(memory.ops, "product")
-    assert (found.of, found.erased_at, found.salt) == (one.of, one.erased_at, one.salt)
+    assert (found.subject_key, found.erased_at, found.salt) == (one.subject_key, one.erased_at, one.salt)
     assert found.completed_at == memory.now
     row = memory.ops.execute("SELECT expires_at FROM erasure_tombstones").fetchone()
     assert row is not None

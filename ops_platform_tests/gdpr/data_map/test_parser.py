@@ -90,7 +90,7 @@ def test_the_version_is_of_what_it_says(tmp_path: Path) -> None:
         ("kind: user", "kind: The User", 3, "subject.kind"),
         ("  email: email\n", "", 2, "subject.email: is missing"),
         ("  key: id", "  key: id\n  colour: red", 6, "subject.colour: is not known here"),
-        ("table: users", "table: a.b.c", 4, "is no name"),
+        ("table: users", "table: a.b.c", 4, "is not a relation's name"),
         ("personal: [email]", "personal: [email]\n    plain: [email]", 12, "email is in personal already"),
         ("column: id, erase: delete", "erase: delete", 13, "one of column, array, json"),
         (
@@ -126,7 +126,7 @@ def test_the_version_is_of_what_it_says(tmp_path: Path) -> None:
         ("users/{id}/", "users/", 29, "names no subject"),
         ("users/{id}/", "users/{name}/", 29, "not an identifier"),
         ("user:{id}:*", "user:{id}*", 31, "must set it apart"),
-        ("cache:", "views: {names: {refresh: a.b.c}}\ncache:", 30, "is no name"),
+        ("cache:", "views: {names: {refresh: a.b.c}}\ncache:", 30, "is not a relation's name"),
         ("tables:", "tables: {}\nnothing:", 7, "tables"),
         (MAP, "- a\n", 1, "document"),
         (MAP, MAP + "---\n" + MAP, None, "2 documents"),

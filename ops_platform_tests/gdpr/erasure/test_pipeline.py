@@ -145,7 +145,7 @@ def test_an_export_under_way_is_waited_for(place: Scene) -> None:
     export = place.requests.make(place.who, "export").request.request_id
     place.requests.verify(export, place.requests.token(export))
     request_id = place.request()
-    with work.working(place.ops_url, export, "export", "run", lambda: T0), pytest.raises(work.NotYet):
+    with work.claimed(place.ops_url, export, "export", "run", lambda: T0), pytest.raises(work.NotYet):
         erase(place, request_id)
     assert place.untouched()
     place.at_once()
@@ -236,7 +236,7 @@ def test_an_export_that_is_being_written_is_waited_for(place: Scene) -> None:
     export = place.requests.make(place.who, "export").request.request_id
     place.requests.verify(export, place.requests.token(export))
     request_id = place.request()
-    with work.working(place.ops_url, export, "export", "run", lambda: T0):
+    with work.claimed(place.ops_url, export, "export", "run", lambda: T0):
         with pytest.raises(work.NotYet, match="export"):
             erase(place, request_id)
         assert place.objects(place.who) > 0

@@ -115,7 +115,7 @@ def test_rows_that_never_stop_coming_are_named(
     demo_product: Product, demo_map: DataMap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nothing refers to the subject, nothing keeps rows from coming."""
-    monkeypatch.setattr(row_passes, "CLOSING", 3)
+    monkeypatch.setattr(row_passes, "LOCKING_PASSES", 3)
 
     def logging(connection: psycopg.Connection) -> None:
         connection.execute(

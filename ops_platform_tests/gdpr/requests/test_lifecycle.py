@@ -17,7 +17,7 @@ from ops_platform.gdpr.requests import lifecycle as requests
 from ops_platform.gdpr.requests import token as tokens
 from ops_platform.gdpr.requests.deadlines import MAIL_AGAIN_AFTER, VERIFY_WITHIN
 from ops_platform.gdpr.requests.lifecycle import (
-    MOST_WRONG_TOKENS,
+    MAX_WRONG_TOKENS,
     AlreadyVerified,
     Consent,
     NotPossible,
@@ -135,10 +135,10 @@ def test_after_an_unverified_one_a_new_one_can_be_made_at_once(table: Requests) 
 def test_guessing_is_counted_and_ends(table: Requests) -> None:
     subject = uuid4()
     request = table.make(subject).request
-    for _ in range(MOST_WRONG_TOKENS):
+    for _ in range(MAX_WRONG_TOKENS):
         with pytest.raises(UnknownRequest):
             table.verify(request.request_id, tokens.new_token())
-    assert table.row(request.request_id)["wrong_tokens"] == MOST_WRONG_TOKENS
+    assert table.row(request.request_id)["wrong_tokens"] == MAX_WRONG_TOKENS
     with pytest.raises(TokenExpired):
         table.verify(request.request_id, table.token(request.request_id))
     table.sent()
@@ -210,7 +210,7 @@ def test_lists_are_the_subjects_own(table: Requests) -> None:
     anna, bert = uuid4(), uuid4()
     mine = [table.make(anna).request.request_id, table.make(anna, "export").request.request_id]
     table.make(bert)
-    assert [one.request_id for one in requests.of_subject(table.connection, anna)] == mine[::-1]
+    assert [one.request_id for one in requests.find_all(table.connection, anna)] == mine[::-1]
     assert requests.find(table.connection, mine[0], anna).request_id == mine[0]
     with pytest.raises(UnknownRequest):
         requests.find(table.connection, mine[0], bert)
@@ -219,7 +219,7 @@ def test_lists_are_the_subjects_own(table: Requests) -> None:
 def test_many_wishes_at_once_are_one_request_and_one_mail(table: Requests) -> None:
     subject = uuid4()
 
-    def wish(_: int) -> requests.Made:
+    def wish(_: int) -> requests.Submission:
         with postgres.session(table.database.url("ops_api")) as connection:
             return replace(table, connection=connection).make(subject)
 
@@ -281,7 +281,7 @@ def deaths(database: OpsDatabase, act: Any) -> Iterator[int]:
 
 def test_a_death_between_two_lines_leaves_all_or_nothing(table: Requests) -> None:
     def wish(connection: Any) -> None:
-        requests.make(
+        requests.submit(
             connection, uuid4(), "erasure", email="a@example.org", language="fr", api_url=API, now=T0
         )
 

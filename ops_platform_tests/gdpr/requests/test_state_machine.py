@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from ops_platform.gdpr.requests import lifecycle as requests
 from ops_platform.gdpr.requests import token as tokens
 from ops_platform.gdpr.requests.deadlines import MAIL_AGAIN_AFTER, VERIFY_WITHIN
-from ops_platform.gdpr.requests.lifecycle import MOST_WRONG_TOKENS, RequestError
+from ops_platform.gdpr.requests.lifecycle import MAX_WRONG_TOKENS, RequestError
 from ops_platform.gdpr.requests.mail_texts import RequestType
 from ops_platform_tests.gdpr.requests_database import T0, Requests, requests_of
 from ops_platform_tests.services import OpsDatabase, OpsDatabases
@@ -111,7 +111,7 @@ class Protocol(RuleBasedStateMachine):
             token == model.tokens[-1]
             and model.state == "pending"
             and self.now < model.expires_at
-            and model.wrong < MOST_WRONG_TOKENS
+            and model.wrong < MAX_WRONG_TOKENS
         )
         try:
             self.table.verify(model.request_id, token, self.now)

@@ -42,7 +42,7 @@ def working(
     request_type: RequestType = "erasure",
 ) -> Iterator[tuple[Connection, Claim]]:
     url = table.database.url("ops_worker")
-    with work.working(url, request_id, request_type, run_id, lambda: now) as found:
+    with work.claimed(url, request_id, request_type, run_id, lambda: now) as found:
         yield found
 
 
@@ -93,8 +93,8 @@ def test_a_worker_that_died_strands_nothing(table: Requests) -> None:
     with pytest.raises(psycopg.OperationalError):
         dies()
     [found] = work.due(table.worker, "erasure", T0)
-    assert (found.died, found.attempts) == ("dead", 1)
-    with work.working(url, request_id, "erasure", "second", lambda: T0) as (connection, claim):
+    assert (found.dead_run_id, found.attempts) == ("dead", 1)
+    with work.claimed(url, request_id, "erasure", "second", lambda: T0) as (connection, claim):
         assert claim.attempt == 2
         work.complete(connection, claim, T0)
     assert table.row(request_id)["status"] == "completed"
@@ -124,11 +124,11 @@ def test_a_foreign_error_leaves_its_type_and_none_of_its_words(table: Requests) 
 def test_what_keeps_failing_is_failed_and_an_operator_resumes_it(table: Requests) -> None:
     request_id = verified(table)
     now = T0
-    for attempt in range(1, work.MOST_ATTEMPTS + 1):
+    for attempt in range(1, work.MAX_ATTEMPTS + 1):
         attempt_fails(table, request_id, now)
         now += work.pause_after(attempt)
     row = table.row(request_id)
-    assert (row["status"], row["outcome"], row["attempts"]) == ("failed", "error", work.MOST_ATTEMPTS)
+    assert (row["status"], row["outcome"], row["attempts"]) == ("failed", "error", work.MAX_ATTEMPTS)
     assert due(table, now) == []
     assert now - T0 - work.LONGEST_PAUSE < timedelta(hours=11)  # the last pause is nobody's
 
@@ -144,7 +144,7 @@ def test_one_that_kills_its_worker_each_time_ends(table: Requests) -> None:
     table.worker.execute(
         "UPDATE gdpr_requests SET status = 'processing', attempts = %s, run_id = 'dead' "
         "WHERE request_id = %s",
-        (work.MOST_ATTEMPTS, request_id),
+        (work.MAX_ATTEMPTS, request_id),
     )
     assert due(table) == [request_id]
     with pytest.raises(GivenUp, match="re-execute"), working(table, request_id):
@@ -272,8 +272,8 @@ def test_what_an_erased_subject_had_open_is_ended(table: Requests) -> None:
 
 def test_waiting_for_somebody_else_is_no_failed_attempt(table: Requests) -> None:
     request_id = verified(table)
-    for turn in range(work.MOST_ATTEMPTS + 1):
-        now = T0 + turn * work.PUT_OFF
+    for turn in range(work.MAX_ATTEMPTS + 1):
+        now = T0 + turn * work.POSTPONEMENT
         with pytest.raises(work.NotYet), working(table, request_id, now=now):
             raise work.NotYet("the letter has not left yet")
         assert due(table, now) == []

@@ -22,7 +22,7 @@ def test_a_name_is_read_as_it_is_written(schema: str, relation: str) -> None:
 
 @pytest.mark.parametrize("text", ["", ".", "a.", ".a", "a.b.c", '"a', 'a"b', '""', '"a"b'])
 def test_what_is_no_name_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no name"):
+    with pytest.raises(ValueError, match="is not a relation's name"):
         Name.parse(text)
 
 

@@ -26,7 +26,7 @@ cache: [{pattern: "h:{handle}:*", purpose: x}, {pattern: "{handle}", purpose: x}
 @pytest.mark.parametrize(
     ("handle", "refused"),
     [
-        ("anna", "goes on behind"),
+        ("anna", "followed by"),
         ("anna/photos", "holds '/'"),
         ("ben:x", "holds ':'"),
         ("ben", None),

@@ -226,7 +226,7 @@ def test_a_tombstone_goes_only_when_no_backup_is_older(kept: Kept) -> None:
         kept.ops.execute(
             "INSERT INTO gdpr_requests (request_id, creator_id, request_type, requestor_email, status, "
             "outcome, created_at) VALUES (%s, %s, 'erasure', '', 'failed', 'cancelled', %s)",
-            (f"r{number}", one.of.key, made),
+            (f"r{number}", one.subject_key.key, made),
         )
     expires = kept.complete(one, kept.now)
     late = expires + timedelta(seconds=1)
@@ -236,7 +236,7 @@ def test_a_tombstone_goes_only_when_no_backup_is_older(kept: Kept) -> None:
     assert tombstones.expire(kept.ops, "product", late, late) == 1
     assert tombstones.read(kept.ops, "product") == [unfinished]
     rows = kept.ops.execute(
-        "SELECT creator_id::text = %s AS theirs FROM gdpr_requests ORDER BY id", (one.of.key,)
+        "SELECT creator_id::text = %s AS theirs FROM gdpr_requests ORDER BY id", (one.subject_key.key,)
     )
     assert [row["theirs"] for row in rows] == [False, True], "what was made since is somebody's who came back"
     holds = kept.ops.execute("SELECT subject_key FROM gdpr_legal_holds ORDER BY id").fetchall()
