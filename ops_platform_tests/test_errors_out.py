@@ -182,7 +182,7 @@ def test_http_answers(fail: Fail, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_checks_and_verifications(fail: Fail) -> None:
-    answer = ladder.ask("orphans", fail)
+    answer = ladder.run_check("orphans", fail)
     assert ADDRESS not in answer.summary
     assert "22P02" in answer.summary
     try:

@@ -65,7 +65,7 @@ def _with(settings: Settings, data_map: Path | None) -> tuple[Erase, Callable[[]
     from ops_platform.gdpr.erasure import context as erasure_context
 
     url = settings.require("database_url")
-    context = erasure_context.open_context(settings, backup_expiry.of_product(settings), data_map)
+    context = erasure_context.open_context(settings, backup_expiry.product_backup_term(settings), data_map)
 
     def one(key: str) -> dict[str, Any] | None:
         done = command_line.erase(url, context, key, _log)

@@ -55,7 +55,7 @@ def place(subject_file: TextIO, basis: str, by: str | None, data_map: Path | Non
         raise ConfigurationError("--subject-file must hold one key: a hold is about one subject")
     settings = load_settings()
     known = parser.load(data_map or settings.config_dir / "data_map.yaml")
-    stanza = backup_expiry.of_product(settings).stanza
+    stanza = backup_expiry.product_backup_term(settings).stanza
     with postgres.session(settings.require("product_database_url")) as product:
         of = subject_key.parse(product, known, schema.read(product), stanza, keys[0])
     with postgres.session(settings.require("database_url")) as ops:

@@ -66,7 +66,7 @@ def restore(
     context = open_context(settings, choose_stanza(load_backups(settings), stanza))
     directory = directory.absolute()
     t0 = datetime.now(UTC)
-    with restore_command.opened(context, directory) as here:
+    with restore_command.open_workspace(context, directory) as here:
         told = restore_command.explain(context, here, wanted, label, t0)
         for line in told.lines():
             click.echo(line, err=json_output)
@@ -82,7 +82,7 @@ def restore(
             known = judgement.knowledge(context, told, log)
             done = restore_command.carry_out(context, here, known, t0, log, progress)
     judged = judgement.judge(done)
-    recorded = pending_records.keep(context, done)
+    recorded = pending_records.record_or_keep(context, done)
     address = None
     if judged.may_start and not no_start:
         address = _started(settings, context.stanza.name, directory)

@@ -63,7 +63,7 @@ class PlatformResource(dg.ConfigurableResource[Any]):
         from ops_platform.gdpr.erasure import context as erasure_context
 
         settings = self.settings()
-        return erasure_context.open_context(settings, backup_expiry.of_product(settings))
+        return erasure_context.open_context(settings, backup_expiry.product_backup_term(settings))
 
     def export(self) -> "ExportContext":
         """What an export works with. Raises ConfigurationError that says which setting is missing."""

@@ -11,7 +11,7 @@ from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
 from ops_platform.dr.exercise import knowledge as knowledge_of_exercises
 from ops_platform.dr.exercise.rehearsal import Knowledge
-from ops_platform.dr.inspection.check_result import Rung, Verification, verdict
+from ops_platform.dr.inspection.check_result import Check, Verification, verdict
 from ops_platform.dr.plan.scenario import Plan, Scenario
 from ops_platform.dr.restore.restored_server import RestoredServer
 from ops_platform_tests.backup.site import Site
@@ -21,18 +21,18 @@ from ops_platform_tests.backup.site import Site
 class NoQuestions:
     """Nothing is asked beyond the recovery itself; a test may add questions."""
 
-    more: Sequence[Rung] = field(default_factory=tuple)
+    more: Sequence[Check] = field(default_factory=tuple)
 
     def tombstones(self, server: RestoredServer) -> Verification:
         return verdict("tombstones", True, "nobody was erased")
 
-    def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
+    def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
         return self.more
 
-    def assurance(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
+    def assurance(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
         return ()
 
-    def stopped(self, server: RestoredServer) -> Sequence[Rung]:
+    def stopped(self, server: RestoredServer) -> Sequence[Check]:
         return ()
 
 

@@ -13,7 +13,7 @@ from ops_platform.clients.child_process import Launcher
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres import programs as postgres_programs
 from ops_platform.clients.postgres.connection import Connection
-from ops_platform.dr.inspection.check_result import Verification, ask
+from ops_platform.dr.inspection.check_result import Verification, run_check
 from ops_platform.dr.restore.restored_server import RestoredServer
 from ops_platform.dr.verification import suite as questions
 from ops_platform.dr.verification.suite import References
@@ -209,8 +209,8 @@ def answers(
 ) -> dict[str, Verification]:
     """All questions about what the database holds."""
     find: Callable[[], References] = lambda: known  # noqa: E731
-    rungs = [*questions.critical(server, NAME, find), *questions.assurance(server, NAME, find)]
-    return {name: ask(name, question) for name, question in rungs if name not in leave_out}
+    checks = [*questions.critical(server, NAME, find), *questions.assurance(server, NAME, find)]
+    return {name: run_check(name, question) for name, question in checks if name not in leave_out}
 
 
 def wrong(found: dict[str, Verification]) -> dict[str, str]:

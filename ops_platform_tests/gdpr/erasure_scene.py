@@ -80,7 +80,7 @@ class Scene:
         return self.requests.database.url("ops_worker")
 
     def context(self) -> ErasureContext:
-        return erasure_context.open_context(self.settings, backup_term.of_product(self.settings))
+        return erasure_context.open_context(self.settings, backup_term.product_backup_term(self.settings))
 
     def request(self) -> str:
         """A confirmed request of ``who``, by its id."""

@@ -23,7 +23,7 @@ def main(request_id: str, step: str = "", when: str = "") -> None:
     settings = load_settings()
 
     def opening() -> ErasureContext:
-        opened = erasure_context.open_context(settings, backup_term.of_product(settings))
+        opened = erasure_context.open_context(settings, backup_term.product_backup_term(settings))
         return replace(opened, letter_seconds=0.0)
 
     def at(reached: str, moment: str) -> None:

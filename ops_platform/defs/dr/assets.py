@@ -1,7 +1,7 @@
 """The assets of disaster recovery: an exercise of each scenario for each stanza, with its verifications.
 
 One op for each stanza runs the chosen scenarios one after the other; a scenario that fails keeps
-no other from running, and fails the run at its end. What an exercise does is in ``exercise.runner``.
+no other from running, and fails the run at its end. The exercise itself is in ``dr.exercise.runner``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,10 +62,12 @@ _CHECKS = {
 
 
 def exercise_key(stanza: str, scenario: str) -> dg.AssetKey:
+    """Return the key of the asset of one scenario of a stanza."""
     return dg.AssetKey(["dr", stanza, scenario])
 
 
 def exercise_assets(config: BackupConfig) -> list[dg.AssetsDefinition]:
+    """Make one multi-asset for each stanza, with its scenarios and their checks."""
     return [_exercises(stanza) for stanza in config.stanzas.values()]
 
 
@@ -101,7 +103,7 @@ def _exercises(stanza: Stanza) -> dg.AssetsDefinition:
 
 @dataclass(frozen=True)
 class _Chosen:
-    """What the run is to bring forth. A check chosen alone needs its exercise all the same."""
+    """The assets and checks selected for a run. A check selected alone needs its exercise all the same."""
 
     assets: AbstractSet[dg.AssetKey]
     checks: AbstractSet[dg.AssetCheckKey]
@@ -128,8 +130,8 @@ def _spec(stanza: str, scenario: str) -> dg.AssetSpec:
 def _run(
     context: dg.AssetExecutionContext, platform: PlatformResource, stanza: str, scenario: str
 ) -> Outcome:
-    """An exercise that could not even begin is a failed one, of which nothing could be verified."""
-    from ops_platform.dr.exercise import runner  # by the run: the definitions load in less time
+    """Run one exercise. One that could not begin is a failed one, with all its checks unknown."""
+    from ops_platform.dr.exercise import runner  # imported by the run: the definitions load faster
 
     try:
         ctx = platform.backup(stanza)
@@ -139,12 +141,12 @@ def _run(
         failure = exercise_store.failure(error)
         reason = failure.reason or "it could not begin"
         context.log.error(f"{stanza}: {scenario}: {reason}")
-        unasked = tuple(unknown(name, reason) for name in VERIFICATIONS[scenario])
-        return replace(failure, verifications=unasked)
+        not_run = tuple(unknown(name, reason) for name in VERIFICATIONS[scenario])
+        return replace(failure, verifications=not_run)
 
 
 def exercise_request(ctx: BackupContext, run: dg.DagsterRun, scenario: str) -> ExerciseRequest:
-    """Scheduled when a schedule launched the run."""
+    """Make the request of a run: scheduled if a schedule launched it, else manual."""
     kind: ExerciseType = "scheduled" if SCHEDULE_TAG in run.tags else "manual"
     return ExerciseRequest(
         kind,
@@ -162,34 +164,35 @@ def _events(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     key = exercise_key(stanza, scenario)
     results = [
-        check_result(stanza, scenario, one)
-        for one in outcome.verifications
-        if dg.AssetCheckKey(key, one.name) in chosen.checks
+        check_result(stanza, scenario, result)
+        for result in outcome.verifications
+        if dg.AssetCheckKey(key, result.name) in chosen.checks
     ]
     if outcome.rto_ms is None or key not in chosen.assets:
-        # Nothing was restored, or nobody asked for the asset: the checks speak alone.
+        # Nothing was restored, or the asset was not selected: only the checks are reported.
         yield from results
         return
     yield dg.MaterializeResult(asset_key=key, metadata=metadata(outcome), check_results=results)
 
 
-def check_result(stanza: str, scenario: str, one: Verification) -> dg.AssetCheckResult:
-    share = one.numbers.get("share_of_target")
+def check_result(stanza: str, scenario: str, result: Verification) -> dg.AssetCheckResult:
+    """Report a verification as an asset check; a forecast above WARN_SHARE is a warning."""
+    share = result.numbers.get("share_of_target")
     warn = isinstance(share, float) and share > WARN_SHARE
     return dg.AssetCheckResult(
         asset_key=exercise_key(stanza, scenario),
-        check_name=one.name,
+        check_name=result.name,
         # A warning is a check that did not pass, of a severity that does not page.
-        passed=one.passed and not warn,
-        severity=dg.AssetCheckSeverity.WARN if one.passed and warn else dg.AssetCheckSeverity.ERROR,
-        description=one.summary,
-        metadata={"result": one.result, **one.numbers},
+        passed=result.passed and not warn,
+        severity=dg.AssetCheckSeverity.WARN if result.passed and warn else dg.AssetCheckSeverity.ERROR,
+        description=result.summary,
+        metadata={"result": result.result, **result.numbers},
     )
 
 
 def metadata(outcome: Outcome) -> Mapping[str, dg.MetadataValue]:
-    """Numbers that plot over the exercises, and a table of the verifications."""
-    found: dict[str, dg.MetadataValue] = {
+    """Return numbers that plot over the exercises, and a table of the verifications."""
+    entries: dict[str, dg.MetadataValue] = {
         "result": dg.MetadataValue.text(outcome.result),
         "backup_label": dg.MetadataValue.text(outcome.backup_label or "none"),
         "recovery_target": dg.MetadataValue.text(outcome.recovery_target or "none"),
@@ -207,13 +210,13 @@ def metadata(outcome: Outcome) -> Mapping[str, dg.MetadataValue]:
     }
     for name, value in numbers.items():
         if value is not None:
-            found[name] = dg.MetadataValue.float(round(value, 3))
-    return found
+            entries[name] = dg.MetadataValue.float(round(value, 3))
+    return entries
 
 
 def _table(verifications: Sequence[Verification]) -> str:
     words = {"pass": "passed", "fail": "**failed**", "unknown": "**could not run**"}
-    rows = [(one.name, words[one.result], one.summary) for one in verifications]
+    rows = [(result.name, words[result.result], result.summary) for result in verifications]
     return markdown.table(("verification", "result", "finding"), rows)
 
 
@@ -222,7 +225,7 @@ def _thousandth(value: int | None) -> float | None:
 
 
 class _printed:
-    """pgBackRest's lines go to the compute log, ours to the event log too."""
+    """Prints all lines to the compute log, and those not of pgBackRest to the event log too."""
 
     def __init__(self, context: dg.AssetExecutionContext) -> None:
         self._context = context

@@ -1,4 +1,4 @@
-"""The jobs of disaster recovery. What they do is in ``exercise.runner``, ``questions`` and ``scratch``."""
+"""The jobs of disaster recovery; their work is in the packages of ``dr``."""
 
 from datetime import UTC, datetime
 
@@ -11,10 +11,12 @@ from ops_platform.dr.exercise import exercise_store
 from ops_platform.dr.plan import RESTORE_CHECK
 from ops_platform.dr.restore import scratch_cluster
 
-# An op imports the work that it does: the definitions load in less time.
+# An op imports the modules that do its work, so that the definitions load faster.
 
 
 class StanzaOpConfig(dg.Config):
+    """The config of an op that works on one stanza."""
+
     stanza: str
 
 
@@ -22,6 +24,7 @@ class StanzaOpConfig(dg.Config):
 def check_restore(
     context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
+    """Restore and verify the newest set; fails the run unless all checks pass."""
     from ops_platform.dr.exercise import runner
 
     with told():
@@ -37,35 +40,41 @@ def check_restore(
 def take_reference(
     context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
+    """Take and store a reference of the stanza's live source."""
     from ops_platform.dr.verification import suite
 
     with told():
-        taken = suite.refresh(platform.backup(config.stanza))
+        reference = suite.refresh(platform.backup(config.stanza))
     return dg.Output(
         None,
         metadata={
-            "objects": len(taken.objects),
-            "tables": len(taken.live),
-            "closed_rows": sum(one.rows for one in taken.closed.values()),
-            "marker": dg.MetadataValue.timestamp(taken.marker),
+            "objects": len(reference.objects),
+            "tables": len(reference.live),
+            "closed_rows": sum(table.rows for table in reference.closed.values()),
+            "marker": dg.MetadataValue.timestamp(reference.marker),
         },
     )
 
 
 @dg.op(description="Remove what killed exercises left, and finish their rows as failed.")
 def sweep_scratch(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    """Remove leftover scratch directories, and finish rows and records of runs that died."""
     from ops_platform.dr.emergency import pending_records
 
     with told():
         settings = platform.settings()
         removed = scratch_cluster.sweep(settings)
         url = settings.require("database_url")
-        dead = [one for name in platform.stanzas() for one in exercise_store.reconcile_dead(url, name)]
+        dead = [
+            exercise_id
+            for stanza in platform.stanzas()
+            for exercise_id in exercise_store.reconcile_dead(url, stanza)
+        ]
         emergencies = pending_records.record_pending(settings)
     return dg.Output(
         None,
         metadata={
-            "removed": [one.directory.name for one in removed],
+            "removed": [leftover.directory.name for leftover in removed],
             "given_up": dead,
             "emergencies_recorded": len(emergencies),
         },
@@ -74,21 +83,22 @@ def sweep_scratch(context: dg.OpExecutionContext, platform: PlatformResource) ->
 
 @dg.op(description="Erase again whoever was erased, after a restore of the product or of the ops database.")
 def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    """Replay tombstones on the databases that serve now."""
     from ops_platform.dr.verification import erasure_replay
 
     with told():
         replayed = erasure_replay.replay_live(platform.settings(), context.log.info)
-    known, done = replayed.memory, replayed.rows
+    memory, rows = replayed.memory, replayed.rows
     return dg.Output(
         None,
         metadata={
-            "tombstones": done.tombstones,
-            "came_back": done.came_back,
-            "rows_changed": sum(one.changed for one in done.effects),
-            "adopted_from_ledger": known.adopted,
-            "certificates_from_ledger": known.certificates,
-            "requests_scrubbed": known.scrubbed,
-            "erasures_to_finish": known.unfinished,
+            "tombstones": rows.tombstones,
+            "came_back": rows.came_back,
+            "rows_changed": sum(effect.changed for effect in rows.effects),
+            "adopted_from_ledger": memory.adopted,
+            "certificates_from_ledger": memory.certificates,
+            "requests_scrubbed": memory.scrubbed,
+            "erasures_to_finish": memory.unfinished,
             "left_to_their_runs": replayed.under_way,
         },
     )
@@ -98,6 +108,7 @@ def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource
 def expire_tombstones(
     context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
+    """Delete the stanza's expired tombstones."""
     from ops_platform.dr.verification import erasure_replay
 
     with told():
@@ -111,6 +122,7 @@ def expire_tombstones(
     description="After a restore: bring the ops database up to the ledger, erase again whoever came back.",
 )
 def tombstone_replay() -> None:
+    """Run ``replay_tombstones``."""
     replay_tombstones()
 
 
@@ -121,4 +133,5 @@ def tombstone_replay() -> None:
     description="Remove what killed exercises left on this host. Launched by the janitor.",
 )
 def scratch_cluster_cleanup() -> None:
+    """Run ``sweep_scratch``."""
     sweep_scratch()

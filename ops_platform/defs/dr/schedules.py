@@ -1,4 +1,4 @@
-"""When recovery is exercised by itself. Evaluations only read: each tick asks for one run per stanza."""
+"""The schedules of disaster recovery. Evaluations only read: each tick asks for one run per stanza."""
 
 import dagster as dg
 
@@ -7,7 +7,7 @@ from ops_platform.defs.dr.assets import exercise_key
 from ops_platform.defs.stanza_jobs import STANZA_TAG, per_stanza_schedule
 from ops_platform.dr.plan import SCENARIOS
 
-# Off the minutes of the backups, which an exercise must not compete with for the disk.
+# Not in the minutes of the backups: an exercise must not compete with them for the disk.
 EXERCISE_CRON = "10 6 1 * *"
 CHECK_CRON = "10 7 * * 3"
 REFERENCE_CRON = "5 * * * *"
@@ -15,6 +15,7 @@ EXPIRY_CRON = "20 5 * * *"
 
 
 def dr_schedules(config: BackupConfig) -> list[dg.ScheduleDefinition]:
+    """Make the schedules for the stanzas of ``config``."""
     return [
         per_stanza_schedule(
             config,

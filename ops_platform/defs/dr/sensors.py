@@ -1,4 +1,4 @@
-"""The janitor: looks for what killed exercises left. It only looks; the job that it launches removes."""
+"""The janitor: finds what killed exercises left. It only reads; the job that it launches removes it."""
 
 import hashlib
 
@@ -27,23 +27,24 @@ LEFTOVERS_TAG = "ops/leftovers"
 def scratch_cluster_janitor(
     context: dg.SensorEvaluationContext, platform: PlatformResource
 ) -> dg.RunRequest | dg.SkipReason:
-    # by the first tick: it imports all of an exercise
+    """Ask for a cleanup when something is left over."""
+    # Imported by the first tick: it loads all of an exercise.
     from ops_platform.dr.emergency import pending_records
 
     settings = platform.settings()
-    left = [str(one.directory) for one in scratch_cluster.leftovers(settings)]
+    left = [str(leftover.directory) for leftover in scratch_cluster.leftovers(settings)]
     waiting = [str(path) for path in pending_records.pending(settings)]
     with postgres.session(settings.require("database_url")) as ops:
         dead = exercise_store.abandoned(ops)
     if not left and not waiting and not dead:
         return dg.SkipReason("nothing is left over")
     tag = hashlib.sha256("\n".join([*left, *waiting, *dead]).encode()).hexdigest()[:16]
-    # A key is used once: one that failed is tried again as the next attempt.
+    # A run key works once: after a failed cleanup the next attempt needs another.
     return dg.RunRequest(run_key=f"{tag}:{_finished(context.instance, tag)}", tags={LEFTOVERS_TAG: tag})
 
 
 def _finished(instance: dg.DagsterInstance, tag: str) -> int:
-    """How many cleanups of exactly this have ended."""
+    """Count the cleanups of exactly these leftovers that have ended."""
     return instance.get_runs_count(
         dg.RunsFilter(
             job_name="scratch_cluster_cleanup",

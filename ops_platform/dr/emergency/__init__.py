@@ -1,5 +1,4 @@
-"""A restore at 3 a.m.: the break-glass command, its verdict, and records kept until the ops database is
-back.
+"""The emergency restore: its command, its verdict, and its records until the ops database is back.
 
 Needs neither Dagster nor the ops database. The restore itself is ``dr.restore``, the same as in an exercise.
 """

@@ -1,7 +1,7 @@
-"""An emergency restore in the platform's memory, as soon as the ops database can be reached.
+"""Records of emergency restores, kept as files until the ops database can be reached.
 
-Until then it waits in a file of the state directory. The same file recorded twice changes nothing,
-so a crash between the recording and the removal of the file only repeats the recording.
+The files are in the state directory. Recording the same file twice changes nothing, so a crash
+between the recording and the removal of the file only repeats the recording.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ SCENARIO = "emergency"
 
 
 class Malformed(OpsError):
-    """A file that waits is no record of an emergency restore."""
+    """A file among the pending records is not a record of an emergency restore."""
 
 
-def keep(ctx: BackupContext, done: Rehearsal) -> bool:
-    """Record it now (True), or leave it to ``record_pending`` (False)."""
+def record_or_keep(ctx: BackupContext, done: Rehearsal) -> bool:
+    """Record the restore now (True), or keep a file for ``record_pending`` (False)."""
     run_id = str(uuid4())
     request = ExerciseRequest(
         "emergency",
@@ -50,42 +50,43 @@ def keep(ctx: BackupContext, done: Rehearsal) -> bool:
     try:
         _record(ctx.settings.require("database_url"), request, outcome)
     except (Unavailable, ConfigurationError, psycopg.Error):
-        # Whatever is the matter with the memory: the person at the keyboard has a cluster to start.
+        # Whatever is wrong with the ops database: the person at the keyboard has a cluster to start.
         return False
     path.unlink(missing_ok=True)
     return True
 
 
 def pending(settings: Settings) -> list[Path]:
-    """The records that wait for the ops database."""
+    """List the files of records that wait for the ops database."""
     return sorted(_directory(settings).glob("*.json"))
 
 
 def record_pending(settings: Settings) -> list[ExerciseRequest]:
-    """Record what waits; what was recorded. Raises Unavailable when the ops database is away.
+    """Record all pending files and remove them; return what was recorded.
 
-    A file that is no record raises OpsError, once all the others are recorded.
+    Raises Unavailable when the ops database is away, Malformed for a file that is not a record, once
+    all the others are recorded.
     """
     paths = pending(settings)
     if not paths:
         return []
     url = settings.require("database_url")
-    found: list[ExerciseRequest] = []
+    recorded: list[ExerciseRequest] = []
     malformed: list[OpsError] = []
     for path in paths:
         try:
             request, outcome = _read(path)
         except FileNotFoundError:
-            continue  # another one recorded it just now
+            continue  # another process recorded it just now
         except Malformed as error:
             malformed.append(error)
             continue
         _record(url, request, outcome)
         path.unlink(missing_ok=True)
-        found.append(request)
+        recorded.append(request)
     if malformed:
         raise malformed[0]
-    return found
+    return recorded
 
 
 def _record(url: str, request: ExerciseRequest, outcome: Outcome) -> None:
@@ -95,7 +96,7 @@ def _record(url: str, request: ExerciseRequest, outcome: Outcome) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all: a part of a record would be none."""
+    """Write the whole file or nothing: a part of a record would be useless."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     files.write_atomically(path, text)
 
@@ -109,11 +110,11 @@ def _read(path: Path) -> tuple[ExerciseRequest, Outcome]:
         document: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         outcome = dict(document["outcome"])
         outcome["t0"] = datetime.fromisoformat(outcome["t0"])
-        outcome["verifications"] = tuple(Verification(**one) for one in outcome["verifications"])
+        outcome["verifications"] = tuple(Verification(**result) for result in outcome["verifications"])
         return ExerciseRequest(**document["request"]), Outcome(**outcome)
     except (ValueError, KeyError, TypeError):
         raise Malformed(
-            f"{path} is no record of an emergency restore: write it down by hand, then remove it"
+            f"{path} is not a record of an emergency restore: write it down by hand, then remove it"
         ) from None
 
 

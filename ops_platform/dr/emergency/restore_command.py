@@ -1,6 +1,6 @@
-"""The restore of an emergency, without Dagster and without the ops database.
+"""The emergency restore, without Dagster and without the ops database.
 
-It needs the configuration, the repository and pgBackRest. One that is killed leaves a directory
+It needs the configuration, the repository and pgBackRest. If it is killed, it leaves a directory
 that no server starts in (pgBackRest writes ``pg_control`` last) or a cluster that was not
 verified to the end; either is not empty, so the next attempt says so and touches nothing. The
 repository is only read.
@@ -30,22 +30,22 @@ SCENARIO = "emergency"
 CURRENT_SEGMENT = "Latest checkpoint's REDO WAL file"
 
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
-# What pgBackRest writes for the recovery; afterwards it would only mislead, and names a file that goes.
+# pgBackRest's settings for the recovery: afterwards they would mislead, and name a file that is removed.
 _RECOVERY_SETTING = re.compile(r"^\s*(restore_command|recovery_target\w*|archive_cleanup_command)\s*=")
 
 
 @contextmanager
-def opened(ctx: BackupContext, directory: Path) -> Iterator[Workspace]:
-    """A workspace for filling ``directory``; it goes at the end, the directory stays.
+def open_workspace(ctx: BackupContext, directory: Path) -> Iterator[Workspace]:
+    """Make a workspace for filling ``directory``; it is removed at the end, the directory stays.
 
     Raises CheckFailed when there is something in the directory or a server uses it.
     """
-    restore_plan.refuse(directory)
+    restore_plan.require_empty_directory(directory)
     root = ctx.settings.state_dir / "restores"
     workspace.make_directory(root, ctx.settings.run_as)
     base = Path(tempfile.mkdtemp(prefix="r", dir=root))
     try:
-        workspace.own(base, ctx.settings.run_as)
+        workspace.set_owner(base, ctx.settings.run_as)
         here = Workspace(base, directory, ctx.settings.run_as)
         here.prepare()
         yield here
@@ -56,10 +56,14 @@ def opened(ctx: BackupContext, directory: Path) -> Iterator[Workspace]:
 def explain(
     ctx: BackupContext, here: Workspace, target: RecoveryTarget, label: str | None, now: datetime
 ) -> Explanation:
-    """What would be done; reads the repository. Raises CheckFailed when it cannot be done."""
+    """Read the repository and explain what would be restored.
+
+    Raises CheckFailed when nothing can be restored to that target.
+    """
     reader = workspace.open_reader(ctx, here)
-    seen = observe(reader)
-    return restore_plan.explain(restore_plan.choose(seen, target, label), seen, here.data_dir, now)
+    observation = observe(reader)
+    plan = restore_plan.choose(observation, target, label)
+    return restore_plan.explain(plan, observation, here.data_dir, now)
 
 
 def carry_out(
@@ -72,34 +76,36 @@ def carry_out(
 ) -> Rehearsal:
     """Restore, recover, erase again, verify; the server is stopped cleanly at the end.
 
-    What is wrong is in the answers. The cluster's own settings are as they were at the source.
+    What is wrong is in the results of the checks. The cluster keeps the settings of the source. Raises
+    CheckFailed when the directory is not empty.
     """
-    restore_plan.refuse(here.data_dir)
+    restore_plan.require_empty_directory(here.data_dir)
     workspace.make_directory(here.data_dir, here.run_as)
     manner = Manner(frozen=False, archive_mode=None, beside=False)
     done = rehearse(ctx, here, SCENARIO, knowledge, t0, log, progress, manner)
     if done.rto_seconds is not None:
-        forget_recovery(here)
-        hand_over_wal(here, server_of(ctx, here).control_data()[CURRENT_SEGMENT])
+        remove_recovery_settings(here)
+        mark_wal_ready(here, server_of(ctx, here).control_data()[CURRENT_SEGMENT])
     else:
         keep_log(here, log)
     return done
 
 
-def forget_recovery(here: Workspace) -> None:
-    """Take the settings of the recovery out of postgresql.auto.conf of the stopped server."""
+def remove_recovery_settings(here: Workspace) -> None:
+    """Remove the settings of the recovery from postgresql.auto.conf of the stopped server."""
     path = here.data_dir / "postgresql.auto.conf"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = "".join(line for line in lines if not _RECOVERY_SETTING.match(line))
-    files.write_atomically(path, kept, hand_over=lambda begun: workspace.own(begun, here.run_as))
+    files.write_atomically(path, kept, hand_over=lambda begun: workspace.set_owner(begun, here.run_as))
 
 
-def hand_over_wal(here: Workspace, current: str) -> list[str]:
-    """Tell the archiver of the stopped cluster what was written while archiving was off; the names.
+def mark_wal_ready(here: Workspace, current: str) -> list[str]:
+    """Mark the WAL that was written while archiving was off as ready to be archived; return its names.
 
     Without the new timeline's history file no earlier set could be recovered beyond the promotion:
     PostgreSQL marks it for the archive only at the promotion itself. ``current`` is the segment with
-    the shutdown checkpoint: it goes on, and those behind it are recycled files without content.
+    the shutdown checkpoint: it is still written to, and those after it are recycled files without
+    content.
     """
     wal, timeline = here.data_dir / "pg_wal", current[:8]
     written = (path.name for path in wal.iterdir() if _SEGMENT.fullmatch(path.name))
@@ -110,13 +116,13 @@ def hand_over_wal(here: Workspace, current: str) -> list[str]:
         if not (wal / name).exists() or ready.exists() or ready.with_suffix(".done").exists():
             continue
         ready.touch(mode=0o600)
-        workspace.own(ready, here.run_as)
+        workspace.set_owner(ready, here.run_as)
         marked.append(name)
     return marked
 
 
 def keep_log(here: Workspace, log: Callable[[str], None]) -> None:
-    """The server's log outlives a workspace whose restore failed: it is what a person reads next."""
+    """Copy the server's log beside the data directory: after a failed restore a person reads it next."""
     if not here.log_file.exists():
         return
     kept = here.data_dir.with_name(f"{here.data_dir.name}.restore.log")

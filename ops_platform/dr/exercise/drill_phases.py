@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from ops_platform.dr.exercise.rehearsal import Drill, server_of
-from ops_platform.dr.inspection import climb, verdict
+from ops_platform.dr.inspection import run_checks, verdict
 from ops_platform.dr.restore import pgbackrest_restore, workspace
 from ops_platform.dr.verification import recovery_checks
 
@@ -97,7 +97,7 @@ class EraseAgain(DrillPhase):
 
     def perform(self, drill: Drill) -> None:
         questions, server = drill.knowledge.questions, drill.server
-        drill.done.answers += climb([("tombstones", lambda: questions.tombstones(server))], drill.log)
+        drill.done.answers += run_checks([("tombstones", lambda: questions.tombstones(server))], drill.log)
 
 
 class AskCritical(DrillPhase):
@@ -109,13 +109,13 @@ class AskCritical(DrillPhase):
     def perform(self, drill: Drill) -> None:
         done, server, plan = drill.done, drill.server, drill.plan
         source, questions = drill.knowledge.source, drill.knowledge.questions
-        done.answers += climb(
-            recovery_checks.rungs(server, source, plan, drill.knowledge.expected(plan)), drill.log
+        done.answers += run_checks(
+            recovery_checks.checks(server, source, plan, drill.knowledge.expected(plan)), drill.log
         )
         done.newest_beat = recovery_checks.newest_beat(server, source)
         # To the end of the archive: as far as the heartbeats came.
         drill.moment = plan.target.moment or done.newest_beat or plan.backup_set.completed_at
-        done.answers += climb(questions.critical(server, plan, drill.moment), drill.log)
+        done.answers += run_checks(questions.critical(server, plan, drill.moment), drill.log)
         if recovery_checks.recovered(server).passed:
             done.rto_seconds = done.elapsed
         done.loss = recovery_checks.loss(plan, done.t0, done.newest_beat, source)
@@ -129,7 +129,9 @@ class AskForAssurance(DrillPhase):
 
     def perform(self, drill: Drill) -> None:
         questions = drill.knowledge.questions
-        drill.done.answers += climb(questions.assurance(drill.server, drill.plan, drill.moment), drill.log)
+        drill.done.answers += run_checks(
+            questions.assurance(drill.server, drill.plan, drill.moment), drill.log
+        )
 
 
 class StopServer(DrillPhase):
@@ -148,5 +150,5 @@ class AskStopped(DrillPhase):
     timed_as = "assurance"
 
     def perform(self, drill: Drill) -> None:
-        drill.done.answers += climb(drill.knowledge.questions.stopped(drill.server), drill.log)
+        drill.done.answers += run_checks(drill.knowledge.questions.stopped(drill.server), drill.log)
         drill.done.assurance_seconds = drill.done.elapsed

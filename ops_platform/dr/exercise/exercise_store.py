@@ -1,7 +1,7 @@
-"""The platform's memory of exercises: rows of dr_exercises, opened, finished, read.
+"""Rows of dr_exercises: opened, finished, reconciled, read.
 
-A row is finished by record_exercise_completion() only. What happened is told to the audit ledger
-in the same transaction. How an exercise is done is in ``exercise.runner``.
+A row is finished by record_exercise_completion() only, and the audit ledger gets its event in the
+same transaction. The exercise itself is in ``exercise.runner``.
 """
 
 from __future__ import annotations
@@ -27,14 +27,17 @@ REASON_CHARACTERS = 2000
 
 
 def lock_name(stanza: str) -> str:
-    """Held by whoever exercises a stanza: one at a time, since they share its host's disk."""
+    """Return the name of the lock of a stanza's exercises.
+
+    Only one runs at a time, since they share the host's disk.
+    """
     return f"dr/{stanza}"
 
 
 def open_exercise(
     connection: Connection, request: ExerciseRequest, started_at: datetime | None = None
 ) -> bool:
-    """Insert the running row and the audit intent; False when this run has its row already."""
+    """Insert the running row and the audit intent; return False when this run has its row already."""
     inserted = connection.execute(
         """
         INSERT INTO dr_exercises (exercise_id, exercise_type, scenario, started_at, target_rto_ms,
@@ -64,7 +67,7 @@ def open_exercise(
 def finish(
     connection: Connection, request: ExerciseRequest, outcome: Outcome, *, reconciled: bool = False
 ) -> None:
-    """Finish the row, opening it first if it never got that far, and tell the ledger; in one transaction."""
+    """Finish the row, opening it first if it is not there yet, and tell the ledger; in one transaction."""
     open_exercise(connection, request)
     before = _result(connection, request.exercise_id)
     connection.execute(
@@ -95,7 +98,7 @@ def finish(
             "replay_seconds": outcome.replay_seconds,
             "copy_rate": outcome.copy_rate,
             "replay_rate": outcome.replay_rate,
-            "verifications": Jsonb({one.name: as_json(one) for one in outcome.verifications}),
+            "verifications": Jsonb({result.name: _as_json(result) for result in outcome.verifications}),
             "reconciled": reconciled,
         },
     )
@@ -106,7 +109,7 @@ def finish(
         "label": outcome.backup_label,
         "rto_ms": outcome.rto_ms,
         "rpo_ms": outcome.rpo_ms,
-        "not_passed": [one.name for one in outcome.verifications if not one.passed],
+        "not_passed": [result.name for result in outcome.verifications if not result.passed],
     }
     if outcome.reason is not None:
         details["reason"] = outcome.reason[: ledger.REASON_CHARACTERS]
@@ -114,9 +117,9 @@ def finish(
 
 
 def reconcile(connection: Connection, stanza: str, *, but: str | None = None) -> list[str]:
-    """Finish the rows of runs that died without a word, except the exercise ``but``; their ids.
+    """Finish as failed the rows of runs that died, except the exercise ``but``; return their ids.
 
-    Only whoever holds the stanza's exercise lock may: then none of them can still be running.
+    The caller must hold the stanza's exercise lock: then none of them can still be running.
     """
     rows = connection.execute(
         """
@@ -138,15 +141,18 @@ def reconcile(connection: Connection, stanza: str, *, but: str | None = None) ->
 
 
 def reconcile_dead(ops_url: str, stanza: str) -> list[str]:
-    """Reconcile if no exercise of the stanza runs; nothing is done while one does."""
+    """Reconcile the stanza's rows, unless an exercise of it runs; return their ids."""
     with postgres.session(ops_url, application=f"ops-platform reconcile {stanza}") as connection:
-        # Of this transaction, so that it cannot outlive the work.
+        # A lock of this transaction, so that it cannot outlive the work.
         taken = postgres.try_transaction_lock(connection, lock_name(stanza))
         return reconcile(connection, stanza) if taken else []
 
 
 def abandoned(connection: Connection) -> list[str]:
-    """Exercises without a result whose stanza nobody exercises: their runs died. Only looks."""
+    """Find exercises without a result whose runs died: nobody holds their stanza's lock. Only reads.
+
+    Returns their ids.
+    """
     rows = connection.execute(
         "SELECT exercise_id, stanza FROM dr_exercises WHERE result IS NULL AND run_id IS NOT NULL ORDER BY id"
     ).fetchall()
@@ -154,7 +160,7 @@ def abandoned(connection: Connection) -> list[str]:
 
 
 def found(connection: Connection, root_run_id: str, stanza: str, scenario: str) -> dict[str, Any] | None:
-    """The successful row that this run, or an earlier one of its root, made of a scenario."""
+    """Find the row of a success of this scenario by this run, or by an earlier one of the same root."""
     return connection.execute(
         """
         SELECT * FROM dr_exercises
@@ -166,7 +172,7 @@ def found(connection: Connection, root_run_id: str, stanza: str, scenario: str) 
 
 
 def history(connection: Connection, stanza: str | None = None, limit: int = 50) -> list[dict[str, Any]]:
-    """The newest exercises first."""
+    """Read the rows of the newest exercises, newest first; ``stanza`` None: of all."""
     return connection.execute(
         """
         SELECT * FROM dr_exercises WHERE %s::text IS NULL OR stanza = %s
@@ -177,7 +183,7 @@ def history(connection: Connection, stanza: str | None = None, limit: int = 50) 
 
 
 def measured(connection: Connection, stanza: str, limit: int = 5) -> list[Measured]:
-    """What the newest successful exercises of a stanza measured, newest first."""
+    """Read the measurements of a stanza's newest successful exercises, newest first."""
     rows = connection.execute(
         """
         SELECT copy_bytes, copy_rate, replay_bytes, replay_rate, actual_rto_ms FROM dr_exercises
@@ -200,7 +206,7 @@ def measured(connection: Connection, stanza: str, limit: int = 5) -> list[Measur
 
 
 def wal_per_hour(connection: Connection, stanza: str, segment_bytes: int) -> int:
-    """The most WAL that an hour of the last week wrote, in bytes; 0 when no hour is known."""
+    """Return the most WAL that was written in an hour of the last week, in bytes; 0: no hour is known."""
     row = one_row(
         connection,
         """
@@ -213,7 +219,7 @@ def wal_per_hour(connection: Connection, stanza: str, segment_bytes: int) -> int
 
 
 def outcome_of(row: Mapping[str, Any]) -> Outcome:
-    """A finished row as the outcome it was made of."""
+    """Read a finished row as the outcome it was made of."""
     return Outcome(
         result=row["result"],
         t0=row["t0"],
@@ -231,18 +237,23 @@ def outcome_of(row: Mapping[str, Any]) -> Outcome:
         copy_rate=row["copy_rate"],
         replay_rate=row["replay_rate"],
         verifications=tuple(
-            Verification(name, answer["result"], answer["detail"], answer["numbers"])
-            for name, answer in row["verifications"].items()
+            Verification(name, result["result"], result["detail"], result["numbers"])
+            for name, result in row["verifications"].items()
         ),
     )
 
 
-def as_json(one: Verification) -> dict[str, Any]:
-    return {"result": one.result, "passed": one.passed, "detail": one.summary, "numbers": dict(one.numbers)}
+def _as_json(result: Verification) -> dict[str, Any]:
+    return {
+        "result": result.result,
+        "passed": result.passed,
+        "detail": result.summary,
+        "numbers": dict(result.numbers),
+    }
 
 
 def failure(error: BaseException, t0: datetime | None = None) -> Outcome:
-    """The outcome of an exercise that ended by an exception."""
+    """Make the outcome of an exercise that ended by an exception; ``t0`` None: now."""
     reason = ledger.reason(error)
     return Outcome("failed", t0 or datetime.now(UTC), reason if " " in reason else f"ended by {reason}")
 

@@ -11,7 +11,15 @@ from ops_platform.dr.exercise import knowledge, throughput_checks
 from ops_platform.dr.exercise.drill import rehearse
 from ops_platform.dr.exercise.rehearsal import Knowledge, Log, Progress, Questions, Rehearsal
 from ops_platform.dr.exercise.report import ExerciseRequest
-from ops_platform.dr.inspection import VERIFICATIONS, Verification, ask, climb, failed, missing, verdict
+from ops_platform.dr.inspection import (
+    VERIFICATIONS,
+    Verification,
+    failed,
+    missing,
+    run_check,
+    run_checks,
+    verdict,
+)
 from ops_platform.dr.restore import NotRemoved, scratch_cluster
 from ops_platform.dr.verification import live_source, recovery_checks
 from ops_platform.dr.verification import suite as questions
@@ -102,11 +110,11 @@ class AskAboutExercise(ExercisePhase):
         def primary_undisturbed() -> Verification:
             return live_source.undisturbed(ctx, exercise.archive_failures)
 
-        done.answer(ask("primary_undisturbed", primary_undisturbed))
+        done.answer(run_check("primary_undisturbed", primary_undisturbed))
         immediate = done.plan is not None and done.plan.target.kind == "immediate"
         known = exercise.knowledge.source
         done.answer(recovery_checks.rpo(done.loss, request.target_rpo_ms, known, immediate))
         done.answer(recovery_checks.rto(done.rto_seconds, request.target_rto_ms))
         if "throughput" in VERIFICATIONS[request.scenario]:
-            done.answers += climb(throughput_checks.rungs(ctx, done), exercise.log)
+            done.answers += run_checks(throughput_checks.rungs(ctx, done), exercise.log)
         done.answers += missing(done.answers, request.scenario)

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients.postgres import programs
-from ops_platform.dr.inspection import Rung, Verification
+from ops_platform.dr.inspection import Check, Verification
 from ops_platform.dr.plan import Plan
 from ops_platform.dr.restore import RestoredServer, Workspace, pgbackrest_restore, workspace
 from ops_platform.dr.verification import Expected, Source
@@ -31,13 +31,13 @@ class Questions(Protocol):
     def tombstones(self, server: RestoredServer) -> Verification:
         """Erase again whoever was erased; asked first."""
 
-    def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
+    def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
         """Before it may take traffic. ``moment`` is what the source is compared at."""
 
-    def assurance(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
+    def assurance(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
         """Afterwards, while it runs."""
 
-    def stopped(self, server: RestoredServer) -> Sequence[Rung]:
+    def stopped(self, server: RestoredServer) -> Sequence[Check]:
         """Of the data directory, once the server was stopped cleanly."""
 
 

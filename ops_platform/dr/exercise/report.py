@@ -1,4 +1,4 @@
-"""What is asked of an exercise and what came of it: plain facts, kept by ``records``."""
+"""The request for an exercise and its outcome: plain facts, stored by ``exercise_store``."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ class ExerciseRequest:
 
     @property
     def exercise_id(self) -> str:
+        """The key of its row: one for each run, stanza and scenario."""
         return f"{self.run_id}:{self.stanza}:{self.scenario}"
 
     @property
     def object(self) -> str:
-        """How the audit ledger names what it is about."""
+        """The object of its events in the audit ledger."""
         return f"exercise/{self.stanza}/{self.scenario}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it. None is unknown, never zero. ``phases`` in seconds, sizes in bytes, rates
-    in bytes per second of the bulk.
+    """The outcome of an exercise. None is unknown, never zero.
 
+    ``phases`` in seconds, sizes in bytes, rates in bytes per second of the bulk.
     ``recovery_target`` is text for people; ``reason`` says what was wrong, None for a success.
     """
 

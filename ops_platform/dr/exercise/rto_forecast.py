@@ -1,8 +1,8 @@
-"""How long a restore is going to take: from what exercises measured to another size. Pure.
+"""The forecast of a restore's time, from measurements of exercises to another size. Pure.
 
 A restore's time is a fixed part (starting programs, many small files, listing the repository) and
 two parts that grow: copying with the cluster's size, replaying with the WAL since the set. The
-rates are those of the bulk alone, so that a small exercise speaks for a large cluster.
+rates are those of the bulk alone, so that a small exercise predicts a large cluster.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from ops_platform.backup.stanza import Stanza
 from ops_platform.dr.inspection import Verification, unknown, verdict
 
 WARN_SHARE = 0.8
+"""Share of the target RTO above which a forecast is a warning."""
 SLOWER = 3.0
 """A copy at less than a third of the usual rate is a failure; other load on the machine is not."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one exercise measured. Bytes, bytes per second of the bulk, and seconds of the whole."""
+    """The measurements of one exercise: bytes, bytes per second of the bulk, and seconds of the whole."""
 
     copy_bytes: int
     copy_rate: float
@@ -31,14 +32,14 @@ class Measured:
 
     @property
     def fixed_seconds(self) -> float:
-        """What is left when copying and replaying at their rates is taken off; never negative."""
+        """The seconds left after copying and replaying at their rates; never negative."""
         bulk = self.copy_bytes / self.copy_rate + self.replay_bytes / self.replay_rate
         return max(0.0, self.rto_seconds - bulk)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Seconds until the first transaction, and of what they are made."""
+    """The predicted seconds until the first transaction, and their parts."""
 
     copy_seconds: float
     replay_seconds: float
@@ -48,24 +49,28 @@ class Prediction:
 
     @property
     def seconds(self) -> float:
+        """The sum of the parts."""
         return self.copy_seconds + self.replay_seconds + self.fixed_seconds
 
 
 def predict(size_bytes: int, wal_bytes: int, measured: Sequence[Measured]) -> Prediction | None:
-    """The medians of what was measured, at another size; None when nothing was."""
+    """Predict a restore of another size from the medians of what was measured.
+
+    None when nothing was measured.
+    """
     if not measured:
         return None
     return Prediction(
-        copy_seconds=size_bytes / median(one.copy_rate for one in measured),
-        replay_seconds=wal_bytes / median(one.replay_rate for one in measured),
-        fixed_seconds=median(one.fixed_seconds for one in measured),
+        copy_seconds=size_bytes / median(exercise.copy_rate for exercise in measured),
+        replay_seconds=wal_bytes / median(exercise.replay_rate for exercise in measured),
+        fixed_seconds=median(exercise.fixed_seconds for exercise in measured),
         size_bytes=size_bytes,
         wal_bytes=wal_bytes,
     )
 
 
 def advice(prediction: Prediction, stanza: Stanza) -> str:
-    """What would make the largest part shorter."""
+    """Say what would make the largest part shorter."""
     if prediction.replay_seconds >= prediction.copy_seconds:
         return "take differential or incremental backups more often, so that less WAL is replayed"
     return (
@@ -75,7 +80,10 @@ def advice(prediction: Prediction, stanza: Stanza) -> str:
 
 
 def within_target(prediction: Prediction | None, stanza: Stanza) -> Verification:
-    """Whether the declared production size would be back in time; from 80 % on it says what to change."""
+    """Check that the declared production size would be back in time.
+
+    Above WARN_SHARE of the target it says what to change.
+    """
     name, target = "predicted_rto", float(stanza.rto_target_seconds)
     if prediction is None:
         return unknown(name, "no exercise has measured a throughput yet")
@@ -99,7 +107,10 @@ def within_target(prediction: Prediction | None, stanza: Stanza) -> Verification
 
 
 def throughput(now: Measured | None, earlier: Sequence[Measured], needed: float | None) -> Verification:
-    """The copy's rate against that of the last good exercises. ``needed``: for the target, bytes/s."""
+    """Check the copy's rate against the median of the last good exercises.
+
+    ``needed``: bytes per second that the target asks for; None: unknown, or out of reach.
+    """
     name = "throughput"
     if now is None:
         return unknown(name, "nothing was copied")
@@ -112,7 +123,7 @@ def throughput(now: Measured | None, earlier: Sequence[Measured], needed: float 
     said = f"copied at {now.copy_rate / 1e6:.1f} MB/s, replayed at {now.replay_rate / 1e6:.1f} MB/s"
     if not earlier:
         return Verification(name, "pass", f"{said}; the first measurement", numbers)
-    usual = median(one.copy_rate for one in earlier)
+    usual = median(exercise.copy_rate for exercise in earlier)
     numbers["usual_copy_mb_per_second"] = round(usual / 1e6, 1)
     good = now.copy_rate * SLOWER >= usual
     return Verification(
@@ -121,7 +132,10 @@ def throughput(now: Measured | None, earlier: Sequence[Measured], needed: float 
 
 
 def needed_rate(prediction: Prediction | None, stanza: Stanza) -> float | None:
-    """Bytes per second at which production's size would just be copied in time; None: not at any rate."""
+    """Return the bytes per second at which production's size would just be copied in time.
+
+    None: unknown, or not at any rate.
+    """
     if prediction is None:
         return None
     left = stanza.rto_target_seconds - prediction.replay_seconds - prediction.fixed_seconds

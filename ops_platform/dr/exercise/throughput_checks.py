@@ -11,10 +11,10 @@ from ops_platform.dr.exercise import exercise_store as records
 from ops_platform.dr.exercise import rto_forecast as forecast
 from ops_platform.dr.exercise.rehearsal import Rehearsal
 from ops_platform.dr.exercise.rto_forecast import Measured, Prediction
-from ops_platform.dr.inspection import Rung, Verification
+from ops_platform.dr.inspection import Check, Verification
 
 
-def rungs(ctx: BackupContext, done: Rehearsal) -> Sequence[Rung]:
+def rungs(ctx: BackupContext, done: Rehearsal) -> Sequence[Check]:
     """The questions about throughput, which compare with earlier exercises and with production's size."""
     now = measured(done)
 

@@ -1,6 +1,6 @@
-"""Questions to a restored server: schema, row fingerprints, defects that PostgreSQL itself can tell.
+"""The schema, row fingerprints and defects of a database, and the type of a check's result.
 
-Each answer is a check result. Which questions are asked when is in ``dr.verification``.
+Which checks run when is in ``dr.verification``.
 """
 
 from ops_platform.dr.inspection.check_result import (
@@ -8,18 +8,18 @@ from ops_platform.dr.inspection.check_result import (
     RUN,
     SPEED,
     VERIFICATIONS,
-    Rung,
+    Check,
     Verification,
-    ask,
-    climb,
     failed,
     missing,
     named,
+    run_check,
+    run_checks,
     unknown,
     verdict,
 )
-from ops_platform.dr.inspection.inherent_defects import Weak
-from ops_platform.dr.inspection.row_fingerprints import EXACT_ROWS, Closed, Live
+from ops_platform.dr.inspection.inherent_defects import Defects
+from ops_platform.dr.inspection.row_fingerprints import EXACT_ROWS, ClosedRows, LiveTable
 from ops_platform.dr.inspection.schema_comparison import Objects
 
 __all__ = [
@@ -28,19 +28,19 @@ __all__ = [
     "RUN",
     "SPEED",
     "VERIFICATIONS",
-    "Closed",
-    "Live",
+    "Check",
+    "ClosedRows",
+    "Defects",
+    "LiveTable",
     "Objects",
-    "Rung",
     "Verification",
-    "Weak",
-    "ask",
-    "climb",
     "failed",
     "inherent_defects",
     "missing",
     "named",
     "row_fingerprints",
+    "run_check",
+    "run_checks",
     "schema_comparison",
     "unknown",
     "verdict",

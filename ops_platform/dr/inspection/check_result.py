@@ -1,7 +1,7 @@
-"""The verification ladder: named questions to a restored cluster, each answered pass, fail or unknown.
+"""Results of the checks of a restored cluster: pass, fail or unknown; and the checks each scenario needs.
 
-``unknown`` means that the question could not be asked, and is never a pass. What the questions
-are is in ``recovery``, ``catalogue``, ``content`` and ``physical``; which scenario asks which, here.
+``unknown`` means that the check could not run, and is never a pass. The checks themselves are in
+``recovery_checks``, ``schema_comparison``, ``data_checks`` and ``page_checks``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CRITICAL = (
     "roles",
     "extensions",
 )
-"""What must hold before a restored cluster may take traffic; RTO ends behind them."""
+"""These must pass before a restored cluster may take traffic; RTO ends after them."""
 CONTENT = (
     "sequences",
     "indexes_valid",
@@ -54,12 +54,12 @@ VERIFICATIONS: Mapping[str, tuple[str, ...]] = {
     # Nobody looked at the source after the disaster, so live tables have no bounds.
     "emergency": (*CRITICAL, *(name for name in CONTENT if name != "live_tables")),
 }
-"""What each scenario must answer; one that has no answer is unknown."""
+"""The checks of each scenario; one without a result is unknown."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """One answer. ``summary`` and ``numbers`` hold names and counts, never rows' values."""
+    """The result of one check. ``summary`` and ``numbers`` hold names and counts, never rows' values."""
 
     name: str
     result: Result
@@ -68,30 +68,35 @@ class Verification:
 
     @property
     def passed(self) -> bool:
+        """False for ``unknown`` too."""
         return self.result == "pass"
 
 
 NOT_REACHED = "could not run: it was not reached"
 NAMED = 5
-"""Names that a summary lists; of the others it says the number."""
+"""The number of names that a summary lists; the others are only counted."""
 
-Rung = tuple[str, Callable[[], Verification]]
+Check = tuple[str, Callable[[], Verification]]
+"""The name of a verification, and the function that makes it."""
 
 
 def passed(name: str, summary: str, **numbers: Number) -> Verification:
+    """Return a check that passed; ``numbers`` become metadata of its asset check."""
     return Verification(name, "pass", summary, numbers)
 
 
 def failed(name: str, summary: str, **numbers: Number) -> Verification:
+    """Return a check that failed: what is wrong, and what to do about it."""
     return Verification(name, "fail", summary, numbers)
 
 
 def unknown(name: str, reason: str, **numbers: Number) -> Verification:
+    """Return a check that could not run, which counts as not passed."""
     return Verification(name, "unknown", f"could not run: {reason}", numbers)
 
 
 def verdict(name: str, good: bool, summary: str, **numbers: Number) -> Verification:
-    """Passed or failed."""
+    """Return a check that passed if ``good``, and failed otherwise."""
     return Verification(name, "pass" if good else "fail", summary, numbers)
 
 
@@ -101,33 +106,33 @@ def named(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
-def climb(rungs: Sequence[Rung], log: Callable[[str], None]) -> list[Verification]:
-    """Ask all questions, in order; one that cannot be asked keeps no other from being asked."""
-    found = []
-    for name, question in rungs:
-        answer = ask(name, question)
-        if not answer.passed:
-            log(f"{name}: {answer.result}: {answer.summary}")
-        found.append(answer)
-    return found
+def run_checks(checks: Sequence[Check], log: Callable[[str], None]) -> list[Verification]:
+    """Run all checks, in order; one that cannot run does not stop the others."""
+    results = []
+    for name, check in checks:
+        result = run_check(name, check)
+        if not result.passed:
+            log(f"{name}: {result.result}: {result.summary}")
+        results.append(result)
+    return results
 
 
-def ask(name: str, question: Callable[[], Verification]) -> Verification:
-    """The answer to one question. Errors of outside systems are ``unknown``; a bug of ours goes through."""
+def run_check(name: str, check: Callable[[], Verification]) -> Verification:
+    """Run one check. Errors of outside systems make it ``unknown``; a bug of ours is raised."""
     try:
-        answer = question()
+        result = check()
     except OpsError as error:
         return unknown(name, str(error))
     except (psycopg.Error, OSError) as error:
         return unknown(name, describe(error))
-    if answer.name != name:
-        raise AssertionError(f"the question {name} was answered as {answer.name}")
-    return answer
+    if result.name != name:
+        raise AssertionError(f"the check {name} returned a result named {result.name}")
+    return result
 
 
-def missing(answers: Sequence[Verification], scenario: str) -> list[Verification]:
-    """An ``unknown`` for each verification of the scenario that nobody answered."""
-    known = {answer.name for answer in answers}
+def missing(results: Sequence[Verification], scenario: str) -> list[Verification]:
+    """Return an ``unknown`` for each verification of the scenario that ``results`` lack."""
+    known = {result.name for result in results}
     return [
         Verification(name, "unknown", NOT_REACHED) for name in VERIFICATIONS[scenario] if name not in known
     ]

@@ -1,7 +1,8 @@
-"""What may be wrong with a database though it is just as its source was: found, and named.
+"""Defects that a database may have had at its source already, found and named.
 
 A sequence behind its column, an index that is not valid, a constraint that was never validated:
-none of it is damage by itself. ``reference`` notes it of the source, ``content`` asks for it in a copy.
+none of it is damage by itself. ``reference.capture`` notes those of the source, ``data_checks`` looks
+for others in a restored copy.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from ops_platform.clients.postgres import Connection
 
 
 @dataclass(frozen=True)
-class Weak:
-    """``names`` as the catalogue has them, out of ``total`` that were looked at."""
+class Defects:
+    """The ``names`` of defective objects, as in the catalogue, out of ``total`` that were looked at."""
 
     names: tuple[str, ...]
     total: int
 
 
-# A default that is more than the sequence's number (times ten, as text) does not tell how far it came.
-# Nor does one that begins anew by itself.
+# A default that computes with the sequence's number (times ten, as text) does not show how far the
+# sequence came; nor does a sequence that cycles.
 _SEQUENCES = r"""
     SELECT DISTINCT n.nspname AS schema, t.relname AS table, a.attname AS column,
            sn.nspname AS sequence_schema, s.relname AS sequence, q.seqincrement AS step,
@@ -51,8 +52,11 @@ _SEQUENCES = r"""
 """
 
 
-def sequences_behind(connection: Connection) -> Weak:
-    """Sequences whose next number is in a column that they feed already; with an index it is one probe."""
+def sequences_behind(connection: Connection) -> Defects:
+    """Find sequences whose next number is not beyond the numbers in a column that they feed.
+
+    With an index on the column it is one probe.
+    """
     rows = connection.execute(_SEQUENCES).fetchall()
     behind = set()
     for row in rows:
@@ -70,17 +74,20 @@ def sequences_behind(connection: Connection) -> Weak:
             continue
         if is_behind(int(state["last"]), bool(state["called"]), int(state["reached"]), int(row["step"])):
             behind.add(row["name"])
-    return Weak(tuple(sorted(behind)), len({row["name"] for row in rows}))
+    return Defects(tuple(sorted(behind)), len({row["name"] for row in rows}))
 
 
 def is_behind(last: int, called: bool, reached: int, step: int) -> bool:
-    """Whether the number that follows is not beyond ``reached``."""
+    """Tell whether the sequence's next number is not beyond ``reached``."""
     following = last + step if called else last
     return following <= reached if step > 0 else following >= reached
 
 
-def invalid_indexes(connection: Connection) -> Weak:
-    """System catalogues' and TOAST's included; what REINDEX CONCURRENTLY has in work is not."""
+def invalid_indexes(connection: Connection) -> Defects:
+    """Find invalid indexes, those of system catalogues and TOAST tables included.
+
+    Indexes that REINDEX CONCURRENTLY is building, or left behind, do not count.
+    """
     rows = connection.execute(
         """
         SELECT 'index ' || quote_ident(i.relname) || ' of ' || quote_ident(n.nspname) || '.'
@@ -91,11 +98,11 @@ def invalid_indexes(connection: Connection) -> Weak:
         WHERE i.relkind = 'i' AND (x.indisvalid OR i.relname !~ '_cc(new|old)[0-9]*$') ORDER BY 1
         """
     ).fetchall()
-    return Weak(tuple(row["name"] for row in rows if not row["valid"]), len(rows))
+    return Defects(tuple(row["name"] for row in rows if not row["valid"]), len(rows))
 
 
-def unvalidated_constraints(connection: Connection) -> Weak:
-    """Of tables."""
+def unvalidated_constraints(connection: Connection) -> Defects:
+    """Find constraints of tables that were never validated; those of domains are not looked at."""
     rows = connection.execute(
         """
         SELECT 'constraint ' || quote_ident(c.conname) || ' of ' || quote_ident(n.nspname) || '.'
@@ -105,4 +112,4 @@ def unvalidated_constraints(connection: Connection) -> Weak:
         ORDER BY 1
         """
     ).fetchall()
-    return Weak(tuple(row["name"] for row in rows if not row["valid"]), len(rows))
+    return Defects(tuple(row["name"] for row in rows if not row["valid"]), len(rows))

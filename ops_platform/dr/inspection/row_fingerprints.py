@@ -1,7 +1,7 @@
-"""Rows of tables as numbers: how many, and for append-only ones a hash that does not depend on order.
+"""Row counts of tables, and for append-only tables a hash that does not depend on the rows' order.
 
-The hash of a set of rows is the sum of two 64-bit hashes of each row's text, so that what was
-appended can be added to what was there: recurring work on large tables is O(new rows).
+The hash of a set of rows is the sum of two 64-bit hashes of each row's text, so that the hash of
+appended rows can be added to the earlier one: recurring work on large tables is O(new rows).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
 
 EXACT_ROWS = 1_000_000
-"""Tables are counted up to here; of larger ones it is known that they are."""
+"""Rows are counted up to here; of a larger table it is only known that it is larger."""
 
 Columns = tuple[tuple[str, str], ...]
-"""Name and type of each column, in their order."""
+"""Name and type of each column, in the table's order."""
 
 # The text of a row depends on these.
 _SESSION = (
@@ -35,10 +35,11 @@ _SESSION = (
 
 
 @dataclass(frozen=True)
-class Closed:
-    """The rows of an append-only table whose ``column`` is older than a marker.
+class ClosedRows:
+    """The rows of an append-only table whose ``column`` is older than a marker: number and hash.
 
-    ``columns`` is what was hashed: a column added later does not change it.
+    ``low`` and ``high`` are the two sums of row hashes. ``columns`` are those that were hashed: a
+    column added later does not change the hash.
     """
 
     column: str
@@ -47,23 +48,25 @@ class Closed:
     high: int
     columns: Columns = ()
 
-    def __add__(self, other: Closed) -> Closed:
+    def __add__(self, other: ClosedRows) -> ClosedRows:
         return replace(
             self, rows=self.rows + other.rows, low=self.low + other.low, high=self.high + other.high
         )
 
     def as_json(self) -> dict[str, object]:
+        """Return the form that is signed in a reference; the sums are text."""
         return {
             "column": self.column,
             "rows": self.rows,
-            # The sums pass 2^53: as text.
+            # JSON numbers are exact up to 2^53 only.
             "low": str(self.low),
             "high": str(self.high),
-            "columns": [list(one) for one in self.columns],
+            "columns": [list(column) for column in self.columns],
         }
 
     @classmethod
-    def parse(cls, value: Mapping[str, object]) -> Closed:
+    def parse(cls, value: Mapping[str, object]) -> ClosedRows:
+        """Read what ``as_json`` returned."""
         columns = value["columns"]
         assert isinstance(columns, list)  # noqa: S101 - it was signed
         return cls(
@@ -76,11 +79,11 @@ class Closed:
 
 
 @dataclass(frozen=True)
-class Live:
+class LiveTable:
     """A table's rows (None: more than EXACT_ROWS) and how many were ever inserted and deleted.
 
-    ``oid`` tells a table from another one of its name, ``file`` changes when it is rewritten:
-    TRUNCATE deletes rows that nobody counts.
+    ``oid`` tells a table from another one of its name. ``file`` changes when the table is rewritten:
+    TRUNCATE deletes rows without counting them.
     """
 
     rows: int | None
@@ -91,21 +94,21 @@ class Live:
 
 
 @dataclass(frozen=True)
-class Counted:
-    """All tables of a database. ``unread``: those that could not be counted, for want of rights."""
+class LiveTables:
+    """All tables of a database. ``unread``: those that could not be counted for lack of privileges."""
 
-    tables: Mapping[str, Live]
+    tables: Mapping[str, LiveTable]
     unread: tuple[str, ...]
 
 
 def fix_session(connection: Connection) -> None:
-    """Make the texts of rows the same wherever they are read."""
+    """Set what the text of a row depends on, so that it is the same in every session."""
     for statement in _SESSION:
         connection.execute(statement)
 
 
-def columns(connection: Connection, table: str) -> Columns:
-    """Of ``table`` (``schema.table``); none when there is no such table."""
+def table_columns(connection: Connection, table: str) -> Columns:
+    """Read the columns of ``table`` (``schema.table``); none when there is no such table."""
     schema, _, name = table.partition(".")
     rows = connection.execute(
         """
@@ -121,10 +124,10 @@ def columns(connection: Connection, table: str) -> Columns:
     return tuple((row["name"], row["type"]) for row in rows)
 
 
-def limit(kind: str, marker: datetime) -> datetime | date | None:
-    """Rows stamped earlier than this are closed; None for a type that holds no time.
+def closing_limit(kind: str, marker: datetime) -> datetime | date | None:
+    """Return the stamp before which rows are closed; None for a type that holds no time.
 
-    Dates and times without a zone are some zone's: closed a day later, whichever it is.
+    Dates and times without a zone may be of any zone, so their rows close a day later.
     """
     if kind.startswith("timestamp") and kind.endswith("with time zone"):
         return marker
@@ -134,26 +137,26 @@ def limit(kind: str, marker: datetime) -> datetime | date | None:
     return earlier if kind.startswith("timestamp") else None
 
 
-def closed(
+def closed_rows(
     connection: Connection,
     table: str,
     column: str,
     until: datetime,
     since: datetime | None = None,
     hashed: Columns | None = None,
-) -> Closed:
-    """Rows of ``table`` stamped from ``since`` to before ``until``; of them ``hashed``, or all columns.
+) -> ClosedRows:
+    """Count and hash the rows of ``table`` stamped from ``since`` to before ``until``.
 
-    One sequential scan, however large the table is. Raises CheckFailed when there is no such table
-    or column, or it holds no time.
+    Hashes the columns ``hashed``; None: all. One sequential scan, however large the table is. Raises
+    CheckFailed when there is no such table or column, or it holds no time.
     """
-    present = columns(connection, table)
+    present = table_columns(connection, table)
     kind = dict(present).get(column)
     if kind is None:
         raise CheckFailed(f"there is no {table}.{column}: correct append_only in backups.yaml")
-    end = limit(kind, until)
+    end = closing_limit(kind, until)
     if end is None:
-        raise CheckFailed(f"{table}.{column} is no date or time: correct append_only in backups.yaml")
+        raise CheckFailed(f"{table}.{column} is not a date or time: correct append_only in backups.yaml")
     chosen = present if hashed is None else hashed
     schema, _, name = table.partition(".")
     stamp = sql.Identifier(column)
@@ -169,17 +172,20 @@ def closed(
               WHERE {condition} OFFSET 0) AS r
         """
     ).format(
-        columns=sql.SQL(", ").join(sql.Identifier("t", one) for one, _ in chosen),
+        columns=sql.SQL(", ").join(sql.Identifier("t", column_name) for column_name, _ in chosen),
         table=sql.Identifier(schema, name),
         condition=sql.SQL(" AND ").join(conditions),
     )
-    start = None if since is None else limit(kind, since)
+    start = None if since is None else closing_limit(kind, since)
     row = one_row(connection, query, {"until": end, "since": start})
-    return Closed(column, int(row["rows"]), int(row["low"]), int(row["high"]), chosen)
+    return ClosedRows(column, int(row["rows"]), int(row["low"]), int(row["high"]), chosen)
 
 
-def live(connection: Connection) -> Counted:
-    """All tables, partitions by themselves; the unlogged are left out: a recovery empties them."""
+def live_tables(connection: Connection) -> LiveTables:
+    """Count the rows of all tables, each partition by itself.
+
+    Unlogged tables are left out: a recovery empties them.
+    """
     rows = connection.execute(
         """
         SELECT n.nspname AS schema, c.relname AS name, c.oid::bigint AS oid,
@@ -194,19 +200,19 @@ def live(connection: Connection) -> Counted:
         ORDER BY 1, 2
         """
     ).fetchall()
-    found, unread = {}, []
+    tables, unread = {}, []
     for row in rows:
         name = f"{row['schema']}.{row['name']}"
         if not row["readable"]:
             unread.append(name)
             continue
         count = _count(connection, row["schema"], row["name"])
-        found[name] = Live(count, int(row["inserted"]), int(row["deleted"]), row["oid"], row["file"])
-    return Counted(found, tuple(unread))
+        tables[name] = LiveTable(count, int(row["inserted"]), int(row["deleted"]), row["oid"], row["file"])
+    return LiveTables(tables, tuple(unread))
 
 
 def statistics_epoch(connection: Connection) -> str:
-    """Changes whenever the counts of inserts and deletes may have begun anew: by hand, or in a crash."""
+    """Return a text that changes when the statistics may have been reset: by hand, or in a crash."""
     row = one_row(
         connection,
         """

@@ -1,7 +1,7 @@
-"""Are the objects of the databases and the roles of the cluster those of the source? Compared by name.
+"""Comparison of a restored cluster's objects and roles with those of the source, by name.
 
-How they are read is in ``catalogue_sql``; whether constraints hold and indexes are whole is asked
-in ``content`` and ``physical``.
+The queries are in ``schema_queries``; whether constraints hold and indexes are whole is checked in
+``data_checks`` and ``page_checks``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ops_platform.clients.postgres import Connection
-from ops_platform.dr.inspection import schema_queries as catalogue_sql
+from ops_platform.dr.inspection import schema_queries
 from ops_platform.dr.inspection.check_result import Verification, named, unknown, verdict
 
 Objects = Mapping[str, str]
@@ -19,84 +19,84 @@ Objects = Mapping[str, str]
 
 
 def objects(connection: Connection) -> dict[str, str]:
-    """All objects of the connected database. The answer does not depend on the session's settings."""
+    """Read all objects of the connected database; independent of the session's settings."""
     # regtype, regprocedure and the *def functions leave out schemas that are on the path.
     connection.execute("SET search_path = pg_catalog")
-    return _pairs(connection, catalogue_sql.OBJECTS)
+    return _pairs(connection, schema_queries.OBJECTS)
 
 
 def cluster_objects(connection: Connection) -> dict[str, str]:
-    """What belongs to no single database: the databases themselves, settings, tablespaces."""
-    return _pairs(connection, catalogue_sql.CLUSTER)
+    """Read what belongs to no single database: the databases themselves, settings, tablespaces."""
+    return _pairs(connection, schema_queries.CLUSTER)
 
 
 def role_hashes(connection: Connection) -> dict[str, str]:
-    """The roles of the cluster: attributes and memberships."""
+    """Read the roles of the cluster, each with a hash of its attributes and memberships."""
     connection.execute("SET TimeZone = 'UTC'")
-    return _pairs(connection, catalogue_sql.ROLES)
+    return _pairs(connection, schema_queries.ROLES)
 
 
 def extension_versions(connection: Connection) -> dict[str, str]:
-    return _pairs(connection, catalogue_sql.EXTENSIONS)
+    """Read the extensions of the connected database, each with its version."""
+    return _pairs(connection, schema_queries.EXTENSIONS)
 
 
-def prefixed(database: str, found: Objects) -> dict[str, str]:
-    """Those of a database beside the stanza's own."""
-    return {f"{database}: {name}": hash_ for name, hash_ in found.items()}
-
-
-def everywhere(
+def read_everywhere(
     connect: Callable[[str], Connection],
     database: str,
     others: Iterable[str],
     read: Callable[[Connection], dict[str, str]],
 ) -> dict[str, str]:
-    """What ``read`` finds in ``database`` and, with their names before it, in the ``others``."""
+    """Read ``database`` and the ``others``, whose objects have their database's name before them."""
     with connect(database) as connection:
-        found = read(connection)
+        objects_ = read(connection)
     for other in others:
         with connect(other) as connection:
-            found |= prefixed(other, read(connection))
-    return found
+            objects_ |= {f"{other}: {name}": hash_ for name, hash_ in read(connection).items()}
+    return objects_
 
 
-def without(databases: Iterable[str], found: Objects) -> Objects:
-    """Leave out what lies in these databases: that they are gone says it all."""
-    starts = tuple(f"{database}: " for database in databases)
-    return {name: hash_ for name, hash_ in found.items() if not name.startswith(starts)} if starts else found
+def without_databases(databases: Iterable[str], objects_: Objects) -> Objects:
+    """Leave out what lies in these databases: that they are missing says it all."""
+    prefixes = tuple(f"{database}: " for database in databases)
+    if not prefixes:
+        return objects_
+    return {name: hash_ for name, hash_ in objects_.items() if not name.startswith(prefixes)}
 
 
-def digest(found: Objects) -> str:
-    """SHA-256, hex, of what was found."""
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+def digest(objects_: Objects) -> str:
+    """Return the SHA-256, in hexadecimal, of objects and their hashes."""
+    return hashlib.sha256(json.dumps(objects_, sort_keys=True).encode()).hexdigest()
 
 
 def compare(
     name: str, noun: str, restored: Objects, references: Sequence[Objects], *, enclosed: bool = True
 ) -> Verification:
-    """Whether ``restored`` is what one of the references was, object by object.
+    """Check that each object of ``restored`` is as in one of the references.
 
     With a reference before and one after the moment that was restored, an object may be as in
-    either: it was changed between them. Not ``enclosed`` by two, a difference may be a change that
-    nobody looked at: then it is unknown, and named.
+    either: it was changed between them. Unless ``enclosed`` by two, a difference may be a change
+    after the reference: then the result is unknown, and names it.
     """
     if not references:
         return unknown(name, f"there is no reference of the source's {noun}: run the job dr_reference")
-    gone = [one for one in set.intersection(*map(set, references)) if one not in restored]
-    strange = {one for one in restored if not any(one in reference for reference in references)}
+    missing = [object_ for object_ in set.intersection(*map(set, references)) if object_ not in restored]
+    unexpected = {
+        object_ for object_ in restored if not any(object_ in reference for reference in references)
+    }
     changed = [
-        one
-        for one, hash_ in restored.items()
-        if one not in strange
-        and all(reference.get(one, hash_) != hash_ for reference in references if one in reference)
+        object_
+        for object_, hash_ in restored.items()
+        if object_ not in unexpected
+        and all(reference.get(object_, hash_) != hash_ for reference in references if object_ in reference)
     ]
-    wrong = sorted(gone) + sorted(strange) + sorted(changed)
+    wrong = sorted(missing) + sorted(unexpected) + sorted(changed)
     if not wrong:
         return verdict(name, True, f"{len(restored)} {noun} are as at the source", objects=len(restored))
     parts = [
-        f"{what}: {named(sorted(found))}"
-        for what, found in (("missing", gone), ("unexpected", strange), ("changed", changed))
-        if found
+        f"{word}: {named(sorted(names))}"
+        for word, names in (("missing", missing), ("unexpected", unexpected), ("changed", changed))
+        if names
     ]
     differ = f"{len(wrong)} {noun} differ from the source's; {'; '.join(parts)}"
     if not enclosed:
@@ -108,8 +108,8 @@ def compare(
         False,
         differ,
         objects=len(restored),
-        missing=len(gone),
-        unexpected=len(strange),
+        missing=len(missing),
+        unexpected=len(unexpected),
         changed=len(changed),
     )
 

@@ -1,4 +1,4 @@
-"""The queries that read a catalogue as names with hashes of definitions. What they mean is in ``catalogue``.
+"""The queries that read a catalogue as names with hashes of definitions, for ``schema_comparison``.
 
 Definitions are PostgreSQL's own (``pg_get_*def``) or names, never OIDs, and lists are sorted, so
 that they do not depend on the order of creation. They are compared within one major version.
@@ -6,12 +6,12 @@ that they do not depend on the order of creation. They are compared within one m
 
 from __future__ import annotations
 
-# Not a system's, not a session's.
+# Neither of the system nor of a session.
 _OURS = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'"
 
 
 def _own(catalogue: str, alias: str) -> str:
-    """Not an extension's."""
+    """Return the condition that an object belongs to no extension."""
     return (
         f"NOT EXISTS (SELECT FROM pg_depend AS e WHERE e.classid = '{catalogue}'::regclass "
         f"AND e.objid = {alias}.oid AND e.deptype = 'e')"
@@ -24,7 +24,7 @@ def _hash(*parts: str) -> str:
 
 
 def _sorted(array: str) -> str:
-    """An array's elements in an order of their own. No array and an empty one differ."""
+    """Return an array's elements as sorted text. NULL and an empty array differ."""
     return (
         f"{array} IS NULL, (SELECT string_agg(x::text, ',' ORDER BY x::text COLLATE \"C\") "  # noqa: S608
         f"FROM unnest({array}) AS x)"
@@ -88,7 +88,7 @@ _OBJECTS = (
         "FROM relations r JOIN pg_sequence s ON s.seqrelid = r.oid",
     ),
     (
-        # Whether it was validated is asked apart. With its triggers off, nobody enforces a foreign key.
+        # Whether it was validated is another check. With its triggers off, a foreign key is not enforced.
         "'constraint ' || quote_ident(c.conname) || ' of ' || r.name",
         _hash(
             "replace(pg_get_constraintdef(c.oid), ' NOT VALID', '')",
@@ -104,7 +104,7 @@ _OBJECTS = (
         f"JOIN pg_namespace n ON n.oid = t.typnamespace WHERE {_OURS} AND {_own('pg_type', 't')}",
     ),
     (
-        # What REINDEX CONCURRENTLY is building, or left behind, comes and goes.
+        # Indexes that REINDEX CONCURRENTLY is building, or left behind, come and go.
         "'index ' || quote_ident(i.relname) || ' of ' || r.name",
         _hash("pg_get_indexdef(x.indexrelid)"),
         "FROM pg_index x JOIN relations r ON r.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid "
@@ -265,7 +265,7 @@ def _all(parts: tuple[tuple[str, str, str], ...]) -> str:
 OBJECTS = f"WITH relations AS MATERIALIZED ({_RELATIONS})\n{_all(_OBJECTS)}"
 CLUSTER = _all(_CLUSTER)
 
-# Attributes and memberships, no passwords: pg_authid is not for everybody, and a hash is a secret.
+# No passwords: not every role may read pg_authid, and a password's hash is a secret.
 ROLES = _all(
     (
         (

@@ -1,6 +1,6 @@
-"""What to restore: scenarios, recovery targets, the backup set, and the plan told beforehand.
+"""The plan of a restore: scenario, recovery target, backup set, and its explanation beforehand.
 
-Reads repository and heartbeats; restores nothing.
+Reads the repository and the heartbeats; restores nothing.
 """
 
 from ops_platform.dr.plan.heartbeat_pairs import STALE, BeatPair

@@ -1,4 +1,4 @@
-"""Pairs of neighbouring heartbeats: the moments that can be recovery targets with a witness on each side."""
+"""Pairs of neighbouring heartbeats: between two lies a recovery target with a witness on each side."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ops_platform.backup.recovery_point import Beat
 from ops_platform.backup.wal import parse_lsn
 from ops_platform.clients.postgres import Connection
 
-# The row says when it was written, recovery stops at when it was committed: between a pair that is
-# this far apart there is a moment that lies clearly after one commit and before the other.
+# A heartbeat's row has the time of its writing, recovery stops by the time of a commit: in the middle
+# of a pair that is this far apart, the first is certainly committed and the second is not.
 APART = timedelta(seconds=1)
 STALE = timedelta(seconds=60)
-"""A source whose newest heartbeat is older has no witness of what would be lost."""
+"""With an older newest heartbeat, nobody can tell what would be lost of the source."""
 _CANDIDATES = 200
 
 
@@ -26,13 +26,14 @@ class BeatPair:
 
     @property
     def middle(self) -> datetime:
+        """The moment halfway between the two, which serves as recovery target."""
         return self.before.at + (self.after.at - self.before.at) / 2
 
 
 def pairs(
     connection: Connection, stanza: str, since: datetime, until: datetime, near: datetime
 ) -> list[BeatPair]:
-    """Neighbouring heartbeats in ``[since, until]``, nearest to ``near`` first; at most 200."""
+    """Read neighbouring heartbeats in ``[since, until]``, nearest to ``near`` first; at most 200."""
     rows = connection.execute(
         """
         SELECT * FROM (
@@ -65,7 +66,7 @@ def pairs(
 
 
 def newest(connection: Connection, stanza: str, until: datetime) -> Beat | None:
-    """The newest heartbeat that was known at ``until``."""
+    """Read the newest heartbeat at or before ``until``."""
     row = connection.execute(
         """
         SELECT beat_at, lsn::text AS lsn, timeline FROM heartbeat_positions

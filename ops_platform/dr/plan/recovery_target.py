@@ -1,4 +1,4 @@
-"""The moment to recover to, in the words of PostgreSQL and pgBackRest. Knows nothing of sets or servers."""
+"""Recovery targets in the words of PostgreSQL and pgBackRest, independent of sets and servers."""
 
 from __future__ import annotations
 
@@ -21,18 +21,25 @@ _XID = re.compile(r"[1-9]\d{0,9}")
 
 @dataclass(frozen=True)
 class RecoveryTarget:
-    """``value`` is None for ``latest`` (the end of the archive) and ``immediate`` (consistency)."""
+    """The point at which recovery is to end.
+
+    ``value`` is None for ``latest`` (the end of the archive) and ``immediate`` (consistency).
+    """
 
     kind: TargetKind
     value: str | None = None
 
     @classmethod
     def latest(cls) -> RecoveryTarget:
+        """Recover to the end of the archive."""
         return cls("latest")
 
     @classmethod
     def at(cls, moment: datetime) -> RecoveryTarget:
-        """The state after the last commit at or before ``moment``."""
+        """Recover to the last commit at or before ``moment``.
+
+        Raises ConfigurationError when ``moment`` has no time zone.
+        """
         if moment.tzinfo is None:
             raise ConfigurationError(f"the moment {moment} has no time zone: write one, for example +00")
         # Without a zone pgBackRest and PostgreSQL each would take their own.
@@ -40,7 +47,7 @@ class RecoveryTarget:
 
     @classmethod
     def parse(cls, kind: TargetKind, text: str) -> RecoveryTarget:
-        """What somebody typed. Raises ConfigurationError that says what is wrong with it."""
+        """Read what somebody typed. Raises ConfigurationError that says what is wrong with it."""
         if kind == "time":
             return cls.at(_moment(text))
         if kind == "lsn":
@@ -48,13 +55,14 @@ class RecoveryTarget:
                 return cls("lsn", format_lsn(parse_lsn(text)))
             except ValueError:
                 raise ConfigurationError(
-                    f"{text!r} is no LSN: write two hexadecimal numbers, as in 0/3000148"
+                    f"{text!r} is not an LSN: write two hexadecimal numbers, as in 0/3000148"
                 ) from None
         if kind == "xid" and not _XID.fullmatch(text):
-            raise ConfigurationError(f"{text!r} is no transaction id: write a positive number")
+            raise ConfigurationError(f"{text!r} is not a transaction id: write a positive number")
         if kind == "name" and not _NAME.fullmatch(text):
             raise ConfigurationError(
-                f"{text!r} is no name of a restore point: 1 to 63 characters, no quote, no backslash"
+                f"{text!r} is not the name of a restore point: write 1 to 63 characters, "
+                "no quote, no backslash"
             )
         if kind in ("latest", "immediate"):
             return cls(kind)
@@ -67,19 +75,20 @@ class RecoveryTarget:
 
     @property
     def lsn(self) -> int | None:
+        """The position of an ``lsn`` target, as a number of bytes."""
         return parse_lsn(self.value) if self.kind == "lsn" and self.value else None
 
     def options(self, timeline: str | None = None) -> Sequence[str]:
-        """Arguments of ``pgbackrest restore``. ``timeline`` None: the newest there is."""
-        chosen = [f"--type={'default' if self.kind == 'latest' else self.kind}"]
+        """Return arguments of ``pgbackrest restore``. ``timeline`` None: the newest there is."""
+        options = [f"--type={'default' if self.kind == 'latest' else self.kind}"]
         if self.value is not None:
-            chosen.append(f"--target={self.value}")
+            options.append(f"--target={self.value}")
         if self.kind != "latest":
-            # Its default is to pause and wait for somebody; it is not valid with type default.
-            chosen.append("--target-action=promote")
+            # The default is to pause and wait for a person. Not valid with --type=default.
+            options.append("--target-action=promote")
         if timeline is not None and self.kind != "immediate":
-            chosen.append(f"--target-timeline={timeline}")
-        return chosen
+            options.append(f"--target-timeline={timeline}")
+        return options
 
     def __str__(self) -> str:
         if self.kind == "latest":
@@ -93,11 +102,11 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ConfigurationError(f"{text!r} is no time: write it as in '2026-01-31 14:05:00+00'") from None
+        raise ConfigurationError(f"{text!r} is not a time: write it as in '2026-01-31 14:05:00+00'") from None
     if moment.tzinfo is None:
         raise ConfigurationError(f"{text!r} has no time zone: add one, for example '{text}+00' for UTC")
     try:
         moment.astimezone(UTC)
     except OverflowError:
-        raise ConfigurationError(f"{text!r} is no time that can be meant: correct the year") from None
+        raise ConfigurationError(f"{text!r} is out of range: correct the year") from None
     return moment

@@ -1,7 +1,7 @@
-"""What an emergency restore is going to do, told before it does it; and what it refuses to do.
+"""The explanation of an emergency restore before it begins, and the reasons to refuse it.
 
-Only reads: the repository's listing, and the directory that is to be filled. Doing it is in
-``break_glass``.
+Only reads: the repository's listing, and the directory that is to be filled. The restore itself is in
+``dr.emergency.restore_command``.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from ops_platform.errors import CheckFailed, ConfigurationError
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a restore is going to do, before it does it. Times UTC, sizes bytes.
+    """The plan of a restore and what it will lose. Times UTC, sizes bytes.
 
-    ``reaches``: when the newest WAL that will be replayed came into the archive; what was committed
-    later is lost for certain, what was committed in the minutes before it may be.
+    ``reaches``: when the newest WAL that will be replayed was archived; what was committed later is
+    lost for certain, what was committed in the minutes before it may be. ``loss`` None: unknown.
+    ``gaps``: WAL segments missing behind the end of the recovery.
     """
 
     stanza: str
@@ -38,41 +39,46 @@ class Explanation:
     gaps: int
 
     def lines(self) -> list[str]:
-        """For the person at the keyboard."""
-        one = self.plan.backup_set
-        said = [
+        """Describe the restore to the person at the keyboard."""
+        backup_set = self.plan.backup_set
+        lines = [
             f"stanza       {self.stanza}",
-            f"backup set   {one.label} ({one.kind}, completed {one.completed_at:%Y-%m-%d %H:%M:%S} UTC)",
+            f"backup set   {backup_set.label} ({backup_set.kind}, completed "
+            f"{backup_set.completed_at:%Y-%m-%d %H:%M:%S} UTC)",
             f"recover to   {self.plan.target}",
             f"into         {self.directory}",
-            f"size         {one.size_bytes / 1e6:.1f} MB, and up to {self.plan.wal_bytes / 1e6:.0f} MB WAL",
+            f"size         {backup_set.size_bytes / 1e6:.1f} MB, and up to "
+            f"{self.plan.wal_bytes / 1e6:.0f} MB WAL",
         ]
         if self.loss is not None:
-            said.append(
+            lines.append(
                 f"lost         all that was committed in the last {_span(self.loss)}, or a little more"
             )
         elif self.plan.target.kind in ("lsn", "name", "xid"):
-            said.append("lost         all that was committed after the target")
+            lines.append("lost         all that was committed after the target")
         else:
-            said.append("lost         unknown: the archive does not say how far it reaches")
+            lines.append("lost         unknown: the archive does not say how far it reaches")
         if self.gaps:
-            said.append(
+            lines.append(
                 f"WARNING      {self.gaps} WAL segments are missing after this; recovery ends before them"
             )
-        return said
+        return lines
 
 
-def choose(seen: Observation, target: RecoveryTarget, label: str | None) -> Plan:
-    """The set to start from. Raises CheckFailed that says what is possible instead."""
-    stanza = seen.repository.stanza
-    restorable = seen.restorable()
-    if seen.archive is None or not restorable:
+def choose(observation: Observation, target: RecoveryTarget, label: str | None) -> Plan:
+    """Choose the set to start from: ``label``, or the newest one complete before the target.
+
+    Raises CheckFailed that says what is possible instead.
+    """
+    stanza = observation.repository.stanza
+    restorable = observation.restorable()
+    if observation.archive is None or not restorable:
         raise CheckFailed(f"stanza {stanza} has no set that can be restored: look at 'ops-platform backups'")
-    candidates = [_named(seen, restorable, label)] if label else list(reversed(restorable))
-    for one in candidates:
-        state = seen.archive.state_from(one.wal_start)
-        if _starts_before(one, target):
-            return plan_for(seen, one, state, target, None, f"stanza {stanza}")
+    candidates = [_named(observation, restorable, label)] if label else list(reversed(restorable))
+    for backup_set in candidates:
+        state = observation.archive.state_from(backup_set.wal_start)
+        if _starts_before(backup_set, target):
+            return plan_for(observation, backup_set, state, target, None, f"stanza {stanza}")
     oldest = restorable[0].completed_at
     raise CheckFailed(
         f"no set of stanza {stanza} was complete before {target}: the earliest moment is "
@@ -80,11 +86,14 @@ def choose(seen: Observation, target: RecoveryTarget, label: str | None) -> Plan
     )
 
 
-def explain(plan: Plan, seen: Observation, directory: Path, now: datetime) -> Explanation:
-    """Raises CheckFailed when the archive does not reach the target."""
-    stanza, last = seen.repository.stanza, plan.last_segment
-    segments = seen.archive.segments if seen.archive is not None else ()
-    reaches = max((one.archived_at for one in segments if one.segment == last), default=None)
+def explain(plan: Plan, observation: Observation, directory: Path, now: datetime) -> Explanation:
+    """Explain what the plan would do at ``now``.
+
+    Raises CheckFailed when the archive does not reach the target.
+    """
+    stanza, last = observation.repository.stanza, plan.last_segment
+    segments = observation.archive.segments if observation.archive is not None else ()
+    reaches = max((archived.archived_at for archived in segments if archived.segment == last), default=None)
     moment = plan.target.moment
     if moment is not None and reaches is not None and moment > reaches:
         raise CheckFailed(
@@ -99,8 +108,11 @@ def explain(plan: Plan, seen: Observation, directory: Path, now: datetime) -> Ex
     return Explanation(stanza, plan, directory, reaches, loss, plan.state.gap_segments)
 
 
-def refuse(directory: Path) -> None:
-    """Raises CheckFailed when there is anything in ``directory``, or a server uses it."""
+def require_empty_directory(directory: Path) -> None:
+    """Check that a restore may fill ``directory``: empty or not there yet, and used by no server.
+
+    Raises CheckFailed otherwise, ConfigurationError when it may not be read.
+    """
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             if process.name().startswith("postgres") and _works_in(process, directory):
@@ -109,12 +121,12 @@ def refuse(directory: Path) -> None:
                     "or restore into another directory"
                 )
     if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
-        raise CheckFailed(f"{directory} is no directory: choose an empty or a new one")
+        raise CheckFailed(f"{directory} is not a directory: choose an empty or a new one")
     try:
-        holds = next(directory.iterdir(), None) if directory.exists() else None
+        entry = next(directory.iterdir(), None) if directory.exists() else None
     except PermissionError:
         raise ConfigurationError(f"{directory} cannot be read: run as its owner or as root") from None
-    if holds is not None:
+    if entry is not None:
         raise CheckFailed(
             f"{directory} is not empty: move it away first ('mv {directory} {directory}.before'), "
             "nothing is ever overwritten"
@@ -123,31 +135,30 @@ def refuse(directory: Path) -> None:
         raise CheckFailed(f"{directory.parent} does not exist: create it, or choose another directory")
 
 
-def _named(seen: Observation, restorable: tuple[BackupSet, ...], label: str | None) -> BackupSet:
-    for one in restorable:
-        if one.label == label:
-            return one
-    known = ", ".join(each.label for each in restorable)
-    there = seen.repository.set(label or "") is not None
-    what = (
-        "cannot be restored: its WAL or a set it builds on is missing"
-        if there
-        else "is not in the repository"
+def _named(observation: Observation, restorable: tuple[BackupSet, ...], label: str | None) -> BackupSet:
+    for backup_set in restorable:
+        if backup_set.label == label:
+            return backup_set
+    labels = ", ".join(backup_set.label for backup_set in restorable)
+    problem = (
+        "is not in the repository"
+        if observation.repository.set(label or "") is None
+        else "cannot be restored: its WAL or a set it builds on is missing"
     )
-    raise CheckFailed(f"set {label} {what}; restorable are {known}")
+    raise CheckFailed(f"set {label} {problem}; restorable are {labels}")
 
 
-def _starts_before(one: BackupSet, target: RecoveryTarget) -> bool:
+def _starts_before(backup_set: BackupSet, target: RecoveryTarget) -> bool:
     if target.moment is not None:
-        return one.completed_at + AFTER_SET <= target.moment
+        return backup_set.completed_at + AFTER_SET <= target.moment
     if target.lsn is not None:
-        return parse_lsn(one.lsn_stop) <= target.lsn
-    # Where a name or a transaction lies is known to the WAL alone: the newest set, or --set.
+        return parse_lsn(backup_set.lsn_stop) <= target.lsn
+    # Only the WAL knows where a name or a transaction lies: take the newest set, or --set.
     return True
 
 
 def _works_in(process: psutil.Process, directory: Path) -> bool:
-    # A server's own directory is told without symbolic links.
+    # The system reports a process's directory without symbolic links.
     return process.cwd() == os.path.realpath(directory) or str(directory) in process.cmdline()
 
 

@@ -1,6 +1,7 @@
-"""What an exercise restores: the set, the target and the archive's end, frozen at the disaster.
+"""The plan of each scenario: the set, the target and the archive's end, frozen at the disaster.
 
-Pure: from what the repository and the heartbeats say. How it is restored is in ``restoring``.
+Pure: computed from what the repository and the heartbeats say. The restore is in
+``pgbackrest_restore``.
 """
 
 from __future__ import annotations
@@ -32,13 +33,16 @@ Pairs = Callable[[datetime, datetime, datetime], Sequence[BeatPair]]
 
 @dataclass(frozen=True)
 class Plan:
-    """``pair``: the heartbeats around a target in time; None when the archive's end is the target."""
+    """The set to restore and the target to recover to.
+
+    ``pair``: the heartbeats around a target in time; None when the archive's end is the target.
+    ``system_id``: of the cluster that the set was taken of. ``note``: for people.
+    """
 
     backup_set: BackupSet
     state: ArchiveState
     geometry: Geometry
     system_id: int
-    """Of the cluster that the set was taken of."""
     target: RecoveryTarget
     pair: BeatPair | None
     note: str
@@ -51,23 +55,23 @@ class Plan:
 
     @property
     def wal_bytes(self) -> int:
-        """Of the WAL from the set's start to the frozen end: at most what recovery reads."""
+        """The size of the WAL from the set's start to the frozen end: the most that recovery reads."""
         return (self.last_segment.number - self.state.start.number + 1) * self.geometry.size
 
     @property
     def timeline(self) -> str | None:
-        """What pgBackRest is told of the timeline; None where consistency is all that is wanted.
+        """The timeline as pgBackRest's option; None where only consistency is wanted.
 
-        The set's own is ``current``: by number PostgreSQL would want its history file, which nobody
-        archived where a timeline began while archiving was off.
+        The set's own is ``current``: given the number, PostgreSQL would need the timeline's history
+        file, which was never archived if the timeline began while archiving was off.
         """
         if self.target.kind == "immediate":
             return None
-        wanted = self.state.history.timeline
-        return "current" if wanted == self.backup_set.timeline else str(wanted)
+        timeline = self.state.history.timeline
+        return "current" if timeline == self.backup_set.timeline else str(timeline)
 
     def moment(self, t0: datetime) -> datetime:
-        """The moment that is recovered: the target's, or that of the disaster."""
+        """Return the moment that is recovered: the target's, or that of the disaster, ``t0``."""
         return self.target.moment or t0
 
 
@@ -86,97 +90,108 @@ def of_exercise(name: str) -> Scenario:
     )
 
 
-def choose(scenario: Scenario, seen: Observation, pairs: Pairs, t0: datetime) -> Plan:
-    """The plan of one scenario. Raises CheckFailed when nothing can be restored."""
-    if seen.best is None or seen.archive is None:
+def choose(scenario: Scenario, observation: Observation, pairs: Pairs, t0: datetime) -> Plan:
+    """Plan one scenario. Raises CheckFailed when nothing can be restored."""
+    if observation.best is None or observation.archive is None:
         raise CheckFailed(
-            f"stanza {seen.repository.stanza} has no set that can be restored: take a full backup"
+            f"stanza {observation.repository.stanza} has no set that can be restored: take a full backup"
         )
     if scenario == "latest":
-        one, state = seen.best
+        backup_set, state = observation.best
         if state.gaps:
             raise CheckFailed(
-                f"{state.gap_segments} WAL segments are missing after set {one.label}, from "
-                f"{seen.archive.geometry.name(state.gaps[0].first)} on: what was archived behind them cannot "
-                "be recovered; take a full backup"
+                f"{state.gap_segments} WAL segments are missing after set {backup_set.label}, from "
+                f"{observation.archive.geometry.name(state.gaps[0].first)} on: what was archived behind them "
+                "cannot be recovered; take a full backup"
             )
-        return plan_for(seen, one, state, RecoveryTarget.latest(), None, f"newest set {one.label}")
+        note = f"newest set {backup_set.label}"
+        return plan_for(observation, backup_set, state, RecoveryTarget.latest(), None, note)
     if scenario == "pitr":
-        return _point_in_time(seen, pairs, t0)
-    return _rotated(scenario, seen, pairs, t0)
+        return _point_in_time(observation, pairs, t0)
+    return _rotated(scenario, observation, pairs, t0)
 
 
-def chains(seen: Observation) -> list[list[BackupSet]]:
-    """The restorable sets by the full they build on, oldest chain first, each oldest set first."""
-    found: dict[str, list[BackupSet]] = {}
-    for one in seen.restorable():
-        found.setdefault(seen.repository.chain(one.label)[0].label, []).append(one)
-    return [found[label] for label in sorted(found)]
+def chains(observation: Observation) -> list[list[BackupSet]]:
+    """Group the restorable sets by the full they build on, oldest chain first, each oldest set first."""
+    by_full: dict[str, list[BackupSet]] = {}
+    for backup_set in observation.restorable():
+        full = observation.repository.chain(backup_set.label)[0]
+        by_full.setdefault(full.label, []).append(backup_set)
+    return [by_full[label] for label in sorted(by_full)]
 
 
-def turn(scenario: Scenario, at: datetime, count: int) -> int:
-    """Which of ``count`` chains it is this month: all of them come round, and no two scenarios agree."""
+def chain_index(scenario: Scenario, at: datetime, count: int) -> int:
+    """Choose one of ``count`` chains for the month of ``at``.
+
+    Each chain has its turn, and no two scenarios choose the same one.
+    """
     months = at.year * 12 + at.month
     return (months + SCENARIOS.index(scenario)) % count
 
 
-def _point_in_time(seen: Observation, pairs: Pairs, t0: datetime) -> Plan:
+def _point_in_time(observation: Observation, pairs: Pairs, t0: datetime) -> Plan:
     wanted = t0 - PITR_AGE
-    restorable = seen.restorable()
-    if not restorable or seen.archive is None:
-        raise CheckFailed(f"stanza {seen.repository.stanza} has no restorable set: take a full backup")
+    restorable = observation.restorable()
+    if not restorable or observation.archive is None:
+        raise CheckFailed(f"stanza {observation.repository.stanza} has no restorable set: take a full backup")
     earliest = restorable[0].completed_at + AFTER_SET
     for pair in pairs(earliest, t0, wanted):
-        for one in reversed(restorable):
-            state = _reaches(seen, one, pair)
+        for backup_set in reversed(restorable):
+            state = _state_covering(observation, backup_set, pair)
             if state is not None:
-                note = f"{_ago(t0 - pair.middle)} before the disaster"
+                note = f"{_minutes(t0 - pair.middle)} before the disaster"
                 if abs(pair.middle - wanted) > timedelta(minutes=2):
                     note += ", since the archive with its heartbeats reaches no nearer to one hour"
-                return plan_for(seen, one, state, RecoveryTarget.at(pair.middle), pair, note)
+                target = RecoveryTarget.at(pair.middle)
+                return plan_for(observation, backup_set, state, target, pair, note)
     raise CheckFailed(
-        f"stanza {seen.repository.stanza}: no moment after {earliest:%Y-%m-%d %H:%M:%S} UTC lies between two "
-        "archived heartbeats: is the agent running? wait for the archive, or look at 'ops-platform backups'"
+        f"stanza {observation.repository.stanza}: no moment after {earliest:%Y-%m-%d %H:%M:%S} UTC lies "
+        "between two archived heartbeats: is the agent running? wait for the archive, or look at "
+        "'ops-platform backups'"
     )
 
 
-def _rotated(scenario: Scenario, seen: Observation, pairs: Pairs, t0: datetime) -> Plan:
-    found = chains(seen)
-    number = turn(scenario, t0, len(found))
-    chain = found[number]
+def _rotated(scenario: Scenario, observation: Observation, pairs: Pairs, t0: datetime) -> Plan:
+    all_chains = chains(observation)
+    number = chain_index(scenario, t0, len(all_chains))
+    chain = all_chains[number]
     # Within the chain, too, another set each time: the newest one when the month has come round.
-    one = chain[-1 - (t0.year * 12 + t0.month) // len(found) % len(chain)]
-    note = f"set {one.label} of chain {number + 1} of {len(found)}"
-    assert seen.archive is not None  # noqa: S101 - there are chains
-    state = seen.archive.state_from(one.wal_start)
-    since = one.completed_at + AFTER_SET
+    backup_set = chain[-1 - (t0.year * 12 + t0.month) // len(all_chains) % len(chain)]
+    note = f"set {backup_set.label} of chain {number + 1} of {len(all_chains)}"
+    assert observation.archive is not None  # noqa: S101 - there are chains
+    since = backup_set.completed_at + AFTER_SET
     for pair in pairs(since, t0, since):
-        reached = _reaches(seen, one, pair)
-        if reached is not None:
-            return plan_for(seen, one, reached, RecoveryTarget.at(pair.middle), pair, note)
-    return plan_for(seen, one, state, RecoveryTarget("immediate"), None, f"{note}, to the end of the backup")
+        covering = _state_covering(observation, backup_set, pair)
+        if covering is not None:
+            return plan_for(observation, backup_set, covering, RecoveryTarget.at(pair.middle), pair, note)
+    state = observation.archive.state_from(backup_set.wal_start)
+    target = RecoveryTarget("immediate")
+    return plan_for(observation, backup_set, state, target, None, f"{note}, to the end of the backup")
 
 
 def plan_for(
-    seen: Observation,
-    one: BackupSet,
+    observation: Observation,
+    backup_set: BackupSet,
     state: ArchiveState,
     target: RecoveryTarget,
     pair: BeatPair | None,
     note: str,
 ) -> Plan:
-    """A plan with the facts that every restore needs. Raises CheckFailed when the stanza lacks them."""
-    database = next((each for each in seen.repository.databases if each.id == one.database_id), None)
-    if seen.archive is None or database is None:
-        raise CheckFailed(f"set {one.label} is of a cluster that the stanza does not know: restore another")
-    return Plan(one, state, seen.archive.geometry, database.system_id, target, pair, note)
+    """Make a plan with the facts that every restore needs. Raises CheckFailed when the stanza lacks them."""
+    databases = observation.repository.databases
+    database = next((database for database in databases if database.id == backup_set.database_id), None)
+    if observation.archive is None or database is None:
+        raise CheckFailed(
+            f"set {backup_set.label} is of a cluster that the stanza does not know: restore another"
+        )
+    return Plan(backup_set, state, observation.archive.geometry, database.system_id, target, pair, note)
 
 
-def _reaches(seen: Observation, one: BackupSet, pair: BeatPair) -> ArchiveState | None:
-    """The archive from ``one`` on if recovery from it passes both heartbeats."""
-    if seen.archive is None or pair.middle <= one.completed_at + AFTER_SET:
+def _state_covering(observation: Observation, backup_set: BackupSet, pair: BeatPair) -> ArchiveState | None:
+    """Return the archive from the set on, if recovery from the set passes both heartbeats."""
+    if observation.archive is None or pair.middle <= backup_set.completed_at + AFTER_SET:
         return None
-    state = seen.archive.state_from(one.wal_start)
+    state = observation.archive.state_from(backup_set.wal_start)
     covered = state.covers(pair.before.timeline, pair.before.lsn) and state.covers(
         pair.after.timeline, pair.after.lsn
     )
@@ -184,12 +199,12 @@ def _reaches(seen: Observation, one: BackupSet, pair: BeatPair) -> ArchiveState 
 
 
 def beat_of(plan: Plan, beats: Iterable[Beat]) -> Beat | None:
-    """The newest of ``beats`` (newest first) that recovery to the end of the archive must bring."""
+    """Find the first of ``beats`` (newest first) that recovery to the end of the archive must bring."""
     for beat in beats:
         if plan.state.covers(beat.timeline, beat.lsn):
             return beat
     return None
 
 
-def _ago(span: timedelta) -> str:
+def _minutes(span: timedelta) -> str:
     return f"{span.total_seconds() / 60:.0f} min"

@@ -1,5 +1,6 @@
-"""The reference that a restore is compared with: captured from the live server, signed, copied to the
-ledger.
+"""The reference that a restore is compared with.
+
+It is captured from the live server, signed, stored in the ops database and copied beside the repository.
 """
 
 from ops_platform.dr.reference.reference_store import Reference

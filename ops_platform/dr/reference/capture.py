@@ -1,6 +1,6 @@
-"""Reading the live source of a stanza into a reference: all of its cluster that the worker may enter.
+"""Capture of a reference from a stanza's live source: all databases of its cluster that let us in.
 
-What a reference is, and how it is kept, is in ``reference``.
+The reference itself, and how it is stored, is in ``reference_store``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.clients.safe_errors import describe
 from ops_platform.dr.inspection import (
     EXACT_ROWS,
-    Closed,
+    ClosedRows,
     inherent_defects,
     row_fingerprints,
     schema_comparison,
@@ -27,11 +27,11 @@ from ops_platform.dr.reference.reference_store import Reference
 from ops_platform.errors import Unavailable
 
 MARGIN = timedelta(seconds=120)
-"""Rows younger than this are not closed, even where nobody is seen writing."""
+"""Rows younger than this are not closed, even when no writer is seen."""
 PREPARED = timedelta(days=1)
-"""A prepared transaction tells when it was prepared, not when it began."""
+"""Assumed age of a prepared transaction when it was prepared: PostgreSQL does not say when it began."""
 
-# Whoever may still write rows stamped with the start of a transaction.
+# The start of the oldest transaction that may still write rows stamped with its start.
 _WRITERS = """
     SELECT least(now() - %(margin)s,
                  (SELECT min(xact_start) FROM pg_stat_activity
@@ -52,33 +52,38 @@ _OTHERS = """
 
 
 @dataclass
-class _Look:
-    """What was seen of one database after the other."""
+class _Contents:
+    """Objects and defects of all databases read so far."""
 
     objects: dict[str, str] = field(default_factory=dict)
     extensions: dict[str, str] = field(default_factory=dict)
-    behind: list[str] = field(default_factory=list)
-    invalid: list[str] = field(default_factory=list)
-    unvalidated: list[str] = field(default_factory=list)
+    sequences_behind: list[str] = field(default_factory=list)
+    invalid_indexes: list[str] = field(default_factory=list)
+    unvalidated_constraints: list[str] = field(default_factory=list)
 
-    def at(self, connection: Connection, prefix: str) -> None:
-        def named(found: Mapping[str, str]) -> dict[str, str]:
-            return {prefix + name: hash_ for name, hash_ in found.items()}
+    def read(self, connection: Connection, prefix: str) -> None:
+        """Add those of one database, with ``prefix`` before their names."""
 
-        self.objects |= named(schema_comparison.objects(connection))
-        self.extensions |= named(schema_comparison.extension_versions(connection))
-        self.behind += [prefix + one for one in inherent_defects.sequences_behind(connection).names]
-        self.invalid += [prefix + one for one in inherent_defects.invalid_indexes(connection).names]
-        self.unvalidated += [
-            prefix + one for one in inherent_defects.unvalidated_constraints(connection).names
-        ]
+        def prefixed(objects: Mapping[str, str]) -> dict[str, str]:
+            return {prefix + name: hash_ for name, hash_ in objects.items()}
+
+        behind = inherent_defects.sequences_behind(connection)
+        invalid = inherent_defects.invalid_indexes(connection)
+        unvalidated = inherent_defects.unvalidated_constraints(connection)
+        self.objects |= prefixed(schema_comparison.objects(connection))
+        self.extensions |= prefixed(schema_comparison.extension_versions(connection))
+        self.sequences_behind += [prefix + name for name in behind.names]
+        self.invalid_indexes += [prefix + name for name in invalid.names]
+        self.unvalidated_constraints += [prefix + name for name in unvalidated.names]
 
 
 def take(ctx: BackupContext, earlier: Reference | None, erased_since: bool) -> Reference:
-    """Read the live source. Closed rows of large tables are added to those of ``earlier``.
+    """Read the live source.
 
-    Small ones are read anew, and all of them when somebody was erased since. Raises Unavailable
-    when the source is away or a table is locked, CheckFailed when ``append_only`` names what is not there.
+    For large append-only tables only the rows closed since ``earlier`` are read, and added to its
+    counts and hashes; small ones are read anew, and all of them when somebody was erased since. Raises
+    Unavailable when the source is away or a table is locked, CheckFailed when ``append_only`` names a
+    table or column that does not exist.
     """
     try:
         return _take(ctx, earlier, erased_since)
@@ -95,52 +100,52 @@ def _take(ctx: BackupContext, earlier: Reference | None, erased_since: bool) -> 
         marker = one_row(source, _WRITERS, {"margin": MARGIN, "prepared": PREPARED})["marker"]
         source.commit()
         _begin(source)
-        here = one_row(source, _SITUATION)
-        if earlier is not None and earlier.lineage != here["lineage"]:
+        situation = one_row(source, _SITUATION)
+        if earlier is not None and earlier.lineage != situation["lineage"]:
             # It is of a branch of history that a restore has left.
             earlier = None
         if earlier is not None:
-            # What was closed once stays so, whoever has been writing since.
+            # Rows that were closed once stay closed, whoever has been writing since.
             marker = max(marker, earlier.marker)
-        marker = min(marker, here["now"])
+        marker = min(marker, situation["now"])
         row_fingerprints.fix_session(source)
-        statistics, counted = row_fingerprints.statistics_epoch(source), row_fingerprints.live(source)
+        statistics, counted = row_fingerprints.statistics_epoch(source), row_fingerprints.live_tables(source)
         roles = schema_comparison.role_hashes(source)
-        look = _Look(objects=schema_comparison.cluster_objects(source))
-        look.at(source, "")
+        contents = _Contents(objects=schema_comparison.cluster_objects(source))
+        contents.read(source, "")
         others = source.execute(_OTHERS).fetchall()
         closed = _closed(source, ctx, marker, None if erased_since else earlier)
-    entered = [one["name"] for one in others if one["open"] and _enter(ctx, one["name"], look)]
+    entered = [other["name"] for other in others if other["open"] and _enter(ctx, other["name"], contents)]
     return Reference(
         stanza=ctx.stanza.name,
-        database=here["database"],
-        taken_at=here["now"],
+        database=situation["database"],
+        taken_at=situation["now"],
         marker=marker,
-        lineage=here["lineage"],
+        lineage=situation["lineage"],
         roles=roles,
-        extensions=look.extensions,
+        extensions=contents.extensions,
         statistics=statistics,
         live=counted.tables,
         unread=counted.unread,
         closed=closed,
-        behind=tuple(look.behind),
-        invalid=tuple(look.invalid),
-        unvalidated=tuple(look.unvalidated),
+        behind=tuple(contents.sequences_behind),
+        invalid=tuple(contents.invalid_indexes),
+        unvalidated=tuple(contents.unvalidated_constraints),
         others=tuple(entered),
-        not_entered=tuple(one["name"] for one in others if one["name"] not in entered),
-        objects=look.objects,
+        not_entered=tuple(other["name"] for other in others if other["name"] not in entered),
+        objects=contents.objects,
     )
 
 
-def _enter(ctx: BackupContext, database: str, look: _Look) -> bool:
-    """Look at another database of the cluster; False when we are not let in."""
+def _enter(ctx: BackupContext, database: str, contents: _Contents) -> bool:
+    """Read another database of the cluster; False when it refuses the connection."""
     try:
         with postgres.session(
             make_conninfo(ctx.database_url, dbname=database), application="ops-platform reference"
         ) as other:
             _begin(other)
             row_fingerprints.fix_session(other)
-            look.at(other, f"{database}: ")
+            contents.read(other, f"{database}: ")
     except Unavailable:
         return False
     return True
@@ -148,14 +153,14 @@ def _enter(ctx: BackupContext, database: str, look: _Look) -> bool:
 
 def _begin(source: Connection) -> None:
     source.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    # A migration waits for us; we do not wait for it, with others queueing behind us.
+    # A migration may wait for us; we must not wait for it, with others queueing behind us.
     source.execute("SET LOCAL lock_timeout = '10s'")
 
 
 def _closed(
     source: Connection, ctx: BackupContext, marker: datetime, earlier: Reference | None
-) -> dict[str, Closed]:
-    found = {}
+) -> dict[str, ClosedRows]:
+    closed = {}
     for table, column in ctx.stanza.append_only.items():
         before = None if earlier is None else earlier.closed.get(table)
         if (
@@ -163,9 +168,11 @@ def _closed(
             and before is not None
             and before.rows > EXACT_ROWS
             and before.column == column
-            and before.columns == row_fingerprints.columns(source, table)
+            and before.columns == row_fingerprints.table_columns(source, table)
         ):
-            found[table] = before + row_fingerprints.closed(source, table, column, marker, earlier.marker)
+            closed[table] = before + row_fingerprints.closed_rows(
+                source, table, column, marker, earlier.marker
+            )
         else:
-            found[table] = row_fingerprints.closed(source, table, column, marker)
-    return found
+            closed[table] = row_fingerprints.closed_rows(source, table, column, marker)
+    return closed

@@ -1,7 +1,7 @@
-"""What the source of a backup looked like at a moment: signed, stored, found again.
+"""The reference: the source of a backup as it was at a moment, signed and stored in the ops database.
 
-Holds names, counts and hashes, no row's values. How it is taken is in ``survey``; what a restored
-copy is asked with it in ``catalogue`` and ``content``.
+Holds names, counts and hashes, no row's values. It is taken by ``capture``; restored copies are
+compared with it in ``schema_comparison`` and ``data_checks``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from ops_platform.audit import PublicKeys, SigningKey, configured_public_keys, configured_signing_key
 from ops_platform.clients.postgres import Connection
-from ops_platform.dr.inspection import Closed, Live, schema_comparison
+from ops_platform.dr.inspection import ClosedRows, LiveTable, schema_comparison
 from ops_platform.errors import CheckFailed
 from ops_platform.settings import Settings
 
@@ -26,10 +26,14 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Reference:
-    """``marker``: rows of append-only tables that are older are closed.
+    """The source at the moment ``taken_at``.
 
-    What lies in one of the ``others`` databases has its name before it. ``lineage`` is the cluster
-    and its timeline; ``statistics`` changes when counts of inserts and deletes begin anew.
+    ``marker``: rows of append-only tables that are older are closed. ``live``: the row counts of all
+    tables but the ``unread``, by name; ``closed``: those of append-only tables. ``behind``, ``invalid``
+    and ``unvalidated``: names of sequences, indexes and constraints with a defect. ``others``: the
+    cluster's other databases that were read, whose name stands before the names of their objects;
+    ``not_entered``: those that could not be. ``lineage`` is the cluster and its timeline;
+    ``statistics`` changes when the counts of inserts and deletes are reset. ``objects``: name and hash.
     """
 
     stanza: str
@@ -40,9 +44,9 @@ class Reference:
     roles: Mapping[str, str]
     extensions: Mapping[str, str]
     statistics: str
-    live: Mapping[str, Live]
+    live: Mapping[str, LiveTable]
     unread: tuple[str, ...]
-    closed: Mapping[str, Closed]
+    closed: Mapping[str, ClosedRows]
     behind: tuple[str, ...]
     invalid: tuple[str, ...]
     unvalidated: tuple[str, ...]
@@ -50,60 +54,70 @@ class Reference:
     not_entered: tuple[str, ...]
     objects: Mapping[str, str] = field(repr=False)
 
-    def named(self, database: str, name: str) -> str | None:
-        """What something of a database is called here; None when the database was not looked at."""
+    def qualified_name(self, database: str, name: str) -> str | None:
+        """Return the name that an object of ``database`` has here; None: the database was not read."""
         if database == self.database:
             return name
         return f"{database}: {name}" if database in self.others else None
 
 
 class OtherFormat(CheckFailed):
-    """The reference is genuine, but of another version of this software."""
+    """The reference is genuine, but was written by another version of this software."""
 
 
-def store(ops: Connection, one: Reference, key: SigningKey) -> None:
-    """Keep it, signed; the same again changes nothing. In the caller's transaction."""
-    signed = sign(one, key)
+def store(ops: Connection, reference: Reference, key: SigningKey) -> None:
+    """Sign and store it, in the caller's transaction; storing the same again changes nothing."""
+    signed = sign(reference, key)
     ops.execute(
         "INSERT INTO dr_catalogues (digest, objects) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-        (schema_comparison.digest(one.objects), Jsonb(dict(one.objects))),
+        (schema_comparison.digest(reference.objects), Jsonb(dict(reference.objects))),
     )
     ops.execute(
         """
         INSERT INTO dr_references (stanza, taken_at, marker, document, key_id, signature)
         VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
         """,
-        (one.stanza, one.taken_at, one.marker, signed.document, signed.key_id, signed.signature),
+        (
+            reference.stanza,
+            reference.taken_at,
+            reference.marker,
+            signed.document,
+            signed.key_id,
+            signed.signature,
+        ),
     )
 
 
 @dataclass(frozen=True)
-class Signed:
-    """A reference as it is kept: the exact text, and who signed it (base64)."""
+class SignedReference:
+    """A reference as it is stored: its exact JSON text, the signing key's id and the signature (base64)."""
 
     document: str
     key_id: str
     signature: str
 
 
-def sign(one: Reference, key: SigningKey) -> Signed:
+def sign(reference: Reference, key: SigningKey) -> SignedReference:
+    """Write the reference as canonical JSON and sign it; its objects are signed by their digest."""
     document = json.dumps(
-        _document(one, schema_comparison.digest(one.objects)), sort_keys=True, separators=(",", ":")
+        _document(reference, schema_comparison.digest(reference.objects)),
+        sort_keys=True,
+        separators=(",", ":"),
     )
-    return Signed(document, key.key_id, base64.b64encode(key.sign(document.encode())).decode())
+    return SignedReference(document, key.key_id, base64.b64encode(key.sign(document.encode())).decode())
 
 
-def opened(
-    signed: Signed,
+def open_signed(
+    signed: SignedReference,
     keys: PublicKeys,
     stanza: str,
     objects: Callable[[str], Mapping[str, str] | None],
     taken_at: datetime | None = None,
 ) -> Reference:
-    """The reference behind the text; ``objects`` gives the catalogue of a digest.
+    """Verify and read a signed reference; ``objects`` returns the catalogue with a digest.
 
-    Raises CheckFailed when anything of it was changed, it is another stanza's, or not of ``taken_at``;
-    OtherFormat when it cannot be read for its age.
+    Raises CheckFailed when anything of it was changed, or it is not of ``stanza`` or ``taken_at``;
+    OtherFormat when another version wrote it.
     """
     text = signed.document
     try:
@@ -124,25 +138,31 @@ def opened(
         raise CheckFailed(f"a reference of stanza {document['stanza']} stands among those of {stanza}")
     if taken_at is not None and datetime.fromisoformat(document["taken_at"]) != taken_at:
         raise CheckFailed(f"a reference of stanza {stanza} is filed under another time than its own")
-    kept = objects(document["catalogue"])
-    if kept is None or schema_comparison.digest(kept) != document["catalogue"]:
+    catalogue = objects(document["catalogue"])
+    if catalogue is None or schema_comparison.digest(catalogue) != document["catalogue"]:
         raise CheckFailed(f"the catalogue of a reference of stanza {stanza} is missing or was changed")
-    return _parse(document, kept)
+    return _parse(document, catalogue)
 
 
 def before(ops: Connection, keys: PublicKeys, stanza: str, moment: datetime) -> Reference | None:
-    """The newest one taken at ``moment`` or earlier. Raises CheckFailed when it was tampered with."""
+    """Read the newest reference taken at ``moment`` or earlier; None when there is none.
+
+    Raises CheckFailed when it was tampered with, OtherFormat when another version wrote it.
+    """
     return _read(ops, keys, stanza, "taken_at <= %s ORDER BY taken_at DESC", moment)
 
 
 def after(ops: Connection, keys: PublicKeys, stanza: str, moment: datetime) -> Reference | None:
-    """The oldest one taken later."""
+    """Read the oldest reference taken later than ``moment``; raises like ``before``."""
     return _read(ops, keys, stanza, "taken_at > %s ORDER BY taken_at", moment)
 
 
 def prune(ops: Connection, stanza: str, oldest: datetime) -> int:
-    """Delete a stanza's references of before ``oldest``, and catalogues that nobody names; how many."""
-    gone = ops.execute(
+    """Delete a stanza's references from before ``oldest``, and catalogues that none names any more.
+
+    Returns the number of references.
+    """
+    deleted = ops.execute(
         "DELETE FROM dr_references WHERE stanza = %s AND taken_at < %s", (stanza, oldest)
     ).rowcount
     ops.execute(
@@ -151,55 +171,61 @@ def prune(ops: Connection, stanza: str, oldest: datetime) -> int:
             SELECT FROM dr_references AS r WHERE r.document::jsonb ->> 'catalogue' = c.digest)
         """
     )
-    return gone
+    return deleted
 
 
 def signing_key(settings: Settings) -> SigningKey:
-    """Raises ConfigurationError when it is missing or malformed."""
+    """Read OPS_DR_SIGNING_KEY. Raises ConfigurationError when it is missing or malformed."""
     return configured_signing_key(settings.dr.signing_key, "OPS_DR_SIGNING_KEY")
 
 
 def public_keys(settings: Settings) -> PublicKeys:
+    """Read OPS_DR_PUBLIC_KEY, which verifies references; it may hold several keys.
+
+    Raises ConfigurationError when it is missing or malformed.
+    """
     return configured_public_keys(settings.dr.public_key, "OPS_DR_PUBLIC_KEY", "OPS_DR_SIGNING_KEY")
 
 
-def _read(ops: Connection, keys: PublicKeys, stanza: str, which: str, moment: datetime) -> Reference | None:
+def _read(
+    ops: Connection, keys: PublicKeys, stanza: str, condition: str, moment: datetime
+) -> Reference | None:
     row = ops.execute(
         "SELECT taken_at, document, key_id, signature FROM dr_references "  # noqa: S608
-        f"WHERE stanza = %s AND {which} LIMIT 1",
+        f"WHERE stanza = %s AND {condition} LIMIT 1",
         (stanza, moment),
     ).fetchone()
     if row is None:
         return None
 
     def objects(digest: str) -> Mapping[str, str] | None:
-        kept = ops.execute("SELECT objects FROM dr_catalogues WHERE digest = %s", (digest,)).fetchone()
-        return None if kept is None else kept["objects"]
+        catalogue = ops.execute("SELECT objects FROM dr_catalogues WHERE digest = %s", (digest,)).fetchone()
+        return None if catalogue is None else catalogue["objects"]
 
-    signed = Signed(row["document"], row["key_id"], row["signature"])
-    return opened(signed, keys, stanza, objects, row["taken_at"])
+    signed = SignedReference(row["document"], row["key_id"], row["signature"])
+    return open_signed(signed, keys, stanza, objects, row["taken_at"])
 
 
-def _document(one: Reference, digest: str) -> dict[str, Any]:
+def _document(reference: Reference, digest: str) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "stanza": one.stanza,
-        "database": one.database,
-        "taken_at": one.taken_at.astimezone(UTC).isoformat(),
-        "marker": one.marker.astimezone(UTC).isoformat(),
-        "lineage": one.lineage,
+        "stanza": reference.stanza,
+        "database": reference.database,
+        "taken_at": reference.taken_at.astimezone(UTC).isoformat(),
+        "marker": reference.marker.astimezone(UTC).isoformat(),
+        "lineage": reference.lineage,
         "catalogue": digest,
-        "roles": dict(one.roles),
-        "extensions": dict(one.extensions),
-        "statistics": one.statistics,
-        "live": {name: list(astuple(table)) for name, table in one.live.items()},
-        "unread": list(one.unread),
-        "closed": {name: table.as_json() for name, table in one.closed.items()},
-        "behind": list(one.behind),
-        "invalid": list(one.invalid),
-        "unvalidated": list(one.unvalidated),
-        "others": list(one.others),
-        "not_entered": list(one.not_entered),
+        "roles": dict(reference.roles),
+        "extensions": dict(reference.extensions),
+        "statistics": reference.statistics,
+        "live": {name: list(astuple(table)) for name, table in reference.live.items()},
+        "unread": list(reference.unread),
+        "closed": {name: table.as_json() for name, table in reference.closed.items()},
+        "behind": list(reference.behind),
+        "invalid": list(reference.invalid),
+        "unvalidated": list(reference.unvalidated),
+        "others": list(reference.others),
+        "not_entered": list(reference.not_entered),
     }
 
 
@@ -214,8 +240,8 @@ def _parse(document: Mapping[str, Any], objects: Mapping[str, str]) -> Reference
         extensions=document["extensions"],
         statistics=document["statistics"],
         unread=tuple(document["unread"]),
-        live={name: Live(*numbers) for name, numbers in document["live"].items()},
-        closed={name: Closed.parse(value) for name, value in document["closed"].items()},
+        live={name: LiveTable(*numbers) for name, numbers in document["live"].items()},
+        closed={name: ClosedRows.parse(value) for name, value in document["closed"].items()},
         behind=tuple(document["behind"]),
         invalid=tuple(document["invalid"]),
         unvalidated=tuple(document["unvalidated"]),

@@ -1,6 +1,6 @@
-"""Restoring with pgBackRest into a directory, starting the server there, and cleaning up after it.
+"""Restore with pgBackRest into a directory, the server started there, and the cleanup after it.
 
-Scratch clusters live and die here. Nothing is judged.
+Makes and removes scratch clusters. Checks nothing: that is in ``dr.verification``.
 """
 
 from ops_platform.dr.restore.restored_server import RestoredServer

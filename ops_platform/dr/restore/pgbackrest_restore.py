@@ -1,6 +1,6 @@
-"""The copy phase of a restore: pgBackRest fills an empty data directory. And the archive as it stood.
+"""The copy phase of a restore, and the archive frozen as it stood at the disaster.
 
-What runs in the directory afterwards is in ``server``.
+pgBackRest fills an empty data directory; the server that then runs there is in ``restored_server``.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ exec {command} archive-get "$1" "$2"
 
 @dataclass(frozen=True)
 class Copy:
-    """What was copied: the cluster's size in bytes, and the seconds it took.
+    """The size of the copied cluster in bytes, and the seconds the copy took.
 
-    ``rate``: bytes per second while the bulk was copied; what comes before and after it takes as long
-    in a large cluster as in a small one.
+    ``rate``: bytes per second while the bulk was copied; the parts before and after it take as long in
+    a large cluster as in a small one.
     """
 
     size_bytes: int
@@ -43,18 +43,18 @@ class Copy:
     rate: float
 
 
-BULK = 0.5
-"""Of the bytes: what a rate must have held over, at least."""
-SHORTEST = 0.25
-"""Seconds: the log comes in bursts, and a rate over less is that of the log."""
+BULK_SHARE = 0.5
+"""The smallest share of the bytes over which a rate is measured."""
+MINIMUM_SECONDS = 0.25
+"""The shortest time over which a rate is measured: the log comes in bursts."""
 
 
 @dataclass
-class Pace:
-    """Listens to a copy's progress (fractions, 0 to 1, and when) and finds the rate of its bulk.
+class BulkRateMeter:
+    """Finds the rate of a copy's bulk from its progress.
 
-    A file is heard of when it is whole, so that the largest one makes a pause and a leap: of all
-    stretches from the first file over BULK and more, the fastest is the one between pauses. The
+    A file is reported when it is complete, so that the largest one makes a pause and a leap: of all
+    stretches from the first file over BULK_SHARE and more, the fastest is the one between pauses. The
     many small files of every cluster, which are slow, come last.
     """
 
@@ -62,23 +62,27 @@ class Pace:
     _first: tuple[float, datetime] | None = None
     _best: float | None = None
 
-    def hear(self, fraction: float, now: datetime) -> None:
+    def observe(self, fraction: float, now: datetime) -> None:
+        """Take in that ``fraction`` of the bytes (0 to 1) was copied at ``now``."""
         if self._first is None:
             self._first = (fraction, now)
             return
         from_, began = self._first
-        if fraction - from_ >= BULK:
-            seconds = max((now - began).total_seconds(), SHORTEST)
+        if fraction - from_ >= BULK_SHARE:
+            seconds = max((now - began).total_seconds(), MINIMUM_SECONDS)
             self._best = max(self._best or 0.0, (fraction - from_) * self.size_bytes / seconds)
 
     def rate(self, seconds: float) -> float:
-        """Bytes per second; of the whole when there was too little to tell the bulk apart."""
+        """Return the rate of the bulk in bytes per second.
+
+        Where too little was observed: that of the whole copy, which took ``seconds``.
+        """
         return self._best or self.size_bytes / max(seconds, 0.001)
 
 
 def restore(
     reader: BackupContext,
-    one: BackupSet,
+    backup_set: BackupSet,
     target: RecoveryTarget,
     timeline: str | None,
     log: Callable[[str], None],
@@ -91,30 +95,30 @@ def restore(
 
     ``tablespaces``: where those of the cluster go; None: where they were, which must be empty too.
 
-    No ``--delta``, ``--force`` or ``--link-all``: what is there already is never overwritten.
+    Without ``--delta``, ``--force`` or ``--link-all``: existing files are never overwritten.
     """
     began = time.monotonic()
-    options = [f"--set={one.label}", *target.options(timeline)]
+    options = [f"--set={backup_set.label}", *target.options(timeline)]
     if archive_mode is not None:
         options.append(f"--archive-mode={archive_mode}")
     if tablespaces is not None:
         options.append(f"--tablespace-map-all={tablespaces}")
-    pace = Pace(one.size_bytes)
+    meter = BulkRateMeter(backup_set.size_bytes)
 
-    def heard(fraction: float, logged_at: datetime | None) -> None:
+    def on_progress(fraction: float, logged_at: datetime | None) -> None:
         if logged_at is not None:
-            pace.hear(fraction, logged_at)
+            meter.observe(fraction, logged_at)
         progress(fraction)
 
-    reader.pgbackrest.restore(options, log, heard)
+    reader.pgbackrest.restore(options, log, on_progress)
     seconds = time.monotonic() - began
-    return Copy(one.size_bytes, seconds, pace.rate(seconds))
+    return Copy(backup_set.size_bytes, seconds, meter.rate(seconds))
 
 
 def frozen_archive(
     reader: BackupContext, workspace: Workspace, geometry: Geometry, last: Segment
 ) -> Mapping[str, str]:
-    """The server setting under which nothing behind ``last`` can be got from the archive.
+    """Return the server setting under which the archive yields nothing behind ``last``.
 
     Secrets stay in pgBackRest's configuration file, which the command names.
     """

@@ -1,7 +1,7 @@
-"""A restored server that only its owner can reach: started, followed through recovery, asked, stopped.
+"""A restored server that only its owner can reach: started, followed through recovery, stopped.
 
-It listens on a Unix socket in a directory of its own, archives nothing, and dies with us. Where
-its files come from is in ``restoring``; what is asked of it in the verifications.
+It listens on a Unix socket in a directory of its own, archives nothing, and ends with our process. Its
+files come from ``pgbackrest_restore``; its checks are in ``dr.verification``.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from ops_platform.errors import CheckFailed, Unavailable
 STOP_SECONDS = 120.0
 SUPERUSER = "postgres"
 KNOWN_ROLE = "ops_backup"
-"""A role that every stanza has: it tells what the superuser is called where that is not ``postgres``."""
+"""A role that every stanza has: it reads the superuser's name where that is not ``postgres``."""
 
-# Hot standby refuses to start with less than the primary had.
+# Hot standby refuses to start with lower settings than the primary had.
 _SIZED = {
     "max_connections setting": "max_connections",
     "max_worker_processes setting": "max_worker_processes",
@@ -39,7 +39,7 @@ _SIZED = {
     "max_locks_per_xact setting": "max_locks_per_transaction",
 }
 _HBA = """\
-# Only who can enter the socket's directory gets here: PostgreSQL's user and root.
+# Only PostgreSQL's user and root can enter the socket's directory.
 local all all trust
 """
 _STAMP = r"^(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) UTC \[\d+\] "
@@ -50,7 +50,10 @@ _FATAL = re.compile(r"(?:FATAL|PANIC):  (?P<text>.*)")
 
 @dataclass(frozen=True)
 class Recovery:
-    """How far recovery went, from the server's log; a clean shutdown replays nothing."""
+    """The extent of the recovery, from the server's log; after a clean shutdown nothing is replayed.
+
+    Positions are LSNs as numbers of bytes.
+    """
 
     redo_start: int | None
     redo_end: int | None
@@ -59,13 +62,14 @@ class Recovery:
 
     @property
     def redo_seconds(self) -> float:
-        """From the first record to the last."""
+        """The seconds from the first record replayed to the last; 0 when nothing was replayed."""
         if self.started_at is None or self.replayed_at is None:
             return 0.0
         return (self.replayed_at - self.started_at).total_seconds()
 
     @property
     def replayed_bytes(self) -> int:
+        """The bytes of WAL from the first record to the last; 0 when nothing was replayed."""
         if self.redo_start is None or self.redo_end is None:
             return 0
         return max(0, self.redo_end - self.redo_start)
@@ -79,31 +83,34 @@ class RestoredServer:
     programs: PostgresPrograms
     launcher: Launcher
     settings: Mapping[str, str] = field(default_factory=dict)
-    """What postgresql.conf says beyond the defaults here."""
+    """Settings in postgresql.conf beyond those written for every restored server."""
     superuser: str = SUPERUSER
     _child: subprocess.Popen[bytes] | None = None
 
     @property
     def data_dir(self) -> Path:
+        """The restored data directory."""
         return self.workspace.data_dir
 
     @property
     def socket_dir(self) -> Path:
+        """The directory of the only socket that the server listens on."""
         return self.workspace.socket_dir
 
     @property
     def port(self) -> int:
+        """The port in the socket's name."""
         return PORT
 
     def program(self, name: str) -> str:
-        """Path of a PostgreSQL program of the server's version. Raises ConfigurationError."""
+        """Return the path of a PostgreSQL program of the server's version. Raises ConfigurationError."""
         return self.programs.path(name)
 
     @contextmanager
     def running(self, command_line: Mapping[str, str] | None = None) -> Iterator[RestoredServer]:
         """Start it, and stop it cleanly at the end; ``command_line`` settings beat all files.
 
-        An interruption kills it. Raises CheckFailed with the server's own words when it ends by itself.
+        An interruption kills it. Raises CheckFailed with the server's own message when it ends by itself.
         """
         conf = self._configure()
         given = [f"{name}={value}" for name, value in {**_ALWAYS, **(command_line or {})}.items()]
@@ -120,28 +127,26 @@ class RestoredServer:
                 self._child = None
 
     def wait_promoted(self, timeout: float, on_wait: Callable[[], None] = lambda: None) -> None:
-        """Until recovery has ended and the server takes writes.
+        """Wait until recovery has ended and the server takes writes.
 
-        Raises CheckFailed when it gives up, Unavailable when the time is over.
+        Raises CheckFailed when the server ends, Unavailable after ``timeout`` seconds.
         """
 
         def promoted() -> bool:
-            self._still_runs()
+            self._require_running()
             on_wait()
             try:
                 with self.connect("postgres") as connection:
                     row = connection.execute("SELECT NOT pg_is_in_recovery() AS done").fetchone()
             except (Unavailable, psycopg.OperationalError):
-                # Not up yet, or gone between two looks: the next one says which.
+                # Not up yet, or just ended: the next attempt tells which.
                 return False
             return bool(row and row["done"])
 
-        wait_until(
-            promoted, timeout, "the restored server is promoted", interval=0.05, hint=self.last_words()
-        )
+        wait_until(promoted, timeout, "the restored server is promoted", interval=0.05, hint=self.failure())
 
     def connect(self, database: str) -> Connection:
-        """As superuser over the socket, autocommit. Raises Unavailable."""
+        """Connect as superuser over the socket, with autocommit. Raises Unavailable."""
         try:
             return self._login(database, self.superuser)
         except Unavailable:
@@ -152,7 +157,7 @@ class RestoredServer:
             return self._login(database, name)
 
     def databases(self) -> list[str]:
-        """Those that take connections; the templates are left out."""
+        """List the databases that allow connections; templates are left out."""
         with self.connect("postgres") as connection:
             rows = connection.execute(
                 "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
@@ -160,7 +165,7 @@ class RestoredServer:
         return [row["datname"] for row in rows]
 
     def recovery(self) -> Recovery:
-        """What the log says of the recovery."""
+        """Read the extent of the recovery from the log."""
         text = self._log_text()
         start, done = _REDO_START.search(text), _REDO_DONE.search(text)
         return Recovery(
@@ -170,13 +175,16 @@ class RestoredServer:
             replayed_at=datetime.fromisoformat(f"{done['at']}+00:00") if done else None,
         )
 
-    def last_words(self) -> str:
-        """The newest line of the log that says why the server cannot go on."""
-        found = _FATAL.findall(self._log_text())
-        return f"the server said: {found[-1]}" if found else f"see {self.workspace.log_file}"
+    def failure(self) -> str:
+        """Return the log's newest FATAL or PANIC message, or where to look when there is none."""
+        messages = _FATAL.findall(self._log_text())
+        return f"the server said: {messages[-1]}" if messages else f"see {self.workspace.log_file}"
 
     def control_data(self) -> dict[str, str]:
-        """What pg_controldata prints of the data directory, by label. Raises CheckFailed."""
+        """Read what pg_controldata prints of the data directory, by label.
+
+        Raises CheckFailed when the control file cannot be read.
+        """
         ended = self.launcher.run([self.program("pg_controldata"), str(self.data_dir)], timeout=60)
         if ended.code:
             raise CheckFailed(f"{self.data_dir} has no readable control file: restore another set")
@@ -198,17 +206,17 @@ class RestoredServer:
             "shared_buffers": "128MB",
             # Fewer restart points while WAL is replayed.
             "max_wal_size": "4GB",
-            # At least two segments, whose size a cluster is made with; 80 MB is the default.
+            # At least two segments, whose size is fixed when a cluster is made; 80 MB is the default.
             "min_wal_size": f"{max(80, 2 * int(control['Bytes per WAL segment']) >> 20)}MB",
             "hot_standby": "on",
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_line_prefix": "%m [%p] ",
             "lc_messages": "C",
-            # Statements quote data.
+            # Statements contain data.
             "log_min_error_statement": "panic",
             "log_error_verbosity": "terse",
-            # Jobs of the product (autovacuum, extensions' workers) have no business here.
+            # Background work (autovacuum, extensions' workers) must not change the restored data.
             "autovacuum": "off",
             **sizes,
             **self.settings,
@@ -217,7 +225,7 @@ class RestoredServer:
         return self.workspace.write("postgresql.conf", text)
 
     def url(self, database: str, role: str) -> str:
-        """Where ``role`` connects: a URL with the socket's directory as host parameter."""
+        """Return the URL with which ``role`` connects; the host parameter is the socket's directory."""
         return f"postgresql:///{database}?host={self.socket_dir}&port={PORT}&user={role}"
 
     def _login(self, database: str, role: str) -> Connection:
@@ -232,9 +240,9 @@ class RestoredServer:
             return None
         return str(row["rolname"]) if row else None
 
-    def _still_runs(self) -> None:
+    def _require_running(self) -> None:
         if self._child is None or self._child.poll() is not None:
-            raise CheckFailed(f"the restored server ended before it took writes: {self.last_words()}")
+            raise CheckFailed(f"the restored server ended before it took writes: {self.failure()}")
 
     def _log_text(self) -> str:
         try:
@@ -243,7 +251,7 @@ class RestoredServer:
             return ""
 
 
-# Beat postgresql.auto.conf of the source, which is restored with the data.
+# On the command line, for they must beat postgresql.auto.conf, which is restored with the data.
 _ALWAYS = {
     "archive_mode": "off",
     "archive_command": "/bin/false",

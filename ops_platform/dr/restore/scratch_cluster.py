@@ -1,13 +1,13 @@
-"""Scratch directories of exercises: whose they are, how they go, and what a killed run left of them.
+"""Scratch directories of exercises: their owner, their removal, and what a killed run left of them.
 
-A scratch directory carries a marker that names the process it belongs to. What has no marker of
-ours is never touched. The order of making is: directory under a name that cannot be taken for a
-finished one, marker, rename. A worker killed between any two lines leaves
+A scratch directory carries a marker that names the process it belongs to. A directory without a
+marker of ours is never touched. It is made in this order: directory under a name that cannot be taken
+for a finished one, marker, rename. A worker killed between any two lines leaves
 
 - a ``.new-*`` directory with nothing, or with a marker that was not written to its end: removed
-  when nobody who could own it lives;
-- a directory with a marker, and in it whatever the exercise had got to; its servers may still
-  run: ``remove`` ends them first. The janitor takes it once the marker's process is gone.
+  when no process that could own it lives;
+- a directory with a marker, and in it the exercise's files so far; its servers may still run:
+  ``remove`` ends them first. The janitor removes it once the marker's process is gone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops_platform.clients.waiting import wait_until
-from ops_platform.dr.restore.workspace import Workspace, make_directory, own
+from ops_platform.dr.restore.workspace import Workspace, make_directory, set_owner
 from ops_platform.errors import CheckFailed, Unavailable
 from ops_platform.settings import Settings
 
@@ -39,7 +39,7 @@ _UNFINISHED = ".new-"
 
 @dataclass(frozen=True)
 class Marker:
-    """Whose a scratch directory is. A process is its id and its start: ids are used again."""
+    """The owner of a scratch directory: a process by its id and its start, since ids are used again."""
 
     exercise_id: str
     host: str
@@ -49,14 +49,15 @@ class Marker:
 
     @classmethod
     def ours(cls, exercise_id: str) -> Marker:
-        import psutil  # where processes are looked at: the definitions name no process
+        """Make the marker of this process."""
+        import psutil  # only here: loading the definitions looks at no process
 
         me = psutil.Process()
         return cls(exercise_id, socket.gethostname(), me.pid, me.create_time(), datetime.now(UTC).isoformat())
 
     @classmethod
     def read(cls, directory: Path) -> Marker | None:
-        """None when there is no marker, or none of ours."""
+        """Read the marker of ``directory``; None when there is none, or not one of ours."""
         try:
             return cls(**json.loads((directory / MARKER).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
@@ -64,7 +65,7 @@ class Marker:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process lives; of another host that cannot be told, so yes."""
+        """Whether its process lives; always true for another host, of which we cannot know."""
         import psutil
 
         if self.host != socket.gethostname():
@@ -76,33 +77,34 @@ class Marker:
 
 
 class NotRemoved(CheckFailed):
-    """A scratch directory is still there: its exercise is no good one, whatever else it found."""
+    """A scratch directory could not be removed, which fails its exercise whatever the other checks say."""
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """A scratch directory whose owner is gone; ``marker`` None for one that never got that far."""
+    """A scratch directory whose owner is gone; ``marker`` None when it has none yet."""
 
     directory: Path
     marker: Marker | None
 
 
 def scratch_root(settings: Settings) -> Path:
+    """Return the directory of all scratch directories of this host."""
     return settings.state_dir / "scratch"
 
 
 @contextmanager
 def scratch(settings: Settings, exercise_id: str, name: str) -> Iterator[Workspace]:
-    """An empty scratch directory, removed with all that runs in it when the block ends, however it ends.
+    """Make an empty scratch directory; remove it, with all that runs in it, however the block ends.
 
-    Raises NotRemoved when it stays.
+    Raises NotRemoved when it cannot be removed.
     """
     root = scratch_root(settings)
     make_directory(root, settings.run_as)
     building = root / f"{_UNFINISHED}{os.getpid()}-{name}"
     building.mkdir(mode=0o700)
     (building / MARKER).write_text(json.dumps(asdict(Marker.ours(exercise_id))), encoding="utf-8")
-    own(building, settings.run_as)
+    set_owner(building, settings.run_as)
     directory = root / name
     building.rename(directory)
     try:
@@ -115,9 +117,9 @@ def scratch(settings: Settings, exercise_id: str, name: str) -> Iterator[Workspa
 
 
 def leftovers(settings: Settings) -> list[Leftover]:
-    """Scratch directories of this host whose process is gone. Only reads."""
+    """Find scratch directories of this host whose process is gone. Only reads."""
     root = scratch_root(settings)
-    found = []
+    left = []
     try:
         entries = sorted(root.iterdir())
     except (FileNotFoundError, PermissionError):
@@ -127,30 +129,30 @@ def leftovers(settings: Settings) -> list[Leftover]:
             continue
         marker = Marker.read(entry)
         if marker is not None and not marker.is_alive:
-            found.append(Leftover(entry, marker))
+            left.append(Leftover(entry, marker))
         elif marker is None and _is_abandoned(entry):
-            found.append(Leftover(entry, None))
-    return found
+            left.append(Leftover(entry, None))
+    return left
 
 
 def sweep(settings: Settings) -> list[Leftover]:
-    """Remove what killed runs left, and nothing else; what was removed. Safe to repeat, and side by side."""
-    found = leftovers(settings)
-    for one in found:
-        if one.marker is None:
+    """Remove what killed runs left, and nothing else; return it. Safe to repeat, and to run twice at once."""
+    left = leftovers(settings)
+    for leftover in left:
+        if leftover.marker is None:
             # rmdir, not rmtree: without a marker only emptiness proves that it is ours to remove.
             with contextlib.suppress(OSError):
-                (one.directory / MARKER).unlink(missing_ok=True)
-                one.directory.rmdir()
+                (leftover.directory / MARKER).unlink(missing_ok=True)
+                leftover.directory.rmdir()
         else:
-            remove(one.directory)
-    return found
+            remove(leftover.directory)
+    return left
 
 
 def remove(directory: Path) -> None:
     """End the processes that work in ``directory`` and delete it. Raises NotRemoved if it stays.
 
-    The marker goes last: a removal that is killed is taken up again.
+    The marker is removed last, so that a killed removal is taken up again.
     """
     end_processes(directory)
     try:
@@ -176,15 +178,15 @@ def end_processes(directory: Path) -> None:
     """Kill every process of PostgreSQL and pgBackRest that works below ``directory``. Raises NotRemoved."""
     import psutil
 
-    found = _processes(directory)
-    for process in found:
+    processes = _processes(directory)
+    for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
 
     def gone() -> bool:
         return not _processes(directory)
 
-    if found:
+    if processes:
         try:
             wait_until(gone, END_SECONDS, f"the processes in {directory} end", interval=0.05)
         except Unavailable as error:
@@ -195,7 +197,7 @@ def _processes(directory: Path) -> list[psutil.Process]:
     import psutil
 
     text = str(directory)
-    found = []
+    working = []
     for process in psutil.process_iter():
         try:
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
@@ -203,19 +205,19 @@ def _processes(directory: Path) -> list[psutil.Process]:
             name = process.name()
             if not name.startswith(("postgres", "pgbackrest", "pg_", "sh")):
                 continue
-            where = process.cwd()
-            words = process.cmdline()
+            cwd = process.cwd()
+            arguments = process.cmdline()
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-        inside = where == text or where.startswith(f"{text}/")
-        if inside or any(_names(word, text) for word in words):
-            found.append(process)
-    return found
+        inside = cwd == text or cwd.startswith(f"{text}/")
+        if inside or any(_names(argument, text) for argument in arguments):
+            working.append(process)
+    return working
 
 
-def _names(word: str, directory: str) -> bool:
-    _, found, rest = word.partition(directory)
-    return bool(found) and (not rest or rest[0] == "/")
+def _names(argument: str, directory: str) -> bool:
+    _, named, rest = argument.partition(directory)
+    return bool(named) and (not rest or rest[0] == "/")
 
 
 def _is_abandoned(entry: Path) -> bool:

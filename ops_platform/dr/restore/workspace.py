@@ -1,7 +1,7 @@
-"""Where a restore keeps everything but the data: pgBackRest's configuration, lock, spool and logs, the
-server's configuration and socket. Nothing of it is shared with production.
+"""The directory of a restore for everything but the data. Nothing of it is shared with production.
 
-Who owns such a directory, and who removes what a killed run left, is in ``scratch``.
+It holds pgBackRest's configuration, lock, spool and logs, and the server's configuration and socket.
+The owner of such a directory, and the removal of what a killed run left, are in ``scratch_cluster``.
 """
 
 from __future__ import annotations
@@ -21,11 +21,16 @@ SOCKET_BYTES = 107
 PORT = 5432
 """Only part of the socket's name: the restored server listens nowhere else."""
 DISK_FACTOR = 1.3
+"""Free space that a restore needs, as a multiple of the cluster and its WAL."""
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """``directory`` exists and belongs to ``run_as``; the data may lie below it or elsewhere."""
+    """The paths of a restore.
+
+    ``directory`` exists and belongs to the user ``run_as`` (None: ours); ``data_dir`` may lie below it
+    or elsewhere.
+    """
 
     directory: Path
     data_dir: Path
@@ -33,24 +38,26 @@ class Workspace:
 
     @property
     def socket_dir(self) -> Path:
+        """The directory of the restored server's socket."""
         return self.directory / "run"
 
     @property
     def tablespaces(self) -> Path:
-        """Where the cluster's tablespaces go; pgBackRest makes it when there are any."""
+        """The directory of the cluster's tablespaces; pgBackRest makes it when there are any."""
         return self.directory / "tablespaces"
 
     @property
     def log_file(self) -> Path:
-        """What the restored server says."""
+        """The log of the restored server."""
         return self.directory / "postgres.log"
 
     @property
     def pgbackrest(self) -> PgBackRestPaths:
+        """The paths of pgBackRest's files, all below ``directory``."""
         return PgBackRestPaths.below(self.directory / "pgbackrest")
 
     def prepare(self) -> None:
-        """Make the directories. Raises ConfigurationError when that cannot be, or a path is too long."""
+        """Make the directories. Raises ConfigurationError if one fails, or the socket's path is too long."""
         socket = self.socket_dir / f".s.PGSQL.{PORT}"
         if len(os.fsencode(socket)) > SOCKET_BYTES:
             raise ConfigurationError(
@@ -61,34 +68,37 @@ class Workspace:
         pgbackrest_conf.prepare_directories(self.pgbackrest, self.run_as)
 
     def write(self, name: str, text: str, mode: int = 0o600) -> Path:
-        """A file of the workspace, of the user that runs PostgreSQL."""
+        """Write a file that belongs to the user who runs PostgreSQL; return its path."""
         path = self.directory / name
         path.write_text(text, encoding="utf-8")
         path.chmod(mode)
-        own(path, self.run_as)
+        set_owner(path, self.run_as)
         return path
 
 
 def open_reader(ctx: BackupContext, workspace: Workspace) -> BackupContext:
-    """The stanza seen with the identity that can only read, from a configuration of its own.
+    """Open the stanza with the identity that can only read, in a configuration of its own.
 
     Its data directory is the workspace's, so that no command of it can touch the source's.
     """
-    here = replace(
+    stanza = replace(
         ctx.stanza,
         data_path=str(workspace.data_dir),
         socket_path=str(workspace.socket_dir),
         port=str(PORT),
     )
     paths = workspace.pgbackrest
-    text = pgbackrest_conf.render(ctx.settings, ctx.config, paths, role="backup_reader", stanzas=[here])
+    text = pgbackrest_conf.render(ctx.settings, ctx.config, paths, role="backup_reader", stanzas=[stanza])
     pgbackrest_conf.write(paths.config_file, text, ctx.settings.run_as)
     pgbackrest = replace(ctx.pgbackrest, config_file=paths.config_file)
-    return replace(ctx, stanza=here, pgbackrest=pgbackrest, paths=paths, configuration=text)
+    return replace(ctx, stanza=stanza, pgbackrest=pgbackrest, paths=paths, configuration=text)
 
 
 def require_space(directory: Path, needed_bytes: int) -> int:
-    """The free bytes of the file system of ``directory``. Raises CheckFailed when they will not do."""
+    """Return the free bytes of the file system of ``directory``.
+
+    Raises CheckFailed when they are fewer than DISK_FACTOR times ``needed_bytes``.
+    """
     free = shutil.disk_usage(directory).free
     wanted = int(needed_bytes * DISK_FACTOR)
     if free < wanted:
@@ -100,20 +110,23 @@ def require_space(directory: Path, needed_bytes: int) -> int:
 
 
 def make_directory(path: Path, run_as: str | None) -> None:
-    """An empty directory of PostgreSQL's user, mode 0700. Raises ConfigurationError."""
+    """Make a directory of PostgreSQL's user, mode 0700, unless it exists. Raises ConfigurationError."""
     try:
         path.mkdir(parents=True, mode=0o700, exist_ok=True)
-        own(path, run_as)
+        set_owner(path, run_as)
     except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be made ({error.strerror}): choose another place") from None
+        raise ConfigurationError(
+            f"{path}: cannot be made ({error.strerror}): choose another directory"
+        ) from None
 
 
-def own(path: Path, run_as: str | None) -> None:
+def set_owner(path: Path, run_as: str | None) -> None:
+    """Give ``path`` to the user and the group of ``run_as``; None: it stays ours."""
     if run_as is not None:
         account = pwd.getpwnam(run_as)
         os.chown(path, account.pw_uid, account.pw_gid)
 
 
 def launcher(ctx: BackupContext) -> Launcher:
-    """Starts PostgreSQL's programs as PostgreSQL's user, with none of our environment."""
+    """Make a launcher of PostgreSQL's programs, as PostgreSQL's user and with none of our environment."""
     return Launcher(ctx.settings.run_as, ctx.pgbackrest.environment)

@@ -1,6 +1,6 @@
-"""Is the restored server right? Recovery, data, pages, erasures and a negative control, as one suite.
+"""Checks of a restored server: recovery, data, pages, erasures and a negative control, as one suite.
 
-A question that could not be asked is a failure.
+A check that could not run counts as a failure.
 """
 
 from ops_platform.dr.verification.erasure_replay import Tombstones

@@ -1,4 +1,4 @@
-"""How long the backups of the product can bring an erased subject back, from backups.yaml."""
+"""The time for which backups still hold an erased subject, from backups.yaml."""
 
 from __future__ import annotations
 
@@ -9,29 +9,33 @@ from ops_platform.gdpr.tombstones import BackupTerm
 from ops_platform.settings import Settings
 
 
-def of(stanza: Stanza) -> BackupTerm:
-    """Raises ConfigurationError when no full backup is scheduled: then no set would ever expire."""
+def backup_term(stanza: Stanza) -> BackupTerm:
+    """Return how long backups of ``stanza`` hold an erased subject.
+
+    Raises ConfigurationError when no full backup is scheduled: then no set would ever expire.
+    """
     if not stanza.crons("full"):
         raise ConfigurationError(
             f"{stanza.source}: stanzas.{stanza.name}.schedules.full is off: nobody can say when the last "
-            "backup that holds an erased subject expires; schedule one"
+            "backup that holds an erased subject expires; schedule full backups"
         )
     return BackupTerm(stanza.name, set_lifetime.of(stanza))
 
 
-def of_product(settings: Settings) -> BackupTerm:
-    """Of the stanza that OPS_PRODUCT_DATABASE_URL is. Raises ConfigurationError."""
-    return of(product_stanza(settings, load_backups(settings)))
+def product_backup_term(settings: Settings) -> BackupTerm:
+    """Return how long backups of the product hold an erased subject. Raises ConfigurationError."""
+    return backup_term(product_stanza(settings, load_backups(settings)))
 
 
 def product_stanza(settings: Settings, config: BackupConfig) -> Stanza:
+    """Find the stanza whose connection is OPS_PRODUCT_DATABASE_URL. Raises ConfigurationError."""
     url = settings.require("product_database_url")
     for stanza in config.stanzas.values():
         try:
             if stanza.database_url(settings) == url:
                 return stanza
         except ConfigurationError:
-            continue  # another one's variables, which are not needed here
+            continue  # variables of another stanza, which are not needed here
     raise ConfigurationError(
         "no stanza of backups.yaml has the connection ${OPS_PRODUCT_DATABASE_URL}: add the product's, so "
         "that an erasure knows how long backups hold the data"

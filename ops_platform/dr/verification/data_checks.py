@@ -1,6 +1,6 @@
-"""Is what the restored database holds whole? Asked of one database, against what the source held.
+"""Checks of the data in one restored database, against what the source held.
 
-Definitions of objects are compared in ``catalogue``; files and pages in ``physical``.
+Definitions of objects are compared in ``schema_comparison``, files and pages checked in ``page_checks``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from psycopg import sql
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.dr.inspection import (
     EXACT_ROWS,
-    Live,
+    Defects,
+    LiveTable,
     Verification,
-    Weak,
     inherent_defects,
     named,
     row_fingerprints,
@@ -27,93 +27,97 @@ from ops_platform.dr.reference import Reference
 
 SLACK_ROWS = 50
 SLACK_SHARE = 0.01
-"""The source's statistics lag by up to ten seconds: what a count may be off by."""
+"""The error allowed in a count: the source's statistics lag by up to ten seconds."""
 
 _OPERATOR = re.compile(r"[-+*/<>=~!@#%^&|`?]+")
 
 Accepted = Callable[[str], bool] | None
-"""Whether a weakness is the source's own; None: of this database nothing is known."""
+"""Tells whether the source has a defect too, by name; None: nothing is known of this database."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How many rows a table can have had; ``high`` None: without limit."""
+    """The number of rows that a table can have had; ``high`` None: without limit."""
 
     low: int
     high: int | None
 
     def holds(self, rows: int | None) -> bool:
-        """None: more than EXACT_ROWS."""
+        """Tell whether ``rows`` is possible; None stands for more than EXACT_ROWS."""
         least = EXACT_ROWS + 1 if rows is None else rows
         return (rows is None or self.low <= rows) and (self.high is None or least <= self.high)
 
 
-def bounds(before: Live, after: Live | None, here: Live) -> Bounds | None:
-    """Between two looks at a table: never less than the deletes allow, never more than the inserts.
+def bounds(before: LiveTable, after: LiveTable | None, restored: LiveTable) -> Bounds | None:
+    """Bound the rows of a table restored to a moment between two counts at the source.
 
-    None when it cannot be told: it was made anew or rewritten in between, or the statistics were reset.
+    Never fewer than the deletes allow, never more than the inserts. None when there are no bounds: the
+    table was made anew or rewritten in between, or the statistics were reset.
     """
-    if after is None or not before.oid == after.oid == here.oid:
+    if after is None or not before.oid == after.oid == restored.oid:
         return None
     inserted, deleted = after.inserted - before.inserted, after.deleted - before.deleted
     if inserted < 0 or deleted < 0:
         return None
-    if here.file != before.file:
-        # By TRUNCATE, which counts no deletes, or VACUUM FULL. If by nobody at the source: damage.
+    if restored.file != before.file:
+        # By TRUNCATE, which counts no deletes, or VACUUM FULL; unless the source was rewritten too: damage.
         if before.file != after.file:
             return None
-        looks = [before, after]
+        counts = [before, after]
     else:
-        # Rewritten after the moment restored, the second look says nothing.
-        looks = [before, after] if before.file == after.file else [before]
-    least = [EXACT_ROWS + 1 if one.rows is None else one.rows for one in looks]
+        # If the table was rewritten after the moment restored, the second count says nothing.
+        counts = [before, after] if before.file == after.file else [before]
+    least = [EXACT_ROWS + 1 if count.rows is None else count.rows for count in counts]
     lows = [least[0] - deleted, *(rows - inserted for rows in least[1:])]
     slack = SLACK_ROWS + int(max(least) * SLACK_SHARE)
-    # The same number reckoned from both sides, if the statistics were up to date: the wider counts.
+    # Up-to-date statistics give the same bound from both sides; otherwise the wider one counts.
     low = max(0, min(lows) - slack)
-    if any(one.rows is None for one in looks):
+    if any(count.rows is None for count in counts):
         return Bounds(low, None)
     return Bounds(low, max(least[0] + inserted, *(rows + deleted for rows in least[1:]), 0) + slack)
 
 
 def live_tables(connection: Connection, before: Reference | None, after: Reference | None) -> Verification:
-    """Every table has a number of rows that is possible between the two references."""
+    """Check that every table has a number of rows that is possible between the two references."""
     name = "live_tables"
     if before is None or after is None:
         when = "before" if before is None else "after"
         return unknown(name, f"there is no reference of the source from {when} the moment restored")
     if not before.live and not before.unread:
         return verdict(name, True, "the source has no tables", tables=0, outside=0, not_compared=0)
-    found = row_fingerprints.live(connection).tables
-    outside, untold, checked = [], len(before.unread), 0
+    restored_tables = row_fingerprints.live_tables(connection).tables
+    outside, not_compared, checked = [], len(before.unread), 0
     same_statistics = before.statistics == after.statistics
-    for table, was in before.live.items():
-        here = found.get(table)
-        if here is None:
-            # Dropped since, or missing: the catalogue's question.
+    for table, earlier in before.live.items():
+        restored = restored_tables.get(table)
+        if restored is None:
+            # Dropped since, or missing: the check ``catalogue`` tells which.
             continue
-        limits = bounds(was, after.live.get(table), here) if same_statistics else None
+        limits = bounds(earlier, after.live.get(table), restored) if same_statistics else None
         if limits is None:
-            untold += 1
+            not_compared += 1
             continue
         checked += 1
-        if not limits.holds(here.rows):
-            rows = f"more than {EXACT_ROWS}" if here.rows is None else str(here.rows)
+        if not limits.holds(restored.rows):
+            rows = f"more than {EXACT_ROWS}" if restored.rows is None else str(restored.rows)
             high = "any number" if limits.high is None else str(limits.high)
             outside.append(f"{table} has {rows}, possible are {limits.low} to {high}")
     if checked == 0:
         return unknown(
             name, "no table could be compared: statistics were reset, tables rewritten or not to be read"
         )
-    numbers = {"tables": checked, "outside": len(outside), "not_compared": untold}
+    numbers = {"tables": checked, "outside": len(outside), "not_compared": not_compared}
     if outside:
         return verdict(name, False, f"rows are missing or too many: {named(outside)}", **numbers)
-    more = f"; {untold} could not be compared" if untold else ""
+    more = f"; {not_compared} could not be compared" if not_compared else ""
     return verdict(name, True, f"{checked} tables have as many rows as they can have had{more}", **numbers)
 
 
 def closed_rows(connection: Connection, reference: Reference | None, erased_since: bool) -> Verification:
-    """The rows of append-only tables are, every one, what they were when the reference was signed."""
+    """Check that the closed rows of append-only tables are those of the signed reference.
+
+    When somebody was erased since the reference, only their number is bounded.
+    """
     name = "closed_rows"
     if reference is None:
         return unknown(name, "there is no reference of the source from before the moment restored")
@@ -121,27 +125,30 @@ def closed_rows(connection: Connection, reference: Reference | None, erased_sinc
         return verdict(name, True, "no table is declared append-only in backups.yaml", tables=0)
     row_fingerprints.fix_session(connection)
     wrong, counted, rows = [], [], 0
-    for table, was in reference.closed.items():
-        present = row_fingerprints.columns(connection, table)
-        if was.column not in dict(present):
-            wrong.append(f"{table}.{was.column} is missing")
+    for table, signed in reference.closed.items():
+        present = row_fingerprints.table_columns(connection, table)
+        if signed.column not in dict(present):
+            wrong.append(f"{table}.{signed.column} is missing")
             continue
-        hashable = set(was.columns) <= set(present)
-        hashed = was.columns if hashable and not erased_since else ((was.column, ""),)
-        is_ = row_fingerprints.closed(connection, table, was.column, reference.marker, hashed=hashed)
-        rows += is_.rows
+        hashable = set(signed.columns) <= set(present)
+        hashed = signed.columns if hashable and not erased_since else ((signed.column, ""),)
+        restored = row_fingerprints.closed_rows(
+            connection, table, signed.column, reference.marker, hashed=hashed
+        )
+        rows += restored.rows
         if erased_since:
             # Erasure deletes or anonymises old rows: then only their number is bounded.
-            if is_.rows > was.rows:
-                wrong.append(f"{table} has {is_.rows} of {was.rows} rows")
-        elif is_.rows != was.rows:
-            hint = f" (or some were written with an older {was.column})" if is_.rows > was.rows else ""
-            wrong.append(f"{table} has {is_.rows} of {was.rows} rows{hint}")
+            if restored.rows > signed.rows:
+                wrong.append(f"{table} has {restored.rows} of {signed.rows} rows")
+        elif restored.rows != signed.rows:
+            late = f" (or some were written with an older {signed.column})"
+            hint = late if restored.rows > signed.rows else ""
+            wrong.append(f"{table} has {restored.rows} of {signed.rows} rows{hint}")
         elif not hashable:
-            # The catalogue's question, if it was not the source that changed it.
+            # The check ``catalogue`` tells whether the source changed the columns.
             counted.append(table)
-        elif is_ != was:
-            wrong.append(f"{table}: the contents of {was.rows} rows differ")
+        elif restored != signed:
+            wrong.append(f"{table}: the contents of {signed.rows} rows differ")
     numbers = {"tables": len(reference.closed), "rows": rows, "wrong": len(wrong)}
     if wrong:
         return verdict(name, False, f"closed rows are not what they were: {named(wrong)}", **numbers)
@@ -156,8 +163,8 @@ def closed_rows(connection: Connection, reference: Reference | None, erased_sinc
 
 
 def sequences(connection: Connection, accepted: Accepted) -> Verification:
-    """No sequence is behind a column that it feeds, or the next insert would collide."""
-    return _weak(
+    """Check that no sequence is behind a column that it feeds: the next insert would collide."""
+    return _defects(
         "sequences",
         inherent_defects.sequences_behind(connection),
         accepted,
@@ -167,32 +174,37 @@ def sequences(connection: Connection, accepted: Accepted) -> Verification:
 
 
 def indexes_valid(connection: Connection, accepted: Accepted) -> Verification:
-    return _weak(
+    """Check that no index is invalid that was valid at the source."""
+    return _defects(
         "indexes_valid", inherent_defects.invalid_indexes(connection), accepted, "invalid", "are valid"
     )
 
 
 def constraints_validated(connection: Connection, accepted: Accepted) -> Verification:
-    """None is unvalidated that was validated at the source."""
-    found = inherent_defects.unvalidated_constraints(connection)
-    return _weak("constraints_validated", found, accepted, "not validated", "are validated")
+    """Check that no constraint is unvalidated that was validated at the source."""
+    unvalidated = inherent_defects.unvalidated_constraints(connection)
+    return _defects("constraints_validated", unvalidated, accepted, "not validated", "are validated")
 
 
-def _weak(name: str, found: Weak, accepted: Accepted, wrong: str, right: str) -> Verification:
-    bad = [one for one in found.names if accepted is None or not accepted(one)]
-    numbers = {"looked_at": found.total, "wrong": len(bad), "as_at_source": len(found.names) - len(bad)}
+def _defects(name: str, defects: Defects, accepted: Accepted, wrong: str, right: str) -> Verification:
+    bad = [object_ for object_ in defects.names if accepted is None or not accepted(object_)]
+    defective = len(defects.names)
+    numbers = {"looked_at": defects.total, "wrong": len(bad), "as_at_source": defective - len(bad)}
     if bad and accepted is None:
         return unknown(
             name, f"{wrong}: {named(bad)}; no reference says whether they were so at the source", **numbers
         )
     if bad:
         return verdict(name, False, f"{wrong}: {named(bad)}", **numbers)
-    own = f", {len(found.names)} are not, as at the source" if found.names else ""
-    return verdict(name, True, f"{found.total - len(found.names)} {right}{own}", **numbers)
+    own = f", {defective} are not, as at the source" if defects.names else ""
+    return verdict(name, True, f"{defects.total - defective} {right}{own}", **numbers)
 
 
 def collations(connection: Connection) -> Verification:
-    """Recorded and actual versions agree; else the order of text, and every index on it, may differ."""
+    """Check that the recorded collation versions are those of this machine.
+
+    Otherwise the order of text, and with it every index on text, may differ.
+    """
     rows = connection.execute(
         """
         SELECT 'database ' || datname AS name, datcollversion AS recorded,
@@ -213,7 +225,7 @@ def collations(connection: Connection) -> Verification:
 
 
 def orphans(connection: Connection) -> Verification:
-    """Every foreign key that counts as validated holds, by one anti-join each."""
+    """Check that every foreign key that counts as validated holds, by one anti-join each."""
     keys = connection.execute(
         """
         SELECT c.conname AS name, n.nspname AS schema, t.relname AS table, fn.nspname AS other_schema,
@@ -238,8 +250,11 @@ def orphans(connection: Connection) -> Verification:
     bad = []
     for key in keys:
         pairs = list(zip(key["columns"], key["others"], strict=True))
-        # The key's own: what "=" means depends on the search path.
-        operators = [_operator(*one) for one in zip(key["operator_schemas"], key["operators"], strict=True)]
+        # The key's own operators: what "=" means depends on the search path.
+        operators = [
+            _operator(schema, operator)
+            for schema, operator in zip(key["operator_schemas"], key["operators"], strict=True)
+        ]
         query = sql.SQL(
             "SELECT EXISTS (SELECT FROM {table} AS t WHERE {given} AND NOT EXISTS "
             "(SELECT FROM {other} AS o WHERE {same})) AS found"
@@ -262,20 +277,25 @@ def orphans(connection: Connection) -> Verification:
 
 def _operator(schema: str, name: str) -> sql.Composable:
     if not _OPERATOR.fullmatch(name):
-        raise AssertionError("PostgreSQL has an operator of other characters than it allows")
+        raise AssertionError(f"operator {name!r} has characters that PostgreSQL does not allow")
     return sql.SQL("OPERATOR({}." + name + ")").format(sql.Identifier(schema))
 
 
-def merged(name: str, answers: Mapping[str, Verification]) -> Verification:
-    """One answer for several databases: the worst counts, and says where."""
+def merged(name: str, results: Mapping[str, Verification]) -> Verification:
+    """Merge the results of one check in several databases: the worst counts, and says where it was.
+
+    Whole numbers are added up.
+    """
     order = {"fail": 0, "unknown": 1, "pass": 2}
-    worst = min(answers.values(), key=lambda one: order[one.result])
+    worst = min(results.values(), key=lambda result: order[result.result])
     said = "; ".join(
-        f"{database}: {one.summary}" for database, one in answers.items() if one.result == worst.result
+        f"{database}: {result.summary}"
+        for database, result in results.items()
+        if result.result == worst.result
     )
     numbers: dict[str, int | float | str] = {}
-    for one in answers.values():
-        for key, value in one.numbers.items():
+    for result in results.values():
+        for key, value in result.numbers.items():
             if isinstance(value, int):
                 numbers[key] = int(numbers.get(key, 0)) + value
     return Verification(name, worst.result, said, numbers)

@@ -1,7 +1,7 @@
-"""Subjects who must stay erased after a restore: found in the ops database or in the locked ledger.
+"""The replay of erasures after a restore, from tombstones in the ops database or in the locked ledger.
 
-They are erased again by the engine that erased them first (``gdpr``), before the restored cluster
-takes traffic. A restored ops database is brought up to what the ledger remembers.
+Subjects are erased again by the engine that erased them first (``gdpr``), before the restored cluster
+takes traffic. A restored ops database is brought up to date from the ledger.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from ops_platform.clients import object_store, postgres
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.dr.inspection import Verification, failed, verdict
 from ops_platform.dr.restore import RestoredServer
-from ops_platform.dr.verification import backup_expiry as backup_term
+from ops_platform.dr.verification import backup_expiry
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import certificates
-from ops_platform.gdpr import certificates as certificate
 from ops_platform.gdpr.after_restore import Reconciled, Replayed, ledger_reconciliation
-from ops_platform.gdpr.after_restore import replay as engine
+from ops_platform.gdpr.after_restore import replay as replay_engine
 from ops_platform.gdpr.data_map import parser
 from ops_platform.gdpr.requests import work_queue
 from ops_platform.gdpr.tombstones import LEDGER_PREFIX, Tombstone, encryption, ledger_copies, tombstone_store
@@ -40,26 +39,31 @@ END $$
 
 @dataclass(frozen=True)
 class Tombstones:
-    """Of one stanza, and where they were read."""
+    """The tombstones of one stanza; ``source``: where they were read, for people."""
 
-    found: Sequence[Tombstone]
+    tombstones: Sequence[Tombstone]
     source: str
 
     @property
     def count(self) -> int:
-        return len(self.found)
+        """The number of tombstones."""
+        return len(self.tombstones)
 
-    def with_those_of(self, other: Tombstones) -> Tombstones:
-        """Each once, the oldest first."""
-        known = {one.ledger_key for one in self.found}
-        more = [one for one in other.found if one.ledger_key not in known]
-        both = sorted([*self.found, *more], key=lambda one: one.erased_at)
+    def merged_with(self, other: Tombstones) -> Tombstones:
+        """Merge two sources: each tombstone once, the oldest first."""
+        known = {tombstone.ledger_key for tombstone in self.tombstones}
+        more = [tombstone for tombstone in other.tombstones if tombstone.ledger_key not in known]
+        both = sorted([*self.tombstones, *more], key=lambda tombstone: tombstone.erased_at)
         return Tombstones(both, f"{self.source} and {other.source}")
 
 
 @dataclass(frozen=True)
 class ReplayedLive:
-    """``under_way``: erasures that were left to their own runs."""
+    """The result of a replay on the databases that serve now.
+
+    ``memory``: what the ops database took over from the ledger. ``rows``: what was erased again.
+    ``under_way``: how many erasures were left to their own runs.
+    """
 
     memory: Reconciled
     rows: Replayed
@@ -67,16 +71,17 @@ class ReplayedLive:
 
 
 def from_ops_database(ops_url: str, stanza: str) -> Tombstones:
-    """Expired ones too: as long as one is there, a backup older than it thinks may be, too.
+    """Read the tombstones of ``stanza``, expired ones too.
 
+    While an expired tombstone is there, so may be a backup that outlived its expected lifetime.
     Raises Unavailable when the ops database is away.
     """
     with postgres.session(ops_url) as connection:
-        return Tombstones(_known(connection, stanza), "the ops database")
+        return Tombstones(_stored(connection, stanza), "the ops database")
 
 
-def since(ops: Connection, stanza: str, moment: datetime) -> bool:
-    """Whether anybody has been erased, or began to be, since ``moment``."""
+def anyone_erased_since(ops: Connection, stanza: str, moment: datetime) -> bool:
+    """Tell whether anybody has been erased, or began to be, since ``moment``."""
     row = one_row(
         ops,
         """
@@ -89,7 +94,7 @@ def since(ops: Connection, stanza: str, moment: datetime) -> bool:
 
 
 def from_ledger(settings: Settings, stanza: str) -> Tombstones:
-    """From the copies under object lock; needs no database, and the key only when there are any.
+    """Read the copies under object lock; needs no database, and the key only when there are copies.
 
     Raises an OpsError when S3 is away or a copy cannot be read.
     """
@@ -97,113 +102,123 @@ def from_ledger(settings: Settings, stanza: str) -> Tombstones:
     source = "the object-locked ledger"
     if not any(islice(ledger.versions(f"{LEDGER_PREFIX}{stanza}/"), 1)):
         return Tombstones((), source)
-    found = ledger_copies.read(ledger, encryption.sealing_keys(settings), stanza)
+    copies = ledger_copies.read(ledger, encryption.sealing_keys(settings), stanza)
     completed = certificates.stored(ledger)
-    return Tombstones([replace(one, completed_at=completed.get(one.request_id)) for one in found], source)
+    tombstones = [replace(copy, completed_at=completed.get(copy.request_id)) for copy in copies]
+    return Tombstones(tombstones, source)
 
 
 def replay(
-    found: Tombstones, server: RestoredServer, database: str, settings: Settings, log: Callable[[str], None]
+    known: Tombstones, server: RestoredServer, database: str, settings: Settings, log: Callable[[str], None]
 ) -> Verification:
     """Erase again whoever was erased, in ``database`` of the restored server. Passes when nobody is left.
 
-    Where it is the ops database, its memory is brought up to the ledger's too.
+    Where it is the ops database, it is brought up to date from the ledger too.
     """
     said, numbers = [], dict[str, int]()
     with server.connect(database) as connection:
         try:
             if _is_ops_database(connection):
-                text, counted = _brought_up(connection, settings, log)
+                text, counted = _bring_up_to_date(connection, settings, log)
                 said.append(text)
                 numbers |= counted
-            if found.count:
-                _footprint(connection, server.url(database, FOOTPRINT_OWNER), log)
-                done = erase_again(connection, settings, found.found, log)
-                numbers |= {"came_back": done.came_back, "rows": sum(one.changed for one in done.effects)}
+            if known.count:
+                _migrate_footprint(connection, server.url(database, FOOTPRINT_OWNER), log)
+                done = erase_again(connection, settings, known.tombstones, log)
+                rows = sum(effect.changed for effect in done.effects)
+                numbers |= {"came_back": done.came_back, "rows": rows}
                 said.append(
-                    f"{done.tombstones} tombstones in {found.source}; {done.came_back} erased subjects had "
+                    f"{done.tombstones} tombstones in {known.source}; {done.came_back} erased subjects had "
                     "come back and were erased again"
                 )
         except CheckFailed as error:
-            return failed(NAME, str(error), tombstones=found.count)
+            return failed(NAME, str(error), tombstones=known.count)
     return verdict(
         NAME,
         True,
-        "; ".join(said) or f"nobody was erased, says {found.source}",
-        tombstones=found.count,
+        "; ".join(said) or f"nobody was erased, says {known.source}",
+        tombstones=known.count,
         **numbers,
     )
 
 
 def erase_again(
-    connection: Connection, settings: Settings, found: Sequence[Tombstone], log: Callable[[str], None]
+    connection: Connection, settings: Settings, tombstones: Sequence[Tombstone], log: Callable[[str], None]
 ) -> Replayed:
-    """In a product database; the data map is read only when there is anybody."""
-    if not found:
+    """Replay tombstones in a product database; the data map is read only when there are any."""
+    if not tombstones:
         return Replayed(0, 0, ())
-    return engine.replay(connection, parser.load(settings.config_dir / "data_map.yaml"), found, log)
+    return replay_engine.replay(
+        connection, parser.load(settings.config_dir / "data_map.yaml"), tombstones, log
+    )
 
 
 def replay_live(settings: Settings, log: Callable[[str], None]) -> ReplayedLive:
-    """On the databases that serve now, after either of them was restored: first the memory, then the rows.
+    """Replay on the databases that serve now, after either was restored: the ops database, then the rows.
 
     An erasure that is under way is left to its own run: it knows more than the tombstone, and looks
-    again for rows that came back. Raises an OpsError when anything is left, or psycopg's.
+    again for rows that came back. Raises an OpsError when anything is left, or psycopg's error.
     """
-    stanza = backup_term.product_stanza(settings, load_backups(settings)).name
+    stanza = backup_expiry.product_stanza(settings, load_backups(settings)).name
     product = settings.product_eraser_database_url or settings.require("product_database_url")
     with postgres.session(settings.require("database_url"), autocommit=True) as ops:
-        known = reconcile(ops, settings)
-        found, under_way = _not_under_way(ops, stanza, log)
+        memory = reconcile(ops, settings)
+        tombstones, under_way = _not_under_way(ops, stanza, log)
         with postgres.session(product, application="ops-platform erasure", autocommit=True) as connection:
-            return ReplayedLive(known, erase_again(connection, settings, found, log), under_way)
+            return ReplayedLive(memory, erase_again(connection, settings, tombstones, log), under_way)
 
 
 def _not_under_way(ops: Connection, stanza: str, log: Callable[[str], None]) -> tuple[list[Tombstone], int]:
-    """Tombstones to be replayed, and the number of the others.
+    """Return the tombstones to be replayed, and the number of the others.
 
-    Unfinished ones that nobody works on are claimed for as long as ``ops`` is open.
+    Unfinished ones that no run works on are claimed for as long as ``ops`` is open.
     """
     going_on = tombstone_store.under_way(ops, stanza)
-    found, left = list[Tombstone](), 0
-    for one in _known(ops, stanza):
-        unfinished = one.completed_at is None
-        if one.request_id in going_on or (
-            unfinished and not postgres.try_lock(ops, work_queue.lock_name(one.request_id))
+    to_replay, left = list[Tombstone](), 0
+    for tombstone in _stored(ops, stanza):
+        request_id, unfinished = tombstone.request_id, tombstone.completed_at is None
+        if request_id in going_on or (
+            unfinished and not postgres.try_lock(ops, work_queue.lock_name(request_id))
         ):
             left += 1
-            log(f"request {one.request_id}: the erasure is under way and erases what came back by itself")
+            log(f"request {request_id}: the erasure is under way and erases what came back by itself")
         else:
-            found.append(one)
+            to_replay.append(tombstone)
             if unfinished:
-                log(f"request {one.request_id}: the erasure was given up half-way; resume it after this")
-    return found, left
+                log(f"request {request_id}: the erasure was given up half-way; resume it after this")
+    return to_replay, left
 
 
-def _known(ops: Connection, stanza: str) -> list[Tombstone]:
-    """All of a stanza; complete are those that have a certificate, which is what comes last."""
-    found = tombstone_store.read(ops, stanza)
-    certified = certificates.issued(ops, [one.request_id for one in found])
-    return [one if one.request_id in certified else replace(one, completed_at=None) for one in found]
+def _stored(ops: Connection, stanza: str) -> list[Tombstone]:
+    """Read a stanza's tombstones; complete are those with a certificate, the last step of an erasure."""
+    tombstones = tombstone_store.read(ops, stanza)
+    certified = certificates.issued(ops, [tombstone.request_id for tombstone in tombstones])
+    return [
+        tombstone if tombstone.request_id in certified else replace(tombstone, completed_at=None)
+        for tombstone in tombstones
+    ]
 
 
 def expire(ctx: BackupContext, now: datetime) -> int:
-    """Delete the stanza's tombstones that no set in the repository needs any more; how many.
+    """Delete the stanza's tombstones that no set in the repository needs any more; return how many.
 
     Raises PgBackRestError when the repository cannot be read; then nothing is deleted.
     """
     sets = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info()).sets
-    oldest = min((one.started_at for one in sets), default=None)
+    oldest = min((backup_set.started_at for backup_set in sets), default=None)
     with postgres.session(ctx.ops_url) as ops:
         return tombstone_store.expire(ops, ctx.stanza.name, oldest, now)
 
 
 def reconcile(ops: Connection, settings: Settings) -> Reconciled:
-    """Bring back into the ops database what the ledger remembers; the keys only when there is anything."""
+    """Bring the ops database up to date from the ledger.
+
+    Reads the keys only when the ledger holds anything.
+    """
     ledger = object_store.from_settings(settings, "ledger")
     if not any(islice(ledger.versions(LEDGER_PREFIX), 1)):
         return Reconciled(0, 0, 0, 0, 0)
-    keys, public = encryption.sealing_keys(settings), certificate.public_keys(settings)
+    keys, public = encryption.sealing_keys(settings), certificates.public_keys(settings)
     return ledger_reconciliation.reconcile(ops, ledger, keys, public, datetime.now(UTC))
 
 
@@ -212,10 +227,10 @@ def _is_ops_database(connection: Connection) -> bool:
     return bool(row["ours"])
 
 
-def _brought_up(
+def _bring_up_to_date(
     connection: Connection, settings: Settings, log: Callable[[str], None]
 ) -> tuple[str, dict[str, int]]:
-    """What was done to a restored ops database, whose memory is older than the ledger's."""
+    """Bring a restored ops database, which is older than the ledger, up to date; say what was done."""
     if not _knows_certificates(connection):
         log("this ops database is older than erasures: then run 'ops-platform migrate' and tombstone_replay")
         return "an ops database from before the first erasure", {}
@@ -233,12 +248,12 @@ def _knows_certificates(connection: Connection) -> bool:
     return bool(row["known"])
 
 
-def _footprint(connection: Connection, owners_url: str, log: Callable[[str], None]) -> None:
-    """A backup may be older than the tables in which an erasure notes how far it is."""
+def _migrate_footprint(connection: Connection, owners_url: str, log: Callable[[str], None]) -> None:
+    """Make the tables in which an erasure notes its progress; the backup may be older than they are."""
     row = one_row(connection, "SELECT to_regclass('ops_platform.erasures') IS NULL AS missing")
     if row["missing"]:
         connection.execute(_ERASER)
-        from ops_platform.clients.postgres.migrations import migrate  # yoyo, for an old copy alone
+        from ops_platform.clients.postgres.migrations import migrate  # loads yoyo, only for an old copy
 
         made = migrate(owners_url, files.carried("sql") / "product")
         log(f"the backup is older than the platform's tables: brought up to date by {', '.join(made)}")

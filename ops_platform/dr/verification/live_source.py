@@ -1,4 +1,4 @@
-"""The live cluster that is backed up, as an exercise sees it: asked a little, never told anything.
+"""The live cluster that is backed up, as an exercise sees it: only read.
 
 An exercise must not make it switch WAL: that would flatter RPO.
 """
@@ -14,7 +14,7 @@ from ops_platform.errors import ConfigurationError
 
 
 def database_name(ctx: BackupContext) -> str:
-    """The database with the stanza's heartbeats. Raises ConfigurationError."""
+    """Return the name of the database with the stanza's heartbeats. Raises ConfigurationError."""
     name = conninfo_to_dict(ctx.database_url).get("dbname")
     if not name:
         raise ConfigurationError(
@@ -24,21 +24,21 @@ def database_name(ctx: BackupContext) -> str:
 
 
 def archive_failures(ctx: BackupContext) -> int:
-    """How often the source's archiver has failed so far. Raises Unavailable."""
+    """Read how often the source's archiver has failed so far. Raises Unavailable."""
     with postgres.session(ctx.database_url, application="ops-platform exercise", autocommit=True) as source:
         row = postgres.one_row(source, "SELECT failed_count FROM pg_stat_archiver")
     return int(row["failed_count"])
 
 
 def system_id(ctx: BackupContext) -> int:
-    """Which cluster the source is. Raises Unavailable."""
+    """Read the source's system identifier. Raises Unavailable."""
     with postgres.session(ctx.database_url, application="ops-platform exercise", autocommit=True) as source:
         row = postgres.one_row(source, "SELECT system_identifier FROM pg_control_system()")
     return int(row["system_identifier"])
 
 
 def undisturbed(ctx: BackupContext, before: int) -> Verification:
-    """The archiver of the source has not failed since ``before`` was read."""
+    """Check that the source's archiver has not failed since ``before`` was read. Raises Unavailable."""
     now = archive_failures(ctx)
     said = (
         "the source's archiver went on without a failure"

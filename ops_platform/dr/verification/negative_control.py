@@ -1,7 +1,8 @@
-"""Do the checks still bite? A restored copy is damaged on purpose, another way each month, and asked again.
+"""The negative control: damage a restored copy on purpose, and see that the check for it fails.
 
-Runs last on a scratch cluster, when everything else was asked; a check that accepts the damage fails
-the exercise. What is damaged is found in the catalogue, so that it works on any product.
+Another damage each month. Runs last on a scratch cluster, after all other checks; if the check accepts
+the damage, the exercise fails. What to damage is found in the catalogue, so that it works on any
+product.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime
 from psycopg import sql
 
 from ops_platform.clients.postgres import Connection, one_row
-from ops_platform.dr.inspection import Verification, ask, unknown, verdict
+from ops_platform.dr.inspection import Verification, run_check, unknown, verdict
 from ops_platform.dr.restore import RestoredServer
 
 NAME = "checks_bite"
@@ -24,36 +25,41 @@ _USER_SCHEMA = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspn
 
 @dataclass(frozen=True)
 class Damage:
-    """``inflict`` answers False when there is nothing in this database that it could damage."""
+    """One way to damage a database, and the check that must notice it.
+
+    ``inflict`` returns False when there is nothing in this database that it could damage.
+    """
 
     noun: str
     caught_by: str
     inflict: Callable[[Connection], bool]
 
 
-def lost_table(connection: Connection) -> bool:
-    found = _first(connection, "SELECT n.nspname, c.relname", "c.relkind = 'r' AND NOT c.relispartition")
-    if found is None:
+def _drop_table(connection: Connection) -> bool:
+    table = _first_relation(
+        connection, "SELECT n.nspname, c.relname", "c.relkind = 'r' AND NOT c.relispartition"
+    )
+    if table is None:
         return False
-    connection.execute(sql.SQL("DROP TABLE {} CASCADE").format(sql.Identifier(*found)))
+    connection.execute(sql.SQL("DROP TABLE {} CASCADE").format(sql.Identifier(*table)))
     return True
 
 
-def strange_role(connection: Connection) -> bool:
+def _create_superuser(connection: Connection) -> bool:
     connection.execute(sql.SQL("CREATE ROLE {} SUPERUSER").format(sql.Identifier(ROLE)))
     return True
 
 
-def invalid_index(connection: Connection) -> bool:
-    found = _first(connection, "SELECT n.nspname, c.relname", "c.relkind = 'i'")
-    if found is None:
+def _invalidate_index(connection: Connection) -> bool:
+    index = _first_relation(connection, "SELECT n.nspname, c.relname", "c.relkind = 'i'")
+    if index is None:
         return False
-    name = sql.Identifier(*found).as_string(connection)
+    name = sql.Identifier(*index).as_string(connection)
     connection.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", (name,))
     return True
 
 
-def unvalidated_constraint(connection: Connection) -> bool:
+def _unvalidate_constraint(connection: Connection) -> bool:
     return bool(
         connection.execute(
             """
@@ -65,8 +71,8 @@ def unvalidated_constraint(connection: Connection) -> bool:
     )
 
 
-def stale_sequence(connection: Connection) -> bool:
-    """The first identity or serial column with rows, whose sequence begins anew."""
+def _reset_sequence(connection: Connection) -> bool:
+    """Restart the sequence of the first identity or serial column that has rows."""
     rows = connection.execute(
         """
         SELECT n.nspname, t.relname, a.attname, s.oid::regclass::text AS sequence
@@ -82,8 +88,7 @@ def stale_sequence(connection: Connection) -> bool:
         query = sql.SQL("SELECT min({}) AS reached FROM {}").format(
             sql.Identifier(row["attname"]), sql.Identifier(row["nspname"], row["relname"])
         )
-        found = one_row(connection, query)
-        if found["reached"] is not None:
+        if one_row(connection, query)["reached"] is not None:
             connection.execute(
                 "SELECT setval(seqrelid, seqmin, false) FROM pg_sequence WHERE seqrelid = %s::regclass",
                 (row["sequence"],),
@@ -93,34 +98,34 @@ def stale_sequence(connection: Connection) -> bool:
 
 
 DAMAGES = (
-    Damage("a lost table", "catalogue", lost_table),
-    Damage("a strange superuser", "roles", strange_role),
-    Damage("an invalid index", "indexes_valid", invalid_index),
-    Damage("an unvalidated constraint", "constraints_validated", unvalidated_constraint),
-    Damage("a sequence behind its column", "sequences", stale_sequence),
+    Damage("a lost table", "catalogue", _drop_table),
+    Damage("a strange superuser", "roles", _create_superuser),
+    Damage("an invalid index", "indexes_valid", _invalidate_index),
+    Damage("an unvalidated constraint", "constraints_validated", _unvalidate_constraint),
+    Damage("a sequence behind its column", "sequences", _reset_sequence),
 )
 
 
-def bite(
+def damage_and_check(
     server: RestoredServer,
     database: str,
-    questions: Mapping[str, Callable[[], Verification]],
+    checks: Mapping[str, Callable[[], Verification]],
     at: datetime,
 ) -> Verification:
-    """Damage the copy in the way of the month and ask the question that must catch it."""
+    """Damage the copy in the way of the month of ``at``, and run the check that must notice it."""
     first = (at.year * 12 + at.month) % len(DAMAGES)
     for damage in (*DAMAGES[first:], *DAMAGES[:first]):
         with server.connect(database) as connection:
             if not damage.inflict(connection):
                 continue
-        answer = ask(damage.caught_by, questions[damage.caught_by])
-        caught = answer.result == "fail"
+        result = run_check(damage.caught_by, checks[damage.caught_by])
+        caught = result.result == "fail"
         how = "caught by" if caught else "ACCEPTED by"
         return verdict(NAME, caught, f"{damage.noun}, made on purpose, was {how} {damage.caught_by}")
     return unknown(NAME, "there is nothing in the database that could be damaged")
 
 
-def _first(connection: Connection, select: str, condition: str) -> tuple[str, str] | None:
+def _first_relation(connection: Connection, select: str, condition: str) -> tuple[str, str] | None:
     row = connection.execute(
         f"{select} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         f"WHERE {_USER_SCHEMA} AND {condition} ORDER BY 1, 2 LIMIT 1"

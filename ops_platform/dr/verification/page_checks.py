@@ -1,6 +1,6 @@
-"""Is every page of the restored cluster readable and every index complete? By PostgreSQL's own programs.
+"""Checks of pages and indexes of a restored cluster, with PostgreSQL's own programs.
 
-What they print may quote data; only names and counts of it go on.
+Their output may quote data; only names and counts of it are passed on.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ _AMCHECK = re.compile(
     r'^(?:btree index|heap table|sequence) "(?P<name>.+?)"(?=:\s*$|, block \d+|:\s)', re.MULTILINE
 )
 _BAD_FILE = re.compile(r'checksum verification failed in file "(?P<path>[^"]+)"')
-_AWAY = re.compile(r"connection to server|could not connect|server closed the connection|shutting down")
+_UNREACHABLE = re.compile(
+    r"connection to server|could not connect|server closed the connection|shutting down"
+)
 _BAD_BLOCKS = re.compile(r"Bad checksums:\s+(?P<count>\d+)")
 _SCANNED = re.compile(r"Blocks scanned:\s+(?P<count>\d+)")
-_OFF = "data checksums are not enabled"
+_NO_CHECKSUMS = "data checksums are not enabled"
 
 
 def amcheck(server: RestoredServer) -> Verification:
-    """Heaps and B-trees of all databases agree with each other, row by row."""
+    """Check that heaps and B-trees of all databases agree with each other, row by row."""
     name = "amcheck"
     ended = server.launcher.run(
         [
@@ -45,13 +47,13 @@ def amcheck(server: RestoredServer) -> Verification:
     bad = sorted(set(_AMCHECK.findall(ended.stdout)))
     if not bad:
         return unknown(
-            name, f"pg_amcheck ended with {ended.code} and named no relation: {_first(ended.stderr)}"
+            name, f"pg_amcheck ended with {ended.code} and named no relation: {_first_error(ended.stderr)}"
         )
     return failed(name, f"damaged: {named(bad)}", damaged=len(bad))
 
 
 def pg_dump(server: RestoredServer) -> Verification:
-    """Every row of every database can be read and written out; the text goes nowhere."""
+    """Check that every row of every database can be read; the dump goes to /dev/null."""
     name, databases = "pg_dump", server.databases()
     for database in databases:
         command = [
@@ -61,27 +63,27 @@ def pg_dump(server: RestoredServer) -> Verification:
             f"--dbname={database}",
         ]
         ended = server.launcher.run(command)
-        if ended.code and _AWAY.search(ended.stderr):
-            return unknown(name, f"the server is away: {_first(ended.stderr)}")
+        if ended.code and _UNREACHABLE.search(ended.stderr):
+            return unknown(name, f"the server is away: {_first_error(ended.stderr)}")
         if ended.code:
-            return failed(name, f"database {database} cannot be dumped: {_first(ended.stderr)}")
+            return failed(name, f"database {database} cannot be dumped: {_first_error(ended.stderr)}")
     return verdict(name, True, f"{len(databases)} databases can be dumped", databases=len(databases))
 
 
 def page_checksums(server: RestoredServer) -> Verification:
-    """Every page is what was written. The server has been stopped cleanly."""
+    """Check the checksum of every page. The server must have been stopped cleanly."""
     name = "page_checksums"
     ended = server.launcher.run([server.program("pg_checksums"), "--check", f"--pgdata={server.data_dir}"])
-    said = ended.stdout + ended.stderr
-    if _OFF in said:
+    output = ended.stdout + ended.stderr
+    if _NO_CHECKSUMS in output:
         return verdict(name, True, "not applicable: the cluster has no data checksums", blocks=0)
-    scanned, bad = _SCANNED.search(said), _BAD_BLOCKS.search(said)
+    scanned, bad = _SCANNED.search(output), _BAD_BLOCKS.search(output)
     if scanned is None or bad is None:
-        return unknown(name, f"pg_checksums ended with {ended.code}: {_first(ended.stderr)}")
+        return unknown(name, f"pg_checksums ended with {ended.code}: {_first_error(ended.stderr)}")
     count, wrong = int(scanned["count"]), int(bad["count"])
     text = f"{count} pages are as they were written"
     if wrong:
-        files = sorted({Path(one).name for one in _BAD_FILE.findall(said)})
+        files = sorted({Path(path).name for path in _BAD_FILE.findall(output)})
         text = f"{wrong} of {count} pages are damaged, in files {named(files)}"
     return verdict(name, wrong == 0 and ended.code == 0, text, blocks=count, damaged=wrong)
 
@@ -90,8 +92,8 @@ def _connection(server: RestoredServer) -> list[str]:
     return [f"--host={server.socket_dir}", f"--port={server.port}", f"--username={server.superuser}"]
 
 
-def _first(text: str) -> str:
-    """The first line that says what is wrong, as far as it cannot quote a row."""
+def _first_error(text: str) -> str:
+    """Return the first line that says what is wrong, without what could quote a row."""
     for line in text.splitlines():
         if "error" in line.lower() or "fatal" in line.lower():
             return program(line.split("error: ", 1)[-1])

@@ -1,6 +1,6 @@
-"""Did recovery end where it was to end? Questions to a restored server about its recovery alone.
+"""Checks of a restored server's recovery: did it end where it was to end, and what was lost.
 
-What the cluster holds is asked in ``catalogue``, ``content`` and ``physical``.
+What the cluster holds is checked in ``schema_comparison``, ``data_checks`` and ``page_checks``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import psycopg
 
 from ops_platform.backup.wal import History
 from ops_platform.clients.postgres import Connection, one_row
-from ops_platform.dr.inspection import Rung, Verification, failed, unknown, verdict
+from ops_platform.dr.inspection import Check, Verification, failed, unknown, verdict
 from ops_platform.dr.plan import STALE, Plan, RecoveryTarget
 from ops_platform.dr.restore import RestoredServer
 from ops_platform.errors import OpsError
@@ -21,21 +21,23 @@ from ops_platform.errors import OpsError
 
 @dataclass(frozen=True)
 class Source:
-    """What is known of the cluster that the backup was taken of."""
+    """The cluster that the backup was taken of.
+
+    ``database``: the one with its heartbeats. ``newest_beat``: the newest heartbeat it had written at
+    the disaster; None when there was none. ``system_id``: as the live cluster says; None when it is
+    gone, as in an emergency.
+    """
 
     database: str
-    """Where its heartbeats are."""
     newest_beat: datetime | None
-    """The newest heartbeat it had written at the disaster; None when there was none."""
     system_id: int | None = None
-    """What the live cluster says it is; None when it is gone, as in an emergency."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The heartbeat that recovery must bring. ``certain``: it is known to have been written and archived.
+    """The heartbeat that recovery must bring back. ``certain``: it was certainly written and archived.
 
-    Without the ops database only its time can be reckoned, from the pace of the heartbeat.
+    Without the ops database only its time can be computed, from the interval of the heartbeats.
     """
 
     at: datetime
@@ -43,16 +45,18 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Witness:
-    """The heartbeats around the recovery target that a restored database holds."""
+class RecoveredHeartbeats:
+    """The heartbeats in a restored database.
+
+    ``newest``: None when there is none. ``beyond_target``: how many there are that must be absent.
+    """
 
     newest: datetime | None
-    at_or_after_next: int
-    """Rows from the heartbeat on that must be absent."""
+    beyond_target: int
 
 
-def rungs(server: RestoredServer, source: Source, plan: Plan, expected: Expected | None) -> Sequence[Rung]:
-    """The questions, in order. ``expected``: the newest heartbeat that recovery must bring."""
+def checks(server: RestoredServer, source: Source, plan: Plan, expected: Expected | None) -> Sequence[Check]:
+    """Return the checks, in order. ``expected``: the newest heartbeat that recovery must bring back."""
     return (
         ("recovered_and_promoted", lambda: recovered(server)),
         ("archive_mode_off", lambda: archive_mode_off(server)),
@@ -63,13 +67,13 @@ def rungs(server: RestoredServer, source: Source, plan: Plan, expected: Expected
 
 
 def recovered(server: RestoredServer) -> Verification:
-    """Recovery has ended, and a transaction that writes can commit."""
+    """Check that recovery has ended, and a transaction that writes can commit."""
     name = "recovered_and_promoted"
     with server.connect("postgres") as connection:
-        if _one(connection, "SELECT pg_is_in_recovery()"):
+        if _value(connection, "SELECT pg_is_in_recovery()"):
             return failed(name, "the server is still in recovery")
         # Assigns a transaction id: its commit is a write that needs no object.
-        _one(connection, "SELECT pg_current_xact_id()::text")
+        _value(connection, "SELECT pg_current_xact_id()::text")
     replayed = server.recovery().replayed_bytes
     return verdict(
         name,
@@ -80,38 +84,54 @@ def recovered(server: RestoredServer) -> Verification:
 
 
 def archive_mode_off(server: RestoredServer) -> Verification:
-    """The server itself says that it archives nothing: a setting on a command line proves nothing."""
+    """Check that the server itself says it archives nothing.
+
+    That the setting is on its command line would prove nothing.
+    """
     with server.connect("postgres") as connection:
-        mode = str(_one(connection, "SHOW archive_mode"))
+        mode = str(_value(connection, "SHOW archive_mode"))
     return verdict("archive_mode_off", mode == "off", f"the server says archive_mode = {mode}")
 
 
 def system_identifier(server: RestoredServer, source: Source, plan: Plan) -> Verification:
-    """The repository's word is not enough: its sets may all be of a cluster that the source is not."""
+    """Check that the cluster is the one that the stanza stands for, and that the live source is.
+
+    The repository alone does not prove it: its sets may all be of another cluster than the source.
+    """
     with server.connect("postgres") as connection:
-        found = _one(connection, "SELECT system_identifier::text FROM pg_control_system()")
+        identifier = _value(connection, "SELECT system_identifier::text FROM pg_control_system()")
     wanted = {"the stanza stands for": plan.system_id, "the source is": source.system_id}
-    other = [f"{what} {id_}" for what, id_ in wanted.items() if id_ is not None and str(id_) != str(found)]
-    return verdict("system_identifier", not other, ", ".join([f"the cluster is {found}", *other]))
+    differing = [
+        f"{subject} {id_}"
+        for subject, id_ in wanted.items()
+        if id_ is not None and str(id_) != str(identifier)
+    ]
+    return verdict(
+        "system_identifier", not differing, ", ".join([f"the cluster is {identifier}", *differing])
+    )
 
 
 def timeline(server: RestoredServer, plan: Plan) -> Verification:
-    """The new timeline branches off the one that the archive led along."""
+    """Check that the new timeline branches off the one that the archive led along."""
     name, wanted = "timeline", plan.state.history.timeline
-    left = branch(server)
-    here, parent = left.timeline, left.parent
-    numbers = {"timeline": here, "parent": parent, "expected_parent": wanted}
+    branched = branch(server)
+    number, parent = branched.timeline, branched.parent
+    numbers = {"timeline": number, "parent": parent, "expected_parent": wanted}
     if plan.target.kind == "immediate":
         # Consistency is reached on the set's own timeline.
         wanted = plan.backup_set.timeline
     good = parent == wanted
-    said = f"timeline {here} branches off {parent}" + ("" if good else f", expected was {wanted}")
+    said = f"timeline {number} branches off {parent}" + ("" if good else f", expected was {wanted}")
     return verdict(name, good, said, **numbers)
 
 
 @dataclass(frozen=True)
 class Branch:
-    """The server's timeline, the one that it left, the end of the last record replayed, and why it ended."""
+    """The branch of the server's timeline off its ``parent``.
+
+    ``end``: LSN of the end of the last record replayed, as a number of bytes. ``reason``: PostgreSQL's
+    note why recovery ended there.
+    """
 
     timeline: int
     parent: int
@@ -120,10 +140,11 @@ class Branch:
 
 
 def branch(server: RestoredServer) -> Branch:
+    """Read the history file of the server's timeline; ``parent`` 0: it branches off none."""
     with server.connect("postgres") as connection:
-        here = str(_one(connection, "SELECT pg_walfile_name(pg_current_wal_insert_lsn())"))[:8]
-        text = str(_one(connection, "SELECT pg_read_file(%s)", f"pg_wal/{here}.history"))
-    number = int(here, 16)
+        name = str(_value(connection, "SELECT pg_walfile_name(pg_current_wal_insert_lsn())"))[:8]
+        text = str(_value(connection, "SELECT pg_read_file(%s)", f"pg_wal/{name}.history"))
+    number = int(name, 16)
     left = History.parse(number, text).left
     if not left:
         return Branch(number, 0, 0, "")
@@ -131,43 +152,43 @@ def branch(server: RestoredServer) -> Branch:
     return Branch(number, *left[-1], reason)
 
 
-def stopped_at(target: RecoveryTarget, left: Branch) -> bool:
-    """Whether recovery ended where it was told to, as PostgreSQL itself noted (getRecoveryStopReason)."""
+def stopped_at(target: RecoveryTarget, branched: Branch) -> bool:
+    """Tell whether recovery ended at ``target``, as PostgreSQL itself noted (getRecoveryStopReason)."""
     if target.lsn is not None:
-        return " LSN " in f" {left.reason}" and left.end >= target.lsn
+        return " LSN " in f" {branched.reason}" and branched.end >= target.lsn
     if target.kind == "name":
-        return left.reason == f'at restore point "{target.value}"'
-    # The epoch of a transaction id is not written down.
-    return left.reason.endswith(f" transaction {int(target.value or 0) % 2**32}")
+        return branched.reason == f'at restore point "{target.value}"'
+    # The note has the transaction id without its epoch.
+    return branched.reason.endswith(f" transaction {int(target.value or 0) % 2**32}")
 
 
 def recovery_target(
     server: RestoredServer, source: Source, plan: Plan, expected: Expected | None
 ) -> Verification:
-    """A heartbeat just before the target is present, the one just after it absent."""
+    """Check that the heartbeat just before the target is present, and the one just after it absent."""
     name = "recovery_target"
     if plan.target.kind == "immediate":
         return verdict(name, True, "the end of the backup: consistent, no moment was asked for")
     if plan.target.kind == "latest":
-        reached = plan.geometry.number_at(branch(server).end - 1)
-        if reached < plan.last_segment.number:
-            missing = plan.last_segment.number - reached
+        last_read = plan.geometry.number_at(branch(server).end - 1)
+        if last_read < plan.last_segment.number:
+            missing = plan.last_segment.number - last_read
             return failed(
                 name, f"recovery ended {missing} segments before the end of the archive: one cannot be read"
             )
     if plan.target.kind in ("lsn", "name", "xid"):
-        left = branch(server)
-        reached_it = stopped_at(plan.target, left)
-        return verdict(name, reached_it, f"recovery of {plan.target} ended {left.reason}")
+        branched = branch(server)
+        reached = stopped_at(plan.target, branched)
+        return verdict(name, reached, f"recovery of {plan.target} ended {branched.reason}")
     if expected is None:
         return unknown(name, "no heartbeat is known before the target: is the agent running?")
     after = plan.pair.after.at if plan.pair is not None else plan.target.moment
-    seen = witness(server, source, after)
-    if seen.newest is None:
+    recovered_beats = recovered_heartbeats(server, source, after)
+    if recovered_beats.newest is None:
         return failed(name, "no heartbeat was recovered")
-    # Of several before the target the newest must be there; to the end of the archive, later ones may be.
-    if seen.newest < expected.at:
-        newest = f"the newest recovered is of {seen.newest:%Y-%m-%d %H:%M:%S.%f} UTC"
+    # Of those before the target the newest must be present; at the archive's end, newer ones may be too.
+    if recovered_beats.newest < expected.at:
+        newest = f"the newest recovered is of {recovered_beats.newest:%Y-%m-%d %H:%M:%S.%f} UTC"
         if not expected.certain:
             return unknown(
                 name, f"{newest}, older than {expected.at:%H:%M:%S}: had the agent stopped by then?"
@@ -177,17 +198,20 @@ def recovery_target(
             f"the heartbeat of {expected.at:%H:%M:%S.%f} UTC was committed before the target and is missing; "
             f"{newest}",
         )
-    if after is not None and seen.at_or_after_next:
+    if after is not None and recovered_beats.beyond_target:
         return failed(
             name,
             f"heartbeats from {after:%H:%M:%S.%f} UTC on were committed after the target and are present: "
             "recovery went too far",
         )
-    said = f"the newest heartbeat recovered is of {seen.newest:%Y-%m-%d %H:%M:%S.%f} UTC"
+    said = f"the newest heartbeat recovered is of {recovered_beats.newest:%Y-%m-%d %H:%M:%S.%f} UTC"
     return verdict(name, True, said + ("; the next one is absent" if after is not None else ""))
 
 
-def witness(server: RestoredServer, source: Source, after: datetime | None) -> Witness:
+def recovered_heartbeats(
+    server: RestoredServer, source: Source, after: datetime | None
+) -> RecoveredHeartbeats:
+    """Read the newest heartbeat, and count those from ``after`` on. Raises Unavailable or psycopg.Error."""
     with server.connect(source.database) as connection:
         row = one_row(
             connection,
@@ -197,19 +221,22 @@ def witness(server: RestoredServer, source: Source, after: datetime | None) -> W
             """,
             (after,),
         )
-    return Witness(row["newest"], int(row["later"]))
+    return RecoveredHeartbeats(row["newest"], int(row["later"]))
 
 
 def newest_beat(server: RestoredServer, source: Source) -> datetime | None:
-    """The newest heartbeat recovered; None: none, or it cannot be asked (which ``recovery_target`` says)."""
+    """Return the newest heartbeat recovered.
+
+    None: there is none, or it cannot be read, which the check ``recovery_target`` reports.
+    """
     try:
-        return witness(server, source, None).newest
+        return recovered_heartbeats(server, source, None).newest
     except (OpsError, psycopg.Error):
         return None
 
 
 def loss(plan: Plan, t0: datetime, newest: datetime | None, source: Source) -> timedelta | None:
-    """What was lost (for a target in time: between it and the newest heartbeat recovered).
+    """Measure the loss: the time from the newest heartbeat recovered to the target, or to ``t0``.
 
     None when it cannot be measured: no heartbeat, the source had stopped writing them, or its clock
     is ahead of ours: a heartbeat from the future would make any loss look like none.
@@ -225,6 +252,10 @@ def loss(plan: Plan, t0: datetime, newest: datetime | None, source: Source) -> t
 
 
 def rpo(measured: timedelta | None, target_ms: int, source: Source, immediate: bool) -> Verification:
+    """Check the measured loss against the target.
+
+    ``measured`` None: unknown. ``immediate``: the end of the backup was restored, which loses nothing.
+    """
     name = "rpo_within_target"
     if immediate:
         return verdict(name, True, "not applicable: the end of the backup was restored, not a moment")
@@ -250,7 +281,7 @@ def rpo(measured: timedelta | None, target_ms: int, source: Source, immediate: b
 
 
 def rto(measured: float | None, target_ms: int) -> Verification:
-    """``measured`` in seconds; None when the cluster never took traffic."""
+    """Check the seconds until the first transaction; ``measured`` None: the cluster never took traffic."""
     name = "rto_within_target"
     if measured is None:
         return unknown(name, "the restored cluster never came to take traffic")
@@ -264,5 +295,5 @@ def rto(measured: float | None, target_ms: int) -> Verification:
     )
 
 
-def _one(connection: Connection, query: str, *parameters: object) -> object:
+def _value(connection: Connection, query: str, *parameters: object) -> object:
     return next(iter(one_row(connection, query, parameters).values()))

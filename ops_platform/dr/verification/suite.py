@@ -1,7 +1,7 @@
-"""The questions of an exercise: which verifications a scenario asks, and of which references.
+"""The suite of checks of an exercise: those of each scenario, and the references they compare with.
 
 A reference is taken of the live source just before the disaster is declared; the others are the
-hourly ones. Databases beside the stanza's own are asked all that needs no reference.
+hourly ones. In databases beside the stanza's own, all checks run that need no reference.
 """
 
 from __future__ import annotations
@@ -15,15 +15,24 @@ from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection, one_row
-from ops_platform.dr.inspection import VERIFICATIONS, Objects, Rung, Verification, ask, schema_comparison
+from ops_platform.dr.inspection import (
+    VERIFICATIONS,
+    Check,
+    Objects,
+    Verification,
+    run_check,
+    schema_comparison,
+)
 from ops_platform.dr.plan import Plan
 from ops_platform.dr.reference import Reference, capture, ledger_copies, reference_store
 from ops_platform.dr.restore import RestoredServer
-from ops_platform.dr.verification import data_checks as content
-from ops_platform.dr.verification import erasure_replay as tombstones
-from ops_platform.dr.verification import live_source as source
-from ops_platform.dr.verification import negative_control as canary
-from ops_platform.dr.verification import page_checks as physical
+from ops_platform.dr.verification import (
+    data_checks,
+    erasure_replay,
+    live_source,
+    negative_control,
+    page_checks,
+)
 from ops_platform.dr.verification.data_checks import Accepted
 
 _NOUNS = {"catalogue": "objects", "roles": "roles", "extensions": "extensions"}
@@ -31,7 +40,10 @@ _NOUNS = {"catalogue": "objects", "roles": "roles", "extensions": "extensions"}
 
 @dataclass(frozen=True)
 class References:
-    """What is known of the source around the moment that was restored; None: nothing."""
+    """The references around the moment that was restored; None: there is none.
+
+    ``erased_since``: somebody was erased, or began to be, since ``before``.
+    """
 
     before: Reference | None
     after: Reference | None
@@ -39,28 +51,32 @@ class References:
 
     @property
     def enclosed(self) -> bool:
-        """Whether changes of the source are known on both sides."""
+        """Whether the moment has a reference on both sides, so that all changes in between are known."""
         return self.before is not None and self.after is not None
 
     @property
     def around(self) -> list[Reference]:
-        return [one for one in (self.before, self.after) if one is not None]
+        """The references that exist, the earlier one first."""
+        return [reference for reference in (self.before, self.after) if reference is not None]
 
     @property
     def others(self) -> list[str]:
-        """The databases beside the stanza's own that were looked at."""
-        return sorted({database for one in self.around for database in one.others})
+        """The databases beside the stanza's own that were read."""
+        return sorted({database for reference in self.around for database in reference.others})
 
     def accepts(self, database: str, noted: Callable[[Reference], Sequence[str]]) -> Accepted:
-        """Whether a weakness in ``database`` is the source's: noted there, or of what was made in between."""
-        around = [(one, one.named(database, "")) for one in self.around]
-        known = [(one, prefix) for one, prefix in around if prefix is not None]
+        """Return a function that tells whether a defect in ``database`` is the source's too.
+
+        It is if a reference has it among the ``noted``, or its object was made between the references.
+        """
+        around = [(reference, reference.qualified_name(database, "")) for reference in self.around]
+        known = [(reference, prefix) for reference, prefix in around if prefix is not None]
         if not known:
             return None
         before, after = self.before, self.after
 
         def accepted(name: str) -> bool:
-            if any(prefix + name in noted(one) for one, prefix in known):
+            if any(prefix + name in noted(reference) for reference, prefix in known):
                 return True
             made = before is not None and after is not None and len(known) == len(around) == 2
             return (
@@ -75,7 +91,7 @@ class References:
 
 @dataclass(frozen=True)
 class ExerciseQuestions:
-    """Asks the verifications of ``scenario``; ``find`` gives the references for a moment."""
+    """The checks of ``scenario``; ``find`` gives the references for a moment."""
 
     ctx: BackupContext
     scenario: str
@@ -83,35 +99,43 @@ class ExerciseQuestions:
     log: Callable[[str], None]
 
     def tombstones(self, server: RestoredServer) -> Verification:
-        found = tombstones.from_ops_database(self.ctx.ops_url, self.ctx.stanza.name)
-        return tombstones.replay(found, server, self._database, self.ctx.settings, self.log)
+        """Erase again whoever was erased."""
+        tombstones = erasure_replay.from_ops_database(self.ctx.ops_url, self.ctx.stanza.name)
+        return erasure_replay.replay(tombstones, server, self._database, self.ctx.settings, self.log)
 
-    def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
-        return self._wanted(critical(server, self._database, lambda: self.find(moment)))
+    def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
+        """Return the checks that must pass before the cluster may take traffic."""
+        return self._of_scenario(critical(server, self._database, lambda: self.find(moment)))
 
-    def assurance(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Rung]:
+    def assurance(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
+        """Return the checks that run afterwards, the negative control last."""
+
         def find() -> References:
             return self.find(moment)
 
-        asked = assurance(server, self._database, find)
-        known = dict([*critical(server, self._database, find), *asked])
-        # The very last: it damages the copy.
-        bite: Rung = (canary.NAME, lambda: canary.bite(server, self._database, known, datetime.now(UTC)))
-        return self._wanted([*asked, bite])
+        checks = assurance(server, self._database, find)
+        by_name = dict([*critical(server, self._database, find), *checks])
 
-    def stopped(self, server: RestoredServer) -> Sequence[Rung]:
-        return self._wanted([("page_checksums", lambda: physical.page_checksums(server))])
+        def control() -> Verification:
+            return negative_control.damage_and_check(server, self._database, by_name, datetime.now(UTC))
+
+        # The very last: it damages the copy.
+        return self._of_scenario([*checks, (negative_control.NAME, control)])
+
+    def stopped(self, server: RestoredServer) -> Sequence[Check]:
+        """Return the checks of the data directory, for after the server was stopped cleanly."""
+        return self._of_scenario([("page_checksums", lambda: page_checks.page_checksums(server))])
 
     @property
     def _database(self) -> str:
-        return source.database_name(self.ctx)
+        return live_source.database_name(self.ctx)
 
-    def _wanted(self, rungs: Sequence[Rung]) -> Sequence[Rung]:
-        return [rung for rung in rungs if rung[0] in VERIFICATIONS[self.scenario]]
+    def _of_scenario(self, checks: Sequence[Check]) -> Sequence[Check]:
+        return [check for check in checks if check[0] in VERIFICATIONS[self.scenario]]
 
 
 def prepare(ctx: BackupContext, scenario: str, log: Callable[[str], None]) -> ExerciseQuestions:
-    """Take a reference of the live source, store it, and say how references are found.
+    """Take a reference of the live source, store it, and return the checks of the scenario.
 
     Raises an OpsError when the source or the ops database is away: an exercise needs both.
     """
@@ -124,16 +148,19 @@ def prepare(ctx: BackupContext, scenario: str, log: Callable[[str], None]) -> Ex
             before = reference_store.before(ops, keys, stanza, moment)
             after = reference_store.after(ops, keys, stanza, moment)
             if before is not None and after is not None and before.lineage != after.lineage:
-                # History was left in between: which of the two branches was restored, neither can tell.
+                # The source was restored in between: neither reference tells which branch this is.
                 return References(None, None, erased_since=False)
-            erased = before is not None and tombstones.since(ops, stanza, before.marker)
+            erased = before is not None and erasure_replay.anyone_erased_since(ops, stanza, before.marker)
             return References(before, after, erased)
 
     return ExerciseQuestions(ctx, scenario, find, log)
 
 
 def refresh(ctx: BackupContext) -> Reference:
-    """Take and store a reference of the live source now."""
+    """Take a reference of the live source now, and store it in the ops database and as a copy.
+
+    Raises an OpsError when the source, the ops database or the object store is away.
+    """
     keys, key = reference_store.public_keys(ctx.settings), reference_store.signing_key(ctx.settings)
     stanza = ctx.stanza.name
     with postgres.session(ctx.ops_url) as ops:
@@ -142,9 +169,9 @@ def refresh(ctx: BackupContext) -> Reference:
             earlier = reference_store.before(ops, keys, stanza, row["now"])
         except reference_store.OtherFormat:
             earlier = None
-        erased = earlier is not None and tombstones.since(ops, stanza, earlier.marker)
+        erased = earlier is not None and erasure_replay.anyone_erased_since(ops, stanza, earlier.marker)
     taken = capture.take(ctx, earlier, erased)
-    # As long as there can be a set that is compared with them.
+    # References are kept as long as a set can exist that is compared with them.
     keep = set_lifetime.kept_beside(ctx.stanza)
     # The copy first: what the ops database knows, an emergency without it must know too.
     ledger_copies.store(ctx.settings, taken, key, keep)
@@ -155,7 +182,7 @@ def refresh(ctx: BackupContext) -> Reference:
 
 
 def is_referenced(ctx: BackupContext) -> bool:
-    """Whether there is any reference of the stanza."""
+    """Tell whether there is any reference of the stanza."""
     with postgres.session(ctx.ops_url) as ops:
         row = one_row(
             ops, "SELECT EXISTS (SELECT FROM dr_references WHERE stanza = %s) AS found", (ctx.stanza.name,)
@@ -163,96 +190,112 @@ def is_referenced(ctx: BackupContext) -> bool:
     return bool(row["found"])
 
 
-def critical(server: RestoredServer, database: str, find: Callable[[], References]) -> Sequence[Rung]:
-    """What must hold before the cluster may take traffic, beyond its recovery."""
+def critical(server: RestoredServer, database: str, find: Callable[[], References]) -> Sequence[Check]:
+    """Return the checks, beyond recovery, that must pass before the cluster may take traffic."""
 
-    def compared(
+    def comparison(
         name: str,
         read: Callable[[Connection], dict[str, str]],
         noted: Callable[[Reference], Objects],
-        whole: Callable[[Connection], dict[str, str]] = lambda connection: {},
-    ) -> Rung:
-        """``whole``: what is read of the cluster, beside what ``read`` finds in each database."""
+        read_cluster: Callable[[Connection], dict[str, str]] = lambda connection: {},
+    ) -> Check:
+        """Compare what ``read`` finds in each database and ``read_cluster`` in the cluster."""
 
-        def asked() -> Verification:
-            known, present = find(), server.databases()
-            gone = [one for one in known.others if one not in present]
-            here = [one for one in known.others if one in present]
-            found = schema_comparison.everywhere(server.connect, database, here, read)
+        def check() -> Verification:
+            references, present = find(), server.databases()
+            gone = [other for other in references.others if other not in present]
+            others = [other for other in references.others if other in present]
+            restored = schema_comparison.read_everywhere(server.connect, database, others, read)
             with server.connect(database) as connection:
-                found |= whole(connection)
-            expected = [schema_comparison.without(gone, noted(one)) for one in known.around]
-            answer = schema_comparison.compare(name, _NOUNS[name], found, expected, enclosed=known.enclosed)
-            return _with_note(answer, known)
+                restored |= read_cluster(connection)
+            expected = [
+                schema_comparison.without_databases(gone, noted(reference)) for reference in references.around
+            ]
+            result = schema_comparison.compare(
+                name, _NOUNS[name], restored, expected, enclosed=references.enclosed
+            )
+            return _with_note(result, references)
 
-        return name, asked
+        return name, check
 
     def roles() -> Verification:
         with server.connect(database) as connection:
-            here = schema_comparison.role_hashes(connection)
-        known = find()
+            restored = schema_comparison.role_hashes(connection)
+        references = find()
+        expected = [reference.roles for reference in references.around]
         return schema_comparison.compare(
-            "roles", _NOUNS["roles"], here, [one.roles for one in known.around], enclosed=known.enclosed
+            "roles", _NOUNS["roles"], restored, expected, enclosed=references.enclosed
         )
 
     return (
-        compared(
-            "catalogue", schema_comparison.objects, lambda one: one.objects, schema_comparison.cluster_objects
+        comparison(
+            "catalogue",
+            schema_comparison.objects,
+            lambda reference: reference.objects,
+            schema_comparison.cluster_objects,
         ),
         ("roles", roles),
-        compared("extensions", schema_comparison.extension_versions, lambda one: one.extensions),
+        comparison(
+            "extensions", schema_comparison.extension_versions, lambda reference: reference.extensions
+        ),
     )
 
 
-def _with_note(answer: Verification, known: References) -> Verification:
-    """Which databases nobody could compare."""
-    missed = sorted({one for each in known.around for one in each.not_entered} - set(known.others))
+def _with_note(result: Verification, references: References) -> Verification:
+    """Add to the summary which databases could not be compared."""
+    not_entered = {database for reference in references.around for database in reference.not_entered}
+    missed = sorted(not_entered - set(references.others))
     if not missed:
-        return answer
+        return result
     note = f"not compared, since the worker may not enter: {', '.join(missed)}"
-    return replace(answer, summary=f"{answer.summary}; {note}")
+    return replace(result, summary=f"{result.summary}; {note}")
 
 
-def assurance(server: RestoredServer, database: str, find: Callable[[], References]) -> Sequence[Rung]:
-    """What is asked while it could already take traffic. Deep ones last: pg_amcheck installs an extension."""
+def assurance(server: RestoredServer, database: str, find: Callable[[], References]) -> Sequence[Check]:
+    """Return the checks that run while the cluster could already take traffic.
 
-    def everywhere(name: str, question: Callable[[Connection, str], Verification]) -> Rung:
-        def asked() -> Verification:
-            answers = {}
-            for one in server.databases():
-                with server.connect(one) as connection:
-                    answers[one] = ask(name, functools.partial(question, connection, one))
-            return content.merged(name, answers)
+    The deep ones last: pg_amcheck installs an extension.
+    """
 
-        return name, asked
+    def everywhere(name: str, check: Callable[[Connection, str], Verification]) -> Check:
+        def check_all() -> Verification:
+            results = {}
+            for other in server.databases():
+                with server.connect(other) as connection:
+                    results[other] = run_check(name, functools.partial(check, connection, other))
+            return data_checks.merged(name, results)
 
-    def behind(one: Reference) -> Sequence[str]:
-        return one.behind
+        return name, check_all
 
-    def invalid(one: Reference) -> Sequence[str]:
-        return one.invalid
+    def behind(reference: Reference) -> Sequence[str]:
+        return reference.behind
 
-    def unvalidated(one: Reference) -> Sequence[str]:
-        return one.unvalidated
+    def invalid(reference: Reference) -> Sequence[str]:
+        return reference.invalid
 
-    def of_database(name: str, question: Callable[[Connection], Verification]) -> Rung:
-        def asked() -> Verification:
+    def unvalidated(reference: Reference) -> Sequence[str]:
+        return reference.unvalidated
+
+    def of_database(name: str, check: Callable[[Connection], Verification]) -> Check:
+        def check_one() -> Verification:
             with server.connect(database) as connection:
-                return question(connection)
+                return check(connection)
 
-        return name, asked
+        return name, check_one
 
     return (
-        everywhere("sequences", lambda c, one: content.sequences(c, find().accepts(one, behind))),
-        everywhere("indexes_valid", lambda c, one: content.indexes_valid(c, find().accepts(one, invalid))),
+        everywhere("sequences", lambda c, other: data_checks.sequences(c, find().accepts(other, behind))),
+        everywhere(
+            "indexes_valid", lambda c, other: data_checks.indexes_valid(c, find().accepts(other, invalid))
+        ),
         everywhere(
             "constraints_validated",
-            lambda c, one: content.constraints_validated(c, find().accepts(one, unvalidated)),
+            lambda c, other: data_checks.constraints_validated(c, find().accepts(other, unvalidated)),
         ),
-        everywhere("collations", lambda c, one: content.collations(c)),
-        of_database("closed_rows", lambda c: content.closed_rows(c, find().before, find().erased_since)),
-        of_database("live_tables", lambda c: content.live_tables(c, find().before, find().after)),
-        everywhere("orphans", lambda c, one: content.orphans(c)),
-        ("pg_dump", lambda: physical.pg_dump(server)),
-        ("amcheck", lambda: physical.amcheck(server)),
+        everywhere("collations", lambda c, other: data_checks.collations(c)),
+        of_database("closed_rows", lambda c: data_checks.closed_rows(c, find().before, find().erased_since)),
+        of_database("live_tables", lambda c: data_checks.live_tables(c, find().before, find().after)),
+        everywhere("orphans", lambda c, other: data_checks.orphans(c)),
+        ("pg_dump", lambda: page_checks.pg_dump(server)),
+        ("amcheck", lambda: page_checks.amcheck(server)),
     )

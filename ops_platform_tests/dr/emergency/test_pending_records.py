@@ -66,7 +66,7 @@ def told(ctx: BackupContext) -> list[tuple[str, str | None]]:
 
 
 def test_it_is_recorded_at_once_while_the_ops_database_answers(ctx: BackupContext) -> None:
-    assert emergency_record.keep(ctx, rehearsal())
+    assert emergency_record.record_or_keep(ctx, rehearsal())
     [row] = rows(ctx)
     assert (row["exercise_type"], row["scenario"], row["stanza"]) == (
         "emergency", "emergency", ctx.stanza.name,
@@ -83,7 +83,7 @@ def test_it_is_recorded_at_once_while_the_ops_database_answers(ctx: BackupContex
 @pytest.mark.parametrize("result", ["success", "partial"])
 def test_it_waits_for_the_ops_database_and_is_then_recorded_once(ctx: BackupContext, result: str) -> None:
     away = without_ops(ctx)
-    assert not emergency_record.keep(away, rehearsal(result))
+    assert not emergency_record.record_or_keep(away, rehearsal(result))
     [path] = emergency_record.pending(ctx.settings)
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(Unavailable):
@@ -103,24 +103,24 @@ def test_it_waits_for_the_ops_database_and_is_then_recorded_once(ctx: BackupCont
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"request": {}, "outcome": {}}', '"x"', "\x00"])
 def test_a_file_that_is_no_record_stays_and_holds_up_no_other(ctx: BackupContext, text: str) -> None:
-    emergency_record.keep(without_ops(ctx), rehearsal())
+    emergency_record.record_or_keep(without_ops(ctx), rehearsal())
     [good] = emergency_record.pending(ctx.settings)
     bad = good.with_name("00000000.json")
     bad.write_text(text)
-    with pytest.raises(OpsError, match=r"00000000\.json is no record of an emergency restore") as error:
+    with pytest.raises(OpsError, match=r"00000000\.json is not a record of an emergency restore") as error:
         emergency_record.record_pending(ctx.settings)
     assert len(str(error.value).splitlines()) == 1
     assert emergency_record.pending(ctx.settings) == [bad]
     assert len(rows(ctx)) == 1
     # Nor does it stop the next restore.
-    assert emergency_record.keep(ctx, rehearsal())
+    assert emergency_record.record_or_keep(ctx, rehearsal())
     assert len(rows(ctx)) == 2
 
 
 def test_a_database_that_refuses_leaves_it_waiting(ctx: BackupContext, ops_database: OpsDatabase) -> None:
     with ops_database.superuser() as superuser:
         superuser.execute("REVOKE INSERT ON dr_exercises FROM ops_worker")
-    assert not emergency_record.keep(ctx, rehearsal())
+    assert not emergency_record.record_or_keep(ctx, rehearsal())
     assert len(emergency_record.pending(ctx.settings)) == 1
     with ops_database.superuser() as superuser:
         superuser.execute("GRANT INSERT ON dr_exercises TO ops_worker")
@@ -130,7 +130,8 @@ def test_a_database_that_refuses_leaves_it_waiting(ctx: BackupContext, ops_datab
 _DIES = """
 import os, signal, sys
 from pathlib import Path
-from ops_platform.dr import emergency, emergency_record, records
+from ops_platform.dr.emergency import pending_records
+from ops_platform.dr.exercise import exercise_store
 from ops_platform.settings import load_settings
 
 def die(*_, **__):
@@ -138,18 +139,18 @@ def die(*_, **__):
 
 where = sys.argv[1]
 if where == "before":
-    records.open_exercise = die
+    exercise_store.open_exercise = die
 elif where == "between":
-    records.finish = die
+    exercise_store.finish = die
 elif where == "after":
     Path.unlink = die
-emergency_record.record_pending(load_settings())
+pending_records.record_pending(load_settings())
 """
 
 
 @pytest.mark.parametrize("where", ["before", "between", "after"])
 def test_killed_anywhere_it_is_recorded_once(ctx: BackupContext, where: str) -> None:
-    emergency_record.keep(without_ops(ctx), rehearsal())
+    emergency_record.record_or_keep(without_ops(ctx), rehearsal())
     values = {name: one.get_secret_value() for name, one in ctx.settings.environ.items()}
     died = subprocess.run([sys.executable, "-c", _DIES, where], env=values, check=False)
     assert died.returncode == -signal.SIGKILL
@@ -171,5 +172,5 @@ def test_killed_while_it_is_written_it_is_no_record_at_all(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        emergency_record.keep(ctx, rehearsal())
+        emergency_record.record_or_keep(ctx, rehearsal())
     assert emergency_record.pending(ctx.settings) == []

@@ -51,10 +51,10 @@ def test_the_recoverys_settings_go_and_foreign_ones_stay(here: Workspace) -> Non
     path.write_text(FOREIGN + RECOVERY + "shared_buffers = '1GB'", encoding="utf-8")
     # Held open, so that its number is not given away again.
     with path.open(encoding="utf-8") as before:
-        break_glass.forget_recovery(here)
+        break_glass.remove_recovery_settings(here)
         assert path.stat().st_ino != os.fstat(before.fileno()).st_ino
     for _ in range(2):
-        break_glass.forget_recovery(here)
+        break_glass.remove_recovery_settings(here)
         left = path.read_text(encoding="utf-8")
         assert left.startswith(FOREIGN)
         assert left.endswith("shared_buffers = '1GB'")
@@ -75,7 +75,7 @@ def test_a_full_disk_leaves_the_settings_whole(here: Workspace, monkeypatch: pyt
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        break_glass.forget_recovery(here)
+        break_glass.remove_recovery_settings(here)
     assert path.read_text(encoding="utf-8") == FOREIGN + RECOVERY
 
 
@@ -95,14 +95,14 @@ def test_the_new_timelines_wal_is_told_to_the_archiver(here: Workspace) -> None:
         (wal / name).touch()
     (wal / "archive_status" / f"{names[2]}.ready").touch()
     (wal / "archive_status" / f"{names[3]}.done").touch()
-    marked = break_glass.hand_over_wal(here, "000000020000000000000008")
+    marked = break_glass.mark_wal_ready(here, "000000020000000000000008")
     assert marked == ["00000002.history", "000000020000000000000005"]
     assert sorted(one.name for one in (wal / "archive_status").glob("*.ready")) == [
         "00000002.history.ready",
         "000000020000000000000005.ready",
         "000000020000000000000006.ready",
     ]
-    assert break_glass.hand_over_wal(here, "000000020000000000000008") == []
+    assert break_glass.mark_wal_ready(here, "000000020000000000000008") == []
 
 
 def test_the_log_of_a_failed_restore_outlives_its_workspace(here: Workspace) -> None:
@@ -131,7 +131,7 @@ def restores(site: Site) -> list[str]:
 
 def restored(site: Site, directory: Path, target: RecoveryTarget) -> tuple[Explanation, Rehearsal]:
     t0 = datetime.now(UTC)
-    with break_glass.opened(site.context, directory) as here:
+    with break_glass.open_workspace(site.context, directory) as here:
         told = break_glass.explain(site.context, here, target, None, t0)
         known = emergency.knowledge(site.context, told, silent)
         return told, break_glass.carry_out(site.context, here, known, t0, print, silent)
@@ -140,7 +140,7 @@ def restored(site: Site, directory: Path, target: RecoveryTarget) -> tuple[Expla
 @pytest.mark.services
 def test_an_explanation_changes_nothing(beating: Site, place: Path) -> None:
     listed = beating.labels()
-    with break_glass.opened(beating.context, place / "new") as here:
+    with break_glass.open_workspace(beating.context, place / "new") as here:
         told = break_glass.explain(beating.context, here, RecoveryTarget.latest(), None, datetime.now(UTC))
     assert told.plan.backup_set.label == listed[-1]
     assert list(place.iterdir()) == []
@@ -152,7 +152,7 @@ def test_an_explanation_changes_nothing(beating: Site, place: Path) -> None:
 def test_a_refused_directory_costs_nothing(beating: Site, place: Path) -> None:
     for directory, said in ((beating.cluster.data_dir, "stop it first"), (place, "not empty")):
         (place / "thesis.txt").write_text("years of work")
-        with pytest.raises(CheckFailed, match=said), break_glass.opened(beating.context, directory):
+        with pytest.raises(CheckFailed, match=said), break_glass.open_workspace(beating.context, directory):
             pytest.fail("it must not come so far")
     assert restores(beating) == []
     assert (place / "thesis.txt").read_text() == "years of work"

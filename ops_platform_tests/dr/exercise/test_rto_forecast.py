@@ -14,7 +14,7 @@ from ops_platform.backup.stanza import config_file as stanza_file
 from ops_platform.backup.stanza.model import Stanza
 from ops_platform.dr.exercise import rto_forecast as forecast
 from ops_platform.dr.exercise.rto_forecast import Measured
-from ops_platform.dr.restore.pgbackrest_restore import SHORTEST, Pace
+from ops_platform.dr.restore.pgbackrest_restore import MINIMUM_SECONDS, BulkRateMeter
 
 rates = st.floats(min_value=1e6, max_value=1e10)
 sizes = st.integers(min_value=1, max_value=10**13)
@@ -84,12 +84,12 @@ def test_a_copy_at_less_than_a_third_of_the_usual_rate_fails() -> None:
     assert forecast.throughput(usual, [], None).result == "pass"
 
 
-def heard(*moments: tuple[float, float]) -> Pace:
+def heard(*moments: tuple[float, float]) -> BulkRateMeter:
     """A copy of 1000 bytes: (seconds, fraction)."""
     began = datetime(2026, 1, 1)
-    pace = Pace(1000)
+    pace = BulkRateMeter(1000)
     for seconds, fraction in moments:
-        pace.hear(fraction, began + timedelta(seconds=seconds))
+        pace.observe(fraction, began + timedelta(seconds=seconds))
     return pace
 
 
@@ -110,6 +110,6 @@ def test_too_little_to_tell_the_bulk_apart() -> None:
 
 def test_a_burst_of_the_log_is_no_rate_of_the_copy() -> None:
     # Of 34 MB, of which a busy machine told within four milliseconds, as of those it told at once.
-    assert heard((1, 0.1), (1.004, 0.7)).rate(4) == pytest.approx(0.6 * 1000 / SHORTEST)
-    assert heard((1, 0.1), (1, 1.0)).rate(4) == pytest.approx(0.9 * 1000 / SHORTEST)
+    assert heard((1, 0.1), (1.004, 0.7)).rate(4) == pytest.approx(0.6 * 1000 / MINIMUM_SECONDS)
+    assert heard((1, 0.1), (1, 1.0)).rate(4) == pytest.approx(0.9 * 1000 / MINIMUM_SECONDS)
     assert heard((1, 0.1), (1.5, 0.7)).rate(4) == pytest.approx(1200)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.dr.inspection import row_fingerprints as fingerprint
-from ops_platform.dr.inspection.row_fingerprints import Closed, Counted, Live
+from ops_platform.dr.inspection.row_fingerprints import ClosedRows, LiveTable, LiveTables
 from ops_platform.errors import CheckFailed
 from ops_platform_tests.services import OpsDatabase
 
@@ -52,9 +52,9 @@ def connection(database: OpsDatabase) -> Iterator[Connection]:
         one.rollback()
 
 
-def closed(connection: Connection, column: str = "at", until: datetime = NOON) -> Closed:
+def closed(connection: Connection, column: str = "at", until: datetime = NOON) -> ClosedRows:
     fingerprint.fix_session(connection)
-    return fingerprint.closed(connection, "zoo.things", column, until)
+    return fingerprint.closed_rows(connection, "zoo.things", column, until)
 
 
 @pytest.mark.services
@@ -80,7 +80,7 @@ def test_the_order_and_place_of_rows_do_not_matter(connection: Connection) -> No
     connection.execute("CREATE TABLE zoo.copy (LIKE zoo.things)")
     connection.execute("INSERT INTO zoo.copy SELECT * FROM zoo.things ORDER BY id DESC")
     fingerprint.fix_session(connection)
-    assert fingerprint.closed(connection, "zoo.copy", "at", NOON) == first
+    assert fingerprint.closed_rows(connection, "zoo.copy", "at", NOON) == first
 
 
 @pytest.mark.services
@@ -119,7 +119,7 @@ def test_parts_add_up_to_the_whole(connection: Connection) -> None:
             closed(connection, column),
             NOON - timedelta(days=5 if column == "day" else 0, hours=5),
         )
-        late = fingerprint.closed(connection, "zoo.things", column, NOON, middle)
+        late = fingerprint.closed_rows(connection, "zoo.things", column, NOON, middle)
         assert late.rows > 0
         assert closed(connection, column, middle) + late == whole
 
@@ -129,7 +129,7 @@ def test_a_column_that_came_later_changes_nothing_of_what_was_hashed(connection:
     first = closed(connection)
     connection.execute("ALTER TABLE zoo.things ADD COLUMN extra int DEFAULT 7")
     assert closed(connection) != first
-    assert fingerprint.closed(connection, "zoo.things", "at", NOON, hashed=first.columns) == first
+    assert fingerprint.closed_rows(connection, "zoo.things", "at", NOON, hashed=first.columns) == first
 
 
 @pytest.mark.services
@@ -138,37 +138,37 @@ def test_a_column_that_came_later_changes_nothing_of_what_was_hashed(connection:
 )
 def test_what_is_declared_wrongly(connection: Connection, table: str, column: str) -> None:
     with pytest.raises(CheckFailed, match=r"correct append_only in backups.yaml"):
-        fingerprint.closed(connection, table, column, NOON)
+        fingerprint.closed_rows(connection, table, column, NOON)
 
 
 @pytest.mark.services
 def test_tables_are_counted_up_to_a_million(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fingerprint, "EXACT_ROWS", 20)
-    found = fingerprint.live(connection)
-    assert isinstance(found, Counted)
+    found = fingerprint.live_tables(connection)
+    assert isinstance(found, LiveTables)
     assert found.tables["zoo.few"].rows == 20
     assert found.tables["zoo.things"].rows is None
     assert "zoo.lost" not in found.tables
     assert not [name for name in found.tables if name.startswith("pg_")]
     monkeypatch.setattr(fingerprint, "EXACT_ROWS", 19)
-    assert fingerprint.live(connection).tables["zoo.few"].rows is None
+    assert fingerprint.live_tables(connection).tables["zoo.few"].rows is None
 
 
 @pytest.mark.services
 def test_what_may_not_be_read_is_named(database: OpsDatabase) -> None:
     with postgres.connect(database.url("ops_worker")) as worker:
-        found = fingerprint.live(worker)
+        found = fingerprint.live_tables(worker)
     assert "zoo.few" in found.unread
     assert "public.dr_references" in found.tables
 
 
 @pytest.mark.services
 def test_a_rewritten_table_has_another_file_and_a_new_one_another_oid(connection: Connection) -> None:
-    first = fingerprint.live(connection).tables["zoo.few"]
+    first = fingerprint.live_tables(connection).tables["zoo.few"]
     connection.execute("TRUNCATE zoo.few")
-    second = fingerprint.live(connection).tables["zoo.few"]
+    second = fingerprint.live_tables(connection).tables["zoo.few"]
     connection.execute("DROP TABLE zoo.few; CREATE TABLE zoo.few (n int)")
-    third = fingerprint.live(connection).tables["zoo.few"]
+    third = fingerprint.live_tables(connection).tables["zoo.few"]
     assert first.oid == second.oid != third.oid
     assert len({first.file, second.file, third.file}) == 3
     assert (first.rows, second.rows) == (20, 0)
@@ -186,8 +186,8 @@ def test_a_rewritten_table_has_another_file_and_a_new_one_another_oid(connection
     ],
 )
 def test_when_rows_of_a_type_are_closed(kind: str, expected: object) -> None:
-    assert fingerprint.limit(kind, NOON) == expected
-    assert fingerprint.limit(kind, NOON.astimezone()) == expected
+    assert fingerprint.closing_limit(kind, NOON) == expected
+    assert fingerprint.closing_limit(kind, NOON.astimezone()) == expected
 
 
 @given(hours=st.integers(-12, 14), written=st.datetimes(datetime(2025, 1, 1), datetime(2027, 1, 1)))
@@ -196,7 +196,10 @@ def test_whoever_stamps_in_his_own_zone_is_not_closed_too_early(hours: int, writ
     now = written.replace(tzinfo=UTC)
     local = written + timedelta(hours=hours)
     marker = now - timedelta(seconds=120)
-    day, moment = fingerprint.limit("date", marker), fingerprint.limit("timestamp without time zone", marker)
+    day, moment = (
+        fingerprint.closing_limit("date", marker),
+        fingerprint.closing_limit("timestamp without time zone", marker),
+    )
     assert isinstance(day, date)
     assert isinstance(moment, datetime)
     assert not local.date() < day
@@ -204,4 +207,4 @@ def test_whoever_stamps_in_his_own_zone_is_not_closed_too_early(hours: int, writ
 
 
 def test_a_live_table_is_five_numbers() -> None:
-    assert Live(1, 2, 3) == Live(1, 2, 3, 0, 0)
+    assert LiveTable(1, 2, 3) == LiveTable(1, 2, 3, 0, 0)

@@ -18,7 +18,7 @@ from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import History, Segment, format_lsn
 from ops_platform.dr.plan import restore_plan as explanation
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
-from ops_platform.dr.plan.restore_plan import Explanation, choose, explain, refuse
+from ops_platform.dr.plan.restore_plan import Explanation, choose, explain, require_empty_directory
 from ops_platform.dr.plan.scenario import AFTER_SET
 from ops_platform.errors import CheckFailed
 from ops_platform_tests.backup.shapes import EPOCH, GEOMETRY, archive, entry, repository
@@ -200,8 +200,8 @@ def test_a_new_timeline_is_followed_from_an_older_set() -> None:
 
 
 def test_an_empty_or_new_directory_is_taken(tmp_path: Path) -> None:
-    refuse(tmp_path)
-    refuse(tmp_path / "new")
+    require_empty_directory(tmp_path)
+    require_empty_directory(tmp_path / "new")
 
 
 def test_whatever_is_there_is_refused_with_a_way_out(tmp_path: Path) -> None:
@@ -215,12 +215,12 @@ def test_whatever_is_there_is_refused_with_a_way_out(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for place, said in (
         (full, "is not empty: move it away first"),
-        (file, "is no directory"),
-        (link, "is no directory"),
+        (file, "is not a directory"),
+        (link, "is not a directory"),
         (tmp_path / "no" / "new", "does not exist: create it"),
     ):
         with pytest.raises(CheckFailed, match=said) as error:
-            refuse(place)
+            require_empty_directory(place)
         assert len(str(error.value).splitlines()) == 1
 
 
@@ -235,11 +235,11 @@ def test_a_server_in_an_emptied_directory_is_seen_even_through_a_link(tmp_path: 
     try:
         for path in (place, link / "data"):
             with pytest.raises(CheckFailed, match=rf"\(process {server.pid}\) runs in"):
-                refuse(path)
+                require_empty_directory(path)
     finally:
         server.kill()
         server.wait()
-    refuse(place)
+    require_empty_directory(place)
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2.0 h")])

@@ -132,7 +132,7 @@ def test_no_two_scenarios_take_the_same_chain_where_there_are_several(
     month: int, year: int, count: int
 ) -> None:
     at = datetime(year, month, 1, tzinfo=UTC)
-    turns = [scenario.turn(name, at, count) for name in SCENARIOS]
+    turns = [scenario.chain_index(name, at, count) for name in SCENARIOS]
     assert all(0 <= turn < count for turn in turns)
     assert len(set(turns)) == min(count, len(SCENARIOS))
 

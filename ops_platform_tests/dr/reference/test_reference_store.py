@@ -16,9 +16,9 @@ from ops_platform.audit.keys import PublicKeys, SigningKey
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.dr.inspection import schema_comparison as catalogue
-from ops_platform.dr.inspection.row_fingerprints import Closed, Live
+from ops_platform.dr.inspection.row_fingerprints import ClosedRows, LiveTable
 from ops_platform.dr.reference import reference_store as reference
-from ops_platform.dr.reference.reference_store import Reference, Signed
+from ops_platform.dr.reference.reference_store import Reference, SignedReference
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.settings import load_settings
 from ops_platform_tests.services import OpsDatabase
@@ -36,10 +36,12 @@ ONE = Reference(
     roles={"someone": "a"},
     extensions={"plpgsql": "1.0"},
     statistics="epoch",
-    live={"public.a": Live(3, 5, 2, 16384, 16385), "public.b": Live(None, 5, 2, 1, 1)},
+    live={"public.a": LiveTable(3, 5, 2, 16384, 16385), "public.b": LiveTable(None, 5, 2, 1, 1)},
     unread=("public.secret",),
     closed={
-        "public.a": Closed("at", 3, -(2**70), 2**70, (("at", "timestamp with time zone"), ("n", "integer")))
+        "public.a": ClosedRows(
+            "at", 3, -(2**70), 2**70, (("at", "timestamp with time zone"), ("n", "integer"))
+        )
     },
     behind=("sequence public.s",),
     invalid=("index i of public.a",),
@@ -50,17 +52,17 @@ ONE = Reference(
 )
 
 
-def opened(signed: Signed, stanza: str = "product", taken_at: datetime | None = None) -> Reference:
-    return reference.opened(signed, KEYS, stanza, lambda digest: ONE.objects, taken_at)
+def opened(signed: SignedReference, stanza: str = "product", taken_at: datetime | None = None) -> Reference:
+    return reference.open_signed(signed, KEYS, stanza, lambda digest: ONE.objects, taken_at)
 
 
-def resigned(change: Callable[[dict[str, object]], object]) -> Signed:
+def resigned(change: Callable[[dict[str, object]], object]) -> SignedReference:
     """With another document, signed by who may."""
     signed = reference.sign(ONE, KEY)
     document = json.loads(signed.document)
     change(document)
     text = json.dumps(document)
-    return Signed(text, KEY.key_id, base64.b64encode(KEY.sign(text.encode())).decode())
+    return SignedReference(text, KEY.key_id, base64.b64encode(KEY.sign(text.encode())).decode())
 
 
 def test_what_is_signed_is_opened_again() -> None:
@@ -68,9 +70,9 @@ def test_what_is_signed_is_opened_again() -> None:
 
 
 def test_names_of_other_databases() -> None:
-    assert ONE.named("product", "x") == "x"
-    assert ONE.named("postgres", "x") == "postgres: x"
-    assert ONE.named("away", "x") is None
+    assert ONE.qualified_name("product", "x") == "x"
+    assert ONE.qualified_name("postgres", "x") == "postgres: x"
+    assert ONE.qualified_name("away", "x") is None
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_names_of_other_databases() -> None:
         (lambda one: resigned(lambda document: document.update(catalogue="0")), "missing or was changed"),
     ],
 )
-def test_what_was_changed_is_refused(change: Callable[[Signed], Signed], says: str) -> None:
+def test_what_was_changed_is_refused(change: Callable[[SignedReference], SignedReference], says: str) -> None:
     with pytest.raises(CheckFailed, match=says):
         opened(change(reference.sign(ONE, KEY)), taken_at=NOON)
 
@@ -99,7 +101,7 @@ def test_a_changed_catalogue_is_refused() -> None:
     signed = reference.sign(ONE, KEY)
     for objects in ({**ONE.objects, "table public.a": "z"}, {}, None):
         with pytest.raises(CheckFailed, match="catalogue"):
-            reference.opened(signed, KEYS, "product", lambda digest, given=objects: given)  # type: ignore[misc]
+            reference.open_signed(signed, KEYS, "product", lambda digest, given=objects: given)  # type: ignore[misc]
 
 
 def test_the_digest_does_not_depend_on_the_order() -> None:

@@ -24,7 +24,7 @@ from ops_platform_tests.services import short_directory
 
 _OWNER = """
 import signal, sys
-from ops_platform.dr.scratch import scratch
+from ops_platform.dr.restore.scratch_cluster import scratch
 from ops_platform.settings import load_settings
 with scratch(load_settings({"OPS_STATE_DIR": sys.argv[1]}), "x:product:latest", "x1") as here:
     (here.data_dir / "base").mkdir()

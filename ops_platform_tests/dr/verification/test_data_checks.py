@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ops_platform.dr.inspection import inherent_defects as weakness
 from ops_platform.dr.inspection import schema_comparison as catalogue
 from ops_platform.dr.inspection.check_result import failed, passed, unknown
-from ops_platform.dr.inspection.row_fingerprints import EXACT_ROWS, Closed, Live
+from ops_platform.dr.inspection.row_fingerprints import EXACT_ROWS, ClosedRows, LiveTable
 from ops_platform.dr.verification import data_checks as content
 
 counts = st.integers(min_value=0, max_value=10**6)
@@ -36,9 +36,9 @@ class Table:
             self.rows -= gone
             self.deleted += gone
 
-    def look(self, late_inserts: int = 0, late_deletes: int = 0) -> Live:
+    def look(self, late_inserts: int = 0, late_deletes: int = 0) -> LiveTable:
         rows = None if self.rows > EXACT_ROWS else self.rows
-        return Live(rows, self.inserted - late_inserts, self.deleted - late_deletes, 1, self.file)
+        return LiveTable(rows, self.inserted - late_inserts, self.deleted - late_deletes, 1, self.file)
 
 
 @given(rows=counts, first=steps, second=steps, rest=steps)
@@ -82,7 +82,7 @@ def test_statistics_that_lag_behind_a_bulk_accuse_nobody(
 
 @given(rows=counts, lost=st.integers(min_value=1, max_value=10**6))
 def test_lost_rows_are_outside(rows: int, lost: int) -> None:
-    look = Live(rows, 0, 0, 1, 1)
+    look = LiveTable(rows, 0, 0, 1, 1)
     limits = content.bounds(look, look, look)
     assert limits is not None
     slack = 50 + rows // 100
@@ -94,26 +94,26 @@ def test_lost_rows_are_outside(rows: int, lost: int) -> None:
 
 
 def test_of_large_tables_it_is_known_that_they_are_large() -> None:
-    large = Live(None, 0, 0, 1, 1)
+    large = LiveTable(None, 0, 0, 1, 1)
     limits = content.bounds(large, large, large)
     assert limits is not None
     assert limits.holds(None)
     assert limits.holds(EXACT_ROWS)
     assert not limits.holds(EXACT_ROWS // 2)
     assert not limits.holds(0)
-    small = Live(10, 0, 0, 1, 1)
+    small = LiveTable(10, 0, 0, 1, 1)
     limits = content.bounds(small, small, large)
     assert limits is not None
     assert not limits.holds(None)
     # Half a million deletes may have happened, and no more.
-    limits = content.bounds(large, Live(600_000, 0, 500_000, 1, 1), large)
+    limits = content.bounds(large, LiveTable(600_000, 0, 500_000, 1, 1), large)
     assert limits is not None
     assert limits.holds(500_000)
     assert not limits.holds(400_000)
 
 
 def test_what_cannot_be_told_has_no_bounds() -> None:
-    one = Live(5, 10, 0, 1, 1)
+    one = LiveTable(5, 10, 0, 1, 1)
     assert content.bounds(one, None, one) is None
     assert content.bounds(one, replace(one, inserted=3), one) is None  # statistics were reset
     assert content.bounds(one, replace(one, oid=2), one) is None  # another table of the name
@@ -122,7 +122,7 @@ def test_what_cannot_be_told_has_no_bounds() -> None:
 
 
 def test_a_table_that_was_rewritten_afterwards_or_by_nobody_is_bounded_all_the_same() -> None:
-    one = Live(500, 10, 0, 1, 1)
+    one = LiveTable(500, 10, 0, 1, 1)
     limits = content.bounds(one, replace(one, rows=0, file=2), one)
     assert limits is not None
     assert limits.holds(500)
@@ -163,10 +163,10 @@ def test_the_worst_of_several_databases_counts() -> None:
     )
 )
 def test_fingerprints_of_parts_add_up_and_survive_json(parts: list[tuple[int, int, int]]) -> None:
-    whole = Closed("at", 0, 0, 0)
+    whole = ClosedRows("at", 0, 0, 0)
     for rows, low, high in parts:
-        whole = whole + Closed("at", rows, low, high)
-    assert Closed.parse(whole.as_json()) == whole
+        whole = whole + ClosedRows("at", rows, low, high)
+    assert ClosedRows.parse(whole.as_json()) == whole
     assert whole.rows == sum(rows for rows, _, _ in parts)
     assert whole.low == sum(low for _, low, _ in parts)
 

@@ -111,7 +111,7 @@ def _erase(site: Site) -> None:
     settings, now = site.settings, datetime.now(UTC)
     data_map = map_file.load(settings.config_dir / "data_map.yaml")
     ledger, keys = object_store.from_settings(settings, "ledger"), sealed.sealing_keys(settings)
-    term = backup_term.of_product(settings)
+    term = backup_term.product_backup_term(settings)
     with (
         postgres.session(site.context.ops_url, autocommit=True) as ops,
         postgres.session(settings.require("product_eraser_database_url"), autocommit=True) as product,
@@ -149,7 +149,7 @@ class Restored:
 
 def restore(site: Site, directory: Path, moment: datetime) -> Restored:
     """The emergency restore to ``moment``, and who is in the cluster afterwards."""
-    with break_glass.opened(site.context, directory) as here:
+    with break_glass.open_workspace(site.context, directory) as here:
         target = RecoveryTarget.parse("time", moment.isoformat())
         told = break_glass.explain(site.context, here, target, None, datetime.now(UTC))
         known = emergency.knowledge(site.context, told, silent)
@@ -185,15 +185,15 @@ def test_without_the_ops_database_the_locked_ledger_says_whom(erased: Erased, pl
 def test_an_ops_database_that_forgot_is_not_believed(erased: Erased) -> None:
     site = erased.site
     target = RecoveryTarget.parse("time", erased.before.isoformat())
-    with break_glass.opened(site.context, site.settings.state_dir / "never") as here:
+    with break_glass.open_workspace(site.context, site.settings.state_dir / "never") as here:
         told = break_glass.explain(site.context, here, target, None, datetime.now(UTC))
     asked = emergency.knowledge(site.context, told, silent).questions
     assert isinstance(asked, emergency.EmergencyQuestions)
-    assert asked._found().count == 1
+    assert asked._tombstones().count == 1
     with site.database.superuser() as superuser:
         superuser.execute("UPDATE erasure_tombstones SET stanza = 'elsewhere'")
     try:
-        assert asked._found().count == 1
+        assert asked._tombstones().count == 1
     finally:
         with site.database.superuser() as superuser:
             superuser.execute("UPDATE erasure_tombstones SET stanza = %s", (site.name,))

@@ -84,7 +84,7 @@ def test_every_damage_is_caught(beating: Site, number: int) -> None:
         known = dict(
             [*questions.critical(server, "product", find), *questions.assurance(server, "product", find)]
         )
-        answers.append(canary.bite(server, "product", known, at))
+        answers.append(canary.damage_and_check(server, "product", known, at))
 
     done = attempt(beating, damage)
     assert [one.result for one in answers] == ["pass"], answers
@@ -99,7 +99,7 @@ def test_a_check_that_accepts_the_damage_is_found_out(site: Site, sleepy: Verifi
     at = next(at for at in map(month, range(12)) if (at.year * 12 + at.month) % len(DAMAGES) == roles)
     copy = Copy(site.cluster)
     try:
-        answer = canary.bite(copy, "product", {"roles": lambda: sleepy}, at)  # type: ignore[arg-type]
+        answer = canary.damage_and_check(copy, "product", {"roles": lambda: sleepy}, at)  # type: ignore[arg-type]
         assert answer.result == "fail"
         assert "ACCEPTED" in answer.summary
     finally:

@@ -105,8 +105,8 @@ def test_what_a_restore_erases_before_traffic_is_on_the_certificate(place: Scene
     request_id, stanza = place.request(), place.context().term.stanza
     assert place.worker(request_id, "rows", "before") == "KILLED"
     for found in (
-        tombstones.from_ops_database(place.ops_url, stanza).found,
-        tombstones.from_ledger(place.settings, stanza).found,
+        tombstones.from_ops_database(place.ops_url, stanza).tombstones,
+        tombstones.from_ledger(place.settings, stanza).tombstones,
     ):
         assert [one.completed_at for one in found] == [None]
         with place.product.eraser() as product:
@@ -116,7 +116,7 @@ def test_what_a_restore_erases_before_traffic_is_on_the_certificate(place: Scene
     assert place.worker(request_id) == "DONE"
     is_whole(place, request_id)
     for found in (
-        tombstones.from_ops_database(place.ops_url, stanza).found,
-        tombstones.from_ledger(place.settings, stanza).found,
+        tombstones.from_ops_database(place.ops_url, stanza).tombstones,
+        tombstones.from_ledger(place.settings, stanza).tombstones,
     ):
         assert [one.completed_at is None for one in found] == [False]

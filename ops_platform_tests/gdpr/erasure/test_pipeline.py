@@ -324,7 +324,7 @@ def test_a_store_that_goes_away_at_any_step_is_no_end(place: Scene, store: str) 
     failed = set()
     for step in STEPS:
         settings, relay = _through_a_relay(place.settings, store)
-        opened = erasure_context.open_context(settings, backup_term.of_product(settings))
+        opened = erasure_context.open_context(settings, backup_term.product_backup_term(settings))
 
         def context(opened: erasure_context.ErasureContext = opened) -> erasure_context.ErasureContext:
             return opened
@@ -371,6 +371,6 @@ def test_certificates_of_before_a_rotation_of_the_key_are_known(place: Scene) ->
     both = f"{place.settings.gdpr.public_key}\n{old}"
     gdpr = place.settings.gdpr.model_copy(update={"public_key": both})
     settings = place.settings.model_copy(update={"gdpr": gdpr})
-    known = erasure_context.open_context(settings, backup_term.of_product(settings)).public_keys
+    known = erasure_context.open_context(settings, backup_term.product_backup_term(settings)).public_keys
     assert known is not None
     assert known.knows(audit_keys.SigningKey(private).key_id)
