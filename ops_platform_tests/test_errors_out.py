@@ -67,7 +67,7 @@ def test_the_agents_log_health_and_metrics(fail: Fail, caplog: pytest.LogCapture
 
 @pytest.mark.processes
 def test_dagsters_event_log_after_an_asset_of_slo(fail: Fail, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "add_days", lambda *arguments: fail())
+    monkeypatch.setattr(keeping, "store_days", lambda *arguments: fail())
     monkeypatch.setattr("ops_platform.defs.slo.assets._url", lambda platform: "postgresql://")
     from ops_platform.defs.resources import PlatformResource
     from ops_platform.defs.slo.assets import daily_counts

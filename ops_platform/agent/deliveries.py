@@ -86,7 +86,7 @@ def record(connection: Connection, deliveries: list[Delivery]) -> int:
 
 def _objectives_of(deliveries: list[Delivery]) -> set[tuple[str, str]]:
     """Whose budgets burn."""
-    found = [prometheus_rules.burning(one.labels) for one in deliveries if one.status == "firing"]
+    found = [prometheus_rules.burning_objective(one.labels) for one in deliveries if one.status == "firing"]
     return {one for one in found if one is not None}
 
 

@@ -47,7 +47,7 @@ def add_exclusion(
     settings = load_settings()
     known = openslo.load_directory(settings.config_dir / "objectives")
     wanted = exclusions.Exclusion(service, name, arguments.moment(since), arguments.moment(until))
-    if not any(wanted.of(one) for one in known):
+    if not any(wanted.applies_to(one) for one in known):
         there = ", ".join(f"{one.service} {one.name}" for one in known)
         raise ConfigurationError(
             f"there is no objective {' '.join(filter(None, (service, name)))}: choose from {there}"
@@ -69,7 +69,7 @@ def list_exclusions(json_output: bool) -> None:
     from ops_platform.slo.counting import exclusions
 
     with postgres.session(load_settings().require("database_url")) as ops:
-        rows = exclusions.every(ops)
+        rows = exclusions.history(ops)
     if json_output:
         output.print_json(rows)
         return

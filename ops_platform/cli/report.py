@@ -31,7 +31,7 @@ def report(objectives: Path | None, json_output: bool) -> None:
     settings = load_settings()
     known = openslo.load_directory(objectives or settings.config_dir / "objectives")
     with postgres.session(settings.require("database_url")) as ops:
-        rows = figures.standing(ops, known, datetime.now(UTC))
+        rows = figures.latest_with_freshness(ops, known, datetime.now(UTC))
     if json_output:
         output.print_json(rows)
     else:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models.dashboard import Panel
 
-from ops_platform.grafana.panels import About, Column, graph, rows
-from ops_platform.grafana.stanza_queries import age, by_kind, runs, succeeded, used
-from ops_platform.grafana.style import GREEN, RED, YELLOW, Query, names
+from ops_platform.grafana.panels import Column, PanelSpec, current_table, graph
+from ops_platform.grafana.stanza_queries import age, by_kind, limit_used, runs, success_share
+from ops_platform.grafana.style import GREEN, RED, YELLOW, Query, value_mappings
 
 KIND = "{{stanza}} {{kind}}"
 LAST = "backup_last_success_timestamp_seconds"
 
 
 def panels() -> list[Panel]:
+    """Build the panels of the row."""
     return [
-        rows(
-            About(
+        current_table(
+            PanelSpec(
                 "Every kind",
                 "The newest set of each kind as the repository has it, and how its runs ended in the time "
                 "shown.",
@@ -28,7 +29,7 @@ def panels() -> list[Panel]:
             *_kinds(),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Age of the newest set against its limit",
                 "Of each kind alone; the limit comes from its schedule. An incremental may grow older "
                 "than its limit while a stronger kind is newer: see the share of the limit.",
@@ -39,19 +40,19 @@ def panels() -> list[Panel]:
             Query(by_kind("backup_freshness_limit_seconds", "min"), f"{KIND} limit"),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Share of the limit that is used",
                 "As the alert BackupStale counts: a full counts as a differential, both as an incremental.",
                 "percentunit",
                 ("backups.md#backupstale",),
             ),
-            Query(used("full", "full"), "{{stanza}} full"),
-            Query(used("differential", "full|differential"), "{{stanza}} differential"),
-            Query(used("incremental", "full|differential|incremental"), "{{stanza}} incremental"),
+            Query(limit_used("full", "full"), "{{stanza}} full"),
+            Query(limit_used("differential", "full|differential"), "{{stanza}} differential"),
+            Query(limit_used("incremental", "full|differential|incremental"), "{{stanza}} incremental"),
             lines=((1.0, RED),),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Runs by how they ended",
                 "Counted in the ops database, so that no restart loses one.",
                 "none",
@@ -61,7 +62,7 @@ def panels() -> list[Panel]:
             bars=True,
         ),
         graph(
-            About(
+            PanelSpec(
                 "Running for",
                 "The backup that runs now. While it runs, no other of the stanza is taken.",
                 "s",
@@ -71,7 +72,7 @@ def panels() -> list[Panel]:
             lines=((12 * 3600.0, RED),),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Size of the cluster",
                 "As each kind's newest backup saw it. A sudden drop means lost data: look before the old "
                 "sets expire.",
@@ -80,7 +81,7 @@ def panels() -> list[Panel]:
             Query(by_kind("backup_size_bytes"), KIND),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Duration of the newest backup",
                 "A jump means a slower disk or network, or a larger cluster.",
                 "ms",
@@ -100,7 +101,7 @@ def _kinds() -> list[Column]:
         Column("Duration", by_kind("backup_duration_ms"), "ms"),
         Column(
             "Runs that succeeded",
-            succeeded(),
+            success_share(),
             "percentunit",
             0,
             steps=((0.8, YELLOW), (1.0, GREEN)),
@@ -110,6 +111,6 @@ def _kinds() -> list[Column]:
             "Newest run",
             by_kind("backup_last_run_failed"),
             "none",
-            mapped=names({0: ("completed", GREEN), 1: ("failed", RED)}),
+            mappings=value_mappings({0: ("completed", GREEN), 1: ("failed", RED)}),
         ),
     ]

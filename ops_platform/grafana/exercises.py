@@ -1,25 +1,26 @@
-"""The row of exercises: what they measured against what is promised, and when they last succeeded."""
+"""The row of exercises: measured against promised RTO and RPO, and the last success."""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.models.dashboard import Panel
 
-from ops_platform.grafana.panels import About, Column, graph, rows
-from ops_platform.grafana.stanza_queries import age, by_scenario, known, of_its
-from ops_platform.grafana.style import GREEN, RED, YELLOW, Query, names
+from ops_platform.grafana.panels import Column, PanelSpec, current_table, graph
+from ops_platform.grafana.stanza_queries import age, by_scenario, by_stanza, share_of_target
+from ops_platform.grafana.style import GREEN, RED, YELLOW, Query, value_mappings
 
 SCENARIO = "{{stanza}} {{scenario}}"
 DAY = 86400.0
 OVERDUE = ((31 * DAY, YELLOW), (35 * DAY, RED))
 NEAR = ((0.8, YELLOW), (1.0, RED))
-"""Shares of a target: missed, and so close to it that a larger cluster would."""
+"""Shares of a target: so close to it that a larger cluster would miss it, and missed."""
 RTO, RPO = by_scenario("dr_exercise_rto_seconds"), by_scenario("dr_exercise_rpo_seconds")
 
 
 def panels() -> list[Panel]:
+    """Build the panels of the row."""
     return [
-        rows(
-            About(
+        current_table(
+            PanelSpec(
                 "Every exercise",
                 "Restores beside production, each month. overdue after 35 days: nobody knows any more that "
                 "a restore works.",
@@ -32,7 +33,7 @@ def panels() -> list[Panel]:
             *_exercises(),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Time to recover (RTO) by scenario",
                 "From the declared disaster to the first transaction, of the newest exercise.",
                 "s",
@@ -40,10 +41,10 @@ def panels() -> list[Panel]:
                 8,
             ),
             Query(RTO, SCENARIO),
-            Query(known("dr_rto_target_seconds", how="min"), "{{stanza}} target"),
+            Query(by_stanza("dr_rto_target_seconds", how="min"), "{{stanza}} target"),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Data loss (RPO) by scenario",
                 "From the newest heartbeat recovered to the disaster, of the newest exercise.",
                 "s",
@@ -51,18 +52,18 @@ def panels() -> list[Panel]:
                 8,
             ),
             Query(RPO, SCENARIO),
-            Query(known("backup_rpo_target_seconds", how="min"), "{{stanza}} target"),
+            Query(by_stanza("backup_rpo_target_seconds", how="min"), "{{stanza}} target"),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Predicted time to recover production",
                 "At the size declared in backups.yaml; more than 80 % of the promise is an alert.",
                 "s",
                 ("exercises.md#drpredictedrtohigh",),
                 8,
             ),
-            Query(known("dr_predicted_rto_seconds"), "{{stanza}}"),
-            Query(known("dr_rto_target_seconds", how="min"), "{{stanza}} target"),
+            Query(by_stanza("dr_predicted_rto_seconds"), "{{stanza}}"),
+            Query(by_stanza("dr_rto_target_seconds", how="min"), "{{stanza}} target"),
         ),
     ]
 
@@ -85,12 +86,12 @@ def _exercises() -> list[Column]:
             "Newest exercise",
             by_scenario("dr_exercise_last_failed"),
             "none",
-            mapped=names({0: ("succeeded", GREEN), 1: ("failed", RED)}),
+            mappings=value_mappings({0: ("succeeded", GREEN), 1: ("failed", RED)}),
         ),
         Column("RTO", RTO, "s", 1),
         Column(
             "of the promised RTO",
-            of_its("dr_rto_target_seconds", RTO),
+            share_of_target("dr_rto_target_seconds", RTO),
             "percentunit",
             0,
             steps=NEAR,
@@ -99,7 +100,7 @@ def _exercises() -> list[Column]:
         Column("RPO", RPO, "s", 1),
         Column(
             "of the promised RPO",
-            of_its("backup_rpo_target_seconds", RPO),
+            share_of_target("backup_rpo_target_seconds", RPO),
             "percentunit",
             0,
             steps=NEAR,

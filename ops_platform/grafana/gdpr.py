@@ -1,34 +1,38 @@
-"""The dashboard of data subjects' requests: how many, how long, and which deadline is near."""
+"""The dashboard of data subjects' requests: their number, duration and nearest deadline."""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from ops_platform.grafana.page import Page
-from ops_platform.grafana.panels import About, graph, value
+from ops_platform.grafana.panels import PanelSpec, current_value, graph
 from ops_platform.grafana.style import RED, YELLOW, Query
 
 HOUR = 3600.0
 VERIFY, FINISH = 24 * HOUR, 72 * HOUR
-"""A subject has a day to confirm a request; three days after that it must be done."""
+"""Seconds: a subject has a day to confirm a request; three days after that it must be done."""
 WARN, PAGE = 48 * HOUR, 66 * HOUR
-"""When the alerts of the deadline come."""
+"""Seconds after the confirmation at which the deadline's alerts fire."""
 CHOSEN = 'request_type=~"$request_type"'
 TYPE = "{{request_type}}"
 
 
 def entered(keys: str, **only: str) -> str:
-    """Transitions into a status in the time shown."""
+    """Count the transitions into a status in the time shown."""
     return f"round(max by ({keys}) (increase(gdpr_requests_total{_inside(**only)}[$__range])))"
 
 
 def entered_by_interval(keys: str, **only: str) -> str:
-    """A difference, for it adds up: the counts come from a table and never decrease."""
+    """Count the transitions in each interval: a difference, for it adds up.
+
+    The counts come from a table and never decrease.
+    """
     newest = f"gdpr_requests_total{_inside(**only)}"
     return f"max by ({keys}) ({newest}) - max by ({keys}) ({newest} offset $__interval)"
 
 
 def worst(metric: str) -> str:
+    """Take the largest value of each type of request."""
     return f"max by (request_type) ({metric}{_inside()})"
 
 
@@ -37,6 +41,7 @@ def _inside(**only: str) -> str:
 
 
 def page() -> Page:
+    """Lay out the dashboard."""
     return Page(
         uid="ops-gdpr",
         title="Data subject requests",
@@ -54,8 +59,8 @@ def page() -> Page:
 
 def _deadlines() -> list[Panel]:
     return [
-        value(
-            About(
+        current_value(
+            PanelSpec(
                 "Oldest open request",
                 "Time since the confirmation of the oldest request that is neither completed nor failed; "
                 "it is due after 72 hours.",
@@ -65,8 +70,8 @@ def _deadlines() -> list[Panel]:
             Query(worst("gdpr_oldest_pending_seconds"), TYPE),
             steps=((WARN, YELLOW), (PAGE, RED)),
         ),
-        value(
-            About(
+        current_value(
+            PanelSpec(
                 "Share of 72 hours that is used",
                 "By the oldest open request; at 100 % the deadline is missed.",
                 "percentunit",
@@ -75,8 +80,8 @@ def _deadlines() -> list[Panel]:
             Query(f"{worst('gdpr_oldest_pending_seconds')} / {FINISH:.0f}", TYPE),
             steps=((WARN / FINISH, YELLOW), (PAGE / FINISH, RED)),
         ),
-        value(
-            About(
+        current_value(
+            PanelSpec(
                 "Failures",
                 "Requests that failed in the time shown; cancelled and expired ones are not among them.",
                 "none",
@@ -86,7 +91,7 @@ def _deadlines() -> list[Panel]:
             steps=((1.0, YELLOW),),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Deadline risk",
                 "Time since the confirmation of the oldest open request; lines at 48 hours, when a warning "
                 "comes, and 72.",
@@ -101,8 +106,8 @@ def _deadlines() -> list[Panel]:
 
 def _requests() -> list[Panel]:
     return [
-        value(
-            About(
+        current_value(
+            PanelSpec(
                 "Requests by type and state",
                 "How many entered each state in the time shown.",
                 "none",
@@ -112,7 +117,7 @@ def _requests() -> list[Panel]:
             Query(entered("request_type, status"), "{{request_type}} {{status}}"),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Requests over time",
                 "How many entered each state in each interval.",
                 "none",
@@ -121,7 +126,7 @@ def _requests() -> list[Panel]:
             bars=True,
         ),
         graph(
-            About("Failures over time", "How many failed in each interval.", "none"),
+            PanelSpec("Failures over time", "How many failed in each interval.", "none"),
             Query(entered_by_interval("request_type", status="failed"), TYPE),
             bars=True,
         ),
@@ -131,7 +136,7 @@ def _requests() -> list[Panel]:
 def _durations() -> list[Panel]:
     return [
         graph(
-            About(
+            PanelSpec(
                 "Time to verify",
                 "From the request to the subject's confirmation, of the newest one confirmed.",
                 "ms",
@@ -140,7 +145,7 @@ def _durations() -> list[Panel]:
             lines=((VERIFY * 1000, YELLOW),),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Time to finish",
                 "From the confirmation to the end of the work, of the newest one completed.",
                 "ms",

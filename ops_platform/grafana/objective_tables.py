@@ -9,20 +9,20 @@ from ops_platform.grafana.objective_queries import (
     age,
     budget_left,
     exact,
-    exhausted,
     plain,
     rule,
+    seconds_to_exhaustion,
     state,
 )
 from ops_platform.grafana.panels import Column
-from ops_platform.grafana.style import GREEN, GREY, RED, YELLOW, names
+from ops_platform.grafana.style import GREEN, GREY, RED, YELLOW, value_mappings
 
-STATES = names(
+STATES = value_mappings(
     {
         0: ("ok", GREEN),
         1: ("no data", GREY),
         2: ("source missing", RED),
-        # Two agents that do not agree, for the moment in which one has looked and the other has not.
+        # Two agents disagree for the moment in which only one has looked.
         3: ("source missing", RED),
     }
 )
@@ -33,6 +33,7 @@ LATE = ((2 * 3600.0, YELLOW), (3 * 3600.0, RED))
 
 
 def now() -> list[Column]:
+    """List the columns of the objectives as they are now."""
     return [
         Column("Target", plain("slo_target_percentage"), "percent"),
         Column("Achieved, own period", achieved(OWN), "percent", 3),
@@ -51,20 +52,25 @@ def now() -> list[Column]:
             "Burn, period", rule(f"slo:period_burn_rate:ratio{RULE}"), "none", 2, steps=BURNING, start=GREEN
         ),
         Column(
-            "Spent in", exhausted(), "dtdurations", steps=((259200.0, YELLOW), (864000.0, GREEN)), start=RED
+            "Spent in",
+            seconds_to_exhaustion(),
+            "dtdurations",
+            steps=((259200.0, YELLOW), (864000.0, GREEN)),
+            start=RED,
         ),
-        Column("State, own period", state(OWN), "none", mapped=STATES),
+        Column("State, own period", state(OWN), "none", mappings=STATES),
         Column("Age of the figures", age(), "dtdurations", steps=LATE, start=GREEN),
         Column(
             "Maintenance",
             plain("slo_exclusion_active"),
             "none",
-            mapped=names({0: ("no", "transparent"), 1: ("excluded now", GREY)}),
+            mappings=value_mappings({0: ("no", "transparent"), 1: ("excluded now", GREY)}),
         ),
     ]
 
 
 def by_window() -> list[Column]:
+    """List the columns of each window's counts."""
     good, total = exact("slo_good_events"), exact("slo_total_events")
     return [
         Column("Good", good, "none", 0),
@@ -79,5 +85,5 @@ def by_window() -> list[Column]:
             steps=LEFT,
             start=RED,
         ),
-        Column("State", state(), "none", mapped=STATES),
+        Column("State", state(), "none", mappings=STATES),
     ]

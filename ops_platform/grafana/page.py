@@ -25,25 +25,28 @@ GRID = 24
 """Columns of Grafana's grid."""
 TAG = "ops-platform"
 DOCS_URL = "/docs"
-"""Where docs/ is served unless the reader says otherwise."""
+"""The address at which docs/ is served, unless the reader sets another."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """``choices``: variable -> Prometheus query of its values. ``rows``: heading -> panels."""
+    """A dashboard to be built."""
 
     uid: str
     title: str
     text: str
     since: str
     choices: Mapping[str, str]
+    """Variable -> Prometheus query of its values."""
     rows: Mapping[str, Sequence[Panel]]
+    """Heading -> panels."""
     pages: Mapping[str, str] = field(default_factory=dict)
     """Title -> page below docs/."""
     annotations: Sequence[build.AnnotationQuery] = ()
 
     def dashboard(self) -> Dashboard:
-        made = (
+        """Build the dashboard, with its panels laid out."""
+        builder = (
             build.Dashboard(self.title)
             .uid(self.uid)
             .description(self.text)
@@ -63,19 +66,19 @@ class Page:
             .with_variable(build.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
         )
         for title, page in self.pages.items():
-            made.link(link(title, page))
+            builder.link(link(title, page))
         for name, query in self.choices.items():
-            made.with_variable(_choice(name, query))
-        made.with_variable(_docs())
+            builder.with_variable(_choice(name, query))
+        builder.with_variable(_docs())
         for annotation in self.annotations:
-            made.annotation(annotation)
-        built = made.build()
-        built.panels = _laid_out(self.rows)
-        return built
+            builder.annotation(annotation)
+        dashboard = builder.build()
+        dashboard.panels = _laid_out(self.rows)
+        return dashboard
 
 
 def _choice(name: str, query: str) -> build.QueryVariable:
-    """Any of the values; all of them, also those that come later, unless the reader chooses."""
+    """Build a variable to choose any of the values; by default all, also those that come later."""
     return (
         build.QueryVariable(name)
         .label(name)
@@ -102,7 +105,7 @@ def _docs() -> build.TextBoxVariable:
 
 
 def _laid_out(rows: Mapping[str, Sequence[Panel]]) -> list[Panel | RowPanel]:
-    """Left to right, a heading above each row, numbered in the order of reading."""
+    """Place panels left to right, a heading above each row, numbered in the order of reading."""
     placed: list[Panel | RowPanel] = []
     top = 0
     for heading, panels in rows.items():

@@ -30,19 +30,19 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from ops_platform.grafana.style import PROMETHEUS, RED, Query, Steps, ref, thresholds
+from ops_platform.grafana.style import PROMETHEUS, RED, Query, Steps, query_letter, thresholds
 
 DOCS = "${docs:raw}"
-"""The variable that holds where docs/ is served."""
+"""The variable that holds the address of docs/."""
 PROMISE = "(target|limit)$"
-"""Series whose names end so are promises: drawn as dashed red lines."""
+"""Series whose names end so are promises, drawn as dashed red lines."""
 
 Builder = TypeVar("Builder", stat.Panel, table.Panel, timeseries.Panel, statetimeline.Panel)
 
 
 @dataclass(frozen=True)
-class About:
-    """What is said of a panel. ``runbooks``: page#anchor below docs/runbooks."""
+class PanelSpec:
+    """Texts, unit and size of a panel; ``runbooks`` are page#anchor below docs/runbooks."""
 
     title: str
     text: str
@@ -53,36 +53,36 @@ class About:
 
 
 def link(title: str, page: str) -> DashboardLink:
-    """To a page of the documentation."""
+    """Link to a page below docs/, in a new tab."""
     return DashboardLink(title).type(DashboardLinkType.LINK).url(f"{DOCS}/{page}").target_blank(True)
 
 
-def value(
-    about: About, *queries: Query, mapped: list[ValueMapping] | None = None, steps: Steps = ()
+def current_value(
+    spec: PanelSpec, *queries: Query, mappings: list[ValueMapping] | None = None, steps: Steps = ()
 ) -> Panel:
-    """What holds now, in large; of what is not known it says so."""
+    """Build a panel of the current values in large digits; a missing one reads "unknown"."""
     panel = (
-        _described(stat.Panel(), about)
+        _described(stat.Panel(), spec)
         .no_value("unknown")
         .thresholds(thresholds(steps))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
-        .color_mode(BigValueColorMode.BACKGROUND if mapped or steps else BigValueColorMode.NONE)
+        .color_mode(BigValueColorMode.BACKGROUND if mappings or steps else BigValueColorMode.NONE)
         .graph_mode(BigValueGraphMode.NONE)
         .text_mode(BigValueTextMode.VALUE_AND_NAME)
     )
-    if mapped:
-        panel.mappings(mapped)
+    if mappings:
+        panel.mappings(mappings)
     for index, query in enumerate(queries):
         panel.with_target(_target(query, index).instant())
     return panel.build()
 
 
 def graph(
-    about: About, *queries: Query, lines: Steps = (), bars: bool = False, lowest: float | None = 0
+    spec: PanelSpec, *queries: Query, lines: Steps = (), bars: bool = False, lowest: float | None = 0
 ) -> Panel:
-    """Over time. ``lines``: thresholds that are drawn; ``bars`` stack what happened in each interval."""
+    """Build a graph over time. ``lines``: thresholds to draw; ``bars`` stack the counts of each interval."""
     panel = (
-        _described(timeseries.Panel(), about)
+        _described(timeseries.Panel(), spec)
         .line_width(1)
         .fill_opacity(5)
         .legend(
@@ -108,7 +108,7 @@ def graph(
             common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
         )
     if bars:
-        # An hour at least: rarer things than that would be hairlines.
+        # At least an hour: bars of rare events would be hairlines otherwise.
         panel.interval("1h").draw_style(GraphDrawStyle.BARS).fill_opacity(80).stacking(
             common.StackingConfig().mode(StackingMode.NORMAL).group("A")
         )
@@ -117,11 +117,11 @@ def graph(
     return panel.build()
 
 
-def states(about: About, query: Query, mapped: list[ValueMapping]) -> Panel:
-    """One line each, coloured by the state it was in."""
+def state_timeline(spec: PanelSpec, query: Query, mappings: list[ValueMapping]) -> Panel:
+    """Build one line for each series, coloured by its state over time."""
     return (
-        _described(statetimeline.Panel(), about)
-        .mappings(mapped)
+        _described(statetimeline.Panel(), spec)
+        .mappings(mappings)
         .show_value(VisibilityMode.NEVER)
         .merge_values(True)
         .row_height(0.8)
@@ -133,26 +133,26 @@ def states(about: About, query: Query, mapped: list[ValueMapping]) -> Panel:
 
 @dataclass(frozen=True)
 class Column:
-    """One value of every row; the rows are the label sets of ``expr``."""
+    """A column of a table, whose rows are the label sets of ``expr``."""
 
     name: str
     expr: str
     unit: str
     decimals: int | None = None
-    mapped: Sequence[ValueMapping] = ()
+    mappings: Sequence[ValueMapping] = ()
     steps: Steps = ()
     start: str = "transparent"
 
 
-def rows(about: About, keys: Mapping[str, str], *columns: Column) -> Panel:
-    """A table of what holds now. ``keys``: label -> heading, in this order before the columns."""
-    panel = _described(table.Panel(), about).no_value("–")
+def current_table(spec: PanelSpec, keys: Mapping[str, str], *columns: Column) -> Panel:
+    """Build a table of current values. ``keys``: label -> heading, in this order before the columns."""
+    panel = _described(table.Panel(), spec).no_value("–")
     for index, column in enumerate(columns):
         query = Query(column.expr, column.name)
         panel.with_target(_target(query, index).format(PromQueryFormat.TABLE).instant())
-        panel.override_by_name(column.name, _looks(column))
+        panel.override_by_name(column.name, _overrides(column))
     # A single query's values would be called "Value", without its letter.
-    values = {f"Value #{ref(index)}": column.name for index, column in enumerate(columns)}
+    values = {f"Value #{query_letter(index)}": column.name for index, column in enumerate(columns)}
     panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
     panel.with_transformation(
         DataTransformerConfig(
@@ -167,25 +167,27 @@ def rows(about: About, keys: Mapping[str, str], *columns: Column) -> Panel:
     return panel.build()
 
 
-def _looks(column: Column) -> list[DynamicConfigValue]:
-    found = [DynamicConfigValue("unit", column.unit)]
+def _overrides(column: Column) -> list[DynamicConfigValue]:
+    overrides = [DynamicConfigValue("unit", column.unit)]
     if column.decimals is not None:
-        found.append(DynamicConfigValue("decimals", column.decimals))
-    if column.mapped:
-        found.append(DynamicConfigValue("mappings", list(column.mapped)))
+        overrides.append(DynamicConfigValue("decimals", column.decimals))
+    if column.mappings:
+        overrides.append(DynamicConfigValue("mappings", list(column.mappings)))
     if column.steps:
-        found.append(DynamicConfigValue("thresholds", thresholds(column.steps, column.start).build()))
-    if column.mapped or column.steps:
-        found.append(DynamicConfigValue("custom.cellOptions", {"type": "color-background", "mode": "basic"}))
-    return found
+        overrides.append(DynamicConfigValue("thresholds", thresholds(column.steps, column.start).build()))
+    if column.mappings or column.steps:
+        overrides.append(
+            DynamicConfigValue("custom.cellOptions", {"type": "color-background", "mode": "basic"})
+        )
+    return overrides
 
 
-def _described(panel: Builder, about: About) -> Builder:
-    panel.title(about.title).description(about.text).unit(about.unit)
-    panel.datasource(PROMETHEUS).span(about.width).height(about.height)
-    if about.runbooks:
+def _described(panel: Builder, spec: PanelSpec) -> Builder:
+    panel.title(spec.title).description(spec.text).unit(spec.unit)
+    panel.datasource(PROMETHEUS).span(spec.width).height(spec.height)
+    if spec.runbooks:
         panel.links(
-            [link(f"Runbook: {page.partition('#')[2]}", f"runbooks/{page}") for page in about.runbooks]
+            [link(f"Runbook: {page.partition('#')[2]}", f"runbooks/{page}") for page in spec.runbooks]
         )
     return panel
 
@@ -196,5 +198,5 @@ def _target(query: Query, index: int) -> prometheus.Dataquery:
         .datasource(PROMETHEUS)
         .expr(query.expr)
         .legend_format(query.legend)
-        .ref_id(ref(index))
+        .ref_id(query_letter(index))
     )

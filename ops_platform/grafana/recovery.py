@@ -1,4 +1,4 @@
-"""The dashboard of backups and disaster recovery: what would be lost now, and how long it would take."""
+"""The dashboard of backups and disaster recovery: the loss if a cluster died now, and the time to recover."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from grafana_foundation_sdk.models.dashboard import Panel, ValueMapping
 
 from ops_platform.grafana import backups, exercises
 from ops_platform.grafana.page import Page
-from ops_platform.grafana.panels import About, graph, value
-from ops_platform.grafana.stanza_queries import CHOSEN, age, known, of_its
-from ops_platform.grafana.style import GREEN, RED, YELLOW, Query, Steps, names
+from ops_platform.grafana.panels import PanelSpec, current_value, graph
+from ops_platform.grafana.stanza_queries import CHOSEN, age, by_stanza, share_of_target
+from ops_platform.grafana.style import GREEN, RED, YELLOW, Query, Steps, value_mappings
 
-UP = names({0: ("down", RED), 1: ("up", GREEN)})
+UP = value_mappings({0: ("down", RED), 1: ("up", GREEN)})
 
 
 def page() -> Page:
+    """Lay out the dashboard."""
     return Page(
         uid="ops-recovery",
         title="Backups and disaster recovery",
@@ -39,28 +40,28 @@ def page() -> Page:
 def _recovery_point() -> list[Panel]:
     return [
         graph(
-            About(
+            PanelSpec(
                 "Data loss if the cluster died (RPO)",
                 "Measured with heartbeats, against the promise of backups.yaml. It grows while the archive "
                 "cannot be seen; a gap is not known, never zero.",
                 "s",
                 ("backups.md#rpocritical", "backups.md#rpounknown"),
             ),
-            Query(known("backup_rpo_seconds"), "{{stanza}}"),
-            Query(known("backup_rpo_target_seconds", how="min"), "{{stanza}} target"),
+            Query(by_stanza("backup_rpo_seconds"), "{{stanza}}"),
+            Query(by_stanza("backup_rpo_target_seconds", how="min"), "{{stanza}} target"),
         ),
         graph(
-            About(
+            PanelSpec(
                 "WAL archive gap",
                 "Segments missing between the oldest set and the newest archived segment, timeline by "
                 "timeline.",
                 "none",
                 ("backups.md#walarchivegap",),
             ),
-            Query(known("backup_wal_gap_segments"), "{{stanza}}"),
+            Query(by_stanza("backup_wal_gap_segments"), "{{stanza}}"),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Failed archive attempts",
                 "Per second, as PostgreSQL counted them.",
                 "cps",
@@ -72,7 +73,7 @@ def _recovery_point() -> list[Panel]:
             ),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Age of the newest heartbeat",
                 "Without heartbeats the recovery point cannot be measured and only grows.",
                 "s",
@@ -85,7 +86,7 @@ def _recovery_point() -> list[Panel]:
 
 
 def _now() -> list[Panel]:
-    def one(
+    def stanza_value(
         title: str,
         text: str,
         expr: str,
@@ -93,67 +94,67 @@ def _now() -> list[Panel]:
         *,
         unit: str = "none",
         steps: Steps = (),
-        mapped: list[ValueMapping] | None = None,
+        mappings: list[ValueMapping] | None = None,
     ) -> Panel:
-        about = About(title, text, unit, (f"backups.md#{runbook}",), 3, 5)
-        return value(about, Query(expr, "{{stanza}}"), mapped=mapped, steps=steps)
+        spec = PanelSpec(title, text, unit, (f"backups.md#{runbook}",), 3, 5)
+        return current_value(spec, Query(expr, "{{stanza}}"), mappings=mappings, steps=steps)
 
     return [
-        one(
+        stanza_value(
             "Would be lost now",
             "Age of the newest heartbeat that the contiguous archive covers: the RPO as it is now.",
-            known("backup_rpo_seconds"),
+            by_stanza("backup_rpo_seconds"),
             "rpocritical",
             unit="s",
         ),
-        one(
+        stanza_value(
             "Of the promised RPO",
             "A third of what backups.yaml promises is a warning; all of it, and the promise is broken.",
-            of_its("backup_rpo_target_seconds", known("backup_rpo_seconds")),
+            share_of_target("backup_rpo_target_seconds", by_stanza("backup_rpo_seconds")),
             "rpowarning",
             unit="percentunit",
             steps=((1 / 3, YELLOW), (1.0, RED)),
         ),
-        one(
+        stanza_value(
             "Database",
             "Whether the stanza's server answers the agent.",
-            known("backup_database_up", how="min"),
+            by_stanza("backup_database_up", how="min"),
             "backupdatabasedown",
-            mapped=UP,
+            mappings=UP,
         ),
-        one(
+        stanza_value(
             "Repository",
             "Whether the repository could be listed.",
-            known("backup_repository_up", how="min"),
+            by_stanza("backup_repository_up", how="min"),
             "repositoryunreachable",
-            mapped=UP,
+            mappings=UP,
         ),
-        one(
+        stanza_value(
             "Archiving",
             "failed: the server's newest archive attempt did. It keeps the WAL, so its disk fills.",
-            known("backup_archive_failing"),
+            by_stanza("backup_archive_failing"),
             "walarchivefailing",
-            mapped=names({0: ("works", GREEN), 1: ("failed", RED)}),
+            mappings=value_mappings({0: ("works", GREEN), 1: ("failed", RED)}),
         ),
-        one(
+        stanza_value(
             "Missing WAL segments",
             "Segments missing from the archive since the oldest set: recovery cannot go past a gap.",
-            known("backup_wal_gap_segments"),
+            by_stanza("backup_wal_gap_segments"),
             "walarchivegap",
             steps=((1.0, RED),),
         ),
-        one(
+        stanza_value(
             "Damaged sets",
             "Sets in which pgBackRest found page checksum errors: the cluster itself has damaged pages.",
-            known("backup_damaged_sets"),
+            by_stanza("backup_damaged_sets"),
             "backupsetdamaged",
             steps=((1.0, RED),),
         ),
-        one(
+        stanza_value(
             "Encryption",
             "Whether the repository reports a cipher.",
-            known("backup_repository_encrypted", how="min"),
+            by_stanza("backup_repository_encrypted", how="min"),
             "repositorynotencrypted",
-            mapped=names({0: ("none", RED), 1: ("on", GREEN)}),
+            mappings=value_mappings({0: ("none", RED), 1: ("on", GREEN)}),
         ),
     ]

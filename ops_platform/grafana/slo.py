@@ -1,4 +1,4 @@
-"""The dashboard of objectives: what was achieved, what is left, how fast it goes, and whether to believe it.
+"""The dashboard of objectives: achievement, budget left, burn, and how far to trust them.
 
 The exact figures (``slo_...``) are whole numbers counted by the hour; the recording rules (``slo:...``)
 are extrapolations within seconds. Both are shown, and side by side where they should agree.
@@ -20,14 +20,14 @@ from ops_platform.grafana.objective_queries import (
     budget_left_by_rules,
     burn,
     exact,
-    exhausted,
     plain,
     rule,
+    seconds_to_exhaustion,
     state,
 )
 from ops_platform.grafana.objective_tables import KEYS, LATE, STATES
 from ops_platform.grafana.page import Page
-from ops_platform.grafana.panels import About, graph, rows, states
+from ops_platform.grafana.panels import PanelSpec, current_table, graph, state_timeline
 from ops_platform.grafana.style import GREY, PROMETHEUS, RED, YELLOW, Query
 
 FAST, SLOW = "slo.md#errorbudgetburnfast", "slo.md#errorbudgetburnslow"
@@ -36,6 +36,7 @@ NAME = "{{service}}/{{slo}}"
 
 
 def page() -> Page:
+    """Lay out the dashboard."""
     return Page(
         uid="ops-slo",
         title="Objectives",
@@ -59,8 +60,8 @@ def page() -> Page:
 
 def _now() -> list[Panel]:
     return [
-        rows(
-            About(
+        current_table(
+            PanelSpec(
                 "Every objective",
                 "Exact figures of the newest full hour, beside the burn that the recording rules see "
                 "now. An empty cell is not known, or does not apply: an objective of 100 % has no budget.",
@@ -78,7 +79,7 @@ def _now() -> list[Panel]:
 def _achievement() -> list[Panel]:
     return [
         graph(
-            About(
+            PanelSpec(
                 "Achieved by window",
                 "Share of good events in the last 1, 7 and 30 days, the calendar month (UTC) and the "
                 "objective's own period, without excluded maintenance. Rounded down. Gaps: no events, or a "
@@ -91,7 +92,7 @@ def _achievement() -> list[Panel]:
             lowest=None,
         ),
         graph(
-            About(
+            PanelSpec(
                 "Error budget left by window",
                 "What is left of the bad events that the target allows in the window; negative when "
                 "overspent. A quarter left is a warning, nothing left is a breach.",
@@ -108,7 +109,7 @@ def _achievement() -> list[Panel]:
 def _burn() -> list[Panel]:
     return [
         graph(
-            About(
+            PanelSpec(
                 "Burn rate over minutes and hours",
                 "How many times faster than allowed the budget is spent; at 1 it lasts exactly the period. "
                 "From the recording rules.",
@@ -119,7 +120,7 @@ def _burn() -> list[Panel]:
             lines=((1.0, YELLOW),),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Burn rate over hours and days",
                 "The same over longer windows: slow leaks. 30 d only of objectives with that period.",
                 "none",
@@ -129,7 +130,7 @@ def _burn() -> list[Panel]:
             lines=((1.0, YELLOW),),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Burn rate now and over the whole period",
                 "Now: the last five minutes. The period is each objective's own, 30 days or another.",
                 "none",
@@ -140,22 +141,22 @@ def _burn() -> list[Panel]:
             lines=((1.0, YELLOW),),
         ),
         graph(
-            About(
+            PanelSpec(
                 "Time until the budget is spent",
                 "At the burn of the last six hours: budget left x period / burn. 0 when it is spent, "
                 "nothing while nothing is burnt. What the window forgets meanwhile is not counted in.",
                 "s",
                 (FAST,),
             ),
-            Query(exhausted(), NAME),
+            Query(seconds_to_exhaustion(), NAME),
         ),
     ]
 
 
 def _events() -> list[Panel]:
     return [
-        rows(
-            About(
+        current_table(
+            PanelSpec(
                 "Events by window",
                 "The whole numbers that every percentage is made of, without excluded maintenance.",
                 "none",
@@ -167,11 +168,11 @@ def _events() -> list[Panel]:
             *objective_tables.by_window(),
         ),
         graph(
-            About("Good events by window", "Counted from raw samples, to the last event.", "short"),
+            PanelSpec("Good events by window", "Counted from raw samples, to the last event.", "short"),
             Query(exact("slo_good_events"), WINDOWED),
         ),
         graph(
-            About("All events by window", "Good and bad ones; 0 is true: nothing happened.", "short"),
+            PanelSpec("All events by window", "Good and bad ones; 0 is true: nothing happened.", "short"),
             Query(exact("slo_total_events"), WINDOWED),
         ),
     ]
@@ -179,8 +180,8 @@ def _events() -> list[Panel]:
 
 def _trust() -> list[Panel]:
     return [
-        states(
-            About(
+        state_timeline(
+            PanelSpec(
                 "State by window",
                 "no data: all is known, and nothing happened. source missing: part of the window is not "
                 "known, and nothing is claimed of it; it heals when the samples arrive.",
@@ -193,7 +194,7 @@ def _trust() -> list[Panel]:
             STATES,
         ),
         graph(
-            About(
+            PanelSpec(
                 "Error budget left, ledger and rules",
                 "The exact figure over each objective's own period and what the recording rules say of it; "
                 "of a calendar month they say nothing.",
@@ -204,7 +205,7 @@ def _trust() -> list[Panel]:
             lowest=None,
         ),
         graph(
-            About(
+            PanelSpec(
                 "Ledger minus rules",
                 "Percentage points. A few are extrapolation, the unfinished hour and excluded maintenance, "
                 "which rules know nothing of; many are lost samples.",
@@ -214,7 +215,7 @@ def _trust() -> list[Panel]:
             lowest=None,
         ),
         graph(
-            About(
+            PanelSpec(
                 "Age of the newest figure",
                 "Figures are made each hour, twelve minutes after its end: up to about 75 minutes is normal.",
                 "s",

@@ -1,4 +1,4 @@
-"""PromQL of stanzas and their backups; however many agents export them and whatever they are called."""
+"""PromQL of stanzas and their backups, however many agents export them, under whatever names."""
 
 from __future__ import annotations
 
@@ -9,44 +9,48 @@ CHOSEN = 'stanza=~"$stanza"'
 How = Literal["min", "max"]
 
 
-def known(metric: str, keys: str = "stanza", how: How = "max", **only: str) -> str:
+def by_stanza(metric: str, keys: str = "stanza", how: How = "max", **only: str) -> str:
+    """Aggregate a metric by ``keys``, over whatever other labels it has; ``only`` restricts labels."""
     return f"{how} by ({keys}) ({metric}{_inside(**only)})"
 
 
 def by_kind(metric: str, how: How = "max") -> str:
-    return known(metric, "stanza, kind", how)
+    """Aggregate a metric by stanza and kind of backup."""
+    return by_stanza(metric, "stanza, kind", how)
 
 
 def by_scenario(metric: str, how: How = "max") -> str:
-    return known(metric, "stanza, scenario", how)
+    """Aggregate a metric by stanza and scenario of an exercise."""
+    return by_stanza(metric, "stanza, scenario", how)
 
 
 def age(metric: str, keys: str = "stanza") -> str:
-    return f"time() - {known(metric, keys)}"
+    """Compute the seconds since a metric's timestamp."""
+    return f"time() - {by_stanza(metric, keys)}"
 
 
-def of_its(target: str, measured: str) -> str:
-    """Which share of the stanza's target was needed; ``measured`` may have more labels than the stanza."""
-    return f"{measured} / on (stanza) group_left {known(target, how='min')}"
+def share_of_target(target: str, measured: str) -> str:
+    """Compute the share of the stanza's target that was used; ``measured`` may have more labels than it."""
+    return f"{measured} / on (stanza) group_left {by_stanza(target, how='min')}"
 
 
-def used(kind: str, counts_for_it: str) -> str:
-    """Which share of its limit a kind has used; a stronger kind counts for a weaker one, as for the alert."""
+def limit_used(kind: str, counts_for_it: str) -> str:
+    """Compute the share of its limit a kind has used; a stronger kind counts for it, as in the alert."""
     newest = f'max by (stanza) (backup_last_success_timestamp_seconds{{{CHOSEN},kind=~"{counts_for_it}"}})'
-    return f"(time() - {newest}) / {known('backup_freshness_limit_seconds', kind=kind)}"
+    return f"(time() - {newest}) / {by_stanza('backup_freshness_limit_seconds', kind=kind)}"
 
 
-def succeeded() -> str:
-    """Share of the completed runs among those that ended in the time shown; nothing where none did."""
+def success_share() -> str:
+    """Compute the share of completed runs among those that ended in the time shown; no value without any."""
     completed, failed = (
-        f"max by (stanza, kind) (increase(backup_runs_total{_inside(status=one)}[$__range]))"
-        for one in ("completed", "failed")
+        f"max by (stanza, kind) (increase(backup_runs_total{_inside(status=status)}[$__range]))"
+        for status in ("completed", "failed")
     )
     return f"{completed} / ({completed} + {failed} > 0)"
 
 
 def runs() -> str:
-    """Runs that ended in each interval.
+    """Count the runs that ended in each interval.
 
     A difference, for it adds up: increase() loses what happens between two windows, or counts it twice.
     The counts come from a table and never decrease.

@@ -1,4 +1,4 @@
-"""What numbers look like: thresholds, names for values, and queries as panels take them."""
+"""Colours, thresholds and names of values, and queries in the form that panels take."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
-"""Whatever the reader chose in the dashboard's own variable; never a fixed installation's."""
+"""The one chosen in the dashboard's own variable; never a fixed installation's."""
 
 GREEN, YELLOW, RED, GREY = "green", "yellow", "red", "#808080"
 
 Steps = Sequence[tuple[float, str]]
-"""(from this value on, colour); below the first is ``start``."""
+"""(from this value on, colour); below the first, the colour is ``start``."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """``legend`` is what Grafana makes a series' name from: labels as ``{{label}}``."""
+    """A query; Grafana makes its series' names from ``legend``, with labels as ``{{label}}``."""
 
     expr: str
     legend: str
 
 
 def thresholds(steps: Steps, start: str = GREEN) -> build.ThresholdsConfig:
+    """Build absolute thresholds."""
     return (
         build.ThresholdsConfig()
         .mode(ThresholdsMode.ABSOLUTE)
@@ -42,8 +43,8 @@ def thresholds(steps: Steps, start: str = GREEN) -> build.ThresholdsConfig:
     )
 
 
-def names(texts: Mapping[int, tuple[str, str]]) -> list[ValueMapping]:
-    """Of each value (text, colour)."""
+def value_mappings(texts: Mapping[int, tuple[str, str]]) -> list[ValueMapping]:
+    """Build a mapping of each value to (text, colour)."""
     return [
         ValueMap(
             options={
@@ -54,6 +55,6 @@ def names(texts: Mapping[int, tuple[str, str]]) -> list[ValueMapping]:
     ]
 
 
-def ref(index: int) -> str:
-    """The letter that Grafana calls a panel's query."""
+def query_letter(index: int) -> str:
+    """Name the letter by which Grafana refers to a panel's query."""
     return chr(ord("A") + index)

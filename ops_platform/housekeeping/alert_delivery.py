@@ -1,8 +1,8 @@
-"""Does an alert arrive? Two test alerts, followed to every receiver, and their ends too.
+"""The test that alerts arrive: two test alerts, and their ends, followed to every receiver.
 
-Of a webhook the agent's record is the evidence; of mail the message in the Maildir, where there is
-one; of anything else Alertmanager's own count of what it handed over. A run killed half-way leaves
-alerts that end by themselves.
+The evidence of a webhook is the agent's record; of mail the message in the Maildir, where there is one;
+of anything else Alertmanager's own count of the notifications it handed over. A run killed half-way
+leaves alerts that end by themselves.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Way:
-    """One integration of one receiver, and which test alert takes it."""
+class DeliveryPath:
+    """The way of a test alert of this severity to one integration of one receiver."""
 
     receiver: str
     integration: str
@@ -40,55 +40,62 @@ class Way:
 
 @dataclass
 class Outcome:
-    """Seconds until each way's notification came, by its status; what is not there did not come."""
+    """The outcome of a delivery test."""
 
-    ways: Sequence[Way]
+    paths: Sequence[DeliveryPath]
     unreached: Sequence[str]
     """Receivers that no test alert reaches, and whose own alert did not come either."""
-    seconds: dict[tuple[Way, str], float] = field(default_factory=dict)
+    seconds: dict[tuple[DeliveryPath, str], float] = field(default_factory=dict)
+    """Until each path's notification arrived, by status; one that did not arrive is absent."""
 
     @property
     def faults(self) -> list[str]:
+        """Every notification that did not arrive, and every receiver that no alert reaches."""
         missing = [
-            f"{way}: no {status} notification of the {way.severity} alert"
+            f"{path}: no {status} notification of the {path.severity} alert"
             for status in ("firing", "resolved")
-            for way in self.ways
-            if (way, status) not in self.seconds
+            for path in self.paths
+            if (path, status) not in self.seconds
         ]
         return [*missing, *(f"{name}: no alert reaches it" for name in self.unreached)]
 
 
 @dataclass(frozen=True)
 class DeliveryTest:
-    """``number`` tells this test's alerts from all others. ``mail`` is the Maildir, where there is one."""
+    """A test of alert delivery; ``run`` makes it."""
 
     alertmanager: Alertmanager
     ops: Connection
     number: str
+    """Tells this test's alerts from all others."""
     mail: Path | None
+    """The Maildir, where there is one."""
     seconds: float
-    """How long each notification may take; longer than Alertmanager's group_interval."""
+    """The time each notification may take; longer than Alertmanager's group_interval."""
     log: Callable[[str], None]
 
     def run(self) -> Outcome:
-        """Raises Unavailable when Alertmanager or the ops database cannot be asked."""
-        began = datetime.now(UTC)
-        handed = self.alertmanager.handed_over()
-        self._post(began, began + ENDS_BY_ITSELF)
+        """Post the test alerts, follow them, end them, and follow their ends.
+
+        Raises Unavailable when Alertmanager or the ops database cannot be asked.
+        """
+        started = datetime.now(UTC)
+        handed_over = self.alertmanager.handed_over()
+        self._post(started, started + ENDS_BY_ITSELF)
         try:
-            ways = self._ways()
-            outcome = Outcome(ways, self._unreached({way.receiver for way in ways}))
-            self._follow(outcome, "firing", began, handed)
+            paths = self._paths()
+            outcome = Outcome(paths, self._unreached({path.receiver for path in paths}))
+            self._follow(outcome, "firing", started, handed_over)
         finally:
-            ended, handed = datetime.now(UTC), self.alertmanager.handed_over()
-            self._post(began, ended)
-        self._follow(outcome, "resolved", ended, handed)
+            ended, handed_over = datetime.now(UTC), self.alertmanager.handed_over()
+            self._post(started, ended)
+        self._follow(outcome, "resolved", ended, handed_over)
         return outcome
 
-    def _post(self, began: datetime, ends: datetime) -> None:
-        self.alertmanager.post([self._alert(severity, began, ends) for severity in SEVERITIES])
+    def _post(self, started: datetime, ends: datetime) -> None:
+        self.alertmanager.post([self._alert(severity, started, ends) for severity in SEVERITIES])
 
-    def _alert(self, severity: str, began: datetime, ends: datetime) -> Alert:
+    def _alert(self, severity: str, started: datetime, ends: datetime) -> Alert:
         return Alert(
             {"alertname": NAME, "severity": severity, "service": "platform", "test": self._mark(severity)},
             {
@@ -96,32 +103,34 @@ class DeliveryTest:
                 "description": "The job alert_delivery_test follows this alert to every receiver.",
                 "runbook_url": "docs/runbooks/system.md#alertdeliverytest",
             },
-            starts_at=began,
+            starts_at=started,
             ends_at=ends,
         )
 
     def _mark(self, severity: str) -> str:
         return f"{self.number}-{severity}"
 
-    def _ways(self) -> list[Way]:
-        """Where Alertmanager's own routing takes the test alerts."""
-        known = {one.name: one for one in self.alertmanager.receivers()}
+    def _paths(self) -> list[DeliveryPath]:
+        """Ask Alertmanager where its own routing takes the test alerts."""
+        receivers = {receiver.name: receiver for receiver in self.alertmanager.receivers()}
 
-        def routed() -> list[Way]:
-            held = {
-                one.labels["severity"]: one.receivers
-                for one in self.alertmanager.alerts([f'alertname="{NAME}"'])
-                if one.labels.get("test", "").startswith(self.number)
+        def routed() -> list[DeliveryPath]:
+            routes = {
+                alert.labels["severity"]: alert.receivers
+                for alert in self.alertmanager.alerts([f'alertname="{NAME}"'])
+                if alert.labels.get("test", "").startswith(self.number)
             }
-            return _ways(known, held) if len(held) == len(SEVERITIES) else []
+            return _paths(receivers, routes) if len(routes) == len(SEVERITIES) else []
 
         return wait_until(routed, 20, "Alertmanager holds the test alerts")
 
     def _unreached(self, reached: set[str]) -> list[str]:
-        left = [
-            one.name for one in self.alertmanager.receivers() if one.integrations and one.name not in reached
+        unreached = [
+            receiver.name
+            for receiver in self.alertmanager.receivers()
+            if receiver.integrations and receiver.name not in reached
         ]
-        if WATCHDOG in left:
+        if WATCHDOG in unreached:
             row = self.ops.execute(
                 """
                 SELECT FROM alert_deliveries
@@ -131,61 +140,65 @@ class DeliveryTest:
             ).fetchone()
             self.ops.commit()
             if row is not None:
-                left.remove(WATCHDOG)
-        return left
+                unreached.remove(WATCHDOG)
+        return unreached
 
     def _follow(
-        self, outcome: Outcome, status: str, since: datetime, handed: Mapping[str, tuple[int, int]]
+        self, outcome: Outcome, status: str, since: datetime, handed_over: Mapping[str, tuple[int, int]]
     ) -> None:
-        began = time.monotonic()
-        # Where only Alertmanager's own count tells: one notification more for each way.
-        wanted = {
-            way.integration: (
-                handed.get(way.integration, (0, 0))[0]
-                + sum(one.integration == way.integration for one in outcome.ways),
-                handed.get(way.integration, (0, 0))[1],
+        started = time.monotonic()
+        # Where only Alertmanager's own count tells: one notification more for each path, and no failure more.
+        expected = {
+            path.integration: (
+                handed_over.get(path.integration, (0, 0))[0]
+                + sum(other.integration == path.integration for other in outcome.paths),
+                handed_over.get(path.integration, (0, 0))[1],
             )
-            for way in outcome.ways
+            for path in outcome.paths
         }
 
-        def all_came() -> bool:
-            for way in outcome.ways:
-                if (way, status) not in outcome.seconds and self._came(way, status, since, wanted):
-                    outcome.seconds[way, status] = time.monotonic() - began
-                    self.log(f"{way}: {status} after {outcome.seconds[way, status]:.0f} s")
-            return all((way, status) in outcome.seconds for way in outcome.ways)
+        def all_arrived() -> bool:
+            for path in outcome.paths:
+                if (path, status) not in outcome.seconds and self._arrived(path, status, since, expected):
+                    outcome.seconds[path, status] = time.monotonic() - started
+                    self.log(f"{path}: {status} after {outcome.seconds[path, status]:.0f} s")
+            return all((path, status) in outcome.seconds for path in outcome.paths)
 
-        deadline = began + self.seconds
-        # What does not come in time is no error here: the outcome says so. Not wait_until, whose Unavailable
-        # could not be told from that of an Alertmanager or database that is away.
-        while not all_came() and time.monotonic() < deadline:
+        deadline = started + self.seconds
+        # A notification that is late is no error here: the outcome says so. wait_until would not do: its
+        # Unavailable could not be told from that of an Alertmanager or database that is away.
+        while not all_arrived() and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
 
-    def _came(self, way: Way, status: str, since: datetime, wanted: Mapping[str, tuple[int, int]]) -> bool:
-        if way.integration == "webhook":
+    def _arrived(
+        self, path: DeliveryPath, status: str, since: datetime, expected: Mapping[str, tuple[int, int]]
+    ) -> bool:
+        if path.integration == "webhook":
             row = self.ops.execute(
                 """
                 SELECT FROM alert_deliveries
                 WHERE alertname = %s AND received_at >= %s AND receiver = %s AND status = %s
                   AND labels ->> 'test' = %s LIMIT 1
                 """,
-                (NAME, since, way.receiver, status, self._mark(way.severity)),
+                (NAME, since, path.receiver, status, self._mark(path.severity)),
             ).fetchone()
             self.ops.commit()
             return row is not None
-        if way.integration == "email" and self.mail is not None:
+        if path.integration == "email" and self.mail is not None:
             return any(
-                status.upper() in message.subject and self._mark(way.severity) in message.text
+                status.upper() in message.subject and self._mark(path.severity) in message.text
                 for message in maildir.since(self.mail, since)
             )
-        sent, failed = self.alertmanager.handed_over().get(way.integration, (0, 0))
-        return sent >= wanted[way.integration][0] and failed == wanted[way.integration][1]
+        sent, failed = self.alertmanager.handed_over().get(path.integration, (0, 0))
+        return sent >= expected[path.integration][0] and failed == expected[path.integration][1]
 
 
-def _ways(known: Mapping[str, Receiver], held: Mapping[str, Sequence[str]]) -> list[Way]:
+def _paths(
+    receivers_by_name: Mapping[str, Receiver], routes: Mapping[str, Sequence[str]]
+) -> list[DeliveryPath]:
     return [
-        Way(receiver, integration, severity)
-        for severity, receivers in sorted(held.items())
+        DeliveryPath(receiver, integration, severity)
+        for severity, receivers in sorted(routes.items())
         for receiver in receivers
-        for integration in known[receiver].integrations
+        for integration in receivers_by_name[receiver].integrations
     ]

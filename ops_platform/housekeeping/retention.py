@@ -1,7 +1,7 @@
-"""Deletes what nobody reads any more: Dagster's chatter, old notifications and mails, addresses of requests.
+"""Retention: old rows of Dagster's event log, notifications and mails go, and so do addresses of requests.
 
-Dagster never prunes its event log. What tells history stays (run status, step results,
-materialisations, checks, captured-log pointers); what only filled the screen goes.
+Dagster never prunes its event log. Events that make up the history stay (run status, step results,
+materialisations, checks, captured-log pointers); events that only filled the screen go.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _OLD_MAILS = """
 
 @dataclass(frozen=True)
 class Pruned:
-    """What one pass did: rows deleted, and the id up to which it looked."""
+    """The result of one pass: rows deleted, and the id up to which it looked."""
 
     deleted: int
     up_to_id: int
@@ -78,24 +78,24 @@ def prune_event_log(
     # Dagster stores naive UTC.
     cutoff = (now - keep).astimezone(UTC).replace(tzinfo=None)
     mark = _mark(ops)
-    newest = _one(dagster, "SELECT coalesce(max(id), 0) AS n FROM event_logs")
+    newest = _number(dagster, "SELECT coalesce(max(id), 0) AS n FROM event_logs")
     deleted = 0
     while mark < newest:
         end = min(mark + _WINDOW, newest)
-        young = _one(
+        kept = _number(
             dagster,
             "SELECT count(*) AS n FROM event_logs WHERE id > %s AND id <= %s AND timestamp >= %s",
             mark,
             end,
             cutoff,
         )
-        gone = dagster.execute(
+        removed = dagster.execute(
             "DELETE FROM event_logs WHERE id > %s AND id <= %s AND timestamp < %s"
             " AND (dagster_event_type IS NULL OR dagster_event_type = ANY(%s))",
             (mark, end, cutoff, list(CHATTER)),
         ).rowcount
-        deleted += gone
-        if young:
+        deleted += removed
+        if kept:
             break  # this window is looked at again when all of it is old
         mark = end
         _set_mark(ops, mark)
@@ -107,24 +107,24 @@ def prune_alert_deliveries(ops: Connection, keep: timedelta, keep_watchdog: time
     """Delete notifications older than ``keep``, those of the Watchdog (one every two minutes) sooner.
 
     In batches, each a transaction of its own when ``ops`` is in autocommit mode, so that the agent
-    goes on recording meanwhile. The number deleted.
+    goes on recording meanwhile. Returns the number deleted.
     """
-    terms = {
+    parameters = {
         "watchdog": WATCHDOG,
         "before": now - keep,
         "repeats_before": now - keep_watchdog,
         "batch": _BATCH,
     }
     deleted = 0
-    while gone := ops.execute(_OLD_ALERTS, terms).rowcount:
-        deleted += gone
+    while removed := ops.execute(_OLD_ALERTS, parameters).rowcount:
+        deleted += removed
     return deleted
 
 
 def forget_addresses(ops: Connection, keep: timedelta, now: datetime) -> int:
-    """Empty addresses and tokens of data subjects' requests that ended before; of how many.
+    """Empty addresses and tokens of requests that ended more than ``keep`` ago; return of how many.
 
-    A request that failed keeps its own: an operator may resume it, and then a mail is to be written.
+    A failed request keeps its address: an operator may resume it, and then a mail is to be written.
     """
     return ops.execute(
         "UPDATE gdpr_requests SET requestor_email = '', verification_token = NULL, used_token = NULL "
@@ -135,21 +135,22 @@ def forget_addresses(ops: Connection, keep: timedelta, now: datetime) -> int:
 
 
 def prune_mails(ops: Connection, keep: timedelta, now: datetime) -> int:
-    """Delete mails of the outbox that were sent or given up before; the number deleted.
+    """Delete mails of the outbox sent or given up more than ``keep`` ago; return how many.
 
-    Letters about an erasure that is not over stay, however old: whether they have left is asked again
-    when it goes on. Mails are named ``<occasion>:<request id>...``.
+    Mails about an erasure that is not over stay, however old: when it goes on, it asks again whether they
+    were sent. Mails are named ``<occasion>:<request id>...``.
     """
     return ops.execute(_OLD_MAILS, {"before": now - keep}).rowcount
 
 
 def storage_url(sqlalchemy_url: str) -> str:
-    """libpq's form of Dagster's storage URL, which names a driver in its scheme."""
+    """Convert Dagster's storage URL, which names a driver in its scheme, to libpq's form."""
     scheme, _, rest = sqlalchemy_url.partition("://")
     return f"{scheme.partition('+')[0]}://{rest}"
 
 
 def open_connections(storage: str, ops: str) -> tuple[Connection, Connection]:
+    """Connect to Dagster's storage and to the ops database, in autocommit mode, by their URLs."""
     application = "ops-platform retention"
     return (
         postgres.connect(storage_url(storage), application=application, autocommit=True),
@@ -170,5 +171,5 @@ def _set_mark(ops: Connection, mark: int) -> None:
     )
 
 
-def _one(connection: Connection, query: str, *parameters: object) -> int:
+def _number(connection: Connection, query: str, *parameters: object) -> int:
     return int(one_row(connection, query, parameters)["n"])

@@ -1,6 +1,6 @@
 """Service level objectives: from a promise to exact counts, figures and an error budget.
 
-``objectives`` says what is promised, ``counting`` counts, ``reporting`` keeps and judges.
+``objectives`` holds the promises, ``counting`` counts events, ``reporting`` stores and judges the counts.
 Alert rules are generated from objectives; dashboards are in ``grafana``; Dagster's assets in ``defs.slo``.
 """
 

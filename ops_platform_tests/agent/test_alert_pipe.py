@@ -197,7 +197,7 @@ def test_a_test_alert_is_followed_to_every_receiver(pipe: Pipe, with_maildir: bo
     """Without a Maildir, Alertmanager's word that it handed the mail over is what there is."""
     outcome = follow(pipe, f"good-{with_maildir}", pipe.mail if with_maildir else None, 60)
     assert outcome.faults == []
-    assert {(way.receiver, way.integration, way.severity) for way in outcome.ways} == EVERY_WAY
+    assert {(way.receiver, way.integration, way.severity) for way in outcome.paths} == EVERY_WAY
     assert {(str(way), status) for way, status in outcome.seconds} == {
         (f"{receiver} by {integration}", status)
         for receiver, integration, _ in EVERY_WAY

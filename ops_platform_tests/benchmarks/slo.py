@@ -113,7 +113,7 @@ def _measured(
         now = datetime.now(UTC)
         keeping.count_hours(url, prometheus, objectives, since, until, "bench", now)
         keeping.enter_ledger(url, objectives, since, until, "bench")
-        keeping.keep_figures(url, objectives, since, until, "bench")
+        keeping.store_figures(url, objectives, since, until, "bench")
         return time.monotonic() - began
 
     def hours_from(since: datetime) -> tuple[float, ...]:

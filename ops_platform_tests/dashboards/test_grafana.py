@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from ops_platform import files
 from ops_platform.agent.metrics import METRICS
-from ops_platform.grafana.rendering import rendered
+from ops_platform.grafana.rendering import render
 from ops_platform.slo.objectives import openslo
 from ops_platform.slo.objectives import prometheus_rules as rules
 from ops_platform_tests.dashboards.grafana import (
@@ -59,8 +59,8 @@ def anything(ask: Ask) -> str:
 
 
 def test_what_is_checked_in_is_what_the_code_makes() -> None:
-    assert set(rendered()) == {path.name for path in (GRAFANA / "dashboards").iterdir()}
-    for name, text in rendered().items():
+    assert set(render()) == {path.name for path in (GRAFANA / "dashboards").iterdir()}
+    for name, text in render().items():
         current = (GRAFANA / "dashboards" / name).read_bytes() == text.encode()
         assert current, f"{name} is not current: make dashboards"
 
@@ -70,9 +70,7 @@ def test_the_command_writes_them_where_it_is_told(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ops_platform.grafana"]
     done = subprocess.run([*command, str(tmp_path / "new")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert {
-        path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "new").iterdir()
-    } == rendered()
+    assert {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "new").iterdir()} == render()
     wrong = subprocess.run([*command, "--help"], capture_output=True, text=True, check=False)
     assert (wrong.returncode, wrong.stderr[:6]) == (2, "usage:")
 

@@ -57,7 +57,7 @@ def withdraw(database: OpsDatabase, number: int) -> None:
 
 def not_applied(database: OpsDatabase) -> list[list[datetime]]:
     with postgres.session(database.url("ops_worker")) as ops:
-        return [row["not_applied"] for row in exclusions.every(ops)]
+        return [row["not_applied"] for row in exclusions.history(ops)]
 
 
 class Interrupted(Prometheus):

@@ -39,9 +39,9 @@ def main() -> None:
     say("half the ledger")
     keeping.enter_ledger(url, ours, start, end, "run")
     say("the ledger")
-    keeping.keep_figures(url, ours[:1], start, end, "run")
+    keeping.store_figures(url, ours[:1], start, end, "run")
     say("half the figures")
-    keeping.keep_figures(url, ours, start, end, "run")
+    keeping.store_figures(url, ours, start, end, "run")
     say(DONE)
 
 

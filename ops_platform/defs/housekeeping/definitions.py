@@ -1,4 +1,4 @@
-"""The Definitions of housekeeping."""
+"""The Dagster definitions of housekeeping: jobs, schedule, sensor."""
 
 import dagster as dg
 
@@ -11,7 +11,7 @@ from ops_platform.defs.housekeeping.sensors import run_failures
 
 
 def housekeeping_definitions() -> dg.Definitions:
-    """Retention of the platform's own records, the notice of failed runs, the test that notices arrive."""
+    """Build jobs, schedule and sensor: retention, the notice of failed runs, the test of alert delivery."""
     return dg.Definitions(
         jobs=[retention_cleanup, alert_delivery_test],
         schedules=[retention_cleanup_daily],

@@ -19,7 +19,7 @@ class RetentionConfig(dg.Config):
     alert_delivery_days: int = 400
     watchdog_delivery_days: int = 7
     request_address_days: int = 30
-    # The daily look at requests tells of mails that were given up for so long.
+    # The daily review of requests names mails that were given up for as long.
     mail_days: int = 30
 
 
@@ -30,6 +30,7 @@ class RetentionConfig(dg.Config):
 def prune(
     context: dg.OpExecutionContext, config: RetentionConfig, platform: PlatformResource
 ) -> dg.Output[None]:
+    """Prune each kind of record by its term in the configuration."""
     settings = platform.settings()
     now = datetime.now(UTC)
     with told():
@@ -66,11 +67,12 @@ def prune(
     ),
 )
 def retention_cleanup() -> None:
+    """Prune the platform's own records."""
     prune()
 
 
 class DeliveryTestConfig(dg.Config):
-    """How long a notification may take. Alertmanager sends an end with its next group_interval, a minute."""
+    """The time a notification may take. Alertmanager sends an end with its next group_interval, a minute."""
 
     seconds: float = 150.0
 
@@ -79,6 +81,7 @@ class DeliveryTestConfig(dg.Config):
 def follow_test_alerts(
     context: dg.OpExecutionContext, config: DeliveryTestConfig, platform: PlatformResource
 ) -> dg.Output[None]:
+    """Run the delivery test; fail with its table when a notification did not arrive in time."""
     from ops_platform.housekeeping.alert_delivery import DeliveryTest  # by the run: it reads mail, too
 
     settings = platform.settings()
@@ -92,9 +95,9 @@ def follow_test_alerts(
             context.log.info,
         ).run()
     rows = []
-    for way in outcome.ways:
-        seconds = [outcome.seconds.get((way, status)) for status in ("firing", "resolved")]
-        rows.append((way, *("never" if one is None else f"{one:.0f}" for one in seconds)))
+    for path in outcome.paths:
+        arrivals = [outcome.seconds.get((path, status)) for status in ("firing", "resolved")]
+        rows.append((path, *("never" if seconds is None else f"{seconds:.0f}" for seconds in arrivals)))
     table = markdown.table(("receiver", "firing after s", "resolved after s"), rows)
     metadata = {"receivers": dg.MetadataValue.md(table)}
     if outcome.faults:
@@ -108,6 +111,7 @@ def follow_test_alerts(
     "every receiver in time. People are told; the alert says that it is a test.",
 )
 def alert_delivery_test() -> None:
+    """Follow test alerts to every receiver."""
     follow_test_alerts()
 
 

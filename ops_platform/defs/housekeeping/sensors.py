@@ -15,6 +15,7 @@ from ops_platform.defs.resources import PlatformResource
 )
 @told()
 def run_failures(context: dg.RunFailureSensorContext, platform: PlatformResource) -> None:
+    """Post an alert RunFailed, with a link to the run, to Alertmanager."""
     run = context.dagster_run
     stanza = run.run_config.get("stanza", "")
     labels = {"alertname": "RunFailed", "severity": "warning", "service": "dagster", "job_name": run.job_name}
@@ -26,7 +27,7 @@ def run_failures(context: dg.RunFailureSensorContext, platform: PlatformResource
         annotations={
             "summary": f"Run of {run.job_name} failed" + (f" for {stanza}" if stanza else ""),
             # The message was written by us or by Dagster: no secret, no personal datum.
-            "description": first_line(context.failure_event.message or "no message"),
+            "description": _first_line(context.failure_event.message or "no message"),
             "runbook_url": "docs/runbooks/system.md#runfailed",
         },
         generator_url=f"{url}/runs/{run.run_id}",
@@ -34,5 +35,5 @@ def run_failures(context: dg.RunFailureSensorContext, platform: PlatformResource
     platform.alertmanager().post([alert])
 
 
-def first_line(text: str) -> str:
+def _first_line(text: str) -> str:
     return text.strip().splitlines()[0][:500] if text.strip() else "no message"

@@ -1,6 +1,6 @@
 """The assets that analysts browse: exact counts by hour and day, the figures over them, the budget's ledger.
 
-All objectives in one run, a backfill in one run too. What is done is in ``keeping`` and ``figures``.
+One run does all objectives, and one run a whole backfill. The work itself is in ``slo.reporting``.
 """
 
 from collections import defaultdict
@@ -50,28 +50,29 @@ COUNTS = dg.AssetKey(["slo", "hourly_counts"])
 def hourly_counts(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> Iterator[dg.MaterializeResult[None]]:
+    """Count the hours again that need it, then the run's own; check that the events of all are known."""
     start, end = _span(context)
     now = datetime.now(UTC)
     with told(allow_retries=True):
         url, objectives, source = _url(platform), platform.objectives(), platform.prometheus()
-        late = refresh.recount_late(url, source, objectives, start, context.run.run_id, now)
-        for (since, until), again in late.kept.items():
+        recount = refresh.recount_late(url, source, objectives, start, context.run.run_id, now)
+        for (since, until), stored in recount.stored.items():
             hours = f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
-            if again.changed:
-                context.log.info(f"{hours}: {again.changed} counts are new or have changed")
-        for fault in late.failed:
+            if stored.changed:
+                context.log.info(f"{hours}: {stored.changed} counts are new or have changed")
+        for fault in recount.failed:
             context.log.error(f"not counted again: {fault}")
-        kept = refresh.count_hours(url, source, objectives, start, end, context.run.run_id, now)
-        missing = refresh.unknown(url, objectives, [*late.kept, (start, end)])
-    for hour, found in _by_hour(kept.counts).items():
+        counted = refresh.count_hours(url, source, objectives, start, end, context.run.run_id, now)
+        missing = refresh.unknown(url, objectives, [*recount.stored, (start, end)])
+    for hour, window_of in _by_hour(counted.counts).items():
         context.add_asset_metadata(
-            _metadata(found, hour + HOUR, source.url),
+            _metadata(window_of, hour + HOUR, source.url),
             asset_key=COUNTS,
             partition_key=hour.strftime(HOURLY.fmt),
         )
     yield dg.MaterializeResult(
         asset_key=COUNTS,
-        metadata={"rows_new_or_changed": kept.changed},
+        metadata={"rows_new_or_changed": counted.changed},
         check_results=[
             dg.AssetCheckResult(
                 check_name="source_complete",
@@ -82,9 +83,9 @@ def hourly_counts(
             )
         ],
     )
-    if late.failed:
+    if recount.failed:
         raise dg.Failure(
-            description=f"this run's hours are counted, earlier ones are not: {'; '.join(late.failed[:5])}"
+            description=f"this run's hours are counted, earlier ones are not: {'; '.join(recount.failed[:5])}"
         )
 
 
@@ -99,6 +100,7 @@ def hourly_counts(
     "objective's version; a correction is an entry with the difference.",
 )
 def error_budget(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult[None]:
+    """Enter the debits of the partitions' hours into the ledger."""
     start, end = _span(context)
     with told(allow_retries=True):
         entries = refresh.enter_ledger(_url(platform), platform.objectives(), start, end, context.run.run_id)
@@ -106,7 +108,7 @@ def error_budget(context: dg.AssetExecutionContext, platform: PlatformResource) 
 
 
 def compliance(reach: timedelta) -> dg.AssetsDefinition:
-    """The asset of the figures; those of a moment depend on the hours within ``reach`` before it."""
+    """Build the asset of the figures; those of a moment depend on the hours within ``reach`` before it."""
     key = dg.AssetKey(["slo", "compliance"])
     hours = dg.TimeWindowPartitionMapping(
         start_offset=1 - reach // HOUR, allow_nonexistent_upstream_partitions=True
@@ -136,9 +138,14 @@ def _compliance(
 ) -> Iterator[dg.MaterializeResult[None]]:
     start, end = _span(context)
     with told(allow_retries=True):
-        found = refresh.keep_figures(_url(platform), platform.objectives(), start, end, context.run.run_id)
-    last = {one: [each for each in figures if each.measured_at == end] for one, figures in found.items()}
-    for moment, figures in _by_moment(found).items():
+        figures_of = refresh.store_figures(
+            _url(platform), platform.objectives(), start, end, context.run.run_id
+        )
+    last = {
+        objective: [figure for figure in figures if figure.measured_at == end]
+        for objective, figures in figures_of.items()
+    }
+    for moment, figures in _by_moment(figures_of).items():
         if start < moment <= end:
             context.add_asset_metadata(
                 _figures_metadata(figures),
@@ -160,9 +167,10 @@ def _compliance(
     description="The hours of each day added up, per objective.",
 )
 def daily_counts(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult[None]:
+    """Add up the stored hours of the partitions' days."""
     start, end = _span(context)
     with told(allow_retries=True):
-        rows = refresh.add_days(_url(platform), platform.objectives(), start, end, context.run.run_id)
+        rows = refresh.store_days(_url(platform), platform.objectives(), start, end, context.run.run_id)
     return dg.MaterializeResult(metadata={"rows_new_or_changed": rows})
 
 
@@ -178,55 +186,55 @@ def _url(platform: PlatformResource) -> str:
 def _by_hour(
     counts: "dict[Objective, list[WindowCount]]",
 ) -> "dict[datetime, dict[Objective, WindowCount]]":
-    found: dict[datetime, dict[Objective, WindowCount]] = defaultdict(dict)
-    for one, windows in counts.items():
+    by_hour: dict[datetime, dict[Objective, WindowCount]] = defaultdict(dict)
+    for objective, windows in counts.items():
         for window in windows:
-            found[window.start][one] = window
-    return found
+            by_hour[window.start][objective] = window
+    return by_hour
 
 
 def _metadata(
-    found: "dict[Objective, WindowCount]", end: datetime, prometheus: str
+    windows: "dict[Objective, WindowCount]", end: datetime, prometheus: str
 ) -> dict[str, dg.MetadataValue]:
-    """Numbers that plot over the partitions, by objective, and where the samples can be looked at."""
+    """Collect numbers that plot over the partitions, by objective, and links to the samples."""
     plotted: dict[str, dg.MetadataValue] = {}
-    for one, count in found.items():
-        plotted[f"{one.id}: samples"] = dg.MetadataValue.url(
-            graph_url(prometheus, one.indicator.total.query, end, HOUR)
+    for objective, window in windows.items():
+        plotted[f"{objective.id}: samples"] = dg.MetadataValue.url(
+            graph_url(prometheus, objective.indicator.total.query, end, HOUR)
         )
-        if count.total is None or count.bad is None:
-            plotted[f"{one.id}: unknown"] = dg.MetadataValue.text(count.reason or "")
+        if window.total is None or window.bad is None:
+            plotted[f"{objective.id}: unknown"] = dg.MetadataValue.text(window.reason or "")
             continue
-        plotted[f"{one.id}: events"] = dg.MetadataValue.int(count.total)
-        plotted[f"{one.id}: bad"] = dg.MetadataValue.int(count.bad)
-        share = budget.achievement(Tally.of([count]))
+        plotted[f"{objective.id}: events"] = dg.MetadataValue.int(window.total)
+        plotted[f"{objective.id}: bad"] = dg.MetadataValue.int(window.bad)
+        share = budget.achievement(Tally.of([window]))
         if share is not None:
-            plotted[f"{one.id}: good %"] = _percent(share)
-    seen = sum(count.scrapes_seen for count in found.values())
-    expected = sum(count.scrapes_expected for count in found.values())
+            plotted[f"{objective.id}: good %"] = _percent(share)
+    seen = sum(window.scrapes_seen for window in windows.values())
+    expected = sum(window.scrapes_expected for window in windows.values())
     plotted["scrapes seen"] = dg.MetadataValue.int(seen)
     plotted["scrapes expected"] = dg.MetadataValue.int(expected)
     return plotted
 
 
-def _by_moment(found: dict[Objective, list[Figure]]) -> dict[datetime, dict[Objective, list[Figure]]]:
-    by: dict[datetime, dict[Objective, list[Figure]]] = defaultdict(lambda: defaultdict(list))
-    for one, figures in found.items():
+def _by_moment(figures_of: dict[Objective, list[Figure]]) -> dict[datetime, dict[Objective, list[Figure]]]:
+    by_moment: dict[datetime, dict[Objective, list[Figure]]] = defaultdict(lambda: defaultdict(list))
+    for objective, figures in figures_of.items():
         for figure in figures:
-            by[figure.measured_at][one].append(figure)
-    return by
+            by_moment[figure.measured_at][objective].append(figure)
+    return by_moment
 
 
-def _figures_metadata(found: dict[Objective, list[Figure]]) -> dict[str, dg.MetadataValue]:
+def _figures_metadata(figures_of: dict[Objective, list[Figure]]) -> dict[str, dg.MetadataValue]:
     plotted: dict[str, dg.MetadataValue] = {}
-    for one, figures in found.items():
+    for objective, figures in figures_of.items():
         for figure in figures:
             share = budget.achievement(figure.tally)
-            left = budget.remaining(figure.tally, one.target)
+            left = budget.remaining(figure.tally, objective.target)
             if share is not None:
-                plotted[f"{one.id} {figure.window}: good %"] = _percent(share)
+                plotted[f"{objective.id} {figure.window}: good %"] = _percent(share)
             if left is not None:
-                plotted[f"{one.id} {figure.window}: budget left %"] = dg.MetadataValue.float(
+                plotted[f"{objective.id} {figure.window}: budget left %"] = dg.MetadataValue.float(
                     float(left * 100)
                 )
     return plotted
@@ -236,38 +244,42 @@ def _percent(share: Fraction) -> dg.MetadataValue:
     return dg.MetadataValue.float(float(share * 100))
 
 
-def _table(found: dict[Objective, list[Figure]]) -> str:
+def _table(figures_of: dict[Objective, list[Figure]]) -> str:
     columns = ("objective", "window", "state", "good", "all", "good %", "budget left %")
     rows = []
-    for one, figures in found.items():
+    for objective, figures in figures_of.items():
         for figure in figures:
             tally = figure.tally
-            left = "no budget" if one.target == 1 else budget.percent(budget.remaining(tally, one.target), 1)
+            left = (
+                "no budget"
+                if objective.target == 1
+                else budget.percent(budget.remaining(tally, objective.target), 1)
+            )
             numbers = ["-" if number is None else str(number) for number in (tally.good, tally.total)]
             share = budget.percent(budget.achievement(tally))
-            rows.append((one.id, figure.window, tally.state, *numbers, share, left))
+            rows.append((objective.id, figure.window, tally.state, *numbers, share, left))
     return markdown.table(columns, rows)
 
 
-def _bounds(found: dict[Objective, list[Figure]]) -> dg.AssetCheckResult:
-    """Of each objective over its own period. Unknown is no pass."""
+def _bounds(figures_of: dict[Objective, list[Figure]]) -> dg.AssetCheckResult:
+    """Check the budget of each objective over its own period. An unknown one does not pass."""
     critical, warning, unknown = [], [], []
-    for one, figures in found.items():
-        figure = next((each for each in figures if each.window == str(one.period)), None)
+    for objective, figures in figures_of.items():
+        figure = next((other for other in figures if other.window == str(objective.period)), None)
         if figure is None or figure.tally.total is None:
-            unknown.append(one.id)
+            unknown.append(objective.id)
         elif figure.severity == "critical":
-            critical.append(one.id)
+            critical.append(objective.id)
         elif figure.severity == "warning":
-            warning.append(one.id)
-    said = [
-        f"{what}: {', '.join(names)}"
-        for what, names in (("spent", critical), ("nearly spent", warning), ("unknown", unknown))
+            warning.append(objective.id)
+    faults = [
+        f"{state}: {', '.join(names)}"
+        for state, names in (("spent", critical), ("nearly spent", warning), ("unknown", unknown))
         if names
     ]
     return dg.AssetCheckResult(
         check_name="budget_within_bounds",
-        passed=not said,
+        passed=not faults,
         severity=dg.AssetCheckSeverity.ERROR if critical else dg.AssetCheckSeverity.WARN,
-        description="; ".join(said) or "every budget has more than a quarter left",
+        description="; ".join(faults) or "every budget has more than a quarter left",
     )

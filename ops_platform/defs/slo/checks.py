@@ -22,11 +22,12 @@ LEDGER = dg.AssetKey(["slo", "error_budget"])
 )
 @told()
 def newest_window_present(platform: PlatformResource) -> dg.AssetCheckResult:
+    """Check that the newest hour due is counted for every objective."""
     now = datetime.now(UTC)
     due = f"{completeness.newest_due(now):%Y-%m-%d %H:%M} UTC"
     try:
         with postgres.session(platform.settings().require("database_url")) as ops:
-            missing = completeness.without_newest(ops, platform.objectives(), now)
+            missing = completeness.missing_newest_hour(ops, platform.objectives(), now)
     except (OpsError, psycopg.Error) as error:
         return _unknown(error)
     return dg.AssetCheckResult(
@@ -45,14 +46,17 @@ def newest_window_present(platform: PlatformResource) -> dg.AssetCheckResult:
 )
 @told()
 def buckets_on_all_instances(platform: PlatformResource) -> dg.AssetCheckResult:
+    """Check that every counting instance shows the buckets that the objectives need."""
     try:
-        lacking = completeness.without_bucket(platform.prometheus(), platform.objectives(), datetime.now(UTC))
+        missing = completeness.missing_buckets(
+            platform.prometheus(), platform.objectives(), datetime.now(UTC)
+        )
     except OpsError as error:
         return _unknown(error)
     return dg.AssetCheckResult(
-        passed=not lacking,
-        description="; ".join(lacking[:5]) or "every instance has every bucket",
-        metadata={"lacking": len(lacking)},
+        passed=not missing,
+        description="; ".join(missing[:5]) or "every instance has every bucket",
+        metadata={"lacking": len(missing)},
     )
 
 
@@ -63,6 +67,7 @@ def buckets_on_all_instances(platform: PlatformResource) -> dg.AssetCheckResult:
 )
 @told()
 def exclusions_applied(platform: PlatformResource) -> dg.AssetCheckResult:
+    """Check that the adjusted counts follow the exclusions; only a warning otherwise."""
     try:
         with postgres.session(platform.settings().require("database_url")) as ops:
             rows = exclusion_adjustment.unapplied(ops, platform.objectives())
@@ -90,6 +95,7 @@ def exclusions_applied(platform: PlatformResource) -> dg.AssetCheckResult:
 )
 @told()
 def reconciled_with_rules(platform: PlatformResource) -> dg.AssetCheckResult:
+    """Check that ledger, counts and recording rules agree; only a warning otherwise."""
     try:
         objectives, source = platform.objectives(), platform.prometheus()
         with postgres.session(platform.settings().require("database_url")) as ops:
@@ -99,7 +105,7 @@ def reconciled_with_rules(platform: PlatformResource) -> dg.AssetCheckResult:
             compared = rule_reconciliation.compare(ops, source, objectives, end)
     except (OpsError, psycopg.Error) as error:
         return _unknown(error)
-    faults = [f"{one.objective.id}: {one.fault}" for one in compared if one.fault]
+    faults = [f"{comparison.objective.id}: {comparison.fault}" for comparison in compared if comparison.fault]
     return dg.AssetCheckResult(
         passed=not faults,
         severity=dg.AssetCheckSeverity.WARN,
@@ -110,15 +116,15 @@ def reconciled_with_rules(platform: PlatformResource) -> dg.AssetCheckResult:
 
 def _table(compared: list[rule_reconciliation.Comparison]) -> str:
     rows = []
-    for one in compared:
-        exact = "unknown" if one.exact is None else f"{float(one.exact):.6%}"
-        ruled = "unknown" if one.ruled is None else f"{one.ruled:.6%}"
-        rows.append((one.objective.id, exact, ruled, f"{float(one.tolerance):.6%}"))
+    for comparison in compared:
+        exact = "unknown" if comparison.exact is None else f"{float(comparison.exact):.6%}"
+        by_rule = "unknown" if comparison.by_rule is None else f"{comparison.by_rule:.6%}"
+        rows.append((comparison.objective.id, exact, by_rule, f"{float(comparison.tolerance):.6%}"))
     return markdown.table(("objective", "bad, counted", "bad, by the rule", "may differ by"), rows)
 
 
 def _unknown(error: Exception) -> dg.AssetCheckResult:
-    """What could not be looked at has not passed."""
+    """Fail a check that could not be made: what was not looked at has not passed."""
     return dg.AssetCheckResult(passed=False, description=f"could not be checked: {describe(error)}")
 
 

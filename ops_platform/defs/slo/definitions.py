@@ -1,4 +1,4 @@
-"""The Definitions of the objectives."""
+"""The Dagster definitions of the SLO duty: assets, checks, jobs, schedules."""
 
 from datetime import timedelta
 
@@ -14,26 +14,26 @@ from ops_platform.slo.reporting import figures
 
 
 def slo_definitions(settings: Settings) -> dg.Definitions:
-    """Partitioned assets, the jobs that make them, and their schedules."""
-    figured = compliance(_reach(settings))
+    """Build the partitioned assets, their checks, the jobs that make them, and their schedules."""
+    compliance_asset = compliance(_reach(settings))
     # It reads a whole period of samples: once a day, not with every hour.
-    reconciled = dg.AssetSelection.checks(reconciled_with_rules)
+    reconciliation = dg.AssetSelection.checks(reconciled_with_rules)
     windows = dg.define_asset_job(
         "slo_windows",
-        selection=dg.AssetSelection.assets(hourly_counts, error_budget, figured) - reconciled,
+        selection=dg.AssetSelection.assets(hourly_counts, error_budget, compliance_asset) - reconciliation,
         executor_def=dg.in_process_executor,
         tags={"duty": "slo"},
         description="Count the events of an hour, debit the budgets, make the figures.",
     )
     days = dg.define_asset_job(
         "slo_days",
-        selection=dg.AssetSelection.assets(daily_counts) | reconciled,
+        selection=dg.AssetSelection.assets(daily_counts) | reconciliation,
         executor_def=dg.in_process_executor,
         tags={"duty": "slo"},
         description="Add up the hours of a day; reconcile the ledger with the rules.",
     )
     return dg.Definitions(
-        assets=[hourly_counts, daily_counts, figured, error_budget],
+        assets=[hourly_counts, daily_counts, compliance_asset, error_budget],
         asset_checks=SLO_CHECKS,
         jobs=[windows, days],
         schedules=[slo_windows_hourly, slo_days_daily],
@@ -41,9 +41,9 @@ def slo_definitions(settings: Settings) -> dg.Definitions:
 
 
 def _reach(settings: Settings) -> timedelta:
-    """How far back the figures of the objectives look that are written now."""
+    """Compute how far back the figures of the configured objectives look; at most openslo.MAX_DAYS."""
     try:
         return figures.reach(openslo.load_files(settings.config_dir / "objectives"))
     except OpsError:
-        # Every run says what is wrong with a document; it must not take the code location away.
+        # Every run reports what is wrong with a document; it must not take the code location away.
         return timedelta(days=openslo.MAX_DAYS)

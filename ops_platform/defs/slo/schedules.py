@@ -1,4 +1,4 @@
-"""When windows are counted by themselves."""
+"""The schedules of counting: each hour, and the days once a day."""
 
 from datetime import UTC, timedelta
 
@@ -11,7 +11,7 @@ from ops_platform.defs.slo.assets import DAILY, HOURLY
 # Whether a scrape is missing shows ten minutes after the hour.
 HOURLY_CRON = "12 * * * *"
 DAILY_CRON = "20 0 * * *"
-NONE = "there are no objectives: write one into objectives/ of OPS_CONFIG_DIR"
+NO_OBJECTIVES = "there are no objectives: write one into objectives/ of OPS_CONFIG_DIR"
 
 
 @dg.schedule(
@@ -26,8 +26,9 @@ NONE = "there are no objectives: write one into objectives/ of OPS_CONFIG_DIR"
 def slo_windows_hourly(
     context: dg.ScheduleEvaluationContext, platform: PlatformResource
 ) -> dg.RunRequest | dg.SkipReason:
+    """Request the partition of the hour that is over; skip when there are no objectives."""
     hour = context.scheduled_execution_time.astimezone(UTC) - timedelta(hours=1)
-    return _asked(platform, hour.strftime(HOURLY.fmt.replace("%M", "00")))
+    return _request(platform, hour.strftime(HOURLY.fmt.replace("%M", "00")))
 
 
 @dg.schedule(
@@ -42,11 +43,12 @@ def slo_windows_hourly(
 def slo_days_daily(
     context: dg.ScheduleEvaluationContext, platform: PlatformResource
 ) -> dg.RunRequest | dg.SkipReason:
+    """Request the partition of yesterday; skip when there are no objectives."""
     day = context.scheduled_execution_time.astimezone(UTC) - timedelta(days=1)
-    return _asked(platform, day.strftime(DAILY.fmt))
+    return _request(platform, day.strftime(DAILY.fmt))
 
 
-def _asked(platform: PlatformResource, partition: str) -> dg.RunRequest | dg.SkipReason:
+def _request(platform: PlatformResource, partition: str) -> dg.RunRequest | dg.SkipReason:
     if not platform.has_objectives():
-        return dg.SkipReason(NONE)
+        return dg.SkipReason(NO_OBJECTIVES)
     return dg.RunRequest(run_key=partition, partition_key=partition)

@@ -1,9 +1,9 @@
 """Replicas: one target scraped by several Prometheuses into one store. One of them counts, never the sum.
 
-The first by name does, with all series of the target. Where it has no good scrape for longer than
-HORIZON, the next one's samples stand in, away from its own by more than their clocks can differ: a
-counter must not seem to run backwards. This depends on the scrapes alone, and not on windows, so that
-hours still add up to days.
+The first by name counts, with all series of the target. Where it has no good scrape for longer than
+HORIZON, the next one's samples stand in, away from the first one's by more than their clocks can
+differ: a counter must not seem to run backwards. This depends on the scrapes alone, not on windows, so
+that hours still add up to days.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from ops_platform.slo.counting.samples import Labels, Times
 from ops_platform.slo.counting.scrapes import gaps
 
 MARGIN = 60_000
-"""Milliseconds; a fifth of HORIZON, so that a switch from one to another leaves no gap."""
+"""Milliseconds; a fifth of HORIZON, so that a switch from one replica to another leaves no gap."""
 
 
 @dataclass(frozen=True)
-class Turns:
-    """When which replica counts: of the first, what no other has; of the others, each (low, high]."""
+class ReplicaTurns:
+    """The turns of a target's replicas: in each (low, high] (ms) a stand-in counts, else the first."""
 
     first: Labels
     good: Times
+    """The good scrapes of whichever replica counts."""
     stand_ins: Mapping[Labels, Sequence[tuple[int, int]]]
 
     @classmethod
-    def of(cls, good: Mapping[Labels, Times], since: int, until: int) -> Turns:
-        """``good``: each replica's good scrapes of one target."""
+    def of(cls, good: Mapping[Labels, Times], since: int, until: int) -> ReplicaTurns:
+        """Share out the time from ``since`` to ``until``, by the replicas' ``good`` scrapes of one target."""
         first, *others = sorted(good)
         used = good[first]
         stand_ins = {}
@@ -48,35 +49,37 @@ class Turns:
             stand_ins[other] = spans
         return cls(first, used, stand_ins)
 
-    def has(self, replica: Labels, time: int) -> bool:
+    def counts(self, replica: Labels, time: int) -> bool:
+        """Tell whether the samples of ``replica`` at ``time`` (ms) are the ones that count."""
         if replica == self.first:
             return True
         return any(low < time <= high for low, high in self.stand_ins.get(replica, ()))
 
 
-def split(labels: Labels, names: frozenset[str]) -> tuple[Labels, Labels]:
-    """The series' own labels, and those that name the replica."""
+def split_replica_labels(labels: Labels, names: frozenset[str]) -> tuple[Labels, Labels]:
+    """Split labels into the series' own and those that name the replica."""
     own = tuple(pair for pair in labels if pair[0] not in names)
     return own, tuple(pair for pair in labels if pair[0] in names)
 
 
-def chosen(found: Raw, names: frozenset[str], turns: Mapping[Labels, Turns]) -> Raw:
-    """The series without the replicas' labels, with the samples of whoever's turn it was.
+def merge_replicas(series: Raw, names: frozenset[str], turns: Mapping[Labels, ReplicaTurns]) -> Raw:
+    """Join the replicas' series to one each, without their labels, of the samples that count.
 
-    ``turns``: by the target's labels. What no target is known of keeps the first replica's samples.
+    ``names``: the labels that name a replica. ``turns``: by target; a series of no known target keeps the
+    first replica's samples.
     """
     if not names:
-        return found
-    result: Raw = {}
+        return series
+    merged: Raw = {}
     leading: dict[Labels, Labels] = {}
-    for labels in sorted(found):
-        own, replica = split(labels, names)
-        ours = turns.get(tuple(pair for pair in own if pair[0] in ("job", "instance")))
-        if ours is None:
+    for labels in sorted(series):
+        own, replica = split_replica_labels(labels, names)
+        target_turns = turns.get(tuple(pair for pair in own if pair[0] in ("job", "instance")))
+        if target_turns is None:
             if leading.setdefault(own, replica) == replica:
-                result.setdefault(own, []).extend(found[labels])
+                merged.setdefault(own, []).extend(series[labels])
             continue
-        result.setdefault(own, []).extend(
-            sample for sample in found[labels] if ours.has(replica, round(sample[0] * 1000))
+        merged.setdefault(own, []).extend(
+            sample for sample in series[labels] if target_turns.counts(replica, round(sample[0] * 1000))
         )
-    return {own: sorted(samples) for own, samples in result.items() if samples}
+    return {own: sorted(samples) for own, samples in merged.items() if samples}

@@ -1,4 +1,4 @@
-"""From Prometheus to counts: objectives, in windows, in one go."""
+"""Counts of objectives' events in windows, straight from Prometheus."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 TOGETHER = 24
-"""Windows that are read at once."""
+"""The number of windows that are read at once."""
 
 
 def hours(start: datetime, end: datetime) -> list[datetime]:
-    """The bounds of all hours between two full ones in UTC. Raises ConfigurationError when they are not."""
-    for one in (start, end):
-        if one.astimezone(UTC).replace(minute=0, second=0, microsecond=0) != one:
-            raise ConfigurationError(f"{one.isoformat()} is no full hour in UTC")
+    """List the bounds of all hours from ``start`` to ``end``, two full hours in UTC.
+
+    Raises ConfigurationError when they are not full hours, or not in this order.
+    """
+    for bound in (start, end):
+        if bound.astimezone(UTC).replace(minute=0, second=0, microsecond=0) != bound:
+            raise ConfigurationError(f"{bound.isoformat()} is not a full hour in UTC")
     if start >= end:
         raise ConfigurationError(f"{start.isoformat()} is not before {end.isoformat()}")
     return [start + HOUR * number for number in range((end - start) // HOUR + 1)]
@@ -38,14 +41,14 @@ def count(
     excluded: Sequence[Exclusion] = (),
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> dict[Objective, list[WindowCount]]:
-    """The windows between ``bounds`` of each objective; metrics that several share are read once.
+    """Count the windows between ``bounds`` of each objective; metrics that several share are read once.
 
-    What cannot be counted is unknown in the windows that it touches, of the objectives that it concerns.
-    Raises Unavailable when Prometheus is away or answers partially, CheckFailed for a window whose
-    surroundings are not over yet.
+    Events that cannot be counted make the windows that they touch unknown, of the objectives concerned.
+    ``progress`` is told the share that is done, 0 to 1. Raises Unavailable when Prometheus is away or
+    answers partially, CheckFailed for a window whose surroundings are not over yet.
     """
-    # numpy with the first count: whoever only names or reads what was counted does without.
-    from ops_platform.slo.counting import reader as source
+    # numpy is loaded with the first count: code that only names or reads counts does without.
+    from ops_platform.slo.counting import reader
     from ops_platform.slo.counting.window import SURROUNDINGS
 
     if bounds[-1] + SURROUNDINGS > now:
@@ -53,13 +56,13 @@ def count(
             f"the window until {bounds[-1]:%Y-%m-%d %H:%M} UTC can be counted from "
             f"{bounds[-1] + SURROUNDINGS:%H:%M} on: whether a scrape is missing shows a little later"
         )
-    selectors = [one for objective in objectives for one in objective.indicator.selectors]
-    found: dict[Objective, list[WindowCount]] = {one: [] for one in objectives}
-    whole = max(1, len(bounds) - 1)
+    selectors = [selector for objective in objectives for selector in objective.indicator.selectors]
+    counts: dict[Objective, list[WindowCount]] = {objective: [] for objective in objectives}
+    windows = max(1, len(bounds) - 1)
     for first in range(0, len(bounds) - 1, TOGETHER):
         part = bounds[first : first + TOGETHER + 1]
-        reading = source.read(prometheus, selectors, part[0] - SURROUNDINGS, part[-1] + SURROUNDINGS)
-        for one in objectives:
-            found[one] += exclusions.count(one, reading, part, excluded)
-        progress(min(1.0, (first + TOGETHER) / whole))
-    return found
+        reading = reader.read(prometheus, selectors, part[0] - SURROUNDINGS, part[-1] + SURROUNDINGS)
+        for objective in objectives:
+            counts[objective] += exclusions.count(objective, reading, part, excluded)
+        progress(min(1.0, (first + TOGETHER) / windows))
+    return counts

@@ -1,6 +1,6 @@
 """Times that an agreement leaves out of an objective, such as announced maintenance.
 
-The counts stay whole; beside them stand those without what was seen in an excluded time.
+The counts stay whole; beside them stand the adjusted ones, without the events of excluded times.
 """
 
 from __future__ import annotations
@@ -21,28 +21,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exclusion:
-    """Of one objective, or with ``slo`` None of all of a service: what is seen in (``start``, ``end``]."""
+    """An excluded time (``start``, ``end``] of one objective; of all of a service when ``slo`` is None."""
 
     service: str
     slo: str | None
     start: datetime
     end: datetime
 
-    def touches(self, objective: Objective, start: datetime, end: datetime) -> bool:
-        return self.of(objective) and self.start < end and self.end > start
+    def overlaps(self, objective: Objective, start: datetime, end: datetime) -> bool:
+        """Tell whether it leaves out some of the objective's time from ``start`` to ``end``."""
+        return self.applies_to(objective) and self.start < end and self.end > start
 
-    def holds(self, start: datetime) -> bool:
-        """Whether what is counted from ``start`` on lies in it: to the millisecond, as samples do."""
+    def covers(self, start: datetime) -> bool:
+        """Tell whether a part that begins at ``start`` lies in it: to the millisecond, as samples do."""
         from ops_platform.slo.counting.range_query import milliseconds
 
         return milliseconds(self.start) <= milliseconds(start) < milliseconds(self.end)
 
-    def of(self, objective: Objective) -> bool:
+    def applies_to(self, objective: Objective) -> bool:
+        """Tell whether it is of this objective, or of its whole service."""
         return self.service == objective.service and self.slo in (None, objective.name)
 
 
 def load(ops: Connection, start: datetime, end: datetime) -> list[Exclusion]:
-    """All that touch the time from ``start`` to ``end``."""
+    """Load the exclusions in force that touch the time from ``start`` to ``end``, the earliest first."""
     rows = ops.execute(
         """
         SELECT service, slo, starts_at, ends_at FROM slo_exclusions
@@ -53,9 +55,12 @@ def load(ops: Connection, start: datetime, end: datetime) -> list[Exclusion]:
     return [Exclusion(row["service"], row["slo"], row["starts_at"], row["ends_at"]) for row in rows]
 
 
-def add(ops: Connection, wanted: Exclusion, reason: str, by: str) -> int:
-    """Keep it; its id. The next run counts its hours again. Raises CheckFailed when it is no span of time."""
-    if wanted.start >= wanted.end:
+def add(ops: Connection, exclusion: Exclusion, reason: str, author: str) -> int:
+    """Store an exclusion and return its id; the next run counts its hours again.
+
+    Raises CheckFailed when it does not end after it begins.
+    """
+    if exclusion.start >= exclusion.end:
         raise CheckFailed("an exclusion must end after it begins")
     row = one_row(
         ops,
@@ -63,29 +68,29 @@ def add(ops: Connection, wanted: Exclusion, reason: str, by: str) -> int:
         INSERT INTO slo_exclusions (service, slo, starts_at, ends_at, reason, created_by, created_at)
         VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp()) RETURNING id
         """,
-        (wanted.service, wanted.slo, wanted.start, wanted.end, reason, by),
+        (exclusion.service, exclusion.slo, exclusion.start, exclusion.end, reason, author),
     )
     return int(row["id"])
 
 
-def withdraw(ops: Connection, number: int, by: str) -> None:
-    """From now on it excludes nothing. Raises CheckFailed when there is none, or none any more."""
-    done = ops.execute(
+def withdraw(ops: Connection, exclusion_id: int, author: str) -> None:
+    """Withdraw an exclusion. Raises CheckFailed when none of this number is in force."""
+    updated = ops.execute(
         """
         UPDATE slo_exclusions SET withdrawn_at = clock_timestamp(), withdrawn_by = %s
         WHERE id = %s AND withdrawn_at IS NULL
         """,
-        (by, number),
+        (author, exclusion_id),
     )
-    if done.rowcount == 0:
-        raise CheckFailed(f"there is no exclusion {number} that stands: 'ops-platform slo exclusion list'")
+    if updated.rowcount == 0:
+        raise CheckFailed(f"there is no exclusion {exclusion_id} in force: 'ops-platform slo exclusion list'")
 
 
-def every(ops: Connection) -> list[dict[str, Any]]:
-    """All that were ever made, the newest first.
+def history(ops: Connection) -> list[dict[str, Any]]:
+    """List all exclusions that were ever made, the newest first.
 
-    ``not_applied``: the hours that hold it and do not leave it out, or that leave it out although it
-    was withdrawn.
+    ``not_applied``: the hours within it whose adjusted counts do not leave it out, or still leave it out
+    although it was withdrawn.
     """
     return ops.execute(
         """
@@ -104,42 +109,54 @@ def every(ops: Connection) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def within(exclusions: Sequence[Exclusion], objective: Objective, start: datetime, end: datetime) -> str:
-    """What they leave out of the objective between ``start`` and ``end``, as a ``tstzmultirange``."""
-    ours = [one for one in exclusions if one.touches(objective, start, end)]
-    ranges = [f"({max(one.start, start).isoformat()},{min(one.end, end).isoformat()}]" for one in ours]
+def as_multirange(
+    exclusions: Sequence[Exclusion], objective: Objective, start: datetime, end: datetime
+) -> str:
+    """Write what they leave out of the objective from ``start`` to ``end`` as a ``tstzmultirange``."""
+    relevant = [exclusion for exclusion in exclusions if exclusion.overlaps(objective, start, end)]
+    ranges = [
+        f"({max(exclusion.start, start).isoformat()},{min(exclusion.end, end).isoformat()}]"
+        for exclusion in relevant
+    ]
     return f"{{{','.join(ranges)}}}"
 
 
 def count(
     objective: Objective, reading: Reading, bounds: Sequence[datetime], exclusions: Sequence[Exclusion]
 ) -> list[WindowCount]:
-    """The windows, whole and without what is excluded: to the event, wherever in a window it begins.
+    """Count the windows, whole and without excluded times: to the event, wherever these begin in a window.
 
-    What is not known is no harm to the adjusted counts where it is excluded.
+    An unknown stretch leaves the adjusted counts known where it is excluded.
     """
-    from ops_platform.slo.counting import window  # numpy: see ``counting``
+    from ops_platform.slo.counting import window  # loads numpy: only where something is counted
 
-    ours = [one for one in exclusions if one.touches(objective, bounds[0], bounds[-1])]
+    relevant = [exclusion for exclusion in exclusions if exclusion.overlaps(objective, bounds[0], bounds[-1])]
     whole = window.count(objective.indicator, reading, bounds)
-    if not ours:
-        return [replace(one, adjusted_good=one.good, adjusted_total=one.total) for one in whole]
-    edges = {edge for one in ours for edge in (one.start, one.end) if bounds[0] < edge < bounds[-1]}
+    if not relevant:
+        return [replace(uncut, adjusted_good=uncut.good, adjusted_total=uncut.total) for uncut in whole]
+    edges = {
+        edge
+        for exclusion in relevant
+        for edge in (exclusion.start, exclusion.end)
+        if bounds[0] < edge < bounds[-1]
+    }
     parts = window.count(objective.indicator, reading, sorted({*bounds, *edges}))
-    return [_adjusted(one, parts, ours) for one in whole]
+    return [_adjusted(uncut, parts, relevant) for uncut in whole]
 
 
-def _adjusted(whole: WindowCount, parts: Sequence[WindowCount], ours: Sequence[Exclusion]) -> WindowCount:
+def _adjusted(
+    whole: WindowCount, parts: Sequence[WindowCount], exclusions: Sequence[Exclusion]
+) -> WindowCount:
     from ops_platform.slo.counting.window import REASON_LENGTH
 
     end = whole.start + timedelta(seconds=whole.seconds)
     good = total = 0
     for part in parts:
         inside = whole.start <= part.start < end
-        if not inside or any(one.holds(part.start) for one in ours):
+        if not inside or any(exclusion.covers(part.start) for exclusion in exclusions):
             continue
         if part.good is None or part.total is None:
-            # Of the whole it may be known all the same: what cancels out over an hour need not in a part.
+            # The whole may be known all the same: what cancels out over an hour need not in a part of it.
             reason = whole.reason or f"without what is excluded: {part.reason}"[:REASON_LENGTH]
             return replace(whole, adjusted_good=None, adjusted_total=None, reason=reason)
         good, total = good + part.good, total + part.total

@@ -1,4 +1,4 @@
-"""What series counted before a reading begins, as far as Prometheus remembers."""
+"""The last samples of series before a reading begins, as far as Prometheus remembers."""
 
 from __future__ import annotations
 
@@ -7,86 +7,89 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from ops_platform.clients.prometheus import Prometheus
-from ops_platform.slo.counting import deduplication as replicas
-from ops_platform.slo.counting import range_query as ranges
+from ops_platform.slo.counting import deduplication, range_query
 from ops_platform.slo.counting.range_query import milliseconds, moment
 from ops_platform.slo.counting.samples import Labels, Series, labels_of
-from ops_platform.slo.objectives import Matcher, Selector, written
+from ops_platform.slo.objectives import Matcher, Selector, format_bound
 
 LOOK_BACK = timedelta(days=31)
-"""How far back the last sample of a series that comes back is looked for."""
+"""The time in which the last sample of a returning series is looked for."""
 AT_ONCE = 40
-"""Series that one question names: its text must fit into a URL."""
+"""Series that one query names: its text must fit into a URL."""
 
 
 def canonical(labels: Labels) -> Labels:
-    """With the bound of a bucket in one spelling: clients and versions of Prometheus have their own."""
-    return tuple((name, written(float(value))) if name == "le" else (name, value) for name, value in labels)
+    """Write the bound of a bucket in one spelling: clients and versions of Prometheus have their own."""
+    return tuple(
+        (name, format_bound(float(value))) if name == "le" else (name, value) for name, value in labels
+    )
 
 
-def jobs(source: Prometheus, selector: Selector, until: datetime) -> frozenset[str]:
-    """That had such series up to ``until``; also some that have them only since. Raises Unavailable."""
-    found, warnings = source.label_values("job", selector.query, until=until)
-    ranges.refuse_partial(selector.query, warnings)
-    return frozenset(found)
+def jobs_with(source: Prometheus, selector: Selector, until: datetime) -> frozenset[str]:
+    """List the jobs with such series up to ``until``; some may have them only since. Raises Unavailable."""
+    names, warnings = source.label_values("job", selector.query, until=until)
+    range_query.refuse_partial(selector.query, warnings)
+    return frozenset(names)
 
 
-def had(source: Prometheus, selector: Selector, job: str, until: datetime) -> bool:
-    """Whether the job had such series up to ``until``. Raises Unavailable."""
+def job_had(source: Prometheus, selector: Selector, job: str, until: datetime) -> bool:
+    """Tell whether the job had such series up to ``until``. Raises Unavailable."""
     only = Selector(selector.metric, (*selector.matchers, Matcher("job", "=", job)), selector.bound)
-    found, warnings = source.series([only.query], until=until)
-    ranges.refuse_partial(selector.query, warnings)
-    return bool(found)
+    series, warnings = source.series([only.query], until=until)
+    range_query.refuse_partial(selector.query, warnings)
+    return bool(series)
 
 
-def known(source: Prometheus, series: Sequence[Series], until: datetime) -> frozenset[Labels]:
-    """The labels of those of ``series`` that had a sample up to ``until``. Raises Unavailable.
+def known_before(source: Prometheus, series: Sequence[Series], until: datetime) -> frozenset[Labels]:
+    """Select the labels of those ``series`` that had a sample up to ``until``. Raises Unavailable.
 
-    Asks the index only, whose answer is exact here: a stretch of samples is within a time or begins in
-    it. And only for these: all series that there ever were can be many.
+    Asks the index only, whose answer is exact here: a stretch of samples lies within a time or begins in
+    it. And asks for these series only: all that there ever were can be many.
     """
     names = frozenset(source.replica_labels)
-    found: set[Labels] = set()
+    known_labels: set[Labels] = set()
     for first in range(0, len(series), AT_ONCE):
-        queries = [_exactly(one) for one in series[first : first + AT_ONCE]]
-        there, warnings = source.series(queries, until=until)
-        ranges.refuse_partial(queries[0], warnings)
-        found |= {canonical(replicas.split(labels_of(labels), names)[0]) for labels in there}
-    return frozenset(found)
+        queries = [_selector_of(counter) for counter in series[first : first + AT_ONCE]]
+        answered, warnings = source.series(queries, until=until)
+        range_query.refuse_partial(queries[0], warnings)
+        known_labels |= {
+            canonical(deduplication.split_replica_labels(labels_of(labels), names)[0]) for labels in answered
+        }
+    return frozenset(known_labels)
 
 
-def _exactly(one: Series) -> str:
-    """A selector of it. Buckets may have been spelled otherwise."""
-    metric = next(value for name, value in one.labels if name == "__name__")
-    bound = float(one.label("le")) if metric.endswith("_bucket") else None
+def _selector_of(counter: Series) -> str:
+    """Write the query that selects this series only, whatever the spelling of its bucket was."""
+    metric = next(value for name, value in counter.labels if name == "__name__")
+    bound = float(counter.label("le")) if metric.endswith("_bucket") else None
     names = ("__name__",) if bound is None else ("__name__", "le")
-    matchers = tuple(Matcher(name, "=", value) for name, value in one.labels if name not in names)
+    matchers = tuple(Matcher(name, "=", value) for name, value in counter.labels if name not in names)
     return Selector(metric, matchers, bound).query
 
 
-def last_sample(source: Prometheus, one: Series, since: datetime) -> tuple[int, int]:
-    """Time in milliseconds and value of the last sample up to ``since`` of a series that has one.
+def last_sample(source: Prometheus, counter: Series, since: datetime) -> tuple[int, int]:
+    """Read time (ms) and value of the last sample up to ``since`` of a series that has one.
 
-    Of one that is longer ago than LOOK_BACK only this is known, and that zero is not too much.
+    When that sample is older than LOOK_BACK, the answer is LOOK_BACK ago and 0, the least that it can be.
     Raises Unavailable.
     """
-    oldest = moment(int(one.times[0])) - LOOK_BACK
+    oldest = moment(int(counter.times[0])) - LOOK_BACK
     names = frozenset(source.replica_labels)
     for start, end in _backwards(since, oldest):
-        every = [
+        samples_found = [
             sample
-            for labels, samples in ranges.read(source, _exactly(one), start, end).items()
-            if canonical(replicas.split(labels, names)[0]) == one.labels
+            for labels, samples in range_query.read(source, _selector_of(counter), start, end).items()
+            if canonical(deduplication.split_replica_labels(labels, names)[0]) == counter.labels
             for sample in samples
         ]
-        if every:
-            time, value = max(every)
+        if samples_found:
+            time, value = max(samples_found)
             return round(time * 1000), int(value) if 0 <= value < math.inf else 0
     return milliseconds(oldest), 0
 
 
 def _backwards(end: datetime, oldest: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Most series that come back were away for minutes; then day by day."""
+    """Step back by an hour, for most series were away for minutes, and then day by day."""
     step = timedelta(hours=1)
     while end > oldest:
         start = max(end - step, oldest)

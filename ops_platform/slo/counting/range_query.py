@@ -1,6 +1,6 @@
 """Raw samples of a stretch of time, as they were stored.
 
-A range selector in an instant query gives them; ``rate`` and ``increase`` extrapolate, and lose what
+A range selector in an instant query returns them; ``rate`` and ``increase`` extrapolate, and lose what
 happens between two windows.
 """
 
@@ -16,31 +16,34 @@ from ops_platform.errors import Unavailable
 from ops_platform.slo.counting.samples import Labels, Times, labels_of
 
 CHUNK = timedelta(days=1)
-"""What one query spans at most: the answer is held as text and as Python objects for a moment."""
+"""The longest span of one query: the answer is held as text and as Python objects for a moment."""
 SMALLEST = timedelta(minutes=1)
-"""Less is not asked for when Prometheus refuses to load so many samples at once."""
+"""The shortest span that is asked for when Prometheus refuses to load so many samples at once."""
 Raw = dict[Labels, list[tuple[float, float]]]
 """By series: (Unix seconds, value), in order."""
 
 
 def milliseconds(moment: datetime) -> int:
+    """Convert to milliseconds since the epoch."""
     return round(moment.timestamp() * 1000)
 
 
 def moment(milliseconds_: int) -> datetime:
+    """Convert from milliseconds since the epoch, to UTC."""
     return datetime.fromtimestamp(milliseconds_ / 1000, UTC)
 
 
 def times_of(samples: Iterable[tuple[float, float]]) -> Times:
+    """Take the times of (Unix seconds, value) in milliseconds."""
     return np.array([round(time * 1000) for time, _ in samples], np.int64)
 
 
 def read(source: Prometheus, query: str, since: datetime, until: datetime) -> Raw:
-    """Everything in (``since``, ``until``]. Raises Unavailable, for an answer that may be partial too."""
-    found: Raw = {}
-    left = list(_chunks(since, until))[::-1]
-    while left:
-        start, end = left.pop()
+    """Read all samples in (``since``, ``until``]. Raises Unavailable, also when they may be partial."""
+    series: Raw = {}
+    chunks = list(_chunks(since, until))[::-1]
+    while chunks:
+        start, end = chunks.pop()
         span = round((end - start).total_seconds() * 1000)
         try:
             answer = source.query(f"{query}[{span}ms]", at=end)
@@ -49,19 +52,20 @@ def read(source: Prometheus, query: str, since: datetime, until: datetime) -> Ra
             if "too many samples" not in str(error) or end - start <= SMALLEST:
                 raise
             middle = start + timedelta(milliseconds=span // 2)
-            left += [(middle, end), (start, middle)]
+            chunks += [(middle, end), (start, middle)]
             continue
         refuse_partial(query, answer.warnings)
         low, high = start.timestamp(), end.timestamp()
-        for one in answer.series:
-            # Prometheus 2 has the window's first moment in it, Prometheus 3 has not.
-            samples = [sample for sample in one.samples if low < sample[0] <= high]
+        for answered in answer.series:
+            # Prometheus 2 includes the window's first moment, Prometheus 3 does not.
+            samples = [sample for sample in answered.samples if low < sample[0] <= high]
             if samples:
-                found.setdefault(labels_of(one.labels), []).extend(samples)
-    return found
+                series.setdefault(labels_of(answered.labels), []).extend(samples)
+    return series
 
 
 def refuse_partial(query: str, warnings: tuple[str, ...]) -> None:
+    """Raise Unavailable when Prometheus answered with warnings: its answer may be partial."""
     if warnings:
         raise Unavailable(
             f"Prometheus answered {query} with a warning ({warnings[0]}): its answer may be partial"

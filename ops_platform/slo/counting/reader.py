@@ -1,4 +1,4 @@
-"""Reading Prometheus: all that objectives' windows are counted from, in one go."""
+"""Everything that objectives' windows are counted from, read from Prometheus in one go."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ops_platform.clients.prometheus import Prometheus
-from ops_platform.slo.counting import deduplication as replicas
-from ops_platform.slo.counting import lookback as past
-from ops_platform.slo.counting import range_query as ranges
-from ops_platform.slo.counting import targets
+from ops_platform.slo.counting import deduplication, lookback, range_query, targets
 from ops_platform.slo.counting.range_query import milliseconds, times_of
-from ops_platform.slo.counting.samples import Labels, Series, none, show
+from ops_platform.slo.counting.samples import Labels, Series, no_times, show
 from ops_platform.slo.counting.scrapes import FOREVER, HORIZON, NEVER, Scrapes, Unknown, around, overlapping
 from ops_platform.slo.counting.targets import Targets
 from ops_platform.slo.objectives import Selector
@@ -22,124 +19,137 @@ COUNTERS = ("counter", "histogram", "summary")
 
 @dataclass(frozen=True)
 class Reading:
-    """What there is in (``since``, ``until``], in milliseconds, of each selector, and of its targets."""
+    """The series of each selector in (``since``, ``until``], in milliseconds, and their targets."""
 
     since: int
     until: int
     series: Mapping[Selector, tuple[Series, ...]]
     doubts: Mapping[Selector, tuple[Unknown, ...]]
-    """Where what is stored cannot be counted."""
+    """The times at which the stored samples cannot be counted."""
     jobs: Mapping[Selector, Mapping[str, int]]
-    """Who has such series, and from when on."""
+    """The jobs that have such series, and from when on, in milliseconds."""
     targets: Targets
     """All targets of these jobs."""
 
 
 def read(source: Prometheus, selectors: Iterable[Selector], since: datetime, until: datetime) -> Reading:
-    """Raises Unavailable when Prometheus is away or its answer may be partial."""
-    wanted = list(dict.fromkeys(selectors))
-    raw = {one: ranges.read(source, one.query, since, until) for one in wanted}
+    """Read all series of ``selectors``.
+
+    Raises Unavailable when Prometheus is away or its answer may be partial.
+    """
+    distinct = list(dict.fromkeys(selectors))
+    raw = {selector: range_query.read(source, selector.query, since, until) for selector in distinct}
     jobs = {
-        one: past.jobs(source, one, since) | {dict(labels).get("job", "") for labels in raw[one]}
-        for one in wanted
+        selector: lookback.jobs_with(source, selector, since)
+        | {dict(labels).get("job", "") for labels in raw[selector]}
+        for selector in distinct
     }
-    found = targets.read(source, sorted({job for each in jobs.values() for job in each}), since, until)
+    read_targets = targets.read(
+        source, sorted({job for names in jobs.values() for job in names}), since, until
+    )
     series: dict[Selector, tuple[Series, ...]] = {}
     doubts: dict[Selector, tuple[Unknown, ...]] = {}
-    for selector in wanted:
-        parsed, wrong = _parsed(source, selector, raw[selector], found)
-        series[selector] = _with_past(source, parsed, found, since)
+    for selector in distinct:
+        parsed, flawed = _parsed(source, selector, raw[selector], read_targets)
+        series[selector] = _with_earlier(source, parsed, read_targets, since)
         gauge = _is_gauge(source, selector)
         doubts[selector] = (
             *([Unknown(milliseconds(since), milliseconds(until), gauge)] if gauge else []),
-            *wrong,
-            *_doubled(parsed),
+            *flawed,
+            *_duplicates(parsed),
         )
-    since_when = {one: _jobs(source, one, jobs[one], raw[one], found, since) for one in wanted}
-    return Reading(milliseconds(since), milliseconds(until), series, doubts, since_when, found)
+    jobs_since = {
+        selector: _jobs_since(source, selector, jobs[selector], raw[selector], read_targets, since)
+        for selector in distinct
+    }
+    return Reading(milliseconds(since), milliseconds(until), series, doubts, jobs_since, read_targets)
 
 
 def _parsed(
-    source: Prometheus, selector: Selector, raw: ranges.Raw, found: Targets
+    source: Prometheus, selector: Selector, raw: range_query.Raw, read_targets: Targets
 ) -> tuple[list[Series], list[Unknown]]:
-    """The series that count events, and where values are stored that do not."""
-    chosen = replicas.chosen(raw, frozenset(source.replica_labels), found.turns)
-    wrong: list[Unknown] = []
+    """Parse the series that count events, and the times at which stored values do not."""
+    chosen = deduplication.merge_replicas(raw, frozenset(source.replica_labels), read_targets.turns)
+    flawed: list[Unknown] = []
     joined: dict[Labels, list[tuple[float, float]]] = {}
     for labels, samples in sorted(chosen.items()):
-        own = past.canonical(labels) if selector.bound is not None else labels
+        own = lookback.canonical(labels) if selector.bound is not None else labels
         if own in joined:
             # One spelling after the other is an update; both at once are two counters.
-            wrong += overlapping(
+            flawed += overlapping(
                 times_of(joined[own]),
                 times_of(samples),
                 f"{show(own)} is stored in two spellings: every event would count twice",
             )
             seen = {time for time, _ in joined[own]}
-            samples = sorted([*joined[own], *(one for one in samples if one[0] not in seen)])
+            samples = sorted([*joined[own], *(sample for sample in samples if sample[0] not in seen)])
         joined[own] = samples
     parsed = []
     for labels, samples in joined.items():
-        one, flaws = Series.parse(labels, samples)
-        wrong += [lost for flaw in flaws for lost in around(flaw.times, flaw.reason)]
-        parsed.append(one)
-    return parsed, wrong
+        counter, flaws = Series.parse(labels, samples)
+        flawed += [stretch for flaw in flaws for stretch in around(flaw.times, flaw.reason)]
+        parsed.append(counter)
+    return parsed, flawed
 
 
-def _with_past(
-    source: Prometheus, series: Sequence[Series], found: Targets, since: datetime
+def _with_earlier(
+    source: Prometheus, series: Sequence[Series], read_targets: Targets, since: datetime
 ) -> tuple[Series, ...]:
-    """Those that begin within the reading know what they were before."""
+    """Add, to the series that begin within the reading, what they were before."""
     begin = milliseconds(since)
-    beginning = [one for one in series if one.times.size and int(one.times[0]) - begin > HORIZON]
-    known = past.known(source, beginning, since)
+    appearing = [
+        counter for counter in series if counter.times.size and int(counter.times[0]) - begin > HORIZON
+    ]
+    known = lookback.known_before(source, appearing, since)
     return tuple(
-        one.after(
-            past.last_sample(source, one, since)
-            if _matters(one, found.scrapes.get(one.target, Scrapes(none())), begin)
+        counter.with_earlier(
+            lookback.last_sample(source, counter, since)
+            if _matters(counter, read_targets.scrapes.get(counter.target, Scrapes(no_times())), begin)
             else None
         )
-        if one.labels in known
-        else one
-        for one in series
+        if counter.labels in known
+        else counter
+        for counter in series
     )
 
 
-def _matters(one: Series, seen: Scrapes, since: int) -> bool:
-    """Whether what it showed before decides: of nothing, or a process that began since, it does not."""
-    if int(one.values[0]) == 0:
+def _matters(counter: Series, scrapes: Scrapes, since: int) -> bool:
+    """Tell whether an earlier value matters: not to a value of 0, nor in a process that started since."""
+    if int(counter.values[0]) == 0:
         return False
-    started = seen.start_told(int(one.times[0]))
-    return started is None or not since < started <= int(one.times[0])
+    started = scrapes.process_start(int(counter.times[0]))
+    return started is None or not since < started <= int(counter.times[0])
 
 
-def _jobs(
+def _jobs_since(
     source: Prometheus,
     selector: Selector,
     jobs: Iterable[str],
-    raw: ranges.Raw,
-    found: Targets,
+    raw: range_query.Raw,
+    read_targets: Targets,
     since: datetime,
 ) -> dict[str, int]:
-    """From when on each has such series: one that cannot be scraped for days is missing all the same."""
+    """Tell from when on (ms) each job has such series: one that cannot be scraped for days is missing too."""
     first: dict[str, int] = {}
     for labels, samples in raw.items():
         job = dict(labels).get("job", "")
         first[job] = min(first.get(job, FOREVER), round(samples[0][0] * 1000))
     failing = {
         dict(target).get("job", "")
-        for target, seen in found.scrapes.items()
-        if (seen.bad < first.get(dict(target).get("job", ""), FOREVER)).any()
+        for target, scrapes in read_targets.scrapes.items()
+        if (scrapes.bad < first.get(dict(target).get("job", ""), FOREVER)).any()
     }
     return {
-        # Asked only where it decides something.
-        job: NEVER if job in failing and past.had(source, selector, job, since) else first.get(job, FOREVER)
+        # The index is asked only where the answer matters.
+        job: NEVER
+        if job in failing and lookback.job_had(source, selector, job, since)
+        else first.get(job, FOREVER)
         for job in jobs
     }
 
 
 def _is_gauge(source: Prometheus, selector: Selector) -> str | None:
-    """What Prometheus knows against a metric's being a counter; often it knows nothing."""
+    """Say why Prometheus knows that a metric is no counter; None: it is one, or its type is not known."""
     # Of a histogram and of OpenMetrics counters the family is known, not each of its series.
     for name in (selector.metric, selector.metric.rpartition("_")[0]):
         kinds = set(source.metric_types(name)) - {"unknown", "untyped"}
@@ -153,18 +163,18 @@ def _is_gauge(source: Prometheus, selector: Selector) -> str | None:
     return None
 
 
-def _doubled(series: Sequence[Series]) -> list[Unknown]:
-    """One counter that is stored twice would count every event twice."""
-    found: list[Unknown] = []
-    alike: dict[Labels, list[Series]] = {}
-    for one in series:
-        others = alike.setdefault(tuple(pair for pair in one.labels if pair[0] != "job"), [])
+def _duplicates(series: Sequence[Series]) -> list[Unknown]:
+    """Declare unknown where one counter is stored twice: every event would count twice."""
+    stretches: list[Unknown] = []
+    same_counter: dict[Labels, list[Series]] = {}
+    for counter in series:
+        others = same_counter.setdefault(tuple(pair for pair in counter.labels if pair[0] != "job"), [])
         for other in others:
-            found += overlapping(
+            stretches += overlapping(
                 other.times,
-                one.times,
-                f"{show(other.labels)} and {show(one.labels)} are the same counter: every event would "
+                counter.times,
+                f"{show(other.labels)} and {show(counter.labels)} are the same counter: every event would "
                 "count twice; name one job in the selector",
             )
-        others.append(one)
-    return found
+        others.append(counter)
+    return stretches

@@ -1,4 +1,4 @@
-"""Raw samples of counters as integers: what Prometheus stores, checked to be countable. No arithmetic."""
+"""Raw samples of counters as integers, as Prometheus stores them, checked to be countable. No arithmetic."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ Values = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-def none() -> Times:
+def no_times() -> Times:
+    """Make an empty array of times; also of values."""
     return np.empty(0, np.int64)
 
 
 EXACT = 2**53
-"""Up to here a float counts every event."""
+"""The largest value up to which a float counts every event."""
 
 
 def labels_of(pairs: Mapping[str, str], without: Iterable[str] = ()) -> Labels:
+    """Sort labels into the form in which they are compared, leaving out the names in ``without``."""
     left_out = set(without)
     return tuple(sorted((name, value) for name, value in pairs.items() if name not in left_out))
 
@@ -48,12 +50,13 @@ class Series:
     times: Times
     values: Values
     known: bool = False
-    """Whether there are samples before these; ``earlier``: time and value of the last one, if asked for."""
+    """Whether there are samples before these."""
     earlier: tuple[int, int] | None = None
+    """Time (ms) and value of the last sample before these, if it was asked for."""
 
     @classmethod
     def parse(cls, labels: Labels, samples: Sequence[tuple[float, float]]) -> tuple[Series, list[Flaw]]:
-        """From (Unix seconds, value): what counts whole events, and what does not.
+        """Split samples of (Unix seconds, value) into those that count whole events, and flaws.
 
         Raises Unavailable when the samples are out of order.
         """
@@ -63,7 +66,7 @@ class Series:
             raise Unavailable(f"Prometheus answered {show(labels)} with samples out of order")
         flaws = []
         whole = np.ones(times.size, np.bool_)
-        for wrong, what in (
+        for wrong, complaint in (
             (~np.isfinite(values), "no numbers"),
             (values < 0, "negative"),
             (values != np.floor(values), "fractional"),
@@ -71,47 +74,49 @@ class Series:
         ):
             flawed = wrong & whole
             if flawed.any():
-                reason = f"values of {show(labels)} are {what}: an objective needs a counter of events"
+                reason = f"values of {show(labels)} are {complaint}: an objective needs a counter of events"
                 flaws.append(Flaw(times[flawed], reason))
             whole &= ~wrong
         return cls(labels, times[whole], values[whole].astype(np.int64)), flaws
 
-    def after(self, earlier: tuple[int, int] | None) -> Series:
-        """With what was there before."""
+    def with_earlier(self, earlier: tuple[int, int] | None) -> Series:
+        """Add the last sample before these, (ms, value); None when it is known to exist and was not read."""
         return replace(self, known=True, earlier=earlier)
 
     def between(self, after: int, until: int) -> Series:
-        """The samples in (``after``, ``until``]."""
+        """Cut out the samples in (``after``, ``until``], in milliseconds."""
         low, high = np.searchsorted(self.times, [after, until], side="right")
         return Series(self.labels, self.times[low:high], self.values[low:high])
 
     def label(self, name: str) -> str:
+        """Read a label; empty when the series does not have it, as in PromQL."""
         return next((value for key, value in self.labels if key == name), "")
 
     @property
     def target(self) -> Labels:
-        """What was scraped: the labels that Prometheus itself attaches."""
+        """The scraped target: the labels that Prometheus itself attaches."""
         return target_of(self.labels)
 
 
 def target_of(labels: Labels) -> Labels:
+    """Keep the labels that name a target: job and instance."""
     return tuple(pair for pair in labels if pair[0] in ("job", "instance"))
 
 
 def show(labels: Labels) -> str:
-    """As PromQL writes it."""
+    """Write labels as PromQL does: ``name{key="value"}``."""
     name = next((value for key, value in labels if key == "__name__"), "")
     inside = ",".join(f'{key}="{value}"' for key, value in labels if key != "__name__")
     return f"{name}{{{inside}}}"
 
 
 def fingerprint(series: Iterable[Series], after: int, until: int) -> str:
-    """SHA-256 over the samples in (``after``, ``until``], whatever order they came in."""
+    """Hash (SHA-256) the samples in (``after``, ``until``], in whatever order the series come."""
     digest = hashlib.sha256()
-    for one in sorted(series, key=lambda each: each.labels):
-        part = one.between(after, until)
+    for counter in sorted(series, key=lambda unsorted: unsorted.labels):
+        part = counter.between(after, until)
         if part.times.size:
-            digest.update(repr(one.labels).encode())
+            digest.update(repr(counter.labels).encode())
             digest.update(part.times.astype("<i8").tobytes())
             digest.update(part.values.astype("<i8").tobytes())
     return digest.hexdigest()

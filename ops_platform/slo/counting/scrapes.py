@@ -1,6 +1,6 @@
-"""When targets were scraped, and which times cannot be known because they were not.
+"""The scrapes of targets, and the times that cannot be known because scrapes are missing.
 
-Each moment is decided by what lies within VIEW of it, and never by where a window or a reading begins.
+Whether a moment is known depends on what lies within VIEW of it, never on where a window or reading begins.
 """
 
 from __future__ import annotations
@@ -10,46 +10,46 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ops_platform.slo.counting.samples import Labels, Mask, Times, none, show
+from ops_platform.slo.counting.samples import Labels, Mask, Times, no_times, show
 
 HORIZON = 300_000
 """Milliseconds; Prometheus itself looks back as far. Scrapes must come at least twice within it."""
 VIEW = 2 * HORIZON
-"""What must be read before and behind a moment to tell what is known of it."""
+"""Milliseconds that must be read before and after a moment to tell whether it is known."""
 NEVER, FOREVER = -(2**60), 2**60
 
 
 @dataclass(frozen=True)
 class Scrapes:
-    """When a target was scraped well, and when in vain, in order."""
+    """The times (ms), in order, at which a target was scraped well and in vain, and its process's starts."""
 
     good: Times
-    bad: Times = field(default_factory=none)
-    told: Times = field(default_factory=none)
-    """When it said since when its process runs, and what it said: ``started``."""
-    started: Times = field(default_factory=none)
+    bad: Times = field(default_factory=no_times)
+    reported_at: Times = field(default_factory=no_times)
+    """When the target reported since when its process runs."""
+    reported_starts: Times = field(default_factory=no_times)
 
-    def start_told(self, time: int) -> int | None:
-        """Since when the process runs, as the scrape at ``time`` says."""
-        found = int(self.starts_told(np.array([time], np.int64))[0])
-        return None if found == NEVER else found
+    def process_start(self, time: int) -> int | None:
+        """Look up since when (ms) the process runs, as the scrape at ``time`` reported; None: it did not."""
+        start = int(self.process_starts(np.array([time], np.int64))[0])
+        return None if start == NEVER else start
 
-    def starts_told(self, times: Times) -> Times:
-        """The same of many; NEVER where nothing was said."""
-        if not self.told.size:
+    def process_starts(self, times: Times) -> Times:
+        """Look up ``process_start`` of many scrapes; NEVER where nothing was reported."""
+        if not self.reported_at.size:
             return np.full(times.size, NEVER, np.int64)
-        at = np.minimum(np.searchsorted(self.told, times, side="left"), self.told.size - 1)
-        return np.where(self.told[at] == times, self.started[at], NEVER)
+        index = np.minimum(np.searchsorted(self.reported_at, times, side="left"), self.reported_at.size - 1)
+        return np.where(self.reported_at[index] == times, self.reported_starts[index], NEVER)
 
-    def untried(self, times: Times) -> Times:
-        """Those of ``times`` that nobody scraped the target for HORIZON before, well or in vain."""
+    def unattempted(self, times: Times) -> Times:
+        """Select the ``times`` before which nobody tried to scrape the target for HORIZON."""
         tried = np.concatenate(([NEVER], np.sort(np.concatenate((self.good, self.bad)))))
         return times[times - tried[np.searchsorted(tried, times, side="right") - 1] > HORIZON]
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """What happened in (``after``, ``until``] cannot be known."""
+    """A stretch of time (``after``, ``until``], in milliseconds, whose events cannot be known."""
 
     after: int
     until: int
@@ -57,61 +57,63 @@ class Unknown:
 
 
 def touching(unknown: Iterable[Unknown], start: int, end: int) -> Unknown | None:
-    """The first of them that (``start``, ``end``] touches."""
-    return next((one for one in unknown if one.after < end and one.until > start), None)
+    """Find the first stretch that (``start``, ``end``] touches."""
+    return next((stretch for stretch in unknown if stretch.after < end and stretch.until > start), None)
 
 
 def gaps(times: Times, since: int, until: int) -> list[tuple[int, int]]:
-    """The (after, before] of more than HORIZON between ``times``; at the edges, as far as is seen."""
+    """List the (after, before] longer than HORIZON between ``times``, ``since`` and ``until``."""
     edges = np.concatenate(([since], times, [until]))
     long = np.flatnonzero(np.diff(edges) > HORIZON)
-    return [(int(edges[at]), int(edges[at + 1])) for at in long.tolist()]
+    return [(int(edges[index]), int(edges[index + 1])) for index in long.tolist()]
 
 
 def around(times: Times, reason: str) -> list[Unknown]:
-    """HORIZON on both sides of each of ``times``."""
+    """Declare HORIZON on both sides of each of ``times`` unknown."""
     return merged(times - HORIZON, times + HORIZON, reason)
 
 
-def failing(target: Labels, seen: Scrapes) -> list[Unknown]:
-    """Around the scrapes that fail while there is no good one for longer than HORIZON.
+def failing(target: Labels, scrapes: Scrapes) -> list[Unknown]:
+    """Declare the time around failed scrapes unknown where no good one comes for longer than HORIZON.
 
     Excused are those of a target that has just appeared or is about to go, and is scraped well within
-    HORIZON on the other side: who starts up or shuts down answers late, or no more.
+    HORIZON on the other side: a process that starts up or shuts down answers late, or no more.
     """
-    good, bad = seen.good, seen.bad
+    good, bad = scrapes.good, scrapes.bad
     if not bad.size:
         return []
-    place = np.searchsorted(good, bad)
-    before = np.concatenate(([NEVER], good))[place]
-    after = np.concatenate((good, [FOREVER]))[place]
+    position = np.searchsorted(good, bad)
+    before = np.concatenate(([NEVER], good))[position]
+    after = np.concatenate((good, [FOREVER]))[position]
     tried = np.sort(np.concatenate((good, bad)))
 
     def untried(low: Times, high: Times) -> Mask:
-        """Whether nobody tried from ``low`` to ``high``."""
+        """Tell whether nobody tried from ``low`` to ``high``."""
         first, last = np.searchsorted(tried, low, "left"), np.searchsorted(tried, high, "right")
         return np.asarray(first == last)
 
     covered = after - before <= HORIZON
     appearing = (after - bad <= HORIZON) & untried(after - VIEW, after - HORIZON)
-    going = (bad - before <= HORIZON) & untried(before + HORIZON, before + VIEW)
-    lost = ~(covered | appearing | going)
-    low, high = np.maximum(before, bad - HORIZON)[lost], np.minimum(after, bad + HORIZON)[lost]
+    leaving = (bad - before <= HORIZON) & untried(before + HORIZON, before + VIEW)
+    unexcused = ~(covered | appearing | leaving)
+    low, high = np.maximum(before, bad - HORIZON)[unexcused], np.minimum(after, bad + HORIZON)[unexcused]
     return merged(low, high, f"{show(target)} cannot be scraped")
 
 
-def overlapping(one: Times, other: Times, reason: str) -> list[Unknown]:
-    """Where both are stored, which are one and the same: ``other`` between samples of ``one``."""
-    before = np.concatenate(([NEVER], one))[np.searchsorted(one, other, side="right")]
-    after = np.concatenate((one, [FOREVER]))[np.searchsorted(one, other, side="left")]
+def overlapping(times: Times, other: Times, reason: str) -> list[Unknown]:
+    """Declare unknown where one counter is stored twice: ``other`` has samples between ``times``."""
+    before = np.concatenate(([NEVER], times))[np.searchsorted(times, other, side="right")]
+    after = np.concatenate((times, [FOREVER]))[np.searchsorted(times, other, side="left")]
     both = after - before <= HORIZON
     return merged(np.minimum(before, other - 1)[both], after[both], reason)
 
 
 def merged(low: Times, high: Times, reason: str) -> list[Unknown]:
-    """One for each stretch that overlapping (low, high] make together; both in order."""
+    """Join overlapping (low, high], both in order, to one Unknown for each stretch."""
     if not low.size:
         return []
     cuts = np.flatnonzero(low[1:] > high[:-1])
     firsts, lasts = np.concatenate(([0], cuts + 1)), np.concatenate((cuts, [low.size - 1]))
-    return [Unknown(int(low[a]), int(high[b]), reason) for a, b in zip(firsts, lasts, strict=True)]
+    return [
+        Unknown(int(low[first]), int(high[last]), reason) for first, last in zip(firsts, lasts, strict=True)
+    ]

@@ -2,7 +2,7 @@
 
 from ops_platform.slo.objectives.model import MONTH, Indicator, Objective, Period
 from ops_platform.slo.objectives.prometheus_rules import BURN_ALERTS
-from ops_platform.slo.objectives.selector import Matcher, Selector, written
+from ops_platform.slo.objectives.selector import Matcher, Selector, format_bound
 
 __all__ = [
     "BURN_ALERTS",
@@ -12,8 +12,8 @@ __all__ = [
     "Objective",
     "Period",
     "Selector",
+    "format_bound",
     "openslo",
     "prometheus_rules",
     "sloth_import",
-    "written",
 ]

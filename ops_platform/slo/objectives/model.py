@@ -1,4 +1,4 @@
-"""What is promised of a service: an indicator, a target, a period. How it is written is in ``openslo``."""
+"""The promise to a service's users: indicator, target and period. Its written form is in ``openslo``."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ class Indicator:
 
     @property
     def selectors(self) -> tuple[Selector, ...]:
-        return tuple(one for one in (self.good, self.bad, self.total) if one is not None)
+        """Those of good, bad and total that are given."""
+        return tuple(selector for selector in (self.good, self.bad, self.total) if selector is not None)
 
     @property
     def version(self) -> str:
-        """Changes when other events are counted."""
+        """A hash that changes when other events are counted."""
         return _digest({"good": str(self.good), "bad": str(self.bad), "total": str(self.total)})
 
 
 @dataclass(frozen=True)
 class Period:
-    """Over which a budget is spent: the last ``days``, or a calendar month in UTC."""
+    """The time over which a budget is spent: the last ``days``, or a calendar month in UTC."""
 
     kind: Literal["rolling", "month"]
     days: int
@@ -41,12 +42,12 @@ class Period:
         return "month" if self.kind == "month" else f"{self.days}d"
 
     @property
-    def longest(self) -> timedelta:
-        """What it can be at most."""
+    def max_length(self) -> timedelta:
+        """The longest that it can be: 31 days for a month."""
         return timedelta(days=31 if self.kind == "month" else self.days)
 
-    def begins(self, end: datetime) -> datetime:
-        """Where the period that ends at ``end`` (UTC) began; of a month, the one ``end`` is the close of."""
+    def start(self, end: datetime) -> datetime:
+        """Find where the period that ends at ``end`` (UTC) began; a month is the one that ``end`` closes."""
         if self.kind == "rolling":
             return end - timedelta(days=self.days)
         last = end - timedelta(microseconds=1)
@@ -58,7 +59,7 @@ MONTH = Period("month", 30)
 
 @dataclass(frozen=True)
 class Objective:
-    """``target`` is the share of good events, above 0 and up to 1."""
+    """A promise: at least the share ``target``, above 0 and up to 1, of a period's events is good."""
 
     service: str
     name: str
@@ -69,11 +70,11 @@ class Objective:
     period: Period
     runbook_url: str | None = None
     burn_window_scale: Fraction = Fraction(1)
-    """How many times as long the windows of its burn alerts are as those for a month."""
+    """The length of its burn alerts' windows, as a multiple of those of a month's objective."""
 
     @property
     def id(self) -> str:
-        """As Sloth calls it."""
+        """The name that Sloth gives it: service and name."""
         return f"{self.service}-{self.name}"
 
     @property
@@ -83,7 +84,7 @@ class Objective:
 
     @property
     def version(self) -> str:
-        """Changes when anything that its figures depend on does."""
+        """A hash that changes with anything that its figures depend on: indicator, target, period."""
         return _digest(
             {"indicator": self.indicator.version, "target": str(self.target), "period": str(self.period)}
         )

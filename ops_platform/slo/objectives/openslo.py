@@ -1,6 +1,6 @@
-"""OpenSLO v1 documents -> objectives. What could not be computed exactly is refused, with file and line.
+"""Objectives from OpenSLO v1 documents. Anything that cannot be computed exactly is refused, with its line.
 
-Read are the kinds SLO, SLI (by ``indicatorRef``) and Service. Extensions are annotations: OpenSLO's
+The kinds read are SLO, SLI (by ``indicatorRef``) and Service. Extensions are annotations: OpenSLO's
 targets end below 1, so an objective of 100 % says ``ops-platform/target: "1"``;
 ``ops-platform/burn-window-scale`` makes the windows of its burn alerts shorter or longer, and
 ``ops-platform/runbook-url`` names a runbook of its own.
@@ -28,11 +28,11 @@ TARGET = "ops-platform/target"
 RUNBOOK = "ops-platform/runbook-url"
 BURN_WINDOWS = "ops-platform/burn-window-scale"
 SHORTEST_SCALE, LONGEST_SCALE = Fraction(1, 5), Fraction(4)
-"""From windows of one minute, four scrapes, to windows of twelve days."""
+"""The shortest burn window is then one minute, four scrapes; the longest twelve days."""
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _DURATION = re.compile(r"(?P<count>[1-9][0-9]{0,3})(?P<unit>[mhdwMQY])")
 MAX_DAYS = 90
-"""The longest rolling period; sources keep little more."""
+"""The longest rolling period in days; sources keep little more."""
 
 
 class _Strict(BaseModel):
@@ -122,7 +122,7 @@ class _ServiceDocument(_Strict):
 
 
 _KINDS: Mapping[str, type[_Strict]] = {"SLO": _Slo, "SLI": _SliDocument, "Service": _ServiceDocument}
-# Why a thing that OpenSLO knows is not computed here.
+# Keys that OpenSLO knows and this product refuses, and why.
 _REASONS = {
     "thresholdMetric": "a threshold on a value counts no events: use a ratioMetric of counters",
     "raw": "a ratio that was computed elsewhere cannot be added up: give good or bad, and total",
@@ -137,48 +137,55 @@ _REASONS = {
 
 
 def load(files: Iterable[Path]) -> list[Objective]:
-    """All objectives of the files, by service and name. Raises ConfigurationError at the first fault."""
-    documents = [(one, _document(one)) for file in files for one in lined_yaml.load(file)]
+    """Load all objectives of the files, in order of service and name.
+
+    Raises ConfigurationError, with file and line, at the first fault.
+    """
+    documents = [(source, _document(source)) for file in files for source in lined_yaml.load(file)]
     indicators = {
         model.metadata.name: (source, model.spec)
         for source, model in documents
         if isinstance(model, _SliDocument)
     }
-    found: dict[tuple[str, str], Objective] = {}
+    objectives: dict[tuple[str, str], Objective] = {}
     for source, model in documents:
         if isinstance(model, _Slo):
-            one = _objective(source, model, indicators)
-            if (one.service, one.name) in found:
+            objective = _objective(source, model, indicators)
+            if (objective.service, objective.name) in objectives:
                 raise ConfigurationError(
-                    f"{source.at(('metadata', 'name'))}: {one.service} has another objective {one.name}"
+                    f"{source.at(('metadata', 'name'))}: {objective.service} has another objective "
+                    f"{objective.name}: choose another name"
                 )
-            if any(other.id == one.id for other in found.values()):
+            if any(other.id == objective.id for other in objectives.values()):
                 raise ConfigurationError(
-                    f"{source.at(('metadata', 'name'))}: its rules would be called {one.id}, as those of "
-                    "another objective are: choose another name"
+                    f"{source.at(('metadata', 'name'))}: its rules would be called {objective.id}, like "
+                    "another objective's: choose another name"
                 )
-            found[one.service, one.name] = one
-    return [found[key] for key in sorted(found)]
+            objectives[objective.service, objective.name] = objective
+    return [objectives[key] for key in sorted(objectives)]
 
 
 def load_files(directory: Path) -> list[Objective]:
-    """Of every ``*.yaml`` in it; none where there is none. Raises ConfigurationError at the first fault."""
+    """Load the objectives of every ``*.yaml`` and ``*.yml`` in it; none where there is no file.
+
+    Raises ConfigurationError at the first fault.
+    """
     return load(sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")]))
 
 
 def load_directory(directory: Path) -> list[Objective]:
-    """As ``load_files``, and raises ConfigurationError also when there is no objective."""
-    found = load_files(directory)
-    if not found:
+    """Load as ``load_files`` does, and raise ConfigurationError also when there is no objective."""
+    objectives = load_files(directory)
+    if not objectives:
         raise ConfigurationError(
             f"{directory}: holds no objective; write an OpenSLO document, kind SLO, there"
         )
-    return found
+    return objectives
 
 
 def _document(source: Document) -> _Strict:
     if not isinstance(source.value, dict):
-        raise ConfigurationError(f"{source.at(())}: is no OpenSLO document (apiVersion: {API_VERSION})")
+        raise ConfigurationError(f"{source.at(())}: is not an OpenSLO document (apiVersion: {API_VERSION})")
     kind = source.value.get("kind")
     if source.value.get("apiVersion") != API_VERSION:
         hint = "; import a Sloth file with 'ops-platform slo import'" if "slos" in source.value else ""
@@ -186,14 +193,17 @@ def _document(source: Document) -> _Strict:
     model = _KINDS.get(str(kind))
     if model is None:
         raise ConfigurationError(
-            f"{source.at(('kind',))}: kind {kind} is not read; known are {', '.join(_KINDS)}"
+            f"{source.at(('kind',))}: kind {kind} is not supported; use one of {', '.join(_KINDS)}"
         )
     try:
         return model.model_validate(source.value)
     except ValidationError as error:
         errors = error.errors()
-        # A foreign key says more than what is missing in its stead.
-        first = next((one for one in errors if one["loc"] and str(one["loc"][-1]) in _REASONS), errors[0])
+        # A key that we refuse explains more than the missing one that it stands in for.
+        first = next(
+            (details for details in errors if details["loc"] and str(details["loc"][-1]) in _REASONS),
+            errors[0],
+        )
         path = first["loc"]
         name = ".".join(str(part) for part in path)
         reason = _REASONS.get(str(path[-1])) if path else None
@@ -238,12 +248,12 @@ def _ratio(
         raise ConfigurationError(f"{source.at(('spec',))}: give exactly one of indicator and indicatorRef")
     if spec.indicator is not None:
         return source, ("spec", "indicator", "spec", "ratioMetric"), spec.indicator.spec.ratioMetric
-    found = indicators.get(str(spec.indicatorRef))
-    if found is None:
+    indicator = indicators.get(str(spec.indicatorRef))
+    if indicator is None:
         raise ConfigurationError(
             f"{source.at(('spec', 'indicatorRef'))}: there is no SLI {spec.indicatorRef} in these files"
         )
-    return found[0], ("spec", "ratioMetric"), found[1].ratioMetric
+    return indicator[0], ("spec", "ratioMetric"), indicator[1].ratioMetric
 
 
 def _indicator(source: Document, path: Sequence[str | int], ratio: _Ratio) -> Indicator:
@@ -271,9 +281,9 @@ def _indicator(source: Document, path: Sequence[str | int], ratio: _Ratio) -> In
 
 def _target(source: Document, model: _Slo) -> Fraction:
     given, path = model.spec.objectives[0], ("spec", "objectives", 0)
-    whole = model.metadata.annotations.get(TARGET)
-    if whole is not None:
-        if whole not in ("1", "1.0"):
+    annotated = model.metadata.annotations.get(TARGET)
+    if annotated is not None:
+        if annotated not in ("1", "1.0"):
             raise ConfigurationError(
                 f'{source.at(("metadata", "annotations", TARGET))}: {TARGET} can only be "1"; other targets '
                 "stand in objectives"
@@ -288,12 +298,12 @@ def _target(source: Document, model: _Slo) -> Fraction:
 
 def _period(source: Document, window: _Window) -> Period:
     path = ("spec", "timeWindow", 0)
-    found = _DURATION.fullmatch(window.duration)
-    if found is None:
+    duration = _DURATION.fullmatch(window.duration)
+    if duration is None:
         raise ConfigurationError(
-            f"{source.at((*path, 'duration'))}: {window.duration} is no duration: write 30d"
+            f"{source.at((*path, 'duration'))}: {window.duration} is not a duration: write 30d"
         )
-    count, unit = int(found["count"]), found["unit"]
+    count, unit = int(duration["count"]), duration["unit"]
     if window.isRolling:
         days = {"d": count, "w": 7 * count}.get(unit)
         if window.calendar is not None or days is None or days > MAX_DAYS:
@@ -308,6 +318,7 @@ def _period(source: Document, window: _Window) -> Period:
         )
     if re.fullmatch(r"\d{4}-\d\d-01[ T]00:00:00Z?", window.calendar.startTime) is None:
         raise ConfigurationError(
-            f"{source.at((*path, 'calendar', 'startTime'))}: is no start of a month: 2026-01-01 00:00:00"
+            f"{source.at((*path, 'calendar', 'startTime'))}: must be the start of a month, as in "
+            "2026-01-01 00:00:00"
         )
     return MONTH

@@ -1,4 +1,4 @@
-"""Which counters an objective counts: a plain PromQL selector, and nothing that computes."""
+"""The selector of the counters that an objective counts: plain PromQL, nothing that computes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _COUNTERS = ("_total", "_count", "_bucket")
 
 @dataclass(frozen=True)
 class Matcher:
+    """A condition on one label; ``operator`` is one of = != =~ !~."""
+
     name: str
     operator: str
     value: str
@@ -25,19 +27,19 @@ class Matcher:
         return f'{self.name}{self.operator}"{text}"'
 
     def fits(self, value: str) -> bool:
-        """Whether a label of this value is chosen; of an expression that only RE2 knows, it is."""
+        """Tell whether a label of this value is selected; assume so of an expression that only RE2 knows."""
         if self.operator in ("=", "!="):
             return (value == self.value) == (self.operator == "=")
         try:
-            found = re.fullmatch(self.value, value, re.ASCII | re.DOTALL) is not None
+            matches = re.fullmatch(self.value, value, re.ASCII | re.DOTALL) is not None
         except re.error:
             return True
-        return found == (self.operator == "=~")
+        return matches == (self.operator == "=~")
 
 
 @dataclass(frozen=True)
 class Selector:
-    """``metric{matchers}``. ``bound``: the inclusive upper bound of a histogram's bucket, its ``le``."""
+    """A selector ``metric{matchers}``; ``bound`` is the inclusive upper bound of a bucket, its ``le``."""
 
     metric: str
     matchers: tuple[Matcher, ...]
@@ -45,11 +47,14 @@ class Selector:
 
     @classmethod
     def parse(cls, text: str) -> Selector:
-        """Raises ValueError that says what cannot be counted exactly, and why."""
+        """Parse a PromQL selector.
+
+        Raises ValueError, which says what cannot be counted exactly, and why.
+        """
         try:
             parsed = promql_parser.parse(text)
         except ValueError as error:
-            raise ValueError(f"is no PromQL ({str(error).strip()})") from None
+            raise ValueError(f"is not PromQL ({str(error).strip()})") from None
         if not isinstance(parsed, VectorSelector):
             raise ValueError(
                 "computes something: exact counts come from raw samples, so name the counters only, "
@@ -61,39 +66,40 @@ class Selector:
         if matchers.or_matchers:
             raise ValueError("has alternatives (or): use one regular expression")
         metric = parsed.name
-        if not metric or any(one.name == "__name__" for one in matchers.matchers):
+        if not metric or any(matcher.name == "__name__" for matcher in matchers.matchers):
             raise ValueError("names no metric, or several: name one")
         if not metric.endswith(_COUNTERS):
-            what = "a sum of values" if metric.endswith("_sum") else "no counter by its name"
-            raise ValueError(f"is {what}: events are counted by metrics ending in {', '.join(_COUNTERS)}")
+            kind = "a sum of values" if metric.endswith("_sum") else "not a counter by its name"
+            raise ValueError(f"is {kind}: events are counted by metrics ending in {', '.join(_COUNTERS)}")
         bound, kept = None, []
-        for one in matchers.matchers:
-            if one.name == "le" and metric.endswith("_bucket"):
-                bound = _bound(one.op, one.value)
+        for matcher in matchers.matchers:
+            if matcher.name == "le" and metric.endswith("_bucket"):
+                bound = _bound(matcher.op, matcher.value)
             else:
-                kept.append(Matcher(one.name, _OPERATORS[str(one.op).rpartition(".")[2]], one.value))
+                operator = _OPERATORS[str(matcher.op).rpartition(".")[2]]
+                kept.append(Matcher(matcher.name, operator, matcher.value))
         if metric.endswith("_bucket") and bound is None:
             raise ValueError('counts every bucket at once: choose one, as in {le="10"}')
         return cls(metric, tuple(sorted(kept, key=str)), bound)
 
     def __str__(self) -> str:
-        inside = [str(one) for one in self.matchers]
+        inside = [str(matcher) for matcher in self.matchers]
         if self.bound is not None:
-            inside.append(f'le="{written(self.bound)}"')
+            inside.append(f'le="{format_bound(self.bound)}"')
         return f"{self.metric}{{{','.join(inside)}}}" if inside else self.metric
 
     @property
     def query(self) -> str:
-        """The same for Prometheus, whatever way the instances write the bound."""
-        inside = [str(one) for one in self.matchers]
+        """The PromQL to ask Prometheus with, however the instances write the bound."""
+        inside = [str(matcher) for matcher in self.matchers]
         if self.bound is not None:
-            ways = "|".join(sorted(re.escape(way) for way in spellings(self.bound)))
-            inside.append(str(Matcher("le", "=~", ways)))
+            pattern = "|".join(sorted(re.escape(spelling) for spelling in spellings(self.bound)))
+            inside.append(str(Matcher("le", "=~", pattern)))
         return f"{self.metric}{{{','.join(inside)}}}" if inside else self.metric
 
 
-def written(bound: float) -> str:
-    """The shortest that is exactly this bound: 10, 0.1234567, 1e+07."""
+def format_bound(bound: float) -> str:
+    """Write the shortest decimal that is exactly this bound: 10, 0.1234567, 1e+07."""
     if bound == math.inf:
         return "+Inf"
     short = f"{bound:g}"
@@ -101,23 +107,23 @@ def written(bound: float) -> str:
 
 
 def spellings(bound: float) -> set[str]:
-    """How clients and Prometheus write a bucket's bound: 10, 10.0, 1e+06, 1.0E7, 12345678.9, +Inf."""
+    """List how clients and Prometheus may write a bound: 10, 10.0, 1e+06, 1.0E7, 12345678.9, +Inf."""
     if bound == math.inf:
         return {"+Inf"}
     exact = Decimal(repr(bound)).normalize()
     plain = f"{exact:f}"
-    ways = {repr(bound), plain, plain if "." in plain else f"{plain}.0"}
+    written = {repr(bound), plain, plain if "." in plain else f"{plain}.0"}
     power = exact.adjusted()
     if power < -4 or power >= 6:
-        # Go's, of the client library and of Prometheus 3: an exponent of at least two digits.
-        ways.add(f"{bound:.{len(exact.as_tuple().digits) - 1}e}")
+        # Go, in its client library and in Prometheus 3: an exponent of at least two digits.
+        written.add(f"{bound:.{len(exact.as_tuple().digits) - 1}e}")
     if power < -3 or power >= 7:
-        # Java's; it always has a fraction.
+        # Java: always with a fraction.
         digits = "".join(map(str, exact.as_tuple().digits))
         sign = "-" if bound < 0 else ""
-        ways.add(f"{sign}{digits[0]}.{digits[1:] or '0'}E{power}")
+        written.add(f"{sign}{digits[0]}.{digits[1:] or '0'}E{power}")
     short = f"{bound:g}"
-    return {*ways, short} if float(short) == bound else ways
+    return {*written, short} if float(short) == bound else written
 
 
 def _bound(op: MatchOp, value: str) -> float:

@@ -1,4 +1,4 @@
-"""Sloth's files (prometheus/v1) -> OpenSLO documents. Queries are taken apart to the counters in them.
+"""OpenSLO documents from Sloth's files (prometheus/v1). Queries are taken apart to the counters in them.
 
 Sloth takes any PromQL; here only sums of rates of counters can be counted exactly. Alerting options
 are not carried over, since alerts are generated from the objective.
@@ -23,50 +23,53 @@ from ops_platform.slo.objectives.selector import Selector
 VERSION = "prometheus/v1"
 _WINDOW = re.compile(r"\{\{\s*\.window\s*\}\}")
 DAYS = 30
-"""Sloth's own period unless it is told another on its command line."""
+"""Sloth's own period, unless its command line names another."""
 
 
 def convert(file: Path) -> dict[str, dict[str, Any]]:
-    """OpenSLO documents by the name of the file for each. Raises ConfigurationError with file and line."""
-    found: dict[str, dict[str, Any]] = {}
+    """Convert a Sloth file to OpenSLO documents, by the file name for each.
+
+    Raises ConfigurationError with file and line.
+    """
+    documents: dict[str, dict[str, Any]] = {}
     for source in lined_yaml.load(file):
         value = source.value
         if not isinstance(value, dict) or value.get("version") != VERSION:
-            raise ConfigurationError(f"{source.at(('version',))}: is no Sloth file (version: {VERSION})")
+            raise ConfigurationError(f"{source.at(('version',))}: is not a Sloth file (version: {VERSION})")
         slos = value.get("slos")
         if not isinstance(value.get("service"), str) or not isinstance(slos, list) or not slos:
             raise ConfigurationError(f"{source.at(())}: a Sloth file names a service and its slos")
         service = _name(source, value["service"], ("service",))
-        for number, one in enumerate(slos):
+        for number, slo in enumerate(slos):
             path = ("slos", number)
-            document = _document(source, service, one, path)
+            document = _document(source, service, slo, path)
             name = f"{service}-{document['metadata']['name']}.yaml"
-            if name in found:
+            if name in documents:
                 raise ConfigurationError(
-                    f"{source.at((*path, 'name'))}: {one['name']} becomes {name}, as another SLO does: "
+                    f"{source.at((*path, 'name'))}: {slo['name']} becomes {name}, as another SLO does: "
                     "choose another name"
                 )
-            found[name] = document
-    return found
+            documents[name] = document
+    return documents
 
 
 def _name(source: Document, text: str, path: tuple[str | int, ...]) -> str:
-    """Also part of a file's name: nothing in it may lead elsewhere."""
+    """Check a name. It becomes part of a file's name too: nothing in it may lead elsewhere."""
     if re.fullmatch(NAME, text) is None:
         raise ConfigurationError(
-            f"{source.at(path)}: {text!r} is no name that OpenSLO takes: small letters, digits and hyphens "
-            "between them, at most 63"
+            f"{source.at(path)}: {text!r} is not a name that OpenSLO accepts: small letters, digits and "
+            "hyphens between them, at most 63"
         )
     return text
 
 
-def _document(source: Document, service: str, one: Any, path: tuple[str | int, ...]) -> dict[str, Any]:
-    if not isinstance(one, dict) or not isinstance(one.get("name"), str):
+def _document(source: Document, service: str, slo: Any, path: tuple[str | int, ...]) -> dict[str, Any]:
+    if not isinstance(slo, dict) or not isinstance(slo.get("name"), str):
         raise ConfigurationError(f"{source.at(path)}: an SLO needs a name")
-    objective = one.get("objective")
+    objective = slo.get("objective")
     if isinstance(objective, bool) or not isinstance(objective, int | Decimal) or not 0 < objective <= 100:
         raise ConfigurationError(f"{source.at((*path, 'objective'))}: must be a percentage up to 100")
-    metadata: dict[str, Any] = {"name": _name(source, one["name"].lower().replace("_", "-"), (*path, "name"))}
+    metadata: dict[str, Any] = {"name": _name(source, slo["name"].lower().replace("_", "-"), (*path, "name"))}
     if objective == 100:
         metadata["annotations"] = {"ops-platform/target": "1"}
     return {
@@ -74,19 +77,19 @@ def _document(source: Document, service: str, one: Any, path: tuple[str | int, .
         "kind": "SLO",
         "metadata": metadata,
         "spec": {
-            "description": str(one.get("description") or ""),
+            "description": str(slo.get("description") or ""),
             "service": service,
-            "indicator": {"spec": {"ratioMetric": _ratio(source, one, path)}},
+            "indicator": {"spec": {"ratioMetric": _ratio(source, slo, path)}},
             "timeWindow": [{"duration": f"{DAYS}d", "isRolling": True}],
             "budgetingMethod": "Occurrences",
-            # As it was written: 99.9 / 100 is no float.
+            # In percent, as it was written: 99.9 / 100 has no exact float.
             "objectives": [{"target": 0.999999} if objective == 100 else {"targetPercent": float(objective)}],
         },
     }
 
 
-def _ratio(source: Document, one: dict[str, Any], path: tuple[str | int, ...]) -> dict[str, Any]:
-    events = one.get("sli", {}).get("events") if isinstance(one.get("sli"), dict) else None
+def _ratio(source: Document, slo: dict[str, Any], path: tuple[str | int, ...]) -> dict[str, Any]:
+    events = slo.get("sli", {}).get("events") if isinstance(slo.get("sli"), dict) else None
     inside = (*path, "sli", "events")
     if not isinstance(events, dict) or set(events) != {"error_query", "total_query"}:
         raise ConfigurationError(
@@ -100,7 +103,7 @@ def _ratio(source: Document, one: dict[str, Any], path: tuple[str | int, ...]) -
     if len(errors) == 1:
         ratio["bad"] = _metric(errors[0])
     elif errors[0] == total[0]:
-        # All but the good ones.
+        # All but the good events.
         ratio["good"] = _metric(errors[1])
     else:
         raise ConfigurationError(
@@ -115,7 +118,7 @@ def _metric(selector: Selector) -> dict[str, Any]:
 
 
 def _selectors(source: Document, query: str, path: tuple[str | int, ...]) -> list[Selector]:
-    """One of ``sum(rate(a[w]))``, two of ``sum(rate(a[w])) - sum(rate(b[w]))``."""
+    """Extract the selectors: one from ``sum(rate(a[w]))``, two from ``sum(rate(a[w])) - sum(rate(b[w]))``."""
     where, plain = source.at(path), " ".join(query.split())
     if not _WINDOW.search(query):
         raise ConfigurationError(f"{where}: has no {{{{.window}}}}: {plain}")

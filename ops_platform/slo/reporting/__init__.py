@@ -1,4 +1,4 @@
-"""What becomes of counts: hours and days kept, figures, error budget, reconciliation, completeness."""
+"""Everything made of counts: stored hours and days, figures, error budget, reconciliation, completeness."""
 
 from ops_platform.slo.reporting.error_budget import STATES, Tally
 from ops_platform.slo.reporting.figures import Figure

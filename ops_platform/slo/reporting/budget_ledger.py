@@ -1,4 +1,4 @@
-"""The ledger of the budgets: appended only; a correction is an entry with the difference."""
+"""The ledger of the error budgets: append-only; a correction is an entry with the difference."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ops_platform.slo.objectives import Objective
 
 
 def enter(ops: Connection, objective: Objective, start: datetime, end: datetime, run_id: str) -> int:
-    """Bring the ledger up to the counts of the hours from ``start`` to ``end``; how many entries it took.
+    """Bring the ledger up to the counts of the hours from ``start`` to ``end``; return the number of entries.
 
-    For the objective as it is, and for each earlier version that has entries of such an hour; of
-    either only hours that its own indicator counted. The caller is ``alone``.
+    Entries are of the objective as it is, and of each earlier version that has entries of such an hour; of
+    either only for hours that its own indicator counted. The caller holds ``slo_store.lock_writers``.
     """
     return ops.execute(
         """

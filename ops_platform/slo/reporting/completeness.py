@@ -1,4 +1,4 @@
-"""What must be there: the newest hour's counts, and every bucket on every instance."""
+"""Checks that nothing is missing: the newest hour's counts, and every bucket on every instance."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.errors import Unavailable
 from ops_platform.slo.counting import HOUR
-from ops_platform.slo.objectives import Objective, written
+from ops_platform.slo.objectives import Objective, format_bound
 
 PATIENCE = timedelta(minutes=30)
-"""An hour is counted twelve minutes after its end; so long it may take."""
+"""An hour is counted twelve minutes after its end; after this time its counts must be there."""
 
 
 def newest_due(now: datetime) -> datetime:
-    """Start of the newest hour whose counts must be there."""
+    """Compute the start of the newest hour whose counts must be there by ``now``."""
     return (now.astimezone(UTC) - PATIENCE).replace(minute=0, second=0, microsecond=0) - HOUR
 
 
-def without_newest(ops: Connection, objectives: Sequence[Objective], now: datetime) -> list[str]:
-    """The objectives whose counts of the newest hour due are not there."""
+def missing_newest_hour(ops: Connection, objectives: Sequence[Objective], now: datetime) -> list[str]:
+    """List the ids of the objectives without counts of the newest hour due."""
     rows = ops.execute(
         """
         SELECT o.id
@@ -33,9 +33,9 @@ def without_newest(ops: Connection, objectives: Sequence[Objective], now: dateti
         ORDER BY o.place
         """,
         (
-            [one.id for one in objectives],
-            [one.service for one in objectives],
-            [one.name for one in objectives],
+            [objective.id for objective in objectives],
+            [objective.service for objective in objectives],
+            [objective.name for objective in objectives],
             newest_due(now),
         ),
     ).fetchall()
@@ -43,7 +43,7 @@ def without_newest(ops: Connection, objectives: Sequence[Objective], now: dateti
 
 
 def counted_until(ops: Connection, objectives: Sequence[Objective]) -> datetime | None:
-    """End of the newest hour that is counted for all of them; None when one has no counts at all."""
+    """Find the end of the newest hour that is counted for all of them; None when one has no counts at all."""
     row = one_row(
         ops,
         """
@@ -53,7 +53,7 @@ def counted_until(ops: Connection, objectives: Sequence[Objective]) -> datetime 
             SELECT max(window_start) AS start FROM slo_window_counts AS c
             WHERE c.service = o.service AND c.slo = o.slo AND c.window_seconds = 3600) AS newest
         """,
-        ([one.service for one in objectives], [one.name for one in objectives]),
+        ([objective.service for objective in objectives], [objective.name for objective in objectives]),
     )
     if row["counted"] < len(objectives):
         return None
@@ -61,31 +61,33 @@ def counted_until(ops: Connection, objectives: Sequence[Objective]) -> datetime 
     return start.astimezone(UTC) + HOUR
 
 
-def without_bucket(prometheus: Prometheus, objectives: Sequence[Objective], at: datetime) -> list[str]:
-    """Each instance that counted events of an objective in the hour before ``at``, and lacks a bucket of it.
+def missing_buckets(prometheus: Prometheus, objectives: Sequence[Objective], at: datetime) -> list[str]:
+    """Name each instance that counted events of an objective in the hour before ``at``, but lacks a bucket.
 
-    Objectives that nothing was seen of are named too. Raises Unavailable.
+    Objectives of which no instance was seen are named too. Raises Unavailable.
     """
-    found = []
-    for one in objectives:
+    faults = []
+    for objective in objectives:
         buckets = [
-            (selector, written(selector.bound))
-            for selector in one.indicator.selectors
+            (selector, format_bound(selector.bound))
+            for selector in objective.indicator.selectors
             if selector.bound is not None
         ]
         if not buckets:
             continue
-        everywhere = _instances(prometheus, one.indicator.total.query, at)
-        if not everywhere:
-            found.append(f"{one.id}: no instance shows {one.indicator.total}")
+        counting_instances = _instances(prometheus, objective.indicator.total.query, at)
+        if not counting_instances:
+            faults.append(f"{objective.id}: no instance shows {objective.indicator.total}")
         for selector, bound in buckets:
-            lacking = everywhere - _instances(prometheus, selector.query, at)
-            found += [f"{one.id}: {where} has no bucket le={bound}" for where in sorted(lacking)]
-    return found
+            instances = counting_instances - _instances(prometheus, selector.query, at)
+            faults += [
+                f"{objective.id}: {instance} has no bucket le={bound}" for instance in sorted(instances)
+            ]
+    return faults
 
 
 def _instances(prometheus: Prometheus, query: str, at: datetime) -> set[str]:
     answer = prometheus.query(f"group by (job, instance) (last_over_time({query}[1h]))", at=at)
     if answer.warnings:
         raise Unavailable(f"Prometheus answers in part: {answer.warnings[0]}")
-    return {f"{one.labels.get('job', '')} {one.labels.get('instance', '')}" for one in answer.series}
+    return {f"{series.labels.get('job', '')} {series.labels.get('instance', '')}" for series in answer.series}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import ConfigurationError
 from ops_platform.slo.objectives import Objective
-from ops_platform.slo.reporting import slo_store as records
+from ops_platform.slo.reporting import slo_store
 
 if TYPE_CHECKING:
     from ops_platform.slo.counting.window import WindowCount
@@ -20,23 +20,23 @@ HOURS = 24
 
 
 def store(ops: Connection, objective: Objective, start: datetime, end: datetime, run_id: str) -> int:
-    """The days from ``start`` to ``end``, midnights in UTC; how many are new or changed.
+    """Add up and store the days from ``start`` to ``end``; return how many rows are new or changed.
 
-    The caller is ``records.alone``.
+    Raises ConfigurationError unless both are midnights in UTC. The caller holds ``slo_store.lock_writers``.
     """
     if (start.hour, end.hour, start.utcoffset()) != (0, 0, timedelta(0)):
         raise ConfigurationError("days begin at midnight in UTC")
-    rows = records.hours_of(ops, objective, start, end)
-    found = []
+    rows = slo_store.hours_of(ops, objective, start, end)
+    days = []
     while start < end:
         hours = [row for row in rows if start <= row["window_start"] < start + DAY]
-        found.append(_day(start, hours, objective.indicator.version))
+        days.append(_day(start, hours, objective.indicator.version))
         start += DAY
-    return records.store(ops, objective, found, run_id, datetime.now(UTC))
+    return slo_store.store(ops, objective, days, run_id, datetime.now(UTC))
 
 
-def stored(ops: Connection, objective: Objective, hours: Sequence[datetime]) -> list[datetime]:
-    """Beginnings of the days that are stored and hold some of ``hours``."""
+def stored_days(ops: Connection, objective: Objective, hours: Sequence[datetime]) -> list[datetime]:
+    """List the beginnings of the days that are stored and hold some of ``hours``."""
     rows = ops.execute(
         """
         SELECT window_start FROM slo_window_counts
@@ -48,18 +48,18 @@ def stored(ops: Connection, objective: Objective, hours: Sequence[datetime]) -> 
     return [row["window_start"].astimezone(UTC) for row in rows]
 
 
-def _day(start: datetime, hours: list[records.Row], indicator: str) -> WindowCount:
-    from ops_platform.slo.counting.window import WindowCount  # numpy: see ``counting``
+def _day(start: datetime, hours: list[slo_store.Row], indicator: str) -> WindowCount:
+    from ops_platform.slo.counting.window import WindowCount  # loads numpy: only where something is counted
 
-    ours = [row for row in hours if row["indicator"] == indicator]
-    known = [row for row in ours if row["total"] is not None]
+    hours_of_indicator = [row for row in hours if row["indicator"] == indicator]
+    known = [row for row in hours_of_indicator if row["total"] is not None]
     digest = hashlib.sha256("\n".join(str(row["fingerprint"]) for row in hours).encode()).hexdigest()[:32]
     whole = len(known) == HOURS
 
     def summed(column: str) -> int | None:
-        """None when one of the hours is not known, or not without what is excluded."""
-        every = [row[column] for row in ours if row[column] is not None]
-        return sum(int(one) for one in every) if len(every) == HOURS else None
+        """Add up a column; None when one of the hours is not known, or its adjusted counts are not."""
+        values = [row[column] for row in hours_of_indicator if row[column] is not None]
+        return sum(int(value) for value in values) if len(values) == HOURS else None
 
     return WindowCount(
         start=start,

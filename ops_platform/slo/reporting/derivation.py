@@ -1,6 +1,6 @@
-"""What follows from counts: ledger, figures and stored days, each by the hours that have changed.
+"""Everything derived from counts: ledger, figures and stored days, each by the hours that have changed.
 
-A row of counts says itself whether that has been done (``slo_window_counts.derived``).
+Each row of counts records whether that has been done (``slo_window_counts.derived``).
 """
 
 from __future__ import annotations
@@ -15,77 +15,74 @@ from ops_platform.clients.postgres import Connection
 from ops_platform.slo import counting
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import MONTH, Objective, Period
-from ops_platform.slo.reporting import budget_ledger as ledger
-from ops_platform.slo.reporting import daily_rollup as days
-from ops_platform.slo.reporting import figures
-from ops_platform.slo.reporting import slo_store as records
+from ops_platform.slo.reporting import budget_ledger, daily_rollup, figures, slo_store
 from ops_platform.slo.reporting.figures import Figure
 
 Span = tuple[datetime, datetime]
 
 
-def follow(ops: Connection, objective: Objective, run_id: str) -> int:
-    """Make what follows from all hours of which it has not been made; how many those were.
+def derive(ops: Connection, objective: Objective, run_id: str) -> int:
+    """Derive ledger, figures and days from all hours not derived from yet; return how many those were.
 
-    The caller is ``alone``, and commits all of it or nothing.
+    The caller holds ``slo_store.lock_writers``, and commits all of it or nothing.
     """
-    hours = records.underived(ops, objective)
+    hours = slo_store.underived(ops, objective)
     if not hours:
         return 0
-    for start, end in records.spans(hours):
-        ledger.enter(ops, objective, start, end, run_id)
+    for start, end in slo_store.spans(hours):
+        budget_ledger.enter(ops, objective, start, end, run_id)
     for first, last in _depending(hours, figures.newest(ops, objective), reach(ops, objective)):
         make_figures(ops, objective, counting.hours(first - HOUR, last)[1:], run_id)
-    for day in days.stored(ops, objective, hours):
-        days.store(ops, objective, day, day + days.DAY, run_id)
-    records.mark_derived(ops, objective)
+    for day in daily_rollup.stored_days(ops, objective, hours):
+        daily_rollup.store(ops, objective, day, day + daily_rollup.DAY, run_id)
+    slo_store.mark_derived(ops, objective)
     return len(hours)
 
 
 def replay_figures(
     ops: Connection, objective: Objective, start: datetime, end: datetime, run_id: str
 ) -> list[Figure]:
-    """At the end of each hour from ``start`` to ``end``, of the objective as it is, whatever they were of.
+    """Make and store the figures of the objective as it is at the end of each hour of the span.
 
-    Those behind them that were stored and depend on these hours are made anew, of the version that
-    they were made of. The caller is ``alone``.
+    They replace figures of any version. Later stored figures that depend on these hours are made anew, of
+    the version that they were made of. The caller holds ``slo_store.lock_writers``.
     """
-    asked = counting.hours(start, end)[1:]
-    found = make_figures(ops, objective, asked, run_id, replayed=True)
+    moments = counting.hours(start, end)[1:]
+    replayed_figures = make_figures(ops, objective, moments, run_id, replayed=True)
     newest = figures.newest(ops, objective)
     last = end if newest is None else min(end - HOUR + reach(ops, objective), newest)
     if last > end:
-        found += make_figures(ops, objective, counting.hours(end, last)[1:], run_id)
-    return found
+        replayed_figures += make_figures(ops, objective, counting.hours(end, last)[1:], run_id)
+    return replayed_figures
 
 
 def make_figures(
     ops: Connection, objective: Objective, moments: Sequence[datetime], run_id: str, *, replayed: bool = False
 ) -> list[Figure]:
-    """The figures at successive ``moments``, stored.
+    """Make and store the figures at successive ``moments``.
 
-    What was reported keeps its target and period: those of the version that a figure was made of,
-    unless it is ``replayed``. A figure of another indicator stays as it is, for its counts are gone.
+    Reported figures keep their target and period, those of the version that they were made of, unless
+    they are ``replayed``. A figure of another indicator stays as it is, for its counts are gone.
     """
     hours = figures.load_hours(ops, objective, moments[0] - reach(ops, objective), moments[-1])
     made_of = {} if replayed else _made_of(ops, objective, moments)
-    by: dict[Objective, list[datetime]] = defaultdict(list)
+    moments_of: dict[Objective, list[datetime]] = defaultdict(list)
     for moment in moments:
         version = made_of.get(moment, objective)
         if version is not None:
-            by[version].append(moment)
-    found = []
-    for version, its in by.items():
-        made = figures.figures(version, hours, its)
-        figures.store(ops, version, made, run_id)
-        found += made
-    return found
+            moments_of[version].append(moment)
+    stored = []
+    for version, moments_of_version in moments_of.items():
+        computed = figures.figures(version, hours, moments_of_version)
+        figures.store(ops, version, computed, run_id)
+        stored += computed
+    return stored
 
 
 def _made_of(
     ops: Connection, objective: Objective, moments: Sequence[datetime]
 ) -> dict[datetime, Objective | None]:
-    """By moment that has figures, the version that they are of; None: its indicator is another one."""
+    """Find the version of the figures at each moment that has any; None: its indicator is another one."""
     rows = ops.execute(
         """
         SELECT m.measured_at, m.version, o.target, o.period
@@ -104,28 +101,28 @@ def _made_of(
             objective.version,
         ),
     ).fetchall()
-    known: dict[str, Objective | None] = {}
+    versions: dict[str, Objective | None] = {}
     for row in rows:
-        if row["version"] not in known:
-            known[row["version"]] = _as_it_was(objective, row)
-    return {row["measured_at"]: known[row["version"]] for row in rows}
+        if row["version"] not in versions:
+            versions[row["version"]] = _as_it_was(objective, row)
+    return {row["measured_at"]: versions[row["version"]] for row in rows}
 
 
-def _as_it_was(objective: Objective, row: records.Row) -> Objective | None:
+def _as_it_was(objective: Objective, row: slo_store.Row) -> Objective | None:
     if row["target"] is None:
         return None
-    was = replace(objective, target=Fraction(row["target"]), period=_period(row["period"]))
-    # The version is of the exact target, and the table's number may be rounded.
-    return was if was.version == row["version"] else None
+    earlier = replace(objective, target=Fraction(row["target"]), period=_period(row["period"]))
+    # The version is a hash of the exact target, and the table's number may be rounded.
+    return earlier if earlier.version == row["version"] else None
 
 
 def _period(text: str) -> Period:
-    """What ``str`` of a period says."""
+    """Parse what ``str`` makes of a period."""
     return MONTH if text == str(MONTH) else Period("rolling", int(text.removesuffix("d")))
 
 
 def reach(ops: Connection, objective: Objective) -> timedelta:
-    """How far back the figures of any version of it look."""
+    """Compute how far back the figures of any version of the objective look."""
     rows = ops.execute(
         "SELECT DISTINCT period FROM slo_objectives WHERE (service, slo) = (%s, %s)",
         (objective.service, objective.name),
@@ -135,13 +132,13 @@ def reach(ops: Connection, objective: Objective) -> timedelta:
 
 
 def _depending(hours: Sequence[datetime], newest: datetime | None, back: timedelta) -> list[Span]:
-    """First and last moments of the spans in which figures depend on ``hours``, which are in order."""
-    found: list[Span] = []
+    """List first and last moments of the spans in which figures depend on ``hours``, which are in order."""
+    spans: list[Span] = []
     for hour in hours:
         first = hour + HOUR
         last = first if newest is None else max(first, min(hour + back, newest))
-        if found and first <= found[-1][1] + HOUR:
-            found[-1] = (found[-1][0], max(found[-1][1], last))
+        if spans and first <= spans[-1][1] + HOUR:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], last))
         else:
-            found.append((first, last))
-    return found
+            spans.append((first, last))
+    return spans

@@ -1,4 +1,4 @@
-"""What counts mean for a promise: achievement, error budget, burn. Exact fractions of whole numbers.
+"""Achievement, error budget and burn of counts, as exact fractions of whole numbers.
 
 Nothing is ever averaged: windows combine by adding good and total.
 """
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 Severity = Literal["warning", "critical"]
 STATES = ("ok", "no_data", "source_missing")
-"""Of a window: its events are known, there were none, or they cannot be known."""
+"""States of a window: its events are known, there were none, or they cannot be known."""
 WARNING = Fraction(1, 4)
-"""Of the budget left: a warning from here on; none left is critical."""
+"""The share of the budget at which a warning begins; none left is critical."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Events of several windows; None when of ``missing`` ones, at least one, they cannot be known."""
+    """Events of several windows; None when there are ``missing`` ones, whose events cannot be known."""
 
     good: int | None
     total: int | None
@@ -34,38 +34,43 @@ class Tally:
 
     @classmethod
     def of(cls, counts: Iterable[WindowCount], expected: int | None = None) -> Tally:
-        """``expected``: how many windows there should be; those that are not there are missing too."""
+        """Add up windows; of ``expected`` ones, those that are not there are missing too."""
         good = total = windows = missing = 0
-        for one in counts:
+        for count in counts:
             windows += 1
-            if one.good is None or one.total is None:
+            if count.good is None or count.total is None:
                 missing += 1
             else:
-                good, total = good + one.good, total + one.total
+                good, total = good + count.good, total + count.total
         absent = 0 if expected is None else max(0, expected - windows)
         known = windows > 0 and missing + absent == 0
         return cls(good if known else None, total if known else None, windows + absent, missing + absent)
 
     @property
     def bad(self) -> int | None:
+        """Total minus good; None when unknown."""
         return None if self.good is None or self.total is None else self.total - self.good
 
     @property
     def state(self) -> str:
+        """One of STATES."""
         if self.total is None:
             return "source_missing"
         return "ok" if self.total else "no_data"
 
 
 def achievement(tally: Tally) -> Fraction | None:
-    """The share of good events; None where there is none or it is unknown."""
+    """Compute the share of good events; None when there were no events, or they are unknown."""
     if tally.good is None or not tally.total:
         return None
     return Fraction(tally.good, tally.total)
 
 
 def remaining(tally: Tally, target: Fraction) -> Fraction | None:
-    """1 - B / ((1 - t) T), not clamped; None when unknown, and for t = 1, which has no budget."""
+    """Compute the share of the budget left: 1 - B / ((1 - t) T), B bad of T events, target t.
+
+    Not clamped: negative when overspent. None when unknown, and for t = 1, which has no budget.
+    """
     if tally.total is None or tally.bad is None or target == 1:
         return None
     if tally.total == 0:
@@ -74,14 +79,17 @@ def remaining(tally: Tally, target: Fraction) -> Fraction | None:
 
 
 def burn(tally: Tally, target: Fraction) -> Fraction | None:
-    """How many times faster than allowed the budget is spent: (B / T) / (1 - t)."""
+    """Compute how many times faster than allowed the budget is spent: (B / T) / (1 - t)."""
     if tally.bad is None or not tally.total or target == 1:
         return None
     return Fraction(tally.bad, tally.total) / (1 - target)
 
 
 def breach(tally: Tally, objective: Objective) -> Severity | None:
-    """Of 100 % any bad event is critical; else the budget left decides. Unknown and nothing are none."""
+    """Judge a tally: with a target of 100 % any bad event is critical, else the budget left decides.
+
+    None: no breach, no events, or unknown.
+    """
     if tally.bad is None:
         return None
     if objective.target == 1:
@@ -93,7 +101,7 @@ def breach(tally: Tally, objective: Objective) -> Severity | None:
 
 
 def percent(share: Fraction | None, digits: int = 3) -> str:
-    """For reading, rounded down: 100 % minus a hair is not 100 %."""
+    """Format a share in percent, without the sign, rounded down: 100 % minus a hair is not 100 %."""
     if share is None:
         return "unknown"
     scaled = math.floor(share * 100 * 10**digits)

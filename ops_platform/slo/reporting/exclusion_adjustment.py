@@ -1,8 +1,8 @@
-"""Adjusted counts against the exclusions as they stand, whatever they were when the hours were counted.
+"""Adjusted counts brought up to the exclusions in force, whatever these were when the hours were counted.
 
-What an hour's adjusted counts leave out is said by its row (``excluded``), what they should by the
-view ``slo_excluded_hours``. No clock is asked: an exclusion that came or went while its hours were
-counted leaves them different.
+An hour's row records what its adjusted counts leave out (``excluded``), the view ``slo_excluded_hours``
+what they should leave out. The two are compared, without any clock: an exclusion that came or went while
+its hours were counted leaves them different.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from ops_platform.slo.reporting.slo_store import REVISION
 
 
 def apply(ops: Connection, objectives: Sequence[Objective], run_id: str) -> int:
-    """Bring up to the exclusions, as they stand, the hours that need no samples for it; how many changed.
+    """Adjust the hours that need no samples for it to the exclusions in force; return how many changed.
 
-    Of an hour that is left out whole nothing is left, and of one that no exclusion touches any more all
-    is. The caller is ``records.alone``.
+    An hour that is excluded as a whole counts nothing, one that no exclusion touches any more counts
+    everything. The caller holds ``slo_store.lock_writers``.
     """
-    done = one_row(
+    row = one_row(
         ops,
         _APPLY,
         {
-            "services": [one.service for one in objectives],
-            "slos": [one.name for one in objectives],
+            "services": [objective.service for objective in objectives],
+            "slos": [objective.name for objective in objectives],
             "run_id": run_id,
         },
     )
-    return int(done["changed"])
+    return int(row["changed"])
 
 
-# A row that says the same without what is excluded, because nothing happened then, is no revision.
+# A row whose adjusted counts stay the same, because nothing happened in the excluded time, is not revised.
 _APPLY = """
 WITH due AS MATERIALIZED (
     SELECT service, slo, window_start, wanted, NOT isempty(wanted) AS nothing
@@ -69,12 +69,12 @@ SELECT count(*) FILTER (WHERE differs) AS changed FROM written
 
 
 def unapplied(ops: Connection, objectives: Sequence[Objective]) -> list[dict[str, Any]]:
-    """``service``, ``slo`` and ``window_start`` of the hours that are not (yet) as the exclusions say."""
+    """List service, slo and window_start of the hours whose counts do not (yet) follow the exclusions."""
     return ops.execute(
         """
         SELECT service, slo, window_start
         FROM slo_excluded_hours JOIN unnest(%s::text[], %s::text[]) AS o (service, slo) USING (service, slo)
         WHERE excluded IS DISTINCT FROM wanted ORDER BY window_start, service, slo
         """,
-        ([one.service for one in objectives], [one.name for one in objectives]),
+        ([objective.service for objective in objectives], [objective.name for objective in objectives]),
     ).fetchall()

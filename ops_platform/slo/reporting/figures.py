@@ -1,4 +1,4 @@
-"""What is reported of an objective: rolling and calendar windows over the stored hours, by the hour.
+"""The reported figures of an objective: rolling and calendar windows over the stored hours, hour by hour.
 
 Written to ``slo_metrics``. Every figure is derived from sums of counts; one hour that is not known
 makes every window with it unknown.
@@ -16,31 +16,35 @@ from typing import Any
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import BURN_ALERTS, MONTH, Objective, Period
-from ops_platform.slo.reporting import error_budget as budget
+from ops_platform.slo.reporting import error_budget
 from ops_platform.slo.reporting.error_budget import Severity, Tally
 
 PERIODS: Mapping[str, Period] = {
     **{f"{days}d": Period("rolling", days) for days in (1, 7, 30)},
     "month": MONTH,
 }
-"""What is reported of every objective, whatever its own period is."""
+"""The windows reported of every objective, whatever its own period is."""
 
 
 def periods(objective: Objective) -> dict[str, Period]:
-    """By the name of the window: those of every objective, and the one that this one is judged over."""
+    """List the periods by the name of their window: those of every objective, and its own."""
     return {**PERIODS, str(objective.period): objective.period}
 
 
 def reach(objectives: Iterable[Objective]) -> timedelta:
-    """How far before a moment the hours lie that its figures depend on."""
-    return max(one.longest for one in (*PERIODS.values(), *(each.period for each in objectives)))
+    """Compute how far before a moment the hours lie that its figures depend on."""
+    return max(
+        period.max_length for period in (*PERIODS.values(), *(objective.period for objective in objectives))
+    )
 
 
 NEWEST = timedelta(minutes=75)
-"""How long a figure is the newest: an hour, and until the next one, which waits for its samples, is made."""
+"""The time for which a figure is the newest: an hour, and until the next one has its samples and is made."""
 OLD = timedelta(hours=2, minutes=30)
-"""Figures come every hour, seven minutes after it; an hour more may be a run that was retried. The alert
-SloFiguresStale has the same limit."""
+"""The age from which a figure is old: figures come every hour, and one retried run may cost an hour more.
+
+The alert SloFiguresStale has the same limit.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Hour:
 
 @dataclass(frozen=True)
 class Figure:
-    """Of one window that ends at ``measured_at``."""
+    """The reported tally of one window that ends at ``measured_at``."""
 
     window: str
     measured_at: datetime
@@ -64,36 +68,39 @@ class Figure:
 
 
 def figures(objective: Objective, hours: Sequence[Hour], moments: Sequence[datetime]) -> list[Figure]:
-    """Of each period, up to each moment; ``hours`` must go back by ``reach`` before the first."""
-    known = [one for one in hours if one.good is not None and one.total is not None]
-    at = {one.start: number for number, one in enumerate(known)}
-    good = [0, *accumulate(one.good or 0 for one in known)]
-    total = [0, *accumulate(one.total or 0 for one in known)]
+    """Make the figures of each period up to each moment, a full hour in UTC.
+
+    ``hours`` must go back by ``reach`` before the first moment.
+    """
+    known = [hour for hour in hours if hour.good is not None and hour.total is not None]
+    known_starts = {hour.start for hour in known}
+    good = [0, *accumulate(hour.good or 0 for hour in known)]
+    total = [0, *accumulate(hour.total or 0 for hour in known)]
     # How many known hours began before each hour of the whole span.
     back = reach([objective])
-    begin = min([one.start for one in hours] + [each - back for each in moments])
+    begin = min([hour.start for hour in hours] + [moment - back for moment in moments])
     span = (max(moments) - begin) // HOUR
-    before = [0, *accumulate(1 if begin + HOUR * number in at else 0 for number in range(span))]
-    found = []
+    before = [0, *accumulate(1 if begin + HOUR * number in known_starts else 0 for number in range(span))]
+    computed = []
     for moment in moments:
         for name, period in periods(objective).items():
-            start = period.begins(moment)
+            start = period.start(moment)
             low, high = before[(start - begin) // HOUR], before[(moment - begin) // HOUR]
-            wanted = (moment - start) // HOUR
-            whole = high - low == wanted
+            expected = (moment - start) // HOUR
+            whole = high - low == expected
             tally = Tally(
                 good[high] - good[low] if whole else None,
                 total[high] - total[low] if whole else None,
-                wanted,
-                wanted - (high - low),
+                expected,
+                expected - (high - low),
             )
             seconds = int((moment - start).total_seconds())
-            found.append(Figure(name, moment, seconds, tally, budget.breach(tally, objective)))
-    return found
+            computed.append(Figure(name, moment, seconds, tally, error_budget.breach(tally, objective)))
+    return computed
 
 
 def load_hours(ops: Connection, objective: Objective, start: datetime, end: datetime) -> list[Hour]:
-    """The stored hours from ``start`` to ``end`` that this objective's indicator counted, in order."""
+    """Load the stored hours from ``start`` to ``end`` that this objective's indicator counted, in order."""
     rows = ops.execute(
         """
         SELECT window_start, adjusted_good, adjusted_total FROM slo_window_counts
@@ -107,7 +114,7 @@ def load_hours(ops: Connection, objective: Objective, start: datetime, end: date
 
 
 def newest(ops: Connection, objective: Objective) -> datetime | None:
-    """The moment of the newest stored figure."""
+    """Find the moment of the newest stored figure; None: there is none."""
     row = one_row(
         ops,
         """
@@ -116,13 +123,13 @@ def newest(ops: Connection, objective: Objective) -> datetime | None:
         """,
         (objective.service, objective.name),
     )
-    found: datetime | None = row["at"]
-    return found
+    moment: datetime | None = row["at"]
+    return moment
 
 
 def latest(ops: Connection, objectives: Sequence[Objective]) -> list[dict[str, Any]]:
-    """The newest stored figure of each objective and window, in this order; where there is none, no row."""
-    wanted = [(one, window) for one in objectives for window in periods(one)]
+    """Load the newest stored figure of each objective and window, in this order; no row where none is."""
+    windows = [(objective, window) for objective in objectives for window in periods(objective)]
     return ops.execute(
         """
         SELECT m.* FROM unnest(%s::text[], %s::text[], %s::text[])
@@ -137,36 +144,38 @@ def latest(ops: Connection, objectives: Sequence[Objective]) -> list[dict[str, A
         ORDER BY o.place
         """,
         (
-            [one.service for one, _ in wanted],
-            [one.name for one, _ in wanted],
-            [window for _, window in wanted],
+            [objective.service for objective, _ in windows],
+            [objective.name for objective, _ in windows],
+            [window for _, window in windows],
         ),
     ).fetchall()
 
 
-def standing(ops: Connection, objectives: Sequence[Objective], now: datetime) -> list[dict[str, Any]]:
-    """The newest stored figure of each objective and window, and what there should be.
+def latest_with_freshness(
+    ops: Connection, objectives: Sequence[Objective], now: datetime
+) -> list[dict[str, Any]]:
+    """Load the newest stored figure of each objective and window, also of those that have none.
 
-    ``freshness`` is ``current``, ``old`` (more than OLD behind ``now``) or ``missing``; then the row has
-    nothing else but which figure it would be.
+    ``freshness`` is ``current``, ``old`` (more than OLD behind ``now``) or ``missing``; a missing figure's
+    row has nothing else but service, objective and window.
     """
     stored = latest(ops, objectives)
-    found = {(row["service_name"], row["metric_name"], row["slo_window"]): row for row in stored}
+    by_key = {(row["service_name"], row["metric_name"], row["slo_window"]): row for row in stored}
     rows: list[dict[str, Any]] = []
-    for one in objectives:
-        for window in periods(one):
-            key = (one.service, one.name, window)
-            if key in found:
-                old = now - found[key]["measured_at"] > OLD
-                rows.append(found[key] | {"freshness": "old" if old else "current"})
+    for objective in objectives:
+        for window in periods(objective):
+            key = (objective.service, objective.name, window)
+            if key in by_key:
+                old = now - by_key[key]["measured_at"] > OLD
+                rows.append(by_key[key] | {"freshness": "old" if old else "current"})
             else:
-                named = dict(zip(("service_name", "metric_name", "slo_window"), key, strict=True))
-                rows.append({**named, "freshness": "missing"})
+                key_columns = dict(zip(("service_name", "metric_name", "slo_window"), key, strict=True))
+                rows.append({**key_columns, "freshness": "missing"})
     return rows
 
 
 def mark_fired(ops: Connection, service: str, slo: str) -> int:
-    """Set ``alert_fired`` of the newest figures, now that a burn alert came; to how many it was new."""
+    """Set ``alert_fired`` of the newest figures, now that a burn alert came; return how many changed."""
     return ops.execute(
         """
         UPDATE slo_metrics SET alert_fired = true
@@ -177,19 +186,19 @@ def mark_fired(ops: Connection, service: str, slo: str) -> int:
     ).rowcount
 
 
-def store(ops: Connection, objective: Objective, found: Sequence[Figure], run_id: str) -> int:
-    """Insert or replace the figures; how many are new or changed."""
+def store(ops: Connection, objective: Objective, figures_to_store: Sequence[Figure], run_id: str) -> int:
+    """Insert or replace the figures; return how many are new or changed."""
     rows = [
         {
-            "slo_window": one.window,
-            "measured_at": one.measured_at.isoformat(),
-            "seconds": one.seconds,
-            "good": one.tally.good,
-            "total": one.tally.total,
-            "state": one.tally.state,
-            "severity": one.severity,
+            "slo_window": figure.window,
+            "measured_at": figure.measured_at.isoformat(),
+            "seconds": figure.seconds,
+            "good": figure.tally.good,
+            "total": figure.tally.total,
+            "state": figure.tally.state,
+            "severity": figure.severity,
         }
-        for one in found
+        for figure in figures_to_store
     ]
     return ops.execute(
         _STORE,
@@ -208,8 +217,8 @@ def store(ops: Connection, objective: Objective, found: Sequence[Figure], run_id
     ).rowcount
 
 
-# alert_fired: Alertmanager reported a burn alert, within the window or while the figure was the newest; the
-# receiver says so at once, and this when the figure is made later than that.
+# alert_fired: Alertmanager reported a burn alert, within the window or while the figure was the newest. The
+# receiver sets it at once; this statement sets it where the figure is made after the alert.
 _STORE = """
 INSERT INTO slo_metrics AS m (
     metric_name, service_name, measured_at, time_window_seconds, target_percentage, actual_percentage,

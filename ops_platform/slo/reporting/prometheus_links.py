@@ -7,7 +7,10 @@ from urllib.parse import urlencode
 
 
 def graph_url(prometheus: str, expression: str, end: datetime, span: timedelta) -> str:
-    """A graph of ``expression`` over the ``span`` up to ``end``; Prometheus 3 leads on from /graph too."""
+    """Build the URL of a graph of ``expression`` over the ``span`` up to ``end``.
+
+    Prometheus 3 redirects from /graph too.
+    """
     query = {
         "g0.expr": expression,
         "g0.tab": "0",

@@ -1,9 +1,9 @@
-"""The ledger against the rules: what was counted exactly, and what Prometheus reckons for its alerts.
+"""The ledger against the rules: exact counts, and the ratios that Prometheus computes for its alerts.
 
-The two come about in different ways from the same samples, so that a mistake in either shows.
-Prometheus extrapolates and knows no exclusions: compared are ratios of raw counts, within a
-tolerance that is a tenth of what may be bad, or of what is, and the events of a few scrapes. Where
-less than KNOWN of the period is known to either side, nothing is compared, and nothing has passed.
+The two are made in different ways from the same samples, so that a mistake in either shows. Prometheus
+extrapolates and knows no exclusions: ratios of raw counts are compared, within a tolerance of a tenth of
+the bad events, allowed or counted, and the events of a few scrapes. Where less than KNOWN of the period is
+known to either side, nothing is compared, and nothing has passed.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from ops_platform.clients.prometheus import Prometheus, Rule
 from ops_platform.slo.objectives import Objective
 
 SHARE = Fraction(1, 10)
+"""Tolerance: of the ratio of bad events, allowed or counted, whichever is larger."""
 EVENTS = 10
+"""Tolerance on top, in events."""
 KNOWN = Fraction(9, 10)
-"""Of the period's hours: what is left may be other than the rest, and is no proof that both agree."""
+"""Share of the period's hours that must be known: fewer do not prove that both agree."""
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Over a period. ``ledger`` and ``counts`` are (all, bad) without what is excluded, and must be equal."""
+    """Sums over a period. ``ledger`` and ``counts``, (all, bad) without excluded times, must be equal."""
 
     good: int
     total: int
@@ -40,7 +42,7 @@ class Comparison:
 
     objective: Objective
     exact: Fraction | None
-    ruled: float | None
+    by_rule: float | None
     tolerance: Fraction
     fault: str | None
 
@@ -48,49 +50,59 @@ class Comparison:
 def compare(
     ops: Connection, prometheus: Prometheus, objectives: Sequence[Objective], end: datetime
 ) -> list[Comparison]:
-    """At ``end``, a full hour. Raises Unavailable when Prometheus cannot be asked."""
+    """Compare each objective at ``end``, a full hour. Raises Unavailable when Prometheus cannot be asked."""
     loaded = prometheus.rules()
     return [
-        judge(one, sums(ops, one, end), _ruled(prometheus, loaded, one, end), _held(prometheus, one, end))
-        for one in objectives
+        judge(
+            objective,
+            sums(ops, objective, end),
+            _ratio_by_rule(prometheus, loaded, objective, end),
+            _hours_with_samples(prometheus, objective, end),
+        )
+        for objective in objectives
     ]
 
 
-def judge(one: Objective, found: Sums, ruled: float | str | None, held: int) -> Comparison:
-    """``ruled``: the rule's error ratio; None without events; text: why there is no answer.
+def judge(
+    objective: Objective, counted: Sums, by_rule: float | str | None, hours_with_samples: int
+) -> Comparison:
+    """Judge whether the counted sums and the rule agree.
 
-    ``held``: of how many hours of the period Prometheus has samples.
+    ``by_rule``: the rule's error ratio; None without events; text: why there is no answer.
+    ``hours_with_samples``: for how many hours of the period Prometheus has samples.
     """
-    wanted = 24 * one.period.days
-    exact = Fraction(found.total - found.good, found.total) if found.total else None
-    tolerance = max(one.budget, exact or Fraction(0)) * SHARE
-    if found.total:
-        tolerance += Fraction(EVENTS, found.total)
+    period_hours = 24 * objective.period.days
+    exact = Fraction(counted.total - counted.good, counted.total) if counted.total else None
+    tolerance = max(objective.budget, exact or Fraction(0)) * SHARE
+    if counted.total:
+        tolerance += Fraction(EVENTS, counted.total)
     fault = None
-    if found.ledger != found.counts:
-        fault = f"the ledger has {_pair(found.ledger)}, the counts have {_pair(found.counts)}"
-    elif found.hours < KNOWN * wanted:
-        fault = f"only {_share(found.hours, wanted)} are counted and known"
-    elif isinstance(ruled, str):
-        fault = ruled
-    elif held < KNOWN * wanted:
-        fault = f"Prometheus has samples of only {_share(held, wanted)}"
-    elif (exact is None) != (ruled is None):
-        fault = f"{found.total} events were counted, and the rule sees {'none' if ruled is None else 'some'}"
-    elif exact is not None and ruled is not None and abs(Fraction(ruled) - exact) > tolerance:
+    if counted.ledger != counted.counts:
+        fault = f"the ledger has {_pair(counted.ledger)}, the counts have {_pair(counted.counts)}"
+    elif counted.hours < KNOWN * period_hours:
+        fault = f"only {_share(counted.hours, period_hours)} are counted and known"
+    elif isinstance(by_rule, str):
+        fault = by_rule
+    elif hours_with_samples < KNOWN * period_hours:
+        fault = f"Prometheus has samples of only {_share(hours_with_samples, period_hours)}"
+    elif (exact is None) != (by_rule is None):
         fault = (
-            f"bad are {float(exact):.6%} of the events counted and {ruled:.6%} by the rule, "
+            f"{counted.total} events were counted, and the rule sees {'none' if by_rule is None else 'some'}"
+        )
+    elif exact is not None and by_rule is not None and abs(Fraction(by_rule) - exact) > tolerance:
+        fault = (
+            f"{float(exact):.6%} of the counted events are bad, and {by_rule:.6%} by the rule: "
             f"more than {float(tolerance):.6%} apart"
         )
-    return Comparison(one, exact, None if isinstance(ruled, str) else ruled, tolerance, fault)
+    return Comparison(objective, exact, None if isinstance(by_rule, str) else by_rule, tolerance, fault)
 
 
-def _share(hours: int, wanted: int) -> str:
-    return f"{hours} of the {wanted} hours of the period ({float(KNOWN):.0%} must be)"
+def _share(hours: int, period_hours: int) -> str:
+    return f"{hours} of the {period_hours} hours of the period ({float(KNOWN):.0%} must be)"
 
 
-def sums(ops: Connection, one: Objective, end: datetime) -> Sums:
-    """Of the hours of the period that ends at ``end`` and are known."""
+def sums(ops: Connection, objective: Objective, end: datetime) -> Sums:
+    """Add up the known hours of the period that ends at ``end``, and the ledger's entries of it."""
     row = one_row(
         ops,
         """
@@ -108,11 +120,11 @@ def sums(ops: Connection, one: Objective, end: datetime) -> Sums:
           AND indicator = %(indicator)s AND window_start >= %(start)s AND window_start < %(end)s
         """,
         {
-            "service": one.service,
-            "slo": one.name,
-            "version": one.version,
-            "indicator": one.indicator.version,
-            "start": end - timedelta(days=one.period.days),
+            "service": objective.service,
+            "slo": objective.name,
+            "version": objective.version,
+            "indicator": objective.indicator.version,
+            "start": end - timedelta(days=objective.period.days),
             "end": end,
         },
     )
@@ -125,25 +137,30 @@ def sums(ops: Connection, one: Objective, end: datetime) -> Sums:
     )
 
 
-def _ruled(
-    prometheus: Prometheus, loaded: Sequence[Rule], one: Objective, end: datetime
+def _ratio_by_rule(
+    prometheus: Prometheus, loaded: Sequence[Rule], objective: Objective, end: datetime
 ) -> float | str | None:
-    """The rule as Prometheus has loaded it, reckoned at that moment: the record may be younger."""
-    name = f"slo:sli_error:ratio_rate{one.period.days}d"
-    found = [rule for rule in loaded if rule.name == name and rule.labels.get("sloth_id") == one.id]
-    if len(found) != 1:
-        return f"Prometheus has {len(found)} rules {name} of it: load what 'ops-platform slo rules' generates"
-    if found[0].health == "err":
-        return f"the rule {name} fails: {found[0].last_error}"
-    answer = prometheus.query(found[0].query, at=end)
+    """Evaluate the rule as Prometheus has loaded it at ``end``: its recorded samples may begin later.
+
+    Text says why there is no answer.
+    """
+    name = f"slo:sli_error:ratio_rate{objective.period.days}d"
+    matching = [rule for rule in loaded if rule.name == name and rule.labels.get("sloth_id") == objective.id]
+    if len(matching) != 1:
+        return (
+            f"Prometheus has {len(matching)} rules {name} of it: load what 'ops-platform slo rules' generates"
+        )
+    if matching[0].health == "err":
+        return f"the rule {name} fails: {matching[0].last_error}"
+    answer = prometheus.query(matching[0].query, at=end)
     if answer.warnings:
         return f"Prometheus answers in part: {answer.warnings[0]}"
     return answer.series[0].value if answer.series else None
 
 
-def _held(prometheus: Prometheus, one: Objective, end: datetime) -> int:
-    """At the ends of how many hours of the period Prometheus has samples of all events."""
-    days, total = one.period.days, one.indicator.total.query
+def _hours_with_samples(prometheus: Prometheus, objective: Objective, end: datetime) -> int:
+    """Count the hours of the period at whose ends Prometheus has samples of all events."""
+    days, total = objective.period.days, objective.indicator.total.query
     answer = prometheus.query(f"count_over_time(count({total})[{days}d:1h])", at=end)
     # The range may be closed at both ends.
     return min(24 * days, int(answer.series[0].value)) if answer.series else 0

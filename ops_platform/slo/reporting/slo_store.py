@@ -1,7 +1,7 @@
-"""The ops database's memory of objectives: their versions, and the counts with their revisions.
+"""Objectives' versions and counts, with the counts' revisions, in the ops database.
 
-Everything is recomputable and every write can be repeated: what has not changed is not written. What a
-worker killed between two transactions leaves, and who finishes it, is said in ``keeping``.
+Everything is recomputable and every write can be repeated: an unchanged row is not written. What a worker
+killed between two transactions leaves, and which run finishes it, is said in ``refresh``.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 SETTLED = timedelta(hours=2)
-"""Samples that have not come by then come by no ordinary way (remote write catches up in minutes)."""
+"""The age from which an hour is final: later samples come by no ordinary way (remote write takes minutes)."""
 REVISION = """
     service, slo, window_start, window_seconds, good, total, state, reason, computed_at, indicator,
     fingerprint, adjusted_good, adjusted_total, scrapes_expected, scrapes_seen, resets, settled, revision,
     run_id, checked_at, excluded"""
-"""The columns of a row of counts that are kept when it changes."""
+"""The columns of a row of counts that are kept as a revision when it changes."""
 
 
-def alone(ops: Connection) -> None:
-    """Of all that write counts, or what derives from them, until the transaction ends.
+def lock_writers(ops: Connection) -> None:
+    """Lock out all others that write counts or what derives from them, until the transaction ends.
 
-    Two runs that both found an hour without its debit would both enter it; one that read the hours
-    before another changed them would write its figures over the other's; and two that both counted an
-    hour for the first time would keep only one of the counts.
+    Without it, two runs that both found an hour without its debit would both enter it; one that read the
+    hours before another changed them would write its figures over the other's; and two that both counted
+    an hour for the first time would keep only one of the counts.
     """
     ops.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key("slo_derived"),))
 
 
 def register(ops: Connection, objectives: Iterable[Objective]) -> None:
-    """Keep the definition of every version that figures are made with."""
-    for one in objectives:
+    """Store the definition of every version that figures are made with."""
+    for objective in objectives:
         definition = {
-            "title": one.title,
-            "description": one.description,
-            "good": None if one.indicator.good is None else str(one.indicator.good),
-            "bad": None if one.indicator.bad is None else str(one.indicator.bad),
-            "total": str(one.indicator.total),
+            "title": objective.title,
+            "description": objective.description,
+            "good": None if objective.indicator.good is None else str(objective.indicator.good),
+            "bad": None if objective.indicator.bad is None else str(objective.indicator.bad),
+            "total": str(objective.indicator.total),
         }
         ops.execute(
             """
@@ -57,13 +57,13 @@ def register(ops: Connection, objectives: Iterable[Objective]) -> None:
             VALUES (%s, %s, %s, %s, %s::numeric / %s, %s, %s) ON CONFLICT DO NOTHING
             """,
             (
-                one.service,
-                one.name,
-                one.version,
-                one.indicator.version,
-                one.target.numerator,
-                one.target.denominator,
-                str(one.period),
+                objective.service,
+                objective.name,
+                objective.version,
+                objective.indicator.version,
+                objective.target.numerator,
+                objective.target.denominator,
+                str(objective.period),
                 Jsonb(definition),
             ),
         )
@@ -77,30 +77,30 @@ def store(
     now: datetime,
     excluded: Sequence[Exclusion] = (),
 ) -> int:
-    """Insert or replace the windows; what they said before is kept. How many are new or changed.
+    """Insert or replace the windows, keeping earlier rows as revisions; return how many are new or changed.
 
-    ``excluded`` is what they were counted without. Prometheus forgets, and the counts must not: what is
-    known stays when there are fewer samples of it, and what is final and unknown becomes known by
-    samples that it was not counted from, and by nothing else. The caller is ``alone``.
+    ``excluded`` are the exclusions they were counted with. Prometheus forgets, and the counts must not: a
+    known count stays when there are fewer samples of it, and a final unknown one becomes known only by
+    samples that it was not counted from. The caller holds ``lock_writers``.
     """
     rows = [
         {
-            "window_start": one.start.isoformat(),
-            "window_seconds": one.seconds,
-            "good": one.good,
-            "total": one.total,
-            "adjusted_good": one.adjusted_good,
-            "adjusted_total": one.adjusted_total,
-            "reason": one.reason,
-            "fingerprint": one.fingerprint,
-            "scrapes_expected": one.scrapes_expected,
-            "scrapes_seen": one.scrapes_seen,
-            "resets": one.resets,
+            "window_start": count.start.isoformat(),
+            "window_seconds": count.seconds,
+            "good": count.good,
+            "total": count.total,
+            "adjusted_good": count.adjusted_good,
+            "adjusted_total": count.adjusted_total,
+            "reason": count.reason,
+            "fingerprint": count.fingerprint,
+            "scrapes_expected": count.scrapes_expected,
+            "scrapes_seen": count.scrapes_seen,
+            "resets": count.resets,
             "settled": end + SETTLED <= now,
-            "excluded": exclusions.within(excluded, objective, one.start, end),
+            "excluded": exclusions.as_multirange(excluded, objective, count.start, end),
         }
-        for one in counts
-        for end in [one.start + timedelta(seconds=one.seconds)]
+        for count in counts
+        for end in [count.start + timedelta(seconds=count.seconds)]
     ]
     changed = one_row(
         ops,
@@ -116,8 +116,8 @@ def store(
     return int(changed["changed"])
 
 
-# ``settled`` alone is no revision: it says that the row stands. Nor is another exclusion in a time in which
-# nothing happened.
+# Neither ``settled`` alone makes a revision, which says that the row is final, nor another exclusion in a
+# time in which nothing happened.
 _STORE = """
 WITH given AS (
     SELECT *, CASE WHEN total IS NULL THEN 'source_missing' ELSE 'measured' END AS state
@@ -182,13 +182,16 @@ SELECT count(*) AS changed FROM written
 
 
 def unsettled(ops: Connection, objectives: Sequence[Objective], before: datetime) -> list[datetime]:
-    """The hours that figures depend on and that are provisional or counted by another indicator.
+    """List the hours before ``before`` that must be counted again, or for the first time.
 
-    Unknown ones too, whenever they are twice as old as when they were counted last: what was away may be
-    back, and what is lost is asked for ever more rarely. And those, however old, whose adjusted counts
-    leave out something else than the exclusions say, unless Prometheus had no samples of them any more
-    when it was tried; and those that figures depend on and no run has counted (nobody ran the schedule),
-    though it did earlier ones.
+    These are
+
+    - of the hours that figures depend on, those that are provisional or counted by another indicator;
+    - of these also unknown hours, whenever they are twice as old as at their last count: a source that was
+      away may be back, and a lost one is asked ever more rarely;
+    - of these also hours that no run has counted (the schedule was off) after the first one counted;
+    - hours, however old, whose adjusted counts do not follow the exclusions, unless Prometheus had no
+      samples of them any more when it was tried.
     """
     # From midnight: a day must not hold hours that another indicator counted.
     since = (before - figures.reach(objectives)).astimezone(UTC).replace(hour=0, minute=0)
@@ -223,16 +226,16 @@ def unsettled(ops: Connection, objectives: Sequence[Objective], before: datetime
         ORDER BY 1
         """,
         (
-            [one.service for one in objectives],
-            [one.name for one in objectives],
-            [one.indicator.version for one in objectives],
+            [objective.service for objective in objectives],
+            [objective.name for objective in objectives],
+            [objective.indicator.version for objective in objectives],
             since,
             before,
-            [one.service for one in objectives],
-            [one.name for one in objectives],
-            [one.indicator.version for one in objectives],
-            [one.service for one in objectives],
-            [one.name for one in objectives],
+            [objective.service for objective in objectives],
+            [objective.name for objective in objectives],
+            [objective.indicator.version for objective in objectives],
+            [objective.service for objective in objectives],
+            [objective.name for objective in objectives],
             since,
             before,
         ),
@@ -241,18 +244,18 @@ def unsettled(ops: Connection, objectives: Sequence[Objective], before: datetime
 
 
 def spans(hours: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
-    """Of hours in order, given by their beginnings: where those without a gap begin and end."""
-    found: list[tuple[datetime, datetime]] = []
+    """Join hours, given by their beginnings in order, to the (start, end) of stretches without a gap."""
+    joined: list[tuple[datetime, datetime]] = []
     for hour in hours:
-        if found and found[-1][1] == hour:
-            found[-1] = (found[-1][0], hour + HOUR)
+        if joined and joined[-1][1] == hour:
+            joined[-1] = (joined[-1][0], hour + HOUR)
         else:
-            found.append((hour, hour + HOUR))
-    return found
+            joined.append((hour, hour + HOUR))
+    return joined
 
 
 def underived(ops: Connection, objective: Objective) -> list[datetime]:
-    """The hours, in order, from whose counts ledger, figures and days have yet to be made."""
+    """List the hours, in order, from whose counts ledger, figures and days have yet to be derived."""
     rows = ops.execute(
         """
         SELECT window_start FROM slo_window_counts
@@ -264,7 +267,7 @@ def underived(ops: Connection, objective: Objective) -> list[datetime]:
 
 
 def mark_derived(ops: Connection, objective: Objective) -> None:
-    """Now they have been made. The caller has been ``alone`` since it asked which."""
+    """Record that all hours are derived from. The caller has held ``lock_writers`` since it asked which."""
     ops.execute(
         "UPDATE slo_window_counts SET derived = true WHERE service = %s AND slo = %s AND NOT derived",
         (objective.service, objective.name),
@@ -274,7 +277,7 @@ def mark_derived(ops: Connection, objective: Objective) -> None:
 def unknown(
     ops: Connection, objectives: Sequence[Objective], within: Sequence[tuple[datetime, datetime]]
 ) -> list[Row]:
-    """The stored hours in these spans that are not known, or not without what is excluded."""
+    """List the stored hours in these spans whose counts, or adjusted counts, are not known."""
     return ops.execute(
         """
         SELECT c.service, c.slo, c.window_start, c.reason
@@ -286,8 +289,8 @@ def unknown(
         ORDER BY c.window_start, c.service, c.slo
         """,
         (
-            [one.service for one in objectives],
-            [one.name for one in objectives],
+            [objective.service for objective in objectives],
+            [objective.name for objective in objectives],
             [since for since, _ in within],
             [until for _, until in within],
         ),
@@ -295,7 +298,7 @@ def unknown(
 
 
 def hours_of(ops: Connection, objective: Objective, start: datetime, end: datetime) -> list[Row]:
-    """The stored hours, in order."""
+    """Load the stored hours from ``start`` to ``end``, in order."""
     return ops.execute(
         """
         SELECT window_start, good, total, adjusted_good, adjusted_total, state, reason, settled, revision,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops_platform.slo.counting import counter_starts as births
+from ops_platform.slo.counting import counter_starts
 from ops_platform.slo.counting.counter_deltas import Timeline, timeline
 from ops_platform.slo.counting.samples import Labels, Series, Times
 from ops_platform.slo.counting.scrapes import HORIZON, VIEW, Scrapes
@@ -25,7 +25,7 @@ def counted(history: list[Life], since: int, until: int) -> Timeline:
     known = {life.target: life.scrapes for life in seen if life.ticks}
     pulse = np.array(sorted({one.at for life in seen for one in life.ticks}), np.int64)
     series = [one for life in seen for one in life.series]
-    fell = {life.target: births.falls(life.series) for life in seen}
+    fell = {life.target: counter_starts.reset_times(life.series) for life in seen}
     return timeline(series, known, fell, pulse, since, until)
 
 
@@ -245,7 +245,7 @@ def count(samples: dict[int, int], scrapes: Scrapes | None = None) -> int | None
 
 def lined(series: list[Series], seen: Scrapes, pulse: Times | None = None, until: int = UNTIL) -> Timeline:
     """Of one target."""
-    fell = {TARGET: births.falls(series)}
+    fell = {TARGET: counter_starts.reset_times(series)}
     return timeline(series, {TARGET: seen}, fell, times(*every()) if pulse is None else pulse, SINCE, until)
 
 
@@ -270,7 +270,7 @@ def test_a_label_that_is_born_counts_its_first_value() -> None:
 
 def test_a_process_that_has_just_started_counts_its_first_value() -> None:
     at = every(since=1_200_000)
-    told = Scrapes(times(*at), told=times(*at), started=np.full(len(at), 1_190_000, np.int64))
+    told = Scrapes(times(*at), reported_at=times(*at), reported_starts=np.full(len(at), 1_190_000, np.int64))
     pulse = times(*every())
     series = Series(LABELS, times(*at), np.full(len(at), 7, np.int64))
     found = lined([series], told, pulse)
@@ -284,7 +284,9 @@ def test_a_process_that_has_just_started_counts_its_first_value() -> None:
 def test_a_process_whose_clock_is_off_is_not_believed(skew: int) -> None:
     """Its first value may be old: the window is unknown, until the clocks agree about a later start."""
     at = every(since=1_200_000)
-    told = Scrapes(times(*at), told=times(*at), started=np.full(len(at), 1_190_000 + skew, np.int64))
+    told = Scrapes(
+        times(*at), reported_at=times(*at), reported_starts=np.full(len(at), 1_190_000 + skew, np.int64)
+    )
     series = Series(LABELS, times(*at), np.full(len(at), 7, np.int64))
     found = lined([series], told)
     assert found.missing(START, END) is not None
@@ -325,7 +327,7 @@ def of_target(*series: Series, started: int | None = None) -> int | None:
     seen = times(*every())
     scrapes = Scrapes(seen)
     if started is not None:
-        scrapes = Scrapes(seen, told=seen, started=np.full(seen.size, started, np.int64))
+        scrapes = Scrapes(seen, reported_at=seen, reported_starts=np.full(seen.size, started, np.int64))
     found = lined(list(series), scrapes, seen)
     return None if found.missing(START, END) else int(found.events(times(START, END))[0])
 
@@ -355,7 +357,9 @@ def test_a_series_that_comes_back(
         seen = times(*every(until=UNTIL + shift))
         told = Scrapes(seen)
         if started is not None:
-            told = Scrapes(seen, told=seen, started=np.full(seen.size, started + shift, np.int64))
+            told = Scrapes(
+                seen, reported_at=seen, reported_starts=np.full(seen.size, started + shift, np.int64)
+            )
         again = dict.fromkeys(every(since=BACK + shift, until=UNTIL + shift), 1000)
         both = named("200", {earlier[0] + shift: earlier[1]} | again)
         found = lined([both], told, seen, UNTIL + shift)

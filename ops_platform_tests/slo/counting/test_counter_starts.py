@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ops_platform.slo.counting import counter_starts as births
+from ops_platform.slo.counting import counter_starts
 from ops_platform.slo.counting.counter_deltas import timeline
 from ops_platform.slo.counting.samples import Labels, Series, Times
 from ops_platform.slo.counting.scrapes import VIEW, Scrapes
@@ -33,11 +33,14 @@ def told(at: Times, started: int | None, before: int = -5_000_000) -> Scrapes:
     """``started`` from AT on; before that another process ran."""
     if started is None:
         return Scrapes(at)
-    return Scrapes(at, told=at, started=np.where(at < AT, before, started))
+    return Scrapes(at, reported_at=at, reported_starts=np.where(at < AT, before, started))
 
 
 def events(found: list[Series], scrapes: dict[Labels, Scrapes]) -> int | None:
-    fell = {one.target: births.falls([each for each in found if each.target == one.target]) for one in found}
+    fell = {
+        one.target: counter_starts.reset_times([each for each in found if each.target == one.target])
+        for one in found
+    }
     line = timeline(found, scrapes, fell, every(), 0, UNTIL)
     return None if line.missing(START, END) else int(line.events(np.array([START, END]))[0])
 

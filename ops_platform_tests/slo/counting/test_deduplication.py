@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from ops_platform import files
 from ops_platform.clients.prometheus import Prometheus
-from ops_platform.slo.counting import deduplication as replicas
+from ops_platform.slo.counting import deduplication
 from ops_platform.slo.counting import event_count as counting
 from ops_platform.slo.counting.counter_deltas import timeline
-from ops_platform.slo.counting.deduplication import Turns
+from ops_platform.slo.counting.deduplication import ReplicaTurns
 from ops_platform.slo.counting.event_count import HOUR
 from ops_platform.slo.counting.range_query import Raw
 from ops_platform.slo.counting.samples import Labels, Series, Times
@@ -67,10 +67,10 @@ def test_cuts_of_time_add_up_whichever_replica_is_away(data: st.DataObject) -> N
             for name, found in scraped.items()
         }
         pulse = np.unique(np.concatenate([np.empty(0, np.int64), *good.values()]))
-        turns = {TARGET: Turns.of(good, low, high)} if good else {}
+        turns = {TARGET: ReplicaTurns.of(good, low, high)} if good else {}
         series = [
             Series.parse(labels, samples)[0]
-            for labels, samples in replicas.chosen(within, frozenset(["replica"]), turns).items()
+            for labels, samples in deduplication.merge_replicas(within, frozenset(["replica"]), turns).items()
         ]
         scrapes = {target: Scrapes(each.good) for target, each in turns.items()}
         line = timeline(series, scrapes, {}, pulse, low, high)
@@ -101,8 +101,8 @@ def test_what_one_has_lost_another_stands_in_for() -> None:
             for name, samples in found.items()
         }
         raw = {(*series, ("replica", name)): samples for name, samples in found.items()}
-        turns = {TARGET: Turns.of(good, 0, 60 * STEP)}
-        return replicas.chosen(raw, frozenset(["replica"]), turns)[series]
+        turns = {TARGET: ReplicaTurns.of(good, 0, 60 * STEP)}
+        return deduplication.merge_replicas(raw, frozenset(["replica"]), turns)[series]
 
     samples = chosen({"a": a, "b": b})
     times = np.array([round(time * 1000) for time, _ in samples], np.int64)

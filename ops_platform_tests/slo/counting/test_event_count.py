@@ -260,7 +260,7 @@ def test_a_process_that_shows_no_number_stops_no_other_objective(
 def test_a_window_that_is_not_over_is_refused(prometheus: Prometheus) -> None:
     with pytest.raises(CheckFailed, match="can be counted from"):
         counting.count(prometheus, [], [START, END], END + timedelta(minutes=4))
-    with pytest.raises(ConfigurationError, match="no full hour"):
+    with pytest.raises(ConfigurationError, match="not a full hour"):
         counting.hours(START + timedelta(minutes=1), END)
 
 

@@ -68,7 +68,7 @@ def count(
 
 def next_run(
     database: OpsDatabase, prometheus: Prometheus, objective: Objective = SUCCESS, at: datetime = END
-) -> keeping.Late:
+) -> keeping.Recount:
     return keeping.recount_late(
         database.url("ops_worker"), prometheus, [objective], at, "next", datetime.now(UTC)
     )
@@ -120,7 +120,7 @@ def test_the_next_hourly_run_finishes_a_killed_backfill_of_old_hours(
 ) -> None:
     """It was killed between counts and what follows; all its counts are final, and right."""
     url = ops_database.url("ops_worker")
-    keeping.add_days(url, [SUCCESS], DAY, DAY + days.DAY, "before")
+    keeping.store_days(url, [SUCCESS], DAY, DAY + days.DAY, "before")
     with pytest.raises(Killed):
         keeping.count_hours(url, prometheus, [SUCCESS], DAY, DAY + days.DAY, "old", datetime.now(UTC), kill)
     assert all(row["settled"] for row in hours(ops_database))
@@ -254,7 +254,7 @@ def test_two_runs_that_count_an_hour_for_the_first_time_keep_both_counts(
         return bool(row["waiting"])
 
     with postgres.session(url) as first:
-        records.alone(first)
+        records.lock_writers(first)
         records.store(first, SUCCESS, [early], "first", now)
         second.start()
         wait_until(waits, 30, "the second run waits for the first")
@@ -289,10 +289,10 @@ def test_an_exclusion_does_not_rewrite_history_with_todays_target(
     assert ledger(ops_database, SUCCESS) == (every[0] - late[0], every[1] - late[1])
     # The operator may ask for history with today's target: of these hours, and no others.
     url = ops_database.url("ops_worker")
-    keeping.keep_figures(url, [STRICTER], changed - HOUR, changed, "asked")
+    keeping.store_figures(url, [STRICTER], changed - HOUR, changed, "asked")
     asked = figures(ops_database)
     assert [at for at in asked if asked[at]["version"] != after[at]["version"]] == [changed]
-    keeping.keep_figures(url, [STRICTER], changed - HOUR * 3, changed - HOUR * 2, "asked")
+    keeping.store_figures(url, [STRICTER], changed - HOUR * 3, changed - HOUR * 2, "asked")
     assert figures(ops_database)[changed - HOUR]["version"] == SUCCESS.version
 
 

@@ -67,7 +67,7 @@ def late(database: OpsDatabase) -> list[tuple[datetime, datetime]]:
     return late_hours(database.url("ops_worker"), OURS, END)
 
 
-def next_run(database: OpsDatabase, prometheus: Prometheus) -> keeping.Late:
+def next_run(database: OpsDatabase, prometheus: Prometheus) -> keeping.Recount:
     """Of the last hour, before it counts that."""
     url = database.url("ops_worker")
     return keeping.recount_late(url, prometheus, OURS, END - HOUR, "next", datetime.now(UTC))
@@ -162,10 +162,10 @@ def test_a_part_that_prometheus_has_forgotten_is_said_not_to_be_applied(
     count(ops_database, prometheus, END - HOUR)
     before = adjusted(ops_database)
     number = exclude(ops_database, START + HALF, START + HOUR * 2)
-    assert len(next_run(ops_database, forgetful).kept) == 1
+    assert len(next_run(ops_database, forgetful).stored) == 1
     # The whole hour is left out, the part of one is not; and nobody asks again every hour.
     assert adjusted(ops_database) == [before[0], 0, *before[2:]]
-    assert next_run(ops_database, forgetful).kept == {}
+    assert next_run(ops_database, forgetful).stored == {}
     assert not_applied(ops_database) == [[START]]
     with postgres.session(ops_database.url("ops_worker")) as ops:
         [row] = adjustment.unapplied(ops, OURS)
@@ -262,6 +262,6 @@ def test_an_hour_of_which_the_rest_is_unknown_is_stored_and_makes_its_figures_un
         assert records.store(ops, SIGNATURES, counts, "run", datetime.now(UTC), [late_half]) == 1
     keeping.enter_ledger(url, OURS, START, START + HOUR, "run")
     assert rows(ops_database, "SELECT FROM slo_budget_ledger") == []
-    assert keeping.add_days(url, OURS, START.replace(hour=0), START.replace(hour=0) + HOUR * 24, "run") == 1
+    assert keeping.store_days(url, OURS, START.replace(hour=0), START.replace(hour=0) + HOUR * 24, "run") == 1
     [said] = keeping.unknown(url, OURS, [(START, START + HOUR)])
     assert "without what is excluded" in said

@@ -133,9 +133,9 @@ def test_months_and_late_hours_are_those_of_utc(elsewhere: OpsDatabase) -> None:
     stored(elsewhere, SUCCESS, month - HOUR, END)
     assert late_hours(url, [SUCCESS], END) == [(month - HOUR * 2, month - HOUR)]
     stored(elsewhere, SUCCESS, month - HOUR * 2, month - HOUR)
-    keeping.keep_figures(url, [SUCCESS], month - HOUR, END, "run")
+    keeping.store_figures(url, [SUCCESS], month - HOUR, END, "run")
     # Made anew from hours before the newest stored figure, over the end of the month.
-    keeping.keep_figures(url, [SUCCESS], month - HOUR, month, "again")
+    keeping.store_figures(url, [SUCCESS], month - HOUR, month, "again")
     rows = kept(
         elsewhere,
         "SELECT measured_at, sample_count FROM slo_metrics WHERE slo_window = 'month' ORDER BY 1",
@@ -159,11 +159,11 @@ def test_the_own_period_is_kept_reported_and_made_up_for(ops_database: OpsDataba
     month = (END - timedelta(days=31)).replace(hour=0)
     assert late_hours(url, [SUCCESS], END) == [(month, END)]
     stored(ops_database, one, since + HOUR, END)
-    keeping.keep_figures(url, [one], END - HOUR, END, "run")
+    keeping.store_figures(url, [one], END - HOUR, END, "run")
     # An hour at the far end changes; the figure that depends on it is made anew.
     with postgres.session(url) as ops:
         ops.execute("UPDATE slo_window_counts SET adjusted_good = 0 WHERE window_start = %s", (since,))
-    keeping.keep_figures(url, [one], since, since + HOUR, "again")
+    keeping.store_figures(url, [one], since, since + HOUR, "again")
     with postgres.session(url) as ops:
         found = {row["slo_window"]: row for row in figures.latest(ops, [one])}
     assert list(found) == ["1d", "7d", "30d", "month", "90d"]
@@ -201,7 +201,7 @@ def test_only_burn_alerts_of_the_objective_count_as_fired(ops_database: OpsDatab
     stored(ops_database, SUCCESS, END - timedelta(days=2), END)
 
     def fired() -> set[bool]:
-        keeping.keep_figures(url, [SUCCESS], END - HOUR, END, "run")
+        keeping.store_figures(url, [SUCCESS], END - HOUR, END, "run")
         return {row["alert_fired"] for row in kept(ops_database, "SELECT alert_fired FROM slo_metrics")}
 
     delivered(ops_database, "SloFiguresStale", sloth_id=SUCCESS.id)

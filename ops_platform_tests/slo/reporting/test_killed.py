@@ -82,7 +82,7 @@ def prepare(database: OpsDatabase) -> None:
     """Days that were added up before their hours were counted."""
     known = openslo.load_directory(files.default_config_dir() / "objectives")
     ours = [one for one in known if one.name in ("success", "signatures")]
-    keeping.add_days(database.url("ops_worker"), ours, DAY, DAY + days.DAY * 2, "before")
+    keeping.store_days(database.url("ops_worker"), ours, DAY, DAY + days.DAY * 2, "before")
 
 
 def tables(database: OpsDatabase) -> dict[str, list[dict[str, Any]]]:

@@ -148,7 +148,7 @@ def test_an_exclusion_recounts_its_hours_and_no_other(
     assert corrections(ops_database) == 2
     check_figures(ops_database, signatures)
     assert keeping.enter_ledger(url, objectives, START, END, "again") == 0
-    found = keeping.keep_figures(url, objectives, touched[0], touched[-1] + HOUR, "again")
+    found = keeping.store_figures(url, objectives, touched[0], touched[-1] + HOUR, "again")
     # Of the excluded hours themselves, and of every later one whose windows hold them.
     assert {figure.measured_at for figure in found[signatures]} == {
         touched[0] + HOUR * number for number in range(1, (END - touched[0]) // HOUR + 1)
@@ -207,7 +207,7 @@ def test_another_target_is_replayed_over_history_beside_the_old_one(
     # What is counted is the same, so nothing is counted again; the same figures mean something else.
     assert count(ops_database, prometheus, [stricter]) == 0
     assert keeping.enter_ledger(url, [stricter], START, END, "replay") == HOURS
-    keeping.keep_figures(url, [stricter], START, END, "replay")
+    keeping.store_figures(url, [stricter], START, END, "replay")
     [new] = rows(ops_database, "SELECT * FROM slo_metrics WHERE slo_window = '1d' AND measured_at = %s", END)
     assert (new["sample_count"], new["success_count"]) == (old["sample_count"], old["success_count"])
     assert new["error_budget_remaining"] < old["error_budget_remaining"]
@@ -249,7 +249,7 @@ def test_figures_and_ledger(
         "SELECT metric_name, slo_window, measured_at, state, sample_count FROM slo_metrics ORDER BY 1, 2, 3"
     )
     before = rows(ops_database, made)
-    keeping.keep_figures(url, objectives, START, END, "run")
+    keeping.store_figures(url, objectives, START, END, "run")
     assert rows(ops_database, made) == before
     for one in objectives:
         check_figures(ops_database, one)

@@ -116,15 +116,15 @@ def test_the_counts_agree_with_the_rules_that_prometheus_has_loaded(
         assert [one.fault for one in compared] == [None, None]
         for one in compared:
             assert one.exact is not None
-            assert one.ruled is not None
-            assert abs(float(one.exact) - one.ruled) < 0.002
+            assert one.by_rule is not None
+            assert abs(float(one.exact) - one.by_rule) < 0.002
             assert one.exact > 0
         # Half of the period: neither is what was counted enough, nor what Prometheus has.
         [half] = reconciliation.compare(ops, prometheus, [DAILY], END - HOUR * 12)
         assert "12 of the 24 hours" in (half.fault or "")
-        assert reconciliation._held(prometheus, DAILY, END - HOUR * 12) in (12, 13)
-        assert reconciliation._held(prometheus, DAILY, END) == 24
-        assert reconciliation._held(prometheus, DAILY, END - timedelta(days=9)) == 0
+        assert reconciliation._hours_with_samples(prometheus, DAILY, END - HOUR * 12) in (12, 13)
+        assert reconciliation._hours_with_samples(prometheus, DAILY, END) == 24
+        assert reconciliation._hours_with_samples(prometheus, DAILY, END - timedelta(days=9)) == 0
         # Where one is missing, its number is not taken for granted.
         [stranger] = reconciliation.compare(ops, prometheus, [LATENCY], END)
         assert stranger.fault is not None
@@ -161,16 +161,16 @@ def test_the_newest_hour_due_must_be_counted(ops_database: OpsDatabase, promethe
     url = ops_database.url("ops_worker")
     keeping.count_hours(url, prometheus, [SUCCESS], START, END, "run", datetime.now(UTC))
     with postgres.session(url) as ops:
-        assert presence.without_newest(ops, [SUCCESS], END + timedelta(minutes=89)) == []
-        assert presence.without_newest(ops, [SUCCESS], END + timedelta(minutes=90)) == [SUCCESS.id]
-        assert presence.without_newest(ops, [SUCCESS, SIGNATURES], END) == [SIGNATURES.id]
+        assert presence.missing_newest_hour(ops, [SUCCESS], END + timedelta(minutes=89)) == []
+        assert presence.missing_newest_hour(ops, [SUCCESS], END + timedelta(minutes=90)) == [SUCCESS.id]
+        assert presence.missing_newest_hour(ops, [SUCCESS, SIGNATURES], END) == [SIGNATURES.id]
 
 
 @pytest.mark.services
 def test_an_instance_without_the_bucket_is_named(prometheus: Prometheus) -> None:
-    assert presence.without_bucket(prometheus, OURS, END) == []
-    assert presence.without_bucket(prometheus, [LATENCY], END) == [
+    assert presence.missing_buckets(prometheus, OURS, END) == []
+    assert presence.missing_buckets(prometheus, [LATENCY], END) == [
         "publishing-latency: product b:1 has no bucket le=10"
     ]
-    [nothing] = presence.without_bucket(prometheus, [LATENCY], END - timedelta(days=9))
+    [nothing] = presence.missing_buckets(prometheus, [LATENCY], END - timedelta(days=9))
     assert "no instance" in nothing
