@@ -19,6 +19,7 @@ class BuildWithData(build_py):
     """build_py that also copies the top-level data files into the package."""
 
     def run(self) -> None:
+        """Build the package, then copy the data beside it."""
         super().run()
         if self.editable_mode:
             return

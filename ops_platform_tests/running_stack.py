@@ -117,7 +117,7 @@ class RunningStack:
         return leftovers.find(file.read_text(encoding="utf-8").strip(), self.layout)
 
     def kill_everything(self) -> None:
-        """kill -9 of all its processes at once, supervisor first, as a crash of the machine would."""
+        """Kill -9 of all its processes at once, supervisor first, as a crash of the machine would."""
         victims = sorted(self.processes(), key=lambda process: not is_supervisor(process))
         for process in victims:
             # Some are short (an archive-push), and PostgreSQL's children follow their parent.

@@ -126,7 +126,7 @@ class Services:
         return self._store[0]
 
     def kill_object_store(self) -> None:
-        """kill -9: a polite stop takes up to 27 s."""
+        """Kill -9: a polite stop takes up to 27 s."""
         assert self._store is not None
         self._store[1].kill()
         self._store[1].wait()

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from ops_platform import files
-from ops_platform.agent.loops.loop_registry import Duties
+from ops_platform.agent.loops.loop_registry import LoopRegistry
 from ops_platform.cli import cli
 from ops_platform.definitions import build_defs
 from ops_platform.settings import load_settings
@@ -175,7 +175,9 @@ def test_the_data_map_s_page_lists_the_commands_of_gdpr() -> None:
 
 def test_every_loop_of_the_agent_is_explained() -> None:
     """``S`` stands for a stanza."""
-    duties = Duties(load_settings({"OPS_DATABASE_URL": "postgresql:///", "OPS_DAGSTER_URL": "http://d:1"}))
+    duties = LoopRegistry(
+        load_settings({"OPS_DATABASE_URL": "postgresql:///", "OPS_DAGSTER_URL": "http://d:1"})
+    )
     try:
         loops = {re.sub("/.*", "/S", loop.name): loop.every for loop in duties.loops()}
     finally:

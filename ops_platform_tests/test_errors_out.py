@@ -48,7 +48,7 @@ def test_the_agents_log_health_and_metrics(fail: Fail, caplog: pytest.LogCapture
     registry = CollectorRegistry()
     server = AgentServer(
         "127.0.0.1", 0, registry=registry, states=supervisor.states, receive=lambda body: 0,
-        wait_until_looked=lambda: None,
+        wait_for_first_round=lambda: None,
     )  # fmt: skip
     server.start()
     try:

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 
-from ops_platform.agent.loops import Duties
+from ops_platform.agent.loops import LoopRegistry
 from ops_platform.agent.process import Agent
 from ops_platform.clients import safe_errors
 from ops_platform.errors import OpsError
@@ -16,13 +16,16 @@ from ops_platform.settings import load_settings
 
 
 def main() -> int:
-    """0 after SIGTERM or SIGINT, 2 when the configuration is wrong, 1 when the agent broke."""
+    """Run the agent until SIGTERM or SIGINT; return the exit code.
+
+    0 after a signal, 2 when the configuration is wrong, 1 when the agent broke.
+    """
     safe_errors.guard(logging.INFO)
-    # httpx tells every request at INFO.
+    # httpx logs every request at INFO.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = load_settings()
-        agent = Agent(Duties(settings), settings.agent)
+        agent = Agent(LoopRegistry(settings), settings.agent)
     except OpsError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -40,6 +43,6 @@ if __name__ == "__main__":
     code = main()
     logging.shutdown()
     if threading.active_count() > 1:
-        # A step that hangs must not hold up the end; everything it would lose is in the databases.
+        # A step that hangs must not hold up the end; all that it knows is in the databases.
         os._exit(code)
     sys.exit(code)

@@ -1,7 +1,7 @@
-"""The alert receiver: Alertmanager's webhook body -> rows of ``alert_deliveries``.
+"""Alert receiver: parses Alertmanager's webhook body and records it in ``alert_deliveries``.
 
-Every notification counts, repeats too; only a retry of one that was recorded already (the answer
-got lost) is passed over.
+Every notification counts, repeats too; only a retry of one that was recorded already (its answer
+got lost) is skipped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ops_platform.slo.objectives import prometheus_rules
 from ops_platform.slo.reporting import figures
 
 RETRY_SECONDS = 30
-"""Alertmanager repeats no notification within its group_interval (a minute); sooner it is a retry."""
+"""Alertmanager repeats nothing within its group_interval (a minute): what comes sooner is a retry."""
 
 _INSERT = """
     INSERT INTO alert_deliveries (status, alertname, fingerprint, severity, service, slo, receiver, group_key,
@@ -50,7 +50,7 @@ class Delivery:
 
 
 def parse(body: Mapping[str, Any]) -> list[Delivery]:
-    """The alerts of a webhook body (version 4). Raises CheckFailed when it is none."""
+    """Read the alerts of a webhook body (version 4). Raises CheckFailed when ``body`` is not one."""
     try:
         return [
             Delivery(
@@ -66,14 +66,19 @@ def parse(body: Mapping[str, Any]) -> list[Delivery]:
             for alert in body["alerts"]
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = (
+        reason = (
             f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else "a field has the wrong type"
         )
-        raise CheckFailed(f"not a notification of Alertmanager: {what}; send its webhook version 4") from None
+        raise CheckFailed(
+            f"not a notification of Alertmanager: {reason}; send its webhook version 4"
+        ) from None
 
 
 def record(connection: Connection, deliveries: list[Delivery]) -> int:
-    """Insert what is not a retry; the number inserted. In the caller's transaction."""
+    """Insert the alerts that are not retries, in the caller's transaction; return their number.
+
+    Marks the objectives whose alerts fire.
+    """
     if not deliveries:
         return 0
     # Two deliveries at once of the same notification would not see each other's rows.
@@ -85,9 +90,13 @@ def record(connection: Connection, deliveries: list[Delivery]) -> int:
 
 
 def _objectives_of(deliveries: list[Delivery]) -> set[tuple[str, str]]:
-    """Whose budgets burn."""
-    found = [prometheus_rules.burning_objective(one.labels) for one in deliveries if one.status == "firing"]
-    return {one for one in found if one is not None}
+    """List (service, SLO) of the objectives whose error budget burns."""
+    burning = [
+        prometheus_rules.burning_objective(delivery.labels)
+        for delivery in deliveries
+        if delivery.status == "firing"
+    ]
+    return {objective for objective in burning if objective is not None}
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:

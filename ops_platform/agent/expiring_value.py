@@ -1,4 +1,4 @@
-"""What the process knows for a while: a value, when it was seen, and until when it may be told."""
+"""A value that expires: it is known only for a while after it was last seen."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Slot(Generic[T]):
-    """One fact. After ``good_for`` seconds without a new sight of it, it is unknown again.
+class ExpiringValue(Generic[T]):
+    """One fact, shared by threads; unknown again ``good_for`` seconds after the last ``put``.
 
     ``good_for=None`` is for what stays true however long ago it was seen.
     """
@@ -23,15 +23,17 @@ class Slot(Generic[T]):
         """Monotonic; wall clocks jump."""
 
     def put(self, value: T) -> None:
+        """Store a value that was seen now."""
         with self._lock:
             self._value, self._seen = value, time.monotonic()
 
     def forget(self) -> None:
+        """Make the value unknown."""
         with self._lock:
             self._value, self._seen = None, None
 
     def get(self) -> T | None:
-        """The value; None when it was never seen or not for too long."""
+        """Read the value; None when it was never seen, or too long ago."""
         with self._lock:
             if self._seen is None:
                 return None
@@ -40,6 +42,6 @@ class Slot(Generic[T]):
             return self._value
 
     def age(self) -> float | None:
-        """Seconds since the fact was last seen; None when it never was."""
+        """Count the seconds since the value was last seen; None when it never was."""
         with self._lock:
             return None if self._seen is None else time.monotonic() - self._seen

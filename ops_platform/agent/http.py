@@ -1,4 +1,4 @@
-"""The agent's HTTP face: ``GET /metrics``, ``GET /healthz``, ``POST /alerts``. Answers, decides nothing."""
+"""The agent's HTTP server: ``GET /metrics``, ``GET /healthz``, ``POST /alerts``. Decides nothing."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ LARGEST_BODY_BYTES = 4 * 1024 * 1024
 CLIENT_TIMEOUT_SECONDS = 10.0
 
 Receive = Callable[[Mapping[str, Any]], int]
-"""Records a notification's alerts and says how many were new. Raises OpsError."""
+"""Records a notification's alerts and returns how many were new. Raises OpsError."""
 
 
 class AgentServer:
-    """Serves until ``close``. ``ready`` is waited for at most a few seconds by the first scrapes."""
+    """HTTP server in a thread of its own, from ``start`` to ``close``.
+
+    ``receive`` handles notifications; ``wait_for_first_round`` returns within a few seconds, and holds up
+    scrapes until the loops have looked once.
+    """
 
     def __init__(
         self,
@@ -36,9 +40,9 @@ class AgentServer:
         registry: CollectorRegistry,
         states: Callable[[], Mapping[str, LoopState]],
         receive: Receive,
-        wait_until_looked: Callable[[], object],
+        wait_for_first_round: Callable[[], object],
     ) -> None:
-        """Raises ConfigurationError when the address cannot be bound."""
+        """Bind the address. Raises ConfigurationError when that fails."""
 
         class Handler(_Handler):
             pass
@@ -46,7 +50,7 @@ class AgentServer:
         Handler.registry = registry
         Handler.states = staticmethod(states)
         Handler.receive = staticmethod(receive)
-        Handler.wait_until_looked = staticmethod(wait_until_looked)
+        Handler.wait_for_first_round = staticmethod(wait_for_first_round)
         try:
             self._server = _Server((host, port), Handler)
         except OSError as error:
@@ -59,15 +63,19 @@ class AgentServer:
 
     @property
     def port(self) -> int:
+        """Port that the server listens on, also when 0 was asked for."""
         return int(self._server.server_address[1])
 
     def start(self) -> None:
+        """Start to answer requests."""
         self._thread.start()
 
     def is_alive(self) -> bool:
+        """Tell whether the server's thread runs."""
         return self._thread.is_alive()
 
     def close(self) -> None:
+        """Stop the server and free the address."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -91,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
     registry: CollectorRegistry
     states: Callable[[], Mapping[str, LoopState]]
     receive: Receive
-    wait_until_looked: Callable[[], object]
+    wait_for_first_round: Callable[[], object]
     timeout = CLIENT_TIMEOUT_SECONDS
     server_version = "ops-platform-agent"
     sys_version = ""
@@ -123,8 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, {"recorded": recorded})
 
     def _metrics(self) -> None:
-        # Right after a restart the first scrape must show what is true, not what is not yet read.
-        self.wait_until_looked()
+        # Right after a restart the first scrape must show facts, not that nothing was read yet.
+        self.wait_for_first_round()
         encode, content_type = choose_encoder(self.headers.get("Accept", ""))
         self._answer(200, content_type, encode(self.registry))
 

@@ -1,7 +1,6 @@
-"""The facts that loops write and metrics show, and for how long each may be told.
+"""State of the agent: the facts that loops write and metrics export, and how long each stays known.
 
-Only the whole and its times; which facts there are, how they are read and how they are shown is in
-``metrics``.
+Only the whole and its times are here; the facts of each duty are in ``agent.metrics``.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from ops_platform.agent.metrics import (
     Targets,
 )
 
-TURNS = 4
-"""A fact outlives this many refreshes without a new sight of it."""
-GAP_TURNS = 4
+KEPT_REFRESHES = 4
+"""A fact stays known for this many refreshes that bring no new one."""
+REFRESHES_PER_GAP_LOOK = 4
 """The whole archive is looked at once in this many refreshes: it is large, and a gap does not go away."""
 CERTIFICATE_SECONDS = 300.0
-"""How often certificates are read."""
+"""Pause between two readings of the certificates."""
 
 
 @dataclass(frozen=True)
-class Knowledge:
-    """Hold what the agent knows, by duty."""
+class AgentState:
+    """Facts that the agent knows, by duty."""
 
     backup: BackupMetrics
     dr: DrMetrics
@@ -42,23 +41,23 @@ class Knowledge:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """List all that show metrics."""
+        """All that export metrics."""
         return (self.backup, self.dr, self.slo, self.audit, self.gdpr, self.system)
 
     @property
     def readers(self) -> tuple[OpsDatabaseReader, ...]:
-        """List all that read the ops database; ``slo`` has a loop of its own, for it needs documents too.
+        """All that read the ops database; ``slo`` has a loop of its own, since it needs documents too.
 
-        ``system`` is the last: the age that it shows is that of a whole look.
+        ``system`` is the last: the age that it exports is that of a complete reading.
         """
         return (self.backup, self.dr, self.audit, self.gdpr, self.system)
 
 
-def knowledge(targets: Mapping[str, Targets], refresh_seconds: float) -> Knowledge:
-    """Make empty knowledge of these stanzas; facts are refreshed every ``refresh_seconds``."""
-    good_for = TURNS * refresh_seconds
-    return Knowledge(
-        backup=BackupMetrics(targets, good_for, gaps_good_for=GAP_TURNS * good_for),
+def initial_state(targets: Mapping[str, Targets], refresh_seconds: float) -> AgentState:
+    """Make a state without facts for these stanzas; loops refresh them every ``refresh_seconds``."""
+    good_for = KEPT_REFRESHES * refresh_seconds
+    return AgentState(
+        backup=BackupMetrics(targets, good_for, gaps_good_for=REFRESHES_PER_GAP_LOOK * good_for),
         dr=DrMetrics({stanza: promised.rto_seconds for stanza, promised in targets.items()}, good_for),
         slo=SloMetrics(good_for),
         audit=AuditMetrics(good_for),

@@ -1,6 +1,6 @@
-"""Supervised loops: a thread for each, failures isolated, backed off and counted, stuck ones cut loose.
+"""Supervised loops: a thread for each, failures isolated, backed off and counted, stuck steps cut loose.
 
-Knows nothing of what a loop does; ``loop_registry`` says which loops there are.
+Nothing here knows what a loop does; ``loops.loop_registry`` makes the loops.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ LONGEST_PAUSE_SECONDS = 30.0
 Condition = Literal["starting", "healthy", "failing", "stuck"]
 
 
-def nothing() -> None:
-    """The default way to cut a loop loose: there is no connection to close."""
+def _nothing_to_cut() -> None:
+    """Do nothing: the loop has no connection to close."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """``step`` is called every ``every`` seconds; it may raise.
+    """A loop that calls ``step`` every ``every`` seconds; the step may raise.
 
     A step that takes longer than ``patience`` seconds is stuck: ``cut`` is called from another
     thread and must make it fail (close its connections).
@@ -39,7 +39,7 @@ class Loop:
     every: float
     step: Callable[[], None]
     patience: float = 60.0
-    cut: Callable[[], None] = nothing
+    cut: Callable[[], None] = _nothing_to_cut
 
     @property
     def stale_after(self) -> float:
@@ -49,7 +49,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class LoopState:
-    """What is known of a loop; times are Unix seconds."""
+    """State of a loop; times are Unix seconds."""
 
     condition: Condition = "starting"
     runs: int = 0
@@ -72,7 +72,7 @@ class _Running:
 
 
 class Supervisor:
-    """Runs loops until ``stop``; ``tend`` is called about every second by the main thread."""
+    """Runner of loops until ``stop``; the main thread calls ``tend`` about every second."""
 
     def __init__(self, loops: Iterable[Loop]) -> None:
         self._running = {loop.name: _Running(loop) for loop in loops}
@@ -82,16 +82,18 @@ class Supervisor:
 
     @property
     def loops(self) -> list[Loop]:
+        """All loops, in the order given."""
         return [running.loop for running in self._running.values()]
 
     def start(self) -> None:
+        """Start a thread for each loop."""
         for running in self._running.values():
             self._launch(running)
         if not self._running:
             self._attempted.set()
 
     def stop(self, timeout: float) -> list[str]:
-        """Ask all loops to end; the names of those that have not within ``timeout`` seconds."""
+        """Ask all loops to end; return the names of those that have not within ``timeout`` seconds."""
         self._stop.set()
         deadline = time.monotonic() + timeout
         for running in self._running.values():
@@ -100,10 +102,11 @@ class Supervisor:
         return [name for name, r in self._running.items() if r.thread is not None and r.thread.is_alive()]
 
     def wait_for_first_round(self, timeout: float) -> bool:
-        """Wait until every loop has finished a first step, well or not."""
+        """Wait until every loop has finished a first step, well or not; False after ``timeout`` seconds."""
         return self._attempted.wait(timeout)
 
     def states(self) -> dict[str, LoopState]:
+        """Read the state of each loop by its name."""
         with self._lock:
             return {name: running.state for name, running in self._running.items()}
 
@@ -130,7 +133,7 @@ class Supervisor:
             self._stop.wait(pause)
 
     def _turn(self, running: _Running, began: float) -> float:
-        """One step; the seconds until the next."""
+        """Run one step; return the seconds until the next."""
         started_at = time.time()
         with self._lock:
             running.step_began = began
@@ -202,10 +205,11 @@ class Supervisor:
 
 
 def pause_after(failures_in_a_row: int, every: float) -> float:
-    """Seconds to wait after the n-th failure in a row: 1, 2, 4 ... 30, never shorter than needed.
+    """Compute the seconds to wait after the n-th failure in a row: 1, 2, 4 ... 30.
 
-    A loop that turns quickly is not slowed down more than the longest pause says, a slow one is
-    tried again long before its next turn.
+    It begins with 2 for loops that turn every two seconds or more rarely.
+
+    A quick loop is never slowed down beyond 30 s; a slow one is tried again long before its next turn.
     """
     return min(
         LONGEST_PAUSE_SECONDS,

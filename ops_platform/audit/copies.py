@@ -18,7 +18,8 @@ AHEAD = 16
 @dataclass(frozen=True)
 class CopySeen:
     """What the bucket has under one key. ``copy`` is its first version, None when that is no seal;
-    ``hidden`` by a delete marker from those who do not ask for versions."""
+    ``hidden`` by a delete marker from those who do not ask for versions.
+    """
 
     key: str
     number: int | None

@@ -102,7 +102,8 @@ class SignedSeal:
 @dataclass(frozen=True)
 class SealCopy:
     """What the bucket holds of a seal: the signed seal, and (id, leaf hash) of every event, which
-    lets a verifier name the event that differs."""
+    lets a verifier name the event that differs.
+    """
 
     signed: SignedSeal
     leaves: Sequence[tuple[int, bytes]]

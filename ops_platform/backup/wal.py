@@ -1,6 +1,6 @@
-"""Arithmetic of write-ahead log: positions, segments, timelines, and what an archive lacks.
+"""Arithmetic of write-ahead log: positions, segments, timelines, and the gaps of an archive.
 
-Pure. How the archive is listed is in ``archive``; what a gap costs is in ``rpo``.
+Pure. The archive is listed in ``repository.wal_archive``; what a gap costs is in ``recovery_point.rpo``.
 Names and timelines follow PostgreSQL's xlog_internal.h and timeline.c.
 """
 
@@ -21,14 +21,15 @@ DEFAULT_SEGMENT_SIZE = 16 << 20
 
 
 def parse_lsn(text: str) -> int:
-    """``0/3000028`` -> bytes since the beginning. Raises ValueError."""
-    found = _LSN.fullmatch(text)
-    if found is None:
+    """Convert an LSN such as ``0/3000028`` to bytes since the beginning. Raises ValueError."""
+    match = _LSN.fullmatch(text)
+    if match is None:
         raise ValueError(f"{text!r} is no LSN")
-    return (int(found[1], 16) << 32) | int(found[2], 16)
+    return (int(match[1], 16) << 32) | int(match[2], 16)
 
 
 def format_lsn(lsn: int) -> str:
+    """Write a position in bytes as PostgreSQL does, for example ``0/3000028``."""
     return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
 
 
@@ -52,10 +53,14 @@ class Geometry:
 
     @property
     def per_log(self) -> int:
+        """Number of segments in a log of 4 GiB."""
         return _LOG_BYTES // self.size
 
     def parse(self, name: str) -> Segment:
-        """24 hexadecimal digits -> segment. Raises ValueError for what no server of this size writes."""
+        """Read a segment's name of 24 hexadecimal digits.
+
+        Raises ValueError for a name that no server with this segment size writes.
+        """
         if _SEGMENT_NAME.fullmatch(name) is None:
             raise ValueError(f"{name!r} is no WAL segment")
         timeline, log, part = (int(name[at : at + 8], 16) for at in (0, 8, 16))
@@ -64,24 +69,25 @@ class Geometry:
         return Segment(timeline, log * self.per_log + part)
 
     def name(self, segment: Segment) -> str:
+        """Write a segment's name of 24 hexadecimal digits."""
         log, part = divmod(segment.number, self.per_log)
         return f"{segment.timeline:08X}{log:08X}{part:08X}"
 
     def folder(self, segment: Segment) -> str:
-        """The first 16 digits: pgBackRest keeps one directory for each log of a timeline."""
+        """Name the segment's directory (16 digits): pgBackRest keeps one for each log of a timeline."""
         return self.name(segment)[:16]
 
     def number_at(self, lsn: int) -> int:
-        """The segment that holds the byte at ``lsn``."""
+        """Compute the number of the segment that holds the byte at ``lsn``."""
         return lsn // self.size
 
     def start(self, number: int) -> int:
-        """The position where a segment begins."""
+        """Compute the position where the segment of this number begins."""
         return number * self.size
 
 
 def infer_geometry(positions: Iterable[tuple[str, str]]) -> Geometry:
-    """The segment size that fits all pairs of (segment name, LSN of a byte in it).
+    """Infer the segment size that fits all pairs of (segment name, LSN of a byte in it).
 
     Where several fit (all pairs at the beginning of a log), the default if it is among them, else
     the largest. Raises ValueError when none fits.
@@ -105,14 +111,14 @@ def _fits(size: int, name: str, lsn: int) -> bool:
 
 @dataclass(frozen=True)
 class History:
-    """The way to one timeline: its ancestors, oldest first, each with the LSN where it was left."""
+    """Ancestry of a timeline; ``left``: its ancestors, oldest first, each with the LSN where it was left."""
 
     timeline: int
     left: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def parse(cls, timeline: int, text: str) -> History:
-        """A ``.history`` file: lines of timeline, LSN, reason. Raises ValueError."""
+        """Read a ``.history`` file: lines of timeline, LSN, reason. Raises ValueError."""
         left = []
         for line in text.splitlines():
             words = line.split(maxsplit=2)
@@ -121,13 +127,13 @@ class History:
             if len(words) < 2 or not words[0].isdigit():
                 raise ValueError(f"{line!r} is no line of a timeline history")
             left.append((int(words[0]), parse_lsn(words[1])))
-        ancestors = [one for one, _ in left]
+        ancestors = [ancestor for ancestor, _ in left]
         if ancestors != sorted(set(ancestors)) or (ancestors and ancestors[-1] >= timeline):
             raise ValueError(f"the history of timeline {timeline} is not in order")
         return cls(timeline, tuple(left))
 
     def timeline_of(self, number: int, geometry: Geometry) -> int:
-        """Which timeline's file recovery reads for a segment: the newest that began in it or before.
+        """Tell which timeline's file recovery reads for a segment: the newest that began in it or before.
 
         The segment in which a timeline was left exists on the new one too, beginning with a copy.
         """
@@ -136,14 +142,14 @@ class History:
         return timelines[bisect.bisect_right(begins, number)]
 
     def holds(self, segment: Segment, geometry: Geometry) -> bool:
-        """Whether recovery to this timeline can start from a backup that began in ``segment``."""
+        """Tell whether recovery to this timeline can start from a backup that began in ``segment``."""
         for timeline, lsn in self.left:
             if timeline == segment.timeline:
                 return segment.number <= geometry.number_at(lsn)
         return segment.timeline == self.timeline
 
     def holds_position(self, timeline: int, lsn: int) -> bool:
-        """Whether ``lsn``, written on ``timeline``, is part of this history."""
+        """Tell whether ``lsn``, written on ``timeline``, is part of this history."""
         for ancestor, end in self.left:
             if ancestor == timeline:
                 return lsn <= end
@@ -159,12 +165,13 @@ class Gap:
 
     @property
     def segments(self) -> int:
+        """Number of missing segments."""
         return self.last.number - self.first.number + 1
 
 
 @dataclass(frozen=True)
 class ArchiveState:
-    """The archive from one segment on, along the newest timeline that leads from there.
+    """State of the archive from one segment on, along the newest timeline that leads from there.
 
     ``contiguous_end`` is the LSN up to which nothing is missing (exclusive), None when the first
     segment is missing already. Segments behind ``newest`` have not been archived yet: no gap.
@@ -179,20 +186,21 @@ class ArchiveState:
 
     @property
     def gap_segments(self) -> int:
+        """Number of missing segments in all gaps."""
         return sum(gap.segments for gap in self.gaps)
 
     def covers(self, timeline: int, lsn: int) -> bool:
-        """Whether recovery from ``start`` reaches ``lsn`` of ``timeline`` with what is archived."""
+        """Tell whether recovery from ``start`` reaches ``lsn`` of ``timeline`` with what is archived."""
         if self.contiguous_end is None or lsn > self.contiguous_end:
             return False
         return self.history.holds_position(timeline, lsn)
 
 
 def newest_history(start: Segment, histories: Mapping[int, History], geometry: Geometry) -> History:
-    """The history of the newest timeline that recovery from ``start`` can follow.
+    """Find the history of the newest timeline that recovery from ``start`` can follow.
 
     Like PostgreSQL's ``recovery_target_timeline = latest``: timelines are tried one after the other
-    until one has no history file; those on which ``start`` does not lie are no way from here.
+    until one has no history file; those on which ``start`` does not lie cannot be followed.
     """
     best = histories.get(start.timeline, History(start.timeline))
     timeline = start.timeline + 1
@@ -210,9 +218,10 @@ def archive_state(
     start: Segment,
     known: Segment | None = None,
 ) -> ArchiveState:
-    """What recovery that begins in ``start`` would find. O(n log n) of what is present.
+    """Compute the state that a recovery from ``start`` would find, in O(n log n) of the segments present.
 
-    ``known`` was archived once, as a set in the repository proves: up to it nothing is "not there yet".
+    ``known`` was archived once, as a set in the repository proves: what is missing up to it is a gap, not
+    a segment that has yet to arrive.
     """
     history = newest_history(start, histories, geometry)
     numbers = sorted(
@@ -236,26 +245,26 @@ def archive_state(
         elif not gaps:
             contiguous = number
         expected = number + 1
-    # What follows the last one is missing only in the sense of "not there yet", up to what was there
-    # once; and a start that is not there is missing whatever follows.
+    # Segments after the last one may have yet to arrive, unless they come before ``known``, which was
+    # there once; a missing start is a gap whatever follows.
     certain = start.number
     if known is not None and history.timeline_of(known.number, geometry) == known.timeline:
         certain = max(certain, known.number)
     if expected <= certain:
         gaps += _split(expected, certain, history, geometry)
-    found_any = contiguous >= start.number
+    start_present = contiguous >= start.number
     return ArchiveState(
         start=start,
         history=history,
-        contiguous_end=geometry.start(contiguous + 1) if found_any else None,
-        contiguous_last=at(contiguous) if found_any else None,
+        contiguous_end=geometry.start(contiguous + 1) if start_present else None,
+        contiguous_last=at(contiguous) if start_present else None,
         newest=at(numbers[-1]) if numbers else None,
         gaps=tuple(gaps),
     )
 
 
 def _split(first: int, last: int, history: History, geometry: Geometry) -> list[Gap]:
-    """The gap ``first`` to ``last`` as one for each timeline it touches."""
+    """Split the gap ``first`` to ``last`` into one for each timeline that it touches."""
     bounds = sorted(
         {
             first,

@@ -1,8 +1,7 @@
-"""All Dagster code: a package a duty, each with its assets, jobs, schedules, sensors, checks and
-definitions.
+"""All Dagster code: one package per duty, with its assets, jobs, schedules, sensors and checks.
 
-Thin: what a job does stands in the duty's own package, which does not know Dagster. ``resources`` holds what
-the jobs share.
+It is thin: the work of a job is in the duty's own package, which does not know Dagster. Jobs share
+``resources``, ``failures`` and ``stanza_jobs``.
 """
 
 __all__ = ["backup", "dr", "gdpr", "housekeeping", "resources", "slo"]

@@ -1,7 +1,7 @@
-"""How whatever goes wrong in an op, asset, check, sensor or schedule is told to Dagster.
+"""Failures of ops, assets, checks, sensors and schedules, as they are reported to Dagster.
 
-Dagster stores the text of an exception that leaves one, of its causes and of its context, for ever. So
-nothing leaves but a ``dg.Failure`` that ``safe_errors`` worded.
+Dagster stores the text of an exception that leaves one of them, of its causes and of its context, for ever.
+So only a ``dg.Failure`` with a text by ``safe_errors`` may leave.
 """
 
 from collections.abc import Iterator
@@ -15,9 +15,10 @@ from ops_platform.errors import OpsError
 
 @contextmanager
 def told(*, allow_retries: bool = False) -> Iterator[None]:
-    """Fail with one line that quotes no value, without a cause; what nobody foresaw brings its frames.
+    """Turn an exception of the block into a ``dg.Failure`` of one line that quotes no value, without a cause.
 
-    Interruptions and Dagster's own signals (``Failure``, ``RetryRequested``) pass.
+    An unforeseen exception brings its frames along. Interruptions and Dagster's own signals (``Failure``,
+    ``RetryRequested``) pass.
     """
     try:
         yield
@@ -28,7 +29,7 @@ def told(*, allow_retries: bool = False) -> Iterator[None]:
 
 
 def failure(error: Exception, *, allow_retries: bool = False) -> dg.Failure:
-    """Make the failure that tells of ``error``; raise it ``from None``."""
+    """Make the failure that reports ``error``; raise it ``from None``."""
     metadata = {}
     if not isinstance(error, OpsError):
         metadata["frames"] = dg.MetadataValue.text(safe_errors.frames(error))

@@ -1,4 +1,4 @@
-"""The Dagster resources: thin ConfigurableResources over the domains' contexts and clients.
+"""Dagster resources: thin ConfigurableResources over the duties' contexts and clients.
 
 No logic lives here. A resource reads the settings when a run starts, in the run's own process,
 so definitions load with nothing configured.
@@ -17,7 +17,7 @@ from ops_platform.clients.prometheus import Prometheus
 from ops_platform.settings import Settings, load_settings
 from ops_platform.slo.objectives import Objective, openslo
 
-# What only a run works with is imported where the run asks for it: the definitions load in less time.
+# Modules that only a run needs are imported where the run uses them: the definitions load in less time.
 if TYPE_CHECKING:
     from ops_platform.gdpr.data_map import DataMap
     from ops_platform.gdpr.erasure.context import ErasureContext
@@ -25,21 +25,22 @@ if TYPE_CHECKING:
 
 
 class PlatformResource(dg.ConfigurableResource[Any]):
-    """The settings of this process, and what is opened from them."""
+    """Settings of this process, and the contexts and clients opened from them."""
 
     def settings(self) -> Settings:
+        """Load the settings from the environment. Raises ConfigurationError."""
         return load_settings()
 
     def backup(self, stanza: str) -> BackupContext:
-        """The context of one stanza. Raises ConfigurationError that says which setting is missing."""
+        """Open the context of one stanza. Raises ConfigurationError that names a missing setting."""
         return open_context(self.settings(), stanza)
 
     def stanzas(self) -> list[str]:
-        """The names in backups.yaml."""
+        """List the names in backups.yaml. Raises ConfigurationError."""
         return list(load_backups(self.settings()).stanzas)
 
     def prometheus(self) -> Prometheus:
-        """For queries over a day of raw samples."""
+        """Make a client that waits up to 120 s: queries may read a day of raw samples."""
         settings = self.settings()
         url = settings.require("prometheus_url")
         return Prometheus(
@@ -50,15 +51,15 @@ class PlatformResource(dg.ConfigurableResource[Any]):
         )
 
     def has_objectives(self) -> bool:
-        """Whether anybody wrote one."""
+        """Tell whether there is any document of an objective."""
         return any((self.settings().config_dir / "objectives").glob("*.y*ml"))
 
     def objectives(self) -> list[Objective]:
-        """What the OpenSLO documents promise now."""
+        """Load the objectives of the OpenSLO documents. Raises ConfigurationError."""
         return openslo.load_directory(self.settings().config_dir / "objectives")
 
     def erasure(self) -> "ErasureContext":
-        """What an erasure works with. Raises ConfigurationError that says which setting is missing."""
+        """Open the context of an erasure. Raises ConfigurationError that names a missing setting."""
         from ops_platform.dr.verification import backup_expiry
         from ops_platform.gdpr.erasure import context as erasure_context
 
@@ -66,24 +67,25 @@ class PlatformResource(dg.ConfigurableResource[Any]):
         return erasure_context.open_context(settings, backup_expiry.product_backup_term(settings))
 
     def export(self) -> "ExportContext":
-        """What an export works with. Raises ConfigurationError that says which setting is missing."""
+        """Open the context of an export. Raises ConfigurationError that names a missing setting."""
         from ops_platform.gdpr import export
 
         return export.open_context(self.settings())
 
     def data_map(self) -> "DataMap":
-        """Raises ConfigurationError with the line that is wrong."""
+        """Load data_map.yaml. Raises ConfigurationError that names the wrong line."""
         from ops_platform.gdpr.data_map import parser
 
         return parser.load(self.settings().config_dir / "data_map.yaml")
 
     def alertmanager(self) -> Alertmanager:
+        """Make a client of Alertmanager. Raises ConfigurationError when its URL is not set."""
         settings = self.settings()
         return Alertmanager(settings.require("alertmanager_url"), ca_file=settings.ca_file)
 
 
 class StanzaLockResource(dg.ConfigurableResource[Any]):
-    """Holds a stanza's backup lock from the first op that asks for it to the end of the run.
+    """Holder of a stanza's backup lock, from the first op that asks for it to the end of the run.
 
     The in-process executor makes one instance a run, so preflight, run, verify and record
     share one lock; a process that dies drops its database session and with it the lock.
@@ -96,6 +98,7 @@ class StanzaLockResource(dg.ConfigurableResource[Any]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["StanzaLockResource"]:
+        """Free all locks at the end of the run."""
         try:
             yield self
         finally:
@@ -103,7 +106,7 @@ class StanzaLockResource(dg.ConfigurableResource[Any]):
             self._held.clear()
 
     def hold(self, backup: BackupContext, log: Callable[[str], None]) -> None:
-        """Take the lock unless this run has it. Raises Unavailable after ``wait_seconds``."""
+        """Take the lock unless this run holds it. Raises Unavailable after ``wait_seconds``."""
         name = backup.stanza.name
         if name not in self._held:
             url = backup.settings.require("database_url")

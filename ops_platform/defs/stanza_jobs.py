@@ -1,6 +1,6 @@
 """Jobs whose run config names one stanza, and schedules that ask for one run per stanza.
 
-What the jobs do is the duties' own; each duty brings its ops.
+The ops are the duties' own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The embedded stack: every part that the platform needs, for real, on one machine.
+"""The embedded stack: every server that the platform needs, for real, on one machine.
 
-Only the command line and the tests use it; an installation brings its own parts. The demo product is in
+Only the command line and the tests use it; an installation brings its own servers. The demo product is in
 ``demo``.
 """
 

@@ -22,7 +22,7 @@ _COPIED = re.compile(r"\bcopied (\d+)\s?%")
 
 @dataclass
 class BootstrapRun:
-    """A launched run as it is followed; ``fraction`` is what it last said it had copied."""
+    """A launched run; ``fraction`` (0 to 1) is the share that it last reported as copied."""
 
     stanza: str
     run_id: str
@@ -31,19 +31,19 @@ class BootstrapRun:
 
 
 def run_config(stanza: str) -> dict[str, Any]:
-    """Run config of a backup job."""
+    """Make the run config of a backup job."""
     return {"stanza": stanza}
 
 
 def without_full_backup(settings: Settings, stanzas: Iterable[str]) -> list[str]:
-    """The stanzas whose repository holds no completed, clean full set."""
+    """List the stanzas whose repository holds no completed full set without page errors."""
     return [stanza for stanza in stanzas if not _has_full(settings, stanza)]
 
 
 def take(url: str, stanzas: Sequence[str], report: Callable[[Sequence[BootstrapRun]], None]) -> None:
     """Launch a full backup of each stanza, or follow the one that is under way, until all succeeded.
 
-    Raises CheckFailed with the run's own line, Unavailable when Dagster goes away for good.
+    Raises CheckFailed with the run's own reason, Unavailable when Dagster goes away for good.
     """
     dagster = Dagster(url)
     # An `up` that was interrupted has left runs: they are followed, not launched again.
@@ -86,4 +86,4 @@ def _follow(dagster: Dagster, run: BootstrapRun) -> None:
 
 def _has_full(settings: Settings, stanza: str) -> bool:
     repository = Repository.parse(stanza, open_context(settings, stanza).pgbackrest.info())
-    return any(found.kind == "full" and not found.error for found in repository.sets)
+    return any(backup_set.kind == "full" and not backup_set.error for backup_set in repository.sets)

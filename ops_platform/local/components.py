@@ -1,4 +1,4 @@
-"""The servers of one stack, built from its state directory and its ports. Starts nothing."""
+"""Components of one stack, built from its state directory and its ports. Nothing is started here."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ JWT_PUBLIC_KEY = "jwt-public-key"
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Everything that knows how to run and to be asked, but is not a Python process of ours."""
+class Components:
+    """Servers, certificates, secrets and ports of a stack; our own processes are in ``start_order``."""
 
     layout: Layout
     ports: Mapping[str, int]
@@ -77,7 +77,7 @@ class Parts:
     stack_id: str
 
     def url(self, port: str) -> str:
-        """Base URL of one of the plain HTTP services, all on loopback."""
+        """Make the base URL of one of the plain HTTP services, all on loopback."""
         return f"http://127.0.0.1:{self.ports[port]}"
 
     @property
@@ -87,6 +87,7 @@ class Parts:
 
     @property
     def jwks_file(self) -> Path:
+        """Key document that the API checks bearer tokens with."""
         return self.layout.part("api") / "jwks.json"
 
     def prepare(self) -> None:
@@ -110,7 +111,10 @@ class Parts:
 
 
 def required_programs(pgbackrest: str = "pgbackrest") -> None:
-    """Raises ConfigurationError that names the first missing program and its Debian package."""
+    """Check that all programs are installed.
+
+    Raises ConfigurationError that names the first missing program and its Debian package.
+    """
     version = programs.pgbackrest_version(pgbackrest)
     for name in (*programs.DEBIAN_PACKAGES, "weed"):
         if name != "pgbackrest":
@@ -120,8 +124,8 @@ def required_programs(pgbackrest: str = "pgbackrest") -> None:
 
 def build(
     layout: Layout, ports: Mapping[str, int], config_dir: Path, pgbackrest: str = "pgbackrest"
-) -> Parts:
-    """The parts of the stack at ``layout``; makes certificates when they are missing or end soon."""
+) -> Components:
+    """Build the components of the stack at ``layout``; issues certificates that are missing or end soon."""
     me, owner = account(None), layout.owner
     vault = SecretStore(layout.secrets)
     vault.prepare()
@@ -149,7 +153,7 @@ def build(
             peers=("ops_dagster",) if name == "ops" else (),
         )
 
-    return Parts(
+    return Components(
         layout=layout,
         ports=ports,
         secrets=vault,
@@ -200,14 +204,14 @@ def build(
 
 
 def stack_id(layout: Layout) -> str:
-    """The random id of a state directory, by which its processes are recognised."""
+    """Read the random id of a state directory, by which its processes are recognised; made the first time."""
     if not layout.stack_id_file.exists():
         write_private(layout.stack_id_file, secrets.token_hex(16) + "\n", 0o644)
     return layout.stack_id_file.read_text(encoding="utf-8").strip()
 
 
 def _programs_of(data_dir: Path, newest: programs.PostgresPrograms) -> programs.PostgresPrograms:
-    """The version that made the cluster: after an upgrade of the system a newer one may be installed too."""
+    """Choose the version that made the cluster: after a system upgrade a newer one may be installed too."""
     try:
         major = int((data_dir / "PG_VERSION").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -216,7 +220,7 @@ def _programs_of(data_dir: Path, newest: programs.PostgresPrograms) -> programs.
 
 
 def signing_keys(vault: SecretStore, signing: str, verifying: str) -> None:
-    """An Ed25519 pair, PEM; the public half is derived, so it can never differ."""
+    """Keep an Ed25519 pair in PEM; the public half is derived from the private one, so it always fits."""
 
     def make() -> str:
         return (

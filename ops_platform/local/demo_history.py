@@ -1,6 +1,6 @@
-"""The demo's past in a new stack: loaded into Prometheus and counted, while ``up`` does other things.
+"""History of the demo product in a new stack: loaded into Prometheus and counted in the background of ``up``.
 
-A stack gets it once. What fails here is said in one line and made up for by the next ``up``.
+A stack gets it once. A failure here is reported in one line, and the next ``up`` tries again.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ops_platform.clients.safe_errors import describe
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, ConfigurationError, OpsError, Unavailable
 from ops_platform.local import environment
-from ops_platform.local.components import Parts
+from ops_platform.local.components import Components
 from ops_platform.local.demo.history import DAY, HOUR, HistoryPlan, HistoryStore, Record
 from ops_platform.local.supervision import STACK_ID
 from ops_platform.settings import Settings
 
 LOADER = "ops_platform.local.demo.history.blocks"
 LONGEST_DAYS = 60
-"""Prometheus keeps 95, and forgets the oldest one by one."""
+"""Prometheus keeps 95 days, and forgets the oldest one by one."""
 LOAD_SECONDS, SEEN_SECONDS, LAUNCH_SECONDS, COUNT_SECONDS = 300.0, 150.0, 300.0, 900.0
 QUIET_SECONDS, PATIENCE_SECONDS = 3.0, 15.0
 SETTLING_SECONDS = 610
@@ -36,7 +36,7 @@ HOURS_JOB, DAYS_JOB = "slo_windows", "slo_days"
 
 
 def wanted_days(settings: Settings) -> int:
-    """Raises ConfigurationError."""
+    """Read the number of days that the history shall have; 0 is none. Raises ConfigurationError."""
     days = settings.demo.history_days
     if not 0 <= days <= LONGEST_DAYS or days != int(days):
         raise ConfigurationError(
@@ -46,33 +46,38 @@ def wanted_days(settings: Settings) -> int:
 
 
 class DemoHistory:
-    """``begin`` before Prometheus starts the first time, ``count`` when Dagster is up, then ``finish``."""
+    """Loading and counting of the history in a thread.
 
-    def __init__(self, parts: Parts, settings: Settings, say: Callable[[str], None]) -> None:
-        self._parts, self._settings, self._say = parts, settings, say
-        self._store = HistoryStore(parts.layout.state_dir / "demo-history.json", parts.prometheus.data_dir)
+    Call ``begin`` before Prometheus starts the first time, ``count`` when Dagster is up, then ``finish``.
+    """
+
+    def __init__(self, components: Components, settings: Settings, say: Callable[[str], None]) -> None:
+        self._components, self._settings, self._say = components, settings, say
+        self._store = HistoryStore(
+            components.layout.state_dir / "demo-history.json", components.prometheus.data_dir
+        )
         self._dagster_is_up, self._launched = threading.Event(), threading.Event()
         self._problem = ""
         self._worker: threading.Thread | None = None
 
     def begin(self) -> None:
-        """Start loading, in the background, when this stack is to have a history and has not."""
+        """Start loading in the background, when this stack shall have a history and has none yet."""
         try:
             record = self._planned()
         except (OpsError, OSError) as error:
             self._problem = describe(error)
             return
         if record is not None and not record.counted:
-            # It dies with us: an ``up`` that was interrupted leaves nothing behind that still writes.
+            # It dies with this process: an interrupted ``up`` leaves nothing behind that still writes.
             self._worker = threading.Thread(target=self._work, name="demo-history", daemon=True)
             self._worker.start()
 
     def count(self) -> None:
-        """Let the objectives be counted over it as soon as it is loaded."""
+        """Let the objectives be counted over the history as soon as it is loaded."""
         self._dagster_is_up.set()
 
     def finish(self, report: Callable[[str, float | None], None]) -> None:
-        """Wait until its runs are launched, and a little for the hours; say what goes on, or wrong."""
+        """Wait until its runs are launched, and a little for the hours; report progress or a problem."""
         if self._worker is not None:
             # A later ``up`` only looks whether all runs succeeded.
             self._worker.join(QUIET_SECONDS)
@@ -81,7 +86,7 @@ class DemoHistory:
             self._launched.wait()
             self._worker.join(PATIENCE_SECONDS)
             if self._worker.is_alive():
-                self._say(f"the demo's history is being counted: {self._parts.url('webserver')}/runs")
+                self._say(f"the demo's history is being counted: {self._components.url('webserver')}/runs")
         if self._problem:
             self._say(f"the demo's history is not complete: {self._problem}; the next 'up' tries again")
 
@@ -95,7 +100,7 @@ class DemoHistory:
                 days=days,
                 rate=self._settings.demo.traffic_rate,
                 seed=self._settings.demo.traffic_seed,
-                instance=f"127.0.0.1:{self._parts.ports['traffic']}",
+                instance=f"127.0.0.1:{self._components.ports['traffic']}",
             )
         )
 
@@ -106,9 +111,9 @@ class DemoHistory:
             if any((self._settings.config_dir / "objectives").glob("*.y*ml")):
                 self._count(record)
             else:
-                self._see(record.plan)
+                self._wait_until_shown(record.plan)
                 self._store.keep(replace(record, counted=True))
-        except Exception as error:  # whatever it is: the stack is fine without
+        except Exception as error:  # of any kind: the stack works without a history
             self._problem = describe(error)
         finally:
             self._launched.set()
@@ -118,37 +123,37 @@ class DemoHistory:
         if record is not None and record.loaded:
             return record
         command = [sys.executable, "-m", LOADER, str(self._store.record_file), str(self._store.prometheus)]
-        values = {**environment.process({}), STACK_ID: self._parts.stack_id}
+        values = {**environment.process({}), STACK_ID: self._components.stack_id}
         done = Launcher(environment=values).run(command, timeout=LOAD_SECONDS)
         record = self._store.record()
         if done.code or record is None or not record.loaded:
-            said = done.stderr.strip().splitlines()
-            raise Unavailable(said[-1] if said else f"the loader ended with {done.code}")
+            output = done.stderr.strip().splitlines()
+            raise Unavailable(output[-1] if output else f"the loader ended with {done.code}")
         return record
 
-    def _see(self, plan: HistoryPlan) -> None:
-        """Wait until Prometheus shows all of it."""
-        source = Prometheus(self._parts.prometheus.url)
+    def _wait_until_shown(self, plan: HistoryPlan) -> None:
+        """Wait until Prometheus shows all of the history."""
+        source = Prometheus(self._components.prometheus.url)
         span = plan.end - plan.begins + 1
         query = f'count_over_time(up{{job="product",instance="{plan.instance}"}}[{span}s])'
 
-        def seen() -> bool:
-            found = source.query(query, at=datetime.fromtimestamp(plan.end, UTC)).series
-            return bool(found) and found[0].value >= plan.scrapes
+        def shown() -> bool:
+            series = source.query(query, at=datetime.fromtimestamp(plan.end, UTC)).series
+            return bool(series) and series[0].value >= plan.scrapes
 
         try:
-            wait_until(seen, SEEN_SECONDS, "Prometheus shows the history", interval=0.5)
+            wait_until(shown, SEEN_SECONDS, "Prometheus shows the history", interval=0.5)
         finally:
             source.close()
 
     def _count(self, record: Record) -> None:
-        url, plan = self._parts.url("webserver"), record.plan
+        url, plan = self._components.url("webserver"), record.plan
         end = countable(plan, time.time())
-        # A launch writes down which hours it plans, one by one, before it answers.
+        # A launch stores the hours that it plans one by one before it answers.
         dagster = Dagster(url, timeout_seconds=LAUNCH_SECONDS)
         hours = _run(dagster, HOURS_JOB, plan, "SUCCESS")
         if hours is None:
-            self._see(plan)
+            self._wait_until_shown(plan)
             under_way = _run(dagster, HOURS_JOB, plan, *UNFINISHED)
             run_id = (
                 under_way.run_id if under_way else _launch(dagster, HOURS_JOB, plan, hour_keys(plan, end))
@@ -169,9 +174,9 @@ class DemoHistory:
 
 
 def _run(dagster: Dagster, job: str, plan: HistoryPlan, *statuses: str) -> Run | None:
-    """The newest run that counts this history and is in one of ``statuses``."""
-    found = dagster.runs(job, statuses=statuses, tags={TAG: str(plan.end)}, limit=1)
-    return found[0] if found else None
+    """Find the newest run that counts this history and is in one of ``statuses``."""
+    runs = dagster.runs(job, statuses=statuses, tags={TAG: str(plan.end)}, limit=1)
+    return runs[0] if runs else None
 
 
 def _launch(dagster: Dagster, job: str, plan: HistoryPlan, keys: tuple[str, str]) -> str:
@@ -185,17 +190,17 @@ def _launch(dagster: Dagster, job: str, plan: HistoryPlan, keys: tuple[str, str]
 
 
 def countable(plan: HistoryPlan, now: float) -> int:
-    """Where the last of its full hours ends that can be counted at ``now``."""
+    """Compute the end of the last full hour that can be counted at ``now``, in Unix seconds."""
     return min(plan.last_hour, int(now - SETTLING_SECONDS) // HOUR * HOUR)
 
 
 def hour_keys(plan: HistoryPlan, end: int) -> tuple[str, str]:
-    """First and last partition of the full hours up to ``end``."""
+    """Name the first and last partition of the full hours up to ``end``."""
     return _key(plan.first_hour, "%Y-%m-%d-%H:00"), _key(end - HOUR, "%Y-%m-%d-%H:00")
 
 
 def day_keys(plan: HistoryPlan, end: int) -> tuple[str, str]:
-    """First and last partition of the full days up to ``end``; there is one at least, see LEAD_DAYS."""
+    """Name the first and last partition of the full days up to ``end``; at least one, see LEAD_DAYS."""
     return _key(-(-plan.first_hour // DAY) * DAY, "%Y-%m-%d"), _key(end // DAY * DAY - DAY, "%Y-%m-%d")
 
 

@@ -1,4 +1,4 @@
-"""The environments of a stack: the operator's, and one for each of its own processes."""
+"""Environments of a stack: the operator's, and one for each of its own processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ops_platform.local.components import (
     JWT_SIGNING_KEY,
     PUBLIC_KEY,
     SIGNING_KEY,
-    Parts,
+    Components,
 )
 from ops_platform.local.host import write_private
 from ops_platform.local.servers import development_identity
@@ -44,38 +44,38 @@ PASSED_ON = (
 
 
 PRIVACY_NOTICE = "https://example.org/privacy"
-"""The demo product has none."""
+"""Placeholder: the demo product has no notice of its own."""
 
 
 def choices(settings: Settings) -> dict[str, str]:
-    """What the operator chose, from his environment or from the last ``up``."""
+    """Read the operator's choices, from the environment or from the last ``up``."""
     return {name: settings.environ[name].get_secret_value() for name in PASSED_ON if name in settings.environ}
 
 
-def common(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
-    """What every process may know: addresses and places, no secret and no role."""
+def common(components: Components, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Make the variables that every process may have: addresses and paths, no secret and no role."""
     values = {
-        "OPS_STATE_DIR": str(parts.layout.state_dir),
-        "OPS_CA_FILE": str(parts.certificates.ca_file),
-        "OPS_PGBACKREST_BINARY": parts.product.pgbackrest,
-        "OPS_PROMETHEUS_URL": parts.prometheus.url,
-        "OPS_ALERTMANAGER_URL": parts.alertmanager.url,
-        "OPS_API_URL": parts.api_url,
+        "OPS_STATE_DIR": str(components.layout.state_dir),
+        "OPS_CA_FILE": str(components.certificates.ca_file),
+        "OPS_PGBACKREST_BINARY": components.product.pgbackrest,
+        "OPS_PROMETHEUS_URL": components.prometheus.url,
+        "OPS_ALERTMANAGER_URL": components.alertmanager.url,
+        "OPS_API_URL": components.api_url,
         "OPS_JWT_ISSUER": development_identity.ISSUER,
         "OPS_JWT_AUDIENCE": development_identity.AUDIENCE,
-        "OPS_DAGSTER_URL": parts.url("webserver"),
-        "OPS_DAGSTER_READONLY_URL": parts.url("webserver-readonly"),
-        "OPS_METRICS_URL": f"{parts.url('agent')}/metrics",
-        "OPS_MAIL_DIR": str(parts.layout.mail),
+        "OPS_DAGSTER_URL": components.url("webserver"),
+        "OPS_DAGSTER_READONLY_URL": components.url("webserver-readonly"),
+        "OPS_METRICS_URL": f"{components.url('agent')}/metrics",
+        "OPS_MAIL_DIR": str(components.layout.mail),
         "OPS_SMTP_HOST": "127.0.0.1",
-        "OPS_SMTP_PORT": str(parts.ports["mail"]),
-        "OPS_AUDIT_PUBLIC_KEY_FILE": str(parts.secrets.path(PUBLIC_KEY)),
-        "OPS_DR_PUBLIC_KEY_FILE": str(parts.secrets.path(DR_PUBLIC_KEY)),
-        "OPS_GDPR_PUBLIC_KEY_FILE": str(parts.secrets.path(GDPR_PUBLIC_KEY)),
-        **parts.object_store.endpoint_environment(),
+        "OPS_SMTP_PORT": str(components.ports["mail"]),
+        "OPS_AUDIT_PUBLIC_KEY_FILE": str(components.secrets.path(PUBLIC_KEY)),
+        "OPS_DR_PUBLIC_KEY_FILE": str(components.secrets.path(DR_PUBLIC_KEY)),
+        "OPS_GDPR_PUBLIC_KEY_FILE": str(components.secrets.path(GDPR_PUBLIC_KEY)),
+        **components.object_store.endpoint_environment(),
         **chosen,
     }
-    for cluster in (parts.product, parts.ops):
+    for cluster in (components.product, components.ops):
         prefix = f"OPS_{cluster.name.upper()}"
         values |= {
             f"{prefix}_DATA_DIR": str(cluster.data_dir),
@@ -85,85 +85,85 @@ def common(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-def operator(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
-    """For people and the command line: the workers' role, and the owners' for migrations."""
+def operator(components: Components, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Make the variables of the command line: the workers' role, and the owners' for migrations."""
     return {
-        **common(parts, chosen),
-        **_databases(parts, "ops_worker"),
-        "OPS_OWNER_DATABASE_URL": parts.ops.url("ops_owner"),
-        "OPS_PRODUCT_OWNER_DATABASE_URL": parts.product.url("ops_owner"),
-        **_identities(parts, "backup", "backup_reader", "media", "exports", "ledger", "logs"),
-        **_cipher(parts),
-        **_dr_key(parts),
-        **_erasure(parts),
-        **parts.redis.settings_environment(),
-        "OPS_JWT_SIGNING_KEY_FILE": str(parts.secrets.path(JWT_SIGNING_KEY)),
+        **common(components, chosen),
+        **_databases(components, "ops_worker"),
+        "OPS_OWNER_DATABASE_URL": components.ops.url("ops_owner"),
+        "OPS_PRODUCT_OWNER_DATABASE_URL": components.product.url("ops_owner"),
+        **_identities(components, "backup", "backup_reader", "media", "exports", "ledger", "logs"),
+        **_cipher(components),
+        **_dr_key(components),
+        **_erasure(components),
+        **components.redis.settings_environment(),
+        "OPS_JWT_SIGNING_KEY_FILE": str(components.secrets.path(JWT_SIGNING_KEY)),
     }
 
 
-def agent(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
-    """The agent beats, looks, seals and deletes exports in time: it alone has the signing key."""
+def agent(components: Components, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Make the agent's variables; it alone has the signing key of the audit ledger."""
     return {
-        **common(parts, chosen),
-        **_databases(parts, "ops_agent"),
-        **_identities(parts, "backup", "exports", "ledger"),
-        **_cipher(parts),
-        "OPS_AUDIT_SIGNING_KEY_FILE": str(parts.secrets.path(SIGNING_KEY)),
-        "OPS_AGENT_LISTEN_PORT": str(parts.ports["agent"]),
+        **common(components, chosen),
+        **_databases(components, "ops_agent"),
+        **_identities(components, "backup", "exports", "ledger"),
+        **_cipher(components),
+        "OPS_AUDIT_SIGNING_KEY_FILE": str(components.secrets.path(SIGNING_KEY)),
+        "OPS_AGENT_LISTEN_PORT": str(components.ports["agent"]),
     }
 
 
-def traffic(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
-    """The demo product's application: knows nothing of the platform."""
+def traffic(components: Components, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Make the variables of the demo product's application, which knows nothing of the platform."""
     return {
         # Set, though empty: settings would otherwise take the operator's file as defaults.
         "OPS_DATABASE_URL": "",
-        "OPS_STATE_DIR": str(parts.layout.state_dir),
-        "OPS_CA_FILE": str(parts.certificates.ca_file),
-        "OPS_PRODUCT_DATABASE_URL": parts.product.url("product_app"),
-        "OPS_TRAFFIC_LISTEN_PORT": str(parts.ports["traffic"]),
-        **parts.object_store.endpoint_environment(),
-        **_identities(parts, "media"),
-        **parts.redis.settings_environment(),
+        "OPS_STATE_DIR": str(components.layout.state_dir),
+        "OPS_CA_FILE": str(components.certificates.ca_file),
+        "OPS_PRODUCT_DATABASE_URL": components.product.url("product_app"),
+        "OPS_TRAFFIC_LISTEN_PORT": str(components.ports["traffic"]),
+        **components.object_store.endpoint_environment(),
+        **_identities(components, "media"),
+        **components.redis.settings_environment(),
         **{name: value for name, value in chosen.items() if name.startswith(("OPS_DEMO_", "OPS_TRAFFIC_"))},
     }
 
 
-def api(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
-    """The data subjects' API: requests in the ops database, one address in the product's, Redis, links."""
+def api(components: Components, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Make the variables of the data subjects' API: both databases, Redis, the exports' bucket."""
     return {
         "OPS_API_PRIVACY_NOTICE_URL": PRIVACY_NOTICE,
-        **common(parts, chosen),
-        **_databases(parts, "ops_api"),
-        **_identities(parts, "exports"),
-        **parts.redis.settings_environment(),
-        "OPS_API_LISTEN_PORT": str(parts.ports["api"]),
-        "OPS_API_METRICS_LISTEN_PORT": str(parts.ports["api-metrics"]),
-        "OPS_API_CERTIFICATE_FILE": str(parts.api_certificate.certificate),
-        "OPS_API_KEY_FILE": str(parts.api_certificate.key),
-        "OPS_JWT_JWKS_FILE": str(parts.jwks_file),
+        **common(components, chosen),
+        **_databases(components, "ops_api"),
+        **_identities(components, "exports"),
+        **components.redis.settings_environment(),
+        "OPS_API_LISTEN_PORT": str(components.ports["api"]),
+        "OPS_API_METRICS_LISTEN_PORT": str(components.ports["api-metrics"]),
+        "OPS_API_CERTIFICATE_FILE": str(components.api_certificate.certificate),
+        "OPS_API_KEY_FILE": str(components.api_certificate.key),
+        "OPS_JWT_JWKS_FILE": str(components.jwks_file),
     }
 
 
-def dagster(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
-    """Code server, webservers, daemon and the runs they start."""
-    store = parts.object_store
+def dagster(components: Components, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Make the variables of code server, webservers, daemon and the runs that they start."""
+    store = components.object_store
     # Dagster opens a connection for each statement: over TLS that is most of its time.
-    storage = parts.ops.socket_url("ops_dagster", "dagster").replace(
+    storage = components.ops.socket_url("ops_dagster", "dagster").replace(
         "postgresql://", "postgresql+psycopg2://", 1
     )
     return {
-        **common(parts, chosen),
-        **_databases(parts, "ops_worker"),
-        **_identities(parts, "backup", "backup_reader", "media", "exports", "ledger"),
-        **_cipher(parts),
-        **_dr_key(parts),
-        **_erasure(parts),
-        **parts.redis.settings_environment(),
-        "DAGSTER_HOME": str(parts.layout.dagster_home),
+        **common(components, chosen),
+        **_databases(components, "ops_worker"),
+        **_identities(components, "backup", "backup_reader", "media", "exports", "ledger"),
+        **_cipher(components),
+        **_dr_key(components),
+        **_erasure(components),
+        **components.redis.settings_environment(),
+        "DAGSTER_HOME": str(components.layout.dagster_home),
         "OPS_DAGSTER_STORAGE_URL": storage,
-        "OPS_CODE_SERVER_PORT": str(parts.ports["code-server"]),
-        "OPS_COMPUTE_LOG_DIR": str(parts.layout.compute_logs),
+        "OPS_CODE_SERVER_PORT": str(components.ports["code-server"]),
+        "OPS_COMPUTE_LOG_DIR": str(components.layout.compute_logs),
         "OPS_S3_LOGS_BUCKET": store.bucket("logs"),
         # Dagster's compute log manager takes boto3's own variables.
         "AWS_ACCESS_KEY_ID": store.access_key_id("logs"),
@@ -171,13 +171,13 @@ def dagster(parts: Parts, chosen: Mapping[str, str]) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         # A backfill of a month writes thousands of events: not each in a transaction of its own.
         "DAGSTER_EVENT_BATCH_SIZE": "1000",
-        # Nor that each of its hours is planned; a run that fails is shown as such, its hours as they were.
+        # Nor an event for each planned hour; a failed run is shown as such, its hours as they were.
         "DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS": "true",
     }
 
 
 def process(values: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment of one of our Python processes: ``values`` and a clean base."""
+    """Make the whole environment of one of our Python processes: ``values`` on a clean base."""
     return {
         "PATH": search_path(),
         "HOME": str(Path.home()),
@@ -187,50 +187,50 @@ def process(values: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def write(parts: Parts, chosen: Mapping[str, str]) -> None:
+def write(components: Components, chosen: Mapping[str, str]) -> None:
     """Write ``environment`` and ``env/*.env``, mode 0600."""
     files = {
-        parts.layout.environment_file: operator(parts, chosen),
-        parts.layout.env / "agent.env": agent(parts, chosen),
-        parts.layout.env / "api.env": api(parts, chosen),
-        parts.layout.env / "dagster.env": dagster(parts, chosen),
-        parts.layout.env / "traffic.env": traffic(parts, chosen),
+        components.layout.environment_file: operator(components, chosen),
+        components.layout.env / "agent.env": agent(components, chosen),
+        components.layout.env / "api.env": api(components, chosen),
+        components.layout.env / "dagster.env": dagster(components, chosen),
+        components.layout.env / "traffic.env": traffic(components, chosen),
     }
     for path, values in files.items():
         write_private(path, "".join(f"{name}={value}\n" for name, value in values.items()))
 
 
 def export_lines(file: Path) -> list[str]:
-    """``export NAME=value`` for a POSIX shell, of an environment file."""
+    """Write the lines ``export NAME=value`` of an environment file, for a POSIX shell."""
     return [f"export {name}={shlex.quote(value)}" for name, value in read_environment_file(file).items()]
 
 
-def _databases(parts: Parts, role: str) -> dict[str, str]:
+def _databases(components: Components, role: str) -> dict[str, str]:
     return {
-        "OPS_DATABASE_URL": parts.ops.url(role),
-        "OPS_PRODUCT_DATABASE_URL": parts.product.url(role),
+        "OPS_DATABASE_URL": components.ops.url(role),
+        "OPS_PRODUCT_DATABASE_URL": components.product.url(role),
     }
 
 
-def _identities(parts: Parts, *roles: str) -> dict[str, str]:
+def _identities(components: Components, *roles: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for role in roles:
-        values |= parts.object_store.identity_environment(role)
+        values |= components.object_store.identity_environment(role)
     return values
 
 
-def _dr_key(parts: Parts) -> dict[str, str]:
-    return {"OPS_DR_SIGNING_KEY_FILE": str(parts.secrets.path(DR_SIGNING_KEY))}
+def _dr_key(components: Components) -> dict[str, str]:
+    return {"OPS_DR_SIGNING_KEY_FILE": str(components.secrets.path(DR_SIGNING_KEY))}
 
 
-def _erasure(parts: Parts) -> dict[str, str]:
-    """Who erases: a database role of its own, the key of tombstones and the one of certificates."""
+def _erasure(components: Components) -> dict[str, str]:
+    """Make the variables of an erasure: its own database role, the keys of tombstones and certificates."""
     return {
-        "OPS_PRODUCT_ERASER_DATABASE_URL": parts.product.url("ops_eraser"),
-        "OPS_GDPR_ENCRYPTION_KEY_FILE": str(parts.secrets.path(GDPR_ENCRYPTION_KEY)),
-        "OPS_GDPR_SIGNING_KEY_FILE": str(parts.secrets.path(GDPR_SIGNING_KEY)),
+        "OPS_PRODUCT_ERASER_DATABASE_URL": components.product.url("ops_eraser"),
+        "OPS_GDPR_ENCRYPTION_KEY_FILE": str(components.secrets.path(GDPR_ENCRYPTION_KEY)),
+        "OPS_GDPR_SIGNING_KEY_FILE": str(components.secrets.path(GDPR_SIGNING_KEY)),
     }
 
 
-def _cipher(parts: Parts) -> dict[str, str]:
-    return {"OPS_PGBACKREST_CIPHER_PASS_FILE": str(parts.secrets.path(CIPHER_PASS))}
+def _cipher(components: Components) -> dict[str, str]:
+    return {"OPS_PGBACKREST_CIPHER_PASS_FILE": str(components.secrets.path(CIPHER_PASS))}

@@ -1,6 +1,6 @@
-"""What the running storage needs before anything else can start: roles, databases, buckets, schemas, seed.
+"""Setup of the running storage before anything else starts: roles, databases, buckets, schemas, seed.
 
-Every step finds what is there already, so ``up`` runs all of it each time.
+Every step finds what exists already, so ``up`` runs all of them each time.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ops_platform.clients.postgres.migrations import migrate
 from ops_platform.clients.redis import cache
 from ops_platform.dr.verification import is_referenced, refresh
 from ops_platform.local import environment
-from ops_platform.local.components import Parts
+from ops_platform.local.components import Components
 from ops_platform.local.demo.seed import seed, seed_cache
 from ops_platform.local.servers import PostgresCluster, dagster_server, ensure_database, run_roles
 from ops_platform.settings import Settings
 
 Report = Callable[[str, float | None], None]
-"""Told what is being done, and the done fraction of it where that is known."""
+"""Called with the name of the current step, and its done fraction where that is known."""
 
 STANZAS = ("product", "ops")
 PLATFORM_ROLES = ("ops_owner", "ops_worker", "ops_agent", "ops_api")
@@ -31,12 +31,12 @@ PRODUCT_LOGINS = (*PLATFORM_ROLES, "ops_eraser", "product_owner", "product_app")
 _CLIENTS = ("ops_worker", "ops_agent", "ops_api")
 
 
-def roles(parts: Parts, report: Report) -> None:
-    """The login roles of both clusters, with their passwords."""
+def roles(components: Components, report: Report) -> None:
+    """Set up the login roles of both clusters, with their passwords."""
     report("roles", None)
     for cluster, scripts, logins in (
-        (parts.ops, ("ops",), OPS_LOGINS),
-        (parts.product, ("product", "demo"), PRODUCT_LOGINS),
+        (components.ops, ("ops",), OPS_LOGINS),
+        (components.product, ("product", "demo"), PRODUCT_LOGINS),
     ):
         with cluster.superuser() as superuser:
             for script in scripts:
@@ -44,30 +44,32 @@ def roles(parts: Parts, report: Report) -> None:
             cluster.roles.grant_login(superuser, logins)
 
 
-def databases(parts: Parts, report: Report) -> None:
-    """Databases and schemas of both clusters."""
-    _ops_databases(parts.ops, report)
-    _product_database(parts.product, report)
+def databases(components: Components, report: Report) -> None:
+    """Set up the databases and schemas of both clusters."""
+    _ops_databases(components.ops, report)
+    _product_database(components.product, report)
 
 
-def buckets(parts: Parts, report: Report) -> None:
+def buckets(components: Components, report: Report) -> None:
+    """Create the missing buckets."""
     report("buckets", None)
-    parts.object_store.create_buckets()
+    components.object_store.create_buckets()
 
 
-def dagster_home(parts: Parts) -> None:
-    dagster_server.prepare_home(parts.layout)
+def dagster_home(components: Components) -> None:
+    """Write Dagster's configuration into its home."""
+    dagster_server.prepare_home(components.layout)
 
 
-def dagster_storage(parts: Parts, chosen: Mapping[str, str], report: Report) -> None:
-    """Dagster's own tables, when its version is not the one that migrated them last."""
+def dagster_storage(components: Components, chosen: Mapping[str, str], report: Report) -> None:
+    """Migrate Dagster's own tables, unless its installed version did so before."""
     report("Dagster's storage", None)
-    values = environment.process(environment.dagster(parts, chosen))
-    dagster_server.migrate_storage(parts.layout, values)
+    values = environment.process(environment.dagster(components, chosen))
+    dagster_server.migrate_storage(components.layout, values)
 
 
 def repository(settings: Settings, report: Report) -> None:
-    """pgBackRest's configuration and stanzas: archiving works from the first WAL segment on."""
+    """Set up pgBackRest's configuration and stanzas: archiving works from the first WAL segment on."""
     report("pgBackRest's repository", None)
     for stanza in STANZAS:
         context = open_context(settings, stanza)
@@ -77,9 +79,9 @@ def repository(settings: Settings, report: Report) -> None:
             create_stanza(context)
 
 
-def demo(parts: Parts, settings: Settings, report: Report) -> None:
-    """The demo product's schema, rows, objects and cached keys."""
-    url = parts.product.url("product_owner")
+def demo(components: Components, settings: Settings, report: Report) -> None:
+    """Set up the demo product's schema, rows, objects and cached keys."""
+    url = components.product.url("product_owner")
     migrate(url, files.carried("sql") / "demo")
     done = seed(
         url,
@@ -92,7 +94,7 @@ def demo(parts: Parts, settings: Settings, report: Report) -> None:
 
 
 def references(settings: Settings, report: Report) -> None:
-    """What each source looks like before its first set: exercises compare restored copies with it."""
+    """Record a reference of each source before its first set: exercises compare restored copies with it."""
     report("references for exercises", None)
     for stanza in STANZAS:
         context = open_context(settings, stanza)

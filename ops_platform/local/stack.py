@@ -1,6 +1,6 @@
 """The embedded stack as a whole: up, down, status, logs, environment.
 
-What its parts are is in ``parts`` and ``services``; how they are kept alive in ``supervision``.
+Its components are built in ``components`` and ordered in ``start_order``; ``supervision`` keeps them alive.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from rich.console import Console
 from ops_platform import files
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
-from ops_platform.local import bootstrap_runs, environment, first_setup
-from ops_platform.local import components as parts
-from ops_platform.local.components import PORT_NAMES, Parts
+from ops_platform.local import bootstrap_runs, components, environment, first_setup
+from ops_platform.local.components import PORT_NAMES, Components
 from ops_platform.local.demo_history import DemoHistory, wanted_days
 from ops_platform.local.host import Layout, account, ports
 from ops_platform.local.progress import Progress
@@ -33,13 +32,13 @@ _STATES = {"RUNNING": "running", "STARTING": "starting", "BACKOFF": "failing", "
 
 
 def up(settings: Settings, console: Console, only: Sequence[str] = ()) -> None:
-    """Start what does not run, set up what is missing, take the first backups, print the URLs.
+    """Start the services that do not run, set up what is missing, take the first backups, print the URLs.
 
     With ``only``, start these services of a stack that was up before, and do nothing else. Raises
     ConfigurationError (missing program, taken port, unusable directory, lost data directory)
     before anything is started, OpsError when a service does not get ready.
     """
-    parts.required_programs(settings.pgbackrest.binary)
+    components.required_programs(settings.pgbackrest.binary)
     wanted_days(settings)
     layout = _layout(settings)
     if only and not layout.environment_file.exists():
@@ -56,7 +55,7 @@ def up(settings: Settings, console: Console, only: Sequence[str] = ()) -> None:
 
 
 def down(settings: Settings, console: Console, only: Sequence[str] = ()) -> None:
-    """Stop everything that the stack started, and everything that it left over; or ``only`` these services.
+    """Stop everything that the stack started or left over; or ``only`` these services.
 
     The state stays. Raises ConfigurationError when there is no such service.
     """
@@ -73,7 +72,7 @@ def down(settings: Settings, console: Console, only: Sequence[str] = ()) -> None
 
 
 def start_cluster(settings: Settings, stanza: str, data_dir: Path, console: Console) -> str | None:
-    """Start the PostgreSQL service that runs in ``data_dir``, and nothing else; its address.
+    """Start the PostgreSQL service that runs in ``data_dir``, and nothing else; return its address.
 
     None when that is no directory of an embedded stack: somebody else starts it. Raises OpsError when
     it does not get ready.
@@ -86,7 +85,7 @@ def start_cluster(settings: Settings, stanza: str, data_dir: Path, console: Cons
 
 
 def status(settings: Settings) -> list[ServiceStatus]:
-    """What each service is like now; empty when there is no stack in the state directory."""
+    """Read the status of each service; empty when there is no stack in the state directory."""
     layout = _layout(settings)
     if not layout.stack_id_file.exists() or not layout.environment_file.exists():
         return []
@@ -94,12 +93,12 @@ def status(settings: Settings) -> list[ServiceStatus]:
 
 
 def logs(settings: Settings, service: str | None, *, lines: int = 50, follow: bool = False) -> Iterator[str]:
-    """The last lines of a service's log, and the following ones; without a service, the names."""
+    """Read the last lines of a service's log, and new ones if ``follow``; without a service, the names."""
     return log_files.read(_layout(settings).logs, service, lines=lines, follow=follow)
 
 
 def environment_lines(settings: Settings) -> list[str]:
-    """``export`` lines for a shell. Raises ConfigurationError when there is no stack."""
+    """Make ``export`` lines for a shell. Raises ConfigurationError when there is no stack."""
     file = _layout(settings).environment_file
     if not file.exists():
         raise ConfigurationError(
@@ -109,23 +108,24 @@ def environment_lines(settings: Settings) -> list[str]:
 
 
 class Stack:
-    """One state directory's stack, with what the operator chose for it."""
+    """Stack of one state directory, with the operator's choices for it."""
 
     def __init__(self, layout: Layout, settings: Settings) -> None:
         self._layout = layout
         self._chosen = environment.choices(settings)
         self._base = _port_base(settings)
         self._pgbackrest = settings.pgbackrest.binary
-        self._supervisor = Supervisor(layout, parts.stack_id(layout))
+        self._supervisor = Supervisor(layout, components.stack_id(layout))
 
-    def _build(self, numbers: Mapping[str, int]) -> Parts:
+    def _build(self, numbers: Mapping[str, int]) -> Components:
         chosen = self._chosen.get("OPS_CONFIG_DIR")
         directory = Path(chosen) if chosen else files.default_config_dir()
-        return parts.build(self._layout, numbers, directory, self._pgbackrest)
+        return components.build(self._layout, numbers, directory, self._pgbackrest)
 
     # --- up -----------------------------------------------------------------------------------------
 
     def up(self, progress: Progress) -> None:
+        """Start and set up everything that is missing."""
         numbers = ports.load(self._layout.ports_file, PORT_NAMES, self._base)
         running = self._running()
         if running:
@@ -167,15 +167,15 @@ class Stack:
         _print_urls(progress.console, built)
 
     def start_only(self, name: str, progress: Progress) -> str:
-        """One service, under the supervisor, which is started if need be; its address."""
+        """Start one service under the supervisor, which is started if need be; return its address."""
         numbers = ports.load(self._layout.ports_file, PORT_NAMES, self._base)
         built = self._build(numbers)
         wanted = services(built, self._chosen)
-        service = next((one for one in wanted if one.name == name), None)
+        service = next((candidate for candidate in wanted if candidate.name == name), None)
         if service is None:
-            raise _no_service([name], [one.name for one in wanted])
+            raise _no_service([name], [candidate.name for candidate in wanted])
         if not self._running():
-            # Of a killed supervisor: under a new one nobody would look after them, and they hold its ports.
+            # A killed supervisor's services would run unsupervised beside a new one, and hold its ports.
             self._end_leftovers(progress)
         self._supervisor.apply(wanted, lambda names: self._stop(names, progress))
         self._supervisor.start(name)
@@ -222,7 +222,7 @@ class Stack:
         return log_files.last_word(self._layout.log(name))
 
     def _idle_ports(self, numbers: Mapping[str, int], running: Mapping[str, Program]) -> dict[str, int]:
-        """Ports that a service of ours will want but does not hold now."""
+        """List the ports that a service of ours will need but does not hold now."""
         live = {name for name, program in running.items() if program.state in ("RUNNING", "STARTING")}
         held = {port for name in live for port in _PORTS_OF.get(name, (name,))}
         return {name: number for name, number in numbers.items() if name not in held}
@@ -235,16 +235,16 @@ class Stack:
             )
 
     def _refuse_lost_data(self) -> None:
-        """Never an empty new cluster in the place of one that was lost: its backups could not go on."""
-        # Written once both clusters were made.
+        """Refuse to make an empty cluster in the place of a lost one: its backups could not go on."""
+        # The environment file is written when both clusters exist.
         if not self._layout.environment_file.exists():
             return
         for name in first_setup.STANZAS:
-            place = self._layout.postgres_data(name)
-            if not (place / "PG_VERSION").exists():
+            data_dir = self._layout.postgres_data(name)
+            if not (data_dir / "PG_VERSION").exists():
                 raise ConfigurationError(
                     f"the data directory of {name} is lost: 'ops-platform up object-store', then "
-                    f"'ops-platform restore --stanza {name} --to {place} --latest'"
+                    f"'ops-platform restore --stanza {name} --to {data_dir} --latest'"
                 )
 
     def _running(self) -> dict[str, Program]:
@@ -253,6 +253,7 @@ class Stack:
     # --- down ---------------------------------------------------------------------------------------
 
     def down(self, progress: Progress) -> None:
+        """Stop everything."""
         programs = self._supervisor.programs()
         self._stop(list(programs), progress)
         if programs:
@@ -262,7 +263,7 @@ class Stack:
         progress.console.print(f"stopped; the state stays in {self._layout.state_dir}", markup=False)
 
     def stop_only(self, names: Sequence[str], progress: Progress) -> None:
-        """Some services, in the order of their needs; the supervisor goes on, and starts none of them."""
+        """Stop some services in the order of their dependencies; the supervisor goes on without them."""
         programs = self._supervisor.programs()
         unknown = sorted(set(names) - set(programs))
         if programs and unknown:
@@ -274,7 +275,7 @@ class Stack:
         )
 
     def _stop(self, names: Sequence[str], progress: Progress) -> None:
-        """Stop programs in the order of their needs, those of one rank together."""
+        """Stop programs in the order of their dependencies, those of one rank together."""
         ranked = {name for rank in _STOP_ORDER for name in rank}
         for rank in (*_STOP_ORDER, tuple(set(names) - ranked)):
             together = [name for name in rank if name in names]
@@ -286,15 +287,16 @@ class Stack:
         identity = self._supervisor.stack_id
 
         def gone() -> bool:
-            found = leftovers.find(identity, self._layout)
-            leftovers.end(found, progress.say)
-            return not found
+            processes = leftovers.find(identity, self._layout)
+            leftovers.end(processes, progress.say)
+            return not processes
 
         wait_until(gone, 180, "all processes of the stack end", interval=0.1)
 
     # --- status -------------------------------------------------------------------------------------
 
     def status(self) -> list[ServiceStatus]:
+        """Read the status of each service."""
         numbers = ports.load(self._layout.ports_file, PORT_NAMES, None)
         built = self._build(numbers)
         programs = self._supervisor.programs()
@@ -313,7 +315,7 @@ _PORTS_OF = {
     "api": ("api", "api-metrics"),
     "object-store": tuple(name for name in PORT_NAMES if name == "s3" or name.startswith("s3-")),
 }
-"""Ports of the services that have several, or one of another name."""
+"""Ports of services that have several, or one with another name."""
 
 _STOP_ORDER = (
     ("daemon", "webserver", "webserver-readonly"),
@@ -351,7 +353,7 @@ def _port_base(settings: Settings) -> int | None:
 
 @contextmanager
 def _alone(layout: Layout) -> Iterator[None]:
-    """Only one ``up`` or ``down`` of a state directory at a time; the kernel frees the lock of a dead one."""
+    """Let only one ``up`` or ``down`` work on a state directory; the kernel frees the lock of a dead one."""
     with (layout.state_dir / "stack.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -362,7 +364,7 @@ def _alone(layout: Layout) -> Iterator[None]:
         yield
 
 
-def _print_urls(console: Console, built: Parts) -> None:
+def _print_urls(console: Console, built: Components) -> None:
     rows = (
         ("Dagster", built.url("webserver")),
         ("Dagster, read-only", built.url("webserver-readonly")),

@@ -1,4 +1,4 @@
-"""The ordered list of what a stack runs, each with its proof of readiness."""
+"""Services of a stack in the order of their start, each with its readiness check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ops_platform.clients.json_http import JsonService
 from ops_platform.local import environment
-from ops_platform.local.components import Parts
+from ops_platform.local.components import Components
 from ops_platform.local.host import programs
 from ops_platform.local.servers import (
     START_SECONDS,
@@ -25,22 +25,22 @@ STORAGE, OBSERVERS, DAGSTER = 1, 2, 3
 """Stages. Between the first two the databases, buckets and schemas are set up."""
 
 
-def services(parts: Parts, chosen: Mapping[str, str]) -> list[Service]:
-    """All services in the order they are started; configuration files must have been written."""
-    return [*_storage(parts), *_observers(parts, chosen), *_dagster(parts, chosen)]
+def services(components: Components, chosen: Mapping[str, str]) -> list[Service]:
+    """List all services in the order of their start; configuration files must exist."""
+    return [*_storage(components), *_observers(components, chosen), *_dagster(components, chosen)]
 
 
-def _storage(parts: Parts) -> list[Service]:
-    store, redis = parts.object_store, parts.redis
+def _storage(components: Components) -> list[Service]:
+    store, redis = components.object_store, components.redis
     return [
-        _postgres(parts.product, "product PostgreSQL"),
-        _postgres(parts.ops, "ops PostgreSQL"),
+        _postgres(components.product, "product PostgreSQL"),
+        _postgres(components.ops, "ops PostgreSQL"),
         Service(
             name="object-store",
             stage=STORAGE,
             command=store.command(),
             ready=store.is_ready,
-            ports={name: parts.ports[name] for name in store.port_names},
+            ports={name: components.ports[name] for name in store.port_names},
             address=store.endpoint_url,
             environment=store.process_environment(),
             directory=store.data_dir,
@@ -83,9 +83,9 @@ def _postgres(cluster: PostgresCluster, note: str) -> Service:
     )
 
 
-def _observers(parts: Parts, chosen: Mapping[str, str]) -> list[Service]:
-    prometheus, alertmanager = parts.prometheus, parts.alertmanager
-    mail_port = parts.ports["mail"]
+def _observers(components: Components, chosen: Mapping[str, str]) -> list[Service]:
+    prometheus, alertmanager = components.prometheus, components.alertmanager
+    mail_port = components.ports["mail"]
     return [
         Service(
             name="prometheus",
@@ -118,32 +118,32 @@ def _observers(parts: Parts, chosen: Mapping[str, str]) -> list[Service]:
             command=_module(
                 "ops_platform.local.servers.mail_sink",
                 f"--port={mail_port}",
-                f"--maildir={parts.layout.mail}",
+                f"--maildir={components.layout.mail}",
             ),
             ready=lambda: mail_sink.is_ready(mail_port),
             ports={"mail": mail_port},
             address=f"smtp://127.0.0.1:{mail_port}",
             environment=environment.process({}),
-            note=f"mail is kept in {parts.layout.mail}",
+            note=f"mail is kept in {components.layout.mail}",
         ),
         Service(
             name="traffic",
             stage=OBSERVERS,
             command=_module("ops_platform.local.demo.traffic"),
-            ready=_http(parts.url("traffic"), "/metrics"),
-            ports={"traffic": parts.ports["traffic"]},
-            address=f"{parts.url('traffic')}/metrics",
-            environment=environment.process(environment.traffic(parts, chosen)),
+            ready=_http(components.url("traffic"), "/metrics"),
+            ports={"traffic": components.ports["traffic"]},
+            address=f"{components.url('traffic')}/metrics",
+            environment=environment.process(environment.traffic(components, chosen)),
             note="the demo product's application",
         ),
         Service(
             name="agent",
             stage=OBSERVERS,
             command=_module("ops_platform.agent"),
-            ready=_http(parts.url("agent"), "/healthz"),
-            ports={"agent": parts.ports["agent"]},
-            address=f"{parts.url('agent')}/metrics",
-            environment=environment.process(environment.agent(parts, chosen)),
+            ready=_http(components.url("agent"), "/healthz"),
+            ports={"agent": components.ports["agent"]},
+            address=f"{components.url('agent')}/metrics",
+            environment=environment.process(environment.agent(components, chosen)),
             stop_seconds=20,
             note="heartbeats, metrics, seals, mail",
         ),
@@ -151,24 +151,24 @@ def _observers(parts: Parts, chosen: Mapping[str, str]) -> list[Service]:
             name="api",
             stage=OBSERVERS,
             command=_module("ops_platform.api"),
-            ready=_http(parts.api_url, "/readyz", parts.certificates.ca_file),
-            ports={"api": parts.ports["api"], "api-metrics": parts.ports["api-metrics"]},
-            address=parts.api_url,
-            environment=environment.process(environment.api(parts, chosen)),
-            config_files=[parts.api_certificate.certificate, parts.jwks_file],
+            ready=_http(components.api_url, "/readyz", components.certificates.ca_file),
+            ports={"api": components.ports["api"], "api-metrics": components.ports["api-metrics"]},
+            address=components.api_url,
+            environment=environment.process(environment.api(components, chosen)),
+            config_files=[components.api_certificate.certificate, components.jwks_file],
             note="data subjects' requests over TLS",
         ),
     ]
 
 
-def _dagster(parts: Parts, chosen: Mapping[str, str]) -> list[Service]:
-    values = environment.process(environment.dagster(parts, chosen))
-    home = parts.layout.dagster_home
+def _dagster(components: Components, chosen: Mapping[str, str]) -> list[Service]:
+    values = environment.process(environment.dagster(components, chosen))
+    home = components.layout.dagster_home
     files = [home / "dagster.yaml", home / "workspace.yaml"]
-    code_port = parts.ports["code-server"]
+    code_port = components.ports["code-server"]
 
     def webserver(name: str, note: str, *options: str) -> Service:
-        port, url = parts.ports[name], parts.url(name)
+        port, url = components.ports[name], components.url(name)
         workspace = str(home / "workspace.yaml")
         return Service(
             name=name,
@@ -221,7 +221,7 @@ def _dagster(parts: Parts, chosen: Mapping[str, str]) -> list[Service]:
             name="daemon",
             stage=DAGSTER,
             command=[programs.find("dagster-daemon"), "run", f"--workspace={home / 'workspace.yaml'}"],
-            ready=lambda: daemon_is_healthy(parts.url("webserver")),
+            ready=lambda: daemon_is_healthy(components.url("webserver")),
             environment=values,
             directory=home,
             stop_seconds=30,

@@ -71,7 +71,7 @@ class AgentProcess:
         return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
-        """kill -9, as a crash does."""
+        """Kill -9, as a crash does."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()

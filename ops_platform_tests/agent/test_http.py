@@ -30,7 +30,7 @@ def start() -> Iterator[Start]:
             "registry": registry,
             "states": lambda: {"seal": LoopState(condition="healthy")},
             "receive": lambda body: len(body["alerts"]),
-            "wait_until_looked": lambda: None,
+            "wait_for_first_round": lambda: None,
             **changes,
         }
         server = AgentServer("127.0.0.1", 0, **arguments)
@@ -56,7 +56,7 @@ def test_metrics_in_both_formats(start: Start) -> None:
 
 def test_the_first_scrape_waits_for_the_first_look(start: Start) -> None:
     waited: list[bool] = []
-    url = start(wait_until_looked=lambda: waited.append(True))
+    url = start(wait_for_first_round=lambda: waited.append(True))
     httpx.get(f"{url}/metrics")
     assert waited == [True]
 
@@ -139,5 +139,5 @@ def test_a_taken_port_is_one_line(start: Start) -> None:
             registry=CollectorRegistry(),
             states=dict,
             receive=lambda _body: 0,
-            wait_until_looked=lambda: None,
+            wait_for_first_round=lambda: None,
         )

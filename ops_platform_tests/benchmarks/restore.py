@@ -148,7 +148,7 @@ def _beat(site: BackupSite) -> None:
         postgres.session(site.settings.require("database_url").replace("ops_worker", "ops_agent")) as ops,
     ):
         for _ in range(2):
-            heartbeat.beat(product, ops, site.context.stanza.name)
+            heartbeat.record_heartbeat(product, ops, site.context.stanza.name)
     with site.product.superuser() as superuser:
         superuser.execute("SELECT pg_switch_wal()")
     t0 = datetime.now(UTC)

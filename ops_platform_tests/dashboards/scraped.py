@@ -22,11 +22,10 @@ from ops_platform.agent.metrics import (
     KindReport,
     RequestState,
     SampleCollector,
-    SetsSeen,
+    SetSummary,
     Targets,
 )
-from ops_platform.agent.state import Knowledge
-from ops_platform.agent.state import knowledge as empty_knowledge
+from ops_platform.agent.state import AgentState, initial_state
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
 from ops_platform_tests.dashboards import objective_figures
@@ -60,7 +59,7 @@ class Agent:
     """What an agent knows; ``start`` is the moment that all its times are told from."""
 
     start: float
-    known: Knowledge
+    known: AgentState
     happened: bool = False
 
     @classmethod
@@ -71,7 +70,7 @@ class Agent:
             "ops": Targets(600.0, 1200.0, {"full": 626_400.0}),
             "other": Targets(1.0, 1.0, limits),
         }
-        agent = cls(start, empty_knowledge(targets, 3600))
+        agent = cls(start, initial_state(targets, 3600))
         agent.tell()
         return agent
 
@@ -79,16 +78,16 @@ class Agent:
         product, ops, other = (self.known.backup.stanzas[name] for name in ("product", "ops", "other"))
         newest = {"full": 200_000, "differential": 50_000, "incremental": 90_000}
         product.sets.put(
-            SetsSeen(
+            SetSummary(
                 {kind: self.start - ago for kind, ago in newest.items()},
                 {"full": 2, "differential": 6, "incremental": 20},
                 damaged=1,
                 encrypted=True,
             )
         )
-        ops.sets.put(SetsSeen({"full": self.start - 100_000}, {"full": 1}, damaged=0, encrypted=False))
+        ops.sets.put(SetSummary({"full": self.start - 100_000}, {"full": 1}, damaged=0, encrypted=False))
         other.sets.put(
-            SetsSeen(dict.fromkeys(newest, 1.0), dict.fromkeys(newest, 9), damaged=9, encrypted=True)
+            SetSummary(dict.fromkeys(newest, 1.0), dict.fromkeys(newest, 9), damaged=9, encrypted=True)
         )
         other.archiver.put(Archiver(99 if self.happened else 0, failing=True))
         other.recovery_point.put(1.0)
@@ -154,7 +153,7 @@ class Agent:
             registry=registry,
             states=dict,
             receive=lambda _body: 0,
-            wait_until_looked=lambda: None,
+            wait_for_first_round=lambda: None,
         )
         server.start()
         return server

@@ -46,7 +46,7 @@ def strike(site: Site, count: int = 1) -> list[datetime]:
         for _ in range(count):
             if made:
                 wait_until(lambda: (datetime.now(UTC) - made[-1]).total_seconds() > 1.1, 5, "a second passes")
-            made.append(heartbeat.beat(product, ops, site.name).at)
+            made.append(heartbeat.record_heartbeat(product, ops, site.name).at)
     return made
 
 
@@ -71,5 +71,4 @@ def knowledge(
     questions: NoQuestions | None = None,
 ) -> Knowledge:
     """What an exercise would know at ``t0``, gathered as it does."""
-
     return knowledge_of_exercises.gather(site.context, name, t0, questions or NoQuestions())

@@ -44,7 +44,7 @@ def fill(stack: RunningStack, megabytes: int) -> None:
 
 
 def copying(stack: RunningStack) -> list[psutil.Process]:
-    """pgBackRest processes of this stack that take a backup (its archiver's do not count)."""
+    """PgBackRest processes of this stack that take a backup (its archiver's do not count)."""
     config = str(open_context(stack.settings, "product").pgbackrest.config_file)
     found = []
     for process in psutil.process_iter(["cmdline"]):

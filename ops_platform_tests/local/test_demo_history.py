@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from ops_platform.local import demo_history
-from ops_platform.local.components import Parts
+from ops_platform.local.components import Components
 from ops_platform.local.demo_history import DemoHistory
 from ops_platform.settings import load_settings
 
@@ -28,7 +28,7 @@ class Up:
             url=lambda name: "http://127.0.0.1:1",
         )
         settings = load_settings({"OPS_STATE_DIR": str(state), "OPS_CONFIG_DIR": str(state), **environ})
-        self.history = DemoHistory(cast(Parts, parts), settings, self.said.append)
+        self.history = DemoHistory(cast(Components, parts), settings, self.said.append)
 
     def run(self) -> list[str]:
         self.history.begin()

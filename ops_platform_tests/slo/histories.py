@@ -1,5 +1,6 @@
 """Generated lives of a counter: scrapes with jitter, failures and silence, restarts, labels that are born
-late, forgotten for a while, or changed."""
+late, forgotten for a while, or changed.
+"""
 
 from __future__ import annotations
 

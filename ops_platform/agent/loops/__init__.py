@@ -1,9 +1,9 @@
-"""The agent's loops: which ones run, and what each does in a round.
+"""The agent's loops: the registry of those that run, and the step of each.
 
-How a loop is supervised is in ``agent.supervised_loop``; what the loops found is kept in ``agent.state``, and
-what becomes a metric is in ``agent.metrics``.
+Loops are supervised by ``agent.supervised_loop``; the facts that they read are kept in ``agent.state`` and
+become metrics in ``agent.metrics``.
 """
 
-from ops_platform.agent.loops.loop_registry import Duties
+from ops_platform.agent.loops.loop_registry import LoopRegistry
 
-__all__ = ["Duties"]
+__all__ = ["LoopRegistry"]

@@ -1,4 +1,4 @@
-"""The newest part of a stanza's archive, listed cheaply: what the recovery point depends on.
+"""The newest part of a stanza's archive, listed cheaply: the recovery point depends on it alone.
 
 The whole archive, for gaps, is read by ``backup.repository.wal_archive``; after 35 days that is tens of
 thousands of segments, too many to look at every few seconds.
@@ -23,11 +23,11 @@ from ops_platform.clients.pgbackrest import PgBackRest
 
 _FOLDER = re.compile(r"[0-9A-F]{16}")
 _HISTORY_FILE = re.compile(r"([0-9A-F]{8})\.history")
-_UNTOLD = datetime.fromtimestamp(0, UTC)
+_NO_TIME = datetime.fromtimestamp(0, UTC)
 
 
 class ArchiveTail:
-    """One stanza's archive from some sound set on. Raises PgBackRestError."""
+    """Lister of one stanza's archive from a sound set on."""
 
     def __init__(self, pgbackrest: PgBackRest) -> None:
         self._pgbackrest = pgbackrest
@@ -35,17 +35,20 @@ class ArchiveTail:
         self._histories: dict[tuple[Database, int], History] = {}
 
     def state(self, repository: Repository) -> ArchiveState | None:
-        """How far recovery goes from the newest set that is sound and complete; None without one."""
+        """Tell how far recovery goes from the newest set that is sound and complete; None without one.
+
+        Raises PgBackRestError when the repository cannot be read.
+        """
         database, sets = repository.current, sound_sets(repository)
         if database is None or not sets:
             return None
         geometry = geometry_of(sets)
-        # The newest set decides nearly always; only when its own WAL is not whole is more listed.
+        # The newest set decides nearly always; more is listed only when its own WAL is incomplete.
         for first in dict.fromkeys((sets[0].wal_start, sets[-1].wal_start)):
             archive = self._since(database, geometry, geometry.parse(first))
-            found = best_state(repository, archive)
-            if found is not None:
-                return found[1]
+            best = best_state(repository, archive)
+            if best is not None:
+                return best[1]
         return None
 
     def _since(self, database: Database, geometry: Geometry, first: Segment) -> Archive:
@@ -55,11 +58,11 @@ class ArchiveTail:
         folders = [name for name in names if _FOLDER.fullmatch(name) and name[8:] >= oldest]
         histories = {}
         for name in names:
-            if found := _HISTORY_FILE.fullmatch(name):
-                timeline = int(found[1], 16)
+            if match := _HISTORY_FILE.fullmatch(name):
+                timeline = int(match[1], 16)
                 histories[timeline] = self._history(database, timeline, f"{base}/{name}")
         segments = tuple(
-            ArchivedSegment(geometry.parse(name), 0, _UNTOLD)
+            ArchivedSegment(geometry.parse(name), 0, _NO_TIME)
             for name in self._reader.names(database, folders)
         )
         return Archive(geometry, segments, histories)

@@ -1,4 +1,4 @@
-"""Which loops the agent runs, from the settings and backups.yaml. What each does is elsewhere."""
+"""Registry of the agent's loops, made from the settings and backups.yaml. Their steps are elsewhere."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ops_platform.agent import deliveries
-from ops_platform.agent.loops.reconnecting_session import Link
+from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
 from ops_platform.agent.loops.sealing import Sealing
-from ops_platform.agent.loops.stanza_steps import Beats, Gaps, Heartbeat, Positions, Recovery, Server
+from ops_platform.agent.loops.stanza_steps import (
+    ArchiveGapWatch,
+    ArchiverWatch,
+    HeartbeatWriter,
+    PositionRecorder,
+    RecentHeartbeats,
+    RecoveryPointWatch,
+)
 from ops_platform.agent.loops.wal_hours import WalHours
-from ops_platform.agent.metrics import Targets, one_moment, read_together
+from ops_platform.agent.metrics import Targets, begin_snapshot, read_in_one_snapshot
 from ops_platform.agent.probes import certificates, dagster_health
-from ops_platform.agent.state import CERTIFICATE_SECONDS, GAP_TURNS, Knowledge, knowledge
+from ops_platform.agent.state import CERTIFICATE_SECONDS, REFRESHES_PER_GAP_LOOK, AgentState, initial_state
 from ops_platform.agent.supervised_loop import Loop
 from ops_platform.backup.monitoring import freshness
 from ops_platform.backup.recovery_point import heartbeat
@@ -35,28 +42,31 @@ WAL_HOURS_SECONDS = 60.0
 PRUNE_SECONDS = 300.0
 MAIL_SECONDS = 5.0
 MAIL_PATIENCE_SECONDS = 300.0
-"""A round of mails to a slow server."""
+"""Enough for a round of mails to a slow server."""
 EXPIRE_SECONDS = 60.0
 EXPORTS_SECONDS = 300.0
 EXPORTS_PATIENCE_SECONDS = 600.0
-"""A bucket with many exports, listed page by page."""
+"""Enough for a bucket with many exports, listed page by page."""
 REPOSITORY_PATIENCE_SECONDS = 240.0
-"""pgBackRest itself gives a repository up after about two minutes."""
+"""pgBackRest gives up on a repository after about two minutes by itself."""
 DATABASE_PATIENCE_SECONDS = 30.0
 RECEIVE_SECONDS = 8.0
-"""Alertmanager waits ten seconds for an answer."""
+"""Less than the ten seconds that Alertmanager waits for an answer."""
 
 
-class Duties:
-    """Everything the agent does for one configuration."""
+class LoopRegistry:
+    """All loops of the agent for one configuration, the sessions they keep and the state they write."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises ConfigurationError when settings or backups.yaml are wrong; connects to nothing."""
+        """Read backups.yaml and connect to nothing.
+
+        Raises ConfigurationError when the settings or backups.yaml are wrong.
+        """
         self._settings = settings
         self._config: BackupConfig = load_backups(settings)
         self._ops_url = settings.require("database_url")
-        self._links: list[Link] = []
-        self.known: Knowledge = knowledge(
+        self._sessions: list[ReconnectingSession] = []
+        self.state: AgentState = initial_state(
             {
                 name: Targets(
                     float(stanza.rpo_target_seconds),
@@ -68,97 +78,102 @@ class Duties:
             settings.agent.refresh_seconds,
         )
         self._receiving = threading.Lock()
-        self._deliveries = self._ops("agent receiver")
+        self._deliveries = self._ops_session("agent receiver")
         self._dagster: JsonService | None = None
 
     def loops(self) -> list[Loop]:
-        found = [self._observe(), self._reconcile(), self._prune(), self._seal(), self._certificates()]
-        found += [self._objectives(), self._mail(), self._expire_requests(), self._expire_exports()]
+        """Make the loops of the agent and of every stanza."""
+        loops = [self._observe(), self._reconcile(), self._prune(), self._seal(), self._certificates()]
+        loops += [self._objectives(), self._mail(), self._expire_requests(), self._expire_exports()]
         if self._settings.dagster_url:
-            found.append(self._ask_dagster(self._settings.dagster_url))
+            loops.append(self._ask_dagster(self._settings.dagster_url))
         for stanza in self._config.stanzas:
-            found += self._stanza_loops(stanza)
-        return found
+            loops += self._stanza_loops(stanza)
+        return loops
 
     def receive(self, body: Mapping[str, Any]) -> int:
-        """Record a notification of Alertmanager; the number of alerts that were new. Raises OpsError."""
-        found = deliveries.parse(body)
+        """Record a notification of Alertmanager; return how many of its alerts were new.
+
+        Raises CheckFailed for another body, Unavailable when it cannot be recorded within 8 s.
+        """
+        parsed = deliveries.parse(body)
         if not self._receiving.acquire(timeout=RECEIVE_SECONDS):
             raise Unavailable("an earlier notification is still being recorded: try again later")
         try:
             with self._deliveries.limited(RECEIVE_SECONDS), self._deliveries.use() as connection:
-                return deliveries.record(connection, found)
+                return deliveries.record(connection, parsed)
         finally:
             self._receiving.release()
 
     def close(self) -> None:
-        for link in self._links:
-            link.close()
+        """Close all sessions."""
+        for session in self._sessions:
+            session.close()
         if self._dagster is not None:
             self._dagster.close()
 
     # --- loops of the whole agent -------------------------------------------------------------------
 
     def _observe(self) -> Loop:
-        link = self._ops("agent metrics")
+        session = self._ops_session("agent metrics")
 
         def step() -> None:
             try:
-                with link.use() as connection:
-                    read_together(connection, self.known.readers)
+                with session.use() as connection:
+                    read_in_one_snapshot(connection, self.state.readers)
             except OpsError:
-                self.known.system.ops_up.put(False)
+                self.state.system.ops_up.put(False)
                 raise
-            self.known.system.ops_up.put(True)
+            self.state.system.ops_up.put(True)
 
-        return self._database_loop("observe", self._settings.agent.refresh_seconds, step, link)
+        return self._database_loop("observe", self._settings.agent.refresh_seconds, step, session)
 
     def _objectives(self) -> Loop:
-        link, directory = self._ops("agent objectives"), self._settings.config_dir / "objectives"
+        session, directory = self._ops_session("agent objectives"), self._settings.config_dir / "objectives"
 
         def step() -> None:
-            # Read anew each time: a wrong document is a failing loop, and no agent that does not start.
-            promised = openslo.load_files(directory)
-            with link.use() as connection:
-                one_moment(connection)
-                self.known.slo.read(connection, promised)
+            # Read anew each time: a wrong document fails this loop and does not keep the agent from starting.
+            objectives = openslo.load_files(directory)
+            with session.use() as connection:
+                begin_snapshot(connection)
+                self.state.slo.read(connection, objectives)
 
-        return self._database_loop("objectives", self._settings.agent.refresh_seconds, step, link)
+        return self._database_loop("objectives", self._settings.agent.refresh_seconds, step, session)
 
     def _mail(self) -> Loop:
-        link = self._ops("agent mail")
+        session = self._ops_session("agent mail")
 
         def step() -> None:
             server = smtp.mailer(self._settings)
-            with link.use() as connection:
+            with session.use() as connection:
                 outbox.send_due(connection, server, lambda: datetime.now(UTC))
 
-        return Loop("mail", MAIL_SECONDS, step, patience=MAIL_PATIENCE_SECONDS, cut=link.cut)
+        return Loop("mail", MAIL_SECONDS, step, patience=MAIL_PATIENCE_SECONDS, cut=session.cut)
 
     def _expire_requests(self) -> Loop:
-        link = self._ops("agent gdpr requests")
+        session = self._ops_session("agent gdpr requests")
 
         def step() -> None:
-            with link.use() as connection:
+            with session.use() as connection:
                 requests.expire(connection, datetime.now(UTC))
 
-        return self._database_loop("gdpr-requests", EXPIRE_SECONDS, step, link)
+        return self._database_loop("gdpr-requests", EXPIRE_SECONDS, step, session)
 
     def _expire_exports(self) -> Loop:
-        link = self._ops("agent gdpr exports")
+        session = self._ops_session("agent gdpr exports")
 
         def step() -> None:
-            with link.use() as connection:
+            with session.use() as connection:
                 if self._settings.s3.identities["exports"].bucket is None and not archive_store.count_kept(
                     connection
                 ):
                     return
-                # Opened in the loop: a missing setting is a failing loop, not exports that are kept for ever.
+                # Opened in the loop: a missing setting fails it, and exports are not silently kept for ever.
                 store = object_store.from_settings(self._settings, "exports")
                 archive_store.expire(connection, store, lambda: datetime.now(UTC))
                 archive_store.sweep(connection, store, datetime.now(UTC))
 
-        return Loop("gdpr-exports", EXPORTS_SECONDS, step, patience=EXPORTS_PATIENCE_SECONDS, cut=link.cut)
+        return Loop("gdpr-exports", EXPORTS_SECONDS, step, patience=EXPORTS_PATIENCE_SECONDS, cut=session.cut)
 
     def _reconcile(self) -> Loop:
         def step() -> None:
@@ -168,22 +183,24 @@ class Duties:
         return Loop("reconcile", RECONCILE_SECONDS, step, patience=DATABASE_PATIENCE_SECONDS)
 
     def _prune(self) -> Loop:
-        ops = self._ops("agent prune")
-        servers = {stanza: self._server(stanza, "agent prune") for stanza in self._config.stanzas}
-        terms = {name: set_lifetime.kept_beside(one) for name, one in self._config.stanzas.items()}
+        ops = self._ops_session("agent prune")
+        servers = {stanza: self._stanza_session(stanza, "agent prune") for stanza in self._config.stanzas}
+        lifetimes = {
+            name: set_lifetime.companion_lifetime(stanza) for name, stanza in self._config.stanzas.items()
+        }
 
         def step() -> None:
             for stanza, server in servers.items():
                 with server.use() as product, ops.use() as connection:
-                    heartbeat.prune(product, connection, stanza, terms[stanza])
+                    heartbeat.prune(product, connection, stanza, lifetimes[stanza])
 
         return self._database_loop("prune", PRUNE_SECONDS, step, ops, *servers.values())
 
     def _seal(self) -> Loop:
-        link = self._ops("agent sealer")
+        session = self._ops_session("agent sealer")
         every = self._settings.agent.seal_seconds
         # S3 may take its time: boto3 tries four times.
-        return Loop("seal", every, Sealing(self._settings, link).step, patience=300.0, cut=link.cut)
+        return Loop("seal", every, Sealing(self._settings, session).step, patience=300.0, cut=session.cut)
 
     def _certificates(self) -> Loop:
         def step() -> None:
@@ -198,10 +215,12 @@ class Duties:
                     for name, stanza in self._config.stanzas.items()
                 },
             }
-            found = [certificates.endpoint(name, url) for name, url in urls.items()]
-            files = certificates.files_below(settings.state_dir, settings.ca_file)
-            self.known.system.certificates.put(
-                certificates.survey(files, [one for one in found if one is not None])
+            endpoints = [certificates.endpoint_of(name, url) for name, url in urls.items()]
+            files = certificates.certificate_files(settings.state_dir, settings.ca_file)
+            self.state.system.certificates.put(
+                certificates.read_expiries(
+                    files, [endpoint for endpoint in endpoints if endpoint is not None]
+                )
             )
 
         return Loop("certificates", CERTIFICATE_SECONDS, step, patience=120.0)
@@ -212,45 +231,57 @@ class Duties:
 
         def step() -> None:
             try:
-                health = dagster_health.ask(service)
+                health = dagster_health.read_health(service)
             except OpsError:
-                self.known.system.dagster_up.put(False)
+                self.state.system.dagster_up.put(False)
                 raise
-            self.known.system.dagster_up.put(True)
-            self.known.system.dagster.put(health)
+            self.state.system.dagster_up.put(True)
+            self.state.system.dagster.put(health)
 
         return Loop("dagster", self._settings.agent.refresh_seconds, step)
 
     # --- loops of one stanza ------------------------------------------------------------------------
 
     def _stanza_loops(self, stanza: str) -> list[Loop]:
-        agent, known, beats = self._settings.agent, self.known.backup.stanzas[stanza], Beats()
+        agent, state = self._settings.agent, self.state.backup.stanzas[stanza]
+        heartbeats = RecentHeartbeats()
         context = self._context(stanza)
-        beating, asking = self._server(stanza, "agent heartbeat"), self._server(stanza, "agent server")
-        positions, recovery, hours = (self._ops(f"agent {name}") for name in ("positions", "recovery", "wal"))
-        gaps = Gaps(context, known)
+        heartbeat_session = self._stanza_session(stanza, "agent heartbeat")
+        archiver_session = self._stanza_session(stanza, "agent server")
+        positions, recovery, hours = (
+            self._ops_session(f"agent {name}") for name in ("positions", "recovery", "wal")
+        )
+        gaps = ArchiveGapWatch(context, state)
         database = self._database_loop
         return [
             database(
-                f"heartbeat/{stanza}", agent.heartbeat_seconds, Heartbeat(beating, beats, known).step, beating
+                f"heartbeat/{stanza}",
+                agent.heartbeat_seconds,
+                HeartbeatWriter(heartbeat_session, heartbeats, state).step,
+                heartbeat_session,
             ),
             database(
                 f"positions/{stanza}",
                 agent.heartbeat_seconds,
-                Positions(positions, beats, stanza).step,
+                PositionRecorder(positions, heartbeats, stanza).step,
                 positions,
             ),
-            database(f"server/{stanza}", agent.refresh_seconds, Server(asking, known).step, asking),
+            database(
+                f"server/{stanza}",
+                agent.refresh_seconds,
+                ArchiverWatch(archiver_session, state).step,
+                archiver_session,
+            ),
             Loop(
                 f"recovery/{stanza}",
                 agent.refresh_seconds,
-                Recovery(context, recovery, beats, known).step,
+                RecoveryPointWatch(context, recovery, heartbeats, state).step,
                 patience=REPOSITORY_PATIENCE_SECONDS,
                 cut=recovery.cut,
             ),
             Loop(
                 f"gaps/{stanza}",
-                GAP_TURNS * agent.refresh_seconds,
+                REFRESHES_PER_GAP_LOOK * agent.refresh_seconds,
                 gaps.step,
                 patience=REPOSITORY_PATIENCE_SECONDS,
             ),
@@ -267,7 +298,7 @@ class Duties:
         lock = threading.Lock()
 
         def context() -> BackupContext:
-            # Opened in the loop: what is missing is a failing loop, not an agent that does not start.
+            # Opened in the loop: a missing setting fails it and does not keep the agent from starting.
             with lock:
                 if not opened:
                     opened.append(open_context(self._settings, stanza))
@@ -275,20 +306,22 @@ class Duties:
 
         return context
 
-    def _database_loop(self, name: str, every: float, step: Callable[[], None], *links: Link) -> Loop:
+    def _database_loop(
+        self, name: str, every: float, step: Callable[[], None], *sessions: ReconnectingSession
+    ) -> Loop:
         def cut() -> None:
-            for link in links:
-                link.cut()
+            for session in sessions:
+                session.cut()
 
         return Loop(name, every, step, patience=DATABASE_PATIENCE_SECONDS, cut=cut)
 
-    def _ops(self, application: str) -> Link:
-        return self._link(lambda: self._ops_url, application)
+    def _ops_session(self, application: str) -> ReconnectingSession:
+        return self._session(lambda: self._ops_url, application)
 
-    def _server(self, stanza: str, application: str) -> Link:
-        return self._link(lambda: self._config.stanzas[stanza].database_url(self._settings), application)
+    def _stanza_session(self, stanza: str, application: str) -> ReconnectingSession:
+        return self._session(lambda: self._config.stanzas[stanza].database_url(self._settings), application)
 
-    def _link(self, url: Callable[[], str], application: str) -> Link:
-        link = Link(url, f"ops-platform {application}")
-        self._links.append(link)
-        return link
+    def _session(self, url: Callable[[], str], application: str) -> ReconnectingSession:
+        session = ReconnectingSession(url, f"ops-platform {application}")
+        self._sessions.append(session)
+        return session

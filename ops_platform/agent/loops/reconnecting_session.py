@@ -1,4 +1,4 @@
-"""A database connection that a loop keeps: opened when needed, opened anew when broken, cut from outside."""
+"""A loop's own database session: opened when needed, opened anew when broken, cut from another thread."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from ops_platform.errors import Unavailable
 STATEMENT_TIMEOUT_MS = 15_000
 
 
-class Link:
-    """One connection, used by one thread at a time. ``url`` is asked at each opening.
+class ReconnectingSession:
+    """One connection, used by one thread at a time. ``url`` is called at each opening.
 
-    ``cut`` may be called from any thread: it shuts the socket down, so that a statement that
-    waits for a server which has stopped answering fails at once.
+    Only ``cut`` may be called from any thread.
     """
 
     def __init__(self, url: Callable[[], str], application: str) -> None:
@@ -31,7 +30,7 @@ class Link:
 
     @contextmanager
     def use(self) -> Iterator[postgres.Connection]:
-        """The connection in a transaction: committed at the end, rolled back and closed on a failure.
+        """Lend the connection in a transaction: committed at the end, rolled back and closed on a failure.
 
         Raises Unavailable when the server is away.
         """
@@ -49,7 +48,7 @@ class Link:
 
     @contextmanager
     def limited(self, seconds: float) -> Iterator[None]:
-        """Cut the connection when the body takes longer; for users that no supervisor watches."""
+        """Cut the connection when the block takes longer; for users that no supervisor watches."""
         timer = threading.Timer(seconds, self.cut)
         timer.daemon = True
         timer.start()
@@ -59,6 +58,7 @@ class Link:
             timer.cancel()
 
     def close(self) -> None:
+        """Close the connection; the next use opens another."""
         with self._lock:
             connection, self._connection = self._connection, None
         if connection is not None:
@@ -66,6 +66,7 @@ class Link:
                 connection.close()
 
     def cut(self) -> None:
+        """Shut the socket down: a statement that waits for a server which stopped answering fails at once."""
         with self._lock:
             connection = self._connection
             if connection is None or connection.closed:

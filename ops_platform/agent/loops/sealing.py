@@ -1,8 +1,8 @@
-"""The sealer as a loop of the agent: key and bucket from the settings, opened when first needed."""
+"""Loop that seals the audit ledger: key and bucket are opened from the settings when first needed."""
 
 from __future__ import annotations
 
-from ops_platform.agent.loops.reconnecting_session import Link
+from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
 from ops_platform.audit import PublicKeys, SigningKey, sealer
 from ops_platform.clients import object_store
 from ops_platform.clients.object_store import ObjectStore
@@ -11,14 +11,17 @@ from ops_platform.settings import Settings
 
 
 class Sealing:
-    """``step`` seals all that waits."""
+    """Sealer with its key and bucket."""
 
-    def __init__(self, settings: Settings, ops: Link) -> None:
+    def __init__(self, settings: Settings, ops: ReconnectingSession) -> None:
         self._settings, self._ops = settings, ops
         self._tools: tuple[SigningKey, ObjectStore] | None = None
 
     def step(self) -> None:
-        """Raises ConfigurationError without a key, and what sealing raises; the next step catches up."""
+        """Seal all events that have no seal yet.
+
+        Raises ConfigurationError without a key, and what sealing raises; the next step catches up.
+        """
         self._tools = self._tools or self._open()
         key, ledger = self._tools
         with self._ops.use() as connection:
@@ -31,7 +34,7 @@ class Sealing:
             )
 
     def _known_keys(self) -> PublicKeys | None:
-        """Retired keys too: after a rotation the newest seal is still signed with the one before."""
+        """Read the public keys, retired ones too: after a rotation an old one signed the newest seal."""
         pem = self._settings.audit.public_key
         return None if pem is None else PublicKeys.parse(pem)
 

@@ -1,7 +1,7 @@
-"""What the agent does for one stanza: beat, keep the beats' positions, look at archive and server.
+"""Steps of the loops of one stanza: heartbeats, their positions, recovery point, archive gaps, archiver.
 
-Each class has a ``step`` for a loop. What is learnt goes into the stanza's knowledge; how it is
-computed is in ``backup``.
+Each class has a ``step`` for a loop, which writes facts into the stanza's state; they are computed in
+``backup``.
 """
 
 from __future__ import annotations
@@ -13,132 +13,142 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ops_platform.agent.loops.archive_tail import ArchiveTail
-from ops_platform.agent.loops.reconnecting_session import Link
-from ops_platform.agent.metrics import StanzaKnowledge, archiver_seen, sets_seen
+from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
+from ops_platform.agent.metrics import StanzaState, read_archiver, summarise_sets
 from ops_platform.backup.monitoring import Observation, observe
-from ops_platform.backup.recovery_point import Beat, heartbeat, rpo
+from ops_platform.backup.recovery_point import Heartbeat, heartbeat, rpo
 from ops_platform.backup.repository import ArchiveReader, Repository
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.taking import preflight
 from ops_platform.backup.wal import ArchiveState
 from ops_platform.errors import OpsError
 
-REMEMBERED_BEATS = 10_000
-"""About a day of them: that long the process can tell the recovery point without the ops database."""
+REMEMBERED_HEARTBEATS = 10_000
+"""About a day: for so long the process knows the recovery point without the ops database."""
 RELIST_SECONDS = 6 * 3600.0
-"""How often the whole archive is listed anew: segments that somebody deleted are found."""
+"""Pause between listings of the whole archive, which find segments that somebody deleted."""
 
 Context = Callable[[], BackupContext]
 
 
-class Beats:
-    """The beats of one stanza that this process wrote; shared by the loops of the stanza."""
+class RecentHeartbeats:
+    """Heartbeats of one stanza that this process wrote; its loops share them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._written: deque[Beat] = deque(maxlen=REMEMBERED_BEATS)
-        self._waiting: deque[Beat] = deque(maxlen=REMEMBERED_BEATS)
+        self._written: deque[Heartbeat] = deque(maxlen=REMEMBERED_HEARTBEATS)
+        self._unrecorded: deque[Heartbeat] = deque(maxlen=REMEMBERED_HEARTBEATS)
 
-    def add(self, beat: Beat) -> None:
+    def add(self, heartbeat: Heartbeat) -> None:
+        """Remember a heartbeat whose position is not recorded yet."""
         with self._lock:
-            self._written.appendleft(beat)
-            self._waiting.append(beat)
+            self._written.appendleft(heartbeat)
+            self._unrecorded.append(heartbeat)
 
-    def newest_first(self) -> list[Beat]:
+    def newest_first(self) -> list[Heartbeat]:
+        """List all remembered heartbeats."""
         with self._lock:
             return list(self._written)
 
-    def waiting(self) -> list[Beat]:
-        """Those whose position is not in the ops database yet, oldest first."""
+    def unrecorded(self) -> list[Heartbeat]:
+        """List the heartbeats whose position is not in the ops database yet, oldest first."""
         with self._lock:
-            return list(self._waiting)
+            return list(self._unrecorded)
 
-    def recorded(self, beats: list[Beat]) -> None:
-        done = set(beats)
+    def mark_recorded(self, heartbeats: list[Heartbeat]) -> None:
+        """Note that the positions of ``heartbeats`` are in the ops database."""
+        recorded = set(heartbeats)
         with self._lock:
-            self._waiting = deque(
-                (beat for beat in self._waiting if beat not in done), maxlen=REMEMBERED_BEATS
+            self._unrecorded = deque(
+                (heartbeat for heartbeat in self._unrecorded if heartbeat not in recorded),
+                maxlen=REMEMBERED_HEARTBEATS,
             )
 
 
-class Heartbeat:
-    """Writes a beat into the stanza's database. Needs nothing else, so nothing else can stop it."""
+class HeartbeatWriter:
+    """Writer of heartbeats into the stanza's database. It needs nothing else, so nothing else can stop it."""
 
-    def __init__(self, server: Link, beats: Beats, known: StanzaKnowledge) -> None:
-        self._server, self._beats, self._known = server, beats, known
+    def __init__(self, server: ReconnectingSession, heartbeats: RecentHeartbeats, state: StanzaState) -> None:
+        self._server, self._heartbeats, self._state = server, heartbeats, state
 
     def step(self) -> None:
+        """Write one heartbeat. Raises Unavailable when the server is away."""
         with self._server.use() as connection:
-            beat = heartbeat.strike(connection)
-        self._beats.add(beat)
-        self._known.heartbeat_at.put(beat.at.timestamp())
+            written = heartbeat.write_heartbeat(connection)
+        self._heartbeats.add(written)
+        self._state.heartbeat_at.put(written.at.timestamp())
 
 
-class Positions:
-    """Brings the positions of written beats into the ops database, late ones too."""
+class PositionRecorder:
+    """Recorder of heartbeats' positions in the ops database; it catches up after an outage."""
 
-    def __init__(self, ops: Link, beats: Beats, stanza: str) -> None:
-        self._ops, self._beats, self._stanza = ops, beats, stanza
+    def __init__(self, ops: ReconnectingSession, heartbeats: RecentHeartbeats, stanza: str) -> None:
+        self._ops, self._heartbeats, self._stanza = ops, heartbeats, stanza
 
     def step(self) -> None:
-        waiting = self._beats.waiting()
-        if not waiting:
+        """Record the missing positions. Raises Unavailable when the ops database is away."""
+        unrecorded = self._heartbeats.unrecorded()
+        if not unrecorded:
             return
         with self._ops.use() as connection:
-            for beat in waiting:
-                heartbeat.remember(connection, self._stanza, beat)
-        self._beats.recorded(waiting)
+            for written in unrecorded:
+                heartbeat.record_position(connection, self._stanza, written)
+        self._heartbeats.mark_recorded(unrecorded)
 
 
-class Recovery:
-    """Looks at the repository: its sets, and the newest beat that its contiguous archive covers."""
+class RecoveryPointWatch:
+    """Watch on the repository: its sets, and the newest heartbeat that its contiguous archive covers."""
 
-    def __init__(self, context: Context, ops: Link, beats: Beats, known: StanzaKnowledge) -> None:
-        self._context, self._ops, self._beats, self._known = context, ops, beats, known
+    def __init__(
+        self, context: Context, ops: ReconnectingSession, heartbeats: RecentHeartbeats, state: StanzaState
+    ) -> None:
+        self._context, self._ops, self._heartbeats, self._state = context, ops, heartbeats, state
         self._tail: ArchiveTail | None = None
 
     def step(self) -> None:
+        """Read the sets and the recovery point. Raises Unavailable or PgBackRestError."""
         context = self._context()
         self._tail = self._tail or ArchiveTail(context.pgbackrest)
         try:
-            # pgBackRest itself tries an address where nobody is for minutes.
+            # pgBackRest itself retries an address where nobody answers for minutes.
             preflight.reach_endpoint(context)
             repository = Repository.parse(context.stanza.name, context.pgbackrest.info())
             state = self._tail.state(repository)
         except OpsError:
-            self._known.repository_up.put(False)
+            self._state.repository_up.put(False)
             raise
-        self._known.repository_up.put(True)
-        self._known.sets.put(sets_seen(repository))
-        self._tell(context.stanza.name, state)
+        self._state.repository_up.put(True)
+        self._state.sets.put(summarise_sets(repository))
+        self._update_recovery_point(context.stanza.name, state)
 
-    def _tell(self, stanza: str, state: ArchiveState | None) -> None:
+    def _update_recovery_point(self, stanza: str, state: ArchiveState | None) -> None:
         if state is None:
-            self._known.recovery_point.forget()
+            self._state.recovery_point.forget()
             return
-        # The beats in memory decide alone when they can: the ops database may be away.
+        # The heartbeats in memory decide alone when they can: the ops database may be away.
         now = datetime.now(UTC)
-        point = rpo.recovery_point(state, self._beats.newest_first(), now)
+        point = rpo.recovery_point(state, self._heartbeats.newest_first(), now)
         if point is None:
             with self._ops.use() as connection:
-                point = rpo.recovery_point(state, rpo.beats(connection, stanza), now)
+                point = rpo.recovery_point(state, rpo.heartbeats(connection, stanza), now)
         if point is None:
-            self._known.recovery_point.forget()
+            self._state.recovery_point.forget()
         else:
-            self._known.recovery_point.put(point.beat_at.timestamp())
+            self._state.recovery_point.put(point.heartbeat_at.timestamp())
 
 
-class Gaps:
-    """Lists the whole archive, incrementally, for what is missing in it. Keeps the last look."""
+class ArchiveGapWatch:
+    """Watch on the whole archive, listed incrementally, for missing segments; keeps the last observation."""
 
-    def __init__(self, context: Context, known: StanzaKnowledge) -> None:
-        self._context, self._known = context, known
+    def __init__(self, context: Context, state: StanzaState) -> None:
+        self._context, self._state = context, state
         self._reader: ArchiveReader | None = None
         self._listed_at = 0.0
         self.latest: Observation | None = None
-        """What ``WalHours`` makes its rows from."""
+        """``WalHours`` makes its rows of it."""
 
     def step(self) -> None:
+        """Count the missing segments. Raises Unavailable or PgBackRestError."""
         context = self._context()
         self._reader = self._reader or ArchiveReader(context.pgbackrest)
         if time.monotonic() - self._listed_at > RELIST_SECONDS:
@@ -146,32 +156,33 @@ class Gaps:
         try:
             preflight.reach_endpoint(context)
         except OpsError:
-            # Told here too: a pgBackRest that was on its way goes on trying for minutes.
-            self._known.repository_up.put(False)
+            # Noted here too: a pgBackRest that runs already goes on trying for minutes.
+            self._state.repository_up.put(False)
             raise
-        seen = observe(context, self._reader, self.latest)
+        observation = observe(context, self._reader, self.latest)
         if self.latest is None:
             self._listed_at = time.monotonic()
-        self.latest = seen
-        if seen.gap_segments is None:
-            # Without a set there is nothing that a segment could be missing for.
-            self._known.wal_gap.forget()
+        self.latest = observation
+        if observation.gap_segments is None:
+            # Without a set no segment is needed, so none is missing.
+            self._state.wal_gap.forget()
         else:
-            self._known.wal_gap.put(seen.gap_segments)
+            self._state.wal_gap.put(observation.gap_segments)
 
 
-class Server:
-    """Asks the stanza's server how archiving goes."""
+class ArchiverWatch:
+    """Watch on the archiver of the stanza's server."""
 
-    def __init__(self, server: Link, known: StanzaKnowledge) -> None:
-        self._server, self._known = server, known
+    def __init__(self, server: ReconnectingSession, state: StanzaState) -> None:
+        self._server, self._state = server, state
 
     def step(self) -> None:
+        """Read pg_stat_archiver. Raises Unavailable when the server is away."""
         try:
             with self._server.use() as connection:
-                seen = archiver_seen(connection)
+                archiver = read_archiver(connection)
         except OpsError:
-            self._known.database_up.put(False)
+            self._state.database_up.put(False)
             raise
-        self._known.database_up.put(True)
-        self._known.archiver.put(seen)
+        self._state.database_up.put(True)
+        self._state.archiver.put(archiver)

@@ -1,4 +1,4 @@
-"""The hourly ``wal_archive`` rows: what arrived in each closed hour, and the archive's lag at its end."""
+"""Hourly ``wal_archive`` rows: what arrived in each closed hour, and the archive's lag at its end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from ops_platform.agent.loops.reconnecting_session import Link
+from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
 from ops_platform.backup.monitoring import Observation
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import Archive, Repository
@@ -17,34 +17,35 @@ HOUR = timedelta(hours=1)
 SETTLE = timedelta(minutes=3)
 """An hour is closed this long after its end: until then a listing may be older than it."""
 REACH_BACK = timedelta(days=2)
-"""Hours that passed without an agent are filled in this far back, while their segments are there."""
+"""Hours without an agent are filled in this far back, as long as their segments are there."""
 
 Look = Callable[[], Observation | None]
 
 
 class WalHours:
-    """Writes the rows that are missing. Repeating an hour changes nothing."""
+    """Writer of the rows that are missing. Repeating an hour changes nothing."""
 
-    def __init__(self, stanza: str, ops: Link, latest: Look) -> None:
+    def __init__(self, stanza: str, ops: ReconnectingSession, latest: Look) -> None:
         self._stanza, self._ops, self._latest = stanza, ops, latest
 
     def step(self) -> None:
-        seen = self._latest()
-        if seen is None or seen.archive is None:
+        """Write the rows of closed hours that have none. Raises Unavailable when the ops database is away."""
+        observation = self._latest()
+        if observation is None or observation.archive is None:
             return
-        repository, archive = seen.repository, seen.archive
+        repository, archive = observation.repository, observation.archive
         with self._ops.use() as connection:
             newest = report_store.newest_wal_hour(connection, self._stanza)
-            for hour in missing_hours(newest, oldest_of(archive), datetime.now(UTC)):
+            for hour in missing_hours(newest, _oldest_of(archive), datetime.now(UTC)):
                 record(connection, self._stanza, repository, archive, hour)
 
 
-def oldest_of(archive: Archive) -> datetime | None:
-    return min((one.archived_at for one in archive.segments), default=None)
+def _oldest_of(archive: Archive) -> datetime | None:
+    return min((archived.archived_at for archived in archive.segments), default=None)
 
 
 def missing_hours(newest: datetime | None, oldest: datetime | None, now: datetime) -> list[datetime]:
-    """The closed hours after ``newest``, or since ``oldest`` when there is no row yet; at most two days."""
+    """List the closed hours after ``newest``, or since ``oldest`` when there is no row; at most two days."""
     first = newest + HOUR if newest is not None else oldest
     if first is None:
         return []
@@ -59,26 +60,33 @@ def missing_hours(newest: datetime | None, oldest: datetime | None, now: datetim
 def record(
     connection: Connection, stanza: str, repository: Repository, archive: Archive, hour: datetime
 ) -> None:
-    """One hour's row, in the caller's transaction."""
+    """Record one hour's row, in the caller's transaction."""
     arrived = archive.between(hour, hour + HOUR)
     report_store.record_wal_hour(
         connection,
         stanza,
         hour,
         segments=len(arrived),
-        size_bytes=sum(one.size for one in arrived),
-        lag_seconds=lag_at(hour + HOUR, repository, archive, rpo.beats(connection, stanza)),
+        size_bytes=sum(archived.size for archived in arrived),
+        lag_seconds=lag_at(hour + HOUR, repository, archive, rpo.heartbeats(connection, stanza)),
     )
 
 
 def lag_at(
-    moment: datetime, repository: Repository, archive: Archive, beats: Iterable[rpo.Beat]
+    moment: datetime, repository: Repository, archive: Archive, heartbeats: Iterable[rpo.Heartbeat]
 ) -> float | None:
-    """What would have been lost at ``moment``, in seconds, by what the repository held then."""
-    then = replace(archive, segments=tuple(one for one in archive.segments if one.archived_at < moment))
-    sets = tuple(one for one in repository.sets if one.completed_at <= moment)
-    found = rpo.best_state(replace(repository, sets=sets), then)
-    if found is None:
+    """Compute how many seconds would have been lost at ``moment``, given what the repository held then.
+
+    ``heartbeats`` are newest first. None when it is not known.
+    """
+    archive_then = replace(
+        archive, segments=tuple(archived for archived in archive.segments if archived.archived_at < moment)
+    )
+    sets = tuple(backup_set for backup_set in repository.sets if backup_set.completed_at <= moment)
+    best = rpo.best_state(replace(repository, sets=sets), archive_then)
+    if best is None:
         return None
-    point = rpo.recovery_point(found[1], (beat for beat in beats if beat.at <= moment), moment)
+    point = rpo.recovery_point(
+        best[1], (heartbeat for heartbeat in heartbeats if heartbeat.at <= moment), moment
+    )
     return None if point is None else point.rpo_seconds

@@ -3,8 +3,8 @@
 Each module holds the definitions of its metrics, the SQL that they are read with, the facts that it
 keeps and the samples made of them: a new metric is written in one of them, then gets its alert rule
 in ``dashboards``, its row in ``docs/metrics.md`` and its test. ``registry`` puts the duties together.
-Not here: the loops that look at repositories, servers and Dagster (``agent.loops``), how long a fact may
-be told (``agent.state``), the endpoint itself (``agent.http``), and the metrics of the HTTP API
+Not here: the loops that look at repositories, servers and Dagster (``agent.loops``), how long a fact stays
+known (``agent.state``), the endpoint itself (``agent.http``), and the metrics of the HTTP API
 (``api.metrics``).
 """
 
@@ -13,11 +13,11 @@ from ops_platform.agent.metrics.backup import (
     Archiver,
     BackupMetrics,
     KindReport,
-    SetsSeen,
-    StanzaKnowledge,
+    SetSummary,
+    StanzaState,
     Targets,
-    archiver_seen,
-    sets_seen,
+    read_archiver,
+    summarise_sets,
 )
 from ops_platform.agent.metrics.definition import Metric, Sample
 from ops_platform.agent.metrics.dr import DrMetrics, ExerciseState
@@ -27,8 +27,8 @@ from ops_platform.agent.metrics.registry import (
     OpsDatabaseReader,
     SampleCollector,
     Source,
-    one_moment,
-    read_together,
+    begin_snapshot,
+    read_in_one_snapshot,
 )
 from ops_platform.agent.metrics.slo import FigureState, ObjectiveState, SloMetrics
 from ops_platform.agent.metrics.system import Deliveries, LoopMetrics, SystemMetrics
@@ -52,14 +52,14 @@ __all__ = [
     "RequestState",
     "Sample",
     "SampleCollector",
-    "SetsSeen",
+    "SetSummary",
     "SloMetrics",
     "Source",
-    "StanzaKnowledge",
+    "StanzaState",
     "SystemMetrics",
     "Targets",
-    "archiver_seen",
-    "one_moment",
-    "read_together",
-    "sets_seen",
+    "begin_snapshot",
+    "read_archiver",
+    "read_in_one_snapshot",
+    "summarise_sets",
 ]

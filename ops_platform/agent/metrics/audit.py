@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from ops_platform.agent.expiring_value import Slot
-from ops_platform.agent.metrics.definition import Sample, gauge, known
+from ops_platform.agent.expiring_value import ExpiringValue
+from ops_platform.agent.metrics.definition import Sample, gauge, known_sample
 from ops_platform.clients.postgres import Connection
 
 METRICS = (
@@ -35,7 +35,7 @@ _LEDGER = """
 
 @dataclass(frozen=True)
 class LedgerState:
-    """Count the events without a seal; None: there is no such event, or no seal yet."""
+    """Events without a seal, counted; a time is None when there is no such event, or no seal yet."""
 
     unsealed: int
     oldest_unsealed_at: datetime | None
@@ -43,10 +43,10 @@ class LedgerState:
 
 
 class AuditMetrics:
-    """Keep the ledger's state for ``good_for`` seconds after each read."""
+    """State of the ledger, kept for ``good_for`` seconds after each read."""
 
     def __init__(self, good_for: float) -> None:
-        self.ledger: Slot[LedgerState] = Slot(good_for)
+        self.ledger: ExpiringValue[LedgerState] = ExpiringValue(good_for)
 
     def read(self, connection: Connection) -> None:
         """Read the ops database. Raises psycopg.Error."""
@@ -58,8 +58,8 @@ class AuditMetrics:
         yield Sample("audit_known", (), state is not None)
         if state is not None:
             yield Sample("audit_unsealed_events", (), state.unsealed)
-            yield from known("audit_oldest_unsealed_timestamp_seconds", (), state.oldest_unsealed_at)
-            yield from known("audit_last_seal_timestamp_seconds", (), state.last_seal_at)
+            yield from known_sample("audit_oldest_unsealed_timestamp_seconds", (), state.oldest_unsealed_at)
+            yield from known_sample("audit_last_seal_timestamp_seconds", (), state.last_seal_at)
 
 
 def ledger(connection: Connection) -> LedgerState:

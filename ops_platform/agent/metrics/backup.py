@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ops_platform.agent.expiring_value import Slot
-from ops_platform.agent.metrics.definition import Sample, counter, gauge, known
+from ops_platform.agent.expiring_value import ExpiringValue
+from ops_platform.agent.metrics.definition import Sample, counter, gauge, known_sample
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import KINDS
@@ -77,7 +77,7 @@ _LAST_SETS = """
     FROM backup_reports WHERE kind <> 'wal_archive' AND status = 'completed'
     ORDER BY stanza, kind, completed_at DESC
 """
-_NEWEST_BEATS = """
+_NEWEST_HEARTBEATS = """
     SELECT stanza, at FROM unnest(%s::text[]) AS wanted (stanza)
     CROSS JOIN LATERAL (
         SELECT max(beat_at) AS at FROM heartbeat_positions AS p WHERE p.stanza = wanted.stanza
@@ -93,7 +93,7 @@ _ARCHIVER = """
 
 @dataclass(frozen=True)
 class Targets:
-    """Hold what backups.yaml promises for a stanza, in seconds.
+    """Promises of backups.yaml for a stanza, in seconds.
 
     ``freshness``: the limit of each kind that has a schedule.
     """
@@ -104,8 +104,8 @@ class Targets:
 
 
 @dataclass(frozen=True)
-class SetsSeen:
-    """Tell what ``info`` says of one stanza: per kind the newest stop time (Unix seconds) and the count."""
+class SetSummary:
+    """Sets of one stanza as ``info`` lists them; newest stop time (Unix seconds) and count by kind."""
 
     last_success: Mapping[str, float]
     counts: Mapping[str, int]
@@ -115,7 +115,7 @@ class SetsSeen:
 
 @dataclass(frozen=True)
 class Archiver:
-    """Tell what pg_stat_archiver says: ``failing`` when the newest attempt was a failed one."""
+    """Figures of pg_stat_archiver; ``failing``: the newest attempt failed."""
 
     failed_count: int
     failing: bool
@@ -123,7 +123,7 @@ class Archiver:
 
 @dataclass(frozen=True)
 class KindReport:
-    """Tell what the ops database holds on the runs of one kind of one stanza; None is absent."""
+    """Runs of one kind of one stanza, as the ops database holds them; None is absent."""
 
     runs: Mapping[str, int]
     last_run_failed: bool | None = None
@@ -132,24 +132,24 @@ class KindReport:
     running_since: datetime | None = None
 
 
-class StanzaKnowledge:
-    """Keep what loops learn of one stanza, for ``good_for`` seconds after each look.
+class StanzaState:
+    """Facts that loops read of one stanza, kept for ``good_for`` seconds after each look.
 
     The whole archive is looked at less often: its gaps are known for ``gaps_good_for`` seconds.
     """
 
     def __init__(self, targets: Targets, good_for: float, gaps_good_for: float) -> None:
         self.targets = targets
-        self.database_up: Slot[bool] = Slot(good_for)
-        self.archiver: Slot[Archiver] = Slot(good_for)
-        self.repository_up: Slot[bool] = Slot(good_for)
-        self.sets: Slot[SetsSeen] = Slot(good_for)
-        self.wal_gap: Slot[int] = Slot(gaps_good_for)
-        self.recovery_point: Slot[float] = Slot(None)
+        self.database_up: ExpiringValue[bool] = ExpiringValue(good_for)
+        self.archiver: ExpiringValue[Archiver] = ExpiringValue(good_for)
+        self.repository_up: ExpiringValue[bool] = ExpiringValue(good_for)
+        self.sets: ExpiringValue[SetSummary] = ExpiringValue(good_for)
+        self.wal_gap: ExpiringValue[int] = ExpiringValue(gaps_good_for)
+        self.recovery_point: ExpiringValue[float] = ExpiringValue(None)
         """Time (Unix seconds) of the newest heartbeat that the contiguous archive covers. What is once
         in the archive stays there: the data loss computed from it is never too small while nothing
         newer can be seen."""
-        self.heartbeat_at: Slot[float] = Slot(None)
+        self.heartbeat_at: ExpiringValue[float] = ExpiringValue(None)
 
     def samples(self, stanza: str, now: float) -> Iterator[Sample]:
         """Yield what is known of ``stanza`` at ``now`` (Unix seconds), and what is promised."""
@@ -162,45 +162,46 @@ class StanzaKnowledge:
         yield Sample("backup_rpo_known", labels, point is not None)
         if point is not None:
             yield Sample("backup_rpo_seconds", labels, max(0.0, now - point))
-        yield from known("backup_heartbeat_timestamp_seconds", labels, self.heartbeat_at.get())
-        yield from known("backup_database_up", labels, self.database_up.get())
+        yield from known_sample("backup_heartbeat_timestamp_seconds", labels, self.heartbeat_at.get())
+        yield from known_sample("backup_database_up", labels, self.database_up.get())
         archiver = self.archiver.get()
         if archiver is not None:
             yield Sample("backup_archive_failed_total", labels, archiver.failed_count)
             yield Sample("backup_archive_failing", labels, archiver.failing)
 
     def _repository_samples(self, stanza: str) -> Iterator[Sample]:
-        yield from known("backup_repository_up", (stanza,), self.repository_up.get())
-        yield from known("backup_repository_seen_age_seconds", (stanza,), self.wal_gap.age())
-        yield from known("backup_wal_gap_segments", (stanza,), self.wal_gap.get())
-        seen = self.sets.get()
-        if seen is None:
+        yield from known_sample("backup_repository_up", (stanza,), self.repository_up.get())
+        yield from known_sample("backup_repository_seen_age_seconds", (stanza,), self.wal_gap.age())
+        yield from known_sample("backup_wal_gap_segments", (stanza,), self.wal_gap.get())
+        summary = self.sets.get()
+        if summary is None:
             return
-        yield Sample("backup_repository_encrypted", (stanza,), seen.encrypted)
-        yield Sample("backup_damaged_sets", (stanza,), seen.damaged)
-        for kind, count in seen.counts.items():
+        yield Sample("backup_repository_encrypted", (stanza,), summary.encrypted)
+        yield Sample("backup_damaged_sets", (stanza,), summary.damaged)
+        for kind, count in summary.counts.items():
             yield Sample("backup_sets", (stanza, kind), count)
-        for kind, stopped_at in seen.last_success.items():
+        for kind, stopped_at in summary.last_success.items():
             yield Sample("backup_last_success_timestamp_seconds", (stanza, kind), stopped_at)
 
 
 class BackupMetrics:
-    """Keep what is known of every stanza, and the runs by (stanza, kind), each for a while."""
+    """Facts about every stanza, and the runs by (stanza, kind), each kept for a while."""
 
     def __init__(self, targets: Mapping[str, Targets], good_for: float, gaps_good_for: float) -> None:
         self.stanzas = {
-            stanza: StanzaKnowledge(promised, good_for, gaps_good_for) for stanza, promised in targets.items()
+            stanza: StanzaState(promised, good_for, gaps_good_for) for stanza, promised in targets.items()
         }
-        self.reports: Slot[Mapping[tuple[str, str], KindReport]] = Slot(good_for)
+        self.reports: ExpiringValue[Mapping[tuple[str, str], KindReport]] = ExpiringValue(good_for)
 
     def read(self, connection: Connection) -> None:
         """Read the ops database. Raises psycopg.Error."""
-        found = reports(connection)
-        self.reports.put({key: report for key, report in found.items() if key[0] in self.stanzas})
-        for stanza, at in newest_beats(connection, list(self.stanzas)).items():
-            # A beat of the stanza's own loop may be newer than its position here.
-            slot = self.stanzas[stanza].heartbeat_at
-            slot.put(max(at.timestamp(), slot.get() or 0.0))
+        self.reports.put(
+            {key: report for key, report in reports(connection).items() if key[0] in self.stanzas}
+        )
+        for stanza, at in newest_heartbeats(connection, list(self.stanzas)).items():
+            # A heartbeat of the stanza's own loop may be newer than its position here.
+            heartbeat_at = self.stanzas[stanza].heartbeat_at
+            heartbeat_at.put(max(at.timestamp(), heartbeat_at.get() or 0.0))
 
     def samples(self, now: float) -> Iterator[Sample]:
         """Yield what is known at ``now`` (Unix seconds)."""
@@ -209,10 +210,10 @@ class BackupMetrics:
         for labels, report in (self.reports.get() or {}).items():
             for status, count in report.runs.items():
                 yield Sample("backup_runs_total", (*labels, status), count)
-            yield from known("backup_last_run_failed", labels, report.last_run_failed)
-            yield from known("backup_duration_ms", labels, report.duration_ms)
-            yield from known("backup_size_bytes", labels, report.size_bytes)
-            yield from known("backup_running_since_timestamp_seconds", labels, report.running_since)
+            yield from known_sample("backup_last_run_failed", labels, report.last_run_failed)
+            yield from known_sample("backup_duration_ms", labels, report.duration_ms)
+            yield from known_sample("backup_size_bytes", labels, report.size_bytes)
+            yield from known_sample("backup_running_since_timestamp_seconds", labels, report.running_since)
 
 
 def reports(connection: Connection) -> dict[tuple[str, str], KindReport]:
@@ -237,19 +238,19 @@ def reports(connection: Connection) -> dict[tuple[str, str], KindReport]:
     return {key: KindReport({**zero, **runs[key]}, **fields[key]) for key in {*runs, *fields}}
 
 
-def newest_beats(connection: Connection, stanzas: Sequence[str]) -> dict[str, datetime]:
+def newest_heartbeats(connection: Connection, stanzas: Sequence[str]) -> dict[str, datetime]:
     """Read the time of the newest heartbeat of each stanza whose position was recorded."""
-    return {row["stanza"]: row["at"] for row in connection.execute(_NEWEST_BEATS, (list(stanzas),))}
+    return {row["stanza"]: row["at"] for row in connection.execute(_NEWEST_HEARTBEATS, (list(stanzas),))}
 
 
-def archiver_seen(server: Connection) -> Archiver:
-    """Read from the stanza's own server how archiving goes."""
+def read_archiver(server: Connection) -> Archiver:
+    """Read pg_stat_archiver of the stanza's own server."""
     row = server.execute(_ARCHIVER).fetchall()[0]
     return Archiver(row["failed_count"], row["failing"])
 
 
-def sets_seen(repository: Repository) -> SetsSeen:
-    """Count the sets of the current cluster, and tell how new each kind is.
+def summarise_sets(repository: Repository) -> SetSummary:
+    """Count the sets of the current cluster, and find the newest of each kind.
 
     A damaged set keeps nothing fresh, nor does one of the cluster before an upgrade.
     """
@@ -263,7 +264,7 @@ def sets_seen(repository: Repository) -> SetsSeen:
         backup_set.kind: backup_set.completed_at
         for backup_set in sorted(rpo.sound_sets(repository), key=lambda backup_set: backup_set.completed_at)
     }
-    return SetsSeen(
+    return SetSummary(
         last_success={kind: at.timestamp() for kind, at in newest.items()},
         counts={kind: sum(backup_set.kind == kind for backup_set in sets) for kind in KINDS},
         damaged=sum(backup_set.error for backup_set in repository.sets),

@@ -1,4 +1,4 @@
-"""The two values that every metrics module speaks in: a metric's definition and a sample of it."""
+"""Definition of a metric, and a sample of it: the values that every metrics module is made of."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Metric:
-    """Define a metric: its name (a counter's ends in ``_total``), type, help text and label names."""
+    """A metric: its name (a counter's ends in ``_total``), type, help text and label names."""
 
     name: str
     type: Literal["gauge", "counter"]
@@ -20,7 +20,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Sample:
-    """Carry one value of a metric; ``labels`` are values, in the order of the metric's definition."""
+    """One value of a metric; ``labels`` are values, in the order of the metric's definition."""
 
     name: str
     labels: tuple[str, ...]
@@ -37,7 +37,9 @@ def counter(name: str, help_text: str, labels: tuple[str, ...] = ()) -> Metric:
     return Metric(name, "counter", help_text, labels)
 
 
-def known(name: str, labels: tuple[str, ...], value: float | bool | datetime | None) -> Iterator[Sample]:
+def known_sample(
+    name: str, labels: tuple[str, ...], value: float | bool | datetime | None
+) -> Iterator[Sample]:
     """Yield one sample of a known value, none of an unknown one (None); a time becomes Unix seconds."""
     if value is not None:
         yield Sample(name, labels, value.timestamp() if isinstance(value, datetime) else float(value))

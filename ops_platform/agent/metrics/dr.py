@@ -1,4 +1,4 @@
-"""Metrics of disaster recovery exercises, and what they predict. Exercises themselves are in ``dr``."""
+"""Metrics of disaster recovery exercises and of their RTO forecast. Exercises themselves are in ``dr``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ops_platform.agent.expiring_value import Slot
-from ops_platform.agent.metrics.definition import Sample, gauge, known
+from ops_platform.agent.expiring_value import ExpiringValue
+from ops_platform.agent.metrics.definition import Sample, gauge, known_sample
 from ops_platform.clients.postgres import Connection
 from ops_platform.dr.plan import SCENARIOS
 
@@ -57,7 +57,7 @@ _EXERCISES = """
 
 @dataclass(frozen=True)
 class ExerciseState:
-    """Describe the exercises of one scenario of one stanza, in recorded units; None is absent."""
+    """Exercises of one scenario of one stanza, in recorded units; None is absent."""
 
     expected_since: datetime | None
     rto_ms: int | None = None
@@ -69,14 +69,14 @@ class ExerciseState:
 
 
 class DrMetrics:
-    """Keep the exercises, by (stanza, scenario), for ``good_for`` seconds after each read.
+    """Exercises by (stanza, scenario), kept for ``good_for`` seconds after each read.
 
     ``rto_targets``: what backups.yaml promises for each stanza, in seconds.
     """
 
     def __init__(self, rto_targets: Mapping[str, float], good_for: float) -> None:
         self.rto_targets = rto_targets
-        self.exercises: Slot[Mapping[tuple[str, str], ExerciseState]] = Slot(good_for)
+        self.exercises: ExpiringValue[Mapping[tuple[str, str], ExerciseState]] = ExpiringValue(good_for)
 
     def read(self, connection: Connection) -> None:
         """Read the ops database. Raises psycopg.Error."""
@@ -88,12 +88,16 @@ class DrMetrics:
             yield Sample("dr_rto_target_seconds", (stanza,), target)
         for (stanza, scenario), state in (self.exercises.get() or {}).items():
             labels = (stanza, scenario)
-            yield from known("dr_exercise_expected_since_timestamp_seconds", labels, state.expected_since)
-            yield from known("dr_exercise_last_success_timestamp_seconds", labels, state.last_success_at)
-            yield from known("dr_exercise_last_failed", labels, state.last_failed)
-            yield from known("dr_predicted_rto_seconds", (stanza,), state.predicted_rto_seconds)
-            yield from known("dr_exercise_rto_seconds", labels, _seconds(state.rto_ms))
-            yield from known("dr_exercise_rpo_seconds", labels, _seconds(state.rpo_ms))
+            yield from known_sample(
+                "dr_exercise_expected_since_timestamp_seconds", labels, state.expected_since
+            )
+            yield from known_sample(
+                "dr_exercise_last_success_timestamp_seconds", labels, state.last_success_at
+            )
+            yield from known_sample("dr_exercise_last_failed", labels, state.last_failed)
+            yield from known_sample("dr_predicted_rto_seconds", (stanza,), state.predicted_rto_seconds)
+            yield from known_sample("dr_exercise_rto_seconds", labels, _seconds(state.rto_ms))
+            yield from known_sample("dr_exercise_rpo_seconds", labels, _seconds(state.rpo_ms))
 
 
 def exercises(

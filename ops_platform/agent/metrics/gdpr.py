@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from ops_platform.agent.expiring_value import Slot
-from ops_platform.agent.metrics.definition import Sample, counter, gauge, known
+from ops_platform.agent.expiring_value import ExpiringValue
+from ops_platform.agent.metrics.definition import Sample, counter, gauge, known_sample
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr.requests import REQUEST_TYPES, TRANSITIONS
 
@@ -60,20 +60,20 @@ _REQUESTS = """
 
 @dataclass(frozen=True)
 class RequestState:
-    """Describe the requests of one type; ``entered`` counts by status, all of them. None is absent."""
+    """Requests of one type; ``entered`` counts by status, all of them. None is absent."""
 
     entered: Mapping[str, int]
     oldest_verified_at: datetime | None = None
-    """Of those that are open."""
+    """Confirmation of the oldest open request."""
     verification_ms: float | None = None
     processing_ms: float | None = None
 
 
 class GdprMetrics:
-    """Keep the requests' states, by type, for ``good_for`` seconds after each read."""
+    """States of the requests by type, kept for ``good_for`` seconds after each read."""
 
     def __init__(self, good_for: float) -> None:
-        self.requests: Slot[Mapping[str, RequestState]] = Slot(good_for)
+        self.requests: ExpiringValue[Mapping[str, RequestState]] = ExpiringValue(good_for)
 
     def read(self, connection: Connection) -> None:
         """Read the ops database. Raises psycopg.Error."""
@@ -88,8 +88,8 @@ class GdprMetrics:
             oldest = state.oldest_verified_at
             waiting = 0.0 if oldest is None else max(0.0, now - oldest.timestamp())
             yield Sample("gdpr_oldest_pending_seconds", labels, waiting)
-            yield from known("gdpr_verification_duration_ms", labels, state.verification_ms)
-            yield from known("gdpr_processing_duration_ms", labels, state.processing_ms)
+            yield from known_sample("gdpr_verification_duration_ms", labels, state.verification_ms)
+            yield from known_sample("gdpr_processing_duration_ms", labels, state.processing_ms)
 
 
 def requests(connection: Connection) -> dict[str, RequestState]:

@@ -1,6 +1,6 @@
-"""All metrics together: every definition by name, one moment to read them, one collector to show them.
+"""All metrics together: definitions by name, one snapshot to read them in, one collector to export them.
 
-A metric of its own is in the module of its duty; a new duty is entered here.
+Each metric is in the module of its duty; a new duty is entered here.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ METRICS: dict[str, Metric] = {
 
 
 class Source(Protocol):
-    """Show some metrics."""
+    """Anything that exports some metrics."""
 
     def samples(self, now: float) -> Iterable[Sample]:
         """Yield a sample of what is known at ``now`` (Unix seconds), none of what is not; never wait."""
 
 
 class OpsDatabaseReader(Protocol):
-    """Read facts for some metrics from the ops database and keep them."""
+    """Anything that reads facts for some metrics from the ops database and keeps them."""
 
     def read(self, connection: Connection) -> None:
         """Read and keep the facts. Raises psycopg.Error."""
 
 
-def one_moment(connection: Connection) -> None:
-    """Let the caller's transaction, which begins here, read the database as it is now to its end.
+def begin_snapshot(connection: Connection) -> None:
+    """Begin the caller's transaction as one that reads the same snapshot of the database to its end.
 
-    Each statement would see a moment of its own otherwise: a run that fails between two of them is
+    Each statement would see a snapshot of its own otherwise: a run that fails between two of them is
     shown as failed and not counted.
     """
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
-def read_together(connection: Connection, readers: Iterable[OpsDatabaseReader]) -> None:
-    """Let all ``readers`` read the same moment of the ops database, in one transaction that begins here."""
-    one_moment(connection)
+def read_in_one_snapshot(connection: Connection, readers: Iterable[OpsDatabaseReader]) -> None:
+    """Let all ``readers`` read one snapshot of the ops database, in a transaction that begins here."""
+    begin_snapshot(connection)
     for reader in readers:
         reader.read(connection)
 
 
 class SampleCollector(Collector):
-    """Gather the samples of all sources into families, at each scrape anew.
+    """Collector of the samples of all sources, at each scrape anew.
 
     ``clock`` gives the Unix time of the scrape.
     """

@@ -13,8 +13,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ops_platform.agent.expiring_value import Slot
-from ops_platform.agent.metrics.definition import Sample, gauge, known
+from ops_platform.agent.expiring_value import ExpiringValue
+from ops_platform.agent.metrics.definition import Sample, gauge, known_sample
 from ops_platform.clients.postgres import Connection
 from ops_platform.slo.objectives import Objective
 from ops_platform.slo.reporting import STATES, figures
@@ -42,7 +42,7 @@ _EXCLUDED_NOW = """
 
 @dataclass(frozen=True)
 class FigureState:
-    """Describe an objective's newest figure of one window, in percent; None: no events, or not known."""
+    """An objective's newest figures of one window, in percent; None: no events, or not known."""
 
     window: str
     state: str
@@ -54,23 +54,23 @@ class FigureState:
 
 @dataclass(frozen=True)
 class ObjectiveState:
-    """Describe an objective; ``measured_at`` is None before the first figure."""
+    """State of an objective; ``measured_at`` is None before the first figure."""
 
     service: str
     slo: str
     target_percentage: float
     excluded_now: bool
     period: str
-    """The window that it is judged over."""
+    """Window that the objective is judged over."""
     measured_at: datetime | None = None
     figures: tuple[FigureState, ...] = ()
 
 
 class SloMetrics:
-    """Keep the objectives' states for ``good_for`` seconds after each read."""
+    """States of the objectives, kept for ``good_for`` seconds after each read."""
 
     def __init__(self, good_for: float) -> None:
-        self.objectives: Slot[Sequence[ObjectiveState]] = Slot(good_for)
+        self.objectives: ExpiringValue[Sequence[ObjectiveState]] = ExpiringValue(good_for)
 
     def read(self, connection: Connection, promised: Sequence[Objective]) -> None:
         """Read the ops database about what is promised now. Raises psycopg.Error."""
@@ -83,15 +83,15 @@ class SloMetrics:
             yield Sample("slo_target_percentage", labels, objective.target_percentage)
             yield Sample("slo_exclusion_active", labels, objective.excluded_now)
             yield Sample("slo_period_info", (*labels, objective.period), 1)
-            yield from known("slo_measured_timestamp_seconds", labels, objective.measured_at)
+            yield from known_sample("slo_measured_timestamp_seconds", labels, objective.measured_at)
             for figure in objective.figures:
                 window = (*labels, figure.window)
                 for state in STATES:
                     yield Sample("slo_state", (*window, state), figure.state == state)
-                yield from known("slo_good_events", window, figure.good)
-                yield from known("slo_total_events", window, figure.total)
-                yield from known("slo_achievement_percentage", window, figure.achievement)
-                yield from known("slo_error_budget_remaining", window, figure.budget_remaining)
+                yield from known_sample("slo_good_events", window, figure.good)
+                yield from known_sample("slo_total_events", window, figure.total)
+                yield from known_sample("slo_achievement_percentage", window, figure.achievement)
+                yield from known_sample("slo_error_budget_remaining", window, figure.budget_remaining)
 
 
 def objectives(connection: Connection, promised: Sequence[Objective]) -> list[ObjectiveState]:

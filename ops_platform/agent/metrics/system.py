@@ -1,7 +1,6 @@
 """Metrics of the platform itself: ops database, agent's loops, certificates, Dagster, delivered alerts.
 
-How certificates and Dagster are asked is in ``agent.probes``; how alerts
-are received is in ``agent.deliveries``.
+Certificates and Dagster are asked in ``agent.probes``; alerts are received in ``agent.deliveries``.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ops_platform import __version__
-from ops_platform.agent.expiring_value import Slot
-from ops_platform.agent.metrics.definition import Sample, counter, gauge, known
+from ops_platform.agent.expiring_value import ExpiringValue
+from ops_platform.agent.metrics.definition import Sample, counter, gauge, known_sample
 from ops_platform.agent.probes import DagsterHealth, Expiry
 from ops_platform.agent.supervised_loop import Loop, LoopState
 from ops_platform.clients.postgres import Connection
@@ -62,34 +61,34 @@ _WATCHDOG = (
 
 @dataclass(frozen=True)
 class Deliveries:
-    """Count notifications by (severity, status), and tell when the Watchdog last came."""
+    """Notifications counted by (severity, status), and the newest arrival of the Watchdog."""
 
     counts: Mapping[tuple[str, str], int]
     watchdog_at: datetime | None
 
 
 class SystemMetrics:
-    """Keep what loops learn of the platform, for ``good_for`` seconds after each look.
+    """Facts that loops read of the platform, kept for ``good_for`` seconds after each look.
 
     A certificate is read less often and known for ``certificates_good_for`` seconds.
     """
 
     def __init__(self, good_for: float, certificates_good_for: float) -> None:
-        self.ops_up: Slot[bool] = Slot(good_for)
-        self.deliveries: Slot[Deliveries] = Slot(good_for)
-        self.certificates: Slot[Sequence[Expiry]] = Slot(certificates_good_for)
-        self.dagster_up: Slot[bool] = Slot(good_for)
-        self.dagster: Slot[DagsterHealth] = Slot(good_for)
+        self.ops_up: ExpiringValue[bool] = ExpiringValue(good_for)
+        self.deliveries: ExpiringValue[Deliveries] = ExpiringValue(good_for)
+        self.certificates: ExpiringValue[Sequence[Expiry]] = ExpiringValue(certificates_good_for)
+        self.dagster_up: ExpiringValue[bool] = ExpiringValue(good_for)
+        self.dagster: ExpiringValue[DagsterHealth] = ExpiringValue(good_for)
 
     def read(self, connection: Connection) -> None:
         """Read the ops database. Raises psycopg.Error."""
         self.deliveries.put(deliveries(connection))
 
     def samples(self, _now: float) -> Iterator[Sample]:
-        """Yield what is known now; that of the loops is in ``LoopMetrics``."""
+        """Yield what is known now; the loops' samples are in ``LoopMetrics``."""
         yield Sample("ops_platform_build_info", (__version__, platform.python_version()), 1)
-        yield from known("ops_database_up", (), self.ops_up.get())
-        yield from known("ops_database_seen_age_seconds", (), self.deliveries.age())
+        yield from known_sample("ops_database_up", (), self.ops_up.get())
+        yield from known_sample("ops_database_seen_age_seconds", (), self.deliveries.age())
         yield from self._certificate_samples()
         yield from self._dagster_samples()
         yield from self._delivery_samples()
@@ -98,17 +97,17 @@ class SystemMetrics:
         for expiry in self.certificates.get() or ():
             labels = (expiry.name, expiry.source)
             yield Sample("certificate_known", labels, expiry.ends_at is not None)
-            yield from known("certificate_expiry_timestamp_seconds", labels, expiry.ends_at)
+            yield from known_sample("certificate_expiry_timestamp_seconds", labels, expiry.ends_at)
 
     def _dagster_samples(self) -> Iterator[Sample]:
-        yield from known("dagster_up", (), self.dagster_up.get())
+        yield from known_sample("dagster_up", (), self.dagster_up.get())
         health = self.dagster.get()
         if health is None:
             return
         for daemon in health.daemons:
             labels = (daemon.name,)
             yield Sample("dagster_daemon_healthy", labels, daemon.healthy)
-            yield from known("dagster_daemon_heartbeat_timestamp_seconds", labels, daemon.heartbeat_at)
+            yield from known_sample("dagster_daemon_heartbeat_timestamp_seconds", labels, daemon.heartbeat_at)
         for location, loaded in health.locations.items():
             yield Sample("dagster_code_location_up", (location,), loaded)
 
@@ -118,12 +117,12 @@ class SystemMetrics:
             return
         for labels, count in delivered.counts.items():
             yield Sample("alert_notifications_last_day", labels, count)
-        yield from known("alert_watchdog_timestamp_seconds", (), delivered.watchdog_at)
+        yield from known_sample("alert_watchdog_timestamp_seconds", (), delivered.watchdog_at)
 
 
 @dataclass(frozen=True)
 class LoopMetrics:
-    """Tell how the agent's own loops are; ``states`` answers with the state of each, by its name."""
+    """Metrics of the agent's own loops; ``states`` returns the state of each by its name."""
 
     loops: Iterable[Loop]
     states: Callable[[], Mapping[str, LoopState]]
@@ -139,11 +138,13 @@ class LoopMetrics:
             yield Sample("agent_loop_runs_total", labels, state.runs)
             yield Sample("agent_loop_failures_total", labels, state.failures)
             yield Sample("agent_loop_stale_after_seconds", labels, loop.stale_after)
-            yield from known("agent_loop_last_success_timestamp_seconds", labels, state.last_success_at)
+            yield from known_sample(
+                "agent_loop_last_success_timestamp_seconds", labels, state.last_success_at
+            )
 
 
 def deliveries(connection: Connection) -> Deliveries:
-    """Read what Alertmanager brought to the agent's receiver."""
+    """Read the notifications that Alertmanager delivered to the agent's receiver."""
     counts = {
         (row["severity"], row["status"]): row["notifications"] for row in connection.execute(_NOTIFICATIONS)
     }

@@ -1,6 +1,6 @@
 """Probes of what the agent watches from outside: certificates and Dagster's own health.
 
-They ask and answer with facts. Loops decide when, metrics say what is told.
+They only return facts. Loops call them, ``agent.metrics`` exports the facts.
 """
 
 from ops_platform.agent.probes.certificates import Expiry

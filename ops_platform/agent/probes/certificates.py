@@ -1,7 +1,7 @@
-"""When certificates end: those in files and those that live TLS endpoints present.
+"""Expiry of certificates: those in files and those that live TLS endpoints present.
 
-Reads expiry only. Whether a certificate is to be trusted is decided by whoever connects; an
-expired one must still tell its date here.
+Only the expiry is read. Trust is decided where somebody connects; an expired certificate must still
+show its date here.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Endpoint:
     protocol: Literal["tls", "postgresql"] = "tls"
 
 
-def endpoint(name: str, url: str | None) -> Endpoint | None:
-    """The endpoint of a URL; None when it is not one that speaks TLS over TCP."""
+def endpoint_of(name: str, url: str | None) -> Endpoint | None:
+    """Read the endpoint of a URL; None when it is not one that speaks TLS over TCP."""
     if not url:
         return None
     parts = urlsplit(url)
@@ -51,44 +51,48 @@ def endpoint(name: str, url: str | None) -> Endpoint | None:
     )
 
 
-def of_file(path: Path) -> datetime:
-    """The earliest end among the certificates of a PEM file. Raises Unavailable."""
+def file_expiry(path: Path) -> datetime:
+    """Find the earliest end among the certificates of a PEM file. Raises Unavailable."""
     try:
-        return min(c.not_valid_after_utc for c in x509.load_pem_x509_certificates(path.read_bytes()))
+        return min(
+            certificate.not_valid_after_utc
+            for certificate in x509.load_pem_x509_certificates(path.read_bytes())
+        )
     except OSError as error:
         raise Unavailable(f"cannot read the certificate {path.name}: {error.strerror}") from None
     except ValueError:
         raise Unavailable(f"{path.name} holds no certificate: remove or replace it") from None
 
 
-def of_endpoint(where: Endpoint) -> datetime:
-    """The end of the certificate that the server presents now. Raises Unavailable."""
+def endpoint_expiry(endpoint: Endpoint) -> datetime:
+    """Read the end of the certificate that the server presents now. Raises Unavailable."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        with socket.create_connection((where.host, where.port), TIMEOUT_SECONDS) as plain:
-            if where.protocol == "postgresql":
+        with socket.create_connection((endpoint.host, endpoint.port), TIMEOUT_SECONDS) as plain:
+            if endpoint.protocol == "postgresql":
                 plain.sendall(_POSTGRES_SSL_REQUEST)
                 if plain.recv(1) != b"S":
                     raise Unavailable(
-                        f"{where.name} at {where.host}:{where.port} does not offer TLS: switch ssl on"
+                        f"{endpoint.name} at {endpoint.host}:{endpoint.port} does not offer TLS: "
+                        "switch ssl on"
                     )
-            with context.wrap_socket(plain, server_hostname=where.host) as secured:
+            with context.wrap_socket(plain, server_hostname=endpoint.host) as secured:
                 certificate = secured.getpeercert(binary_form=True)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise Unavailable(
-            f"cannot read the certificate of {where.name} at {where.host}:{where.port}: {reason}"
+            f"cannot read the certificate of {endpoint.name} at {endpoint.host}:{endpoint.port}: {reason}"
         ) from None
     if certificate is None:
-        raise Unavailable(f"{where.name} at {where.host}:{where.port} presents no certificate")
+        raise Unavailable(f"{endpoint.name} at {endpoint.host}:{endpoint.port} presents no certificate")
     return x509.load_der_x509_certificate(certificate).not_valid_after_utc
 
 
 @dataclass(frozen=True)
 class Expiry:
-    """``ends_at`` is None when it could not be read; ``reason`` then says why."""
+    """Expiry of a certificate; ``ends_at`` None: it could not be read, and ``reason`` says why."""
 
     name: str
     source: Literal["file", "endpoint"]
@@ -96,26 +100,26 @@ class Expiry:
     reason: str = ""
 
 
-def survey(files: Mapping[str, Path], endpoints: list[Endpoint]) -> list[Expiry]:
-    """Every certificate once, the unreadable ones as unknown. Never raises for one of them."""
-    found: list[Expiry] = []
+def read_expiries(files: Mapping[str, Path], endpoints: list[Endpoint]) -> list[Expiry]:
+    """Read every certificate once, the unreadable ones as unknown. Never raises for one of them."""
+    expiries: list[Expiry] = []
     for name, path in files.items():
         try:
-            found.append(Expiry(name, "file", of_file(path)))
+            expiries.append(Expiry(name, "file", file_expiry(path)))
         except Unavailable as error:
-            found.append(Expiry(name, "file", None, str(error)))
-    for where in endpoints:
+            expiries.append(Expiry(name, "file", None, str(error)))
+    for endpoint in endpoints:
         try:
-            found.append(Expiry(where.name, "endpoint", of_endpoint(where)))
+            expiries.append(Expiry(endpoint.name, "endpoint", endpoint_expiry(endpoint)))
         except Unavailable as error:
-            found.append(Expiry(where.name, "endpoint", None, str(error)))
-    return found
+            expiries.append(Expiry(endpoint.name, "endpoint", None, str(error)))
+    return expiries
 
 
-def files_below(state_dir: Path, ca_file: Path | None) -> dict[str, Path]:
-    """The certificate files to watch, named relative to the state directory."""
+def certificate_files(state_dir: Path, ca_file: Path | None) -> dict[str, Path]:
+    """List the certificate files to watch: path relative to the state directory -> path."""
     directory = state_dir / "tls"
-    found = {str(path.relative_to(state_dir)): path for path in sorted(directory.rglob("*.pem"))}
-    if ca_file is not None and ca_file not in found.values():
-        found[ca_file.name] = ca_file
-    return found
+    files = {str(path.relative_to(state_dir)): path for path in sorted(directory.rglob("*.pem"))}
+    if ca_file is not None and ca_file not in files.values():
+        files[ca_file.name] = ca_file
+    return files

@@ -1,4 +1,4 @@
-"""How Dagster is, asked over its GraphQL: daemons and code locations. Dagster itself is not imported."""
+"""Health of Dagster by its GraphQL: daemons and code locations. Dagster itself is not imported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _QUERY = """
 
 @dataclass(frozen=True)
 class Daemon:
-    """A required daemon; ``heartbeat_at`` in Unix seconds, None when it never beat."""
+    """A required daemon; ``heartbeat_at`` in Unix seconds, None before the first."""
 
     name: str
     healthy: bool
@@ -31,14 +31,14 @@ class Daemon:
 
 @dataclass(frozen=True)
 class DagsterHealth:
-    """``locations`` maps each code location to whether it loaded."""
+    """Daemons, and code locations by name: True when the location loaded."""
 
     daemons: tuple[Daemon, ...]
     locations: Mapping[str, bool]
 
 
-def ask(service: JsonService) -> DagsterHealth:
-    """Raises Unavailable when the webserver is away or does not answer as Dagster 1.13 does."""
+def read_health(service: JsonService) -> DagsterHealth:
+    """Ask the webserver. Raises Unavailable when it is away or does not answer as Dagster 1.13 does."""
     body = service.post("/graphql", json={"query": _QUERY})
     try:
         return _parse(body["data"])

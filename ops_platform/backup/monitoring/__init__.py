@@ -1,6 +1,6 @@
-"""Is a stanza protected now? One look at repository and server, and the verdicts drawn from it.
+"""Observations of a stanza's repository and server, and verdicts on whether it is protected now.
 
-Nothing is changed here. Metrics and alerts are made from these verdicts by the agent.
+Nothing here changes anything. The agent makes metrics and alerts from these verdicts.
 """
 
 from ops_platform.backup.monitoring.health import Verdict

@@ -1,4 +1,4 @@
-"""Is the newest set of each kind young enough? By its own stop time: a replay refreshes nothing.
+"""Age of the newest set of each kind, by the set's own stop time: a replayed run refreshes nothing.
 
 A full counts as differential and incremental too, a differential as incremental. A limit is the
 longest pause between due times of the kinds that count, plus a grace; with the default schedules
@@ -17,7 +17,7 @@ from ops_platform.backup.stanza import KINDS, Kind, Stanza, longest_pause
 
 @dataclass(frozen=True)
 class Freshness:
-    """One scheduled kind. ``newest`` and ``age_seconds`` are None when no set counts for it."""
+    """Freshness of one scheduled kind; ``newest`` and ``age_seconds`` are None when no set counts for it."""
 
     kind: Kind
     newest: BackupSet | None
@@ -26,10 +26,12 @@ class Freshness:
 
     @property
     def fresh(self) -> bool:
+        """True when a set counts for the kind and is not older than the limit."""
         return self.age_seconds is not None and self.age_seconds <= self.limit_seconds
 
     @property
     def summary(self) -> str:
+        """One line with the newest set, its age and the limit."""
         limit = timedelta(seconds=round(self.limit_seconds))
         if self.newest is None or self.age_seconds is None:
             return f"no set counts as {self.kind}; one is due every {limit}"
@@ -38,7 +40,7 @@ class Freshness:
 
 
 def limits(stanza: Stanza) -> dict[Kind, float]:
-    """Age in seconds at which each scheduled kind is stale."""
+    """Compute the age in seconds above which each scheduled kind is stale."""
     return {
         kind: (pause + grace(pause)).total_seconds()
         for kind in KINDS
@@ -48,21 +50,23 @@ def limits(stanza: Stanza) -> dict[Kind, float]:
 
 
 def grace(pause: timedelta) -> timedelta:
-    """How much later than due a backup may be: hourly ones 1 h, daily 2 h, weekly and rarer 6 h."""
+    """Allow for a late backup: 1 h when due every two hours or more often, 2 h when daily, 6 h when rarer."""
     if pause <= timedelta(hours=2):
         return timedelta(hours=1)
     return timedelta(hours=2 if pause <= timedelta(days=2) else 6)
 
 
 def freshness(stanza: Stanza, sets: Iterable[BackupSet], now: datetime) -> list[Freshness]:
-    """Each scheduled kind; ``sets`` are those that can be restored."""
-    given = list(sets)
-    found = []
+    """Judge each scheduled kind by ``sets``, the ones that can be restored."""
+    restorable = list(sets)
+    judged = []
     for kind, limit in limits(stanza).items():
         counting = KINDS[: KINDS.index(kind) + 1]
         newest = max(
-            (one for one in given if one.kind in counting), key=lambda one: one.completed_at, default=None
+            (backup_set for backup_set in restorable if backup_set.kind in counting),
+            key=lambda backup_set: backup_set.completed_at,
+            default=None,
         )
         age = None if newest is None else max(0.0, (now - newest.completed_at).total_seconds())
-        found.append(Freshness(kind, newest, age, limit))
-    return found
+        judged.append(Freshness(kind, newest, age, limit))
+    return judged

@@ -1,7 +1,7 @@
-"""Is a stanza protected now? One verdict for each promise, from what repository and server say.
+"""Verdicts on a stanza: one for each promise, from what the repository and the server say.
 
-A verdict that could not be reached is a failed one that says why. How it is shown in Dagster is
-in ``checks``.
+A verdict that could not be reached is a failed one that says why. ``defs.backup.checks`` shows them in
+Dagster.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ NAMED_GAPS = 5
 
 @dataclass(frozen=True)
 class Verdict:
-    """``kind`` is set for freshness, which is asked of each kind; ``numbers`` are what it rests on."""
+    """One promise and whether it is kept.
+
+    ``kind`` is set for freshness, which is judged for each kind; ``numbers`` are the figures that the
+    verdict rests on.
+    """
 
     name: str
     passed: bool
@@ -37,49 +41,49 @@ class Verdict:
 
 
 def examine(ctx: BackupContext, now: datetime) -> list[Verdict]:
-    """All verdicts of a stanza; never raises for a system that is away.
+    """Reach all verdicts on a stanza; a system that cannot be reached fails its verdicts and raises nothing.
 
-    One look at the repository serves all of them. ``now`` is an aware time.
+    The repository is read once for all of them. ``now`` is an aware time.
     """
     try:
         preflight.reach_endpoint(ctx)
-        seen = observe(ctx)
+        observation = observe(ctx)
     except OpsError as error:
         return [_unknown(name, kind, error) for name, kind in _names(ctx.stanza)]
-    asked: list[tuple[str, Callable[[], Verdict]]] = [
-        ("archive_contiguous", lambda: archive_contiguous(seen)),
-        ("archiver_healthy", lambda: archiver_healthy(ctx)),
-        ("rpo_within_target", lambda: rpo_within_target(ctx, seen, now)),
-        ("repository_encrypted", lambda: repository_encrypted(ctx, seen)),
+    judges: list[tuple[str, Callable[[], Verdict]]] = [
+        ("archive_contiguous", lambda: _archive_contiguous(observation)),
+        ("archiver_healthy", lambda: _archiver_healthy(ctx)),
+        ("rpo_within_target", lambda: _rpo_within_target(ctx, observation, now)),
+        ("repository_encrypted", lambda: _repository_encrypted(ctx, observation)),
     ]
-    return [_asked(name, question) for name, question in asked] + fresh(ctx.stanza, seen, now)
+    return [_judged(name, judge) for name, judge in judges] + _fresh(ctx.stanza, observation, now)
 
 
-def archive_contiguous(seen: Observation) -> Verdict:
-    """No segment is missing between the oldest set and the end of the archive."""
-    if seen.from_oldest is None or seen.archive is None:
+def _archive_contiguous(observation: Observation) -> Verdict:
+    """Check that no segment is missing between the oldest set and the end of the archive."""
+    if observation.from_oldest is None or observation.archive is None:
         return Verdict(
             "archive_contiguous", False, "there is no set to measure the archive from: take a full backup"
         )
-    gaps, geometry = seen.from_oldest.gaps, seen.archive.geometry
+    gaps, geometry = observation.from_oldest.gaps, observation.archive.geometry
     numbers: dict[str, str | int | float] = {
-        "missing_segments": seen.from_oldest.gap_segments,
-        "archived_segments": len(seen.archive.segments),
+        "missing_segments": observation.from_oldest.gap_segments,
+        "archived_segments": len(observation.archive.segments),
     }
     if not gaps:
         return Verdict("archive_contiguous", True, "no WAL segment is missing", numbers=numbers)
-    named = ", ".join(f"{geometry.name(gap.first)}..{geometry.name(gap.last)}" for gap in gaps[:NAMED_GAPS])
+    listed = ", ".join(f"{geometry.name(gap.first)}..{geometry.name(gap.last)}" for gap in gaps[:NAMED_GAPS])
     return Verdict(
         "archive_contiguous",
         False,
-        f"{seen.from_oldest.gap_segments} WAL segments are missing ({named}): take a full backup, "
+        f"{observation.from_oldest.gap_segments} WAL segments are missing ({listed}): take a full backup, "
         "moments inside the gaps cannot be recovered",
         numbers=numbers,
     )
 
 
-def archiver_healthy(ctx: BackupContext) -> Verdict:
-    """The server's newest attempt to archive succeeded."""
+def _archiver_healthy(ctx: BackupContext) -> Verdict:
+    """Check that the server archives: its newest attempt succeeded, and archive_timeout is as promised."""
     server = preflight.look_at_server(ctx)
     if server.archive_mode not in ("on", "always"):
         return Verdict("archiver_healthy", False, f"archive_mode is {server.archive_mode}: set it to on")
@@ -101,11 +105,11 @@ def archiver_healthy(ctx: BackupContext) -> Verdict:
     return Verdict("archiver_healthy", True, "the newest attempt to archive succeeded", numbers=numbers)
 
 
-def rpo_within_target(ctx: BackupContext, seen: Observation, now: datetime) -> Verdict:
-    """What would be lost now is within the promise; not knowing it is a failure."""
+def _rpo_within_target(ctx: BackupContext, observation: Observation, now: datetime) -> Verdict:
+    """Check that what would be lost now is within the promise; not knowing it is a failure."""
     target = ctx.stanza.rpo_target_seconds
     with postgres.session(ctx.ops_url, application="ops-platform checks") as connection:
-        point = seen.recovery_point(connection, now)
+        point = observation.recovery_point(connection, now)
     if point is None:
         return Verdict(
             "rpo_within_target",
@@ -121,42 +125,43 @@ def rpo_within_target(ctx: BackupContext, seen: Observation, now: datetime) -> V
     )
 
 
-def repository_encrypted(ctx: BackupContext, seen: Observation) -> Verdict:
-    """pgBackRest encrypts before it sends, and S3 what it stores, as a stored object itself says."""
-    wanted = ctx.stanza.encryption
-    if wanted != "none" and not seen.repository.encrypted:
+def _repository_encrypted(ctx: BackupContext, observation: Observation) -> Verdict:
+    """Check that pgBackRest encrypts what it sends, and S3 what it stores, as a stored object itself says."""
+    cipher = ctx.stanza.encryption
+    if cipher != "none" and not observation.repository.encrypted:
         return Verdict(
             "repository_encrypted", False, "the repository is not encrypted: start one with a passphrase"
         )
     key = f"{ctx.config.repository.path.lstrip('/')}/backup/{ctx.stanza.name}/backup.info"
-    stored = object_store.from_settings(ctx.settings, "backup").head(key)
-    if stored is None:
+    stored_object = object_store.from_settings(ctx.settings, "backup").head(key)
+    if stored_object is None:
         return Verdict("repository_encrypted", False, f"{key} is not in the bucket: take a full backup")
-    if stored.encryption is None:
+    if stored_object.encryption is None:
         return Verdict(
             "repository_encrypted", False, f"S3 stores {key} in plain text: turn on the bucket's encryption"
         )
-    numbers = {"cipher": wanted, "s3": stored.encryption}
+    numbers = {"cipher": cipher, "s3": stored_object.encryption}
     return Verdict(
         "repository_encrypted",
         True,
-        f"encrypted by pgBackRest ({wanted}) and by S3 ({stored.encryption})",
+        f"encrypted by pgBackRest ({cipher}) and by S3 ({stored_object.encryption})",
         numbers=numbers,
     )
 
 
-def fresh(stanza: Stanza, seen: Observation, now: datetime) -> list[Verdict]:
-    """For each kind that is scheduled: the newest restorable set is young enough, by its own stop time."""
+def _fresh(stanza: Stanza, observation: Observation, now: datetime) -> list[Verdict]:
+    """Check for each scheduled kind that the newest restorable set is young enough, by its own stop time."""
     verdicts = []
-    for found in freshness(stanza, seen.restorable(), now):
-        numbers: dict[str, str | int | float] = {"limit_seconds": found.limit_seconds}
-        if found.age_seconds is not None:
-            numbers["age_seconds"] = round(found.age_seconds)
-        verdicts.append(Verdict(FRESH, found.fresh, found.summary, found.kind, numbers))
+    for judged in freshness(stanza, observation.restorable(), now):
+        numbers: dict[str, str | int | float] = {"limit_seconds": judged.limit_seconds}
+        if judged.age_seconds is not None:
+            numbers["age_seconds"] = round(judged.age_seconds)
+        verdicts.append(Verdict(FRESH, judged.fresh, judged.summary, judged.kind, numbers))
     return verdicts
 
 
 def scheduled_kinds(stanza: Stanza) -> Sequence[Kind]:
+    """List the kinds of backup that the stanza has a schedule for."""
     return [kind for kind, cron in stanza.schedules.items() if cron is not None]
 
 
@@ -164,9 +169,9 @@ def _names(stanza: Stanza) -> list[tuple[str, Kind | None]]:
     return [*((name, None) for name in WAL_VERDICTS), *((FRESH, kind) for kind in scheduled_kinds(stanza))]
 
 
-def _asked(name: str, question: Callable[[], Verdict]) -> Verdict:
+def _judged(name: str, judge: Callable[[], Verdict]) -> Verdict:
     try:
-        return question()
+        return judge()
     except OpsError as error:
         return _unknown(name, None, error)
     except psycopg.Error as error:

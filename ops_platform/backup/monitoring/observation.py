@@ -1,7 +1,7 @@
-"""One look at a stanza's repository: sets, archive, gaps, and how far recovery reaches.
+"""Observation of a stanza's repository: sets, archive, gaps, and how far recovery reaches.
 
-Read by the status, the checks, the agent and the cleanup alike, so that they cannot disagree.
-Needs the repository only: no server, no ops database, no Dagster.
+The status, the checks, the agent and the cleanup all read it, so they cannot disagree. It needs the
+repository only: no server, no ops database, no Dagster.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from ops_platform.errors import CheckFailed
 
 @dataclass(frozen=True)
 class Observation:
-    """``archive`` and what follows from it are None while the stanza has no set to measure from."""
+    """State of a stanza's repository at one moment.
+
+    ``archive`` and what follows from it are None while the stanza has no set to measure from.
+    """
 
     repository: Repository
     archive: Archive | None
     from_oldest: ArchiveState | None
-    """The archive since the oldest set of the current cluster: its gaps are the stanza's gaps."""
+    """The archive since the oldest set of the current cluster; its gaps are the stanza's gaps."""
     best: tuple[BackupSet, ArchiveState] | None
     """The newest set that can be restored, and how far recovery from it goes."""
 
@@ -34,34 +37,46 @@ class Observation:
         return None if self.from_oldest is None else self.from_oldest.gap_segments
 
     def restorable(self) -> tuple[BackupSet, ...]:
-        """The sets that are sound and have their own WAL, oldest first."""
+        """List the sets that are sound and have their own WAL, oldest first."""
         if self.archive is None:
             return ()
         archive = self.archive
-        return tuple(one for one in reversed(rpo.sound_sets(self.repository)) if not archive.lacks(one))
+        return tuple(
+            backup_set
+            for backup_set in reversed(rpo.sound_sets(self.repository))
+            if not archive.missing_segments(backup_set)
+        )
 
     def recovery_point(self, connection: Connection, now: datetime) -> RecoveryPoint | None:
-        """The newest heartbeat that can be recovered; None: none can, or there is no set."""
+        """Find the newest heartbeat that can be recovered; None when none can, or there is no set.
+
+        ``connection`` is to the ops database.
+        """
         if self.best is None:
             return None
-        return rpo.recovery_point(self.best[1], rpo.beats(connection, self.repository.stanza), now)
+        return rpo.recovery_point(self.best[1], rpo.heartbeats(connection, self.repository.stanza), now)
 
 
 def observe(
     ctx: BackupContext, reader: ArchiveReader | None = None, earlier: Observation | None = None
 ) -> Observation:
-    """Look now. With a kept ``reader`` and its ``earlier`` observation only what is new is listed.
+    """Observe the repository. A kept ``reader`` and its ``earlier`` observation list only what is new.
 
-    Raises PgBackRestError when the repository cannot be read.
+    Raises PgBackRestError when the repository cannot be read, CheckFailed when no WAL segment size fits
+    its sets.
     """
     repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
     current = repository.current
-    ours = [one for one in repository.sets if current is not None and one.database_id == current.id]
-    needed = rpo.needed_range(ours)
+    current_sets = [
+        backup_set
+        for backup_set in repository.sets
+        if current is not None and backup_set.database_id == current.id
+    ]
+    needed = rpo.needed_range(current_sets)
     if current is None or needed is None:
         return Observation(repository, None, None, None)
     try:
-        geometry = geometry_of(ours)
+        geometry = geometry_of(current_sets)
     except ValueError as error:
         raise CheckFailed(f"stanza {ctx.stanza.name}: {error}: look at 'pgbackrest info'") from None
     settled = None

@@ -1,7 +1,7 @@
-"""The state of a stanza for people and programs: sets, chains, gaps, recoverable window, RPO.
+"""State of a stanza for people and programs: sets, chains, gaps, recoverable window, RPO.
 
-Works with Dagster stopped and with the stanza's server down. Without the ops database the RPO is
-unknown: its heartbeat positions are what the archive is measured by.
+It works with Dagster stopped and with the stanza's server down. Without the ops database the RPO is
+unknown, since the archive is measured by the heartbeat positions stored there.
 """
 
 from __future__ import annotations
@@ -23,92 +23,96 @@ from ops_platform.errors import CheckFailed, OpsError
 
 
 def stanza_status(ctx: BackupContext, now: datetime | None = None) -> dict[str, Any]:
-    """The JSON of one stanza in ``ops-platform backups --json``; times in ISO 8601, None is unknown.
+    """Make the JSON of one stanza in ``ops-platform backups --json``; times in ISO 8601, None is unknown.
 
     Raises PgBackRestError or Unavailable when the repository cannot be read.
     """
     preflight.reach_endpoint(ctx)
-    seen = observe(ctx)
+    observation = observe(ctx)
     notes: list[str] = []
-    point = _recovery_point(ctx, seen, now or datetime.now(UTC), notes)
-    restorable = {one.label for one in seen.restorable()}
-    notes += _notes(seen, restorable)
+    point = _recovery_point(ctx, observation, now or datetime.now(UTC), notes)
+    restorable = {backup_set.label for backup_set in observation.restorable()}
+    notes += _notes(observation, restorable)
     return {
         "stanza": ctx.stanza.name,
         "rpo_seconds": None if point is None else point.rpo_seconds,
         "rpo_target_seconds": ctx.stanza.rpo_target_seconds,
-        "wal_gap_segments": seen.gap_segments,
-        "recoverable_from": _recoverable_from(seen),
-        "recoverable_to": _recoverable_to(seen, point),
-        "encrypted": seen.repository.encrypted,
-        "archive": _archive(seen),
-        "sets": [_set(seen, one, one.label in restorable) for one in seen.repository.sets],
+        "wal_gap_segments": observation.gap_segments,
+        "recoverable_from": _recoverable_from(observation),
+        "recoverable_to": _recoverable_to(observation, point),
+        "encrypted": observation.repository.encrypted,
+        "archive": _archive(observation),
+        "sets": [
+            _set(observation, backup_set, backup_set.label in restorable)
+            for backup_set in observation.repository.sets
+        ],
         "notes": notes,
     }
 
 
 def _recovery_point(
-    ctx: BackupContext, seen: Observation, now: datetime, notes: list[str]
+    ctx: BackupContext, observation: Observation, now: datetime, notes: list[str]
 ) -> RecoveryPoint | None:
     try:
         with postgres.session(ctx.ops_url, application="ops-platform backups") as connection:
-            point = seen.recovery_point(connection, now)
+            point = observation.recovery_point(connection, now)
     except OpsError as error:
         notes.append(f"RPO is unknown: {error}")
         return None
     except psycopg.Error as error:
         notes.append(f"RPO is unknown: {describe(error)}")
         return None
-    if point is None and seen.best is not None:
+    if point is None and observation.best is not None:
         notes.append("RPO is unknown: no heartbeat lies in the archive; start the agent")
     return point
 
 
-def _notes(seen: Observation, restorable: set[str]) -> list[str]:
-    if not seen.repository.sets:
+def _notes(observation: Observation, restorable: set[str]) -> list[str]:
+    if not observation.repository.sets:
         return ["there is no backup yet: run 'ops-platform backup full'"]
     notes = []
     if not restorable:
         notes.append("no set can be restored: take a full backup now")
-    for one in seen.repository.sets:
-        if one.label not in restorable:
-            notes.append(f"set {one.label} cannot be restored: {_why(seen, one)}")
-    if seen.gap_segments:
+    for backup_set in observation.repository.sets:
+        if backup_set.label not in restorable:
+            reason = _why_not_restorable(observation, backup_set)
+            notes.append(f"set {backup_set.label} cannot be restored: {reason}")
+    if observation.gap_segments:
         notes.append("WAL is missing: moments between a gap and the end of the next set cannot be recovered")
     return notes
 
 
-def _why(seen: Observation, one: BackupSet) -> str:
+def _why_not_restorable(observation: Observation, backup_set: BackupSet) -> str:
     try:
-        damaged = [member.label for member in seen.repository.chain(one.label) if member.error]
+        damaged = [member.label for member in observation.repository.chain(backup_set.label) if member.error]
     except CheckFailed as error:
         return str(error)
     if damaged:
         return f"{', '.join(damaged)} holds pages with wrong checksums"
-    if seen.repository.current is None or one.database_id != seen.repository.current.id:
+    if observation.repository.current is None or backup_set.database_id != observation.repository.current.id:
         return "it is of an earlier cluster of this stanza, and is not checked"
     return "WAL from its start to its stop is missing"
 
 
-def _recoverable_from(seen: Observation) -> str | None:
-    oldest = next(iter(seen.restorable()), None)
+def _recoverable_from(observation: Observation) -> str | None:
+    oldest = next(iter(observation.restorable()), None)
     return None if oldest is None else oldest.completed_at.isoformat()
 
 
-def _recoverable_to(seen: Observation, point: RecoveryPoint | None) -> str | None:
-    """The newest moment known to be recoverable: a heartbeat, or at least the end of the best set."""
-    if seen.best is None:
+def _recoverable_to(observation: Observation, point: RecoveryPoint | None) -> str | None:
+    """Tell the newest moment known to be recoverable: a heartbeat, or at least the end of the best set."""
+    if observation.best is None:
         return None
-    end = seen.best[0].completed_at
-    return max(end, point.beat_at if point else end).isoformat()
+    end = observation.best[0].completed_at
+    return max(end, point.heartbeat_at if point else end).isoformat()
 
 
-def _archive(seen: Observation) -> dict[str, Any] | None:
-    if seen.archive is None or seen.from_oldest is None:
+def _archive(observation: Observation) -> dict[str, Any] | None:
+    if observation.archive is None or observation.from_oldest is None:
         return None
-    geometry, state = seen.archive.geometry, seen.from_oldest
-    newest_at = seen.archive.newest_at()
-    end = seen.best[1].contiguous_end if seen.best else None
+    geometry, state = observation.archive.geometry, observation.from_oldest
+    newest_at = observation.archive.newest_at()
+    end = observation.best[1].contiguous_end if observation.best else None
     return {
         "timeline": state.history.timeline,
         "segment_bytes": geometry.size,
@@ -126,29 +130,29 @@ def _archive(seen: Observation) -> dict[str, Any] | None:
     }
 
 
-def _set(seen: Observation, one: BackupSet, restorable: bool) -> dict[str, Any]:
+def _set(observation: Observation, backup_set: BackupSet, restorable: bool) -> dict[str, Any]:
     try:
-        chain = [member.label for member in seen.repository.chain(one.label)]
+        chain = [member.label for member in observation.repository.chain(backup_set.label)]
     except CheckFailed:
         chain = []
     return {
-        "label": one.label,
-        "kind": one.kind,
-        "prior": one.prior,
+        "label": backup_set.label,
+        "kind": backup_set.kind,
+        "prior": backup_set.prior,
         "chain": chain,
         "restorable": restorable,
-        "started_at": one.started_at.isoformat(),
-        "completed_at": one.completed_at.isoformat(),
-        "size_bytes": one.size_bytes,
-        "delta_bytes": one.delta_bytes,
-        "repo_size_bytes": one.repo_size_bytes,
-        "repo_delta_bytes": one.repo_delta_bytes,
-        "timeline": one.timeline,
-        "lsn_start": one.lsn_start,
-        "lsn_stop": one.lsn_stop,
-        "wal_start": one.wal_start,
-        "wal_stop": one.wal_stop,
-        "error": one.error,
-        "requested_kind": one.annotations.get("requested_kind"),
-        "root_run_id": one.annotations.get("root_run_id"),
+        "started_at": backup_set.started_at.isoformat(),
+        "completed_at": backup_set.completed_at.isoformat(),
+        "size_bytes": backup_set.size_bytes,
+        "delta_bytes": backup_set.delta_bytes,
+        "repo_size_bytes": backup_set.repo_size_bytes,
+        "repo_delta_bytes": backup_set.repo_delta_bytes,
+        "timeline": backup_set.timeline,
+        "lsn_start": backup_set.lsn_start,
+        "lsn_stop": backup_set.lsn_stop,
+        "wal_start": backup_set.wal_start,
+        "wal_stop": backup_set.wal_stop,
+        "error": backup_set.error,
+        "requested_kind": backup_set.annotations.get("requested_kind"),
+        "root_run_id": backup_set.annotations.get("root_run_id"),
     }

@@ -3,6 +3,6 @@
 The RPO is measured from rows, never from ages of files: an idle server archives nothing and loses nothing.
 """
 
-from ops_platform.backup.recovery_point.rpo import Beat, RecoveryPoint, best_state, sound_sets
+from ops_platform.backup.recovery_point.rpo import Heartbeat, RecoveryPoint, best_state, sound_sets
 
-__all__ = ["Beat", "RecoveryPoint", "best_state", "heartbeat", "rpo", "sound_sets"]
+__all__ = ["Heartbeat", "RecoveryPoint", "best_state", "heartbeat", "rpo", "sound_sets"]

@@ -1,28 +1,28 @@
-"""A stanza's heartbeat: a row in its own database, and where in its WAL that row was committed."""
+"""Heartbeats of a stanza: rows in its own database, and the WAL position at which each was committed."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from ops_platform.backup.recovery_point.rpo import Beat
+from ops_platform.backup.recovery_point.rpo import Heartbeat
 from ops_platform.backup.wal import format_lsn, parse_lsn
 from ops_platform.clients.postgres import Connection, one_row
 
 KEEP_DAYS = 3
-"""Rows in the stanza's database: restores look at those around their target only."""
+"""Rows stay this long in the stanza's database: a restore looks only at those around its target."""
 PRUNE_ROWS = 500
 
 
-def beat(product: Connection, ops: Connection, stanza: str) -> Beat:
+def record_heartbeat(product: Connection, ops: Connection, stanza: str) -> Heartbeat:
     """Write one heartbeat and its position; commits on both connections."""
-    made = strike(product)
-    remember(ops, stanza, made)
+    heartbeat = write_heartbeat(product)
+    record_position(ops, stanza, heartbeat)
     ops.commit()
-    return made
+    return heartbeat
 
 
-def strike(product: Connection) -> Beat:
-    """Write one heartbeat and commit it; its position is the caller's to remember.
+def write_heartbeat(product: Connection) -> Heartbeat:
+    """Write one heartbeat into the stanza's database and commit it; the caller records its position.
 
     The LSN is read after the commit: one read inside the transaction would precede the commit
     record, and archived WAL up to it would not contain the row. It is the insert position, which
@@ -38,23 +38,29 @@ def strike(product: Connection) -> Beat:
         """,
     )
     product.commit()
-    return Beat(at, parse_lsn(row["lsn"]), int(row["timeline"], 16))
+    return Heartbeat(at, parse_lsn(row["lsn"]), int(row["timeline"], 16))
 
 
-def remember(ops: Connection, stanza: str, made: Beat) -> None:
-    """Store a position; the same one again changes nothing. In the caller's transaction."""
+def record_position(ops: Connection, stanza: str, heartbeat: Heartbeat) -> None:
+    """Store a heartbeat's position in the ops database, in the caller's transaction.
+
+    Storing the same one again changes nothing.
+    """
     ops.execute(
         """
         INSERT INTO heartbeat_positions (stanza, beat_at, lsn, timeline) VALUES (%s, %s, %s::pg_lsn, %s)
         ON CONFLICT (stanza, beat_at) DO NOTHING
         """,
-        (stanza, made.at, format_lsn(made.lsn), made.timeline),
+        (stanza, heartbeat.at, format_lsn(heartbeat.lsn), heartbeat.timeline),
     )
 
 
 def prune(product: Connection, ops: Connection, stanza: str, keep_positions: timedelta) -> int:
-    """Delete a small batch of old rows on both sides; how many. The newest position always stays."""
-    gone = product.execute(
+    """Delete a small batch of old rows in both databases; return their number.
+
+    The newest position always stays. Commits on both connections.
+    """
+    deleted = product.execute(
         """
         DELETE FROM ops_platform.heartbeats WHERE beat_at IN (
             SELECT beat_at FROM ops_platform.heartbeats
@@ -63,7 +69,7 @@ def prune(product: Connection, ops: Connection, stanza: str, keep_positions: tim
         (KEEP_DAYS, PRUNE_ROWS),
     ).rowcount
     product.commit()
-    gone += ops.execute(
+    deleted += ops.execute(
         """
         DELETE FROM heartbeat_positions WHERE stanza = %s AND beat_at IN (
             SELECT beat_at FROM heartbeat_positions
@@ -74,7 +80,7 @@ def prune(product: Connection, ops: Connection, stanza: str, keep_positions: tim
         (stanza, stanza, keep_positions, stanza, PRUNE_ROWS),
     ).rowcount
     ops.commit()
-    return gone
+    return deleted
 
 
 def _insert(product: Connection) -> datetime:

@@ -1,7 +1,9 @@
-"""What would be lost if the cluster died now: the age of the newest heartbeat that can be recovered.
+"""The recovery point now: the age of the newest heartbeat that can be recovered.
+
+That much would be lost if the cluster died now.
 
 A heartbeat's LSN is read after its commit. It can be recovered when the archive has all WAL from
-the start of some sound set up to that LSN. Nothing here assumes zero: what cannot be told is None.
+the start of some sound set up to that LSN. Nothing here assumes zero: what is not known is None.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ _PAGE = 500
 
 
 @dataclass(frozen=True)
-class Beat:
-    """One row of heartbeat_positions."""
+class Heartbeat:
+    """One row of heartbeat_positions; ``lsn`` in bytes since the beginning of the WAL."""
 
     at: datetime
     lsn: int
@@ -29,45 +31,50 @@ class Beat:
 
 @dataclass(frozen=True)
 class RecoveryPoint:
-    """The newest moment that can be recovered; ``rpo_seconds`` is its age at the time of asking."""
+    """The newest heartbeat that can be recovered; ``rpo_seconds`` is its age when it was determined."""
 
     rpo_seconds: float
-    beat_at: datetime
+    heartbeat_at: datetime
     lsn: str
 
 
 def sound_sets(repository: Repository) -> list[BackupSet]:
-    """The current cluster's sets without page errors whose chain is listed whole, newest first."""
+    """List the current cluster's sets that have a whole chain without page errors, newest first."""
     current = repository.current
     return [
-        one
-        for one in reversed(repository.sets)
-        if current is not None and one.database_id == current.id and _is_sound(repository, one)
+        backup_set
+        for backup_set in reversed(repository.sets)
+        if current is not None and backup_set.database_id == current.id and _is_sound(repository, backup_set)
     ]
 
 
 def best_state(repository: Repository, archive: Archive) -> tuple[BackupSet, ArchiveState] | None:
-    """The newest set that is sound and whose own WAL is complete, and how far recovery from it goes.
+    """Find the newest sound set whose own WAL is complete, and how far recovery from it goes.
 
-    A gap before it does not matter to it; None when there is no such set.
+    Gaps before that set do not matter. None when there is no such set.
     """
-    for one in sound_sets(repository):
-        if not archive.lacks(one):
-            return one, archive.state_from(one.wal_start)
+    for backup_set in sound_sets(repository):
+        if not archive.missing_segments(backup_set):
+            return backup_set, archive.state_from(backup_set.wal_start)
     return None
 
 
-def recovery_point(state: ArchiveState, beats: Iterable[Beat], now: datetime) -> RecoveryPoint | None:
-    """The newest of ``beats`` (newest first) that ``state`` covers; None when it covers none of them."""
-    for beat in beats:
-        if state.covers(beat.timeline, beat.lsn):
-            age = max(0.0, (now - beat.at).total_seconds())
-            return RecoveryPoint(age, beat.at, format_lsn(beat.lsn))
+def recovery_point(
+    state: ArchiveState, heartbeats: Iterable[Heartbeat], now: datetime
+) -> RecoveryPoint | None:
+    """Find the first of ``heartbeats`` (newest first) that ``state`` covers; None when it covers none."""
+    for heartbeat in heartbeats:
+        if state.covers(heartbeat.timeline, heartbeat.lsn):
+            age = max(0.0, (now - heartbeat.at).total_seconds())
+            return RecoveryPoint(age, heartbeat.at, format_lsn(heartbeat.lsn))
     return None
 
 
-def beats(connection: Connection, stanza: str) -> Iterable[Beat]:
-    """A stanza's heartbeats, newest first, read page by page: usually one row decides."""
+def heartbeats(connection: Connection, stanza: str) -> Iterable[Heartbeat]:
+    """Read a stanza's heartbeats, newest first, page by page: usually one row decides.
+
+    ``connection`` is to the ops database.
+    """
     before: datetime | None = None
     while True:
         rows = connection.execute(
@@ -79,27 +86,30 @@ def beats(connection: Connection, stanza: str) -> Iterable[Beat]:
             (stanza, before, before, _PAGE),
         ).fetchall()
         for row in rows:
-            yield Beat(row["beat_at"], parse_lsn(row["lsn"]), row["timeline"])
+            yield Heartbeat(row["beat_at"], parse_lsn(row["lsn"]), row["timeline"])
         if len(rows) < _PAGE:
             return
         before = rows[-1]["beat_at"]
 
 
 def needed_range(sets: Sequence[BackupSet]) -> tuple[str, str] | None:
-    """The first WAL segment that any set needs, from which gaps count, and the last."""
+    """Name the first and the last WAL segment that any set needs; gaps count from the first.
+
+    None without sets.
+    """
     if not sets:
         return None
-    first = min((one.wal_start for one in sets), key=_position)
-    return first, max((one.wal_stop for one in sets), key=_position)
+    first = min((backup_set.wal_start for backup_set in sets), key=_position)
+    return first, max((backup_set.wal_stop for backup_set in sets), key=_position)
 
 
 def _position(name: str) -> tuple[str, str]:
     return name[8:], name
 
 
-def _is_sound(repository: Repository, one: BackupSet) -> bool:
+def _is_sound(repository: Repository, backup_set: BackupSet) -> bool:
     try:
-        chain = repository.chain(one.label)
+        chain = repository.chain(backup_set.label)
     except CheckFailed:
         return False
     return not any(member.error for member in chain)

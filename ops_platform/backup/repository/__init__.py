@@ -1,6 +1,6 @@
-"""What a stanza's repository holds: backup sets with their chains, and the archive of write-ahead log.
+"""Contents of a stanza's repository: backup sets with their chains, and the archive of write-ahead log.
 
-Read from pgBackRest; judged in ``monitoring`` and ``recovery_point``.
+They are read from pgBackRest here, and judged in ``monitoring`` and ``recovery_point``.
 """
 
 from ops_platform.backup.repository.backup_sets import BackupSet, Database, Repository

@@ -1,6 +1,6 @@
-"""What the repository says it holds: backup sets and their chains, read from pgBackRest's ``info``.
+"""Backup sets and their chains, as pgBackRest's ``info`` lists them.
 
-Whether their WAL is there is in ``wal`` and ``verification``.
+Whether their WAL is there is checked in ``wal_archive`` and ``taking.verification``.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _OK, _NO_PATH, _NO_BACKUPS, _MISSING_DATA = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class BackupSet:
-    """One set. Times are pgBackRest's own, sizes bytes, LSNs as PostgreSQL writes them.
+    """One backup set. Times are pgBackRest's own, sizes are bytes, LSNs as PostgreSQL writes them.
 
     ``size_bytes`` is the whole cluster's, ``delta_bytes`` what this set copied of it;
-    ``repo_*`` the same as stored, compressed and encrypted.
+    ``repo_*`` are the same as stored, compressed and encrypted.
     """
 
     label: str
@@ -43,16 +43,17 @@ class BackupSet:
     repo_delta_bytes: int
     database_id: int
     error: bool
-    """Pages whose checksum was wrong."""
+    """True when the set holds pages with a wrong checksum."""
     annotations: Mapping[str, str]
 
     @property
     def timeline(self) -> int:
-        """Of its start; a backup does not cross timelines."""
+        """The timeline on which the set was started; a backup does not cross timelines."""
         return int(self.wal_start[:8], 16)
 
     @property
     def seconds(self) -> float:
+        """Time that taking the set took."""
         return (self.completed_at - self.started_at).total_seconds()
 
 
@@ -72,18 +73,18 @@ class Database:
 
 @dataclass(frozen=True)
 class Repository:
-    """What ``info`` says of one stanza at one moment; sets in the order they were taken."""
+    """Answer of ``info`` about one stanza at one moment; sets in the order they were taken."""
 
     stanza: str
     exists: bool
-    """Whether the stanza was created, as far as backups go."""
+    """True when the stanza was created there and can hold backups."""
     sets: tuple[BackupSet, ...]
     databases: tuple[Database, ...]
     encrypted: bool
 
     @classmethod
     def parse(cls, stanza: str, info: Mapping[str, Any]) -> Repository:
-        """``info`` is one entry of ``info --output=json``."""
+        """Read one entry of ``info --output=json``."""
         status = info.get("status", {})
         sets = tuple(_set(entry) for entry in info.get("backup", []))
         return cls(
@@ -103,49 +104,53 @@ class Repository:
         return max(self.databases, key=lambda database: database.id, default=None)
 
     def set(self, label: str) -> BackupSet | None:
+        """Find the set called ``label``; None when the repository does not list it."""
         return self._by_label.get(label)
 
     @cached_property
     def _by_label(self) -> Mapping[str, BackupSet]:
-        return {one.label: one for one in self.sets}
+        return {backup_set.label: backup_set for backup_set in self.sets}
 
-    def of(self, wanted: Kind) -> Sequence[BackupSet]:
-        return [one for one in self.sets if one.kind == wanted]
+    def of_kind(self, kind: Kind) -> Sequence[BackupSet]:
+        """List the sets of one kind, in the order they were taken."""
+        return [backup_set for backup_set in self.sets if backup_set.kind == kind]
 
     def has_full(self) -> bool:
-        """Whether a diff or incr of the current cluster has a full to build on."""
+        """Tell whether a diff or incr of the current cluster has a full to build on."""
         current = self.current
-        return current is not None and any(one.database_id == current.id for one in self.of("full"))
+        return current is not None and any(
+            backup_set.database_id == current.id for backup_set in self.of_kind("full")
+        )
 
     def made_by(self, root_run_id: str, requested: Kind) -> BackupSet | None:
-        """The set that a run of this root made on this request, by its annotation."""
-        for one in reversed(self.sets):
+        """Find the set that a run of this root made for this request, by its annotation; None without one."""
+        for backup_set in reversed(self.sets):
             if (
-                one.annotations.get("root_run_id") == root_run_id
-                and one.annotations.get("requested_kind") == requested
+                backup_set.annotations.get("root_run_id") == root_run_id
+                and backup_set.annotations.get("requested_kind") == requested
             ):
-                return one
+                return backup_set
         return None
 
     def chain(self, label: str) -> tuple[BackupSet, ...]:
-        """The sets a restore of ``label`` may read, from its full to itself.
+        """List the sets that a restore of ``label`` may read, from its full to itself.
 
-        Raises CheckFailed that names the set which is missing.
+        Raises CheckFailed that names the missing set.
         """
-        found: list[BackupSet] = []
+        chain: list[BackupSet] = []
         wanted: str | None = label
         while wanted is not None:
-            one = self.set(wanted)
-            if one is None:
-                needed_by = f", which {found[-1].label} builds on," if found else ""
+            backup_set = self.set(wanted)
+            if backup_set is None:
+                needed_by = f", which {chain[-1].label} builds on," if chain else ""
                 raise CheckFailed(f"set {wanted}{needed_by} is not in the repository: take a full backup")
-            if len(found) > len(self.sets):
+            if len(chain) > len(self.sets):
                 raise CheckFailed(f"set {label} builds on itself: take a full backup")
-            found.append(one)
-            wanted = one.prior
-        if found[-1].kind != "full":
-            raise CheckFailed(f"set {found[-1].label} builds on nothing and is no full: take a full backup")
-        return tuple(reversed(found))
+            chain.append(backup_set)
+            wanted = backup_set.prior
+        if chain[-1].kind != "full":
+            raise CheckFailed(f"set {chain[-1].label} builds on nothing and is no full: take a full backup")
+        return tuple(reversed(chain))
 
 
 def _set(entry: Mapping[str, Any]) -> BackupSet:

@@ -1,4 +1,4 @@
-"""The WAL archive of a stanza as the repository lists it, read again only where it can have grown."""
+"""WAL archive of a stanza as the repository lists it, listed again only where it can have grown."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _FOLDER = re.compile(r"[0-9A-F]{16}")
 _HISTORY_FILE = re.compile(r"(?P<timeline>[0-9A-F]{8})\.history")
 
 Entry = Mapping[str, Any]
-"""What repo-ls says of a file."""
+"""One file in the output of repo-ls."""
 
 
 @dataclass(frozen=True)
 class ArchivedSegment:
-    """``size`` in bytes as stored, ``archived_at`` when S3 got it."""
+    """A segment in the archive; ``size`` in bytes as stored, ``archived_at`` when S3 received it."""
 
     segment: Segment
     size: int
@@ -48,56 +48,65 @@ class Archive:
     histories: Mapping[int, History]
 
     def state_from(self, name: str, known: str | None = None) -> ArchiveState:
-        """What recovery that begins in the segment ``name`` would find; ``known`` was there once."""
-        once = None if known is None else self.geometry.parse(known)
-        return archive_state(self._present, self.histories, self.geometry, self.geometry.parse(name), once)
+        """Tell what a recovery that begins in the segment ``name`` would find.
 
-    def lacks(self, one: BackupSet) -> list[str]:
-        """The segments that a set cannot become consistent without and that are not here."""
+        ``known`` names a segment that was archived once; see ``archive_state``.
+        """
+        known_segment = None if known is None else self.geometry.parse(known)
+        return archive_state(
+            self._present, self.histories, self.geometry, self.geometry.parse(name), known_segment
+        )
+
+    def missing_segments(self, backup_set: BackupSet) -> list[str]:
+        """Name the segments that the set needs to become consistent and that are not archived."""
         return [
             self.geometry.name(segment)
-            for segment in needed_segments(one, self.geometry)
+            for segment in needed_segments(backup_set, self.geometry)
             if segment not in self._present
         ]
 
     @cached_property
     def _present(self) -> frozenset[Segment]:
-        return frozenset(one.segment for one in self.segments)
+        return frozenset(archived.segment for archived in self.segments)
 
     def between(self, since: datetime, until: datetime) -> list[ArchivedSegment]:
-        return [one for one in self.segments if since <= one.archived_at < until]
+        """List the segments that arrived from ``since`` (included) to ``until`` (excluded)."""
+        return [archived for archived in self.segments if since <= archived.archived_at < until]
 
     def newest_at(self) -> datetime | None:
-        """When the newest segment came in."""
-        return max((one.archived_at for one in self.segments), default=None)
+        """Tell when the newest segment arrived; None when the archive is empty."""
+        return max((archived.archived_at for archived in self.segments), default=None)
 
 
-def needed_segments(one: BackupSet, geometry: Geometry) -> list[Segment]:
-    """The WAL written while a set was taken, from its start to its stop; a backup keeps its timeline."""
-    first, last = geometry.parse(one.wal_start), geometry.parse(one.wal_stop)
+def needed_segments(backup_set: BackupSet, geometry: Geometry) -> list[Segment]:
+    """List the WAL written while a set was taken, from its start to its stop; a backup keeps its timeline."""
+    first, last = geometry.parse(backup_set.wal_start), geometry.parse(backup_set.wal_stop)
     return [Segment(first.timeline, number) for number in range(first.number, last.number + 1)]
 
 
 def geometry_of(sets: Sequence[BackupSet]) -> Geometry:
-    """The segment size of the cluster that made these sets; needs no server."""
-    return infer_geometry((one.wal_start, one.lsn_start) for one in sets)
+    """Infer the segment size of the cluster that made these sets, without its server.
+
+    Raises ValueError when none fits.
+    """
+    return infer_geometry((backup_set.wal_start, backup_set.lsn_start) for backup_set in sets)
 
 
 @dataclass
 class ArchiveReader:
-    """Lists a stanza's archive. A reader that is kept costs two small listings a look."""
+    """Lister of a stanza's archive. A reader that is kept costs two small listings each time."""
 
     pgbackrest: PgBackRest
     _folders: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
-    """Per folder: segment name -> (size, Unix seconds)."""
+    """Folder -> segment name -> (size, Unix seconds)."""
     _histories: dict[int, History] = field(default_factory=dict)
     _seen: Database | None = None
 
     def read(self, database: Database, geometry: Geometry, *, settled: Segment | None = None) -> Archive:
-        """The archive of ``database``.
+        """List the archive of ``database``.
 
-        Folders before that of ``settled`` (up to which an earlier look found nothing missing) are
-        not listed again; without it everything is, in one go. Raises PgBackRestError.
+        Folders before that of ``settled`` (up to which an earlier listing found nothing missing) are
+        not listed again; without ``settled`` everything is, in one go. Raises PgBackRestError.
         """
         base = f"archive/{self.pgbackrest.stanza}/{database.archive_id}"
         if settled is None or database != self._seen:
@@ -115,15 +124,16 @@ class ArchiveReader:
                 if _FOLDER.fullmatch(name)
             }
         for name in names:
-            if (found := _HISTORY_FILE.fullmatch(name)) and int(found["timeline"], 16) not in self._histories:
-                timeline = int(found["timeline"], 16)
+            history_file = _HISTORY_FILE.fullmatch(name)
+            if history_file and int(history_file["timeline"], 16) not in self._histories:
+                timeline = int(history_file["timeline"], 16)
                 self._histories[timeline] = History.parse(
                     timeline, self.pgbackrest.repo_get(f"{base}/{name}")
                 )
         return Archive(geometry, self._segments(geometry), dict(self._histories))
 
     def names(self, database: Database, folders: Sequence[str]) -> set[str]:
-        """The segment names in some folders only."""
+        """List the segment names in some folders only. Raises PgBackRestError."""
         base = f"archive/{self.pgbackrest.stanza}/{database.archive_id}"
         return {name for folder in folders for name in self._list(f"{base}/{folder}")}
 
@@ -139,14 +149,14 @@ class ArchiveReader:
 
 
 def _files(listing: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Segment name -> (size, Unix seconds), of the files in a folder's listing that are segments."""
+    """Yield (segment name, (size, Unix seconds)) of the files in a folder's listing that are segments."""
     for name, entry in listing:
-        if found := _SEGMENT_FILE.fullmatch(name):
-            yield found["segment"], (int(entry.get("size", 0)), int(entry.get("time", 0)))
+        if segment_file := _SEGMENT_FILE.fullmatch(name):
+            yield segment_file["segment"], (int(entry.get("size", 0)), int(entry.get("time", 0)))
 
 
 def _by_folder(listing: Mapping[str, Entry]) -> dict[str, dict[str, tuple[int, int]]]:
-    """The same of a listing of all folders."""
+    """Sort a listing of all folders: folder -> segment name -> (size, Unix seconds)."""
     inside: dict[str, list[tuple[str, Entry]]] = {}
     for path, entry in listing.items():
         folder, _, name = path.rpartition("/")

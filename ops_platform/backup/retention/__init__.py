@@ -1,3 +1,3 @@
-"""How long backup sets stay: the lifetime that schedules and policy give, and the cleanup that ends it."""
+"""Retention of backup sets: the lifetime that schedules and policy give, and the cleanup that ends it."""
 
 __all__ = ["cleanup", "set_lifetime"]

@@ -1,7 +1,7 @@
-"""Retention: what the policy would let go (a dry run), and letting it go.
+"""Cleanup by the retention policy: a dry run that plans it, and the removal itself.
 
-Never the last chain that can be restored, never a set that somebody restores from: restores hold
-the stanza's sets shared, this holds them alone.
+It never removes the last chain that can be restored, nor a set that somebody restores from: restores
+hold a shared lock on the stanza's sets, the cleanup an exclusive one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ops_platform.errors import CheckFailed
 
 ACTION = "backup.expire"
 IN_USE_SECONDS = 3600.0
-"""How long to wait for restores that read the sets."""
+"""Wait for restores that read the sets."""
 BACKUP_SECONDS = 6 * 3600.0
 
 _SET = re.compile(r"remove expired backup (?P<label>\S+)")
@@ -39,7 +39,7 @@ class ArchiveRange:
 
 @dataclass(frozen=True)
 class CleanupPlan:
-    """What pgBackRest says it would remove."""
+    """Sets and WAL that pgBackRest says it would remove; ``kept`` are the labels of the other sets."""
 
     stanza: str
     expired: tuple[str, ...]
@@ -48,29 +48,35 @@ class CleanupPlan:
 
     @property
     def summary(self) -> str:
+        """One line with the sets and the WAL that would go."""
         if not self.expired and not self.archive:
             return f"stanza {self.stanza}: nothing to expire, {len(self.kept)} sets stay"
-        wal = "".join(f"; WAL {one.start} to {one.stop} of {one.archive_id}" for one in self.archive)
+        wal = "".join(
+            f"; WAL {wal_range.start} to {wal_range.stop} of {wal_range.archive_id}"
+            for wal_range in self.archive
+        )
         sets = ", ".join(self.expired) or "no set"
         return f"stanza {self.stanza}: {sets} would go, {len(self.kept)} sets stay{wal}"
 
 
 def plan(ctx: BackupContext) -> CleanupPlan:
-    """A dry run of the retention policy; changes nothing.
+    """Do a dry run of the retention policy; changes nothing.
 
     Raises CheckFailed when it would remove the last chain that can be restored.
     """
-    said = ctx.pgbackrest.expire(dry_run=True)
-    expired = tuple(found["label"] for line in said if (found := _SET.search(line)))
+    lines = ctx.pgbackrest.expire(dry_run=True)
+    expired = tuple(match["label"] for line in lines if (match := _SET.search(line)))
     ranges = tuple(
-        ArchiveRange(found["id"], found["start"], found["stop"])
-        for line in said
-        if (found := _ARCHIVE.search(line))
+        ArchiveRange(match["id"], match["start"], match["stop"])
+        for line in lines
+        if (match := _ARCHIVE.search(line))
     )
-    seen = observe(ctx)
-    kept = tuple(one.label for one in seen.repository.sets if one.label not in expired)
+    observation = observe(ctx)
+    kept = tuple(
+        backup_set.label for backup_set in observation.repository.sets if backup_set.label not in expired
+    )
     made = CleanupPlan(ctx.stanza.name, expired, kept, ranges)
-    if (expired or ranges) and seen.best is not None and not leaves_something(seen, made):
+    if (expired or ranges) and observation.best is not None and not leaves_restorable_set(observation, made):
         raise CheckFailed(
             f"{made.summary}: the last chain that can be restored would be among them; take a full backup"
         )
@@ -80,22 +86,22 @@ def plan(ctx: BackupContext) -> CleanupPlan:
 def apply(
     ctx: BackupContext, plan_made: CleanupPlan, *, operation_id: str, log: Callable[[str], None]
 ) -> CleanupPlan:
-    """Let go what the policy lets go, while nobody backs up or restores. Returns what went.
+    """Remove what the policy lets go, while nobody backs up or restores. Returns what was removed.
 
     The dry run is repeated under the locks, since time has passed. Raises what ``plan`` raises,
-    and Unavailable when the sets stay in use.
+    Unavailable when the sets stay in use, and CheckFailed when pgBackRest did not keep to the plan.
     """
     stanza = ctx.stanza.name
     with (
         locks.stanza_lock(ctx.ops_url, stanza, BACKUP_SECONDS, log),
         locks.sets_exclusive(ctx.ops_url, stanza, IN_USE_SECONDS, log),
     ):
-        now = plan(ctx)
-        if now != plan_made:
-            log(f"the plan has changed meanwhile: {now.summary}")
-        if not now.expired and not now.archive:
-            return now
-        details: dict[str, ledger.JSON] = {"expired": list(now.expired), "kept": list(now.kept)}
+        current = plan(ctx)
+        if current != plan_made:
+            log(f"the plan has changed meanwhile: {current.summary}")
+        if not current.expired and not current.archive:
+            return current
+        details: dict[str, ledger.JSON] = {"expired": list(current.expired), "kept": list(current.kept)}
         with ledger.operation(
             ledger.default_connect(ctx.ops_url),
             action=ACTION,
@@ -105,36 +111,41 @@ def apply(
             details=details,
         ):
             ctx.pgbackrest.expire(dry_run=False, on_line=log)
-            _confirm(ctx, now)
-        return now
+            _confirm(ctx, current)
+        return current
 
 
 def _confirm(ctx: BackupContext, done: CleanupPlan) -> None:
-    left = {one.label for one in observe(ctx).repository.sets}
-    unexpected = [label for label in done.kept if label not in left]
-    if unexpected:
-        raise CheckFailed(f"expire removed sets that were to stay: {', '.join(unexpected)}; look at its log")
-    still = [label for label in done.expired if label in left]
-    if still:
-        raise CheckFailed(f"expire left sets that were to go: {', '.join(still)}; look at its log")
+    listed = {backup_set.label for backup_set in observe(ctx).repository.sets}
+    lost = [label for label in done.kept if label not in listed]
+    if lost:
+        raise CheckFailed(f"expire removed sets that were to stay: {', '.join(lost)}; look at its log")
+    remaining = [label for label in done.expired if label in listed]
+    if remaining:
+        raise CheckFailed(f"expire left sets that were to go: {', '.join(remaining)}; look at its log")
 
 
-def leaves_something(seen: Observation, made: CleanupPlan) -> bool:
-    """Whether a set can still be restored once the plan is carried out."""
-    if seen.archive is None:
+def leaves_restorable_set(observation: Observation, made: CleanupPlan) -> bool:
+    """Tell whether a set can still be restored once the plan is carried out."""
+    if observation.archive is None:
         return False
     repository = replace(
-        seen.repository, sets=tuple(one for one in seen.repository.sets if one.label in made.kept)
+        observation.repository,
+        sets=tuple(backup_set for backup_set in observation.repository.sets if backup_set.label in made.kept),
     )
-    return rpo.best_state(repository, _without(seen, seen.archive, made)) is not None
+    return rpo.best_state(repository, _without(observation, observation.archive, made)) is not None
 
 
-def _without(seen: Observation, archive: Archive, made: CleanupPlan) -> Archive:
-    current = seen.repository.current
-    gone = [one for one in made.archive if current is not None and one.archive_id == current.archive_id]
+def _without(observation: Observation, archive: Archive, made: CleanupPlan) -> Archive:
+    current = observation.repository.current
+    removed = [
+        wal_range
+        for wal_range in made.archive
+        if current is not None and wal_range.archive_id == current.archive_id
+    ]
 
     def stays(name: str) -> bool:
-        return not any(one.start <= name <= one.stop for one in gone)
+        return not any(wal_range.start <= name <= wal_range.stop for wal_range in removed)
 
-    kept = tuple(one for one in archive.segments if stays(archive.geometry.name(one.segment)))
+    kept = tuple(archived for archived in archive.segments if stays(archive.geometry.name(archived.segment)))
     return replace(archive, segments=kept)

@@ -1,4 +1,4 @@
-"""``backups.yaml`` -> stanzas, strictly: what is unknown, missing, doubled or ill-typed is refused.
+"""Strict reader of ``backups.yaml``: keys that are unknown, missing, doubled or ill-typed are refused.
 
 Every message is ``file:line: key: what is wrong; what to do``.
 """
@@ -37,7 +37,7 @@ _LEVELS: Mapping[str, range] = {
 def load_backups(settings: Settings) -> BackupConfig:
     """Read ``backups.yaml`` of the configuration directory.
 
-    Raises ConfigurationError ("file: key: what; what to do") for whatever is wrong in it.
+    Raises ConfigurationError ("file:line: key: what is wrong; what to do") for anything wrong in it.
     """
     return load(settings.config_dir / "backups.yaml")
 
@@ -63,7 +63,7 @@ def _one_line(value: str) -> str:
     return value
 
 
-def _switched(value: object) -> object:
+def _off_as_none(value: object) -> object:
     return None if value is False or value == "off" else value
 
 
@@ -75,7 +75,7 @@ def _cron(value: str) -> str:
     return value
 
 
-_Schedule = Annotated[str | None, BeforeValidator(_switched)]
+_Schedule = Annotated[str | None, BeforeValidator(_off_as_none)]
 _Count = Annotated[int, Field(gt=0)]
 
 
@@ -106,7 +106,7 @@ class _CompressionEntry(_Strict):
 
 
 class _Schedules(_Strict):
-    """Unset is not the same as off: a stanza inherits what it does not mention."""
+    """Cron expressions by kind. A stanza inherits a kind that it does not mention; None switches it off."""
 
     full: _Schedule = None
     differential: _Schedule = None
@@ -147,7 +147,7 @@ class _Defaults(_Strict):
 
 
 class _Entry(_Strict):
-    """A stanza: its connection, and any of the defaults."""
+    """A stanza: its connection, and its own values of any of the defaults."""
 
     connection: str
     data_path: str
@@ -211,7 +211,7 @@ def _stanza(name: str, defaults: _Defaults, entry: _Entry, source: Document) -> 
         policy = _Defaults.model_validate(merged)
     except ValidationError as error:
         raise _refusal(source, error, ("stanzas", name)) from None
-    crons: dict[Kind, str | None] = {one: schedules[one] for one in KINDS}
+    crons: dict[Kind, str | None] = {kind: schedules[kind] for kind in KINDS}
     _refuse_collisions(name, crons, source)
     fields = policy.model_dump(exclude={"schedules", "compression"})
     return Stanza(
@@ -229,13 +229,13 @@ def _stanza(name: str, defaults: _Defaults, entry: _Entry, source: Document) -> 
 
 
 def _refuse_collisions(name: str, crons: Mapping[Kind, str | None], source: Document) -> None:
-    set_ones = [(one, Cron(text)) for one, text in crons.items() if text is not None]
-    for (one, cron), (other, other_cron) in itertools.combinations(set_ones, 2):
+    scheduled = [(kind, Cron(text)) for kind, text in crons.items() if text is not None]
+    for (kind, cron), (other_kind, other_cron) in itertools.combinations(scheduled, 2):
         day = cron.coincides(other_cron)
         if day is not None:
             raise ConfigurationError(
                 f"{source.at(('stanzas', name, 'schedules'))}: stanzas.{name}.schedules: "
-                f"{one} ({cron.text}) and {other} ({other_cron.text}) "
+                f"{kind} ({cron.text}) and {other_kind} ({other_cron.text}) "
                 f"are due in the same minute, for example on {day:%d %B %Y}; move one of them"
             )
 
@@ -276,9 +276,9 @@ def _message(key: str, error: ErrorDetails) -> str:
             return f"{key}: {error['input']} is too small; give a number greater than {error['ctx']['gt']}"
         case "less_than_equal":
             return f"{key}: {error['input']} is too large; give at most {error['ctx']['le']}"
-        case wrong:
-            what = _TYPES.get(wrong, error["msg"])
-            return f"{key}: {what}, not {_short(error['input'])}; correct it"
+        case error_type:
+            expectation = _TYPES.get(error_type, error["msg"])
+            return f"{key}: {expectation}, not {_short(error['input'])}; correct it"
 
 
 def _short(value: object) -> str:

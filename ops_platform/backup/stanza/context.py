@@ -1,4 +1,4 @@
-"""What work on one stanza needs, opened together: settings, the stanza, pgBackRest."""
+"""Context of one stanza, opened from the settings: its configuration and pgBackRest."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ _PASSED_ON = ("PATH", "HOME")
 
 @dataclass(frozen=True)
 class BackupContext:
+    """Settings, stanza and pgBackRest, as any work on one stanza needs them."""
+
     settings: Settings
     config: BackupConfig
     stanza: Stanza
     pgbackrest: PgBackRest
     paths: PgBackRestPaths
     configuration: str | None = field(repr=False)
-    """What pgBackRest's configuration should say; None when somebody else keeps the file."""
+    """Text that pgBackRest's configuration should have; None when OPS_PGBACKREST_CONFIG_FILE is set."""
 
     @property
     def database_url(self) -> str:
-        """The stanza's own server."""
+        """URL of the stanza's own server. Raises ConfigurationError when a variable of it is not set."""
         return self.stanza.database_url(self.settings)
 
     @property
     def ops_url(self) -> str:
-        """The ops database."""
+        """URL of the ops database. Raises ConfigurationError when it is not set."""
         return self.settings.require("database_url")
 
     def repository_uri(self, label: str) -> str:
-        """Where a set lies, for people and records."""
+        """Name the place of a set (``s3://...``), for people and records."""
         repository = self.config.repository
         return (
             f"s3://{repository.bucket_name(self.settings)}{repository.path}/backup/{self.stanza.name}/{label}"
@@ -45,11 +47,11 @@ class BackupContext:
 
 
 def open_context(settings: Settings, stanza: str) -> BackupContext:
-    """The context of one stanza; no network. Raises ConfigurationError.
+    """Open the context of one stanza without using the network. Raises ConfigurationError.
 
-    pgBackRest's configuration is written if there is none. One that differs from what the settings
-    say is left alone, since the server archives with it: this context works with a file beside
-    it, until a preflight has shown that it works and adopts it.
+    pgBackRest's configuration is written if there is none. One that differs from the settings is left
+    alone, since the server archives with it: this context works with a file beside it, until a
+    preflight has shown that this file works and adopts it.
     """
     config = load_backups(settings)
     chosen = config.stanzas[choose_stanza(config, stanza)]
@@ -69,7 +71,7 @@ def open_context(settings: Settings, stanza: str) -> BackupContext:
 
 
 def adopt_configuration(ctx: BackupContext) -> bool:
-    """Give the server the configuration that this context has proved; True when it changed."""
+    """Give the server the configuration that this context has proved; True when the file changed."""
     if ctx.configuration is None:
         return False
     return pgbackrest_conf.write(ctx.paths.config_file, ctx.configuration, ctx.settings.run_as)

@@ -1,6 +1,6 @@
-"""Cron expressions in UTC: parsed, compared, and asked for their due times.
+"""Cron expressions in UTC: parsing, comparison and due times.
 
-Knows five fields and nothing of backups; the evaluation is cronsim's.
+Nothing here knows of backups; cronsim evaluates the five fields.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Cron:
     _fields: CronSim = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
-        """Raises ValueError that says what is wrong with ``text``."""
+        """Check ``text``. Raises ValueError that says what is wrong with it."""
         if len(self.text.split()) != 5:
             raise ValueError("a cron expression has five fields: minute hour day month weekday")
         if not set(self.text) <= _ALLOWED:
@@ -44,16 +44,16 @@ class Cron:
             raise ValueError("names a day that never comes") from None
 
     def after(self, moment: datetime) -> Iterator[datetime]:
-        """Due times later than ``moment``, in order."""
+        """Yield the due times later than ``moment``, in order."""
         return CronSim(self.text, moment.astimezone(UTC))
 
     def last(self, moment: datetime) -> datetime:
-        """The newest due time at or before ``moment``."""
+        """Find the newest due time at or before ``moment``."""
         start = moment.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
         return next(CronSim(self.text, start, reverse=True))
 
     def coincides(self, other: Cron) -> date | None:
-        """A day on which both are due in the same minute; None when that never happens."""
+        """Find a day on which both are due in the same minute; None when that never happens."""
         return _coincide(self, other)
 
 
@@ -62,29 +62,29 @@ def _on(fields: CronSim, day: date) -> bool:
 
 
 def _weekdays(fields: CronSim) -> set[int]:
-    """Those that a due day may fall on, Sunday is 0."""
+    """List the weekdays that a due day may fall on; Sunday is 0."""
     if not fields.day_and:
         return set(range(7))  # a day of the month is enough, whatever weekday it is
     return {(day if isinstance(day, int) else day[0]) % 7 for day in fields.weekdays}
 
 
 @cache
-def _coincide(one: Cron, other: Cron) -> date | None:
-    ours, theirs = one._fields, other._fields
-    if not (ours.minutes & theirs.minutes and ours.hours & theirs.hours):
+def _coincide(cron: Cron, other: Cron) -> date | None:
+    fields, other_fields = cron._fields, other._fields
+    if not (fields.minutes & other_fields.minutes and fields.hours & other_fields.hours):
         return None
-    if not _weekdays(ours) & _weekdays(theirs):
-        return None  # as Sundays and all other days: seen without a look at 28 years
+    if not _weekdays(fields) & _weekdays(other_fields):
+        return None  # Sundays against all other days, for example: no need to walk through 28 years
     first, end = _CALENDAR
     for day in (first + timedelta(days=n) for n in range((end - first).days)):
-        if _on(ours, day) and _on(theirs, day):
+        if _on(fields, day) and _on(other_fields, day):
             return day
     return None
 
 
 @cache
 def longest_pause(crons: frozenset[Cron]) -> timedelta:
-    """The longest time between two due times of any of ``crons``, over all calendars there are."""
+    """Compute the longest time between two due times of any of ``crons``, over all possible calendars."""
     minutes = {cron: _minutes(cron) for cron in crons}
     inside: dict[frozenset[Cron], list[int]] = {}
     longest, newest = 0, None

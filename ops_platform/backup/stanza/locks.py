@@ -1,6 +1,6 @@
-"""Who may do what to a stanza's sets, by session advisory locks in the ops database.
+"""Locks on a stanza and its sets: session advisory locks in the ops database.
 
-A lock is held by a database session: a holder that dies, however, frees it. pgBackRest's own
+A database session holds the lock, so a holder that dies in any way frees it. pgBackRest's own
 lock on the host stands behind these.
 """
 
@@ -29,10 +29,12 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 
 
 def backup_lock_name(stanza: str) -> str:
+    """Name the lock of whoever takes, verifies or records a backup of the stanza."""
     return f"backup/{stanza}"
 
 
 def sets_lock_name(stanza: str) -> str:
+    """Name the lock on the stanza's sets: shared while they are read, exclusive while some are removed."""
     return f"sets/{stanza}"
 
 
@@ -42,7 +44,7 @@ def stanza_lock(
 ) -> Iterator[Connection]:
     """Hold the right to take, verify and record backups of a stanza; one holder at a time.
 
-    Waits up to ``wait_seconds``, saying for whom. Raises Unavailable when the time is over.
+    Waits up to ``wait_seconds`` and logs who holds the lock. Raises Unavailable when the time is over.
     """
     with held(ops_url, backup_lock_name(stanza), wait_seconds, log, shared=False) as connection:
         yield connection
@@ -52,7 +54,10 @@ def stanza_lock(
 def sets_in_use(
     ops_url: str, stanza: str, wait_seconds: float, log: Callable[[str], None]
 ) -> Iterator[Connection]:
-    """Hold a stanza's sets where they are while they are read; any number of holders."""
+    """Keep a stanza's sets from being removed while they are read; any number of holders at a time.
+
+    Waits and raises like ``stanza_lock``.
+    """
     with held(ops_url, sets_lock_name(stanza), wait_seconds, log, shared=True) as connection:
         yield connection
 
@@ -61,18 +66,21 @@ def sets_in_use(
 def sets_exclusive(
     ops_url: str, stanza: str, wait_seconds: float, log: Callable[[str], None]
 ) -> Iterator[Connection]:
-    """Hold the right to remove sets of a stanza; nobody reads them meanwhile."""
+    """Hold the right to remove sets of a stanza; nobody reads them meanwhile.
+
+    Waits and raises like ``stanza_lock``.
+    """
     with held(ops_url, sets_lock_name(stanza), wait_seconds, log, shared=False) as connection:
         yield connection
 
 
 def is_free(connection: Connection, name: str) -> bool:
-    """Whether nobody holds the lock of this name now. Only looks."""
+    """Tell whether nobody holds the lock of this name now, without taking it."""
     return not _holders(connection, name)
 
 
 def is_held(ops_url: str, stanza: str) -> bool:
-    """Whether a backup of the stanza runs now, anywhere."""
+    """Tell whether a backup of the stanza runs now, on any host."""
     with postgres.session(ops_url, autocommit=True) as connection:
         return bool(_holders(connection, backup_lock_name(stanza)))
 
@@ -81,7 +89,10 @@ def is_held(ops_url: str, stanza: str) -> bool:
 def held(
     ops_url: str, name: str, wait_seconds: float, log: Callable[[str], None], *, shared: bool = False
 ) -> Iterator[Connection]:
-    """Hold a lock of any name while the block runs. Raises Unavailable when it is not to be had in time."""
+    """Hold a lock of any name while the block runs.
+
+    Raises Unavailable when another session still holds it after ``wait_seconds``.
+    """
     with postgres.session(ops_url, application=f"ops-platform {name}", autocommit=True) as connection:
         connection.execute(_KEEPALIVE)
         _take(connection, name, wait_seconds, log, shared)

@@ -1,7 +1,6 @@
-"""A stanza: one PostgreSQL cluster that is backed up, and what was promised for it.
+"""Values of a stanza: one PostgreSQL cluster that is backed up, and the promises for it.
 
-Only values. How they are read from ``backups.yaml`` is in ``config_file``; what pgBackRest is
-told of them in ``pgbackrest_conf``.
+``config_file`` reads them from ``backups.yaml``; ``pgbackrest_conf`` writes them for pgBackRest.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ PGBACKREST_TYPE: Mapping[Kind, str] = {"full": "full", "differential": "diff", "
 
 
 def parse_kind(text: str) -> Kind:
-    """The kind called ``text``, in our words or pgBackRest's. Raises ConfigurationError."""
-    for one in KINDS:
-        if text in (one, PGBACKREST_TYPE[one]):
-            return one
+    """Read a kind of backup in our words or pgBackRest's. Raises ConfigurationError."""
+    for kind in KINDS:
+        if text in (kind, PGBACKREST_TYPE[kind]):
+            return kind
     raise ConfigurationError(f"unknown kind of backup {text!r}: choose one of {', '.join(KINDS)}")
 
 
 @dataclass(frozen=True)
 class Compression:
-    """``level`` None is the codec's own default."""
+    """Codec of the stored files; ``level`` None is the codec's own default."""
 
     type: Literal["none", "lz4", "zst", "gz", "bz2"]
     level: int | None
@@ -38,7 +37,7 @@ class Compression:
 
 @dataclass(frozen=True)
 class Repository:
-    """The one repository of all stanzas. ``bucket`` is raw: it may hold ``${NAME}``."""
+    """The one repository of all stanzas. ``bucket`` is unexpanded: it may hold ``${NAME}``."""
 
     bucket: str
     path: str
@@ -46,13 +45,16 @@ class Repository:
     """The file and section this was read from, for messages."""
 
     def bucket_name(self, settings: Settings) -> str:
-        """Raises ConfigurationError when a variable of it is not set."""
+        """Expand the bucket's name. Raises ConfigurationError when a variable of it is not set."""
         return settings.expand(self.bucket, f"{self.source}: repository.bucket")
 
 
 @dataclass(frozen=True)
 class Stanza:
-    """Raw connection details hold ``${NAME}`` until they are needed: definitions load without them."""
+    """One stanza of backups.yaml.
+
+    Connection details are unexpanded (``${NAME}``) until they are needed: definitions load without them.
+    """
 
     name: str
     connection: str
@@ -76,19 +78,19 @@ class Stanza:
     """The file this was read from, for messages."""
 
     def database_url(self, settings: Settings) -> str:
-        """Where to connect; raises ConfigurationError when a variable of it is not set."""
+        """Expand the connection URL. Raises ConfigurationError when a variable of it is not set."""
         return self._expand(settings, "connection")
 
     def data_dir(self, settings: Settings) -> Path:
-        """The cluster's data directory on this host."""
+        """Expand the cluster's data directory on this host. Raises ConfigurationError."""
         return Path(self._expand(settings, "data_path"))
 
     def socket_dir(self, settings: Settings) -> Path:
-        """Where the server's Unix socket is."""
+        """Expand the directory of the server's Unix socket. Raises ConfigurationError."""
         return Path(self._expand(settings, "socket_path"))
 
     def socket_port(self, settings: Settings) -> int:
-        """The number in the socket's name."""
+        """Expand the port in the socket's name. Raises ConfigurationError when it is not a port number."""
         text = self._expand(settings, "port")
         if not text.isdigit() or not 0 < int(text) < 65536:
             raise ConfigurationError(
@@ -96,10 +98,12 @@ class Stanza:
             )
         return int(text)
 
-    def crons(self, of: Kind) -> frozenset[Cron]:
-        """The schedules whose backups count as ``of``: its own and those of stronger kinds."""
-        counting = KINDS[: KINDS.index(of) + 1]
-        return frozenset(Cron(cron) for one in counting if (cron := self.schedules.get(one)) is not None)
+    def crons(self, kind: Kind) -> frozenset[Cron]:
+        """List the schedules whose backups count as ``kind``: its own and those of stronger kinds."""
+        counting = KINDS[: KINDS.index(kind) + 1]
+        return frozenset(
+            Cron(cron) for counted in counting if (cron := self.schedules.get(counted)) is not None
+        )
 
     def _expand(self, settings: Settings, field: str) -> str:
         return settings.expand(getattr(self, field), f"{self.source}: {self._key(field)}")
@@ -110,12 +114,14 @@ class Stanza:
 
 @dataclass(frozen=True)
 class BackupConfig:
+    """Contents of backups.yaml: stanzas by name, and the repository."""
+
     stanzas: Mapping[str, Stanza]
     repository: Repository
 
 
 def choose_stanza(config: BackupConfig, name: str | None) -> str:
-    """The stanza called ``name``, or the only one there is. Raises ConfigurationError."""
+    """Choose the stanza called ``name``, or the only one when ``name`` is None. Raises ConfigurationError."""
     known = ", ".join(config.stanzas)
     if name is None:
         if len(config.stanzas) == 1:

@@ -1,7 +1,7 @@
-"""Stanzas and settings -> pgBackRest's configuration file: rendered, checked, written atomically.
+"""pgBackRest's configuration file: rendered from stanzas and settings, checked, written atomically.
 
-The file holds secrets: mode 0600, of pgBackRest's own user. Paths and identity are arguments, so
-that restores render one of their own.
+The file holds secrets: it has mode 0600 and belongs to pgBackRest's own user. Paths and identity are
+arguments, so that restores render a file of their own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ READER_IO_SECONDS = 10
 
 @dataclass(frozen=True)
 class PgBackRestPaths:
-    """Where one use of pgBackRest keeps its configuration and what it writes on this host.
+    """Paths of one use of pgBackRest: its configuration, and what it writes on this host.
 
     Two uses must not share a lock path: archive-get and archive-push take the same lock, so an
     exercise could stall production archiving.
@@ -40,15 +40,17 @@ class PgBackRestPaths:
 
     @classmethod
     def below(cls, directory: Path) -> PgBackRestPaths:
+        """Lay out the usual names below ``directory``."""
         return cls(directory / "pgbackrest.conf", directory / "lock", directory / "spool", directory / "log")
 
     @property
     def directories(self) -> tuple[Path, Path, Path]:
+        """Directories that pgBackRest writes to."""
         return self.lock, self.spool, self.log
 
 
 def production_paths(settings: Settings) -> PgBackRestPaths:
-    """The paths that the server's archive_command and the backups share."""
+    """Name the paths that the server's archive_command and the backups share."""
     return PgBackRestPaths.below(settings.state_dir / "pgbackrest")
 
 
@@ -60,7 +62,7 @@ def render(
     role: str = "backup",
     stanzas: Iterable[Stanza] | None = None,
 ) -> str:
-    """The text of a configuration for ``stanzas`` (default: all), with the S3 identity of ``role``.
+    """Render a configuration for ``stanzas`` (default: all), with the S3 identity of ``role``.
 
     ``backup_reader`` can read the repository and nothing else. Raises ConfigurationError that
     names what is missing or cannot be written into such a file.
@@ -75,14 +77,15 @@ def render(
 
 
 def write(path: Path, text: str, run_as: str | None) -> bool:
-    """Replace the file unless it says the same already; True when it was written.
+    """Replace the file unless it has this text already; True when it was written.
 
-    A reader sees the old or the new text, never a part; a full disk leaves the old.
+    A reader sees the old or the new text, never a part; a full disk leaves the old. Raises
+    ConfigurationError.
     """
     if _says(path, text):
         return False
     try:
-        files.write_atomically(path, text, hand_over=lambda begun: _own(begun, run_as))
+        files.write_atomically(path, text, hand_over=lambda written: _own(written, run_as))
     except OSError as error:
         raise ConfigurationError(
             f"{path}: cannot be written ({error.strerror}): free space, or correct OPS_STATE_DIR"
@@ -91,9 +94,9 @@ def write(path: Path, text: str, run_as: str | None) -> bool:
 
 
 def place(path: Path, text: str, run_as: str | None) -> Path:
-    """Where a configuration that says ``text`` is: ``path`` itself, or a file of its own beside it.
+    """Put ``text`` into ``path``, or into a file beside it when ``path`` has another text; return the file.
 
-    An existing ``path`` that says something else stays as it is.
+    An existing ``path`` with another text stays as it is. Raises ConfigurationError.
     """
     if not path.exists():
         write(path, text, run_as)
@@ -105,7 +108,7 @@ def place(path: Path, text: str, run_as: str | None) -> Path:
 
 
 def prepare_directories(paths: PgBackRestPaths, run_as: str | None) -> None:
-    """Make the lock, spool and log directories, of pgBackRest's user. Raises ConfigurationError."""
+    """Create the lock, spool and log directories for pgBackRest's user. Raises ConfigurationError."""
     for directory in (paths.config_file.parent, *paths.directories):
         try:
             if not directory.is_dir():

@@ -1,7 +1,7 @@
-"""Before a backup: can it succeed at all? Looks; creates a missing stanza, and changes nothing else.
+"""Checks before a backup that it can succeed.
 
-Each condition that does not hold is one line that says what to do. Taking the backup is in
-``execution``.
+They create a missing stanza, bring pgBackRest's configuration up to date, and change nothing else. Each
+condition that does not hold is one line that says what to do. Taking the backup is in ``execution``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FIRST_VERSION = {15: (2, 41), 16: (2, 46), 17: (2, 53), 18: (2, 55)}
 
 @dataclass(frozen=True)
 class Server:
-    """What the stanza's server says of itself."""
+    """Answers of the stanza's server about itself; ``archive_timeout`` in seconds."""
 
     version: int
     """Major version."""
@@ -49,7 +49,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Preflight:
-    """What was found; ``will_be`` is the kind that pgBackRest is going to make."""
+    """Result of a preflight; ``will_be`` is the kind that pgBackRest is going to make."""
 
     server_version: int
     pgbackrest_version: tuple[int, int]
@@ -57,6 +57,7 @@ class Preflight:
     will_be: Kind
 
     def as_metadata(self) -> dict[str, Any]:
+        """Make plain values for Dagster's run metadata."""
         major, minor = self.pgbackrest_version
         return {
             "server_version": self.server_version,
@@ -67,13 +68,13 @@ class Preflight:
 
 
 def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) -> Preflight:
-    """Look at everything a backup needs. The caller holds the stanza's lock.
+    """Check everything that a backup needs. The caller holds the stanza's lock.
 
-    Raises CheckFailed, Unavailable, ConfigurationError or PgBackRestError with the one line.
+    Raises CheckFailed, Unavailable, ConfigurationError or PgBackRestError: one line that says what to do.
     """
     version = ctx.pgbackrest.version()
-    refuse_stopped(ctx)
-    refuse_full_disk(ctx)
+    _refuse_stopped(ctx)
+    _refuse_full_disk(ctx)
     server = look_at_server(ctx)
     refuse_server(ctx, server, version)
     reach_endpoint(ctx)
@@ -84,10 +85,10 @@ def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) 
         create_stanza(ctx)
         repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
         created = True
-    refuse_other_cluster(ctx, server, repository)
+    _refuse_other_cluster(ctx, server, repository)
     if adopt_configuration(ctx):
         log("pgBackRest's configuration was brought up to date; the server archives with it from now on")
-    ensure_archiver(ctx, server, created, log)
+    _ensure_archiver(ctx, server, created, log)
     if not ctx.stanza.encryption == "none" and not repository.encrypted:
         raise CheckFailed(
             f"stanza {ctx.stanza.name} was created without encryption: set 'encryption: none', "
@@ -100,7 +101,7 @@ def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) 
 
 
 def look_at_server(ctx: BackupContext) -> Server:
-    """Ask the server. Raises Unavailable when it cannot be reached."""
+    """Ask the stanza's server about itself. Raises Unavailable when it cannot be reached."""
     with postgres.session(ctx.database_url, application="ops-platform preflight") as connection:
         row = postgres.one_row(
             connection,
@@ -121,7 +122,10 @@ def look_at_server(ctx: BackupContext) -> Server:
 
 
 def refuse_server(ctx: BackupContext, server: Server, version: tuple[int, int]) -> None:
-    """Raises CheckFailed when this server cannot be backed up as it is."""
+    """Refuse a server that cannot be backed up as it is.
+
+    ``version`` is pgBackRest's. Raises CheckFailed.
+    """
     name = ctx.stanza.name
     first = _FIRST_VERSION.get(server.version)
     if first is not None and version < first:
@@ -143,8 +147,8 @@ def refuse_server(ctx: BackupContext, server: Server, version: tuple[int, int]) 
         )
 
 
-def refuse_stopped(ctx: BackupContext) -> None:
-    """Raises CheckFailed while a ``pgbackrest stop`` is in effect."""
+def _refuse_stopped(ctx: BackupContext) -> None:
+    """Refuse while a ``pgbackrest stop`` is in effect. Raises CheckFailed."""
     for stop in (ctx.paths.lock / "all.stop", ctx.paths.lock / f"{ctx.stanza.name}.stop"):
         if stop.exists():
             raise CheckFailed(
@@ -153,8 +157,8 @@ def refuse_stopped(ctx: BackupContext) -> None:
             )
 
 
-def refuse_full_disk(ctx: BackupContext) -> None:
-    """Raises CheckFailed when pgBackRest's own directories have no room for a few segments."""
+def _refuse_full_disk(ctx: BackupContext) -> None:
+    """Refuse when pgBackRest's own directories have no room for a few segments. Raises CheckFailed."""
     for path in ctx.paths.directories:
         if not path.is_dir():
             continue
@@ -167,9 +171,9 @@ def refuse_full_disk(ctx: BackupContext) -> None:
 
 
 def reach_endpoint(ctx: BackupContext) -> None:
-    """A TLS handshake with S3: pgBackRest itself retries an address where nobody is for minutes.
+    """Make a TLS handshake with S3. Raises Unavailable at once.
 
-    Raises Unavailable.
+    pgBackRest itself retries an address where nobody answers for minutes.
     """
     url = ctx.settings.s3.endpoint_url
     if url is None:
@@ -205,7 +209,10 @@ def reach_endpoint(ctx: BackupContext) -> None:
 
 
 def create_stanza(ctx: BackupContext) -> None:
-    """Create the stanza. The archiver's own attempts hold the same lock for moments: waits for it."""
+    """Create the stanza. Raises PgBackRestError, and Unavailable when its lock stays held.
+
+    The archiver's own attempts hold the same lock for moments, so this waits up to 90 s for it.
+    """
 
     def created() -> bool:
         try:
@@ -224,8 +231,8 @@ def create_stanza(ctx: BackupContext) -> None:
     )
 
 
-def refuse_other_cluster(ctx: BackupContext, server: Server, repository: Repository) -> None:
-    """Raises CheckFailed when the stanza stands for another cluster or another version of it."""
+def _refuse_other_cluster(ctx: BackupContext, server: Server, repository: Repository) -> None:
+    """Refuse a stanza that stands for another cluster or another version of it. Raises CheckFailed."""
     current = repository.current
     if current is None:
         raise CheckFailed(f"stanza {ctx.stanza.name} could not be read from the repository: look at its log")
@@ -242,8 +249,8 @@ def refuse_other_cluster(ctx: BackupContext, server: Server, repository: Reposit
         )
 
 
-def ensure_archiver(ctx: BackupContext, server: Server, created: bool, log: Callable[[str], None]) -> None:
-    """An archiver whose newest attempt failed gets a chance: S3 may have come back since.
+def _ensure_archiver(ctx: BackupContext, server: Server, created: bool, log: Callable[[str], None]) -> None:
+    """Retry an archiver whose newest attempt failed, or that is new: S3 may have come back since.
 
     PostgreSQL tries again only after a minute or at the next segment; ``check`` switches segments
     and waits for the new one to arrive. Raises CheckFailed when archiving does not work.

@@ -1,4 +1,4 @@
-"""What is asked of a backup run, and what comes of it. Only values; the rows are in ``records``."""
+"""Values of a backup run: the request and the report. The stored rows are in ``report_store``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ LaunchedBy = Literal["dagster", "cli", "agent"]
 
 @dataclass(frozen=True)
 class BackupRequest:
-    """Who wants which backup. ``root_run_id``: the run that a replay goes back to, else the run itself."""
+    """A request for one backup.
+
+    ``root_run_id`` is the first run of a chain of replays, or the run itself.
+    """
 
     stanza: str
     kind: Kind
@@ -23,17 +26,18 @@ class BackupRequest:
 
     @property
     def backup_id(self) -> str:
+        """Key of the run's row in backup_reports."""
         return f"{self.stanza}:{self.run_id}"
 
     @property
     def object(self) -> str:
-        """What the audit ledger calls it."""
+        """Name of the stanza in the audit ledger."""
         return f"stanza/{self.stanza}"
 
 
 @dataclass(frozen=True)
 class BackupReport:
-    """A completed run and the set it stands for."""
+    """A completed run and its set; ``adopted``: an earlier run of the same root made the set."""
 
     backup_id: str
     stanza: str
@@ -47,27 +51,27 @@ class BackupReport:
     backup_set: BackupSet
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, times in ISO 8601."""
-        made = self.backup_set
+        """Make plain values, times in ISO 8601."""
+        backup_set = self.backup_set
         return {
             "backup_id": self.backup_id,
             "stanza": self.stanza,
             "requested_kind": self.requested_kind,
-            "kind": made.kind,
-            "label": made.label,
-            "prior": made.prior,
+            "kind": backup_set.kind,
+            "label": backup_set.label,
+            "prior": backup_set.prior,
             "adopted": self.adopted,
-            "started_at": made.started_at.isoformat(),
-            "completed_at": made.completed_at.isoformat(),
+            "started_at": backup_set.started_at.isoformat(),
+            "completed_at": backup_set.completed_at.isoformat(),
             "duration_ms": self.duration_ms,
-            "size_bytes": made.size_bytes,
-            "delta_bytes": made.delta_bytes,
-            "repo_size_bytes": made.repo_size_bytes,
-            "repo_delta_bytes": made.repo_delta_bytes,
-            "lsn_start": made.lsn_start,
-            "lsn_stop": made.lsn_stop,
-            "wal_start": made.wal_start,
-            "wal_stop": made.wal_stop,
+            "size_bytes": backup_set.size_bytes,
+            "delta_bytes": backup_set.delta_bytes,
+            "repo_size_bytes": backup_set.repo_size_bytes,
+            "repo_delta_bytes": backup_set.repo_delta_bytes,
+            "lsn_start": backup_set.lsn_start,
+            "lsn_stop": backup_set.lsn_stop,
+            "wal_start": backup_set.wal_start,
+            "wal_stop": backup_set.wal_stop,
             "repository_uri": self.repository_uri,
             "throughput_bytes_per_second": self.throughput_bytes_per_second,
         }

@@ -1,7 +1,7 @@
-"""The platform's memory of backup runs: rows of backup_reports, opened, finished, read.
+"""Store of backup runs: rows of backup_reports are opened, finished and read here.
 
-A row is finished by record_backup_completion() only. What happened is told to the audit ledger
-in the same transaction. How a backup is taken is in ``execution``.
+Only record_backup_completion() finishes a row. The audit ledger gets its event in the same
+transaction. How a backup is taken is in ``execution``.
 """
 
 from __future__ import annotations
@@ -53,38 +53,43 @@ def open_report(connection: Connection, request: BackupRequest) -> bool:
 
 
 def complete(
-    connection: Connection, request: BackupRequest, made: BackupSet, repository_uri: str, *, adopted: bool
+    connection: Connection,
+    request: BackupRequest,
+    backup_set: BackupSet,
+    repository_uri: str,
+    *,
+    adopted: bool,
 ) -> BackupReport:
-    """Finish the run's row with the facts of its set, and tell the ledger; both in this transaction."""
+    """Finish the run's row with the facts of its set and tell the ledger, in the caller's transaction."""
     open_report(connection, request)
-    throughput = made.delta_bytes / made.seconds if made.seconds > 0 else None
-    already = _status(connection, request.backup_id) == "completed"
+    throughput = backup_set.delta_bytes / backup_set.seconds if backup_set.seconds > 0 else None
+    already_completed = _status(connection, request.backup_id) == "completed"
     row = _finish(
         connection,
         p_backup_id=request.backup_id,
         p_status="completed",
-        p_completed_at=made.completed_at,
-        p_kind=made.kind,
-        p_started_at=made.started_at,
-        p_size_bytes=made.size_bytes,
-        p_label=made.label,
-        p_prior_label=made.prior,
-        p_timeline=made.timeline,
-        p_lsn_start=made.lsn_start,
-        p_lsn_stop=made.lsn_stop,
-        p_wal_start=made.wal_start,
-        p_wal_stop=made.wal_stop,
-        p_delta_bytes=made.delta_bytes,
-        p_repo_size_bytes=made.repo_size_bytes,
-        p_repo_delta_bytes=made.repo_delta_bytes,
+        p_completed_at=backup_set.completed_at,
+        p_kind=backup_set.kind,
+        p_started_at=backup_set.started_at,
+        p_size_bytes=backup_set.size_bytes,
+        p_label=backup_set.label,
+        p_prior_label=backup_set.prior,
+        p_timeline=backup_set.timeline,
+        p_lsn_start=backup_set.lsn_start,
+        p_lsn_stop=backup_set.lsn_stop,
+        p_wal_start=backup_set.wal_start,
+        p_wal_stop=backup_set.wal_stop,
+        p_delta_bytes=backup_set.delta_bytes,
+        p_repo_size_bytes=backup_set.repo_size_bytes,
+        p_repo_delta_bytes=backup_set.repo_delta_bytes,
         p_repository_uri=repository_uri,
         p_throughput=throughput,
         p_adopted=adopted,
     )
-    if not already:
+    if not already_completed:
         details: dict[str, ledger.JSON] = {
-            "label": made.label,
-            "kind": made.kind,
+            "label": backup_set.label,
+            "kind": backup_set.kind,
             "requested_kind": request.kind,
             "adopted": adopted,
         }
@@ -99,21 +104,21 @@ def complete(
         duration_ms=int(row["duration_ms"]),
         repository_uri=repository_uri,
         throughput_bytes_per_second=throughput,
-        backup_set=made,
+        backup_set=backup_set,
     )
 
 
 def fail(connection: Connection, request: BackupRequest, reason: str) -> None:
-    """Finish the run's row as failed, opening it first if it never got that far. A completed row stays."""
+    """Finish the run's row as failed, opening it first where needed. A completed row stays."""
     open_report(connection, request)
     if _status(connection, request.backup_id) == "running":
         _give_up(connection, request, reason, reconciled=False)
 
 
 def reconcile(connection: Connection, stanza: str, *, but: str | None = None) -> list[str]:
-    """Finish the rows of runs that died without a word, except that of the run ``but``; their ids.
+    """Finish the rows of runs that died without a word, except the one of ``but``; return their backup ids.
 
-    Only whoever holds the stanza's lock may: then nothing of it can still be running.
+    Only the holder of the stanza's lock may call this: then none of its runs can still be running.
     """
     rows = connection.execute(
         """
@@ -139,15 +144,15 @@ def reconcile(connection: Connection, stanza: str, *, but: str | None = None) ->
 
 
 def reconcile_dead(ops_url: str, stanza: str) -> list[str]:
-    """Reconcile if no backup of the stanza runs; nothing is done while one does. For the agent."""
+    """Reconcile unless a backup of the stanza runs now. For the agent."""
     with postgres.session(ops_url, application=f"ops-platform reconcile {stanza}") as connection:
-        # Of this transaction, so that it cannot outlive the work.
-        taken = postgres.try_transaction_lock(connection, locks.backup_lock_name(stanza))
-        return reconcile(connection, stanza) if taken else []
+        # A lock of this transaction cannot outlive the work.
+        locked = postgres.try_transaction_lock(connection, locks.backup_lock_name(stanza))
+        return reconcile(connection, stanza) if locked else []
 
 
 def running(connection: Connection, stanza: str) -> list[dict[str, Any]]:
-    """Rows of runs that have not finished, oldest first."""
+    """Read the rows of runs that have not finished, oldest first."""
     return connection.execute(
         """
         SELECT * FROM backup_reports WHERE stanza = %s AND status = 'running' AND kind <> 'wal_archive'
@@ -167,9 +172,9 @@ def record_wal_hour(
     lag_seconds: float | None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """The ``wal_archive`` row of a finished hour (UTC): what arrived, and the archive's lag at its end.
+    """Record the ``wal_archive`` row of a finished hour (UTC): what arrived, and the lag at its end.
 
-    ``lag_seconds`` None: it could not be told. Repeating an hour changes nothing.
+    ``lag_seconds`` is None when it is not known. Repeating an hour changes nothing.
     """
     start = hour.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     backup_id = f"{stanza}:wal:{start:%Y-%m-%dT%H}"
@@ -196,7 +201,7 @@ def record_wal_hour(
 
 
 def newest_wal_hour(connection: Connection, stanza: str) -> datetime | None:
-    """The newest hour that has its ``wal_archive`` row."""
+    """Find the newest hour that has its ``wal_archive`` row; None before the first."""
     row = one_row(
         connection,
         """
@@ -205,8 +210,8 @@ def newest_wal_hour(connection: Connection, stanza: str) -> datetime | None:
         """,
         (stanza,),
     )
-    found: datetime | None = row["hour"]
-    return found
+    hour: datetime | None = row["hour"]
+    return hour
 
 
 def _give_up(connection: Connection, request: BackupRequest, reason: str, *, reconciled: bool) -> None:

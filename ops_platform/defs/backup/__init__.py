@@ -1,4 +1,4 @@
-"""Backups as Dagster sees them: jobs of op graphs, external assets a stanza and kind, checks, schedules."""
+"""Backups in Dagster: jobs of op graphs, an external asset per stanza and kind, checks, schedules."""
 
 from ops_platform.defs.backup.definitions import backup_definitions
 

@@ -1,6 +1,6 @@
-"""The assets of the backup domain: each stanza's sets by kind, and its WAL archive.
+"""Assets of backups: each stanza's sets by kind, and its WAL archive.
 
-They are external assets: jobs report what lies in the repository; nothing here computes.
+They are external assets: jobs report the sets in the repository; nothing here computes.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ _DESCRIPTIONS = {
 
 
 def set_key(stanza: str, kind: str) -> dg.AssetKey:
+    """Make the asset key of a stanza's sets of one kind."""
     return dg.AssetKey(["backup", stanza, kind])
 
 
 def wal_key(stanza: str) -> dg.AssetKey:
+    """Make the asset key of a stanza's WAL archive."""
     return dg.AssetKey(["backup", stanza, "wal"])
 
 
 def backup_assets(config: BackupConfig) -> Sequence[dg.AssetSpec]:
+    """Specify the assets of every stanza."""
     specs = []
     for stanza in config.stanzas:
         specs.append(_spec(wal_key(stanza), "wal", stanza, deps=[]))
@@ -40,18 +43,18 @@ def backup_assets(config: BackupConfig) -> Sequence[dg.AssetSpec]:
     return specs
 
 
-def _spec(key: dg.AssetKey, what: str, stanza: str, deps: Sequence[dg.AssetKey]) -> dg.AssetSpec:
+def _spec(key: dg.AssetKey, kind: str, stanza: str, deps: Sequence[dg.AssetKey]) -> dg.AssetSpec:
     return dg.AssetSpec(
         key,
         deps=deps,
         group_name=GROUP,
         kinds={"postgres", "s3"},
-        description=_DESCRIPTIONS[what].format(stanza),
+        description=_DESCRIPTIONS[kind].format(stanza),
     )
 
 
 def materialization(report: BackupReport) -> dg.AssetMaterialization:
-    """The asset event of one recorded set; its times are the set's own, not the run's."""
+    """Make the asset event of one recorded set; its times are the set's own, not the run's."""
     backup = report.backup_set
     metadata: dict[str, dg.MetadataValue] = {
         "label": dg.MetadataValue.text(backup.label),

@@ -1,6 +1,6 @@
-"""Asset checks of the backup domain, one op for each stanza so that one look serves them all.
+"""Asset checks of backups: one op for each stanza, so that one reading of the repository serves all.
 
-What is asked, and what counts as a pass, is in ``health``.
+The verdicts are reached in ``backup.monitoring.health``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ _DESCRIPTIONS = {
 
 
 def wal_checks(config: BackupConfig) -> list[dg.AssetChecksDefinition]:
-    """The checks of every stanza."""
+    """Define the checks of every stanza."""
     return [_stanza_checks(stanza) for stanza in config.stanzas.values()]
 
 

@@ -1,4 +1,4 @@
-"""The backup domain's Definitions."""
+"""Definitions of backups."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops_platform.defs.stanza_jobs import STANZA_TAG, per_stanza_schedule
 
 
 def backup_definitions(config: BackupConfig) -> dg.Definitions:
-    """Assets, jobs, checks and schedules for the stanzas of ``config``."""
+    """Define the assets, jobs, checks and schedules for the stanzas of ``config``."""
     jobs = [backup_job(name, config) for name in JOB_KINDS]
     schedules = [schedule for job in jobs if (schedule := backup_schedule(config, job)) is not None]
     checks = wal_checks(config)

@@ -157,7 +157,7 @@ def _kind(value: str) -> Kind:
 
 
 def _printed(context: dg.OpExecutionContext) -> Callable[[str], None]:
-    """pgBackRest's lines go to the compute log (streamed to S3); warnings and errors to the event log too."""
+    """PgBackRest's lines go to the compute log (streamed to S3); warnings and errors to the event log too."""
 
     def log(line: str) -> None:
         print(line, flush=True)  # the compute log is the process's stdout

@@ -1,4 +1,4 @@
-"""When backups run by themselves. Evaluations only read; a dry run from the UI changes nothing.
+"""Schedules of backups. Evaluations only read; a dry run from the UI changes nothing.
 
 A schedule ticks at the union of its stanzas' times and asks for one run per stanza that is due.
 An incremental gives way to any backup that runs or waits, so that a full is never starved.
@@ -30,7 +30,7 @@ Tick = dg.RunRequest | dg.SkipReason
 
 
 def backup_schedule(config: BackupConfig, job: dg.JobDefinition) -> dg.ScheduleDefinition | None:
-    """The schedule of one kind; None when no stanza wants it."""
+    """Define the schedule of one kind; None when no stanza has it in its schedules."""
     kind = JOB_KINDS[job.name]
     crons = {
         name: cron
@@ -60,7 +60,7 @@ def backup_schedule(config: BackupConfig, job: dg.JobDefinition) -> dg.ScheduleD
 
 
 def is_due(cron: str, at: datetime) -> bool:
-    """Whether ``cron`` (UTC) names the minute of ``at``."""
+    """Tell whether ``cron`` (UTC) is due in the minute of ``at``."""
     return Cron(cron).last(at) == at.astimezone(UTC).replace(second=0, microsecond=0)
 
 
@@ -81,7 +81,10 @@ def _request(
 def busy_reason(
     instance: dg.DagsterInstance, platform: PlatformResource, stanza: str, now: datetime
 ) -> str | None:
-    """Why an incremental should give way: a backup holds the stanza's lock, or waits to run."""
+    """Say why an incremental should give way: a backup holds the stanza's lock, or waits to run.
+
+    None when it should run. Raises Unavailable when the ops database is away.
+    """
     if locks.is_held(platform.settings().require("database_url"), stanza):
         return "another backup is running"
     waiting = dg.RunsFilter(

@@ -36,7 +36,7 @@ def gather(ctx: BackupContext, name: str, t0: datetime, asked: Questions) -> Kno
         if chosen.pair is not None:
             return Expected(chosen.pair.before.at)
         with postgres.session(ops_url) as ops:
-            beat = scenario.beat_of(chosen, rpo.beats(ops, stanza))
+            beat = scenario.beat_of(chosen, rpo.heartbeats(ops, stanza))
         return None if beat is None else Expected(beat.at)
 
     with postgres.session(ops_url) as ops:

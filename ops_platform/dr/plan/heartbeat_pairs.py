@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ops_platform.backup.recovery_point import Beat
+from ops_platform.backup.recovery_point import Heartbeat
 from ops_platform.backup.wal import parse_lsn
 from ops_platform.clients.postgres import Connection
 
@@ -21,8 +21,8 @@ _CANDIDATES = 200
 class BeatPair:
     """Two heartbeats with none between them."""
 
-    before: Beat
-    after: Beat
+    before: Heartbeat
+    after: Heartbeat
 
     @property
     def middle(self) -> datetime:
@@ -58,14 +58,14 @@ def pairs(
     ).fetchall()
     return [
         BeatPair(
-            Beat(row["beat_at"], parse_lsn(row["lsn"]), row["timeline"]),
-            Beat(row["next_at"], parse_lsn(row["next_lsn"]), row["next_timeline"]),
+            Heartbeat(row["beat_at"], parse_lsn(row["lsn"]), row["timeline"]),
+            Heartbeat(row["next_at"], parse_lsn(row["next_lsn"]), row["next_timeline"]),
         )
         for row in rows
     ]
 
 
-def newest(connection: Connection, stanza: str, until: datetime) -> Beat | None:
+def newest(connection: Connection, stanza: str, until: datetime) -> Heartbeat | None:
     """Read the newest heartbeat at or before ``until``."""
     row = connection.execute(
         """
@@ -74,4 +74,4 @@ def newest(connection: Connection, stanza: str, until: datetime) -> Beat | None:
         """,
         (stanza, until),
     ).fetchone()
-    return None if row is None else Beat(row["beat_at"], parse_lsn(row["lsn"]), row["timeline"])
+    return None if row is None else Heartbeat(row["beat_at"], parse_lsn(row["lsn"]), row["timeline"])

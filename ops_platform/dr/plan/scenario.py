@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from ops_platform.backup.monitoring import Observation
-from ops_platform.backup.recovery_point import Beat
+from ops_platform.backup.recovery_point import Heartbeat
 from ops_platform.backup.repository import BackupSet
 from ops_platform.backup.wal import ArchiveState, Geometry, Segment
 from ops_platform.dr.plan.heartbeat_pairs import BeatPair
@@ -198,7 +198,7 @@ def _state_covering(observation: Observation, backup_set: BackupSet, pair: BeatP
     return state if covered else None
 
 
-def beat_of(plan: Plan, beats: Iterable[Beat]) -> Beat | None:
+def beat_of(plan: Plan, beats: Iterable[Heartbeat]) -> Heartbeat | None:
     """Find the first of ``beats`` (newest first) that recovery to the end of the archive must bring."""
     for beat in beats:
         if plan.state.covers(beat.timeline, beat.lsn):

@@ -19,7 +19,7 @@ def backup_term(stanza: Stanza) -> BackupTerm:
             f"{stanza.source}: stanzas.{stanza.name}.schedules.full is off: nobody can say when the last "
             "backup that holds an erased subject expires; schedule full backups"
         )
-    return BackupTerm(stanza.name, set_lifetime.of(stanza))
+    return BackupTerm(stanza.name, set_lifetime.longest_lifetime(stanza))
 
 
 def product_backup_term(settings: Settings) -> BackupTerm:

@@ -1,4 +1,4 @@
-"""How broken the demo product shall be: ratios that can be changed while it runs.
+"""Failure modes of the demo product: ratios that can be changed while it runs.
 
 The default is healthy: a few errors, well within the objectives (publishing within 10 s 95 %,
 published 99 %, transcoded within 5 min 90 %, API 99.9 %, webhook signatures 100 %).
@@ -26,12 +26,12 @@ class FailureModes:
     transcoding_slow_ratio: float = 0.03
     """Transcoded, but later than 5 minutes."""
     api_error_ratio: float = 0.0002
-    """Answered with 500; on top of what a database outage does."""
+    """Answered with 500, in addition to the effects of a database outage."""
     webhook_invalid_ratio: float = 0.0
     traffic_factor: float = 1.0
 
     def changed(self, given: Mapping[str, Any]) -> FailureModes:
-        """These modes with some replaced. Raises ConfigurationError for an unknown name or a wrong value."""
+        """Copy with some modes replaced. Raises ConfigurationError for an unknown name or a wrong value."""
         names = [field.name for field in fields(self)]
         for name, value in given.items():
             if name not in names:
@@ -42,6 +42,7 @@ class FailureModes:
         return replace(self, **{name: float(value) for name, value in given.items()})
 
     def as_dict(self) -> dict[str, float]:
+        """Make a dictionary: name of the mode -> value."""
         return asdict(self)
 
 
@@ -49,7 +50,7 @@ HEALTHY = FailureModes()
 
 
 class Control:
-    """The current failure modes, shared by the HTTP face and the loop."""
+    """The current failure modes, shared by the HTTP server and the loop."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -57,6 +58,7 @@ class Control:
 
     @property
     def modes(self) -> FailureModes:
+        """Modes at this moment."""
         with self._lock:
             return self._modes
 
@@ -67,6 +69,7 @@ class Control:
             return self._modes
 
     def reset(self) -> FailureModes:
+        """Make the product healthy again."""
         with self._lock:
             self._modes = HEALTHY
             return self._modes

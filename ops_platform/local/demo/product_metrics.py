@@ -1,7 +1,7 @@
-"""What the demo product tells Prometheus of itself. No writing and no chance here.
+"""Metrics that the demo product exports; what they count is in ``traffic``.
 
-Every label combination that can occur exists from the start at zero: a series that is born with
-its first event cannot be told from one that lost its beginning.
+Every label combination that can occur exists from the start at zero: a series that begins with
+its first event looks like one that lost its beginning.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""This machine: accounts, programs, ports, directories, secrets, certificates, templates."""
+"""Resources of this machine: accounts, programs, ports, directories, secrets, certificates, templates."""
 
 from ops_platform.local.host.accounts import Account, account
 from ops_platform.local.host.certificates import Certificates, ServerCertificate

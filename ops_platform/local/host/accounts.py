@@ -1,4 +1,4 @@
-"""The system account that owns PostgreSQL's and pgBackRest's files when we are root."""
+"""System account that owns PostgreSQL's and pgBackRest's files when the stack is run by root."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ class Account:
 
     @property
     def is_other(self) -> bool:
-        """Whether this is somebody else than the user who runs us (possible for root only)."""
+        """True when this is not the invoking user's account (possible for root only)."""
         return self.uid != os.geteuid()
 
     def own(self, path: Path) -> None:
+        """Give ``path`` to this account."""
         if self.is_other:
             os.chown(path, self.uid, self.gid)
 
     def directory(self, path: Path, mode: int = 0o700) -> Path:
-        """Make ``path`` a directory of this account; parents belong to the invoking user."""
+        """Create ``path`` as a directory of this account; parents belong to the invoking user."""
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(mode)
         self.own(path)
         return path
 
     def subprocess_arguments(self) -> dict[str, Any]:
-        """Arguments for subprocess.run and Popen that make the child run as this account."""
+        """Make arguments for subprocess.run and Popen that run the child as this account."""
         if not self.is_other:
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
 
 def account(name: str | None) -> Account:
-    """The account called ``name``, or the invoking user's own for None.
+    """Find the account called ``name``, or the invoking user's own for None.
 
     Raises ConfigurationError when the system has no such user.
     """

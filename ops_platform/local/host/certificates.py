@@ -1,4 +1,4 @@
-"""The stack's own certificate authority and the server certificate for this machine's loopback."""
+"""The stack's own certificate authority, and server certificates for this machine's loopback."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ class Certificates:
 
     @property
     def ca_file(self) -> Path:
+        """The authority's public certificate."""
         return self.directory / "ca.pem"
 
     def prepare(self, now: datetime.datetime | None = None) -> None:
-        """Make the authority when it is missing or ends within RENEW_DAYS."""
+        """Create the authority when it is missing or ends within RENEW_DAYS."""
         self.directory.mkdir(parents=True, exist_ok=True)
         key_file = self.directory / "ca.key"
         if key_file.exists() and days_left(self.ca_file, now) >= RENEW_DAYS:
@@ -51,7 +52,7 @@ class Certificates:
         write_private(self.ca_file, authority.cert_pem.bytes().decode(), 0o644)
 
     def server(self, name: str, account: Account, now: datetime.datetime | None = None) -> ServerCertificate:
-        """The server certificate ``name``; a new one when few days are left or the authority changed."""
+        """Keep the server certificate ``name``; issues it when few days are left or the authority changed."""
         directory = account.directory(self.directory / name, 0o700)
         pair = ServerCertificate(directory / "server.pem", directory / "server.key")
         if not (pair.key.exists() and days_left(pair.certificate, now) >= RENEW_DAYS and self._is_ours(pair)):
@@ -78,7 +79,7 @@ class Certificates:
 
 
 def days_left(certificate: Path, now: datetime.datetime | None = None) -> float:
-    """Days until the certificate ends; negative when it is over or not there."""
+    """Compute the days until the certificate ends; negative when it is over or missing."""
     try:
         end = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
     except (FileNotFoundError, ValueError):

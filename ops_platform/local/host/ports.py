@@ -1,4 +1,4 @@
-"""Which TCP port each service listens on: chosen once, kept in ``ports.json``, checked before a start."""
+"""TCP ports of the services: chosen once, kept in ``ports.json``, checked before a start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 
 
 def assign(services: Iterable[str], base: int) -> dict[str, int]:
-    """Consecutive ports from ``base`` on, in the order given."""
+    """Assign consecutive ports from ``base`` on, in the order given. Raises ConfigurationError."""
     ports = {service: base + offset for offset, service in enumerate(services)}
     if ports and not (base >= 1024 and max(ports.values()) <= 65535):
         raise ConfigurationError(
@@ -28,7 +28,7 @@ def assign(services: Iterable[str], base: int) -> dict[str, int]:
 
 
 def load(file: Path, services: Iterable[str], base: int | None) -> dict[str, int]:
-    """The ports kept in ``file``; all anew with another ``base`` than the kept one (its lowest port).
+    """Read the ports kept in ``file``; assign all anew for another ``base`` than the kept lowest port.
 
     A service that is not in the file gets the next number, so that the others keep theirs.
     Writes nothing. ``base`` None means: as before, or the default. Raises ConfigurationError.
@@ -53,11 +53,12 @@ def _kept(file: Path) -> dict[str, int]:
 
 
 def save(file: Path, ports: Mapping[str, int]) -> None:
+    """Keep the ports in ``file``, written atomically."""
     files.write_atomically(file, json.dumps(ports, indent=2) + "\n", mode=0o644)
 
 
 def is_free(port: int, host: str = HOST) -> bool:
-    """Whether a server could listen on the port now."""
+    """Tell whether a server could listen on the port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -68,17 +69,20 @@ def is_free(port: int, host: str = HOST) -> bool:
 
 
 def require_free(ports: Mapping[str, int]) -> None:
-    """Raises ConfigurationError naming the first taken port, its service and who holds it."""
+    """Check that all ports are free.
+
+    Raises ConfigurationError that names the first taken port, its service and the process that holds it.
+    """
     for service, port in ports.items():
         if not is_free(port):
             raise ConfigurationError(
-                f"port {port} for {service} is taken by {holder(port)}: stop it, "
+                f"port {port} for {service} is taken by {_holder(port)}: stop it, "
                 "or choose other ports with OPS_PORT_BASE=<number>"
             )
 
 
-def holder(port: int) -> str:
-    """The process that listens on ``port``, as far as this user may know."""
+def _holder(port: int) -> str:
+    """Name the process that listens on ``port``, as far as this user may know."""
     with contextlib.suppress(psutil.AccessDenied):
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:

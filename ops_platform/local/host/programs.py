@@ -1,4 +1,4 @@
-"""Where the outside programs are, and which Debian package brings each."""
+"""Outside programs: their paths, and the Debian package that brings each."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ class PostgresPrograms:
     bin_dir: Path
 
     def path(self, name: str) -> str:
+        """Make the absolute path of one of its programs."""
         return str(self.bin_dir / name)
 
 
 def find(name: str) -> str:
-    """Absolute path of a program.
+    """Find the absolute path of a program.
 
     Raises ConfigurationError that names the program and the Debian package that brings it.
     """
@@ -53,7 +54,7 @@ def find(name: str) -> str:
 
 
 def find_pgbackrest(binary: str) -> str:
-    """Absolute path of the pgBackRest that OPS_PGBACKREST_BINARY names. Raises ConfigurationError."""
+    """Find the pgBackRest that OPS_PGBACKREST_BINARY names; its absolute path. Raises ConfigurationError."""
     if "/" not in binary:
         return find(binary)
     if not os.access(binary, os.X_OK):
@@ -64,7 +65,7 @@ def find_pgbackrest(binary: str) -> str:
 
 
 def find_postgres(pgbackrest_version: tuple[int, ...] | None = None) -> PostgresPrograms:
-    """The newest installed PostgreSQL server that this pgBackRest can back up.
+    """Find the newest installed PostgreSQL server that this pgBackRest can back up.
 
     Raises ConfigurationError when there is none.
     """
@@ -90,7 +91,7 @@ def find_postgres(pgbackrest_version: tuple[int, ...] | None = None) -> Postgres
 
 
 def postgres_of_version(major: int, data_dir: Path) -> PostgresPrograms:
-    """The programs that can run the cluster in ``data_dir``. Raises ConfigurationError."""
+    """Find the programs that can run the cluster in ``data_dir``. Raises ConfigurationError."""
     bin_dir = POSTGRES_ROOT / str(major) / "bin"
     if not (bin_dir / "postgres").exists():
         raise ConfigurationError(
@@ -101,7 +102,7 @@ def postgres_of_version(major: int, data_dir: Path) -> PostgresPrograms:
 
 
 def newest_supported(pgbackrest_version: tuple[int, ...]) -> int:
-    """Newest PostgreSQL major version that a pgBackRest release can back up."""
+    """Look up the newest PostgreSQL major version that a pgBackRest release can back up."""
     for since, major in _SUPPORT:
         if pgbackrest_version >= since:
             return major
@@ -109,7 +110,7 @@ def newest_supported(pgbackrest_version: tuple[int, ...]) -> int:
 
 
 def pgbackrest_version(binary: str = "pgbackrest") -> tuple[int, ...]:
-    """Version of a pgBackRest. Raises ConfigurationError when it is missing."""
+    """Ask a pgBackRest for its version. Raises ConfigurationError when it is missing."""
     output = subprocess.run(
         [find_pgbackrest(binary), "version"], capture_output=True, text=True, check=False
     ).stdout

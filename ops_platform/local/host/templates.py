@@ -11,7 +11,7 @@ _REFERENCE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 
 
 def render(text: str, values: Mapping[str, str], name: str) -> str:
-    """``text`` with its references replaced; comment lines keep theirs.
+    """Replace the references in ``text``; comment lines keep theirs.
 
     Raises ConfigurationError that names the template and the first unknown reference.
     """

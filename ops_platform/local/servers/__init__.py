@@ -1,4 +1,4 @@
-"""The servers of the stack, one module each: configuration, command line, readiness."""
+"""Servers of the stack, one module each: configuration, command line, readiness."""
 
 from ops_platform.local.servers.alertmanager_server import AlertmanagerServer
 from ops_platform.local.servers.dagster_server import (

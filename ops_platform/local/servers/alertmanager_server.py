@@ -13,7 +13,7 @@ from ops_platform.local.host import programs, render, write_private
 
 @dataclass(frozen=True)
 class AlertmanagerServer:
-    """One Alertmanager that is no cluster. ``targets`` holds the values of the template's references."""
+    """A single Alertmanager, without a cluster. ``targets`` holds the values of the template's references."""
 
     data_dir: Path
     port: int
@@ -21,13 +21,16 @@ class AlertmanagerServer:
 
     @property
     def url(self) -> str:
+        """Base URL on loopback."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def config_file(self) -> Path:
+        """Rendered configuration."""
         return self.data_dir / "alertmanager.yml"
 
     def prepare(self) -> None:
+        """Render the configuration. Raises ConfigurationError for an unknown reference."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         text = (files.carried("dashboards") / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
         write_private(
@@ -35,6 +38,7 @@ class AlertmanagerServer:
         )
 
     def command(self) -> list[str]:
+        """Make the command line. Raises ConfigurationError when the program is missing."""
         return [
             programs.find("prometheus-alertmanager"),
             f"--config.file={self.config_file}",
@@ -44,5 +48,6 @@ class AlertmanagerServer:
         ]
 
     def is_ready(self) -> bool:
+        """Tell whether it answers its readiness check."""
         with JsonService("Alertmanager", self.url, timeout_seconds=3) as service:
             return service.answers("/-/ready")

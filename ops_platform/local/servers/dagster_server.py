@@ -1,4 +1,4 @@
-"""The stack's Dagster: its home, and what it answers over GraphQL and gRPC. Dagster is not imported."""
+"""The stack's Dagster: its home, and its readiness by GraphQL and gRPC. Dagster is not imported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def prepare_home(layout: Layout) -> None:
 
 
 def migrate_storage(layout: Layout, environment: Mapping[str, str]) -> bool:
-    """Bring Dagster's own tables to the installed version; False when they were migrated by it before."""
+    """Migrate Dagster's own tables to the installed version; False when that was done before.
+
+    Raises OpsError when the migration fails.
+    """
     stamp = layout.dagster_home / "migrated-by"
     installed = version("dagster")
     if stamp.exists() and stamp.read_text(encoding="utf-8").strip() == installed:
@@ -47,7 +50,7 @@ def migrate_storage(layout: Layout, environment: Mapping[str, str]) -> bool:
 
 
 def webserver_answers(url: str) -> bool:
-    """Whether GraphQL answers and has loaded our code location."""
+    """Tell whether GraphQL answers and has loaded our code location."""
     try:
         workspace = _client(url).query(_LOCATIONS)["workspaceOrError"]
     except Unavailable:
@@ -61,7 +64,7 @@ def webserver_answers(url: str) -> bool:
 
 
 def daemon_is_healthy(url: str) -> bool:
-    """Whether every required daemon has a fresh heartbeat, by the webserver at ``url``."""
+    """Tell whether every required daemon has a fresh heartbeat, by the webserver at ``url``."""
     try:
         statuses = _client(url).query(_DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
     except Unavailable:
@@ -75,7 +78,7 @@ def _client(url: str) -> Dagster:
 
 
 def code_server_answers(port: int) -> bool:
-    """Whether the code server on loopback says SERVING to gRPC's health check."""
+    """Tell whether the code server on loopback answers gRPC's health check with SERVING."""
     import grpc
     from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
     from grpc_health.v1.health_pb2_grpc import HealthStub

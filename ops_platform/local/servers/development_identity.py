@@ -1,6 +1,6 @@
-"""The stack's stand-in for an identity provider: one Ed25519 key, its JWKS, tokens for trying things out.
+"""The stack's stand-in for an identity provider: one Ed25519 key, its JWKS, tokens to try things out.
 
-Never in production: whoever reads the key can be anybody.
+Never use it in production: anybody who reads the key can act as anybody.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ALGORITHM = "EdDSA"
 
 
 def write_jwks(public_pem: str, file: Path) -> None:
-    """The key document that the API checks bearer tokens with."""
+    """Write the key document that the API checks bearer tokens with."""
     public = serialization.load_pem_public_key(public_pem.encode())
     key = jwt.get_algorithm_by_name(ALGORITHM).to_jwk(public, as_dict=True)
     document = {"keys": [{**key, "kid": KEY_ID, "use": "sig", "alg": ALGORITHM}]}
@@ -33,7 +33,10 @@ def write_jwks(public_pem: str, file: Path) -> None:
 
 
 def token(settings: Settings, subject: UUID, seconds: int) -> str:
-    """A bearer token of ``subject`` for the stack's API. Raises ConfigurationError without a stack's key."""
+    """Sign a bearer token of ``subject`` for the stack's API, valid for ``seconds``.
+
+    Raises ConfigurationError without a stack's key.
+    """
     identity = settings.jwt
     if identity.signing_key is None or not identity.issuer or not identity.audience:
         raise ConfigurationError(

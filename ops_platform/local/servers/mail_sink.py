@@ -24,12 +24,13 @@ log = logging.getLogger("mail_sink")
 
 
 class MaildirHandler:
-    """Stores each accepted message, with its envelope in ``X-MailFrom`` and ``X-RcptTo``."""
+    """Handler that stores each accepted message, with its envelope in ``X-MailFrom`` and ``X-RcptTo``."""
 
     def __init__(self, directory: Path) -> None:
         self._maildir = mailbox.Maildir(directory, create=True)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        """Store the message; return the SMTP reply, 452 when there is no room."""
         content = envelope.original_content or b""
         message = message_from_bytes(content)
         del message["X-MailFrom"], message["X-RcptTo"]
@@ -57,7 +58,7 @@ async def serve(host: str, port: int, directory: Path) -> None:
             handler,
             data_size_limit=LARGEST_MESSAGE_BYTES,
             enable_SMTPUTF8=True,
-            # Else it asks the resolver for this machine's name at each connection, while everybody waits.
+            # Otherwise it asks the resolver for this machine's name at each connection and blocks all others.
             hostname="localhost",
             loop=loop,
         ),
@@ -70,7 +71,7 @@ async def serve(host: str, port: int, directory: Path) -> None:
 
 
 def is_ready(port: int) -> bool:
-    """Whether the sink on loopback greets and answers NOOP."""
+    """Tell whether the sink on loopback greets and answers NOOP."""
     try:
         with smtplib.SMTP("127.0.0.1", port, timeout=3) as client:
             return client.noop()[0] == 250
@@ -79,6 +80,7 @@ def is_ready(port: int) -> bool:
 
 
 def main() -> None:
+    """Serve on the port and Maildir that the arguments name."""
     parser = argparse.ArgumentParser(
         prog="python -m ops_platform.local.servers.mail_sink", description=__doc__
     )

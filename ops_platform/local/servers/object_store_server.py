@@ -1,4 +1,4 @@
-"""SeaweedFS as the stack's S3: its command line, its identities, its buckets."""
+"""SeaweedFS as the stack's S3: command line, identities, buckets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _JWT_KEYS = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
 _PROBE = ".ops-platform/ready"
 START_SECONDS = 90
 STOP_SECONDS = 45
-"""After SIGTERM it takes up to 27 s to end and keeps its ports until then."""
+"""SeaweedFS takes up to 27 s to end after SIGTERM and keeps its ports until then."""
 
 DEFAULT_BUCKETS = {
     "backup": "ops-backups",
@@ -71,33 +71,40 @@ class ObjectStoreServer:
 
     @property
     def endpoint_url(self) -> str:
+        """URL of S3 on loopback."""
         return f"https://127.0.0.1:{self.ports['s3']}"
 
     def bucket(self, role: str) -> str:
+        """Name the bucket of a role."""
         return self.buckets["backup" if role == "backup_reader" else role]
 
     def access_key_id(self, role: str) -> str:
+        """Read the role's access key id; made the first time."""
         return self.secrets.access_key(f"s3-{role}-access-key-id")
 
     def secret_access_key(self, role: str) -> str:
+        """Read the role's secret access key; made the first time."""
         return self.secrets.token(f"s3-{role}-secret-access-key", 30)
 
     def secret_file(self, role: str) -> Path:
+        """Name the file of the role's secret access key, which exists then."""
         self.secret_access_key(role)
         return self.secrets.path(f"s3-{role}-secret-access-key")
 
     @property
     def identities_file(self) -> Path:
+        """Configuration of the identities and their rights."""
         return self.secrets.path("s3-identities.json")
 
     @property
     def port_names(self) -> tuple[str, ...]:
+        """Names of all its ports."""
         return PORTS
 
     # --- files ------------------------------------------------------------------------------------
 
     def prepare(self) -> bool:
-        """Directories, identities and the encryption key; True when the identities changed."""
+        """Write directories, identities and the encryption key; True when the identities changed."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.data_dir.chmod(0o700)
         self.secrets.hexadecimal(SSE_KEY)
@@ -119,6 +126,7 @@ class ObjectStoreServer:
     # --- the process ------------------------------------------------------------------------------
 
     def command(self) -> list[str]:
+        """Make the command line. Raises ConfigurationError when the program is missing."""
         port = self.ports
         return [
             programs.find("weed"),
@@ -157,6 +165,7 @@ class ObjectStoreServer:
         ]
 
     def process_environment(self) -> dict[str, str]:
+        """Make the environment of the process, with its keys."""
         return {
             "PATH": "/usr/bin:/bin",
             "HOME": str(self.data_dir),
@@ -169,7 +178,10 @@ class ObjectStoreServer:
         }
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start it as a child of this process and wait until S3 answers. The caller ends the process."""
+        """Start it as a child of this process and wait until S3 answers. The caller ends the process.
+
+        Raises Unavailable.
+        """
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             process = subprocess.Popen(
@@ -191,7 +203,7 @@ class ObjectStoreServer:
         return process
 
     def is_ready(self) -> bool:
-        """Whether S3 answers over TLS and reads an object, which needs master, filer and volumes."""
+        """Tell whether S3 answers over TLS and reads an object, which needs master, filer and volumes."""
         try:
             context = ssl.create_default_context(cafile=str(self.ca_file))
             with httpx.Client(verify=context, timeout=3, trust_env=False) as client:
@@ -199,7 +211,7 @@ class ObjectStoreServer:
                     return False
             self.client("admin").get_object(Bucket=self.bucket("logs"), Key=_PROBE)["Body"].read()
         except ClientError as error:
-            # Before the first setup there is neither.
+            # Before the first setup neither exists.
             return error.response.get("Error", {}).get("Code") in ("NoSuchBucket", "NoSuchKey")
         except (httpx.HTTPError, BotoCoreError, OSError):
             return False
@@ -208,7 +220,7 @@ class ObjectStoreServer:
     # --- buckets ----------------------------------------------------------------------------------
 
     def client(self, role: str) -> S3Client:
-        """A boto3 client with the role's identity; ``admin`` is used by the stack alone, to make buckets."""
+        """Make a boto3 client with the role's identity; only the stack uses ``admin``, to create buckets."""
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint_url,
@@ -226,14 +238,14 @@ class ObjectStoreServer:
         )
 
     def create_buckets(self) -> list[str]:
-        """Make the missing buckets, encrypting by default, the ledger's with object lock; the new names."""
+        """Create the missing buckets, encrypted, the ledger's with object lock; return their names."""
         admin = self.client("admin")
         existing = {bucket["Name"] for bucket in admin.list_buckets()["Buckets"]}
-        made = []
+        created = []
         for role, bucket in self.buckets.items():
             if bucket not in existing:
                 admin.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=role == "ledger")
-                made.append(bucket)
+                created.append(bucket)
             if role == "media":
                 # As a product's bucket would be: an erasure must reach every version.
                 admin.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -243,18 +255,19 @@ class ObjectStoreServer:
                     "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
                 },
             )
-            if role == "logs" and bucket in made:
+            if role == "logs" and bucket in created:
                 admin.put_object(Bucket=bucket, Key=_PROBE, Body=b"ready")
-        return made
+        return created
 
     def settings_environment(self) -> dict[str, str]:
-        """The variables that tell ``ops_platform.settings`` of this store and all its identities."""
+        """Make the variables of ``ops_platform.settings`` for this store and all its identities."""
         values = self.endpoint_environment()
         for role in S3_ROLES:
             values |= self.identity_environment(role)
         return values
 
     def endpoint_environment(self) -> dict[str, str]:
+        """Make the variables of the store without any identity."""
         return {
             "OPS_S3_ENDPOINT_URL": self.endpoint_url,
             "OPS_S3_REGION": REGION,
@@ -263,6 +276,7 @@ class ObjectStoreServer:
         }
 
     def identity_environment(self, role: str) -> dict[str, str]:
+        """Make the variables of one role's identity."""
         prefix = f"OPS_S3_{role.upper()}"
         return {
             f"{prefix}_BUCKET": self.bucket(role),

@@ -1,4 +1,4 @@
-"""One PostgreSQL cluster: made, configured, started, asked. Knows nothing of the other services."""
+"""One PostgreSQL cluster: initialised, configured, started, stopped. It knows nothing of other services."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ hostssl all  all  ::1/128       scram-sha-256
 
 @dataclass(frozen=True)
 class PostgresCluster:
-    """A cluster of its own directory, port and account. ``name`` is also its pgBackRest stanza.
+    """A cluster with its own directory, port and account. ``name`` is also its pgBackRest stanza.
 
     ``archive_config`` is the pgBackRest configuration that archive-push reads; None turns
     archiving off. ``settings`` override the defaults of postgresql.conf.
@@ -51,7 +51,7 @@ class PostgresCluster:
     secrets: SecretStore
     log_file: Path
     database: str = "postgres"
-    """The database that ``url`` means when it is told none."""
+    """Database of ``url`` when none is named."""
     archive_config: Path | None = None
     pgbackrest: str = "pgbackrest"
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -62,23 +62,24 @@ class PostgresCluster:
 
     @property
     def roles(self) -> PostgresRoles:
+        """Login roles with their pgpass files."""
         return PostgresRoles(self.name, self.port, self.ca_file, self.secrets)
 
     def url(self, role: str = "ops_worker", database: str | None = None) -> str:
-        """URL of ``role`` over verified TLS, without a password (a pgpass file holds it)."""
+        """Make the URL of ``role`` over verified TLS, without a password (a pgpass file holds it)."""
         return self.roles.url(role, database or self.database)
 
     def socket_url(self, role: str, database: str) -> str:
-        """URL of one of ``peers`` over the Unix socket: neither handshake nor password."""
+        """Make the URL of one of ``peers`` over the Unix socket: neither handshake nor password."""
         place = urlencode({"host": str(self.socket_dir), "port": self.port})
         return f"postgresql://{role}@/{database}?{place}"
 
     def superuser_dsn(self, database: str = "postgres") -> str:
-        """Connection string over the Unix socket, for the invoking user."""
+        """Make the superuser's connection string over the Unix socket, for the invoking user."""
         return f"host={self.socket_dir} port={self.port} user={SUPERUSER} dbname={database} connect_timeout=5"
 
     def superuser(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
-        """An autocommit superuser connection. Raises Unavailable."""
+        """Open an autocommit superuser connection. Raises Unavailable."""
         try:
             return psycopg.connect(self.superuser_dsn(database), autocommit=True)
         except psycopg.OperationalError as error:
@@ -86,13 +87,13 @@ class PostgresCluster:
                 f"PostgreSQL cluster {self.name} does not answer: {why(error)}; see {self.log_file}"
             ) from None
 
-    # --- making -------------------------------------------------------------------------------
+    # --- initialising -------------------------------------------------------------------------------
 
     def initialise(self) -> bool:
-        """Make the cluster when there is none, and bring its configuration up to date.
+        """Create the cluster when there is none, and bring its configuration up to date.
 
-        Returns whether configuration files changed. A directory left half-made by a killed
-        initdb is not touched: it is made beside, then renamed.
+        Returns whether configuration files changed. initdb works beside the data directory, which is
+        renamed into place: a killed initdb leaves no half-made cluster there.
         """
         self.account.directory(self.socket_dir, 0o711)
         if not (self.data_dir / "PG_VERSION").exists():
@@ -121,9 +122,9 @@ class PostgresCluster:
     def configure(self) -> bool:
         """Write postgresql.conf, pg_hba.conf and pg_ident.conf; True when one of them changed."""
         lines = [f"{name} = {_quote(value)}" for name, value in self._parameters().items()]
-        me = psutil.Process().username()
-        mine = {(me, role) for role in (SUPERUSER, *self.peers)}
-        pairs = sorted(mine | {(self.account.name, SUPERUSER), (self.account.name, "ops_backup")})
+        invoking_user = psutil.Process().username()
+        peers = {(invoking_user, role) for role in (SUPERUSER, *self.peers)}
+        pairs = sorted(peers | {(self.account.name, SUPERUSER), (self.account.name, "ops_backup")})
         ident = "".join(f"ops_platform  {system}  {role}\n" for system, role in pairs)
         changed = False
         for name, text in (
@@ -169,6 +170,7 @@ class PostgresCluster:
         return values | dict(self.settings)
 
     def archive_command(self) -> str:
+        """Make the value of archive_command; empty without archiving."""
         if self.archive_config is None:
             return ""
         words = [self.pgbackrest, f"--config={self.archive_config}", f"--stanza={self.name}", "archive-push"]
@@ -177,11 +179,11 @@ class PostgresCluster:
     # --- running --------------------------------------------------------------------------------
 
     def command(self) -> list[str]:
-        """The postmaster in the foreground."""
+        """Make the command line of the postmaster in the foreground."""
         return [self.programs.path("postgres"), "-D", str(self.data_dir)]
 
     def process_environment(self) -> dict[str, str]:
-        """A clean environment: no PGBACKREST_* (they beat its configuration file), no PG*."""
+        """Make a clean environment: no PGBACKREST_* (they beat its configuration file), no PG*."""
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": self.account.home,
@@ -191,7 +193,10 @@ class PostgresCluster:
         }
 
     def start(self, timeout: float = START_SECONDS) -> None:
-        """Start the postmaster as a child of this process and wait until it answers queries."""
+        """Start the postmaster as a child of this process and wait until it answers queries.
+
+        Raises Unavailable.
+        """
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             process = subprocess.Popen(
@@ -215,7 +220,7 @@ class PostgresCluster:
         wait_until(up, timeout, f"PostgreSQL cluster {self.name} answers", hint=f"see {self.log_file}")
 
     def is_ready(self) -> bool:
-        """Whether the server takes queries over its socket."""
+        """Tell whether the server answers queries over its socket."""
         try:
             with psycopg.connect(self.superuser_dsn(), autocommit=True) as connection:
                 connection.execute("SELECT 1")
@@ -224,9 +229,9 @@ class PostgresCluster:
         return True
 
     def answers_over_tls(self) -> bool:
-        """Whether a client over verified TLS gets an answer.
+        """Tell whether a client over verified TLS gets an answer.
 
-        Before the roles are set up the answer is a refused login, which is one.
+        Before the roles are set up that is a refused login, which counts.
         """
         try:
             with psycopg.connect(self.url("ops_worker", "postgres"), connect_timeout=5) as connection:
@@ -237,22 +242,22 @@ class PostgresCluster:
         return True
 
     def postmaster(self) -> psutil.Process | None:
-        """The running postmaster of this data directory, or None."""
+        """Find the running postmaster of this data directory; None without one."""
         try:
             pid = int((self.data_dir / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
             process = psutil.Process(pid)
             # After a kill -9 the file is stale and its pid may by now belong to anybody.
-            is_it = process.name().startswith("postgres") and str(self.data_dir) in process.cmdline()
+            is_ours = process.name().startswith("postgres") and str(self.data_dir) in process.cmdline()
         except (OSError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
             return None
-        return process if is_it and process.status() != psutil.STATUS_ZOMBIE else None
+        return process if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
-        """Fast shutdown; raises Unavailable when the server is still there after ``timeout`` seconds."""
+        """Shut down fast. Raises Unavailable when the server still runs after ``timeout`` seconds."""
         self._end(signal.SIGINT, timeout)
 
     def kill(self) -> None:
-        """kill -9 of the postmaster and its children, as a crash would."""
+        """Kill the postmaster and its children (kill -9), as a crash would."""
         process = self.postmaster()
         if process is None:
             return
@@ -262,7 +267,7 @@ class PostgresCluster:
         self._wait_gone([process, *children], STOP_SECONDS)
 
     def end_orphans(self) -> int:
-        """Kill children whose postmaster is gone; how many there were.
+        """Kill children whose postmaster is gone; return their number.
 
         They end by themselves, but the archiver only when its archive-push has given up, minutes
         after S3 went away, and until then no new postmaster gets the shared memory.
@@ -285,6 +290,7 @@ class PostgresCluster:
             return False
 
     def reload(self) -> None:
+        """Let a running server read its configuration again."""
         process = self.postmaster()
         if process is not None:
             process.send_signal(signal.SIGHUP)
@@ -302,7 +308,7 @@ class PostgresCluster:
         wait_until(gone, timeout, f"PostgreSQL cluster {self.name} ends", interval=0.05)
 
     def control_data(self) -> dict[str, str]:
-        """What pg_controldata prints, by label."""
+        """Read the output of pg_controldata: label -> value. Raises OpsError."""
         lines = self._run("pg_controldata", f"--pgdata={self.data_dir}").splitlines()
         return {label.strip(): value.strip() for label, _, value in (line.partition(":") for line in lines)}
 

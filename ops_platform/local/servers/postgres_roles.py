@@ -23,7 +23,7 @@ _Connection = psycopg.Connection[tuple[object, ...]]
 
 @dataclass(frozen=True)
 class PostgresRoles:
-    """Who may log in to the cluster ``cluster`` on ``port``, and with which pgpass file."""
+    """Login roles of a cluster that listens on ``port``, and their pgpass files."""
 
     cluster: str
     port: int
@@ -31,21 +31,25 @@ class PostgresRoles:
     secrets: SecretStore
 
     def passfile(self, role: str) -> Path:
+        """Name the role's pgpass file."""
         return self.secrets.path(f"pgpass-{self.cluster}-{role}")
 
     def url(self, role: str, database: str) -> str:
+        """Make the role's URL over verified TLS; it names the pgpass file."""
         return (
             f"postgresql://{role}@127.0.0.1:{self.port}/{database}?sslmode=verify-full"
             f"&sslrootcert={quote(str(self.ca_file))}&passfile={quote(str(self.passfile(role)))}"
         )
 
     def password(self, role: str) -> str:
-        """The role's password; a random one is made the first time and the pgpass file follows the port."""
+        """Read the role's password, random the first time; writes the pgpass file for the current port."""
         path = self.passfile(role)
-        word = path.read_text(encoding="utf-8").splitlines()[0].rsplit(":", 1)[1] if path.exists() else None
-        word = word or secrets.token_urlsafe(32)
-        self.secrets.write(path.name, "".join(f"{host}:{self.port}:*:{role}:{word}\n" for host in HOSTS))
-        return word
+        password = (
+            path.read_text(encoding="utf-8").splitlines()[0].rsplit(":", 1)[1] if path.exists() else None
+        )
+        password = password or secrets.token_urlsafe(32)
+        self.secrets.write(path.name, "".join(f"{host}:{self.port}:*:{role}:{password}\n" for host in HOSTS))
+        return password
 
     def grant_login(self, superuser: _Connection, roles: Iterable[str]) -> None:
         """Make each role's password the one in its pgpass file; a role that can log in is left alone."""
@@ -77,14 +81,14 @@ def run_roles(superuser: _Connection, name: str) -> None:
 
 
 def ensure_database(superuser: _Connection, name: str, owner: str, allowed: Iterable[str] = ()) -> bool:
-    """Make the database if missing; only ``owner`` and ``allowed`` may connect. True when made."""
-    found = superuser.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
+    """Create the database if missing; only ``owner`` and ``allowed`` may connect. True when created."""
+    existing = superuser.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
     database = sql.Identifier(name)
-    if found is None:
+    if existing is None:
         superuser.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, sql.Identifier(owner)))
     superuser.execute(sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(database))
     for role in allowed:
         superuser.execute(
             sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, sql.Identifier(role))
         )
-    return found is None
+    return existing is None

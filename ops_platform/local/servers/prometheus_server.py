@@ -13,28 +13,31 @@ from ops_platform.local.host import programs, render, write_private
 from ops_platform.slo.objectives import openslo, prometheus_rules
 
 RETENTION = "95d"
-"""Longest objective window (90 days) plus a margin; Prometheus keeps 15 days when not told."""
+"""Longest objective window (90 days) plus a margin; Prometheus keeps 15 days by default."""
 
 
 @dataclass(frozen=True)
 class PrometheusServer:
-    """One Prometheus. ``targets`` holds the values of the template's references but its own two."""
+    """One Prometheus. ``targets`` holds the values of the template's references, except for its own two."""
 
     data_dir: Path
     port: int
     targets: Mapping[str, str]
     objectives: Path | None = None
-    """Directory of the documents that slo.yml is generated from; else that of the default ones."""
+    """Directory of the documents that slo.yml is generated from; None: that of ``dashboards`` is used."""
 
     @property
     def url(self) -> str:
+        """Base URL on loopback."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def config_file(self) -> Path:
+        """Rendered configuration."""
         return self.data_dir / "prometheus.yml"
 
     def prepare(self) -> None:
+        """Write configuration and rules. Raises ConfigurationError for a wrong template or objective."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         source = files.carried("dashboards") / "prometheus"
         rules = self.data_dir / "rules"
@@ -56,9 +59,11 @@ class PrometheusServer:
         write_private(self.config_file, render(text, values, "dashboards/prometheus/prometheus.yml"))
 
     def config_files(self) -> list[Path]:
+        """List the configuration and the rule files."""
         return [self.config_file, *sorted((self.data_dir / "rules").glob("*.yml"))]
 
     def command(self) -> list[str]:
+        """Make the command line. Raises ConfigurationError when the program is missing."""
         return [
             programs.find("prometheus"),
             f"--config.file={self.config_file}",
@@ -68,5 +73,6 @@ class PrometheusServer:
         ]
 
     def is_ready(self) -> bool:
+        """Tell whether it answers its readiness check."""
         with JsonService("Prometheus", self.url, timeout_seconds=3) as service:
             return service.answers("/-/ready")

@@ -1,4 +1,4 @@
-"""Redis over TLS: its configuration, its command line, its readiness."""
+"""Redis over TLS: configuration, command line, readiness."""
 
 from __future__ import annotations
 
@@ -24,18 +24,22 @@ class RedisServer:
 
     @property
     def url(self) -> str:
+        """URL over TLS, without the password."""
         return f"rediss://127.0.0.1:{self.port}/0"
 
     @property
     def config_file(self) -> Path:
+        """Configuration, which holds the password."""
         return self.data_dir / "redis.conf"
 
     @property
     def password_file(self) -> Path:
+        """File of the password, made the first time."""
         self.secrets.token(PASSWORD)
         return self.secrets.path(PASSWORD)
 
     def prepare(self) -> None:
+        """Write directory, password and configuration."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.data_dir.chmod(0o700)
         lines = {
@@ -58,10 +62,11 @@ class RedisServer:
         write_private(self.config_file, "".join(f"{name} {value}\n" for name, value in lines.items()))
 
     def command(self) -> list[str]:
+        """Make the command line. Raises ConfigurationError when the program is missing."""
         return [programs.find("redis-server"), str(self.config_file)]
 
     def is_ready(self) -> bool:
-        """Whether it answers PING over verified TLS, its data loaded."""
+        """Tell whether it answers PING over verified TLS with its data loaded."""
         client = redis.Redis.from_url(
             self.url,
             password=self.secrets.token(PASSWORD),
@@ -77,4 +82,5 @@ class RedisServer:
             client.close()
 
     def settings_environment(self) -> dict[str, str]:
+        """Make the variables of ``ops_platform.settings`` for this Redis."""
         return {"OPS_REDIS_URL": self.url, "OPS_REDIS_PASSWORD_FILE": str(self.password_file)}

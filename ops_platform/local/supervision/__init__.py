@@ -1,4 +1,4 @@
-"""supervisord over the stack's programs: start, end, leftovers of a dead one, logs."""
+"""Supervision of the stack's programs by supervisord: start, stop, leftovers of a dead one, logs."""
 
 from ops_platform.local.supervision.service import Service, ServiceStatus
 from ops_platform.local.supervision.supervisord import STACK_ID, Program, Supervisor, search_path

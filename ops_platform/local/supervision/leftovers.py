@@ -16,22 +16,22 @@ AFTER_KILL_SECONDS = 15
 
 
 def find(stack_id: str, layout: Layout) -> list[psutil.Process]:
-    """All live processes of the stack, whoever their parent is now, except this one."""
+    """Find all live processes of the stack, whoever their parent is now, except this one."""
     config, clusters = f"--config={layout.pgbackrest_config}", layout.postgres_data("x").parent
-    found = []
+    processes = []
     for process in psutil.process_iter():
         if process.pid == os.getpid():
             continue
         try:
             if process.status() != psutil.STATUS_ZOMBIE and _belongs(process, stack_id, config, clusters):
-                found.append(process)
+                processes.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    return found
+    return processes
 
 
 def end(processes: Iterable[psutil.Process], log: Callable[[str], None]) -> None:
-    """End them: first those that use PostgreSQL and S3, then PostgreSQL, S3 last.
+    """End processes: first those that use PostgreSQL and S3, then PostgreSQL, S3 last.
 
     A postmaster gets a fast shutdown (SIGINT): its last WAL still reaches the repository. Its
     children end with it; those whose postmaster is gone already have nothing to lose.
@@ -66,10 +66,10 @@ def _end(group: list[psutil.Process], number: signal.Signals, seconds: float) ->
 
 
 def _belongs(process: psutil.Process, stack_id: str, config: str, clusters: Path) -> bool:
-    # pgBackRest's children get an environment from an allow-list: their configuration tells.
+    # pgBackRest's children get an environment from an allow-list: their configuration shows it.
     if process.environ().get(STACK_ID) == stack_id or config in process.cmdline():
         return True
-    # PostgreSQL's children write their titles over the environment: their directory tells.
+    # PostgreSQL's children write their titles over the environment: their directory shows it.
     return process.name() == "postgres" and Path(process.cwd()).parent == clusters
 
 

@@ -1,4 +1,4 @@
-"""Reading the services' logs."""
+"""Reader of the services' logs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ _COMPLAINT = re.compile(r"Error\b|\bFATAL\b|\bPANIC\b|\berr(or)?\b", re.IGNORECA
 
 
 def names(directory: Path) -> list[str]:
+    """List the services that have a log."""
     return sorted(path.stem for path in directory.glob("*.log"))
 
 
 def read(directory: Path, service: str | None, *, lines: int, follow: bool) -> Iterator[str]:
-    """The last ``lines`` lines, then new ones for ever if ``follow``; across rotations.
+    """Yield the last ``lines`` lines, then new ones for ever if ``follow``, also across rotations.
 
-    Without a service the names that have a log. Raises ConfigurationError for another name.
+    Without a service: the names that have a log. Raises ConfigurationError for another name.
     """
     known = names(directory)
     if service is None:
@@ -35,16 +36,16 @@ def read(directory: Path, service: str | None, *, lines: int, follow: bool) -> I
 
 
 def last_word(path: Path) -> str:
-    """The last line that speaks of an error, else the last one; and where the log is."""
+    """Quote the last line that speaks of an error, else the last one, with the path of the log."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
-            said = [line.strip() for line in deque(file, maxlen=60) if line.strip()]
+            recent = [line.strip() for line in deque(file, maxlen=60) if line.strip()]
     except FileNotFoundError:
-        said = []
-    if not said:
+        recent = []
+    if not recent:
         return f"nothing in {path}"
-    complaints = [line for line in said if _COMPLAINT.search(line)]
-    return f"{scrub((complaints or said)[-1])} ({path})"
+    complaints = [line for line in recent if _COMPLAINT.search(line)]
+    return f"{scrub((complaints or recent)[-1])} ({path})"
 
 
 def _lines(path: Path, count: int, follow: bool) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""One program of the stack, as its supervisor and its readers see it."""
+"""Values of a service: one program of the stack, and its status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Service:
-    """A program, how it is started and stopped, and how one knows that it does its work.
+    """A program: how to start and stop it, and how to check that it works.
 
     ``ready`` asks the service itself and never raises for a service that is away. Times in
     seconds. ``ports`` maps the names of its ports to their numbers, the one to show first.
@@ -35,7 +35,7 @@ class Service:
     note: str = ""
 
     def digest(self) -> str:
-        """Changes when a configuration file does."""
+        """Compute a digest that changes with the configuration files."""
         content = hashlib.sha256()
         for path in self.config_files:
             content.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
@@ -44,7 +44,7 @@ class Service:
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """What a service is like now. ``state`` is running, starting, stopped or failed."""
+    """Status of a service. ``state`` is running, starting, failing, stopped or failed."""
 
     name: str
     state: str
@@ -54,6 +54,7 @@ class ServiceStatus:
     note: str = ""
 
     def as_json(self) -> dict[str, Any]:
+        """Make plain values."""
         return {
             "service": self.name,
             "state": self.state,

@@ -1,4 +1,4 @@
-"""supervisord: its configuration, its start and end, its programs over XML-RPC on a Unix socket."""
+"""Control of supervisord: its configuration, its start and end, its programs by XML-RPC on a Unix socket."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Program:
     state: str
     pid: int | None
     ended_at: int
-    """When it ended last, Unix seconds; 0 when it never did."""
+    """Time of its last end in Unix seconds; 0 when it never ended."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Supervisor:
     # --- configuration ------------------------------------------------------------------------------
 
     def render(self, services: Sequence[Service]) -> str:
-        """The text of supervisord.conf: deterministic, so that an unchanged stack is left alone."""
+        """Render supervisord.conf, deterministically, so that an unchanged stack is left alone."""
         layout = self.layout
         sections: list[tuple[str, dict[str, str]]] = [
             ("unix_http_server", {"file": _escape(layout.supervisor_socket), "chmod": "0700"}),
@@ -87,7 +87,7 @@ class Supervisor:
             "autorestart": "true",
             # Long enough that a program which fails while it loads counts as not started.
             "startsecs": "5",
-            # With its growing pauses about seven minutes of trying.
+            # With its growing pauses that is about seven minutes of trying.
             "startretries": "30",
             "stopsignal": service.stop_signal,
             "stopwaitsecs": str(service.stop_seconds),
@@ -104,12 +104,14 @@ class Supervisor:
     # --- supervisord itself ---------------------------------------------------------------------------
 
     def is_running(self) -> bool:
+        """Tell whether supervisord answers."""
         try:
             return bool(self._rpc().supervisor.getState())
         except (OSError, http.client.HTTPException, xmlrpc.client.Error):
             return False
 
     def pid(self) -> int:
+        """Ask supervisord for its process id."""
         return int(self._rpc().supervisor.getPID())
 
     def apply(self, services: Sequence[Service], stop: Callable[[Sequence[str]], None]) -> None:
@@ -166,7 +168,7 @@ class Supervisor:
     # --- programs -----------------------------------------------------------------------------------
 
     def programs(self) -> dict[str, Program]:
-        """Every program's state; empty when supervisord does not run."""
+        """Read every program's state; empty when supervisord does not run."""
         try:
             rows: Any = self._rpc().supervisor.getAllProcessInfo()
         except (OSError, http.client.HTTPException, xmlrpc.client.Error):
@@ -177,7 +179,7 @@ class Supervisor:
         }
 
     def start(self, name: str) -> None:
-        """Ask for a start and return at once. Raises OpsError when the program cannot be run at all."""
+        """Request a start and return at once. Raises OpsError when the program cannot be run at all."""
         try:
             self._rpc().supervisor.startProcess(name, False)
         except xmlrpc.client.Fault as fault:
@@ -185,7 +187,7 @@ class Supervisor:
                 raise OpsError(f"{name} cannot be started: {fault.faultString}") from None
 
     def stop(self, names: Iterable[str]) -> None:
-        """Stop programs together and wait for all of them."""
+        """Stop programs together and wait for all of them. Raises OpsError, and Unavailable after 120 s."""
         wanted = set(names)
         rpc = self._rpc().supervisor
         for name in wanted:
@@ -209,7 +211,7 @@ class Supervisor:
 
 
 def search_path() -> str:
-    """PATH of the stack's processes: this Python's programs, then the system's."""
+    """Make the PATH of the stack's processes: this Python's programs, then the system's."""
     return f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
@@ -219,7 +221,7 @@ def _escape(value: object) -> str:
 
 
 def _quote(value: str) -> str:
-    """A word of ``command`` or a value of ``environment``.
+    """Quote a word of ``command`` or a value of ``environment``.
 
     supervisord has no way to write the characters refused here in both places; only a path can hold
     one. Raises ConfigurationError.

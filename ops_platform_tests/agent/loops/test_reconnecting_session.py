@@ -8,21 +8,21 @@ import time
 import psycopg
 import pytest
 
-from ops_platform.agent.loops.reconnecting_session import Link
+from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
 from ops_platform.agent.supervised_loop import Loop, Supervisor
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
 from ops_platform_tests.services import OpsDatabase
 
 
-def backend(link: Link) -> int:
+def backend(link: ReconnectingSession) -> int:
     with link.use() as connection:
         return int(connection.execute("SELECT pg_backend_pid() AS pid").fetchall()[0]["pid"])
 
 
 @pytest.mark.services
 def test_a_connection_is_kept_and_opened_anew_when_broken(ops_database: OpsDatabase) -> None:
-    link = Link(lambda: ops_database.url("ops_agent"), "ops-platform test")
+    link = ReconnectingSession(lambda: ops_database.url("ops_agent"), "ops-platform test")
     first = backend(link)
     assert backend(link) == first
     with ops_database.superuser() as superuser:
@@ -36,7 +36,7 @@ def test_a_connection_is_kept_and_opened_anew_when_broken(ops_database: OpsDatab
 
 @pytest.mark.services
 def test_what_a_failed_step_wrote_is_rolled_back(ops_database: OpsDatabase) -> None:
-    link = Link(lambda: ops_database.url("ops_agent"), "ops-platform test")
+    link = ReconnectingSession(lambda: ops_database.url("ops_agent"), "ops-platform test")
     insert = "INSERT INTO heartbeat_positions VALUES ('s', now(), '0/1', 1)"
 
     def fail_half_way() -> None:
@@ -55,7 +55,7 @@ def test_what_a_failed_step_wrote_is_rolled_back(ops_database: OpsDatabase) -> N
 
 @pytest.mark.services
 def test_a_statement_that_hangs_is_cut_and_the_loop_goes_on(ops_database: OpsDatabase) -> None:
-    link = Link(lambda: ops_database.url("ops_agent"), "ops-platform test")
+    link = ReconnectingSession(lambda: ops_database.url("ops_agent"), "ops-platform test")
     answers: list[int] = []
 
     def step() -> None:
@@ -84,7 +84,7 @@ def test_a_statement_that_hangs_is_cut_and_the_loop_goes_on(ops_database: OpsDat
 
 @pytest.mark.services
 def test_a_user_without_a_supervisor_is_cut_by_time(ops_database: OpsDatabase) -> None:
-    link = Link(lambda: ops_database.url("ops_agent"), "ops-platform test")
+    link = ReconnectingSession(lambda: ops_database.url("ops_agent"), "ops-platform test")
     with pytest.raises(Unavailable, match="went away"), link.limited(0.3), link.use() as connection:
         connection.execute("SELECT pg_sleep(60)")
     with link.limited(0.3), link.use() as connection:
@@ -98,7 +98,7 @@ def test_a_user_without_a_supervisor_is_cut_by_time(ops_database: OpsDatabase) -
 
 
 def test_cutting_what_is_not_open_does_nothing() -> None:
-    link = Link(lambda: "postgresql://127.0.0.1:1/none", "ops-platform test")
+    link = ReconnectingSession(lambda: "postgresql://127.0.0.1:1/none", "ops-platform test")
     link.cut()
     with pytest.raises(Unavailable, match=r"^cannot connect to PostgreSQL at 127\.0\.0\.1:1/none"):
         backend(link)

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ops_platform.agent.loops.stanza_steps import REMEMBERED_BEATS, Beats
-from ops_platform.backup.recovery_point.rpo import Beat
+from ops_platform.agent.loops.stanza_steps import REMEMBERED_HEARTBEATS, RecentHeartbeats
+from ops_platform.backup.recovery_point.rpo import Heartbeat
 from ops_platform_tests.backup.shapes import EPOCH
 
 
-def beat(number: int) -> Beat:
-    return Beat(EPOCH + timedelta(seconds=number), number, 1)
+def beat(number: int) -> Heartbeat:
+    return Heartbeat(EPOCH + timedelta(seconds=number), number, 1)
 
 
 def test_beats_are_newest_first_and_wait_until_they_are_recorded() -> None:
-    beats = Beats()
+    beats = RecentHeartbeats()
     for number in range(3):
         beats.add(beat(number))
-    waiting = beats.waiting()
+    waiting = beats.unrecorded()
     beats.add(beat(3))
-    beats.recorded(waiting)
+    beats.mark_recorded(waiting)
     assert waiting == [beat(0), beat(1), beat(2)]
-    assert beats.waiting() == [beat(3)]
+    assert beats.unrecorded() == [beat(3)]
     assert beats.newest_first() == [beat(3), beat(2), beat(1), beat(0)]
 
 
 def test_memory_is_bounded() -> None:
-    beats = Beats()
-    for number in range(REMEMBERED_BEATS + 5):
+    beats = RecentHeartbeats()
+    for number in range(REMEMBERED_HEARTBEATS + 5):
         beats.add(beat(number))
-    assert len(beats.newest_first()) == len(beats.waiting()) == REMEMBERED_BEATS
-    assert beats.newest_first()[0] == beat(REMEMBERED_BEATS + 4)
-    assert beats.waiting()[0] == beat(5)
+    assert len(beats.newest_first()) == len(beats.unrecorded()) == REMEMBERED_HEARTBEATS
+    assert beats.newest_first()[0] == beat(REMEMBERED_HEARTBEATS + 4)
+    assert beats.unrecorded()[0] == beat(5)

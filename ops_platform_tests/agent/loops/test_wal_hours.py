@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_platform.agent.loops.wal_hours import HOUR, REACH_BACK, SETTLE, lag_at, missing_hours
-from ops_platform.backup.recovery_point.rpo import Beat
+from ops_platform.backup.recovery_point.rpo import Heartbeat
 from ops_platform_tests.backup.shapes import EPOCH, GEOMETRY, archive, entry, repository
 
 MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 1), timezones=st.just(UTC))
@@ -46,9 +46,9 @@ def test_the_first_hour_is_that_of_the_oldest_segment() -> None:
     ]
 
 
-def beat(minute: float, number: int) -> Beat:
+def beat(minute: float, number: int) -> Heartbeat:
     """A beat whose position is in the middle of a segment."""
-    return Beat(EPOCH + timedelta(minutes=minute), GEOMETRY.start(number) + 1000, 1)
+    return Heartbeat(EPOCH + timedelta(minutes=minute), GEOMETRY.start(number) + 1000, 1)
 
 
 BEATS = [beat(minute, minute) for minute in range(59, 2, -1)]

@@ -18,23 +18,23 @@ from ops_platform.agent.metrics import (
     ObjectiveState,
     RequestState,
     SampleCollector,
-    SetsSeen,
+    SetSummary,
     Targets,
 )
 from ops_platform.agent.probes.certificates import Expiry
 from ops_platform.agent.probes.dagster_health import Daemon, DagsterHealth
-from ops_platform.agent.state import Knowledge, knowledge
+from ops_platform.agent.state import AgentState, initial_state
 from ops_platform.agent.supervised_loop import Loop, LoopState
 
 NOW = 1_000_000.0
 PRODUCT = (("stanza", "product"),)
 
 
-def empty() -> Knowledge:
-    return knowledge({"product": Targets(900.0, 1800.0, {"full": 626400.0})}, 15)
+def empty() -> AgentState:
+    return initial_state({"product": Targets(900.0, 1800.0, {"full": 626400.0})}, 15)
 
 
-def text(known: Knowledge, *loops: tuple[Loop, LoopState]) -> str:
+def text(known: AgentState, *loops: tuple[Loop, LoopState]) -> str:
     """The exposition at ``NOW``."""
     registry = CollectorRegistry()
     states = {loop.name: state for loop, state in loops}
@@ -44,7 +44,7 @@ def text(known: Knowledge, *loops: tuple[Loop, LoopState]) -> str:
 
 
 def scrape(
-    known: Knowledge, *loops: tuple[Loop, LoopState]
+    known: AgentState, *loops: tuple[Loop, LoopState]
 ) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """Name and sorted labels -> value, through the text format, as Prometheus reads it."""
     return {
@@ -54,13 +54,13 @@ def scrape(
     }
 
 
-def full() -> Knowledge:
+def full() -> AgentState:
     known = empty()
     stanza = known.backup.stanzas["product"]
     stanza.database_up.put(True)
     stanza.archiver.put(Archiver(failed_count=3, failing=True))
     stanza.repository_up.put(True)
-    stanza.sets.put(SetsSeen({"full": NOW - 60}, {"full": 1, "differential": 0}, damaged=0, encrypted=True))
+    stanza.sets.put(SetSummary({"full": NOW - 60}, {"full": 1, "differential": 0}, damaged=0, encrypted=True))
     stanza.wal_gap.put(0)
     stanza.recovery_point.put(NOW - 42)
     stanza.heartbeat_at.put(NOW - 3)

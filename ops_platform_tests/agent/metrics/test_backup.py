@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ops_platform.agent.metrics import Targets, sets_seen
-from ops_platform.agent.state import knowledge
+from ops_platform.agent.metrics import Targets, summarise_sets
+from ops_platform.agent.state import initial_state
 from ops_platform_tests.agent.metrics.scraping import NOW, PRODUCT, full, scrape
 from ops_platform_tests.backup.shapes import EPOCH, entry, repository
 
@@ -31,7 +31,7 @@ def test_values_are_as_given() -> None:
 
 
 def test_an_archive_that_was_not_seen_for_too_long_is_unknown_again() -> None:
-    known = knowledge({"product": Targets(900.0, 1800.0, {})}, 0)
+    known = initial_state({"product": Targets(900.0, 1800.0, {})}, 0)
     known.backup.stanzas["product"].wal_gap.put(0)
     known.system.ops_up.put(True)
     names = {name for name, _ in scrape(known)}
@@ -40,7 +40,7 @@ def test_an_archive_that_was_not_seen_for_too_long_is_unknown_again() -> None:
 
 
 def test_only_sound_sets_of_the_current_cluster_keep_a_kind_fresh() -> None:
-    seen = sets_seen(
+    seen = summarise_sets(
         repository(
             entry(1, database_id=1),
             entry(10, database_id=2),
@@ -55,5 +55,5 @@ def test_only_sound_sets_of_the_current_cluster_keep_a_kind_fresh() -> None:
 
 
 def test_a_stanza_that_was_never_made_has_no_sets() -> None:
-    seen = sets_seen(repository(databases=0))
+    seen = summarise_sets(repository(databases=0))
     assert (seen.last_success, seen.counts["full"], seen.damaged) == ({}, 0, 0)

@@ -18,10 +18,10 @@ from ops_platform.agent.metrics import (
     audit,
     backup,
     gdpr,
-    read_together,
+    read_in_one_snapshot,
     slo,
 )
-from ops_platform.agent.state import knowledge
+from ops_platform.agent.state import initial_state
 from ops_platform.audit.ledger import AuditEvent, append
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
@@ -108,7 +108,7 @@ def test_what_changes_between_two_statements_is_seen_by_none_of_them(ops_databas
         run(connection, 1, "full")
     with postgres.session(ops_database.url("ops_agent")) as connection:
         first, meanwhile, last = AuditMetrics(60), RunFails(ops_database), BackupMetrics(STANZAS, 60, 60)
-        read_together(connection, [first, meanwhile, last])
+        read_in_one_snapshot(connection, [first, meanwhile, last])
         reports = last.reports.get()
         connection.rollback()
         later = backup.reports(connection)
@@ -147,9 +147,9 @@ def test_an_empty_database_says_nothing(ops_database: OpsDatabase) -> None:
 def test_one_look_reads_for_every_duty_but_the_objectives(ops_database: OpsDatabase) -> None:
     with postgres.session(ops_database.url("ops_worker")) as connection:
         run(connection, 1, "full", "full")
-    known = knowledge(STANZAS, 15)
+    known = initial_state(STANZAS, 15)
     with postgres.session(ops_database.url("ops_agent")) as connection:
-        read_together(connection, known.readers)
+        read_in_one_snapshot(connection, known.readers)
     assert set(known.backup.reports.get() or {}) == {("product", "full")}
     assert {stanza for stanza, _ in known.dr.exercises.get() or {}} == {"product"}
     assert known.audit.ledger.get() is not None

@@ -16,11 +16,11 @@ import trustme
 
 from ops_platform.agent.probes.certificates import (
     Endpoint,
-    endpoint,
-    files_below,
-    of_endpoint,
-    of_file,
-    survey,
+    certificate_files,
+    endpoint_expiry,
+    endpoint_of,
+    file_expiry,
+    read_expiries,
 )
 from ops_platform.errors import Unavailable
 
@@ -60,7 +60,7 @@ def server(end: datetime, *, postgresql: bool = False, refuse: bool = False) -> 
 def test_a_live_certificate_tells_its_end(end: datetime, postgresql: bool) -> None:
     with server(end, postgresql=postgresql) as port:
         endpoint = Endpoint("it", "127.0.0.1", port, "postgresql" if postgresql else "tls")
-        assert of_endpoint(endpoint) == end
+        assert endpoint_expiry(endpoint) == end
 
 
 def test_a_server_without_tls_is_said() -> None:
@@ -68,7 +68,7 @@ def test_a_server_without_tls_is_said() -> None:
         server(END, postgresql=True, refuse=True) as port,
         pytest.raises(Unavailable, match="does not offer TLS"),
     ):
-        of_endpoint(Endpoint("product", "127.0.0.1", port, "postgresql"))
+        endpoint_expiry(Endpoint("product", "127.0.0.1", port, "postgresql"))
 
 
 def test_a_file_tells_the_earliest_end_of_its_chain(tmp_path: Path) -> None:
@@ -76,14 +76,14 @@ def test_a_file_tells_the_earliest_end_of_its_chain(tmp_path: Path) -> None:
     chain = [authority.issue_cert("localhost", not_after=END + timedelta(days=n)) for n in (5, 0, 9)]
     path = tmp_path / "server.pem"
     path.write_bytes(b"".join(issued.cert_chain_pems[0].bytes() for issued in chain))
-    assert of_file(path) == END
+    assert file_expiry(path) == END
 
 
 def test_what_cannot_be_read_is_unknown_with_a_reason(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("")
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    found = survey(
+    found = read_expiries(
         {"away": tmp_path / "away.pem", "empty": tmp_path / "empty.pem"}, [Endpoint("s3", "127.0.0.1", port)]
     )
     assert [expiry.ends_at for expiry in found] == [None, None, None]
@@ -108,7 +108,7 @@ def test_what_cannot_be_read_is_unknown_with_a_reason(tmp_path: Path) -> None:
     ],
 )
 def test_endpoints_of_urls(url: str | None, expected: Endpoint | None) -> None:
-    assert endpoint("x", url) == expected
+    assert endpoint_of("x", url) == expected
 
 
 def test_files_are_named_below_the_state_directory(tmp_path: Path) -> None:
@@ -116,9 +116,9 @@ def test_files_are_named_below_the_state_directory(tmp_path: Path) -> None:
     for name in ("ca.pem", "s3/server.pem", "s3/server.key"):
         (tmp_path / "tls" / name).write_text("")
     own = tmp_path / "company.pem"
-    assert files_below(tmp_path, own) == {
+    assert certificate_files(tmp_path, own) == {
         "tls/ca.pem": tmp_path / "tls/ca.pem",
         "tls/s3/server.pem": tmp_path / "tls/s3/server.pem",
         "company.pem": own,
     }
-    assert list(files_below(tmp_path, tmp_path / "tls/ca.pem")) == ["tls/ca.pem", "tls/s3/server.pem"]
+    assert list(certificate_files(tmp_path, tmp_path / "tls/ca.pem")) == ["tls/ca.pem", "tls/s3/server.pem"]

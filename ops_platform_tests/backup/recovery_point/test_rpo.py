@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from ops_platform.backup.monitoring.observation import Observation
 from ops_platform.backup.recovery_point import rpo
-from ops_platform.backup.recovery_point.rpo import Beat, best_state, recovery_point
+from ops_platform.backup.recovery_point.rpo import Heartbeat, best_state, recovery_point
 from ops_platform.backup.wal import History, Segment
 from ops_platform_tests.backup.shapes import EPOCH, GEOMETRY, archive, entry, repository
 
 
-def beat(segment: int, minute: float, *, timeline: int = 1) -> Beat:
-    return Beat(EPOCH + timedelta(minutes=minute), GEOMETRY.start(segment) + 1000, timeline)
+def beat(segment: int, minute: float, *, timeline: int = 1) -> Heartbeat:
+    return Heartbeat(EPOCH + timedelta(minutes=minute), GEOMETRY.start(segment) + 1000, timeline)
 
 
 def test_the_newest_covered_beat_counts() -> None:
@@ -28,7 +28,7 @@ def test_the_newest_covered_beat_counts() -> None:
     point = recovery_point(found[1], [beat(7, 9), beat(6, 8), beat(5, 7), beat(4, 6)], now)
     assert point is not None
     assert point.rpo_seconds == 180
-    assert point.beat_at == EPOCH + timedelta(minutes=7)
+    assert point.heartbeat_at == EPOCH + timedelta(minutes=7)
 
 
 def test_a_beat_behind_a_gap_does_not_count() -> None:
@@ -36,7 +36,7 @@ def test_a_beat_behind_a_gap_does_not_count() -> None:
     assert found is not None
     point = recovery_point(found[1], [beat(7, 9), beat(6, 8), beat(4, 6)], EPOCH + timedelta(minutes=10))
     assert point is not None
-    assert point.beat_at == EPOCH + timedelta(minutes=6)
+    assert point.heartbeat_at == EPOCH + timedelta(minutes=6)
 
 
 def test_a_set_behind_the_gap_bridges_it() -> None:
@@ -84,7 +84,7 @@ def test_a_beat_on_a_lost_branch_does_not_count() -> None:
     lost, kept = beat(4, 9), beat(5, 8, timeline=2)
     point = recovery_point(found[1], [lost, kept], EPOCH + timedelta(minutes=10))
     assert point is not None
-    assert point.beat_at == kept.at
+    assert point.heartbeat_at == kept.at
 
 
 @given(st.sets(st.integers(3, 14), max_size=12), st.lists(st.integers(3, 15), max_size=15))

@@ -112,7 +112,7 @@ def test_the_last_restorable_chain_is_recognised(
 ) -> None:
     assert GEOMETRY.per_log == 256
     found = seen(*numbers, newest_is_damaged=damaged)
-    assert cleanup.leaves_something(found, plan_of(expired, ranges)) is leaves
+    assert cleanup.leaves_restorable_set(found, plan_of(expired, ranges)) is leaves
 
 
 @pytest.mark.services

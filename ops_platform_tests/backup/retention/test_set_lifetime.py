@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from ops_platform.backup.retention import set_lifetime as set_term
+from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza.config_file import load_backups
 from ops_platform.backup.stanza.cron import Cron
 from ops_platform.defs.backup.schedules import CLEANUP_CRON
@@ -23,16 +23,19 @@ def test_positions_outlive_every_set_of_a_year() -> None:
     for _ in range(52):
         taken = next(fulls.after(taken))
         gone = next(cleanups.after(next(fulls.after(taken)) + retention))
-        assert gone - taken < set_term.kept_beside(PRODUCT)
+        assert gone - taken < set_lifetime.companion_lifetime(PRODUCT)
 
 
 def test_the_term_follows_the_stanza() -> None:
-    assert set_term.kept_beside(PRODUCT) == 35 * DAY + 7 * DAY + set_term.CLEANUP_PAUSE
+    assert set_lifetime.companion_lifetime(PRODUCT) == 35 * DAY + 7 * DAY + set_lifetime.CLEANUP_PAUSE
     longer = replace(PRODUCT, retention_days=90)
-    assert set_term.kept_beside(longer) - set_term.kept_beside(PRODUCT) == 55 * DAY
+    assert set_lifetime.companion_lifetime(longer) - set_lifetime.companion_lifetime(PRODUCT) == 55 * DAY
     off = replace(PRODUCT, schedules={**PRODUCT.schedules, "full": None})
-    assert set_term.kept_beside(off) == 35 * DAY + set_term.CLEANUP_PAUSE
+    assert set_lifetime.companion_lifetime(off) == 35 * DAY + set_lifetime.CLEANUP_PAUSE
 
 
 def test_sets_that_are_kept_for_ever_do_not_reach_before_the_calendar() -> None:
-    assert set_term.kept_beside(replace(PRODUCT, retention_days=9_999_999)) == set_term.LONGEST
+    assert (
+        set_lifetime.companion_lifetime(replace(PRODUCT, retention_days=9_999_999))
+        == set_lifetime.LONGEST_COMPANION_LIFETIME
+    )

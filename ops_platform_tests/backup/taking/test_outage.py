@@ -30,7 +30,7 @@ def beat(site: Site) -> datetime:
         postgres.connect(site.cluster.url("ops_agent")) as product,
         postgres.connect(site.database.url("ops_agent")) as ops,
     ):
-        return heartbeat.beat(product, ops, site.name).at
+        return heartbeat.record_heartbeat(product, ops, site.name).at
 
 
 def switch(site: Site) -> None:

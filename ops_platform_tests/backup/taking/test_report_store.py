@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from ops_platform.backup.recovery_point import heartbeat, rpo
-from ops_platform.backup.recovery_point.rpo import Beat
+from ops_platform.backup.recovery_point.rpo import Heartbeat
 from ops_platform.backup.stanza import locks
 from ops_platform.backup.taking import report_store as records
 from ops_platform.backup.taking.report import BackupRequest
@@ -142,16 +142,16 @@ def test_positions_come_back_newest_first_and_page_by_page(
     agent: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rpo, "_PAGE", 3)
-    given = [Beat(EPOCH + timedelta(seconds=n), n * 1000, 1) for n in range(8)]
+    given = [Heartbeat(EPOCH + timedelta(seconds=n), n * 1000, 1) for n in range(8)]
     for one in (*given, given[0]):
-        heartbeat.remember(agent, "product", one)
-    heartbeat.remember(agent, "ops", Beat(EPOCH + timedelta(days=1), 5, 1))
-    assert list(rpo.beats(agent, "product")) == given[::-1]
+        heartbeat.record_position(agent, "product", one)
+    heartbeat.record_position(agent, "ops", Heartbeat(EPOCH + timedelta(days=1), 5, 1))
+    assert list(rpo.heartbeats(agent, "product")) == given[::-1]
 
 
 def test_a_beat_is_committed_before_its_position(site: Site, agent: Connection) -> None:
     with postgres.session(site.cluster.url("ops_agent")) as product:
-        made = heartbeat.beat(product, agent, site.name)
+        made = heartbeat.record_heartbeat(product, agent, site.name)
         inserted = product.execute(
             "SELECT pg_current_wal_insert_lsn() - %s::pg_lsn AS ahead", ("0/0",)
         ).fetchone()
@@ -162,13 +162,13 @@ def test_a_beat_is_committed_before_its_position(site: Site, agent: Connection) 
             "SELECT beat_at FROM ops_platform.heartbeats ORDER BY 1 DESC LIMIT 1"
         ).fetchall()
     assert rows == [(made.at,)]
-    assert next(iter(rpo.beats(agent, site.name))) == made
+    assert next(iter(rpo.heartbeats(agent, site.name))) == made
 
 
 def test_old_beats_are_pruned_and_the_newest_position_stays(site: Site, agent: Connection) -> None:
     old = datetime.now(UTC) - timedelta(days=40)
     for days in range(3):
-        heartbeat.remember(agent, site.name, Beat(old - timedelta(days=days), days, 1))
+        heartbeat.record_position(agent, site.name, Heartbeat(old - timedelta(days=days), days, 1))
     with site.cluster.superuser("product") as superuser:
         superuser.execute("INSERT INTO ops_platform.heartbeats VALUES (%s)", (old,))
     with postgres.session(site.cluster.url("ops_agent")) as product:
@@ -176,4 +176,4 @@ def test_old_beats_are_pruned_and_the_newest_position_stays(site: Site, agent: C
         assert heartbeat.prune(product, agent, site.name, timedelta(days=35)) == 0
         kept = product.execute("SELECT count(*) AS n FROM ops_platform.heartbeats WHERE beat_at = %s", (old,))
         assert kept.fetchone() == {"n": 0}
-    assert [one.at for one in rpo.beats(agent, site.name)] == [old]
+    assert [one.at for one in rpo.heartbeats(agent, site.name)] == [old]

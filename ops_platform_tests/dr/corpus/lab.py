@@ -125,7 +125,7 @@ class Lab:
                 for number in range(recipe.beats):
                     if number:
                         wait(1.1)
-                    heartbeat.beat(product, ops, self.site.name)
+                    heartbeat.record_heartbeat(product, ops, self.site.name)
             recipe.after(twin)
             twin.archive_now()
         finally:

@@ -88,7 +88,6 @@ def test_a_set_of_another_cluster_with_the_same_content(lab: Lab, services: Serv
 @pytest.mark.parametrize(("act", "named"), [("delete", "recovery_target"), ("zero", "backup_selected")])
 def test_a_lost_history_of_a_timeline(lab: Lab, act: str, named: str) -> None:
     """The source was promoted behind the set: without the file that says where, nobody can follow it."""
-
     with lab.backed_up(Recipe(after_set=next_timeline)) as (objects, ctx), lab.source_untouched():
         for key in objects.matching(r"/00000003\.history"):
             getattr(objects, act)(key)
@@ -192,7 +191,7 @@ def test_s3_gone_during_the_restore(lab: Lab, monkeypatch: pytest.MonkeyPatch) -
 
 @contextmanager
 def killer(lab: Lab, program: str, *words: str) -> Iterator[list[int]]:
-    """kill -9 for the first process of a scratch cluster that is ``program`` with ``words``."""
+    """Kill -9 for the first process of a scratch cluster that is ``program`` with ``words``."""
     root, over, killed = str(scratch.scratch_root(lab.site.settings)), threading.Event(), list[int]()
 
     def watch() -> None:

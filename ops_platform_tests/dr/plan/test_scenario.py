@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_platform.backup.monitoring.observation import Observation
-from ops_platform.backup.recovery_point.rpo import Beat, best_state
+from ops_platform.backup.recovery_point.rpo import Heartbeat, best_state
 from ops_platform.backup.repository.backup_sets import BackupSet, Database, Repository
 from ops_platform.backup.repository.wal_archive import Archive, ArchivedSegment
 from ops_platform.backup.wal import Geometry, Segment
@@ -61,7 +61,9 @@ def beats(*, every: float = 10.0, last: int) -> list[BeatPair]:
     for number in range(int(5 * 3600 / every)):
         after = T0 - timedelta(seconds=number * every)
         before = after - timedelta(seconds=every)
-        found.append(BeatPair(Beat(before, _lsn(before, last), 1), Beat(after, _lsn(after, last), 1)))
+        found.append(
+            BeatPair(Heartbeat(before, _lsn(before, last), 1), Heartbeat(after, _lsn(after, last), 1))
+        )
     return found
 
 

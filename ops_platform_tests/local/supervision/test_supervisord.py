@@ -42,7 +42,7 @@ def _service(name: str = "sleeper", **changes: object) -> Service:
 
 @given(_values)
 def test_a_value_reaches_the_program_as_it_is_or_is_refused(value: str) -> None:
-    """supervisord expands %, strips quotes, and takes ; for a comment."""
+    """Supervisord expands %, strips quotes, and takes ; for a comment."""
     supervisor = Supervisor(Layout(Path("/tmp/x"), account(None)), "id")
     try:
         text = supervisor.render([_service(environment={"GIVEN": value}, command=["/bin/echo", value])])

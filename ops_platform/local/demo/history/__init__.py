@@ -1,4 +1,4 @@
-"""The demo product's past as Prometheus would have scraped it."""
+"""History of the demo product: its past as Prometheus would have scraped it."""
 
 from ops_platform.local.demo.history.record import HistoryStore, Record
 from ops_platform.local.demo.history.timetable import DAY, HOUR, HistoryPlan

@@ -1,7 +1,7 @@
-"""The demo product's past as finished blocks of a Prometheus, by way of promtool.
+"""History of the demo product as finished blocks of a Prometheus, made by promtool.
 
-``python -m ops_platform.local.demo.history.blocks RECORD PROMETHEUS`` makes what the record plans and
-moves it in. Prometheus may run meanwhile: it looks for new blocks once a minute.
+``python -m ops_platform.local.demo.history.blocks RECORD PROMETHEUS`` makes the history that the record
+plans and moves it in. Prometheus may run meanwhile: it looks for new blocks once a minute.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from ops_platform.local.demo.history.timetable import HOUR
 from ops_platform.local.host import programs
 
 BLOCK_SECONDS = 162 * HOUR
-"""The longest that Prometheus itself makes when it keeps 95 days (2 h tripled, at most a tenth of that)."""
+"""Longest block that Prometheus itself makes when it keeps 95 days (2 h tripled, at most a tenth of that)."""
 PROMTOOL_SECONDS = 120.0
 
 
 def load(store: HistoryStore) -> None:
-    """Bring Prometheus' directory to hold all of the planned history. Raises OpsError, OSError."""
+    """Complete the planned history in Prometheus' directory. Raises OpsError, OSError."""
     record = store.record()
     if record is None or record.loaded:
         return
     blocks = record.blocks
     if blocks is None:
-        # Half made by a load that was killed.
+        # A load that was killed may have left half of it.
         shutil.rmtree(store.staging, ignore_errors=True)
         blocks = make(history(record.plan), store.staging)
     store.adopt(blocks)
 
 
 def make(past: History, directory: Path) -> tuple[str, ...]:
-    """Write all of it into the new ``directory``; the names of its blocks. Raises OpsError."""
+    """Write the history as blocks into the new ``directory``; return their names. Raises OpsError."""
     directory.mkdir(parents=True)
     text = directory / "samples.txt"
     plan = past.plan
@@ -55,14 +55,15 @@ def _write_block(text: Path, directory: Path) -> None:
     command = [programs.find("promtool"), "tsdb", "create-blocks-from"]
     command += [f"--max-block-duration={BLOCK_SECONDS // HOUR}h"]
     command += ["openmetrics", "--quiet", str(text), str(directory)]
-    # Its temporary files too are where a killed load's are looked for.
+    # Its temporary files too lie where the leftovers of a killed load are removed.
     done = Launcher(environment={"TMPDIR": str(directory)}).run(command, timeout=PROMTOOL_SECONDS)
     if done.code:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise Unavailable(f"promtool made no block: {said[-1] if said else f'exit code {done.code}'}")
+        output = (done.stderr or done.stdout).strip().splitlines()
+        raise Unavailable(f"promtool made no block: {output[-1] if output else f'exit code {done.code}'}")
 
 
 def main() -> int:
+    """Load the history that the arguments name; return the exit code."""
     record_file, prometheus = sys.argv[1:]
     try:
         load(HistoryStore(Path(record_file), Path(prometheus)))

@@ -1,7 +1,7 @@
-"""The demo product's past as Prometheus would have scraped it: deterministic, in whole numbers.
+"""Samples of the demo product's history, as Prometheus would have scraped it: deterministic, whole numbers.
 
-The series are those of the traffic service, from its own registry, so that none is forgotten; what
-their values did is drawn scrape by scrape from what ``activity`` draws request by request.
+The series are those of the traffic service, from its own registry, so that none is forgotten; their
+values are drawn scrape by scrape from the distributions that ``activity`` draws from request by request.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from ops_platform.local.demo.product_metrics import (
 )
 
 JOB = "product"
-"""As dashboards/prometheus/prometheus.yml calls it."""
+"""Name of the scrape job in dashboards/prometheus/prometheus.yml."""
 INCIDENT = HEALTHY.changed(
     {"api_error_ratio": 0.03, "publishing_error_ratio": 0.4, "publishing_slow_ratio": 0.5}
 )
 PEAK_HOUR = 19
 SWING = 0.55
-"""By how much the busiest and the quietest hour of a day differ from its mean."""
+"""Relative difference of the busiest and the quietest hour of a day from its mean."""
 WEEKEND, WEEKDAY = 0.7, 1.12
 USAGE_RATIO = 0.25
 """One request in four is logged."""
@@ -53,19 +53,19 @@ Key = tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True)
 class History:
-    """All series. ``times`` are the moments when a scrape was due, in Unix seconds."""
+    """All series of a plan; ``times`` are the moments when a scrape was due, in Unix seconds."""
 
     plan: HistoryPlan
     times: Values
     scraped: NDArray[np.bool_]
-    """False where it did not take place."""
+    """False where a scrape did not take place."""
     events: Mapping[Key, Values]
-    """Of each counter: what happened since the moment before."""
+    """By counter: the number of events since the previous moment."""
     values: Mapping[Key, Values]
-    """Of every series: what a scrape at that moment shows."""
+    """By series: the value that a scrape at that moment shows."""
 
     def lines(self, start: int, end: int) -> Iterator[str]:
-        """OpenMetrics text of the scrapes in [``start``, ``end``), a series at a time, without an EOF."""
+        """Yield OpenMetrics text of the scrapes in [``start``, ``end``), series by series, without an EOF."""
         low, high = np.searchsorted(self.times, [start, end])
         kept = self.scraped[low:high]
         moments = [f" {moment}\n" for moment in self.times[low:high][kept].tolist()]
@@ -78,9 +78,9 @@ class History:
 
 
 def history(plan: HistoryPlan) -> History:
-    """The past of ``plan``."""
+    """Draw the history of ``plan``."""
     times = np.arange(plan.begins, plan.end + 1, STEP_SECONDS, dtype=np.int64)
-    events, gauges = _Past(plan, times).happened()
+    events, gauges = _Past(plan, times).draw()
     gap = plan.gap
     began = np.searchsorted(times, np.array(plan.deploys, np.int64))
     values: dict[Key, Values] = {}
@@ -95,14 +95,14 @@ def history(plan: HistoryPlan) -> History:
 
 
 def rhythm(times: Values) -> Shares:
-    """How busy it is, 1 on average: by the hour of the day and the day of the week."""
+    """Compute how busy the product is, by hour of the day and day of the week; 1 on average."""
     day = 1 + SWING * np.cos((times % DAY - PEAK_HOUR * HOUR) * (2 * math.pi / DAY))
     weekend = (times // DAY + DAYS_BEFORE_MONDAY) % 7 >= 5
     return np.asarray(day * np.where(weekend, WEEKEND, WEEKDAY), np.float64)
 
 
 class _Past:
-    """What happened between two scrapes each."""
+    """Events between each two scrapes."""
 
     def __init__(self, plan: HistoryPlan, times: Values) -> None:
         self._plan, self._times = plan, times
@@ -112,8 +112,8 @@ class _Past:
         start = plan.incident[0] if plan.incident else 0
         self._outage = self._within((start, start + OUTAGE_SECONDS) if plan.incident else None)
 
-    def happened(self) -> tuple[dict[Key, Values], dict[Key, Values]]:
-        """Events by counter, values by gauge."""
+    def draw(self) -> tuple[dict[Key, Values], dict[Key, Values]]:
+        """Draw the events by counter and the values by gauge."""
         mean = self._plan.rate * STEP_SECONDS * rhythm(self._times)
         accepted = {}
         for (method, route), weight in zip(ROUTES, WEIGHTS, strict=True):
@@ -167,7 +167,7 @@ class _Past:
         for number, bound in enumerate((*bounds, "+Inf")):
             self._count(f"{name}_bucket", cumulative[:, number], le=str(bound))
         self._count(f"{name}_count", total)
-        # Whole seconds: what is in a bucket took as long as the middle of it.
+        # Whole seconds: every event of a bucket counts with the middle of the bucket.
         middle = np.array([*(edges[:-2] + np.diff(edges[:-1]) / 2), duration.late[1]])
         self._count(f"{name}_sum", np.rint(by_bucket @ middle).astype(np.int64))
         return total
@@ -219,7 +219,7 @@ def _mode(modes: FailureModes, name: str) -> float:
 
 
 def _exposed() -> Iterator[Key]:
-    """Every series of the traffic service that a history can have."""
+    """Yield every series of the traffic service that a history can have."""
     for family in TrafficMetrics().registry.collect():
         for sample in family.samples:
             of_process = sample.name.startswith("process_") and sample.name != "process_start_time_seconds"
@@ -228,7 +228,7 @@ def _exposed() -> Iterator[Key]:
 
 
 def _counted(events: Values, began: NDArray[np.intp]) -> Values:
-    """A counter of ``events`` that starts again at zero at each place of ``began``."""
+    """Sum up ``events`` to a counter that restarts at zero at each index of ``began``."""
     counts = np.cumsum(events)
     for at in began.tolist():
         counts[at:] -= counts[at - 1]
@@ -236,7 +236,7 @@ def _counted(events: Values, began: NDArray[np.intp]) -> Values:
 
 
 def _usual(duration: Duration, bounds: NDArray[np.float64]) -> Shares:
-    """Which share is over within each bound when all is well."""
+    """Compute the share of durations within each bound when all is well."""
     shares = [
         1.0 if bound >= duration.longest else 0.5 * (1 + math.erf(_normal(duration, bound) / math.sqrt(2)))
         for bound in bounds.tolist()

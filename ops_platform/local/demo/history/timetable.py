@@ -1,4 +1,4 @@
-"""When what happens in the demo product's past. Arithmetic on Unix seconds: nothing is drawn here."""
+"""Timetable of the demo product's history: arithmetic on Unix seconds, nothing random."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 HOUR, DAY = 3600, 86_400
 STEP_SECONDS = 60
-"""Between two scrapes: several within the five minutes beyond which nobody knows what happened meanwhile."""
+"""Time between two scrapes: several within the five minutes after which counting calls a gap unknown."""
 LEAD_SECONDS = 900
-"""Before the first full hour: whether an hour is known depends on what was scraped before it."""
+"""Time before the first full hour: whether an hour is known depends on the scrapes before it."""
 LEAD_DAYS = 1
-"""Before the days that were asked for. The hour without scrapes is there: within the last 30 days it
-would leave every budget over 30 days unknown."""
+"""Days before those that were asked for. The hour without scrapes is there: within the last 30 days it
+would leave every error budget over 30 days unknown."""
 GAP_HOUR = 7
-"""Of the lead, the hour that has no scrapes."""
+"""Hour of the lead day that has no scrapes."""
 GAP_MARGIN_SECONDS = 150
-"""Scrapes at both ends of that hour, so that its neighbours stay known."""
+"""Time with scrapes at both ends of that hour, so that its neighbours stay known."""
 DEPLOYS_AGO = (34 * HOUR, 15 * DAY + 5 * HOUR)
 INCIDENT_AGO, INCIDENT_FROM, INCIDENT_SECONDS = 10 * DAY, 13 * HOUR, 4 * HOUR
 OUTAGE_SECONDS = 300
@@ -30,62 +30,62 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class HistoryPlan:
-    """One past. The same plan is always the same past, sample by sample.
+    """Plan of one history. The same plan always gives the same history, sample by sample.
 
-    What is said to have happened before the history begins is left out of it.
+    An event that would come before the beginning of the history is left out.
     """
 
     end: int
-    """The last scrape; the living product's first one comes later."""
+    """Time of the last scrape; the first scrape of the running product comes later."""
     days: int
     rate: float
     """Requests a second, on average."""
     seed: int
     instance: str
-    """``host:port``, as Prometheus labels the living target."""
+    """``host:port``, as Prometheus labels the running target."""
 
     @property
     def first_hour(self) -> int:
-        """The first hour that can be counted begins here."""
+        """Begin of the first hour that can be counted."""
         return self.last_hour - (self.days + LEAD_DAYS) * DAY
 
     @property
     def last_hour(self) -> int:
-        """The last full hour ends here."""
+        """End of the last full hour."""
         return self.end // HOUR * HOUR
 
     @property
     def begins(self) -> int:
-        """The first scrape."""
+        """Time of the first scrape."""
         return self.end - (self.end - self.first_hour + LEAD_SECONDS) // STEP_SECONDS * STEP_SECONDS
 
     @property
     def scrapes(self) -> int:
-        """How many there were."""
+        """Number of scrapes."""
         before = (self.gap[0] - self.begins) // STEP_SECONDS + 1
         behind = (self.end - self.gap[1]) // STEP_SECONDS + 1
         return before + behind
 
     @property
     def gap(self) -> Span:
-        """Strictly within it nothing was scraped."""
+        """Span without scrapes, its ends excluded."""
         hour = self.first_hour + GAP_HOUR * HOUR
         return hour + GAP_MARGIN_SECONDS, hour + HOUR - GAP_MARGIN_SECONDS
 
     @property
     def deploys(self) -> tuple[int, ...]:
-        """When another process took over, in order; its counters began at zero."""
+        """Times at which a new process took over, in order; its counters began at zero."""
         moments = sorted(self.last_hour - ago + 17 for ago in DEPLOYS_AGO)
-        return tuple(one for one in moments if one > self.first_hour)
+        return tuple(moment for moment in moments if moment > self.first_hour)
 
     @property
     def started(self) -> int:
-        """When the process of the first scrape had begun."""
+        """Start time of the process of the first scrape."""
         return self.begins - 3 * DAY - 1234
 
     @property
     def incident(self) -> Span | None:
-        """API and publishing are broken."""
+        """Span in which API and publishing are broken."""
         return self._remembered(INCIDENT_AGO, INCIDENT_FROM, INCIDENT_SECONDS)
 
     @property
@@ -94,6 +94,6 @@ class HistoryPlan:
         return self._remembered(FORGERY_AGO, FORGERY_FROM, HOUR)
 
     def _remembered(self, ago: int, since: int, seconds: int) -> Span | None:
-        """On the day that was ``ago``, from ``since`` after its midnight in UTC."""
+        """Compute the span on the day that was ``ago``, from ``since`` after midnight UTC; None outside."""
         start = (self.end - ago) // DAY * DAY + since
         return (start, start + seconds) if start > self.first_hour + LEAD_DAYS * DAY else None

@@ -1,4 +1,4 @@
-"""The demo product's first data: rows, objects, cache keys."""
+"""First data of the demo product: rows, objects, cache keys."""
 
 from ops_platform.local.demo.seed.cache_keys import seed_cache
 from ops_platform.local.demo.seed.filling import seed

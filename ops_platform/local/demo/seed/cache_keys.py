@@ -1,7 +1,7 @@
-"""The demo's keys in the product's Redis: what an application would have cached of its creators.
+"""The demo's keys in the product's Redis, as an application would have cached its creators.
 
-``creator:<id>:profile`` and ``creator:<id>:feed`` by key, ``handle:<handle>`` by name. Handles are
-the prefix trap: ``handle:tomas.horvath.3`` begins ``handle:tomas.horvath.30``, another person's.
+``creator:<id>:profile`` and ``creator:<id>:feed`` are by key, ``handle:<handle>`` by name. Handles are
+a prefix trap: ``handle:tomas.horvath.3`` begins ``handle:tomas.horvath.30``, another person's.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ SECONDS = 30 * 86_400
 
 
 def seed_cache(url: str, cache: Cache, *, creators: int = CACHED_CREATORS) -> int:
-    """Cache the first creators of the product database at ``url``; the number of keys written.
+    """Cache the first creators of the product database at ``url``; return the number of keys written.
 
-    From rows that are there now, so that it brings back nobody. Raises Unavailable, ConfigurationError.
+    It reads the rows that are there now, so that nobody who was erased comes back. Raises Unavailable,
+    ConfigurationError.
     """
     with postgres.session(url, application="ops-platform demo cache") as connection:
         rows = connection.execute(

@@ -1,7 +1,7 @@
-"""Fills a product database that has the schema of ``sql/demo``: deterministic and resumable.
+"""Seeding of a product database that has the schema of ``sql/demo``: deterministic and resumable.
 
 The same scale gives the same rows, byte for byte, on any server and at any time; everything
-happened before ``seed_plan.BASE_TIME``. Each step is one transaction that also writes its marker
+happened before ``plan.BASE_TIME``. Each step is one transaction that also writes its marker
 into ``demo_seed_progress``: a seed that was killed goes on where it stopped, and a second one
 finds nothing to do. Objects and cache keys are in ``media_objects`` and ``cache_keys``.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ops_platform.clients.object_store import ObjectStore
 
 Progress = Callable[[str, float], None]
-"""Called with the name of what was just done and the done fraction of all, 0 to 1."""
+"""Called with the name of the step that was just done and the done fraction of all, 0 to 1."""
 
 LOCK = "demo/seed"
 _TABLES = (
@@ -46,7 +46,7 @@ class SeedError(OpsError):
 
 @dataclass(frozen=True)
 class SeedReport:
-    """What a seed did. ``rows`` counts by step, of this run and of the ones it resumed."""
+    """Report of a seed. ``rows`` counts by step, of this run and of the ones it resumed."""
 
     scale: float
     rows: Mapping[str, int]
@@ -115,9 +115,9 @@ def seed(
 
 
 def _prepare(connection: postgres.Connection, url: str, scale: float | None) -> tuple[Plan, dict[str, int]]:
-    """The plan and the marks of the steps that were done before; the session is ready for the rest."""
+    """Prepare the session; return the plan and the marks of the steps that were done before."""
     where = postgres.describe(url)
-    asked = None if scale is None else plan(scale)
+    requested = None if scale is None else plan(scale)
     if not postgres.try_lock(connection, LOCK):
         raise Unavailable(f"another seed of {where} is running: wait for it or end it, then repeat")
     try:
@@ -135,12 +135,13 @@ def _prepare(connection: postgres.Connection, url: str, scale: float | None) -> 
     if not marks and present and present["found"]:
         raise ConfigurationError(f"{where} holds creators that no seed made: use an empty database")
     before = plan(float(marks[0]["scale"])) if marks else None
-    if asked and before and asked != before:
+    if requested and before and requested != before:
         raise ConfigurationError(
-            f"{where} was seeded at scale {before.scale:g}, not {asked.scale:g}: leave OPS_DEMO_SCALE out, "
+            f"{where} was seeded at scale {before.scale:g}, not {requested.scale:g}: leave OPS_DEMO_SCALE "
+            "out, "
             "or use an empty database"
         )
-    the_plan = asked or before or plan(1.0)
+    the_plan = requested or before or plan(1.0)
     connection.execute("SET TIME ZONE 'UTC'")
     connection.execute("SET synchronous_commit = off")  # a step that a crash takes back takes its mark along
     _execute(connection, FUNCTIONS, parameters(the_plan))
@@ -163,7 +164,7 @@ def _run(connection: postgres.Connection, step: Step, the_plan: Plan) -> int:
 
 
 def _execute(connection: postgres.Connection, file: str, values: dict[str, Any]) -> int:
-    """Run a file's statements; how many rows they wrote together."""
+    """Run a file's statements; return how many rows they wrote together."""
     # Bound by the client: the server takes no parameters in several statements or function bodies.
     with psycopg.ClientCursor(connection) as cursor:
         cursor.execute(text(file).encode(), values)
@@ -177,7 +178,7 @@ def _tidy(connection: postgres.Connection, the_plan: Plan) -> None:
     # Frozen now, so that no later reader rewrites pages and makes the next incremental backup large.
     tables = sql.SQL(", ").join(sql.Identifier(name) for name in _TABLES)
     connection.execute(sql.SQL("VACUUM (FREEZE, ANALYZE) {}").format(tables))
-    connection.execute("RESET synchronous_commit")  # from here on, what is reported is on the disk
+    connection.execute("RESET synchronous_commit")  # from here on, a reported commit is on the disk
     _mark(connection, _TIDY, the_plan, 0)
 
 

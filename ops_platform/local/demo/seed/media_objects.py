@@ -21,10 +21,10 @@ from ops_platform.local.demo import people
 from ops_platform.local.demo.seed.plan import CREATORS_WITH_OBJECTS
 
 VERSIONED = 5
-"""Creators 1 .. this have VERSIONS versions of their avatar."""
+"""Creators 1 .. VERSIONED have VERSIONS versions of their avatar."""
 VERSIONS = 3
 WITHDRAWN = 2
-"""This creator's ``withdrawn.jpg`` is there as a version below a delete marker only."""
+"""This creator's ``withdrawn.jpg`` exists only as a version below a delete marker."""
 
 _PARALLEL = 8
 _CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "mp4": "video/mp4", "ogg": "audio/ogg"}
@@ -32,7 +32,7 @@ _CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "mp4": "video/mp4", "
 
 @dataclass(frozen=True)
 class DemoObject:
-    """One key that the bucket shall hold, with how many versions, and whether it is deleted again."""
+    """One key of the bucket, its number of versions, and whether a delete marker hides it."""
 
     key: str
     versions: int = 1
@@ -40,22 +40,22 @@ class DemoObject:
 
 
 def seed_media(connection: Connection, media: ObjectStore) -> int:
-    """Put what is missing in the bucket; the number of puts. Safe to repeat after a kill anywhere.
+    """Put the missing objects into the bucket; return the number of puts. Safe to repeat after a kill.
 
     Raises what the object store's client raises.
     """
-    have: dict[str, list[tuple[str | None, bool]]] = defaultdict(list)
+    existing: dict[str, list[tuple[str | None, bool]]] = defaultdict(list)
     for prefix in ("avatars/", "creators/"):
         for version in media.versions(prefix):
-            have[version.key].append((version.version_id, version.delete_marker))
+            existing[version.key].append((version.version_id, version.delete_marker))
     objects = _wanted(connection)
     media.client  # noqa: B018  built before the threads share it
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        return sum(pool.map(lambda wanted: _bring(media, wanted, have.get(wanted.key, [])), objects))
+        return sum(pool.map(lambda wanted: _complete(media, wanted, existing.get(wanted.key, [])), objects))
 
 
 def body(key: str, version: int) -> bytes:
-    """The bytes of one version: a small picture for avatars, incompressible bytes for media files."""
+    """Make the bytes of one version: a small picture for avatars, incompressible bytes for media files."""
     seed = hashlib.sha512(f"{key}:{version}".encode()).digest()
     if key.endswith(".png"):
         return _png(seed)
@@ -64,7 +64,7 @@ def body(key: str, version: int) -> bytes:
 
 
 def _wanted(connection: Connection) -> Iterator[DemoObject]:
-    # From rows, not from the plan: what was erased since must not come back.
+    # From rows, not from the plan: objects that were erased since must not come back.
     avatars = connection.execute(
         "SELECT c.number, p.avatar_key FROM profiles p JOIN creators c ON c.id = p.creator_id "
         "WHERE p.avatar_key IS NOT NULL AND c.number <= %s ORDER BY c.number",
@@ -83,9 +83,9 @@ def _wanted(connection: Connection) -> Iterator[DemoObject]:
         yield DemoObject(row["object_key"])
 
 
-def _bring(media: ObjectStore, wanted: DemoObject, have: Iterable[tuple[str | None, bool]]) -> int:
-    kept = [version_id for version_id, marker in have if not marker]
-    marked = any(marker for _, marker in have)
+def _complete(media: ObjectStore, wanted: DemoObject, existing: Iterable[tuple[str | None, bool]]) -> int:
+    kept = [version_id for version_id, marker in existing if not marker]
+    marked = any(marker for _, marker in existing)
     # A bucket that keeps no versions has one, called null: more puts would not add any.
     if not (kept and kept[0] in (None, "null")):
         for version in range(len(kept), wanted.versions):
@@ -100,7 +100,7 @@ def _content_type(key: str) -> str:
 
 
 def _png(seed: bytes) -> bytes:
-    """An 8 x 8 picture, symmetric about its middle. Stored uncompressed: the same bytes with any zlib."""
+    """Draw an 8 x 8 picture, symmetric about its middle, uncompressed: the same bytes with any zlib."""
     rows = b""
     for y in range(8):
         half = [seed[16:19] if seed[y] >> x & 1 else b"\xf4\xf4\xf0" for x in range(4)]

@@ -1,8 +1,8 @@
-"""How many rows of what a scale means. Pure arithmetic: no database here.
+"""Numbers of rows by table at a scale. Pure arithmetic, no database.
 
 Scale 1 is about 100 MB. The number of creators and all other rows grow with the scale, but a
-heavy creator has the same rows at every scale from 1 on: what it costs to erase one can be
-compared between a small database and a large one.
+heavy creator has the same rows at every scale from 1 on: the cost of erasing one can be compared
+between a small database and a large one.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from ops_platform.errors import ConfigurationError
 
 BASE_TIME = datetime(2026, 1, 1, tzinfo=UTC)
-"""Everything seeded happened before this moment, whenever the seed runs; living traffic is later."""
+"""All seeded rows are from before this moment, whenever the seed runs; traffic is later."""
 
 MONTHS = 12
 """Months of usage logs before BASE_TIME."""
 
 CREATORS_WITH_OBJECTS = 40
-"""Creators 1 .. this have an avatar and media files in the bucket, at every scale."""
+"""Creators 1 .. CREATORS_WITH_OBJECTS have an avatar and media files in the bucket, at every scale."""
 
 SMALLEST_SCALE, LARGEST_SCALE = 0.01, 1000.0
 
@@ -51,34 +51,36 @@ _HEAVY_ROWS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """The rows of one scale. ``rows`` are totals, heavy creators' share included."""
+    """Numbers of rows at one scale."""
 
     scale: float
 
     def rows(self, table: str) -> int:
+        """Compute the total number of rows in a table, heavy creators' share included."""
         return round(_ROWS[table] * self.scale)
 
     def heavy_rows(self, table: str) -> int:
-        """Rows of one heavy creator in a table."""
+        """Compute the number of rows of one heavy creator in a table."""
         return max(1, round(_HEAVY_ROWS[table] * min(1.0, self.scale)))
 
     @property
     def creators(self) -> int:
+        """Number of creators."""
         return self.rows("creators")
 
     @property
     def heavy(self) -> int:
-        """Creators 1 .. heavy are the heavy ones."""
+        """Number of heavy creators: creators 1 .. heavy."""
         return max(1, round(_HEAVY_CREATORS * self.scale))
 
     def parameters(self) -> dict[str, int]:
-        """Named parameters of the seed's SQL: totals, and ``heavy_...`` of all heavy creators together."""
+        """Make the seed's SQL parameters: totals, and ``heavy_...`` of all heavy creators together."""
         heavy = {f"heavy_{table}": self.heavy * self.heavy_rows(table) for table in _HEAVY_ROWS}
         return {table: self.rows(table) for table in _ROWS} | heavy | {"heavy": self.heavy}
 
 
 def plan(scale: float) -> Plan:
-    """The plan for a scale. Raises ConfigurationError outside SMALLEST_SCALE .. LARGEST_SCALE."""
+    """Make the plan for a scale. Raises ConfigurationError outside SMALLEST_SCALE .. LARGEST_SCALE."""
     if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
         raise ConfigurationError(
             f"the demo's scale must be from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}, not {scale:g}: "

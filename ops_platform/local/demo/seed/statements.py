@@ -1,8 +1,8 @@
-"""The seed's SQL: its steps in order and the parameters they take. The text is in ``sql/demo/seed``.
+"""SQL of the seed: its steps in order and their parameters. The text is in ``sql/demo/seed``.
 
-A step is one file and one transaction; the first file makes temporary functions. Row n of a table
-is a function of n and the plan alone, and every column is given that could otherwise take a
-default that differs between two runs.
+A step is one file and one transaction; the first file creates temporary functions. Row n of a table
+is a function of n and the plan alone, and every column whose default could differ between two runs
+gets a value.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ _MONTHLY = "11_usage_logs"
 
 @dataclass(frozen=True)
 class Step:
-    """One file, and for a monthly one the month (0 ..) it is run for. ``name`` is its marker's."""
+    """One file, and for a monthly one its month (0 ..). ``name`` is that of its marker."""
 
     name: str
     file: str
@@ -89,30 +89,30 @@ class Step:
 
 
 def steps() -> tuple[Step, ...]:
-    """All steps in order: a table's files once, the monthly one for each month."""
-    found: list[Step] = []
+    """List all steps in order: each table's file once, the monthly one for each month."""
+    ordered: list[Step] = []
     for file in _TABLES:
         name = file.partition("_")[2]
         if file == _MONTHLY:
-            found += [Step(f"{name} {month + 1:02}", file, month) for month in range(MONTHS)]
+            ordered += [Step(f"{name} {month + 1:02}", file, month) for month in range(MONTHS)]
         else:
-            found.append(Step(name, file))
-    return tuple(found)
+            ordered.append(Step(name, file))
+    return tuple(ordered)
 
 
 def text(file: str) -> str:
-    """The statements of one file, with psycopg's named placeholders."""
+    """Read the statements of one file, with psycopg's named placeholders."""
     return (files.carried("sql") / "demo" / "seed" / f"{file}.sql").read_text(encoding="utf-8")
 
 
 def month_start(month: int) -> datetime:
-    """First moment of the month-th (0 ..) month of seeded usage logs."""
+    """Compute the first moment of a month (0 ..) of seeded usage logs."""
     index = BASE_TIME.year * 12 + BASE_TIME.month - 1 - MONTHS + month
     return BASE_TIME.replace(year=index // 12, month=index % 12 + 1)
 
 
 def parameters(plan: Plan, month: int = 0) -> dict[str, Any]:
-    """Everything that the files name."""
+    """Make all parameters that the files name."""
     short, long = people.PREFIX_PAIR
     return plan.parameters() | {
         "base": int(BASE_TIME.timestamp()),

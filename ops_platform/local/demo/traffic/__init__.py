@@ -1,6 +1,6 @@
-"""The demo product's traffic: users who write into its database, and its metrics.
+"""Traffic of the demo product: users who write into its database, and its metrics.
 
-``python -m ops_platform.local.demo.traffic`` runs it. What users do is in ``local.demo.activity``.
+``python -m ops_platform.local.demo.traffic`` runs it. The users' activity is in ``local.demo.activity``.
 """
 
 __all__: list[str] = []

@@ -1,8 +1,8 @@
 """The demo product's traffic service: ``python -m ops_platform.local.demo.traffic``.
 
-Keeps writing at a modest rate, tells Prometheus what its users see, and goes on by itself after
-any outage of the database: while it lasts, users see 503 and nothing is published. What is
-drawn and what breaks is in ``activity`` and ``failure_modes``, the rows are ``writer``'s.
+It keeps writing at a modest rate, exports what its users see, and goes on by itself after any outage of
+the database: during one, users see 503 and nothing is published. Requests are drawn in ``activity``,
+failures set in ``failure_modes``, rows written in ``writer``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ logger = logging.getLogger("demo.traffic")
 
 
 class Traffic:
-    """The loop. ``tick`` is one batch; ``run`` repeats it until told to stop."""
+    """The traffic loop: ``tick`` is one batch; ``run`` repeats it until ``stop`` is set."""
 
     def __init__(
         self, url: str, *, rate: float, seed: int, control: Control, metrics: TrafficMetrics
@@ -63,7 +63,7 @@ class Traffic:
             self._writer.close()
 
     def tick(self) -> None:
-        """The requests of one tick: written, answered, counted."""
+        """Write, answer and count the requests of one tick."""
         modes = self._control.modes
         for name, value in modes.as_dict().items():
             self.metrics.failure_modes.labels(name).set(value)
@@ -84,7 +84,7 @@ class Traffic:
                 self._refused(request, code)
 
     def _write(self, batch: Sequence[Request], modes: FailureModes) -> str | None:
-        """Write a batch; the status code that its users see when that failed."""
+        """Write a batch; return None, or the status code that its users see when that failed."""
         if not self._connected():
             return "503"
         rows = [(request, request.published(modes), request.signature_valid(modes)) for request in batch]
@@ -92,7 +92,7 @@ class Traffic:
             try:
                 written = self._writer.write(rows)
             except psycopg.IntegrityError:
-                # Somebody it knew was erased meanwhile: look who is there, once.
+                # A creator it knew was erased meanwhile: read the creators again, once.
                 self._writer.forget()
                 written = self._writer.write(rows)
         except psycopg.IntegrityError as error:
@@ -174,7 +174,7 @@ def serve(settings: Settings) -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    # Every series starts at zero here, so when it was created tells nobody anything.
+    # Every series starts at zero here, so its creation time tells nothing.
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     control, metrics = Control(), TrafficMetrics()
     traffic = Traffic(url, rate=demo.traffic_rate, seed=demo.traffic_seed, control=control, metrics=metrics)
@@ -185,6 +185,7 @@ def serve(settings: Settings) -> None:
 
 
 def main() -> int:
+    """Run the service; return the exit code."""
     safe_errors.guard(logging.INFO)
     # psycopg's own warnings quote connection strings.
     logging.getLogger("psycopg").setLevel(logging.ERROR)

@@ -1,6 +1,6 @@
-"""The traffic service's HTTP face: ``/metrics``, ``/healthz`` and, for this machine only, ``/control``.
+"""The traffic service's HTTP server: ``/metrics``, ``/healthz`` and, for this machine only, ``/control``.
 
-``GET /control`` tells the failure modes, ``POST`` (a JSON object) changes some of them,
+``GET /control`` returns the failure modes, ``POST`` (a JSON object) changes some of them,
 ``DELETE`` makes the product healthy again.
 """
 
@@ -31,7 +31,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def serving(host: str, port: int, registry: CollectorRegistry, control: Control) -> Iterator[int]:
-    """Serve in threads of its own; yields the port (the one the system chose when ``port`` is 0).
+    """Serve in threads while the block runs; yields the port (chosen by the system when ``port`` is 0).
 
     Raises Unavailable when the port is taken.
     """
@@ -95,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._json(HTTPStatus.OK, self._server.control.reset().as_dict())
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a scrape every few seconds would be all that the log holds."""
+        """Log nothing: scrapes every few seconds would fill the log."""
 
     @property
     def _server(self) -> _Server:

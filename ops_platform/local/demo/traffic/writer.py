@@ -1,7 +1,7 @@
-"""Writes one batch of requests into the product database, as the application would: one transaction.
+"""Writer of requests into the product database as the application would: a batch is one transaction.
 
-Holds the connection; knows neither failure modes nor metrics. Whoever calls it decides what an
-outage means and when to try again.
+It holds the connection and knows neither failure modes nor metrics. The caller decides what an outage
+means and when to try again.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _REFRESH_SECONDS = 60.0
 _EMPTY_REFRESH_SECONDS = 5.0
 _PARTITION_SECONDS = 3600.0
 _MONTHS_AHEAD = 3
-# An application that waits for ever on a lock or a dead host never tells anybody.
+# An application that waits for ever on a lock or a dead host reports nothing.
 _SESSION = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; SET TIME ZONE 'UTC'"
 ANSWER_SECONDS = 15.0
-"""A server that has not answered by then counts as lost: the kernel of a stuck host still acknowledges."""
+"""A server that has not answered by then counts as lost; the kernel of a stuck host still acknowledges."""
 
 Row = dict[str, Any]
 Statement = tuple[str, str, tuple[Any, ...]]
 
 
 class ProductWriter:
-    """One connection to the product database and what it has seen there."""
+    """One connection to the product database, and the creators, posts and webhooks read there."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -52,23 +52,25 @@ class ProductWriter:
 
     @property
     def connected(self) -> bool:
+        """True while the connection is open."""
         return self._connection is not None and not self._connection.closed
 
     def close(self) -> None:
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
         self._connection = None
 
     def connect(self) -> None:
-        """Raises Unavailable."""
+        """Connect anew. Raises Unavailable."""
         self.close()
         self._connection = postgres.connect(self._url, application="demo-product traffic")
         self._connection.execute(_SESSION)
         self._connection.commit()
         self._refresh_at = self._partitions_at = 0.0
 
-    def look(self) -> None:
-        """Make the months ahead and read who is there, when either is due. Raises psycopg.Error."""
+    def refresh(self) -> None:
+        """Create the coming months' partitions and read the creators when due. Raises psycopg.Error."""
         now = time.monotonic()
         if now < self._refresh_at and now < self._partitions_at:
             return
@@ -94,18 +96,18 @@ class ProductWriter:
             self._partitions_at = now + _PARTITION_SECONDS
 
     def forget(self) -> None:
-        """What was read is out of date (somebody was erased): read it again before the next batch."""
+        """Drop what was read, since somebody was erased: the next batch reads it again."""
         self._refresh_at = 0.0
 
     def write(self, batch: Sequence[tuple[Request, bool, bool]]) -> Counter[str]:
-        """Write a batch of (request, published, signature valid); rows by table, once they are committed.
+        """Write a batch of (request, published, signature valid); return the committed rows by table.
 
-        Raises psycopg.Error; nothing of the batch is written then.
+        Raises psycopg.Error; then nothing of the batch is written.
         """
         connection = self._open()
         written: Counter[str] = Counter()
         with _deadline(connection):
-            self.look()
+            self.refresh()
             self._write(connection, batch, written)
         return written
 
@@ -134,26 +136,26 @@ class ProductWriter:
             return []
         creator = self._creators[request.pick % len(self._creators)]
         other = self._creators[(request.pick // 7) % len(self._creators)]
-        found: list[Statement] = []
+        statements: list[Statement] = []
         if request.pick % 4 == 0:  # usage is sampled
-            found.append(_usage(creator, request))
+            statements.append(_usage(creator, request))
         if request.route == "/posts":
-            found.append(_post(chance, creator, other, published))
+            statements.append(_post(chance, creator, other, published))
             if published and self._webhooks:
                 hook = self._webhooks[request.pick % len(self._webhooks)]
-                found.append(_delivery(hook, signature_valid))
+                statements.append(_delivery(hook, signature_valid))
         elif request.route == "/posts/{id}/comments" and self._posts:
-            found.append(_comment(chance, creator, self._posts[request.pick % len(self._posts)]))
+            statements.append(_comment(chance, creator, self._posts[request.pick % len(self._posts)]))
         elif request.route == "/media":
-            found.append(_media(chance, creator))
+            statements.append(_media(chance, creator))
         elif request.route == "/sessions":
-            found += _login(chance, creator)
-        return found
+            statements += _login(chance, creator)
+        return statements
 
 
 @contextmanager
 def _deadline(connection: postgres.Connection) -> Iterator[None]:
-    """Cut the connection when the body takes longer than ANSWER_SECONDS; libpq itself would wait for ever."""
+    """Cut the connection when the block takes longer than ANSWER_SECONDS; libpq would wait for ever."""
     wire = socket.socket(fileno=os.dup(connection.fileno()))
     timer = threading.Timer(ANSWER_SECONDS, wire.shutdown, (socket.SHUT_RDWR,))
     timer.daemon = True

@@ -49,7 +49,7 @@ def test_nothing_of_a_failed_batch_is_written(demo_database: DemoDatabase) -> No
     before = demo_database.digests()
     product = ProductWriter(demo_database.app_url)
     product.connect()
-    product.look()
+    product.refresh()
     with demo_database.cluster.superuser(demo_database.name) as connection:
         connection.execute("REVOKE INSERT ON comments FROM product_app")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
