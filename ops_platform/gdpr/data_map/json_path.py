@@ -39,7 +39,9 @@ class JsonPath:
             if step == EVERY:
                 text += EVERY
             else:
-                name = step if re.fullmatch(r"[A-Za-z_$][\w$-]*", step) else _quoted(step)
+                # At the beginning a "$" is the document, not the first letter of a member.
+                plain = re.fullmatch(r"[A-Za-z_$][\w$-]*", step) and (text or not step.startswith("$"))
+                name = step if plain else _quoted(step)
                 text += f".{name}" if text else name
         return text or "$"
 

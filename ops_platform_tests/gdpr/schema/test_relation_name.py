@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ops_platform.gdpr.data_map.json_path import EVERY, JsonPath, leaves
@@ -31,6 +31,9 @@ def test_names_are_not_folded() -> None:
     assert Name.parse('old."a.b"') == Name("old", "a.b")
 
 
+@example(["$"])
+@example(["$0", "$"])
+@example(["a", "$b"])
 @given(st.lists(st.just(EVERY) | part.filter(lambda one: one != EVERY), min_size=1))
 def test_a_path_is_read_as_it_is_written(steps: list[str]) -> None:
     path = JsonPath(tuple(steps))
