@@ -65,8 +65,10 @@ SELECT n.nspname AS schema, c.relname AS relation,
            AND bool_and(k.attnotnull) AS identifies,
        i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AS distinct_,
        i.indpred IS NULL AND i.indisvalid AS complete, m.amname IN ('btree', 'hash') AS ordered,
-       coalesce(array_agg(k.attname::text ORDER BY k.place) FILTER (WHERE k.attname IS NOT NULL),
-                '{{}}') AS columns
+       -- Up to the first expression: an index on (lower(a), b) finds no b.
+       (array_agg(k.attname::text ORDER BY k.place))[
+           :coalesce(array_position(array_agg(k.attname::text ORDER BY k.place), NULL) - 1, count(*)::int)
+       ] AS columns
 FROM pg_index AS i
 JOIN pg_class AS c ON c.oid = i.indrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace

@@ -84,6 +84,11 @@ def test_a_view_that_this_role_cannot_refresh(
             ("notes.workflow_id", "reference-left"),
         ),
         ("DROP INDEX sessions_creator_id_idx", ("sessions (visitor)", "no-index")),
+        (
+            "DROP INDEX sessions_creator_id_idx; "
+            "CREATE INDEX by_expression ON sessions (lower(user_agent), creator_id)",
+            ("sessions (visitor)", "no-index"),
+        ),
         ("DROP INDEX posts_metadata_idx", ("posts (mentioned)", "no-index")),
         (
             "ALTER TABLE webhook_deliveries DROP CONSTRAINT webhook_deliveries_pkey",
