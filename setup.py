@@ -86,6 +86,7 @@ setup(
             "schemathesis>=4",
             "ruff>=0.8",
             "mypy>=1.13",
+            "codespell>=2.4",
             "grimp>=3",
             # Drives the Chromium of Debian; no browser of its own is downloaded.
             "playwright>=1.49",

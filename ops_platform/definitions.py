@@ -1,4 +1,4 @@
-"""The front door: ``build_defs`` merges the domains' Definitions, and nothing else."""
+"""Dagster's code location: ``build_defs`` merges the Definitions of the duties, and does nothing else."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ops_platform.settings import Settings, load_settings
 
 
 def build_defs(settings: Settings, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
-    """One assembly for production and for tests, which may replace resources.
+    """Assemble the Definitions, for production and for tests; ``resource_overrides`` replaces resources.
 
-    Reads configuration files, and nothing else: no network, subprocess or write.
+    Reads configuration files only: no network, subprocess or write.
     """
     config = load_backups(settings)
     resources: dict[str, object] = {"platform": PlatformResource(), "stanza_lock": StanzaLockResource()}

@@ -1,4 +1,4 @@
-"""Environment variables as text, numbers, lists, secrets and groups of settings. Knows no setting by name.
+"""Environment variables read as text, numbers, lists, secrets and groups of settings; no setting by name.
 
 Every ``NAME`` may be given as ``NAME_FILE`` instead, the path of a file that holds it.
 """
@@ -24,7 +24,7 @@ AnyGroup = TypeVar("AnyGroup", bound=Group)
 
 
 def read_environment_file(path: Path) -> dict[str, str]:
-    """Lines ``NAME=value`` of an environment file; blank lines and ``#`` comments are passed over."""
+    """Read the ``NAME=value`` lines of an environment file; skip blank lines and ``#`` comments."""
     values = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
@@ -34,13 +34,13 @@ def read_environment_file(path: Path) -> dict[str, str]:
 
 
 class Environment:
-    """What is set. All methods raise ConfigurationError, which names the variable."""
+    """The variables that are set. All methods raise ConfigurationError, which names the variable."""
 
     def __init__(self, environ: dict[str, str]) -> None:
         self.values = environ
 
     def text(self, name: str) -> str | None:
-        """The value, or what is in the file that ``NAME_FILE`` names; None where neither is set."""
+        """Return the value, or the content of the file that ``NAME_FILE`` names; None when neither is set."""
         value = self.values.get(name) or None
         path = self.values.get(f"{name}_FILE")
         if path is None:
@@ -53,7 +53,10 @@ class Environment:
             raise ConfigurationError(f"{name}_FILE: cannot read {path}: {error.strerror}") from None
 
     def secret(self, name: str) -> SecretStr | None:
-        # A secret file that this user may not read is no error until somebody needs the secret.
+        """Return the value as a secret; None when it is not set, or when this user may not read its file.
+
+        Such a file is not an error until somebody needs the secret.
+        """
         try:
             value = self.text(name)
         except ConfigurationError:
@@ -63,6 +66,7 @@ class Environment:
         return None if value is None else SecretStr(value)
 
     def number(self, name: str) -> float | None:
+        """Return the value as a number; None when it is not set."""
         value = self.text(name)
         if value is None:
             return None
@@ -72,12 +76,12 @@ class Environment:
             raise ConfigurationError(f"{name} must be a number, not {value!r}") from None
 
     def names(self, name: str) -> tuple[str, ...] | None:
-        """Entries of a comma-separated list; None when there is none."""
+        """Split the value at its commas; None when there is no entry."""
         entries = (entry.strip() for entry in (self.text(name) or "").split(","))
         return tuple(entry for entry in entries if entry) or None
 
     def group(self, kind: type[AnyGroup], **given: Any) -> AnyGroup:
-        """Read a group's fields, and the groups within it; those ``given`` by name are taken as they are."""
+        """Read a group's fields and the groups within it; fields in ``given`` are taken as they are."""
         values = dict(given)
         for name, field in kind.model_fields.items():
             if name in given:
@@ -101,7 +105,7 @@ _READERS: dict[Any, Callable[[Environment, str], Any]] = {
     float: Environment.number,
     float | None: Environment.number,
 }
-"""By the type of a field. Others are read as text; validation makes paths and choices of it."""
+"""The reader for each type of field. Other types are read as text and converted by validation."""
 
 
 def _refusal(error: ValidationError) -> str:

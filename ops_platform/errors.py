@@ -1,4 +1,4 @@
-"""The exceptions that people see.
+"""The exceptions whose messages people see.
 
 Every message is one line: what is wrong, then what to do. Messages never contain a secret or
 a personal datum; build them from names, never from a database's own DETAIL text.
@@ -6,7 +6,7 @@ a personal datum; build them from names, never from a database's own DETAIL text
 
 
 class OpsError(Exception):
-    """Base of the platform's own errors; ``exit_code`` is what the command line ends with."""
+    """Base of the platform's own errors; ``exit_code`` is the exit code of the command line."""
 
     exit_code = 1
 
@@ -24,6 +24,6 @@ class Unavailable(OpsError):
 
 
 class CheckFailed(OpsError):
-    """The question was asked and the answer is no."""
+    """A check was carried out and failed."""
 
     exit_code = 1

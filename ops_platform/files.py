@@ -1,4 +1,4 @@
-"""Files: those that travel with the package, and how one is written whole and for good.
+"""Files that travel with the package, and atomic, durable writes.
 
 In a checkout ``sql/``, ``dashboards/``, ``dagster.yaml`` and ``workspace.yaml`` are at the top
 of the repository; in an installed wheel they are in ``ops_platform/_data``.
@@ -18,7 +18,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def carried(name: str) -> Path:
-    """Path of a top-level file or folder (``sql``, ``dashboards``, ``dagster.yaml``, ...).
+    """Return the path of a top-level file or folder (``sql``, ``dashboards``, ``dagster.yaml``, ...).
 
     Raises FileNotFoundError when the installation does not hold it.
     """
@@ -30,7 +30,7 @@ def carried(name: str) -> Path:
 
 
 def default_config_dir() -> Path:
-    """The demo product's configuration, used when ``OPS_CONFIG_DIR`` is not set."""
+    """Return the demo product's configuration directory, used when ``OPS_CONFIG_DIR`` is not set."""
     return _PACKAGE / "defaults"
 
 
@@ -38,15 +38,15 @@ def default_config_dir() -> Path:
 def replacing(
     path: Path, *, mode: int = 0o600, hand_over: Callable[[Path], None] | None = None
 ) -> Iterator[BinaryIO]:
-    """Open a new file beside ``path`` that takes its name at the end of the block.
+    """Open a new file beside ``path``, which it replaces at the end of the block.
 
     Readers see the old content or the new, also after a loss of power: the file is flushed before
     it is renamed, and its directory afterwards. ``hand_over`` gets the new file's path before it is
     renamed, to change its owner. When anything fails, ``path`` stays as it was and OSError is raised.
     """
-    # Refuses a file or a link that somebody else put there.
+    # mkstemp refuses a file or a link that somebody else put there.
     descriptor, name = tempfile.mkstemp(".new", f".{path.name}.", path.parent)
-    begun = Path(name)
+    new = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -54,10 +54,10 @@ def replacing(
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         if hand_over is not None:
-            hand_over(begun)
-        begun.replace(path)
+            hand_over(new)
+        new.replace(path)
     except BaseException:
-        begun.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         raise
     _flush_directory(path.parent)
 
@@ -65,7 +65,7 @@ def replacing(
 def write_atomically(
     path: Path, text: str, *, mode: int = 0o600, hand_over: Callable[[Path], None] | None = None
 ) -> None:
-    """Replace ``path`` by a file that says ``text``, in UTF-8, as ``replacing`` does."""
+    """Replace the content of ``path`` by ``text``, in UTF-8, as ``replacing`` does."""
     with replacing(path, mode=mode, hand_over=hand_over) as file:
         file.write(text.encode("utf-8"))
 
@@ -75,7 +75,7 @@ def _flush_directory(directory: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network file systems flush no directories; PostgreSQL goes on there, too.
+        # Some network file systems cannot flush a directory; PostgreSQL goes on there, too.
         if error.errno not in (errno.EINVAL, errno.EBADF):
             raise
     finally:

@@ -1,4 +1,4 @@
-"""YAML with the line of every value, so that a refusal names it. Numbers keep their text: 0.999 is exact."""
+"""YAML with the line number of every value, for error messages. Numbers stay exact: 0.999 is a Decimal."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pydantic_core import ErrorDetails
 
 from ops_platform.errors import ConfigurationError
 
-Path_ = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 _STANDARD = "tag:yaml.org,2002:"
 _MAPPING, _SEQUENCE = {_STANDARD + "map"}, {_STANDARD + "seq"}
-# The last two are what a plain "=" and "<<" are taken for.
+# The last two are the tags of a plain "=" and a plain "<<".
 _SCALARS = {
     _STANDARD + kind for kind in ("null", "bool", "int", "float", "str", "timestamp", "value", "merge")
 }
@@ -24,14 +24,14 @@ _SCALARS = {
 
 @dataclass(frozen=True)
 class Document:
-    """One of the documents of a file: plain values, with Decimal for what has a fraction."""
+    """One of the documents of a file: plain values, with Decimal for numbers with a fraction."""
 
     file: Path
     value: Any
-    lines: Mapping[Path_, int]
+    lines: Mapping[KeyPath, int]
 
     def at(self, path: Sequence[str | int]) -> str:
-        """``file:line`` of a value, or of the nearest one around it."""
+        """Return ``file:line`` of the value at ``path``, or of the nearest value around it."""
         for length in range(len(path), -1, -1):
             line = self.lines.get(tuple(path[:length]))
             if line is not None:
@@ -40,7 +40,7 @@ class Document:
 
 
 def load_one(file: Path, remedy: str = "") -> Document:
-    """Read a file of one document. Raises ConfigurationError as ``load``, and when it holds more or none."""
+    """Read a file of one document. Raises ConfigurationError as ``load`` does, and for none or several."""
     documents = list(load(file, remedy))
     if len(documents) != 1:
         raise ConfigurationError(f"{file}: holds {len(documents)} documents: it must hold one")
@@ -50,30 +50,30 @@ def load_one(file: Path, remedy: str = "") -> Document:
 def load(file: Path, remedy: str = "") -> Iterator[Document]:
     """Read the documents of ``file``.
 
-    Raises ConfigurationError when it is no YAML, or cannot be read: ``remedy`` says what to do then.
+    Raises ConfigurationError when it is not YAML or cannot be read; ``remedy`` is the advice for the latter.
     """
     try:
         text = file.read_text(encoding="utf-8")
         for node in yaml.compose_all(text, yaml.SafeLoader):
             if node is not None:
-                lines: dict[Path_, int] = {}
+                lines: dict[KeyPath, int] = {}
                 yield Document(file, _plain(node, (), lines, file), lines)
     except OSError as error:
-        what = f": {remedy}" if remedy else ""
-        raise ConfigurationError(f"{file}: cannot be read ({error.strerror}){what}") from None
+        advice = f": {remedy}" if remedy else ""
+        raise ConfigurationError(f"{file}: cannot be read ({error.strerror}){advice}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{file}: is not UTF-8 text") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigurationError(f"{file}:{line}: is no YAML ({error.problem})") from None
+        raise ConfigurationError(f"{file}:{line}: is not YAML ({error.problem})") from None
     except yaml.YAMLError:
-        raise ConfigurationError(f"{file}: is no YAML") from None
+        raise ConfigurationError(f"{file}: is not YAML") from None
     except RecursionError:
         raise ConfigurationError(f"{file}: is nested too deeply") from None
 
 
 def complaint(error: ErrorDetails) -> str:
-    """Word what pydantic found wrong with a value; the value's place and name stand before it."""
+    """Word an error of pydantic's, to stand behind the place and name of the value."""
     if error["type"] == "extra_forbidden":
         return "is not known here: correct or remove it"
     if error["type"] == "missing":
@@ -82,7 +82,7 @@ def complaint(error: ErrorDetails) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _plain(node: yaml.Node, path: Path_, lines: dict[Path_, int], file: Path) -> Any:
+def _plain(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], file: Path) -> Any:
     line = node.start_mark.line + 1
     lines[path] = line
     mapping, sequence = isinstance(node, yaml.MappingNode), isinstance(node, yaml.SequenceNode)
@@ -90,17 +90,17 @@ def _plain(node: yaml.Node, path: Path_, lines: dict[Path_, int], file: Path) ->
         tag = node.tag.replace(_STANDARD, "!!")
         raise ConfigurationError(f"{file}:{line}: the tag {tag} is not read here: remove it")
     if isinstance(node, yaml.MappingNode):
-        found: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
                 raise ConfigurationError(f"{file}:{key.start_mark.line + 1}: keys must be plain words")
-            if key.value in found:
+            if key.value in entries:
                 raise ConfigurationError(
                     f"{file}:{key.start_mark.line + 1}: {key.value} is there twice: remove one"
                 )
-            found[key.value] = _plain(value, (*path, key.value), lines, file)
+            entries[key.value] = _plain(value, (*path, key.value), lines, file)
             lines[*path, key.value] = key.start_mark.line + 1
-        return found
+        return entries
     if isinstance(node, yaml.SequenceNode):
         return [_plain(value, (*path, number), lines, file) for number, value in enumerate(node.value)]
     return _scalar(node, file, line)
@@ -118,5 +118,5 @@ def _scalar(node: yaml.Node, file: Path, line: int) -> Any:
         try:
             return Decimal(text)
         except ArithmeticError:
-            raise ConfigurationError(f"{file}:{line}: {text} is no plain number") from None
+            raise ConfigurationError(f"{file}:{line}: {text} is not a plain number") from None
     return text

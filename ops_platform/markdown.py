@@ -1,4 +1,4 @@
-"""Tables in Markdown, for what Dagster shows of a run."""
+"""Tables in Markdown, for the metadata that Dagster shows of a run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Lay out rows of cells below the names of their columns; None is an empty cell.
+    """Lay out rows of cells below the names of their columns; None becomes an empty cell.
 
-    Markdown in a cell is kept; a bar or a line break in it ends neither the cell nor the row.
+    Markdown in a cell is kept; bars are escaped, and line breaks become spaces.
     Raises ValueError when a row has more or fewer cells than there are columns.
     """
     lines = [_line(columns), "|---" * len(columns) + "|"]

@@ -1,4 +1,4 @@
-"""Environment -> typed Settings. The only module that reads ``os.environ``.
+"""Typed Settings, read from the environment. No other module reads ``os.environ``.
 
 Every secret ``NAME`` may be given as ``NAME_FILE`` instead, the path of a file that holds it.
 When ``OPS_DATABASE_URL`` is not set and the state directory holds an ``environment`` file (the
@@ -38,13 +38,15 @@ class S3Identity(Group):
 
 
 class S3Settings(Group):
+    """The S3 endpoint, and the identity of each role in S3_ROLES."""
+
     endpoint_url: str | None = Field(None, validation_alias="OPS_S3_ENDPOINT_URL")
     region: str = Field("us-east-1", validation_alias="OPS_S3_REGION")
     uri_style: str = Field("path", validation_alias="OPS_S3_URI_STYLE")
     identities: dict[str, S3Identity] = Field({})
 
     def identity(self, role: str) -> S3Identity:
-        """The identity of ``role``. Raises ConfigurationError when its bucket is not configured."""
+        """Return the identity of ``role``. Raises ConfigurationError when its bucket is not configured."""
         identity = self.identities.get(role)
         if identity is None or identity.bucket is None:
             name = f"OPS_S3_{role.upper()}_BUCKET"
@@ -53,13 +55,17 @@ class S3Settings(Group):
 
 
 class PgBackRestSettings(Group):
+    """The pgBackRest program, its configuration file and the passphrase of the repositories."""
+
     binary: str = Field("pgbackrest", validation_alias="OPS_PGBACKREST_BINARY")
     cipher_pass: SecretStr | None = Field(None, validation_alias="OPS_PGBACKREST_CIPHER_PASS")
     config_file: Path | None = Field(None, validation_alias="OPS_PGBACKREST_CONFIG_FILE")
-    """A configuration file somebody else keeps; None renders one from backups.yaml."""
+    """A configuration file that somebody else maintains; None: one is rendered from backups.yaml."""
 
 
 class SmtpSettings(Group):
+    """The mail server, and how to sign in to it."""
+
     host: str = Field("127.0.0.1", validation_alias="OPS_SMTP_HOST")
     port: int = Field(25, validation_alias="OPS_SMTP_PORT")
     sender: str = Field("ops-platform@localhost", validation_alias="OPS_SMTP_SENDER")
@@ -69,6 +75,8 @@ class SmtpSettings(Group):
 
 
 class AuditSettings(Group):
+    """The keys of the audit ledger's seals, and the retention of their copies."""
+
     signing_key: SecretStr | None = Field(None, validation_alias="OPS_AUDIT_SIGNING_KEY")
     """PEM of an Ed25519 private key; only the agent needs it."""
     public_key: str | None = Field(None, validation_alias="OPS_AUDIT_PUBLIC_KEY")
@@ -78,12 +86,16 @@ class AuditSettings(Group):
 
 
 class DrSettings(Group):
+    """The keys that references of a source are signed with and checked with."""
+
     signing_key: SecretStr | None = Field(None, validation_alias="OPS_DR_SIGNING_KEY")
     """PEM of the Ed25519 key that references of the source are signed with."""
     public_key: str | None = Field(None, validation_alias="OPS_DR_PUBLIC_KEY")
 
 
 class GdprSettings(Group):
+    """The keys of tombstones, inventories and erasure certificates."""
+
     encryption_key: SecretStr | None = Field(None, validation_alias="OPS_GDPR_ENCRYPTION_KEY")
     """32 random bytes in base64, for tombstones under object lock and inventories; older keys may follow
     the newest one, separated by commas."""
@@ -93,16 +105,18 @@ class GdprSettings(Group):
 
 
 class AgentSettings(Group):
+    """The agent's HTTP address, and the pauses between the rounds of its loops, in seconds."""
+
     listen_host: str = Field("127.0.0.1", validation_alias="OPS_AGENT_LISTEN_HOST")
     listen_port: int = Field(9187, validation_alias="OPS_AGENT_LISTEN_PORT")
     heartbeat_seconds: float = Field(10.0, validation_alias="OPS_HEARTBEAT_SECONDS")
     seal_seconds: float = Field(60.0, validation_alias="OPS_SEAL_SECONDS")
     refresh_seconds: float = Field(15.0, validation_alias="OPS_AGENT_REFRESH_SECONDS")
-    """How often the agent looks at the repository for RPO and at the ops database for metrics."""
+    """Pause between two reads of the repository (for the RPO) and of the ops database (for metrics)."""
 
 
 class JwtSettings(Group):
-    """The bearer tokens of data subjects: who issues them, and the keys they are checked with."""
+    """The issuer of data subjects' bearer tokens, and the keys that the tokens are checked with."""
 
     issuer: str | None = Field(None, validation_alias="OPS_JWT_ISSUER")
     audience: str | None = Field(None, validation_alias="OPS_JWT_AUDIENCE")
@@ -115,6 +129,8 @@ class JwtSettings(Group):
 
 
 class ApiSettings(Group):
+    """The API for data subjects: its addresses, limits and links, and where the address on record is."""
+
     listen_host: str = Field("127.0.0.1", validation_alias="OPS_API_LISTEN_HOST")
     listen_port: int = Field(9443, validation_alias="OPS_API_LISTEN_PORT")
     metrics_listen_host: str = Field("127.0.0.1", validation_alias="OPS_API_METRICS_LISTEN_HOST")
@@ -128,9 +144,9 @@ class ApiSettings(Group):
     """Requests in any 15 minutes for each address and for each subject."""
     privacy_notice_url: str | None = Field(None, validation_alias="OPS_API_PRIVACY_NOTICE_URL")
     exports_url: str | None = Field(None, validation_alias="OPS_API_EXPORTS_URL")
-    """The S3 endpoint in the links that subjects get, where they reach it by another name than we do."""
+    """The S3 endpoint in subjects' download links, when they reach it by another name than we do."""
     consent_version: str | None = Field(None, validation_alias="OPS_API_CONSENT_VERSION")
-    """Names the wording that the page asks consent to; None: it asks for none."""
+    """Version of the wording that the page asks consent to; None: it asks for none."""
     subject_table: str = Field("creators", validation_alias="OPS_API_SUBJECT_TABLE")
     """Table of the product database that holds the address on record; schema.table where needed."""
     subject_key_column: str = Field("id", validation_alias="OPS_API_SUBJECT_KEY_COLUMN")
@@ -138,19 +154,21 @@ class ApiSettings(Group):
 
 
 class DemoSettings(Group):
+    """The demo product: its size, its past and its made-up traffic."""
+
     scale: float | None = Field(None, validation_alias="OPS_DEMO_SCALE")
-    """How much the demo product is seeded with; None: as it was seeded before, else 1, about 100 MB."""
+    """Size of the demo product's seed data; 1 is about 100 MB. None: as it was seeded before, else 1."""
     traffic_listen_host: str = Field("127.0.0.1", validation_alias="OPS_TRAFFIC_LISTEN_HOST")
     traffic_listen_port: int = Field(9188, validation_alias="OPS_TRAFFIC_LISTEN_PORT")
     traffic_rate: float = Field(4.0, validation_alias="OPS_TRAFFIC_RATE")
-    """Requests a second that the traffic service makes up."""
+    """Requests a second of the traffic service."""
     traffic_seed: int = Field(1, validation_alias="OPS_TRAFFIC_SEED")
     history_days: float = Field(30, validation_alias="OPS_DEMO_HISTORY_DAYS")
     """Days of the demo product's past in the embedded Prometheus; 0: none."""
 
 
 class Settings(Group):
-    """Everything the process was told from outside."""
+    """All settings of the process."""
 
     environ: dict[str, SecretStr]
     config_dir: Path = Field(default_factory=files.default_config_dir, validation_alias="OPS_CONFIG_DIR")
@@ -163,13 +181,13 @@ class Settings(Group):
     product_database_url: str | None = Field(None, validation_alias="OPS_PRODUCT_DATABASE_URL")
     product_owner_database_url: str | None = Field(None, validation_alias="OPS_PRODUCT_OWNER_DATABASE_URL")
     product_eraser_database_url: str | None = Field(None, validation_alias="OPS_PRODUCT_ERASER_DATABASE_URL")
-    """The product database as the role that erases; where it is not set, product_database_url serves."""
+    """The product database as the role that erases; None: product_database_url is used."""
     dagster_storage_url: str | None = Field(None, validation_alias="OPS_DAGSTER_STORAGE_URL")
     redis_url: str | None = Field(None, validation_alias="OPS_REDIS_URL")
     redis_password: SecretStr | None = Field(None, validation_alias="OPS_REDIS_PASSWORD")
     prometheus_url: str | None = Field(None, validation_alias="OPS_PROMETHEUS_URL")
     prometheus_replica_labels: tuple[str, ...] = Field((), validation_alias="OPS_PROMETHEUS_REPLICA_LABELS")
-    """Labels that tell replicas of Prometheus apart, where several write into the one that is asked."""
+    """Labels that tell replicas of Prometheus apart, when several write into the one that is queried."""
     alertmanager_url: str | None = Field(None, validation_alias="OPS_ALERTMANAGER_URL")
     api_url: str | None = Field(None, validation_alias="OPS_API_URL")
     dagster_url: str | None = Field(None, validation_alias="OPS_DAGSTER_URL")
@@ -188,9 +206,9 @@ class Settings(Group):
     demo: DemoSettings = DemoSettings()
 
     def require(self, name: str) -> str:
-        """A field that the caller cannot do without, as text.
+        """Return the field ``name`` as text.
 
-        Raises ConfigurationError that names the environment variable to set.
+        Raises ConfigurationError when it is not set; the message names the environment variable.
         """
         value = getattr(self, name)
         if value is None:
@@ -200,9 +218,9 @@ class Settings(Group):
         return str(value)
 
     def expand(self, text: str, where: str) -> str:
-        """Replace ``${NAME}`` by the environment's value; ``where`` names the file and key.
+        """Replace each ``${NAME}`` in ``text`` by the environment's value.
 
-        Raises ConfigurationError when a variable is not set.
+        Raises ConfigurationError when a variable is not set; ``where`` names the file and key in its message.
         """
 
         def value(match: re.Match[str]) -> str:
@@ -215,7 +233,10 @@ class Settings(Group):
 
 
 def default_state_dir(environ: Mapping[str, str]) -> Path:
-    """``/var/lib/ops-platform`` for root (PostgreSQL's user cannot reach /root), else XDG's place."""
+    """Return ``/var/lib/ops-platform`` for root, else the directory that XDG prescribes for state.
+
+    PostgreSQL's user cannot reach /root.
+    """
     if os.geteuid() == 0:
         return Path("/var/lib/ops-platform")
     base = environ.get("XDG_STATE_HOME") or str(
@@ -230,30 +251,32 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     Works with an empty environment. Raises ConfigurationError on a malformed number, a
     ``_FILE`` that cannot be read, or a variable given in both forms.
     """
-    given = dict(os.environ if environ is None else environ)
-    state_dir = Path(given.get("OPS_STATE_DIR") or default_state_dir(given))
-    if "OPS_DATABASE_URL" not in given:
-        given = {**_defaults(_environment_file(state_dir / ENVIRONMENT_FILE), given), **given}
-    environment = Environment(given)
+    variables = dict(os.environ if environ is None else environ)
+    state_dir = Path(variables.get("OPS_STATE_DIR") or default_state_dir(variables))
+    if "OPS_DATABASE_URL" not in variables:
+        stack = _environment_file(state_dir / ENVIRONMENT_FILE)
+        variables = {**_stack_defaults(stack, variables), **variables}
+    environment = Environment(variables)
     run_as = environment.text("OPS_RUN_AS_USER") or "postgres"
     identities = {role: _identity(environment, role) for role in S3_ROLES}
     return environment.group(
         Settings,
-        environ={name: SecretStr(value) for name, value in given.items()},
+        environ={name: SecretStr(value) for name, value in variables.items()},
         state_dir=state_dir,
         run_as=run_as if os.geteuid() == 0 else None,
         s3=environment.group(S3Settings, identities=identities),
     )
 
 
-def _defaults(stack: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """Of a stack's environment file, what may stand beside ``given``.
+def _stack_defaults(stack: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    """Select from a stack's environment file what may serve as default beside ``variables``.
 
-    Whoever names a product database means that one in every role: nothing of his is erased elsewhere.
+    A product database that is named there is meant for every role: the stack's own is then neither
+    migrated nor erased from.
     """
-    other = "OPS_PRODUCT_DATABASE_URL" in given
+    other_product = "OPS_PRODUCT_DATABASE_URL" in variables
     roles = ("OPS_PRODUCT_OWNER_DATABASE_URL", "OPS_PRODUCT_ERASER_DATABASE_URL")
-    return {name: value for name, value in stack.items() if not (other and name in roles)}
+    return {name: value for name, value in stack.items() if not (other_product and name in roles)}
 
 
 def _environment_file(path: Path) -> dict[str, str]:

@@ -175,7 +175,7 @@ def test_absurd_times_are_one_line_and_exit_2(console: Console, time: str) -> No
     ):
         result = console.run(*command)
         assert result.returncode == 2, result.stderr
-        assert "is no time" in result.stderr
+        assert "is not a time" in result.stderr
         assert len(result.stderr.strip().splitlines()) == 1
 
 

@@ -1,7 +1,7 @@
-"""The HTTP face of ``gdpr``: requests of data subjects, their confirmation, status and downloads.
+"""The HTTP API of ``gdpr``: requests of data subjects, their confirmation, status and downloads.
 
-Routes, bodies, problems and health are here; ``auth`` says who asks, ``edge`` refuses what must not come in.
-What a request means and does is in ``gdpr.requests``.
+Routes, bodies, problems and health are here; ``auth`` authenticates the subject, ``edge`` enforces limits.
+The meaning and the effect of a request are in ``gdpr.requests``.
 """
 
 __all__: list[str] = []

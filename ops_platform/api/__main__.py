@@ -20,11 +20,14 @@ STOP_SECONDS = 3
 
 
 def server(service: Service, api: ApiSettings) -> uvicorn.Server:
-    """Raises ConfigurationError when the certificate is not as configured."""
-    pair = (api.certificate_file, api.key_file)
-    if (pair[0] is None) != (pair[1] is None):
+    """Prepare the HTTP server; the caller runs it.
+
+    Raises ConfigurationError when only one of certificate and key is configured, or a file is missing.
+    """
+    certificate, key = api.certificate_file, api.key_file
+    if (certificate is None) != (key is None):
         raise ConfigurationError("set both OPS_API_CERTIFICATE_FILE and OPS_API_KEY_FILE, or neither")
-    for file in pair:
+    for file in (certificate, key):
         if file is not None and not file.is_file():
             raise ConfigurationError(
                 f"there is no file {file}: correct OPS_API_CERTIFICATE_FILE or _KEY_FILE"
@@ -34,11 +37,11 @@ def server(service: Service, api: ApiSettings) -> uvicorn.Server:
             build(service),
             host=api.listen_host,
             port=api.listen_port,
-            ssl_certfile=pair[0],
-            ssl_keyfile=pair[1],
-            # Addresses and request ids are personal data; what happens is in metrics and lineage.
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+            # Addresses and request ids are personal data; metrics and lineage record what happens.
             access_log=False,
-            # X-Forwarded-For is read in api/addresses.py, from the right.
+            # ``addresses`` reads X-Forwarded-For, from the right.
             proxy_headers=False,
             server_header=False,
             log_config=None,
@@ -49,9 +52,9 @@ def server(service: Service, api: ApiSettings) -> uvicorn.Server:
 
 
 def main() -> int:
-    """0 after SIGTERM or SIGINT, 2 when the configuration is wrong."""
+    """Serve until SIGTERM or SIGINT; return 0, 1 when it could not listen, 2 for a wrong configuration."""
     safe_errors.guard(logging.INFO)
-    # httpx tells every request at INFO; the pool quotes the URL of a server that is away.
+    # httpx logs every request at INFO; the pool quotes the URL of a server that cannot be reached.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     try:
@@ -63,10 +66,10 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn handles them while it runs and raises them again afterwards: by then all is done.
+        # uvicorn handles them while it runs and raises them again afterwards, when all is done.
         signal.signal(number, lambda *_: None)
     try:
-        # What is there by now stays: to look through it for garbage takes tens of milliseconds each time.
+        # Objects that exist by now stay: each search of them for garbage would take tens of milliseconds.
         gc.freeze()
         running.run()
     finally:

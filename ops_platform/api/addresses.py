@@ -1,4 +1,4 @@
-"""Which address a request came from: the peer's, or what trusted proxies say of it. Pure."""
+"""The address that a request came from: the peer's, or the one that trusted proxies report. Pure."""
 
 from __future__ import annotations
 
@@ -11,31 +11,36 @@ from ops_platform.errors import ConfigurationError
 Address = IPv4Address | IPv6Address
 Network = V4 | IPv6Network
 HOUSEHOLD_PREFIX = 64
-"""An IPv6 subscriber has at least a /64, and could take another address of it for each request."""
-MOST_HOPS = 32
+"""An IPv6 subscriber has at least a /64, and could use another address of it for each request."""
+MAX_HOPS = 32
 
 
 def networks(names: Iterable[str]) -> tuple[Network, ...]:
-    """Raises ConfigurationError for an entry that is neither address nor network."""
-    found = []
+    """Read the entries of OPS_API_TRUSTED_PROXIES.
+
+    Raises ConfigurationError for an entry that is neither an address nor a network.
+    """
+    proxies = []
     for name in names:
         try:
-            found.append(ip_network(name))
+            proxies.append(ip_network(name))
         except ValueError:
-            raise ConfigurationError(f"OPS_API_TRUSTED_PROXIES: {name!r} is no address or network") from None
-    return tuple(found)
+            raise ConfigurationError(
+                f"OPS_API_TRUSTED_PROXIES: {name!r} is neither an address nor a network: correct it"
+            ) from None
+    return tuple(proxies)
 
 
 def client(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> Address | None:
-    """The nearest address that is not a trusted proxy's.
+    """Find the nearest address that is not a trusted proxy's; None when the peer has none.
 
     ``forwarded_for`` are the X-Forwarded-For headers in order. Each trusted proxy appended the
-    address it saw, so they are read from the right; what stands left of the first untrusted
-    address, or of an entry that is none, is the client's own invention.
+    address it saw, so they are read from the right; entries left of the first untrusted
+    address, or of an entry that is not an address, can be the client's own invention.
     """
     address = parse(peer or "")
     entries = [entry for header in forwarded_for for entry in header.split(",")]
-    for entry in reversed(entries[-MOST_HOPS:]):
+    for entry in reversed(entries[-MAX_HOPS:]):
         if address is None or not is_trusted(address, trusted):
             break
         nearer = parse(entry)
@@ -46,11 +51,12 @@ def client(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Net
 
 
 def is_trusted(address: Address, trusted: Sequence[Network]) -> bool:
+    """Return whether the address is in one of the networks."""
     return any(address.version == network.version and address in network for network in trusted)
 
 
 def parse(text: str) -> Address | None:
-    """An address with or without port and brackets; IPv4 in IPv6 as IPv4."""
+    """Read an address with or without port and brackets; IPv4 in IPv6 as IPv4; None for anything else."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -65,7 +71,7 @@ def parse(text: str) -> Address | None:
 
 
 def bucket(address: Address | None) -> str:
-    """What is counted as one client."""
+    """Name the client that an address counts as: itself, for IPv6 its /64."""
     if isinstance(address, IPv6Address):
         return str(ip_network((int(address), HOUSEHOLD_PREFIX), strict=False))
     return str(address)

@@ -1,4 +1,4 @@
-"""The application: routes, and one form for every error. ``build`` is all that others call."""
+"""The ASGI application: routes, and one form for every error. Others call only ``build``."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _HTTP_NAMES = {
 
 
 def build(service: Service) -> Shield:
-    """The ASGI application over ``service``, which the caller closes."""
-    # No /docs: its page loads scripts from elsewhere.
+    """Build the ASGI application over ``service``, which the caller closes."""
+    # No /docs: its page loads scripts from other sites.
     app = FastAPI(openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
     for router in (routes.router(service), page.router(service), health.router(service)):
         app.include_router(router)
@@ -64,7 +64,7 @@ async def _ours(_: Request, error: Exception) -> Response:
 
 
 async def _unexpected(_: Request, error: Exception) -> Response:
-    # Starlette raises it again after the answer; the shield tells the log its kind and place.
+    # Starlette raises the error again after the answer; the shield logs its kind and place.
     return unexpected().response()
 
 

@@ -1,4 +1,4 @@
-"""/healthz: the process answers. /readyz: what it needs does too."""
+"""/healthz: the process answers. /readyz: everything that it needs answers, too."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def router(service: Service) -> APIRouter:
+    """Build the routes of the health checks."""
     routes = APIRouter(tags=["health"])
 
     @routes.get("/healthz", response_model=Health, summary="The process answers", responses=problems(413))

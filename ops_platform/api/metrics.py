@@ -1,4 +1,4 @@
-"""What the API counts about itself. Served on a port of its own, never beside the public endpoints."""
+"""The API's own metrics, served on a port of their own, never beside the public endpoints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ STATUSES = (200, 202, 400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 500
 
 
 class ApiMetrics:
-    """Counters of one process; every series that an alert asks for exists from the start, with zero."""
+    """Metrics of one process; every series that an alert needs exists from the start, with zero."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -35,5 +35,6 @@ class ApiMetrics:
                 self.responses.labels(operation, str(status))
 
     def answered(self, operation: str, status: int, seconds: float) -> None:
+        """Count an answer and its duration."""
         self.responses.labels(operation, str(status)).inc()
         self.seconds.observe(seconds)

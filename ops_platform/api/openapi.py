@@ -1,4 +1,4 @@
-"""What /openapi.json says beyond what FastAPI finds by itself: problems, bodies, the bearer token."""
+"""Additions to FastAPI's own /openapi.json: problems, bodies, the bearer token."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ five state-changing requests in any 15 minutes, for each address and for each su
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The ``responses`` of a route: its problem documents by status."""
+    """Build the ``responses`` of a route: its problem documents by status."""
     return {status: _problem(status) for status in statuses}
 
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:
-    """``openapi_extra`` of a route that reads its body by itself."""
+    """Build the ``openapi_extra`` of a route that reads its body by itself."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def describe(app: FastAPI, bodies: list[type[BaseModel]]) -> Callable[[], dict[str, Any]]:
-    """The document, made once."""
-    made: dict[str, Any] = {}
+    """Return a function that builds the document when it is first called, and returns it every time."""
+    cached: dict[str, Any] = {}
 
     def document() -> dict[str, Any]:
-        if not made:
-            made.update(
+        if not cached:
+            cached.update(
                 get_openapi(
                     title="Data subjects' requests",
                     version=__version__,
@@ -59,14 +59,14 @@ def describe(app: FastAPI, bodies: list[type[BaseModel]]) -> Callable[[], dict[s
                     routes=app.routes,
                 )
             )
-            _complete(made, bodies)
-        return made
+            _complete(cached, bodies)
+        return cached
 
     return document
 
 
-def _complete(made: dict[str, Any], bodies: list[type[BaseModel]]) -> None:
-    components = made.setdefault("components", {})
+def _complete(document: dict[str, Any], bodies: list[type[BaseModel]]) -> None:
+    components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     models: list[type[BaseModel]] = [*bodies, ProblemDocument]
     for model in models:
@@ -76,10 +76,10 @@ def _complete(made: dict[str, Any], bodies: list[type[BaseModel]]) -> None:
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
     }
-    for path in made["paths"].values():
+    for path in document["paths"].values():
         for operation in path.values():
             answers = operation["responses"]
-            # FastAPI announces its own 422 for every parameter; a text parameter never gives one.
+            # FastAPI documents its own 422 for every parameter; a text parameter never causes one.
             if "HTTPValidationError" in str(answers.get("422")):
                 del answers["422"]
             if "429" in answers:
@@ -91,10 +91,10 @@ def _complete(made: dict[str, Any], bodies: list[type[BaseModel]]) -> None:
 
 
 def _problem(status: int) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    response: dict[str, Any] = {
         "description": _MEANINGS[status],
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
     }
     if status in (429, 503):
-        found["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
-    return found
+        response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+    return response

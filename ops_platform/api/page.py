@@ -1,4 +1,4 @@
-"""GET /api/gdpr/verify: the page that a mailed link opens. Static; a GET never uses a token up."""
+"""GET /api/gdpr/verify: the page that a mailed link opens. It is static: a GET never uses up a token."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ POLICY = (
 
 
 def router(service: Service) -> APIRouter:
+    """Build the routes of the page, rendered once in each language, and of its assets."""
     routes = APIRouter(tags=["data subjects"])
     pages = {
         language: render(language, service.privacy_notice_url, asks_consent=bool(service.consent_version))
@@ -38,9 +39,9 @@ def router(service: Service) -> APIRouter:
         responses=problems(413),
     )
     async def verify_page(request: Request, lang: str = "") -> Response:
-        """English or French: ``lang``, else ``Accept-Language``."""
+        """Serve the page in English or French: ``lang``, else ``Accept-Language``."""
         guards.count_as(request, "page")
-        chosen = next((one for one in LANGUAGES if one == lang), None)
+        chosen = next((language for language in LANGUAGES if language == lang), None)
         language = chosen or language_of(request.headers.get("accept-language"))
         headers = {
             "Content-Security-Policy": POLICY,
@@ -63,13 +64,13 @@ def _asset(routes: APIRouter, name: str, media_type: str) -> None:
 
 
 def render(language: Language, privacy_notice_url: str | None, *, asks_consent: bool) -> str:
-    """The page in one language."""
+    """Render the page in one language as HTML."""
     texts = {name: escape(text) for name, text in TEXTS[language].items()}
     links = [
-        f'<span lang="{one}" aria-current="true">{NAMES[one]}</span>'
-        if one == language
-        else f'<a href="?lang={one}" lang="{one}" hreflang="{one}">{NAMES[one]}</a>'
-        for one in LANGUAGES
+        f'<span lang="{code}" aria-current="true">{NAMES[code]}</span>'
+        if code == language
+        else f'<a href="?lang={code}" lang="{code}" hreflang="{code}">{NAMES[code]}</a>'
+        for code in LANGUAGES
     ]
     endings = [
         f'<p id="{name}" class="{kind}" data-ending="{kind}" role="{role}" tabindex="-1" hidden>'

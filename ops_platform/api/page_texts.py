@@ -1,4 +1,4 @@
-"""The words of the confirmation page, in English and French."""
+"""The texts of the confirmation page, in English and French."""
 
 from __future__ import annotations
 
@@ -80,4 +80,4 @@ FR = {
 TEXTS: Mapping[Language, Mapping[str, str]] = {"en": EN, "fr": FR}
 GOOD = ("done-erasure", "done-export", "already-confirmed")
 BAD = ("not-found", "cancelled", "expired", "rate-limited", "consent-missing", "unavailable", "incomplete")
-"""Endings that the page can show; their elements have these ids."""
+"""Messages that the page can end with; their elements have these ids."""

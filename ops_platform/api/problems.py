@@ -1,4 +1,4 @@
-"""Every error answer, as RFC 9457 ``application/problem+json``. None quotes what was sent."""
+"""All error answers, as RFC 9457 ``application/problem+json``. No answer quotes the request."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ TYPE_PREFIX = "urn:ops-platform:problem:"
 
 
 class FieldError(BaseModel):
+    """A fault of one field of the body; ``field`` is its path with dots."""
+
     field: str
     message: str
 
@@ -45,6 +47,7 @@ class Problem(Exception):
         self.headers, self.errors = dict(headers or {}), errors
 
     def document(self) -> dict[str, Any]:
+        """Return the problem document as JSON values."""
         return ProblemDocument(
             type=TYPE_PREFIX + self.name,
             title=HTTPStatus(self.status).phrase,
@@ -54,16 +57,17 @@ class Problem(Exception):
         ).model_dump(exclude_none=True)
 
     def response(self) -> JSONResponse:
+        """Return the HTTP response with the document."""
         return JSONResponse(self.document(), self.status, self.headers, MEDIA_TYPE)
 
 
 def not_found() -> Problem:
-    """The one answer for what is not there and for what is somebody else's."""
+    """Build the answer for a request that does not exist, and for one of somebody else: they look alike."""
     return Problem(404, "not-found", "There is no such request.")
 
 
 def unavailable() -> Problem:
-    """Something behind the API is away; what, is in the log and in /readyz."""
+    """Build the answer for an outage behind the API; the log and /readyz name the service."""
     return Problem(
         503,
         "unavailable",
@@ -73,6 +77,6 @@ def unavailable() -> Problem:
 
 
 def unauthorized(detail: str, *, attempted: bool) -> Problem:
-    """``attempted``: there was a token, and it is no good (RFC 6750)."""
+    """Build the answer to a request without a valid bearer token; ``attempted``: it had one (RFC 6750)."""
     challenge = 'Bearer realm="gdpr"' + (', error="invalid_token"' if attempted else "")
     return Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": challenge})

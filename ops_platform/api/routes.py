@@ -1,4 +1,4 @@
-"""The endpoints of data subjects: each asks the guards, calls ``gdpr.requests``, answers."""
+"""The endpoints for data subjects: each asks the guards, calls ``gdpr.requests`` and answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 
 
 def router(service: Service) -> APIRouter:
-    """The routes below /api/gdpr, but the page's."""
+    """Build the routes below /api/gdpr, except the page's."""
     routes = APIRouter(prefix="/api/gdpr", tags=["data subjects"])
     _changing(routes, service)
     _reading(routes, service)
@@ -38,16 +38,16 @@ def _changing(routes: APIRouter, service: Service) -> None:
         openapi_extra={"security": BEARER, **json_body(NewRequest)},
     )
     async def make_request(request: Request, response: Response) -> MadeRequest:
-        """Mails a token to the address on record; nothing happens before it is used.
+        """Mail a token to the address on record; nothing happens before it is used.
 
         While a request of the same type is open, it is the answer. If it is not verified and its last
-        mail is older than five minutes, another mail is sent, which replaces the token of the one before.
+        mail is older than five minutes, another mail is sent, whose token replaces the one before.
         """
         guards.count_as(request, "request")
         subject = await guards.limited_subject(service, request)
-        wanted = await guards.body(request, NewRequest)
+        body = await guards.body(request, NewRequest)
         language = request.headers.get("accept-language")
-        made = await run_in_threadpool(_make, service, subject, wanted, language)
+        made = await run_in_threadpool(_make, service, subject, body, language)
         response.headers["Location"] = f"/api/gdpr/status/{made.request_id}"
         return made
 
@@ -59,7 +59,7 @@ def _changing(routes: APIRouter, service: Service) -> None:
         openapi_extra={"security": BEARER},
     )
     async def cancel_request(request: Request, requestId: str) -> RequestView:
-        """Possible until the work begins; a cancelled request stays cancelled."""
+        """Cancel a request whose work has not begun; it stays cancelled."""
         guards.count_as(request, "cancel")
         subject = await guards.limited_subject(service, request)
         return await run_in_threadpool(_cancel, service, requestId, subject)
@@ -72,16 +72,16 @@ def _changing(routes: APIRouter, service: Service) -> None:
         openapi_extra={"security": [], **json_body(Verification)},
     )
     async def verify_request(request: Request, requestId: str) -> RequestView:
-        """The token alone authorises this. It works once, for 24 hours; a wrong one gets 404."""
+        """Confirm a request. The token alone authorises it, once, for 24 hours. A wrong one gets 404."""
         guards.count_as(request, "verify")
-        # The token is nobody's yet: the request stands for its subject.
+        # The token names no subject, so the limit is counted against the request.
         await guards.limit(service, request, f"request:{requestId[:100]}")
-        given = await guards.body(request, Verification)
-        return await run_in_threadpool(_verify, service, requestId, given)
+        body = await guards.body(request, Verification)
+        return await run_in_threadpool(_verify, service, requestId, body)
 
 
 def _reading(routes: APIRouter, service: Service) -> None:
-    # Each is one visit to a thread: to wait for one is most of what a short request takes.
+    # Plain functions, so that each uses a thread once: waiting for one takes most of a short request's time.
     @routes.get(
         "/status/{requestId}",
         response_model=RequestView,
@@ -104,8 +104,8 @@ def _reading(routes: APIRouter, service: Service) -> None:
         guards.count_as(request, "requests")
         subject = guards.subject(service, request)
         with service.ops.reading() as connection:
-            found = requests.find_all(connection, subject)
-        return RequestList(requests=[schemas.view(one) for one in found])
+            own_requests = requests.find_all(connection, subject)
+        return RequestList(requests=[schemas.view(own_request) for own_request in own_requests])
 
     @routes.get(
         "/download/{requestId}",
@@ -115,7 +115,7 @@ def _reading(routes: APIRouter, service: Service) -> None:
         openapi_extra={"security": BEARER},
     )
     def download(request: Request, requestId: str) -> Download:
-        """The link works for 15 minutes; ask again for another, until 72 hours after the completion.
+        """Get a link to the export. It works for 15 minutes; ask for another until 72 hours after completion.
 
         Each answer is recorded. 409 while there is nothing to download, 410 when it has been deleted.
         """
@@ -123,7 +123,7 @@ def _reading(routes: APIRouter, service: Service) -> None:
         return _download(service, requestId, guards.subject(service, request))
 
 
-def _make(service: Service, subject: UUID, wanted: NewRequest, accept_language: str | None) -> MadeRequest:
+def _make(service: Service, subject: UUID, body: NewRequest, accept_language: str | None) -> MadeRequest:
     with service.product.reading() as product:
         email = service.addresses.find(product, subject)
     if email is None:
@@ -132,7 +132,7 @@ def _make(service: Service, subject: UUID, wanted: NewRequest, accept_language: 
         made = requests.submit(
             connection,
             subject,
-            wanted.request_type,
+            body.request_type,
             email=email,
             language=language_of(accept_language),
             api_url=service.api_url,
@@ -154,35 +154,35 @@ def _cancel(service: Service, request_id: str, subject: UUID) -> RequestView:
             raise Problem(409, "too-late", detail) from None
 
 
-def _verify(service: Service, request_id: str, given: Verification) -> RequestView:
+def _verify(service: Service, request_id: str, body: Verification) -> RequestView:
     consent = None
     if service.consent_version is not None:
-        if not given.consent:
+        if not body.consent:
             raise Problem(422, "consent-missing", "Agree to the wording on the page, then confirm again.")
         consent = Consent(service.consent_version)
     with service.ops.use() as connection:
         try:
-            done = requests.verify(
-                connection, _known_form(request_id), given.token, now=service.clock(), consent=consent
+            verified = requests.verify(
+                connection, _known_form(request_id), body.token, now=service.clock(), consent=consent
             )
         except requests.RequestError as error:
             connection.commit()  # a wrong token is counted
-            refused = error
+            refusal = error
         else:
-            return schemas.view(done)
-    if isinstance(refused, requests.UnknownRequest):
+            return schemas.view(verified)
+    if isinstance(refusal, requests.UnknownRequest):
         service.metrics.wrong_tokens.inc()
-    raise _refusal(refused)
+    raise _refusal(refusal)
 
 
 def _download(service: Service, request_id: str, subject: UUID) -> Download:
     now = service.clock()
-    found = _find(service, request_id, subject)
-    if found.request_type != "export":
-        raise Problem(409, "no-export", "This request is no export: there is nothing to download.")
+    request = _find(service, request_id, subject)
+    if request.request_type != "export":
+        raise Problem(409, "no-export", "This request is not an export: there is nothing to download.")
     with service.ops.use() as connection:
-        export = archive_store.find(connection, found.request_id)
-        if export is None and found.status == "failed":
+        export = archive_store.find(connection, request.request_id)
+        if export is None and request.status == "failed":
             raise not_found()
         if export is None:
             raise Problem(409, "not-ready", "The export is not ready yet. Ask for its status.")
@@ -192,9 +192,9 @@ def _download(service: Service, request_id: str, subject: UUID) -> Download:
         url = service.exports.presigned(
             export.object_key,
             max(1, int((expires_at - now).total_seconds())),
-            f"export-{found.request_id}.zip",
+            f"export-{request.request_id}.zip",
         )
-        # Recorded before it is given out: the connection commits when the block ends, or there is no answer.
+        # Recorded before the link is given out: the block's end commits, or there is no answer.
         archive_store.record_download(connection, export, expires_at, now)
     return Download(url=url, expires_at=expires_at)
 
@@ -218,5 +218,8 @@ def _find(service: Service, request_id: str, subject: UUID) -> requests.Request:
 
 
 def _known_form(request_id: str) -> str:
-    """An id that no database can choke on; one of another form is nobody's."""
+    """Return the id when it is short printable ASCII, else the empty id, which no request has.
+
+    Databases refuse some other characters with an error.
+    """
     return request_id if request_id.isascii() and request_id.isprintable() and len(request_id) <= 100 else ""

@@ -1,4 +1,4 @@
-"""The bodies that go in and out."""
+"""The JSON bodies of requests and answers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ops_platform.gdpr.requests import RequestType
 
 
 class NewRequest(BaseModel):
-    """What a subject wants. Nothing else in the body counts; least of all an address."""
+    """The request that a subject makes. Other fields of the body are ignored, an address above all."""
 
     request_type: RequestType
 
 
 class Verification(BaseModel):
-    """The mailed token, as it stands in the link or typed with spaces, hyphens and small letters."""
+    """The mailed token, as in the link or typed with spaces, hyphens and small letters."""
 
     token: str = Field(max_length=1000)
     consent: bool = Field(default=False, description="Agreed to the wording that the page shows, if it does.")
@@ -49,6 +49,8 @@ class MadeRequest(RequestView):
 
 
 class RequestList(BaseModel):
+    """The requests of one subject, newest first."""
+
     requests: list[RequestView]
 
 
@@ -60,14 +62,18 @@ class Download(BaseModel):
 
 
 class Health(BaseModel):
+    """The answer of a health check that passed."""
+
     status: Literal["ok"]
 
 
 def view(request: requests.Request) -> RequestView:
+    """Show a request to its subject."""
     return RequestView(**_fields(request))
 
 
 def made(answer: requests.Submission) -> MadeRequest:
+    """Show a request to the subject who made it just now."""
     return MadeRequest(**_fields(answer.request), mail_sent=answer.mailed)
 
 

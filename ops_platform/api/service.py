@@ -1,4 +1,4 @@
-"""What the endpoints work with: databases, limiter, identities, clock. Built from settings, or by a test."""
+"""The services behind the endpoints: databases, limits, identities, clock; from settings or a test."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 
 from ops_platform.api import addresses
 from ops_platform.api.addresses import Network
-from ops_platform.api.auth import Identity, jwks
-from ops_platform.api.auth import bearer_token as identity
+from ops_platform.api.auth import Identity, bearer_token, jwks
 from ops_platform.api.metrics import ApiMetrics
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres.pool import Pool
@@ -24,9 +23,9 @@ RATE_LIMIT_PREFIX = "{ops_platform:gdpr-api}"
 
 @dataclass(frozen=True)
 class Service:
-    """Everything an endpoint may touch. ``api_url`` is the public address that mails link to.
+    """Everything that an endpoint may use. ``api_url`` is the public address that mails link to.
 
-    ``exports`` signs links, and is asked nothing.
+    ``exports`` only signs links; no request is sent to it.
     """
 
     ops: Pool
@@ -43,17 +42,21 @@ class Service:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def close(self) -> None:
+        """Close the connections to databases and Redis."""
         self.ops.close()
         self.product.close()
         self.window.cache.close()
 
 
 def open_service(settings: Settings) -> Service:
-    """Raises ConfigurationError when a setting is missing or wrong; waits for no server."""
+    """Build the service from settings, without waiting for any server.
+
+    Raises ConfigurationError when a setting is missing or wrong.
+    """
     api = settings.api
     if api.rate_limit < 1:
         raise ConfigurationError("OPS_API_RATE_LIMIT must be 1 or more")
-    who = identity.from_settings(settings.jwt, jwks.from_settings(settings))
+    identity = bearer_token.from_settings(settings.jwt, jwks.from_settings(settings))
     trusted = addresses.networks(api.trusted_proxies)
     api_url, ops, product = (
         settings.require(f"{name}url") for name in ("api_", "database_", "product_database_")
@@ -62,7 +65,7 @@ def open_service(settings: Settings) -> Service:
         ops=Pool(ops, application="ops-platform api"),
         product=Pool(product, application="ops-platform api", size=4),
         window=MovingWindow(cache.from_settings(settings), api.rate_limit, LIMIT_SECONDS, RATE_LIMIT_PREFIX),
-        identity=who,
+        identity=identity,
         addresses=address_lookup.from_settings(api),
         exports=_exports(settings),
         api_url=api_url,

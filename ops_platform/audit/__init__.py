@@ -1,7 +1,7 @@
 """The append-only ledger of all duties: events, seals over them, locked copies, epochs, verification.
 
-Duties append events through ``ledger``; sealing is the agent's, verification anybody's who has the public
-keys. No personal data enters here.
+Duties append events through ``ledger``. The agent seals them; anybody who has the public keys can verify.
+No personal data enters here.
 """
 
 from ops_platform.audit.keys import PublicKeys, SigningKey, configured_public_keys, configured_signing_key

@@ -1,4 +1,4 @@
-"""The events that one seal covers: which range is final, and its leaves and root."""
+"""The events that one seal covers: the range that is final, its leaves and its root."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ops_platform.errors import OpsError
 
 @dataclass(frozen=True)
 class Batch:
-    """(id, leaf hash) of each event of a range in the order (xid, id), and the root over them, hex."""
+    """Each event of a range as (id, leaf hash), ordered by (xid, id), and the root over them in hex."""
 
     leaves: list[tuple[int, bytes]]
     root: str
@@ -27,7 +27,10 @@ class Batch:
 
 @contextmanager
 def own_transactions(connection: Connection) -> Iterator[None]:
-    """The connection in autocommit mode: each step is a transaction of its own."""
+    """Put the connection into autocommit mode for the block: each step is a transaction of its own.
+
+    Raises OpsError when the connection is inside a transaction.
+    """
     if connection.info.transaction_status != TransactionStatus.IDLE:
         raise OpsError("the ledger was given a connection inside a transaction: commit first")
     before = connection.autocommit
@@ -41,46 +44,46 @@ def own_transactions(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def snapshot(connection: Connection) -> Iterator[None]:
-    """A read-only transaction that sees one moment throughout."""
+    """Run the block in a read-only transaction with one snapshot throughout."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
 
 
 def horizon(connection: Connection) -> int:
-    """The oldest transaction id that the current snapshot does not see the end of."""
+    """Return the lowest transaction id that had not ended when the current snapshot was taken."""
     rows = connection.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin").fetchall()
     return int(rows[0]["xmin"])
 
 
 def end_of_batch(connection: Connection, epoch: int, from_xid: int, limit: int, rows: int) -> int:
-    """Where a batch that starts at ``from_xid`` ends so that it has about ``rows`` events: ``limit`` or less.
+    """Find the end of a batch of about ``rows`` events from ``from_xid`` on: ``limit`` or less.
 
-    Always between two transactions; one that alone has more events makes a larger batch.
+    The end is always between two transactions; a transaction with more events makes a larger batch.
     """
     query = """
         SELECT xid::text AS at FROM audit_events
         WHERE epoch = %s AND xid >= %s::text::xid8 AND xid < %s::text::xid8
         ORDER BY epoch, xid, id LIMIT 1 OFFSET %s
     """
-    past = connection.execute(query, (epoch, str(from_xid), str(limit), rows)).fetchone()
-    if past is None:
+    next_row = connection.execute(query, (epoch, str(from_xid), str(limit), rows)).fetchone()
+    if next_row is None:
         return limit
-    first = one_row(connection, query, (epoch, str(from_xid), str(limit), 0))
-    return max(int(past["at"]), int(first["at"]) + 1)
+    first_row = one_row(connection, query, (epoch, str(from_xid), str(limit), 0))
+    return max(int(next_row["at"]), int(first_row["at"]) + 1)
 
 
 def read_batch(connection: Connection, epoch: int, from_xid: int, to_xid: int | None) -> Batch:
-    """The events of ``epoch`` in [from_xid, to_xid) (None: no end) that the current snapshot sees."""
+    """Read the events of ``epoch`` in [from_xid, to_xid) (None: no end) that the current snapshot sees."""
     tree = MerkleTree()
-    taken = []
+    leaves = []
     condition, parameters = "epoch = %s AND xid >= %s::text::xid8", [epoch, str(from_xid)]
     if to_xid is not None:
         condition, parameters = f"{condition} AND xid < %s::text::xid8", [*parameters, str(to_xid)]
     for leaf in encoding.leaves(connection, condition, parameters):
         tree.add(leaf.hash)
-        taken.append((leaf.id, leaf.hash))
-    return Batch(taken, tree.root().hex())
+        leaves.append((leaf.id, leaf.hash))
+    return Batch(leaves, tree.root().hex())
 
 
 def compose(
@@ -96,7 +99,7 @@ def compose(
     opens: int | None = None,
     void_from: int | None = None,
 ) -> SealCopy:
-    """Sign what was read; the copy is to be locked for ``retention_days``."""
+    """Compose and sign the seal over a batch; its copy is to be locked for ``retention_days``."""
     now = datetime.now(UTC)
     ids = [event_id for event_id, _ in batch.leaves]
     seal = Seal(
@@ -110,7 +113,7 @@ def compose(
         merkle_root=batch.root,
         previous=previous,
         sealed_at=timestamp(now),
-        # Whole seconds: object stores cut the rest off.
+        # Whole seconds, because object stores drop fractions.
         retain_until=timestamp((now + timedelta(days=retention_days)).replace(microsecond=0)),
         key_id=key.key_id,
         opens=opens,

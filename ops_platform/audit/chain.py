@@ -1,4 +1,4 @@
-"""The chain of seals as a verifier walks it: rows of ``audit_seals`` beside their locked copies."""
+"""Walking the chain of seals to verify it: rows of ``audit_seals`` beside their locked copies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ops_platform.audit.batch import horizon
-from ops_platform.audit.copies import CopySeen, copies
+from ops_platform.audit.copies import BucketCopy, copies
 from ops_platform.audit.findings import Verification
 from ops_platform.audit.keys import PublicKeys
 from ops_platform.audit.seal import (
@@ -25,7 +25,7 @@ from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
 
 ADOPTION = timedelta(minutes=10)
-"""How long the newest copy may wait for its row: a sealer that died in between adopts it."""
+"""Time that the newest copy may wait for its row: after a crash in between, the next sealer adopts it."""
 
 _COLUMNS = """
     number, epoch, opens, void_from, from_xid::text AS from_xid, to_xid::text AS to_xid, row_count,
@@ -35,7 +35,7 @@ _COLUMNS = """
 
 @dataclass(frozen=True)
 class Link:
-    """One seal of the chain. ``void``: a signed opening says that its events were lost with a restore."""
+    """One seal of the chain. ``void``: a signed opening of an epoch says that a restore lost its events."""
 
     signed: SignedSeal
     copy: SealCopy | None
@@ -44,17 +44,17 @@ class Link:
 
 @dataclass(frozen=True)
 class _Pair:
-    """The row and the copy of one number."""
+    """The row and the copy of one seal number."""
 
     number: int
     row: dict[str, Any] | None
-    seen: CopySeen | None
+    copy: BucketCopy | None
 
 
 class Chain:
-    """Walks the seals by number and writes what differs into ``result``.
+    """Walks the seals by number and adds the differences to ``result``.
 
-    ``epoch`` and ``to_xid`` say where the events behind the last seal walked start.
+    ``epoch`` and ``to_xid`` are where the events behind the last seal of the walk start.
     """
 
     def __init__(
@@ -76,9 +76,11 @@ class Chain:
         self.to_xid = 0
 
     def links(self) -> Iterator[Link]:
-        """Every seal that can be read, in order; after the last, the lock on its copy is checked."""
+        """Yield every seal that can be read, in order; check the lock on the last one's copy at the end."""
         if not self._ledger.object_lock_enabled():
-            self._result.find(self._ledger.uri(), "the bucket has no object lock: its copies prove nothing")
+            self._result.add_finding(
+                self._ledger.uri(), "the bucket has no object lock: its copies prove nothing"
+            )
         void = self._void_numbers()
         final = horizon(self._connection)
         newest: SignedSeal | None = None
@@ -92,17 +94,17 @@ class Chain:
                 break
             newest = signed
             self._check_chain(signed, pair.number in void)
-            yield Link(signed, pair.seen.copy if pair.seen else None, pair.number in void)
+            yield Link(signed, pair.copy.content if pair.copy else None, pair.number in void)
         if newest is not None:
             self._check_lock(newest)
 
     def _pairs(self) -> Iterator[_Pair]:
-        """Rows and copies merged by number."""
+        """Merge rows and copies by number."""
         with self._connection.cursor(name="audit_seals_by_number") as rows:
             rows.itersize = 500
             rows.execute(f"SELECT {_COLUMNS} FROM audit_seals ORDER BY number")  # noqa: S608
-            seen = self._numbered_copies()
-            row, copy = next(rows, None), next(seen, None)
+            numbered = self._numbered_copies()
+            row, copy = next(rows, None), next(numbered, None)
             while row is not None or copy is not None:
                 row_number = row["number"] if row is not None else None
                 copy_number = copy.number if copy is not None else None
@@ -112,19 +114,19 @@ class Chain:
                 )
                 if pair.row is not None:
                     row = next(rows, None)
-                if pair.seen is not None:
-                    copy = next(seen, None)
+                if pair.copy is not None:
+                    copy = next(numbered, None)
                 yield pair
 
-    def _numbered_copies(self) -> Iterator[CopySeen]:
-        for seen in copies(self._ledger):
-            for problem in seen.problems:
-                self._result.find(f"copy {self._ledger.uri(seen.key)}", problem)
-            if seen.number is not None:
-                yield seen
+    def _numbered_copies(self) -> Iterator[BucketCopy]:
+        for copy in copies(self._ledger):
+            for problem in copy.problems:
+                self._result.add_finding(f"copy {self._ledger.uri(copy.key)}", problem)
+            if copy.number is not None:
+                yield copy
 
     def _void_numbers(self) -> set[int]:
-        """Seals that a signed opening of an epoch declares lost with a restore."""
+        """Read the numbers of the seals that a signed opening of an epoch declares lost with a restore."""
         void: set[int] = set()
         query = "SELECT document, signature FROM audit_seals WHERE opens IS NOT NULL ORDER BY number"
         for row in self._connection.execute(query):
@@ -137,35 +139,36 @@ class Chain:
                 continue
             lost = range(seal.void_from, seal.number)
             void.update(lost)
-            what = f"the events of seals {lost[0]} to {lost[-1]} were lost" if lost else "nothing was lost"
-            self._result.note(f"epoch {seal.opens} was opened at {seal.sealed_at} after a restore: {what}")
+            loss = f"the events of seals {lost[0]} to {lost[-1]} were lost" if lost else "nothing was lost"
+            self._result.note(f"epoch {seal.opens} was opened at {seal.sealed_at} after a restore: {loss}")
         return void
 
     def _seal(self, pair: _Pair) -> SignedSeal | None:
-        """The seal of this number, from its copy if that is genuine, else from its row."""
+        """Return the seal of this number, from its copy if that is genuine, else from its row."""
         where = f"seal {pair.number}"
-        mine = self._from_row(pair.row, where) if pair.row is not None else None
-        copy = pair.seen.copy.signed if pair.seen and pair.seen.copy else None
-        if copy is not None:
-            if not copy.is_signed_by(self._keys):
-                self._result.find(f"copy {self._ledger.uri(object_key(pair.number))}", self._unsigned(copy))
-                copy = None
-            elif copy.seal.number != pair.number:
-                self._result.find(
-                    f"copy {self._ledger.uri(object_key(pair.number))}", f"is seal {copy.seal.number}, moved"
-                )
-                copy = None
-        if pair.row is None and copy is not None:
-            self._without_row(copy, where)
-        elif mine is not None and copy is not None and mine.document != copy.document:
-            self._result.find(
+        from_row = self._from_row(pair.row, where) if pair.row is not None else None
+        from_copy = pair.copy.content.signed if pair.copy and pair.copy.content else None
+        if from_copy is not None:
+            copy_name = f"copy {self._ledger.uri(object_key(pair.number))}"
+            if not from_copy.is_signed_by(self._keys):
+                self._result.add_finding(copy_name, self._unsigned(from_copy))
+                from_copy = None
+            elif from_copy.seal.number != pair.number:
+                self._result.add_finding(copy_name, f"is seal {from_copy.seal.number}, moved")
+                from_copy = None
+        if pair.row is None and from_copy is not None:
+            self._without_row(from_copy, where)
+        elif from_row is not None and from_copy is not None and from_row.document != from_copy.document:
+            self._result.add_finding(
                 where, "the row differs from the locked copy in the bucket: the row was rewritten"
             )
-        elif mine is not None and pair.seen is None:
-            self._without_copy(mine, where)
-        signed = copy or mine
-        if signed is not None and pair.seen is not None and pair.seen.hidden and self._is_locked(signed):
-            self._result.find(f"copy {self._ledger.uri(pair.seen.key)}", "is hidden by a delete marker")
+        elif from_row is not None and pair.copy is None:
+            self._without_copy(from_row, where)
+        signed = from_copy or from_row
+        if signed is not None and pair.copy is not None and pair.copy.hidden and self._is_locked(signed):
+            self._result.add_finding(
+                f"copy {self._ledger.uri(pair.copy.key)}", "is hidden by a delete marker"
+            )
         return signed
 
     def _is_locked(self, signed: SignedSeal) -> bool:
@@ -178,12 +181,12 @@ class Chain:
         try:
             signed = parse(row["document"], row["signature"])
         except MalformedSeal as error:
-            self._result.find(where, str(error))
+            self._result.add_finding(where, str(error))
             return None
         if not signed.is_signed_by(self._keys):
-            self._result.find(where, self._unsigned(signed))
+            self._result.add_finding(where, self._unsigned(signed))
         seal = signed.seal
-        told = {
+        expected = {
             "number": seal.number,
             "epoch": seal.epoch,
             "opens": seal.opens,
@@ -198,9 +201,9 @@ class Chain:
             "sealed_at": moment(seal.sealed_at),
             "key_id": seal.key_id,
         }
-        for column, value in told.items():
+        for column, value in expected.items():
             if row[column] != value:
-                self._result.find(where, f"column {column} is not what the signed document says")
+                self._result.add_finding(where, f"column {column} is not what the signed document says")
         return signed
 
     def _unsigned(self, signed: SignedSeal) -> str:
@@ -211,20 +214,22 @@ class Chain:
         )
 
     def _without_row(self, copy: SignedSeal, where: str) -> None:
-        # Deleted rows are not told from a sealer that died before its insert, except by time.
+        # Only time tells deleted rows from a sealer that died before its insert.
         if self._is_fresh(copy):
             self._result.note(
                 f"{where} was made a moment ago and is in the bucket only: the sealer records it"
             )
         else:
-            self._result.find(
+            self._result.add_finding(
                 where,
                 "in the bucket but not in the database: removed from audit_seals, or restored to before it",
             )
 
-    def _without_copy(self, mine: SignedSeal, where: str) -> None:
-        if self._is_locked(mine):
-            self._result.find(where, "its copy is missing from the bucket, though its lock has not ended")
+    def _without_copy(self, row: SignedSeal, where: str) -> None:
+        if self._is_locked(row):
+            self._result.add_finding(
+                where, "its copy is missing from the bucket, though its lock has not ended"
+            )
         else:
             self._result.note(
                 "seals older than their object lock have no copy any more: signatures and chain hold them"
@@ -239,14 +244,14 @@ class Chain:
             missing = f"seal {self._number + 1}"
             if number > self._number + 2:
                 missing = f"seals {self._number + 1} to {number - 1}"
-            self._result.find(missing, "missing from the database and from the bucket")
+            self._result.add_finding(missing, "missing from the database and from the bucket")
         elif seal.previous != self._previous:
-            self._result.find(where, f"does not continue seal {number - 1}: the chain is broken here")
+            self._result.add_finding(where, f"does not continue seal {number - 1}: the chain is broken here")
         self._number, self._previous = number, signed.hash
         if void:
             return
         if follows and (seal.epoch, seal.from_xid) != (self.epoch, self.to_xid):
-            self._result.find(
+            self._result.add_finding(
                 where, f"starts at {seal.epoch}/{seal.from_xid}, not where the one before ended"
             )
         self.epoch, self.to_xid = seal.next_epoch, seal.to_xid
@@ -258,6 +263,6 @@ class Chain:
             return
         lock = self._ledger.retention(newest.key)
         if lock is None or lock.mode != "COMPLIANCE" or lock.until < promised:
-            self._result.find(
+            self._result.add_finding(
                 f"copy {self._ledger.uri(newest.key)}", "is not locked as long as the seal says"
             )

@@ -1,4 +1,4 @@
-"""The copies in the ledger bucket as a verifier meets them: every version, fetched a few at a time."""
+"""Reading the copies of seals in the ledger bucket, all versions, a few in parallel."""
 
 from __future__ import annotations
 
@@ -16,42 +16,44 @@ AHEAD = 16
 
 
 @dataclass(frozen=True)
-class CopySeen:
-    """What the bucket has under one key. ``copy`` is its first version, None when that is no seal;
-    ``hidden`` by a delete marker from those who do not ask for versions.
+class BucketCopy:
+    """The versions that the bucket has under one key.
+
+    ``content`` is the first version; None when it is not a seal. ``hidden``: a delete marker hides the
+    object from readers who do not ask for versions.
     """
 
     key: str
     number: int | None
-    copy: SealCopy | None
+    content: SealCopy | None
     hidden: bool
     problems: tuple[str, ...]
 
 
-def copies(ledger: ObjectStore) -> Iterator[CopySeen]:
-    """Every key below the seals' prefix in order, from versions: a delete marker hides nothing here."""
+def copies(ledger: ObjectStore) -> Iterator[BucketCopy]:
+    """Read every key below the seals' prefix, in order, from its versions: a delete marker hides nothing."""
     ledger.client  # noqa: B018 - built once, before threads share it
     grouped = (list(group) for _, group in groupby(ledger.versions(PREFIX), key=lambda stored: stored.key))
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="audit-copies") as pool:
         while chunk := list(islice(grouped, AHEAD)):
-            yield from pool.map(lambda versions: _seen(ledger, versions), chunk)
+            yield from pool.map(lambda versions: _read(ledger, versions), chunk)
 
 
-def _seen(ledger: ObjectStore, versions: list[StoredObject]) -> CopySeen:
+def _read(ledger: ObjectStore, versions: list[StoredObject]) -> BucketCopy:
     key = versions[0].key
     problems = []
     number = number_of(key)
     if number is None:
-        return CopySeen(key, None, None, False, ("is not the name of a seal",))
-    # Listed newest first, and times are whole seconds: turn round before the stable sort.
-    written = [version for version in reversed(versions) if not version.delete_marker]
-    bodies = sorted(written, key=lambda stored: stored.modified_at)
-    if len(bodies) > 1:
-        problems.append(f"was written {len(bodies)} times")
-    copy = None
-    if bodies:
+        return BucketCopy(key, None, None, False, ("is not the name of a seal",))
+    # Listed newest first, and times are whole seconds: reverse before the stable sort.
+    oldest_last = [version for version in reversed(versions) if not version.delete_marker]
+    written = sorted(oldest_last, key=lambda stored: stored.modified_at)
+    if len(written) > 1:
+        problems.append(f"was written {len(written)} times")
+    content = None
+    if written:
         try:
-            copy = SealCopy.parse(ledger.get(key, bodies[0].version_id))
+            content = SealCopy.parse(ledger.get(key, written[0].version_id))
         except MalformedSeal as error:
             problems.append(f"is {error}")
-    return CopySeen(key, number, copy, len(bodies) != len(versions), tuple(problems))
+    return BucketCopy(key, number, content, len(written) != len(versions), tuple(problems))

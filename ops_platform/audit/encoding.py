@@ -1,4 +1,4 @@
-"""The bytes of an audit event that are hashed, and the query that streams them in seal order.
+"""Encoding of audit events to the bytes that are hashed, and the query that streams them in seal order.
 
 A row is the concatenation of netstrings (``<byte length>:<UTF-8 bytes>,``; ``-,`` for NULL) of
 
@@ -6,8 +6,8 @@ A row is the concatenation of netstrings (``<byte length>:<UTF-8 bytes>,``; ``-,
     object, outcome, details, commitments
 
 each as PostgreSQL prints it; ``occurred_at`` as whole microseconds since 1970-01-01 UTC, the two
-``jsonb`` columns as ``::text`` (jsonb's own canonical form: keys sorted and unique). Lengths make
-it injective; the view ``audit_leaves`` spells the same in SQL.
+``jsonb`` columns as ``::text`` (jsonb's own canonical form: keys sorted and unique). The lengths make
+the encoding injective; the view ``audit_leaves`` does the same in SQL.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PREFIX = b"13:audit_event/1,"
 
 @dataclass(frozen=True)
 class Leaf:
-    """One event as a seal sees it; ``occurred_us`` in microseconds since 1970-01-01 UTC."""
+    """One event as a leaf of a seal's tree; ``occurred_us`` in microseconds since 1970-01-01 UTC."""
 
     id: int
     epoch: int
@@ -44,7 +44,7 @@ class Leaf:
 
 
 def encode(values: Sequence[str | None]) -> bytes:
-    """The canonical bytes of a row given as the texts of its columns, in the order above."""
+    """Encode a row, given as the texts of its columns in the order above, to its canonical bytes."""
     parts = [_PREFIX]
     for value in values:
         if value is None:
@@ -60,12 +60,12 @@ def leaves(
 ) -> Generator[Leaf, None, None]:
     """Stream the events that meet ``condition`` (SQL of ours), ordered by epoch, xid, id.
 
-    Through a server-side cursor, so memory is bounded; the caller holds a transaction open.
+    A server-side cursor bounds the memory; the caller holds a transaction open.
     """
     with connection.cursor(name="audit_leaves_of_events", row_factory=tuple_row) as cursor:
         cursor.itersize = FETCH_ROWS
         cursor.execute(
-            # Qualified, or the order would be that of the texts selected under the same names.
+            # Qualified names: plain ones would order by the texts that are selected under the same names.
             f"SELECT {_COLUMNS} FROM audit_events AS event WHERE {condition} "  # noqa: S608
             "ORDER BY event.epoch, event.xid, event.id",
             parameters,

@@ -1,4 +1,4 @@
-"""Opening a new epoch: what the ledger does after its database was restored to an earlier time.
+"""Opening a new epoch of the ledger after its database was restored to an earlier time.
 
 The restored database lacks the newest events and seals, and its transaction ids run through
 numbers that lost seals already used. The bucket still has those seals. A signed opening names
@@ -43,22 +43,22 @@ def open_epoch(
     retention_days: float = DEFAULT_RETENTION_DAYS,
     keys: PublicKeys | None = None,
 ) -> Seal:
-    """Open the next epoch, as the owner of the tables; the opening seal.
+    """Open the next epoch, as the owner of the tables, and return the opening seal.
 
-    Idempotent over a crash: an opening that reached the bucket alone is named as lost by the
-    next one. Raises SealRefused when the database's own last seal is not the bucket's (then it
+    Safe to repeat after a crash: the next opening names as lost an opening that reached only the
+    bucket. Raises SealRefused when the database's own last seal is not the bucket's (then it
     was not merely restored), Unavailable when writers do not pause within WRITERS_WAIT.
     """
-    known = keys or key.public_keys()
+    known_keys = keys or key.public_keys()
     with own_transactions(owner):
         if not postgres.try_lock(owner, LOCK):
             raise Unavailable("a sealer is at work: stop the agent, then open the epoch")
         try:
             with owner.transaction():
                 _stop_writers(owner)
-                mine = last_seal(owner)
-                lost = list(_seals_after(ledger, mine, known))
-                copy = _opening(owner, mine, lost, key, retention_days)
+                own_last = last_seal(owner)
+                lost = list(_seals_after(ledger, own_last, known_keys))
+                copy = _opening(owner, own_last, lost, key, retention_days)
                 put(ledger, copy)
                 for signed in (*lost, copy.signed):
                     insert(owner, signed)
@@ -85,10 +85,10 @@ def _stop_writers(owner: Connection) -> None:
         ) from None
 
 
-def _seals_after(ledger: ObjectStore, mine: SignedSeal | None, keys: PublicKeys) -> Iterator[SignedSeal]:
-    """The seals that the bucket has beyond ``mine``, in order, each checked against the one before."""
-    number, previous = (mine.seal.number, mine.hash) if mine else (0, GENESIS)
-    if mine is not None and _read(ledger, number).hash != previous:
+def _seals_after(ledger: ObjectStore, own_last: SignedSeal | None, keys: PublicKeys) -> Iterator[SignedSeal]:
+    """Read the bucket's seals after the database's ``own_last``, each checked against the one before."""
+    number, previous = (own_last.seal.number, own_last.hash) if own_last else (0, GENESIS)
+    if own_last is not None and _read(ledger, number).hash != previous:
         raise SealRefused(
             f"audit seal {number} of the database is not the one in the bucket: this database was not merely "
             "restored: run 'ops-platform audit verify'"
@@ -116,15 +116,19 @@ def _read(ledger: ObjectStore, number: int) -> SignedSeal:
 
 
 def _opening(
-    owner: Connection, mine: SignedSeal | None, lost: list[SignedSeal], key: SigningKey, retention_days: float
+    owner: Connection,
+    own_last: SignedSeal | None,
+    lost: list[SignedSeal],
+    key: SigningKey,
+    retention_days: float,
 ) -> SealCopy:
-    newest = lost[-1] if lost else mine
-    epoch = mine.seal.next_epoch if mine else FIRST_EPOCH
-    from_xid = mine.seal.to_xid if mine else 0
+    newest = lost[-1] if lost else own_last
+    epoch = own_last.seal.next_epoch if own_last else FIRST_EPOCH
+    from_xid = own_last.seal.to_xid if own_last else 0
     opens = (newest.seal.next_epoch if newest else FIRST_EPOCH) + 1
     number = newest.seal.number + 1 if newest else 1
     return compose(
-        # Not below a horizon: no writer is running, so every event that there is is final.
+        # No upper limit at the horizon: no writer is running, so all existing events are final.
         read_batch(owner, epoch, from_xid, None),
         key,
         retention_days,
@@ -134,5 +138,5 @@ def _opening(
         from_xid=from_xid,
         to_xid=horizon(owner),
         opens=opens,
-        void_from=mine.seal.number + 1 if mine else 1,
+        void_from=own_last.seal.number + 1 if own_last else 1,
     )

@@ -1,4 +1,4 @@
-"""What a verification of the ledger found, and how much it looked at."""
+"""The result of a verification of the ledger: its findings, notes and counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that differs: ``where`` names a seal, an event or an object."""
+    """One difference: ``where`` names a seal, an event or an object, ``what`` says what is wrong with it."""
 
     where: str
     what: str
@@ -19,7 +19,7 @@ class Finding:
 
 @dataclass
 class Verification:
-    """What was looked at. ``unsealed`` events are newer than the last seal: nothing vouches for them yet."""
+    """Findings, and what was checked. No seal covers the ``unsealed`` events yet: nothing proves them."""
 
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -29,10 +29,11 @@ class Verification:
     oldest_unsealed_at: datetime | None = None
     last_sealed_at: datetime | None = None
 
-    def find(self, where: str, what: str) -> None:
+    def add_finding(self, where: str, what: str) -> None:
+        """Record a difference."""
         self.findings.append(Finding(where, what))
 
     def note(self, text: str) -> None:
-        """Something worth knowing that is no difference; said once."""
+        """Record something worth knowing that is not a difference; the same text only once."""
         if text not in self.notes:
             self.notes.append(text)

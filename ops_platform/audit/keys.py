@@ -1,4 +1,4 @@
-"""Ed25519 keys that sign seals, and the key ids that seals name them by."""
+"""Ed25519 keys that sign and check seals, and their key ids."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from ops_platform.errors import ConfigurationError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-# ``cryptography`` takes long to load: where the first key is made or read.
+# ``cryptography`` takes long to load, so it is imported when the first key is made or read.
 
 _BLOCK = re.compile(r"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
 
 
 def key_id(key: Ed25519PublicKey) -> str:
-    """First 16 hex digits of the SHA-256 of the key's 32 raw bytes."""
+    """Compute a key's id: the first 16 hex digits of the SHA-256 of its 32 raw bytes."""
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
 
 
 class SigningKey:
-    """A private key; that of the ledger is held by the agent alone."""
+    """A private key; only the agent holds that of the ledger."""
 
     def __init__(self, pem: str, name: str = "OPS_AUDIT_SIGNING_KEY") -> None:
-        """Raises ConfigurationError when ``pem`` is not an unencrypted Ed25519 private key."""
+        """Read the key from ``pem``; ``name`` is the setting that holds it.
+
+        Raises ConfigurationError when it is not an unencrypted Ed25519 private key.
+        """
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -46,21 +49,26 @@ class SigningKey:
         self.key_id = key_id(key.public_key())
 
     def sign(self, data: bytes) -> bytes:
+        """Return the signature over ``data``, 64 bytes (RFC 8032)."""
         return self._key.sign(data)
 
     def public_keys(self) -> PublicKeys:
+        """Return the public half as the only known key."""
         return PublicKeys({self.key_id: self._key.public_key()})
 
 
 class PublicKeys:
-    """The keys that seals may be signed with, by key id: the present one and those before a rotation."""
+    """The keys that seals may be signed with, by key id: the present key and those before rotations."""
 
     def __init__(self, keys: Mapping[str, Ed25519PublicKey]) -> None:
         self._keys = dict(keys)
 
     @classmethod
     def parse(cls, pem: str, name: str = "OPS_AUDIT_PUBLIC_KEY") -> PublicKeys:
-        """Read concatenated PEM blocks. Raises ConfigurationError when one is wrong or there is none."""
+        """Read concatenated PEM blocks; ``name`` is the setting that holds them.
+
+        Raises ConfigurationError when a block is wrong or there is none.
+        """
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -72,7 +80,9 @@ class PublicKeys:
             except (ValueError, UnsupportedAlgorithm):
                 key = None
             if not isinstance(key, Ed25519PublicKey):
-                raise ConfigurationError(f"{name} holds a block that is no Ed25519 public key: correct it")
+                raise ConfigurationError(
+                    f"{name} holds a block that is not an Ed25519 public key: correct it"
+                )
             keys[key_id(key)] = key
         if not keys:
             raise ConfigurationError(
@@ -81,10 +91,11 @@ class PublicKeys:
         return cls(keys)
 
     def knows(self, key_id: str) -> bool:
+        """Return whether a key with this id is among them."""
         return key_id in self._keys
 
     def verify(self, key_id: str, signature: bytes, data: bytes) -> bool:
-        """Whether ``signature`` over ``data`` is that key's; False for a key that is not known."""
+        """Return whether ``signature`` over ``data`` is that key's; False for an unknown key."""
         from cryptography.exceptions import InvalidSignature
 
         key = self._keys.get(key_id)
@@ -98,7 +109,7 @@ class PublicKeys:
 
 
 def configured_signing_key(secret: SecretStr | None, name: str) -> SigningKey:
-    """The key of the setting ``name``. Raises ConfigurationError when it is missing or malformed."""
+    """Read the key of the setting ``name``. Raises ConfigurationError when it is missing or malformed."""
     if secret is None:
         raise ConfigurationError(
             f"{name} is not set: make one with 'openssl genpkey -algorithm ed25519' and set {name}_FILE"
@@ -107,14 +118,17 @@ def configured_signing_key(secret: SecretStr | None, name: str) -> SigningKey:
 
 
 def configured_public_keys(pem: str | None, name: str, signing: str) -> PublicKeys:
-    """Those of the setting ``name``, the public halves of ``signing``. Raises ConfigurationError."""
+    """Read the keys of the setting ``name``, the public halves of the setting ``signing``.
+
+    Raises ConfigurationError when they are missing or malformed.
+    """
     if pem is None:
         raise ConfigurationError(f"{name} is not set: set it to the public half of {signing}")
     return PublicKeys.parse(pem, name)
 
 
 def generate() -> tuple[str, str]:
-    """A new pair as PEM: private, public."""
+    """Generate a key pair and return it as PEM: (private, public)."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 

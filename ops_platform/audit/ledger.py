@@ -1,6 +1,6 @@
-"""The ledger's front: append an event, or bracket an operation with its intent and its outcome.
+"""Writing to the ledger: append an event, or bracket an operation with its intent and its outcome.
 
-What seals the events and what checks them is in ``sealer`` and ``verify``.
+``sealer`` seals the events and ``verify`` checks them.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ Outcome = Literal["success", "failed"]
 REASON_CHARACTERS = 300
 SALT_BYTES = 32
 OUTCOME_PATIENCE_SECONDS = 30
-"""How long an outcome waits for an ops database that is being restarted."""
+"""Time that an outcome waits for an ops database that is being restarted."""
 
 
 class LedgerError(OpsError):
-    """An event that cannot be written; nothing was."""
+    """An event cannot be written; nothing was written."""
 
 
 @dataclass(frozen=True)
 class AuditEvent:
-    """One line of the ledger.
+    """One event of the ledger.
 
-    ``details`` is plain and must hold nothing personal; what is personal goes into ``personal``
-    and is stored only as salted commitments.
+    ``details`` is stored as plain text and must hold nothing personal; personal values go into ``personal``
+    and are stored only as salted commitments.
     """
 
     action: str
@@ -57,9 +57,9 @@ class AuditEvent:
 
 
 def append(connection: Connection, event: AuditEvent) -> UUID:
-    """Write the event in the caller's transaction: it exists exactly if that commits. Its event id.
+    """Write the event in the caller's transaction and return its event id; it exists only if that commits.
 
-    Raises LedgerError when the event is not of the ledger's form.
+    Raises LedgerError when the event breaks a rule of the ledger's tables.
     """
     event_id = uuid4()
     salt = secrets.token_bytes(SALT_BYTES)
@@ -98,13 +98,13 @@ def append(connection: Connection, event: AuditEvent) -> UUID:
 
 
 def commitment(salt: bytes, name: str, value: str) -> str:
-    """Hex HMAC-SHA256 over field name, NUL, value: binding with the salt, meaningless without."""
+    """Compute the hex HMAC-SHA256 of field name, NUL, value: binding with the salt, meaningless without."""
     return hmac.new(salt, name.encode() + b"\0" + value.encode(), hashlib.sha256).hexdigest()
 
 
 @dataclass
 class Operation:
-    """A running operation; what is put into ``details`` goes into its outcome."""
+    """A running operation; its ``details`` are written with the outcome."""
 
     operation_id: str
     details: dict[str, JSON] = field(default_factory=dict)
@@ -121,13 +121,13 @@ def operation(
     details: Mapping[str, JSON] | None = None,
     personal: Mapping[str, str] | None = None,
 ) -> Iterator[Operation]:
-    """Bracket something that happens outside the ops database: intent committed before, outcome after.
+    """Bracket an operation outside the ops database: its intent is committed before, its outcome after.
 
-    The outcome is written whatever ends the block, an interruption included; a process that is
+    The outcome is written however the block ends, also by an interruption; a process that is
     killed leaves an intent without an outcome. No connection is held meanwhile, and the outcome
-    waits OUTCOME_PATIENCE_SECONDS for a database that is away.
-    The block's own exception always goes through; when it succeeded and the outcome cannot be
-    written, Unavailable is raised, because an operation without a record is not done.
+    waits up to OUTCOME_PATIENCE_SECONDS for a database that is away.
+    The block's own exception always goes through; when the block succeeded and the outcome cannot
+    be written, Unavailable is raised, because an operation without a record is not done.
     """
     running = Operation(operation_id or str(uuid4()))
     intent = AuditEvent(
@@ -149,9 +149,9 @@ def operation(
 
 
 def reason(error: BaseException) -> str:
-    """Why something failed, for the ledger: our own errors' line, cut; of others the type alone.
+    """Word the reason of a failure for the ledger: our own errors' line, shortened; the type of others.
 
-    Messages of foreign exceptions quote what they choked on, which may be personal.
+    Messages of foreign exceptions quote the values that they choke on, which may be personal.
     """
     if not isinstance(error, OpsError):
         return type(error).__name__
@@ -177,12 +177,12 @@ def _write_outcome(connect: Callable[[], Connection], event: AuditEvent) -> None
 
 
 def default_connect(url: str) -> Callable[[], Connection]:
-    """How ``operation`` reaches the ledger, from a URL."""
+    """Make the ``connect`` of ``operation`` from the URL of the ops database."""
     return lambda: postgres.connect(url)
 
 
 def _strict_json(value: Any) -> str:
-    # NaN and Infinity are no JSON: PostgreSQL refuses them with a message that quotes the document.
+    # NaN and Infinity are not JSON: PostgreSQL refuses them with a message that quotes the document.
     try:
         return json.dumps(value, allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError):

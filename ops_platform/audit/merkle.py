@@ -1,4 +1,4 @@
-"""Merkle tree hashes of RFC 6962, section 2.1: SHA-256, leaves and inner nodes kept apart by a prefix."""
+"""Merkle tree hashes of RFC 6962, section 2.1: SHA-256, with a prefix that tells leaves from inner nodes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import hashlib
 
 
 def leaf_hash(data: bytes) -> bytes:
+    """Hash the data of a leaf: SHA-256(0x00, data)."""
     return hashlib.sha256(b"\x00" + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
+    """Hash an inner node: SHA-256(0x01, left, right)."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
 class MerkleTree:
-    """A root built from leaves as they stream by; memory is the logarithm of their number.
+    """A tree whose root is built from a stream of leaves, in memory logarithmic in their number.
 
-    Kept are the roots of the perfect subtrees that the leaves so far fall into, one for each bit
+    It holds the roots of the perfect subtrees that the leaves so far form, one for each bit
     of their count, largest first.
     """
 
@@ -25,7 +27,7 @@ class MerkleTree:
         self._subtrees: list[bytes] = []
 
     def add(self, leaf: bytes) -> None:
-        """Append one leaf *hash*."""
+        """Append one leaf, given as its *hash*."""
         self._subtrees.append(leaf)
         self.size += 1
         completed = self.size
@@ -35,7 +37,7 @@ class MerkleTree:
             completed //= 2
 
     def root(self) -> bytes:
-        """The tree hash of all leaves so far; of none, the hash of the empty string."""
+        """Return the tree hash of all leaves so far; without leaves, the hash of the empty string."""
         if not self._subtrees:
             return hashlib.sha256(b"").digest()
         root = self._subtrees[-1]

@@ -1,4 +1,4 @@
-"""What ``ops-platform audit`` shows: the verdict on the ledger, and its newest events. Returns data."""
+"""The data that ``ops-platform audit`` shows: the verdict on the ledger, and its newest events."""
 
 from __future__ import annotations
 
@@ -32,15 +32,17 @@ class LedgerReport:
 
     @property
     def ok(self) -> bool:
+        """Whether the ledger is intact."""
         return not self.result.findings
 
     @property
     def findings(self) -> list[str]:
+        """The differences, one line each."""
         return [str(finding) for finding in self.result.findings]
 
     @property
     def summary(self) -> str:
-        """One line, and one for each note."""
+        """The verdict in one line, and a line for each note."""
         result = self.result
         verdict = "intact" if self.ok else f"NOT INTACT, {len(result.findings)} differences"
         line = f"ledger {verdict}: {result.events} events under {result.seals} seals"
@@ -54,6 +56,7 @@ class LedgerReport:
         return "\n".join([line, *(f"note: {note}" for note in result.notes)])
 
     def as_json(self) -> dict[str, Any]:
+        """Return the verification as a JSON object; times in ISO 8601."""
         result = asdict(self.result)
         return {
             "ok": self.ok,
@@ -67,7 +70,7 @@ def verify_ledger(settings: Settings) -> LedgerReport:
     """Verify the ledger that the settings name.
 
     Raises ConfigurationError when a setting is missing, CheckFailed when database or bucket
-    cannot be read: what was not verified is not intact.
+    cannot be read: an unverified ledger does not count as intact.
     """
     keys = public_keys(settings)
     url = settings.require("database_url")
@@ -82,7 +85,7 @@ def verify_ledger(settings: Settings) -> LedgerReport:
 def recent_events(
     settings: Settings, *, object_name: str | None = None, action: str | None = None, limit: int = 50
 ) -> list[dict[str, Any]]:
-    """The newest events, newest last, each with the number of the ``seal`` that covers it or None."""
+    """List the newest events, newest last, each with the number of the ``seal`` that covers it or None."""
     with _session(settings.require("database_url")) as connection:
         rows = connection.execute(
             """
@@ -113,7 +116,10 @@ def recent_events(
 
 
 def open_next_epoch(settings: Settings) -> Seal:
-    """After a restore of the ops database: ``epochs.open_epoch`` as its owner, with the signing key."""
+    """Open the next epoch after a restore of the ops database, as its owner; return the opening seal.
+
+    Raises ConfigurationError when the signing key is missing, and what ``epochs.open_epoch`` raises.
+    """
     if settings.audit.signing_key is None:
         raise ConfigurationError(
             "OPS_AUDIT_SIGNING_KEY_FILE is not set or not readable: give this one command the agent's key"
@@ -130,7 +136,7 @@ def open_next_epoch(settings: Settings) -> Seal:
 
 
 def public_keys(settings: Settings) -> PublicKeys:
-    """The keys that seals are checked with. Raises ConfigurationError when none is set."""
+    """Read the keys that seals are checked with. Raises ConfigurationError when none is set."""
     if settings.audit.public_key is None:
         raise ConfigurationError(
             "OPS_AUDIT_PUBLIC_KEY_FILE is not set: start the stack with 'ops-platform up' or set it"
@@ -140,7 +146,7 @@ def public_keys(settings: Settings) -> PublicKeys:
 
 @contextmanager
 def _session(url: str) -> Iterator[Connection]:
-    """A connection; PostgreSQL's refusals come out as Unavailable, without the data that they quote."""
+    """Open a connection; PostgreSQL's errors are raised as Unavailable, without the data that they quote."""
     where = postgres.describe(url)
     try:
         with postgres.session(url, application="ops-platform audit") as connection:

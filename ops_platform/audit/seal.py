@@ -1,4 +1,4 @@
-"""A seal: what it says, the exact text that is signed, and its copy in the ledger bucket."""
+"""A seal: its fields, the exact text that is signed, and its copy in the ledger bucket."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ _OPTIONAL = {"first_id": int, "last_id": int, "opens": int, "void_from": int}
 
 
 class MalformedSeal(OpsError):
-    """A text that is not a seal's."""
+    """A text is not a seal."""
 
 
 @dataclass(frozen=True)
 class Seal:
     """A statement about the events of ``epoch`` with ``from_xid`` <= xid < ``to_xid``.
 
-    ``rows``, ``first_id``, ``last_id`` and ``merkle_root`` (hex) are theirs in the order (xid, id).
-    ``previous`` is the hash of the seal before (GENESIS for the first). Times are ISO 8601, UTC.
-    A seal with ``opens`` starts that epoch after a restore: it covers all events of ``epoch``
+    ``rows`` (their count), ``first_id``, ``last_id`` and ``merkle_root`` (hex) describe these events in the
+    order (xid, id). ``previous`` is the hash of the seal before (GENESIS for the first). Times are ISO 8601,
+    UTC. A seal with ``opens`` starts that epoch after a restore: it covers all events of ``epoch``
     from ``from_xid`` on, with no upper end; ``to_xid`` is where the new epoch starts, and the
-    seals from ``void_from`` to the one before it are about events that the restore lost.
+    seals from ``void_from`` to the one before this are about events that the restore lost.
     """
 
     epoch: int
@@ -70,13 +70,13 @@ class Seal:
         return self.epoch if self.opens is None else self.opens
 
     def document(self) -> str:
-        """Canonical JSON: keys sorted, no space, every field present; what is signed and hashed."""
+        """Return the text that is signed and hashed: canonical JSON, keys sorted, no space, all fields."""
         return json.dumps({"version": VERSION, **asdict(self)}, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
 class SignedSeal:
-    """A seal with its signature. ``document`` is kept as it was read: hashes and signatures are over it."""
+    """A seal with its signature. ``document`` is the text as it was read, which is hashed and signed."""
 
     seal: Seal
     document: str
@@ -84,7 +84,7 @@ class SignedSeal:
 
     @property
     def hash(self) -> str:
-        """What the next seal names as ``previous``: hex SHA-256 of the document."""
+        """Hex SHA-256 of the document; the next seal names it as ``previous``."""
         return hashlib.sha256(self.document.encode()).hexdigest()
 
     @property
@@ -93,30 +93,33 @@ class SignedSeal:
         return object_key(self.seal.number)
 
     def signature_text(self) -> str:
+        """Return the signature in base64."""
         return base64.b64encode(self.signature).decode()
 
     def is_signed_by(self, keys: PublicKeys) -> bool:
+        """Return whether the signature is that of the key that the seal names, and ``keys`` has it."""
         return keys.verify(self.seal.key_id, self.signature, self.document.encode())
 
 
 @dataclass(frozen=True)
 class SealCopy:
-    """What the bucket holds of a seal: the signed seal, and (id, leaf hash) of every event, which
-    lets a verifier name the event that differs.
+    """A seal's object in the bucket: the signed seal, and (id, leaf hash) of every event.
+
+    The leaves let a verifier name the event that differs.
     """
 
     signed: SignedSeal
     leaves: Sequence[tuple[int, bytes]]
 
     def body(self) -> bytes:
-        """Line 1 the document, line 2 the signature in base64, then one line ``id leaf`` per event."""
+        """Write the object: document, signature in base64, then ``id leaf`` per event, a line each."""
         lines = [self.signed.document, self.signed.signature_text()]
         lines.extend(f"{event_id} {leaf.hex()}" for event_id, leaf in self.leaves)
         return ("\n".join(lines) + "\n").encode()
 
     @classmethod
     def parse(cls, body: bytes) -> SealCopy:
-        """Raises MalformedSeal."""
+        """Read the object that ``body`` writes. Raises MalformedSeal."""
         try:
             document, signature, *leaves = body.decode().splitlines()
             pairs = [line.split(" ") for line in leaves]
@@ -129,6 +132,7 @@ class SealCopy:
 
 
 def sign(seal: Seal, key: SigningKey) -> SignedSeal:
+    """Sign the seal's document."""
     document = seal.document()
     return SignedSeal(seal, document, key.sign(document.encode()))
 
@@ -139,7 +143,7 @@ def parse(document: str, signature: str) -> SignedSeal:
         fields = json.loads(document)
         raw = base64.b64decode(signature, validate=True)
     except (ValueError, binascii.Error):
-        raise MalformedSeal("not a seal: its document is no JSON or its signature no base64") from None
+        raise MalformedSeal("not a seal: its document is not JSON or its signature not base64") from None
     if not isinstance(fields, dict) or fields.pop("version", None) != VERSION:
         raise MalformedSeal(f"not a seal of the form {VERSION}")
     seal = Seal(**_checked(fields))
@@ -149,20 +153,23 @@ def parse(document: str, signature: str) -> SignedSeal:
 
 
 def object_key(number: int) -> str:
+    """Return the key of a seal's copy in the ledger bucket; keys sort by number."""
     return f"{PREFIX}{number:012d}"
 
 
 def number_of(key: str) -> int | None:
-    """The number of the seal stored under ``key``; None when it is no seal's key."""
+    """Return the number of the seal stored under ``key``; None when it is not a seal's key."""
     digits = key.removeprefix(PREFIX)
     return int(digits) if digits.isascii() and digits.isdigit() and object_key(int(digits)) == key else None
 
 
 def timestamp(moment: datetime) -> str:
+    """Write an aware time as a seal's document has it: ISO 8601 in UTC with microseconds."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def moment(text: str) -> datetime:
+    """Read a time of a seal's document."""
     return datetime.fromisoformat(text)
 
 
@@ -179,5 +186,5 @@ def _checked(fields: dict[str, Any]) -> dict[str, Any]:
         except ValueError:
             zone = None
         if zone is None:
-            raise MalformedSeal(f"its field {name} is no time with a zone")
+            raise MalformedSeal(f"its field {name} is not a time with a zone")
     return fields

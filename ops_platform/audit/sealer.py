@@ -1,4 +1,4 @@
-"""The sealer: signs what was appended since the last seal, copies it to the ledger bucket, records it.
+"""The sealer: signs the events since the last seal, copies the seal to the ledger bucket, records it.
 
 Why no event escapes. A seal takes the rows whose transaction id lies in [to_xid of the seal
 before, horizon), where the horizon is ``pg_snapshot_xmin(pg_current_snapshot())``: every
@@ -13,9 +13,9 @@ lock) -> insert into ``audit_seals``. Killed before the put, nothing happened. K
 next run finds the key taken, checks that object (signature, chain, and the rows themselves) and
 adopts it. Two sealers meet at an advisory lock, at If-None-Match, and at the primary key.
 
-Empty periods are sealed once an hour. Not never: what is appended after the last seal could be
-cut off unnoticed, and a fresh seal says "nothing happened until now" and keeps the head of the
-chain under lock. Not every minute: half a million locked objects a year would say no more.
+Empty periods are sealed once an hour. Not never: events after the last seal could be cut off
+unnoticed, and a fresh seal says "nothing happened until now" and keeps the head of the
+chain under lock. Not every minute: half a million locked objects a year would prove no more.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ from ops_platform.errors import CheckFailed
 
 LOCK = "audit/seal"
 BATCH_ROWS = 10_000
-"""Events of one seal: bounds memory. Only a single transaction with more makes a larger one."""
+"""Events of one seal, which bounds memory. Only a single transaction with more makes a larger seal."""
 QUIET_SECONDS = 3600
 DEFAULT_RETENTION_DAYS = 65
 
 
 class SealRefused(CheckFailed):
-    """The ledger is not what the last seal says; sealing on would bless that."""
+    """The ledger is not as the last seal says; another seal would cover that up."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """Where the chain ends: what the next seal continues from."""
+    """The end of the chain, from which the next seal continues."""
 
     number: int = 0
     hash: str = GENESIS
@@ -76,24 +76,24 @@ def seal(
 ) -> Seal | None:
     """Seal the next batch; None when there is nothing to seal yet or another sealer is at work.
 
-    ``keys`` are those that earlier seals may be signed with (default: this key alone). ``step``
-    is told the name of each step before it happens (tests kill the process there).
+    Earlier seals may be signed with ``keys`` (default: this key alone). ``step`` is called with the
+    name of each step before it happens (tests kill the process there).
     Raises SealRefused when the newest seal or an orphaned copy does not fit, and what the object
     store or PostgreSQL raise when they are away; the next call then catches up.
     """
-    known = keys or key.public_keys()
+    known_keys = keys or key.public_keys()
     with own_transactions(connection):
         if not postgres.try_lock(connection, LOCK):
             return None
         try:
             step("decide")
             with snapshot(connection):
-                head = _head(connection, known)
+                head = _head(connection, known_keys)
                 copy = _decide(connection, head, key, retention_days, batch_rows)
             if copy is None:
                 return None
             step("put")
-            copy = _put(connection, ledger, copy, head, known)
+            copy = _put(connection, ledger, copy, head, known_keys)
             step("insert")
             insert(connection, copy.signed)
             step("done")
@@ -112,17 +112,20 @@ def seal_all(
     keys: PublicKeys | None = None,
     batch_rows: int = BATCH_ROWS,
 ) -> list[Seal]:
-    """Seal until nothing is left to seal: what a sealer does after S3 has been away. The seals made."""
-    made: list[Seal] = []
+    """Seal until nothing is left to seal, to catch up after S3 was away; return the new seals.
+
+    Raises as ``seal`` does.
+    """
+    seals: list[Seal] = []
     while (
-        last := seal(connection, ledger, key, retention_days=retention_days, keys=keys, batch_rows=batch_rows)
+        new := seal(connection, ledger, key, retention_days=retention_days, keys=keys, batch_rows=batch_rows)
     ) is not None:
-        made.append(last)
-    return made
+        seals.append(new)
+    return seals
 
 
 def last_seal(connection: Connection) -> SignedSeal | None:
-    """The newest row of ``audit_seals``. Raises MalformedSeal."""
+    """Read the newest row of ``audit_seals``; None before the first seal. Raises MalformedSeal."""
     row = connection.execute(
         "SELECT document, signature FROM audit_seals ORDER BY number DESC LIMIT 1"
     ).fetchone()
@@ -141,7 +144,7 @@ def put(ledger: ObjectStore, copy: SealCopy) -> None:
 
 
 def insert(connection: Connection, signed: SignedSeal) -> None:
-    """Record the seal in ``audit_seals``; nothing happens when it is there already."""
+    """Record the seal in ``audit_seals``, unless its number is recorded already."""
     seal = signed.seal
     connection.execute(
         """
@@ -193,7 +196,7 @@ def _decide(
 ) -> SealCopy | None:
     limit = horizon(connection)
     if limit < head.to_xid:
-        raise SealRefused(_gone_back(head.number))
+        raise SealRefused(_missing_events(head.number))
     to_xid = end_of_batch(connection, head.epoch, head.to_xid, limit, batch_rows)
     batch = read_batch(connection, head.epoch, head.to_xid, to_xid)
     if not batch.leaves and head.sealed_at is not None:
@@ -240,15 +243,15 @@ def _adopt(connection: Connection, ledger: ObjectStore, head: Head, keys: Public
             None,
         )
         if not continues or horizon(connection) < seal.to_xid:
-            raise SealRefused(_gone_back(number))
+            raise SealRefused(_missing_events(number))
         batch = read_batch(connection, seal.epoch, seal.from_xid, seal.to_xid)
     if (batch.root, len(batch.leaves)) != (seal.merkle_root, seal.rows):
-        raise SealRefused(_gone_back(number))
+        raise SealRefused(_missing_events(number))
     return copy
 
 
-def _gone_back(number: int) -> str:
+def _missing_events(number: int) -> str:
     return (
-        f"audit seal {number} knows of events that this ops database does not hold: after a restore open a "
+        f"audit seal {number} covers events that this ops database does not hold: after a restore open a "
         "new epoch with 'ops-platform audit open-epoch', else run 'ops-platform audit verify'"
     )

@@ -1,8 +1,8 @@
-"""Verifying the ledger: events against seals, seals against each other and against the bucket.
+"""Verification of the ledger: events against seals, seals against each other and against the bucket.
 
 One pass over three streams in the same order (seals by number, copies by number, events by
 epoch and transaction id): time is linear in the events, memory is one batch. Nothing is
-repaired and nothing written.
+repaired or written.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
 
 NAMED_EVENTS = 20
-"""Events named for one seal; the rest are counted."""
+"""Events that are named for one seal; the others are counted."""
 
 
 def verify(connection: Connection, ledger: ObjectStore, public_key: str | PublicKeys) -> list[Finding]:
-    """The differences between the ledger and what was sealed; ``check`` tells more."""
+    """List the differences between the ledger and its seals; ``check`` returns notes and counts, too."""
     keys = PublicKeys.parse(public_key) if isinstance(public_key, str) else public_key
     return check(connection, ledger, keys).findings
 
@@ -34,13 +34,16 @@ def verify(connection: Connection, ledger: ObjectStore, public_key: str | Public
 def check(
     connection: Connection, ledger: ObjectStore, keys: PublicKeys, *, now: datetime | None = None
 ) -> Verification:
-    """Look at everything. Raises what PostgreSQL and the object store raise: not verified is not good."""
+    """Verify the whole ledger.
+
+    Raises what PostgreSQL and the object store raise: an unverified ledger does not count as intact.
+    """
     with own_transactions(connection), snapshot(connection):
         return _Events(connection, ledger).compare(keys, now or datetime.now(UTC))
 
 
 class _Events:
-    """The stream of events, taken range by range as the seals come by."""
+    """The stream of events, compared range by range with the stream of seals."""
 
     def __init__(self, connection: Connection, ledger: ObjectStore) -> None:
         self._connection = connection
@@ -55,8 +58,8 @@ class _Events:
             self._event = next(self._events, None)
             for link in chain.links():
                 if not link.void:
-                    self._range(link)
-            self._tail(chain.epoch, chain.to_xid)
+                    self._compare_range(link)
+            self._count_unsealed(chain.epoch, chain.to_xid)
         finally:
             self._events.close()
         return self._result
@@ -65,13 +68,13 @@ class _Events:
         event, self._event = self._event, next(self._events, None)
         return event
 
-    def _range(self, link: Link) -> None:
-        """Compare the events of the seal's range with what it says."""
+    def _compare_range(self, link: Link) -> None:
+        """Compare the events of the seal's range with the seal."""
         seal = link.signed.seal
         expected = self._expected(link)
         end = None if seal.opens is not None else seal.to_xid
         tree, differing = MerkleTree(), []
-        self._outside(before=(seal.epoch, seal.from_xid))
+        self._report_uncovered(before=(seal.epoch, seal.from_xid))
         while (
             (event := self._event) is not None
             and event.epoch == seal.epoch
@@ -90,25 +93,27 @@ class _Events:
             return
         differing.extend((event_id, "was removed after it was sealed") for event_id in expected or ())
         for event_id, what in sorted(differing)[:NAMED_EVENTS]:
-            self._result.find(f"event {event_id}", f"{what} (seal {seal.number})")
+            self._result.add_finding(f"event {event_id}", f"{what} (seal {seal.number})")
         if len(differing) > NAMED_EVENTS:
-            self._result.find(
+            self._result.add_finding(
                 f"seal {seal.number}", f"{len(differing) - NAMED_EVENTS} more of its events differ"
             )
         if not differing:
-            self._result.find(f"seal {seal.number}", _unnamed(seal, tree.size))
+            self._result.add_finding(f"seal {seal.number}", _unnamed(seal, tree.size))
 
     def _expected(self, link: Link) -> dict[int, bytes] | None:
-        """The sealed leaves by event id, from the copy; None when there is no copy to trust."""
+        """Return the sealed leaves by event id, from the copy; None when there is no trustworthy copy."""
         if link.copy is None or link.copy.signed.document != link.signed.document:
             return None
         if _root(leaf for _, leaf in link.copy.leaves) != link.signed.seal.merkle_root:
-            self._result.find(f"copy {self._ledger.uri(link.signed.key)}", "its list of leaves is damaged")
+            self._result.add_finding(
+                f"copy {self._ledger.uri(link.signed.key)}", "its list of leaves is damaged"
+            )
             return None
         return dict(link.copy.leaves)
 
-    def _outside(self, before: tuple[int, int] | None) -> None:
-        """Pass over the events up to there (None: all): no seal's range holds them."""
+    def _report_uncovered(self, before: tuple[int, int] | None) -> None:
+        """Report the events before (epoch, xid) (None: all that are left), which no seal's range covers."""
         ids: list[int] = []
         count = 0
         while self._event is not None and (before is None or (self._event.epoch, self._event.xid) < before):
@@ -119,12 +124,13 @@ class _Events:
         if count:
             names = ", ".join(str(event_id) for event_id in ids) + (" ..." if count > len(ids) else "")
             where = f"event {names}" if count == 1 else f"events {names} ({count})"
-            self._result.find(
+            self._result.add_finding(
                 where, "in no seal's range: inserted behind the seals, or their seal is missing"
             )
 
-    def _tail(self, epoch: int, to_xid: int) -> None:
-        self._outside(before=(epoch, to_xid))
+    def _count_unsealed(self, epoch: int, to_xid: int) -> None:
+        """Count the events behind the last seal, and report those that cannot be genuine."""
+        self._report_uncovered(before=(epoch, to_xid))
         rows = self._connection.execute(
             "SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS xmax"
         ).fetchall()
@@ -132,12 +138,14 @@ class _Events:
         while (event := self._event) is not None and event.epoch == epoch:
             self._take()
             if event.xid >= xmax:
-                self._result.find(f"event {event.id}", "claims a transaction that has not been yet: forged")
+                self._result.add_finding(
+                    f"event {event.id}", "claims a transaction that does not exist yet: forged"
+                )
             at = datetime.fromtimestamp(event.occurred_us / 1_000_000, UTC)
             oldest = self._result.oldest_unsealed_at
             self._result.unsealed += 1
             self._result.oldest_unsealed_at = at if oldest is None else min(oldest, at)
-        self._outside(before=None)
+        self._report_uncovered(before=None)
 
 
 def _root(leaves: Iterable[bytes]) -> str:
@@ -147,8 +155,8 @@ def _root(leaves: Iterable[bytes]) -> str:
     return tree.root().hex()
 
 
-def _unnamed(seal: Seal, found: int) -> str:
+def _unnamed(seal: Seal, count: int) -> str:
     ids = f"ids {seal.first_id} to {seal.last_id}"
-    if found != seal.rows:
-        return f"{found} events where {seal.rows} were sealed ({ids})"
+    if count != seal.rows:
+        return f"{count} events where {seal.rows} were sealed ({ids})"
     return f"its {seal.rows} events ({ids}) are not those that were sealed"

@@ -1,6 +1,6 @@
-"""``ops-platform``: parses, calls the duties, prints. No logic lives here.
+"""The command line ``ops-platform``: parses arguments, calls the duties, prints results. No logic lives here.
 
-Exit codes: 0 done and true; 1 the check failed or the answer is no; 2 usage or configuration.
+Exit codes: 0 done, and the answer is yes; 1 a check failed, or the answer is no; 2 usage or configuration.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ for module in (stack, backup, restore, dr, slo, gdpr, audit):
 
 
 def main() -> None:
-    """The console script. Turns our errors into one line on stderr and the right exit code."""
+    """Run the console script; an error becomes one line on stderr and the exit code of its kind."""
     safe_errors.guard()
     try:
         code = cli.main(prog_name="ops-platform", standalone_mode=False)
@@ -63,10 +63,10 @@ def main() -> None:
         sys.stderr.close()  # the reader went away (`| head`); Python would complain about it again
         sys.exit(0)
     except Exception as error:
-        refused = safe_errors.database_advice(error)
-        if refused is not None:
-            _fail(refused, 2, error)
-        # Texts of unforeseen errors can quote data or secrets: only the kind is shown.
+        advice = safe_errors.database_advice(error)
+        if advice is not None:
+            _fail(advice, 2, error)
+        # Messages of unforeseen errors can quote data or secrets: only the kind is shown.
         _fail(f"unexpected {type(error).__name__}; run again with --debug and report it", 1, error)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -1,4 +1,4 @@
-"""How arguments are read that click has no type for."""
+"""Options that several commands share, and readers of arguments that click has no type for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ objectives = click.option(
     default=None,
     help="A directory of OpenSLO documents; else that of OPS_CONFIG_DIR.",
 )
-"""Where objectives are read from."""
+"""The directory of the objectives."""
 data_map = click.option(
     "--data-map",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -33,7 +33,7 @@ subject_file = click.option(
     help="Keys of subjects, one a line; - is stdin. Keys are personal: they do not belong on a command line.",
 )
 YEARS = range(2000, 2100)
-"""Other ones are slips; and at the ends of the calendar, arithmetic overflows."""
+"""Years that can be meant. Others are slips, and arithmetic overflows at the ends of the calendar."""
 
 
 class LazyChoice(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
@@ -62,18 +62,21 @@ class LazyChoice(click.ParamType):  # type: ignore[type-arg]  # generic in new v
 
 
 def moment(text: str) -> datetime:
-    """UTC unless it says otherwise. Raises ConfigurationError."""
+    """Read a time in ISO 8601, in UTC unless it has another zone; return it in UTC.
+
+    Raises ConfigurationError when it is not a time, or not in YEARS.
+    """
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigurationError(f"{text} is no time: write 2026-01-31T14:00") from None
-    if found.year not in YEARS:
-        raise ConfigurationError(f"{text} is no time that can be meant: years go from 2000 to 2099")
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        raise ConfigurationError(f"{text} is not a time: write 2026-01-31T14:00") from None
+    if time.year not in YEARS:
+        raise ConfigurationError(f"{text} is not a time that can be meant: use a year from 2000 to 2099")
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def user() -> str:
-    """Who is at the keyboard; in a container the system may know no more than a number."""
+    """Return the name of the user at the keyboard; in a container there may be a number only (uid-1000)."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -81,11 +84,14 @@ def user() -> str:
 
 
 def subject_keys(file: TextIO) -> list[str]:
-    """Those that a subject file holds. Raises ConfigurationError when there is none, or no text."""
+    """Read the keys of a subject file, one a line.
+
+    Raises ConfigurationError when the file holds no key or is not text in UTF-8.
+    """
     try:
         keys = [line.strip() for line in file if line.strip()]
     except UnicodeDecodeError:
-        raise ConfigurationError("--subject-file is no text in UTF-8: write one key a line") from None
+        raise ConfigurationError("--subject-file is not text in UTF-8: write one key a line") from None
     if not keys:
-        raise ConfigurationError("--subject-file holds no key")
+        raise ConfigurationError("--subject-file holds no key: write one key a line")
     return keys

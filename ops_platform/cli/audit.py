@@ -10,7 +10,7 @@ from ops_platform.settings import load_settings
 
 @click.group()
 def audit() -> None:
-    """The append-only ledger of what was done, by whom, with what outcome."""
+    """Verify and show the append-only ledger: what was done, by whom, with what outcome."""
 
 
 @audit.command()
@@ -18,8 +18,8 @@ def audit() -> None:
 def verify(json_output: bool) -> None:
     """Recompute rows against seals, and seals against their object-locked copies.
 
-    Exit 1 where anything differs, and also when a copy could not be read: what could not be
-    checked is not true.
+    Exit 1 when anything differs, and also when a copy could not be read: an unverified ledger does
+    not count as intact.
     """
     from ops_platform.audit import report
 
@@ -42,7 +42,7 @@ def verify(json_output: bool) -> None:
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @output.as_json
 def show(object_name: str | None, action: str | None, limit: int, json_output: bool) -> None:
-    """The newest events, newest last."""
+    """List the newest events, newest last."""
     from ops_platform.audit import report
 
     events = report.recent_events(load_settings(), object_name=object_name, action=action, limit=limit)
@@ -69,7 +69,7 @@ def show(object_name: str | None, action: str | None, limit: int, json_output: b
 @audit.command("open-epoch")
 @output.as_json
 def open_epoch(json_output: bool) -> None:
-    """After a restore of the ops database: sign what was lost, and let the ledger go on.
+    """Open a new epoch after a restore of the ops database: sign what was lost, so that the ledger goes on.
 
     Stop the agent and all runs first. Needs the signing key and the owner of the tables.
     """

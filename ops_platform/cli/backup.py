@@ -1,4 +1,4 @@
-"""``ops-platform backup`` and ``backups``: work with Dagster stopped."""
+"""``ops-platform backup`` and ``backups``; both work while Dagster is stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS = {"full": "full", "diff": "differential", "incr": "incremental"}
 def backup(kind: str, stanza: str | None, json_output: bool) -> None:
     """Take, verify and record a backup now, without Dagster.
 
-    A differential or incremental without a full before it becomes a full, and says so.
+    A differential or incremental backup without a full one before it becomes a full one, and says so.
 
     \b
     Example:
@@ -60,8 +60,8 @@ def backup(kind: str, stanza: str | None, json_output: bool) -> None:
 def backups(stanza: str | None, json_output: bool) -> None:
     """List the sets with their chains, the recoverable window, and what would be lost now.
 
-    Reads the repository itself; the RPO also needs the ops database's heartbeat positions and
-    is 'unknown' without them, never zero. Exit 1 when WAL is missing or a set is damaged.
+    Reads the repository itself. The RPO also needs the heartbeat positions in the ops database;
+    without them it is 'unknown', never zero. Exit 1 when WAL is missing or a set is damaged.
     """
     from ops_platform.backup.monitoring import status
     from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
@@ -69,45 +69,52 @@ def backups(stanza: str | None, json_output: bool) -> None:
     settings = load_settings()
     config = load_backups(settings)
     names = [choose_stanza(config, stanza)] if stanza else list(config.stanzas)
-    found = [status.stanza_status(open_context(settings, name)) for name in names]
+    statuses = [status.stanza_status(open_context(settings, name)) for name in names]
     if json_output:
-        output.print_json(found)
+        output.print_json(statuses)
     else:
-        for one in found:
-            _print_status(one)
-    damaged = any(one["wal_gap_segments"] or any(s.get("error") for s in one["sets"]) for one in found)
-    if damaged:
+        for stanza_status in statuses:
+            _print_status(stanza_status)
+    if any(_is_damaged(stanza_status) for stanza_status in statuses):
         output.end(1)
 
 
-def _print_status(found: dict[str, Any]) -> None:
+def _is_damaged(stanza_status: dict[str, Any]) -> bool:
+    return bool(
+        stanza_status["wal_gap_segments"]
+        or any(backup_set.get("error") for backup_set in stanza_status["sets"])
+    )
+
+
+def _print_status(stanza_status: dict[str, Any]) -> None:
     rows = [
         (
-            s["label"],
-            s["kind"],
-            s["prior"],
-            output.moment(s["completed_at"]),
-            output.size(s["size_bytes"]),
-            output.size(s.get("repo_size_bytes")),
-            "DAMAGED" if s.get("error") else "ok",
+            backup_set["label"],
+            backup_set["kind"],
+            backup_set["prior"],
+            output.moment(backup_set["completed_at"]),
+            output.size(backup_set["size_bytes"]),
+            output.size(backup_set.get("repo_size_bytes")),
+            "DAMAGED" if backup_set.get("error") else "ok",
         )
-        for s in found["sets"]
+        for backup_set in stanza_status["sets"]
     ]
     columns = ("set", "kind", "builds on", "completed", "size", "in repository", "pages")
-    output.print_table(f"stanza {found['stanza']}", columns, rows)
-    gaps = found["wal_gap_segments"]
+    output.print_table(f"stanza {stanza_status['stanza']}", columns, rows)
+    gaps = stanza_status["wal_gap_segments"]
     archive = "unknown" if gaps is None else f"{gaps} segments MISSING" if gaps else "contiguous"
-    since, until = output.moment(found["recoverable_from"]), output.moment(found["recoverable_to"])
+    since = output.moment(stanza_status["recoverable_from"])
+    until = output.moment(stanza_status["recoverable_to"])
     click.echo(f"  recoverable {since} .. {until}")
     click.echo(f"  WAL archive: {archive}")
-    click.echo(f"  lost if the product died now: {output.duration(found['rpo_seconds'])}")
-    for note in found.get("notes", ()):
+    click.echo(f"  lost if the product died now: {output.duration(stanza_status['rpo_seconds'])}")
+    for note in stanza_status.get("notes", ()):
         click.echo(f"  note: {note}")
     click.echo("")
 
 
 def operator() -> str:
-    """Who is at the keyboard, for the audit ledger."""
+    """Name the user and the machine, for the audit ledger."""
     return f"cli:{arguments.user()}@{socket.gethostname()}"
 
 

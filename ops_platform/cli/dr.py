@@ -1,4 +1,4 @@
-"""``ops-platform dr``: exercises now, and what came of the earlier ones."""
+"""``ops-platform dr``: exercises, their history, and references of the source."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _scenarios() -> tuple[str, ...]:
 
 @click.group()
 def dr() -> None:
-    """Prove that a restore works: exercises, their history, references of the source."""
+    """Prove that restores work: exercises, their history, references of the source."""
 
 
 @dr.command()
@@ -44,36 +44,36 @@ def exercise(stanza: str | None, scenario: str | None, json_output: bool) -> Non
     settings = load_settings()
     context = open_context(settings, choose_stanza(load_backups(settings), stanza))
     run_id, name = str(uuid4()), context.stanza.name
-    done: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
 
     def log(line: str) -> None:
         click.echo(line, err=True)
 
-    begun = True
-    for one in _scenarios() if scenario is None else (scenario,):
+    all_ran = True
+    for chosen in _scenarios() if scenario is None else (scenario,):
         request = ExerciseRequest(
             "manual",
             name,
-            one,
+            chosen,
             run_id,
             run_id,
             context.stanza.rto_target_seconds * 1000,
             context.stanza.rpo_target_seconds * 1000,
         )
         try:
-            with output.progress_bar(f"{one} of {name}") as progress:
+            with output.progress_bar(f"{chosen} of {name}") as progress:
                 outcome = runner.run(context, request, log, progress)
         except (CheckFailed, Unavailable) as error:
-            # As the monthly job does: the others may say something all the same.
-            log(f"{one}: {error}")
-            begun = False
+            # Go on, as the monthly job does: the other scenarios may still give a result.
+            log(f"{chosen}: {error}")
+            all_ran = False
             continue
-        done.append({"exercise_id": request.exercise_id, "scenario": one, "outcome": outcome})
+        results.append({"exercise_id": request.exercise_id, "scenario": chosen, "outcome": outcome})
     if json_output:
-        output.print_json([_as_json(one) for one in done])
+        output.print_json([_as_json(result) for result in results])
     else:
-        _print(name, done)
-    if not begun or any(one["outcome"].result != "success" for one in done):
+        _print(name, results)
+    if not all_ran or any(result["outcome"].result != "success" for result in results):
         output.end(1)
 
 
@@ -114,38 +114,39 @@ def history(stanza: str | None, limit: int, json_output: bool) -> None:
 @dr.command()
 @click.option("--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several.")
 def reference(stanza: str | None) -> None:
-    """Take a signed reference of a source now: what restored copies will be compared with."""
+    """Take a signed reference of a source now, with which restored copies will be compared."""
     from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
     from ops_platform.dr.verification import suite
 
     settings = load_settings()
     context = open_context(settings, choose_stanza(load_backups(settings), stanza))
-    taken = suite.refresh(context)
+    model = suite.refresh(context)
     click.echo(
-        f"{context.stanza.name}: {len(taken.objects)} objects, {len(taken.live)} tables, "
-        f"{sum(one.rows for one in taken.closed.values())} closed rows"
+        f"{context.stanza.name}: {len(model.objects)} objects, {len(model.live)} tables, "
+        f"{sum(table.rows for table in model.closed.values())} closed rows"
     )
 
 
-def _print(stanza: str, done: list[dict[str, Any]]) -> None:
-    for one in done:
-        outcome = one["outcome"]
+def _print(stanza: str, results: list[dict[str, Any]]) -> None:
+    for result in results:
+        outcome = result["outcome"]
         rows = [
             (answer.name, "could not run" if answer.result == "unknown" else answer.result, answer.summary)
             for answer in outcome.verifications
         ]
         output.print_table(
-            f"{stanza}, {one['scenario']}: {outcome.result}; RPO {_seconds(outcome.rpo_ms)}, "
+            f"{stanza}, {result['scenario']}: {outcome.result}; RPO {_seconds(outcome.rpo_ms)}, "
             f"RTO {_seconds(outcome.rto_ms)}",
             ("verification", "result", "finding"),
             rows,
         )
 
 
-def _as_json(one: dict[str, Any]) -> dict[str, Any]:
+def _as_json(result: dict[str, Any]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {"exercise_id": one["exercise_id"], "scenario": one["scenario"], **asdict(one["outcome"])}
+    outcome = asdict(result["outcome"])
+    return {"exercise_id": result["exercise_id"], "scenario": result["scenario"], **outcome}
 
 
 def _seconds(milliseconds: int | None) -> str:

@@ -13,9 +13,9 @@ from ops_platform.settings import load_settings
 
 @click.group()
 def exclusion() -> None:
-    """Times that an agreement leaves out, such as announced maintenance; the raw counts stay beside.
+    """Exclude times by agreement, such as announced maintenance; the raw counts are kept.
 
-    The next run of slo_windows counts the hours that a new or withdrawn one touches again, and every
+    The next run of slo_windows counts the hours of a new or withdrawn exclusion again, and computes every
     figure that depends on them.
     """
 
@@ -45,25 +45,25 @@ def add_exclusion(
     from ops_platform.slo.objectives import openslo
 
     settings = load_settings()
-    known = openslo.load_directory(settings.config_dir / "objectives")
-    wanted = exclusions.Exclusion(service, name, arguments.moment(since), arguments.moment(until))
-    if not any(wanted.applies_to(one) for one in known):
-        there = ", ".join(f"{one.service} {one.name}" for one in known)
+    objectives = openslo.load_directory(settings.config_dir / "objectives")
+    new = exclusions.Exclusion(service, name, arguments.moment(since), arguments.moment(until))
+    if not any(new.applies_to(objective) for objective in objectives):
+        names = ", ".join(f"{objective.service} {objective.name}" for objective in objectives)
         raise ConfigurationError(
-            f"there is no objective {' '.join(filter(None, (service, name)))}: choose from {there}"
+            f"there is no objective {' '.join(filter(None, (service, name)))}: choose from {names}"
         )
     with postgres.session(settings.require("database_url")) as ops:
-        number = exclusions.add(ops, wanted, reason, by or arguments.user())
+        number = exclusions.add(ops, new, reason, by or arguments.user())
     click.echo(f"exclusion {number}; the next run of slo_windows applies it")
 
 
 @exclusion.command("list")
 @output.as_json
 def list_exclusions(json_output: bool) -> None:
-    """All exclusions, withdrawn ones too, and the hours that do not say so.
+    """List all exclusions, also withdrawn ones, and the hours to which they are not applied.
 
-    The next run of slo_windows applies what it can. Part of an hour of which Prometheus has no samples
-    any more cannot be left out, nor put back.
+    The next run of slo_windows applies what it can. A part of an hour cannot be left out, nor put back,
+    when Prometheus has no samples of it any more.
     """
     from ops_platform.clients import postgres
     from ops_platform.slo.counting import exclusions
@@ -94,7 +94,7 @@ def list_exclusions(json_output: bool) -> None:
 
 
 def _hours(starts: list[datetime]) -> str:
-    """The first few, and how many more."""
+    """Show the first three hours, and how many more there are."""
     shown = ", ".join(output.moment(start) for start in starts[:3])
     return f"{shown} and {len(starts) - 3} more" if len(starts) > 3 else shown
 
@@ -103,7 +103,7 @@ def _hours(starts: list[datetime]) -> str:
 @click.argument("number", type=int)
 @_by
 def withdraw_exclusion(number: int, by: str | None) -> None:
-    """Let an exclusion exclude nothing any more; it stays in the list."""
+    """Withdraw an exclusion: it excludes nothing any more, and stays in the list."""
     from ops_platform.clients import postgres
     from ops_platform.slo.counting import exclusions
 

@@ -25,12 +25,12 @@ DATABASE = (
 
 @click.group()
 def gdpr() -> None:
-    """Data subjects' rights: what a database holds about them, and what becomes of it."""
+    """Serve data subjects' rights: show, export and erase what a database holds about them."""
 
 
 @gdpr.group(name="map")
 def map_() -> None:
-    """The data map: every column classified, and what erasure and export do with it."""
+    """Draft and check the data map: the class of every column, and what erasure and export do with it."""
 
 
 @map_.command(epilog=DATABASE)
@@ -48,27 +48,31 @@ def check(data_map: Path | None, json_output: bool) -> None:
     from ops_platform.gdpr.data_map import parser
 
     settings = load_settings()
-    known = parser.load(data_map or settings.config_dir / "data_map.yaml")
+    loaded_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
     with postgres.session(settings.product_database_url or "") as connection:
-        found = map_check.check(connection, known)
+        findings = map_check.check(connection, loaded_map)
     if json_output:
         output.print_json(
             {
-                "version": known.version,
-                "findings": [{"where": one.where, "code": one.code, "said": one.message} for one in found],
+                "version": loaded_map.version,
+                "findings": [
+                    {"where": finding.where, "code": finding.code, "said": finding.message}
+                    for finding in findings
+                ],
             }
         )
-    elif found:
+    elif findings:
         output.print_table(
-            f"{len(found)} findings",
+            f"{len(findings)} findings",
             ("where", "what is wrong, and what to do", "code"),
-            [(one.where, one.message, one.code) for one in found],
+            [(finding.where, finding.message, finding.code) for finding in findings],
         )
     else:
         click.echo(
-            f"{len(known.tables)} tables and {len(known.views)} views are covered (map {known.version})"
+            f"{len(loaded_map.tables)} tables and {len(loaded_map.views)} views are covered "
+            f"(map {loaded_map.version})"
         )
-    if found:
+    if findings:
         output.end(1)
 
 
@@ -77,7 +81,7 @@ def check(data_map: Path | None, json_output: bool) -> None:
 @click.option("--key", default="id", show_default=True, help="Its key.")
 @click.option("--email", default="email", show_default=True, help="Its column with the e-mail address.")
 def draft(subject: str, key: str, email: str) -> None:
-    """Propose a map from the catalogue, as YAML on stdout. People must complete it: 'map check' says where.
+    """Propose a map from the catalogue, as YAML on stdout. You must complete it: 'map check' says where.
 
     \b
     Example:
@@ -93,8 +97,8 @@ def draft(subject: str, key: str, email: str) -> None:
     except ValueError as error:
         raise ConfigurationError(f"--subject: {error}") from None
     with postgres.session(load_settings().product_database_url or "") as connection:
-        found = schema.read(connection)
-    click.echo(drafting.draft(found, table, key, email), nl=False)
+        catalogue = schema.read(connection)
+    click.echo(drafting.draft(catalogue, table, key, email), nl=False)
 
 
 @gdpr.command(epilog=DATABASE)
@@ -102,9 +106,9 @@ def draft(subject: str, key: str, email: str) -> None:
 @arguments.subject_file
 @output.as_json
 def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> None:
-    """What an erasure would do, in numbers; nothing is changed. Exit 1 when a subject is not there.
+    """Count what an erasure would do; nothing is changed. Exit 1 when a subject does not exist.
 
-    Subjects are numbered as they are given, and never named.
+    Subjects are numbered in the order of the file, and never named.
 
     \b
     Example:
@@ -119,36 +123,38 @@ def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> N
 
     keys = arguments.subject_keys(subject_file)
     settings = load_settings()
-    known = parser.load(data_map or settings.config_dir / "data_map.yaml")
-    shown = []
+    loaded_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
+    previews = []
     with postgres.session(settings.product_database_url or "") as connection:
-        if map_check.check(connection, known):
+        if map_check.check(connection, loaded_map):
             raise CheckFailed("the map does not fit the database: 'ops-platform gdpr map check' says where")
-        found = schema.read(connection)
+        catalogue = schema.read(connection)
         for number, key in enumerate(keys, 1):
-            who = row_predicates.identity(connection, known, found, key)
-            shares = [] if who is None else previewing.preview(connection, known, found, who)
-            shown.append((number, who is not None, shares))
+            identity = row_predicates.identity(connection, loaded_map, catalogue, key)
+            shares = (
+                [] if identity is None else previewing.preview(connection, loaded_map, catalogue, identity)
+            )
+            previews.append((number, identity is not None, shares))
     if json_output:
         output.print_json(
             [
-                {"subject": number, "found": there, "shares": [asdict(one) for one in shares]}
-                for number, there, shares in shown
+                {"subject": number, "found": exists, "shares": [asdict(share) for share in shares]}
+                for number, exists, shares in previews
             ]
         )
     else:
-        for number, there, shares in shown:
+        for number, exists, shares in previews:
             title = (
-                f"subject {number}: {sum(one.rows for one in shares)} rows"
-                if there
+                f"subject {number}: {sum(share.rows for share in shares)} rows"
+                if exists
                 else f"subject {number}: not there"
             )
             output.print_table(
                 title,
                 ("table", "role", "rows", "erasure"),
-                [(one.table, one.role, one.rows, one.erasure) for one in shares if one.rows],
+                [(share.table, share.role, share.rows, share.erasure) for share in shares if share.rows],
             )
-    if not all(there for _, there, _ in shown):
+    if not all(exists for _, exists, _ in previews):
         output.end(1)
 
 
@@ -162,9 +168,9 @@ def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> N
 )
 @output.as_json
 def verify_certificate(file: Path, public_key: Path | None, json_output: bool) -> None:
-    """Check who signed an erasure certificate and that nothing of it was changed; exit 1 when not.
+    """Check the signature of an erasure certificate; exit 1 when it is not genuine or was changed.
 
-    Needs neither a database nor the platform: the file and the issuer's public key.
+    Needs only the file and the issuer's public key, neither a database nor the platform.
 
     \b
     Example:
@@ -180,22 +186,22 @@ def verify_certificate(file: Path, public_key: Path | None, json_output: bool) -
     except (OSError, UnicodeDecodeError):
         raise ConfigurationError(f"cannot read {file} or the public key: correct the path") from None
     keys = certificates.public_keys(load_settings()) if pem is None else PublicKeys.parse(pem, "--public-key")
-    said = certificates.verify(text, keys)
+    document = certificates.verify(text, keys)
     if json_output:
-        output.print_json(said)
+        output.print_json(document)
         return
     click.echo(
-        f"genuine: certificate {said['certificate_id']} of request {said['request_id']}, "
-        f"issued {said['issued_at']}"
+        f"genuine: certificate {document['certificate_id']} of request {document['request_id']}, "
+        f"issued {document['issued_at']}"
     )
     output.print_table(
         "what was done",
         ("store", "place", "role", "action", "before", "changed", "after"),
-        [tuple(str(one[name]) for name in certificates.EFFECT_FIELDS) for one in said["effects"]],
+        [tuple(str(effect[name]) for name in certificates.EFFECT_FIELDS) for effect in document["effects"]],
     )
-    for one in said["kept_by_law"]:
-        click.echo(f"kept by law: {one['rows']} rows of {one['table']}: {one['basis']}; {one['term']}")
-    click.echo(f"the last backup that can hold the data expires {said['last_backup_expires_at']}")
+    for kept in document["kept_by_law"]:
+        click.echo(f"kept by law: {kept['rows']} rows of {kept['table']}: {kept['basis']}; {kept['term']}")
+    click.echo(f"the last backup that can hold the data expires {document['last_backup_expires_at']}")
 
 
 @gdpr.command(epilog=DATABASE)
@@ -206,14 +212,14 @@ def verify_certificate(file: Path, public_key: Path | None, json_output: bool) -
     "directory",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    help="Where the archives go: subject-1.zip and so on, readable for you alone.",
+    help="Directory for the archives: subject-1.zip and so on, readable for you alone.",
 )
 @click.option(
     "--language",
     type=click.Choice(["en", "fr"]),
     default="en",
     show_default=True,
-    help="Of the page in them.",
+    help="Language of the archives' index page.",
 )
 @click.option("--without-objects", is_flag=True, help="Rows only: the map's buckets are not asked.")
 @output.as_json
@@ -225,9 +231,10 @@ def export(
     without_objects: bool,
     json_output: bool,
 ) -> None:
-    """Everything that the map shows of a subject, as a ZIP archive of JSON. Exit 1 when one is not there.
+    """Export all data of subjects, each as a ZIP archive of JSON. Exit 1 when a subject does not exist.
 
-    Subjects are numbered as they are given, and never named.
+    The data map says which data belongs to a subject. Subjects are numbered in the order of the file, and
+    never named.
 
     \b
     Example:
@@ -243,9 +250,9 @@ def export(
 
     keys = arguments.subject_keys(subject_file)
     settings = load_settings()
-    known = parser.load(data_map or settings.config_dir / "data_map.yaml")
+    loaded_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
     if without_objects:
-        known = replace(known, objects=())
+        loaded_map = replace(loaded_map, objects=())
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -259,11 +266,11 @@ def export(
                 file = directory / f"subject-{number}.zip"
                 try:
                     media = partial(object_store.from_settings, settings)
-                    written.append(to_file.write(connection, known, request, file, media))
+                    written.append(to_file.write(connection, loaded_map, request, file, media))
                 except NoSuchSubject:
                     written.append(None)
     finally:
-        # Also when a later one fails: the archives before it are there.
+        # Also when a later export fails: the archives before it are complete.
         if json_output or written:
             _print_exports(written, json_output)
     if None in written:
@@ -275,9 +282,9 @@ def _print_exports(written: list[ExportFile | None], json_output: bool) -> None:
         output.print_json(
             [
                 {"subject": number, "found": False}
-                if one is None
-                else {"subject": number, "found": True, **asdict(one), "file": str(one.file)}
-                for number, one in enumerate(written, 1)
+                if archive is None
+                else {"subject": number, "found": True, **asdict(archive), "file": str(archive.file)}
+                for number, archive in enumerate(written, 1)
             ]
         )
         return
@@ -286,17 +293,17 @@ def _print_exports(written: list[ExportFile | None], json_output: bool) -> None:
         ("subject", "archive", "size", "rows", "files"),
         [
             (number, "not there", None, None, None)
-            if one is None
+            if archive is None
             else (
                 number,
-                one.file,
-                output.size(one.bytes),
+                archive.file,
+                output.size(archive.bytes),
                 *(
-                    sum(each.changed for each in one.effects if each.store == store)
+                    sum(effect.changed for effect in archive.effects if effect.store == store)
                     for store in ("postgresql", "s3")
                 ),
             )
-            for number, one in enumerate(written, 1)
+            for number, archive in enumerate(written, 1)
         ],
     )
 
@@ -304,7 +311,7 @@ def _print_exports(written: list[ExportFile | None], json_output: bool) -> None:
 @gdpr.command()
 @click.option("--subject", required=True, type=click.UUID, help="Key of the data subject, a UUID.")
 @click.option(
-    "--seconds", default=3600, show_default=True, type=click.IntRange(1, 86_400), help="How long it lasts."
+    "--seconds", default=3600, show_default=True, type=click.IntRange(1, 86_400), help="Its lifetime."
 )
 def token(subject: UUID, seconds: int) -> None:
     """Sign a bearer token for the embedded stack's API: a stand-in for signing in to the product."""

@@ -1,4 +1,4 @@
-"""``ops-platform gdpr hold``: subjects whose data must be kept for now, and so cannot be erased."""
+"""``ops-platform gdpr hold``: legal holds on subjects, whose data cannot be erased meanwhile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from ops_platform.settings import load_settings
 
 @click.group()
 def hold() -> None:
-    """Legal holds: while one is active, no erasure of the subject begins (Art. 17(3)(e) GDPR)."""
+    """Place and release legal holds: while one is active, no erasure of the subject begins.
+
+    The basis is Art. 17(3)(e) GDPR.
+    """
 
 
 _by = click.option("--by", default=None, help="Who decided it; else the user of this system.")
@@ -54,36 +57,44 @@ def place(subject_file: TextIO, basis: str, by: str | None, data_map: Path | Non
     if len(keys) != 1:
         raise ConfigurationError("--subject-file must hold one key: a hold is about one subject")
     settings = load_settings()
-    known = parser.load(data_map or settings.config_dir / "data_map.yaml")
+    loaded_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
     stanza = backup_expiry.product_backup_term(settings).stanza
     with postgres.session(settings.require("product_database_url")) as product:
-        of = subject_key.parse(product, known, schema.read(product), stanza, keys[0])
+        subject = subject_key.parse(product, loaded_map, schema.read(product), stanza, keys[0])
     with postgres.session(settings.require("database_url")) as ops:
-        placed = legal_holds.place(ops, of, basis, by or arguments.user(), datetime.now(UTC))
-    click.echo(f"legal hold {placed.id}: no erasure of this subject begins until it is released")
+        legal_hold = legal_holds.place(ops, subject, basis, by or arguments.user(), datetime.now(UTC))
+    click.echo(f"legal hold {legal_hold.id}: no erasure of this subject begins until it is released")
 
 
 @hold.command("list")
 @output.as_json
 def list_holds(json_output: bool) -> None:
-    """The active holds, without the subjects."""
+    """List the active holds, without the subjects."""
     from ops_platform.clients import postgres
     from ops_platform.gdpr.tombstones import legal_holds
 
     with postgres.session(load_settings().require("database_url")) as ops:
-        found = legal_holds.active(ops)
+        holds = legal_holds.active(ops)
     if json_output:
         output.print_json(
             [
-                {"id": one.id, "basis": one.basis, "placed_by": one.placed_by, "placed_at": one.placed_at}
-                for one in found
+                {
+                    "id": active.id,
+                    "basis": active.basis,
+                    "placed_by": active.placed_by,
+                    "placed_at": active.placed_at,
+                }
+                for active in holds
             ]
         )
         return
     output.print_table(
-        f"{len(found)} active legal holds",
+        f"{len(holds)} active legal holds",
         ("id", "basis", "placed by", "placed at"),
-        [(str(one.id), one.basis, one.placed_by, f"{one.placed_at:%Y-%m-%d %H:%M}") for one in found],
+        [
+            (str(active.id), active.basis, active.placed_by, f"{active.placed_at:%Y-%m-%d %H:%M}")
+            for active in holds
+        ],
     )
 
 

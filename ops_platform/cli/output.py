@@ -1,4 +1,4 @@
-"""How results are printed: tables for people, JSON for programs, progress on a terminal."""
+"""Printing of results: tables for people, JSON for programs, progress on a terminal."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON f
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Colours and progress only on a terminal; NO_COLOR is honoured by rich."""
-    from rich.console import Console  # for tables and bars alone: --help and --json do without
+    """Make a console with colours and progress on a terminal only; rich honours NO_COLOR."""
+    from rich.console import Console  # for tables and bars only: --help and --json do not need it
 
     stream = sys.stderr if stderr else sys.stdout
     # Piped output has no width of its own; rich would fold tables at 80 columns.
@@ -32,6 +32,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_json(value: Any) -> None:
+    """Print JSON: times in ISO 8601, decimals as numbers, UUIDs as text."""
     click.echo(json.dumps(value, indent=2, default=_plain))
 
 
@@ -46,13 +47,13 @@ def _plain(value: object) -> Any:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """What is in the cells is data: brackets are no markup."""
+    """Print a table; None is shown as "-". Cells are data: brackets in them are not markup."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=Text(title, style="table.title"), title_justify="left", box=None, pad_edge=False)
     for number, column in enumerate(columns):
-        # The first column names the row: people copy it, so it is never folded.
+        # The first column names the row. It is never folded, because people copy it.
         table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
@@ -61,7 +62,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[float], None]]:
-    """A bar on stderr when it is a terminal, nothing otherwise; takes fractions 0..1."""
+    """Show a bar on stderr when that is a terminal; the block reports fractions from 0 to 1."""
     if not sys.stderr.isatty():
         yield lambda fraction: None
         return
@@ -74,7 +75,7 @@ def progress_bar(label: str) -> Iterator[Callable[[float], None]]:
 
 
 def size(count: int | None) -> str:
-    """Bytes as people read them (powers of 1024)."""
+    """Word a number of bytes with units of powers of 1024; None is "-"."""
     if count is None:
         return "-"
     value = float(count)
@@ -86,6 +87,7 @@ def size(count: int | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
+    """Word a duration with its two largest units; None is "unknown"."""
     if seconds is None:
         return "unknown"
     minutes, rest = divmod(round(seconds), 60)
@@ -96,6 +98,7 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(at: datetime | str | None) -> str:
+    """Word a time (aware, or in ISO 8601) in UTC, to the second; None is "-"."""
     if at is None:
         return "-"
     value = datetime.fromisoformat(at) if isinstance(at, str) else at
@@ -103,4 +106,5 @@ def moment(at: datetime | str | None) -> str:
 
 
 def end(code: int) -> NoReturn:
+    """End the command with this exit code."""
     raise click.exceptions.Exit(code)

@@ -1,4 +1,4 @@
-"""``ops-platform slo report``: what is stored of the objectives, and whether it is there and new."""
+"""``ops-platform slo report``: the stored figures of the objectives, and whether they are up to date."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from ops_platform.cli import arguments, output
 from ops_platform.settings import load_settings
 
 HUNDRED = 100
-"""Percent; such an objective has no budget."""
+"""Percent; an objective with this target has no error budget."""
 
 
 @click.command()
 @arguments.objectives
 @output.as_json
 def report(objectives: Path | None, json_output: bool) -> None:
-    """The newest stored figures of each objective; needs the ops database.
+    """Show the newest stored figures of each objective; needs the ops database.
 
-    Exit 1 when a budget is spent, or a figure is not known, missing, or older than 2 h 30 min.
+    Exit 1 when a budget is spent, or a figure is unknown, missing, or older than 2 h 30 min.
     """
     from ops_platform.clients import postgres
     from ops_platform.slo.objectives import openslo
     from ops_platform.slo.reporting import figures
 
     settings = load_settings()
-    known = openslo.load_directory(objectives or settings.config_dir / "objectives")
+    loaded = openslo.load_directory(objectives or settings.config_dir / "objectives")
     with postgres.session(settings.require("database_url")) as ops:
-        rows = figures.latest_with_freshness(ops, known, datetime.now(UTC))
+        rows = figures.latest_with_freshness(ops, loaded, datetime.now(UTC))
     if json_output:
         output.print_json(rows)
     else:
@@ -59,8 +59,8 @@ def _figure(row: dict[str, Any]) -> tuple[object, ...]:
         row["state"] if row["freshness"] == "current" else f"{row['state']}, old",
         row["success_count"],
         row["sample_count"],
-        _down(row["actual_percentage"]),
-        "none to spend" if row["target_percentage"] == HUNDRED else _down(row["error_budget_remaining"]),
+        _percent(row["actual_percentage"]),
+        "none to spend" if row["target_percentage"] == HUNDRED else _percent(row["error_budget_remaining"]),
     )
 
 
@@ -70,8 +70,8 @@ def _is_bad(row: dict[str, Any]) -> bool:
     return bool(row["state"] == "source_missing" or row["breach_severity"] == "critical")
 
 
-def _down(value: Decimal | None) -> str:
-    """Rounded down: 100 % minus a hair is not 100 %."""
+def _percent(value: Decimal | None) -> str:
+    """Round a percentage down: slightly less than 100 % must not read as 100 %."""
     from fractions import Fraction
 
     from ops_platform.slo.reporting import error_budget

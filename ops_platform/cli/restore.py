@@ -1,4 +1,4 @@
-"""``ops-platform restore``: the emergency restore, for a person at 3 a.m. and for scripts."""
+"""``ops-platform restore``: the emergency restore, for an operator at 3 a.m. and for scripts."""
 
 from __future__ import annotations
 
@@ -26,14 +26,18 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="The data directory to fill: new or empty.",
 )
-@click.option("--latest", is_flag=True, help="Recover all that the archive has.")
+@click.option("--latest", is_flag=True, help="Recover everything that the archive has.")
 @click.option("--time", "time", default=None, help="Recover to a moment: '2026-01-31 14:05:00+00'.")
 @click.option("--lsn", default=None, help="Recover to a position in the WAL: 0/3000148.")
 @click.option("--name", default=None, help="Recover to a named restore point.")
 @click.option("--xid", default=None, help="Recover to the end of a transaction.")
-@click.option("--set", "label", default=None, help="Start from this backup set; else the newest that fits.")
-@click.option("--dry-run", is_flag=True, help="Only explain.")
-@click.option("--yes", is_flag=True, help="Do not ask; without a terminal nobody is asked.")
+@click.option(
+    "--set", "label", default=None, help="Start from this backup set; else from the newest that fits."
+)
+@click.option("--dry-run", is_flag=True, help="Only explain what would be done.")
+@click.option(
+    "--yes", is_flag=True, help="Do not ask for confirmation; without a terminal there is no question."
+)
 @click.option("--no-start", is_flag=True, help="Leave the restored cluster stopped.")
 @output.as_json
 def restore(
@@ -49,9 +53,9 @@ def restore(
     """Restore a cluster in an emergency; needs neither Dagster nor the ops database.
 
     Explains what it is going to do and how much will be lost, restores into an empty directory,
-    recovers, erases again whoever was erased, verifies, and says what to do next. Nothing is ever
-    overwritten. Exit 1 unless every verification passed; after one that failed, or a critical one that
-    could not be asked, the cluster is left stopped.
+    recovers, erases again all subjects that were erased, verifies, and says what to do next. Nothing is
+    ever overwritten. Exit 1 unless every verification passed. The cluster is left stopped when a
+    verification failed, or a critical one could not run.
 
     \b
     Examples:
@@ -62,13 +66,13 @@ def restore(
     from ops_platform.dr.emergency import judgement, pending_records, restore_command
 
     settings = load_settings()
-    wanted = _target(**target)
+    recovery_target = _target(**target)
     context = open_context(settings, choose_stanza(load_backups(settings), stanza))
     directory = directory.absolute()
     t0 = datetime.now(UTC)
-    with restore_command.open_workspace(context, directory) as here:
-        told = restore_command.explain(context, here, wanted, label, t0)
-        for line in told.lines():
+    with restore_command.open_workspace(context, directory) as place:
+        explanation = restore_command.explain(context, place, recovery_target, label, t0)
+        for line in explanation.lines():
             click.echo(line, err=json_output)
         if dry_run:
             return
@@ -79,48 +83,49 @@ def restore(
             click.echo(line, err=True)
 
         with output.progress_bar(f"restore of {context.stanza.name}") as progress:
-            known = judgement.knowledge(context, told, log)
-            done = restore_command.carry_out(context, here, known, t0, log, progress)
-    judged = judgement.judge(done)
+            knowledge = judgement.knowledge(context, explanation, log)
+            done = restore_command.carry_out(context, place, knowledge, t0, log, progress)
+    verdict = judgement.judge(done)
     recorded = pending_records.record_or_keep(context, done)
     address = None
-    if judged.may_start and not no_start:
-        address = _started(settings, context.stanza.name, directory)
-    lost = judgement.still_lost(told, done.newest_beat, t0)
+    if verdict.may_start and not no_start:
+        address = _start(settings, context.stanza.name, directory)
+    lost = judgement.still_lost(explanation, done.newest_beat, t0)
     if json_output:
         output.print_json(
             {
                 "stanza": context.stanza.name,
                 "directory": str(directory),
-                "set": told.plan.backup_set.label,
-                "target": str(told.plan.target),
-                "restored": judged.restored,
-                "verified": judged.verified,
+                "set": explanation.plan.backup_set.label,
+                "target": str(explanation.plan.target),
+                "restored": verdict.restored,
+                "verified": verdict.verified,
                 "seconds": done.rto_seconds,
                 "phases": done.phases,
                 "lost_seconds": None if lost is None else lost.total_seconds(),
                 "newest_heartbeat": done.newest_beat,
                 "verifications": [
-                    {"name": one.name, "result": one.result, "summary": one.summary} for one in done.answers
+                    {"name": answer.name, "result": answer.result, "summary": answer.summary}
+                    for answer in done.answers
                 ],
                 "running_at": address,
                 "recorded": recorded,
             }
         )
     else:
-        rows = [(one.name, one.result.upper(), one.summary) for one in done.answers]
+        rows = [(answer.name, answer.result.upper(), answer.summary) for answer in done.answers]
         output.print_table("verification", ("check", "result", "finding"), rows)
-        for line in _next_steps(context.stanza.name, directory, judged, address, recorded):
+        for line in _next_steps(context.stanza.name, directory, verdict, address, recorded):
             click.echo(line)
-    if not judged.verified:
+    if not verdict.verified:
         output.end(1)
 
 
-def _target(**given: Any) -> RecoveryTarget:
-    """Exactly one of the targets. Raises UsageError."""
+def _target(**options: Any) -> RecoveryTarget:
+    """Read the target from the options, of which exactly one must be given. Raises UsageError."""
     from ops_platform.dr.plan import RecoveryTarget
 
-    chosen = {name: value for name, value in given.items() if value}
+    chosen = {name: value for name, value in options.items() if value}
     if len(chosen) != 1:
         raise click.UsageError("say where to recover to: one of --latest, --time, --lsn, --name, --xid")
     for kind in ("time", "lsn", "name", "xid"):
@@ -129,8 +134,8 @@ def _target(**given: Any) -> RecoveryTarget:
     return RecoveryTarget.latest()
 
 
-def _started(settings: Settings, stanza: str, directory: Path) -> str | None:
-    """Where the cluster runs when it is one of the embedded stack; None: somebody else starts it."""
+def _start(settings: Settings, stanza: str, directory: Path) -> str | None:
+    """Start a cluster of the embedded stack and return its address; None when it is another's to start."""
     try:
         from ops_platform.local import stack
     except ModuleNotFoundError:
@@ -139,17 +144,17 @@ def _started(settings: Settings, stanza: str, directory: Path) -> str | None:
 
 
 def _next_steps(
-    stanza: str, directory: Path, judged: Judgement, address: str | None, recorded: bool
+    stanza: str, directory: Path, verdict: Judgement, address: str | None, recorded: bool
 ) -> list[str]:
-    if not judged.restored:
+    if not verdict.restored:
         return [
             "NOT to be used: a verification failed. Choose an earlier --time or another --set "
             "(see 'ops-platform backups'), into another directory."
         ]
     steps = []
-    if judged.unknown:
+    if verdict.unknown:
         steps.append(
-            f"NOT WHOLLY VERIFIED: nothing is known to be wrong, but {', '.join(judged.unknown)} could not "
+            f"NOT WHOLLY VERIFIED: nothing is known to be wrong, but {', '.join(verdict.unknown)} could not "
             "be asked; the table says why. Decide whether you accept that."
         )
     steps.append("Next:")

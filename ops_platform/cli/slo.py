@@ -1,4 +1,4 @@
-"""``ops-platform slo``: objectives without Dagster, also against somebody else's Prometheus."""
+"""``ops-platform slo``: objectives without Dagster, also with a Prometheus that is not ours."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ if TYPE_CHECKING:
     from ops_platform.slo.objectives import Objective
 
 
+MAX_REASONS = 10
+"""Reasons for unknown hours that are printed."""
+
+
 @click.group()
 def slo() -> None:
-    """Service level objectives: read them, count their events exactly, say what is left of the budget."""
+    """Validate service level objectives, count their events exactly, and show what is left of the budget."""
 
 
 @slo.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @output.as_json
 def validate(files: tuple[Path, ...], json_output: bool) -> None:
-    """Check OpenSLO documents; exit 2 and file:line of the first fault.
+    """Check OpenSLO documents; exit 2 with file and line of the first fault.
 
-    What cannot be computed exactly is refused: an objective needs counters of events.
+    An objective that cannot be computed exactly is refused: it needs counters of events.
 
     \b
     Example:
@@ -37,16 +41,22 @@ def validate(files: tuple[Path, ...], json_output: bool) -> None:
     from ops_platform.slo.objectives import openslo
     from ops_platform.slo.reporting import error_budget
 
-    found = openslo.load(files)
+    objectives = openslo.load(files)
     if json_output:
-        output.print_json([_described(one) for one in found])
+        output.print_json([_described(objective) for objective in objectives])
         return
     output.print_table(
-        f"{len(found)} objectives",
+        f"{len(objectives)} objectives",
         ("objective", "service", "target %", "period", "events"),
         [
-            (one.id, one.service, error_budget.percent(one.target), one.period, one.indicator.total)
-            for one in found
+            (
+                objective.id,
+                objective.service,
+                error_budget.percent(objective.target),
+                objective.period,
+                objective.indicator.total,
+            )
+            for objective in objectives
         ],
     )
 
@@ -71,9 +81,9 @@ def compute(
     replica_labels: tuple[str, ...],
     json_output: bool,
 ) -> None:
-    """Count good and all events by the hour, from raw samples; needs Prometheus, and nothing else.
+    """Count good and all events by the hour, from raw samples; needs nothing but Prometheus.
 
-    Nothing is stored. Exit 1 when anything could not be known.
+    Nothing is stored. Exit 1 when a count could not be determined.
 
     \b
     Example:
@@ -86,17 +96,17 @@ def compute(
 
     settings = load_settings()
     bounds = counting.hours(arguments.moment(since), arguments.moment(until))
-    known = openslo.load_directory(objectives or settings.config_dir / "objectives")
+    loaded = openslo.load_directory(objectives or settings.config_dir / "objectives")
     address = url or settings.require("prometheus_url")
     labels = replica_labels or settings.prometheus_replica_labels
     source = Prometheus(address, ca_file=settings.ca_file, timeout_seconds=60, replica_labels=labels)
     with output.progress_bar("counting") as progress:
-        found = counting.count(source, known, bounds, datetime.now(UTC), progress=progress)
+        counts = counting.count(source, loaded, bounds, datetime.now(UTC), progress=progress)
     if json_output:
-        output.print_json([_computed(one, counts) for one, counts in found.items()])
+        output.print_json([_computed(objective, windows) for objective, windows in counts.items()])
     else:
-        _print(found)
-    if any(one.total is None for counts in found.values() for one in counts):
+        _print(counts)
+    if any(window.total is None for windows in counts.values() for window in windows):
         output.end(1)
 
 
@@ -110,7 +120,7 @@ def compute(
 )
 @arguments.objectives
 def rules(directory: Path | None, objectives: Path | None) -> None:
-    """Prometheus rules of the objectives: recording rules with Sloth's names, and burn alerts.
+    """Generate Prometheus rules of the objectives: recording rules with Sloth's names, and burn alerts.
 
     \b
     Example:
@@ -118,8 +128,8 @@ def rules(directory: Path | None, objectives: Path | None) -> None:
     """
     from ops_platform.slo.objectives import openslo, prometheus_rules
 
-    found = openslo.load_directory(objectives or load_settings().config_dir / "objectives")
-    text = prometheus_rules.text(found)
+    loaded = openslo.load_directory(objectives or load_settings().config_dir / "objectives")
+    text = prometheus_rules.text(loaded)
     if directory is None:
         click.echo(text, nl=False)
         return
@@ -138,7 +148,7 @@ def rules(directory: Path | None, objectives: Path | None) -> None:
     "directory",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the OpenSLO documents go; none that is there is overwritten.",
+    help="Directory for the OpenSLO documents; existing files are not overwritten.",
 )
 def import_(file: Path, directory: Path) -> None:
     """Turn a Sloth file (prometheus/v1) into OpenSLO documents.
@@ -156,9 +166,9 @@ def import_(file: Path, directory: Path) -> None:
     documents = sloth_import.convert(file)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        there = [name for name in documents if (directory / name).exists()]
-        if there:
-            raise ConfigurationError(f"{directory / there[0]}: is there already; choose another directory")
+        existing = [name for name in documents if (directory / name).exists()]
+        if existing:
+            raise ConfigurationError(f"{directory / existing[0]}: is there already; choose another directory")
         for name, document in documents.items():
             text = yaml.safe_dump(document, sort_keys=False, width=110)
             (directory / name).write_text(text, encoding="utf-8")
@@ -169,30 +179,30 @@ def import_(file: Path, directory: Path) -> None:
         ) from None
 
 
-def _print(found: dict[Objective, list[WindowCount]]) -> None:
+def _print(counts: dict[Objective, list[WindowCount]]) -> None:
     from ops_platform.slo.reporting import Tally, error_budget
 
     rows, reasons = [], []
-    for one, counts in found.items():
-        tally = Tally.of(counts)
-        left = error_budget.remaining(tally, one.target)
+    for objective, windows in counts.items():
+        tally = Tally.of(windows)
+        left = error_budget.remaining(tally, objective.target)
         rows.append(
             (
-                one.id,
+                objective.id,
                 tally.state,
                 tally.good,
                 tally.total,
                 tally.bad,
                 error_budget.percent(error_budget.achievement(tally)),
-                error_budget.percent(one.target),
-                "none to spend" if one.target == 1 else error_budget.percent(left, 1),
+                error_budget.percent(objective.target),
+                "none to spend" if objective.target == 1 else error_budget.percent(left, 1),
                 f"{tally.windows - tally.missing} of {tally.windows}",
             )
         )
         reasons += [
-            f"{one.id}, hour of {count.start:%Y-%m-%d %H:%M} UTC: {count.reason}"
-            for count in counts
-            if count.reason
+            f"{objective.id}, hour of {window.start:%Y-%m-%d %H:%M} UTC: {window.reason}"
+            for window in windows
+            if window.reason
         ]
     columns = (
         "objective",
@@ -206,44 +216,42 @@ def _print(found: dict[Objective, list[WindowCount]]) -> None:
         "hours known",
     )
     output.print_table("exact counts", columns, rows)
-    for reason in reasons[:REASONS]:
+    for reason in reasons[:MAX_REASONS]:
         click.echo(reason, err=True)
-    if len(reasons) > REASONS:
-        click.echo(f"and {len(reasons) - REASONS} more; --json has them all", err=True)
+    if len(reasons) > MAX_REASONS:
+        click.echo(f"and {len(reasons) - MAX_REASONS} more; --json has them all", err=True)
 
 
-REASONS = 10
-
-
-def _described(one: Objective) -> dict[str, Any]:
+def _described(objective: Objective) -> dict[str, Any]:
+    indicator = objective.indicator
     return {
-        "service": one.service,
-        "slo": one.name,
-        "title": one.title,
-        "target": str(one.target),
-        "period": str(one.period),
-        "good": None if one.indicator.good is None else str(one.indicator.good),
-        "bad": None if one.indicator.bad is None else str(one.indicator.bad),
-        "total": str(one.indicator.total),
-        "version": one.version,
+        "service": objective.service,
+        "slo": objective.name,
+        "title": objective.title,
+        "target": str(objective.target),
+        "period": str(objective.period),
+        "good": None if indicator.good is None else str(indicator.good),
+        "bad": None if indicator.bad is None else str(indicator.bad),
+        "total": str(indicator.total),
+        "version": objective.version,
     }
 
 
-def _computed(one: Objective, counts: list[WindowCount]) -> dict[str, Any]:
+def _computed(objective: Objective, windows: list[WindowCount]) -> dict[str, Any]:
     from dataclasses import asdict
 
     from ops_platform.slo.reporting import Tally, error_budget
 
-    tally = Tally.of(counts)
-    share, left = error_budget.achievement(tally), error_budget.remaining(tally, one.target)
+    tally = Tally.of(windows)
+    share, left = error_budget.achievement(tally), error_budget.remaining(tally, objective.target)
     return {
-        **_described(one),
+        **_described(objective),
         "state": tally.state,
         "good_events": tally.good,
         "total_events": tally.total,
         "achievement": None if share is None else float(share),
         "error_budget_remaining": None if left is None else float(left),
-        "windows": [{**asdict(count), "state": count.state} for count in counts],
+        "windows": [{**asdict(window), "state": window.state} for window in windows],
     }
 
 

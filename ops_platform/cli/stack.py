@@ -14,10 +14,10 @@ from ops_platform.settings import load_settings
 @click.command()
 @click.argument("service", nargs=-1)
 def up(service: tuple[str, ...]) -> None:
-    """Start the embedded stack and Dagster, and take the first backups; or only each SERVICE.
+    """Start the embedded stack and Dagster, and take the first backups; or start each SERVICE only.
 
-    Safe to repeat: what runs is left alone, what died is started again. The state is kept in
-    OPS_STATE_DIR, the ports start at OPS_PORT_BASE; other values give a second stack beside
+    Safe to repeat: running services are left alone, dead ones are started again. The state is kept in
+    OPS_STATE_DIR, the ports start at OPS_PORT_BASE; with other values a second stack runs beside
     the first.
     """
     _stack().up(load_settings(), output.console(), service)
@@ -26,9 +26,9 @@ def up(service: tuple[str, ...]) -> None:
 @click.command()
 @click.argument("service", nargs=-1)
 def down(service: tuple[str, ...]) -> None:
-    """Stop everything that the stack started, or only each SERVICE. The state stays.
+    """Stop everything that the stack started, or each SERVICE only. The state is kept.
 
-    'up' starts again what is stopped.
+    'up' starts stopped services again.
 
     \b
     Example:
@@ -40,13 +40,15 @@ def down(service: tuple[str, ...]) -> None:
 @click.command()
 @output.as_json
 def status(json_output: bool) -> None:
-    """Say what runs, on which port. Exit 1 unless everything is up."""
+    """Show the services, with state and address. Exit 1 unless everything is up."""
     services = _stack().status(load_settings())
     if json_output:
         output.print_json([service.as_json() for service in services])
     else:
         columns = ("service", "state", "pid", "address", "note")
-        rows = [(s.name, s.state, s.pid, s.address, s.note) for s in services]
+        rows = [
+            (service.name, service.state, service.pid, service.address, service.note) for service in services
+        ]
         output.print_table("embedded stack", columns, rows)
     if not services or any(not service.ready for service in services):
         output.end(1)
@@ -76,7 +78,7 @@ def env() -> None:
 
 @click.command()
 def migrate() -> None:
-    """Bring the ops database, and the footprint in the product databases, to the current schema.
+    """Bring the ops database, and the footprint in the product database, to the current schema.
 
     Needs OPS_OWNER_DATABASE_URL and, for the product, OPS_PRODUCT_OWNER_DATABASE_URL.
     """
@@ -84,7 +86,7 @@ def migrate() -> None:
 
     settings = load_settings()
     ops = settings.require("owner_database_url")
-    # The ops database is a stanza too, and needs the footprint's heartbeat.
+    # The ops database is a stanza, too, and needs the footprint's heartbeat.
     targets = [("ops database", ops, "ops"), ("ops database", ops, "product")]
     if settings.product_owner_database_url is not None:
         targets.append(("product database", settings.product_owner_database_url, "product"))

@@ -1,4 +1,4 @@
-"""One package or module for each outside system, knowing nothing of the duties.
+"""One package or module for each outside system; none knows the duties.
 
 ``safe_errors`` turns what these systems raise into text; ``waiting`` and ``child_process`` serve the others.
 """

@@ -17,7 +17,7 @@ _SENT, _FAILED = "alertmanager_notifications_total", "alertmanager_notifications
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert to post. ``ends_at`` in the past: resolved. ``generator_url`` leads to the cause."""
+    """An alert to post; resolved when ``ends_at`` is in the past. ``generator_url`` leads to the cause."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class HeldAlert:
 
 @dataclass(frozen=True)
 class Receiver:
-    """``integrations``: how it is told, as in the configuration without ``_configs``: webhook, email, ..."""
+    """A receiver of the configuration; ``integrations`` are its channels: webhook, email, ..."""
 
     name: str
     integrations: tuple[str, ...]
@@ -57,41 +57,43 @@ class Alertmanager:
         self._service = JsonService("Alertmanager", url, ca_file=ca_file, timeout_seconds=timeout_seconds)
 
     def close(self) -> None:
+        """Close the HTTP connections."""
         self._service.close()
 
     def ready(self) -> bool:
+        """Ask whether Alertmanager serves requests; False when it cannot be reached."""
         return self._service.answers("/-/ready")
 
     def post(self, alerts: Iterable[Alert]) -> None:
-        """Hand alerts over; Alertmanager merges one that it holds already (same labels)."""
+        """Post alerts; Alertmanager merges an alert with the one that it holds under the same labels."""
         self._service.post("/api/v2/alerts", json=[_posted(alert) for alert in alerts])
 
     def receivers(self) -> list[Receiver]:
-        """As the running configuration has them."""
+        """List the receivers of the running configuration."""
         text = self._service.get("/api/v2/status")["config"]["original"]
-        return [_receiver(one) for one in yaml.safe_load(text)["receivers"]]
+        return [_receiver(entry) for entry in yaml.safe_load(text)["receivers"]]
 
-    def handed_over(self) -> dict[str, tuple[int, int]]:
-        """By integration: notifications that it was handed, and how many of them failed, since the start."""
-        from prometheus_client.parser import text_string_to_metric_families  # needed here alone
+    def notification_counts(self) -> dict[str, tuple[int, int]]:
+        """Count the notifications of each integration since Alertmanager's start: (attempted, failed)."""
+        from prometheus_client.parser import text_string_to_metric_families  # needed only here
 
-        counted = {_SENT: dict[str, int](), _FAILED: dict[str, int]()}
+        counts = {_SENT: dict[str, int](), _FAILED: dict[str, int]()}
         for family in text_string_to_metric_families(self._service.text("/metrics")):
             for sample in family.samples:
-                if sample.name in counted:
-                    of = counted[sample.name]
+                if sample.name in counts:
+                    by_integration = counts[sample.name]
                     name = sample.labels["integration"]
-                    of[name] = of.get(name, 0) + int(sample.value)
-        return {name: (sent, counted[_FAILED].get(name, 0)) for name, sent in counted[_SENT].items()}
+                    by_integration[name] = by_integration.get(name, 0) + int(sample.value)
+        return {name: (sent, counts[_FAILED].get(name, 0)) for name, sent in counts[_SENT].items()}
 
     def alerts(self, matchers: Sequence[str] = ()) -> list[HeldAlert]:
-        """The alerts that are held, narrowed by matchers such as ``alertname="Watchdog"``."""
+        """List the alerts that are held, narrowed by matchers such as ``alertname="Watchdog"``."""
         return [_held(item) for item in self._service.get("/api/v2/alerts", {"filter": list(matchers)})]
 
 
-def _receiver(given: Mapping[str, Any]) -> Receiver:
-    told = sorted(name for name, ways in given.items() if name.endswith("_configs") and ways)
-    return Receiver(given["name"], tuple(name.removesuffix("_configs") for name in told))
+def _receiver(entry: Mapping[str, Any]) -> Receiver:
+    keys = sorted(key for key, configs in entry.items() if key.endswith("_configs") and configs)
+    return Receiver(entry["name"], tuple(key.removesuffix("_configs") for key in keys))
 
 
 def _posted(alert: Alert) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Outside programs as children that never outlive us: started, followed, ended with all they started.
+"""Outside programs as child processes; neither they nor the processes that they start outlive us.
 
-Knows nothing of what the program is.
+No program in particular is known here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended; a negative ``code`` is minus the signal that killed it."""
+    """Exit code and output of a child that ended; a negative ``code`` is minus the signal's number."""
 
     code: int
     stdout: str
@@ -35,9 +35,9 @@ class Ended:
 
 @dataclass(frozen=True)
 class Launcher:
-    """Starts programs as ``run_as`` (None: as ourselves) with ``environment`` and nothing else of ours.
+    """Starts programs as the user ``run_as`` (None: as ourselves), with ``environment`` alone.
 
-    A child gets a process group of its own, and KILL from the kernel when the thread that
+    A child gets a process group of its own. The kernel sends it KILL when the thread that
     started it dies, also by SIGKILL.
     """
 
@@ -45,7 +45,7 @@ class Launcher:
     environment: Mapping[str, str] | None = None
 
     def find(self, program: str) -> str:
-        """The program's path. Raises Unavailable when this machine does not have it."""
+        """Return the program's path. Raises Unavailable when this machine does not have the program."""
         path = shutil.which(program, path=self._environment()["PATH"])
         if path is None:
             raise Unavailable(
@@ -54,11 +54,11 @@ class Launcher:
         return path
 
     def run(self, command: Sequence[str], *, timeout: float | None = None) -> Ended:
-        """Run to the end and return all it said.
+        """Run a program to its end and return its output.
 
-        ``timeout`` is in seconds. Whatever interrupts us, also an exception that is no
-        Exception, ends the child and its whole group before it goes on. Raises Unavailable when
-        the program is missing or the time is over.
+        ``timeout`` is in seconds. An interruption of any kind, KeyboardInterrupt included, ends
+        the child and its whole group before it is raised on. Raises Unavailable when the program
+        is missing or the timeout has passed.
         """
         with self._child(command) as child:
             try:
@@ -68,9 +68,9 @@ class Launcher:
             return Ended(child.returncode, _text(out), _text(err))
 
     def follow(self, command: Sequence[str], on_line: Callable[[str], None]) -> Ended:
-        """Run to the end, handing each line of stdout over as it comes; ``stdout`` of the answer is empty.
+        """Run a program to its end and pass each line of stdout to ``on_line`` as it comes.
 
-        Interruptions, also by ``on_line``, end the child as in ``run``.
+        ``stdout`` of the result is empty. Interruptions, also by ``on_line``, end the child as in ``run``.
         """
         with self._child(command) as child:
             assert child.stdout is not None  # noqa: S101 - both are pipes, see _start
@@ -92,10 +92,10 @@ class Launcher:
         stop: signal.Signals = signal.SIGTERM,
         patience: float = 60.0,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """A child that runs while the block does, its output appended to ``log``.
+        """Run a child for the duration of the block, its output appended to ``log``.
 
-        At the end it gets ``stop`` and ``patience`` seconds to obey; then, and when the block is
-        interrupted, its whole group is ended.
+        At the end it gets the signal ``stop`` and ``patience`` seconds to exit; then, and when the
+        block is interrupted, its whole group is ended. Raises Unavailable when it had to be killed.
         """
         with log.open("ab") as output:
             child = self._start(command, output)
@@ -155,7 +155,7 @@ class Launcher:
 
 
 def end_group(child: subprocess.Popen[bytes]) -> None:
-    """TERM the child's process group, KILL what is left of it after TERM_SECONDS, and reap the child."""
+    """Send TERM to the child's process group and KILL after TERM_SECONDS to the rest; reap the child."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(child.pid, number)
@@ -181,8 +181,8 @@ def _wait_gone(child: subprocess.Popen[bytes]) -> bool:
         return False
 
 
-def _drain(stream: IO[bytes], into: list[bytes]) -> None:
-    into.append(stream.read())
+def _drain(stream: IO[bytes], chunks: list[bytes]) -> None:
+    chunks.append(stream.read())
 
 
 def _text(raw: bytes) -> str:

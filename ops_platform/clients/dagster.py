@@ -1,4 +1,4 @@
-"""Dagster over its GraphQL: launch and watch runs. Dagster itself is not imported."""
+"""Dagster over its GraphQL API: launch and watch runs. Dagster itself is not imported."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ query ($runId: ID!, $cursor: String) {
 
 @dataclass(frozen=True)
 class Run:
-    """A run as Dagster knows it; times in Unix seconds, None before they happened."""
+    """A run as Dagster knows it; times in Unix seconds, None for what has not happened yet."""
 
     run_id: str
     job_name: str
@@ -71,17 +71,18 @@ class Run:
 
     @property
     def finished(self) -> bool:
+        """Whether the run has ended, successfully or not."""
         return self.status in FINISHED
 
 
 class Dagster:
-    """One Dagster webserver. Each method raises Unavailable when it is away or refuses."""
+    """One Dagster webserver. Each method raises Unavailable when it cannot be reached or refuses."""
 
     def __init__(self, url: str, *, timeout_seconds: float = 30.0) -> None:
         self._service = JsonService("Dagster", url, timeout_seconds=timeout_seconds)
 
     def query(self, text: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The ``data`` of a GraphQL answer."""
+        """Run a GraphQL query or mutation and return the ``data`` of its answer."""
         body = self._service.post("/graphql", json={"query": text, "variables": dict(variables or {})})
         if not isinstance(body, dict) or body.get("errors") or not body.get("data"):
             raise Unavailable("Dagster's GraphQL gave an unexpected answer: is OPS_DAGSTER_URL right?")
@@ -89,19 +90,20 @@ class Dagster:
         return data
 
     def launch(self, job: str, run_config: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> str:
-        """Launch a job of the ``ops_platform`` location; the run's id."""
+        """Launch a job of the ``ops_platform`` location and return the run's id."""
         params = {
             "selector": selector("jobName", job),
             "runConfigData": dict(run_config),
-            "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in (tags or {}).items()]},
+            "executionMetadata": {"tags": _tags(tags)},
         }
         return launched(self.query(_LAUNCH, {"params": params})["launchRun"])
 
     def run(self, run_id: str) -> Run:
-        found = self.query(_RUN, {"runId": run_id})["runOrError"]
-        if found["__typename"] != "Run":
+        """Fetch a run. Raises Unavailable when Dagster does not know it."""
+        answer = self.query(_RUN, {"runId": run_id})["runOrError"]
+        if answer["__typename"] != "Run":
             raise Unavailable(f"Dagster knows no run {run_id}")
-        return _run(found)
+        return _run(answer)
 
     def runs(
         self,
@@ -111,18 +113,15 @@ class Dagster:
         tags: Mapping[str, str] | None = None,
         limit: int = 100,
     ) -> list[Run]:
-        """Runs of a job that have all of ``tags``, newest first."""
-        wanted: dict[str, Any] = {
-            "pipelineName": job,
-            "tags": [{"key": key, "value": value} for key, value in (tags or {}).items()],
-        }
+        """List runs of a job with all of ``tags`` and any of ``statuses`` (empty: all), newest first."""
+        run_filter: dict[str, Any] = {"pipelineName": job, "tags": _tags(tags)}
         if statuses:
-            wanted["statuses"] = list(statuses)
-        found = self.query(_RUNS, {"filter": wanted, "limit": limit})["runsOrError"]
-        return [_run(item) for item in found["results"]]
+            run_filter["statuses"] = list(statuses)
+        answer = self.query(_RUNS, {"filter": run_filter, "limit": limit})["runsOrError"]
+        return [_run(item) for item in answer["results"]]
 
     def events(self, run_id: str) -> list[dict[str, Any]]:
-        """All events of a run, oldest first."""
+        """List all events of a run, oldest first."""
         events: list[dict[str, Any]] = []
         cursor = None
         while True:
@@ -133,7 +132,7 @@ class Dagster:
             cursor = page["cursor"]
 
     def wait(self, run_id: str, timeout: float) -> Run:
-        """The run once it has finished. Raises Unavailable after ``timeout`` seconds."""
+        """Wait until a run has finished and return it. Raises Unavailable after ``timeout`` seconds."""
 
         def finished() -> Run | None:
             run = self.run(run_id)
@@ -142,7 +141,7 @@ class Dagster:
         return wait_until(finished, timeout, f"run {run_id} to finish", interval=0.5)
 
     def failure(self, run_id: str) -> str | None:
-        """The first line of the first step failure of a run."""
+        """Return the first line of a run's first step failure; None when no step failed."""
         for event in self.events(run_id):
             if event["__typename"] == "ExecutionStepFailureEvent":
                 message = ((event.get("error") or {}).get("message") or event["message"]).strip()
@@ -151,29 +150,33 @@ class Dagster:
 
 
 def selector(name_key: str, name: str) -> dict[str, str]:
-    """Name a job (``jobName``) or schedule (``scheduleName``) of our location, as GraphQL wants it."""
+    """Build the GraphQL selector of a job (``jobName``) or schedule (``scheduleName``) of our location."""
     return {"repositoryLocationName": LOCATION, "repositoryName": REPOSITORY, name_key: name}
 
 
 def require(answer: Mapping[str, Any], typename: str) -> None:
-    """Raises Unavailable with Dagster's reason when a mutation's ``answer`` is of another type."""
+    """Raise Unavailable with Dagster's reason when a mutation's ``answer`` is not of type ``typename``."""
     if answer["__typename"] != typename:
-        said = answer.get("message") or "; ".join(e["message"] for e in answer.get("errors", ()))
-        raise Unavailable(f"Dagster refused ({answer['__typename']}): {service(said or 'no reason')}")
+        reason = answer.get("message") or "; ".join(error["message"] for error in answer.get("errors", ()))
+        raise Unavailable(f"Dagster refused ({answer['__typename']}): {service(reason or 'no reason')}")
 
 
 def launched(answer: Mapping[str, Any]) -> str:
-    """The id of the run that a launch began. Raises Unavailable when it was refused."""
+    """Return the id of the run that a launch began. Raises Unavailable when the launch was refused."""
     require(answer, "LaunchRunSuccess")
     return str(answer["run"]["runId"])
 
 
-def _run(found: Mapping[str, Any]) -> Run:
+def _tags(tags: Mapping[str, str] | None) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in (tags or {}).items()]
+
+
+def _run(item: Mapping[str, Any]) -> Run:
     return Run(
-        run_id=found["runId"],
-        job_name=found["jobName"],
-        status=found["status"],
-        started_at=found["startTime"],
-        ended_at=found["endTime"],
-        run_config=found["runConfig"] or {},
+        run_id=item["runId"],
+        job_name=item["jobName"],
+        status=item["status"],
+        started_at=item["startTime"],
+        ended_at=item["endTime"],
+        run_config=item["runConfig"] or {},
     )

@@ -1,6 +1,6 @@
 """A JSON service over HTTP: requests with a deadline, failures as one line.
 
-Knows no service in particular; ``prometheus`` and ``alertmanager`` build on it.
+No service in particular is known here; ``prometheus`` and ``alertmanager`` build on it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 10.0
 
 
 class JsonService:
-    """One base URL. ``name`` is what the error messages call the service."""
+    """One base URL; error messages call the service ``name``."""
 
     def __init__(
         self, name: str, url: str, *, ca_file: Path | None = None, timeout_seconds: float = TIMEOUT_SECONDS
@@ -42,23 +42,24 @@ class JsonService:
         self.close()
 
     def close(self) -> None:
+        """Close the HTTP connections."""
         self._client.close()
 
     def get(self, path: str, params: Mapping[str, str | list[str]] | None = None) -> Any:
-        """The JSON answer to GET. Raises Unavailable."""
+        """Send a GET and return the JSON of its answer. Raises Unavailable."""
         return self._json(self._request("GET", path, params=params))
 
     def post(self, path: str, *, json: Any = None, data: Mapping[str, str] | None = None) -> Any:
-        """The JSON answer to POST, None when there is no body. Raises Unavailable."""
+        """Send a POST and return the JSON of its answer, None when it has no body. Raises Unavailable."""
         response = self._request("POST", path, json=json, data=data)
         return self._json(response) if response.content else None
 
     def text(self, path: str) -> str:
-        """The answer to GET as it stands. Raises Unavailable."""
+        """Send a GET and return its answer as text. Raises Unavailable."""
         return self._request("GET", path).text
 
     def answers(self, path: str) -> bool:
-        """Does GET give a 2xx within the deadline? Never raises for a service that is away."""
+        """Send a GET and return whether the answer is a 2xx; False when the service cannot be reached."""
         import httpx
 
         try:
@@ -81,7 +82,7 @@ class JsonService:
         if response.is_success:
             return response
         raise Unavailable(
-            f"{self.name} refused {method} {path} with {response.status_code}: {_said(response)}"
+            f"{self.name} refused {method} {path} with {response.status_code}: {_reason(response)}"
         )
 
     def _json(self, response: httpx.Response) -> Any:
@@ -93,7 +94,7 @@ class JsonService:
             ) from None
 
 
-def _said(response: httpx.Response) -> str:
+def _reason(response: httpx.Response) -> str:
     try:
         body = response.json()
     except ValueError:

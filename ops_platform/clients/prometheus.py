@@ -1,4 +1,4 @@
-"""Prometheus: instant queries, targets, rules, alerts, readiness. No arithmetic on what it answers."""
+"""Prometheus: instant queries, targets, rules, alerts, readiness. No arithmetic on its answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a query gave; ``warnings`` are not empty when the answer may be partial."""
+    """The answer to a query; when there are ``warnings`` it may be partial."""
 
     series: tuple[Series, ...]
     warnings: tuple[str, ...]
@@ -36,6 +36,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Target:
+    """An active scrape target; ``health`` is up, down or unknown."""
+
     job: str
     instance: str
     health: str
@@ -53,7 +55,7 @@ class Rule:
     health: str
     last_error: str
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Those that the rule adds."""
+    """The labels that the rule adds."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class FiringAlert:
 class Prometheus:
     """The HTTP API of one Prometheus. Every method but ``ready`` raises Unavailable.
 
-    ``replica_labels`` tell copies of one series apart that several Prometheuses wrote into it.
+    ``replica_labels`` tell apart the copies of a series that several replicas wrote into it.
     """
 
     def __init__(
@@ -83,16 +85,22 @@ class Prometheus:
 
     @property
     def url(self) -> str:
+        """The base URL, without a slash at its end."""
         return self._service.url
 
     def close(self) -> None:
+        """Close the HTTP connections."""
         self._service.close()
 
     def ready(self) -> bool:
+        """Ask whether Prometheus serves queries; False when it cannot be reached."""
         return self._service.answers("/-/ready")
 
     def query(self, expression: str, *, at: datetime | None = None) -> Answer:
-        """An instant query; a range selector gives its raw samples, a scalar one series without labels."""
+        """Run an instant query, evaluated at ``at`` (None: now).
+
+        A range selector gives its raw samples, a scalar one series without labels.
+        """
         form = {"query": expression}
         if at is not None:
             form["time"] = f"{at.timestamp():.3f}"
@@ -107,7 +115,10 @@ class Prometheus:
     def series(
         self, selectors: Sequence[str], *, until: datetime
     ) -> tuple[list[Mapping[str, str]], tuple[str, ...]]:
-        """Labels of all series with a sample up to ``until``, and warnings: the answer may be partial."""
+        """List the labels of all series with a sample up to ``until``.
+
+        Returns them with Prometheus' warnings: when there are any, the list may be partial.
+        """
         params: dict[str, str | list[str]] = {
             "match[]": list(selectors),
             "start": "0",
@@ -119,23 +130,31 @@ class Prometheus:
     def label_values(
         self, label: str, selector: str, *, until: datetime
     ) -> tuple[list[str], tuple[str, ...]]:
-        """Of the series that were stored until about then, maybe some later ones; and warnings."""
+        """List the values of ``label`` among the series of ``selector`` with samples up to ``until``.
+
+        Prometheus looks at whole blocks, so values of later series may be among them. Returns them with
+        its warnings, as ``series`` does.
+        """
         params: dict[str, str | list[str]] = {
             "match[]": selector,
             "start": "0",
             "end": f"{until.timestamp():.3f}",
         }
         body = self._checked(self._service.get(f"/api/v1/label/{label}/values", params))
-        return [str(one) for one in body["data"]], tuple(map(service, body.get("warnings", ())))
+        return [str(value) for value in body["data"]], tuple(map(service, body.get("warnings", ())))
 
     def targets(self) -> list[Target]:
-        """The active targets."""
+        """List the active scrape targets."""
         active = self._data("/api/v1/targets", {"state": "active"})["activeTargets"]
         return [
-            Target(t["labels"]["job"], t["labels"]["instance"], t["health"], t["lastError"]) for t in active
+            Target(
+                target["labels"]["job"], target["labels"]["instance"], target["health"], target["lastError"]
+            )
+            for target in active
         ]
 
     def rules(self) -> list[Rule]:
+        """List the rules of all groups."""
         return [
             Rule(
                 group["name"],
@@ -151,15 +170,17 @@ class Prometheus:
         ]
 
     def alerts(self) -> list[FiringAlert]:
-        return [FiringAlert(a["labels"], a["state"]) for a in self._data("/api/v1/alerts")["alerts"]]
+        """List the alerts that are pending or firing now."""
+        alerts = self._data("/api/v1/alerts")["alerts"]
+        return [FiringAlert(alert["labels"], alert["state"]) for alert in alerts]
 
     def metric_types(self, name: str) -> list[str]:
-        """What the targets say a metric is; none when nobody says anything, as of metrics long gone."""
-        told = self._data("/api/v1/metadata", {"metric": name}).get(name, [])
-        return [str(one["type"]) for one in told]
+        """List the types that targets declare for a metric; empty for one that no target exposes any more."""
+        declarations = self._data("/api/v1/metadata", {"metric": name}).get(name, [])
+        return [str(declaration["type"]) for declaration in declarations]
 
     def reload(self) -> None:
-        """Have the configuration read again; needs ``--web.enable-lifecycle``."""
+        """Make Prometheus read its configuration again; it must run with ``--web.enable-lifecycle``."""
         self._service.post("/-/reload")
 
     def _data(self, path: str, params: Mapping[str, str | list[str]] | None = None) -> Any:

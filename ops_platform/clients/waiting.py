@@ -1,4 +1,4 @@
-"""Waiting for something outside to become true. Knows nothing of what is waited for."""
+"""Waiting for a condition outside to become true. No condition in particular is known here."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ T = TypeVar("T")
 
 
 def wait_until(
-    condition: Callable[[], T | None], timeout: float, what: str, *, interval: float = 0.1, hint: str = ""
+    condition: Callable[[], T | None],
+    timeout: float,
+    description: str,
+    *,
+    interval: float = 0.1,
+    hint: str = "",
 ) -> T:
-    """Call ``condition`` until it answers something true, and return that.
+    """Call ``condition`` until its result is true, and return that result.
 
-    ``timeout`` and ``interval`` are in seconds. Raises Unavailable ("<what> within 30 s ...")
-    when the time is over; an exception of ``condition`` itself goes through.
+    ``timeout`` and ``interval`` are in seconds. Raises Unavailable ("<description>: not within 30 s;
+    <hint>") when the timeout has passed; an exception of ``condition`` itself goes through.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -25,5 +30,5 @@ def wait_until(
         if answer:
             return answer
         if time.monotonic() >= deadline:
-            raise Unavailable(f"{what}: not within {timeout:g} s{f'; {hint}' if hint else ''}")
+            raise Unavailable(f"{description}: not within {timeout:g} s{f'; {hint}' if hint else ''}")
         time.sleep(interval)

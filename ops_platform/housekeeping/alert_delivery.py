@@ -80,14 +80,14 @@ class DeliveryTest:
         Raises Unavailable when Alertmanager or the ops database cannot be asked.
         """
         started = datetime.now(UTC)
-        handed_over = self.alertmanager.handed_over()
+        handed_over = self.alertmanager.notification_counts()
         self._post(started, started + ENDS_BY_ITSELF)
         try:
             paths = self._paths()
             outcome = Outcome(paths, self._unreached({path.receiver for path in paths}))
             self._follow(outcome, "firing", started, handed_over)
         finally:
-            ended, handed_over = datetime.now(UTC), self.alertmanager.handed_over()
+            ended, handed_over = datetime.now(UTC), self.alertmanager.notification_counts()
             self._post(started, ended)
         self._follow(outcome, "resolved", ended, handed_over)
         return outcome
@@ -189,7 +189,7 @@ class DeliveryTest:
                 status.upper() in message.subject and self._mark(path.severity) in message.text
                 for message in maildir.since(self.mail, since)
             )
-        sent, failed = self.alertmanager.handed_over().get(path.integration, (0, 0))
+        sent, failed = self.alertmanager.notification_counts().get(path.integration, (0, 0))
         return sent >= expected[path.integration][0] and failed == expected[path.integration][1]
 
 

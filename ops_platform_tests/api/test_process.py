@@ -67,7 +67,7 @@ def test_bytes_that_are_no_http_are_survived(services: Services, api: House, tmp
     [
         ({"OPS_JWT_ISSUER": ""}, "OPS_JWT_ISSUER"),
         ({"OPS_JWT_ALGORITHMS": "HS256"}, "OPS_JWT_ALGORITHMS"),
-        ({"OPS_JWT_JWKS_URL": "https://x"}, "one of them"),
+        ({"OPS_JWT_JWKS_URL": "https://x"}, "not both"),
         ({"OPS_API_URL": ""}, "OPS_API_URL"),
         ({"OPS_API_CERTIFICATE_FILE": "/nothing"}, "OPS_API_KEY_FILE"),
         ({"OPS_API_TRUSTED_PROXIES": "x"}, "OPS_API_TRUSTED_PROXIES"),

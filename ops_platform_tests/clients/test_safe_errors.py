@@ -146,7 +146,7 @@ def test_notes_of_ours_are_shown_and_of_nobody_else() -> None:
     ],
 )
 def test_the_line_of_a_program(said: str, shown: str | None) -> None:
-    line = safe_errors.program(said)
+    line = safe_errors.program_first_line(said)
     assert_silent(line)
     if shown is not None:
         assert line == shown

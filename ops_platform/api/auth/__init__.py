@@ -1,6 +1,6 @@
 """Authentication: bearer tokens and the keys of the identity provider that signed them.
 
-What a subject may see is decided by the routes; here it is only established who asks.
+The subject is identified here; the routes decide what a subject may see.
 """
 
 from ops_platform.api.auth.bearer_token import Identity

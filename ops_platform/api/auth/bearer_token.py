@@ -1,4 +1,4 @@
-"""Who asks: a bearer JWT -> the subject's UUID. Trusts the signature and the claims, nothing else."""
+"""The subject of a bearer JWT, a UUID. Only the signature and the signed claims are trusted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ops_platform.api.problems import unauthorized
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import JwtSettings
 
-# Asymmetric ones only: with HS256 the public key would be the secret.
+# Asymmetric algorithms only: with HS256 the public key would be the secret.
 ALLOWABLE = frozenset(
     ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 )
@@ -24,7 +24,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 
 @dataclass(frozen=True)
 class Identity:
-    """What a token must say. Build it with ``from_settings``, which checks it."""
+    """The requirements on a token. Build it with ``from_settings``, which checks them."""
 
     keys: KeySet
     issuer: str
@@ -33,9 +33,10 @@ class Identity:
     leeway_seconds: float
 
     def subject(self, authorization: Sequence[str]) -> UUID:
-        """The subject that the ``Authorization`` headers prove.
+        """Return the subject that the ``Authorization`` headers prove.
 
-        Raises Problem 401 (the same for every reason), Unavailable when the keys cannot be read.
+        Raises Problem 401, with the same text whatever is wrong with the token, and Unavailable when the keys
+        cannot be read.
         """
         if not authorization:
             raise unauthorized("Send a bearer token.", attempted=False)
@@ -52,7 +53,7 @@ class Identity:
         try:
             header = jwt.get_unverified_header(token)
             key_id = header.get("kid")
-            # Before the key is looked up: what is not allowed is not worth a fetch.
+            # Checked before the key is looked up: a forbidden algorithm is not worth a fetch.
             if header.get("alg") not in self.algorithms:
                 raise _invalid()
             key = self.keys.find(key_id if isinstance(key_id, str) else None)
@@ -77,7 +78,10 @@ def _invalid() -> Exception:
 
 
 def from_settings(settings: JwtSettings, keys: KeySet) -> Identity:
-    """Raises ConfigurationError when issuer, audience or algorithms are missing or unsafe."""
+    """Build the requirements on tokens from settings.
+
+    Raises ConfigurationError when issuer, audience or algorithms are missing or unsafe.
+    """
     if not settings.issuer or not settings.audience:
         raise ConfigurationError("OPS_JWT_ISSUER and OPS_JWT_AUDIENCE are not set: say whose tokens count")
     unsafe = sorted(set(settings.algorithms) - ALLOWABLE)

@@ -1,4 +1,4 @@
-"""The identity provider's public keys (JWKS), from a file or a URL, read anew when they rotate."""
+"""The identity provider's public keys (JWKS), from a file or a URL, read again when they rotate."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ops_platform.settings import Settings
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 300.0
-"""Then the keys are read anew: a withdrawn one is believed no longer."""
+"""After this time the keys are read again, so that a withdrawn key is no longer accepted."""
 STALE_SECONDS = 1200.0
-"""An identity provider that is away signs nobody out for so long."""
+"""An outage of the identity provider signs nobody out for this time."""
 AGAIN_SECONDS = 10.0
-"""Keys are read this often at most, whatever key ids tokens make up."""
+"""Shortest pause between two reads of the keys, whatever key ids tokens make up."""
 LARGEST_BYTES = 1024 * 1024
 TIMEOUT_SECONDS = 5.0
 KEY_TYPES = ("RSA", "EC", "OKP")
@@ -43,12 +43,12 @@ class KeySet:
         self._lock = threading.Lock()
 
     def find(self, key_id: str | None) -> jwt.PyJWK | None:
-        """The key of that id; without an id, the only one there is.
+        """Return the key with that id, without an id the only key; None when there is no such key.
 
-        Raises Unavailable when no keys could be read lately.
+        Raises Unavailable when the keys could not be read for STALE_SECONDS.
         """
         if not self._is_fresh(key_id):
-            # A provider that is slow holds up who reads the keys, and nobody whose key is known.
+            # A slow provider holds up the request that reads the keys, but no request whose key is known.
             is_known = self._pick(key_id) is not None and not self._is_stale()
             if self._lock.acquire(blocking=not is_known):
                 try:
@@ -61,7 +61,7 @@ class KeySet:
         return self._pick(key_id)
 
     def check(self) -> None:
-        """Raises Unavailable when there are no keys to check a token with."""
+        """Raise Unavailable when there are no keys to check a token with."""
         self.find(None)
 
     def _is_fresh(self, key_id: str | None) -> bool:
@@ -88,15 +88,17 @@ class KeySet:
 
 
 def parse(text: str) -> dict[str | None, jwt.PyJWK]:
-    """The signature keys of a JWKS document by id; those that cannot be used are left out.
+    """Read the signature keys of a JWKS document, by id; leave out those that cannot be used.
 
-    Raises Unavailable when it is no such document or holds no key.
+    Raises Unavailable when it is not such a document or holds no key.
     """
     try:
         entries = json.loads(text)["keys"]
         keys = {entry.get("kid"): key for entry in entries if (key := _key(entry)) is not None}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise Unavailable("the identity provider's key document is no JWKS: correct OPS_JWT_JWKS_*") from None
+        raise Unavailable(
+            "the identity provider's key document is not a JWKS: correct OPS_JWT_JWKS_*"
+        ) from None
     if not keys:
         raise Unavailable("the identity provider's JWKS holds no public key: correct OPS_JWT_JWKS_*")
     return keys
@@ -112,16 +114,21 @@ def _key(entry: Mapping[str, Any]) -> jwt.PyJWK | None:
 
 
 def from_settings(settings: Settings, clock: Callable[[], float] = time.monotonic) -> KeySet:
-    """Raises ConfigurationError unless exactly one source of keys is configured."""
+    """Prepare the keys of the configured file or URL; they are read when they are first needed.
+
+    Raises ConfigurationError unless exactly one of the two is configured.
+    """
     file, url = settings.jwt.jwks_file, settings.jwt.jwks_url
     if (file is None) == (url is None):
-        raise ConfigurationError("set OPS_JWT_JWKS_FILE or OPS_JWT_JWKS_URL, one of them")
+        raise ConfigurationError("set one of OPS_JWT_JWKS_FILE and OPS_JWT_JWKS_URL, not both")
     if file is not None:
         return KeySet(lambda: _read_file(file), clock)
     assert url is not None  # noqa: S101 - see above
     place = urlsplit(url)
     if place.scheme != "https" and place.hostname not in ("127.0.0.1", "::1", "localhost"):
-        raise ConfigurationError("OPS_JWT_JWKS_URL must begin with https://: others could put keys of theirs")
+        raise ConfigurationError(
+            "OPS_JWT_JWKS_URL must begin with https://: otherwise others could insert their keys"
+        )
     verify: ssl.SSLContext | bool = True
     if settings.ca_file is not None:
         verify = ssl.create_default_context()
@@ -138,7 +145,7 @@ def _read_file(file: Path) -> str:
 
 
 def _fetch(client: httpx.Client, url: str) -> str:
-    # The client's own limit is for each part of an answer, however many there are.
+    # The client's own timeout is for each part of an answer, however many there are.
     until = time.monotonic() + TIMEOUT_SECONDS
     try:
         with client.stream("GET", url) as response:
@@ -146,7 +153,9 @@ def _fetch(client: httpx.Client, url: str) -> str:
             for part in response.iter_bytes():
                 content += part
                 if time.monotonic() >= until:
-                    raise Unavailable(f"the identity provider's JWKS does not come in {TIMEOUT_SECONDS:g} s")
+                    raise Unavailable(
+                        f"the identity provider's JWKS did not arrive within {TIMEOUT_SECONDS:g} s"
+                    )
                 if len(content) > LARGEST_BYTES:
                     raise Unavailable("the identity provider's JWKS is larger than 1 MiB")
             if not response.is_success:

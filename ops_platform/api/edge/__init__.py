@@ -1,6 +1,6 @@
 """The edge of the API: size limits, security headers, rate limits, and an answer whatever happens inside.
 
-Everything a request passes before and around its own endpoint. Endpoints are in ``api.routes``.
+Every request passes it before its endpoint. Endpoints are in ``api.routes``.
 """
 
 from ops_platform.api.edge.shield import BodyTooLarge, Shield, too_large, unexpected

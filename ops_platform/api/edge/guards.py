@@ -1,4 +1,4 @@
-"""What comes before an endpoint's own work: who asks, how often, and a body that is what it should be."""
+"""Checks before an endpoint's own work: the subject, the rate limits, and the body."""
 
 from __future__ import annotations
 
@@ -27,14 +27,17 @@ def count_as(request: Request, operation: str) -> None:
 
 
 def subject(service: Service, request: Request) -> UUID:
-    """The subject of the bearer token. Raises Problem 401. For a thread: the keys may have to be fetched."""
+    """Return the subject of the bearer token. Raises Problem 401, Unavailable.
+
+    To be called in a thread: the keys may have to be fetched.
+    """
     return service.identity.subject(request.headers.getlist("authorization"))
 
 
 async def limited_subject(service: Service, request: Request) -> UUID:
-    """The subject, counted against the limits of its address and of itself.
+    """Return the subject, and count the request against the limits of its address and of the subject.
 
-    A request without a good token counts against the address. Raises Problem 401 or 429.
+    A request without a valid token counts against the address. Raises Problem 401 or 429, Unavailable.
     """
     return await run_in_threadpool(_limited_subject, service, request)
 
@@ -46,12 +49,12 @@ async def limit(service: Service, request: Request, *names: str) -> None:
 
 def _limited_subject(service: Service, request: Request) -> UUID:
     try:
-        who = subject(service, request)
+        subject_id = subject(service, request)
     except Problem:
         _limit(service, request)
         raise
-    _limit(service, request, f"subject:{who}")
-    return who
+    _limit(service, request, f"subject:{subject_id}")
+    return subject_id
 
 
 def _limit(service: Service, request: Request, *names: str) -> None:
@@ -60,8 +63,7 @@ def _limit(service: Service, request: Request, *names: str) -> None:
         request.headers.getlist("x-forwarded-for"),
         service.trusted_proxies,
     )
-    counted = [f"address:{addresses.bucket(address)}", *names]
-    admission = service.window.hit(counted)
+    admission = service.window.hit([f"address:{addresses.bucket(address)}", *names])
     request.scope["state"][EXTRA_HEADERS] = _headers(admission, service.window.seconds)
     if not admission.admitted:
         detail = f"At most {admission.limit} of these requests in any 15 minutes. See Retry-After."
@@ -70,7 +72,7 @@ def _limit(service: Service, request: Request, *names: str) -> None:
 
 
 def _headers(admission: Admission, seconds: float) -> dict[str, str]:
-    """The IETF draft's two fields, and the three that came before them and more clients read."""
+    """Build the two header fields of the IETF's draft, and the three older ones that more clients read."""
     return {
         "RateLimit-Policy": f'"default";q={admission.limit};w={seconds:.0f}',
         "RateLimit": f'"default";r={admission.remaining};t={admission.reset}',
@@ -81,7 +83,7 @@ def _headers(admission: Admission, seconds: float) -> dict[str, str]:
 
 
 async def body(request: Request, model: type[M]) -> M:
-    """The JSON body. Raises Problem 400, 408, 415 or 422, none of which repeats what was sent."""
+    """Read the JSON body. Raises Problem 400, 408, 415 or 422, none of which quotes the body."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Problem(415, "not-json", "Send application/json.", headers={"Accept": "application/json"})
@@ -97,10 +99,10 @@ async def body(request: Request, model: type[M]) -> M:
     try:
         return model.model_validate(value, strict=True)
     except ValidationError as error:
-        known = set(model.model_fields)
+        field_names = set(model.model_fields)
         errors = [
             FieldError(
-                field=".".join(str(part) if part in known else "?" for part in entry["loc"]),
+                field=".".join(str(part) if part in field_names else "?" for part in entry["loc"]),
                 message=entry["msg"],
             )
             for entry in error.errors(include_url=False, include_context=False, include_input=False)

@@ -1,4 +1,4 @@
-"""The outermost layer: security headers, the largest body, and an answer whatever happens inside."""
+"""The outermost layer: security headers, the size limit, and an answer whatever happens inside."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ log = logging.getLogger(__name__)
 
 LARGEST_BODY_BYTES = 16 * 1024
 EXTRA_HEADERS = "ops_platform.headers"
-"""Key of the scope's state: headers that belong to the answer, whether good or bad."""
+"""Key of the scope's state: headers of the answer, whether it is a success or an error."""
 OPERATION = "ops_platform.operation"
-"""Key of the scope's state: what the request is counted as."""
+"""Key of the scope's state: the operation that the request is counted as."""
 
 POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _HEADERS = {
@@ -34,20 +34,21 @@ _HEADERS = {
 _HSTS = ("Strict-Transport-Security", "max-age=31536000")
 
 Answered = Callable[[str, int, float], None]
-"""Told the operation, the status and the seconds of each answer."""
+"""Called with the operation, the status and the seconds of each answer."""
 
 
 class BodyTooLarge(Exception):
-    """More bytes came than a request may have."""
+    """A request has more than LARGEST_BODY_BYTES."""
 
 
 class Shield:
-    """Wraps the application; nothing that it raises leaves here."""
+    """Wraps the application; none of its exceptions gets out."""
 
     def __init__(self, app: ASGIApp, answered: Answered) -> None:
         self._app, self._answered = app, answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -74,10 +75,12 @@ class Shield:
 
 
 def too_large() -> Problem:
+    """Build the answer to a body that is too large."""
     return Problem(413, "body-too-large", f"A request may have at most {LARGEST_BODY_BYTES} bytes.")
 
 
 def unexpected() -> Problem:
+    """Build the answer to an unforeseen error."""
     return Problem(500, "unexpected", "Something went wrong here. Nothing was half done; try again later.")
 
 

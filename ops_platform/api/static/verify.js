@@ -1,5 +1,5 @@
 // Takes request and token from the URL's fragment, or from the form, and posts them on a click.
-// All words are in the page; this only shows and hides.
+// All texts are in the page; the script only shows and hides them.
 "use strict";
 
 (function () {
@@ -16,14 +16,14 @@
     byId("linked").hidden = false;
   }
   if (fragment) {
-    // Neither the history nor a look over the shoulder needs it any more.
+    // Keep the token out of the browser's history and address bar.
     history.replaceState(null, "", location.pathname + location.search);
     document.querySelectorAll("nav a").forEach((link) => { link.href += fragment; });
   }
 
   function show(name) {
     const ending = byId(name) || byId("unavailable");
-    endings.forEach((one) => { one.hidden = one !== ending; });
+    endings.forEach((element) => { element.hidden = element !== ending; });
     byId("working").textContent = "";
     if (ending.dataset.ending === "good") {
       form.hidden = true;
@@ -44,7 +44,7 @@
     if (consent && !consent.checked) {
       return show("consent-missing");
     }
-    endings.forEach((one) => { one.hidden = true; });
+    endings.forEach((element) => { element.hidden = true; });
     byId("working").textContent = byId("working").dataset.text;
     try {
       const answer = await fetch("/api/gdpr/verify/" + encodeURIComponent(request), {

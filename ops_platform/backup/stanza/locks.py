@@ -99,7 +99,7 @@ def held(
         try:
             yield connection
         finally:
-            postgres.give_back(connection, name, shared=shared)
+            postgres.unlock_quietly(connection, name, shared=shared)
 
 
 def _take(

@@ -1,6 +1,6 @@
 """Mail: SMTP, the outbox table of the ops database, and reading a Maildir.
 
-Which mail is sent, and its words, belong to the duties.
+The duties decide which mail is sent, and word it.
 """
 
 __all__ = ["maildir", "outbox", "smtp"]

@@ -1,4 +1,4 @@
-"""Reading a Maildir: the messages that came since a moment. Changes and deletes nothing."""
+"""Reading the newer messages of a Maildir. Nothing is changed or deleted."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from ops_platform.errors import Unavailable
 
 @dataclass(frozen=True)
 class Message:
+    """A mail that was delivered; empty ``subject`` when it has none."""
+
     subject: str
     text: str
-    """All its text, HTML as it stands."""
+    """All text parts, HTML included as it is."""
 
 
 def since(directory: Path, moment: datetime) -> Iterator[Message]:
-    """Raises Unavailable when there is no Maildir."""
+    """Read the messages that were delivered at ``moment`` (aware) or later; in no order.
+
+    Raises Unavailable when ``directory`` is not a Maildir.
+    """
     try:
         box = mailbox.Maildir(directory, create=False)
     except mailbox.NoSuchMailboxError:
         raise Unavailable(
-            f"{directory} is no Maildir: correct OPS_MAIL_DIR, or start the mail sink"
+            f"{directory} is not a Maildir: correct OPS_MAIL_DIR, or start the mail sink"
         ) from None
     for key in box.iterkeys():
         try:

@@ -1,6 +1,6 @@
-"""``mail_outbox`` of the ops database: mail written with the decision to send it, sent afterwards.
+"""``mail_outbox`` of the ops database: mail is written in the transaction that decides on it, and sent later.
 
-What a mail says is its writer's affair. Delivery is at least once: a process that dies between
+The wording of mails does not live here. Delivery is at least once: a process that dies between
 the server's answer and the commit sends the same message, with the same Message-ID, again.
 """
 
@@ -18,26 +18,26 @@ from ops_platform.errors import ConfigurationError, Unavailable
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(minutes=15)
 GIVE_UP_AFTER = timedelta(hours=24)
-"""What a mail is about has passed by then: a verification token lives as long."""
-ROUND = 20
-"""Mails of one round at most, so that a round ends."""
-FAILURES_OF_A_ROUND = 3
-"""So many in a row are the server's, not the mails': the others are not tried."""
+"""By then a mail is out of date: a verification token is valid for as long."""
+MAX_MAILS_PER_ROUND = 20
+"""Bounds the duration of a round."""
+MAX_FAILURES_PER_ROUND = 3
+"""After so many failures in a row the server is to blame, not the mails: the others are not tried."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """What one round did."""
+    """Counts of the mails that one round sent, postponed and gave up."""
 
     sent: int = 0
-    put_off: int = 0
+    postponed: int = 0
     given_up: int = 0
 
 
 def put(
     connection: Connection, dedup_key: str, recipient: str, subject: str, body: str, *, now: datetime
 ) -> None:
-    """Write a mail in the caller's transaction; the same key a second time changes nothing."""
+    """Write a mail in the caller's transaction; a second mail with the same ``dedup_key`` is ignored."""
     connection.execute(
         "INSERT INTO mail_outbox (dedup_key, recipient, subject, body, created_at, next_attempt_at) "
         "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (dedup_key) DO NOTHING",
@@ -46,7 +46,7 @@ def put(
 
 
 def is_waiting(connection: Connection, dedup_key: str) -> bool:
-    """Whether that mail is still to be sent."""
+    """Return whether the mail of this key is still to be sent."""
     row = connection.execute(
         "SELECT sent_at IS NULL AND given_up_at IS NULL AS waiting FROM mail_outbox WHERE dedup_key = %s",
         (dedup_key,),
@@ -55,33 +55,33 @@ def is_waiting(connection: Connection, dedup_key: str) -> bool:
 
 
 def send_due(connection: Connection, mailer: Mailer, clock: Callable[[], datetime]) -> Round:
-    """Send what is due, each mail in a transaction of its own. Several senders share the work.
+    """Send the mails that are due, each in a transaction of its own. Several senders share the work.
 
-    Raises Unavailable when nothing went through and something was put off; when each is tried next
-    is recorded. A mail that is refused for good, or too old, is given up and forgotten.
+    A mail that the server postpones gets a time for the next attempt; one that is refused for good, or
+    too old, is given up and its text deleted. Raises Unavailable when mails were postponed and none sent.
     """
-    done, failures, last = Round(), 0, None
-    for _ in range(ROUND):
+    total, failures, last_error = Round(), 0, None
+    for _ in range(MAX_MAILS_PER_ROUND):
         try:
-            one = _send_one(connection, mailer, clock())
+            outcome = _send_one(connection, mailer, clock())
         except Unavailable as error:
             connection.commit()
-            done = _add(done, Round(put_off=1))
-            failures, last = failures + 1, error
-            if failures >= FAILURES_OF_A_ROUND:
+            total = _add(total, Round(postponed=1))
+            failures, last_error = failures + 1, error
+            if failures >= MAX_FAILURES_PER_ROUND:
                 break
             continue
         connection.commit()
-        if one is None:
+        if outcome is None:
             break
-        done, failures = _add(done, one), 0
-    if last is not None and not done.sent:
-        raise last
-    return done
+        total, failures = _add(total, outcome), 0
+    if last_error is not None and not total.sent:
+        raise last_error
+    return total
 
 
 def _send_one(connection: Connection, mailer: Mailer, now: datetime) -> Round | None:
-    """The next due mail; None when there is none. The caller commits, also after Unavailable."""
+    """Send the next due mail; None when no mail is due. The caller commits, also after Unavailable."""
     row = connection.execute(
         "SELECT id, dedup_key, recipient, subject, body, attempts, created_at FROM mail_outbox "
         "WHERE sent_at IS NULL AND given_up_at IS NULL AND next_attempt_at <= %s "
@@ -101,18 +101,18 @@ def _send_one(connection: Connection, mailer: Mailer, now: datetime) -> Round | 
         _finish(connection, row["id"], "given_up_at", now, str(error))
         return Round(given_up=1)
     except Unavailable as error:
-        _put_off(connection, row, now, str(error))
+        _postpone(connection, row, now, str(error))
         raise
     except Exception as error:
-        # A mail that nobody foresaw must not stop those behind it; what it says may be in the error's text.
+        # An unforeseen mail must not stop those behind it; the error's text may quote the mail.
         reason = f"the mail cannot be sent: {type(error).__name__}"
-        _put_off(connection, row, now, reason)
+        _postpone(connection, row, now, reason)
         raise Unavailable(reason) from None
     _finish(connection, row["id"], "sent_at", now, None)
     return Round(sent=1)
 
 
-def _put_off(connection: Connection, row: dict[str, Any], now: datetime, reason: str) -> None:
+def _postpone(connection: Connection, row: dict[str, Any], now: datetime, reason: str) -> None:
     connection.execute(
         "UPDATE mail_outbox SET attempts = attempts + 1, next_attempt_at = %s, last_error = %s WHERE id = %s",
         (now + pause_after(row["attempts"] + 1), reason, row["id"]),
@@ -120,7 +120,7 @@ def _put_off(connection: Connection, row: dict[str, Any], now: datetime, reason:
 
 
 def pause_after(attempts: int) -> timedelta:
-    """How long a mail waits after its n-th failed attempt: 10 s, 20 s, 40 s ... 15 min."""
+    """Compute a mail's pause after ``attempts`` failed attempts: 10 s, 20 s, 40 s ... 15 min."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(attempts - 1, 16)))
 
 
@@ -135,5 +135,5 @@ def _finish(connection: Connection, row_id: int, column: str, now: datetime, err
     connection.execute(_FINISH[column], (now, error, row_id))
 
 
-def _add(one: Round, other: Round) -> Round:
-    return Round(one.sent + other.sent, one.put_off + other.put_off, one.given_up + other.given_up)
+def _add(left: Round, right: Round) -> Round:
+    return Round(left.sent + right.sent, left.postponed + right.postponed, left.given_up + right.given_up)

@@ -1,6 +1,6 @@
-"""SMTP: hand one message over, with TLS when asked. What mail is sent, and when, is not here.
+"""SMTP: deliver one message to a mail server, with TLS when configured.
 
-No message of an error names a sender or a recipient.
+The decision to send mail, and its wording, do not live here. No error message names a sender or a recipient.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Security = Literal["none", "starttls", "tls"]
 
 
 class MailRefused(OpsError):
-    """The server answered and will not take this message; trying again does not help."""
+    """The server refused this message for good; trying again does not help."""
 
 
 @dataclass(frozen=True)
 class Mail:
-    """A text message. The same ``message_id`` lets a receiver know a repeated delivery."""
+    """A text message. By its ``message_id`` a receiver recognises a repeated delivery."""
 
     recipients: Sequence[str]
     subject: str
@@ -40,7 +40,7 @@ class Mail:
 
 @dataclass(frozen=True)
 class Mailer:
-    """An SMTP server and how to speak to it."""
+    """An SMTP server, and the sender, security and credentials to use with it."""
 
     host: str
     port: int
@@ -52,10 +52,10 @@ class Mailer:
     timeout_seconds: float = TIMEOUT_SECONDS
 
     def send(self, mail: Mail) -> None:
-        """Hand the message over to every recipient.
+        """Deliver the message for every recipient to the server.
 
         Raises Unavailable when trying again later can help, MailRefused when it cannot,
-        ConfigurationError on an address or subject that is no header.
+        ConfigurationError for an address or subject that cannot be a header.
         """
         message = self._message(mail)
         where = f"the mail server at {self.host}:{self.port}"
@@ -77,7 +77,7 @@ class Mailer:
                 f"{where} could not be trusted: {error.reason or 'TLS failed'}; check OPS_CA_FILE"
             ) from None
         except smtplib.SMTPServerDisconnected:
-            raise Unavailable(f"{where} broke the connection off: look at its log") from None
+            raise Unavailable(f"{where} closed the connection: look at its log") from None
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise Unavailable(f"cannot reach {where}: {reason}; start it or correct OPS_SMTP_HOST") from None
@@ -115,7 +115,7 @@ class Mailer:
                 domain=self.sender.rpartition("@")[2] or None
             )
         except Exception as error:
-            # Of an address that is none the email package raises whatever its parser met.
+            # For an invalid address the email package raises whatever its parser stumbles over.
             raise ConfigurationError(
                 f"a mail's address or subject cannot be written ({type(error).__name__}): correct it"
             ) from None
@@ -124,7 +124,7 @@ class Mailer:
 
 
 def mailer(settings: Settings) -> Mailer:
-    """The mailer of ``OPS_SMTP_*``."""
+    """Build the mailer that ``OPS_SMTP_*`` configures."""
     smtp = settings.smtp
     return Mailer(
         host=smtp.host,
@@ -140,5 +140,5 @@ def mailer(settings: Settings) -> Mailer:
 def _refused(where: str, codes: Sequence[int]) -> OpsError:
     code = max(codes, default=550)
     if code < 500:
-        return Unavailable(f"{where} put the message off with code {code}: try again later")
+        return Unavailable(f"{where} postponed the message with code {code}: try again later")
     return MailRefused(f"{where} refused the message with code {code}: check the sender and the recipients")

@@ -1,6 +1,6 @@
-"""S3: one identity and its one bucket, uploads in parts, and what S3 refuses.
+"""S3: one identity and its one bucket, uploads in parts, and errors.
 
-Knows nothing of backups, seals or media.
+Backups, seals and media are not known here.
 """
 
 from ops_platform.clients.object_store.bucket import ObjectStore, StoredObject, from_settings

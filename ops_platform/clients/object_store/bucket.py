@@ -1,6 +1,6 @@
-"""S3: one identity and its one bucket, over boto3. Knows nothing of backups, seals or media.
+"""S3: one identity and its one bucket, over boto3. Backups, seals and media are not known here.
 
-What boto3 raises comes out as one line, of ``object_store_errors``.
+Errors of boto3 are raised as those of ``s3_errors``, one line each.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 60
 CHUNK = 1 << 20
 DELETE_BATCH = 1000
-"""As many as S3 takes in one request."""
+"""The most that S3 takes in one request."""
 _GONE = ("NoSuchKey", "NoSuchVersion")
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One version of one object; ``size`` in bytes. A delete marker has no size and no ETag.
+    """One version of one object; ``size`` in bytes. A delete marker has size 0 and no ETag.
 
-    ``encryption`` (``AES256``, ``aws:kms``) is known from ``head`` only: listings do not tell it.
+    ``encryption`` (``AES256``, ``aws:kms``) is known from ``head`` only: listings do not have it.
     """
 
     key: str
@@ -57,7 +57,7 @@ class Retention:
 class ObjectStore:
     """One bucket as one identity sees it; keys are relative to the identity's prefix.
 
-    Without an access key, boto3's own chain (instance role) serves.
+    Without an access key, boto3's own chain of credentials (instance role) is used.
     """
 
     def __init__(
@@ -69,7 +69,10 @@ class ObjectStore:
         *,
         uri_style: str = "path",
     ) -> None:
-        """Raises ConfigurationError when the identity has no bucket or the CA file cannot be read."""
+        """Keep the settings; the client is built when it is first used.
+
+        Raises ConfigurationError when the identity has no bucket or the CA file does not exist.
+        """
         if identity.bucket is None:
             name = f"OPS_S3_{identity.role.upper()}_BUCKET"
             raise ConfigurationError(f"no bucket is configured for the S3 role {identity.role}: set {name}")
@@ -86,8 +89,8 @@ class ObjectStore:
 
     @cached_property
     def client(self) -> S3Client:
-        """The plain boto3 client, for what has no method here. Its exceptions are boto3's own."""
-        # With the first store: it takes long to load, and the definitions open none.
+        """The plain boto3 client, for operations without a method here. Its exceptions are boto3's own."""
+        # Imported with the first client: boto3 takes long to load, and the definitions open no store.
         import boto3
         from botocore.config import Config
 
@@ -111,6 +114,7 @@ class ObjectStore:
         )
 
     def uri(self, key: str = "") -> str:
+        """Return ``s3://bucket/key`` for messages; without ``key``, that of the prefix."""
         return f"s3://{self.bucket}/{self.prefix}{key}"
 
     def put(
@@ -122,10 +126,10 @@ class ObjectStore:
         retain_until: datetime | None = None,
         content_type: str = "application/octet-stream",
     ) -> str | None:
-        """Store ``body``; the version id, where the bucket keeps versions.
+        """Store ``body`` and return the version id; None when the bucket keeps no versions.
 
         ``if_none_match`` writes only when the key is free, else raises ObjectExists.
-        ``retain_until`` (aware) locks the version in COMPLIANCE mode: nobody deletes it sooner.
+        ``retain_until`` (aware) locks the version in COMPLIANCE mode: nobody can delete it sooner.
         """
         arguments: dict[str, Any] = {"ContentType": content_type}
         if if_none_match:
@@ -138,7 +142,7 @@ class ObjectStore:
         return answer.get("VersionId")
 
     def get(self, key: str, version_id: str | None = None) -> bytes:
-        """The whole object. Raises ObjectMissing when there is none."""
+        """Read the whole object. Raises ObjectMissing when there is none."""
         with self.errors("read", key):
             answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key, **_version(version_id))
             with answer["Body"] as body:
@@ -146,7 +150,7 @@ class ObjectStore:
 
     @contextmanager
     def reading(self, key: str) -> Iterator[Iterator[bytes]]:
-        """The object in chunks of a megabyte. Raises ObjectMissing when there is none."""
+        """Read the object in chunks of a mebibyte. Raises ObjectMissing when there is none."""
         with self.errors("read", key):
             answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
         with closing(answer["Body"]) as body:
@@ -157,9 +161,9 @@ class ObjectStore:
             yield from chunks
 
     def presigned(self, key: str, seconds: int, file_name: str) -> str:
-        """A URL that anybody can fetch the object with for so long, to be saved as ``file_name``.
+        """Sign a URL that lets anybody download the object for ``seconds``, as ``file_name``.
 
-        It ends sooner where the identity's own credentials do. Asks nobody.
+        It expires sooner when the identity's own credentials do. No request is sent.
         """
         with self.errors("sign a link to", key):
             return self.client.generate_presigned_url(
@@ -173,7 +177,7 @@ class ObjectStore:
             )
 
     def head(self, key: str, version_id: str | None = None) -> StoredObject | None:
-        """What is stored under ``key``; None when nothing is."""
+        """Return size, time and ETag of an object; None when there is no such object."""
         try:
             with self.errors("read", key):
                 answer = self.client.head_object(
@@ -191,7 +195,7 @@ class ObjectStore:
         )
 
     def list(self, prefix: str = "", *, start_after: str = "") -> Iterator[StoredObject]:
-        """The current objects below ``prefix`` in key order, page by page."""
+        """List the current objects below ``prefix``, after the key ``start_after``, in key order."""
         with self.errors("list", prefix):
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket,
@@ -208,12 +212,12 @@ class ObjectStore:
                     )
 
     def versions(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Every version and delete marker below ``prefix``, in key order, page by page."""
+        """List every version and delete marker below ``prefix``, in key order."""
         with self.errors("list", prefix):
             for page in self.client.get_paginator("list_object_versions").paginate(
                 Bucket=self.bucket, Prefix=self.prefix + prefix
             ):
-                # S3 lists a page's markers apart from its versions.
+                # S3 lists a page's delete markers apart from its versions.
                 yield from sorted(
                     [
                         *(
@@ -242,24 +246,24 @@ class ObjectStore:
                 )
 
     def delete(self, key: str, version_id: str | None = None) -> None:
-        """Remove one version, or put a delete marker on top where the bucket keeps versions."""
+        """Remove one version; without ``version_id``, add a delete marker if the bucket keeps versions."""
         with self.errors("delete", key):
             self.client.delete_object(Bucket=self.bucket, Key=self.prefix + key, **_version(version_id))
 
     def delete_versions(self, stored: Iterable[StoredObject]) -> int:
-        """Remove these versions and delete markers for good; how many.
+        """Remove these versions and delete markers for good; return their number.
 
-        Raises ObjectStoreRefused when the store kept one, as one under object lock.
+        Raises ObjectStoreRefused when the store kept one, for example because of its object lock.
         """
         removed, items = 0, iter(stored)
         while batch := list(islice(items, DELETE_BATCH)):
-            wanted = [_identified(self.prefix + one.key, one.version_id) for one in batch]
+            identifiers = [_identifier(self.prefix + item.key, item.version_id) for item in batch]
             with self.errors("delete from"):
                 answer = self.client.delete_objects(
-                    Bucket=self.bucket, Delete={"Objects": wanted, "Quiet": True}
+                    Bucket=self.bucket, Delete={"Objects": identifiers, "Quiet": True}
                 )
-            # S3 answers 200 whatever became of each of them.
-            errors = [one for one in answer.get("Errors", []) if one.get("Code") not in _GONE]
+            # S3 answers 200 even when it kept some of them.
+            errors = [error for error in answer.get("Errors", []) if error.get("Code") not in _GONE]
             if errors:
                 code = str(errors[0].get("Code", "an error"))
                 raise ObjectStoreRefused(
@@ -271,7 +275,7 @@ class ObjectStore:
         return removed
 
     def retention(self, key: str, version_id: str | None = None) -> Retention | None:
-        """The object lock on a version; None when it has none."""
+        """Return the object lock on a version; None when it has none."""
         try:
             with self.errors("read the lock of", key):
                 answer = self.client.get_object_retention(
@@ -284,7 +288,7 @@ class ObjectStore:
         return Retention(answer["Retention"]["Mode"], answer["Retention"]["RetainUntilDate"])
 
     def object_lock_enabled(self) -> bool:
-        """Whether the bucket takes object locks."""
+        """Return whether object lock is enabled on the bucket."""
         try:
             with self.errors("read the lock configuration of"):
                 answer = self.client.get_object_lock_configuration(Bucket=self.bucket)
@@ -295,14 +299,17 @@ class ObjectStore:
         return answer["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled"
 
     def check(self) -> None:
-        """Ask for the bucket. Raises the one line that says why it cannot be used."""
+        """Ask the store for the bucket. Raises the store's errors when it cannot be used."""
         with self.errors("reach"):
             self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
 
     def errors(self, action: str, key: str = "") -> AbstractContextManager[None]:
-        """Around what uses ``client``: boto3's exceptions come out as ours. ``action`` is a verb."""
+        """Wrap a block that uses ``client``: boto3's exceptions are raised as ours.
+
+        ``action`` is the verb of the message ("cannot <action> s3://...").
+        """
         return Place(self.uri(key), self._endpoint_url, self._region, self.role).errors(
-            action, of_key=bool(key)
+            action, is_object=bool(key)
         )
 
     def _relative(self, key: str) -> str:
@@ -310,14 +317,17 @@ class ObjectStore:
 
 
 def from_settings(settings: Settings, role: str) -> ObjectStore:
-    """The store of one S3 role (``backup``, ``media``, ``ledger``, ...). Raises ConfigurationError."""
+    """Open the store of an S3 role (``backup``, ``media``, ``ledger``, ...).
+
+    Raises ConfigurationError when its bucket is not configured.
+    """
     s3 = settings.s3
     return ObjectStore(
         s3.endpoint_url, s3.region, s3.identity(role), settings.ca_file, uri_style=s3.uri_style
     )
 
 
-def _identified(key: str, version_id: str | None) -> ObjectIdentifierTypeDef:
+def _identifier(key: str, version_id: str | None) -> ObjectIdentifierTypeDef:
     return {"Key": key} if version_id is None else {"Key": key, "VersionId": version_id}
 
 

@@ -1,4 +1,4 @@
-"""Large objects to S3 in parts, while they are being made: constant memory, all or nothing."""
+"""Upload of large objects to S3 in parts, while they are being made: constant memory, all or nothing."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 PART = 8 * 1024 * 1024
+"""Bytes of the first parts."""
 GROWS_EVERY = 1_000
-"""Parts, of which S3 takes 10,000: their size grows, to 80 MiB at the end, for 440 GB in all."""
-AT_ONCE = 2
+"""Parts after which their size grows by PART. S3 takes 10,000 parts: the last have 80 MiB, 440 GB in all."""
+PARALLEL_PARTS = 2
 
 
 class Upload:
-    """An object that is being written, encrypted by the store. There is nothing before the block ends well.
+    """An object that is being written, encrypted by the store; it appears when the block ends well.
 
-    Whatever ends the block otherwise aborts it; of a process that is killed, ``abort_unfinished`` tidies up.
+    An exception in the block aborts the upload; after a process was killed, ``abort_unfinished`` cleans up.
     """
 
     def __init__(self, store: ObjectStore, key: str, *, content_type: str) -> None:
@@ -40,18 +41,18 @@ class Upload:
         self._digest = hashlib.sha256()
         self._parts: list[CompletedPartTypeDef] = []
         self._waiting: deque[Future[CompletedPartTypeDef]] = deque()
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="upload")
+        self._threads = ThreadPoolExecutor(PARALLEL_PARTS, thread_name_prefix="upload")
         self._number = 0
         self.bytes = 0
         self._id = ""
 
     @property
     def sha256(self) -> str:
-        """Of all that was written, hex."""
+        """SHA-256 of everything written so far, in hex."""
         return self._digest.hexdigest()
 
     def __enter__(self) -> Upload:
-        """Raises the store's errors."""
+        """Begin the upload. Raises the store's errors."""
         with self._store.errors("write", self._key):
             self._id = self._store.client.create_multipart_upload(
                 Bucket=self._store.bucket,
@@ -63,7 +64,7 @@ class Upload:
         return self
 
     def write(self, data: bytes) -> None:
-        """Waits while earlier parts are on their way. Raises the store's errors."""
+        """Append ``data``; wait while PARALLEL_PARTS parts are being sent. Raises the store's errors."""
         self._digest.update(data)
         self.bytes += len(data)
         self._buffer += data
@@ -85,13 +86,13 @@ class Upload:
             self._abort()
 
     def _send(self, part: bytes) -> None:
-        while len(self._waiting) >= AT_ONCE:
+        while len(self._waiting) >= PARALLEL_PARTS:
             self._parts.append(self._waiting.popleft().result())
         self._number += 1
         self._waiting.append(self._threads.submit(self._put, self._number, part))
 
     def _put(self, number: int, part: bytes) -> CompletedPartTypeDef:
-        # A checksum that botocore computes goes behind the part, which it then sends in 16 KiB at a time.
+        # With a checksum of its own, botocore appends it as a trailer and sends the part in chunks of 16 KiB.
         checksum = base64.b64encode(isal_zlib.crc32(part).to_bytes(4, "big")).decode()
         with self._store.errors("write", self._key):
             answer = self._store.client.upload_part(
@@ -112,7 +113,7 @@ class Upload:
             self._parts.append(self._waiting.popleft().result())
         self._threads.shutdown()
         if len(self._parts) != self._number:
-            raise AssertionError("a part was lost, and whoever wrote it went on")
+            raise AssertionError("a part failed, and its writer went on")
         with self._store.errors("write", self._key):
             self._store.client.complete_multipart_upload(
                 Bucket=self._store.bucket,
@@ -122,9 +123,9 @@ class Upload:
             )
 
     def _abort(self) -> None:
-        # Parts that are still on their way would be kept.
+        # The store would keep parts that arrive after the abort.
         self._threads.shutdown(cancel_futures=True)
-        # What went wrong before is what is told; what cannot be aborted now is aborted later.
+        # The earlier error is the one to report; ``abort_unfinished`` can abort the upload later.
         with suppress(OpsError), self._store.errors("abort the upload of", self._key):
             self._store.client.abort_multipart_upload(
                 Bucket=self._store.bucket, Key=self._store.prefix + self._key, UploadId=self._id
@@ -133,7 +134,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """An upload that was begun and neither completed nor aborted; ``key`` as in the bucket."""
+    """An upload that was begun and neither completed nor aborted; ``key`` includes the identity's prefix."""
 
     key: str
     id: str
@@ -141,26 +142,27 @@ class Unfinished:
 
 
 def unfinished(store: ObjectStore, prefix: str) -> Iterator[Unfinished]:
-    """Those below ``prefix``, of the identity's own. Raises the store's errors."""
+    """List the unfinished uploads below ``prefix``, relative to the identity's. Raises the store's errors."""
     with store.errors("list the uploads of", prefix):
         for page in store.client.get_paginator("list_multipart_uploads").paginate(
             Bucket=store.bucket, Prefix=store.prefix + prefix
         ):
-            for one in page.get("Uploads", []):
-                yield Unfinished(one["Key"], one["UploadId"], one["Initiated"])
+            for upload in page.get("Uploads", []):
+                yield Unfinished(upload["Key"], upload["UploadId"], upload["Initiated"])
 
 
 def abort_unfinished(store: ObjectStore, prefix: str, *, before: datetime | None = None) -> int:
-    """Abort the uploads below ``prefix``, those begun ``before`` then; how many.
+    """Abort the uploads below ``prefix`` that were begun before ``before`` (None: all); return their number.
 
     Raises the store's errors.
     """
-    found = 0
-    for one in [each for each in unfinished(store, prefix) if before is None or each.begun_at < before]:
+    aborted = 0
+    uploads = [upload for upload in unfinished(store, prefix) if before is None or upload.begun_at < before]
+    for upload in uploads:
         try:
             with store.errors("abort the upload of", prefix):
-                store.client.abort_multipart_upload(Bucket=store.bucket, Key=one.key, UploadId=one.id)
+                store.client.abort_multipart_upload(Bucket=store.bucket, Key=upload.key, UploadId=upload.id)
         except ObjectMissing:
-            continue  # somebody else did
-        found += 1
-    return found
+            continue  # somebody else aborted it
+        aborted += 1
+    return aborted

@@ -1,6 +1,6 @@
-"""What S3 and boto3 raise, as one line that names bucket, key and endpoint and says what to do.
+"""Errors of S3 and boto3 as one line that names bucket, key and endpoint and says what to do.
 
-It holds neither a secret nor a response body.
+The line holds neither a secret nor a response body.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 ATTEMPTS = 4
-"""Tries of one request, with growing pauses: rides out a restart, tells of an outage in seconds."""
+"""Tries of one request, with growing pauses: survives a restart, reports an outage within seconds."""
 
 
 class ObjectStoreUnavailable(Unavailable):
@@ -26,7 +26,7 @@ class ObjectStoreUnavailable(Unavailable):
 
 
 class ObjectStoreRefused(ConfigurationError):
-    """The store answered and refused: identity, bucket, region or permission; ``code`` is S3's."""
+    """The store refused because of identity, bucket, region or permission; ``code`` is S3's."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
@@ -38,12 +38,12 @@ class ObjectMissing(OpsError):
 
 
 class ObjectExists(OpsError):
-    """A conditional put found the key taken; nothing was written."""
+    """The key of a conditional put is taken; nothing was written."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A bucket or an object, as an identity reaches it; without an endpoint at AWS."""
+    """A bucket or an object, and the identity and endpoint that reach it (no endpoint: AWS)."""
 
     uri: str
     endpoint_url: str | None
@@ -51,14 +51,14 @@ class Place:
     role: str
 
     @contextmanager
-    def errors(self, action: str, *, of_key: bool) -> Iterator[None]:
-        """``of_key``: whether the place is an object, and not the whole bucket."""
+    def errors(self, action: str, *, is_object: bool) -> Iterator[None]:
+        """Raise boto3's exceptions in the block as ours; ``is_object``: the place is not the whole bucket."""
         from botocore import exceptions as boto  # with the first store: it takes long to load
 
         try:
             yield
         except boto.ClientError as error:
-            raise self._refused(error, action, of_key) from None
+            raise self._refused(error, action, is_object) from None
         except boto.SSLError as error:
             raise ObjectStoreUnavailable(f"{self._cannot(action)}: {_tls_advice(error)}") from None
         except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError):
@@ -82,20 +82,20 @@ class Place:
         host = parts.netloc.rpartition("@")[2] or f"AWS {self.region}"
         return f"cannot {action} {self.uri} at {host} as {self.role}"
 
-    def _refused(self, error: ClientError, action: str, of_key: bool) -> OpsError:
+    def _refused(self, error: ClientError, action: str, is_object: bool) -> OpsError:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        what = self._cannot(action)
-        if code in ("NoSuchKey", "NoSuchVersion", "NoSuchUpload") or (code == "404" and of_key):
-            return ObjectMissing(f"{what}: there is no such object")
+        failure = self._cannot(action)
+        if code in ("NoSuchKey", "NoSuchVersion", "NoSuchUpload") or (code == "404" and is_object):
+            return ObjectMissing(f"{failure}: there is no such object")
         if code in ("PreconditionFailed", "ConditionalRequestConflict") or status == 412:
-            return ObjectExists(f"{what}: the key is taken, nothing was written")
+            return ObjectExists(f"{failure}: the key is taken, nothing was written")
         if status >= 500 or code in ("SlowDown", "RequestTimeout", "Throttling"):
             return ObjectStoreUnavailable(
-                f"{what}: the store answers {code or status} after {ATTEMPTS} tries: "
+                f"{failure}: the store answers {code or status} after {ATTEMPTS} tries: "
                 "look at its log and its free space"
             )
-        return ObjectStoreRefused(f"{what}: {self._advice(code, status)}", code)
+        return ObjectStoreRefused(f"{failure}: {self._advice(code, status)}", code)
 
     def _advice(self, code: str, status: int) -> str:
         variable = f"OPS_S3_{self.role.upper()}"

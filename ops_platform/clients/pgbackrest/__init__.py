@@ -1,6 +1,6 @@
-"""pgBackRest as it is: commands, exit codes, its JSON.
+"""pgBackRest's commands, exit codes and JSON.
 
-Knows nothing of reports, locks or retention.
+Reports, locks and retention are not known here.
 """
 
 from ops_platform.clients.pgbackrest.command import LABEL_NOT_NEWEST, LOCKED, PgBackRest, PgBackRestError

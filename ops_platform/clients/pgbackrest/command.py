@@ -1,6 +1,6 @@
-"""pgBackRest as it is: commands, exit codes, its JSON. Knows nothing of reports, locks or retention rules.
+"""pgBackRest's commands, with their output and progress. Reports, locks and retention are not known here.
 
-What its JSON means is in ``backup.repository`` and ``backup.wal``.
+``backup.repository`` and ``backup.wal`` interpret its JSON.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ops_platform.errors import Unavailable
 __all__ = ["ARCHIVE_TIMEOUT", "LABEL_NOT_NEWEST", "LOCKED", "PgBackRest", "PgBackRestError"]
 
 ANSWER_SECONDS = 150.0
-"""For commands that only read; pgBackRest's own retries end well before."""
+"""Timeout of commands that only read; pgBackRest's own retries end well before."""
 
 PROGRESS_STEP = 0.01
 
@@ -54,17 +54,17 @@ class PgBackRest:
     environment: Mapping[str, str] | None = None
 
     def version(self) -> tuple[int, int]:
-        """(2, 45) of pgBackRest 2.45. Raises Unavailable when it cannot be read."""
+        """Return the version, (2, 45) for pgBackRest 2.45. Raises Unavailable when it cannot be read."""
         ended = self._launcher.run([self.binary, "version"], timeout=ANSWER_SECONDS)
-        found = re.search(r"(\d+)\.(\d+)", ended.stdout)
-        if ended.code or not found:
+        version = re.search(r"(\d+)\.(\d+)", ended.stdout)
+        if ended.code or not version:
             raise Unavailable(f"{self.binary} does not tell its version: correct OPS_PGBACKREST_BINARY")
-        return int(found[1]), int(found[2])
+        return int(version[1]), int(version[2])
 
     def info(self) -> dict[str, Any]:
-        """What the repository holds of the stanza, as ``info --output=json`` gives it.
+        """Return the repository's entry for the stanza, as ``info --output=json`` gives it.
 
-        ``info`` ends with 0 also when the repository cannot be read; that raises here.
+        ``info`` exits with 0 even when the repository cannot be read; here that raises PgBackRestError.
         """
         answer = self._json("info", self._ask("info", "--output=json"))
         entry: dict[str, Any] = (
@@ -76,7 +76,7 @@ class PgBackRest:
         return entry
 
     def stanza_create(self) -> None:
-        """Safe to repeat. Fails with code 28 when the stanza belongs to another cluster."""
+        """Create the stanza; safe to repeat. Fails with code 28 when it belongs to another cluster."""
         self._command("stanza-create")
 
     def check(self, archive_timeout: int) -> None:
@@ -84,15 +84,15 @@ class PgBackRest:
         self._command("check", f"--archive-timeout={archive_timeout}")
 
     def repo_ls(self, path: str, recurse: bool = False) -> dict[str, dict[str, Any]]:
-        """Name -> {type, size, time} of what is below ``path``; empty when there is no such path."""
-        deep = ["--recurse"] if recurse else []
-        answer = self._ask("repo-ls", "--output=json", "--sort=none", *deep, path)
-        found: dict[str, dict[str, Any]] = self._json("repo-ls", answer)
-        found.pop(".", None)
-        return found
+        """List the entries below ``path`` as name -> {type, size, time}; empty when there is no such path."""
+        options = ["--recurse"] if recurse else []
+        answer = self._ask("repo-ls", "--output=json", "--sort=none", *options, path)
+        entries: dict[str, dict[str, Any]] = self._json("repo-ls", answer)
+        entries.pop(".", None)
+        return entries
 
     def repo_get(self, path: str) -> str:
-        """A text file of the repository, decrypted; for example a timeline history."""
+        """Return a text file of the repository, decrypted; for example a timeline history."""
         return self._ask("repo-get", path)
 
     def backup(
@@ -112,13 +112,13 @@ class PgBackRest:
         def look(line: Line) -> None:
             nonlocal label
             on_line(line.raw)
-            if found := _LABEL.match(line.text):
-                label = found["label"]
+            if match := _LABEL.match(line.text):
+                label = match["label"]
 
-        given = [f"--annotation={name}={value}" for name, value in annotations.items()]
+        annotation_options = [f"--annotation={name}={value}" for name, value in annotations.items()]
         self._follow(
             "backup",
-            [f"--type={backup_type}", *given],
+            [f"--type={backup_type}", *annotation_options],
             "detail",
             _progressing(look, lambda copied, _: on_progress(copied)),
         )
@@ -137,8 +137,8 @@ class PgBackRest:
     ) -> None:
         """Restore into the data directory of the configuration, which must be empty.
 
-        ``on_progress`` gets the fraction copied, 0 to 1, and when pgBackRest wrote so (its clock, to the
-        millisecond; None at the end): of lines that come late, many come at once.
+        ``on_progress`` gets the fraction copied, 0 to 1, and the time at which pgBackRest logged it (its
+        clock, to the millisecond; None at the end): lines can arrive late, many at once.
 
         ``options`` choose set and target. Fails with code 40 when the directory is not empty,
         38 while a server runs in it, 75 when no set reaches the target.
@@ -151,20 +151,26 @@ class PgBackRest:
         on_progress(1.0, None)
 
     def expire(self, *, dry_run: bool, on_line: Callable[[str], None] = lambda line: None) -> list[str]:
-        """Apply the retention of the configuration, or only say what would go. Returns its messages."""
-        said: list[str] = []
+        """Apply the retention of the configuration, or with ``dry_run`` only report what it would remove.
+
+        Returns pgBackRest's messages.
+        """
+        messages: list[str] = []
 
         def look(line: Line) -> None:
-            said.append(line.text)
+            messages.append(line.text)
             on_line(line.raw)
 
         self._follow("expire", ["--dry-run"] if dry_run else [], "info", look)
-        return said
+        return messages
 
     def verify(self, label: str | None = None) -> list[str]:
-        """The lines of ``verify``, which ends with 0 also when it found damage (upstream issue 2502)."""
-        chosen = [] if label is None else [f"--set={label}"]
-        return self._ask("verify", "--output=text", "--verbose", *chosen, timeout=None).splitlines()
+        """Verify the repository, or one set of it, and return the lines of the output.
+
+        ``verify`` exits with 0 even when it found damage (upstream issue 2502): read the lines.
+        """
+        set_options = [] if label is None else [f"--set={label}"]
+        return self._ask("verify", "--output=text", "--verbose", *set_options, timeout=None).splitlines()
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -193,30 +199,30 @@ class PgBackRest:
         self._follow(command, list(options), "info", lambda line: None)
 
     def _follow(self, command: str, options: list[str], console: str, look: Callable[[Line], None]) -> None:
-        """Run a command whose stdout is its log, handing over each line."""
+        """Run a command whose stdout is its log, and pass each line to ``look``."""
         errors: list[str] = []
         warnings: deque[str] = deque(maxlen=50)
-        told: MutableSequence[str] | None = None
+        collected: MutableSequence[str] | None = None
 
         def on_line(raw: str) -> None:
-            nonlocal told
-            found = _LINE.match(raw)
-            if found is None:
+            nonlocal collected
+            match = _LINE.match(raw)
+            if match is None:
                 # A message of several lines goes on.
-                if told is not None:
-                    told.append(raw)
+                if collected is not None:
+                    collected.append(raw)
                 return
-            told = {"ERROR": errors, "WARN": warnings}.get(found["level"])
-            if told is not None:
-                told.append(raw)
-            look(Line(raw, found["level"], found["text"], datetime.fromisoformat(found["logged"])))
+            collected = {"ERROR": errors, "WARN": warnings}.get(match["level"])
+            if collected is not None:
+                collected.append(raw)
+            look(Line(raw, match["level"], match["text"], datetime.fromisoformat(match["logged"])))
 
         ended = self._launcher.follow(self._argv(command, console, "off", options), on_line)
         self._raise_if_failed(command, ended, "\n".join(errors) or ended.stderr, "\n".join(warnings))
 
     def _json(self, command: str, answer: str) -> Any:
         try:
-            # With a wrong passphrase info quotes ciphertext, with control characters as they are.
+            # With a wrong passphrase ``info`` quotes ciphertext, with unescaped control characters.
             return json.loads(answer, strict=False)
         except json.JSONDecodeError:
             raise explain(command, self.stanza, None, answer) from None
@@ -229,28 +235,28 @@ class PgBackRest:
 def _progressing(
     look: Callable[[Line], None], on_progress: Callable[[float, datetime], None]
 ) -> Callable[[Line], None]:
-    """Lines of level DETAIL, one per file (hundreds of thousands in a large cluster), as progress."""
-    told = 0.0
+    """Turn lines of level DETAIL, one per file (hundreds of thousands in a large cluster), into progress."""
+    reported = 0.0
 
-    def each(line: Line) -> None:
-        nonlocal told
+    def on_line(line: Line) -> None:
+        nonlocal reported
         if line.level != "DETAIL":
             look(line)
-        elif found := _PERCENT.match(line.text):
-            fraction = min(1.0, float(found["percent"]) / 100)
-            if fraction >= told + PROGRESS_STEP:
-                told = fraction
+        elif match := _PERCENT.match(line.text):
+            fraction = min(1.0, float(match["percent"]) / 100)
+            if fraction >= reported + PROGRESS_STEP:
+                reported = fraction
                 on_progress(fraction, line.logged_at)
 
-    return each
+    return on_line
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of pgBackRest's log: as it came, its level, and its text without the prefix."""
+    """One line of pgBackRest's log: raw, its level, and its text without the prefix."""
 
     raw: str
     level: str
     text: str
     logged_at: datetime
-    """In pgBackRest's local time, which says nothing of its zone."""
+    """In pgBackRest's local time, without a time zone."""

@@ -1,4 +1,4 @@
-"""pgBackRest's exit codes and texts -> one line that says what is wrong and what to do.
+"""One line that says what is wrong and what to do, for each of pgBackRest's exit codes and messages.
 
 Its own messages span lines, quote HTTP exchanges and, with a wrong passphrase, ciphertext.
 """
@@ -21,13 +21,13 @@ LABEL_NOT_NEWEST = 106
 
 
 class PgBackRestError(OpsError):
-    """A pgBackRest command failed. ``code`` is its exit code; None when it was killed or not understood."""
+    """A pgBackRest command failed. ``code`` is its exit code; None if killed, or its answer is unreadable."""
 
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
-        # Configuration, reachability, identity and passphrase are for the operator to mend.
-        self.exit_code = 2 if code in _TO_MEND else 1
+        # Configuration, reachability, identity and passphrase are for the operator to correct.
+        self.exit_code = 2 if code in _OPERATOR_CODES else 1
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Known:
     message: str
 
 
-# The first match counts. Texts come from pgBackRest 2.45 and 2.55 and from S3's error documents.
+# The first match counts. The texts come from pgBackRest 2.45 and 2.55 and from S3's error documents.
 _TEXTS = (
     _Known(
         r"unable to find hostname '(?P<x>[^']*)' in certificate",
@@ -142,38 +142,39 @@ _CODES = {
     LABEL_NOT_NEWEST: "the repository holds a set from the future: set this machine's clock right",
 }
 # "repo1: [HostConnectError] unable to connect to ...", with the code that it has as an error.
-_UNREAD_CODES = {"HostConnectError": 49, "ServiceError": 101, "CryptoError": 95}
-_UNREAD = re.compile(rf"\[(?P<error>{'|'.join(_UNREAD_CODES)})\] ")
-_TO_MEND = frozenset({27, 28, 29, 31, 32, 37, 38, 39, 40, 41, 44, 47, 49, 51, 56, 62, 95, 101})
+_UNREADABLE_CODES = {"HostConnectError": 49, "ServiceError": 101, "CryptoError": 95}
+_UNREADABLE = re.compile(rf"\[(?P<error>{'|'.join(_UNREADABLE_CODES)})\] ")
+_OPERATOR_CODES = frozenset({27, 28, 29, 31, 32, 37, 38, 39, 40, 41, 44, 47, 49, 51, 56, 62, 95, 101})
 
 
 def explain(command: str, stanza: str, code: int | None, text: str, warnings: str = "") -> PgBackRestError:
-    """The error for a command that ended with ``code`` after saying ``text`` and, before it, ``warnings``.
+    """Build the error for a command that ended with ``code`` and ``text``, with ``warnings`` before it.
 
-    A repository that cannot be read is a warning, and then there is no set that would fit.
+    For a repository that cannot be read pgBackRest only warns, and then fails because no set fits; here
+    the warning is the cause.
     """
     head = f"pgBackRest {command} of stanza {stanza}"
-    cause = _UNREAD.search(warnings)
+    cause = _UNREADABLE.search(warnings)
     if code in (NO_SET, NO_REPOSITORY) and cause is not None:
-        return explain(command, stanza, _UNREAD_CODES[cause["error"]], warnings[cause.start() :])
+        return explain(command, stanza, _UNREADABLE_CODES[cause["error"]], warnings[cause.start() :])
     if code is not None and code < 0:
         return PgBackRestError(f"{head} was killed by signal {-code}: run it again", None)
-    for known in _TEXTS:
-        found = re.search(known.pattern, text)
-        if found:
-            parts = {name: value or "" for name, value in found.groupdict().items()}
-            return PgBackRestError(f"{head}: {known.message.format(**{'x': '', 'y': '', **parts})}", code)
-    said = first_line(text)
+    for entry in _TEXTS:
+        match = re.search(entry.pattern, text)
+        if match:
+            parts = {name: value or "" for name, value in match.groupdict().items()}
+            return PgBackRestError(f"{head}: {entry.message.format(**{'x': '', 'y': '', **parts})}", code)
+    line = first_line(text)
     meaning = _CODES.get(code or 0)
     if meaning is not None:
-        return PgBackRestError(f"{head}: {meaning}" + (f" ({said})" if said else ""), code)
+        return PgBackRestError(f"{head}: {meaning}" + (f" ({line})" if line else ""), code)
     return PgBackRestError(
-        f"{head} failed with code {code}: {said or 'it said nothing; look at its log'}", code
+        f"{head} failed with code {code}: {line or 'it said nothing; look at its log'}", code
     )
 
 
 def first_line(text: str) -> str:
-    """The first line of an error text without prefix and unprintable characters, at most 200 characters."""
+    """Return an error's first line without prefix and unprintable characters, at most 200 characters."""
     for line in text.splitlines():
         bare = re.sub(r"^.*?ERROR: (\[\d+\]: )?", "", line).strip()
         if bare:

@@ -1,19 +1,19 @@
 """PostgreSQL: connections, advisory locks, pools, COPY, migrations, and its programs on this machine.
 
-Knows nothing of stanzas, backups or requests.
+Stanzas, backups and requests are not known here.
 """
 
 from ops_platform.clients.postgres.connection import (
     Connection,
     connect,
     describe,
-    give_back,
     lock_key,
     one_row,
     session,
     try_lock,
     try_transaction_lock,
     unlock,
+    unlock_quietly,
 )
 from ops_platform.clients.postgres.programs import PostgresPrograms
 
@@ -23,7 +23,6 @@ __all__ = [
     "connect",
     "copy_out",
     "describe",
-    "give_back",
     "lock_key",
     "migrations",
     "one_row",
@@ -33,4 +32,5 @@ __all__ = [
     "try_lock",
     "try_transaction_lock",
     "unlock",
+    "unlock_quietly",
 ]

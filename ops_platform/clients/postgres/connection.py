@@ -1,4 +1,4 @@
-"""PostgreSQL: connections and advisory locks. Knows nothing of stanzas, backups or requests."""
+"""Connections to PostgreSQL and advisory locks. Stanzas, backups and requests are not known here."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def connect(url: str, *, application: str = "ops-platform", autocommit: bool = F
 
 
 def _in_utc(connection: Connection) -> None:
-    """Days and months are UTC's, whatever the role, the database, the URL or PGTZ say.
+    """Set the session's time zone to UTC, whatever the role, the database, the URL or PGTZ say.
 
-    Not by an option of the URL: PGTZ would win over it, and connection poolers refuse options.
+    An option in the URL would not do: PGTZ has precedence over it, and connection poolers refuse options.
     """
     if connection.info.parameter_status("TimeZone") == "UTC":
         return
@@ -60,7 +60,7 @@ def _in_utc(connection: Connection) -> None:
 
 
 def describe(url: str) -> str:
-    """Host (or the directory of the socket), port and database of a URL or a libpq string, and no secret."""
+    """Name host (or socket directory), port and database of a URL or a libpq string, without any secret."""
     try:
         # SQLAlchemy's URLs name a driver in their scheme.
         parts = conninfo_to_dict(re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", url))
@@ -78,9 +78,9 @@ def one_row(
     query: str | sql.SQL | sql.Composed,
     values: Sequence[object] | Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
-    """Run a statement that always has one row, as aggregates and INSERT ... RETURNING have; that row.
+    """Run a statement that gives exactly one row, as aggregates and INSERT ... RETURNING do, and return it.
 
-    Raises AssertionError when it has none or several: then the statement is not what its caller says.
+    Raises AssertionError for no row or several: then the statement is not what its caller says.
     """
     rows = connection.execute(query, values).fetchall()
     if len(rows) != 1:
@@ -89,32 +89,34 @@ def one_row(
 
 
 def lock_key(name: str) -> int:
-    """The signed 64-bit advisory lock key of a name."""
+    """Derive the signed 64-bit key of an advisory lock from its name (first 8 bytes of the SHA-256)."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
 def try_lock(connection: Connection, name: str, *, shared: bool = False) -> bool:
-    """Take a session advisory lock if it is free; it ends with the connection, however that ends."""
+    """Take a session's advisory lock if it is free; it ends with the connection, however that ends."""
     function = "pg_try_advisory_lock_shared" if shared else "pg_try_advisory_lock"
     return bool(one_row(connection, f"SELECT {function}(%s) AS taken", (lock_key(name),))["taken"])
 
 
 def try_transaction_lock(connection: Connection, name: str) -> bool:
-    """Take an advisory lock of the transaction if it is free; it ends with the transaction."""
+    """Take a transaction's advisory lock if it is free; it ends with the transaction."""
     return bool(
         one_row(connection, "SELECT pg_try_advisory_xact_lock(%s) AS taken", (lock_key(name),))["taken"]
     )
 
 
 def unlock(connection: Connection, name: str, *, shared: bool = False) -> None:
+    """Release a session's advisory lock. Raises what psycopg raises."""
     function = "pg_advisory_unlock_shared" if shared else "pg_advisory_unlock"
     connection.execute(f"SELECT {function}(%s)", (lock_key(name),))
 
 
-def give_back(connection: Connection, name: str, *, shared: bool = False) -> None:
-    """Unlock at the end of the work, whatever it left of the session: one that broke has lost the lock.
+def unlock_quietly(connection: Connection, name: str, *, shared: bool = False) -> None:
+    """Release a session's advisory lock, and ignore errors: a session that broke has lost it anyway.
 
-    A server takes a moment to notice that a session was closed; who comes next would find it held.
+    The server takes a moment to notice a closed connection; without this the next caller could still
+    find the lock held.
     """
     with contextlib.suppress(psycopg.Error):
         unlock(connection, name, shared=shared)
@@ -122,6 +124,6 @@ def give_back(connection: Connection, name: str, *, shared: bool = False) -> Non
 
 @contextmanager
 def session(url: str, *, application: str = "ops-platform", autocommit: bool = False) -> Iterator[Connection]:
-    """A connection that is committed and closed at the end, rolled back on an exception."""
+    """Open a connection for the block: committed and closed at its end, rolled back on an exception."""
     with connect(url, application=application, autocommit=autocommit) as connection:
         yield connection

@@ -1,7 +1,7 @@
-"""``COPY ... TO STDOUT``, message by message, straight from libpq. Knows nothing of what is copied.
+"""``COPY ... TO STDOUT``, message by message, straight from libpq.
 
-psycopg's own iteration enters its loop of waiting once for each row, which for short rows takes longer than
-all else that a client does with them.
+psycopg's own iteration enters its waiting loop once for each row, which for short rows takes longer than
+everything else that a client does with them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ops_platform.clients.postgres.connection import Connection
 
 
 def messages(connection: Connection, statement: sql.Composed) -> Iterator[memoryview]:
-    """What the server sends, a row each. The COPY is cancelled when the iteration ends before it.
+    """Run a COPY in the caller's transaction and yield the server's messages, one for each row.
 
-    In the caller's transaction. Raises what psycopg raises.
+    The COPY is cancelled when the iteration ends early. Raises what psycopg raises.
     """
     with connection.cursor() as cursor, cursor.copy(statement):
         pgconn = connection.pgconn

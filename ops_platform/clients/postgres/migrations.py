@@ -1,8 +1,8 @@
 """Schema migrations: plain SQL files of one folder, applied to one database, through yoyo.
 
-yoyo keeps the order, the dependencies and the record of what was applied. How a file is run is
-ours: whole, in the transaction that also records it, under an advisory lock. What is in the
-files is not known here.
+yoyo keeps the order, the dependencies and the record of what was applied. Running a file is our
+own code: whole, in the transaction that also records it, under an advisory lock. The content of
+the files is not known here.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class DatabaseNewer(ConfigurationError):
 
 
 def migrate(url: str, folder: Path) -> list[str]:
-    """Bring the database at ``url`` to the newest migration of ``folder``; the names applied, in order.
+    """Bring the database at ``url`` to the newest migration of ``folder``; return what was applied, in order.
 
     Each file is applied and recorded in one transaction, so a run that is killed anywhere can
     simply be repeated. Safe beside another run: the second waits up to LOCK_WAIT_SECONDS, then
@@ -63,9 +63,9 @@ def migrate(url: str, folder: Path) -> list[str]:
 
 
 def pending(url: str, folder: Path) -> list[str]:
-    """Names of the migrations of ``folder`` that ``migrate`` would apply, in order; writes nothing.
+    """List the migrations of ``folder`` that ``migrate`` would apply, in order; write nothing.
 
-    Raises what ``migrate`` raises, MigrationError excepted.
+    Raises what ``migrate`` raises, except MigrationError.
     """
     migrations = _read(folder)
     with _backend(url, folder) as backend:
@@ -78,8 +78,8 @@ def pending(url: str, folder: Path) -> list[str]:
 class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
     """yoyo's psycopg 3 backend with three differences.
 
-    The connection is opened from the URL itself: yoyo takes it apart and loses multiple hosts.
-    A file and its record are one transaction: yoyo commits them apart, so that a kill between
+    The connection is opened from the URL itself: yoyo takes the URL apart and loses multiple hosts.
+    A file and its record are one transaction: yoyo commits them apart, so that a kill in between
     leaves a migration that is applied, not recorded and can never be repeated.
     The lock is PostgreSQL's and dies with its session: yoyo's is a row that outlives a killed run.
     """
@@ -142,7 +142,7 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
         text = Path(migration.path).read_text(encoding="utf-8")
         try:
             with self.transaction():
-                # As one text: a splitter that misreads a function body would run half of it.
+                # The file as one text: a splitter that misreads a function body would run half of it.
                 self.connection.execute(text)
                 self.mark_one(migration)
         except psycopg.Error as error:
@@ -156,7 +156,7 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]
 def _read(folder: Path) -> MigrationList:
     if not folder.is_dir():
         raise ConfigurationError(f"there is no folder of migrations at {folder}: reinstall the package")
-    # A copy of the path with glob characters escaped: yoyo globs what it is given.
+    # Glob characters are escaped: yoyo globs the path that it is given.
     migrations = read_migrations("".join(f"[{char}]" if char in "*?[" else char for char in str(folder)))
     if not migrations:
         raise ConfigurationError(f"the folder {folder} holds no migration: reinstall the package")

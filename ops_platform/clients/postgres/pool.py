@@ -1,4 +1,4 @@
-"""A few connections that many threads share, for a server whose requests are short."""
+"""A pool of a few connections that many threads share, for a server with short requests."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ STATEMENT_TIMEOUT_MS = 5_000
 
 
 def _check(connection: Connection) -> None:
-    """Raises OperationalError for a connection that has ended.
+    """Raise OperationalError for a connection that has ended.
 
-    A server that goes says so, or its system does: then there is something to read on a connection that
-    waits for nothing. Only then is it asked, which would cost every request a round trip.
+    A server that shuts down says so, or its system does: then an idle connection has something to
+    read. Only then is the server asked, since asking costs a round trip.
     """
     waiting = select.poll()
     waiting.register(connection.fileno(), select.POLLIN)
@@ -48,16 +48,16 @@ class Pool:
             max_size=size,
             timeout=WAIT_SECONDS,
             reconnect_timeout=0,
-            # A connection of before the server's restart must not fail somebody's request.
+            # A connection from before the server's restart must not fail somebody's request.
             check=_check,
             open=True,
         )
 
     @contextmanager
     def use(self) -> Iterator[Connection]:
-        """A connection in a transaction: committed at the end, rolled back on an exception.
+        """Lend a connection in a transaction: committed at the end, rolled back on an exception.
 
-        Raises Unavailable when none can be had or the server goes away.
+        Raises Unavailable when no connection is free within WAIT_SECONDS or the server goes away.
         """
         try:
             with self._pool.connection() as connection:
@@ -67,7 +67,7 @@ class Pool:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection for single statements that change nothing: without the round trips of a transaction.
+        """Lend a connection for single read-only statements, without the round trips of a transaction.
 
         Raises as ``use`` does.
         """
@@ -80,4 +80,5 @@ class Pool:
                     connection.autocommit = False
 
     def close(self) -> None:
+        """Close the pool; connections in use are closed when they are returned."""
         self._pool.close(timeout=2.0)

@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs of one major version, wherever this machine keeps them."""
+"""Finding PostgreSQL's own programs of one major version on this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ops_platform.clients.child_process import Launcher
 from ops_platform.errors import ConfigurationError
 
 # Debian, the packages of postgresql.org for Red Hat, Homebrew.
-_PLACES = (
+_DIRECTORIES = (
     "/usr/lib/postgresql/{0}/bin",
     "/usr/pgsql-{0}/bin",
     "/opt/homebrew/opt/postgresql@{0}/bin",
@@ -28,7 +28,7 @@ class PostgresPrograms:
     directory: Path
 
     def path(self, name: str) -> str:
-        """Raises ConfigurationError when the version is installed without this program."""
+        """Return a program's path. Raises ConfigurationError when the version is installed without it."""
         path = self.directory / name
         if not os.access(path, os.X_OK):
             raise ConfigurationError(
@@ -38,16 +38,16 @@ class PostgresPrograms:
 
 
 def find(major: str, launcher: Launcher) -> PostgresPrograms:
-    """The installed PostgreSQL of a major version ("15"). Raises ConfigurationError when there is none."""
-    for place in _PLACES:
-        directory = Path(place.format(major))
+    """Find the installed PostgreSQL of a major version ("15"). Raises ConfigurationError if there is none."""
+    for pattern in _DIRECTORIES:
+        directory = Path(pattern.format(major))
         if (directory / "postgres").exists():
             return PostgresPrograms(major, directory)
     on_path = shutil.which("postgres")
     if on_path is not None:
-        said = launcher.run([on_path, "--version"], timeout=30).stdout
-        found = re.search(r"\(PostgreSQL\) (\d+)", said)
-        if found and found[1] == major:
+        answer = launcher.run([on_path, "--version"], timeout=30).stdout
+        version = re.search(r"\(PostgreSQL\) (\d+)", answer)
+        if version and version[1] == major:
             return PostgresPrograms(major, Path(on_path).parent)
     raise ConfigurationError(
         f"PostgreSQL {major} is not installed on this machine: apt-get install postgresql-{major}"

@@ -1,6 +1,6 @@
 """The product's Redis over TLS: connect, and the few operations on keys that the duties need.
 
-Knows no key patterns. What redis-py raises comes out as one line without password, key or value.
+No key pattern is known here. Errors of redis-py are raised as one line without password, key or value.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ class Cache:
     """One Redis database. ``url`` is ``rediss://host:port/0`` (or ``redis://`` on a trusted wire)."""
 
     def __init__(self, url: str, password: str | None = None, ca_file: Path | None = None) -> None:
-        """Opens nothing yet. Raises ConfigurationError for a malformed URL or a CA file that is not there."""
+        """Prepare the client; no connection is opened yet.
+
+        Raises ConfigurationError for a malformed URL or a CA file that does not exist.
+        """
         import redis  # with the first cache: it takes long to load
 
         parts = urlsplit(url)
@@ -68,15 +71,16 @@ class Cache:
         self.close()
 
     def close(self) -> None:
+        """Close the connections."""
         self.client.close()
 
     def ping(self) -> None:
-        """Raises Unavailable or ConfigurationError when the cache cannot be used."""
+        """Ask Redis for an answer. Raises Unavailable or ConfigurationError when it cannot be used."""
         with self._errors("reach"):
             self.client.ping()
 
     def set_many(self, values: Mapping[str, str], *, seconds: int | None = None) -> None:
-        """Write all values, to live for ``seconds`` (None: until deleted)."""
+        """Write all values, which expire after ``seconds`` (None: never)."""
         with self._errors("write to"):
             items = iter(values.items())
             while batch := list(islice(items, _BATCH)):
@@ -86,16 +90,16 @@ class Cache:
                 pipeline.execute()
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Keys that begin with ``prefix`` (taken literally), without blocking the server.
+        """Scan for the keys that begin with ``prefix`` (taken literally), without blocking the server.
 
-        A key that is there for the whole time of the scan is found; one may come twice.
+        A key that exists during the whole scan is found; a key may come twice.
         """
         yield from self.matching((prefix, ""))
 
     def matching(self, parts: Sequence[str]) -> Iterator[str]:
-        """Keys that are ``parts``, each taken literally, with anything between one and the next.
+        """Scan for the keys that consist of ``parts``, each taken literally, with any text between them.
 
-        As ``keys`` otherwise; a single part is the key of that name.
+        Otherwise as ``keys``. A single part is the name of one key.
         """
         pattern = "*".join(_GLOB.sub(r"\\\1", part) for part in parts)
         with self._errors("read from"):
@@ -106,7 +110,7 @@ class Cache:
             yield from self.client.scan_iter(match=pattern, count=_BATCH)
 
     def delete(self, keys: Iterable[str]) -> int:
-        """Unlink the keys; how many were there."""
+        """Unlink the keys and return how many of them existed."""
         removed = 0
         with self._errors("delete from"):
             names = iter(keys)
@@ -115,32 +119,36 @@ class Cache:
         return removed
 
     def evaluate(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> list[Any]:
-        """Run a Lua script, atomically; the array it returns."""
+        """Run a Lua script, atomically, and return its array."""
         with self._errors("run a script on"):
-            found: list[Any] = self.client.register_script(script)(keys=keys, args=arguments)
-            return found
+            result: list[Any] = self.client.register_script(script)(keys=keys, args=arguments)
+            return result
 
     @contextmanager
     def _errors(self, action: str) -> Iterator[None]:
         from redis import exceptions
 
-        what = f"cannot {action} Redis at {self.where}"
+        failure = f"cannot {action} Redis at {self.where}"
         try:
             yield
         except exceptions.AuthenticationError:
             raise ConfigurationError(
-                f"{what}: the password is wrong or missing: correct OPS_REDIS_PASSWORD_FILE"
+                f"{failure}: the password is wrong or missing: correct OPS_REDIS_PASSWORD_FILE"
             ) from None
         except exceptions.NoPermissionError:
-            raise ConfigurationError(f"{what}: this user may not do that: grant it in Redis' ACL") from None
+            raise ConfigurationError(
+                f"{failure}: this user may not do that: grant it in Redis' ACL"
+            ) from None
         except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
-            raise Unavailable(f"{what}: {_advice(error)}") from None
+            raise Unavailable(f"{failure}: {_advice(error)}") from None
         except exceptions.RedisError as error:
-            raise Unavailable(f"{what}: it answered {code(error)}: look at its log and its memory") from None
+            raise Unavailable(
+                f"{failure}: it answered {code(error)}: look at its log and its memory"
+            ) from None
 
 
 def from_settings(settings: Settings) -> Cache:
-    """The product's cache. Raises ConfigurationError when it is not configured."""
+    """Open the product's cache of the settings. Raises ConfigurationError when it is not configured."""
     password = settings.redis_password
     return Cache(
         settings.require("redis_url"), password.get_secret_value() if password else None, settings.ca_file

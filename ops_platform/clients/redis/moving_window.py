@@ -1,7 +1,7 @@
-"""An exact moving window over Redis: at most so many events in any stretch of so many seconds.
+"""An exact moving window over Redis: at most N events in any period of S seconds.
 
-One Lua script looks and writes, so no interleaving of clients lets one more through, and Redis's
-own clock is everybody's. Each event is kept with its time (a fixed window or a token bucket
+One Lua script checks and writes, so no interleaving of clients lets an event too many through, and all
+clients share Redis's clock. Each event is kept with its time (a fixed window or a token bucket
 would let nearly twice as many through).
 """
 
@@ -16,7 +16,8 @@ from uuid import uuid4
 from ops_platform.clients.redis.cache import Cache
 
 # The members of a window are the admitted events, scored with their time in microseconds. A clock
-# that jumps back stands still instead. Half open: an event leaves exactly one window after it came.
+# that jumps back stands still instead. The window is half open: an event leaves exactly one window
+# length after it came.
 SCRIPT = """
 local limit, window, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
 if not now then
@@ -67,19 +68,19 @@ class Admission:
 
 @dataclass(frozen=True)
 class MovingWindow:
-    """``limit`` events in any ``seconds``. ``clock`` (Unix seconds) replaces Redis's own in tests."""
+    """At most ``limit`` events in any ``seconds``; in tests ``clock`` (Unix seconds) replaces Redis's."""
 
     cache: Cache
     limit: int
     seconds: float
     prefix: str = "{ops_platform:window}"
-    """In braces: all keys of a call must be in one slot of a Redis cluster."""
+    """In braces, because all keys of a call must be in one slot of a Redis cluster."""
     clock: Callable[[], float] | None = None
 
     def hit(self, names: Sequence[str]) -> Admission:
         """Count one event against every name, or against none when one of them has no room.
 
-        Raises Unavailable when Redis cannot be asked. Names are hashed: no key tells who came.
+        Raises Unavailable when Redis cannot be asked. Names are hashed: no key reveals a client.
         """
         keys = [f"{self.prefix}:{hashlib.sha256(name.encode()).hexdigest()[:32]}" for name in names]
         now = "" if self.clock is None else f"{self.clock() * 1e6:.0f}"

@@ -1,7 +1,7 @@
-"""Errors of other people's code as text for logs, Dagster, HTTP, metrics and the terminal: the one way out.
+"""Safe text for errors of third-party code, for logs, Dagster, HTTP, metrics and the terminal.
 
-Messages of third parties quote what they choked on: rows, addresses, keys of objects, passwords in URLs.
-Nothing outside this package reads them. What lives here decides what may be said: the kind of error, its
+Messages of third parties quote the values that they choke on: rows, addresses, keys of objects, passwords in
+URLs. Nothing outside this package reads them. This package decides what may be shown: the kind of error, its
 SQLSTATE or code, the database object, the server, the setting. Advice (what to do) does not live here: the
 clients know their settings.
 """
@@ -11,7 +11,14 @@ from ops_platform.clients.safe_errors.lines import code, describe, why
 from ops_platform.clients.safe_errors.postgresql import advice as database_advice
 from ops_platform.clients.safe_errors.process import guard
 from ops_platform.clients.safe_errors.tls import TlsFault, tls_fault
-from ops_platform.clients.safe_errors.words import address, last_word, program, reason, scrub, service
+from ops_platform.clients.safe_errors.words import (
+    address,
+    program_first_line,
+    program_last_line,
+    reason,
+    scrub,
+    service,
+)
 
 __all__ = [
     "Note",
@@ -22,8 +29,8 @@ __all__ = [
     "describe",
     "frames",
     "guard",
-    "last_word",
-    "program",
+    "program_first_line",
+    "program_last_line",
     "reason",
     "scrub",
     "service",

@@ -1,4 +1,4 @@
-"""The traceback of an exception without the words of any: what ``--debug`` and unforeseen errors show."""
+"""Tracebacks without the exceptions' own messages, for ``--debug`` and for unforeseen errors."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _MEANWHILE = "During handling of the above exception, another exception occurred
 
 
 class Note(str):
-    """A note that we wrote (``error.add_note(Note(...))``); those of others are not shown."""
+    """A note of ours on an exception (``error.add_note(Note(...))``); notes of others are not shown."""
 
     __slots__ = ()
 
 
 def frames(error: BaseException) -> str:
-    """Return the traceback with its causes: files, lines and code, each exception as ``describe`` says it."""
+    """Return the traceback with its causes: files, lines, code, and exceptions as ``describe`` has them."""
     return "\n".join(_lines(error, set()))
 
 
@@ -36,7 +36,7 @@ def _lines(error: BaseException, seen: set[int]) -> Iterator[str]:
     yield f"{type(error).__module__}.{type(error).__qualname__}: {describe(error)}"
     yield from (str(note) for note in getattr(error, "__notes__", ()) if isinstance(note, Note))
     if isinstance(error, BaseExceptionGroup):
-        for number, one in enumerate(error.exceptions, 1):
-            if id(one) not in seen:
+        for number, member in enumerate(error.exceptions, 1):
+            if id(member) not in seen:
                 yield f"--- {number} of {len(error.exceptions)} ---"
-                yield from _lines(one, seen)
+                yield from _lines(member, seen)

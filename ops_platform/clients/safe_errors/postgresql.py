@@ -1,8 +1,8 @@
-"""What an error of PostgreSQL, of psycopg or of SQLAlchemy may say.
+"""Safe text for errors of PostgreSQL, psycopg and SQLAlchemy.
 
-The server's message is shown where its SQLSTATE's class names objects and never values: not those of data
-(22) and integrity (23), not what a function's author wrote (RAISE), not what a foreign server said.
-Detail, context and queries are never shown.
+The server's message is shown when the class of its SQLSTATE names objects and never values. Not shown are the
+messages for data (22) and integrity (23), those that a function's author wrote (RAISE) and those of a foreign
+server. Detail, context and queries are never shown.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def describe(error: Any) -> str:
 
 
 def why(error: Any) -> str:
-    """Return the message alone, or in its stead kind and SQLSTATE; empty for what no server said."""
+    """Return the server's message, else kind and SQLSTATE; empty for an error that no server raised."""
     state = str(getattr(error, "sqlstate", None) or "")
     diag = getattr(error, "diag", None)
     if not state or diag is None:
@@ -68,8 +68,8 @@ def why(error: Any) -> str:
     return _with(_message(state, diag) or f"{type(error).__name__} (SQLSTATE {state})", diag)
 
 
-def of_sqlalchemy(error: Any) -> str:
-    """Return the driver's error under one of SQLAlchemy, whose text quotes statement and parameters."""
+def describe_sqlalchemy(error: Any) -> str:
+    """Describe the driver's error inside one of SQLAlchemy, whose text quotes statement and parameters."""
     original = getattr(error, "orig", None)
     if isinstance(original, BaseException):
         return describe(original)
@@ -77,7 +77,7 @@ def of_sqlalchemy(error: Any) -> str:
 
 
 def advice(error: BaseException) -> str | None:
-    """Return what somebody at a terminal can do about an error of psycopg; None when it is another's."""
+    """Advise a user at a terminal on an error of psycopg; None for an error of something else."""
     names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] == "psycopg"}
     if not names:
         return None
@@ -99,14 +99,14 @@ def _message(state: str, diag: Any) -> str:
         return ""
     text = getattr(diag, "message_primary", None) or ""
     if state == "42601":
-        # A string that is not closed is quoted to the statement's end.
+        # An unterminated string is quoted up to the statement's end.
         text = text.partition(" at or near ")[0]
     hint = getattr(diag, "message_hint", None)
     return scrub(f"{text} ({hint})" if hint else text)
 
 
 def _with(line: str, diag: Any) -> str:
-    """The line with the names of the objects concerned."""
+    """Append the names of the objects concerned to the line."""
 
     def name(field: str) -> str:
         return scrub(getattr(diag, field, None) or "")
@@ -114,11 +114,11 @@ def _with(line: str, diag: Any) -> str:
     schema, table = name("schema_name"), name("table_name")
     kind = name("datatype_name")
     prefix = f"{schema}." if schema else ""
-    named = (
+    objects = (
         f"table {prefix}{table}" if table else "",
         f"column {name('column_name')}" if name("column_name") else "",
         f"type {prefix}{kind}" if kind else "",
         f"constraint {name('constraint_name')}" if name("constraint_name") else "",
     )
-    said = ", ".join(part for part in named if part)
-    return f"{line} ({said})" if said else line
+    names = ", ".join(part for part in objects if part)
+    return f"{line} ({names})" if names else line

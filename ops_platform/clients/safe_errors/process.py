@@ -1,6 +1,6 @@
-"""What a process says by itself: its log, exceptions that nobody caught, in threads too, and warnings.
+"""Safe output of a process by itself: its log, uncaught exceptions (in threads too) and warnings.
 
-Python prints the words of such exceptions, and libraries log them; here they go through ``describe``.
+Python prints the messages of such exceptions, and libraries log them; here they go through ``describe``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def guard(level: int | None = None) -> None:
-    """Have this process tell of errors by this package only. For the main function of a program.
+    """Make this process report errors through this package only; called by the main function of a program.
 
-    ``level``: log to stderr from there up; without it only what Python would print by itself is changed.
+    With ``level``, the process logs to stderr from that level up; else only Python's own output changes.
     """
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_a_thread
@@ -37,10 +37,10 @@ def guard(level: int | None = None) -> None:
 
 
 class Formatter(logging.Formatter):
-    """Exceptions among a record's arguments are described, tracebacks keep their frames."""
+    """Log formatter that describes exceptions among a record's arguments and keeps tracebacks' frames."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's text."""
+        """Return the record's text, without the messages of foreign exceptions."""
         safe = copy.copy(record)
         # Another handler may have left its own rendering there.
         safe.exc_text = None
@@ -51,12 +51,12 @@ class Formatter(logging.Formatter):
         elif safe.args:
             safe.args = tuple(_argument(value) for value in safe.args)
         if safe.name == "asyncio":
-            # Its further lines show the future, with its exception.
+            # The further lines of asyncio's records show the future, with its exception.
             safe.msg, safe.args = safe.getMessage().partition("\n")[0], ()
         return super().format(safe)
 
     def formatException(self, ei: Any) -> str:
-        """Return the frames."""
+        """Return the traceback as ``frames`` words it."""
         return frames(ei[1]) if ei[1] is not None else ""
 
 
@@ -73,15 +73,15 @@ def _uncaught(kind: type[BaseException], error: BaseException, trace: object) ->
     _print("interrupted" if issubclass(kind, KeyboardInterrupt) else frames(error))
 
 
-def _uncaught_in_a_thread(given: threading.ExceptHookArgs) -> None:
-    if given.exc_value is not None and not issubclass(given.exc_type, SystemExit):
-        name = given.thread.name if given.thread is not None else "unknown"
-        _print(f"Exception in thread {name}:\n{frames(given.exc_value)}")
+def _uncaught_in_a_thread(arguments: threading.ExceptHookArgs) -> None:
+    if arguments.exc_value is not None and not issubclass(arguments.exc_type, SystemExit):
+        name = arguments.thread.name if arguments.thread is not None else "unknown"
+        _print(f"Exception in thread {name}:\n{frames(arguments.exc_value)}")
 
 
-def _unraisable(given: Any) -> None:
-    if given.exc_value is not None:
-        _print(f"Exception ignored in {type(given.object).__name__}:\n{frames(given.exc_value)}")
+def _unraisable(arguments: Any) -> None:
+    if arguments.exc_value is not None:
+        _print(f"Exception ignored in {type(arguments.object).__name__}:\n{frames(arguments.exc_value)}")
 
 
 def _warn(
@@ -92,5 +92,5 @@ def _warn(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Say where and of which kind: the words of a warning may quote what it is about."""
+    """Print a warning's place and category: its message may quote values."""
     _print(f"{filename}:{lineno}: {category.__name__}")

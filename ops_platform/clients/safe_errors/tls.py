@@ -1,4 +1,4 @@
-"""What went wrong in a TLS handshake, for the clients that advise on it."""
+"""The causes of a failed TLS handshake, for the clients that advise on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ TlsFault = Literal["no TLS there", "another name", "expired", "unknown authority
 
 
 def tls_fault(error: BaseException) -> TlsFault | None:
-    """Return the kind of fault; None when the error is not one of TLS, or not one of these."""
+    """Recognise the fault in an error's text; None when the error is of another kind."""
     text = str(error)
     if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
         return "no TLS there"

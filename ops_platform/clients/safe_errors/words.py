@@ -1,6 +1,6 @@
-"""Pieces of other people's texts that may be shown: known phrases, servers, the line of a program.
+"""The parts of third parties' messages that may be shown: known phrases, servers, a program's line.
 
-Which exception a text comes from is not known here.
+The exceptions that the texts come from are not known here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from urllib.parse import urlsplit
 
 LONGEST = 300
-"""Characters of a line that somebody else wrote."""
+"""Characters that are shown of a line of a third party."""
 
 _ADDRESS = re.compile(r"[^\s\"'<>()\[\]{},;=]+@[^\s\"'<>()\[\]{},;]+")
 _LOGIN = re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/\"']*@", re.IGNORECASE)
@@ -20,8 +20,8 @@ _SECRET = re.compile(
 
 _NAME = r"\"[^\"@\s]{1,63}\""
 _HOST = r"[\w.:*-]{1,253}"
-# Whole phrases of PostgreSQL's server and client, of psycopg and of the operating system. What they
-# quote are names of roles, databases, hosts and files.
+# Whole phrases of PostgreSQL's server and client, of psycopg and of the operating system. They quote
+# names of roles, databases, hosts and files only.
 _PHRASES = re.compile(
     "|".join(
         (
@@ -90,7 +90,7 @@ _SERVER = re.compile(
 
 
 def sentence(head: str, *, where: str = "", why: str = "") -> str:
-    """Join what is known: ``head at where: why``, empty parts left out."""
+    """Join the parts as ``head at where: why``; leave empty ones out."""
     at = f" at {where}" if where else ""
     return f"{head}{at}: {why}" if why else f"{head}{at}"
 
@@ -104,27 +104,27 @@ def scrub(text: str) -> str:
 
 
 def reason(text: str) -> str:
-    """Pick the known phrases out of a text, in its order; empty when it holds none."""
-    found: list[str] = []
-    for phrase in _PHRASES.finditer(text):
-        said = re.sub(r"value \".*\" for", "value for", phrase[0])
-        if said not in found:
-            found.append(said)
-    return "; ".join(found[:3])
+    """Pick up to three known phrases out of a text, in its order; empty when it holds none."""
+    phrases: list[str] = []
+    for match in _PHRASES.finditer(text):
+        phrase = re.sub(r"value \".*\" for", "value for", match[0])
+        if phrase not in phrases:
+            phrases.append(phrase)
+    return "; ".join(phrases[:3])
 
 
 def server(text: str) -> str:
-    """Pick host and port, or the socket, out of a text on a connection; empty when it names none."""
-    found = _SERVER.search(text)
-    if found is None:
+    """Pick host and port, or the socket, out of a text about a connection; empty when it names none."""
+    match = _SERVER.search(text)
+    if match is None:
         return ""
-    if found["host"]:
-        return f"{found['host']}:{found['port']}"
-    return next((part for part in found.groups()[2:] if part), "")
+    if match["host"]:
+        return f"{match['host']}:{match['port']}"
+    return next((part for part in match.groups()[2:] if part), "")
 
 
 def address(url: str) -> str:
-    """Return scheme, host, port and path of a URL: neither user and password nor query."""
+    """Return scheme, host, port and path of a URL, without user, password and query."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -143,33 +143,33 @@ def service(text: str) -> str:
     return scrub(lines[0])[:200] if lines else ""
 
 
-def program(text: str) -> str:
-    """Return the first line that a program said, without the server's words that may quote a row.
+def program_first_line(text: str) -> str:
+    """Return the first line of a program's output, without the server's words that may quote a row.
 
-    PostgreSQL's programs hand the server's message on without its SQLSTATE, so that of what follows
-    ``ERROR:`` only known phrases are shown.
+    PostgreSQL's programs pass the server's message on without its SQLSTATE, so only known phrases are
+    shown of the text behind ``ERROR:``.
     """
-    return _said(text.strip().splitlines()[:1])
+    return _safe_line(text.strip().splitlines()[:1])
 
 
-def last_word(text: str) -> str:
-    """Return the last line that a program said, as ``program`` returns the first."""
-    return _said(text.strip().splitlines()[-1:])
+def program_last_line(text: str) -> str:
+    """Return the last line of a program's output, as ``program_first_line`` returns the first."""
+    return _safe_line(text.strip().splitlines()[-1:])
 
 
-def _said(lines: list[str]) -> str:
+def _safe_line(lines: list[str]) -> str:
     if not lines:
         return "it said nothing"
-    own, mark, theirs = _split(lines[0])
+    own_text, mark, server_text = _split(lines[0])
     if not mark:
-        return scrub(own)
+        return scrub(own_text)
     return " ".join(
-        f"{scrub(own)} {mark} {reason(theirs) or 'see its log, the words may quote rows'}".split()
+        f"{scrub(own_text)} {mark} {reason(server_text) or 'see its log, the words may quote rows'}".split()
     )
 
 
 def _split(line: str) -> tuple[str, str, str]:
-    found = re.search(r"\b(ERROR|FATAL|PANIC|DETAIL|CONTEXT|STATEMENT|HINT|detail|Command was):", line)
-    if found is None:
+    match = re.search(r"\b(ERROR|FATAL|PANIC|DETAIL|CONTEXT|STATEMENT|HINT|detail|Command was):", line)
+    if match is None:
         return line, "", ""
-    return line[: found.start()], found[0], line[found.end() :]
+    return line[: match.start()], match[0], line[match.end() :]

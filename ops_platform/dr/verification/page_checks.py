@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from ops_platform.clients.safe_errors import program
+from ops_platform.clients.safe_errors import program_first_line
 from ops_platform.dr.inspection import Verification, failed, named, unknown, verdict
 from ops_platform.dr.restore import RestoredServer
 
@@ -96,5 +96,5 @@ def _first_error(text: str) -> str:
     """Return the first line that says what is wrong, without what could quote a row."""
     for line in text.splitlines():
         if "error" in line.lower() or "fatal" in line.lower():
-            return program(line.split("error: ", 1)[-1])
+            return program_first_line(line.split("error: ", 1)[-1])
     return "it said nothing"

@@ -159,7 +159,7 @@ def claimed(
             with _attempt(connection, claim, clock):
                 yield connection, claim
         finally:
-            postgres.give_back(connection, name)
+            postgres.unlock_quietly(connection, name)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import psutil
 import psycopg
 
-from ops_platform.clients.safe_errors import last_word, why
+from ops_platform.clients.safe_errors import program_last_line, why
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import OpsError, Unavailable
 from ops_platform.local.host import Account, PostgresPrograms, SecretStore, ServerCertificate, write_private
@@ -323,7 +323,7 @@ class PostgresCluster:
             **self.account.subprocess_arguments(),
         )
         if done.returncode:
-            raise OpsError(f"{program} of cluster {self.name} failed: {last_word(done.stderr)}")
+            raise OpsError(f"{program} of cluster {self.name} failed: {program_last_line(done.stderr)}")
         return done.stdout
 
     def _log_tail(self) -> str:

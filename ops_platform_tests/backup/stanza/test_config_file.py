@@ -162,7 +162,7 @@ def test_a_mistake_is_named(refused: Callable[[str], str], mistake: str) -> None
     ("text", "said"),
     [
         ("a: 1\nb: 2\na: 3\n", "a is there twice: remove one"),
-        ("a: [1\n", "is no YAML"),
+        ("a: [1\n", "is not YAML"),
         ("", "holds 0 documents: it must hold one"),
         ("- 1\n", "the file: must be a mapping of keys"),
         ("a: 1\n---\na: 2\n", "holds 2 documents: it must hold one"),

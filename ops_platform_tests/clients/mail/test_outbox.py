@@ -80,7 +80,7 @@ def test_one_that_is_put_off_holds_up_nobody(ops_database: OpsDatabase, agent: C
     write(ops_database, "grey", recipient="grey@example.org")
     write(ops_database, "white")
     with Sink(handler=Picky()) as sink:
-        assert send(agent, sink.mailer()) == Round(sent=1, put_off=1)
+        assert send(agent, sink.mailer()) == Round(sent=1, postponed=1)
     states = {row["dedup_key"]: row for row in rows(agent)}
     assert states["white"]["sent_at"] == T0
     assert states["grey"]["next_attempt_at"] == T0 + pause_after(1)
@@ -124,7 +124,7 @@ def test_what_nobody_foresaw_holds_up_nobody(ops_database: OpsDatabase, agent: C
     with Sink() as sink:
         known = sink.mailer()
         odd = Odd(known.host, known.port, known.sender, timeout_seconds=known.timeout_seconds)
-        assert send(agent, odd) == Round(sent=1, put_off=1)
+        assert send(agent, odd) == Round(sent=1, postponed=1)
     states = {row["dedup_key"]: row for row in rows(agent)}
     assert states["odd"]["next_attempt_at"] == T0 + pause_after(1)
     assert states["odd"]["last_error"] == "the mail cannot be sent: KeyError"
