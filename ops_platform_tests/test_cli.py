@@ -96,7 +96,7 @@ def test_the_scenarios_are_those_of_the_exercises_and_read_when_they_are_needed(
     assert imported.stdout == "False\n"
     helped = CliRunner().invoke(cli, ["dr", "exercise", "--help"])
     assert f"[{'|'.join(SCENARIOS)}]" in helped.output
-    refused = CliRunner().invoke(cli, ["dr", "exercise", "--scenario", "lastest"])
+    refused = CliRunner().invoke(cli, ["dr", "exercise", "--scenario", "newest"])
     assert refused.exit_code == 2
     assert "'latest', 'pitr', 'integrity', 'performance'" in refused.output
 

@@ -132,6 +132,6 @@ def test_an_error_of_a_phase_that_answers_nothing_goes_through(monkeypatch: pyte
 
 
 def test_an_exercise_of_an_unknown_scenario_does_not_begin() -> None:
-    request = ExerciseRequest("manual", "product", "lastest", "run", "run", 1, 1)
+    request = ExerciseRequest("manual", "product", "newest", "run", "run", 1, 1)
     with pytest.raises(ConfigurationError, match="latest, pitr, integrity, performance"):
         runner.run(NOTHING, request, print, print)

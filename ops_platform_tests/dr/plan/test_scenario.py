@@ -154,7 +154,7 @@ def test_the_weekly_check_restores_the_newest_set() -> None:
     assert scenario.of_exercise("restore_check") == "latest"
 
 
-@pytest.mark.parametrize("name", ["lastest", "", "Latest", "emergency"])
+@pytest.mark.parametrize("name", ["newest", "", "Latest", "emergency"])
 def test_an_unknown_scenario_is_refused_and_the_known_ones_named(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"no scenario '{name}': take one of latest, pitr"):
         scenario.of_exercise(name)
