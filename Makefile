@@ -5,6 +5,8 @@ BOOTSTRAP := sh ops_platform/local/bootstrap.sh
 BIN := .venv/bin
 # Three processes on two cores: the tests wait for servers as long as they compute. Their order is in turns.py.
 WORKERS ?= 3
+# What codespell reads; its exceptions are in pyproject.toml.
+PROSE := ops_platform ops_platform_tests docs sql dashboards README.md Makefile setup.py pyproject.toml
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 # Images set it; every start and every test would compile all modules anew.
@@ -44,10 +46,11 @@ dashboards: ## makes Grafana's dashboards anew (dashboards/grafana/dashboards)
 	@$(BOOTSTRAP) python
 	$(BIN)/python -m ops_platform.grafana
 
-lint: ## style and types; the import rules are a test (test_architecture.py)
+lint: ## style, docstrings, spelling and types; the rules of the house are tests (test_house.py, test_architecture.py)
 	@$(BOOTSTRAP) python
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell $(PROSE)
 	$(BIN)/mypy
 
 format:
