@@ -53,8 +53,13 @@ def crossings(importer: str, imported: str) -> Iterator[tuple[str, str]]:
             yield package, parts[length]
 
 
-def imported_names(module: str) -> Iterator[str]:
+@functools.cache
+def imported_names(module: str) -> tuple[str, ...]:
     """Name everything of ours that a module imports, at its top or within a function, in full."""
+    return tuple(_imported_names(module))
+
+
+def _imported_names(module: str) -> Iterator[str]:
     for node in ast.walk(parsed(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith("ops_platform."))

@@ -9,6 +9,7 @@ import pytest
 
 from ops_platform_tests.defs import seen_by_dagster
 
+HOW_TO_RENEW = "where that is meant, write the snapshot anew: see seen_by_dagster.py"
 SNAPSHOT = Path(__file__).parent / "definitions.json"
 
 
@@ -16,9 +17,9 @@ SNAPSHOT = Path(__file__).parent / "definitions.json"
 def test_dagster_sees_what_it_saw(section: str) -> None:
     known = json.loads(SNAPSHOT.read_text(encoding="utf-8"))[section]
     now = json.loads(seen_by_dagster.rendered())[section]
-    assert sorted(now) == sorted(known), "a name has come or gone"
+    assert sorted(now) == sorted(known), f"a name has come or gone: {HOW_TO_RENEW}"
     changed = {name: (known[name], now[name]) for name in known if known[name] != now[name]}
-    assert changed == {}
+    assert changed == {}, HOW_TO_RENEW
 
 
 def test_the_snapshot_knows_every_kind() -> None:

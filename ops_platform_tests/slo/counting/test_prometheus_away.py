@@ -15,9 +15,8 @@ from ops_platform.slo.objectives import openslo
 
 def test_prometheus_away_is_one_line() -> None:
     objectives = openslo.load_directory(files.default_config_dir() / "objectives")
-    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    end = datetime(2026, 5, 4, 12, tzinfo=UTC)
+    source = Prometheus("http://127.0.0.1:1")
     with pytest.raises(Unavailable, match="cannot reach Prometheus") as refused:
-        counting.count(
-            Prometheus("http://127.0.0.1:1"), objectives, [end - timedelta(hours=6), end], datetime.now(UTC)
-        )
+        counting.count(source, objectives, [end - timedelta(hours=6), end], end + timedelta(hours=1))
     assert "\n" not in str(refused.value)
