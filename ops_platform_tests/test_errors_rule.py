@@ -91,7 +91,7 @@ def test_other_ways_out_are_found(source: str) -> None:
 
 _FACE = """
 import dagster as dg
-from ops_platform.failures import told
+from ops_platform.defs.failures import told
 {helper}
 @dg.op(description="")
 {decorator}

@@ -35,7 +35,7 @@ with scratch(load_settings({"OPS_STATE_DIR": sys.argv[1]}), "x:product:latest", 
 # One interpreter for many owners: each is a child that is made at a line on stdin.
 _OWNERS = """
 import os, signal, sys
-from ops_platform.dr.scratch import scratch
+from ops_platform.dr.restore.scratch_cluster import scratch
 from ops_platform.settings import load_settings
 settings = load_settings({"OPS_STATE_DIR": sys.argv[1]})
 for _ in sys.stdin:
