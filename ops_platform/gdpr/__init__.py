@@ -1,7 +1,8 @@
 """Data subjects' rights: erasure (Art. 17) and export (Art. 15, 20), by a data map, with proof.
 
-From the database upwards: ``schema``, ``data_map``, ``subject``, ``row_erasure``, ``tombstones``, ``erasure``
-and ``export``, with ``requests`` and ``fulfilment`` on top. HTTP is in ``api``, Dagster in ``defs.gdpr``.
+From the database upwards: ``schema``, ``data_map`` and its ``map_check``, ``subject``, ``row_erasure``,
+``lineage``, ``tombstones``, ``certificates``, then ``erasure``, ``after_restore`` and ``export``, with
+``requests``, ``fulfilment`` and ``reports`` on top. Not here: HTTP (``api``) and Dagster (``defs.gdpr``).
 """
 
 __all__ = [

@@ -1,3 +1,7 @@
-"""Upkeep of the platform itself: retention of its own records, and the test that alerts arrive."""
+"""Upkeep of the platform itself: retention of its own records, and the test that alerts arrive.
+
+Not here: the retention of backup sets (``backup.retention``), and Dagster's jobs for it
+(``defs.housekeeping``).
+"""
 
 __all__ = ["alert_delivery", "retention"]

@@ -1,3 +1,6 @@
-"""Retention of backup sets: the lifetime that schedules and policy give, and the cleanup that ends it."""
+"""How long backup sets stay: the lifetime that schedules and policy give, and the cleanup that ends it.
+
+Not here: taking sets (``backup.taking``), and the retention of the platform's own rows (``housekeeping``).
+"""
 
 __all__ = ["cleanup", "set_lifetime"]

@@ -1,6 +1,7 @@
 """A stanza and its configuration: ``backups.yaml``, cron times, locks, pgBackRest's own file.
 
-A stanza is one PostgreSQL cluster that is backed up. ``open_context`` opens what work on one needs.
+A stanza is one PostgreSQL cluster that is backed up. ``open_context`` opens what work on one needs. Not
+here: what the repository holds (``backup.repository``), and how pgBackRest is run (``clients.pgbackrest``).
 """
 
 from ops_platform.backup.stanza.config_file import load_backups

@@ -1,4 +1,7 @@
-"""Backups in Dagster: jobs of op graphs, an external asset per stanza and kind, checks, schedules."""
+"""Backups as Dagster sees them: jobs of op graphs, external assets by stanza and kind, checks, schedules.
+
+Not here: what the jobs do, which is in the packages of ``backup``.
+"""
 
 from ops_platform.defs.backup.definitions import backup_definitions
 

@@ -1,4 +1,7 @@
-"""The Dagster code of data subjects' rights: erasure and export jobs, their sensors, reports."""
+"""Data subjects' rights as Dagster sees them: erasure and export jobs, their sensors, reports.
+
+Not here: the engines, which are in the packages of ``gdpr``, and their HTTP API (``api``).
+"""
 
 from ops_platform.defs.gdpr.definitions import gdpr_definitions
 

@@ -1,4 +1,8 @@
-"""Erasure certificates: the signed document, and where certificates are kept."""
+"""Erasure certificates: the signed document, and where certificates are kept.
+
+Not here: the proof that a certificate states, which ``gdpr.erasure`` gathers, and the signing keys
+(``audit``).
+"""
 
 from ops_platform.gdpr.certificates.certificate_store import adopt, find, from_ledger, issue, issued, stored
 from ops_platform.gdpr.certificates.document import (

@@ -1,4 +1,8 @@
-"""Exports of a subject's data: content, archive, upload, and deletion when their time is over."""
+"""An export of a subject's data: rows and files, one archive, its upload and its end.
+
+Not here: the request that asks for one (``gdpr.requests``), and which columns are whose
+(``gdpr.data_map``).
+"""
 
 from ops_platform.gdpr.export.content import ExportRequest, NoSuchSubject
 from ops_platform.gdpr.export.runner import ExportContext, open_context, run

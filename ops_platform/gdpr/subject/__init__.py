@@ -1,4 +1,7 @@
-"""The data subject: key, identifiers, the rows that are theirs, and names that somebody else has by now."""
+"""The data subject: key, identifiers, which rows are theirs, and names that somebody else has by now.
+
+Not here: what happens to these rows (``gdpr.row_erasure``, ``gdpr.export``).
+"""
 
 from ops_platform.gdpr.subject.name_reuse import Gone, Times, spared_rows, successors, taken
 from ops_platform.gdpr.subject.row_predicates import Identity, SparedRows

@@ -1,4 +1,7 @@
-"""Tombstones (which subjects must stay erased), their sealed copies in the ledger, and legal holds."""
+"""Tombstones: whom not to let come back, sealed, with copies in the ledger, and legal holds.
+
+Not here: erasing again after a restore (``gdpr.after_restore``).
+"""
 
 from ops_platform.gdpr.tombstones.backup_expiry import BackupTerm
 from ops_platform.gdpr.tombstones.encryption import SealingKeys

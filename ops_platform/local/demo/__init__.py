@@ -1,3 +1,7 @@
-"""The demo product: its people, its past (``history``), its first data (``seed``), and its ``traffic``."""
+"""The demo product: ``people`` and what they do (``activity``), and how it fails (``failure_modes``).
+
+``seed`` is its first data, ``history`` its past, ``traffic`` its living users, ``product_metrics`` what it
+tells Prometheus. Not here: its schema, which is SQL in ``sql/demo``.
+"""
 
 __all__ = ["history", "seed"]

@@ -1,4 +1,7 @@
-"""Resources of this machine: accounts, programs, ports, directories, secrets, certificates, templates."""
+"""The machine itself: accounts, programs, ports, directories, secrets, certificates, templates.
+
+Not here: the servers that use them (``local.servers``).
+"""
 
 from ops_platform.local.host.accounts import Account, account
 from ops_platform.local.host.certificates import Certificates, ServerCertificate

@@ -1,4 +1,7 @@
-"""Servers of the stack, one module each: configuration, command line, readiness."""
+"""The servers of the stack, one module each: configuration, command line, readiness.
+
+Not here: who starts and ends them (``local.supervision``), and in which order (``local.start_order``).
+"""
 
 from ops_platform.local.servers.alertmanager_server import AlertmanagerServer
 from ops_platform.local.servers.dagster_server import (

@@ -1,4 +1,7 @@
-"""Objectives: OpenSLO documents, selectors, Sloth import, and the Prometheus rules made from them."""
+"""Objectives: OpenSLO documents, selectors, Sloth import, and the Prometheus rules made from them.
+
+Not here: whether an objective is met (``slo.reporting``).
+"""
 
 from ops_platform.slo.objectives.model import MONTH, Indicator, Objective, Period
 from ops_platform.slo.objectives.prometheus_rules import BURN_ALERTS

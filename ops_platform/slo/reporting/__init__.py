@@ -1,4 +1,7 @@
-"""Everything made of counts: stored hours and days, figures, error budget, reconciliation, completeness."""
+"""What becomes of counts: hours and days kept, figures, error budget, reconciliation, completeness.
+
+Not here: the counting itself (``slo.counting``), and what Grafana shows (``grafana``).
+"""
 
 from ops_platform.slo.reporting.error_budget import STATES, Tally
 from ops_platform.slo.reporting.figures import Figure

@@ -1,4 +1,7 @@
-"""First data of the demo product: rows, objects, cache keys."""
+"""The demo product's first data: rows, objects, cache keys.
+
+Not here: the schema, which is SQL in ``sql/demo``, and who the people are (``local.demo.people``).
+"""
 
 from ops_platform.local.demo.seed.cache_keys import seed_cache
 from ops_platform.local.demo.seed.filling import seed
