@@ -77,18 +77,20 @@ def called_by_dagster(source: str) -> list[ast.FunctionDef]:
     ]
 
 
-def untold(source: str) -> list[str]:
-    """Of these, the names of those in which no ``told()`` is around what they ask."""
+def without_reported_failures(source: str) -> list[str]:
+    """Name those of these functions that ask without ``reported_failures()`` around it."""
     tree = ast.parse(source)
-    telling = {"told"} | {
-        node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and _tells(node, {"told"})
+    reporting = {"reported_failures"} | {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and _reports(node, {"reported_failures"})
     }
-    return [node.name for node in called_by_dagster(source) if not _tells(node, telling)]
+    return [node.name for node in called_by_dagster(source) if not _reports(node, reporting)]
 
 
-def _tells(node: ast.FunctionDef, telling: set[str]) -> bool:
+def _reports(node: ast.FunctionDef, reporting: set[str]) -> bool:
     return any(
-        isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in telling
+        isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in reporting
         for call in ast.walk(node)
     )
 

@@ -138,7 +138,9 @@ def test_whatever_dagster_calls_is_told() -> None:
     for path in sorted((PACKAGE / "defs").rglob("*.py")):
         source = path.read_text(encoding="utf-8")
         looked += len(errors_rule.called_by_dagster(source))
-        wrong += [f"{path.relative_to(PACKAGE)}: {name}" for name in errors_rule.untold(source)]
+        wrong += [
+            f"{path.relative_to(PACKAGE)}: {name}" for name in errors_rule.without_reported_failures(source)
+        ]
     assert looked >= 25
     assert wrong == []
 

@@ -90,12 +90,12 @@ def test_dagsters_event_log_after_an_op(fail: Fail) -> None:
 
     @dg.op
     def plain() -> None:
-        with failures.told():
+        with failures.reported_failures():
             fail()
 
     @dg.op
     def caused() -> None:
-        with failures.told():
+        with failures.reported_failures():
             try:
                 fail()
             except psycopg.Error as error:
@@ -103,7 +103,7 @@ def test_dagsters_event_log_after_an_op(fail: Fail) -> None:
 
     @dg.op
     def meanwhile() -> None:
-        with failures.told():
+        with failures.reported_failures():
             try:
                 fail()
             except psycopg.Error:
@@ -131,7 +131,7 @@ def assert_silent(
 def test_dagsters_tick_of_a_sensor(fail: Fail) -> None:
     @dg.sensor(job_name="any")
     def sensor() -> None:
-        with failures.told():
+        with failures.reported_failures():
             fail()
 
     from dagster._utils.error import serializable_error_info_from_exc_info  # what a tick stores

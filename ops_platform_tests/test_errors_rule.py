@@ -91,7 +91,7 @@ def test_other_ways_out_are_found(source: str) -> None:
 
 _FACE = """
 import dagster as dg
-from ops_platform.defs.failures import told
+from ops_platform.defs.failures import reported_failures
 {helper}
 @dg.op(description="")
 {decorator}
@@ -104,16 +104,26 @@ def face(context, platform):
     ("helper", "decorator", "body", "found"),
     [
         ("", "", "work()", ["face"]),
-        ("", "", "with told():\n        work()", []),
-        ("", "@told()", "work()", []),
-        ("def _step():\n    with told():\n        yield", "", "with _step():\n        work()", []),
+        ("", "", "with reported_failures():\n        work()", []),
+        ("", "@reported_failures()", "work()", []),
+        (
+            "def _step():\n    with reported_failures():\n        yield",
+            "",
+            "with _step():\n        work()",
+            [],
+        ),
         ("def _step():\n    yield", "", "with _step():\n        work()", ["face"]),
     ],
 )
-def test_a_face_that_is_not_told_is_found(helper: str, decorator: str, body: str, found: list[str]) -> None:
-    assert errors_rule.untold(_FACE.format(helper=helper, decorator=decorator, body=body)) == found
+def test_a_face_without_reported_failures_is_found(
+    helper: str, decorator: str, body: str, found: list[str]
+) -> None:
+    assert (
+        errors_rule.without_reported_failures(_FACE.format(helper=helper, decorator=decorator, body=body))
+        == found
+    )
 
 
 def test_an_asset_that_is_made_by_a_call_is_seen() -> None:
     source = "import dagster as dg\ndef face(context, platform):\n    work()\nmade = dg.asset(name='x')(face)"
-    assert errors_rule.untold(source) == ["face"]
+    assert errors_rule.without_reported_failures(source) == ["face"]

@@ -45,15 +45,19 @@ class LazyChoice(click.ParamType):  # type: ignore[type-arg]  # generic in new v
         self._values = values
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Accept one of the values. Raises click.BadParameter that names them."""
         return self._choice.convert(value, param, ctx)
 
     def get_metavar(self, *args: Any, **kwargs: Any) -> str | None:
+        """Show the values in the usage line."""
         return self._choice.get_metavar(*args, **kwargs)
 
     def get_missing_message(self, *args: Any, **kwargs: Any) -> str | None:
+        """Name the values where none was given."""
         return self._choice.get_missing_message(*args, **kwargs)
 
     def shell_complete(self, *args: Any, **kwargs: Any) -> Any:
+        """Complete a value that was begun."""
         return self._choice.shell_complete(*args, **kwargs)
 
     @property

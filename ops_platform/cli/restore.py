@@ -105,15 +105,15 @@ def restore(
                 "lost_seconds": None if lost is None else lost.total_seconds(),
                 "newest_heartbeat": done.newest_beat,
                 "verifications": [
-                    {"name": answer.name, "result": answer.result, "summary": answer.summary}
-                    for answer in done.answers
+                    {"name": check.name, "result": check.result, "summary": check.summary}
+                    for check in done.results
                 ],
                 "running_at": address,
                 "recorded": recorded,
             }
         )
     else:
-        rows = [(answer.name, answer.result.upper(), answer.summary) for answer in done.answers]
+        rows = [(check.name, check.result.upper(), check.summary) for check in done.results]
         output.print_table("verification", ("check", "result", "finding"), rows)
         for line in _next_steps(context.stanza.name, directory, verdict, address, recorded):
             click.echo(line)

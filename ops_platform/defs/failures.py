@@ -14,7 +14,7 @@ from ops_platform.errors import OpsError
 
 
 @contextmanager
-def told(*, allow_retries: bool = False) -> Iterator[None]:
+def reported_failures(*, allow_retries: bool = False) -> Iterator[None]:
     """Turn an exception of the block into a ``dg.Failure`` of one line that quotes no value, without a cause.
 
     An unforeseen exception brings its frames along. Interruptions and Dagster's own signals (``Failure``,

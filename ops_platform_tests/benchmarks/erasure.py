@@ -16,7 +16,7 @@ from ops_platform.clients.postgres.connection import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.row_erasure import engine as row_erasure
-from ops_platform.gdpr.row_erasure.engine import Erasing
+from ops_platform.gdpr.row_erasure.engine import RowErasure
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.subject import row_predicates as subject_rows
 from ops_platform_tests.benchmarks.measure import Report, Target, Timing, timed
@@ -127,7 +127,7 @@ def measured(
         who = subject_rows.identity(eraser, data_map, known, str(key))
         if who is None:
             raise CheckFailed(f"there is no user {key}")
-        what = Erasing(str(key), who, datetime.now(UTC))
+        what = RowErasure(str(key), who, datetime.now(UTC))
         tidy(owner)
         ours.append(timed(partial(row_erasure.erase, eraser, data_map, known, what)))
         if row_erasure.remaining(eraser, data_map, known, what):

@@ -19,7 +19,7 @@ from ops_platform.clients.postgres.migrations import migrate
 from ops_platform.gdpr.data_map import parser as map_file
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.row_erasure import engine as row_erasure
-from ops_platform.gdpr.row_erasure.engine import Erasing
+from ops_platform.gdpr.row_erasure.engine import RowErasure
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.subject import row_predicates as subject_rows
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
@@ -115,13 +115,13 @@ def map_of(directory: Path, text: str) -> DataMap:
 
 def erasing(
     connection: Connection, data_map: DataMap, key: str, *, name: str = "one", replay: bool = False
-) -> Erasing:
+) -> RowErasure:
     who = subject_rows.identity(connection, data_map, catalogue.read(connection), key)
     assert who is not None
-    return Erasing(name, who, CUTOFF, replay)
+    return RowErasure(name, who, CUTOFF, replay)
 
 
-def left(connection: Connection, data_map: DataMap, what: Erasing) -> tuple[list[str], list[str]]:
+def left(connection: Connection, data_map: DataMap, what: RowErasure) -> tuple[list[str], list[str]]:
     """Mapped rows, and hits of the residue scan."""
     known = catalogue.read(connection)
     return (

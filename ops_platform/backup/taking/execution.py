@@ -1,6 +1,6 @@
-"""Taking a backup: PHASES is its order, for the jobs and the command line; each phase is safe to repeat.
+"""Taking a backup: PHASES is the order, for jobs and command line; each phase is safe to repeat.
 
-What a worker that is killed between any two lines leaves:
+A worker that is killed between any two lines leaves this behind:
 
 - before ``take`` inserts the row: nothing;
 - row inserted, pgBackRest not finished: a ``running`` row, an audit intent, and in the repository
@@ -24,11 +24,10 @@ import psycopg
 
 from ops_platform.backup.stanza import BackupContext, locks
 from ops_platform.backup.taking import preflight as preflight_checks
-from ops_platform.backup.taking import report_store as records
-from ops_platform.backup.taking import verification
+from ops_platform.backup.taking import report_store, verification
 from ops_platform.backup.taking.preflight import Preflight
 from ops_platform.backup.taking.report import BackupReport, BackupRequest
-from ops_platform.backup.taking.taken_set import Log, Progress, Taken, find_taken, require_taken, take
+from ops_platform.backup.taking.taken_set import Log, Progress, TakenSet, find_taken, require_taken, take
 from ops_platform.backup.taking.verification import Verification
 from ops_platform.clients import postgres
 from ops_platform.clients.safe_errors import Note, describe
@@ -44,7 +43,7 @@ __all__ = [
     "Preflight",
     "RecordReport",
     "TakeSet",
-    "Taken",
+    "TakenSet",
     "Verification",
     "fail",
     "find_taken",
@@ -61,29 +60,32 @@ RECORD_SECONDS = 60.0
 
 
 def preflight(ctx: BackupContext, request: BackupRequest, log: Log) -> Preflight:
-    """Whether this backup can succeed; raises an OpsError with one line when not. Holds the stanza's lock."""
+    """Check that this backup can succeed; raises an OpsError with one line when not.
+
+    The caller holds the stanza's lock. Reports of runs that died are recorded as failed first.
+    """
     with postgres.session(ctx.ops_url) as connection:
-        for backup_id in records.reconcile(connection, request.stanza, but=request.backup_id):
+        for backup_id in report_store.reconcile(connection, request.stanza, but=request.backup_id):
             log(f"report {backup_id} was of a run that died: now recorded as failed")
     return preflight_checks.run(ctx, request, log)
 
 
 def verify(ctx: BackupContext, label: str, log: Log) -> Verification:
-    """Whether a set can be restored; raises CheckFailed that names what is missing."""
+    """Check that a set can be restored; raises CheckFailed that names what is missing."""
     return verification.run(ctx, label, log)
 
 
-def record(ctx: BackupContext, request: BackupRequest, taken: Taken) -> BackupReport:
-    """Complete the report and tell the ledger, in one transaction. Repeating it changes nothing.
+def record(ctx: BackupContext, request: BackupRequest, taken: TakenSet) -> BackupReport:
+    """Complete the report and the audit ledger's entry, in one transaction. Repeating it changes nothing.
 
-    Waits RECORD_SECONDS for an ops database that is being restarted: the set is made already.
+    Waits RECORD_SECONDS for an ops database that is being restarted: the set exists already.
     """
     uri = ctx.repository_uri(taken.label)
 
     def recorded() -> BackupReport | None:
         try:
-            with postgres.session(ctx.ops_url) as connection:
-                return records.complete(connection, request, taken.backup_set, uri, adopted=taken.adopted)
+            with postgres.session(ctx.ops_url) as ops:
+                return report_store.complete(ops, request, taken.backup_set, uri, adopted=taken.adopted)
         except (Unavailable, psycopg.OperationalError):
             return None
 
@@ -99,12 +101,12 @@ def record(ctx: BackupContext, request: BackupRequest, taken: Taken) -> BackupRe
 def fail(ctx: BackupContext, request: BackupRequest, reason: str) -> None:
     """Record that the run ended without a set that counts, and why. A completed report stays completed."""
     with postgres.session(ctx.ops_url) as connection:
-        records.fail(connection, request, reason)
+        report_store.fail(connection, request, reason)
 
 
 @dataclass(repr=False)
 class Backup:
-    """What the phases of one backup share. Each op has one of its own: they hand nothing to each other."""
+    """The state that the phases of one backup share. Each op has its own: ops share nothing."""
 
     ctx: BackupContext
     request: BackupRequest
@@ -112,17 +114,17 @@ class Backup:
     progress: Progress
     report: BackupReport = field(init=False)
     """Set by the last phase; reading it before that raises AttributeError."""
-    _taken: Taken | None = None
+    _taken: TakenSet | None = None
 
     @property
-    def taken(self) -> Taken:
-        """The run's set: as it was taken here, else found in the repository. Raises CheckFailed."""
+    def taken(self) -> TakenSet:
+        """The run's set, as taken in this process, else as found in the repository. Raises CheckFailed."""
         if self._taken is None:
             self._taken = require_taken(self.ctx, self.request)
         return self._taken
 
     @taken.setter
-    def taken(self, taken: Taken) -> None:
+    def taken(self, taken: TakenSet) -> None:
         self._taken = taken
 
 
@@ -134,11 +136,11 @@ class Phase(ABC):
 
     @abstractmethod
     def perform(self, backup: Backup) -> dict[str, Any]:
-        """Do it; the facts that people may want to see. Raises an OpsError with one line."""
+        """Carry out the phase; return facts for the run's metadata. Raises an OpsError with one line."""
 
 
-class CheckBefore(Phase):
-    """Check that this backup can succeed, and give up reports of runs that died."""
+class CheckPreconditions(Phase):
+    """Check that this backup can succeed, and record reports of runs that died as failed."""
 
     name = "preflight"
     description = (
@@ -146,6 +148,7 @@ class CheckBefore(Phase):
     )
 
     def perform(self, backup: Backup) -> dict[str, Any]:
+        """Return the sizes and counts that the checks found."""
         return preflight(backup.ctx, backup.request, backup.log).as_metadata()
 
 
@@ -156,6 +159,7 @@ class TakeSet(Phase):
     description = "pgBackRest takes the set, or the set that this run made before is adopted."
 
     def perform(self, backup: Backup) -> dict[str, Any]:
+        """Return the set's label, and whether it was adopted."""
         backup.taken = taken = take(backup.ctx, backup.request, backup.log, backup.progress)
         return {"label": taken.label, "adopted": taken.adopted}
 
@@ -167,25 +171,27 @@ class VerifySet(Phase):
     description = "The set is listed, clean, its WAL is in the repository, its chain is whole."
 
     def perform(self, backup: Backup) -> dict[str, Any]:
+        """Return what the verification found."""
         return verify(backup.ctx, backup.taken.label, backup.log).as_metadata()
 
 
 class RecordReport(Phase):
-    """Complete the report; a second time changes nothing."""
+    """Complete the report; repeating it changes nothing."""
 
     name = "record"
     description = "The report is completed, the audit ledger told, the asset event emitted."
 
     def perform(self, backup: Backup) -> dict[str, Any]:
+        """Set ``report``; the metadata is empty."""
         backup.report = record(backup.ctx, backup.request, backup.taken)
         return {}
 
 
-PHASES: tuple[Phase, ...] = (CheckBefore(), TakeSet(), VerifySet(), RecordReport())
+PHASES: tuple[Phase, ...] = (CheckPreconditions(), TakeSet(), VerifySet(), RecordReport())
 
 
 def run_backup(ctx: BackupContext, request: BackupRequest, log: Log, progress: Progress) -> BackupReport:
-    """All of it, with the stanza's lock and the record of a failure; needs no Dagster."""
+    """Run all phases under the stanza's lock, and record a failure; needs no Dagster."""
     try:
         with locks.stanza_lock(ctx.ops_url, request.stanza, LOCK_WAIT_SECONDS, log):
             backup = Backup(ctx, request, log, progress)

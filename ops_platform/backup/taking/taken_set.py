@@ -1,6 +1,6 @@
-"""The set that stands for a run: found by its annotation, adopted when it is sound, else taken by pgBackRest.
+"""The set of a run: found by its annotation, adopted when it is sound, else taken by pgBackRest.
 
-What is done before and afterwards is in ``execution``.
+The phases before and after it are in ``execution``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from ops_platform.backup.repository import BackupSet, Repository
 from ops_platform.backup.stanza import PGBACKREST_TYPE, BackupContext, locks
-from ops_platform.backup.taking import report_store as records
-from ops_platform.backup.taking import verification
+from ops_platform.backup.taking import report_store, verification
 from ops_platform.backup.taking.report import BackupRequest
 from ops_platform.clients import postgres
 from ops_platform.clients.pgbackrest import LABEL_NOT_NEWEST, LOCKED, PgBackRestError
@@ -27,25 +26,25 @@ PGBACKREST_LOCK_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
-class Taken:
-    """The set that stands for a run; ``adopted`` when an earlier run of the same root made it."""
+class TakenSet:
+    """The set of a run; ``adopted`` when an earlier run of the same root made it."""
 
     label: str
     adopted: bool
     backup_set: BackupSet
 
 
-def find_taken(ctx: BackupContext, request: BackupRequest) -> Taken | None:
-    """The set that this run, or an earlier run of its root, made on the same request."""
+def find_taken(ctx: BackupContext, request: BackupRequest) -> TakenSet | None:
+    """Find the set that this run, or an earlier run of its root, made on the same request."""
     repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
     made = repository.made_by(request.root_run_id, request.kind)
     if made is None:
         return None
-    return Taken(made.label, made.annotations.get("run_id") != request.run_id, made)
+    return TakenSet(made.label, made.annotations.get("run_id") != request.run_id, made)
 
 
-def require_taken(ctx: BackupContext, request: BackupRequest) -> Taken:
-    """Like find_taken. Raises CheckFailed when there is no such set."""
+def require_taken(ctx: BackupContext, request: BackupRequest) -> TakenSet:
+    """Find the set of the run as ``find_taken`` does. Raises CheckFailed when there is none."""
     taken = find_taken(ctx, request)
     if taken is None:
         raise CheckFailed(
@@ -55,14 +54,14 @@ def require_taken(ctx: BackupContext, request: BackupRequest) -> Taken:
     return taken
 
 
-def take(ctx: BackupContext, request: BackupRequest, log: Log, progress: Progress) -> Taken:
+def take(ctx: BackupContext, request: BackupRequest, log: Log, progress: Progress) -> TakenSet:
     """Adopt the sound set of an earlier run of this root, or let pgBackRest take one.
 
     Opens the report before anything happens in the repository. The caller holds the stanza's lock.
     """
     earlier = find_taken(ctx, request)
     with postgres.session(ctx.ops_url) as connection:
-        records.open_report(connection, request)
+        report_store.open_report(connection, request)
     if earlier is not None and _is_sound(ctx, earlier, log):
         log(f"set {earlier.label} was made by this run's root: adopted, no other one is taken")
         return earlier
@@ -81,8 +80,11 @@ def take(ctx: BackupContext, request: BackupRequest, log: Log, progress: Progres
     return taken
 
 
-def _is_sound(ctx: BackupContext, earlier: Taken, log: Log) -> bool:
-    """A set that failed its verification would fail it for ever: a replay takes another then."""
+def _is_sound(ctx: BackupContext, earlier: TakenSet, log: Log) -> bool:
+    """Verify a set that may be adopted.
+
+    One that fails would fail at every replay: a replay takes another set instead.
+    """
     try:
         verification.run(ctx, earlier.label, log)
     except CheckFailed as error:
@@ -94,18 +96,18 @@ def _is_sound(ctx: BackupContext, earlier: Taken, log: Log) -> bool:
 def _backup(
     ctx: BackupContext, request: BackupRequest, annotations: dict[str, str], log: Log, progress: Progress
 ) -> str:
-    """Run pgBackRest, waiting for whoever holds its lock: an expire, or somebody at the keyboard.
+    """Run pgBackRest, waiting while another process holds its lock: an expire, or a person's command.
 
     Some stores (SeaweedFS for minutes, MinIO with object lock for ever) go on listing the folder of a
     killed full after pgBackRest has removed all that was in it. pgBackRest then refuses every
     differential and incremental, whose label starts with an older full's (its pull request 2824).
-    So the full that was killed is made up for now, instead of blocking them until the next one is due.
+    So a full is taken now in place of the killed one, instead of blocking them until the next is due.
     """
-    told = -locks.ANNOUNCE_SECONDS
+    announced_at = -locks.ANNOUNCE_SECONDS
     kind = request.kind
 
     def attempt() -> str | None:
-        nonlocal told, kind
+        nonlocal announced_at, kind
         try:
             return ctx.pgbackrest.backup(PGBACKREST_TYPE[kind], annotations, log, progress)
         except PgBackRestError as error:
@@ -115,8 +117,8 @@ def _backup(
                 return None
             if error.code != LOCKED:
                 raise
-            if time.monotonic() - told >= locks.ANNOUNCE_SECONDS:
-                told = time.monotonic()
+            if time.monotonic() - announced_at >= locks.ANNOUNCE_SECONDS:
+                announced_at = time.monotonic()
                 log("another pgBackRest process holds the stanza's lock: waiting for its end")
             return None
 

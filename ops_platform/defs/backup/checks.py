@@ -11,7 +11,7 @@ import dagster as dg
 from ops_platform.backup.monitoring import Verdict, health
 from ops_platform.backup.stanza import BackupConfig, Stanza
 from ops_platform.defs.backup.assets import set_key, wal_key
-from ops_platform.defs.failures import told
+from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 
 _DESCRIPTIONS = {
@@ -36,7 +36,7 @@ def _stanza_checks(stanza: Stanza) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, platform: PlatformResource
     ) -> Iterator[dg.AssetCheckResult]:
         chosen = context.op_execution_context.selected_asset_check_keys
-        with told():
+        with reported_failures():
             verdicts = health.examine(platform.backup(stanza.name), datetime.now(UTC))
         for verdict in verdicts:
             if not verdict.passed:

@@ -1,8 +1,8 @@
 """The backup jobs: an op for each phase of ``execution.PHASES``, one graph for the three kinds.
 
-The stanza is chosen in run config: ``{"stanza": "product"}``. Ops hand nothing to each other:
+The stanza is chosen in run config: ``{"stanza": "product"}``. Ops pass nothing to each other:
 each finds the run's set in the repository by its annotation, so that any of them can be
-replayed on any host. What the phases do is in ``execution``.
+replayed on any host. The phases themselves are in ``execution``.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from ops_platform.backup.retention import cleanup
 from ops_platform.backup.stanza import BackupConfig, BackupContext, Kind
 from ops_platform.backup.taking import Backup, BackupRequest, Phase, RecordReport, TakeSet, execution
 from ops_platform.defs.backup.assets import materialization
-from ops_platform.defs.failures import told
+from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource, StanzaLockResource
 from ops_platform.defs.stanza_jobs import stanza_job, stanza_schema
 from ops_platform.errors import OpsError
@@ -29,18 +29,20 @@ _AFTER = {"after": dg.In(dg.Nothing)}
 
 
 class BackupOpConfig(dg.Config):
-    """What each op of a backup job is told."""
+    """The config of each op of a backup job; ``kind`` as in JOB_KINDS' values."""
 
     stanza: str
     kind: str
 
 
 class CleanupOpConfig(dg.Config):
+    """The config of the op of ``backup_cleanup``."""
+
     stanza: str
 
 
 def phase_op(phase: Phase) -> dg.OpDefinition:
-    """Make the op of one phase: it opens the stanza, holds its lock and does what the phase does."""
+    """Make the op of one phase: it opens the stanza, holds its lock and runs the phase."""
 
     @dg.op(name=phase.name, description=phase.description, ins={} if phase is execution.PHASES[0] else _AFTER)
     def do(
@@ -65,7 +67,7 @@ OPS = tuple(phase_op(phase) for phase in execution.PHASES)
 
 
 def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
-    """The job that takes one kind of backup."""
+    """Make the job ``name``, which takes one kind of backup."""
     kind = JOB_KINDS[name]
 
     @dg.config_mapping(config_schema=stanza_schema(config))
@@ -93,7 +95,8 @@ def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
 def expire(
     context: dg.OpExecutionContext, config: CleanupOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
-    with told():
+    """Plan the cleanup, log the plan and apply it."""
+    with reported_failures():
         backup = platform.backup(config.stanza)
         plan = cleanup.plan(backup)
         context.log.info(plan.summary)
@@ -102,6 +105,7 @@ def expire(
 
 
 def cleanup_job(config: BackupConfig) -> dg.JobDefinition:
+    """Make the job ``backup_cleanup``, whose one op is ``expire``."""
     return stanza_job(
         "backup_cleanup",
         config,
@@ -115,7 +119,7 @@ def cleanup_job(config: BackupConfig) -> dg.JobDefinition:
 def _step(
     context: dg.OpExecutionContext, config: BackupOpConfig, platform: PlatformResource
 ) -> Iterator[tuple[BackupContext, BackupRequest]]:
-    """Open the stanza; on any failure record it, and give Dagster the one line that says why."""
+    """Open the stanza; record any failure, and report it to Dagster in one line."""
     request = BackupRequest(
         stanza=config.stanza,
         kind=_kind(config.kind),
@@ -124,7 +128,7 @@ def _step(
         launched_by="dagster",
     )
     backup: BackupContext | None = None
-    with told():
+    with reported_failures():
         try:
             backup = platform.backup(config.stanza)
             yield backup, request
@@ -140,7 +144,7 @@ def _step(
 def _record_failure(
     context: dg.OpExecutionContext, backup: BackupContext | None, request: BackupRequest, reason: str
 ) -> None:
-    """Best effort: with the ops database away the agent reconciles the row later."""
+    """Record the failure if possible; when the ops database is away, the agent reconciles the row later."""
     if backup is None:
         return
     try:
@@ -157,7 +161,7 @@ def _kind(value: str) -> Kind:
 
 
 def _printed(context: dg.OpExecutionContext) -> Callable[[str], None]:
-    """PgBackRest's lines go to the compute log (streamed to S3); warnings and errors to the event log too."""
+    """Log to the compute log (streamed to S3), warnings and errors also to the event log."""
 
     def log(line: str) -> None:
         print(line, flush=True)  # the compute log is the process's stdout
@@ -170,7 +174,7 @@ def _printed(context: dg.OpExecutionContext) -> Callable[[str], None]:
 
 
 def _progress(context: dg.OpExecutionContext) -> Callable[[float], None]:
-    """Progress in the event log at most once every 10 %: each event is a row in the ops database."""
+    """Log progress at most once every 10 %: each event is a row in the ops database."""
     last = 0.0
 
     def report(fraction: float) -> None:

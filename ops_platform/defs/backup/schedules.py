@@ -11,7 +11,7 @@ import dagster as dg
 
 from ops_platform.backup.stanza import BackupConfig, Cron, Kind, locks
 from ops_platform.defs.backup.jobs import JOB_KINDS
-from ops_platform.defs.failures import told
+from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.defs.stanza_jobs import STANZA_TAG
 
@@ -52,7 +52,7 @@ def backup_schedule(config: BackupConfig, job: dg.JobDefinition) -> dg.ScheduleD
         at = context.scheduled_execution_time
         for stanza, cron in crons.items():
             if is_due(cron, at):
-                with told():
+                with reported_failures():
                     tick = _request(context, stanza, kind, at, platform)
                 yield tick
 

@@ -13,7 +13,7 @@ import psycopg
 
 from ops_platform import markdown
 from ops_platform.backup.stanza import BackupConfig, BackupContext, Stanza
-from ops_platform.defs.failures import told
+from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.dr.exercise import WARN_SHARE, ExerciseRequest, ExerciseType, Outcome, exercise_store
 from ops_platform.dr.inspection import VERIFICATIONS, Verification, unknown
@@ -90,7 +90,7 @@ def _exercises(stanza: Stanza) -> dg.AssetsDefinition:
         for scenario in SCENARIOS:
             if not chosen.includes(exercise_key(stanza.name, scenario)):
                 continue
-            with told():
+            with reported_failures():
                 outcome = _run(context, platform, stanza.name, scenario)
             if outcome.result != "success":
                 bad.append(f"{scenario}: {outcome.reason}")

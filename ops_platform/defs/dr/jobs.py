@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from ops_platform.defs.dr.assets import exercise_request, metadata
-from ops_platform.defs.failures import told
+from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.dr.exercise import exercise_store
 from ops_platform.dr.plan import RESTORE_CHECK
@@ -27,7 +27,7 @@ def check_restore(
     """Restore and verify the newest set; fails the run unless all checks pass."""
     from ops_platform.dr.exercise import runner
 
-    with told():
+    with reported_failures():
         ctx = platform.backup(config.stanza)
         request = exercise_request(ctx, context.run, RESTORE_CHECK)
         outcome = runner.run(ctx, request, context.log.info, lambda fraction: None)
@@ -43,7 +43,7 @@ def take_reference(
     """Take and store a reference of the stanza's live source."""
     from ops_platform.dr.verification import suite
 
-    with told():
+    with reported_failures():
         reference = suite.refresh(platform.backup(config.stanza))
     return dg.Output(
         None,
@@ -61,7 +61,7 @@ def sweep_scratch(context: dg.OpExecutionContext, platform: PlatformResource) ->
     """Remove leftover scratch directories, and finish rows and records of runs that died."""
     from ops_platform.dr.emergency import pending_records
 
-    with told():
+    with reported_failures():
         settings = platform.settings()
         removed = scratch_cluster.sweep(settings)
         url = settings.require("database_url")
@@ -86,7 +86,7 @@ def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource
     """Replay tombstones on the databases that serve now."""
     from ops_platform.dr.verification import erasure_replay
 
-    with told():
+    with reported_failures():
         replayed = erasure_replay.replay_live(platform.settings(), context.log.info)
     memory, rows = replayed.memory, replayed.rows
     return dg.Output(
@@ -111,7 +111,7 @@ def expire_tombstones(
     """Delete the stanza's expired tombstones."""
     from ops_platform.dr.verification import erasure_replay
 
-    with told():
+    with reported_failures():
         expired = erasure_replay.expire(platform.backup(config.stanza), datetime.now(UTC))
     return dg.Output(None, metadata={"expired": expired})
 

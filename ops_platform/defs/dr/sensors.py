@@ -5,7 +5,7 @@ import hashlib
 import dagster as dg
 
 from ops_platform.clients import postgres
-from ops_platform.defs.failures import told
+from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.dr.exercise import exercise_store
 from ops_platform.dr.restore import scratch_cluster
@@ -23,7 +23,7 @@ LEFTOVERS_TAG = "ops/leftovers"
         "or an emergency restore is unrecorded."
     ),
 )
-@told()
+@reported_failures()
 def scratch_cluster_janitor(
     context: dg.SensorEvaluationContext, platform: PlatformResource
 ) -> dg.RunRequest | dg.SkipReason:

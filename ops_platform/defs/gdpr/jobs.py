@@ -12,7 +12,7 @@ import dagster as dg
 from ops_platform import markdown
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
-from ops_platform.defs.failures import told
+from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.gdpr.assets import erased, materialization
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.gdpr.lineage import lineage_store
@@ -38,7 +38,7 @@ def _work(
 ) -> dg.Output[None]:
     """Do the work, or log why not; ``report`` emits the event of a completed request, now or before."""
     outcome = "done"
-    with told():
+    with reported_failures():
         try:
             work()
         except NotClaimed as ended:
@@ -70,7 +70,7 @@ def erase(
     def report(ops: Connection) -> None:
         outcome = pipeline.outcome(ops, request_id)
         if outcome is not None:
-            context.log_event(erased(request_id, lineage_store.of(ops, request_id), outcome))
+            context.log_event(erased(request_id, lineage_store.lines(ops, request_id), outcome))
 
     return _work(
         context,
@@ -91,7 +91,7 @@ def export_data(
     url = platform.settings().require("database_url")
 
     def report(ops: Connection) -> None:
-        lines = lineage_store.of(ops, request_id)
+        lines = lineage_store.lines(ops, request_id)
         context.log_event(materialization("export", request_id, lines, lineage_store.totals(lines)))
 
     return _work(
@@ -129,7 +129,7 @@ gdpr_export = _request_job(
 @dg.op(description="Which confirmed requests wait, which are near their deadline or past it, which failed.")
 def look_at_requests(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
     """Review the open requests. Raises Failure with the findings."""
-    with told(), postgres.session(platform.settings().require("database_url")) as ops:
+    with reported_failures(), postgres.session(platform.settings().require("database_url")) as ops:
         review = pending_review.review(ops, _now())
     columns = ("request", "type", "status", "step", "attempts", "due", "why")
     rows = [
@@ -154,7 +154,7 @@ def look_at_requests(context: dg.OpExecutionContext, platform: PlatformResource)
 @dg.op(description="The report on the month that is over; it goes into the audit ledger, too.")
 def report_month(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
     """Report on the last month and record the report. Raises Failure with broken promises."""
-    with told(), postgres.session(platform.settings().require("database_url")) as ops:
+    with reported_failures(), postgres.session(platform.settings().require("database_url")) as ops:
         report = monthly_report.report(ops, *monthly_report.month_before(_now()))
         monthly_report.record(ops, report, context.run.run_id)
     columns = ("type", *next(iter(report.types)).entered, "late", "overdue", "median h", "longest h")
@@ -187,7 +187,7 @@ def audit_data(context: dg.OpExecutionContext, platform: PlatformResource) -> dg
     """Audit the data map against the product's database. Raises Failure with the findings."""
     from ops_platform.gdpr.reports import data_audit
 
-    with told():
+    with reported_failures():
         data_map, settings = platform.data_map(), platform.settings()
         url = settings.product_eraser_database_url or settings.require("product_database_url")
         with postgres.session(url, application="ops-platform data audit") as product:

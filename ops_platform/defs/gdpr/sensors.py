@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from ops_platform.clients import postgres
-from ops_platform.defs.failures import told
+from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.gdpr.requests import Due, RequestType, work_queue
 
@@ -32,7 +32,7 @@ def _request_sensor(name: str, request_type: RequestType) -> dg.SensorDefinition
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         now = datetime.now(UTC)
         with (
-            told(),
+            reported_failures(),
             postgres.session(platform.settings().require("database_url"), autocommit=True) as ops,
         ):
             due_requests = work_queue.due(ops, request_type, now)

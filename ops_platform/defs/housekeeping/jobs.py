@@ -6,7 +6,7 @@ import dagster as dg
 
 from ops_platform import markdown
 from ops_platform.clients import postgres
-from ops_platform.defs.failures import told
+from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.housekeeping import retention
 
@@ -33,7 +33,7 @@ def prune(
     """Prune each kind of record by its term in the configuration."""
     settings = platform.settings()
     now = datetime.now(UTC)
-    with told():
+    with reported_failures():
         storage = settings.require("dagster_storage_url")
         dagster, ops = retention.open_connections(storage, settings.require("database_url"))
         with dagster, ops:
@@ -85,7 +85,7 @@ def follow_test_alerts(
     from ops_platform.housekeeping.alert_delivery import DeliveryTest  # by the run: it reads mail, too
 
     settings = platform.settings()
-    with told(), postgres.session(settings.require("database_url")) as ops:
+    with reported_failures(), postgres.session(settings.require("database_url")) as ops:
         outcome = DeliveryTest(
             platform.alertmanager(),
             ops,

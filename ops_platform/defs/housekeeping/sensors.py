@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ops_platform.clients.alertmanager import Alert
-from ops_platform.defs.failures import told
+from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 
 
@@ -13,7 +13,7 @@ from ops_platform.defs.resources import PlatformResource
     description="Tell Alertmanager of each run that failed; the alert links to the run.",
     minimum_interval_seconds=15,
 )
-@told()
+@reported_failures()
 def run_failures(context: dg.RunFailureSensorContext, platform: PlatformResource) -> None:
     """Post an alert RunFailed, with a link to the run, to Alertmanager."""
     run = context.dagster_run

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from ops_platform import markdown
-from ops_platform.defs.failures import told
+from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import Objective
@@ -53,7 +53,7 @@ def hourly_counts(
     """Count the hours again that need it, then the run's own; check that the events of all are known."""
     start, end = _span(context)
     now = datetime.now(UTC)
-    with told(allow_retries=True):
+    with reported_failures(allow_retries=True):
         url, objectives, source = _url(platform), platform.objectives(), platform.prometheus()
         recount = refresh.recount_late(url, source, objectives, start, context.run.run_id, now)
         for (since, until), stored in recount.stored.items():
@@ -102,7 +102,7 @@ def hourly_counts(
 def error_budget(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult[None]:
     """Enter the debits of the partitions' hours into the ledger."""
     start, end = _span(context)
-    with told(allow_retries=True):
+    with reported_failures(allow_retries=True):
         entries = refresh.enter_ledger(_url(platform), platform.objectives(), start, end, context.run.run_id)
     return dg.MaterializeResult(metadata={"entries": entries})
 
@@ -137,7 +137,7 @@ def _compliance(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> Iterator[dg.MaterializeResult[None]]:
     start, end = _span(context)
-    with told(allow_retries=True):
+    with reported_failures(allow_retries=True):
         figures_of = refresh.store_figures(
             _url(platform), platform.objectives(), start, end, context.run.run_id
         )
@@ -169,7 +169,7 @@ def _compliance(
 def daily_counts(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult[None]:
     """Add up the stored hours of the partitions' days."""
     start, end = _span(context)
-    with told(allow_retries=True):
+    with reported_failures(allow_retries=True):
         rows = refresh.store_days(_url(platform), platform.objectives(), start, end, context.run.run_id)
     return dg.MaterializeResult(metadata={"rows_new_or_changed": rows})
 

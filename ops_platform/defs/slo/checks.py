@@ -8,7 +8,7 @@ import psycopg
 from ops_platform import markdown
 from ops_platform.clients import postgres
 from ops_platform.clients.safe_errors import describe
-from ops_platform.defs.failures import told
+from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.errors import OpsError
 from ops_platform.slo.reporting import completeness, exclusion_adjustment, rule_reconciliation
@@ -20,7 +20,7 @@ LEDGER = dg.AssetKey(["slo", "error_budget"])
 @dg.asset_check(
     asset=COUNTS, description="The newest hour that is over for half an hour is counted, for every objective."
 )
-@told()
+@reported_failures()
 def newest_window_present(platform: PlatformResource) -> dg.AssetCheckResult:
     """Check that the newest hour due is counted for every objective."""
     now = datetime.now(UTC)
@@ -44,7 +44,7 @@ def newest_window_present(platform: PlatformResource) -> dg.AssetCheckResult:
     description="Every instance that counts events shows the bucket that an objective needs: where one has "
     "none, its good events would look bad.",
 )
-@told()
+@reported_failures()
 def buckets_on_all_instances(platform: PlatformResource) -> dg.AssetCheckResult:
     """Check that every counting instance shows the buckets that the objectives need."""
     try:
@@ -65,7 +65,7 @@ def buckets_on_all_instances(platform: PlatformResource) -> dg.AssetCheckResult:
     description="The adjusted counts leave out what the exclusions say, and nothing else. Part of an hour "
     "cannot be left out any more when Prometheus has no samples of it.",
 )
-@told()
+@reported_failures()
 def exclusions_applied(platform: PlatformResource) -> dg.AssetCheckResult:
     """Check that the adjusted counts follow the exclusions; only a warning otherwise."""
     try:
@@ -93,7 +93,7 @@ def exclusions_applied(platform: PlatformResource) -> dg.AssetCheckResult:
     "a tenth of the budget, or of what is bad, and ten events may lie between. Nine tenths of the period "
     "must be known to both.",
 )
-@told()
+@reported_failures()
 def reconciled_with_rules(platform: PlatformResource) -> dg.AssetCheckResult:
     """Check that ledger, counts and recording rules agree; only a warning otherwise."""
     try:

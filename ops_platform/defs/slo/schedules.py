@@ -4,7 +4,7 @@ from datetime import UTC, timedelta
 
 import dagster as dg
 
-from ops_platform.defs.failures import told
+from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.defs.slo.assets import DAILY, HOURLY
 
@@ -22,7 +22,7 @@ NO_OBJECTIVES = "there are no objectives: write one into objectives/ of OPS_CONF
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Count the hour that is over, and what is provisional; debit the budgets; make the figures.",
 )
-@told()
+@reported_failures()
 def slo_windows_hourly(
     context: dg.ScheduleEvaluationContext, platform: PlatformResource
 ) -> dg.RunRequest | dg.SkipReason:
@@ -39,7 +39,7 @@ def slo_windows_hourly(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Add up the hours of yesterday.",
 )
-@told()
+@reported_failures()
 def slo_days_daily(
     context: dg.ScheduleEvaluationContext, platform: PlatformResource
 ) -> dg.RunRequest | dg.SkipReason:

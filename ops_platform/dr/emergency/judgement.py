@@ -54,13 +54,13 @@ class Judgement:
 
 def judge(done: Rehearsal) -> Judgement:
     """Judge a restore by the results of its checks; an unknown result never counts as good."""
-    restored = done.rto_seconds is not None and all(result.result != "fail" for result in done.answers)
-    unknown = tuple(result.name for result in done.answers if result.result == "unknown")
+    restored = done.rto_seconds is not None and all(result.result != "fail" for result in done.results)
+    unknown = tuple(result.name for result in done.results if result.result == "unknown")
     return Judgement(restored, restored and not set(unknown) & set(CRITICAL), unknown)
 
 
 @dataclass(frozen=True)
-class EmergencyQuestions:
+class EmergencyChecks:
     """The checks of an emergency restore.
 
     The tombstones come from the ops database or, when it is away, from the locked ledger.
@@ -144,7 +144,7 @@ def knowledge(ctx: BackupContext, explanation: Explanation, log: Callable[[str],
         return None
 
     source = Source(live_source.database_name(ctx), explanation.reaches)
-    return Knowledge(lambda _reader: explanation.plan, source, expected, EmergencyQuestions(ctx, log))
+    return Knowledge(lambda _reader: explanation.plan, source, expected, EmergencyChecks(ctx, log))
 
 
 def still_lost(explanation: Explanation, newest: datetime | None, now: datetime) -> timedelta | None:

@@ -20,7 +20,7 @@ from ops_platform import files
 from ops_platform.backup.monitoring import observe
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.dr.exercise.drill import rehearse
-from ops_platform.dr.exercise.rehearsal import Knowledge, Manner, Rehearsal, server_of
+from ops_platform.dr.exercise.rehearsal import Knowledge, Rehearsal, RestoreOptions, server_of
 from ops_platform.dr.plan import RecoveryTarget, restore_plan
 from ops_platform.dr.plan.restore_plan import Explanation
 from ops_platform.dr.restore import Workspace, workspace
@@ -81,8 +81,8 @@ def carry_out(
     """
     restore_plan.require_empty_directory(here.data_dir)
     workspace.make_directory(here.data_dir, here.run_as)
-    manner = Manner(frozen=False, archive_mode=None, beside=False)
-    done = rehearse(ctx, here, SCENARIO, knowledge, t0, log, progress, manner)
+    options = RestoreOptions(freeze_archive=False, archive_mode=None, relocate_tablespaces=False)
+    done = rehearse(ctx, here, SCENARIO, knowledge, t0, log, progress, options)
     if done.rto_seconds is not None:
         remove_recovery_settings(here)
         mark_wal_ready(here, server_of(ctx, here).control_data()[CURRENT_SEGMENT])

@@ -1,7 +1,6 @@
-"""One restore from the choice of the set to the last verification: PHASES is its order.
+"""One restore, from the choice of the set to the last check; PHASES is the order of its phases.
 
-An exercise and an emergency run the same phases; what differs is in ``Manner``, ``Knowledge`` and its
-questions.
+An exercise and an emergency run the same phases with other ``RestoreOptions``, ``Knowledge`` and checks.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients.pgbackrest import PgBackRestError
 from ops_platform.clients.safe_errors import describe
 from ops_platform.dr.exercise.drill_phases import (
-    AskCritical,
-    AskForAssurance,
-    AskStopped,
+    CheckAssurance,
+    CheckCritical,
+    CheckStopped,
     DrillPhase,
     EraseAgain,
     Recover,
@@ -25,7 +24,7 @@ from ops_platform.dr.exercise.drill_phases import (
     SelectSet,
     StopServer,
 )
-from ops_platform.dr.exercise.rehearsal import Drill, Knowledge, Log, Manner, Progress, Rehearsal
+from ops_platform.dr.exercise.rehearsal import Drill, Knowledge, Log, Progress, Rehearsal, RestoreOptions
 from ops_platform.dr.inspection import RUN, SPEED, Verification, failed, missing, unknown
 from ops_platform.dr.restore import Workspace
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
@@ -35,13 +34,13 @@ PHASES: tuple[DrillPhase, ...] = (
     RestoreFiles(),
     Recover(),
     EraseAgain(),
-    AskCritical(),
-    AskForAssurance(),
+    CheckCritical(),
+    CheckAssurance(),
     StopServer(),
-    AskStopped(),
+    CheckStopped(),
 )
-EXERCISE = Manner()
-MEND = 2
+EXERCISE_OPTIONS = RestoreOptions()
+_SETUP_ERROR = 2
 """Exit code of errors that say nothing about the backup: configuration, reachability."""
 
 
@@ -53,39 +52,41 @@ def rehearse(
     t0: datetime,
     log: Log,
     progress: Progress,
-    manner: Manner = EXERCISE,
+    options: RestoreOptions = EXERCISE_OPTIONS,
 ) -> Rehearsal:
     """Restore and verify in ``here``; the server is stopped at the end. Never raises for a bad backup.
 
-    What could not be asked is ``unknown``; interruptions and bugs go through.
+    Checks that could not run are ``unknown``; interruptions and bugs are raised.
     """
-    done = Rehearsal(t0)
+    rehearsal = Rehearsal(t0)
     phase = PHASES[0]
     try:
         with ExitStack() as until_end:
-            drill = Drill(ctx, here, knowledge, manner, done, log, progress, until_end)
+            drill = Drill(ctx, here, knowledge, options, rehearsal, log, progress, until_end)
             for phase in PHASES:
-                with nullcontext() if phase.timed_as is None else done.phase(phase.timed_as):
+                with nullcontext() if phase.timing_key is None else rehearsal.phase(phase.timing_key):
                     phase.perform(drill)
     except (OpsError, psycopg.Error) as error:
-        if phase.answers is None:
+        if phase.check_name is None:
             raise
-        answer = blame(phase.answers, error)
-        log(f"{answer.name}: {answer.summary}")
-        done.answer(answer)
-    done.answers += [one for one in missing(done.answers, scenario) if one.name not in (*RUN, *SPEED)]
-    return done
+        result = _result_of_error(phase.check_name, error)
+        log(f"{result.name}: {result.summary}")
+        rehearsal.add(result)
+    rehearsal.results += [
+        result for result in missing(rehearsal.results, scenario) if result.name not in (*RUN, *SPEED)
+    ]
+    return rehearsal
 
 
-def blame(name: str, error: OpsError | psycopg.Error) -> Verification:
-    """Answer ``name`` with an error.
+def _result_of_error(name: str, error: OpsError | psycopg.Error) -> Verification:
+    """Turn an error into the result of the check ``name``.
 
-    Damage fails; a system that is away or a wrong setting leaves it unknown.
+    Damage fails the check; a system that is away or a wrong setting leaves it unknown.
     """
-    told = describe(error)
+    summary = describe(error)
     if isinstance(error, PgBackRestError):
-        away = error.exit_code == MEND or error.code is None
-        return unknown(name, told) if away else failed(name, told)
+        not_the_backup = error.exit_code == _SETUP_ERROR or error.code is None
+        return unknown(name, summary) if not_the_backup else failed(name, summary)
     if isinstance(error, psycopg.Error | Unavailable | ConfigurationError):
-        return unknown(name, told)
-    return failed(name, told)
+        return unknown(name, summary)
+    return failed(name, summary)

@@ -1,4 +1,4 @@
-"""The phases of one restore: what each does with what the earlier ones found. Their order is in ``drill``."""
+"""The phases of one restore, each using what earlier ones found. Their order is in ``drill``."""
 
 from __future__ import annotations
 
@@ -16,53 +16,55 @@ RECOVERY_SECONDS = 6 * 3600.0
 
 
 class DrillPhase(ABC):
-    """One phase. An OpsError or psycopg.Error in it is the answer to ``answers``, and ends the drill."""
+    """One phase. An OpsError or psycopg.Error in it is the result of its check, and ends the drill."""
 
-    answers: ClassVar[str | None]
-    """None: such an error is none of the backup's, and goes through."""
-    timed_as: ClassVar[str | None] = None
-    """Under which name of ``Rehearsal.phases`` its seconds count; None: not at all, or it says so itself."""
+    check_name: ClassVar[str | None]
+    """The check whose result such an error is; None: the error is not about the backup, and is raised."""
+    timing_key: ClassVar[str | None] = None
+    """The key of ``Rehearsal.phases`` for its seconds; None: not timed, or ``perform`` sets keys itself."""
 
     @abstractmethod
     def perform(self, drill: Drill) -> None:
-        """Do it, and answer what it answers in ``drill.done``."""
+        """Carry out the phase, and add its results to ``drill.rehearsal``."""
 
 
 class SelectSet(DrillPhase):
-    """Choose the set and the target, and see that there is room for them."""
+    """Choose the set and the target, and check that there is disk space for them."""
 
-    answers = "backup_selected"
-    timed_as = "select"
+    check_name = "backup_selected"
+    timing_key = "select"
 
     def perform(self, drill: Drill) -> None:
+        """Set ``reader`` and ``plan`` of the drill."""
         drill.reader = workspace.open_reader(drill.ctx, drill.here)
-        drill.done.plan = drill.plan = plan = drill.knowledge.plan(drill.reader)
+        drill.rehearsal.plan = drill.plan = plan = drill.knowledge.plan(drill.reader)
         workspace.require_space(drill.here.data_dir, plan.backup_set.size_bytes + plan.wal_bytes)
-        drill.done.answer(verdict("backup_selected", True, f"{plan.note}; target: {plan.target}"))
+        drill.rehearsal.add(verdict("backup_selected", True, f"{plan.note}; target: {plan.target}"))
 
 
 class RestoreFiles(DrillPhase):
     """Let pgBackRest copy the set."""
 
-    answers = "restored"
-    timed_as = "restore"
+    check_name = "restored"
+    timing_key = "restore"
 
     def perform(self, drill: Drill) -> None:
+        """Restore, and keep the size and the rate of the copy."""
         plan = drill.plan
         drill.log(f"restoring set {plan.backup_set.label} ({plan.note}) to {plan.target}")
-        drill.done.copy = copy = pgbackrest_restore.restore(
+        drill.rehearsal.copy = copy = pgbackrest_restore.restore(
             drill.reader,
             plan.backup_set,
             plan.target,
             plan.timeline,
             drill.log,
             drill.progress,
-            archive_mode=drill.manner.archive_mode,
-            tablespaces=drill.here.tablespaces if drill.manner.beside else None,
+            archive_mode=drill.options.archive_mode,
+            tablespaces=drill.here.tablespaces if drill.options.relocate_tablespaces else None,
         )
         size, rate = copy.size_bytes / 1e6, copy.rate / 1e6
-        said = f"{size:.1f} MB in {copy.seconds:.1f} s, the bulk at {rate:.1f} MB/s"
-        drill.done.answer(verdict("restored", True, said, bytes=copy.size_bytes))
+        summary = f"{size:.1f} MB in {copy.seconds:.1f} s, the bulk at {rate:.1f} MB/s"
+        drill.rehearsal.add(verdict("restored", True, summary, bytes=copy.size_bytes))
 
 
 class Recover(DrillPhase):
@@ -71,84 +73,92 @@ class Recover(DrillPhase):
     Replay ends when the server's log says so; the rest until it takes writes is promotion.
     """
 
-    answers = "recovered_and_promoted"
+    check_name = "recovered_and_promoted"
 
     def perform(self, drill: Drill) -> None:
-        plan, done = drill.plan, drill.done
+        """Set ``server``, and measure the replay and the promotion."""
+        plan, rehearsal = drill.plan, drill.rehearsal
         drill.server = server = server_of(drill.ctx, drill.here)
         gate = pgbackrest_restore.frozen_archive(drill.reader, drill.here, plan.geometry, plan.last_segment)
-        drill.until_end.enter_context(server.running(gate if drill.manner.frozen else {}))
+        drill.until_end.enter_context(server.running(gate if drill.options.freeze_archive else {}))
         began = time.monotonic()
         server.wait_promoted(RECOVERY_SECONDS)
-        seen, now, whole = server.recovery(), datetime.now(UTC), time.monotonic() - began
-        promotion = 0.0 if seen.replayed_at is None else max(0.0, (now - seen.replayed_at).total_seconds())
-        done.replay_seconds = max(0.0, whole - promotion)
-        done.replayed_bytes = seen.replayed_bytes
-        if seen.redo_seconds > 0:
-            done.replay_rate = seen.replayed_bytes / seen.redo_seconds
-        done.phases["replay"], done.phases["promote"] = done.replay_seconds, whole - done.replay_seconds
+        recovery, now, whole = server.recovery(), datetime.now(UTC), time.monotonic() - began
+        replayed_at = recovery.replayed_at
+        promotion = 0.0 if replayed_at is None else max(0.0, (now - replayed_at).total_seconds())
+        rehearsal.replay_seconds = max(0.0, whole - promotion)
+        rehearsal.replayed_bytes = recovery.replayed_bytes
+        if recovery.redo_seconds > 0:
+            rehearsal.replay_rate = recovery.replayed_bytes / recovery.redo_seconds
+        rehearsal.phases["replay"] = rehearsal.replay_seconds
+        rehearsal.phases["promote"] = whole - rehearsal.replay_seconds
 
 
 class EraseAgain(DrillPhase):
-    """Erase whoever was erased since the set was taken, before anybody can see them."""
+    """Erase again the subjects who were erased since the set was taken, before anybody can see their data."""
 
-    answers = "recovered_and_promoted"
-    timed_as = "tombstones"
-
-    def perform(self, drill: Drill) -> None:
-        questions, server = drill.knowledge.questions, drill.server
-        drill.done.answers += run_checks([("tombstones", lambda: questions.tombstones(server))], drill.log)
-
-
-class AskCritical(DrillPhase):
-    """Ask what must hold before the cluster may take traffic; the recovery time ends when it could."""
-
-    answers = "recovered_and_promoted"
-    timed_as = "critical"
+    check_name = "recovered_and_promoted"
+    timing_key = "tombstones"
 
     def perform(self, drill: Drill) -> None:
-        done, server, plan = drill.done, drill.server, drill.plan
-        source, questions = drill.knowledge.source, drill.knowledge.questions
-        done.answers += run_checks(
+        """Replay the tombstones in the restored database."""
+        checks, server = drill.knowledge.checks, drill.server
+        drill.rehearsal.results += run_checks([("tombstones", lambda: checks.tombstones(server))], drill.log)
+
+
+class CheckCritical(DrillPhase):
+    """Run the checks that must pass before the cluster may take traffic; then the recovery time ends."""
+
+    check_name = "recovered_and_promoted"
+    timing_key = "critical"
+
+    def perform(self, drill: Drill) -> None:
+        """Set ``moment``, and measure the recovery time and the loss."""
+        rehearsal, server, plan = drill.rehearsal, drill.server, drill.plan
+        source, checks = drill.knowledge.source, drill.knowledge.checks
+        rehearsal.results += run_checks(
             recovery_checks.checks(server, source, plan, drill.knowledge.expected(plan)), drill.log
         )
-        done.newest_beat = recovery_checks.newest_beat(server, source)
+        rehearsal.newest_beat = recovery_checks.newest_beat(server, source)
         # To the end of the archive: as far as the heartbeats came.
-        drill.moment = plan.target.moment or done.newest_beat or plan.backup_set.completed_at
-        done.answers += run_checks(questions.critical(server, plan, drill.moment), drill.log)
+        drill.moment = plan.target.moment or rehearsal.newest_beat or plan.backup_set.completed_at
+        rehearsal.results += run_checks(checks.critical(server, plan, drill.moment), drill.log)
         if recovery_checks.recovered(server).passed:
-            done.rto_seconds = done.elapsed
-        done.loss = recovery_checks.loss(plan, done.t0, done.newest_beat, source)
+            rehearsal.rto_seconds = rehearsal.elapsed
+        rehearsal.loss = recovery_checks.loss(plan, rehearsal.t0, rehearsal.newest_beat, source)
 
 
-class AskForAssurance(DrillPhase):
-    """Ask the rest, while the server runs."""
+class CheckAssurance(DrillPhase):
+    """Run the other checks, while the server runs."""
 
-    answers = "recovered_and_promoted"
-    timed_as = "assurance"
+    check_name = "recovered_and_promoted"
+    timing_key = "assurance"
 
     def perform(self, drill: Drill) -> None:
-        questions = drill.knowledge.questions
-        drill.done.answers += run_checks(
-            questions.assurance(drill.server, drill.plan, drill.moment), drill.log
+        """Run the checks at ``moment``."""
+        checks = drill.knowledge.checks
+        drill.rehearsal.results += run_checks(
+            checks.assurance(drill.server, drill.plan, drill.moment), drill.log
         )
 
 
 class StopServer(DrillPhase):
     """Stop the server cleanly."""
 
-    answers = "recovered_and_promoted"
+    check_name = "recovered_and_promoted"
 
     def perform(self, drill: Drill) -> None:
+        """Leave the server's context, which stops it."""
         drill.until_end.close()
 
 
-class AskStopped(DrillPhase):
-    """Ask what only the files of a stopped server tell."""
+class CheckStopped(DrillPhase):
+    """Run the checks that need the files of a stopped server."""
 
-    answers = None
-    timed_as = "assurance"
+    check_name = None
+    timing_key = "assurance"
 
     def perform(self, drill: Drill) -> None:
-        drill.done.answers += run_checks(drill.knowledge.questions.stopped(drill.server), drill.log)
-        drill.done.assurance_seconds = drill.done.elapsed
+        """Run the checks, and measure the seconds until the last of them."""
+        drill.rehearsal.results += run_checks(drill.knowledge.checks.stopped(drill.server), drill.log)
+        drill.rehearsal.assurance_seconds = drill.rehearsal.elapsed

@@ -159,7 +159,9 @@ def abandoned(connection: Connection) -> list[str]:
     return [row["exercise_id"] for row in rows if locks.is_free(connection, lock_name(row["stanza"]))]
 
 
-def found(connection: Connection, root_run_id: str, stanza: str, scenario: str) -> dict[str, Any] | None:
+def find_success(
+    connection: Connection, root_run_id: str, stanza: str, scenario: str
+) -> dict[str, Any] | None:
     """Find the row of a success of this scenario by this run, or by an earlier one of the same root."""
     return connection.execute(
         """

@@ -1,4 +1,4 @@
-"""The phases of an exercise: what each does with what earlier ones found. Their order is in ``runner``."""
+"""The phases of an exercise, each using what earlier ones found. Their order is in ``runner``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.dr.exercise import knowledge, throughput_checks
 from ops_platform.dr.exercise.drill import rehearse
-from ops_platform.dr.exercise.rehearsal import Knowledge, Log, Progress, Questions, Rehearsal
+from ops_platform.dr.exercise.rehearsal import Knowledge, Log, Progress, Rehearsal, RestoreChecks
 from ops_platform.dr.exercise.report import ExerciseRequest
 from ops_platform.dr.inspection import (
     VERIFICATIONS,
@@ -21,13 +21,15 @@ from ops_platform.dr.inspection import (
     verdict,
 )
 from ops_platform.dr.restore import NotRemoved, scratch_cluster
-from ops_platform.dr.verification import live_source, recovery_checks
-from ops_platform.dr.verification import suite as questions
+from ops_platform.dr.verification import live_source, recovery_checks, suite
 
 
 @dataclass(repr=False)
 class Exercise:
-    """What the phases of one exercise share. Reading what no phase has found yet raises AttributeError."""
+    """The state that the phases of one exercise share.
+
+    The phases set the fields; reading one before that raises AttributeError.
+    """
 
     ctx: BackupContext
     request: ExerciseRequest
@@ -35,7 +37,7 @@ class Exercise:
     progress: Progress
     archive_failures: int = field(init=False)
     """Segments that the source had failed to archive before the exercise."""
-    questions: Questions = field(init=False)
+    checks: RestoreChecks = field(init=False)
     t0: datetime = field(init=False)
     """When the disaster is declared."""
     knowledge: Knowledge = field(init=False)
@@ -43,34 +45,37 @@ class Exercise:
 
 
 class ExercisePhase(ABC):
-    """One phase. What it raises ends the exercise, which is then recorded as failed."""
+    """One phase. An exception in it ends the exercise, which is then recorded as failed."""
 
     @abstractmethod
     def perform(self, exercise: Exercise) -> None:
-        """Do it, and set in ``exercise`` what it finds."""
+        """Carry out the phase, and set what it finds in ``exercise``."""
 
 
 class ObserveSource(ExercisePhase):
-    """Note how the source archives, so that a disturbance shows."""
+    """Count the source's archive failures so far, so that a disturbance by the exercise shows."""
 
     def perform(self, exercise: Exercise) -> None:
+        """Set ``archive_failures``."""
         exercise.archive_failures = live_source.archive_failures(exercise.ctx)
 
 
-class PrepareQuestions(ExercisePhase):
+class PrepareChecks(ExercisePhase):
     """Take the references that restored copies are compared with."""
 
     def perform(self, exercise: Exercise) -> None:
-        exercise.questions = questions.prepare(exercise.ctx, exercise.request.scenario, exercise.log)
+        """Set ``checks``; raises an OpsError when the source or the ops database is away."""
+        exercise.checks = suite.prepare(exercise.ctx, exercise.request.scenario, exercise.log)
 
 
 class DeclareDisaster(ExercisePhase):
-    """Fix the moment from which the recovery time counts, and what is known then."""
+    """Fix the moment from which the recovery time counts, and gather what is known then."""
 
     def perform(self, exercise: Exercise) -> None:
+        """Set ``t0`` and ``knowledge``."""
         exercise.t0 = datetime.now(UTC)
         exercise.knowledge = knowledge.gather(
-            exercise.ctx, exercise.request.scenario, exercise.t0, exercise.questions
+            exercise.ctx, exercise.request.scenario, exercise.t0, exercise.checks
         )
 
 
@@ -78,13 +83,14 @@ class RehearseInScratch(ExercisePhase):
     """Restore and verify in a scratch directory of this host, and remove it."""
 
     def perform(self, exercise: Exercise) -> None:
+        """Set ``rehearsal``; a directory that cannot be removed fails the check ``torn_down``."""
         ctx, request = exercise.ctx, exercise.request
         name = f"{request.run_id[:8]}-{request.scenario[:3]}"
-        done: Rehearsal | None = None
+        rehearsal: Rehearsal | None = None
         torn_down = verdict("torn_down", True, "nothing of the scratch cluster is left")
         try:
             with scratch_cluster.scratch(ctx.settings, request.exercise_id, name) as here:
-                done = rehearse(
+                rehearsal = rehearse(
                     ctx,
                     here,
                     request.scenario,
@@ -94,27 +100,28 @@ class RehearseInScratch(ExercisePhase):
                     exercise.progress,
                 )
         except NotRemoved as error:
-            if done is None:
+            if rehearsal is None:
                 raise
             torn_down = failed("torn_down", str(error))
-        done.answer(torn_down)
-        exercise.rehearsal = done
+        rehearsal.add(torn_down)
+        exercise.rehearsal = rehearsal
 
 
-class AskAboutExercise(ExercisePhase):
-    """Answer everything about the exercise itself; what nobody answered is unknown."""
+class CheckExercise(ExercisePhase):
+    """Check the exercise itself: source, RPO, RTO, throughput. A check without a result is unknown."""
 
     def perform(self, exercise: Exercise) -> None:
-        ctx, request, done = exercise.ctx, exercise.request, exercise.rehearsal
+        """Add the results to ``rehearsal``."""
+        ctx, request, rehearsal = exercise.ctx, exercise.request, exercise.rehearsal
 
         def primary_undisturbed() -> Verification:
             return live_source.undisturbed(ctx, exercise.archive_failures)
 
-        done.answer(run_check("primary_undisturbed", primary_undisturbed))
-        immediate = done.plan is not None and done.plan.target.kind == "immediate"
-        known = exercise.knowledge.source
-        done.answer(recovery_checks.rpo(done.loss, request.target_rpo_ms, known, immediate))
-        done.answer(recovery_checks.rto(done.rto_seconds, request.target_rto_ms))
+        rehearsal.add(run_check("primary_undisturbed", primary_undisturbed))
+        immediate = rehearsal.plan is not None and rehearsal.plan.target.kind == "immediate"
+        source = exercise.knowledge.source
+        rehearsal.add(recovery_checks.rpo(rehearsal.loss, request.target_rpo_ms, source, immediate))
+        rehearsal.add(recovery_checks.rto(rehearsal.rto_seconds, request.target_rto_ms))
         if "throughput" in VERIFICATIONS[request.scenario]:
-            done.answers += run_checks(throughput_checks.rungs(ctx, done), exercise.log)
-        done.answers += missing(done.answers, request.scenario)
+            rehearsal.results += run_checks(throughput_checks.checks(ctx, rehearsal), exercise.log)
+        rehearsal.results += missing(rehearsal.results, request.scenario)

@@ -1,6 +1,6 @@
-"""One restore, for an exercise or for good: what it is told, and what came of it.
+"""The inputs, the shared state and the measurements of one restore, in an exercise or for good.
 
-Needs the repository and a workspace, no ops database: what only that knows comes in as
+A restore needs the repository and a workspace, but no ops database: what only that knows comes in as
 ``Knowledge``. Its phases are in ``drill``; locks, records and the scratch directory are the exercise's.
 """
 
@@ -25,40 +25,46 @@ Log = Callable[[str], None]
 Progress = Callable[[float], None]
 
 
-class Questions(Protocol):
-    """What is asked of the restored cluster beyond its recovery."""
+class RestoreChecks(Protocol):
+    """The checks of a restored cluster beyond its recovery."""
 
     def tombstones(self, server: RestoredServer) -> Verification:
-        """Erase again whoever was erased; asked first."""
+        """Erase again the subjects who were erased since; runs first."""
 
     def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
-        """Before it may take traffic. ``moment`` is what the source is compared at."""
+        """Return the checks that must pass before the cluster may take traffic.
+
+        ``moment``: the time at which the copy is compared with the source.
+        """
 
     def assurance(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
-        """Afterwards, while it runs."""
+        """Return the checks that run afterwards, while the server runs."""
 
     def stopped(self, server: RestoredServer) -> Sequence[Check]:
-        """Of the data directory, once the server was stopped cleanly."""
+        """Return the checks of the data directory, for after the server was stopped cleanly."""
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What the repository cannot tell."""
+    """What a restore needs to know and the repository cannot tell."""
 
     plan: Callable[[BackupContext], Plan]
-    """Given the read-only view of the repository."""
+    """Chooses set and target; takes the read-only view of the repository."""
     source: Source
     expected: Callable[[Plan], Expected | None]
     """The newest heartbeat that recovery must bring."""
-    questions: Questions
+    checks: RestoreChecks
 
 
 @dataclass
 class Rehearsal:
-    """What came of it. Seconds by phase in ``phases``; what was not reached is None, never zero."""
+    """The results and measurements of one restore.
+
+    ``phases``: seconds by phase. A measurement that was not reached is None, never zero.
+    """
 
     t0: datetime
-    answers: list[Verification] = field(default_factory=list)
+    results: list[Verification] = field(default_factory=list)
     phases: dict[str, float] = field(default_factory=dict)
     plan: Plan | None = None
     copy: pgbackrest_restore.Copy | None = None
@@ -78,12 +84,13 @@ class Rehearsal:
         """Seconds since the disaster was declared."""
         return time.monotonic() - self._began
 
-    def answer(self, one: Verification) -> None:
-        """Add an answer, in place of an earlier one to the same question."""
-        self.answers = [*(other for other in self.answers if other.name != one.name), one]
+    def add(self, result: Verification) -> None:
+        """Add the result of a check, replacing an earlier one of the same check."""
+        self.results = [*(other for other in self.results if other.name != result.name), result]
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
+        """Add the seconds of the block to ``phases``, also when it raises."""
         began = time.monotonic()
         try:
             yield
@@ -92,18 +99,22 @@ class Rehearsal:
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How an exercise restores. An emergency takes all that the archive has and may archive again."""
+class RestoreOptions:
+    """The options of a restore; the defaults are those of an exercise.
 
-    frozen: bool = True
+    An emergency recovers all that the archive has, and may archive again.
+    """
+
+    freeze_archive: bool = True
+    """Recover no segment that is archived after the plan was made."""
     archive_mode: str | None = "off"
-    beside: bool = True
-    """The source may be alive on this host: its tablespaces are its own."""
+    relocate_tablespaces: bool = True
+    """Put tablespaces into the workspace: the source may be alive on this host and use its own."""
 
 
 @dataclass(repr=False)
 class Drill:
-    """What the phases of one restore share. ``done`` is what came of it so far.
+    """The state that the phases of one restore share.
 
     ``reader``, ``plan``, ``server`` and ``moment`` are set by the phases that find them; reading one before
     that raises AttributeError.
@@ -112,22 +123,23 @@ class Drill:
     ctx: BackupContext
     here: Workspace
     knowledge: Knowledge
-    manner: Manner
-    done: Rehearsal
+    options: RestoreOptions
+    rehearsal: Rehearsal
+    """The results and measurements so far."""
     log: Log
     progress: Progress
     until_end: ExitStack
-    """What is ended with the drill, however it ends: the restored server."""
+    """Closed at the end of the drill, however it ends; holds the restored server."""
     reader: BackupContext = field(init=False)
     """The read-only view of the repository."""
     plan: Plan = field(init=False)
     server: RestoredServer = field(init=False)
     moment: datetime = field(init=False)
-    """What the source is compared at."""
+    """The time at which the copy is compared with the source."""
 
 
 def server_of(ctx: BackupContext, here: Workspace) -> RestoredServer:
-    """The server for a restored data directory; not started."""
+    """Make the server of a restored data directory, without starting it."""
     launcher = workspace.launcher(ctx)
     return RestoredServer(here, programs.find(_major(here), launcher), launcher)
 

@@ -1,8 +1,8 @@
 """An exercise: one scenario restored for real beside production, measured, judged and recorded.
 
-PHASES is the order of what is done between the opening of its row and the verdict.
+PHASES is the order of the phases between the opening of its row and the verdict.
 
-What a worker that is killed between any two lines leaves:
+A worker that is killed between any two lines leaves this behind:
 
 - before the row is opened: nothing but, perhaps, a scratch directory;
 - the row opened, not finished: a row without a result and an audit intent, a scratch directory
@@ -19,14 +19,14 @@ import psycopg
 from ops_platform.backup.stanza import BackupContext, locks
 from ops_platform.clients import postgres
 from ops_platform.clients.safe_errors import Note, describe
-from ops_platform.dr.exercise import exercise_store as records
+from ops_platform.dr.exercise import exercise_store
 from ops_platform.dr.exercise.phases import (
-    AskAboutExercise,
+    CheckExercise,
     DeclareDisaster,
     Exercise,
     ExercisePhase,
     ObserveSource,
-    PrepareQuestions,
+    PrepareChecks,
     RehearseInScratch,
 )
 from ops_platform.dr.exercise.rehearsal import Log, Progress, Rehearsal
@@ -38,38 +38,39 @@ from ops_platform.errors import OpsError
 
 PHASES: tuple[ExercisePhase, ...] = (
     ObserveSource(),
-    PrepareQuestions(),
+    PrepareChecks(),
     DeclareDisaster(),
     RehearseInScratch(),
-    AskAboutExercise(),
+    CheckExercise(),
 )
 LOCK_SECONDS = 6 * 3600.0
 SETS_SECONDS = 3600.0
-"""How long to wait for a cleanup that removes sets."""
+"""How long to wait for a cleanup that removes sets to end."""
 
 
 def run(ctx: BackupContext, request: ExerciseRequest, log: Log, progress: Progress) -> Outcome:
-    """One scenario, recorded whatever ends it. A replay of a run that succeeded adopts its outcome.
+    """Run one scenario and record its outcome, however it ends.
 
-    One exercise of a stanza at a time. Raises ConfigurationError for a scenario that there is not, another
-    OpsError when it could not even begin or be recorded; a bad backup is an outcome.
+    A replay of a run that succeeded adopts its outcome. One exercise of a stanza runs at a time. Raises
+    ConfigurationError for an unknown scenario, another OpsError when the exercise could not begin or be
+    recorded; a bad backup is an outcome.
     """
     scenario.of_exercise(request.scenario)
     ops_url, stanza = ctx.ops_url, request.stanza
     with (
-        locks.held(ops_url, records.lock_name(stanza), LOCK_SECONDS, log),
+        locks.held(ops_url, exercise_store.lock_name(stanza), LOCK_SECONDS, log),
         locks.sets_in_use(ops_url, stanza, SETS_SECONDS, log),
     ):
-        for left in scratch_cluster.sweep(ctx.settings):
-            log(f"removed {left.directory.name}, which a killed exercise had left")
+        for leftover in scratch_cluster.sweep(ctx.settings):
+            log(f"removed {leftover.directory.name}, which a killed exercise had left")
         with postgres.session(ops_url) as ops:
-            for exercise_id in records.reconcile(ops, stanza, but=request.exercise_id):
+            for exercise_id in exercise_store.reconcile(ops, stanza, but=request.exercise_id):
                 log(f"exercise {exercise_id} was of a run that died: now recorded as failed")
-            earlier = records.found(ops, request.root_run_id, stanza, request.scenario)
+            earlier = exercise_store.find_success(ops, request.root_run_id, stanza, request.scenario)
             if earlier is not None:
                 log(f"exercise {earlier['exercise_id']} of this run's root succeeded: adopted, not repeated")
-                return records.outcome_of(earlier)
-            records.open_exercise(ops, request)
+                return exercise_store.outcome_of(earlier)
+            exercise_store.open_exercise(ops, request)
         try:
             exercise = Exercise(ctx, request, log, progress)
             for phase in PHASES:
@@ -79,47 +80,47 @@ def run(ctx: BackupContext, request: ExerciseRequest, log: Log, progress: Progre
             _record_failure(ops_url, request, error)
             raise
         with postgres.session(ops_url) as ops:
-            records.finish(ops, request, outcome)
+            exercise_store.finish(ops, request, outcome)
         return outcome
 
 
 def _record_failure(ops_url: str, request: ExerciseRequest, error: BaseException) -> None:
     try:
         with postgres.session(ops_url) as ops:
-            records.finish(ops, request, records.failure(error))
+            exercise_store.finish(ops, request, exercise_store.failure(error))
     except (OpsError, psycopg.OperationalError) as unrecorded:
         error.add_note(
             Note(f"the failure is not recorded yet and will be reconciled: {describe(unrecorded)}")
         )
 
 
-def judge(request: ExerciseRequest, done: Rehearsal) -> Outcome:
-    """The outcome. Nothing unknown counts as good."""
-    plan, copy = done.plan, done.copy
-    wrong = [one for one in done.answers if not one.passed]
-    lost = any(one.name in CRITICAL for one in wrong) or done.rto_seconds is None
-    rto_ms = None if done.rto_seconds is None else round(done.rto_seconds * 1000)
-    rpo_ms = None if done.loss is None else round(done.loss.total_seconds() * 1000)
-    reasons = [f"{one.name}: {one.summary}" for one in wrong]
-    # An emergency is not asked about its targets, and misses them all the same.
-    if not wrong and ((rto_ms or 0) > request.target_rto_ms or (rpo_ms or 0) > request.target_rpo_ms):
+def judge(request: ExerciseRequest, rehearsal: Rehearsal) -> Outcome:
+    """Judge the exercise by its targets and its checks; an unknown result never counts as good."""
+    plan, copy, assurance = rehearsal.plan, rehearsal.copy, rehearsal.assurance_seconds
+    not_passed = [result for result in rehearsal.results if not result.passed]
+    has_failed = any(result.name in CRITICAL for result in not_passed) or rehearsal.rto_seconds is None
+    rto_ms = None if rehearsal.rto_seconds is None else round(rehearsal.rto_seconds * 1000)
+    rpo_ms = None if rehearsal.loss is None else round(rehearsal.loss.total_seconds() * 1000)
+    reasons = [f"{result.name}: {result.summary}" for result in not_passed]
+    # An emergency has no checks of its targets, and can miss them all the same.
+    if not not_passed and ((rto_ms or 0) > request.target_rto_ms or (rpo_ms or 0) > request.target_rpo_ms):
         reasons = ["a promised time was missed"]
-    result: ExerciseResult = "failed" if lost else "partial" if reasons else "success"
+    result: ExerciseResult = "failed" if has_failed else "partial" if reasons else "success"
     return Outcome(
         result=result,
-        t0=done.t0,
-        reason="; ".join(reasons) or (None if not lost else "it never took traffic"),
+        t0=rehearsal.t0,
+        reason="; ".join(reasons) or (None if not has_failed else "it never took traffic"),
         backup_label=None if plan is None else plan.backup_set.label,
         recovery_target=None if plan is None else f"{plan.target} ({plan.note})",
         rto_ms=rto_ms,
         rpo_ms=rpo_ms,
-        assurance_ms=None if done.assurance_seconds is None else round(done.assurance_seconds * 1000),
-        phases=dict(done.phases),
+        assurance_ms=None if assurance is None else round(assurance * 1000),
+        phases=dict(rehearsal.phases),
         copy_bytes=None if copy is None else copy.size_bytes,
         copy_seconds=None if copy is None else copy.seconds,
         copy_rate=None if copy is None else copy.rate,
-        replay_bytes=done.replayed_bytes,
-        replay_seconds=done.replay_seconds,
-        replay_rate=done.replay_rate,
-        verifications=tuple(done.answers),
+        replay_bytes=rehearsal.replayed_bytes,
+        replay_seconds=rehearsal.replay_seconds,
+        replay_rate=rehearsal.replay_rate,
+        verifications=tuple(rehearsal.results),
     )

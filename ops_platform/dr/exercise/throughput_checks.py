@@ -1,4 +1,4 @@
-"""Compare an exercise's pace with that of earlier ones, and with what production's size wants."""
+"""Checks of an exercise's throughput, against earlier exercises and the declared production size."""
 
 from __future__ import annotations
 
@@ -7,57 +7,58 @@ from collections.abc import Sequence
 from ops_platform.backup.monitoring import freshness
 from ops_platform.backup.stanza import BackupContext, Stanza
 from ops_platform.clients import postgres
-from ops_platform.dr.exercise import exercise_store as records
-from ops_platform.dr.exercise import rto_forecast as forecast
+from ops_platform.dr.exercise import exercise_store, rto_forecast
 from ops_platform.dr.exercise.rehearsal import Rehearsal
 from ops_platform.dr.exercise.rto_forecast import Measured, Prediction
 from ops_platform.dr.inspection import Check, Verification
 
 
-def rungs(ctx: BackupContext, done: Rehearsal) -> Sequence[Check]:
-    """The questions about throughput, which compare with earlier exercises and with production's size."""
-    now = measured(done)
+def checks(ctx: BackupContext, rehearsal: Rehearsal) -> Sequence[Check]:
+    """Return the checks of the throughput: copy rate against earlier exercises, and the forecast RTO."""
+    now = _measured(rehearsal)
 
     def earlier() -> list[Measured]:
         with postgres.session(ctx.ops_url) as ops:
-            return records.measured(ops, ctx.stanza.name)
+            return exercise_store.measured(ops, ctx.stanza.name)
 
     def throughput() -> Verification:
-        known = earlier()
-        return forecast.throughput(
-            now, known, forecast.needed_rate(production(ctx, now, known, done), ctx.stanza)
-        )
+        measurements = earlier()
+        prediction = _predict_production(ctx, now, measurements, rehearsal)
+        return rto_forecast.throughput(now, measurements, rto_forecast.needed_rate(prediction, ctx.stanza))
 
-    return (
-        ("throughput", throughput),
-        ("predicted_rto", lambda: forecast.within_target(production(ctx, now, earlier(), done), ctx.stanza)),
-    )
+    def predicted_rto() -> Verification:
+        prediction = _predict_production(ctx, now, earlier(), rehearsal)
+        return rto_forecast.within_target(prediction, ctx.stanza)
+
+    return (("throughput", throughput), ("predicted_rto", predicted_rto))
 
 
-def measured(done: Rehearsal) -> Measured | None:
-    """None unless copy and replay were measured and the cluster took traffic."""
-    if done.copy is None or not done.replay_rate or done.replayed_bytes is None or done.rto_seconds is None:
+def _measured(rehearsal: Rehearsal) -> Measured | None:
+    """Return the exercise's measurements.
+
+    None unless copy and replay were measured and the cluster could take traffic.
+    """
+    copy, rto, replayed = rehearsal.copy, rehearsal.rto_seconds, rehearsal.replayed_bytes
+    if copy is None or not rehearsal.replay_rate or replayed is None or rto is None:
         return None
-    return Measured(
-        done.copy.size_bytes, done.copy.rate, done.replayed_bytes, done.replay_rate, done.rto_seconds
-    )
+    return Measured(copy.size_bytes, copy.rate, replayed, rehearsal.replay_rate, rto)
 
 
-def production(
-    ctx: BackupContext, now: Measured | None, earlier: Sequence[Measured], done: Rehearsal
+def _predict_production(
+    ctx: BackupContext, now: Measured | None, earlier: Sequence[Measured], rehearsal: Rehearsal
 ) -> Prediction | None:
-    """The declared production size, with the most WAL that can lie between two sets."""
-    if done.plan is None:
+    """Predict a restore of the declared production size, with the most WAL possible between two sets."""
+    if rehearsal.plan is None:
         return None
     with postgres.session(ctx.ops_url) as ops:
-        hourly = records.wal_per_hour(ops, ctx.stanza.name, done.plan.geometry.size)
-    wal = max(int(hourly * hours_between_sets(ctx.stanza)), done.plan.wal_bytes)
-    return forecast.predict(
+        hourly = exercise_store.wal_per_hour(ops, ctx.stanza.name, rehearsal.plan.geometry.size)
+    wal = max(int(hourly * _hours_between_sets(ctx.stanza)), rehearsal.plan.wal_bytes)
+    return rto_forecast.predict(
         ctx.stanza.production_size_bytes, wal, [*(() if now is None else (now,)), *earlier]
     )
 
 
-def hours_between_sets(stanza: Stanza) -> float:
-    """The longest time between two sets that the schedules allow."""
-    longest = freshness.limits(stanza).values()
-    return min(longest, default=7 * 24 * 3600.0) / 3600
+def _hours_between_sets(stanza: Stanza) -> float:
+    """Return the longest time between two sets that the schedules allow, in hours."""
+    limits = freshness.limits(stanza).values()
+    return min(limits, default=7 * 24 * 3600.0) / 3600

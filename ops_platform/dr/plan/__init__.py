@@ -3,7 +3,7 @@
 Reads the repository and the heartbeats; restores nothing.
 """
 
-from ops_platform.dr.plan.heartbeat_pairs import STALE, BeatPair
+from ops_platform.dr.plan.heartbeat_pairs import STALE, HeartbeatPair
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
 from ops_platform.dr.plan.scenario import RESTORE_CHECK, SCENARIOS, Plan
 
@@ -11,7 +11,7 @@ __all__ = [
     "RESTORE_CHECK",
     "SCENARIOS",
     "STALE",
-    "BeatPair",
+    "HeartbeatPair",
     "Plan",
     "RecoveryTarget",
     "heartbeat_pairs",

@@ -18,7 +18,7 @@ _CANDIDATES = 200
 
 
 @dataclass(frozen=True)
-class BeatPair:
+class HeartbeatPair:
     """Two heartbeats with none between them."""
 
     before: Heartbeat
@@ -32,7 +32,7 @@ class BeatPair:
 
 def pairs(
     connection: Connection, stanza: str, since: datetime, until: datetime, near: datetime
-) -> list[BeatPair]:
+) -> list[HeartbeatPair]:
     """Read neighbouring heartbeats in ``[since, until]``, nearest to ``near`` first; at most 200."""
     rows = connection.execute(
         """
@@ -57,7 +57,7 @@ def pairs(
         },
     ).fetchall()
     return [
-        BeatPair(
+        HeartbeatPair(
             Heartbeat(row["beat_at"], parse_lsn(row["lsn"]), row["timeline"]),
             Heartbeat(row["next_at"], parse_lsn(row["next_lsn"]), row["next_timeline"]),
         )

@@ -15,7 +15,7 @@ from ops_platform.backup.monitoring import Observation
 from ops_platform.backup.recovery_point import Heartbeat
 from ops_platform.backup.repository import BackupSet
 from ops_platform.backup.wal import ArchiveState, Geometry, Segment
-from ops_platform.dr.plan.heartbeat_pairs import BeatPair
+from ops_platform.dr.plan.heartbeat_pairs import HeartbeatPair
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
 from ops_platform.errors import CheckFailed, ConfigurationError
 
@@ -27,7 +27,7 @@ PITR_AGE = timedelta(hours=1)
 # A set's stop time is known to the second, and pgBackRest wants it strictly before the target.
 AFTER_SET = timedelta(seconds=2)
 
-Pairs = Callable[[datetime, datetime, datetime], Sequence[BeatPair]]
+Pairs = Callable[[datetime, datetime, datetime], Sequence[HeartbeatPair]]
 """(since, until, near) -> neighbouring heartbeats, nearest to ``near`` first."""
 
 
@@ -44,7 +44,7 @@ class Plan:
     geometry: Geometry
     system_id: int
     target: RecoveryTarget
-    pair: BeatPair | None
+    pair: HeartbeatPair | None
     note: str
 
     @property
@@ -174,7 +174,7 @@ def plan_for(
     backup_set: BackupSet,
     state: ArchiveState,
     target: RecoveryTarget,
-    pair: BeatPair | None,
+    pair: HeartbeatPair | None,
     note: str,
 ) -> Plan:
     """Make a plan with the facts that every restore needs. Raises CheckFailed when the stanza lacks them."""
@@ -187,7 +187,9 @@ def plan_for(
     return Plan(backup_set, state, observation.archive.geometry, database.system_id, target, pair, note)
 
 
-def _state_covering(observation: Observation, backup_set: BackupSet, pair: BeatPair) -> ArchiveState | None:
+def _state_covering(
+    observation: Observation, backup_set: BackupSet, pair: HeartbeatPair
+) -> ArchiveState | None:
     """Return the archive from the set on, if recovery from the set passes both heartbeats."""
     if observation.archive is None or pair.middle <= backup_set.completed_at + AFTER_SET:
         return None
@@ -198,7 +200,7 @@ def _state_covering(observation: Observation, backup_set: BackupSet, pair: BeatP
     return state if covered else None
 
 
-def beat_of(plan: Plan, beats: Iterable[Heartbeat]) -> Heartbeat | None:
+def expected_heartbeat(plan: Plan, beats: Iterable[Heartbeat]) -> Heartbeat | None:
     """Find the first of ``beats`` (newest first) that recovery to the end of the archive must bring."""
     for beat in beats:
         if plan.state.covers(beat.timeline, beat.lsn):

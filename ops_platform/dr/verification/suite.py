@@ -90,7 +90,7 @@ class References:
 
 
 @dataclass(frozen=True)
-class ExerciseQuestions:
+class ExerciseChecks:
     """The checks of ``scenario``; ``find`` gives the references for a moment."""
 
     ctx: BackupContext
@@ -134,7 +134,7 @@ class ExerciseQuestions:
         return [check for check in checks if check[0] in VERIFICATIONS[self.scenario]]
 
 
-def prepare(ctx: BackupContext, scenario: str, log: Callable[[str], None]) -> ExerciseQuestions:
+def prepare(ctx: BackupContext, scenario: str, log: Callable[[str], None]) -> ExerciseChecks:
     """Take a reference of the live source, store it, and return the checks of the scenario.
 
     Raises an OpsError when the source or the ops database is away: an exercise needs both.
@@ -153,7 +153,7 @@ def prepare(ctx: BackupContext, scenario: str, log: Callable[[str], None]) -> Ex
             erased = before is not None and erasure_replay.anyone_erased_since(ops, stanza, before.marker)
             return References(before, after, erased)
 
-    return ExerciseQuestions(ctx, scenario, find, log)
+    return ExerciseChecks(ctx, scenario, find, log)
 
 
 def refresh(ctx: BackupContext) -> Reference:

@@ -11,7 +11,7 @@ from ops_platform.gdpr import map_check, row_erasure, schema
 from ops_platform.gdpr.after_restore import older_schema
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.lineage import Effect
-from ops_platform.gdpr.row_erasure import Erasing, materialised_views
+from ops_platform.gdpr.row_erasure import RowErasure, materialised_views
 from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import Identity, row_predicates, subject_key
 from ops_platform.gdpr.tombstones import Tombstone
@@ -81,7 +81,7 @@ def _erase(
         identity = Identity({data_map.subject.key: subject_key.value(connection, tombstone.subject_key)})
     replay_id = f"replay {tombstone.request_id}"
     unfinished = tombstone.completed_at is None
-    erasing = Erasing(
+    erasing = RowErasure(
         tombstone.request_id if unfinished else replay_id, identity, tombstone.erased_at, replay=True
     )
     effects: list[Effect] = []

@@ -1,4 +1,4 @@
-"""The subject's keys in the product's Redis, found by the map's patterns and unlinked."""
+"""The erasure of the subject's keys in the product's Redis, found by the map's patterns."""
 
 from __future__ import annotations
 
@@ -10,42 +10,46 @@ from ops_platform.gdpr.erasure.inventory import CachePlace, Inventory
 from ops_platform.gdpr.lineage import Effect
 
 ROUNDS = 20
-"""A product that is still running may fill its cache anew for a while; after that somebody keeps doing it."""
+"""Attempts to find no key: a running product may fill its cache again for a while."""
 
 
 def erase(cache: Cache, inventory: Inventory) -> list[Effect]:
-    """Unlink every key that is the subject's; by pattern as the map writes it.
+    """Unlink every key of the subject; return one effect for each pattern of the map.
 
-    Those of a shared name too, once: a copy costs its owner nothing, and may be of the subject's page.
-    Raises CheckFailed when keys keep coming back.
+    Keys of a shared name are unlinked once: the product makes a lost copy anew, and it may be of the
+    subject's page. Raises CheckFailed when keys keep coming back.
     """
-    by_pattern: dict[str, int] = {}
-    for one in inventory.cache:
-        by_pattern[one.shown] = by_pattern.get(one.shown, 0) + _unlink(cache, one)
-    return [Effect("redis", shown, "owner", "delete", done, done, 0) for shown, done in by_pattern.items()]
+    removed_by_pattern: dict[str, int] = {}
+    for place in inventory.cache:
+        removed = _unlink(cache, place)
+        removed_by_pattern[place.template] = removed_by_pattern.get(place.template, 0) + removed
+    return [
+        Effect("redis", pattern, "owner", "delete", removed, removed, 0)
+        for pattern, removed in removed_by_pattern.items()
+    ]
 
 
 def remaining(cache: Cache, inventory: Inventory) -> list[Effect]:
-    """Patterns with keys, with ``after`` above zero; keys of a shared name are the other's."""
-    found = []
-    for one in inventory.cache:
-        if one.shared:
+    """Count the keys that are left by pattern, without empty ones and shared names."""
+    effects = []
+    for place in inventory.cache:
+        if place.shared:
             continue
-        left = len(set(cache.matching(one.parts)))
+        left = len(set(cache.matching(place.parts)))
         if left:
-            found.append(Effect("redis", one.shown, "owner", "delete", left, 0, left))
-    return found
+            effects.append(Effect("redis", place.template, "owner", "delete", left, 0, left))
+    return effects
 
 
-def _unlink(cache: Cache, one: CachePlace) -> int:
+def _unlink(cache: Cache, place: CachePlace) -> int:
     removed = 0
     for _ in range(ROUNDS):
-        keys: Iterable[str] = set(cache.matching(one.parts))
+        keys: Iterable[str] = set(cache.matching(place.parts))
         if not keys:
             return removed
         removed += cache.delete(keys)
-        if one.shared:
+        if place.shared:
             return removed
     raise CheckFailed(
-        f"keys {one.shown} keep coming back while they are deleted: stop what fills them, and try again"
+        f"keys {place.template} keep coming back while they are deleted: stop what fills them, and try again"
     )

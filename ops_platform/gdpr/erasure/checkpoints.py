@@ -1,6 +1,6 @@
-"""The checkpoints of one attempt at an erasure: which steps are done, and what each begins and ends with.
+"""The checkpoints of one attempt at an erasure: which steps are done, and with what effects.
 
-A step is done when its lineage says so; that is written in one transaction with what it did.
+A step is done when its lineage says so; that line and the step's effects are written in one transaction.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from typing import Any, Literal, Protocol
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr.lineage import Effect, Line, lineage_store
-from ops_platform.gdpr.subject import Gone
+from ops_platform.gdpr.subject import FirstErasure
 
 At = Callable[[str, Literal["before", "after"]], None]
-"""Told of each step, for tests that end the process there."""
+"""Called before and after each step, for tests that end the process there."""
 Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Case:
-    """``request_id`` is opaque. ``subject``: the key as text; ``email``: known from the request, or None.
+    """One erasure: its request and its subject.
+
+    ``request_id`` is opaque. ``subject``: the key as text; ``email``: known from the request, or None.
 
     ``confirmed_at``: when the subject proved that the address was theirs.
     """
@@ -34,7 +36,7 @@ class Case:
 
 
 class Checkpoints(Protocol):
-    """Remember the steps that are done. ``done``: those that this attempt or an earlier one has finished."""
+    """The memory of an erasure. ``done``: the steps that this attempt or an earlier one has finished."""
 
     done: set[str]
 
@@ -42,16 +44,16 @@ class Checkpoints(Protocol):
         """Note that the step begins."""
 
     def finish(self, step: str, effects: Sequence[Effect], details: Mapping[str, Any]) -> None:
-        """Record the step with what it did, unless it is done already."""
+        """Record the step and its effects, unless it is done already."""
 
     def pass_over(self, step: str) -> None:
-        """Note that the step needs nothing in this attempt."""
+        """Note that the step has nothing to do in this attempt."""
 
     def record(self, step: str, effects: Sequence[Effect], details: Mapping[str, Any]) -> None:
-        """Record what a step did, be it done already or not."""
+        """Record a step's effects, whether it is done already or not."""
 
-    def gone(self) -> Gone | None:
-        """Say since when the subject's rows are gone; None: they have not been erased yet."""
+    def first_erasure(self) -> FirstErasure | None:
+        """Find the first complete erasure of the subject's rows; None before its end."""
 
     def totals(self) -> list[Effect]:
         """Sum up the effects of all attempts."""
@@ -69,33 +71,37 @@ class LineageCheckpoints:
         at: At,
         log: Log,
     ) -> None:
-        """``ops`` is an autocommit connection; ``enter`` is told each step that begins."""
+        """``ops`` is an autocommit connection; ``enter`` is called with each step that begins."""
         self._ops, self._case, self._map_version = ops, case, map_version
         self._enter, self._at, self._log = enter, at, log
-        self.done = set(lineage_store.steps(ops, case.request_id))
+        self.done = set(lineage_store.completed_steps(ops, case.request_id))
 
     def begin(self, step: str) -> None:
+        """Log that the step begins, and call ``enter``."""
         self._at(step, "before")
         self._log(f"step: {step}")
         self._enter(step)
 
     def finish(self, step: str, effects: Sequence[Effect], details: Mapping[str, Any]) -> None:
+        """Record the step and its effects, unless it is done already."""
         if step not in self.done:
             self.record(step, effects, details)
             self.done.add(step)
         self._at(step, "after")
 
     def pass_over(self, step: str) -> None:
+        """Call ``at`` only: the step is recorded already."""
         self._at(step, "after")
 
     def record(self, step: str, effects: Sequence[Effect], details: Mapping[str, Any]) -> None:
+        """Record a step and its effects in a transaction of its own."""
         with self._ops.transaction():
             self.append(step, effects, details)
 
     def append(
         self, step: str, effects: Sequence[Effect] = (), details: Mapping[str, Any] | None = None
     ) -> None:
-        """In the caller's transaction."""
+        """Record a step in the caller's transaction."""
         lineage_store.record(
             self._ops,
             self._case.request_id,
@@ -106,43 +112,56 @@ class LineageCheckpoints:
             details=details or {},
         )
 
-    def gone(self) -> Gone | None:
-        ended = lineage_store.ended(self._ops, self._case.request_id, "rows")
-        if not ended:
+    def first_erasure(self) -> FirstErasure | None:
+        """Read the first completion of the step ``rows``.
+
+        A later completion with the same map narrows down the identifiers that others had by then.
+        """
+        completions = lineage_store.completions(self._ops, self._case.request_id, "rows")
+        if not completions:
             return None
-        taken = [
-            frozenset(one.details["taken"])
-            for one in ended
-            if one.map_version == self._map_version and "taken" in one.details
+        reused_names = [
+            frozenset(completion.details["taken"])
+            for completion in completions
+            if completion.map_version == self._map_version and "taken" in completion.details
         ]
-        return Gone(ended[0].recorded_at, frozenset.intersection(*taken) if taken else None)
+        return FirstErasure(
+            completions[0].recorded_at, frozenset.intersection(*reused_names) if reused_names else None
+        )
 
     def totals(self) -> list[Effect]:
-        return lineage_store.totals(lineage_store.of(self._ops, self._case.request_id))
+        """Sum up the effects of all attempts at this request."""
+        return lineage_store.totals(lineage_store.lines(self._ops, self._case.request_id))
 
 
 @dataclass
 class NoCheckpoints:
-    """Checkpoints of an erasure that nothing remembers: each attempt does every step again."""
+    """Checkpoints of an erasure without a record: each attempt carries out every step again."""
 
     done: set[str] = field(default_factory=set)
     _lines: list[Line] = field(default_factory=list)
 
     def begin(self, step: str) -> None:
+        """Do nothing."""
         pass
 
     def finish(self, step: str, effects: Sequence[Effect], details: Mapping[str, Any]) -> None:
+        """Keep the effects in memory."""
         self.record(step, effects, details)
 
     def pass_over(self, step: str) -> None:
+        """Do nothing."""
         pass
 
     def record(self, step: str, effects: Sequence[Effect], details: Mapping[str, Any]) -> None:
+        """Keep the effects in memory."""
         now = datetime.now(UTC)
         self._lines += [Line(step, effect, None, None, now) for effect in effects]
 
-    def gone(self) -> Gone | None:
+    def first_erasure(self) -> FirstErasure | None:
+        """Return None: nothing is remembered."""
         return None
 
     def totals(self) -> list[Effect]:
+        """Sum up the effects of this attempt."""
         return lineage_store.totals(self._lines)

@@ -28,7 +28,7 @@ from ops_platform.gdpr.erasure.steps import (
 )
 from ops_platform.gdpr.lineage import Effect, lineage_store
 from ops_platform.gdpr.requests import work_queue
-from ops_platform.gdpr.row_erasure import Erasing
+from ops_platform.gdpr.row_erasure import RowErasure
 from ops_platform.gdpr.subject import SubjectKey, subject_key
 
 ACTOR = "cli"
@@ -43,41 +43,46 @@ class UnrecordedErasure(ErasureState):
 
     @property
     def erasure_id(self) -> str:
-        """The same at every attempt, so that the subject's pseudonym is; destroyed with the erasure."""
+        """The id of the erasure and its pseudonym, the same at every attempt; destroyed at the end."""
         return hashlib.sha256(f"{self.subject.kind} {self.subject.key}".encode()).hexdigest()[:32]
 
-    def erasing(self) -> Erasing:
-        return Erasing(self.erasure_id, self.inventory.who, self.began)
+    def row_erasure(self) -> RowErasure:
+        """Describe the erasure of the rows; its cutoff is the beginning of this attempt."""
+        return RowErasure(self.erasure_id, self.inventory.identity, self.began)
 
-    def look_again(self) -> None:
-        """Change nothing: once the rows are gone, nothing says what the subject was called."""
+    def refresh_inventory(self) -> None:
+        """Change nothing: once the rows are gone, nothing says what the identifiers were."""
 
 
-class _NotThere(Exception):
+class _NoSubject(Exception):
     """There is no such subject, and no erasure of one was begun."""
 
 
 class FindSubject(Step[UnrecordedErasure]):
-    """Check what will be needed, and find who the key stands for and where they have something."""
+    """Check what will be needed, and take the inventory of the key's subject."""
 
     name = "preflight"
 
     def perform(self, state: UnrecordedErasure) -> Result:
+        """Set ``catalogue``, ``subject`` and ``inventory``. Raises _NoSubject when there is none."""
         state.catalogue = data_stores.check(state.product, state.stores)
         state.subject = subject_key.parse(state.product, state.data_map, state.catalogue, "", state.key)
-        who, there = data_stores.identify(state.product, state.data_map, state.catalogue, state.subject, None)
-        if not there and not _under_way(state.product, state.erasure_id):
-            raise _NotThere
-        state.inventory = inventory.take(state.data_map, who)
+        identity, has_row = data_stores.identify(
+            state.product, state.data_map, state.catalogue, state.subject, None
+        )
+        if not has_row and not _is_under_way(state.product, state.erasure_id):
+            raise _NoSubject
+        state.inventory = inventory.take(state.data_map, identity)
         return Result()
 
 
 class ForgetProgress(Step[UnrecordedErasure]):
-    """Destroy the progress, and with it the pseudonym."""
+    """Destroy the erasure's journal, and with it the pseudonym."""
 
     name = "done"
 
     def perform(self, state: UnrecordedErasure) -> Result:
+        """Forget the journal of this erasure."""
         row_erasure.forget(state.product, state.erasure_id)
         return Result()
 
@@ -92,13 +97,13 @@ def erase(ops_url: str, context: ErasureContext, key: str, log: Log) -> Outcome 
         contextlib.closing(context.data.product()) as product,
         postgres.session(ops_url, application="ops-platform erasure", autocommit=True) as ops,
     ):
-        found = schema.read(product)
-        of = subject_key.parse(product, context.data.data_map, found, context.term.stanza, key)
-        begun = _begun(ops, of)
-        _, there = data_stores.identify(product, context.data.data_map, found, of, None)
-        if begun is None and not there:
+        catalogue, data_map = schema.read(product), context.data.data_map
+        subject = subject_key.parse(product, data_map, catalogue, context.term.stanza, key)
+        begun_request = _begun_request(ops, subject)
+        _, has_row = data_stores.identify(product, data_map, catalogue, subject, None)
+        if begun_request is None and not has_row:
             return None
-        request_id = begun or str(uuid4())
+        request_id = begun_request or str(uuid4())
         if not postgres.try_lock(ops, work_queue.lock_name(request_id)):
             raise CheckFailed(f"another process works on this erasure, {request_id}: wait for its end")
         with ledger.operation(
@@ -108,24 +113,27 @@ def erase(ops_url: str, context: ErasureContext, key: str, log: Log) -> Outcome 
             actor=ACTOR,
             operation_id=request_id,
         ):
-            done = pipeline.run(context, ops, Case(request_id, of.key), log=log)
-    return done
+            outcome = pipeline.run(context, ops, Case(request_id, subject.key), log=log)
+    return outcome
 
 
-def _begun(ops: Connection, of: SubjectKey) -> str | None:
-    """The erasure of the subject that is not complete yet, if it is none of a request's."""
+def _begun_request(ops: Connection, subject: SubjectKey) -> str | None:
+    """Find the subject's unfinished erasure from the command line, by its request id.
+
+    Raises CheckFailed when a request of the API has begun it.
+    """
     row = ops.execute(
-        "SELECT t.gdpr_request_id, r.request_id IS NOT NULL AS asked FROM erasure_tombstones AS t "
+        "SELECT t.gdpr_request_id, r.request_id IS NOT NULL AS has_request FROM erasure_tombstones AS t "
         "LEFT JOIN gdpr_requests AS r ON r.request_id = t.gdpr_request_id WHERE t.stanza = %s "
         "AND t.subject_type = %s AND t.subject_key = %s",
-        (of.stanza, of.kind, of.key),
+        (subject.stanza, subject.kind, subject.key),
     ).fetchone()
     if row is None:
         return None
     request_id = str(row["gdpr_request_id"])
-    if "done" in lineage_store.steps(ops, request_id):
-        return None  # who is there now has come back
-    if row["asked"]:
+    if "done" in lineage_store.completed_steps(ops, request_id):
+        return None  # a subject who exists now has come back
+    if row["has_request"]:
         raise CheckFailed(
             f"the request {request_id} has begun this erasure: launch the job gdpr_erasure for it instead"
         )
@@ -143,26 +151,26 @@ STEPS_WITHOUT_TOMBSTONE: tuple[Step[UnrecordedErasure], ...] = (
     Verify(ERASING, "close the account, try again"),
     ForgetProgress(),
 )
-"""Keys go before the rows that name them: nothing else remembers the names when it is killed in between."""
+"""Keys go before the rows that name them: after a kill in between nothing else remembers the names."""
 
 
 def erase_without_tombstone(stores: DataStores, key: str, log: Log) -> list[Effect] | None:
-    """Erase in a database that the platform knows nothing else of; what was done, None: no such subject.
+    """Erase in a database that the platform does not manage; return the effects, or None: no such subject.
 
-    Nothing remembers it: a backup brings the subject back, and keys of the cache that only the erased rows
-    could name are left when it is killed between the two. Raises what the steps raise.
+    Nothing records the erasure: a backup brings the subject back, and when it is killed between the rows and
+    the cache, keys stay that only the erased rows could name. Raises what the steps raise.
     """
     with contextlib.closing(stores.product()) as product:
         state = UnrecordedErasure(stores, product, NoCheckpoints(), log, key)
         try:
             pipeline.attempt(STEPS_WITHOUT_TOMBSTONE, state)
-        except _NotThere:
+        except _NoSubject:
             return None
     return state.checkpoints.totals()
 
 
-def _under_way(product: Connection, erasure_id: str) -> bool:
+def _is_under_way(product: Connection, erasure_id: str) -> bool:
     row = product.execute(
-        "SELECT EXISTS (SELECT FROM ops_platform.erasures WHERE erasure_id = %s) AS found", (erasure_id,)
+        "SELECT EXISTS (SELECT FROM ops_platform.erasures WHERE erasure_id = %s) AS is_begun", (erasure_id,)
     ).fetchone()
-    return bool(row and row["found"])
+    return bool(row and row["is_begun"])

@@ -1,4 +1,4 @@
-"""The last mail to a subject: their data are erased, and what the law keeps."""
+"""The last mail to a subject: their data are erased, and these are kept by law."""
 
 from __future__ import annotations
 
@@ -43,10 +43,12 @@ _KEPT = {
 
 
 def text(language: Language, issued: Issued) -> Text:
-    """What the certificate says, for its subject."""
+    """Compose the mail from the certificate."""
     document = json.loads(issued.document)
     lines = [
-        f"- {one['table']}: {one['basis']}; {one['term']}" for one in document["kept_by_law"] if one["rows"]
+        f"- {kept['table']}: {kept['basis']}; {kept['term']}"
+        for kept in document["kept_by_law"]
+        if kept["rows"]
     ]
     body = _BODIES[language].format(
         request_id=issued.request_id,
@@ -58,6 +60,6 @@ def text(language: Language, issued: Issued) -> Text:
 
 
 def write(ops: Connection, language: Language, email: str, issued: Issued, now: datetime) -> None:
-    """Put it into the outbox, in the caller's transaction, once for each request."""
-    written = text(language, issued)
-    outbox.put(ops, f"gdpr-erased:{issued.request_id}", email, written.subject, written.body, now=now)
+    """Put the mail into the outbox, in the caller's transaction, once for each request."""
+    mail = text(language, issued)
+    outbox.put(ops, f"gdpr-erased:{issued.request_id}", email, mail.subject, mail.body, now=now)

@@ -1,4 +1,4 @@
-"""What an erasure works with, opened together from the settings: databases, buckets, cache, keys."""
+"""The context of an erasure, opened from the settings: databases, buckets, cache, keys."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from ops_platform.clients.redis import Cache
 
 LETTER_SECONDS = 60.0
-"""How long a run waits for the letters to processors to leave, which usually takes seconds."""
+"""How long a run waits until the letters to processors have left, which usually takes seconds."""
 
 
 @dataclass(frozen=True)
 class DataStores:
-    """Where a subject's data are. ``product`` opens a connection that commits by itself."""
+    """The stores with a subject's data. ``product`` opens an autocommit connection."""
 
     data_map: DataMap
     product: Callable[[], Connection]
@@ -37,13 +37,17 @@ class DataStores:
     """None when the map names no keys."""
 
     def close(self) -> None:
+        """Close the connections to the cache."""
         if self.cache is not None:
             self.cache.close()
 
 
 @dataclass(frozen=True)
 class ErasureContext:
-    """``exports`` is None where no bucket of exports is configured: then there are none."""
+    """All that an erasure with tombstone and certificate uses.
+
+    ``exports`` is None where no bucket of exports is configured: then there are no exports.
+    """
 
     data: DataStores
     term: BackupTerm
@@ -52,27 +56,33 @@ class ErasureContext:
     keys: SealingKeys
     signing_key: SigningKey
     public_keys: PublicKeys | None = None
-    """What certificates may have been signed with, also before a rotation; None: with ``signing_key``."""
+    """The keys of all certificates, also from before a rotation; None: that of ``signing_key``."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     letter_seconds: float = LETTER_SECONDS
 
 
 def open_stores(settings: Settings, data_map: Path | None = None) -> DataStores:
-    """Connects to nothing. Raises ConfigurationError that says which setting is missing."""
+    """Make the clients of the data stores, without connecting.
+
+    Raises ConfigurationError that says which setting is missing.
+    """
     from ops_platform.clients.redis import cache as caches  # redis takes long to import
 
-    known = parser.load(data_map or settings.config_dir / "data_map.yaml")
+    parsed_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
     url = settings.product_eraser_database_url or settings.product_database_url or ""
     return DataStores(
-        known,
+        parsed_map,
         lambda: postgres.connect(url, application="ops-platform erasure", autocommit=True),
-        object_erasure.stores(settings, known),
-        caches.from_settings(settings) if known.cache else None,
+        object_erasure.stores(settings, parsed_map),
+        caches.from_settings(settings) if parsed_map.cache else None,
     )
 
 
 def open_context(settings: Settings, term: BackupTerm, data_map: Path | None = None) -> ErasureContext:
-    """Connects to nothing. Raises ConfigurationError that says which setting is missing."""
+    """Make the context, without connecting.
+
+    Raises ConfigurationError that says which setting is missing.
+    """
     exports = settings.s3.identities.get("exports")
     return ErasureContext(
         open_stores(settings, data_map),

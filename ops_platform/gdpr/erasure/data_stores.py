@@ -1,4 +1,4 @@
-"""Check, erase and look through a subject's data stores, the same with a request and without one."""
+"""The checks, searches and erasures in a subject's data stores, the same with and without a request."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from ops_platform.gdpr.subject import Identity, SubjectKey, row_predicates, shar
 
 
 def check(product: Connection, stores: DataStores) -> Catalogue:
-    """Read the catalogue, when the map fits it and everything that will be needed answers.
+    """Read the catalogue, and check that the map fits it and that all needed stores answer.
 
     Changes nothing. Raises CheckFailed, ConfigurationError or Unavailable, before anything is destroyed.
     """
-    row = product.execute("SELECT to_regclass('ops_platform.erasure_steps') AS there").fetchone()
-    if row is None or row["there"] is None:
+    row = product.execute("SELECT to_regclass('ops_platform.erasure_steps') AS steps_table").fetchone()
+    if row is None or row["steps_table"] is None:
         raise ConfigurationError(
             "the product database lacks the platform's tables for erasures: run 'ops-platform migrate'"
         )
-    # Documents are sampled with a server-side cursor, which wants a transaction.
+    # Documents are sampled with a server-side cursor, which needs a transaction.
     with product.transaction():
         findings = map_check.check(product, stores.data_map)
     if findings:
@@ -38,61 +38,61 @@ def check(product: Connection, stores: DataStores) -> Catalogue:
             f"the map does not fit the database, {len(findings)} findings, the first: {findings[0]}: "
             "correct the map until 'ops-platform gdpr map check' finds nothing"
         )
-    found = schema.read(product)
-    plan.plan(stores.data_map, found)
+    catalogue = schema.read(product)
+    plan.plan(stores.data_map, catalogue)
     for store in stores.stores.values():
         store.check()
     if stores.cache is not None:
         stores.cache.ping()
-    return found
+    return catalogue
 
 
 def identify(
-    product: Connection, data_map: DataMap, found: Catalogue, of: SubjectKey, email: str | None
+    product: Connection, data_map: DataMap, catalogue: Catalogue, subject: SubjectKey, email: str | None
 ) -> tuple[Identity, bool]:
-    """Find who the key stands for, and whether there is a row that says so; else what is known without one.
+    """Find the identifiers of the key, and whether the subject has a row; without one: key and ``email``.
 
-    Without a row nothing says that ``email`` is still the subject's: see ``sparing``. Raises CheckFailed
-    when their names lead to what is somebody else's.
+    Without a row nothing says that ``email`` is still the subject's: see ``subject.name_reuse``. Raises
+    CheckFailed when their names lead to what is somebody else's.
     """
-    who = row_predicates.identity(product, data_map, found, of.key)
-    if who is not None:
-        shared_prefix_guard.refuse_shared(product, data_map, who)
-        return who, True
-    values: dict[str, Any] = {data_map.subject.key: subject_key.value(product, of)}
+    identity = row_predicates.identity(product, data_map, catalogue, subject.key)
+    if identity is not None:
+        shared_prefix_guard.refuse_shared(product, data_map, identity)
+        return identity, True
+    values: dict[str, Any] = {data_map.subject.key: subject_key.value(product, subject)}
     if email:
         values[data_map.subject.email] = email
     return Identity(values), False
 
 
-def objects_and_keys(stores: DataStores, taken: Inventory) -> list[Effect]:
-    """Count what places of objects and patterns of keys hold of the subject's now, without empty ones."""
-    found = object_erasure.remaining(stores.stores, taken)
+def objects_and_keys(stores: DataStores, inventory: Inventory) -> list[Effect]:
+    """Count the subject's objects by place and keys by pattern, without empty ones."""
+    effects = object_erasure.remaining(stores.stores, inventory)
     if stores.cache is not None:
-        # redis takes long to import, and definitions load without
+        # redis takes long to import, and definitions load without it
         from ops_platform.gdpr.erasure import cache as cache_erasure
 
-        found += cache_erasure.remaining(stores.cache, taken)
-    return found
+        effects += cache_erasure.remaining(stores.cache, inventory)
+    return effects
 
 
-def erase_objects(stores: DataStores, taken: Inventory, log: Log) -> list[Effect]:
+def erase_objects(stores: DataStores, inventory: Inventory, log: Log) -> list[Effect]:
     """Remove the subject's objects from every bucket; see ``object_erasure.erase`` for what it raises."""
     return object_erasure.erase(
-        stores.stores, taken, lambda place, done: log(f"{place}: {done} versions and uploads gone")
+        stores.stores, inventory, lambda place, done: log(f"{place}: {done} versions and uploads gone")
     )
 
 
-def erase_keys(stores: DataStores, taken: Inventory, *, shared: bool = True) -> list[Effect]:
+def erase_keys(stores: DataStores, inventory: Inventory, *, shared: bool = True) -> list[Effect]:
     """Unlink the subject's keys in the cache. ``shared``: also keys of names that somebody else has now."""
     if stores.cache is None:
         return []
     from ops_platform.gdpr.erasure import cache as cache_erasure
 
-    wanted = tuple(one for one in taken.cache if shared or not one.shared)
-    return cache_erasure.erase(stores.cache, replace(taken, cache=wanted))
+    cache_places = tuple(place for place in inventory.cache if shared or not place.shared)
+    return cache_erasure.erase(stores.cache, replace(inventory, cache=cache_places))
 
 
 def places(effects: Sequence[Effect]) -> str:
-    """Name for messages where something is, each place once."""
-    return ", ".join(dict.fromkeys(one.place for one in effects))
+    """List the places of ``effects`` for a message, each place once."""
+    return ", ".join(dict.fromkeys(effect.place for effect in effects))

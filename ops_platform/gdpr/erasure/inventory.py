@@ -1,6 +1,6 @@
-"""Who the subject is and where else they have something, sealed before anything is destroyed.
+"""The inventory: a subject's identifiers and places, sealed before anything is destroyed.
 
-The rows that say it are among what is erased; a retry reads it here. Deleted at completion.
+The rows that say it are among those erased; a retry reads it here. Deleted at completion.
 """
 
 from __future__ import annotations
@@ -16,133 +16,149 @@ from uuid import UUID
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map import DataMap
-from ops_platform.gdpr.subject import Identity, filled
+from ops_platform.gdpr.subject import Identity, fill_placeholders
 from ops_platform.gdpr.tombstones import SealingKeys
 
 PURPOSE = "inventory"
-STORED = timedelta(seconds=1)
-"""Object stores say in whole seconds, rounded down, when something was written."""
+_STORE_PRECISION = timedelta(seconds=1)
+"""Object stores give times of writing in whole seconds, rounded down."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class ObjectPlace:
-    """All below ``prefix`` in ``bucket`` is the subject's; ``shown`` is the prefix as the map writes it.
+    """A prefix in a bucket, below which all is the subject's; ``template``: the prefix as the map writes it.
 
-    ``until``: only what was written until then is, somebody else has the name now.
+    ``until``: only what was written until then is theirs, since somebody else has the name now.
     """
 
     bucket: str
     prefix: str
-    shown: str
+    template: str
     until: datetime | None = None
 
 
 @dataclass(frozen=True)
 class CachePlace:
-    """Keys that begin as ``parts[0]``, and so on with anything between the parts; ``shown`` as in the map.
+    """A pattern of keys: the parts with anything between them; ``template``: the pattern as in the map.
 
     ``shared``: somebody else has the name now, and a key does not say whose page it holds.
     """
 
     parts: tuple[str, ...]
-    shown: str
+    template: str
     shared: bool = False
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """``map_version``: the map that the places come from, the newest of them.
+    """The identifiers and places of one subject.
 
-    ``also``: who the subject became while the erasure was under way; a name can be changed until it is gone.
-    ``until``: up to then the names were the subject's for sure; None: nobody wrote it down.
+    ``map_version``: the newest map that places come from. ``later_identities``: other identifiers that the
+    subject took while the erasure was under way: names can change until the row is gone. ``until``: up to
+    then the names were the subject's for sure; None: it was not recorded.
     """
 
     map_version: str
-    who: Identity
+    identity: Identity
     objects: tuple[ObjectPlace, ...]
     cache: tuple[CachePlace, ...]
-    also: tuple[Identity, ...] = ()
+    later_identities: tuple[Identity, ...] = ()
     until: datetime | None = None
 
     @property
-    def names(self) -> tuple[Identity, ...]:
-        return (self.who, *self.also)
+    def identities(self) -> tuple[Identity, ...]:
+        """All identities of the subject."""
+        return (self.identity, *self.later_identities)
 
 
-def take(data_map: DataMap, who: Identity) -> Inventory:
-    """A place that wants an identifier which the subject has not, or an empty one, is nobody's."""
+def take(data_map: DataMap, identity: Identity) -> Inventory:
+    """Take the inventory of a subject.
+
+    Places whose template names an identifier that the subject lacks, or that is empty, are left out.
+    """
     objects = [
-        ObjectPlace(one.bucket, prefix, one.prefix)
-        for one in data_map.objects
-        if (prefix := filled(one.prefix, who)) is not None
+        ObjectPlace(objects_entry.bucket, prefix, objects_entry.prefix)
+        for objects_entry in data_map.objects
+        if (prefix := fill_placeholders(objects_entry.prefix, identity)) is not None
     ]
     cache = [
-        CachePlace(parts, one.pattern)
-        for one in data_map.cache
-        if (parts := _parts(one.pattern, who)) is not None
+        CachePlace(parts, cache_entry.pattern)
+        for cache_entry in data_map.cache
+        if (parts := _parts(cache_entry.pattern, identity)) is not None
     ]
-    return Inventory(data_map.version, who, tuple(objects), tuple(cache))
+    return Inventory(data_map.version, identity, tuple(objects), tuple(cache))
 
 
-def apart(taken: Inventory, others: Iterable[Identity], until: datetime) -> Inventory:
-    """The same, with places marked that the map gives to one of ``others`` now. It is not kept."""
+def mark_reused(inventory: Inventory, others: Iterable[Identity], until: datetime) -> Inventory:
+    """Mark the places that the map gives to one of ``others`` now. The result is not stored."""
     others = list(others)
-    until -= STORED  # what may be newer is not the subject's for sure
+    until -= _STORE_PRECISION  # an object that may be newer is not the subject's for sure
 
-    def prefixes(one: ObjectPlace) -> list[str | None]:
-        return [filled(one.shown, other) for other in others]
+    def prefixes(place: ObjectPlace) -> list[str | None]:
+        return [fill_placeholders(place.template, other) for other in others]
 
-    def patterns(one: CachePlace) -> list[tuple[str, ...] | None]:
-        return [_parts(one.shown, other) for other in others]
+    def patterns(place: CachePlace) -> list[tuple[str, ...] | None]:
+        return [_parts(place.template, other) for other in others]
 
     return replace(
-        taken,
+        inventory,
         objects=tuple(
-            replace(one, until=until) if one.prefix in prefixes(one) else one for one in taken.objects
+            replace(place, until=until) if place.prefix in prefixes(place) else place
+            for place in inventory.objects
         ),
-        cache=tuple(replace(one, shared=one.parts in patterns(one)) for one in taken.cache),
+        cache=tuple(replace(place, shared=place.parts in patterns(place)) for place in inventory.cache),
     )
 
 
 def keep(
-    ops: Connection, keys: SealingKeys, request_id: str, taken: Inventory, *, sure: bool = True
+    ops: Connection, keys: SealingKeys, request_id: str, inventory: Inventory, *, sure: bool = True
 ) -> Inventory:
-    """Store it; where there is one, what is known from both. ``sure``: the subject's own row says so.
+    """Store the inventory, merged with an earlier one; return what is stored.
 
-    In the caller's transaction: commit before anything is destroyed.
+    ``sure``: the identifiers come from the subject's own row. In the caller's transaction: commit before
+    anything is destroyed.
     """
-    found = _read(ops, keys, request_id, " FOR UPDATE")
-    if found is not None:
-        who = Identity({**taken.who.values, **found.who.values})
-        others = [Identity({**who.values, **one.values}) for one in taken.names] if sure else []
-        merged = Inventory(
-            taken.map_version,
-            who,
-            _union(found.objects, taken.objects),
-            _union(found.cache, taken.cache),
-            tuple(one for one in _different([*found.also, *others]) if one != who),
-            # Once the row is gone, the first look knows better.
-            found.until if found.until and not sure else _earlier(found.until, taken.until),
+    stored = _read(ops, keys, request_id, " FOR UPDATE")
+    if stored is not None:
+        first = Identity({**inventory.identity.values, **stored.identity.values})
+        later = (
+            [Identity({**first.values, **identity.values}) for identity in inventory.identities]
+            if sure
+            else []
         )
-        if merged == found:
-            return found
-        taken = merged
+        merged = Inventory(
+            inventory.map_version,
+            first,
+            _union(stored.objects, inventory.objects),
+            _union(stored.cache, inventory.cache),
+            tuple(
+                identity for identity in _distinct([*stored.later_identities, *later]) if identity != first
+            ),
+            # Once the row is gone, the first time is the more certain one.
+            stored.until if stored.until and not sure else _earlier(stored.until, inventory.until),
+        )
+        if merged == stored:
+            return stored
+        inventory = merged
     ops.execute(
         "INSERT INTO gdpr_inventories (request_id, sealed, key_id) VALUES (%s, %s, %s) "
         "ON CONFLICT (request_id) DO UPDATE SET sealed = excluded.sealed, key_id = excluded.key_id",
-        (request_id, keys.seal(_document(taken), _purpose(request_id)), keys.key_id),
+        (request_id, keys.seal(_document(inventory), _purpose(request_id)), keys.key_id),
     )
-    return taken
+    return inventory
 
 
 def find(ops: Connection, keys: SealingKeys, request_id: str) -> Inventory | None:
-    """Raises CheckFailed when it was changed, ConfigurationError when its key is missing."""
+    """Read the inventory of a request; None when there is none.
+
+    Raises CheckFailed when it was tampered with, ConfigurationError when its key is missing.
+    """
     return _read(ops, keys, request_id, "")
 
 
 def forget(ops: Connection, request_id: str) -> None:
-    """In the caller's transaction."""
+    """Delete the inventory of a request, in the caller's transaction."""
     ops.execute("DELETE FROM gdpr_inventories WHERE request_id = %s", (request_id,))
 
 
@@ -155,7 +171,7 @@ def _read(ops: Connection, keys: SealingKeys, request_id: str, lock: str) -> Inv
 
 
 def _purpose(request_id: str) -> str:
-    """No request's inventory opens in another's place."""
+    """Bind the seal to the request: its inventory does not open in another's place."""
     return f"{PURPOSE} of request {request_id}"
 
 
@@ -163,32 +179,35 @@ def _union(first: Iterable[T], second: Iterable[T]) -> tuple[T, ...]:
     return tuple(dict.fromkeys([*first, *second]))
 
 
-def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
-    return min((each for each in (one, other) if each is not None), default=None)
+def _earlier(first: datetime | None, second: datetime | None) -> datetime | None:
+    return min((moment for moment in (first, second) if moment is not None), default=None)
 
 
-def _different(names: Iterable[Identity]) -> list[Identity]:
-    found: list[Identity] = []
-    for one in names:
-        if one not in found:
-            found.append(one)
-    return found
+def _distinct(identities: Iterable[Identity]) -> list[Identity]:
+    distinct: list[Identity] = []  # an Identity cannot be hashed
+    for identity in identities:
+        if identity not in distinct:
+            distinct.append(identity)
+    return distinct
 
 
-def _parts(pattern: str, who: Identity) -> tuple[str, ...] | None:
-    parts = [filled(part, who) for part in pattern.split("*")]
+def _parts(pattern: str, identity: Identity) -> tuple[str, ...] | None:
+    parts = [fill_placeholders(part, identity) for part in pattern.split("*")]
     return None if None in parts else tuple(part for part in parts if part is not None)
 
 
-def _document(one: Inventory) -> bytes:
+def _document(inventory: Inventory) -> bytes:
     return json.dumps(
         {
             "format": 1,
-            "map_version": one.map_version,
-            "names": [{name: _written(value) for name, value in each.values.items()} for each in one.names],
-            "objects": [[place.bucket, place.prefix, place.shown] for place in one.objects],
-            "cache": [[list(place.parts), place.shown] for place in one.cache],
-            "until": one.until.isoformat() if one.until else None,
+            "map_version": inventory.map_version,
+            "names": [
+                {name: _with_type(value) for name, value in identity.values.items()}
+                for identity in inventory.identities
+            ],
+            "objects": [[place.bucket, place.prefix, place.template] for place in inventory.objects],
+            "cache": [[list(place.parts), place.template] for place in inventory.cache],
+            "until": inventory.until.isoformat() if inventory.until else None,
         }
     ).encode()
 
@@ -197,22 +216,23 @@ def _parse(plain: bytes) -> Inventory:
     document = json.loads(plain)
     if document.get("format") != 1:
         raise CheckFailed("an inventory was written by another version: finish its request with that one")
-    who, *also = (
-        Identity({name: _value(*value) for name, value in each.items()}) for each in document["names"]
+    first, *later = (
+        Identity({name: _value(*value) for name, value in identifiers.items()})
+        for identifiers in document["names"]
     )
     return Inventory(
         document["map_version"],
-        who,
+        first,
         tuple(ObjectPlace(*place) for place in document["objects"]),
         tuple(CachePlace(tuple(parts), shown) for parts, shown in document["cache"]),
-        tuple(also),
-        # One that was begun before this was written down says nothing.
+        tuple(later),
+        # Inventories of older versions of the platform lack this time.
         datetime.fromisoformat(until) if (until := document.get("until")) else None,
     )
 
 
-def _written(value: Any) -> list[Any]:
-    """A value with its type, as psycopg reads identifiers of the usual types."""
+def _with_type(value: Any) -> list[Any]:
+    """Write a value with its type; the types are those in which psycopg reads the usual identifiers."""
     if isinstance(value, (str, bool, int)):
         return [type(value).__name__, value]
     for name, kind in _KINDS.items():

@@ -1,9 +1,9 @@
-"""Objects of a subject: every version and delete marker below their prefixes, and uploads begun there."""
+"""The erasure of a subject's objects: every version, delete marker and begun upload below their prefixes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ops_platform.clients import object_store
@@ -15,13 +15,13 @@ from ops_platform.gdpr.lineage import Effect
 from ops_platform.settings import S3_ROLES, Settings
 
 ROUNDS = 20
-"""Listings that must not find anything new; who still writes after that keeps writing."""
+"""Attempts to list nothing new: a writer that is still active after that will not stop."""
 Stores = Mapping[str, ObjectStore]
 
 
 @dataclass(frozen=True)
-class _Below:
-    """What lies below one prefix."""
+class _Counts:
+    """Counts of the versions (with delete markers) and begun uploads below one prefix."""
 
     versions: int
     uploads: int
@@ -32,9 +32,9 @@ class _Below:
 
 
 def stores(settings: Settings, data_map: DataMap) -> Stores:
-    """The store of each bucket that the map names, by the name of an S3 role or of its bucket.
+    """Make the store of each bucket of the map; buckets are named there by S3 role or by their own name.
 
-    Raises ConfigurationError for one that no role is configured for.
+    Raises ConfigurationError for a bucket that no role is configured for.
     """
     roles: dict[str, str] = {}
     for role in S3_ROLES:
@@ -42,40 +42,45 @@ def stores(settings: Settings, data_map: DataMap) -> Stores:
         if identity is not None and identity.bucket is not None:
             roles.setdefault(identity.bucket, role)
             roles[role] = role
-    found = {}
-    for bucket in sorted({one.bucket for one in data_map.objects}):
+    stores_by_bucket = {}
+    for bucket in sorted({entry.bucket for entry in data_map.objects}):
         if bucket not in roles:
             raise ConfigurationError(
                 f"the data map names the bucket {bucket}, which no S3 role is configured for: "
                 "write a role (media, exports) or set OPS_S3_<ROLE>_BUCKET"
             )
-        found[bucket] = object_store.from_settings(settings, roles[bucket])
-    return found
+        stores_by_bucket[bucket] = object_store.from_settings(settings, roles[bucket])
+    return stores_by_bucket
 
 
 def erase(
-    of_buckets: Stores, inventory: Inventory, progress: Callable[[str, int], None] = lambda place, done: None
+    stores_by_bucket: Stores,
+    inventory: Inventory,
+    progress: Callable[[str, int], None] = lambda place, done: None,
 ) -> list[Effect]:
-    """Remove everything that is the subject's; what was there and is gone, by place as the map writes it.
+    """Remove all objects of the subject; return one effect for each place of the map.
 
-    Raises ObjectStoreRefused when the store keeps a version, CheckFailed when somebody keeps writing.
+    Raises ObjectStoreRefused when the store keeps a version, CheckFailed when objects keep
+    appearing.
     """
     return _by_place(
         [
-            erase_below(of_buckets[one.bucket], one.prefix, _place(one), progress, until=one.until)
-            for one in _known(of_buckets, inventory)
+            erase_below(
+                stores_by_bucket[place.bucket], place.prefix, _name(place), progress, until=place.until
+            )
+            for place in _places(stores_by_bucket, inventory)
         ]
     )
 
 
-def remaining(of_buckets: Stores, inventory: Inventory) -> list[Effect]:
-    """Places that hold something of the subject's, with ``after`` above zero."""
-    found = []
-    for one in _known(of_buckets, inventory):
-        left = _below(of_buckets[one.bucket], one.prefix, one.until).total
+def remaining(stores_by_bucket: Stores, inventory: Inventory) -> list[Effect]:
+    """Count what is left of the subject's objects by place, without empty ones."""
+    effects = []
+    for place in _places(stores_by_bucket, inventory):
+        left = _count(stores_by_bucket[place.bucket], place.prefix, place.until).total
         if left:
-            found.append(Effect("s3", _place(one), "owner", "delete", left, 0, left))
-    return found
+            effects.append(Effect("s3", _name(place), "owner", "delete", left, 0, left))
+    return effects
 
 
 def erase_below(
@@ -88,69 +93,69 @@ def erase_below(
 ) -> Effect:
     """Remove all below ``prefix``, round by round, until a listing is empty. ``prefix`` ends with a slash.
 
-    ``until``: what was written, or begun, later stays.
+    ``until``: objects written, or uploads begun, later than this stay. Raises what ``erase`` raises.
     """
     if not prefix.endswith("/") or not prefix.strip("/"):
         raise AssertionError("a prefix that is no folder is the beginning of somebody else's keys, too")
-    before = _below(store, prefix, until).total
+    before = _count(store, prefix, until).total
     changed = 0
     for _ in range(ROUNDS):
-        done = store.delete_versions(_old(store.versions(prefix), until))
+        removed = store.delete_versions(_old(store.versions(prefix), until))
         # Where a bucket never had versions, some stores list none.
-        done += store.delete_versions(_old(store.list(prefix), until))
-        done += multipart.abort_unfinished(store, prefix, before=until)
-        changed += done
+        removed += store.delete_versions(_old(store.list(prefix), until))
+        removed += multipart.abort_unfinished(store, prefix, before=until)
+        changed += removed
         progress(place, changed)
-        if not done:
+        if not removed:
             return Effect("s3", place, "owner", "delete", max(before, changed), changed, 0)
     raise CheckFailed(
-        f"objects keep appearing in {place} while they are deleted: stop who writes them, and try again"
+        f"objects keep appearing in {place} while they are deleted: stop what writes them, and try again"
     )
 
 
-def _old(found: Iterable[StoredObject], until: datetime | None) -> Iterable[StoredObject]:
-    return (one for one in found if until is None or one.modified_at <= until)
+def _old(objects: Iterable[StoredObject], until: datetime | None) -> Iterable[StoredObject]:
+    return (stored for stored in objects if until is None or stored.modified_at <= until)
 
 
-def _below(store: ObjectStore, prefix: str, until: datetime | None) -> _Below:
-    seen = [(one.key, one.version_id, one.modified_at) for one in store.versions(prefix)]
-    keys = {key for key, _, _ in seen}
-    versions = {(key, version) for key, version, at in seen if until is None or at <= until}
-    unversioned = sum(1 for one in _old(store.list(prefix), until) if one.key not in keys)
-    uploads = sum(1 for one in multipart.unfinished(store, prefix) if until is None or one.begun_at < until)
-    return _Below(len(versions) + unversioned, uploads)
+def _count(store: ObjectStore, prefix: str, until: datetime | None) -> _Counts:
+    listed = [(version.key, version.version_id, version.modified_at) for version in store.versions(prefix)]
+    keys = {key for key, _, _ in listed}
+    versions = {(key, version_id) for key, version_id, at in listed if until is None or at <= until}
+    unversioned = sum(1 for stored in _old(store.list(prefix), until) if stored.key not in keys)
+    uploads = sum(
+        1 for upload in multipart.unfinished(store, prefix) if until is None or upload.begun_at < until
+    )
+    return _Counts(len(versions) + unversioned, uploads)
 
 
-def _known(of_buckets: Stores, inventory: Inventory) -> Iterable[ObjectPlace]:
-    for one in inventory.objects:
-        if one.bucket not in of_buckets:
+def _places(stores_by_bucket: Stores, inventory: Inventory) -> Iterable[ObjectPlace]:
+    """Return the inventory's places; raises ConfigurationError for a bucket without a store."""
+    for place in inventory.objects:
+        if place.bucket not in stores_by_bucket:
             raise ConfigurationError(
-                f"objects of this subject are in the bucket {one.bucket}, which the data map no longer "
+                f"objects of this subject are in the bucket {place.bucket}, which the data map no longer "
                 "names: put it back until the erasure is done"
             )
     return inventory.objects
 
 
-def _place(one: ObjectPlace) -> str:
-    return f"{one.bucket}/{one.shown}"
+def _name(place: ObjectPlace) -> str:
+    return f"{place.bucket}/{place.template}"
 
 
 def _by_place(effects: list[Effect]) -> list[Effect]:
-    """One for each place of the map, though the subject may have had several prefixes there."""
-    found: dict[str, Effect] = {}
-    for one in effects:
-        known = found.get(one.place)
-        found[one.place] = (
-            one
+    """Sum up the effects on each place of the map; the subject may have had several prefixes there."""
+    sums: dict[str, Effect] = {}
+    for effect in effects:
+        known = sums.get(effect.place)
+        sums[effect.place] = (
+            effect
             if known is None
-            else Effect(
-                one.store,
-                one.place,
-                one.role,
-                one.action,
-                known.before + one.before,
-                known.changed + one.changed,
-                known.after + one.after,
+            else replace(
+                effect,
+                before=known.before + effect.before,
+                changed=known.changed + effect.changed,
+                after=known.after + effect.after,
             )
         )
-    return list(found.values())
+    return list(sums.values())

@@ -1,7 +1,7 @@
-"""An erasure from the first look to the certificate: STEPS is its order, and the only place where it stands.
+"""An erasure from the preflight to the certificate: STEPS is the order of its steps, written only here.
 
-Each step finds what an earlier attempt has done and adopts it: whoever is killed anywhere is followed by
-an attempt that finishes. Nothing is destroyed before the tombstone, and nothing is certified while
+Each step finds what an earlier attempt has done and adopts it: an attempt can be killed anywhere, and the
+next one finishes. Nothing is destroyed before the tombstone, and nothing is certified while
 something is left.
 """
 
@@ -49,7 +49,7 @@ STEPS: tuple[Step[RecordedErasure], ...] = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that was done over all attempts, and the statement of it."""
+    """The effects of all attempts, and the certificate that states them."""
 
     effects: tuple[Effect, ...]
     certificate: Issued
@@ -65,11 +65,11 @@ def run(
     at: At = lambda step, when: None,
     log: Log = lambda line: None,
 ) -> Outcome:
-    """Erase the subject, or go on where an earlier attempt stopped. ``ops`` is an autocommit connection.
+    """Erase the subject, or continue where an earlier attempt stopped. ``ops`` is an autocommit connection.
 
     ``enter`` is told each step in the transaction that records the one before. Raises Held, CheckFailed,
     Unavailable, ConfigurationError, NotYet while letters wait, or what psycopg raises; then the next
-    attempt goes on.
+    attempt continues.
     """
     with contextlib.closing(context.data.product()) as product:
         checkpoints = LineageCheckpoints(ops, case, context.data.data_map.version, enter, at, log)
@@ -79,7 +79,7 @@ def run(
 
 
 def attempt(steps: Iterable[Step[State]], state: State) -> None:
-    """Run the steps in their order, passing over those that have nothing to do in this attempt."""
+    """Run the steps in their order; pass over those that have nothing to do in this attempt."""
     for step in steps:
         if step.is_over(state):
             state.checkpoints.pass_over(step.name)
@@ -91,10 +91,10 @@ def attempt(steps: Iterable[Step[State]], state: State) -> None:
 
 
 def outcome(ops: Connection, request_id: str) -> Outcome | None:
-    """Read the outcome of an erasure that is done; None when there is no certificate."""
+    """Read the outcome of a finished erasure; None when there is no certificate."""
     issued = certificates.find(ops, request_id)
     return (
         None
         if issued is None
-        else Outcome(tuple(lineage_store.totals(lineage_store.of(ops, request_id))), issued)
+        else Outcome(tuple(lineage_store.totals(lineage_store.lines(ops, request_id))), issued)
     )

@@ -1,6 +1,6 @@
-"""Others who process the data are told of an erasure by letter, each once (Art. 19 GDPR).
+"""The letters that tell processors of an erasure, one to each (Art. 19 GDPR).
 
-The letter says whom to erase; it is cleared from the outbox when it has left, and counts only then.
+A letter names the subject; it is cleared from the outbox when it has left, and counts only then.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def write(
 ) -> list[Effect]:
     """Put a letter to each processor into the outbox, in the caller's transaction.
 
-    One that has left, or still waits, is not written again; one that was given up is.
+    A letter that has left, or still waits, is not written again; one that was given up is.
     """
     for processor in data_map.processors:
         newest = _newest(ops, request_id, processor)
@@ -48,18 +48,18 @@ def write(
 
 
 def effects(ops: Connection, data_map: DataMap, request_id: str) -> list[Effect]:
-    """For each processor: ``changed`` 1 once its letter has left, ``after`` 1 until then."""
-    found = []
+    """Read an effect for each processor: ``changed`` 1 once its letter has left, ``after`` 1 until then."""
+    letters = []
     for processor in data_map.processors:
         newest = _newest(ops, request_id, processor)
         sent = int(newest is not None and newest.state == "sent")
-        found.append(Effect("processor", processor.name, "recipient", "tell", 1, sent, 1 - sent))
-    return found
+        letters.append(Effect("processor", processor.name, "recipient", "tell", 1, sent, 1 - sent))
+    return letters
 
 
 def remaining(ops: Connection, data_map: DataMap, request_id: str) -> list[Effect]:
-    """Processors whose letter has not left yet."""
-    return [one for one in effects(ops, data_map, request_id) if one.after]
+    """Find the processors whose letter has not left yet."""
+    return [effect for effect in effects(ops, data_map, request_id) if effect.after]
 
 
 def _newest(ops: Connection, request_id: str, processor: Processor) -> _Letter | None:
@@ -75,10 +75,10 @@ def _newest(ops: Connection, request_id: str, processor: Processor) -> _Letter |
             "sent" if row["sent_at"] else "given up" if row["given_up_at"] else "waiting",
         )
         for row in rows
-        # What goes on otherwise is the letter to one whose name begins with this one's.
+        # Any other ending belongs to a processor whose name begins with this one's.
         if row["dedup_key"].removeprefix(prefix).isdigit()
     ]
-    return max(letters, key=lambda one: one.number, default=None)
+    return max(letters, key=lambda letter: letter.number, default=None)
 
 
 def _dedup_key(request_id: str, processor: Processor) -> str:
@@ -88,13 +88,13 @@ def _dedup_key(request_id: str, processor: Processor) -> str:
 def _body(data_map: DataMap, inventory: Inventory, request_id: str) -> str:
     subject = data_map.subject
     lines: dict[str, None] = {}
-    for known in (one.values for one in inventory.names):
-        names = [subject.email] if subject.email in known else list(subject.identifiers)
-        lines |= dict.fromkeys(f"  {name}: {known[name]}" for name in names if name in known)
-    who = "\n".join(lines)
+    for values in (identity.values for identity in inventory.identities):
+        names = [subject.email] if subject.email in values else list(subject.identifiers)
+        lines |= dict.fromkeys(f"  {name}: {values[name]}" for name in names if name in values)
+    identifiers = "\n".join(lines)
     return (
         f"Hello,\n\na {subject.kind} has had us erase their personal data. You process data of theirs\n"
         "for us; the law asks us to tell you (Article 19 GDPR), and you to erase what you hold of:\n\n"
-        f"{who}\n\nPlease answer with our reference {request_id} when it is done, and then delete\n"
+        f"{identifiers}\n\nPlease answer with our reference {request_id} when it is done, and then delete\n"
         "this letter.\n"
     )

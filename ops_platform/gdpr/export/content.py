@@ -23,7 +23,7 @@ from ops_platform.gdpr.export.rows import Rows
 from ops_platform.gdpr.export.zip_archive import Archive, Sink, safe_path
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.requests import Language
-from ops_platform.gdpr.subject import Identity, filled, row_predicates, shared_prefix_guard
+from ops_platform.gdpr.subject import Identity, fill_placeholders, row_predicates, shared_prefix_guard
 
 SMALL = 1 << 20
 """Bytes of rows up to which a part is one JSON array; a larger one is JSON Lines."""
@@ -168,7 +168,7 @@ class _Content:
 
     def _objects(self, objects: Objects, identity: Identity, media: Callable[[str], ObjectStore]) -> None:
         place = f"{objects.bucket}/{objects.prefix}"
-        prefix = filled(objects.prefix, identity)
+        prefix = fill_placeholders(objects.prefix, identity)
         count = 0
         folder = safe_path(f"media/{objects.prefix.partition('{')[0].strip('/') or objects.bucket}")
         store = media(objects.bucket)

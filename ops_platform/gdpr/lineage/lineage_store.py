@@ -71,7 +71,7 @@ def record(
         )
 
 
-def of(connection: Connection, request_id: str) -> list[Line]:
+def lines(connection: Connection, request_id: str) -> list[Line]:
     """Read every effect recorded for a request, oldest first."""
     rows = connection.execute(
         "SELECT * FROM gdpr_lineage WHERE request_id = %s AND store IS NOT NULL ORDER BY id", (request_id,)
@@ -96,7 +96,7 @@ def of(connection: Connection, request_id: str) -> list[Line]:
     ]
 
 
-def steps(connection: Connection, request_id: str) -> list[str]:
+def completed_steps(connection: Connection, request_id: str) -> list[str]:
     """Read the names of the steps that are done, in order; a repeated step appears each time."""
     rows = connection.execute(
         "SELECT step FROM gdpr_lineage WHERE request_id = %s AND store IS NULL AND step NOT LIKE 'status:%%' "
@@ -106,7 +106,7 @@ def steps(connection: Connection, request_id: str) -> list[str]:
     return [row["step"] for row in rows]
 
 
-def ended(connection: Connection, request_id: str, step: str) -> list[CompletedStep]:
+def completions(connection: Connection, request_id: str, step: str) -> list[CompletedStep]:
     """Read each completion of one step, oldest first."""
     rows = connection.execute(
         "SELECT details, map_version, recorded_at FROM gdpr_lineage WHERE request_id = %s AND step = %s "

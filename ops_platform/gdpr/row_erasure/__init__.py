@@ -3,12 +3,12 @@
 Tombstones, objects, caches and certificates are not known here.
 """
 
-from ops_platform.gdpr.row_erasure.engine import Erasing, erase, forget, remaining, residue
+from ops_platform.gdpr.row_erasure.engine import RowErasure, erase, forget, remaining, residue
 from ops_platform.gdpr.row_erasure.journal import Journal
 
 __all__ = [
-    "Erasing",
     "Journal",
+    "RowErasure",
     "erase",
     "forget",
     "materialised_views",

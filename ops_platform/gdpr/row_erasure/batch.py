@@ -127,7 +127,7 @@ class Batches:
                 f"{leaf.name}: rows that are not the subject's changed with {change.role}'s: "
                 "nothing of it was kept: look for triggers and rules of this table"
             )
-        return rows, self.journal.changed(change.key, rows, len(neighbours), by_triggers)
+        return rows, self.journal.record_changed(change.key, rows, len(neighbours), by_triggers)
 
     def verify(
         self,

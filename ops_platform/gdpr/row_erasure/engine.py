@@ -27,7 +27,7 @@ from ops_platform.gdpr.row_erasure.plan import plan
 from ops_platform.gdpr.row_erasure.residue_scan import Residue
 from ops_platform.gdpr.row_erasure.statements import Change
 from ops_platform.gdpr.schema import Catalogue
-from ops_platform.gdpr.subject import Gone, Identity, Times
+from ops_platform.gdpr.subject import FirstErasure, Identity, Times
 
 BATCH = 5000
 """Rows that are changed in one transaction."""
@@ -35,39 +35,39 @@ LOCK_TIMEOUT = "60s"
 
 
 @dataclass(frozen=True)
-class Erasing:
-    """One erasure of ``who``. ``erasure_id``: opaque, the same at every attempt.
+class RowErasure:
+    """One erasure of ``identity``. ``erasure_id``: opaque, the same at every attempt.
 
-    ``also``: other values that the subject's identifiers have had since the erasure began, with the key.
+    ``later_identities``: other values of the subject's identifiers since the erasure began, with the key.
     ``replay``: repeated after a restore; rows created after ``cutoff`` are spared where their table says
     when they were created. ``named_until``: until when the identifiers surely were the subject's, where that
-    is not ``cutoff``. ``gone``: the first complete erasure; see ``subject.name_reuse``.
+    is not ``cutoff``. ``first_erasure``: the first complete erasure; see ``subject.name_reuse``.
     """
 
     erasure_id: str
-    who: Identity
+    identity: Identity
     cutoff: datetime
     replay: bool = False
-    also: tuple[Identity, ...] = ()
+    later_identities: tuple[Identity, ...] = ()
     named_until: datetime | None = None
-    gone: Gone | None = None
+    first_erasure: FirstErasure | None = None
 
     @property
-    def names(self) -> tuple[Identity, ...]:
+    def identities(self) -> tuple[Identity, ...]:
         """All identities to erase."""
-        return (self.who, *self.also)
+        return (self.identity, *self.later_identities)
 
     @property
     def times(self) -> Times:
         """The times that decide whose a row is."""
-        return Times(self.named_until or self.cutoff, self.replay, self.gone)
+        return Times(self.named_until or self.cutoff, self.replay, self.first_erasure)
 
 
 def erase(
     connection: Connection,
     data_map: DataMap,
     catalogue: Catalogue,
-    erasure: Erasing,
+    erasure: RowErasure,
     *,
     batch: int = BATCH,
     progress: Callable[[str, int], None] = lambda place, changed: None,
@@ -88,24 +88,24 @@ def erase(
     journal = Journal(connection, erasure.erasure_id)
     with _exclusive(connection, erasure.erasure_id):
         journal.open(data_map.version)
-        for identity in erasure.names:
+        for identity in erasure.identities:
             _passes(connection, data_map, catalogue, erasure, identity, batch, progress).run(erasure_plan)
         known = journal.steps()
         changes = [change for group in passes.groups(erasure_plan) for change in group.changes]
         with connection.transaction():
             for change in changes:
                 if change.key not in known:
-                    journal.found(change.key, 0)
+                    journal.record_found(change.key, 0)
         return _effects(changes, journal.steps())
 
 
 def remaining(
-    connection: Connection, data_map: DataMap, catalogue: Catalogue, erasure: Erasing
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, erasure: RowErasure
 ) -> list[Effect]:
     """Count the rows that wait, for each step that still finds any; rows to be kept are not counted."""
     return [
         Effect("postgresql", str(change.table), change.role, change.action, rows, 0, rows)
-        for identity in erasure.names
+        for identity in erasure.identities
         for identity_passes in [
             _passes(connection, data_map, catalogue, erasure, identity, BATCH, lambda place, changed: None)
         ]
@@ -115,7 +115,7 @@ def remaining(
 
 
 def residue(
-    connection: Connection, data_map: DataMap, catalogue: Catalogue, erasure: Erasing
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, erasure: RowErasure
 ) -> list[Residue]:
     """Find where an identifier is left, kept rows excepted. Materialised views are refreshed first.
 
@@ -127,7 +127,7 @@ def residue(
         with snapshot(connection):
             return [
                 hit
-                for identity in erasure.names
+                for identity in erasure.identities
                 for hit in residue_exemptions.residue(
                     connection, data_map, catalogue, identity, erasure.times, erasure.erasure_id
                 )
@@ -148,7 +148,7 @@ def _passes(
     connection: Connection,
     data_map: DataMap,
     catalogue: Catalogue,
-    erasure: Erasing,
+    erasure: RowErasure,
     identity: Identity,
     batch: int,
     progress: Callable[[str, int], None],

@@ -71,7 +71,7 @@ class Journal:
             "UPDATE ops_platform.erasures SET stand_in = %s WHERE erasure_id = %s", (key, self.erasure_id)
         )
 
-    def found(self, step: Step, rows: int) -> None:
+    def record_found(self, step: Step, rows: int) -> None:
         """Note that ``rows`` wait now; the step's total is at least these and those changed already."""
         self.connection.execute(
             """
@@ -85,7 +85,7 @@ class Journal:
             {"rows": rows, **self._parameters(step)},
         )
 
-    def changed(self, step: Step, rows: int, beside: int, by_triggers: Mapping[str, int]) -> int:
+    def record_changed(self, step: Step, rows: int, beside: int, by_triggers: Mapping[str, int]) -> int:
         """Note ``rows`` changed, in the transaction that changed them; returns the step's sum so far.
 
         ``beside``: rows of others that were compared. ``by_triggers``: rows that declared triggers changed,
@@ -115,10 +115,10 @@ class Journal:
                 **self._parameters(step),
             },
         ).fetchone()
-        assert row is not None  # noqa: S101 - found() comes first
+        assert row is not None  # noqa: S101 - record_found() comes first
         return int(row["changed"])
 
-    def kept(self, step: Step, hits: Mapping[str, int]) -> None:
+    def record_kept(self, step: Step, hits: Mapping[str, int]) -> None:
         """Note how many kept rows name the subject, by column; the highest number seen stays."""
         self.connection.execute(
             """

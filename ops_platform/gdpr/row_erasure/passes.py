@@ -168,13 +168,13 @@ class Passes:
         """Find the rows that wait and note their number; rows to be kept are only noted."""
         if change.kind == "keep":
             rows = batch.waiting(self.connection, writer, change)
-            self.journal.found(change.key, rows)
+            self.journal.record_found(change.key, rows)
             if rows and isinstance(change.step.belonging.way, ByParent):
-                self.journal.kept(change.key, self._count_hits(writer, change.table))
+                self.journal.record_kept(change.key, self._count_hits(writer, change.table))
             return []
         leaves = batch.leaves(self.connection, writer, change)
         if leaves:
-            self.journal.found(change.key, sum(len(leaf.places) for leaf in leaves))
+            self.journal.record_found(change.key, sum(len(leaf.places) for leaf in leaves))
         return leaves
 
     def _count_hits(self, writer: Writer, table: Name) -> dict[str, int]:
@@ -223,7 +223,7 @@ class Passes:
             before = collateral_check.counters(self.connection)
             by_triggers = batches.verify(before, {}, *{change.table for change, _, _ in done})
             if by_triggers:
-                self.journal.changed(done[-1][0].key, 0, 0, by_triggers)
+                self.journal.record_changed(done[-1][0].key, 0, 0, by_triggers)
             return done
 
         try:

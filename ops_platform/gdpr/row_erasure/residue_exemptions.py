@@ -17,7 +17,7 @@ from ops_platform.gdpr.row_erasure import residue_scan
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.row_erasure.residue_scan import Residue, Shared
 from ops_platform.gdpr.schema import Catalogue, Name
-from ops_platform.gdpr.subject import Identity, Times, row_predicates, spared_rows, successors, taken
+from ops_platform.gdpr.subject import Identity, Times, reused_names, row_predicates, spared_rows, successors
 
 K = TypeVar("K")
 
@@ -112,10 +112,10 @@ class _Others:
 
     def shared(self) -> Shared:
         """Collect the shared names, and the conditions for what is the others'."""
-        names = taken(self.data_map, self.identity, self.others)
+        names = reused_names(self.data_map, self.identity, self.others)
         if not names:
             return Shared()
-        subject, gone = self.data_map.subject, self.times.gone
+        subject, first_erasure = self.data_map.subject, self.times.first_erasure
         for other in self.others:
             key = sql.SQL("(t.{} = {})").format(
                 sql.Identifier(subject.key), sql.Literal(other.values[subject.key])
@@ -124,9 +124,11 @@ class _Others:
             for table, belonging in self.data_map.belongings():
                 self._add_belonging(table, belonging, other)
         for table in self.data_map.tables.values():
-            if gone is not None and table.created is not None:
+            if first_erasure is not None and table.created is not None:
                 # A newer row was written when only the other person had that name.
-                newer = sql.SQL("(t.{} > {})").format(sql.Identifier(table.created), sql.Literal(gone.at))
+                newer = sql.SQL("(t.{} > {})").format(
+                    sql.Identifier(table.created), sql.Literal(first_erasure.at)
+                )
                 _add_alternative(self._rows, table.name, newer)
         for name, test in _views(self.catalogue):
             _add_alternative(self._rows, name, test)
@@ -134,7 +136,7 @@ class _Others:
 
     def _add_belonging(self, table: Table, belonging: Belonging, other: Identity) -> None:
         """Add what the map says is the other's: by their key, and by a name where it surely is theirs."""
-        names = taken(self.data_map, self.identity, [other])
+        names = reused_names(self.data_map, self.identity, [other])
         unshared = {name: value for name, value in other.values.items() if name not in names}
         self._add(table, belonging, self._held(table, belonging, unshared))
         if isinstance(belonging.way, ByParent) or belonging.way.holds in names:
@@ -151,14 +153,14 @@ class _Others:
     def _add_by_name(
         self, table: Table, belonging: Belonging, held: sql.Composable, names: frozenset[str]
     ) -> None:
-        gone = self.times.gone
-        if gone is None or gone.taken is None:
+        first_erasure = self.times.first_erasure
+        if first_erasure is None or first_erasure.reused_names is None:
             if table.created is not None:
                 newer = sql.SQL("({} AND t.{} > {})").format(
                     held, sql.Identifier(table.created), sql.Literal(self.times.cutoff)
                 )
                 self._add(table, belonging, newer)
-        elif table.created is not None or not names & gone.taken:
+        elif table.created is not None or not names & first_erasure.reused_names:
             self._add(table, belonging, held)
 
     def _add(self, table: Table, belonging: Belonging, test: sql.Composable) -> None:

@@ -3,23 +3,23 @@
 Not here: what happens to these rows (``gdpr.row_erasure``, ``gdpr.export``).
 """
 
-from ops_platform.gdpr.subject.name_reuse import Gone, Times, spared_rows, successors, taken
+from ops_platform.gdpr.subject.name_reuse import FirstErasure, Times, reused_names, spared_rows, successors
 from ops_platform.gdpr.subject.row_predicates import Identity, SparedRows
 from ops_platform.gdpr.subject.subject_key import SubjectKey
-from ops_platform.gdpr.subject.templates import filled
+from ops_platform.gdpr.subject.templates import fill_placeholders
 
 __all__ = [
-    "Gone",
+    "FirstErasure",
     "Identity",
     "SparedRows",
     "SubjectKey",
     "Times",
-    "filled",
+    "fill_placeholders",
     "name_reuse",
+    "reused_names",
     "row_predicates",
     "shared_prefix_guard",
     "spared_rows",
     "subject_key",
     "successors",
-    "taken",
 ]

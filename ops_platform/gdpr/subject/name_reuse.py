@@ -26,15 +26,15 @@ from ops_platform.gdpr.subject.row_predicates import Identity, SparedRows
 
 
 @dataclass(frozen=True)
-class Gone:
+class FirstErasure:
     """The first complete erasure of the subject's rows; newer rows name somebody else.
 
-    ``at``: when it had ended. ``taken``: the identifiers that others had by then; None when it used another
-    data map, so that rows which the current one names may be left.
+    ``at``: when it had ended. ``reused_names``: the identifiers that others had by then; None when it used
+    another data map, so that rows which the current one names may be left.
     """
 
     at: datetime
-    taken: frozenset[str] | None
+    reused_names: frozenset[str] | None
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Times:
     """The times that decide whose a row is.
 
     ``cutoff``: until then the names were the subject's. ``replay``: the erasure is repeated after a restore.
-    ``gone``: the first complete erasure, None before its end.
+    ``first_erasure``: the first complete erasure, None before its end.
     """
 
     cutoff: datetime
     replay: bool = False
-    gone: Gone | None = None
+    first_erasure: FirstErasure | None = None
 
 
 def spared_rows(
@@ -57,10 +57,10 @@ def spared_rows(
     if times.replay:
         key_reused = _is_newer(connection, data_map, identity, times.cutoff)
         return SparedRows(times.cutoff, key_reused=key_reused)
-    names = taken(data_map, identity, successors(connection, data_map, identity, times.cutoff))
+    names = reused_names(data_map, identity, successors(connection, data_map, identity, times.cutoff))
     if not names:
         return None
-    erased_once = times.gone is not None and times.gone.taken is not None
+    erased_once = times.first_erasure is not None and times.first_erasure.reused_names is not None
     return SparedRows(times.cutoff, key_reused=False, reused_names=names, erased_once=erased_once)
 
 
@@ -113,7 +113,7 @@ def _reuse_tests(
             )
 
 
-def taken(data_map: DataMap, identity: Identity, others: Iterable[Identity]) -> frozenset[str]:
+def reused_names(data_map: DataMap, identity: Identity, others: Iterable[Identity]) -> frozenset[str]:
     """Name the subject's identifiers whose values one of ``others`` has now."""
     key = data_map.subject.key
     theirs = {_folded(value) for other in others for name, value in other.values.items() if name != key}

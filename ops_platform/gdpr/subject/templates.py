@@ -9,7 +9,7 @@ from ops_platform.gdpr.subject.row_predicates import Identity
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
-def filled(pattern: str, identity: Identity) -> str | None:
+def fill_placeholders(pattern: str, identity: Identity) -> str | None:
     """Fill ``creators/{id}/`` with the subject's id; None when the subject lacks an identifier.
 
     An empty identifier counts as lacking: the result would match everybody's.

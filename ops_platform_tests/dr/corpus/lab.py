@@ -197,7 +197,7 @@ class Lab:
         known = knowledge.gather(ctx, "latest", t0, asked)
         changed = replace(known, plan=lambda reader: change(known.plan(reader)))
         with scratch.scratch(ctx.settings, "test:corpus", f"c{uuid4().hex[:6]}") as here:
-            return rehearse(ctx, here, "integrity", changed, t0, silent, silent).answers
+            return rehearse(ctx, here, "integrity", changed, t0, silent, silent).results
 
     def age_of_newest_beat(self) -> float:
         """Seconds, by the ops database."""

@@ -163,7 +163,7 @@ def test_a_restored_cluster_is_verified_stopped_and_forgets_its_recovery(beating
     [newest] = strike(beating, 1)
     archive_now(beating)
     told, done = restored(beating, place / "new", RecoveryTarget.latest())
-    assert {one.name: one.summary for one in done.answers if one.result != "pass"} == {}
+    assert {one.name: one.summary for one in done.results if one.result != "pass"} == {}
     assert done.rto_seconds is not None
     assert done.newest_beat is not None
     assert done.newest_beat >= newest
@@ -183,6 +183,6 @@ def test_a_name_that_nobody_made_leaves_nothing_to_be_used(beating: Site, place:
     """PostgreSQL ends recovery with FATAL when the target was not reached: never a promoted cluster."""
     _, done = restored(beating, place / "new", RecoveryTarget.parse("name", "never made"))
     assert done.rto_seconds is None
-    assert [one.result for one in done.answers if one.name == "recovered_and_promoted"] == ["fail"]
+    assert [one.result for one in done.results if one.name == "recovered_and_promoted"] == ["fail"]
     assert "never" in (place / "new.restore.log").read_text() or (place / "new.restore.log").exists()
     assert restores(beating) == []

@@ -19,7 +19,7 @@ def answers(site: Site, name: str, t0: datetime) -> dict[str, str]:
         done = rehearse(site.context, here, name, knowledge(site, name, t0), t0, print, silent)  # type: ignore[arg-type]
     print(done)
     assert not here.directory.exists()
-    return {one.name: f"{one.result}: {one.summary}" for one in done.answers}
+    return {one.name: f"{one.result}: {one.summary}" for one in done.results}
 
 
 def test_latest_stops_at_the_archive_as_it_stood(beating: Site) -> None:

@@ -204,15 +204,15 @@ def test_rows_of_the_published_shape_are_nobodys_to_give_up(worker: Connection) 
 
 def test_a_replay_finds_the_success_of_its_root_only(worker: Connection) -> None:
     records.finish(worker, REQUEST, BAD)
-    assert records.found(worker, "root", "product", "pitr") is None
+    assert records.find_success(worker, "root", "product", "pitr") is None
     retried = replace(REQUEST, run_id="again")
     records.finish(worker, retried, GOOD)
-    found = records.found(worker, "root", "product", "pitr")
+    found = records.find_success(worker, "root", "product", "pitr")
     assert found is not None
     assert found["exercise_id"] == retried.exercise_id
-    assert records.found(worker, "root", "product", "latest") is None
-    assert records.found(worker, "root", "ops", "pitr") is None
-    assert records.found(worker, "other", "product", "pitr") is None
+    assert records.find_success(worker, "root", "product", "latest") is None
+    assert records.find_success(worker, "root", "ops", "pitr") is None
+    assert records.find_success(worker, "other", "product", "pitr") is None
 
 
 STEPS: list[Callable[[Connection], object]] = [

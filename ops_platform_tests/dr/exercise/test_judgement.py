@@ -19,7 +19,7 @@ GOOD = [passed(CRITICAL[0], ""), passed("roles", "")]
 def rehearsal(
     *answers: Verification, rto: float | None = 60.0, loss: timedelta | None = timedelta(seconds=5)
 ) -> Rehearsal:
-    return Rehearsal(datetime(2026, 1, 1, tzinfo=UTC), answers=[*GOOD, *answers], rto_seconds=rto, loss=loss)
+    return Rehearsal(datetime(2026, 1, 1, tzinfo=UTC), results=[*GOOD, *answers], rto_seconds=rto, loss=loss)
 
 
 def test_all_good_is_a_success() -> None:

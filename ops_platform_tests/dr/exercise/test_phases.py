@@ -26,11 +26,11 @@ class Phase(DrillPhase):
 
     def __init__(self, told: list[str], answers: str | None, error: BaseException | None = None) -> None:
         self.told, self.error = told, error
-        self.answers = answers  # type: ignore[misc]
-        self.timed_as = f"{answers} took"  # type: ignore[misc]
+        self.check_name = answers  # type: ignore[misc]
+        self.timing_key = f"{answers} took"  # type: ignore[misc]
 
     def perform(self, drill: Drill) -> None:
-        self.told.append(f"{self.answers}")
+        self.told.append(f"{self.check_name}")
         if self.error is not None:
             raise self.error
 
@@ -59,35 +59,37 @@ def rehearse(monkeypatch: pytest.MonkeyPatch, *phases: DrillPhase) -> tuple[Rehe
 
 
 def answers(done: Rehearsal) -> dict[str, str]:
-    return {answer.name: answer.result for answer in done.answers}
+    return {answer.name: answer.result for answer in done.results}
 
 
 def test_the_order_of_a_drill() -> None:
-    assert [(type(phase).__name__, phase.answers, phase.timed_as) for phase in drill.PHASES] == [
+    assert [(type(phase).__name__, phase.check_name, phase.timing_key) for phase in drill.PHASES] == [
         ("SelectSet", "backup_selected", "select"),
         ("RestoreFiles", "restored", "restore"),
         ("Recover", "recovered_and_promoted", None),
         ("EraseAgain", "recovered_and_promoted", "tombstones"),
-        ("AskCritical", "recovered_and_promoted", "critical"),
-        ("AskForAssurance", "recovered_and_promoted", "assurance"),
+        ("CheckCritical", "recovered_and_promoted", "critical"),
+        ("CheckAssurance", "recovered_and_promoted", "assurance"),
         ("StopServer", "recovered_and_promoted", None),
-        ("AskStopped", None, "assurance"),
+        ("CheckStopped", None, "assurance"),
     ]
 
 
 def test_the_order_of_an_exercise() -> None:
     assert [type(phase).__name__ for phase in runner.PHASES] == [
         "ObserveSource",
-        "PrepareQuestions",
+        "PrepareChecks",
         "DeclareDisaster",
         "RehearseInScratch",
-        "AskAboutExercise",
+        "CheckExercise",
     ]
 
 
 def test_what_a_drill_has_not_found_yet_cannot_be_read() -> None:
     with pytest.raises(AttributeError, match="plan"):
-        _ = Drill(NOTHING, NOTHING, NOTHING, drill.EXERCISE, Rehearsal(T0), print, print, NOTHING).plan
+        _ = Drill(
+            NOTHING, NOTHING, NOTHING, drill.EXERCISE_OPTIONS, Rehearsal(T0), print, print, NOTHING
+        ).plan
 
 
 def test_an_error_answers_for_its_phase_and_ends_the_drill(monkeypatch: pytest.MonkeyPatch) -> None:

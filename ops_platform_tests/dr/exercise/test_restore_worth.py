@@ -24,7 +24,7 @@ from ops_platform.dr.inspection.check_result import Verification, failed, passed
 def test_what_a_restore_is_worth(
     answers: list[Verification], restored: bool, may_start: bool, verified: bool
 ) -> None:
-    done = Rehearsal(datetime.now(UTC), answers=answers, rto_seconds=1.0)
+    done = Rehearsal(datetime.now(UTC), results=answers, rto_seconds=1.0)
     judged = emergency.judge(done)
     assert (judged.restored, judged.may_start, judged.verified) == (restored, may_start, verified)
     done.rto_seconds = None

@@ -15,7 +15,7 @@ from ops_platform.backup.repository.backup_sets import BackupSet, Database, Repo
 from ops_platform.backup.repository.wal_archive import Archive, ArchivedSegment
 from ops_platform.backup.wal import Geometry, Segment
 from ops_platform.dr.plan import scenario
-from ops_platform.dr.plan.heartbeat_pairs import BeatPair
+from ops_platform.dr.plan.heartbeat_pairs import HeartbeatPair
 from ops_platform.dr.plan.scenario import SCENARIOS, Scenario
 from ops_platform.errors import CheckFailed, ConfigurationError
 
@@ -55,14 +55,14 @@ def observed(sets: Sequence[BackupSet], present: Sequence[int]) -> Observation:
     return Observation(repository, archive, state, best_state(repository, archive))
 
 
-def beats(*, every: float = 10.0, last: int) -> list[BeatPair]:
+def beats(*, every: float = 10.0, last: int) -> list[HeartbeatPair]:
     """Pairs of the last hours, one segment written an hour, the newest in segment ``last``."""
     found = []
     for number in range(int(5 * 3600 / every)):
         after = T0 - timedelta(seconds=number * every)
         before = after - timedelta(seconds=every)
         found.append(
-            BeatPair(Heartbeat(before, _lsn(before, last), 1), Heartbeat(after, _lsn(after, last), 1))
+            HeartbeatPair(Heartbeat(before, _lsn(before, last), 1), Heartbeat(after, _lsn(after, last), 1))
         )
     return found
 
@@ -71,8 +71,8 @@ def _lsn(at: datetime, last: int) -> int:
     return int((last + 0.5 - (T0 - at).total_seconds() / 3600) * SIZE)
 
 
-def pairs_of(found: Sequence[BeatPair]) -> scenario.Pairs:
-    def pairs(since: datetime, until: datetime, near: datetime) -> list[BeatPair]:
+def pairs_of(found: Sequence[HeartbeatPair]) -> scenario.Pairs:
+    def pairs(since: datetime, until: datetime, near: datetime) -> list[HeartbeatPair]:
         inside = [one for one in found if since <= one.before.at and one.after.at <= until]
         return sorted(inside, key=lambda one: abs(one.middle - near))
 

@@ -40,7 +40,7 @@ from ops_platform.gdpr.certificates import certificate_store as certificates
 from ops_platform.gdpr.certificates import document as certificate
 from ops_platform.gdpr.data_map import parser as map_file
 from ops_platform.gdpr.row_erasure import engine as row_erasure
-from ops_platform.gdpr.row_erasure.engine import Erasing
+from ops_platform.gdpr.row_erasure.engine import RowErasure
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.subject import row_predicates as subject_rows
 from ops_platform.gdpr.subject import subject_key
@@ -123,7 +123,7 @@ def _erase(site: Site) -> None:
         one = stones.write(
             ops, ledger, keys, of, request_id="r1", map_version=data_map.version, term=term, now=now
         )
-        row_erasure.erase(product, data_map, known, Erasing("r1", who, one.erased_at))
+        row_erasure.erase(product, data_map, known, RowErasure("r1", who, one.erased_at))
         row_erasure.forget(product, "r1")
         expires = stones.complete(ops, ledger, keys, one, term, datetime.now(UTC))
         composed = certificate.compose(
@@ -162,8 +162,8 @@ def restore(site: Site, directory: Path, moment: datetime) -> Restored:
                     len(connection.execute("SELECT FROM creators WHERE id = %s", (one,)).fetchall())
                     for one in (SUBJECT, OTHER)
                 ]
-    [answer] = [one for one in done.answers if one.name == "tombstones"]
-    return Restored(answer, {one.name: one.result for one in done.answers}, *counts)
+    [answer] = [one for one in done.results if one.name == "tombstones"]
+    return Restored(answer, {one.name: one.result for one in done.results}, *counts)
 
 
 def test_an_emergency_restore_erases_again_before_traffic(erased: Erased, place: Path) -> None:
@@ -187,8 +187,8 @@ def test_an_ops_database_that_forgot_is_not_believed(erased: Erased) -> None:
     target = RecoveryTarget.parse("time", erased.before.isoformat())
     with break_glass.open_workspace(site.context, site.settings.state_dir / "never") as here:
         told = break_glass.explain(site.context, here, target, None, datetime.now(UTC))
-    asked = emergency.knowledge(site.context, told, silent).questions
-    assert isinstance(asked, emergency.EmergencyQuestions)
+    asked = emergency.knowledge(site.context, told, silent).checks
+    assert isinstance(asked, emergency.EmergencyChecks)
     assert asked._tombstones().count == 1
     with site.database.superuser() as superuser:
         superuser.execute("UPDATE erasure_tombstones SET stanza = 'elsewhere'")

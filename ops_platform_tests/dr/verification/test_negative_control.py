@@ -20,7 +20,7 @@ from ops_platform.dr.restore.scratch_cluster import scratch
 from ops_platform.dr.verification import negative_control as canary
 from ops_platform.dr.verification import suite as questions
 from ops_platform.dr.verification.negative_control import DAMAGES
-from ops_platform.dr.verification.suite import ExerciseQuestions, References
+from ops_platform.dr.verification.suite import ExerciseChecks, References
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform_tests.backup.site import Site, silent
 
@@ -39,7 +39,7 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class Damaged(ExerciseQuestions):
+class Damaged(ExerciseChecks):
     """The real questions, asked of a copy that is damaged first."""
 
     damage: Callable[[RestoredServer], None]
@@ -89,7 +89,7 @@ def test_every_damage_is_caught(beating: Site, number: int) -> None:
     done = attempt(beating, damage)
     assert [one.result for one in answers] == ["pass"], answers
     assert DAMAGES[number].caught_by in answers[0].summary
-    assert DAMAGES[number].caught_by in {one.name for one in done.answers if one.result == "fail"}
+    assert DAMAGES[number].caught_by in {one.name for one in done.results if one.result == "fail"}
 
 
 @pytest.mark.services

@@ -119,7 +119,7 @@ def test_a_backup_from_the_middle_of_an_erasure_is_finished(restored: Product, d
         seen_before = catalogue.read(connection)
         who = subject_rows.identity(connection, demo_map, seen_before, str(ERASED))
         assert who is not None
-        row_erasure.erase(connection, demo_map, seen_before, row_erasure.Erasing("r1", who, CUTOFF))
+        row_erasure.erase(connection, demo_map, seen_before, row_erasure.RowErasure("r1", who, CUTOFF))
         connection.execute(
             "INSERT INTO audit_logs (actor_id, occurred_at, action, message) "
             "SELECT %s, min(occurred_at), 'login', 'late' FROM audit_logs",
@@ -139,7 +139,7 @@ def test_what_is_replayed_of_an_unfinished_erasure_is_its_own(restored: Product,
         assert who is not None
         done = replay.replay(connection, demo_map, [tombstone(ERASED, complete=False)])
         assert done.came_back == 1
-        resumed = row_erasure.erase(connection, demo_map, known, row_erasure.Erasing("r1", who, CUTOFF))
+        resumed = row_erasure.erase(connection, demo_map, known, row_erasure.RowErasure("r1", who, CUTOFF))
         assert sum(one.changed for one in resumed) == sum(one.changed for one in done.effects) > 10
         assert Journal(connection, "r1").pseudonym() is not None, "what was anonymised stays one person's"
 

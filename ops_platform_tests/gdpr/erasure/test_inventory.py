@@ -44,8 +44,8 @@ def test_places_are_the_maps_with_the_subject_in_them(demo_map: DataMap) -> None
 
 def test_what_the_subject_has_not_or_is_empty_is_nobodys_place(demo_map: DataMap) -> None:
     taken = inventory.take(demo_map, Identity({"id": KEY, "handle": ""}))
-    assert [one.shown for one in taken.objects] == ["creators/{id}/"]
-    assert [one.shown for one in taken.cache] == ["creator:{id}:*"]
+    assert [one.template for one in taken.objects] == ["creators/{id}/"]
+    assert [one.template for one in taken.cache] == ["creator:{id}:*"]
 
 
 def test_places_that_the_map_gives_to_somebody_else_now_are_told_apart(demo_map: DataMap) -> None:
@@ -53,16 +53,16 @@ def test_places_that_the_map_gives_to_somebody_else_now_are_told_apart(demo_map:
     by_name = replace(demo_map, objects=(Objects("media", "pages/{handle}/", "x", False), *demo_map.objects))
     taken = inventory.take(by_name, Identity({"id": KEY, "handle": "anna"}))
     another = Identity({"id": uuid4(), "handle": "anna"})
-    found = inventory.apart(taken, [another], until)
+    found = inventory.mark_reused(taken, [another], until)
     assert [(one.prefix, one.until) for one in found.objects] == [
         ("pages/anna/", datetime(2026, 1, 1, 23, 59, 59, tzinfo=UTC)),
         (f"creators/{KEY}/", None),
     ]
-    assert [(one.shown, one.shared) for one in found.cache] == [
+    assert [(one.template, one.shared) for one in found.cache] == [
         ("creator:{id}:*", False),
         ("handle:{handle}", True),
     ]
-    assert inventory.apart(taken, [Identity({"id": uuid4(), "handle": "ben"})], until) == taken
+    assert inventory.mark_reused(taken, [Identity({"id": uuid4(), "handle": "ben"})], until) == taken
 
 
 @pytest.mark.services
@@ -84,7 +84,7 @@ class TestKept:
         assert inventory.keep(ops, keys, "r1", taken) == taken
         found = inventory.find(ops, keys, "r1")
         assert found == taken
-        assert [type(value) for value in found.who.values.values()] == [
+        assert [type(value) for value in found.identity.values.values()] == [
             type(value) for value in who.values.values()
         ]
         inventory.forget(ops, "r1")
@@ -100,7 +100,7 @@ class TestKept:
             "m2", Identity({"id": KEY}), (ObjectPlace("media", f"new/{KEY}/", "new/{id}/"),), ()
         )
         merged = inventory.keep(ops, keys, "r1", newer)
-        assert merged.who == first.who
+        assert merged.identity == first.identity
         assert merged.map_version == "m2"
         assert merged.objects == (*first.objects, *newer.objects)
         assert merged.cache == first.cache
@@ -139,6 +139,6 @@ class TestKept:
     def test_an_identifier_that_cannot_be_kept_is_said_before_anything_is_destroyed(
         self, ops: Connection, demo_map: DataMap
     ) -> None:
-        taken = replace(inventory.take(demo_map, Identity({"id": KEY})), who=Identity({"id": b"\x00"}))
+        taken = replace(inventory.take(demo_map, Identity({"id": KEY})), identity=Identity({"id": b"\x00"}))
         with pytest.raises(CheckFailed, match="another column for identifiers"):
             inventory.keep(ops, sealing_keys(), "r1", taken)

@@ -11,7 +11,7 @@ import pytest
 
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.row_erasure import engine as row_erasure
-from ops_platform.gdpr.row_erasure.engine import Erasing
+from ops_platform.gdpr.row_erasure.engine import RowErasure
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.local.demo import people
@@ -26,24 +26,24 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def attempt(product: Product, data_map: DataMap, what: Erasing, batch: int, moment: Moment) -> None:
+def attempt(product: Product, data_map: DataMap, what: RowErasure, batch: int, moment: Moment) -> None:
     """An erasure that is killed in its first batch before that is committed, or right after."""
     if moment == "before":
-        changed = Journal.changed
+        changed = Journal.record_changed
 
         def noted(self: Journal, *args: object) -> int:
             changed(self, *args)  # type: ignore[arg-type]
             die()
             return 0
 
-        Journal.changed = noted  # type: ignore[method-assign,assignment]
+        Journal.record_changed = noted  # type: ignore[method-assign,assignment]
     with product.eraser() as eraser:
         row_erasure.erase(
             eraser, data_map, catalogue.read(eraser), what, batch=batch, progress=lambda place, rows: die()
         )
 
 
-def killed(product: Product, data_map: DataMap, what: Erasing, batch: int, moment: Moment) -> bool:
+def killed(product: Product, data_map: DataMap, what: RowErasure, batch: int, moment: Moment) -> bool:
     """False: there was nothing left to do."""
     context = multiprocessing.get_context("fork")
     process = context.Process(target=attempt, args=(product, data_map, what, batch, moment))

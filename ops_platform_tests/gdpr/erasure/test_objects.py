@@ -171,7 +171,7 @@ def test_what_is_written_meanwhile_goes_too(rewriting: Callable[[int], Rewriting
 
 
 def test_who_keeps_writing_is_told_of(rewriting: Callable[[int], Rewriting]) -> None:
-    with pytest.raises(CheckFailed, match="stop who writes them"):
+    with pytest.raises(CheckFailed, match="stop what writes them"):
         object_erasure.erase({"media": rewriting(10_000)}, inventory_of("creators/1/"))
 
 

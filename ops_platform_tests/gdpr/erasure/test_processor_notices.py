@@ -67,7 +67,7 @@ def test_one_letter_says_whom_by_the_address_alone(
     assert "anna" not in str(subject)
     assert "email: anna@example.org" in str(body)
     assert "handle" not in str(body), "what they need and no more"
-    assert str(taken.who.values["id"]) not in str(body)
+    assert str(taken.identity.values["id"]) not in str(body)
 
 
 def test_it_counts_when_it_has_left_and_is_not_written_again(

@@ -13,7 +13,7 @@ import pytest
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.row_erasure import engine as row_erasure
-from ops_platform.gdpr.row_erasure.engine import Erasing
+from ops_platform.gdpr.row_erasure.engine import RowErasure
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.local.demo import people
 from ops_platform_tests.gdpr.erasing import Product, erasing, left, map_of
@@ -31,7 +31,7 @@ def restored(demo_product: Product) -> Iterator[tuple[Connection, Connection]]:
         yield eraser, owner
 
 
-def replayed(owner: Connection, eraser: Connection, data_map: DataMap) -> Erasing:
+def replayed(owner: Connection, eraser: Connection, data_map: DataMap) -> RowErasure:
     """The cutoff is after all that there is now."""
     what = erasing(eraser, data_map, str(KEY), replay=True)
     [row] = owner.execute("SELECT greatest(now(), max(occurred_at)) AS at FROM usage_logs").fetchall()
@@ -42,10 +42,10 @@ def rows(owner: Connection, query: str, **named: object) -> list[object]:
     return [next(iter(row.values())) for row in owner.execute(query, named).fetchall()]
 
 
-def register(owner: Connection, what: Erasing, key: UUID) -> None:
+def register(owner: Connection, what: RowErasure, key: UUID) -> None:
     """The same person, a day after the erasure, with the same address and name, is active and watches."""
     later = what.cutoff + timedelta(days=1)
-    names = {"key": key, "at": later, **{n: what.who.values[n] for n in ("email", "handle")}}
+    names = {"key": key, "at": later, **{n: what.identity.values[n] for n in ("email", "handle")}}
     owner.execute("UPDATE creators SET email = 'old', handle = 'old' WHERE email = %(email)s", names)
     owner.execute(
         "INSERT INTO creators (id, handle, email, full_name, country, created_at) "
@@ -89,7 +89,7 @@ def test_who_registered_since_with_the_same_address_is_spared(
     row_erasure.erase(eraser, demo_map, catalogue.read(eraser), what)
     assert left(eraser, demo_map, what) == ([], [])
     assert rows(owner, "SELECT id FROM creators WHERE id = %(key)s", key=KEY) == []
-    email = what.who.values["email"]
+    email = what.identity.values["email"]
     assert rows(owner, "SELECT id FROM creators WHERE email = %(email)s", email=email) == [ANEW]
     assert rows(owner, "SELECT title FROM posts WHERE creator_id = %(key)s", key=ANEW) == ["new"]
     assert rows(owner, "SELECT message FROM audit_logs WHERE subject_email = %(email)s", email=email) == [
@@ -137,7 +137,7 @@ def test_who_registers_anew_before_the_first_erasure_has_ended(
     owner.execute(
         "INSERT INTO creators (id, handle, email, full_name, country, created_at) "
         "VALUES (%s, %s, %s, 'A', 'FR', %s)",
-        (ANEW, "another", what.who.values["email"], what.cutoff + timedelta(days=1)),
+        (ANEW, "another", what.identity.values["email"], what.cutoff + timedelta(days=1)),
     )
     row_erasure.erase(eraser, demo_map, known, what)
     assert left(eraser, demo_map, what) == ([], [])
@@ -152,7 +152,7 @@ def test_rows_of_who_registers_anew_before_the_erasure_has_ended_are_their_own(
     known = catalogue.read(eraser)
     row_erasure.erase(eraser, demo_map, known, what)
     register(owner, what, ANEW)
-    email = what.who.values["email"]
+    email = what.identity.values["email"]
     owner.execute("INSERT INTO profiles (creator_id, display_name, bio) VALUES (%s, 'A', %s)", (ANEW, email))
     row_erasure.erase(eraser, demo_map, known, what)
     assert left(eraser, demo_map, what) == ([], [])

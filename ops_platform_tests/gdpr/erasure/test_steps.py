@@ -146,9 +146,9 @@ def test_each_step_adopts_what_earlier_attempts_did(place: Scene) -> None:
 
     for number, step in enumerate(STEPS[:-1], 1):
         end_behind(step)
-        assert lineage.steps(place.requests.worker, request_id) == STEPS[:number]
+        assert lineage.completed_steps(place.requests.worker, request_id) == STEPS[:number]
     request_work.erase(place.ops_url, request_id, "run", place.context)
-    assert lineage.steps(place.requests.worker, request_id)[: len(STEPS)] == STEPS
+    assert lineage.completed_steps(place.requests.worker, request_id)[: len(STEPS)] == STEPS
     is_erased(place, request_id)
     assert place.others() == before
 

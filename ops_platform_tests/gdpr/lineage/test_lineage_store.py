@@ -19,11 +19,11 @@ def test_effects_are_read_back_as_they_were_and_add_up(table: Requests) -> None:
     kept = Effect("postgresql", "ledger_entries", "payee", "keep", 3, 0, 3)
     for step, effects in (("objects", [first]), ("rows", [kept]), ("objects", [again]), ("cache", [])):
         lineage.record(table.worker, request_id, step, effects, run_id="run", map_version="m")
-    lines = lineage.of(table.worker, request_id)
+    lines = lineage.lines(table.worker, request_id)
     assert [(one.step, one.effect, one.run_id, one.map_version) for one in lines] == [
         ("objects", first, "run", "m"), ("rows", kept, "run", "m"), ("objects", again, "run", "m"),
     ]  # fmt: skip
-    assert lineage.steps(table.worker, request_id) == ["objects", "rows", "objects", "cache"]
+    assert lineage.completed_steps(table.worker, request_id) == ["objects", "rows", "objects", "cache"]
     assert lineage.totals([*lines, *lines[1:2]]) == [
         Effect("s3", "media/creators/{id}/", "objects", "delete", 5, 6, 0),
         kept,

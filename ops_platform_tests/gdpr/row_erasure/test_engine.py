@@ -113,7 +113,7 @@ def test_a_subject_that_is_not_there_has_nothing_to_erase(demo_product: Product,
         row_erasure.erase(eraser, demo_map, known, what)
         before = demo_product.digest()
         effects = row_erasure.erase(
-            eraser, demo_map, known, row_erasure.Erasing("another", what.who, what.cutoff)
+            eraser, demo_map, known, row_erasure.RowErasure("another", what.identity, what.cutoff)
         )
         assert {one.changed for one in effects} == {0}
         assert demo_product.digest() == before

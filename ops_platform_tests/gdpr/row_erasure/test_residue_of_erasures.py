@@ -10,7 +10,7 @@ from ops_platform.clients.postgres import connection as postgres
 from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr.map_check import all_checks as map_check
 from ops_platform.gdpr.row_erasure import engine as row_erasure
-from ops_platform.gdpr.row_erasure.engine import Erasing
+from ops_platform.gdpr.row_erasure.engine import RowErasure
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.subject.row_predicates import Identity
 from ops_platform_tests.gdpr.erasing import CUTOFF, Product, erasing, left, map_of
@@ -74,7 +74,7 @@ def test_a_policy_hides_nothing_from_the_scan(bare_product: Product, tmp_path: P
             "ALTER TABLE hidden ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
         )
     data_map = map_of(tmp_path, MAP + "  hidden: {plain: [memo]}\n")
-    what = Erasing("one", Identity({"id": 1, "email": "anna@example.org"}), CUTOFF)
+    what = RowErasure("one", Identity({"id": 1, "email": "anna@example.org"}), CUTOFF)
     with postgres.session(
         bare_product.cluster.url("product_owner", bare_product.name), autocommit=True
     ) as owner:

@@ -16,10 +16,10 @@ from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import fulfilment as request_work
 from ops_platform.gdpr.requests import work_queue as work
 from ops_platform.gdpr.row_erasure import engine as row_erasure
-from ops_platform.gdpr.row_erasure.engine import Erasing
+from ops_platform.gdpr.row_erasure.engine import RowErasure
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.subject import row_predicates as subject_rows
-from ops_platform.gdpr.subject.name_reuse import Gone
+from ops_platform.gdpr.subject.name_reuse import FirstErasure
 from ops_platform_tests.gdpr.erasing import CUTOFF, Product, erasing, left, map_of
 from ops_platform_tests.gdpr.erasure_scene import Scene
 
@@ -260,7 +260,7 @@ def deleted_by_the_product(place: Scene) -> Callable[[], None]:
             known = catalogue.read(eraser)
             who = subject_rows.identity(eraser, place.data_map, known, str(place.who))
             assert who is not None
-            row_erasure.erase(eraser, place.data_map, known, Erasing("x", who, datetime.now(UTC)))
+            row_erasure.erase(eraser, place.data_map, known, RowErasure("x", who, datetime.now(UTC)))
             row_erasure.forget(eraser, "x")
 
     return delete
@@ -321,7 +321,7 @@ def test_rows_without_a_date_may_be_eithers_and_are_left_alone(bare_product: Pro
         owner.execute("UPDATE users SET email = 'anna@example.org' WHERE id = 2")
         row_erasure.erase(eraser, data_map, catalogue.read(eraser), what)
         assert left(eraser, data_map, what) == ([], ["letters.email"])
-        taken = replace(what, gone=Gone(CUTOFF, frozenset({"email"})))
+        taken = replace(what, first_erasure=FirstErasure(CUTOFF, frozenset({"email"})))
         assert left(eraser, data_map, taken) == ([], ["letters.email"])
 
 
@@ -335,7 +335,7 @@ def test_rows_without_a_date_are_the_others_once_the_subjects_are_gone(
         row_erasure.erase(eraser, data_map, catalogue.read(eraser), what)
         owner.execute("UPDATE users SET email = 'anna@example.org' WHERE id = 2")
         owner.execute("INSERT INTO letters VALUES (3, 'anna@example.org')")
-        what = replace(what, gone=Gone(CUTOFF, frozenset()))
+        what = replace(what, first_erasure=FirstErasure(CUTOFF, frozenset()))
         row_erasure.erase(eraser, data_map, catalogue.read(eraser), what)
         assert left(eraser, data_map, what) == ([], [])
         assert [row["id"] for row in owner.execute("SELECT id FROM letters ORDER BY id")] == [2, 3]

@@ -1,7 +1,6 @@
-"""The steps of an erasure, one or a few that belong together in each module; ``base`` says what a step is.
+"""The steps of an erasure, one or a few that belong together in each module; ``base`` defines a step.
 
-A step knows its name and what it does. What comes before and after it is not here: the list in ``pipeline``
-says that.
+A step knows its name and its work. The order of the steps is not here, but in ``pipeline``.
 """
 
 from ops_platform.gdpr.erasure.steps.base import (

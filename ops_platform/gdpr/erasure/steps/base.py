@@ -1,7 +1,7 @@
-"""Define a step of an erasure and the one value that the steps of an attempt share.
+"""A step of an erasure, and the state that the steps of an attempt share.
 
-A step finds what an earlier attempt has done and adopts it: whoever is killed anywhere is followed by an
-attempt that finishes.
+A step finds what an earlier attempt has done and adopts it: an attempt can be killed anywhere, and the next
+one finishes.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from ops_platform.gdpr.erasure.checkpoints import Case, Checkpoints, LineageChec
 from ops_platform.gdpr.erasure.context import DataStores, ErasureContext
 from ops_platform.gdpr.erasure.inventory import Inventory
 from ops_platform.gdpr.lineage import Effect
-from ops_platform.gdpr.row_erasure import Erasing
+from ops_platform.gdpr.row_erasure import RowErasure
 from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import Identity, SubjectKey, name_reuse
 from ops_platform.gdpr.tombstones import Tombstone
 
 EndRequest = Callable[[Connection, Issued], None]
-"""What ends the request, in the transaction that ends the erasure."""
+"""Ends the request, in the transaction that ends the erasure."""
 
 
 @dataclass(repr=False)
 class ErasureState(ABC):
-    """What the steps of one attempt share. It holds who the subject is and is never printed.
+    """The state that the steps of one attempt share. It holds who the subject is, and is never printed.
 
     ``catalogue``, ``subject`` and ``inventory`` are set by the first steps; reading one before that raises
     AttributeError.
@@ -48,33 +48,43 @@ class ErasureState(ABC):
 
     @property
     def data_map(self) -> DataMap:
+        """The map of ``stores``."""
         return self.stores.data_map
 
     @abstractmethod
-    def erasing(self) -> Erasing:
-        """Say whose rows are erased, and which are somebody else's, as is known by now."""
+    def row_erasure(self) -> RowErasure:
+        """Describe the erasure of the rows, as far as it is known by now."""
 
     @abstractmethod
-    def look_again(self) -> None:
-        """Add to ``inventory`` what the subject is called now: they may have changed that since."""
+    def refresh_inventory(self) -> None:
+        """Add the subject's present identifiers to ``inventory``: they may have changed since."""
 
-    def names_taken(self) -> list[str]:
-        """Name the identifiers, by their columns, whose values somebody else has now."""
-        what = self.erasing()
-        found = self._others(what)
-        return sorted({name for who in what.names for name in name_reuse.taken(self.data_map, who, found)})
+    def reused_names(self) -> list[str]:
+        """Return the columns of the identifiers whose values somebody else has now."""
+        row_erasure = self.row_erasure()
+        others = self._successors(row_erasure)
+        return sorted(
+            {
+                name
+                for identity in row_erasure.identities
+                for name in name_reuse.reused_names(self.data_map, identity, others)
+            }
+        )
 
-    def inventory_apart(self) -> Inventory:
-        """Tell places apart in the inventory that are somebody else's now, as the database is."""
-        what = self.erasing()
-        return inventory.apart(self.inventory, self._others(what), what.times.cutoff)
+    def current_inventory(self) -> Inventory:
+        """Return the inventory, with the places marked that somebody else has now, as the database is."""
+        row_erasure = self.row_erasure()
+        cutoff = row_erasure.times.cutoff
+        return inventory.mark_reused(self.inventory, self._successors(row_erasure), cutoff)
 
-    def _others(self, what: Erasing) -> tuple[Identity, ...]:
-        """Find who has a name of the subject's now."""
+    def _successors(self, row_erasure: RowErasure) -> tuple[Identity, ...]:
+        """Find the people who have a name of the subject's now."""
         return tuple(
             other
-            for who in what.names
-            for other in name_reuse.successors(self.product, self.data_map, who, what.times.cutoff)
+            for identity in row_erasure.identities
+            for other in name_reuse.successors(
+                self.product, self.data_map, identity, row_erasure.times.cutoff
+            )
         )
 
 
@@ -93,38 +103,40 @@ class RecordedErasure(ErasureState):
 
     @property
     def subject_id(self) -> UUID | None:
-        """The key as requests and exports name their subject; None where keys are no UUIDs."""
+        """The key, by which requests and exports name their subject; None where keys are not UUIDs."""
         return UUID(self.subject.key) if self.subject.key_type == "uuid" else None
 
     def identify(self) -> tuple[Identity, bool]:
-        """Find who the key stands for now, and whether there is a row that says so. Raises CheckFailed."""
+        """Find the identifiers of the key now, and whether the subject has a row. Raises CheckFailed."""
         return data_stores.identify(
             self.product, self.data_map, self.catalogue, self.subject, self.case.email
         )
 
-    def erasing(self) -> Erasing:
-        return Erasing(
+    def row_erasure(self) -> RowErasure:
+        """Describe the erasure of the rows; its cutoff is the time of the tombstone."""
+        return RowErasure(
             self.case.request_id,
-            self.inventory.who,
+            self.inventory.identity,
             self.tombstone.erased_at,
-            also=self.inventory.also,
+            later_identities=self.inventory.later_identities,
             named_until=self.inventory.until,
-            gone=self.checkpoints.gone(),
+            first_erasure=self.checkpoints.first_erasure(),
         )
 
-    def look_again(self) -> None:
-        who, there = self.identify()
-        # Whose row the product deleted by itself had their address when they confirmed the request.
+    def refresh_inventory(self) -> None:
+        """Add the subject's present identifiers to the stored inventory, in a transaction."""
+        identity, has_row = self.identify()
+        # Where the product has deleted the row by itself, the address was theirs when they confirmed.
         erased_at = self.tombstone.erased_at
-        until = erased_at if there else self.case.confirmed_at or erased_at
-        taken = replace(inventory.take(self.data_map, who), until=until)
+        until = erased_at if has_row else self.case.confirmed_at or erased_at
+        present = replace(inventory.take(self.data_map, identity), until=until)
         with self.ops.transaction():
             self.inventory = inventory.keep(
-                self.ops, self.context.keys, self.case.request_id, taken, sure=there
+                self.ops, self.context.keys, self.case.request_id, present, sure=has_row
             )
 
     def unfinished(self) -> list[str]:
-        """Find other erasures of this subject that left an inventory, by their requests."""
+        """Find the requests of other erasures of this subject that left an inventory."""
         if self.subject_id is None:
             return []
         rows = self.ops.execute(
@@ -140,26 +152,26 @@ State = TypeVar("State", bound=ErasureState, contravariant=True)
 
 @dataclass(frozen=True)
 class Result:
-    """What a step did, as its lineage records it."""
+    """The effects and details of a step, as its lineage records them."""
 
     effects: Sequence[Effect] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Step(ABC, Generic[State]):
-    """One step. ``name`` is what lineage and the request's progress call it."""
+    """One step. ``name`` is its name in lineage and in the request's progress."""
 
     name: ClassVar[str]
     once: ClassVar[bool] = False
-    """Done by one attempt, passed over by later ones: what comes after it, the verification finds."""
+    """Later attempts pass over the step once it is done: the verification finds what appears after it."""
 
     def is_over(self, state: State) -> bool:
-        """Whether this attempt has nothing to do here."""
+        """Tell whether this attempt has nothing to do in this step."""
         return self.once and self.name in state.checkpoints.done
 
     @abstractmethod
     def perform(self, state: State) -> Result:
-        """Do it, or adopt what an earlier attempt has done of it. What it raises ends the attempt."""
+        """Carry out the step, or adopt what an earlier attempt did of it. An exception ends the attempt."""
 
     def adopt(self, state: State) -> None:
-        """Set in ``state`` what later steps need of this one, when it is over."""
+        """Set in ``state`` what later steps need from this one, when it is passed over."""

@@ -1,4 +1,4 @@
-"""Certify the erasure, end its request and forget whom it was about."""
+"""The last steps: certify the erasure, end its request, destroy pseudonym and inventory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import certificates, requests, row_erasure
-from ops_platform.gdpr import certificates as certificate
 from ops_platform.gdpr.erasure import inventory
 from ops_platform.gdpr.erasure.steps.base import RecordedErasure, Result, Step
 from ops_platform.gdpr.requests import work_queue
@@ -15,18 +14,19 @@ from ops_platform.gdpr.tombstones import tombstone_store
 
 
 class Certify(Step[RecordedErasure]):
-    """Complete the tombstone and issue the certificate, or take up the one that an earlier attempt issued."""
+    """Complete the tombstone and issue the certificate, or adopt one that an earlier attempt issued."""
 
     name = "certificate"
 
     def perform(self, state: RecordedErasure) -> Result:
+        """Set ``certificate``. Its id is in the details."""
         context, request_id = state.context, state.case.request_id
         expires = tombstone_store.complete(
             state.ops, context.ledger, context.keys, state.tombstone, context.term, context.clock()
         )
         issued = certificates.find(state.ops, request_id)
         if issued is None or self.name not in state.checkpoints.done:
-            composed = certificate.compose(
+            composed = certificates.compose(
                 state.tombstone,
                 state.data_map,
                 state.checkpoints.totals(),
@@ -49,9 +49,10 @@ class Finish(Step[RecordedErasure]):
     name = "done"
 
     def perform(self, state: RecordedErasure) -> Result:
-        # With it goes the pseudonym: from now on nothing leads from what was anonymised to the subject.
-        over = [state.case.request_id, *state.unfinished()]
-        for request_id in over:
+        """End the request and record the step in one transaction, with other open requests of the subject."""
+        # This destroys the pseudonym: from now on nothing leads from anonymised rows to the subject.
+        ended = [state.case.request_id, *state.unfinished()]
+        for request_id in ended:
             row_erasure.forget(state.product, request_id)
         now, subject, is_new = (
             state.context.clock(),
@@ -64,7 +65,7 @@ class Finish(Step[RecordedErasure]):
             if subject is not None:
                 work_queue.end_open(state.ops, subject, now)
                 requests.scrub(state.ops, subject, now)
-            for request_id in over:
+            for request_id in ended:
                 inventory.forget(state.ops, request_id)
             if is_new:
                 state.checkpoints.append(self.name)
@@ -73,9 +74,9 @@ class Finish(Step[RecordedErasure]):
 
 
 def _proof(product: Connection, erasure_id: str) -> list[dict[str, Any]]:
-    """Collect of each step that changed rows what was compared to show that nobody else's changed."""
+    """Collect, for each step that changed rows, the comparisons that prove no other rows changed."""
     return [
-        {**noted.control, "table": table, "role": role, "action": action, "changed": noted.changed}
-        for (table, role, action), noted in Journal(product, erasure_id).steps().items()
-        if noted.changed
+        {**entry.control, "table": table, "role": role, "action": action, "changed": entry.changed}
+        for (table, role, action), entry in Journal(product, erasure_id).steps().items()
+        if entry.changed
     ]

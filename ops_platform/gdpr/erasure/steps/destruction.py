@@ -1,4 +1,7 @@
-"""Erase the subject's objects, rows and cached keys. What comes after a step, the verification finds."""
+"""The steps that erase the subject's objects, rows and cached keys.
+
+The verification finds what appears after a step.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,21 @@ from ops_platform.gdpr.requests import work_queue
 
 
 class EraseObjects(Step[State]):
-    """Remove every version of the subject's objects, but those of whoever has their name now."""
+    """Remove every version of the subject's objects, except those of people who have their name now."""
 
     name = "objects"
     once = True
 
     def perform(self, state: State) -> Result:
-        return Result(data_stores.erase_objects(state.stores, state.inventory_apart(), state.log))
+        """Raise CheckFailed when objects keep appearing, ObjectStoreRefused when the store keeps one."""
+        return Result(data_stores.erase_objects(state.stores, state.current_inventory(), state.log))
 
 
 class EraseObjectsAndExports(EraseObjects[RecordedErasure]):
-    """Remove the subject's objects and the archives of their exports. Raises NotYet while one is written."""
+    """Remove the subject's objects and the archives of their exports."""
 
     def perform(self, state: RecordedErasure) -> Result:
+        """Raise NotYet while an export of the subject is being written."""
         subject, bucket = state.subject_id, state.context.exports
         if subject is not None and work_queue.export_under_way(state.ops, subject):
             # It read what was there before, and would leave its archive behind.
@@ -36,27 +41,29 @@ class EraseObjectsAndExports(EraseObjects[RecordedErasure]):
 
 
 class EraseRows(Step[ErasureState]):
-    """Do to the subject's rows what the map says, by every name that they have had meanwhile."""
+    """Erase the subject's rows as the map says, by every name that they have had meanwhile."""
 
     name = "rows"
     once = True
 
     def perform(self, state: ErasureState) -> Result:
-        state.look_again()
+        """Record the identifiers that others have by now, in the details."""
+        state.refresh_inventory()
         effects = row_erasure.erase(
             state.product,
             state.data_map,
             state.catalogue,
-            state.erasing(),
+            state.row_erasure(),
             progress=lambda place, done: state.log(f"{place}: {done} rows changed"),
         )
-        # What was put below a name since it was looked there, before somebody else can have that name.
-        effects += data_stores.erase_objects(state.stores, state.inventory_apart(), state.log)
-        state.look_again()
-        return Result(effects, {"taken": state.names_taken()})
+        # Objects may have been put below a name since the last look; somebody else can have it from now on.
+        effects += data_stores.erase_objects(state.stores, state.current_inventory(), state.log)
+        state.refresh_inventory()
+        return Result(effects, {"taken": state.reused_names()})
 
     def adopt(self, state: ErasureState) -> None:
-        state.look_again()
+        """Refresh the inventory: the names may have changed since the earlier attempt."""
+        state.refresh_inventory()
 
 
 class EraseCache(Step[ErasureState]):
@@ -66,6 +73,7 @@ class EraseCache(Step[ErasureState]):
     once = True
 
     def perform(self, state: ErasureState) -> Result:
-        # Of a shared name once: what the cache holds there afterwards is the other's.
-        first = self.name not in state.checkpoints.done
-        return Result(data_stores.erase_keys(state.stores, state.inventory_apart(), shared=first))
+        """Raise CheckFailed when keys keep coming back."""
+        # Keys of a shared name are erased once: what the cache holds there afterwards is the other's.
+        first_time = self.name not in state.checkpoints.done
+        return Result(data_stores.erase_keys(state.stores, state.current_inventory(), shared=first_time))

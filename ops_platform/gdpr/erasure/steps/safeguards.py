@@ -1,6 +1,6 @@
-"""Write the tombstone and the inventory, which outlive the subject's data, before anything is destroyed.
+"""The steps that write the tombstone and the inventory, before anything is destroyed.
 
-A crash later can only repeat the erasure, never lose it or forget whom it was about.
+Both outlive the subject's data: a later crash can only repeat the erasure, never lose it or its subject.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from ops_platform.gdpr.tombstones import tombstone_store
 
 
 class WriteTombstone(Step[RecordedErasure]):
-    """Write the tombstone to the ops database and, sealed and locked, to the ledger; a request has one."""
+    """Write the request's one tombstone to the ops database and, sealed and locked, to the ledger."""
 
     name = "tombstone"
 
     def perform(self, state: RecordedErasure) -> Result:
+        """Set ``tombstone``, which may be an earlier attempt's."""
         context = state.context
         state.tombstone = tombstone_store.write(
             state.ops,
@@ -32,20 +33,21 @@ class WriteTombstone(Step[RecordedErasure]):
 
 
 class TakeInventory(Step[RecordedErasure]):
-    """Seal who the subject is and where they have something; add to what an earlier attempt sealed."""
+    """Seal the subject's identifiers and places; add to what an earlier attempt sealed."""
 
     name = "inventory"
 
     def perform(self, state: RecordedErasure) -> Result:
+        """Set ``inventory``; the first time, count the objects and keys."""
         keys, request_id = state.context.keys, state.case.request_id
         with state.ops.transaction():
-            state.look_again()
-            # An erasure of the same subject that was given up half-way may be all that knows their names.
+            state.refresh_inventory()
+            # Only an abandoned erasure of the same subject may still know their names.
             for earlier in state.unfinished():
-                known = inventory.find(state.ops, keys, earlier)
-                if known is not None:
-                    state.inventory = inventory.keep(state.ops, keys, request_id, known)
+                earlier_inventory = inventory.find(state.ops, keys, earlier)
+                if earlier_inventory is not None:
+                    state.inventory = inventory.keep(state.ops, keys, request_id, earlier_inventory)
         if self.name in state.checkpoints.done:
             return Result()
         # Counted before anything is destroyed: an attempt that is killed later cannot say what it removed.
-        return Result(data_stores.objects_and_keys(state.stores, state.inventory_apart()))
+        return Result(data_stores.objects_and_keys(state.stores, state.current_inventory()))

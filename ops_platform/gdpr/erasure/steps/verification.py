@@ -1,4 +1,4 @@
-"""Verify that nothing is left of the subject, and erase once more what has come meanwhile."""
+"""The step that verifies that nothing is left of the subject, and erases what has come since."""
 
 from __future__ import annotations
 
@@ -13,15 +13,11 @@ from ops_platform.gdpr.erasure.steps.notification import await_letters
 from ops_platform.gdpr.lineage import Effect
 
 ROUNDS = 5
-"""Verifications that may find something new: a subject may go on using the product meanwhile."""
+"""How many rounds may find something new: the subject may go on using the product."""
 
 
 class Verify(Step[State]):
-    """Look through whatever the map names, then through every other column for the subject's identifiers.
-
-    Raises CheckFailed when something comes back in each of ROUNDS rounds, or a column that the map does not
-    name holds an identifier.
-    """
+    """Search all that the map names, then every other column for the subject's identifiers."""
 
     name = "verification"
 
@@ -30,15 +26,21 @@ class Verify(Step[State]):
         again: Sequence[Step[State]],
         advice: str = "close the account in the product, then re-execute the run",
     ) -> None:
-        """``again``: what erases what has come meanwhile. ``advice``: what to do when that never ends."""
+        """``again``: steps to repeat while anything is left. ``advice``: if that never ends."""
         self._again, self._advice = again, advice
 
     def is_over(self, state: State) -> bool:
+        """Tell whether a certificate was issued: it is issued only after a verification."""
         return "certificate" in state.checkpoints.done
 
     def perform(self, state: State) -> Result:
-        gone = state.checkpoints.gone()
-        if gone is not None and gone.taken is None:
+        """Verify, and repeat the steps of ``again`` while something is left.
+
+        Raises CheckFailed when something comes back in each of ROUNDS rounds, or when a column that the map
+        does not name holds an identifier.
+        """
+        first_erasure = state.checkpoints.first_erasure()
+        if first_erasure is not None and first_erasure.reused_names is None:
             _repeat(EraseRows(), state)  # the map has changed since
         for _ in range(ROUNDS):
             left = _left(state)
@@ -55,9 +57,10 @@ class Verify(Step[State]):
 
 
 class VerifyAndAwaitLetters(Verify[RecordedErasure]):
-    """Verify that nothing is left and every processor is told. Raises NotYet while letters wait."""
+    """Verify that nothing is left, and that every processor has been told."""
 
     def perform(self, state: RecordedErasure) -> Result:
+        """Raise NotYet while letters wait, besides what ``Verify`` raises."""
         verified = super().perform(state)
         return Result(await_letters(state), verified.details)
 
@@ -68,27 +71,28 @@ def _repeat(step: Step[State], state: State) -> None:
 
 
 def _left(state: ErasureState) -> list[Effect]:
-    """Count whatever the map names and is still there."""
+    """Count what is left of all that the map names."""
     return [
-        *row_erasure.remaining(state.product, state.data_map, state.catalogue, state.erasing()),
-        *data_stores.objects_and_keys(state.stores, state.inventory_apart()),
+        *row_erasure.remaining(state.product, state.data_map, state.catalogue, state.row_erasure()),
+        *data_stores.objects_and_keys(state.stores, state.current_inventory()),
     ]
 
 
 def _refuse_residue(state: ErasureState) -> None:
-    """Raises CheckFailed that names the columns where an identifier of the subject still stands."""
-    residue = row_erasure.residue(state.product, state.data_map, state.catalogue, state.erasing())
+    """Raise CheckFailed, with the columns, when any column still holds an identifier of the subject."""
+    residue = row_erasure.residue(state.product, state.data_map, state.catalogue, state.row_erasure())
     if not residue:
         return
-    places = ", ".join(f"{one.table}.{one.column} ({one.rows} rows)" for one in residue)
-    taken = state.names_taken()
-    if taken:
+    places = ", ".join(f"{column.table}.{column.column} ({column.rows} rows)" for column in residue)
+    reused_names = state.reused_names()
+    if reused_names:
         raise CheckFailed(
-            f"the subject is still named in {places}, or another {state.data_map.subject.kind} who has their "
-            f"{' and '.join(taken)} now, which nothing tells: look at these rows, and take the name out "
-            "where it is the subject's, or until the erasure is complete; then re-execute the run"
+            f"the subject is still named in {places}, or another {state.data_map.subject.kind} who has "
+            f"their {' and '.join(reused_names)} now, and nothing says whose these rows are: look at them, "
+            "remove the name where it is the subject's, else until the erasure is complete; then re-execute "
+            "the run"
         )
     raise CheckFailed(
-        f"the subject is still named in {places}, which the map does not say: add it to the data map, "
+        f"the subject is still named in {places}, which the data map does not name: add them to it, "
         "then re-execute the run"
     )
