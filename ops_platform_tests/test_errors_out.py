@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sys
+import threading
+import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import httpx
 import psycopg
 import pytest
+from botocore import exceptions as boto
+from dagster._core.errors import DagsterExecutionInterruptedError
 from prometheus_client import CollectorRegistry, generate_latest
+from psycopg import errors as pg
 from starlette.testclient import TestClient
 
 from ops_platform import cli
 from ops_platform.agent.http import AgentServer
 from ops_platform.agent.supervised_loop import Loop, Supervisor
 from ops_platform.api.edge.shield import Shield
+from ops_platform.clients.json_http import JsonService
+from ops_platform.clients.safe_errors import describe, frames, process, program_first_line, program_last_line
 from ops_platform.clients.waiting import wait_until
 from ops_platform.defs import failures
 from ops_platform.defs.slo import checks
 from ops_platform.dr.inspection import check_result as ladder
+from ops_platform.errors import Unavailable
+from ops_platform.local.supervision import log_files
 from ops_platform.slo.reporting import refresh as keeping
-from ops_platform_tests.clients.bad_errors import ADDRESS, bad_uuid
+from ops_platform_tests.clients.bad_errors import ADDRESS, bad_uuid, database_error
 
 Fail = Callable[[], Any]
 
@@ -191,3 +203,183 @@ def test_checks_and_verifications(fail: Fail) -> None:
         said = str(checks._unknown(error).description)
     assert ADDRESS not in said
     assert "InvalidTextRepresentation" in said
+
+
+# What got through: each of these failed when it was written.
+
+NAME = "Anna Schmidt"
+"""A value that no mask of mail addresses catches."""
+
+
+def _failure_inside() -> None:
+    raise dg.Failure(description="it failed")
+
+
+def _interrupted() -> None:
+    raise DagsterExecutionInterruptedError  # a run is cancelled while its transaction rolls back
+
+
+def _retry() -> None:
+    raise dg.RetryRequested(max_retries=0)
+
+
+def _keyboard() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("then", [_failure_inside, _interrupted, _retry, _keyboard])
+def test_dagsters_event_log_when_a_signal_comes_meanwhile(then: Callable[[], None]) -> None:
+    """``told`` lets Dagster's own pass: with what was being handled as their context."""
+
+    @dg.op
+    def meanwhile() -> None:
+        with failures.reported_failures():
+            try:
+                raise bad_uuid()
+            except psycopg.Error:
+                then()
+
+    assert_nothing_stored(meanwhile)
+
+
+@pytest.mark.processes
+def test_dagsters_event_log_after_a_group() -> None:
+    @dg.op
+    def group() -> None:
+        with failures.reported_failures():
+            raise BaseExceptionGroup(f"of {ADDRESS}", [bad_uuid(), KeyboardInterrupt()])
+
+    assert_nothing_stored(group)
+
+
+def assert_nothing_stored(op: dg.OpDefinition) -> None:
+    job = dg.GraphDefinition("any", node_defs=[op]).to_job()
+    with dg.DagsterInstance.ephemeral() as instance:
+        with contextlib.suppress(BaseException):  # the interruption; what was stored counts
+            job.execute_in_process(instance=instance, raise_on_error=False)
+        (run,) = instance.get_runs()
+        text = "\n".join(dg.serialize_value(entry) for entry in instance.all_logs(run.run_id))
+    assert ADDRESS not in text
+
+
+def chain(length: int) -> BaseException:
+    error = ValueError(ADDRESS)
+    for _ in range(length):
+        later = ValueError(ADDRESS)
+        later.__context__ = error
+        error = later
+    return error
+
+
+def test_a_long_chain_has_frames() -> None:
+    """Else sys.excepthook itself fails, and Python prints the original exception."""
+    assert ADDRESS not in frames(chain(3000))
+
+
+def test_an_error_of_an_unforeseen_shape_has_a_line() -> None:
+    odd = boto.ClientError({"Error": {"Code": "X"}}, "GetObject")
+    odd.response = {"Error": f"no {ADDRESS}"}  # type: ignore[typeddict-item]
+    assert ADDRESS not in describe(odd)
+
+
+LOGGED: dict[str, Callable[[logging.Logger], None]] = {
+    "list": lambda log: log.warning("failed: %s", [bad_uuid()]),
+    "dict": lambda log: log.warning("failed: %s %s", {"error": bad_uuid()}, 1),
+    "number": lambda log: log.warning("failed: %d", bad_uuid()),
+    "too many": lambda log: log.warning("failed", ADDRESS),
+}
+
+
+@pytest.mark.parametrize("how", LOGGED)
+def test_what_libraries_log_in_other_ways(how: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.Logger("library")
+    before, logging.root.handlers = logging.root.handlers, []
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning
+    raising = logging.raiseExceptions
+    try:
+        process.guard(logging.INFO)
+        logger.addHandler(logging.root.handlers[0])
+        LOGGED[how](logger)
+    finally:
+        logging.root.handlers = before
+        logging.raiseExceptions = raising
+        sys.excepthook, threading.excepthook, sys.unraisablehook, warnings.showwarning = hooks
+    said = capsys.readouterr()
+    assert ADDRESS not in said.out + said.err
+
+
+def test_what_asyncio_says_of_a_callback() -> None:
+    record = logging.LogRecord(
+        "asyncio", logging.ERROR, "", 0, f"Exception in callback keep('{ADDRESS}') at x.py:1\nhandle: <>",
+        (), None,
+    )  # fmt: skip
+    assert ADDRESS not in process.Formatter("%(message)s").format(record)
+
+
+def test_an_http_refusal_says_no_query() -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(400, json={"error": "bad"}))
+    with JsonService("Prometheus", "http://127.0.0.1:1") as service:
+        service._client = httpx.Client(transport=transport)
+        with pytest.raises(Unavailable) as raised:
+            service.get(f"/api/v1/label?who={ADDRESS}")
+    assert ADDRESS not in str(raised.value)
+
+
+def test_the_end_of_a_services_log(tmp_path: Path) -> None:
+    file = tmp_path / "product.log"
+    file.write_text(
+        f'2026-01-01 ERROR:  invalid input syntax for type uuid: "{NAME}"\n'
+        f"2026-01-01 STATEMENT:  SELECT '{NAME}'\n"
+    )
+    assert NAME not in log_files.last_word(file)
+
+
+def test_the_line_of_a_program_beside_a_server_that_speaks_german() -> None:
+    said = f"pg_dump: error: query failed: FEHLER:  ungültige Eingabesyntax für Typ uuid: »{NAME}«"
+    assert NAME not in program_first_line(said)
+
+
+def test_the_last_line_of_a_program_that_shows_its_statement() -> None:
+    assert NAME not in program_last_line(f"psql: ERROR:  no such column\nLINE 1: SELECT '{NAME}', x")
+
+
+NAMING = {
+    "tsquery": "SELECT to_tsquery({0})",
+    "hstore": "SELECT {0}::hstore",
+    "role": "SELECT has_table_privilege({0}, 'pg_class', 'select')",
+    "setting": "SELECT current_setting({0})",
+    "column": "SELECT pg_get_serial_sequence('people', {0})",
+    "relation": "SELECT quote_ident({0})::regclass",
+    "sequence": "SELECT nextval(quote_ident({0}))",
+    "function": "SELECT quote_ident({0})::regproc",
+    "file": "SELECT pg_read_file({0})",
+    "slot": "SELECT pg_drop_replication_slot({0})",
+    "extension": "SELECT pg_extension_update_paths({0})",
+    "dynamic": "DO $$ BEGIN EXECUTE 'SELECT ' || quote_ident({0}); END $$",
+    "raise using": "DO $$ BEGIN RAISE EXCEPTION USING MESSAGE = 'x', COLUMN = {0}, CONSTRAINT = {0}; END $$",
+}
+
+
+@pytest.mark.services
+def test_a_row_in_messages_of_classes_that_name_objects(ops_database: Any) -> None:
+    """The SQLSTATE does not tell whether the name in a message stood in the statement or in a row."""
+    leaks = []
+    with ops_database.superuser() as connection:
+        connection.autocommit = True
+        connection.execute(f"CREATE EXTENSION hstore; CREATE TABLE people AS SELECT '{NAME}' AS name")
+        for name, statement in NAMING.items():
+            try:
+                connection.execute(statement.format("(SELECT name FROM people)"))
+            except psycopg.Error as error:
+                leaks += [name] if NAME in describe(error) else []
+    assert leaks == []
+
+
+def test_other_messages_of_the_server() -> None:
+    german = database_error(pg.SyntaxError, f"Zeichenkette nicht abgeschlossen bei »'{NAME}«")
+    far = database_error(
+        pg.InsufficientPrivilege, f"no access for {NAME}", source_function="pgfdw_report_error"
+    )
+    elog = database_error(pg.InternalError_, f"bad {NAME}")  # what elog() of any extension is
+    assert [str(one) for one in (german, far, elog) if NAME in describe(one)] == []

@@ -63,8 +63,39 @@ def _imported_names(module: str) -> Iterator[str]:
     for node in ast.walk(parsed(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith("ops_platform."))
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ops_platform"):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (source := imported_from(module, node)):
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+    yield from reached(module)
+
+
+def imported_from(module: str, node: ast.ImportFrom) -> str:
+    """Name in full what an import is from, also a relative one; empty when it is not ours."""
+    source = node.module or ""
+    if node.level:
+        here = module.split(".") if module in PACKAGES else module.split(".")[:-1]
+        source = ".".join([*here[: len(here) - node.level + 1], *([source] if source else [])])
+    return source if source.split(".")[0] == "ops_platform" else ""
+
+
+def reached(module: str) -> Iterator[str]:
+    """Name the modules of ours that a module reaches as attributes of a package that it imported."""
+    known = {
+        alias.asname or alias.name: f"{source}.{alias.name}"
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.ImportFrom) and (source := imported_from(module, node))
+        for alias in node.names
+    }
+    for node in ast.walk(parsed(module)):
+        parts: list[str] = []
+        inner: ast.expr | None = node if isinstance(node, ast.Attribute) else None
+        while isinstance(inner, ast.Attribute):
+            parts.append(inner.attr)
+            inner = inner.value
+        if isinstance(inner, ast.Name) and inner.id in known:
+            names = [known[inner.id], *reversed(parts)]
+            for length in range(2, len(names) + 1):
+                if (name := ".".join(names[:length])) in SOURCES:
+                    yield name
 
 
 def refused(importer: str, imported: str, faces: Mapping[str, list[str] | None]) -> list[str]:
@@ -95,6 +126,12 @@ def test_each_package_tells_what_it_is_and_names_its_face(package: str) -> None:
     bound |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     missing = [name for name in names if name not in bound and f"{package}.{name}" not in SOURCES]
     assert missing == []
+
+
+def test_each_folder_with_modules_is_a_package() -> None:
+    """Else it has no face, and no docstring that says what lives there."""
+    folders = {path.parent for path in SOURCES.values()}
+    assert [str(one) for one in sorted(folders) if not (one / "__init__.py").is_file()] == []
 
 
 def test_outsiders_use_the_face_of_a_package() -> None:
@@ -129,16 +166,24 @@ def duties() -> Mapping[str, list[str]]:
 def alike(stems: list[str]) -> list[str]:
     """Find names that stand twice, or differ by a plural only."""
     twice = {stem for stem in stems if stems.count(stem) > 1}
-    plural = {
+    same = {
         f"{one}/{other}"
-        for one, other in itertools.permutations(sorted(set(stems)), 2)
-        if other in (f"{one}s", f"{one}es") or (one.endswith("y") and other == f"{one[:-1]}ies")
+        for one, other in itertools.permutations(sorted(set(stems), key=lambda stem: (len(stem), stem)), 2)
+        if (len(one), one) < (len(other), other) and singular(one) == singular(other)
     }
-    return sorted(twice | plural)
+    return sorted(twice | same)
+
+
+def singular(stem: str) -> str:
+    """Each word in the singular, without underscores."""
+    return "".join(
+        re.sub(r"(?<=[^s])s$|(?<=ss)es$", "", re.sub(r"ies$", "y", one)) for one in stem.split("_")
+    )
 
 
 def test_no_name_stands_twice_in_a_duty() -> None:
     assert {duty: alike(stems) for duty, stems in duties().items() if alike(stems)} == {}
+    assert alike(["data_map", "datamap", "_rows_lost", "row_losts", "pass", "passes"]) != []
     assert alike(["store", "tombstone", "tombstones", "policy", "policies", "store"]) == [
         "policy/policies",
         "store",
@@ -146,7 +191,7 @@ def test_no_name_stands_twice_in_a_duty() -> None:
     ]
 
 
-IN_BACKTICKS = re.compile(r"``([a-z_]+(?:\.[a-z_]+)+)``")
+IN_BACKTICKS = re.compile(r"``([a-z_]+(?:[./]\w+)+)(?:\(\))?``")
 WINGS = {module.split(".")[1] for module in SOURCES if "." in module}
 
 
@@ -154,10 +199,15 @@ def named_modules(text: str) -> list[str]:
     """Find what a docstring names in double backticks as a module: its first word is a wing of the house."""
     return [
         name.removeprefix("ops_platform.")
-        for name in IN_BACKTICKS.findall(text)
+        for name in map(as_module, IN_BACKTICKS.findall(text))
         if name.removeprefix("ops_platform.").split(".")[0] in WINGS
         and not name.endswith((".yaml", ".md", ".py"))
     ]
+
+
+def as_module(name: str) -> str:
+    """``gdpr/births.py`` as ``gdpr.births``; other files stay as they are."""
+    return name.removesuffix(".py").replace("/", ".") if name.endswith(".py") and "/" in name else name
 
 
 def exists(name: str) -> bool:

@@ -82,7 +82,8 @@ class JsonService:
         if response.is_success:
             return response
         raise Unavailable(
-            f"{self.name} refused {method} {path} with {response.status_code}: {_reason(response)}"
+            f"{self.name} refused {method} {path.partition('?')[0]} "
+            f"with {response.status_code}: {_reason(response)}"
         )
 
     def _json(self, response: httpx.Response) -> Any:

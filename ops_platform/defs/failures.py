@@ -22,13 +22,16 @@ def reported_failures(*, allow_retries: bool = False) -> Iterator[None]:
     """
     try:
         yield
-    except (dg.Failure, dg.RetryRequested):
+    except BaseException as error:
+        is_signal = isinstance(error, dg.Failure | dg.RetryRequested)
+        if isinstance(error, Exception | BaseExceptionGroup) and not is_signal:
+            raise failure(error, allow_retries=allow_retries) from None
+        # Dagster stores what was being handled when an interruption or a signal came.
+        error.__cause__ = error.__context__ = None
         raise
-    except Exception as error:
-        raise failure(error, allow_retries=allow_retries) from None
 
 
-def failure(error: Exception, *, allow_retries: bool = False) -> dg.Failure:
+def failure(error: BaseException, *, allow_retries: bool = False) -> dg.Failure:
     """Make the failure that reports ``error``; raise it ``from None``."""
     metadata = {}
     if not isinstance(error, OpsError):

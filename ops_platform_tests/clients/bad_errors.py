@@ -131,6 +131,7 @@ CASES: dict[str, tuple[Make, tuple[str, ...]]] = {
         lambda: database_error(
             pg.UndefinedTable,
             'relation "people" does not exist',
+            statement_position="15",
             internal_query=f"SELECT '{ADDRESS}'",
             message_hint=f"Perhaps {ADDRESS}?",
         ),

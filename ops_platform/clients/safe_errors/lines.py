@@ -7,11 +7,12 @@ recognised by the module of its class.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import socket
 import ssl
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,12 +32,16 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OpsError):
         return " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, BaseExceptionGroup):
-        parts = "; ".join(describe(member) for member in error.exceptions[:3])
+        leaves = itertools.islice(_leaves(error), 3)
+        parts = "; ".join(describe(leaf) for leaf in leaves)
         return f"{type(error).__name__} of {len(error.exceptions)}: {parts}"
     for kind in type(error).__mro__:
-        describe_kind = _KNOWN.get(kind.__module__.partition(".")[0])
-        if describe_kind is not None:
-            return describe_kind(error)
+        known = _KNOWN.get(kind.__module__.partition(".")[0])
+        if known is not None:
+            try:
+                return known(error)
+            except Exception:
+                break
     if isinstance(error, OSError):
         return _operating_system(error)
     return f"unexpected {type(error).__name__}{_where_in_text(error)}{_place(error)}"
@@ -121,6 +126,16 @@ def _operating_system(error: OSError) -> str:
     if error.errno is not None and error.errno in errno.errorcode:
         return f"{kind}: {os.strerror(error.errno)}"
     return f"{kind}: {reason(str(error)) or 'failed'}"
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
+    waiting = list(reversed(group.exceptions))
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseExceptionGroup):
+            waiting.extend(reversed(one.exceptions))
+        else:
+            yield one
 
 
 def _where_in_text(error: BaseException) -> str:

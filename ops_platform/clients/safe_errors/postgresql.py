@@ -47,6 +47,12 @@ _RAISE = re.compile(
 )
 
 
+_OTHERS = frozenset({"exec_stmt_raise", "pgfdw_report_error", "dblink_res_error"})
+"""Functions of the server that hand on what an author or another server said, with any SQLSTATE."""
+_SYNTAX = re.compile(r"syntax error|unterminated [a-z/* -]+|zero-length delimited identifier")
+_QUOTED = re.compile(r'".*"')
+
+
 def describe(error: Any) -> str:
     """Return kind, SQLSTATE, the object and, where it is safe, the message of a driver's error."""
     kind = type(error).__name__
@@ -95,18 +101,24 @@ def _message(state: str, diag: Any) -> str:
     raised = _RAISE.match(getattr(diag, "context", None) or "")
     if raised is not None:
         return f"raised by {raised['name']}, line {raised['line']}"
-    if state[:2] not in _NAMING or getattr(diag, "source_function", None) == "exec_stmt_raise":
+    if state[:2] not in _NAMING or state == "XX000" or getattr(diag, "source_function", None) in _OTHERS:
         return ""
     text = getattr(diag, "message_primary", None) or ""
     if state == "42601":
         # An unterminated string is quoted up to the statement's end.
         text = text.partition(" at or near ")[0]
+        text = text if _SYNTAX.fullmatch(text) else "syntax error"
+    if getattr(diag, "statement_position", None) is None:
+        # Without a place in the statement the name may be a row's: regclass, to_tsquery, set_config.
+        text = _QUOTED.sub('"***"', text)
     hint = getattr(diag, "message_hint", None)
     return scrub(f"{text} ({hint})" if hint else text)
 
 
 def _with(line: str, diag: Any) -> str:
-    """Append the names of the objects concerned to the line."""
+    """Append the names of the objects concerned, but what RAISE ... USING COLUMN can set to anything."""
+    if getattr(diag, "source_function", None) in _OTHERS:
+        return line
 
     def name(field: str) -> str:
         return scrub(getattr(diag, field, None) or "")

@@ -29,11 +29,19 @@ def guard(level: int | None = None) -> None:
     sys.unraisablehook = _unraisable
     warnings.showwarning = _warn
     if level is not None:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _Handler(sys.stderr)
         handler.setFormatter(Formatter(FORMAT))
         logging.basicConfig(level=level, handlers=[handler])
+    # Of a record that cannot be written logging prints message and arguments as they are.
+    logging.raiseExceptions = False
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(Formatter("%(message)s"))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say which line of code logged what cannot be written."""
+        _print(f"{record.pathname}:{record.lineno}: cannot write what {record.name} logs here")
 
 
 class Formatter(logging.Formatter):
@@ -51,8 +59,10 @@ class Formatter(logging.Formatter):
         elif safe.args:
             safe.args = tuple(_argument(value) for value in safe.args)
         if safe.name == "asyncio":
-            # The further lines of asyncio's records show the future, with its exception.
-            safe.msg, safe.args = safe.getMessage().partition("\n")[0], ()
+            # The further lines of asyncio's records show the future, with its exception, and the first may
+            # be "Exception in callback f('its', 'arguments')".
+            first = safe.getMessage().partition("\n")[0].partition("(")[0]
+            safe.msg, safe.args = first.replace("%", "%%"), ()
         return super().format(safe)
 
     def formatException(self, ei: Any) -> str:
@@ -61,7 +71,13 @@ class Formatter(logging.Formatter):
 
 
 def _argument(value: object) -> object:
-    return describe(value) if isinstance(value, BaseException) else value
+    if isinstance(value, BaseException):
+        return describe(value)
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(map(_argument, value))  # type: ignore[call-overload, call-arg]
+    if type(value) is dict:
+        return {name: _argument(item) for name, item in value.items()}
+    return value
 
 
 def _print(text: str) -> None:

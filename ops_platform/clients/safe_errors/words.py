@@ -98,6 +98,9 @@ def sentence(head: str, *, where: str = "", why: str = "") -> str:
     return f"{head}{at}: {why}" if why else f"{head}{at}"
 
 
+_QUOTED = re.compile(r"\".*\"|'.*'|«.*»|».*«|„.*“|“.*”")
+
+
 def scrub(text: str) -> str:
     """Return ``text`` as one line of at most LONGEST characters, mail addresses and secrets masked."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
@@ -143,7 +146,7 @@ def address(url: str) -> str:
 def service(text: str) -> str:
     """Return the first line of a service's own answer to a bad request, masked as ``scrub`` does."""
     lines = text.strip().splitlines()
-    return scrub(lines[0])[:200] if lines else ""
+    return _QUOTED.sub('"***"', scrub(lines[0]))[:200] if lines else ""
 
 
 def program_first_line(text: str) -> str:
@@ -172,7 +175,10 @@ def _safe_line(lines: list[str]) -> str:
 
 
 def _split(line: str) -> tuple[str, str, str]:
-    match = re.search(r"\b(ERROR|FATAL|PANIC|DETAIL|CONTEXT|STATEMENT|HINT|detail|Command was):", line)
+    match = re.search(
+        r"\b(ERROR|FATAL|PANIC|DETAIL|CONTEXT|STATEMENT|HINT|detail|Command was):|\S+:(?=  )|\bLINE \d+:",
+        line,
+    )
     if match is None:
         return line, "", ""
     return line[: match.start()], match[0], line[match.end() :]

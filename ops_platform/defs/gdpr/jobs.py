@@ -65,7 +65,8 @@ def erase(
     from ops_platform.gdpr.erasure import pipeline
 
     request_id, run_id = config.request_id, context.run.run_id
-    url = platform.settings().require("database_url")
+    with reported_failures():
+        url = platform.settings().require("database_url")
 
     def report(ops: Connection) -> None:
         outcome = pipeline.outcome(ops, request_id)
@@ -88,7 +89,8 @@ def export_data(
     from ops_platform.gdpr import fulfilment
 
     request_id, run_id = config.request_id, context.run.run_id
-    url = platform.settings().require("database_url")
+    with reported_failures():
+        url = platform.settings().require("database_url")
 
     def report(ops: Connection) -> None:
         lines = lineage_store.lines(ops, request_id)

@@ -31,9 +31,9 @@ def prune(
     context: dg.OpExecutionContext, config: RetentionConfig, platform: PlatformResource
 ) -> dg.Output[None]:
     """Prune each kind of record by its term in the configuration."""
-    settings = platform.settings()
     now = datetime.now(UTC)
     with reported_failures():
+        settings = platform.settings()
         storage = settings.require("dagster_storage_url")
         dagster, ops = retention.open_connections(storage, settings.require("database_url"))
         with dagster, ops:
@@ -84,7 +84,8 @@ def follow_test_alerts(
     """Run the delivery test; fail with its table when a notification did not arrive in time."""
     from ops_platform.housekeeping.alert_delivery import DeliveryTest  # by the run: it reads mail, too
 
-    settings = platform.settings()
+    with reported_failures():
+        settings = platform.settings()
     with reported_failures(), postgres.session(settings.require("database_url")) as ops:
         outcome = DeliveryTest(
             platform.alertmanager(),

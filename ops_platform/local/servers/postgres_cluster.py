@@ -331,7 +331,7 @@ class PostgresCluster:
             lines = self.log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         except FileNotFoundError:
             lines = []
-        return lines[-1] if lines else f"see {self.log_file}"
+        return program_last_line(lines[-1]) if lines else f"see {self.log_file}"
 
 
 def _kill(process: psutil.Process) -> None:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from ops_platform.clients.safe_errors import scrub
+from ops_platform.clients.safe_errors import program_last_line
 from ops_platform.errors import ConfigurationError
 
 POLL_SECONDS = 0.3
@@ -45,7 +45,7 @@ def last_word(path: Path) -> str:
     if not recent:
         return f"nothing in {path}"
     complaints = [line for line in recent if _COMPLAINT.search(line)]
-    return f"{scrub((complaints or recent)[-1])} ({path})"
+    return f"{program_last_line((complaints or recent)[-1])} ({path})"
 
 
 def _lines(path: Path, count: int, follow: bool) -> Iterator[str]:
