@@ -216,3 +216,31 @@ def test_figures_are_readable() -> None:
         "unknown",
     ]
     assert moment("2026-03-01T01:00:00+01:00") == "2026-03-01 00:00:00Z"
+
+
+BROKEN = """
+import click
+from ops_platform.cli import cli, main
+@cli.command("breaks")
+def breaks() -> None:
+    if {ours}:
+        while True:
+            click.echo("a line")
+    raise BrokenPipeError(32, "Broken pipe")
+main()
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("ours", "code"), [(True, 0), (False, 1)])
+def test_only_a_reader_that_went_away_is_no_failure(ours: bool, code: int) -> None:
+    """The pipe of ``| head`` may break; the socket of a server may not."""
+    program = [sys.executable, "-c", BROKEN.format(ours=ours), "breaks"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        if ours:
+            assert running.stdout.readline() == "a line\n"
+            running.stdout.close()
+        assert running.wait(60) == code
+        assert ("BrokenPipeError" in running.stderr.read()) is not ours

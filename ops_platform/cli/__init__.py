@@ -5,7 +5,9 @@ Exit codes: 0 done, and the answer is yes; 1 a check failed, or the answer is no
 
 from __future__ import annotations
 
+import select
 import sys
+from typing import Any, NoReturn
 
 import click
 
@@ -34,7 +36,24 @@ Settings come from OPS_... environment variables; beside a running embedded stac
 """
 
 
-@click.group(help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """A group whose broken pipes are looked at: click ends the process for any of them, without a word."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            if not _reader_is_gone():
+                _unexpected(error)
+            sys.stderr.close()  # Python would complain about stdout
+            sys.exit(0)
+
+
+@click.group(
+    cls=_Commands,
+    help=HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="ops-platform")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
@@ -59,19 +78,27 @@ def main() -> None:
         _fail("interrupted", 130, error)
     except OpsError as error:
         _fail(str(error), error.exit_code, error)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader went away (`| head`); Python would complain about it again
-        sys.exit(0)
     except Exception as error:
         advice = safe_errors.database_advice(error)
         if advice is not None:
             _fail(advice, 2, error)
-        # Messages of unforeseen errors can quote data or secrets: only the kind is shown.
-        _fail(f"unexpected {type(error).__name__}; run again with --debug and report it", 1, error)
+        _unexpected(error)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(line: str, code: int, error: BaseException) -> None:
+def _unexpected(error: Exception) -> NoReturn:
+    # Messages of unforeseen errors can quote data or secrets: only the kind is shown.
+    _fail(f"unexpected {type(error).__name__}; run again with --debug and report it", 1, error)
+
+
+def _reader_is_gone() -> bool:
+    """Tell whether whoever read our output ended (``| head``): a broken socket is no such thing."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def _fail(line: str, code: int, error: BaseException) -> NoReturn:
     click.echo(f"ops-platform: {line}", err=True)
     if "--debug" in sys.argv:
         click.echo(safe_errors.frames(error), err=True)
