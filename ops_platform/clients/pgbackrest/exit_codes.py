@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ops_platform.clients.safe_errors import service
+from ops_platform.clients.safe_errors import scrub
 from ops_platform.errors import OpsError
 
 LOCKED = 50
@@ -178,5 +178,5 @@ def first_line(text: str) -> str:
     for line in text.splitlines():
         bare = re.sub(r"^.*?ERROR: (\[\d+\]: )?", "", line).strip()
         if bare:
-            return service("".join(char for char in bare if char.isprintable() and char != "�"))
+            return scrub("".join(char for char in bare if char.isprintable() and char != "�"))[:200]
     return ""

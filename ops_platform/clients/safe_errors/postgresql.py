@@ -51,6 +51,9 @@ _OTHERS = frozenset({"exec_stmt_raise", "pgfdw_report_error", "dblink_res_error"
 """Functions of the server that hand on what an author or another server said, with any SQLSTATE."""
 _SYNTAX = re.compile(r"syntax error|unterminated [a-z/* -]+|zero-length delimited identifier")
 _QUOTED = re.compile(r'".*"')
+_REFUSED = "42501"
+_OBJECT = re.compile(r'for (?:table|view|relation|sequence|schema|database|function) "[^"]+"$')
+"""How a refusal names what the catalogue holds, whoever asked for it."""
 
 
 def describe(error: Any) -> str:
@@ -110,7 +113,7 @@ def _message(state: str, diag: Any) -> str:
         text = text if _SYNTAX.fullmatch(text) else "syntax error"
     if getattr(diag, "statement_position", None) is None:
         # Without a place in the statement the name may be a row's: regclass, to_tsquery, set_config.
-        text = _QUOTED.sub('"***"', text)
+        text = _QUOTED.sub('"***"', text) if state != _REFUSED or not _OBJECT.search(text) else text
     hint = getattr(diag, "message_hint", None)
     return scrub(f"{text} ({hint})" if hint else text)
 

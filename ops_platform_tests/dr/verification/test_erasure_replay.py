@@ -278,7 +278,7 @@ def test_rows_that_postgresql_quotes_are_in_no_event(erased: Erased) -> None:
         with site.database.superuser() as superuser:
             superuser.execute("ALTER TABLE erasure_tombstones DROP CONSTRAINT refused")
     [failed] = [one for one in result.all_events if one.event_type_value == "STEP_FAILURE"]
-    assert "CheckViolation 23514" in str(failed.step_failure_data)
+    assert "CheckViolation (SQLSTATE 23514)" in str(failed.step_failure_data)
     assert str(SUBJECT) not in str(result.all_events)
     assert run_job(site.settings).success
 
