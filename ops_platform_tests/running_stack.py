@@ -134,7 +134,12 @@ class RunningStack:
 
 def is_supervisor(process: psutil.Process) -> bool:
     # Not by process id: after the numbers have wrapped, the supervisor's is not the lowest.
+    return "supervisor.supervisord" in command_line(process)
+
+
+def command_line(process: psutil.Process) -> list[str]:
+    """Read a process's arguments; none of one that has ended since it was listed."""
     try:
-        return "supervisor.supervisord" in process.cmdline()
+        return process.cmdline()
     except psutil.NoSuchProcess:
-        return False
+        return []

@@ -10,7 +10,7 @@ import pytest
 
 from ops_platform.clients.waiting import wait_until
 from ops_platform_tests.e2e.operator import copying, fill, ops_rows, reports, sets
-from ops_platform_tests.running_stack import RunningStack
+from ops_platform_tests.running_stack import RunningStack, command_line
 
 pytestmark = pytest.mark.full
 
@@ -31,7 +31,7 @@ def begin_full(stack: RunningStack) -> tuple[str, psutil.Process]:
 
     def ours() -> psutil.Process | None:
         mark = f"run_id={run_id}"
-        return next((one for one in copying(stack) if any(mark in part for part in one.cmdline())), None)
+        return next((one for one in copying(stack) if any(mark in part for part in command_line(one))), None)
 
     return run_id, wait_until(ours, RUN_SECONDS, "pgBackRest to copy files", interval=0.02)
 

@@ -10,7 +10,6 @@ import subprocess
 from datetime import UTC, datetime
 
 import httpx
-import psutil
 import psycopg
 import pytest
 
@@ -18,7 +17,7 @@ from ops_platform.clients.mail import maildir
 from ops_platform.clients.object_store import bucket as object_store
 from ops_platform.clients.redis import cache
 from ops_platform.clients.waiting import wait_until
-from ops_platform_tests.running_stack import RunningStack
+from ops_platform_tests.running_stack import RunningStack, command_line
 
 pytestmark = pytest.mark.services
 
@@ -70,10 +69,7 @@ def test_no_secret_is_on_a_command_line_or_readable_by_others(stack: RunningStac
         for line in path.read_text(encoding="utf-8").splitlines()
     }
     for process in stack.processes():
-        try:
-            words = " ".join(process.cmdline())
-        except psutil.NoSuchProcess:
-            continue  # a server's child that ended meanwhile
+        words = " ".join(command_line(process))
         assert not any(secret in words for secret in secrets), process.name()
     loose = [
         path
