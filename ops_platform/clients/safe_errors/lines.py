@@ -41,6 +41,7 @@ def describe(error: BaseException) -> str:
             try:
                 return known(error)
             except Exception:
+                # A library changed the shape of its errors: an error while wording one would show both.
                 break
     if isinstance(error, OSError):
         return _operating_system(error)
