@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops_platform.clients.json_http import JsonService
-from ops_platform.clients.safe_errors import service
+from ops_platform.clients.safe_errors import scrub, service
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
 
@@ -145,7 +145,8 @@ class Dagster:
         for event in self.events(run_id):
             if event["__typename"] == "ExecutionStepFailureEvent":
                 message = ((event.get("error") or {}).get("message") or event["message"]).strip()
-                return service(message)
+                # What an op may say is worded by safe_errors before Dagster stores it (defs/failures.py).
+                return scrub(message.partition("\n")[0])
         return None
 
 

@@ -101,7 +101,11 @@ def test_promtool_accepts_every_rule_file() -> None:
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize(
+    "name",
+    # Thirty days of samples a case: promtool takes a minute for them.
+    [pytest.param(name, marks=pytest.mark.full if name == "slo.yml" else ()) for name in sorted(CASES)],
+)
 def test_every_case_holds(name: str, tmp_path: Path) -> None:
     paths = []
     for tick in sorted({case.tick for case in CASES[name]}):

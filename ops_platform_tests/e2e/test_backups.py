@@ -41,7 +41,13 @@ def test_up_ends_with_a_recorded_full_backup_of_both_stanzas(stack: RunningStack
     assert stack.run("status").returncode == 0
 
 
-@pytest.mark.parametrize(("job", "kind"), [("backup_diff", "differential"), ("backup_incr", "incremental")])
+@pytest.mark.parametrize(
+    ("job", "kind"),
+    [
+        pytest.param("backup_diff", "differential", marks=pytest.mark.full),
+        ("backup_incr", "incremental"),
+    ],
+)
 def test_a_launched_backup_is_taken_verified_recorded_and_shown(
     stack: RunningStack, job: str, kind: str
 ) -> None:
@@ -93,6 +99,7 @@ def test_a_replay_adopts_its_set_and_refreshes_nothing(stack: RunningStack) -> N
     assert adopted["completed_at"] == original["completed_at"]
 
 
+@pytest.mark.full
 def test_a_terminated_run_ends_pgbackrest_and_the_next_backup_succeeds(stack: RunningStack) -> None:
     fill(stack, megabytes=200)
     run_id = stack.dagster.launch("backup_full", PRODUCT)

@@ -104,6 +104,7 @@ def test_the_readonly_webserver_changes_nothing(stack: RunningStack) -> None:
     assert len(stack.dagster.runs("backup_full")) == before
 
 
+@pytest.mark.full
 def test_after_a_crash_of_everything_up_brings_it_back_with_nothing_lost(stack: RunningStack) -> None:
     settings = stack.settings
     owner = settings.require("product_owner_database_url")

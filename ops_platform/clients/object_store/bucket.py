@@ -5,11 +5,12 @@ Errors of boto3 are raised as those of ``s3_errors``, one line each.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.settings import S3Identity, Settings
 
 if TYPE_CHECKING:
+    from boto3.session import Session
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
@@ -28,6 +30,7 @@ CHUNK = 1 << 20
 DELETE_BATCH = 1000
 """The most that S3 takes in one request."""
 _GONE = ("NoSuchKey", "NoSuchVersion")
+_BUILDING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -91,27 +94,28 @@ class ObjectStore:
     def client(self) -> S3Client:
         """The plain boto3 client, for operations without a method here. Its exceptions are boto3's own."""
         # Imported with the first client: boto3 takes long to load, and the definitions open no store.
-        import boto3
         from botocore.config import Config
 
         secret = self._identity.secret_access_key
-        # A session of its own: the default one is shared by all threads and not safe to build clients in.
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=self._endpoint_url,
-            region_name=self._region,
-            aws_access_key_id=self._identity.access_key_id,
-            aws_secret_access_key=secret.get_secret_value() if secret else None,
-            verify=str(self._ca_file) if self._ca_file else None,
-            config=Config(
-                signature_version="s3v4",
-                connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                read_timeout=READ_TIMEOUT_SECONDS,
-                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-                tcp_keepalive=True,
-                s3={"addressing_style": "virtual" if self._uri_style == "host" else "path"},
-            ),
+        config = Config(
+            signature_version="s3v4",
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            read_timeout=READ_TIMEOUT_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            tcp_keepalive=True,
+            s3={"addressing_style": "virtual" if self._uri_style == "host" else "path"},
         )
+        # A session is not safe to build clients in from several threads; the clients are safe to use.
+        with _BUILDING:
+            return _session().client(
+                "s3",
+                endpoint_url=self._endpoint_url,
+                region_name=self._region,
+                aws_access_key_id=self._identity.access_key_id,
+                aws_secret_access_key=secret.get_secret_value() if secret else None,
+                verify=str(self._ca_file) if self._ca_file else None,
+                config=config,
+            )
 
     def uri(self, key: str = "") -> str:
         """Return ``s3://bucket/key`` for messages; without ``key``, that of the prefix."""
@@ -314,6 +318,14 @@ class ObjectStore:
 
     def _relative(self, key: str) -> str:
         return key.removeprefix(self.prefix)
+
+
+@cache
+def _session() -> Session:
+    """Return this process's session: each new one would read boto3's description of S3 again, for 0.3 s."""
+    import boto3
+
+    return boto3.session.Session()
 
 
 def from_settings(settings: Settings, role: str) -> ObjectStore:

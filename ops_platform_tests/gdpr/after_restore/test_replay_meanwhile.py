@@ -68,6 +68,7 @@ def test_an_erasure_that_waits_for_a_letter_keeps_its_notes(place: Scene) -> Non
     assert replay_live(place).rows.tombstones == 1, "from now on it is whoever comes back"
 
 
+@pytest.mark.full
 def test_who_comes_back_with_the_product_is_erased_by_the_erasure_under_way(
     place: Scene, products: Products
 ) -> None:
@@ -83,6 +84,7 @@ def test_who_comes_back_with_the_product_is_erased_by_the_erasure_under_way(
     assert place.others() == before
 
 
+@pytest.mark.full
 def test_who_comes_back_when_the_erasure_was_given_up_is_erased_at_once(
     place: Scene, products: Products
 ) -> None:

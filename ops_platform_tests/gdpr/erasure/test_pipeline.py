@@ -33,7 +33,7 @@ from ops_platform_tests.relay import Relay
 pytestmark = pytest.mark.services
 
 STEPS = tuple(step.name for step in pipeline.STEPS)
-KILLED_IN_ANY_RUN = [("rows", "after"), ("certificate", "before")]
+KILLED_IN_ANY_RUN = [("rows", "after")]
 KILLED = [(step, when) for step in STEPS for when in ("before", "after")]
 
 
@@ -130,6 +130,7 @@ def test_what_was_removed_by_a_killed_attempt_is_on_the_certificate(place: Scene
     assert (media.before, media.changed, media.after) == (3, 3, 0)
 
 
+@pytest.mark.full
 def test_who_goes_on_using_the_product_is_erased_all_the_same(place: Scene) -> None:
     request_id = place.request()
     assert place.worker(request_id, "verification", "before") == "KILLED"

@@ -140,6 +140,7 @@ def test_killed_at_any_moment_the_next_load_finishes_it(
         assert_all_of_it_once(source, history(made))
 
 
+@pytest.mark.full
 def test_a_loader_killed_by_the_kernel_leaves_nothing_that_still_writes(store: HistoryStore) -> None:
     made = plan()
     store.plan(made)
