@@ -95,11 +95,12 @@ def _print_status(stanza_status: dict[str, Any]) -> None:
             output.moment(backup_set["completed_at"]),
             output.size(backup_set["size_bytes"]),
             output.size(backup_set.get("repo_size_bytes")),
+            f"{backup_set['timeline']}{' (abandoned)' if backup_set['abandoned'] else ''}",
             "DAMAGED" if backup_set.get("error") else "ok",
         )
         for backup_set in stanza_status["sets"]
     ]
-    columns = ("set", "kind", "builds on", "completed", "size", "in repository", "pages")
+    columns = ("set", "kind", "builds on", "completed", "size", "in repository", "timeline", "pages")
     output.print_table(f"stanza {stanza_status['stanza']}", columns, rows)
     gaps = stanza_status["wal_gap_segments"]
     archive = "unknown" if gaps is None else f"{gaps} segments MISSING" if gaps else "contiguous"

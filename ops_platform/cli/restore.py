@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "label", default=None, help="Start from this backup set; else from the newest that fits."
 )
+@click.option(
+    "--timeline",
+    default=None,
+    metavar="NUMBER|latest",
+    help="Follow this timeline; without it the one that lives, if only that one has the target.",
+)
 @click.option("--dry-run", is_flag=True, help="Only explain what would be done.")
 @click.option(
     "--yes", is_flag=True, help="Do not ask for confirmation; without a terminal there is no question."
@@ -44,6 +50,7 @@ def restore(
     stanza: str | None,
     directory: Path,
     label: str | None,
+    timeline: str | None,
     dry_run: bool,
     yes: bool,
     no_start: bool,
@@ -71,7 +78,7 @@ def restore(
     directory = directory.absolute()
     t0 = datetime.now(UTC)
     with restore_command.open_workspace(context, directory) as place:
-        explanation = restore_command.explain(context, place, recovery_target, label, t0)
+        explanation = restore_command.explain(context, place, recovery_target, label, t0, timeline)
         for line in explanation.lines():
             click.echo(line, err=json_output)
         if dry_run:
@@ -98,6 +105,7 @@ def restore(
                 "directory": str(directory),
                 "set": explanation.plan.backup_set.label,
                 "target": str(explanation.plan.target),
+                "timeline": explanation.plan.state.history.timeline,
                 "restored": verdict.restored,
                 "verified": verdict.verified,
                 "seconds": done.rto_seconds,

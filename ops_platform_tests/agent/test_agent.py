@@ -337,11 +337,12 @@ def test_the_tail_of_the_archive_says_what_the_whole_says(scene: Scene, agent: A
     def agree() -> bool:
         # The archive may grow between the two looks.
         seen = observe(scene.context)
-        state = tail.state(seen.repository)
+        found = tail.look(seen.repository)
         assert seen.best is not None
-        assert state is not None
-        assert state.history == seen.best[1].history
-        return state.contiguous_end == seen.best[1].contiguous_end
+        assert found is not None
+        assert found.state is not None
+        assert found.state.history == seen.best[1].history
+        return found.state.contiguous_end == seen.best[1].contiguous_end
 
     wait_until(agree, 30, "both looks see the same end")
 

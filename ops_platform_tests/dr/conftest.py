@@ -16,19 +16,9 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def site(make_site: Callable[..., Site]) -> Site:  # noqa: F811
     """With the demo product's schema and a few of its rows."""
-    from ops_platform import files
-    from ops_platform.clients.postgres.migrations import migrate
-    from ops_platform.dr.verification import suite as questions
-    from ops_platform.local.demo.seed.filling import seed
+    from ops_platform_tests.dr.practice import make_demo_site
 
-    # The pace of a few megabytes says little of 100 GB, least of all on a machine that runs tests.
-    made = make_site(stanza={"production_size_bytes": 1 << 30})
-    owner = made.cluster.url("product_owner")
-    migrate(owner, files.carried("sql") / "demo")
-    seed(owner, scale=0.02)
-    # From before the first set, so that every moment that can be restored has one before it.
-    questions.refresh(made.context)
-    return made
+    return make_demo_site(make_site)
 
 
 @pytest.fixture(scope="module")

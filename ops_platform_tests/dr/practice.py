@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from ops_platform import files
 from ops_platform.backup.recovery_point import heartbeat
 from ops_platform.clients.postgres import connection as postgres
+from ops_platform.clients.postgres.migrations import migrate
 from ops_platform.clients.waiting import wait_until
 from ops_platform.dr.exercise import knowledge as knowledge_of_exercises
 from ops_platform.dr.exercise.rehearsal import Knowledge
 from ops_platform.dr.inspection.check_result import Check, Verification, verdict
 from ops_platform.dr.plan.scenario import Plan, Scenario
 from ops_platform.dr.restore.restored_server import RestoredServer
+from ops_platform.dr.verification import suite as questions
+from ops_platform.local.demo.seed.filling import seed
 from ops_platform_tests.backup.site import Site
 
 
@@ -34,6 +38,18 @@ class NoQuestions:
 
     def stopped(self, server: RestoredServer) -> Sequence[Check]:
         return ()
+
+
+def make_demo_site(make_site: Callable[..., Site]) -> Site:
+    """Make a site with the demo product's schema and a few of its rows."""
+    # The pace of a few megabytes says little of 100 GB, least of all on a machine that runs tests.
+    made = make_site(stanza={"production_size_bytes": 1 << 30})
+    owner = made.cluster.url("product_owner")
+    migrate(owner, files.carried("sql") / "demo")
+    seed(owner, scale=0.02)
+    # From before the first set, so that every moment that can be restored has one before it.
+    questions.refresh(made.context)
+    return made
 
 
 def strike(site: Site, count: int = 1) -> list[datetime]:

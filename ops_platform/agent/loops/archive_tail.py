@@ -7,6 +7,8 @@ thousands of segments, too many to look at every few seconds.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ops_platform.backup.recovery_point import best_state, sound_sets
@@ -18,12 +20,23 @@ from ops_platform.backup.repository import (
     Repository,
     geometry_of,
 )
-from ops_platform.backup.wal import ArchiveState, Geometry, History, Segment
+from ops_platform.backup.wal import ArchiveState, Geometry, History, Lineage
 from ops_platform.clients.pgbackrest import PgBackRest
 
 _FOLDER = re.compile(r"[0-9A-F]{16}")
 _HISTORY_FILE = re.compile(r"([0-9A-F]{8})\.history")
 _NO_TIME = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True)
+class TailState:
+    """The archive's timelines, and how far recovery goes from the newest set that lives and is whole.
+
+    ``state`` is None without such a set.
+    """
+
+    lineage: Lineage
+    state: ArchiveState | None
 
 
 class ArchiveTail:
@@ -34,8 +47,8 @@ class ArchiveTail:
         self._reader = ArchiveReader(pgbackrest)
         self._histories: dict[tuple[Database, int], History] = {}
 
-    def state(self, repository: Repository) -> ArchiveState | None:
-        """Tell how far recovery goes from the newest set that is sound and complete; None without one.
+    def look(self, repository: Repository) -> TailState | None:
+        """Tell which timeline lives and how far recovery goes; None without a sound set.
 
         Raises PgBackRestError when the repository cannot be read.
         """
@@ -43,29 +56,34 @@ class ArchiveTail:
         if database is None or not sets:
             return None
         geometry = geometry_of(sets)
-        # The newest set decides nearly always; more is listed only when its own WAL is incomplete.
-        for first in dict.fromkeys((sets[0].wal_start, sets[-1].wal_start)):
-            archive = self._since(database, geometry, geometry.parse(first))
-            best = best_state(repository, archive)
-            if best is not None:
-                return best[1]
-        return None
-
-    def _since(self, database: Database, geometry: Geometry, first: Segment) -> Archive:
         base = f"archive/{self._pgbackrest.stanza}/{database.archive_id}"
         names = self._pgbackrest.repo_ls(base)
-        oldest = geometry.folder(first)[8:]
-        folders = [name for name in names if _FOLDER.fullmatch(name) and name[8:] >= oldest]
-        histories = {}
-        for name in names:
-            if match := _HISTORY_FILE.fullmatch(name):
-                timeline = int(match[1], 16)
-                histories[timeline] = self._history(database, timeline, f"{base}/{name}")
-        segments = tuple(
+        histories = {
+            int(match[1], 16): self._history(database, int(match[1], 16), f"{base}/{name}")
+            for name in names
+            if (match := _HISTORY_FILE.fullmatch(name))
+        }
+        folders = [name for name in names if _FOLDER.fullmatch(name)]
+        lineage = Lineage.of(histories, (int(folder[:8], 16) for folder in folders))
+        living = [backup_set for backup_set in sets if backup_set.lives(lineage)]
+        # The newest set decides nearly always; more is listed only when its own WAL is incomplete.
+        for first in dict.fromkeys(chosen.wal_start for chosen in (*living[:1], *living[-1:])):
+            oldest = geometry.folder(geometry.parse(first))[8:]
+            segments = self._segments(database, geometry, [name for name in folders if name[8:] >= oldest])
+            # The folders that are not listed may hold the only segments of the living timeline.
+            archive = Archive(geometry, segments, histories | {lineage.living: lineage.history()})
+            best = best_state(repository, archive)
+            if best is not None:
+                return TailState(lineage, best[1])
+        return TailState(lineage, None)
+
+    def _segments(
+        self, database: Database, geometry: Geometry, folders: Sequence[str]
+    ) -> tuple[ArchivedSegment, ...]:
+        return tuple(
             ArchivedSegment(geometry.parse(name), 0, _NO_TIME)
             for name in self._reader.names(database, folders)
         )
-        return Archive(geometry, segments, histories)
 
     def _history(self, database: Database, timeline: int, path: str) -> History:
         key = (database, timeline)

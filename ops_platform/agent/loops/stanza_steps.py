@@ -113,13 +113,13 @@ class RecoveryPointWatch:
             # pgBackRest itself retries an address where nobody answers for minutes.
             preflight.reach_endpoint(context)
             repository = Repository.parse(context.stanza.name, context.pgbackrest.info())
-            state = self._tail.state(repository)
+            tail = self._tail.look(repository)
         except OpsError:
             self._state.repository_up.put(False)
             raise
         self._state.repository_up.put(True)
-        self._state.sets.put(summarise_sets(repository))
-        self._update_recovery_point(context.stanza.name, state)
+        self._state.sets.put(summarise_sets(repository, None if tail is None else tail.lineage))
+        self._update_recovery_point(context.stanza.name, None if tail is None else tail.state)
 
     def _update_recovery_point(self, stanza: str, state: ArchiveState | None) -> None:
         if state is None:

@@ -79,11 +79,8 @@ def lag_at(
 
     ``heartbeats`` are newest first. None when it is not known.
     """
-    archive_then = replace(
-        archive, segments=tuple(archived for archived in archive.segments if archived.archived_at < moment)
-    )
     sets = tuple(backup_set for backup_set in repository.sets if backup_set.completed_at <= moment)
-    best = rpo.best_state(replace(repository, sets=sets), archive_then)
+    best = rpo.best_state(replace(repository, sets=sets), archive.at(moment))
     if best is None:
         return None
     point = rpo.recovery_point(

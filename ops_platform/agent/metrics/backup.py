@@ -16,6 +16,7 @@ from ops_platform.agent.metrics.definition import Sample, counter, gauge, known_
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import KINDS
+from ops_platform.backup.wal import Lineage
 from ops_platform.clients.postgres import Connection
 
 _KIND = ("stanza", "kind")
@@ -249,10 +250,11 @@ def read_archiver(server: Connection) -> Archiver:
     return Archiver(row["failed_count"], row["failing"])
 
 
-def summarise_sets(repository: Repository) -> SetSummary:
+def summarise_sets(repository: Repository, lineage: Lineage | None) -> SetSummary:
     """Count the sets of the current cluster, and find the newest of each kind.
 
-    A damaged set keeps nothing fresh, nor does one of the cluster before an upgrade.
+    A damaged set keeps nothing fresh, nor does one of the cluster before an upgrade, nor one that a
+    restore left behind. ``lineage`` is None when there is no archive to tell.
     """
     current = repository.current
     sets = [
@@ -263,6 +265,7 @@ def summarise_sets(repository: Repository) -> SetSummary:
     newest = {
         backup_set.kind: backup_set.completed_at
         for backup_set in sorted(rpo.sound_sets(repository), key=lambda backup_set: backup_set.completed_at)
+        if lineage is not None and backup_set.lives(lineage)
     }
     return SetSummary(
         last_success={kind: at.timestamp() for kind, at in newest.items()},

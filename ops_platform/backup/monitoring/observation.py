@@ -6,6 +6,7 @@ repository only: no server, no ops database, no Dagster.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,7 +28,7 @@ class Observation:
     repository: Repository
     archive: Archive | None
     from_oldest: ArchiveState | None
-    """The archive since the oldest set of the current cluster; its gaps are the stanza's gaps."""
+    """The archive since the oldest set of the living timeline; its gaps are the stanza's gaps."""
     best: tuple[BackupSet, ArchiveState] | None
     """The newest set that can be restored, and how far recovery from it goes."""
 
@@ -37,7 +38,11 @@ class Observation:
         return None if self.from_oldest is None else self.from_oldest.gap_segments
 
     def restorable(self) -> tuple[BackupSet, ...]:
-        """List the sets that are sound and have their own WAL, oldest first."""
+        """List the sets of the living timeline that are sound and have their own WAL, oldest first."""
+        return tuple(backup_set for backup_set in self.sound() if not self.is_abandoned(backup_set))
+
+    def sound(self) -> tuple[BackupSet, ...]:
+        """List the sets that are sound and have their own WAL, abandoned ones too, oldest first."""
         if self.archive is None:
             return ()
         archive = self.archive
@@ -46,6 +51,16 @@ class Observation:
             for backup_set in reversed(rpo.sound_sets(self.repository))
             if not archive.missing_segments(backup_set)
         )
+
+    def is_abandoned(self, backup_set: BackupSet) -> bool:
+        """Tell whether the set lies on what a restore left behind.
+
+        False where there is no archive, and for a set of an earlier cluster: it has timelines of its own.
+        """
+        current = self.repository.current
+        if self.archive is None or current is None or backup_set.database_id != current.id:
+            return False
+        return not backup_set.lives(self.archive.lineage)
 
     def recovery_point(self, connection: Connection, now: datetime) -> RecoveryPoint | None:
         """Find the newest heartbeat that can be recovered; None when none can, or there is no set.
@@ -72,8 +87,7 @@ def observe(
         for backup_set in repository.sets
         if current is not None and backup_set.database_id == current.id
     ]
-    needed = rpo.needed_range(current_sets)
-    if current is None or needed is None:
+    if current is None or not current_sets:
         return Observation(repository, None, None, None)
     try:
         geometry = geometry_of(current_sets)
@@ -83,4 +97,12 @@ def observe(
     if reader is not None and earlier is not None and earlier.from_oldest is not None:
         settled = earlier.from_oldest.contiguous_last
     archive = (reader or ArchiveReader(ctx.pgbackrest)).read(current, geometry, settled=settled)
-    return Observation(repository, archive, archive.state_from(*needed), rpo.best_state(repository, archive))
+    return judge(repository, current_sets, archive)
+
+
+def judge(repository: Repository, current_sets: Sequence[BackupSet], archive: Archive) -> Observation:
+    """Judge what was read: the gaps since the oldest set that lives, and the best set."""
+    living = [backup_set for backup_set in current_sets if backup_set.lives(archive.lineage)]
+    needed = rpo.needed_range(living)
+    from_oldest = None if needed is None else archive.state_from(*needed)
+    return Observation(repository, archive, from_oldest, rpo.best_state(repository, archive))

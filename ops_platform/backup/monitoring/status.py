@@ -74,7 +74,10 @@ def _notes(observation: Observation, restorable: set[str]) -> list[str]:
     if not restorable:
         notes.append("no set can be restored: take a full backup now")
     for backup_set in observation.repository.sets:
-        if backup_set.label not in restorable:
+        if observation.archive is not None and observation.is_abandoned(backup_set):
+            left = observation.archive.lineage.why_abandoned(backup_set.timeline)
+            notes.append(f"set {backup_set.label} counts for nothing: {left}")
+        elif backup_set.label not in restorable:
             reason = _why_not_restorable(observation, backup_set)
             notes.append(f"set {backup_set.label} cannot be restored: {reason}")
     if observation.gap_segments:
@@ -148,6 +151,7 @@ def _set(observation: Observation, backup_set: BackupSet, restorable: bool) -> d
         "repo_size_bytes": backup_set.repo_size_bytes,
         "repo_delta_bytes": backup_set.repo_delta_bytes,
         "timeline": backup_set.timeline,
+        "abandoned": observation.is_abandoned(backup_set),
         "lsn_start": backup_set.lsn_start,
         "lsn_stop": backup_set.lsn_stop,
         "wal_start": backup_set.wal_start,

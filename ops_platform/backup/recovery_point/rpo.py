@@ -49,12 +49,12 @@ def sound_sets(repository: Repository) -> list[BackupSet]:
 
 
 def best_state(repository: Repository, archive: Archive) -> tuple[BackupSet, ArchiveState] | None:
-    """Find the newest sound set whose own WAL is complete, and how far recovery from it goes.
+    """Find the newest sound set of the living timeline whose own WAL is complete, and how far it leads.
 
     Gaps before that set do not matter. None when there is no such set.
     """
     for backup_set in sound_sets(repository):
-        if not archive.missing_segments(backup_set):
+        if backup_set.lives(archive.lineage) and not archive.missing_segments(backup_set):
             return backup_set, archive.state_from(backup_set.wal_start)
     return None
 

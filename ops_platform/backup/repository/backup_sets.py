@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from ops_platform.backup.stanza import Kind, parse_kind
+from ops_platform.backup.wal import Lineage, parse_lsn
 from ops_platform.errors import CheckFailed
 
 # Status codes of info: https://pgbackrest.org/command.html#command-info
@@ -50,6 +51,15 @@ class BackupSet:
     def timeline(self) -> int:
         """The timeline on which the set was started; a backup does not cross timelines."""
         return int(self.wal_start[:8], 16)
+
+    def lives(self, lineage: Lineage) -> bool:
+        """Tell whether the set lies on the living timeline's way, and not on what a restore left behind."""
+        return not lineage.is_abandoned(self.timeline, self.stop_position)
+
+    @property
+    def stop_position(self) -> int:
+        """``lsn_stop`` in bytes since the beginning of the WAL: a restore is consistent from there on."""
+        return parse_lsn(self.lsn_stop)
 
     @property
     def seconds(self) -> float:

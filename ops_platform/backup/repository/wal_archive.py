@@ -14,6 +14,7 @@ from ops_platform.backup.wal import (
     ArchiveState,
     Geometry,
     History,
+    Lineage,
     Segment,
     archive_state,
     infer_geometry,
@@ -41,21 +42,42 @@ class ArchivedSegment:
 
 @dataclass(frozen=True)
 class Archive:
-    """All segments of one cluster in the archive, and the timelines known there."""
+    """All segments of one cluster in the archive, and the timelines known there.
+
+    ``began_at``: timeline -> when S3 received its history file.
+    """
 
     geometry: Geometry
     segments: tuple[ArchivedSegment, ...]
     histories: Mapping[int, History]
+    began_at: Mapping[int, datetime] = field(default_factory=dict)
 
-    def state_from(self, name: str, known: str | None = None) -> ArchiveState:
-        """Tell what a recovery that begins in the segment ``name`` would find.
+    @cached_property
+    def lineage(self) -> Lineage:
+        """Which timeline lives, and how it descends from the others."""
+        return Lineage.of(self.histories, (archived.segment.timeline for archived in self.segments))
 
-        ``known`` names a segment that was archived once; see ``archive_state``.
+    def state_from(self, name: str, known: str | None = None, timeline: int | None = None) -> ArchiveState:
+        """Tell what a recovery would find that begins in the segment ``name`` and follows ``timeline``.
+
+        By default it follows the living timeline. ``known`` names a segment that was archived once; see
+        ``archive_state``. Raises ValueError when ``name`` does not lie on that timeline's way.
         """
+        start, history = self.geometry.parse(name), self.lineage.history(timeline)
+        if not history.holds(start, self.geometry):
+            raise ValueError(f"{name} does not lie on the way of timeline {history.timeline}")
         known_segment = None if known is None else self.geometry.parse(known)
-        return archive_state(
-            self._present, self.histories, self.geometry, self.geometry.parse(name), known_segment
-        )
+        return archive_state(self._present, history, self.geometry, start, known_segment)
+
+    def at(self, moment: datetime) -> Archive:
+        """Return the archive as it was at ``moment``."""
+        segments = tuple(archived for archived in self.segments if archived.archived_at < moment)
+        histories = {
+            timeline: history
+            for timeline, history in self.histories.items()
+            if timeline not in self.began_at or self.began_at[timeline] < moment
+        }
+        return Archive(self.geometry, segments, histories, self.began_at)
 
     def missing_segments(self, backup_set: BackupSet) -> list[str]:
         """Name the segments that the set needs to become consistent and that are not archived."""
@@ -100,6 +122,7 @@ class ArchiveReader:
     _folders: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
     """Folder -> segment name -> (size, Unix seconds)."""
     _histories: dict[int, History] = field(default_factory=dict)
+    _began_at: dict[int, datetime] = field(default_factory=dict)
     _seen: Database | None = None
 
     def read(self, database: Database, geometry: Geometry, *, settled: Segment | None = None) -> Archive:
@@ -110,7 +133,7 @@ class ArchiveReader:
         """
         base = f"archive/{self.pgbackrest.stanza}/{database.archive_id}"
         if settled is None or database != self._seen:
-            self._histories, self._seen = {}, database
+            self._histories, self._began_at, self._seen = {}, {}, database
             names = self.pgbackrest.repo_ls(base, recurse=True)
             self._folders = _by_folder(names)
         else:
@@ -123,14 +146,19 @@ class ArchiveReader:
                 for name in names
                 if _FOLDER.fullmatch(name)
             }
-        for name in names:
+        self._read_histories(base, names)
+        return Archive(geometry, self._segments(geometry), dict(self._histories), dict(self._began_at))
+
+    def _read_histories(self, base: str, names: Mapping[str, Entry]) -> None:
+        for name, entry in names.items():
             history_file = _HISTORY_FILE.fullmatch(name)
-            if history_file and int(history_file["timeline"], 16) not in self._histories:
-                timeline = int(history_file["timeline"], 16)
-                self._histories[timeline] = History.parse(
-                    timeline, self.pgbackrest.repo_get(f"{base}/{name}")
-                )
-        return Archive(geometry, self._segments(geometry), dict(self._histories))
+            if history_file is None:
+                continue
+            timeline = int(history_file["timeline"], 16)
+            if timeline in self._histories:
+                continue
+            self._histories[timeline] = History.parse(timeline, self.pgbackrest.repo_get(f"{base}/{name}"))
+            self._began_at[timeline] = datetime.fromtimestamp(int(entry.get("time", 0)), UTC)
 
     def names(self, database: Database, folders: Sequence[str]) -> set[str]:
         """List the segment names in some folders only. Raises PgBackRestError."""

@@ -54,15 +54,20 @@ def open_workspace(ctx: BackupContext, directory: Path) -> Iterator[Workspace]:
 
 
 def explain(
-    ctx: BackupContext, here: Workspace, target: RecoveryTarget, label: str | None, now: datetime
+    ctx: BackupContext,
+    here: Workspace,
+    target: RecoveryTarget,
+    label: str | None,
+    now: datetime,
+    timeline: str | None = None,
 ) -> Explanation:
-    """Read the repository and explain what would be restored.
+    """Read the repository and explain what would be restored; ``label`` and ``timeline`` as typed, or None.
 
-    Raises CheckFailed when nothing can be restored to that target.
+    Raises CheckFailed when nothing can be restored to that target, ConfigurationError for a bad timeline.
     """
     reader = workspace.open_reader(ctx, here)
     observation = observe(reader)
-    plan = restore_plan.choose(observation, target, label)
+    plan = restore_plan.choose(observation, target, label, timeline)
     return restore_plan.explain(plan, observation, here.data_dir, now)
 
 

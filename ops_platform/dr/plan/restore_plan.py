@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,8 @@ import psutil
 
 from ops_platform.backup.monitoring import Observation
 from ops_platform.backup.repository import BackupSet
-from ops_platform.backup.wal import parse_lsn
+from ops_platform.backup.wal import History, format_lsn
+from ops_platform.dr.plan import timeline_choice
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
 from ops_platform.dr.plan.scenario import AFTER_SET, Plan, plan_for
 from ops_platform.errors import CheckFailed, ConfigurationError
@@ -34,6 +36,7 @@ class Explanation:
     stanza: str
     plan: Plan
     directory: Path
+    timeline: str
     reaches: datetime | None
     loss: timedelta | None
     gaps: int
@@ -46,6 +49,7 @@ class Explanation:
             f"backup set   {backup_set.label} ({backup_set.kind}, completed "
             f"{backup_set.completed_at:%Y-%m-%d %H:%M:%S} UTC)",
             f"recover to   {self.plan.target}",
+            f"timeline     {self.timeline}",
             f"into         {self.directory}",
             f"size         {backup_set.size_bytes / 1e6:.1f} MB, and up to "
             f"{self.plan.wal_bytes / 1e6:.0f} MB WAL",
@@ -65,25 +69,33 @@ class Explanation:
         return lines
 
 
-def choose(observation: Observation, target: RecoveryTarget, label: str | None) -> Plan:
+def choose(
+    observation: Observation, target: RecoveryTarget, label: str | None, timeline: str | None = None
+) -> Plan:
     """Choose the set to start from: ``label``, or the newest one complete before the target.
 
-    Raises CheckFailed that says what is possible instead.
+    ``timeline`` is what somebody typed: a number, ``latest``, or None; then it is the living one, and a
+    target that another one has too is refused. Raises CheckFailed that says what is possible instead,
+    ConfigurationError for what is no timeline.
     """
     stanza = observation.repository.stanza
-    restorable = observation.restorable()
-    if observation.archive is None or not restorable:
+    number = timeline_choice.parse(timeline)
+    if observation.archive is None or not observation.sound():
         raise CheckFailed(f"stanza {stanza} has no set that can be restored: look at 'ops-platform backups'")
-    candidates = [_named(observation, restorable, label)] if label else list(reversed(restorable))
+    history = timeline_choice.history_of(observation.archive, number)
+    if timeline is None:
+        timeline_choice.require_unambiguous(observation, target)
+    on_way = [
+        backup_set
+        for backup_set in observation.sound()
+        if history.holds_position(backup_set.timeline, backup_set.stop_position)
+    ]
+    candidates = [_named(observation, on_way, label, history)] if label else list(reversed(on_way))
     for backup_set in candidates:
-        state = observation.archive.state_from(backup_set.wal_start)
         if _starts_before(backup_set, target):
+            state = observation.archive.state_from(backup_set.wal_start, timeline=history.timeline)
             return plan_for(observation, backup_set, state, target, None, f"stanza {stanza}")
-    oldest = restorable[0].completed_at
-    raise CheckFailed(
-        f"no set of stanza {stanza} was complete before {target}: the earliest moment is "
-        f"{oldest + AFTER_SET:%Y-%m-%d %H:%M:%S}+00"
-    )
+    raise CheckFailed(_no_set_before(observation, on_way, target, history))
 
 
 def explain(plan: Plan, observation: Observation, directory: Path, now: datetime) -> Explanation:
@@ -105,7 +117,18 @@ def explain(plan: Plan, observation: Observation, directory: Path, now: datetime
         raise CheckFailed("the archive ends before that LSN: choose an earlier one, or --latest")
     until = moment or (reaches if plan.target.kind == "latest" else None)
     loss = None if until is None else max(timedelta(0), now - until)
-    return Explanation(stanza, plan, directory, reaches, loss, plan.state.gap_segments)
+    return Explanation(
+        stanza, plan, directory, _timeline(plan, observation), reaches, loss, plan.state.gap_segments
+    )
+
+
+def _timeline(plan: Plan, observation: Observation) -> str:
+    """Name the timeline that recovery follows, and where it comes from or that it was left."""
+    history = plan.state.history
+    came = "".join(f", from {format_lsn(lsn)} of timeline {parent}" for parent, lsn in history.left[-1:])
+    living = history.timeline if observation.archive is None else observation.archive.lineage.living
+    left = "" if history.timeline == living else f", ABANDONED: timeline {living} lives"
+    return f"{history.timeline}{came}{left}"
 
 
 def require_empty_directory(directory: Path) -> None:
@@ -135,16 +158,39 @@ def require_empty_directory(directory: Path) -> None:
         raise CheckFailed(f"{directory.parent} does not exist: create it, or choose another directory")
 
 
-def _named(observation: Observation, restorable: tuple[BackupSet, ...], label: str | None) -> BackupSet:
-    for backup_set in restorable:
+def _no_set_before(
+    observation: Observation, on_way: Sequence[BackupSet], target: RecoveryTarget, history: History
+) -> str:
+    stanza = observation.repository.stanza
+    if not on_way:
+        others = ", ".join(sorted({str(backup_set.timeline) for backup_set in observation.sound()}))
+        return (
+            f"no set of stanza {stanza} lies on the way of timeline {history.timeline}: take a full backup; "
+            f"what was left behind can be had with --timeline {others}"
+        )
+    return (
+        f"no set of stanza {stanza} was complete before {target}: the earliest moment is "
+        f"{on_way[0].completed_at + AFTER_SET:%Y-%m-%d %H:%M:%S}+00"
+    )
+
+
+def _named(
+    observation: Observation, on_way: Sequence[BackupSet], label: str | None, history: History
+) -> BackupSet:
+    for backup_set in on_way:
         if backup_set.label == label:
             return backup_set
-    labels = ", ".join(backup_set.label for backup_set in restorable)
-    problem = (
-        "is not in the repository"
-        if observation.repository.set(label or "") is None
-        else "cannot be restored: its WAL or a set it builds on is missing"
-    )
+    labels = ", ".join(backup_set.label for backup_set in on_way) or "none"
+    known = observation.repository.set(label or "")
+    if known is None:
+        problem = "is not in the repository"
+    elif known in observation.sound():
+        problem = (
+            f"lies on timeline {known.timeline}, not on the way of timeline {history.timeline}: "
+            f"say --timeline {known.timeline} to restore it"
+        )
+    else:
+        problem = "cannot be restored: its WAL or a set it builds on is missing"
     raise CheckFailed(f"set {label} {problem}; restorable are {labels}")
 
 
@@ -152,7 +198,7 @@ def _starts_before(backup_set: BackupSet, target: RecoveryTarget) -> bool:
     if target.moment is not None:
         return backup_set.completed_at + AFTER_SET <= target.moment
     if target.lsn is not None:
-        return parse_lsn(backup_set.lsn_stop) <= target.lsn
+        return backup_set.stop_position <= target.lsn
     # Only the WAL knows where a name or a transaction lies: take the newest set, or --set.
     return True
 

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 from ops_platform.agent.metrics import Targets, summarise_sets
 from ops_platform.agent.state import initial_state
+from ops_platform.backup.wal import History, Lineage
 from ops_platform_tests.agent.metrics.scraping import NOW, PRODUCT, full, scrape
-from ops_platform_tests.backup.shapes import EPOCH, entry, repository
+from ops_platform_tests.backup.shapes import EPOCH, GEOMETRY, entry, repository
 
 
 def test_rpo_grows_between_looks() -> None:
@@ -47,13 +48,23 @@ def test_only_sound_sets_of_the_current_cluster_keep_a_kind_fresh() -> None:
             entry(20, database_id=2),
             entry(30, database_id=2, error=True),
             databases=2,
-        )
+        ),
+        Lineage.of({}, [1]),
     )
     assert seen.last_success == {"full": (EPOCH + timedelta(minutes=20, seconds=30)).timestamp()}
     assert seen.counts == {"full": 3, "differential": 0, "incremental": 0}
     assert (seen.damaged, seen.encrypted) == (1, True)
 
 
+def test_a_set_that_a_restore_left_behind_keeps_nothing_fresh() -> None:
+    full = entry(1)
+    behind = entry(20, "incr", prior=full["label"], segments=(20, 20))
+    left = History(2, ((1, GEOMETRY.start(10)),))
+    seen = summarise_sets(repository(full, behind), Lineage.of({2: left}, [1, 2]))
+    assert list(seen.last_success) == ["full"]
+    assert list(summarise_sets(repository(full, behind), None).last_success) == []
+
+
 def test_a_stanza_that_was_never_made_has_no_sets() -> None:
-    seen = summarise_sets(repository(databases=0))
+    seen = summarise_sets(repository(databases=0), None)
     assert (seen.last_success, seen.counts["full"], seen.damaged) == ({}, 0, 0)

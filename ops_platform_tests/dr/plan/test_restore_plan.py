@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops_platform.backup.monitoring.observation import Observation
-from ops_platform.backup.recovery_point import rpo
+from ops_platform.backup.monitoring.observation import Observation, judge
 from ops_platform.backup.repository.backup_sets import Repository
 from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import History, Segment, format_lsn
@@ -43,9 +42,7 @@ def seen(
 ) -> Observation:
     found = one or repository(*SETS)
     there = kept or archive(*segments)
-    needed = rpo.needed_range(found.sets)
-    assert needed is not None
-    return Observation(found, there, there.state_from(*needed), rpo.best_state(found, there))
+    return judge(found, found.sets, there)
 
 
 def lsn(segment: int, offset: int = 500) -> str:
