@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ops_platform_tests.services import OpsDatabase, OpsDatabases, Services
 
 STACK = pytest.StashKey["RunningStack"]()
+STACK_SECONDS = 900
 FAST = "not services"
 """How the expression of `make test-fast` begins."""
 
@@ -142,6 +143,9 @@ def pytest_collection_modifyitems(config: Any, items: list[pytest.Item]) -> None
         # A full test needs services too, and must not slip into `-m "not services"`.
         if item.get_closest_marker("full") and not item.get_closest_marker("services"):
             item.add_marker(pytest.mark.services)
+        # Its first test starts the stack, which takes minutes where other stacks start beside it.
+        if _is_on_the_stack(item) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(STACK_SECONDS))
         # A module's tests share its fixtures, so they go to one worker; a test may say otherwise.
         # All tests of the one running stack are a group: it is started once.
         if not item.get_closest_marker("xdist_group"):

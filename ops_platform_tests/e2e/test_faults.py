@@ -12,7 +12,7 @@ from ops_platform.clients.waiting import wait_until
 from ops_platform_tests.e2e.operator import copying, fill, ops_rows, reports, sets
 from ops_platform_tests.running_stack import RunningStack, command_line
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
 PRODUCT = {"stanza": "product"}
 RUN_SECONDS = 240.0

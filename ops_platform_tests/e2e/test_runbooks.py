@@ -26,7 +26,7 @@ from ops_platform_tests.e2e.runbook import Runbook, Shell
 from ops_platform_tests.running_stack import CONSOLE_SCRIPT, RunningStack
 from ops_platform_tests.services import short_directory
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
 PAGE = Path(__file__).parents[2] / "docs" / "runbooks" / "disaster-recovery.md"
 DAGSTER = ("daemon", "webserver", "webserver-readonly", "code-server")
