@@ -192,4 +192,6 @@ def test_of_three_timelines_the_newest_lives(product: Product) -> None:
     product.write("H")
     assert product.restored(LATEST) == "ADGH"
     branch = seen.archive.lineage.history().left[-1][1]
-    assert product.restored(RecoveryTarget.parse("lsn", format_lsn(branch))) == "AD"
+    target = RecoveryTarget.parse("lsn", format_lsn(branch))
+    assert "is also one of timeline 1" in product.refusal(target)
+    assert product.restored(target, "latest") == "AD"
