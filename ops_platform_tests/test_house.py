@@ -59,8 +59,13 @@ def imported_names(module: str) -> tuple[str, ...]:
     return tuple(_imported_names(module))
 
 
+@functools.cache
+def nodes(module: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(parsed(module)))
+
+
 def _imported_names(module: str) -> Iterator[str]:
-    for node in ast.walk(parsed(module)):
+    for node in nodes(module):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith("ops_platform."))
         elif isinstance(node, ast.ImportFrom) and (source := imported_from(module, node)):
@@ -81,11 +86,11 @@ def reached(module: str) -> Iterator[str]:
     """Name the modules of ours that a module reaches as attributes of a package that it imported."""
     known = {
         alias.asname or alias.name: f"{source}.{alias.name}"
-        for node in ast.walk(parsed(module))
+        for node in nodes(module)
         if isinstance(node, ast.ImportFrom) and (source := imported_from(module, node))
         for alias in node.names
     }
-    for node in ast.walk(parsed(module)):
+    for node in nodes(module):
         parts: list[str] = []
         inner: ast.expr | None = node if isinstance(node, ast.Attribute) else None
         while isinstance(inner, ast.Attribute):

@@ -17,6 +17,8 @@ LONGEST = (
     "slo/counting/test_counter_deltas.py",
     "backup/taking/test_outage.py",
     "dr/exercise/test_killed_worker.py",
+    "test_house.py",
+    "test_architecture.py",
     "agent/test_agent.py",
     "backup/taking/test_killed.py",
     "local/demo/history/test_blocks.py",
