@@ -163,10 +163,11 @@ def _no_set_before(
 ) -> str:
     stanza = observation.repository.stanza
     if not on_way:
-        others = ", ".join(sorted({str(backup_set.timeline) for backup_set in observation.sound()}))
+        timelines = sorted({backup_set.timeline for backup_set in observation.sound()})
+        others = " or ".join(f"--timeline {number}" for number in timelines)
         return (
             f"no set of stanza {stanza} lies on the way of timeline {history.timeline}: take a full backup; "
-            f"what was left behind can be had with --timeline {others}"
+            f"what was left behind can be had with {others}"
         )
     return (
         f"no set of stanza {stanza} was complete before {target}: the earliest moment is "
