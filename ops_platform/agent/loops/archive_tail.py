@@ -6,7 +6,6 @@ thousands of segments, too many to look at every few seconds.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,10 +20,8 @@ from ops_platform.backup.repository import (
     geometry_of,
 )
 from ops_platform.backup.wal import ArchiveState, Geometry, History, Lineage
-from ops_platform.clients.pgbackrest import PgBackRest
+from ops_platform.clients.pgbackrest import PgBackRest, layout
 
-_FOLDER = re.compile(r"[0-9A-F]{16}")
-_HISTORY_FILE = re.compile(r"([0-9A-F]{8})\.history")
 _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 
@@ -56,20 +53,22 @@ class ArchiveTail:
         if database is None or not sets:
             return None
         geometry = geometry_of(sets)
-        base = f"archive/{self._pgbackrest.stanza}/{database.archive_id}"
+        base = self._pgbackrest.layout.archive(database.archive_id)
         names = self._pgbackrest.repo_ls(base)
         histories = {
-            int(match[1], 16): self._history(database, int(match[1], 16), f"{base}/{name}")
+            timeline: self._history(database, timeline, f"{base}/{name}")
             for name in names
-            if (match := _HISTORY_FILE.fullmatch(name))
+            if (timeline := layout.history_timeline(name)) is not None
         }
-        folders = [name for name in names if _FOLDER.fullmatch(name)]
-        lineage = Lineage.of(histories, (int(folder[:8], 16) for folder in folders))
+        folders = [name for name in names if layout.is_folder(name)]
+        lineage = Lineage.of(histories, (layout.timeline_of(folder) for folder in folders))
         living = [backup_set for backup_set in sets if backup_set.lives(lineage)]
         # The newest set decides nearly always; more is listed only when its own WAL is incomplete.
         for first in dict.fromkeys(chosen.wal_start for chosen in (*living[:1], *living[-1:])):
-            oldest = geometry.folder(geometry.parse(first))[8:]
-            segments = self._segments(database, geometry, [name for name in folders if name[8:] >= oldest])
+            oldest = layout.log_of(layout.folder_of(first))
+            segments = self._segments(
+                database, geometry, [name for name in folders if layout.log_of(name) >= oldest]
+            )
             # The folders that are not listed may hold the only segments of the living timeline.
             archive = Archive(geometry, segments, histories | {lineage.living: lineage.history()})
             best = best_state(repository, archive)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ops_platform.backup.stanza import Kind, parse_kind
 from ops_platform.backup.wal import Lineage, parse_lsn
+from ops_platform.clients.pgbackrest import layout
 from ops_platform.errors import CheckFailed
 
 # Status codes of info: https://pgbackrest.org/command.html#command-info
@@ -77,8 +78,8 @@ class Database:
 
     @property
     def archive_id(self) -> str:
-        """The folder of its WAL below ``archive/<stanza>``."""
-        return f"{self.version}-{self.id}"
+        """The name of its folder of WAL in the repository."""
+        return layout.archive_id(self.version, self.id)
 
 
 @dataclass(frozen=True)

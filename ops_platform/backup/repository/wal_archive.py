@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,13 +18,7 @@ from ops_platform.backup.wal import (
     archive_state,
     infer_geometry,
 )
-from ops_platform.clients.pgbackrest import PgBackRest
-
-# Names end in the SHA-1 of the segment and the codec. Partial segments and backup labels are
-# archived too; recovery does not read them.
-_SEGMENT_FILE = re.compile(r"(?P<segment>[0-9A-F]{24})-[0-9a-f]{40}(\.[a-z0-9]+)?")
-_FOLDER = re.compile(r"[0-9A-F]{16}")
-_HISTORY_FILE = re.compile(r"(?P<timeline>[0-9A-F]{8})\.history")
+from ops_platform.clients.pgbackrest import PgBackRest, SegmentFile, layout
 
 Entry = Mapping[str, Any]
 """One file in the output of repo-ls."""
@@ -131,38 +124,35 @@ class ArchiveReader:
         Folders before that of ``settled`` (up to which an earlier listing found nothing missing) are
         not listed again; without ``settled`` everything is, in one go. Raises PgBackRestError.
         """
-        base = f"archive/{self.pgbackrest.stanza}/{database.archive_id}"
+        base = self.pgbackrest.layout.archive(database.archive_id)
         if settled is None or database != self._seen:
             self._histories, self._began_at, self._seen = {}, {}, database
             names = self.pgbackrest.repo_ls(base, recurse=True)
             self._folders = _by_folder(names)
         else:
             names = self.pgbackrest.repo_ls(base)
-            known = geometry.folder(settled)[8:]
+            known = layout.log_of(geometry.folder(settled))
             self._folders = {
                 name: self._folders[name]
-                if name in self._folders and name[8:] < known
+                if name in self._folders and layout.log_of(name) < known
                 else self._list(f"{base}/{name}")
                 for name in names
-                if _FOLDER.fullmatch(name)
+                if layout.is_folder(name)
             }
         self._read_histories(base, names)
         return Archive(geometry, self._segments(geometry), dict(self._histories), dict(self._began_at))
 
     def _read_histories(self, base: str, names: Mapping[str, Entry]) -> None:
         for name, entry in names.items():
-            history_file = _HISTORY_FILE.fullmatch(name)
-            if history_file is None:
-                continue
-            timeline = int(history_file["timeline"], 16)
-            if timeline in self._histories:
+            timeline = layout.history_timeline(name)
+            if timeline is None or timeline in self._histories:
                 continue
             self._histories[timeline] = History.parse(timeline, self.pgbackrest.repo_get(f"{base}/{name}"))
             self._began_at[timeline] = datetime.fromtimestamp(int(entry.get("time", 0)), UTC)
 
     def names(self, database: Database, folders: Sequence[str]) -> set[str]:
         """List the segment names in some folders only. Raises PgBackRestError."""
-        base = f"archive/{self.pgbackrest.stanza}/{database.archive_id}"
+        base = self.pgbackrest.layout.archive(database.archive_id)
         return {name for folder in folders for name in self._list(f"{base}/{folder}")}
 
     def _list(self, path: str) -> dict[str, tuple[int, int]]:
@@ -179,8 +169,8 @@ class ArchiveReader:
 def _files(listing: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, tuple[int, int]]]:
     """Yield (segment name, (size, Unix seconds)) of the files in a folder's listing that are segments."""
     for name, entry in listing:
-        if segment_file := _SEGMENT_FILE.fullmatch(name):
-            yield segment_file["segment"], (int(entry.get("size", 0)), int(entry.get("time", 0)))
+        if segment_file := SegmentFile.parse(name):
+            yield segment_file.segment, (int(entry.get("size", 0)), int(entry.get("time", 0)))
 
 
 def _by_folder(listing: Mapping[str, Entry]) -> dict[str, dict[str, tuple[int, int]]]:
@@ -188,6 +178,6 @@ def _by_folder(listing: Mapping[str, Entry]) -> dict[str, dict[str, tuple[int, i
     inside: dict[str, list[tuple[str, Entry]]] = {}
     for path, entry in listing.items():
         folder, _, name = path.rpartition("/")
-        if _FOLDER.fullmatch(folder):
+        if layout.is_folder(folder):
             inside.setdefault(folder, []).append((name, entry))
     return {folder: dict(_files(entries)) for folder, entries in inside.items()}

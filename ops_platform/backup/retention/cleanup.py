@@ -6,7 +6,6 @@ hold a shared lock on the stanza's sets, the cleanup an exclusive one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -15,26 +14,13 @@ from ops_platform.backup.monitoring import Observation, observe
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import Archive
 from ops_platform.backup.stanza import BackupContext, locks
+from ops_platform.clients.pgbackrest import ArchiveRange, log_lines
 from ops_platform.errors import CheckFailed
 
 ACTION = "backup.expire"
 IN_USE_SECONDS = 3600.0
 """Wait for restores that read the sets."""
 BACKUP_SECONDS = 6 * 3600.0
-
-_SET = re.compile(r"remove expired backup (?P<label>\S+)")
-_ARCHIVE = re.compile(
-    r"(?P<id>\S+) remove archive, start = (?P<start>[0-9A-F]{24}), stop = (?P<stop>[0-9A-F]{24})"
-)
-
-
-@dataclass(frozen=True)
-class ArchiveRange:
-    """Segments ``start`` to ``stop``, both included, of one archive id."""
-
-    archive_id: str
-    start: str
-    stop: str
 
 
 @dataclass(frozen=True)
@@ -65,12 +51,7 @@ def plan(ctx: BackupContext) -> CleanupPlan:
     Raises CheckFailed when it would remove the last chain that can be restored.
     """
     lines = ctx.pgbackrest.expire(dry_run=True)
-    expired = tuple(match["label"] for line in lines if (match := _SET.search(line)))
-    ranges = tuple(
-        ArchiveRange(match["id"], match["start"], match["stop"])
-        for line in lines
-        if (match := _ARCHIVE.search(line))
-    )
+    expired, ranges = log_lines.expired_sets(lines), log_lines.expired_archive(lines)
     observation = observe(ctx)
     kept = tuple(
         backup_set.label for backup_set in observation.repository.sets if backup_set.label not in expired

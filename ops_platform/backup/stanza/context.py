@@ -41,9 +41,8 @@ class BackupContext:
     def repository_uri(self, label: str) -> str:
         """Name the place of a set (``s3://...``), for people and records."""
         repository = self.config.repository
-        return (
-            f"s3://{repository.bucket_name(self.settings)}{repository.path}/backup/{self.stanza.name}/{label}"
-        )
+        path = self.pgbackrest.layout.set(label)
+        return f"s3://{repository.bucket_name(self.settings)}{repository.path}/{path}"
 
 
 def open_context(settings: Settings, stanza: str) -> BackupContext:

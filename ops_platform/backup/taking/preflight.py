@@ -18,7 +18,7 @@ from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import BackupContext, Kind, adopt_configuration
 from ops_platform.backup.taking.report import BackupRequest
 from ops_platform.clients import postgres
-from ops_platform.clients.pgbackrest import LOCKED, PgBackRestError
+from ops_platform.clients.pgbackrest import LOCKED, PgBackRestError, supported_servers
 from ops_platform.clients.safe_errors import describe
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, Unavailable
@@ -27,9 +27,6 @@ CONNECT_SECONDS = 5.0
 STANZA_LOCK_SECONDS = 90.0
 ARCHIVER_SECONDS = 60
 FREE_BYTES = 64 << 20
-# The newest PostgreSQL that a pgBackRest knows, from its release notes; servers beyond the list are
-# pgBackRest's own to refuse.
-_FIRST_VERSION = {15: (2, 41), 16: (2, 46), 17: (2, 53), 18: (2, 55)}
 
 
 @dataclass(frozen=True)
@@ -77,6 +74,11 @@ def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) 
     _refuse_full_disk(ctx)
     server = look_at_server(ctx)
     refuse_server(ctx, server, version)
+    if server.version > supported_servers.NEWEST_LISTED:
+        log(
+            f"WARNING: whether pgBackRest {version[0]}.{version[1]} knows PostgreSQL {server.version} is not "
+            "listed here: it will tell"
+        )
     reach_endpoint(ctx)
     repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
     created = False
@@ -127,7 +129,7 @@ def refuse_server(ctx: BackupContext, server: Server, version: tuple[int, int]) 
     ``version`` is pgBackRest's. Raises CheckFailed.
     """
     name = ctx.stanza.name
-    first = _FIRST_VERSION.get(server.version)
+    first = supported_servers.first_version(server.version)
     if first is not None and version < first:
         raise CheckFailed(
             f"pgBackRest {version[0]}.{version[1]} is too old for PostgreSQL {server.version} of stanza "

@@ -8,11 +8,11 @@ from typing import Any
 
 from ops_platform.backup.repository import ArchiveReader, BackupSet, Repository, geometry_of, needed_segments
 from ops_platform.backup.stanza import BackupContext
+from ops_platform.clients.pgbackrest import layout
 from ops_platform.errors import CheckFailed
 
 NAMED_SEGMENTS = 5
 """A message names at most this many missing segments."""
-MANIFEST = "backup.manifest"
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,11 @@ def _refuse_damaged(backup_set: BackupSet) -> None:
 
 
 def _refuse_without_manifest(ctx: BackupContext, backup_set: BackupSet) -> None:
-    files = ctx.pgbackrest.repo_ls(f"backup/{ctx.stanza.name}/{backup_set.label}")
-    if MANIFEST not in files:
-        raise CheckFailed(f"set {backup_set.label} has no {MANIFEST} in the repository: take a full backup")
+    files = ctx.pgbackrest.repo_ls(ctx.pgbackrest.layout.set(backup_set.label))
+    if layout.MANIFEST not in files:
+        raise CheckFailed(
+            f"set {backup_set.label} has no {layout.MANIFEST} in the repository: take a full backup"
+        )
 
 
 def _refuse_missing_wal(ctx: BackupContext, repository: Repository, chain: Sequence[BackupSet]) -> int:
@@ -77,7 +79,7 @@ def _refuse_missing_wal(ctx: BackupContext, repository: Repository, chain: Seque
         backup_set.label: [geometry.name(segment) for segment in needed_segments(backup_set, geometry)]
         for backup_set in chain
     }
-    folders = sorted({name[:16] for names in needed.values() for name in names})
+    folders = sorted({layout.folder_of(name) for names in needed.values() for name in names})
     present = ArchiveReader(ctx.pgbackrest).names(database, folders)
     for label, names in needed.items():
         missing = [name for name in names if name not in present]

@@ -22,6 +22,8 @@ from ops_platform.clients.pgbackrest.exit_codes import (
     PgBackRestError,
     explain,
 )
+from ops_platform.clients.pgbackrest.layout import Layout
+from ops_platform.clients.pgbackrest.log_lines import Line
 from ops_platform.errors import Unavailable
 
 __all__ = ["ARCHIVE_TIMEOUT", "LABEL_NOT_NEWEST", "LOCKED", "PgBackRest", "PgBackRestError"]
@@ -31,11 +33,6 @@ ANSWER_SECONDS = 150.0
 
 PROGRESS_STEP = 0.01
 
-_LINE = re.compile(
-    r"^(?P<logged>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) P(?P<process>\d+) +(?P<level>[A-Z]+): (?P<text>.*)$"
-)
-_PERCENT = re.compile(r"^(?:backup|restore) file .*?, (?P<percent>\d+(?:\.\d+)?)%\)")
-_LABEL = re.compile(r"^new backup label = (?P<label>\S+)")
 _INFO_FAILED = 99
 
 
@@ -52,6 +49,11 @@ class PgBackRest:
     stanza: str
     run_as: str | None = None
     environment: Mapping[str, str] | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """Paths of the stanza in the repository."""
+        return Layout(self.stanza)
 
     def version(self) -> tuple[int, int]:
         """Return the version, (2, 45) for pgBackRest 2.45. Raises Unavailable when it cannot be read."""
@@ -112,8 +114,7 @@ class PgBackRest:
         def look(line: Line) -> None:
             nonlocal label
             on_line(line.raw)
-            if match := _LABEL.match(line.text):
-                label = match["label"]
+            label = line.new_label or label
 
         annotation_options = [f"--annotation={name}={value}" for name, value in annotations.items()]
         self._follow(
@@ -206,16 +207,16 @@ class PgBackRest:
 
         def on_line(raw: str) -> None:
             nonlocal collected
-            match = _LINE.match(raw)
-            if match is None:
+            line = Line.parse(raw)
+            if line is None:
                 # A message of several lines goes on.
                 if collected is not None:
                     collected.append(raw)
                 return
-            collected = {"ERROR": errors, "WARN": warnings}.get(match["level"])
+            collected = {"ERROR": errors, "WARN": warnings}.get(line.level)
             if collected is not None:
                 collected.append(raw)
-            look(Line(raw, match["level"], match["text"], datetime.fromisoformat(match["logged"])))
+            look(line)
 
         ended = self._launcher.follow(self._argv(command, console, "off", options), on_line)
         self._raise_if_failed(command, ended, "\n".join(errors) or ended.stderr, "\n".join(warnings))
@@ -242,21 +243,8 @@ def _progressing(
         nonlocal reported
         if line.level != "DETAIL":
             look(line)
-        elif match := _PERCENT.match(line.text):
-            fraction = min(1.0, float(match["percent"]) / 100)
-            if fraction >= reported + PROGRESS_STEP:
-                reported = fraction
-                on_progress(fraction, line.logged_at)
+        elif (fraction := line.fraction) is not None and fraction >= reported + PROGRESS_STEP:
+            reported = fraction
+            on_progress(fraction, line.logged_at)
 
     return on_line
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of pgBackRest's log: raw, its level, and its text without the prefix."""
-
-    raw: str
-    level: str
-    text: str
-    logged_at: datetime
-    """In pgBackRest's local time, without a time zone."""

@@ -12,9 +12,10 @@ import pytest
 from ops_platform.backup.monitoring.observation import Observation
 from ops_platform.backup.recovery_point.rpo import best_state
 from ops_platform.backup.retention import cleanup
-from ops_platform.backup.retention.cleanup import ArchiveRange, CleanupPlan
+from ops_platform.backup.retention.cleanup import CleanupPlan
 from ops_platform.backup.stanza import locks, pgbackrest_conf
 from ops_platform.backup.stanza.context import BackupContext
+from ops_platform.clients.pgbackrest import ArchiveRange
 from ops_platform.errors import CheckFailed, Unavailable
 from ops_platform_tests.backup.shapes import GEOMETRY, archive, entry, repository
 from ops_platform_tests.backup.site import Site, silent, take

@@ -1,0 +1,84 @@
+"""The layout of pgBackRest's repository, and that one package alone knows it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import ops_platform
+from ops_platform.clients.pgbackrest import Layout, SegmentFile, layout, log_lines, supported_servers
+
+PACKAGE = Path(ops_platform.__file__).parent
+SEGMENT = "000000020000000A000000FF"
+FILES = re.compile(r"(.*/)?(backup\.info|archive\.info|backup\.manifest)(\.copy)?")
+
+
+def test_paths_of_a_stanza() -> None:
+    paths = Layout("product")
+    label = "20261130-080000F"
+    assert paths.backup_info + layout.COPY == "backup/product/backup.info.copy"
+    assert paths.manifest(label) == f"backup/product/{label}/backup.manifest"
+    assert paths.bundle(label, 3) == f"backup/product/{label}/bundle/3"
+    assert paths.archive_info == "archive/product/archive.info"
+    archive = layout.archive_id("15", 2)
+    assert paths.folder(archive, layout.folder_of(SEGMENT)) == "archive/product/15-2/000000020000000A"
+    assert paths.history(archive, 10) == "archive/product/15-2/0000000A.history"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("", None), (".lz4", "lz4"), (".zst", "zst"), (".gz", "gz"), (".bz2", "bz2")],
+)
+def test_a_segment_tells_its_checksum_and_codec(name: str, codec: str | None) -> None:
+    checksum = "0123456789abcdef0123456789abcdef01234567"
+    assert SegmentFile.parse(f"{SEGMENT}-{checksum}{name}") == SegmentFile(SEGMENT, checksum, codec)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f"{SEGMENT}.partial-{'0' * 40}.lz4", f"{SEGMENT}.00000028.backup", SEGMENT, f"{SEGMENT}-{'0' * 39}"],
+)
+def test_what_recovery_does_not_read_is_no_segment(name: str) -> None:
+    assert SegmentFile.parse(name) is None
+
+
+def test_names_in_an_archive() -> None:
+    assert layout.is_folder("000000020000000A")
+    assert not layout.is_folder("00000002.history")
+    assert layout.history_timeline("0000000A.history") == 10
+    assert layout.history_timeline("0000000A.history.bak") is None
+    assert layout.timeline_of("0000000B0000000A") == 11
+    assert layout.is_label("20261130-080000F_20261130-090000I")
+    assert not layout.is_label("backup.history")
+
+
+def test_what_expire_says() -> None:
+    messages = [
+        "repo1: expire full backup set 20261101-000000F, 20261101-000000F_20261102-000000D",
+        "repo1: remove expired backup 20261101-000000F_20261102-000000D",
+        f"repo1: 15-1 remove archive, start = {SEGMENT}, stop = {SEGMENT}",
+    ]
+    assert log_lines.expired_sets(messages) == ("20261101-000000F_20261102-000000D",)
+    assert log_lines.expired_archive(messages) == (log_lines.ArchiveRange("15-1", SEGMENT, SEGMENT),)
+
+
+def test_a_server_beyond_the_list_is_pgbackrests_own_to_refuse() -> None:
+    assert supported_servers.first_version(17) == (2, 53)
+    assert supported_servers.first_version(supported_servers.NEWEST_LISTED + 1) is None
+
+
+def test_nobody_else_knows_the_files_of_the_repository() -> None:
+    """Messages may name them; a path or a pattern of them belongs in ``clients.pgbackrest``."""
+    knowing = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in PACKAGE.rglob("*.py")
+        if path.parent != PACKAGE / "clients" / "pgbackrest"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and (FILES.fullmatch(node.value) or "[0-9a-f]{40}" in node.value)
+    ]
+    assert knowing == []
