@@ -8,9 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from ops_platform.local.host import (
     Certificates,
     Layout,
@@ -221,6 +218,8 @@ def _programs_of(data_dir: Path, newest: programs.PostgresPrograms) -> programs.
 
 def signing_keys(vault: SecretStore, signing: str, verifying: str) -> None:
     """Keep an Ed25519 pair in PEM; the public half is derived from the private one, so it always fits."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     def make() -> str:
         return (

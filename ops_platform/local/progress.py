@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
 
-from ops_platform.local.bootstrap_runs import BootstrapRun
+    from ops_platform.local.bootstrap_runs import BootstrapRun
 
 
 class Progress:
@@ -22,6 +23,9 @@ class Progress:
         self._runs: dict[str, str] = {}
         self._bar: Bar | None = None
         if console.is_terminal:
+            from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as Bar
+
             self._bar = Bar(
                 SpinnerColumn(),
                 TextColumn("{task.description}"),

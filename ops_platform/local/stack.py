@@ -9,21 +9,22 @@ import fcntl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from ops_platform import files
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
-from ops_platform.local import bootstrap_runs, components, environment, first_setup
+from ops_platform.local import components, environment
 from ops_platform.local.components import PORT_NAMES, Components
-from ops_platform.local.demo_history import DemoHistory, wanted_days
 from ops_platform.local.host import Layout, account, ports
 from ops_platform.local.progress import Progress
 from ops_platform.local.servers import PostgresCluster
 from ops_platform.local.start_order import DAGSTER, OBSERVERS, STORAGE, services
 from ops_platform.local.supervision import Program, Service, ServiceStatus, Supervisor, leftovers, log_files
 from ops_platform.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 START_ATTEMPTS = 4
 """Failed starts in a row that ``up`` waits through (with supervisord's pauses, about ten seconds): a
@@ -38,6 +39,8 @@ def up(settings: Settings, console: Console, only: Sequence[str] = ()) -> None:
     ConfigurationError (missing program, taken port, unusable directory, lost data directory)
     before anything is started, OpsError when a service does not get ready.
     """
+    from ops_platform.local.demo_history import wanted_days
+
     components.required_programs(settings.pgbackrest.binary)
     wanted_days(settings)
     layout = _layout(settings)
@@ -126,6 +129,10 @@ class Stack:
 
     def up(self, progress: Progress) -> None:
         """Start and set up everything that is missing."""
+        # What only a first start needs is most of what there is to load.
+        from ops_platform.local import bootstrap_runs, first_setup
+        from ops_platform.local.demo_history import DemoHistory
+
         numbers = ports.load(self._layout.ports_file, PORT_NAMES, self._base)
         running = self._running()
         if running:
@@ -239,6 +246,8 @@ class Stack:
         # The environment file is written when both clusters exist.
         if not self._layout.environment_file.exists():
             return
+        from ops_platform.local import first_setup
+
         for name in first_setup.STANZAS:
             data_dir = self._layout.postgres_data(name)
             if not (data_dir / "PG_VERSION").exists():

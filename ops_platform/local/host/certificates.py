@@ -6,7 +6,6 @@ import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
-import trustme
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
@@ -47,6 +46,8 @@ class Certificates:
         key_file = self.directory / "ca.key"
         if key_file.exists() and days_left(self.ca_file, now) >= RENEW_DAYS:
             return
+        import trustme
+
         authority = trustme.CA(organization_name="ops-platform embedded stack")
         write_private(key_file, authority.private_key_pem.bytes().decode())
         write_private(self.ca_file, authority.cert_pem.bytes().decode(), 0o644)
@@ -60,6 +61,8 @@ class Certificates:
         return pair
 
     def _issue(self, pair: ServerCertificate, account: Account, now: datetime.datetime) -> None:
+        import trustme  # only the first `up` of a year issues any
+
         authority = trustme.CA.from_pem(self.ca_file.read_bytes(), (self.directory / "ca.key").read_bytes())
         issued = authority.issue_cert(*NAMES, not_after=now + datetime.timedelta(days=VALID_DAYS))
         chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems).decode()

@@ -10,9 +10,6 @@ import time
 from pathlib import Path
 from uuid import UUID
 
-import jwt
-from cryptography.hazmat.primitives import serialization
-
 from ops_platform.errors import ConfigurationError
 from ops_platform.local.host import write_private
 from ops_platform.settings import Settings
@@ -25,6 +22,9 @@ ALGORITHM = "EdDSA"
 
 def write_jwks(public_pem: str, file: Path) -> None:
     """Write the key document that the API checks bearer tokens with."""
+    import jwt
+    from cryptography.hazmat.primitives import serialization
+
     public = serialization.load_pem_public_key(public_pem.encode())
     key = jwt.get_algorithm_by_name(ALGORITHM).to_jwk(public, as_dict=True)
     document = {"keys": [{**key, "kid": KEY_ID, "use": "sig", "alg": ALGORITHM}]}
@@ -37,6 +37,8 @@ def token(settings: Settings, subject: UUID, seconds: int) -> str:
 
     Raises ConfigurationError without a stack's key.
     """
+    import jwt
+
     identity = settings.jwt
     if identity.signing_key is None or not identity.issuer or not identity.audience:
         raise ConfigurationError(

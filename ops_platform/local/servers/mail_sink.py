@@ -13,10 +13,12 @@ import signal
 import smtplib
 from email import message_from_bytes
 from pathlib import Path
-
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from typing import TYPE_CHECKING
 
 from ops_platform.clients import safe_errors
+
+if TYPE_CHECKING:
+    from aiosmtpd.smtp import SMTP, Envelope, Session
 
 LARGEST_MESSAGE_BYTES = 20 * 1024 * 1024
 
@@ -48,6 +50,8 @@ class MaildirHandler:
 
 async def serve(host: str, port: int, directory: Path) -> None:
     """Serve until SIGTERM or SIGINT."""
+    from aiosmtpd.smtp import SMTP  # not for whoever only asks whether it answers
+
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

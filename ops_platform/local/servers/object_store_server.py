@@ -10,11 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-import httpx
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
 from ops_platform.local.host import SecretStore, ServerCertificate, programs, write_private
@@ -204,6 +199,9 @@ class ObjectStoreServer:
 
     def is_ready(self) -> bool:
         """Tell whether S3 answers over TLS and reads an object, which needs master, filer and volumes."""
+        import httpx  # here and below: both take long to load, and most commands ask no S3
+        from botocore.exceptions import BotoCoreError, ClientError
+
         try:
             context = ssl.create_default_context(cafile=str(self.ca_file))
             with httpx.Client(verify=context, timeout=3, trust_env=False) as client:
@@ -221,6 +219,9 @@ class ObjectStoreServer:
 
     def client(self, role: str) -> S3Client:
         """Make a boto3 client with the role's identity; only the stack uses ``admin``, to create buckets."""
+        import boto3
+        from botocore.config import Config
+
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint_url,

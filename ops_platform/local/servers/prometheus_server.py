@@ -10,7 +10,6 @@ from pathlib import Path
 from ops_platform import files
 from ops_platform.clients.json_http import JsonService
 from ops_platform.local.host import programs, render, write_private
-from ops_platform.slo.objectives import openslo, prometheus_rules
 
 RETENTION = "95d"
 """Longest objective window (90 days) plus a margin; Prometheus keeps 15 days by default."""
@@ -44,6 +43,8 @@ class PrometheusServer:
         # Copies: an upgrade of the package must not change the rules of a running server.
         fresh = {path.name: path.read_text(encoding="utf-8") for path in (source / "rules").glob("*.yml")}
         if self.objectives is not None:
+            from ops_platform.slo.objectives import openslo, prometheus_rules
+
             fresh["slo.yml"] = prometheus_rules.text(openslo.load_files(self.objectives))
         if rules.exists() and {path.name for path in rules.iterdir()} - set(fresh):
             shutil.rmtree(rules)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import redis
-
 from ops_platform.local.host import SecretStore, ServerCertificate, programs, write_private
 
 PASSWORD = "redis-password"  # noqa: S105 - the name of the secret
@@ -67,6 +65,8 @@ class RedisServer:
 
     def is_ready(self) -> bool:
         """Tell whether it answers PING over verified TLS with its data loaded."""
+        import redis  # its asynchronous half is loaded too, which takes long
+
         client = redis.Redis.from_url(
             self.url,
             password=self.secrets.token(PASSWORD),
