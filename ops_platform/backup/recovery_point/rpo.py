@@ -14,7 +14,7 @@ from datetime import datetime
 
 from ops_platform.backup.repository import Archive, BackupSet, Repository
 from ops_platform.backup.wal import ArchiveState, format_lsn, parse_lsn
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
 
 _PAGE = 500
@@ -90,6 +90,22 @@ def heartbeats(connection: Connection, stanza: str) -> Iterable[Heartbeat]:
         if len(rows) < _PAGE:
             return
         before = rows[-1]["beat_at"]
+
+
+def newest_on(connection: Connection, stanza: str, timeline: int, lsn: int) -> datetime | None:
+    """Tell when the newest heartbeat was written that lies on ``timeline`` at or before ``lsn``.
+
+    None without one. ``connection`` is to the ops database.
+    """
+    newest: datetime | None = one_row(
+        connection,
+        """
+        SELECT max(beat_at) AS newest FROM heartbeat_positions
+        WHERE stanza = %s AND timeline = %s AND lsn <= %s::pg_lsn
+        """,
+        (stanza, timeline, format_lsn(lsn)),
+    )["newest"]
+    return newest
 
 
 def needed_range(sets: Sequence[BackupSet]) -> tuple[str, str] | None:

@@ -16,14 +16,19 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+import psycopg
+
 from ops_platform import files
 from ops_platform.backup.monitoring import observe
+from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.stanza import BackupContext
+from ops_platform.clients import postgres
 from ops_platform.dr.exercise.drill import rehearse
 from ops_platform.dr.exercise.rehearsal import Knowledge, Rehearsal, RestoreOptions, server_of
-from ops_platform.dr.plan import RecoveryTarget, restore_plan
+from ops_platform.dr.plan import RecoveryTarget, restore_plan, timeline_choice
 from ops_platform.dr.plan.restore_plan import Explanation
 from ops_platform.dr.restore import Workspace, workspace
+from ops_platform.errors import OpsError
 
 SCENARIO = "emergency"
 
@@ -67,8 +72,27 @@ def explain(
     """
     reader = workspace.open_reader(ctx, here)
     observation = observe(reader)
-    plan = restore_plan.choose(observation, target, label, timeline)
+    plan = restore_plan.choose(observation, target, label, timeline, _last_beat(ctx))
     return restore_plan.explain(plan, observation, here.data_dir, now)
+
+
+def _last_beat(ctx: BackupContext) -> timeline_choice.LastBeat:
+    """Ask the ops database for heartbeats, as long as it answers."""
+    away = False
+
+    def last_beat(timeline: int, lsn: int) -> datetime | None:
+        nonlocal away
+        if away:
+            return None
+        try:
+            with postgres.session(ctx.ops_url, application="ops-platform restore") as ops:
+                return rpo.newest_on(ops, ctx.stanza.name, timeline, lsn)
+        except (OpsError, psycopg.Error):
+            # Then the history files and the sets alone say when timelines parted.
+            away = True
+            return None
+
+    return last_beat
 
 
 def carry_out(

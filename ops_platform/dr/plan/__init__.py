@@ -17,4 +17,5 @@ __all__ = [
     "heartbeat_pairs",
     "restore_plan",
     "scenario",
+    "timeline_choice",
 ]

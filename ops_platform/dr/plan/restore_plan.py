@@ -70,13 +70,17 @@ class Explanation:
 
 
 def choose(
-    observation: Observation, target: RecoveryTarget, label: str | None, timeline: str | None = None
+    observation: Observation,
+    target: RecoveryTarget,
+    label: str | None,
+    timeline: str | None = None,
+    last_beat: timeline_choice.LastBeat = timeline_choice.no_heartbeats,
 ) -> Plan:
     """Choose the set to start from: ``label``, or the newest one complete before the target.
 
     ``timeline`` is what somebody typed: a number, ``latest``, or None; then it is the living one, and a
-    target that another one has too is refused. Raises CheckFailed that says what is possible instead,
-    ConfigurationError for what is no timeline.
+    target that another one has too is refused; ``last_beat`` narrows down when they parted. Raises
+    CheckFailed that says what is possible instead, ConfigurationError for what is no timeline.
     """
     stanza = observation.repository.stanza
     number = timeline_choice.parse(timeline)
@@ -84,7 +88,7 @@ def choose(
         raise CheckFailed(f"stanza {stanza} has no set that can be restored: look at 'ops-platform backups'")
     history = timeline_choice.history_of(observation.archive, number)
     if timeline is None:
-        timeline_choice.require_unambiguous(observation, target)
+        timeline_choice.require_unambiguous(observation, target, last_beat)
     on_way = [
         backup_set
         for backup_set in observation.sound()

@@ -147,6 +147,8 @@ def test_positions_come_back_newest_first_and_page_by_page(
         heartbeat.record_position(agent, "product", one)
     heartbeat.record_position(agent, "ops", Heartbeat(EPOCH + timedelta(days=1), 5, 1))
     assert list(rpo.heartbeats(agent, "product")) == given[::-1]
+    assert rpo.newest_on(agent, "product", 1, 3500) == given[3].at
+    assert rpo.newest_on(agent, "product", 2, 3500) is None
 
 
 def test_a_beat_is_committed_before_its_position(site: Site, agent: Connection) -> None:

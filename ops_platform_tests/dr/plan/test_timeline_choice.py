@@ -118,6 +118,7 @@ def test_an_lsn_that_two_timelines_have_is_asked_for() -> None:
     assert chosen(seen(1, new_set=True), target, "2") == (NEW[1], 2)
     later = RecoveryTarget.parse("lsn", position(9, 2000))
     assert "is also one of timeline 1, 2," in refusal(seen(2), later)
+    assert "with --timeline 3 or --timeline 2 or --timeline 1" in refusal(seen(2), later)
     assert chosen(seen(2, new_set=True), later, "2") == (NEW[1], 2)
 
 
@@ -155,6 +156,80 @@ def test_the_second_fork_left_something_behind_too() -> None:
     assert chosen(seen(1), target) == (FULL, 2)
     assert "say" in refusal(seen(2), target).lower()
     assert "--timeline 2 for what" in refusal(seen(2), target)
+
+
+def late(look: Observation, *more: ArchivedSegment) -> Observation:
+    """The same archive with segments that arrived when another timeline lived already."""
+    assert look.archive is not None
+    archive = look.archive
+    whole = Archive(archive.geometry, (*archive.segments, *more), archive.histories, archive.began_at)
+    return judge(look.repository, look.repository.sets, whole)
+
+
+def test_what_the_old_server_wrote_beside_the_new_one_is_asked_for() -> None:
+    """It ran on behind the fork, and archived until minute 15; timeline 2 began at minute 12."""
+    look = late(seen(1), *archived(1, range(11, 14), 13))
+    for at in (12, 13.5, 15):
+        said = refusal(look, RecoveryTarget.at(minute(at)))
+        assert "archived of timeline 1 until 2026-11-01 00:15:00" in said
+        assert "Say --timeline 1 for what was left behind, or --timeline 2 for what the cluster" in said
+    assert chosen(look, RecoveryTarget.at(minute(15.1))) == (FULL, 2)
+    assert chosen(look, RecoveryTarget.at(minute(13.5)), "1") == (INCR, 1)
+
+
+def test_what_was_archived_only_after_the_fork_is_asked_for() -> None:
+    """Nothing of what was left behind had arrived when timeline 2 began."""
+    whole = seen(1)
+    assert whole.archive is not None
+    before = [one for one in whole.archive.segments if one.segment.timeline == 2 or one.segment.number < 6]
+    early = Archive(GEOMETRY, tuple(before), whole.archive.histories, whole.archive.began_at)
+    look = late(judge(whole.repository, whole.repository.sets, early), *archived(1, range(6, 9), 14))
+    said = refusal(look, RecoveryTarget.at(minute(9)))
+    assert "--timeline 1 for what was written at that time and left behind, or --timeline 2" in said
+
+
+def test_of_two_forks_the_timeline_of_the_interval_is_named() -> None:
+    look = late(seen(2), *archived(1, range(11, 14), 13))
+    said = refusal(look, RecoveryTarget.at(minute(9.6)))
+    assert "timeline 2, on which the cluster lives" in said
+    assert "Say --timeline 1 for" in said
+    assert "--timeline 2 or" not in said
+    assert "Say --timeline 1 for" in refusal(look, RecoveryTarget.at(minute(13.5)))
+    both = refusal(late(look, *archived(1, [14], 18)), RecoveryTarget.at(minute(17)))
+    assert "Say --timeline 2 or --timeline 1 for what was written at that time" in both
+
+
+def test_a_timeline_beside_the_living_one_is_asked_for() -> None:
+    """A copy was promoted at minute 10 and archived as timeline 2; the cluster went on to timeline 3."""
+    found = repository(entry(3, segments=(3, 3)))
+    begin = GEOMETRY.start(6) + 1000
+    whole = Archive(
+        GEOMETRY,
+        (*archived(1, range(3, 11), 3), *archived(2, range(6, 9), 10), *archived(3, range(9, 14), 14)),
+        {2: History(2, ((1, begin),)), 3: History(3, ((1, GEOMETRY.start(9) + 8),))},
+        {2: minute(10), 3: minute(14)},
+    )
+    look = judge(found, found.sets, whole)
+    assert "--timeline 2" in refusal(look, RecoveryTarget.at(minute(11)))
+    assert chosen(look, RecoveryTarget.at(minute(15))) == (FULL, 3)
+
+
+def test_heartbeats_narrow_down_a_fork_whose_history_names_no_time() -> None:
+    beats = [(minute(5.2), BRANCH - 400), (minute(5.4), BRANCH - 200), (minute(5.6), BRANCH + 200)]
+
+    def last_beat(timeline: int, lsn: int) -> datetime | None:
+        assert timeline == 1
+        return max((at for at, beat_lsn in beats if beat_lsn <= lsn), default=None)
+
+    look = seen(1, told=False)
+    for at, asked in ((5.3, False), (5.45, True)):
+        target = RecoveryTarget.at(minute(at))
+        assert "--timeline 1 for what" in refusal(look, target)
+        if asked:
+            with pytest.raises(CheckFailed):
+                restore_plan.choose(look, target, None, None, last_beat)
+        else:
+            assert restore_plan.choose(look, target, None, None, last_beat).state.history.timeline == 2
 
 
 def test_without_a_time_in_the_history_the_clock_of_the_sets_decides() -> None:
