@@ -204,6 +204,19 @@ BACKUPS = (
         "WalArchiveFailing", "one attempt failed", 3, {'backup_archive_failing{stanza="product"}': "0 1 0 0"}
     ),
     Case(
+        "WalArchiverUntrue",
+        "what the server calls archived is not in the repository",
+        1,
+        gauge("backup_archive_fault", 1, **PRODUCT, fault="elsewhere"),
+        backup("critical", stanza="product", fault="elsewhere"),
+    ),
+    Case(
+        "WalArchiverUntrue",
+        "it is there",
+        5,
+        gauge("backup_archive_fault", 0, **PRODUCT, fault="elsewhere"),
+    ),
+    Case(
         "RpoWarning",
         "more than 5 min of 15",
         2,

@@ -17,7 +17,6 @@ from prometheus_client.registry import Collector
 
 from ops_platform.agent.http import AgentServer
 from ops_platform.agent.metrics import (
-    Archiver,
     ExerciseState,
     KindReport,
     RequestState,
@@ -26,6 +25,7 @@ from ops_platform.agent.metrics import (
     Targets,
 )
 from ops_platform.agent.state import AgentState, initial_state
+from ops_platform.backup.monitoring import Archiver
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
 from ops_platform_tests.dashboards import objective_figures
@@ -89,11 +89,11 @@ class Agent:
         other.sets.put(
             SetSummary(dict.fromkeys(newest, 1.0), dict.fromkeys(newest, 9), damaged=9, encrypted=True)
         )
-        other.archiver.put(Archiver(99 if self.happened else 0, failing=True))
+        other.archiving.server_seen(Archiver(99 if self.happened else 0, failing=True))
         other.recovery_point.put(1.0)
         other.heartbeat_at.put(1.0)
-        product.archiver.put(Archiver(13 if self.happened else 3, failing=True))
-        ops.archiver.put(Archiver(0, failing=False))
+        product.archiving.server_seen(Archiver(13 if self.happened else 3, failing=True))
+        ops.archiving.server_seen(Archiver(0, failing=False))
         for stanza, up, gap in ((product, True, 2), (ops, False, 0), (other, True, 77)):
             stanza.database_up.put(up)
             stanza.repository_up.put(not up)

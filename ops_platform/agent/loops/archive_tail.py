@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ops_platform.backup.monitoring import ArchiveEnd
 from ops_platform.backup.recovery_point import best_state, sound_sets
 from ops_platform.backup.repository import (
     Archive,
@@ -34,6 +35,8 @@ class TailState:
 
     lineage: Lineage
     state: ArchiveState | None
+    end: ArchiveEnd | None = None
+    """What was listed for it; None without a set that lives."""
 
 
 class ArchiveTail:
@@ -63,6 +66,7 @@ class ArchiveTail:
         folders = [name for name in names if layout.is_folder(name)]
         lineage = Lineage.of(histories, (layout.timeline_of(folder) for folder in folders))
         living = [backup_set for backup_set in sets if backup_set.lives(lineage)]
+        end = None
         # The newest set decides nearly always; more is listed only when its own WAL is incomplete.
         for first in dict.fromkeys(chosen.wal_start for chosen in (*living[:1], *living[-1:])):
             oldest = layout.log_of(layout.folder_of(first))
@@ -71,10 +75,11 @@ class ArchiveTail:
             )
             # The folders that are not listed may hold the only segments of the living timeline.
             archive = Archive(geometry, segments, histories | {lineage.living: lineage.history()})
+            end = ArchiveEnd(archive, frozenset(histories), oldest)
             best = best_state(repository, archive)
             if best is not None:
-                return TailState(lineage, best[1])
-        return TailState(lineage, None)
+                return TailState(lineage, best[1], end)
+        return TailState(lineage, None, end)
 
     def _segments(
         self, database: Database, geometry: Geometry, folders: Sequence[str]

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 
 from ops_platform.agent.loops.archive_tail import ArchiveTail
 from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
-from ops_platform.agent.metrics import StanzaState, read_archiver, summarise_sets
-from ops_platform.backup.monitoring import Observation, observe
+from ops_platform.agent.metrics import StanzaState, summarise_sets
+from ops_platform.backup.monitoring import Observation, archiver, observe
 from ops_platform.backup.recovery_point import Heartbeat, heartbeat, rpo
 from ops_platform.backup.repository import ArchiveReader, Repository
 from ops_platform.backup.stanza import BackupContext
@@ -109,6 +109,7 @@ class RecoveryPointWatch:
         """Read the sets and the recovery point. Raises Unavailable or PgBackRestError."""
         context = self._context()
         self._tail = self._tail or ArchiveTail(context.pgbackrest)
+        asked = self._state.archiving.archiver.get()
         try:
             # pgBackRest itself retries an address where nobody answers for minutes.
             preflight.reach_endpoint(context)
@@ -118,6 +119,8 @@ class RecoveryPointWatch:
             self._state.repository_up.put(False)
             raise
         self._state.repository_up.put(True)
+        if tail is not None and tail.end is not None:
+            self._state.archiving.archive_seen(tail.end, asked)
         self._state.sets.put(summarise_sets(repository, None if tail is None else tail.lineage))
         self._update_recovery_point(context.stanza.name, None if tail is None else tail.state)
 
@@ -177,12 +180,12 @@ class ArchiverWatch:
         self._server, self._state = server, state
 
     def step(self) -> None:
-        """Read pg_stat_archiver. Raises Unavailable when the server is away."""
+        """Read the archiver's statistics and settings. Raises Unavailable when the server is away."""
         try:
             with self._server.use() as connection:
-                archiver = read_archiver(connection)
+                seen = archiver.read(connection)
         except OpsError:
             self._state.database_up.put(False)
             raise
         self._state.database_up.put(True)
-        self._state.archiver.put(archiver)
+        self._state.archiving.server_seen(seen)

@@ -8,15 +8,14 @@ known (``agent.state``), the endpoint itself (``agent.http``), and the metrics o
 (``api.metrics``).
 """
 
+from ops_platform.agent.metrics.archiving import ArchivingState
 from ops_platform.agent.metrics.audit import AuditMetrics, LedgerState
 from ops_platform.agent.metrics.backup import (
-    Archiver,
     BackupMetrics,
     KindReport,
     SetSummary,
     StanzaState,
     Targets,
-    read_archiver,
     summarise_sets,
 )
 from ops_platform.agent.metrics.definition import Metric, Sample
@@ -35,7 +34,7 @@ from ops_platform.agent.metrics.system import Deliveries, LoopMetrics, SystemMet
 
 __all__ = [
     "METRICS",
-    "Archiver",
+    "ArchivingState",
     "AuditMetrics",
     "BackupMetrics",
     "Deliveries",
@@ -59,7 +58,6 @@ __all__ = [
     "SystemMetrics",
     "Targets",
     "begin_snapshot",
-    "read_archiver",
     "read_in_one_snapshot",
     "summarise_sets",
 ]

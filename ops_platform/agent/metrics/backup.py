@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from ops_platform.agent.expiring_value import ExpiringValue
+from ops_platform.agent.metrics.archiving import ArchivingState
 from ops_platform.agent.metrics.definition import Sample, counter, gauge, known_sample
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import Repository
@@ -50,12 +51,6 @@ METRICS = (
     gauge("backup_rpo_known", "1 when backup_rpo_seconds could be determined.", _STANZA),
     gauge("backup_rpo_target_seconds", "The RPO that backups.yaml promises.", _STANZA),
     gauge("backup_wal_gap_segments", "WAL segments missing from the archive since the oldest set.", _STANZA),
-    counter(
-        "backup_archive_failed_total",
-        "Failed archive attempts that PostgreSQL counted (pg_stat_archiver).",
-        _STANZA,
-    ),
-    gauge("backup_archive_failing", "1 when the newest archive attempt failed.", _STANZA),
     gauge("backup_heartbeat_timestamp_seconds", "Time of the newest heartbeat row.", _STANZA),
     gauge("backup_database_up", "1 when the stanza's server answers.", _STANZA),
     gauge("backup_repository_up", "1 when the repository could be listed.", _STANZA),
@@ -85,11 +80,6 @@ _NEWEST_HEARTBEATS = """
     ) AS newest
     WHERE at IS NOT NULL
 """
-_ARCHIVER = """
-    SELECT failed_count,
-           coalesce(last_failed_time > last_archived_time, last_failed_time IS NOT NULL) AS failing
-    FROM pg_stat_archiver
-"""
 
 
 @dataclass(frozen=True)
@@ -115,14 +105,6 @@ class SetSummary:
 
 
 @dataclass(frozen=True)
-class Archiver:
-    """Figures of pg_stat_archiver; ``failing``: the newest attempt failed."""
-
-    failed_count: int
-    failing: bool
-
-
-@dataclass(frozen=True)
 class KindReport:
     """Runs of one kind of one stanza, as the ops database holds them; None is absent."""
 
@@ -142,7 +124,7 @@ class StanzaState:
     def __init__(self, targets: Targets, good_for: float, gaps_good_for: float) -> None:
         self.targets = targets
         self.database_up: ExpiringValue[bool] = ExpiringValue(good_for)
-        self.archiver: ExpiringValue[Archiver] = ExpiringValue(good_for)
+        self.archiving = ArchivingState(good_for)
         self.repository_up: ExpiringValue[bool] = ExpiringValue(good_for)
         self.sets: ExpiringValue[SetSummary] = ExpiringValue(good_for)
         self.wal_gap: ExpiringValue[int] = ExpiringValue(gaps_good_for)
@@ -165,10 +147,7 @@ class StanzaState:
             yield Sample("backup_rpo_seconds", labels, max(0.0, now - point))
         yield from known_sample("backup_heartbeat_timestamp_seconds", labels, self.heartbeat_at.get())
         yield from known_sample("backup_database_up", labels, self.database_up.get())
-        archiver = self.archiver.get()
-        if archiver is not None:
-            yield Sample("backup_archive_failed_total", labels, archiver.failed_count)
-            yield Sample("backup_archive_failing", labels, archiver.failing)
+        yield from self.archiving.samples(stanza)
 
     def _repository_samples(self, stanza: str) -> Iterator[Sample]:
         yield from known_sample("backup_repository_up", (stanza,), self.repository_up.get())
@@ -242,12 +221,6 @@ def reports(connection: Connection) -> dict[tuple[str, str], KindReport]:
 def newest_heartbeats(connection: Connection, stanzas: Sequence[str]) -> dict[str, datetime]:
     """Read the time of the newest heartbeat of each stanza whose position was recorded."""
     return {row["stanza"]: row["at"] for row in connection.execute(_NEWEST_HEARTBEATS, (list(stanzas),))}
-
-
-def read_archiver(server: Connection) -> Archiver:
-    """Read pg_stat_archiver of the stanza's own server."""
-    row = server.execute(_ARCHIVER).fetchall()[0]
-    return Archiver(row["failed_count"], row["failing"])
 
 
 def summarise_sets(repository: Repository, lineage: Lineage | None) -> SetSummary:

@@ -3,7 +3,20 @@
 Nothing here changes anything. The agent makes metrics and alerts from these verdicts.
 """
 
+from ops_platform.backup.monitoring.archiver import FAULTS, ArchiveEnd, Archiver, Fault
 from ops_platform.backup.monitoring.health import Verdict
 from ops_platform.backup.monitoring.observation import Observation, observe
 
-__all__ = ["Observation", "Verdict", "freshness", "health", "observe", "status"]
+__all__ = [
+    "FAULTS",
+    "ArchiveEnd",
+    "Archiver",
+    "Fault",
+    "Observation",
+    "Verdict",
+    "archiver",
+    "freshness",
+    "health",
+    "observe",
+    "status",
+]

@@ -12,6 +12,8 @@ from datetime import datetime
 
 import psycopg
 
+from ops_platform.backup.monitoring import archiver
+from ops_platform.backup.monitoring.archiver import ArchiveEnd, Archiver
 from ops_platform.backup.monitoring.freshness import freshness
 from ops_platform.backup.monitoring.observation import Observation, observe
 from ops_platform.backup.stanza import BackupContext, Kind, Stanza
@@ -45,6 +47,7 @@ def examine(ctx: BackupContext, now: datetime) -> list[Verdict]:
 
     The repository is read once for all of them. ``now`` is an aware time.
     """
+    asked = _ask_archiver(ctx)  # before the listing: what it names by then must be there
     try:
         preflight.reach_endpoint(ctx)
         observation = observe(ctx)
@@ -52,7 +55,7 @@ def examine(ctx: BackupContext, now: datetime) -> list[Verdict]:
         return [_unknown(name, kind, error) for name, kind in _names(ctx.stanza)]
     judges: list[tuple[str, Callable[[], Verdict]]] = [
         ("archive_contiguous", lambda: _archive_contiguous(observation)),
-        ("archiver_healthy", lambda: _archiver_healthy(ctx)),
+        ("archiver_healthy", lambda: _archiver_healthy(ctx, asked, observation)),
         ("rpo_within_target", lambda: _rpo_within_target(ctx, observation, now)),
         ("repository_encrypted", lambda: _repository_encrypted(ctx, observation)),
     ]
@@ -82,11 +85,24 @@ def _archive_contiguous(observation: Observation) -> Verdict:
     )
 
 
-def _archiver_healthy(ctx: BackupContext) -> Verdict:
-    """Check that the server archives: its newest attempt succeeded, and archive_timeout is as promised."""
+def _ask_archiver(ctx: BackupContext) -> Archiver | None:
+    """Ask the server about its archiving; None when it does not answer, which its verdict then says."""
+    try:
+        with postgres.session(ctx.database_url, application="ops-platform checks") as connection:
+            return archiver.read(connection)
+    except (OpsError, psycopg.Error):
+        return None
+
+
+def _archiver_healthy(ctx: BackupContext, asked: Archiver | None, observation: Observation) -> Verdict:
+    """Check that the server archives into this repository, without failures, at the promised pace."""
     server = preflight.look_at_server(ctx)
-    if server.archive_mode not in ("on", "always"):
-        return Verdict("archiver_healthy", False, f"archive_mode is {server.archive_mode}: set it to on")
+    with postgres.session(ctx.database_url, application="ops-platform checks") as connection:
+        now = archiver.read(connection)
+    end = None if observation.archive is None else ArchiveEnd.whole(observation.archive)
+    faults = archiver.all_faults(asked, end, now)
+    if faults:
+        return Verdict("archiver_healthy", False, "; ".join(faults.values()))
     if server.archiver_failing:
         return Verdict(
             "archiver_healthy",
@@ -102,7 +118,20 @@ def _archiver_healthy(ctx: BackupContext) -> Verdict:
             f"archive_timeout is {server.archive_timeout} s, promised are {promised} s: set it in the server",
             numbers=numbers,
         )
-    return Verdict("archiver_healthy", True, "the newest attempt to archive succeeded", numbers=numbers)
+    if not archiver.proved(asked, end):
+        return Verdict(
+            "archiver_healthy",
+            False,
+            "cannot be told yet: there is no set, or the server names no segment that it archived since its "
+            "start; take a backup or switch WAL, then look again",
+            numbers=numbers,
+        )
+    return Verdict(
+        "archiver_healthy",
+        True,
+        "the newest attempt to archive succeeded, and its segment is in the repository",
+        numbers=numbers,
+    )
 
 
 def _rpo_within_target(ctx: BackupContext, observation: Observation, now: datetime) -> Verdict:

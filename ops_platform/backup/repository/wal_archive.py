@@ -80,6 +80,17 @@ class Archive:
             if segment not in self._present
         ]
 
+    def holds(self, name: str) -> bool:
+        """Tell whether the segment ``name`` is archived; False for no segment of this cluster's size."""
+        try:
+            return self.geometry.parse(name) in self._present
+        except ValueError:
+            return False
+
+    def newest_on(self, timeline: int) -> Segment | None:
+        """Find the newest archived segment of ``timeline``; None when none is."""
+        return max((segment for segment in self._present if segment.timeline == timeline), default=None)
+
     @cached_property
     def _present(self) -> frozenset[Segment]:
         return frozenset(archived.segment for archived in self.segments)

@@ -16,7 +16,7 @@ from ops_platform.defs.resources import PlatformResource
 
 _DESCRIPTIONS = {
     "archive_contiguous": "No WAL segment is missing between the oldest set and the end of the archive.",
-    "archiver_healthy": "The server's newest attempt to archive succeeded, at the promised pace.",
+    "archiver_healthy": "The server archives at the promised pace, into this repository.",
     "rpo_within_target": "What would be lost if the server died now is within the promise.",
     "repository_encrypted": "pgBackRest encrypts what it sends, the bucket what it stores.",
     "fresh": "The newest restorable set that counts as this kind is not older than its schedule allows.",

@@ -8,7 +8,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ops_platform.agent.metrics import (
-    Archiver,
     Deliveries,
     ExerciseState,
     FigureState,
@@ -25,6 +24,7 @@ from ops_platform.agent.probes.certificates import Expiry
 from ops_platform.agent.probes.dagster_health import Daemon, DagsterHealth
 from ops_platform.agent.state import AgentState, initial_state
 from ops_platform.agent.supervised_loop import Loop, LoopState
+from ops_platform.backup.monitoring import Archiver
 
 NOW = 1_000_000.0
 PRODUCT = (("stanza", "product"),)
@@ -58,7 +58,7 @@ def full() -> AgentState:
     known = empty()
     stanza = known.backup.stanzas["product"]
     stanza.database_up.put(True)
-    stanza.archiver.put(Archiver(failed_count=3, failing=True))
+    stanza.archiving.server_seen(Archiver(failed_count=3, failing=True))
     stanza.repository_up.put(True)
     stanza.sets.put(SetSummary({"full": NOW - 60}, {"full": 1, "differential": 0}, damaged=0, encrypted=True))
     stanza.wal_gap.put(0)

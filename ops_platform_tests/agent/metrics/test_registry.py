@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops_platform.agent.metrics import METRICS, audit, backup, dr, gdpr, slo, system
+from ops_platform.agent.metrics import METRICS, archiving, audit, backup, dr, gdpr, slo, system
 from ops_platform.agent.supervised_loop import Loop, LoopState
 from ops_platform_tests.agent.metrics.scraping import NOW, PRODUCT, empty, full, scrape, text
 
@@ -22,6 +22,7 @@ gauge backup_rpo_target_seconds{stanza}
 gauge backup_wal_gap_segments{stanza}
 counter backup_archive_failed_total{stanza}
 gauge backup_archive_failing{stanza}
+gauge backup_archive_fault{stanza,fault}
 gauge backup_heartbeat_timestamp_seconds{stanza}
 gauge backup_database_up{stanza}
 gauge backup_repository_up{stanza}
@@ -81,7 +82,7 @@ def test_the_contract_s_names_types_and_labels_are_as_ever() -> None:
 
 
 def test_no_metric_is_defined_twice() -> None:
-    modules = (backup, dr, slo, audit, gdpr, system)
+    modules = (archiving, backup, dr, slo, audit, gdpr, system)
     assert sum(len(module.METRICS) for module in modules) == len(METRICS)
 
 

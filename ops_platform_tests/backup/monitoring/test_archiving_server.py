@@ -1,0 +1,152 @@
+"""A real server whose archiving is set up wrongly in several ways: red each time, green again after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ops_platform.agent.loops.archive_tail import ArchiveTail
+from ops_platform.agent.metrics import ArchivingState
+from ops_platform.backup.monitoring import archiver, health
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform.clients.waiting import wait_until
+from ops_platform.local.servers.object_store_server import ObjectStoreServer
+from ops_platform_tests.backup.site import Site, take
+
+pytestmark = [pytest.mark.services, pytest.mark.full]
+
+
+@pytest.fixture(scope="module")
+def archiving(make_site: Callable[..., Site]) -> Site:
+    """A site of its own: what its server reports as archived is partly lost."""
+    site = make_site()
+    take(site, "full")
+    return site
+
+
+@pytest.fixture
+def command(archiving: Site) -> Iterator[Callable[[str | None], None]]:
+    """Give the server another archive_command; its own comes back afterwards."""
+
+    def change(text: str | None) -> None:
+        with archiving.cluster.superuser() as superuser:
+            if text is None:
+                superuser.execute("ALTER SYSTEM RESET archive_command")
+            else:
+                superuser.execute(f"ALTER SYSTEM SET archive_command = '{text}'")
+            superuser.execute("SELECT pg_reload_conf()")
+
+    yield change
+    change(None)
+
+
+def archive_one(site: Site) -> str:
+    """Fill a segment with something and wait until the server calls it archived."""
+    with site.cluster.superuser() as superuser:
+        superuser.execute("SELECT pg_create_restore_point('archived')")
+        row = superuser.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
+    assert row is not None
+    name = str(row[0])
+    wait_until(lambda: (asked(site).last_archived_wal or "")[:24] >= name, 30, "the segment is archived")
+    return name
+
+
+def asked(site: Site) -> archiver.Archiver:
+    with postgres.session(site.cluster.url("ops_agent")) as connection:
+        return archiver.read(connection)
+
+
+def agent_sees(site: Site) -> set[str]:
+    """The faults that the agent's two loops find, one round of each after the other."""
+    state = ArchivingState(60)
+    state.server_seen(asked(site))
+    tail = ArchiveTail(site.context.pgbackrest).look(site.repository())
+    assert tail is not None
+    assert tail.end is not None
+    state.archive_seen(tail.end, state.archiver.get())
+    state.server_seen(asked(site))
+    found = {fault: present.get() for fault, present in state.faults.items()}
+    assert None not in found.values()
+    return {fault for fault, present in found.items() if present}
+
+
+def judged(site: Site) -> health.Verdict:
+    (verdict,) = (
+        verdict
+        for verdict in health.examine(site.context, datetime.now(UTC))
+        if verdict.name == "archiver_healthy"
+    )
+    return verdict
+
+
+def test_a_server_that_archives_here_is_healthy(archiving: Site) -> None:
+    archive_one(archiving)
+    assert agent_sees(archiving) == set()
+    assert judged(archiving).passed, judged(archiving).summary
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        pytest.param("/bin/true", {"discards", "elsewhere"}, id="stores nothing"),
+        pytest.param("cp %p {elsewhere}/%f", {"elsewhere"}, id="archives elsewhere"),
+        pytest.param("{own} --archive-push-queue-max=1", {"drops", "elsewhere"}, id="drops its queue"),
+    ],
+)
+def test_a_success_that_is_a_loss_is_red_and_green_when_mended(
+    archiving: Site, command: Callable[[str | None], None], tmp_path: Path, text: str, faults: set[str]
+) -> None:
+    tmp_path.chmod(0o777)
+    for parent in list(tmp_path.parents)[:3]:
+        parent.chmod(0o755)
+    command(text.format(elsewhere=tmp_path, own=archiving.cluster.archive_command()))
+    lost = archive_one(archiving)
+    assert not asked(archiving).failing
+    assert agent_sees(archiving) == faults
+    verdict = judged(archiving)
+    assert not verdict.passed
+    assert lost in verdict.summary
+    command(None)
+    archive_one(archiving)
+    assert agent_sees(archiving) == set()
+    assert judged(archiving).passed, judged(archiving).summary
+
+
+def test_archiving_that_is_off_is_red(archiving: Site) -> None:
+    def restart(change: str) -> None:
+        with archiving.cluster.superuser() as superuser:
+            superuser.execute(change)
+        archiving.cluster.stop()
+        archiving.cluster.start()
+
+    restart("ALTER SYSTEM SET archive_mode = off")
+    try:
+        assert "off" in agent_sees(archiving)
+        assert "archive_mode is off: set it to on" in judged(archiving).summary
+    finally:
+        restart("ALTER SYSTEM RESET archive_mode")
+    archive_one(archiving)
+    assert agent_sees(archiving) == set()
+
+
+def test_another_cluster_that_archives_into_the_stanza_is_red(
+    archiving: Site, object_store: ObjectStoreServer
+) -> None:
+    name = archive_one(archiving)
+    client, bucket = object_store.client("backup"), object_store.bucket("backup")
+    current = archiving.repository().current
+    assert current is not None
+    prefix = f"pgbackrest/archive/{archiving.name}/{current.archive_id}/{name[:16]}/{name}-"
+    (entry,) = client.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+    ahead = f"{int(name, 16) + 9:024X}"
+    key = entry["Key"].replace(f"/{name}-", f"/{ahead}-")
+    client.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": entry["Key"]})
+    try:
+        assert agent_sees(archiving) == {"foreign"}
+        assert ahead in judged(archiving).summary
+    finally:
+        client.delete_object(Bucket=bucket, Key=key)
+    assert judged(archiving).passed, judged(archiving).summary
