@@ -10,6 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from ops_platform_tests.backup.site import Site
     from ops_platform_tests.dr.corpus.lab import Lab
+    from ops_platform_tests.dr.corpus.restored_copy import RestoredOnce
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +18,10 @@ def lab(make_site: Callable[..., Site]) -> Lab:
     from ops_platform_tests.dr.corpus.source import make_lab
 
     return make_lab(make_site)
+
+
+@pytest.fixture(scope="session")
+def once(lab: Lab) -> RestoredOnce:
+    from ops_platform_tests.dr.corpus.restored_copy import restore_once
+
+    return restore_once(lab)

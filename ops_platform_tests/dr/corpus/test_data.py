@@ -1,4 +1,4 @@
-"""Backups of data that is not what the source holds: each is a full of a twin that was damaged first."""
+"""Data that is not what the source holds: damaged copies of one restore, and fulls of damaged twins."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from ops_platform_tests.dr.corpus import pages
 from ops_platform_tests.dr.corpus.lab import Lab, wrong
+from ops_platform_tests.dr.corpus.restored_copy import RestoredOnce
 from ops_platform_tests.dr.corpus.twin import Recipe, Twin, nothing
 
 pytestmark = pytest.mark.full
@@ -79,7 +80,6 @@ BROKEN = {
             "WHERE entry_no = (SELECT min(entry_no) FROM ledger_entries)",
         ),
     ),
-    "mass_delete": Broken("live_tables", (REPLICA, "DELETE FROM sessions")),
     "mass_insert": Broken(
         "live_tables", ("INSERT INTO small_1 SELECT n, 'x' FROM generate_series(2, 500) n",)
     ),
@@ -94,6 +94,11 @@ BROKEN = {
             "UPDATE pg_index SET indisready = true WHERE indexrelid = 'small_2_pkey'::regclass",
         ),
     ),
+}
+"""Done to a copy of the restored source."""
+
+IN_THE_BACKUP = {
+    "mass_delete": Broken("live_tables", (REPLICA, "DELETE FROM sessions")),
     "heap_damage_with_valid_checksum": Broken("amcheck", spoil=pages.too_many_attributes),
     "page_checksum": Broken("backup_selected", spoil=pages.wrong_checksum),
     "heartbeats_deleted": Broken(
@@ -111,11 +116,23 @@ BROKEN = {
         follow=frozenset({"live_tables"}),
     ),
 }
+"""Where the backup itself could notice, or its end decides: each is a full of a twin."""
+
+
+def test_an_undamaged_copy_passes(once: RestoredOnce) -> None:
+    assert once.judge() == {}
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_damage_is_named(lab: Lab, name: str) -> None:
+def test_damage_of_a_copy_is_named(once: RestoredOnce, name: str) -> None:
     broken = BROKEN[name]
+    found = once.judge(lambda copy: copy.sql(*broken.statements))
+    assert set(found) == {broken.named}, found
+
+
+@pytest.mark.parametrize("name", IN_THE_BACKUP)
+def test_damage_is_named(lab: Lab, name: str) -> None:
+    broken = IN_THE_BACKUP[name]
     with lab.backed_up(broken.recipe) as (objects, ctx), lab.source_untouched():
         before = objects.etags()
         outcome = lab.exercise(ctx, broken.scenario)
