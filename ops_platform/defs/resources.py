@@ -105,10 +105,20 @@ class StanzaLockResource(dg.ConfigurableResource[Any]):
             self._stack.close()
             self._held.clear()
 
-    def hold(self, backup: BackupContext, log: Callable[[str], None]) -> None:
-        """Take the lock unless this run holds it. Raises Unavailable after ``wait_seconds``."""
+    def hold(
+        self,
+        backup: BackupContext,
+        log: Callable[[str], None],
+        while_waiting: Callable[[], None] | None = None,
+    ) -> None:
+        """Take the lock unless this run holds it.
+
+        Raises Unavailable after ``wait_seconds``, and what ``while_waiting`` raises, which is called each
+        minute of the wait.
+        """
         name = backup.stanza.name
         if name not in self._held:
             url = backup.settings.require("database_url")
-            self._stack.enter_context(locks.stanza_lock(url, name, self.wait_seconds, log))
+            lock = locks.stanza_lock(url, name, self.wait_seconds, log, while_waiting=while_waiting)
+            self._stack.enter_context(lock)
             self._held.add(name)

@@ -1,11 +1,11 @@
-"""Jobs whose run config names one stanza, and schedules that ask for one run per stanza.
+"""Jobs whose run config names one stanza, and schedules of one stanza each.
 
 The ops are the duties' own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from typing import Any
 
@@ -23,9 +23,14 @@ def stanza_schema(config: BackupConfig) -> dict[str, Any]:
 
 
 def stanza_job(
-    name: str, config: BackupConfig, op: dg.OpDefinition, description: str, duty: str
+    name: str,
+    config: BackupConfig,
+    op: dg.OpDefinition,
+    description: str,
+    duty: str,
+    tags: Mapping[str, str] | None = None,
 ) -> dg.JobDefinition:
-    """Make a job of one op for the stanza named in run config."""
+    """Make a job of one op for the stanza named in run config; ``tags`` are added to the duty's."""
 
     @dg.config_mapping(config_schema=stanza_schema(config))
     def choose(value: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +40,7 @@ def stanza_job(
         name=name,
         config=choose,
         executor_def=dg.in_process_executor,
-        tags={"duty": duty},
+        tags={"duty": duty, **(tags or {})},
         description=description,
     )
     def job() -> None:
@@ -49,30 +54,48 @@ def named_in_config(stanza: str, key: str) -> dg.RunRequest:
     return dg.RunRequest(run_key=key, run_config={"stanza": stanza}, tags={STANZA_TAG: stanza})
 
 
-def per_stanza_schedule(
+def schedule_name(name: str, stanza: str) -> str:
+    """Name the stanza's schedule: ``backup_full_weekly_product``. Dagster's names have no hyphens."""
+    return f"{name}_{stanza.replace('-', '_')}"
+
+
+def per_stanza_schedules(
     config: BackupConfig,
     name: str,
     cron: str,
     job_name: str,
     description: str,
     request: Callable[[str, str], dg.RunRequest] = named_in_config,
-) -> dg.ScheduleDefinition:
-    """Make a schedule that asks for one run per stanza at each tick.
+) -> list[dg.ScheduleDefinition]:
+    """Make a schedule of each stanza, named ``NAME_STANZA``, that asks for one run at each tick.
 
-    ``request`` makes the run request of a stanza and a run key. ``cron`` is in UTC.
+    One schedule has one cron and one stanza: after an outage Dagster makes up for a schedule's last
+    missed tick only. ``request`` makes the run request of a stanza and a run key. ``cron`` is in UTC.
     """
+    return [
+        _schedule(stanza, schedule_name(name, stanza), cron, job_name, description, request)
+        for stanza in config.stanzas
+    ]
 
+
+def _schedule(
+    stanza: str,
+    name: str,
+    cron: str,
+    job_name: str,
+    description: str,
+    request: Callable[[str, str], dg.RunRequest],
+) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=name,
         job_name=job_name,
         cron_schedule=cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=description,
+        description=f"{stanza}: {description}",
     )
-    def schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         at = context.scheduled_execution_time.astimezone(UTC).isoformat()
-        for stanza in config.stanzas:
-            yield request(stanza, f"{stanza}:{at}")
+        return request(stanza, f"{stanza}:{at}")
 
     return schedule

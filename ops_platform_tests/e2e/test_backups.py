@@ -149,11 +149,11 @@ def test_a_wrong_stanza_is_refused_at_launch(stack: RunningStack) -> None:
 @pytest.mark.parametrize(
     "schedule",
     [
-        "backup_full_weekly",
-        "backup_diff_daily",
-        "backup_incr_hourly",
-        "wal_checks_quarter_hourly",
-        "backup_cleanup_monthly",
+        "backup_full_weekly_product",
+        "backup_diff_daily_product",
+        "backup_incr_hourly_product",
+        "wal_checks_quarter_hourly_product",
+        "backup_cleanup_monthly_product",
         "retention_cleanup_daily",
     ],
 )
@@ -161,10 +161,7 @@ def test_a_dry_run_of_a_schedule_writes_nothing(stack: RunningStack, schedule: s
     counts = "SELECT (SELECT count(*) FROM backup_reports WHERE kind <> 'wal_archive') AS reports,"
     counts += " (SELECT count(*) FROM audit_events) AS events"
     before, runs = ops_rows(stack, counts), len(stack.dagster.runs("backup_incr"))
-    # A Sunday on which both a full and an incremental are due at their own minutes.
-    at = {"backup_full_weekly": "2026-11-22T02:00", "backup_diff_daily": "2026-11-23T02:00"}.get(
-        schedule, "2026-11-22T04:30"
-    )
+    at = "2026-11-22T04:30"
     result = stack.dagster.schedule_dry_run(
         schedule, datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp()
     )
@@ -179,7 +176,7 @@ def test_an_incremental_gives_way_to_a_running_backup(stack: RunningStack) -> No
     with psycopg.connect(stack.settings.require("database_url"), autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", (lock_key(backup_lock_name("product")),))
         at = datetime(2026, 11, 22, 4, 30, tzinfo=UTC).timestamp()
-        result = stack.dagster.schedule_dry_run("backup_incr_hourly", at)
+        result = stack.dagster.schedule_dry_run("backup_incr_hourly_product", at)
 
     assert not result["runRequests"]
     assert "another backup is running" in result["skipReason"]

@@ -20,7 +20,8 @@ from ops_platform.errors import CheckFailed
 ACTION = "backup.expire"
 IN_USE_SECONDS = 3600.0
 """Wait for restores that read the sets."""
-BACKUP_SECONDS = 6 * 3600.0
+BACKUP_SECONDS = 3 * 24 * 3600.0
+"""Wait for a backup. A full of a large cluster takes days, and the next cleanup is a month away."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from ops_platform.backup.stanza import Stanza, longest_pause
 
 CLEANUP_PAUSE = timedelta(days=32)
-"""Sets whose time is over are removed once a month, by ``backup_cleanup_monthly``; a day more for its run."""
+"""Pause between two runs of ``backup_cleanup``, which removes old sets; a day more for its run."""
 LONGEST_COMPANION_LIFETIME = timedelta(days=3660)
 """Limit for what is kept beside the sets, where those are kept for ever."""
 

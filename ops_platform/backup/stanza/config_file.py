@@ -197,6 +197,14 @@ class _File(_Strict):
                     f"{name!r} cannot be a stanza's name; use up to 40 lower-case letters, digits, _ and -, "
                     "beginning with a letter, and neither 'global' nor 'all'"
                 )
+        in_dagster: dict[str, str] = {}
+        for name in value:
+            other = in_dagster.setdefault(name.replace("-", "_"), name)
+            if other != name:
+                raise ValueError(
+                    f"{other!r} and {name!r} differ by - and _ only, and Dagster's names have no hyphens; "
+                    "rename one of them"
+                )
         return value
 
 

@@ -40,13 +40,20 @@ def sets_lock_name(stanza: str) -> str:
 
 @contextmanager
 def stanza_lock(
-    ops_url: str, stanza: str, wait_seconds: float, log: Callable[[str], None]
+    ops_url: str,
+    stanza: str,
+    wait_seconds: float,
+    log: Callable[[str], None],
+    *,
+    while_waiting: Callable[[], None] | None = None,
 ) -> Iterator[Connection]:
     """Hold the right to take, verify and record backups of a stanza; one holder at a time.
 
-    Waits up to ``wait_seconds`` and logs who holds the lock. Raises Unavailable when the time is over.
+    Waits up to ``wait_seconds`` and logs who holds the lock. Raises Unavailable when the time is over, and
+    what ``while_waiting`` raises, which is called when the lock is found held and every minute after that.
     """
-    with held(ops_url, backup_lock_name(stanza), wait_seconds, log, shared=False) as connection:
+    name = backup_lock_name(stanza)
+    with held(ops_url, name, wait_seconds, log, shared=False, while_waiting=while_waiting) as connection:
         yield connection
 
 
@@ -87,15 +94,22 @@ def is_held(ops_url: str, stanza: str) -> bool:
 
 @contextmanager
 def held(
-    ops_url: str, name: str, wait_seconds: float, log: Callable[[str], None], *, shared: bool = False
+    ops_url: str,
+    name: str,
+    wait_seconds: float,
+    log: Callable[[str], None],
+    *,
+    shared: bool = False,
+    while_waiting: Callable[[], None] | None = None,
 ) -> Iterator[Connection]:
     """Hold a lock of any name while the block runs.
 
-    Raises Unavailable when another session still holds it after ``wait_seconds``.
+    Raises Unavailable when another session still holds it after ``wait_seconds``; ``while_waiting`` as in
+    ``stanza_lock``.
     """
     with postgres.session(ops_url, application=f"ops-platform {name}", autocommit=True) as connection:
         connection.execute(_KEEPALIVE)
-        _take(connection, name, wait_seconds, log, shared)
+        _take(connection, name, wait_seconds, log, shared, while_waiting)
         try:
             yield connection
         finally:
@@ -103,7 +117,12 @@ def held(
 
 
 def _take(
-    connection: Connection, name: str, wait_seconds: float, log: Callable[[str], None], shared: bool
+    connection: Connection,
+    name: str,
+    wait_seconds: float,
+    log: Callable[[str], None],
+    shared: bool,
+    while_waiting: Callable[[], None] | None,
 ) -> None:
     announced = -ANNOUNCE_SECONDS
 
@@ -115,6 +134,8 @@ def _take(
         if time.monotonic() - announced >= ANNOUNCE_SECONDS:
             announced = time.monotonic()
             log(f"waiting for the lock {name}, held by {', '.join(_holders(connection, name)) or 'somebody'}")
+            if while_waiting is not None:
+                while_waiting()
         return False
 
     try:

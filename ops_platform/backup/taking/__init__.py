@@ -16,6 +16,7 @@ __all__ = [
     "TakeSet",
     "create_stanza",
     "execution",
+    "precedence",
     "preflight",
     "report_store",
 ]

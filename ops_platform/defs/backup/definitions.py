@@ -8,14 +8,14 @@ from ops_platform.backup.stanza import BackupConfig
 from ops_platform.defs.backup.assets import backup_assets
 from ops_platform.defs.backup.checks import wal_checks
 from ops_platform.defs.backup.jobs import JOB_KINDS, backup_job, cleanup_job
-from ops_platform.defs.backup.schedules import CLEANUP_CRON, WAL_CHECKS_CRON, backup_schedule
-from ops_platform.defs.stanza_jobs import STANZA_TAG, per_stanza_schedule
+from ops_platform.defs.backup.schedules import CLEANUP_CRON, WAL_CHECKS_CRON, backup_schedules
+from ops_platform.defs.stanza_jobs import STANZA_TAG, per_stanza_schedules
 
 
 def backup_definitions(config: BackupConfig) -> dg.Definitions:
     """Define the assets, jobs, checks and schedules for the stanzas of ``config``."""
     jobs = [backup_job(name, config) for name in JOB_KINDS]
-    schedules = [schedule for job in jobs if (schedule := backup_schedule(config, job)) is not None]
+    schedules = [schedule for job in jobs for schedule in backup_schedules(config, job)]
     checks = wal_checks(config)
     checks_job = dg.define_asset_job(
         "wal_checks",
@@ -36,20 +36,20 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
         return dg.RunRequest(run_key=key, asset_check_keys=keys, tags={STANZA_TAG: stanza})
 
     schedules += [
-        per_stanza_schedule(
+        *per_stanza_schedules(
             config,
             "wal_checks_quarter_hourly",
             WAL_CHECKS_CRON,
             checks_job.name,
-            "Check archive, archiver, RPO, freshness and encryption of each stanza.",
+            "check its archive, archiver, RPO, freshness and encryption.",
             checks_of,
         ),
-        per_stanza_schedule(
+        *per_stanza_schedules(
             config,
             "backup_cleanup_monthly",
             CLEANUP_CRON,
             cleanup.name,
-            "Apply the retention policy to each stanza.",
+            "apply its retention policy.",
         ),
     ]
     return dg.Definitions(

@@ -3,6 +3,9 @@
 The stanza is chosen in run config: ``{"stanza": "product"}``. Ops pass nothing to each other:
 each finds the run's set in the repository by its annotation, so that any of them can be
 replayed on any host. The phases themselves are in ``execution``.
+
+A run that a schedule asked for gives way to a backup of its own kind or a stronger one: it ends with no
+set, its steps skipped, and the tag ``ops/skipped`` says why. One launched by hand waits for the lock.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,10 +13,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG, SCHEDULE_NAME_TAG
 
 from ops_platform.backup.retention import cleanup
 from ops_platform.backup.stanza import BackupConfig, BackupContext, Kind
-from ops_platform.backup.taking import Backup, BackupRequest, Phase, RecordReport, TakeSet, execution
+from ops_platform.backup.taking import (
+    Backup,
+    BackupRequest,
+    Phase,
+    RecordReport,
+    TakeSet,
+    execution,
+    precedence,
+)
 from ops_platform.defs.backup.assets import materialization
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource, StanzaLockResource
@@ -25,6 +37,10 @@ JOB_KINDS: dict[str, Kind] = {
     "backup_diff": "differential",
     "backup_incr": "incremental",
 }
+SKIPPED_TAG = "ops/skipped"
+# A full of a large cluster, and a cleanup that waits for it, may take longer than any other run of the
+# platform (dagster.yaml).
+_LONG = {MAX_RUNTIME_SECONDS_TAG: str(4 * 24 * 3600)}
 _AFTER = {"after": dg.In(dg.Nothing)}
 
 
@@ -44,23 +60,49 @@ class CleanupOpConfig(dg.Config):
 def phase_op(phase: Phase) -> dg.OpDefinition:
     """Make the op of one phase: it opens the stanza, holds its lock and runs the phase."""
 
-    @dg.op(name=phase.name, description=phase.description, ins={} if phase is execution.PHASES[0] else _AFTER)
+    @dg.op(
+        name=phase.name,
+        description=phase.description,
+        ins={} if phase is execution.PHASES[0] else _AFTER,
+        # Without an output the steps behind it are skipped.
+        out=dg.Out(dg.Nothing, is_required=False),
+    )
     def do(
         context: dg.OpExecutionContext,
         config: BackupOpConfig,
         platform: PlatformResource,
         stanza_lock: StanzaLockResource,
-    ) -> dg.Output[None]:
+    ) -> Iterator[dg.Output[None]]:
         with _step(context, config, platform) as (opened, request):
-            stanza_lock.hold(opened, context.log.info)
+            if not _has_turn(context, opened, request, stanza_lock):
+                return
             log = _printed(context) if isinstance(phase, TakeSet) else context.log.info
             backup = Backup(opened, request, log, _progress(context))
             metadata = phase.perform(backup)
             if isinstance(phase, RecordReport):
                 context.log_event(materialization(backup.report))
-            return dg.Output(None, metadata=metadata)
+        yield dg.Output(None, metadata=metadata)
 
     return do
+
+
+def _has_turn(
+    context: dg.OpExecutionContext, backup: BackupContext, request: BackupRequest, lock: StanzaLockResource
+) -> bool:
+    """Take the stanza's lock; False when a scheduled run gave way, and then its tag says to what."""
+    by_schedule = SCHEDULE_NAME_TAG in context.run.tags and context.run.root_run_id is None
+
+    def give_way() -> None:
+        if by_schedule:
+            precedence.give_way(backup.ops_url, request.stanza, request.kind)
+
+    try:
+        lock.hold(backup, context.log.info, give_way)
+    except precedence.GaveWay as reason:
+        context.log.warning(f"no backup was taken: {reason}")
+        context.instance.add_run_tags(context.run.run_id, {SKIPPED_TAG: str(reason)})
+        return False
+    return True
 
 
 OPS = tuple(phase_op(phase) for phase in execution.PHASES)
@@ -69,6 +111,7 @@ OPS = tuple(phase_op(phase) for phase in execution.PHASES)
 def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
     """Make the job ``name``, which takes one kind of backup."""
     kind = JOB_KINDS[name]
+    tags = {"duty": "backup"} | (_LONG if kind == "full" else {})
 
     @dg.config_mapping(config_schema=stanza_schema(config))
     def choose(value: dict[str, Any]) -> dict[str, Any]:
@@ -79,7 +122,7 @@ def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
         name=name,
         config=choose,
         executor_def=dg.in_process_executor,
-        tags={"duty": "backup"},
+        tags=tags,
         description=f"Take and verify a {kind} backup of the stanza named in run config.",
     )
     def job() -> None:
@@ -112,6 +155,7 @@ def cleanup_job(config: BackupConfig) -> dg.JobDefinition:
         expire,
         "Apply the retention policy: a dry run first; never the last restorable chain, never a set in use.",
         duty="backup",
+        tags=_LONG,
     )
 
 

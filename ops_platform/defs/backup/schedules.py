@@ -1,19 +1,21 @@
-"""Schedules of backups. Evaluations only read; a dry run from the UI changes nothing.
+"""Schedules of backups: one of each kind for each stanza. Evaluations only read.
 
-A schedule ticks at the union of its stanzas' times and asks for one run per stanza that is due.
-An incremental gives way to any backup that runs or waits, so that a full is never starved.
+A backup gives way to one of its own kind or a stronger one that runs or waits, so that a full of many
+hours lets the later ones skip, and is never starved by them. Dagster makes up for a schedule's last
+missed tick only: a schedule of several stanzas would make up for one of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from ops_platform.backup.stanza import BackupConfig, Cron, Kind, locks
+from ops_platform.backup.stanza import BackupConfig, Kind, locks
+from ops_platform.backup.taking import precedence
 from ops_platform.defs.backup.jobs import JOB_KINDS
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
-from ops_platform.defs.stanza_jobs import STANZA_TAG
+from ops_platform.defs.stanza_jobs import STANZA_TAG, schedule_name
 
 # Daily at most: a backup is never asked for more than once a minute, and a month always has a tick.
 CLEANUP_CRON = "0 5 1 * *"
@@ -29,64 +31,55 @@ GHOST_AFTER = timedelta(minutes=3)
 Tick = dg.RunRequest | dg.SkipReason
 
 
-def backup_schedule(config: BackupConfig, job: dg.JobDefinition) -> dg.ScheduleDefinition | None:
-    """Define the schedule of one kind; None when no stanza has it in its schedules."""
+def backup_schedules(config: BackupConfig, job: dg.JobDefinition) -> Iterable[dg.ScheduleDefinition]:
+    """Define the schedules of one kind, one for each stanza that has the kind in its schedules."""
     kind = JOB_KINDS[job.name]
-    crons = {
-        name: cron
-        for name, stanza in config.stanzas.items()
-        if (cron := stanza.schedules.get(kind)) is not None
-    }
-    if not crons:
-        return None
+    for name, stanza in config.stanzas.items():
+        cron = stanza.schedules.get(kind)
+        if cron is not None:
+            yield _schedule(job, name, kind, cron)
 
+
+def _schedule(job: dg.JobDefinition, stanza: str, kind: Kind, cron: str) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name=SCHEDULE_NAMES[job.name],
+        name=schedule_name(SCHEDULE_NAMES[job.name], stanza),
         job=job,
-        cron_schedule=sorted(set(crons.values())),
+        cron_schedule=cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Take a {kind} backup of each stanza that is due.",
+        description=f"{stanza}: take a {kind} backup.",
     )
-    def schedule(context: dg.ScheduleEvaluationContext, platform: PlatformResource) -> Iterator[Tick]:
-        at = context.scheduled_execution_time
-        for stanza, cron in crons.items():
-            if is_due(cron, at):
-                with reported_failures():
-                    tick = _request(context, stanza, kind, at, platform)
-                yield tick
+    def schedule(context: dg.ScheduleEvaluationContext, platform: PlatformResource) -> Tick:
+        with reported_failures():
+            reason = busy_reason(context.instance, platform, stanza, kind, datetime.now(UTC))
+        if reason is not None:
+            return dg.SkipReason(f"{stanza}: {reason}; the next {kind} takes what this one would have")
+        at = context.scheduled_execution_time.astimezone(UTC).isoformat()
+        return dg.RunRequest(
+            run_key=f"{stanza}:{at}", run_config={"stanza": stanza}, tags={STANZA_TAG: stanza}
+        )
 
     return schedule
 
 
-def is_due(cron: str, at: datetime) -> bool:
-    """Tell whether ``cron`` (UTC) is due in the minute of ``at``."""
-    return Cron(cron).last(at) == at.astimezone(UTC).replace(second=0, microsecond=0)
-
-
-def _request(
-    context: dg.ScheduleEvaluationContext, stanza: str, kind: Kind, at: datetime, platform: PlatformResource
-) -> Tick:
-    if kind == "incremental":
-        reason = busy_reason(context.instance, platform, stanza, at)
-        if reason is not None:
-            return dg.SkipReason(f"{stanza}: {reason}; the next hourly tick takes what this one would have")
-    return dg.RunRequest(
-        run_key=f"{stanza}:{at.astimezone(UTC).isoformat()}",
-        run_config={"stanza": stanza},
-        tags={STANZA_TAG: stanza},
-    )
-
-
 def busy_reason(
-    instance: dg.DagsterInstance, platform: PlatformResource, stanza: str, now: datetime
+    instance: dg.DagsterInstance, platform: PlatformResource, stanza: str, kind: Kind, now: datetime
 ) -> str | None:
-    """Say why an incremental should give way: a backup holds the stanza's lock, or waits to run.
+    """Say why a backup of ``kind`` should give way: one that precedes it runs, or waits to run.
 
-    None when it should run. Raises Unavailable when the ops database is away.
+    An incremental gives way to any backup. None when it should run. Raises Unavailable when the ops
+    database is away.
     """
-    if locks.is_held(platform.settings().require("database_url"), stanza):
+    url = platform.settings().require("database_url")
+    running = precedence.running_backup(url, stanza, kind)
+    if running is not None:
+        return running
+    if kind == "incremental" and locks.is_held(url, stanza):
         return "another backup is running"
+    return _waiting_run(instance, stanza, kind, now)
+
+
+def _waiting_run(instance: dg.DagsterInstance, stanza: str, kind: Kind, now: datetime) -> str | None:
     waiting = dg.RunsFilter(
         statuses=[
             dg.DagsterRunStatus.QUEUED,
@@ -97,7 +90,9 @@ def busy_reason(
     )
     for record in instance.get_run_records(waiting, limit=200):
         run = record.dagster_run
-        if run.job_name not in JOB_KINDS or run.run_config.get("stanza") != stanza:
+        if JOB_KINDS.get(run.job_name) not in precedence.preceding(kind):
+            continue
+        if run.run_config.get("stanza") != stanza:
             continue
         started = run.status == dg.DagsterRunStatus.STARTED
         if started and now - record.update_timestamp.astimezone(UTC) > GHOST_AFTER:

@@ -1,10 +1,10 @@
-"""The schedules of disaster recovery. Evaluations only read: each tick asks for one run per stanza."""
+"""The schedules of disaster recovery, one of each kind for each stanza. Evaluations only read."""
 
 import dagster as dg
 
 from ops_platform.backup.stanza import BackupConfig
 from ops_platform.defs.dr.assets import exercise_key
-from ops_platform.defs.stanza_jobs import STANZA_TAG, per_stanza_schedule
+from ops_platform.defs.stanza_jobs import STANZA_TAG, per_stanza_schedules
 from ops_platform.dr.plan import SCENARIOS
 
 # Not in the minutes of the backups: an exercise must not compete with them for the disk.
@@ -17,34 +17,34 @@ EXPIRY_CRON = "20 5 * * *"
 def dr_schedules(config: BackupConfig) -> list[dg.ScheduleDefinition]:
     """Make the schedules for the stanzas of ``config``."""
     return [
-        per_stanza_schedule(
+        *per_stanza_schedules(
             config,
             "dr_exercise_monthly",
             EXERCISE_CRON,
             "dr_exercise",
-            "Exercise the recovery of each stanza: all scenarios, another chain each month.",
+            "exercise its recovery: all scenarios, another chain each month.",
             _all_scenarios,
         ),
-        per_stanza_schedule(
+        *per_stanza_schedules(
             config,
             "backup_restore_check_weekly",
             CHECK_CRON,
             "backup_restore_check",
-            "Restore and verify the newest set of each stanza.",
+            "restore and verify its newest set.",
         ),
-        per_stanza_schedule(
+        *per_stanza_schedules(
             config,
             "dr_reference_hourly",
             REFERENCE_CRON,
             "dr_reference",
-            "Take a signed reference of each stanza's live server.",
+            "take a signed reference of its live server.",
         ),
-        per_stanza_schedule(
+        *per_stanza_schedules(
             config,
             "tombstone_expiry_daily",
             EXPIRY_CRON,
             "tombstone_expiry",
-            "Delete tombstones that no backup of the stanza needs any more.",
+            "delete tombstones that none of its backups needs any more.",
         ),
     ]
 

@@ -233,6 +233,13 @@ def test_a_mistake_names_its_line(tmp_path: Path, old: str, new: str, line: int,
     assert says in str(caught.value)
 
 
+def test_stanzas_whose_schedules_would_share_a_name_are_refused(tmp_path: Path) -> None:
+    stanza = LINES[LINES.index("  product:") :].removeprefix("  product:")
+    both = LINES.replace("  product:", "  my-shop:") + "  my_shop:" + stanza
+    with pytest.raises(ConfigurationError, match="'my-shop' and 'my_shop' differ by - and _ only"):
+        config_of(both, tmp_path)
+
+
 def test_what_yaml_offers_is_read(tmp_path: Path) -> None:
     assert config_of(LINES, tmp_path).stanzas["product"].production_size_bytes == 100 << 30
     shared = """\

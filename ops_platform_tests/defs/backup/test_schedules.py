@@ -2,23 +2,26 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import pytest
 from cronsim import CronSim
 from dagster import DagsterRunStatus
 
-from ops_platform.backup.stanza import locks
+from ops_platform.backup.stanza import KINDS, BackupContext, Kind, load_backups, locks
+from ops_platform.backup.taking import BackupRequest, report_store
+from ops_platform.clients import postgres
 from ops_platform.definitions import build_defs
-from ops_platform.defs.backup.schedules import GHOST_AFTER, busy_reason, is_due
-from ops_platform.defs.resources import PlatformResource
+from ops_platform.defs.backup import schedules
+from ops_platform.defs.backup.schedules import GHOST_AFTER, busy_reason
+from ops_platform.defs.resources import PlatformResource, StanzaLockResource
 from ops_platform.settings import Settings, load_settings
 from ops_platform_tests.services import OpsDatabase
 
 SUNDAY = datetime(2026, 11, 22, tzinfo=UTC)
-NAMES = {"backup_full_weekly", "backup_diff_daily"}
 
 
 class KnownSettings(PlatformResource):
@@ -29,48 +32,53 @@ class KnownSettings(PlatformResource):
     def settings(self) -> Settings:
         return load_settings({"OPS_STATE_DIR": "/nonexistent", "OPS_DATABASE_URL": self.url})
 
+    def backup(self, stanza: str) -> BackupContext:
+        """A context that can wait for the stanza's lock, and must not come so far as to use pgBackRest."""
+        settings = self.settings()
+        config = load_backups(settings)
+        unused = cast(Any, None)
+        return BackupContext(settings, config, config.stanzas[stanza], unused, unused, None)
+
 
 @pytest.fixture
 def defs() -> dg.Definitions:
     return build_defs(load_settings({"OPS_STATE_DIR": "/nonexistent"}))
 
 
-def requested(defs: dg.Definitions, instance: dg.DagsterInstance, name: str, at: datetime) -> list[str]:
-    """The stanzas for which a tick asks for a run."""
-    schedule = defs.resolve_schedule_def(name)
-    context = dg.build_schedule_context(
-        instance, scheduled_execution_time=at, resources={"platform": PlatformResource()}
-    )
-    data = schedule.evaluate_tick(context)
-    return [str(request.run_config["stanza"]) for request in data.run_requests or ()]
+def ticks(defs: dg.Definitions, name: str, since: datetime, until: datetime) -> list[datetime]:
+    cron = defs.resolve_schedule_def(name).cron_schedule
+    assert isinstance(cron, str), "one schedule, one cadence: only the latest missed tick is made up for"
+    return list(itertools.takewhile(lambda at: at < until, CronSim(cron, since - timedelta(seconds=1))))
 
 
-def test_a_week_of_ticks_asks_for_one_full_and_six_differentials_of_each_stanza(
-    defs: dg.Definitions, empty_instance: dg.DagsterInstance
-) -> None:
-    asked: dict[str, list[tuple[datetime, str]]] = {name: [] for name in NAMES}
-    before, end = SUNDAY - timedelta(seconds=1), SUNDAY + timedelta(days=7)
-    for name in NAMES:
-        ticks = {
-            at
-            for cron in crons(defs, name)
-            for at in itertools.takewhile(lambda at: at < end, CronSim(cron, before))
-        }
-        for at in sorted(ticks):
-            asked[name] += [(at, stanza) for stanza in requested(defs, empty_instance, name, at)]
-
+def test_a_week_has_one_full_and_six_differentials_of_each_stanza(defs: dg.Definitions) -> None:
     for stanza in ("product", "ops"):
-        fulls = [at for at, one in asked["backup_full_weekly"] if one == stanza]
-        diffs = [at for at, one in asked["backup_diff_daily"] if one == stanza]
+        end = SUNDAY + timedelta(days=7)
+        fulls = ticks(defs, f"backup_full_weekly_{stanza}", SUNDAY, end)
+        diffs = ticks(defs, f"backup_diff_daily_{stanza}", SUNDAY, end)
         assert len(fulls) == 1
         assert fulls[0].weekday() == 6
         assert len(diffs) == 6
         assert fulls[0].date() not in {at.date() for at in diffs}
 
 
-def crons(defs: dg.Definitions, name: str) -> list[str]:
-    cron = defs.resolve_schedule_def(name).cron_schedule
-    return [cron] if isinstance(cron, str) else list(cron)
+def test_after_an_outage_the_missed_full_of_each_stanza_is_made_up_for(
+    defs: dg.Definitions, empty_instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both fulls are missed, and Dagster launches the last missed tick of each schedule."""
+    monkeypatch.setattr(schedules, "busy_reason", lambda *_: None)
+    monkeypatch.setattr(dg.ScheduleEvaluationContext, "instance", empty_instance)
+    down, up = SUNDAY + timedelta(hours=1), SUNDAY + timedelta(hours=5)
+    made_up = []
+    for name in ("backup_full_weekly_product", "backup_full_weekly_ops"):
+        context = dg.build_schedule_context(
+            empty_instance,
+            scheduled_execution_time=ticks(defs, name, down, up)[-1],
+            resources={"platform": PlatformResource()},
+        )
+        made_up += list(defs.resolve_schedule_def(name).evaluate_tick(context).run_requests or ())
+
+    assert [request.run_config for request in made_up] == [{"stanza": "product"}, {"stanza": "ops"}]
 
 
 def test_every_schedule_runs_by_itself_and_in_utc(defs: dg.Definitions) -> None:
@@ -78,20 +86,6 @@ def test_every_schedule_runs_by_itself_and_in_utc(defs: dg.Definitions) -> None:
         assert isinstance(schedule, dg.ScheduleDefinition)
         assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING, schedule.name
         assert schedule.execution_timezone == "UTC", schedule.name
-
-
-@pytest.mark.parametrize(
-    ("cron", "at", "due"),
-    [
-        ("30 * * * *", "2026-11-22T04:30:00+00:00", True),
-        ("30 * * * *", "2026-11-22T04:30:59+00:00", True),
-        ("30 * * * *", "2026-11-22T04:31:00+00:00", False),
-        ("0 2 * * 0", "2026-11-22T03:00:00+01:00", True),
-        ("0 2 * * 0", "2026-11-22T02:00:00+01:00", False),
-    ],
-)
-def test_due_is_decided_by_the_minute_in_utc(cron: str, at: str, due: bool) -> None:
-    assert is_due(cron, datetime.fromisoformat(at)) is due
 
 
 @pytest.fixture
@@ -117,7 +111,7 @@ def add_run(instance: dg.DagsterInstance, defs: dg.Definitions) -> Callable[...,
 
 @pytest.mark.services
 def test_nothing_runs_so_nothing_gives_way(instance: dg.DagsterInstance, platform: KnownSettings) -> None:
-    assert busy_reason(instance, platform, "product", datetime.now(UTC)) is None
+    assert busy_reason(instance, platform, "product", "incremental", datetime.now(UTC)) is None
 
 
 @pytest.mark.services
@@ -130,8 +124,8 @@ def test_an_incremental_gives_way_to_a_waiting_full_of_its_stanza(
 ) -> None:
     run_id = add_run("backup_full", status)
 
-    assert run_id[:8] in str(busy_reason(instance, platform, "product", datetime.now(UTC)))
-    assert busy_reason(instance, platform, "ops", datetime.now(UTC)) is None
+    assert run_id[:8] in str(busy_reason(instance, platform, "product", "incremental", datetime.now(UTC)))
+    assert busy_reason(instance, platform, "ops", "incremental", datetime.now(UTC)) is None
 
 
 @pytest.mark.services
@@ -141,10 +135,10 @@ def test_a_ghost_that_holds_no_lock_blocks_nothing(
     add_run("backup_full", DagsterRunStatus.STARTED)
     later = datetime.now(UTC) + GHOST_AFTER + timedelta(seconds=5)
 
-    assert busy_reason(instance, platform, "product", later) is None
+    assert busy_reason(instance, platform, "product", "incremental", later) is None
     with locks.stanza_lock(platform.url, "product", 5, print):
-        assert busy_reason(instance, platform, "product", later) == "another backup is running"
-    assert busy_reason(instance, platform, "product", later) is None
+        assert busy_reason(instance, platform, "product", "incremental", later) == "another backup is running"
+    assert busy_reason(instance, platform, "product", "incremental", later) is None
 
 
 @pytest.mark.services
@@ -155,4 +149,78 @@ def test_finished_runs_do_not_count(
     add_run("backup_diff", DagsterRunStatus.FAILURE)
     add_run("wal_checks", DagsterRunStatus.STARTED)
 
-    assert busy_reason(instance, platform, "product", datetime.now(UTC)) is None
+    assert busy_reason(instance, platform, "product", "incremental", datetime.now(UTC)) is None
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(
+    ("running", "giving_way"),
+    [
+        ("full", {"full", "differential", "incremental"}),
+        ("differential", {"differential", "incremental"}),
+        ("incremental", {"incremental"}),
+    ],
+)
+def test_a_backup_gives_way_to_its_own_kind_and_to_stronger_ones(
+    instance: dg.DagsterInstance, platform: KnownSettings, running: Kind, giving_way: set[Kind]
+) -> None:
+    with running_backup(platform, running):
+        # A full of 30 hours: its run has long been started, its report is open, it holds the lock.
+        reasons = {
+            kind: busy_reason(instance, platform, "product", kind, datetime.now(UTC)) for kind in KINDS
+        }
+
+    assert {kind for kind, reason in reasons.items() if reason is not None} == giving_way
+    assert f"a {running} backup is running since" in str(reasons["incremental"])
+
+
+@contextmanager
+def running_backup(platform: KnownSettings, kind: Kind) -> Iterator[None]:
+    with (
+        locks.stanza_lock(platform.url, "product", 5, print),
+        postgres.session(platform.url, autocommit=True) as connection,
+    ):
+        request = BackupRequest("product", kind, f"long-{kind}", f"long-{kind}", "cli")
+        report_store.open_report(connection, request)
+        try:
+            yield
+        finally:
+            report_store.fail(connection, request, "the test is over")
+
+
+@pytest.mark.services
+def test_a_scheduled_run_that_finds_a_full_ends_as_skipped_and_says_why(
+    defs: dg.Definitions, instance: dg.DagsterInstance, platform: KnownSettings
+) -> None:
+    job = defs.resolve_job_def("backup_diff")
+
+    def run(tags: dict[str, str]) -> dg.DagsterRun:
+        resources = {"platform": platform, "stanza_lock": StanzaLockResource(wait_seconds=0.1)}
+        result = job.execute_in_process(
+            {"stanza": "product"}, instance, resources=resources, tags=tags, raise_on_error=False
+        )
+        recorded = instance.get_run_by_id(result.run_id)
+        assert recorded is not None
+        return recorded
+
+    with running_backup(platform, "full"):
+        by_schedule = run({"dagster/schedule_name": "backup_diff_daily_product"})
+        by_hand = run({})
+
+    assert by_schedule.status is DagsterRunStatus.SUCCESS
+    assert "a full backup is running since" in by_schedule.tags["ops/skipped"]
+    steps = {event.step_key: event.event_type_value for event in skipped_steps(instance, by_schedule)}
+    assert set(steps) == {"run", "verify", "record"}
+    with postgres.session(platform.url) as connection:
+        rows = connection.execute(
+            "SELECT 1 FROM backup_reports WHERE run_id = %s", (by_schedule.run_id,)
+        ).fetchall()
+    assert rows == [], "nothing was taken, and nothing failed"
+    # Whoever launches one by hand wants it: it waits, and says what it waited for.
+    assert by_hand.status is DagsterRunStatus.FAILURE
+    assert "ops/skipped" not in by_hand.tags
+
+
+def skipped_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.DagsterEvent]:
+    records = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_SKIPPED)
+    return [record.dagster_event for record in records if record.dagster_event is not None]
