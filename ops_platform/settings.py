@@ -21,7 +21,7 @@ from ops_platform.environment import Environment, Group, read_environment_file
 from ops_platform.errors import ConfigurationError
 
 ENVIRONMENT_FILE = "environment"
-S3_ROLES = ("backup", "backup_reader", "media", "exports", "ledger", "logs")
+S3_ROLES = ("backup", "backup_reader", "backup_pruner", "media", "exports", "ledger", "logs")
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -43,6 +43,8 @@ class S3Settings(Group):
     endpoint_url: str | None = Field(None, validation_alias="OPS_S3_ENDPOINT_URL")
     region: str = Field("us-east-1", validation_alias="OPS_S3_REGION")
     uri_style: str = Field("path", validation_alias="OPS_S3_URI_STYLE")
+    drill_bucket: str | None = Field(None, validation_alias="OPS_S3_DRILL_BUCKET")
+    """Bucket with object lock in which exercises delete a copy of the repository."""
     identities: dict[str, S3Identity] = Field({})
 
     def identity(self, role: str) -> S3Identity:
@@ -289,7 +291,7 @@ def _environment_file(path: Path) -> dict[str, str]:
 def _identity(environment: Environment, role: str) -> S3Identity:
     prefix = f"OPS_S3_{role.upper()}"
     bucket = environment.text(f"{prefix}_BUCKET")
-    if role in ("backup", "backup_reader"):
+    if role.startswith("backup"):
         bucket = bucket or environment.text("PGBACKREST_REPO1_S3_BUCKET")
     return S3Identity(
         role=role,

@@ -26,6 +26,8 @@ REFRESHES_PER_GAP_LOOK = 4
 """The whole archive is looked at once in this many refreshes: it is large, and a gap does not go away."""
 CERTIFICATE_SECONDS = 300.0
 """Pause between two readings of the certificates."""
+LOCK_SECONDS = 900.0
+"""Pause between two looks at the lock of a repository."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,12 @@ def initial_state(targets: Mapping[str, Targets], refresh_seconds: float) -> Age
     """Make a state without facts for these stanzas; loops refresh them every ``refresh_seconds``."""
     good_for = KEPT_REFRESHES * refresh_seconds
     return AgentState(
-        backup=BackupMetrics(targets, good_for, gaps_good_for=REFRESHES_PER_GAP_LOOK * good_for),
+        backup=BackupMetrics(
+            targets,
+            good_for,
+            gaps_good_for=REFRESHES_PER_GAP_LOOK * good_for,
+            lock_good_for=LOCK_SECONDS + good_for + REFRESHES_PER_GAP_LOOK * good_for,
+        ),
         dr=DrMetrics({stanza: promised.rto_seconds for stanza, promised in targets.items()}, good_for),
         slo=SloMetrics(good_for),
         audit=AuditMetrics(good_for),

@@ -157,4 +157,11 @@ def _now() -> list[Panel]:
             "repositorynotencrypted",
             mappings=value_mappings({0: ("none", RED), 1: ("on", GREEN)}),
         ),
+        stanza_value(
+            "Object lock",
+            "Whether whoever steals the key of the backups could delete them.",
+            by_stanza("backup_repository_locked", how="min"),
+            "repositorynotlocked",
+            mappings=value_mappings({0: ("none", RED), 1: ("on", GREEN)}),
+        ),
     ]

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops_platform.backup.retention import set_lifetime
+from ops_platform.backup.stanza import config_file
 from ops_platform.local.host import (
     Certificates,
     Layout,
@@ -164,6 +166,7 @@ def build(
             certificates.ca_file,
             vault,
             layout.log("object-store"),
+            lock_days=lock_days(config_dir),
         ),
         redis=RedisServer(
             layout.part("redis"),
@@ -198,6 +201,12 @@ def build(
         api_certificate=certificates.server("api", me),
         stack_id=identity,
     )
+
+
+def lock_days(config_dir: Path) -> int:
+    """Compute the term of the lock on the repository from backups.yaml. Raises ConfigurationError."""
+    backups = config_file.load(config_dir / "backups.yaml")
+    return set_lifetime.lock_days(backups.stanzas.values(), backups.repository)
 
 
 def stack_id(layout: Layout) -> str:

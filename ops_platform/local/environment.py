@@ -22,7 +22,7 @@ from ops_platform.local.components import (
 from ops_platform.local.host import write_private
 from ops_platform.local.servers import development_identity
 from ops_platform.local.supervision import search_path
-from ops_platform.settings import Settings
+from ops_platform.settings import S3_ROLES, Settings
 
 PASSED_ON = (
     "OPS_CONFIG_DIR",
@@ -92,7 +92,7 @@ def operator(components: Components, chosen: Mapping[str, str]) -> dict[str, str
         **_databases(components, "ops_worker"),
         "OPS_OWNER_DATABASE_URL": components.ops.url("ops_owner"),
         "OPS_PRODUCT_OWNER_DATABASE_URL": components.product.url("ops_owner"),
-        **_identities(components, "backup", "backup_reader", "media", "exports", "ledger", "logs"),
+        **_identities(components, *S3_ROLES),
         **_cipher(components),
         **_dr_key(components),
         **_erasure(components),
@@ -106,7 +106,7 @@ def agent(components: Components, chosen: Mapping[str, str]) -> dict[str, str]:
     return {
         **common(components, chosen),
         **_databases(components, "ops_agent"),
-        **_identities(components, "backup", "exports", "ledger"),
+        **_identities(components, "backup", "backup_reader", "exports", "ledger"),
         **_cipher(components),
         "OPS_AUDIT_SIGNING_KEY_FILE": str(components.secrets.path(SIGNING_KEY)),
         "OPS_AGENT_LISTEN_PORT": str(components.ports["agent"]),
@@ -155,7 +155,7 @@ def dagster(components: Components, chosen: Mapping[str, str]) -> dict[str, str]
     return {
         **common(components, chosen),
         **_databases(components, "ops_worker"),
-        **_identities(components, "backup", "backup_reader", "media", "exports", "ledger"),
+        **_identities(components, *(role for role in S3_ROLES if role != "logs")),
         **_cipher(components),
         **_dr_key(components),
         **_erasure(components),

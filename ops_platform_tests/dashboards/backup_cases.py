@@ -270,4 +270,12 @@ BACKUPS = (
         backup("critical", stanza="product"),
     ),
     Case("RepositoryNotEncrypted", "a cipher", 1, gauge("backup_repository_encrypted", 1, **PRODUCT)),
+    Case(
+        "RepositoryNotLocked",
+        "no lock",
+        1,
+        gauge("backup_repository_locked", 0, **PRODUCT),
+        backup("critical", stanza="product"),
+    ),
+    Case("RepositoryNotLocked", "a lock", 1, gauge("backup_repository_locked", 1, **PRODUCT)),
 )

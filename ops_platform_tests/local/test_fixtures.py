@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
-from ops_platform.local.servers.object_store_server import ObjectStoreServer
+from ops_platform.local.servers.object_store_server import DRILL, ObjectStoreServer
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform_tests.services import OpsDatabase
 
@@ -43,7 +43,7 @@ def test_backup_reader_cannot_write_or_delete(object_store: ObjectStoreServer) -
 
 def test_objects_are_encrypted_without_asking(object_store: ObjectStoreServer) -> None:
     for role, bucket in object_store.buckets.items():
-        client = object_store.client(role)
+        client = object_store.client("backup" if role == DRILL else role)
         client.put_object(Bucket=bucket, Key="probe/sse", Body=b"x")
         assert client.head_object(Bucket=bucket, Key="probe/sse")["ServerSideEncryption"] == "AES256"
 

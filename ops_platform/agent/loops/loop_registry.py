@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ops_platform.agent import deliveries
+from ops_platform.agent.loops.lock_watch import LockWatch
 from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
 from ops_platform.agent.loops.sealing import Sealing
 from ops_platform.agent.loops.stanza_steps import (
@@ -186,7 +187,8 @@ class LoopRegistry:
         ops = self._ops_session("agent prune")
         servers = {stanza: self._stanza_session(stanza, "agent prune") for stanza in self._config.stanzas}
         lifetimes = {
-            name: set_lifetime.companion_lifetime(stanza) for name, stanza in self._config.stanzas.items()
+            name: set_lifetime.companion_lifetime(stanza, self._config.repository)
+            for name, stanza in self._config.stanzas.items()
         }
 
         def step() -> None:
@@ -290,6 +292,12 @@ class LoopRegistry:
                 WAL_HOURS_SECONDS,
                 WalHours(stanza, hours, lambda: gaps.latest).step,
                 hours,
+            ),
+            Loop(
+                f"lock/{stanza}",
+                REFRESHES_PER_GAP_LOOK * agent.refresh_seconds,
+                LockWatch(context, state, lambda: gaps.latest).step,
+                patience=REPOSITORY_PATIENCE_SECONDS,
             ),
         ]
 

@@ -56,6 +56,7 @@ METRICS = (
     gauge("backup_repository_up", "1 when the repository could be listed.", _STANZA),
     gauge("backup_repository_seen_age_seconds", "Age of the newest listing of the archive.", _STANZA),
     gauge("backup_repository_encrypted", "1 when the repository says it is encrypted.", _STANZA),
+    gauge("backup_repository_locked", "1 when bucket and objects are under object lock.", _STANZA),
 )
 
 _RUNS = """
@@ -118,16 +119,18 @@ class KindReport:
 class StanzaState:
     """Facts that loops read of one stanza, kept for ``good_for`` seconds after each look.
 
-    The whole archive is looked at less often: its gaps are known for ``gaps_good_for`` seconds.
+    The whole archive is looked at less often: its gaps are known for ``gaps_good_for`` seconds. The lock
+    of the repository is looked at least often, and known for ``lock_good_for`` seconds.
     """
 
-    def __init__(self, targets: Targets, good_for: float, gaps_good_for: float) -> None:
+    def __init__(self, targets: Targets, good_for: float, gaps_good_for: float, lock_good_for: float) -> None:
         self.targets = targets
         self.database_up: ExpiringValue[bool] = ExpiringValue(good_for)
         self.archiving = ArchivingState(good_for)
         self.repository_up: ExpiringValue[bool] = ExpiringValue(good_for)
         self.sets: ExpiringValue[SetSummary] = ExpiringValue(good_for)
         self.wal_gap: ExpiringValue[int] = ExpiringValue(gaps_good_for)
+        self.locked: ExpiringValue[bool] = ExpiringValue(lock_good_for)
         self.recovery_point: ExpiringValue[float] = ExpiringValue(None)
         """Time (Unix seconds) of the newest heartbeat that the contiguous archive covers. What is once
         in the archive stays there: the data loss computed from it is never too small while nothing
@@ -153,6 +156,7 @@ class StanzaState:
         yield from known_sample("backup_repository_up", (stanza,), self.repository_up.get())
         yield from known_sample("backup_repository_seen_age_seconds", (stanza,), self.wal_gap.age())
         yield from known_sample("backup_wal_gap_segments", (stanza,), self.wal_gap.get())
+        yield from known_sample("backup_repository_locked", (stanza,), self.locked.get())
         summary = self.sets.get()
         if summary is None:
             return
@@ -167,9 +171,12 @@ class StanzaState:
 class BackupMetrics:
     """Facts about every stanza, and the runs by (stanza, kind), each kept for a while."""
 
-    def __init__(self, targets: Mapping[str, Targets], good_for: float, gaps_good_for: float) -> None:
+    def __init__(
+        self, targets: Mapping[str, Targets], good_for: float, gaps_good_for: float, lock_good_for: float
+    ) -> None:
         self.stanzas = {
-            stanza: StanzaState(promised, good_for, gaps_good_for) for stanza, promised in targets.items()
+            stanza: StanzaState(promised, good_for, gaps_good_for, lock_good_for)
+            for stanza, promised in targets.items()
         }
         self.reports: ExpiringValue[Mapping[tuple[str, str], KindReport]] = ExpiringValue(good_for)
 

@@ -18,5 +18,6 @@ __all__ = [
     "freshness",
     "health",
     "observe",
+    "repository_lock",
     "status",
 ]

@@ -12,17 +12,24 @@ from datetime import datetime
 
 import psycopg
 
-from ops_platform.backup.monitoring import archiver
+from ops_platform.backup.monitoring import archiver, repository_lock
 from ops_platform.backup.monitoring.archiver import ArchiveEnd, Archiver
 from ops_platform.backup.monitoring.freshness import freshness
 from ops_platform.backup.monitoring.observation import Observation, observe
+from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupContext, Kind, Stanza
 from ops_platform.backup.taking import preflight
 from ops_platform.clients import object_store, postgres
 from ops_platform.clients.safe_errors import describe
 from ops_platform.errors import OpsError
 
-WAL_VERDICTS = ("archive_contiguous", "archiver_healthy", "rpo_within_target", "repository_encrypted")
+WAL_VERDICTS = (
+    "archive_contiguous",
+    "archiver_healthy",
+    "rpo_within_target",
+    "repository_encrypted",
+    "repository_locked",
+)
 FRESH = "fresh"
 NAMED_GAPS = 5
 
@@ -58,6 +65,7 @@ def examine(ctx: BackupContext, now: datetime) -> list[Verdict]:
         ("archiver_healthy", lambda: _archiver_healthy(ctx, asked, observation)),
         ("rpo_within_target", lambda: _rpo_within_target(ctx, observation, now)),
         ("repository_encrypted", lambda: _repository_encrypted(ctx, observation)),
+        ("repository_locked", lambda: _repository_locked(ctx, observation, now)),
     ]
     return [_judged(name, judge) for name, judge in judges] + _fresh(ctx.stanza, observation, now)
 
@@ -174,6 +182,21 @@ def _repository_encrypted(ctx: BackupContext, observation: Observation) -> Verdi
         "repository_encrypted",
         True,
         f"encrypted by pgBackRest ({cipher}) and by S3 ({stored_object.encryption})",
+        numbers=numbers,
+    )
+
+
+def _repository_locked(ctx: BackupContext, observation: Observation, now: datetime) -> Verdict:
+    """Check that nobody can delete what the promised window needs: by the bucket, and by stored objects."""
+    needed = set_lifetime.lock_days(ctx.config.stanzas.values(), ctx.config.repository)
+    faults = repository_lock.faults(ctx, observation, needed, now)
+    numbers: dict[str, str | int | float] = {"needed_days": needed}
+    if faults:
+        return Verdict("repository_locked", False, "; ".join(faults), numbers=numbers)
+    return Verdict(
+        "repository_locked",
+        True,
+        f"each object is locked for {needed} days and more, and the bucket keeps what is deleted",
         numbers=numbers,
     )
 

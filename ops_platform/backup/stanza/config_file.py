@@ -52,7 +52,8 @@ def load(path: Path) -> BackupConfig:
     stanzas = {
         name: _stanza(name, document.defaults, entry, source) for name, entry in document.stanzas.items()
     }
-    repository = Repository(document.repository.bucket, document.repository.path, str(path))
+    entry = document.repository
+    repository = Repository(entry.bucket, entry.path, str(path), entry.lock_margin_days)
     return BackupConfig(stanzas, repository)
 
 
@@ -86,6 +87,7 @@ class _Strict(BaseModel):
 class _Repository(_Strict):
     bucket: str
     path: str
+    lock_margin_days: Annotated[int, Field(gt=0, le=3650)] = Repository.lock_margin_days
 
     @field_validator("bucket", "path")
     @classmethod

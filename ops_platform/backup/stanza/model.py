@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -43,6 +44,18 @@ class Repository:
     path: str
     source: str
     """The file and section this was read from, for messages."""
+    lock_margin_days: int = 7
+    """Days for which what was deleted or replaced can still be read; object lock lasts as much longer."""
+
+    @property
+    def lock_margin(self) -> timedelta:
+        """Time in which a deletion of backups can be noticed and undone."""
+        return timedelta(days=self.lock_margin_days)
+
+    @property
+    def key_prefix(self) -> str:
+        """Prefix of the repository's objects in its bucket; with a slash at the end, unless empty."""
+        return f"{self.path.strip('/')}/".removeprefix("/")
 
     def bucket_name(self, settings: Settings) -> str:
         """Expand the bucket's name. Raises ConfigurationError when a variable of it is not set."""

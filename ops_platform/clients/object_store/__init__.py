@@ -5,13 +5,16 @@ Backups, seals and media are not known here.
 
 from ops_platform.clients.object_store.bucket import ObjectStore, StoredObject, from_settings
 from ops_platform.clients.object_store.multipart import Upload, abort_unfinished
+from ops_platform.clients.object_store.object_lock import BucketLock, Retention
 from ops_platform.clients.object_store.s3_errors import ObjectExists, ObjectMissing, ObjectStoreRefused
 
 __all__ = [
+    "BucketLock",
     "ObjectExists",
     "ObjectMissing",
     "ObjectStore",
     "ObjectStoreRefused",
+    "Retention",
     "StoredObject",
     "Upload",
     "abort_unfinished",

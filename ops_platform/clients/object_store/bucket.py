@@ -6,7 +6,7 @@ Errors of boto3 are raised as those of ``s3_errors``, one line each.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ops_platform.clients.object_store.object_lock import BucketLock, Retention
 from ops_platform.clients.object_store.s3_errors import ATTEMPTS, ObjectMissing, ObjectStoreRefused, Place
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import S3Identity, Settings
@@ -38,6 +39,7 @@ class StoredObject:
     """One version of one object; ``size`` in bytes. A delete marker has size 0 and no ETag.
 
     ``encryption`` (``AES256``, ``aws:kms``) is known from ``head`` only: listings do not have it.
+    ``is_current``: no newer version or delete marker of the key hides it.
     """
 
     key: str
@@ -47,14 +49,7 @@ class StoredObject:
     version_id: str | None = None
     delete_marker: bool = False
     encryption: str | None = None
-
-
-@dataclass(frozen=True)
-class Retention:
-    """The object lock on one version."""
-
-    mode: str
-    until: datetime
+    is_current: bool = True
 
 
 class ObjectStore:
@@ -216,7 +211,10 @@ class ObjectStore:
                     )
 
     def versions(self, prefix: str = "") -> Iterator[StoredObject]:
-        """List every version and delete marker below ``prefix``, in key order."""
+        """List every version and delete marker below ``prefix``, in key order, the newest of a key first.
+
+        Stores know times to the second: a version and a delete marker of one second may be swapped.
+        """
         with self.errors("list", prefix):
             for page in self.client.get_paginator("list_object_versions").paginate(
                 Bucket=self.bucket, Prefix=self.prefix + prefix
@@ -231,6 +229,7 @@ class ObjectStore:
                                 item["LastModified"],
                                 item["ETag"].strip('"'),
                                 item["VersionId"],
+                                is_current=item["IsLatest"],
                             )
                             for item in page.get("Versions", [])
                         ),
@@ -242,11 +241,12 @@ class ObjectStore:
                                 "",
                                 marker["VersionId"],
                                 delete_marker=True,
+                                is_current=marker["IsLatest"],
                             )
                             for marker in page.get("DeleteMarkers", [])
                         ),
                     ],
-                    key=lambda stored: stored.key,
+                    key=lambda stored: (stored.key, not stored.is_current, -stored.modified_at.timestamp()),
                 )
 
     def delete(self, key: str, version_id: str | None = None) -> None:
@@ -259,7 +259,32 @@ class ObjectStore:
 
         Raises ObjectStoreRefused when the store kept one, for example because of its object lock.
         """
-        removed, items = 0, iter(stored)
+        removed = 0
+        for size, errors in self._delete_batches(stored):
+            if errors:
+                raise ObjectStoreRefused(
+                    f"cannot delete {len(errors)} of {size} versions in {self.uri()} as {self.role}: "
+                    f"the store answers {errors[0]}: they are locked, "
+                    "or the identity may not delete versions",
+                    errors[0],
+                )
+            removed += size
+        return removed
+
+    def delete_unlocked(self, stored: Iterable[StoredObject]) -> tuple[int, int]:
+        """Remove these versions and delete markers for good, but for those that the store does not let go.
+
+        Return how many are gone and how many stay, which are locked unless the identity lacks the right.
+        """
+        removed, kept = 0, 0
+        for size, errors in self._delete_batches(stored):
+            kept += len(errors)
+            removed += size - len(errors)
+        return removed, kept
+
+    def _delete_batches(self, stored: Iterable[StoredObject]) -> Iterator[tuple[int, Sequence[str]]]:
+        """Delete in batches; yield the size of each, and the codes of those that the store kept."""
+        items = iter(stored)
         while batch := list(islice(items, DELETE_BATCH)):
             identifiers = [_identifier(self.prefix + item.key, item.version_id) for item in batch]
             with self.errors("delete from"):
@@ -267,16 +292,8 @@ class ObjectStore:
                     Bucket=self.bucket, Delete={"Objects": identifiers, "Quiet": True}
                 )
             # S3 answers 200 even when it kept some of them.
-            errors = [error for error in answer.get("Errors", []) if error.get("Code") not in _GONE]
-            if errors:
-                code = str(errors[0].get("Code", "an error"))
-                raise ObjectStoreRefused(
-                    f"cannot delete {len(errors)} of {len(batch)} versions in {self.uri()} as {self.role}: "
-                    f"the store answers {code}: they are locked, or the identity may not delete versions",
-                    code,
-                )
-            removed += len(batch)
-        return removed
+            codes = [str(error.get("Code", "an error")) for error in answer.get("Errors", [])]
+            yield len(batch), [code for code in codes if code not in _GONE]
 
     def retention(self, key: str, version_id: str | None = None) -> Retention | None:
         """Return the object lock on a version; None when it has none."""
@@ -293,14 +310,21 @@ class ObjectStore:
 
     def object_lock_enabled(self) -> bool:
         """Return whether object lock is enabled on the bucket."""
+        return self.lock().enabled
+
+    def lock(self) -> BucketLock:
+        """Return whether the bucket keeps versions, and what lock each new object gets by itself."""
+        with self.errors("read the versioning of"):
+            versioning = self.client.get_bucket_versioning(Bucket=self.bucket)
+        status = versioning.get("Status")
         try:
             with self.errors("read the lock configuration of"):
                 answer = self.client.get_object_lock_configuration(Bucket=self.bucket)
         except ObjectStoreRefused as error:
             if error.code == "ObjectLockConfigurationNotFoundError":
-                return False
+                return BucketLock.read(status, None)
             raise
-        return answer["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled"
+        return BucketLock.read(status, answer["ObjectLockConfiguration"])
 
     def check(self) -> None:
         """Ask the store for the bucket. Raises the store's errors when it cannot be used."""

@@ -19,6 +19,7 @@ _DESCRIPTIONS = {
     "archiver_healthy": "The server archives at the promised pace, into this repository.",
     "rpo_within_target": "What would be lost if the server died now is within the promise.",
     "repository_encrypted": "pgBackRest encrypts what it sends, the bucket what it stores.",
+    "repository_locked": "The bucket keeps versions, its objects are locked for as long as they are needed.",
     "fresh": "The newest restorable set that counts as this kind is not older than its schedule allows.",
 }
 

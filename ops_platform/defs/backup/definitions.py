@@ -22,7 +22,7 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
         selection=dg.AssetSelection.checks(*checks),
         executor_def=dg.in_process_executor,
         tags={"duty": "backup"},
-        description="Check archive, archiver, RPO, freshness and encryption of the stanzas.",
+        description="Check archive, archiver, RPO, freshness, encryption and lock of the stanzas.",
     )
     cleanup = cleanup_job(config)
 
@@ -41,7 +41,7 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
             "wal_checks_quarter_hourly",
             WAL_CHECKS_CRON,
             checks_job.name,
-            "check its archive, archiver, RPO, freshness and encryption.",
+            "check its archive, archiver, RPO, freshness, encryption and lock.",
             checks_of,
         ),
         *per_stanza_schedules(

@@ -9,8 +9,8 @@ from ops_platform.gdpr.tombstones import BackupTerm
 from ops_platform.settings import Settings
 
 
-def backup_term(stanza: Stanza) -> BackupTerm:
-    """Return how long backups of ``stanza`` hold an erased subject.
+def backup_term(config: BackupConfig, stanza: Stanza) -> BackupTerm:
+    """Return how long backups of ``stanza`` hold an erased subject, versions under object lock included.
 
     Raises ConfigurationError when no full backup is scheduled: then no set would ever expire.
     """
@@ -19,12 +19,14 @@ def backup_term(stanza: Stanza) -> BackupTerm:
             f"{stanza.source}: stanzas.{stanza.name}.schedules.full is off: nobody can say when the last "
             "backup that holds an erased subject expires; schedule full backups"
         )
-    return BackupTerm(stanza.name, set_lifetime.longest_lifetime(stanza))
+    locked = set_lifetime.lock_days(config.stanzas.values(), config.repository)
+    return BackupTerm(stanza.name, set_lifetime.longest_trace(stanza, locked, config.repository))
 
 
 def product_backup_term(settings: Settings) -> BackupTerm:
     """Return how long backups of the product hold an erased subject. Raises ConfigurationError."""
-    return backup_term(product_stanza(settings, load_backups(settings)))
+    config = load_backups(settings)
+    return backup_term(config, product_stanza(settings, config))
 
 
 def product_stanza(settings: Settings, config: BackupConfig) -> Stanza:

@@ -172,7 +172,7 @@ def refresh(ctx: BackupContext) -> Reference:
         erased = earlier is not None and erasure_replay.anyone_erased_since(ops, stanza, earlier.marker)
     taken = capture.take(ctx, earlier, erased)
     # References are kept as long as a set can exist that is compared with them.
-    keep = set_lifetime.companion_lifetime(ctx.stanza)
+    keep = set_lifetime.companion_lifetime(ctx.stanza, ctx.config.repository)
     # The copy first: what the ops database knows, an emergency without it must know too.
     ledger_copies.store(ctx.settings, taken, key, keep)
     with postgres.session(ctx.ops_url) as ops:

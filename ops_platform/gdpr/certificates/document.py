@@ -34,6 +34,8 @@ LIMITS = (
     "stay until the pages are used again.",
     "Write-ahead log and backups made before hold the data until they expire; whatever is restored of "
     "them is erased again before it takes traffic.",
+    "Expired backups stay in the bucket's versions under object lock, which nobody can shorten, and for some "
+    "days more; last_backup_expires_at counts until these are deleted, too.",
     "Processors were told; what they did is in their answers.",
 )
 """Facts for the reader of a certificate that no erasure can change."""

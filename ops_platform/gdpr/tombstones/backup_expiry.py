@@ -11,7 +11,10 @@ MARGIN = timedelta(days=2)
 
 @dataclass(frozen=True)
 class BackupTerm:
-    """A stanza's backups. ``set_lifetime``: from the start of a backup set until its deletion."""
+    """A stanza's backups.
+
+    ``set_lifetime``: from the start of a backup set until the last version of its objects is deleted.
+    """
 
     stanza: str
     set_lifetime: timedelta

@@ -26,18 +26,24 @@ JWT_KEY = "s3-jwt-key"
 _JWT_KEYS = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
 _PROBE = ".ops-platform/ready"
 START_SECONDS = 90
+DRILL = "drill"
+"""The key of the bucket in which exercises delete a copy of the repository; not a role."""
+DRILL_LOCK_DAYS = 1
 STOP_SECONDS = 45
 """SeaweedFS takes up to 27 s to end after SIGTERM and keeps its ports until then."""
 
 DEFAULT_BUCKETS = {
     "backup": "ops-backups",
+    DRILL: "ops-backups-drill",
     "media": "ops-media",
     "exports": "ops-exports",
     "ledger": "ops-ledger",
     "logs": "ops-logs",
 }
+_READ_LOCK = ("GetObjectRetention", "GetBucketObjectLockConfiguration")
 _ACTIONS = {
-    "backup_reader": ("Read", "List"),
+    "backup_reader": ("Read", "List", *_READ_LOCK),
+    "backup_pruner": ("Read", "List", "Write", *_READ_LOCK),
     # A put under object lock needs more than Write.
     "ledger": (
         "Read",
@@ -49,11 +55,28 @@ _ACTIONS = {
     ),
 }
 _FULL = ("Read", "Write", "List", "Tagging")
+_PRINCIPAL = "arn:aws:iam::000000000000:user/{0}"
+# SeaweedFS counts these as plain writing, unless the bucket's policy denies them by name.
+_BUCKET_CHANGES = (
+    "s3:PutLifecycleConfiguration",
+    "s3:PutBucketVersioning",
+    "s3:PutBucketObjectLockConfiguration",
+    "s3:PutBucketPolicy",
+    "s3:DeleteBucketPolicy",
+    "s3:PutBucketCors",
+    "s3:DeleteBucketCors",
+    "s3:PutBucketAcl",
+    "s3:DeleteBucket",
+)
+_LOCK_CHANGES = ("s3:PutObjectRetention", "s3:PutObjectLegalHold", "s3:BypassGovernanceRetention")
 
 
 @dataclass(frozen=True)
 class ObjectStoreServer:
-    """One SeaweedFS process. ``buckets`` maps S3 roles to buckets; ``backup_reader`` shares backup's."""
+    """One SeaweedFS process. ``buckets`` maps S3 roles to buckets; the other backup roles share backup's.
+
+    ``lock_days``: term of the object lock on each object of the repository.
+    """
 
     data_dir: Path
     ports: Mapping[str, int]
@@ -63,6 +86,7 @@ class ObjectStoreServer:
     log_file: Path
     buckets: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_BUCKETS))
     environment: Mapping[str, str] = field(default_factory=dict)
+    lock_days: int = 49
 
     @property
     def endpoint_url(self) -> str:
@@ -71,7 +95,7 @@ class ObjectStoreServer:
 
     def bucket(self, role: str) -> str:
         """Name the bucket of a role."""
-        return self.buckets["backup" if role == "backup_reader" else role]
+        return self.buckets["backup" if role.startswith("backup") else role]
 
     def access_key_id(self, role: str) -> str:
         """Read the role's access key id; made the first time."""
@@ -108,9 +132,10 @@ class ObjectStoreServer:
     def _identities(self) -> dict[str, Any]:
         identities = [self._identity("admin", ["Admin"])]
         for role in S3_ROLES:
-            bucket = self.bucket(role)
+            buckets = [self.bucket(role), *([self.buckets[DRILL]] if role.startswith("backup") else [])]
+            actions = _ACTIONS.get(role, _FULL)
             identities.append(
-                self._identity(role, [f"{action}:{bucket}" for action in _ACTIONS.get(role, _FULL)])
+                self._identity(role, [f"{action}:{bucket}" for bucket in buckets for action in actions])
             )
         return {"identities": identities}
 
@@ -239,14 +264,20 @@ class ObjectStoreServer:
         )
 
     def create_buckets(self) -> list[str]:
-        """Create the missing buckets, encrypted, the ledger's with object lock; return their names."""
+        """Create the missing buckets, encrypted; lock the repository's, also one that exists already.
+
+        Return the names of those created.
+        """
         admin = self.client("admin")
         existing = {bucket["Name"] for bucket in admin.list_buckets()["Buckets"]}
         created = []
         for role, bucket in self.buckets.items():
             if bucket not in existing:
-                admin.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=role == "ledger")
+                locked = role in ("ledger", "backup", DRILL)
+                admin.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=locked)
                 created.append(bucket)
+            if role in ("backup", DRILL):
+                self._lock(admin, bucket, self.lock_days if role == "backup" else DRILL_LOCK_DAYS)
             if role == "media":
                 # As a product's bucket would be: an erasure must reach every version.
                 admin.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -259,6 +290,33 @@ class ObjectStoreServer:
             if role == "logs" and bucket in created:
                 admin.put_object(Bucket=bucket, Key=_PROBE, Body=b"ready")
         return created
+
+    def _lock(self, admin: S3Client, bucket: str, days: int) -> None:
+        """Give the bucket versions, a default lock, and the policy that keeps identities from either."""
+        if admin.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":
+            admin.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        admin.put_object_lock_configuration(
+            Bucket=bucket,
+            ObjectLockConfiguration={
+                "ObjectLockEnabled": "Enabled",
+                "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": days}},
+            },
+        )
+        writer, pruner = _PRINCIPAL.format("backup"), _PRINCIPAL.format("backup_pruner")
+        place = f"arn:aws:s3:::{bucket}"
+        denials = (
+            ([writer, pruner], _BUCKET_CHANGES, place),
+            ([writer, pruner], _LOCK_CHANGES, f"{place}/*"),
+            ([writer], ("s3:DeleteObjectVersion",), f"{place}/*"),
+            ([pruner], ("s3:PutObject", "s3:DeleteObject"), f"{place}/*"),
+        )
+        statements = [
+            {"Effect": "Deny", "Principal": {"AWS": who}, "Action": list(actions), "Resource": where}
+            for who, actions, where in denials
+        ]
+        admin.put_bucket_policy(
+            Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements})
+        )
 
     def settings_environment(self) -> dict[str, str]:
         """Make the variables of ``ops_platform.settings`` for this store and all its identities."""
@@ -274,6 +332,7 @@ class ObjectStoreServer:
             "OPS_S3_REGION": REGION,
             "OPS_S3_URI_STYLE": "path",
             "PGBACKREST_REPO1_S3_BUCKET": self.bucket("backup"),
+            "OPS_S3_DRILL_BUCKET": self.buckets[DRILL],
         }
 
     def identity_environment(self, role: str) -> dict[str, str]:

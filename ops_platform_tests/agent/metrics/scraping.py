@@ -60,6 +60,7 @@ def full() -> AgentState:
     stanza.database_up.put(True)
     stanza.archiving.server_seen(Archiver(failed_count=3, failing=True))
     stanza.repository_up.put(True)
+    stanza.locked.put(True)
     stanza.sets.put(SetSummary({"full": NOW - 60}, {"full": 1, "differential": 0}, damaged=0, encrypted=True))
     stanza.wal_gap.put(0)
     stanza.recovery_point.put(NOW - 42)
