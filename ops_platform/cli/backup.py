@@ -82,7 +82,7 @@ def backups(stanza: str | None, json_output: bool) -> None:
 def _is_damaged(stanza_status: dict[str, Any]) -> bool:
     return bool(
         stanza_status["wal_gap_segments"]
-        or any(backup_set.get("error") for backup_set in stanza_status["sets"])
+        or any(backup_set.get("error") or backup_set.get("damage") for backup_set in stanza_status["sets"])
     )
 
 
@@ -97,10 +97,11 @@ def _print_status(stanza_status: dict[str, Any]) -> None:
             output.size(backup_set.get("repo_size_bytes")),
             f"{backup_set['timeline']}{' (abandoned)' if backup_set['abandoned'] else ''}",
             "DAMAGED" if backup_set.get("error") else "ok",
+            "DAMAGED" if backup_set.get("damage") else "ok",
         )
         for backup_set in stanza_status["sets"]
     ]
-    columns = ("set", "kind", "builds on", "completed", "size", "in repository", "timeline", "pages")
+    columns = ("set", "kind", "builds on", "completed", "size", "in repository", "timeline", "pages", "files")
     output.print_table(f"stanza {stanza_status['stanza']}", columns, rows)
     gaps = stanza_status["wal_gap_segments"]
     archive = "unknown" if gaps is None else f"{gaps} segments MISSING" if gaps else "contiguous"

@@ -49,6 +49,7 @@ SAME_AFTER_A_RESTART = (
     "backup_wal_gap_segments",
     "backup_repository_encrypted",
     "backup_damaged_sets",
+    "backup_incomplete_sets",
     "backup_freshness_limit_seconds",
     "backup_rpo_target_seconds",
     "certificate_expiry_timestamp_seconds",

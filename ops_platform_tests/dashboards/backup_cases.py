@@ -156,6 +156,20 @@ BACKUPS = (
     ),
     Case("BackupSetDamaged", "no set does", 1, gauge("backup_damaged_sets", 0, **PRODUCT)),
     Case(
+        "BackupFilesMissing",
+        "a bundle of the newest full is gone",
+        1,
+        gauge("backup_incomplete_sets", 3, **PRODUCT),
+        backup("critical", stanza="product"),
+        "3",
+    ),
+    Case(
+        "BackupFilesMissing",
+        "a full has been taken since",
+        4,
+        {'backup_incomplete_sets{stanza="product"}': "3 3 0 0 0"},
+    ),
+    Case(
         "BackupDatabaseDown",
         "the server is away",
         3,

@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from ops_platform.agent.loops.archive_tail import ArchiveTail
 from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
 from ops_platform.agent.metrics import StanzaState, summarise_sets
 from ops_platform.backup.monitoring import Observation, archiver, observe
+from ops_platform.backup.proof import FilesLook
 from ops_platform.backup.recovery_point import Heartbeat, heartbeat, rpo
 from ops_platform.backup.repository import ArchiveReader, Repository
 from ops_platform.backup.stanza import BackupContext
@@ -25,6 +26,8 @@ from ops_platform.errors import OpsError
 
 REMEMBERED_HEARTBEATS = 10_000
 """About a day: for so long the process knows the recovery point without the ops database."""
+FILES_SECONDS = 300.0
+"""Pause between looks at the stored files of the sets."""
 RELIST_SECONDS = 6 * 3600.0
 """Pause between listings of the whole archive, which find segments that somebody deleted."""
 
@@ -114,6 +117,7 @@ class RecoveryPointWatch:
             # pgBackRest itself retries an address where nobody answers for minutes.
             preflight.reach_endpoint(context)
             repository = Repository.parse(context.stanza.name, context.pgbackrest.info())
+            repository = repository.with_damage(self._state.damage.get() or {})
             tail = self._tail.look(repository)
         except OpsError:
             self._state.repository_up.put(False)
@@ -140,11 +144,35 @@ class RecoveryPointWatch:
             self._state.recovery_point.put(point.heartbeat_at.timestamp())
 
 
+class FilesWatch:
+    """Watch on the stored files of the sets: every five minutes, and when there are other sets."""
+
+    def __init__(self, state: StanzaState) -> None:
+        self._state = state
+        self._look: FilesLook | None = None
+        self._looked_at = 0.0
+        self._labels: frozenset[str] = frozenset()
+        self._damage: Mapping[str, str] = {}
+
+    def damage_of(self, context: BackupContext, repository: Repository) -> Mapping[str, str]:
+        """Tell which sets lack files: label -> what is missing. Raises PgBackRestError."""
+        labels = frozenset(backup_set.label for backup_set in repository.sets)
+        if labels != self._labels or time.monotonic() - self._looked_at > FILES_SECONDS:
+            self._look = self._look or FilesLook.of(context)
+            faults = self._look.damaged(labels) if labels else {}
+            self._damage = {label: found.summary for label, found in faults.items()}
+            self._labels, self._looked_at = labels, time.monotonic()
+        self._state.damage.put(self._damage)
+        self._state.incomplete_sets.put(len(repository.with_damage(self._damage).unrepaired()))
+        return self._damage
+
+
 class ArchiveGapWatch:
     """Watch on the whole archive, listed incrementally, for missing segments; keeps the last observation."""
 
     def __init__(self, context: Context, state: StanzaState) -> None:
         self._context, self._state = context, state
+        self._files = FilesWatch(state)
         self._reader: ArchiveReader | None = None
         self._listed_at = 0.0
         self.latest: Observation | None = None
@@ -162,7 +190,9 @@ class ArchiveGapWatch:
             # Noted here too: a pgBackRest that runs already goes on trying for minutes.
             self._state.repository_up.put(False)
             raise
-        observation = observe(context, self._reader, self.latest)
+        observation = observe(
+            context, self._reader, self.latest, lambda repository: self._files.damage_of(context, repository)
+        )
         if self.latest is None:
             self._listed_at = time.monotonic()
         self.latest = observation

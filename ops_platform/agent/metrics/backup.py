@@ -36,6 +36,11 @@ METRICS = (
     gauge("backup_sets", "Sets of this kind in the repository.", _KIND),
     gauge("backup_damaged_sets", "Sets in the repository with page checksum errors.", _STANZA),
     gauge(
+        "backup_incomplete_sets",
+        "Sets that lack stored files or hold damaged ones, with no newer whole full to make up for them.",
+        _STANZA,
+    ),
+    gauge(
         "backup_freshness_limit_seconds",
         "Age at which a kind is stale; a stronger kind counts for it.",
         _KIND,
@@ -129,6 +134,9 @@ class StanzaState:
         self.archiving = ArchivingState(good_for)
         self.repository_up: ExpiringValue[bool] = ExpiringValue(good_for)
         self.sets: ExpiringValue[SetSummary] = ExpiringValue(good_for)
+        self.damage: ExpiringValue[Mapping[str, str]] = ExpiringValue(None)
+        """Label of a set -> what is wrong with its stored files, as the newest look found it."""
+        self.incomplete_sets: ExpiringValue[int] = ExpiringValue(gaps_good_for)
         self.wal_gap: ExpiringValue[int] = ExpiringValue(gaps_good_for)
         self.locked: ExpiringValue[bool] = ExpiringValue(lock_good_for)
         self.recovery_point: ExpiringValue[float] = ExpiringValue(None)
@@ -157,6 +165,7 @@ class StanzaState:
         yield from known_sample("backup_repository_seen_age_seconds", (stanza,), self.wal_gap.age())
         yield from known_sample("backup_wal_gap_segments", (stanza,), self.wal_gap.get())
         yield from known_sample("backup_repository_locked", (stanza,), self.locked.get())
+        yield from known_sample("backup_incomplete_sets", (stanza,), self.incomplete_sets.get())
         summary = self.sets.get()
         if summary is None:
             return

@@ -6,10 +6,11 @@ repository only: no server, no ops database, no Dagster.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from ops_platform.backup.proof import missing_files
 from ops_platform.backup.recovery_point import RecoveryPoint, rpo
 from ops_platform.backup.repository import Archive, ArchiveReader, BackupSet, Repository, geometry_of
 from ops_platform.backup.stanza import BackupContext
@@ -73,14 +74,23 @@ class Observation:
 
 
 def observe(
-    ctx: BackupContext, reader: ArchiveReader | None = None, earlier: Observation | None = None
+    ctx: BackupContext,
+    reader: ArchiveReader | None = None,
+    earlier: Observation | None = None,
+    damage_of: Callable[[Repository], Mapping[str, str]] | None = None,
 ) -> Observation:
     """Observe the repository. A kept ``reader`` and its ``earlier`` observation list only what is new.
+
+    ``damage_of`` says what is wrong with the stored files of sets (label -> text); by default the files of
+    every set are looked at now.
 
     Raises PgBackRestError when the repository cannot be read, CheckFailed when no WAL segment size fits
     its sets.
     """
     repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
+    repository = repository.with_damage(
+        missing_files(ctx, repository) if damage_of is None else damage_of(repository)
+    )
     current = repository.current
     current_sets = [
         backup_set

@@ -92,6 +92,8 @@ def _why_not_restorable(observation: Observation, backup_set: BackupSet) -> str:
         return str(error)
     if damaged:
         return f"{', '.join(damaged)} holds pages with wrong checksums"
+    if backup_set.damage is not None:
+        return backup_set.damage
     if observation.repository.current is None or backup_set.database_id != observation.repository.current.id:
         return "it is of an earlier cluster of this stanza, and is not checked"
     return "WAL from its start to its stop is missing"
@@ -157,6 +159,7 @@ def _set(observation: Observation, backup_set: BackupSet, restorable: bool) -> d
         "wal_start": backup_set.wal_start,
         "wal_stop": backup_set.wal_stop,
         "error": backup_set.error,
+        "damage": backup_set.damage,
         "requested_kind": backup_set.annotations.get("requested_kind"),
         "root_run_id": backup_set.annotations.get("root_run_id"),
     }

@@ -39,7 +39,7 @@ class RecoveryPoint:
 
 
 def sound_sets(repository: Repository) -> list[BackupSet]:
-    """List the current cluster's sets that have a whole chain without page errors, newest first."""
+    """List the current cluster's sets, newest first, whose files and chain are whole, without page errors."""
     current = repository.current
     return [
         backup_set
@@ -124,6 +124,8 @@ def _position(name: str) -> tuple[str, str]:
 
 
 def _is_sound(repository: Repository, backup_set: BackupSet) -> bool:
+    if backup_set.damage is not None:
+        return False
     try:
         chain = repository.chain(backup_set.label)
     except CheckFailed:

@@ -6,7 +6,7 @@ Whether their WAL is there is checked in ``wal_archive`` and ``taking.verificati
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -47,6 +47,8 @@ class BackupSet:
     error: bool
     """True when the set holds pages with a wrong checksum."""
     annotations: Mapping[str, str]
+    damage: str | None = None
+    """What is wrong with its stored files, as ``backup.proof`` found; None when nothing is known to be."""
 
     @property
     def timeline(self) -> int:
@@ -113,6 +115,32 @@ class Repository:
     def current(self) -> Database | None:
         """The cluster that the stanza stands for now."""
         return max(self.databases, key=lambda database: database.id, default=None)
+
+    def with_damage(self, damage: Mapping[str, str]) -> Repository:
+        """Return the same, with the sets of ``damage`` (label -> what is wrong) marked."""
+        if not damage:
+            return self
+        sets = tuple(
+            replace(backup_set, damage=damage.get(backup_set.label, backup_set.damage))
+            for backup_set in self.sets
+        )
+        return replace(self, sets=sets)
+
+    def unrepaired(self) -> list[BackupSet]:
+        """List the current cluster's sets with damaged files that no newer, whole full makes up for."""
+        current = self.current
+        sets = [
+            backup_set
+            for backup_set in self.sets
+            if current is not None and backup_set.database_id == current.id
+        ]
+        fulls = [
+            number
+            for number, backup_set in enumerate(sets)
+            if backup_set.kind == "full" and backup_set.damage is None
+        ]
+        since = fulls[-1] if fulls else 0
+        return [backup_set for backup_set in sets[since:] if backup_set.damage is not None]
 
     def set(self, label: str) -> BackupSet | None:
         """Find the set called ``label``; None when the repository does not list it."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ops_platform.backup.proof import FilesLook
 from ops_platform.backup.repository import ArchiveReader, BackupSet, Repository, geometry_of, needed_segments
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients.pgbackrest import layout
@@ -41,6 +42,7 @@ def run(ctx: BackupContext, label: str, log: Callable[[str], None]) -> Verificat
     for backup_set in chain:
         _refuse_damaged(backup_set)
         _refuse_without_manifest(ctx, backup_set)
+    _refuse_missing_files(ctx, label)
     segments = _refuse_missing_wal(ctx, repository, chain)
     log(f"set {label}: {len(chain)} sets in its chain, {segments} WAL segments, all in the repository")
     return Verification(
@@ -61,6 +63,16 @@ def _refuse_without_manifest(ctx: BackupContext, backup_set: BackupSet) -> None:
     if layout.MANIFEST not in files:
         raise CheckFailed(
             f"set {backup_set.label} has no {layout.MANIFEST} in the repository: take a full backup"
+        )
+
+
+def _refuse_missing_files(ctx: BackupContext, label: str) -> None:
+    """Check that every file that the set references, in whichever set, is stored with its size."""
+    faults = FilesLook.of(ctx).faults_of(label)
+    if faults.count:
+        raise CheckFailed(
+            f"set {label} cannot be restored: {faults.summary}: take a full backup, and find out who "
+            "removed or changed files of the repository"
         )
 
 

@@ -1,4 +1,4 @@
-"""pgBackRest's commands, exit codes and log, and the layout of its repository.
+"""pgBackRest's commands, exit codes and log, the layout of its repository and the manifests in it.
 
 Reports, locks and retention are not known here.
 """
@@ -6,15 +6,19 @@ Reports, locks and retention are not known here.
 from ops_platform.clients.pgbackrest.command import LABEL_NOT_NEWEST, LOCKED, PgBackRest, PgBackRestError
 from ops_platform.clients.pgbackrest.layout import Layout, SegmentFile
 from ops_platform.clients.pgbackrest.log_lines import ArchiveRange
+from ops_platform.clients.pgbackrest.manifest import Manifest, StoredFile, StoredObject
 
 __all__ = [
     "LABEL_NOT_NEWEST",
     "LOCKED",
     "ArchiveRange",
     "Layout",
+    "Manifest",
     "PgBackRest",
     "PgBackRestError",
     "SegmentFile",
+    "StoredFile",
+    "StoredObject",
     "layout",
     "log_lines",
     "supported_servers",

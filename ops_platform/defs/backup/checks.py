@@ -20,6 +20,7 @@ _DESCRIPTIONS = {
     "rpo_within_target": "What would be lost if the server died now is within the promise.",
     "repository_encrypted": "pgBackRest encrypts what it sends, the bucket what it stores.",
     "repository_locked": "The bucket keeps versions, its objects are locked for as long as they are needed.",
+    "files_present": "All files that sets reference are stored, with their sizes, since a whole full.",
     "fresh": "The newest restorable set that counts as this kind is not older than its schedule allows.",
 }
 

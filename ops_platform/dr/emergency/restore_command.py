@@ -20,6 +20,7 @@ import psycopg
 
 from ops_platform import files
 from ops_platform.backup.monitoring import observe
+from ops_platform.backup.proof import FilesLook
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import postgres
@@ -71,8 +72,10 @@ def explain(
     Raises CheckFailed when nothing can be restored to that target, ConfigurationError for a bad timeline.
     """
     reader = workspace.open_reader(ctx, here)
-    observation = observe(reader)
-    plan = restore_plan.choose(observation, target, label, timeline, _last_beat(ctx))
+    # In an emergency the files of the set that would be restored count, not those of every other one.
+    observation = observe(reader, damage_of=lambda repository: {})
+    faults_of = FilesLook(reader.pgbackrest).faults_of
+    plan = restore_plan.choose(observation, target, label, timeline, _last_beat(ctx), faults_of)
     return restore_plan.explain(plan, observation, here.data_dir, now)
 
 

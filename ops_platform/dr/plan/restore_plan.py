@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,12 +16,16 @@ from pathlib import Path
 import psutil
 
 from ops_platform.backup.monitoring import Observation
+from ops_platform.backup.proof import Faults
 from ops_platform.backup.repository import BackupSet
 from ops_platform.backup.wal import History, format_lsn
 from ops_platform.dr.plan import timeline_choice
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
 from ops_platform.dr.plan.scenario import AFTER_SET, Plan, plan_for
 from ops_platform.errors import CheckFailed, ConfigurationError
+
+NAMED_SETS = 3
+"""A refusal names at most this many sets."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,13 @@ def choose(
     label: str | None,
     timeline: str | None = None,
     last_beat: timeline_choice.LastBeat = timeline_choice.no_heartbeats,
+    faults_of: Callable[[str], Faults] = lambda label: Faults(),
 ) -> Plan:
     """Choose the set to start from: ``label``, or the newest one complete before the target.
 
     ``timeline`` is what somebody typed: a number, ``latest``, or None; then it is the living one, and a
-    target that another one has too is refused; ``last_beat`` narrows down when they parted. Raises
+    target that another one has too is refused; ``last_beat`` narrows down when they parted. ``faults_of``
+    looks at the files of a set that fits; one that lacks some is passed over for an older one. Raises
     CheckFailed that says what is possible instead, ConfigurationError for what is no timeline.
     """
     stanza = observation.repository.stanza
@@ -95,10 +101,19 @@ def choose(
         if history.holds_position(backup_set.timeline, backup_set.stop_position)
     ]
     candidates = [_named(observation, on_way, label, history)] if label else list(reversed(on_way))
+    lacking: list[str] = []
     for backup_set in candidates:
         if _starts_before(backup_set, target):
+            if (faults := faults_of(backup_set.label)).count:
+                lacking.append(f"{backup_set.label} ({faults.summary})")
+                continue
             state = observation.archive.state_from(backup_set.wal_start, timeline=history.timeline)
             return plan_for(observation, backup_set, state, target, None, f"stanza {stanza}")
+    if lacking:
+        raise CheckFailed(
+            f"no set of stanza {stanza} can be restored to {target}: stored files are missing of "
+            f"{', '.join(lacking[:NAMED_SETS])}: put them back from the versions of the bucket"
+        )
     raise CheckFailed(_no_set_before(observation, on_way, target, history))
 
 
@@ -195,7 +210,7 @@ def _named(
             f"say --timeline {known.timeline} to restore it"
         )
     else:
-        problem = "cannot be restored: its WAL or a set it builds on is missing"
+        problem = "cannot be restored: its WAL, some of its files or a set it builds on is missing"
     raise CheckFailed(f"set {label} {problem}; restorable are {labels}")
 
 

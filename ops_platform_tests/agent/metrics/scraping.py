@@ -61,6 +61,7 @@ def full() -> AgentState:
     stanza.archiving.server_seen(Archiver(failed_count=3, failing=True))
     stanza.repository_up.put(True)
     stanza.locked.put(True)
+    stanza.incomplete_sets.put(0)
     stanza.sets.put(SetSummary({"full": NOW - 60}, {"full": 1, "differential": 0}, damaged=0, encrypted=True))
     stanza.wal_gap.put(0)
     stanza.recovery_point.put(NOW - 42)

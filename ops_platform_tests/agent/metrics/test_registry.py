@@ -12,6 +12,7 @@ gauge backup_size_bytes{stanza,kind}
 gauge backup_last_success_timestamp_seconds{stanza,kind}
 gauge backup_sets{stanza,kind}
 gauge backup_damaged_sets{stanza}
+gauge backup_incomplete_sets{stanza}
 gauge backup_freshness_limit_seconds{stanza,kind}
 counter backup_runs_total{stanza,kind,status}
 gauge backup_last_run_failed{stanza,kind}

@@ -169,14 +169,14 @@ _empty, _delete = RepositoryObjects.empty, RepositoryObjects.delete
 DAMAGES: Mapping[str, Damage] = {
     "data_zeroed": Damage("zeroes in a data file", "restored", _largest(_zero)),
     "data_bit_flipped": Damage("one bit of a data file", "restored", _largest(_flip)),
-    "data_truncated": Damage("a truncated data file", "restored", _largest(_truncate)),
-    "data_empty": Damage("an empty data file", "restored", _largest(_empty)),
-    "data_missing": Damage("a missing data file", "restored", _largest(_delete)),
+    "data_truncated": Damage("a truncated data file", "backup_selected", _largest(_truncate)),
+    "data_empty": Damage("an empty data file", "backup_selected", _largest(_empty)),
+    "data_missing": Damage("a missing data file", "backup_selected", _largest(_delete)),
     "manifests_missing": Damage(
-        "a missing manifest and its copy", "restored", _each(_delete, r"/backup\.manifest(\.copy)?$")
+        "a missing manifest and its copy", "backup_selected", _each(_delete, r"/backup\.manifest(\.copy)?$")
     ),
     "manifests_zeroed": Damage(
-        "zeroes in the manifest and its copy", "restored", _each(_zero, r"/backup\.manifest(\.copy)?$")
+        "zeroes in the manifest and its copy", "backup_selected", _each(_zero, r"/backup\.manifest(\.copy)?$")
     ),
     "backup_info_missing": Damage(
         "a missing backup.info and its copy", "backup_selected", _each(_delete, r"/backup\.info(\.copy)?$")

@@ -1,0 +1,185 @@
+"""Look at the stored files of a stanza's sets, with a memory: cheap enough for every quarter of an hour.
+
+One listing, and each manifest once: what lies in the folder of a set never changes, so a verdict stands
+for as long as the folders that the set uses are listed as they were then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from ops_platform import files
+from ops_platform.backup.proof.presence import Faults, Folder, ManifestOf, faults_of
+from ops_platform.backup.repository import Repository
+from ops_platform.backup.stanza import BackupContext, pgbackrest_conf
+from ops_platform.clients.pgbackrest import Layout, Manifest, PgBackRest, PgBackRestError, layout
+from ops_platform.errors import CheckFailed
+
+_UNREADABLE = (55, 95)
+"""Exit codes of repo-get for one file: it is missing, or is no longer what was encrypted."""
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The verdict on one set, and what it was reached from: label of a folder -> digest of its listing."""
+
+    folders: Mapping[str, str]
+    faults: Faults
+
+
+@dataclass
+class FilesLook:
+    """Looker at the files of one stanza's sets; keeps its verdicts in the file ``memory``.
+
+    A memory that is lost or cannot be written costs time, nothing else.
+    """
+
+    pgbackrest: PgBackRest
+    memory: Path | None = None
+    repository: str = ""
+    """What the memory is of: another repository may have sets of the same labels."""
+    _judged: dict[str, _Judged] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, ctx: BackupContext) -> FilesLook:
+        """Make one whose memory lies in the state directory, the same for every configuration."""
+        memory = pgbackrest_conf.production_paths(ctx.settings).config_file.with_name(
+            f"files-of-{ctx.stanza.name}.json"
+        )
+        return cls(ctx.pgbackrest, memory, ctx.repository_uri(""))
+
+    def damaged(self, labels: Iterable[str]) -> dict[str, Faults]:
+        """Find the sets that lack files: label -> faults. Raises PgBackRestError when S3 cannot be read."""
+        folders = self._list_all()
+        digests = {label: _digest(folder) for label, folder in folders.items()}
+        remembered = self._judged or self._recall()
+        judged: dict[str, _Judged] = {}
+        references: dict[str, Manifest | str] = {}
+
+        def manifest_of(label: str) -> Manifest | str:
+            if label not in references:
+                references[label] = self._manifest(label, folders.get(label, {}))
+            return references[label]
+
+        for label in labels:
+            known = remembered.get(label)
+            if known is None or any(digests.get(used, "") != then for used, then in known.folders.items()):
+                known = self._judge(label, folders, digests, manifest_of)
+            judged[label] = known
+        self._judged = judged
+        if judged != remembered:
+            self._remember()
+        return {label: verdict.faults for label, verdict in judged.items() if verdict.faults.count}
+
+    def faults_of(self, label: str) -> Faults:
+        """Look at one set alone: its manifest, and the folders of the sets that it references.
+
+        Raises PgBackRestError when S3 cannot be read.
+        """
+        folders = {label: self._list(label)}
+        manifest = self._manifest(label, folders[label])
+        if isinstance(manifest, Manifest):
+            folders |= {used: self._list(used) for used in manifest.references}
+        return faults_of(manifest, folders, lambda used: self._manifest(used, folders.get(used, {})))
+
+    def _judge(
+        self,
+        label: str,
+        folders: Mapping[str, Folder],
+        digests: Mapping[str, str],
+        manifest_of: ManifestOf,
+    ) -> _Judged:
+        manifest = self._manifest(label, folders.get(label, {}))
+        used = (label, *(manifest.references if isinstance(manifest, Manifest) else ()))
+        faults = faults_of(manifest, folders, manifest_of)
+        return _Judged({other: digests.get(other, "") for other in used}, faults)
+
+    def _manifest(self, label: str, folder: Folder) -> Manifest | str:
+        """Read a set's manifest or, as pgBackRest does, its copy when that fails."""
+        problem = f"{label}/{layout.MANIFEST} is missing"
+        for name in (layout.MANIFEST, layout.MANIFEST + layout.COPY):
+            if name not in folder:
+                continue
+            try:
+                manifest = read_manifest(self.pgbackrest, label, name)
+            except CheckFailed as error:
+                problem = str(error)
+            else:
+                return manifest
+        return problem
+
+    def _list_all(self) -> dict[str, Folder]:
+        folders: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+        paths = self.pgbackrest.repo_ls(Layout(self.pgbackrest.stanza).sets, recurse=True)
+        for path, entry in paths.items():
+            label, _, inside = path.partition("/")
+            if inside and entry.get("type") == "file" and layout.is_label(label):
+                folders[label][inside] = (int(entry.get("size", 0)), int(entry.get("time", 0)))
+        return dict(folders)
+
+    def _list(self, label: str) -> Folder:
+        paths = self.pgbackrest.repo_ls(Layout(self.pgbackrest.stanza).set(label), recurse=True)
+        return {
+            path: (int(entry.get("size", 0)), int(entry.get("time", 0)))
+            for path, entry in paths.items()
+            if entry.get("type") == "file"
+        }
+
+    def _recall(self) -> dict[str, _Judged]:
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            if self.memory is not None:
+                remembered = orjson.loads(self.memory.read_bytes())
+                return {
+                    label: _Judged(known["folders"], Faults(tuple(known["faults"]), int(known["count"])))
+                    for label, known in remembered.get(self.repository, {}).items()
+                }
+        return {}
+
+    def _remember(self) -> None:
+        if self.memory is None:
+            return
+        remembered = {
+            label: {"folders": judged.folders, "faults": judged.faults.named, "count": judged.faults.count}
+            for label, judged in self._judged.items()
+        }
+        text = orjson.dumps({self.repository: remembered}).decode()
+        with suppress(OSError):
+            files.write_atomically(self.memory, text)
+
+
+def missing_files(ctx: BackupContext, repository: Repository) -> dict[str, str]:
+    """Find the sets that lack files: label -> what is missing. Raises PgBackRestError."""
+    if not repository.sets:
+        return {}
+    faults = FilesLook.of(ctx).damaged(backup_set.label for backup_set in repository.sets)
+    return {label: found.summary for label, found in faults.items()}
+
+
+def read_manifest(pgbackrest: PgBackRest, label: str, name: str = layout.MANIFEST) -> Manifest:
+    """Read one manifest of a set.
+
+    Raises CheckFailed when it is missing, damaged or another set's, PgBackRestError when S3 cannot be read.
+    """
+    where = f"{label}/{name}"
+    try:
+        manifest = Manifest.parse(pgbackrest.repo_get(f"{Layout(pgbackrest.stanza).set(label)}/{name}"))
+    except PgBackRestError as error:
+        if error.code not in _UNREADABLE:
+            raise
+        raise CheckFailed(f"{where} is missing or cannot be decrypted") from None
+    except CheckFailed as error:
+        raise CheckFailed(f"{where}: {error}") from None
+    if manifest.label != label:
+        raise CheckFailed(f"{where} is that of set {manifest.label}")
+    return manifest
+
+
+def _digest(folder: Folder) -> str:
+    return hashlib.sha256(orjson.dumps(sorted(folder.items()))).hexdigest()
