@@ -194,6 +194,23 @@ BACKUPS = (
         {'backup_heartbeat_timestamp_seconds{stanza="product"}': "0+60x20"},
     ),
     Case(
+        "BackupClockWrong",
+        "the server is an hour behind",
+        3,
+        gauge("backup_clock_skew_seconds", -3600, **PRODUCT),
+        backup("critical", stanza="product"),
+        "1h 0m 0s",
+    ),
+    Case(
+        "BackupClockWrong",
+        "the server is an hour ahead",
+        3,
+        gauge("backup_clock_skew_seconds", 3600, **PRODUCT),
+        backup("critical", stanza="product"),
+        "1h 0m 0s",
+    ),
+    Case("BackupClockWrong", "a minute is borne", 9, gauge("backup_clock_skew_seconds", 60, **PRODUCT)),
+    Case(
         "WalArchiveGap",
         "two segments are missing",
         3,

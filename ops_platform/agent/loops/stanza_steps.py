@@ -76,10 +76,23 @@ class HeartbeatWriter:
 
     def step(self) -> None:
         """Write one heartbeat. Raises Unavailable when the server is away."""
+        began = datetime.now(UTC)
         with self._server.use() as connection:
             written = heartbeat.write_heartbeat(connection)
         self._heartbeats.add(written)
         self._state.heartbeat_at.put(written.at.timestamp())
+        self._state.clock_skew.put(clock_skew(written.at, began, datetime.now(UTC)))
+
+
+def clock_skew(at: datetime, began: datetime, ended: datetime) -> float:
+    """Compute the seconds that a server's clock is ahead of ours; behind is negative.
+
+    The server read ``at`` between ``began`` and ``ended`` of our clock. The least difference that explains
+    it counts, so that a slow answer is none.
+    """
+    if at > ended:
+        return (at - ended).total_seconds()
+    return min(0.0, (at - began).total_seconds())
 
 
 class PositionRecorder:
@@ -133,15 +146,14 @@ class RecoveryPointWatch:
             self._state.recovery_point.forget()
             return
         # The heartbeats in memory decide alone when they can: the ops database may be away.
-        now = datetime.now(UTC)
-        point = rpo.recovery_point(state, self._heartbeats.newest_first(), now)
-        if point is None:
+        covered = rpo.newest_covered(state, self._heartbeats.newest_first())
+        if covered is None:
             with self._ops.use() as connection:
-                point = rpo.recovery_point(state, rpo.heartbeats(connection, stanza), now)
-        if point is None:
+                covered = rpo.newest_covered(state, rpo.heartbeats(connection, stanza))
+        if covered is None:
             self._state.recovery_point.forget()
         else:
-            self._state.recovery_point.put(point.heartbeat_at.timestamp())
+            self._state.recovery_point.put(covered.at.timestamp())
 
 
 class FilesWatch:

@@ -57,6 +57,11 @@ METRICS = (
     gauge("backup_rpo_target_seconds", "The RPO that backups.yaml promises.", _STANZA),
     gauge("backup_wal_gap_segments", "WAL segments missing from the archive since the oldest set.", _STANZA),
     gauge("backup_heartbeat_timestamp_seconds", "Time of the newest heartbeat row.", _STANZA),
+    gauge(
+        "backup_clock_skew_seconds",
+        "Seconds that the clock of the stanza's server is ahead of the agent's; behind is negative.",
+        _STANZA,
+    ),
     gauge("backup_database_up", "1 when the stanza's server answers.", _STANZA),
     gauge("backup_repository_up", "1 when the repository could be listed.", _STANZA),
     gauge("backup_repository_seen_age_seconds", "Age of the newest listing of the archive.", _STANZA),
@@ -144,6 +149,7 @@ class StanzaState:
         in the archive stays there: the data loss computed from it is never too small while nothing
         newer can be seen."""
         self.heartbeat_at: ExpiringValue[float] = ExpiringValue(None)
+        self.clock_skew: ExpiringValue[float] = ExpiringValue(good_for)
 
     def samples(self, stanza: str, now: float) -> Iterator[Sample]:
         """Yield what is known of ``stanza`` at ``now`` (Unix seconds), and what is promised."""
@@ -153,10 +159,14 @@ class StanzaState:
             yield Sample("backup_freshness_limit_seconds", (stanza, kind), limit)
         yield from self._repository_samples(stanza)
         point = self.recovery_point.get()
+        if point is not None and point - now > rpo.CLOCK_SLACK.total_seconds():
+            # The clock of the server is ahead: that nothing would be lost is not known.
+            point = None
         yield Sample("backup_rpo_known", labels, point is not None)
         if point is not None:
             yield Sample("backup_rpo_seconds", labels, max(0.0, now - point))
         yield from known_sample("backup_heartbeat_timestamp_seconds", labels, self.heartbeat_at.get())
+        yield from known_sample("backup_clock_skew_seconds", labels, self.clock_skew.get())
         yield from known_sample("backup_database_up", labels, self.database_up.get())
         yield from self.archiving.samples(stanza)
 

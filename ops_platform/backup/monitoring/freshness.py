@@ -11,13 +11,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import BackupSet
 from ops_platform.backup.stanza import KINDS, Kind, Stanza, longest_pause
 
 
 @dataclass(frozen=True)
 class Freshness:
-    """Freshness of one scheduled kind; ``newest`` and ``age_seconds`` are None when no set counts for it."""
+    """Freshness of one scheduled kind; ``newest`` is None when no set counts for it.
+
+    ``age_seconds`` is None then, and when the set is of the future: some clock is wrong, and no age known.
+    """
 
     kind: Kind
     newest: BackupSet | None
@@ -33,8 +37,13 @@ class Freshness:
     def summary(self) -> str:
         """One line with the newest set, its age and the limit."""
         limit = timedelta(seconds=round(self.limit_seconds))
-        if self.newest is None or self.age_seconds is None:
+        if self.newest is None:
             return f"no set counts as {self.kind}; one is due every {limit}"
+        if self.age_seconds is None:
+            return (
+                f"the newest set that counts as {self.kind} is {self.newest.label}, which ended in the "
+                "future: correct the clock of the host that takes the backups, or of this one"
+            )
         age = timedelta(seconds=round(self.age_seconds))
         return f"the newest set that counts as {self.kind} is {self.newest.label}, {age} old; limit {limit}"
 
@@ -67,6 +76,11 @@ def freshness(stanza: Stanza, sets: Iterable[BackupSet], now: datetime) -> list[
             key=lambda backup_set: backup_set.completed_at,
             default=None,
         )
-        age = None if newest is None else max(0.0, (now - newest.completed_at).total_seconds())
-        judged.append(Freshness(kind, newest, age, limit))
+        judged.append(Freshness(kind, newest, _age_seconds(newest, now), limit))
     return judged
+
+
+def _age_seconds(newest: BackupSet | None, now: datetime) -> float | None:
+    if newest is None or newest.completed_at - now > rpo.CLOCK_SLACK:
+        return None
+    return max(0.0, (now - newest.completed_at).total_seconds())

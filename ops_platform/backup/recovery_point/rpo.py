@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ops_platform.backup.repository import Archive, BackupSet, Repository
 from ops_platform.backup.wal import ArchiveState, format_lsn, parse_lsn
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
 
+CLOCK_SLACK = timedelta(seconds=60)
+"""The difference of two hosts' clocks that is borne; a time further ahead of ours is no age of zero."""
 _PAGE = 500
 
 
@@ -59,15 +61,30 @@ def best_state(repository: Repository, archive: Archive) -> tuple[BackupSet, Arc
     return None
 
 
+def newest_covered(state: ArchiveState, heartbeats: Iterable[Heartbeat]) -> Heartbeat | None:
+    """Find the first of ``heartbeats`` (newest first) that ``state`` covers; None when it covers none."""
+    return next(
+        (heartbeat for heartbeat in heartbeats if state.covers(heartbeat.timeline, heartbeat.lsn)), None
+    )
+
+
 def recovery_point(
     state: ArchiveState, heartbeats: Iterable[Heartbeat], now: datetime
 ) -> RecoveryPoint | None:
-    """Find the first of ``heartbeats`` (newest first) that ``state`` covers; None when it covers none."""
-    for heartbeat in heartbeats:
-        if state.covers(heartbeat.timeline, heartbeat.lsn):
-            age = max(0.0, (now - heartbeat.at).total_seconds())
-            return RecoveryPoint(age, heartbeat.at, format_lsn(heartbeat.lsn))
-    return None
+    """Measure the age of the newest of ``heartbeats`` that ``state`` covers; None when it covers none.
+
+    Raises CheckFailed when it is of the future: the server's clock is ahead, and no age is known.
+    """
+    heartbeat = newest_covered(state, heartbeats)
+    if heartbeat is None:
+        return None
+    ahead = heartbeat.at - now
+    if ahead > CLOCK_SLACK:
+        raise CheckFailed(
+            f"the newest heartbeat in the archive is of {heartbeat.at:%Y-%m-%d %H:%M:%S} UTC, "
+            f"{ahead.total_seconds():.0f} s ahead of this host: correct the clock of either"
+        )
+    return RecoveryPoint(max(0.0, -ahead.total_seconds()), heartbeat.at, format_lsn(heartbeat.lsn))
 
 
 def heartbeats(connection: Connection, stanza: str) -> Iterable[Heartbeat]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ops_platform.agent.loops.stanza_steps import REMEMBERED_HEARTBEATS, RecentHeartbeats
+from ops_platform.agent.loops.stanza_steps import REMEMBERED_HEARTBEATS, RecentHeartbeats, clock_skew
 from ops_platform.backup.recovery_point.rpo import Heartbeat
 from ops_platform_tests.backup.shapes import EPOCH
 
@@ -32,3 +32,11 @@ def test_memory_is_bounded() -> None:
     assert len(beats.newest_first()) == len(beats.unrecorded()) == REMEMBERED_HEARTBEATS
     assert beats.newest_first()[0] == beat(REMEMBERED_HEARTBEATS + 4)
     assert beats.unrecorded()[0] == beat(5)
+
+
+def test_a_slow_answer_is_no_difference_of_clocks() -> None:
+    began, ended = EPOCH, EPOCH + timedelta(seconds=30)
+    assert clock_skew(EPOCH + timedelta(seconds=29), began, ended) == 0
+    assert clock_skew(EPOCH, began, ended) == 0
+    assert clock_skew(ended + timedelta(hours=1), began, ended) == 3600
+    assert clock_skew(began - timedelta(hours=1), began, ended) == -3600

@@ -66,6 +66,7 @@ def full() -> AgentState:
     stanza.wal_gap.put(0)
     stanza.recovery_point.put(NOW - 42)
     stanza.heartbeat_at.put(NOW - 3)
+    stanza.clock_skew.put(0.0)
     known.system.ops_up.put(True)
     at = datetime.fromtimestamp(NOW - 100, UTC)
     known.backup.reports.put(

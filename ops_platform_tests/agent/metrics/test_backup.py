@@ -21,6 +21,14 @@ def test_a_clock_behind_the_heartbeat_gives_no_negative_rpo() -> None:
     assert scrape(known)[("backup_rpo_seconds", PRODUCT)] == 0
 
 
+def test_a_heartbeat_of_the_future_leaves_the_rpo_unknown() -> None:
+    known = full()
+    known.backup.stanzas["product"].recovery_point.put(NOW + 3600)
+    samples = scrape(known)
+    assert samples[("backup_rpo_known", PRODUCT)] == 0
+    assert ("backup_rpo_seconds", PRODUCT) not in samples
+
+
 def test_values_are_as_given() -> None:
     samples = scrape(full())
     kind = (("kind", "full"), ("stanza", "product"))

@@ -25,6 +25,7 @@ counter backup_archive_failed_total{stanza}
 gauge backup_archive_failing{stanza}
 gauge backup_archive_fault{stanza,fault}
 gauge backup_heartbeat_timestamp_seconds{stanza}
+gauge backup_clock_skew_seconds{stanza}
 gauge backup_database_up{stanza}
 gauge backup_repository_up{stanza}
 gauge backup_repository_seen_age_seconds{stanza}

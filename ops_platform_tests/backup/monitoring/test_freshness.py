@@ -47,6 +47,15 @@ def test_the_limit_itself_is_fresh_and_a_second_more_is_not() -> None:
         assert incremental.fresh is fresh
 
 
+def test_a_set_of_the_future_keeps_nothing_fresh() -> None:
+    full = entry(1, completed_at=EPOCH + HOUR)
+    judged = freshness(PRODUCT, repository(full).sets, EPOCH)
+    assert [one.fresh for one in judged] == [False, False, False]
+    assert f"{full['label']}, which ended in the future: correct the clock" in judged[0].summary
+    little = entry(1, completed_at=EPOCH + timedelta(seconds=59))
+    assert all(one.fresh for one in freshness(PRODUCT, repository(little).sets, EPOCH))
+
+
 def test_without_a_set_nothing_is_fresh() -> None:
     found = freshness(PRODUCT, [], EPOCH)
     assert [one.fresh for one in found] == [False, False, False]

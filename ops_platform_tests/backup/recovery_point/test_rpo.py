@@ -14,6 +14,7 @@ from ops_platform.backup.monitoring.observation import Observation
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.recovery_point.rpo import Heartbeat, best_state, recovery_point
 from ops_platform.backup.wal import History, Segment
+from ops_platform.errors import CheckFailed
 from ops_platform_tests.backup.shapes import EPOCH, GEOMETRY, archive, entry, repository
 
 
@@ -29,6 +30,16 @@ def test_the_newest_covered_beat_counts() -> None:
     assert point is not None
     assert point.rpo_seconds == 180
     assert point.heartbeat_at == EPOCH + timedelta(minutes=7)
+
+
+def test_a_beat_of_the_future_is_no_loss_of_zero() -> None:
+    found = best_state(repository(entry(1)), archive(3, 4, 5))
+    assert found is not None
+    with pytest.raises(CheckFailed, match=r"3600 s ahead of this host: correct the clock"):
+        recovery_point(found[1], [beat(5, 70), beat(4, 6)], EPOCH + timedelta(minutes=10))
+    point = recovery_point(found[1], [beat(5, 10.9)], EPOCH + timedelta(minutes=10))
+    assert point is not None
+    assert point.rpo_seconds == 0
 
 
 def test_a_beat_behind_a_gap_does_not_count() -> None:
