@@ -3,7 +3,12 @@
 Backups, seals and media are not known here.
 """
 
-from ops_platform.clients.object_store.bucket import ObjectStore, StoredObject, from_settings
+from ops_platform.clients.object_store.bucket import (
+    ObjectStore,
+    StoredObject,
+    drill_from_settings,
+    from_settings,
+)
 from ops_platform.clients.object_store.multipart import Upload, abort_unfinished
 from ops_platform.clients.object_store.object_lock import BucketLock, Retention
 from ops_platform.clients.object_store.s3_errors import ObjectExists, ObjectMissing, ObjectStoreRefused
@@ -18,6 +23,7 @@ __all__ = [
     "StoredObject",
     "Upload",
     "abort_unfinished",
+    "drill_from_settings",
     "from_settings",
     "multipart",
 ]

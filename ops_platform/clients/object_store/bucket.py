@@ -15,7 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ops_platform.clients.object_store.object_lock import BucketLock, Retention
+from ops_platform.clients.object_store.object_lock import (
+    BucketLock,
+    Retention,
+    shortest_noncurrent_days,
+)
 from ops_platform.clients.object_store.s3_errors import ATTEMPTS, ObjectMissing, ObjectStoreRefused, Place
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import S3Identity, Settings
@@ -326,6 +330,20 @@ class ObjectStore:
             raise
         return BucketLock.read(status, answer["ObjectLockConfiguration"])
 
+    def noncurrent_days(self) -> int | None:
+        """Return after how many days the bucket's own lifecycle removes replaced versions of every key.
+
+        None: it does not.
+        """
+        try:
+            with self.errors("read the lifecycle of"):
+                answer = self.client.get_bucket_lifecycle_configuration(Bucket=self.bucket)
+        except ObjectStoreRefused as error:
+            if error.code == "NoSuchLifecycleConfiguration":
+                return None
+            raise
+        return shortest_noncurrent_days(answer["Rules"])
+
     def check(self) -> None:
         """Ask the store for the bucket. Raises the store's errors when it cannot be used."""
         with self.errors("reach"):
@@ -361,6 +379,20 @@ def from_settings(settings: Settings, role: str) -> ObjectStore:
     return ObjectStore(
         s3.endpoint_url, s3.region, s3.identity(role), settings.ca_file, uri_style=s3.uri_style
     )
+
+
+def drill_from_settings(settings: Settings, role: str) -> ObjectStore:
+    """Open the bucket of exercises that delete a copy of the repository, with the identity of ``role``.
+
+    Raises ConfigurationError when there is none.
+    """
+    s3 = settings.s3
+    if s3.drill_bucket is None:
+        raise ConfigurationError(
+            "no bucket is configured for exercises that delete: set OPS_S3_DRILL_BUCKET, see docs/iam"
+        )
+    identity = s3.identity(role).model_copy(update={"bucket": s3.drill_bucket, "prefix": ""})
+    return ObjectStore(s3.endpoint_url, s3.region, identity, settings.ca_file, uri_style=s3.uri_style)
 
 
 def _identifier(key: str, version_id: str | None) -> ObjectIdentifierTypeDef:

@@ -7,8 +7,8 @@ import dagster as dg
 from ops_platform.backup.stanza import BackupConfig
 from ops_platform.defs.backup.assets import backup_assets
 from ops_platform.defs.backup.checks import wal_checks
-from ops_platform.defs.backup.jobs import JOB_KINDS, backup_job, cleanup_job
-from ops_platform.defs.backup.schedules import CLEANUP_CRON, WAL_CHECKS_CRON, backup_schedules
+from ops_platform.defs.backup.jobs import JOB_KINDS, backup_job, cleanup_job, prune_job
+from ops_platform.defs.backup.schedules import CLEANUP_CRON, PRUNE_CRON, WAL_CHECKS_CRON, backup_schedules
 from ops_platform.defs.stanza_jobs import STANZA_TAG, per_stanza_schedules
 
 
@@ -24,7 +24,7 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
         tags={"duty": "backup"},
         description="Check archive, archiver, RPO, freshness, encryption and lock of the stanzas.",
     )
-    cleanup = cleanup_job(config)
+    cleanup, prune = cleanup_job(config), prune_job(config)
 
     def checks_of(stanza: str, key: str) -> dg.RunRequest:
         keys = [
@@ -51,10 +51,17 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
             cleanup.name,
             "apply its retention policy.",
         ),
+        *per_stanza_schedules(
+            config,
+            "backup_prune_daily",
+            PRUNE_CRON,
+            prune.name,
+            "remove old versions whose lock has ended.",
+        ),
     ]
     return dg.Definitions(
         assets=list(backup_assets(config)),
         asset_checks=checks,
-        jobs=[*jobs, cleanup, checks_job],
+        jobs=[*jobs, cleanup, prune, checks_job],
         schedules=schedules,
     )

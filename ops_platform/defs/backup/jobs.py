@@ -10,12 +10,13 @@ set, its steps skipped, and the tag ``ops/skipped`` says why. One launched by ha
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG, SCHEDULE_NAME_TAG
 
-from ops_platform.backup.retention import cleanup
+from ops_platform.backup.retention import cleanup, version_pruning
 from ops_platform.backup.stanza import BackupConfig, BackupContext, Kind
 from ops_platform.backup.taking import (
     Backup,
@@ -156,6 +157,33 @@ def cleanup_job(config: BackupConfig) -> dg.JobDefinition:
         "Apply the retention policy: a dry run first; never the last restorable chain, never a set in use.",
         duty="backup",
         tags=_LONG,
+    )
+
+
+@dg.op(description="Remove old versions of the repository's objects whose lock has ended.")
+def prune_versions(
+    context: dg.OpExecutionContext, config: CleanupOpConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    """Prune the stanza's versions, or see that the bucket's lifecycle does it."""
+    with reported_failures():
+        pruned = version_pruning.prune(
+            platform.backup(config.stanza),
+            datetime.now(UTC),
+            operation_id=context.run.run_id,
+            log=context.log.info,
+        )
+    metadata = {"removed": pruned.removed, "locked_still": pruned.kept, "bytes": pruned.size_bytes}
+    return dg.Output(None, metadata={**metadata, "by_lifecycle": pruned.by_lifecycle})
+
+
+def prune_job(config: BackupConfig) -> dg.JobDefinition:
+    """Make the job ``backup_prune``, whose one op is ``prune_versions``."""
+    return stanza_job(
+        "backup_prune",
+        config,
+        prune_versions,
+        "Remove versions that were deleted or replaced before the margin, and whose lock has ended.",
+        duty="backup",
     )
 
 

@@ -13,6 +13,7 @@ from itertools import islice
 
 from ops_platform import files
 from ops_platform.backup.repository import Repository
+from ops_platform.backup.retention import version_pruning
 from ops_platform.backup.stanza import BackupContext, load_backups
 from ops_platform.clients import object_store, postgres
 from ops_platform.clients.postgres import Connection, one_row
@@ -202,10 +203,13 @@ def _stored(ops: Connection, stanza: str) -> list[Tombstone]:
 def expire(ctx: BackupContext, now: datetime) -> int:
     """Delete the stanza's tombstones that no set in the repository needs any more; return how many.
 
-    Raises PgBackRestError when the repository cannot be read; then nothing is deleted.
+    A deleted set of which the bucket keeps versions counts: it can be restored. Raises PgBackRestError or
+    an error of the object store when these cannot be read; then nothing is deleted.
     """
     sets = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info()).sets
-    oldest = min((backup_set.started_at for backup_set in sets), default=None)
+    kept = version_pruning.oldest_set_kept(ctx)
+    began = [*(backup_set.started_at for backup_set in sets), *(() if kept is None else (kept,))]
+    oldest = min(began, default=None) if sets else None
     with postgres.session(ctx.ops_url) as ops:
         return tombstone_store.expire(ops, ctx.stanza.name, oldest, now)
 
