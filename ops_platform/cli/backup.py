@@ -17,11 +17,15 @@ KINDS = {"full": "full", "diff": "differential", "incr": "incremental"}
 @click.command()
 @click.argument("kind", type=click.Choice(list(KINDS)))
 @click.option("--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several.")
+@click.option(
+    "--allow-promotion", is_flag=True, help="Take a full when the chain to build on broke; else refuse."
+)
 @output.as_json
-def backup(kind: str, stanza: str | None, json_output: bool) -> None:
+def backup(kind: str, stanza: str | None, allow_promotion: bool, json_output: bool) -> None:
     """Take, verify and record a backup now, without Dagster.
 
-    A differential or incremental backup without a full one before it becomes a full one, and says so.
+    A stanza's very first backup becomes a full one, and says so. Later on, a differential or incremental
+    whose chain broke is refused.
 
     \b
     Example:
@@ -35,7 +39,12 @@ def backup(kind: str, stanza: str | None, json_output: bool) -> None:
     context = open_context(settings, name)
     run_id = str(uuid4())
     request = execution.BackupRequest(
-        stanza=name, kind=parse_kind(KINDS[kind]), run_id=run_id, root_run_id=run_id, launched_by="cli"
+        stanza=name,
+        kind=parse_kind(KINDS[kind]),
+        run_id=run_id,
+        root_run_id=run_id,
+        launched_by="cli",
+        allow_promotion=allow_promotion,
     )
 
     def log(line: str) -> None:
@@ -61,7 +70,8 @@ def backups(stanza: str | None, json_output: bool) -> None:
     """List the sets with their chains, the recoverable window, and what would be lost now.
 
     Reads the repository itself. The RPO also needs the heartbeat positions in the ops database;
-    without them it is 'unknown', never zero. Exit 1 when WAL is missing or a set is damaged.
+    without them it is 'unknown', never zero. Exit 1 when WAL is missing, a set is damaged or vanished, or
+    less of the past can be restored than is promised.
     """
     from ops_platform.backup.monitoring import status
     from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
@@ -82,6 +92,8 @@ def backups(stanza: str | None, json_output: bool) -> None:
 def _is_damaged(stanza_status: dict[str, Any]) -> bool:
     return bool(
         stanza_status["wal_gap_segments"]
+        or stanza_status["lost_sets"]
+        or stanza_status["window_is_short"]
         or any(backup_set.get("error") or backup_set.get("damage") for backup_set in stanza_status["sets"])
     )
 

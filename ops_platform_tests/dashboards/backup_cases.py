@@ -211,6 +211,82 @@ BACKUPS = (
     ),
     Case("BackupClockWrong", "a minute is borne", 9, gauge("backup_clock_skew_seconds", 60, **PRODUCT)),
     Case(
+        "BackupSetsLost",
+        "four sets vanished",
+        0,
+        gauge("backup_lost_sets", 4, **PRODUCT),
+        backup("critical", stanza="product"),
+        "4",
+    ),
+    Case("BackupSetsLost", "none did", 5, gauge("backup_lost_sets", 0, **PRODUCT)),
+    Case(
+        "BackupWindowShort",
+        "nothing can be restored of a stanza that is a day old",
+        2,
+        {
+            **gauge("backup_recoverable_seconds", 0, **PRODUCT),
+            **gauge("backup_recoverable_expected_seconds", 86400, **PRODUCT),
+        },
+        backup("critical", stanza="product"),
+        "0s",
+    ),
+    Case(
+        "BackupWindowShort",
+        "a young stanza with all that it ever had",
+        5,
+        {
+            **gauge("backup_recoverable_seconds", 7200, **PRODUCT),
+            **gauge("backup_recoverable_expected_seconds", 7230, **PRODUCT),
+        },
+    ),
+    Case(
+        "BackupWindowShrank",
+        "ten days became one hour",
+        3,
+        {
+            'backup_recoverable_seconds{stanza="product"}': "864000 3600 3600 3600 3600",
+            **gauge("backup_recoverable_promised_seconds", 3_024_000, **PRODUCT),
+        },
+        backup("critical", stanza="product"),
+        "9d 23h 0m 0s",
+    ),
+    Case(
+        "BackupWindowShrank",
+        "a cleanup left what is promised",
+        3,
+        {
+            'backup_recoverable_seconds{stanza="product"}': "5000000 3030000 3030000 3030000 3030000",
+            **gauge("backup_recoverable_promised_seconds", 3_024_000, **PRODUCT),
+        },
+    ),
+    Case(
+        "BackupWindowShrank",
+        "a person has acknowledged it",
+        3,
+        {
+            'backup_recoverable_seconds{stanza="product"}': "864000 3600 3600 3600 3600",
+            **gauge("backup_recoverable_promised_seconds", 3_024_000, **PRODUCT),
+            **gauge("backup_loss_acknowledged_timestamp_seconds", 100, **PRODUCT),
+        },
+    ),
+    Case(
+        "BackupWindowUnknown",
+        "it was never measured",
+        16,
+        gauge("backup_recoverable_promised_seconds", 3_024_000, **PRODUCT),
+        backup("critical", stanza="product"),
+        "3024000",
+    ),
+    Case(
+        "BackupWindowUnknown",
+        "it is nothing, and known to be",
+        30,
+        {
+            **gauge("backup_recoverable_promised_seconds", 3_024_000, **PRODUCT),
+            **gauge("backup_recoverable_seconds", 0, **PRODUCT),
+        },
+    ),
+    Case(
         "WalArchiveGap",
         "two segments are missing",
         3,

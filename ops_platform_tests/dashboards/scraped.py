@@ -66,9 +66,9 @@ class Agent:
     def of(cls, start: float) -> Agent:
         limits = {"full": 626_400.0, "differential": 93_600.0, "incremental": 7_200.0}
         targets = {
-            "product": Targets(900.0, 1800.0, limits),
-            "ops": Targets(600.0, 1200.0, {"full": 626_400.0}),
-            "other": Targets(1.0, 1.0, limits),
+            "product": Targets(900.0, 1800.0, limits, 35 * 86_400.0),
+            "ops": Targets(600.0, 1200.0, {"full": 626_400.0}, 35 * 86_400.0),
+            "other": Targets(1.0, 1.0, limits, 1.0),
         }
         agent = cls(start, initial_state(targets, 3600))
         agent.tell()

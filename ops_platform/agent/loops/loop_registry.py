@@ -20,6 +20,7 @@ from ops_platform.agent.loops.stanza_steps import (
     RecoveryPointWatch,
 )
 from ops_platform.agent.loops.wal_hours import WalHours
+from ops_platform.agent.loops.window_watch import WindowWatch
 from ops_platform.agent.metrics import Targets, begin_snapshot, read_in_one_snapshot
 from ops_platform.agent.probes import certificates, dagster_health
 from ops_platform.agent.state import CERTIFICATE_SECONDS, REFRESHES_PER_GAP_LOOK, AgentState, initial_state
@@ -73,6 +74,7 @@ class LoopRegistry:
                     float(stanza.rpo_target_seconds),
                     float(stanza.rto_target_seconds),
                     dict[str, float](freshness.limits(stanza).items()),
+                    stanza.retention_days * 86400.0,
                 )
                 for name, stanza in self._config.stanzas.items()
             },
@@ -250,10 +252,10 @@ class LoopRegistry:
         context = self._context(stanza)
         heartbeat_session = self._stanza_session(stanza, "agent heartbeat")
         archiver_session = self._stanza_session(stanza, "agent server")
-        positions, recovery, hours = (
-            self._ops_session(f"agent {name}") for name in ("positions", "recovery", "wal")
+        positions, recovery, hours, records = (
+            self._ops_session(f"agent {name}") for name in ("positions", "recovery", "wal", "sets")
         )
-        gaps = ArchiveGapWatch(context, state)
+        gaps = ArchiveGapWatch(context, state, WindowWatch(records, state.window))
         database = self._database_loop
         return [
             database(
@@ -286,6 +288,7 @@ class LoopRegistry:
                 REFRESHES_PER_GAP_LOOK * agent.refresh_seconds,
                 gaps.step,
                 patience=REPOSITORY_PATIENCE_SECONDS,
+                cut=records.cut,
             ),
             database(
                 f"wal-hours/{stanza}",

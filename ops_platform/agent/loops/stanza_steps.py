@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from ops_platform.agent.loops.archive_tail import ArchiveTail
 from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
+from ops_platform.agent.loops.window_watch import WindowWatch
 from ops_platform.agent.metrics import StanzaState, summarise_sets
 from ops_platform.backup.monitoring import Observation, archiver, observe
 from ops_platform.backup.proof import FilesLook
@@ -182,8 +183,8 @@ class FilesWatch:
 class ArchiveGapWatch:
     """Watch on the whole archive, listed incrementally, for missing segments; keeps the last observation."""
 
-    def __init__(self, context: Context, state: StanzaState) -> None:
-        self._context, self._state = context, state
+    def __init__(self, context: Context, state: StanzaState, window: WindowWatch) -> None:
+        self._context, self._state, self._window = context, state, window
         self._files = FilesWatch(state)
         self._reader: ArchiveReader | None = None
         self._listed_at = 0.0
@@ -202,6 +203,7 @@ class ArchiveGapWatch:
             # Noted here too: a pgBackRest that runs already goes on trying for minutes.
             self._state.repository_up.put(False)
             raise
+        recorded = self._window.before(context.stanza.name)
         observation = observe(
             context, self._reader, self.latest, lambda repository: self._files.damage_of(context, repository)
         )
@@ -213,6 +215,7 @@ class ArchiveGapWatch:
             self._state.wal_gap.forget()
         else:
             self._state.wal_gap.put(observation.gap_segments)
+        self._window.after(context.stanza.name, observation, recorded)
 
 
 class ArchiverWatch:

@@ -31,6 +31,7 @@ from ops_platform.agent.metrics.registry import (
 )
 from ops_platform.agent.metrics.slo import FigureState, ObjectiveState, SloMetrics
 from ops_platform.agent.metrics.system import Deliveries, LoopMetrics, SystemMetrics
+from ops_platform.agent.metrics.window import WindowState
 
 __all__ = [
     "METRICS",
@@ -57,6 +58,7 @@ __all__ = [
     "StanzaState",
     "SystemMetrics",
     "Targets",
+    "WindowState",
     "begin_snapshot",
     "read_in_one_snapshot",
     "summarise_sets",

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ops_platform.agent.expiring_value import ExpiringValue
 from ops_platform.agent.metrics.archiving import ArchivingState
 from ops_platform.agent.metrics.definition import Sample, counter, gauge, known_sample
+from ops_platform.agent.metrics.window import WindowState
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import KINDS
@@ -103,6 +104,7 @@ class Targets:
     rpo_seconds: float
     rto_seconds: float
     freshness: Mapping[str, float]
+    retention_seconds: float
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class StanzaState:
         self.targets = targets
         self.database_up: ExpiringValue[bool] = ExpiringValue(good_for)
         self.archiving = ArchivingState(good_for)
+        self.window = WindowState(gaps_good_for, timedelta(seconds=targets.retention_seconds))
         self.repository_up: ExpiringValue[bool] = ExpiringValue(good_for)
         self.sets: ExpiringValue[SetSummary] = ExpiringValue(good_for)
         self.damage: ExpiringValue[Mapping[str, str]] = ExpiringValue(None)
@@ -169,6 +172,7 @@ class StanzaState:
         yield from known_sample("backup_clock_skew_seconds", labels, self.clock_skew.get())
         yield from known_sample("backup_database_up", labels, self.database_up.get())
         yield from self.archiving.samples(stanza)
+        yield from self.window.samples(stanza, now, point)
 
     def _repository_samples(self, stanza: str) -> Iterator[Sample]:
         yield from known_sample("backup_repository_up", (stanza,), self.repository_up.get())

@@ -6,6 +6,7 @@ Nothing here changes anything. The agent makes metrics and alerts from these ver
 from ops_platform.backup.monitoring.archiver import FAULTS, ArchiveEnd, Archiver, Fault
 from ops_platform.backup.monitoring.health import Verdict
 from ops_platform.backup.monitoring.observation import Observation, observe
+from ops_platform.backup.monitoring.window import Window
 
 __all__ = [
     "FAULTS",
@@ -14,10 +15,13 @@ __all__ = [
     "Fault",
     "Observation",
     "Verdict",
+    "Window",
+    "accounts",
     "archiver",
     "freshness",
     "health",
     "observe",
     "repository_lock",
     "status",
+    "window",
 ]

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import psycopg
 
-from ops_platform.backup.monitoring import archiver, repository_lock
+from ops_platform.backup.monitoring import accounts, archiver, repository_lock
+from ops_platform.backup.monitoring.accounts import Accounts
 from ops_platform.backup.monitoring.archiver import ArchiveEnd, Archiver
 from ops_platform.backup.monitoring.freshness import freshness
-from ops_platform.backup.monitoring.observation import Observation, observe
+from ops_platform.backup.monitoring.observation import Observation
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupContext, Kind, Stanza
@@ -31,6 +32,8 @@ WAL_VERDICTS = (
     "repository_encrypted",
     "repository_locked",
     "files_present",
+    "sets_accounted_for",
+    "window_as_promised",
 )
 FRESH = "fresh"
 NAMED_GAPS = 5
@@ -60,7 +63,8 @@ def examine(ctx: BackupContext, now: datetime) -> list[Verdict]:
     asked = _ask_archiver(ctx)  # before the listing: what it names by then must be there
     try:
         preflight.reach_endpoint(ctx)
-        observation = observe(ctx)
+        drawn_up = accounts.draw_up(ctx)
+        observation = drawn_up.observation
     except OpsError as error:
         return [_unknown(name, kind, error) for name, kind in _names(ctx.stanza)]
     judges: list[tuple[str, Callable[[], Verdict]]] = [
@@ -70,6 +74,8 @@ def examine(ctx: BackupContext, now: datetime) -> list[Verdict]:
         ("repository_encrypted", lambda: _repository_encrypted(ctx, observation)),
         ("repository_locked", lambda: _repository_locked(ctx, observation, now)),
         ("files_present", lambda: files_present(observation.repository)),
+        ("sets_accounted_for", lambda: _sets_accounted_for(drawn_up)),
+        ("window_as_promised", lambda: _window_as_promised(ctx, drawn_up, now)),
     ]
     return [_judged(name, judge) for name, judge in judges] + _fresh(ctx.stanza, observation, now)
 
@@ -228,6 +234,37 @@ def files_present(repository: Repository) -> Verdict:
         True,
         f"the newest full and all since are whole; {len(damaged)} older sets count for nothing: {listed}",
         numbers=numbers,
+    )
+
+
+def _sets_accounted_for(drawn_up: Accounts) -> Verdict:
+    """Check that no recorded set vanished without a cleanup of ours."""
+    if drawn_up.loss is not None:
+        advice = "see the runbook of BackupSetsLost"
+        return Verdict("sets_accounted_for", False, f"{drawn_up.loss}: {advice}")
+    if drawn_up.lost is None:
+        return Verdict("sets_accounted_for", False, f"could not be checked: {drawn_up.unknown}")
+    return Verdict("sets_accounted_for", True, "every recorded set is listed, or a cleanup removed it")
+
+
+def _window_as_promised(ctx: BackupContext, drawn_up: Accounts, now: datetime) -> Verdict:
+    """Check that as much of the past can be restored as is promised, or as sets have been taken."""
+    with postgres.session(ctx.ops_url, application="ops-platform checks") as connection:
+        point = drawn_up.observation.recovery_point(connection, now)
+    end = None if point is None else point.heartbeat_at
+    seconds, expected = drawn_up.window.seconds(end), drawn_up.expected(end, now)
+    numbers: dict[str, str | int | float] = {"seconds": round(seconds)}
+    if expected is None:
+        reason = drawn_up.unknown or "no set was recorded: take a backup"
+        return Verdict("window_as_promised", False, f"could not be checked: {reason}", numbers=numbers)
+    numbers["expected_seconds"] = round(expected)
+    length, promise = timedelta(seconds=round(seconds)), timedelta(seconds=round(expected))
+    if drawn_up.is_short(end, now):
+        said = f"only the last {length} can be restored without a gap, it has to be {promise}"
+        advice = "see the runbook of BackupWindowShort"
+        return Verdict("window_as_promised", False, f"{said}: {advice}", numbers=numbers)
+    return Verdict(
+        "window_as_promised", True, f"the last {length} can be restored without a gap", numbers=numbers
     )
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import psycopg
 
-from ops_platform.backup.monitoring.observation import Observation, observe
+from ops_platform.backup.monitoring import accounts
+from ops_platform.backup.monitoring.accounts import Accounts
+from ops_platform.backup.monitoring.observation import Observation
 from ops_platform.backup.recovery_point import RecoveryPoint
 from ops_platform.backup.repository import BackupSet
 from ops_platform.backup.stanza import BackupContext
@@ -28,18 +30,26 @@ def stanza_status(ctx: BackupContext, now: datetime | None = None) -> dict[str, 
     Raises PgBackRestError or Unavailable when the repository cannot be read.
     """
     preflight.reach_endpoint(ctx)
-    observation = observe(ctx)
+    drawn_up = accounts.draw_up(ctx)
+    observation, now = drawn_up.observation, now or datetime.now(UTC)
     notes: list[str] = []
-    point = _recovery_point(ctx, observation, now or datetime.now(UTC), notes)
+    point = _recovery_point(ctx, observation, now, notes)
+    end = None if point is None else point.heartbeat_at
     restorable = {backup_set.label for backup_set in observation.restorable()}
-    notes += _notes(observation, restorable)
+    notes += _notes(drawn_up, restorable)
+    if drawn_up.is_short(end, now):
+        notes.append("the recoverable window is shorter than promised: see the runbook of BackupWindowShort")
     return {
         "stanza": ctx.stanza.name,
         "rpo_seconds": None if point is None else point.rpo_seconds,
         "rpo_target_seconds": ctx.stanza.rpo_target_seconds,
         "wal_gap_segments": observation.gap_segments,
-        "recoverable_from": _recoverable_from(observation),
-        "recoverable_to": _recoverable_to(observation, point),
+        "recoverable_from": _recoverable_from(drawn_up),
+        "recoverable_to": _recoverable_to(drawn_up, end),
+        "recoverable_seconds": drawn_up.window.seconds(end),
+        "recoverable_expected_seconds": drawn_up.expected(end, now),
+        "window_is_short": drawn_up.is_short(end, now),
+        "lost_sets": None if drawn_up.lost is None else list(drawn_up.lost),
         "encrypted": observation.repository.encrypted,
         "archive": _archive(observation),
         "sets": [
@@ -67,10 +77,14 @@ def _recovery_point(
     return point
 
 
-def _notes(observation: Observation, restorable: set[str]) -> list[str]:
+def _notes(drawn_up: Accounts, restorable: set[str]) -> list[str]:
+    observation, notes = drawn_up.observation, [] if drawn_up.loss is None else [drawn_up.loss]
+    if drawn_up.lost is None:
+        notes.append(f"whether recorded sets are missing is unknown: {drawn_up.unknown}")
     if not observation.repository.sets:
-        return ["there is no backup yet: run 'ops-platform backup full'"]
-    notes = []
+        if not drawn_up.lost:
+            notes.append("there is no backup yet: run 'ops-platform backup full'")
+        return notes
     if not restorable:
         notes.append("no set can be restored: take a full backup now")
     for backup_set in observation.repository.sets:
@@ -99,17 +113,16 @@ def _why_not_restorable(observation: Observation, backup_set: BackupSet) -> str:
     return "WAL from its start to its stop is missing"
 
 
-def _recoverable_from(observation: Observation) -> str | None:
-    oldest = next(iter(observation.restorable()), None)
-    return None if oldest is None else oldest.completed_at.isoformat()
+def _recoverable_from(drawn_up: Accounts) -> str | None:
+    """Tell since when every moment can be restored: from the set on that no gap follows."""
+    first = drawn_up.window.first
+    return None if first is None else first.completed_at.isoformat()
 
 
-def _recoverable_to(observation: Observation, point: RecoveryPoint | None) -> str | None:
+def _recoverable_to(drawn_up: Accounts, point: datetime | None) -> str | None:
     """Tell the newest moment known to be recoverable: a heartbeat, or at least the end of the best set."""
-    if observation.best is None:
-        return None
-    end = observation.best[0].completed_at
-    return max(end, point.heartbeat_at if point else end).isoformat()
+    end = drawn_up.window.until
+    return None if end is None else max(end, point or end).isoformat()
 
 
 def _archive(observation: Observation) -> dict[str, Any] | None:

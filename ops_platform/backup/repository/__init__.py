@@ -4,6 +4,7 @@ They are read from pgBackRest here, and judged in ``monitoring`` and ``recovery_
 """
 
 from ops_platform.backup.repository.backup_sets import BackupSet, Database, Repository
+from ops_platform.backup.repository.stored_files import StoredFiles, without_manifest
 from ops_platform.backup.repository.wal_archive import (
     Archive,
     ArchivedSegment,
@@ -19,6 +20,8 @@ __all__ = [
     "BackupSet",
     "Database",
     "Repository",
+    "StoredFiles",
     "geometry_of",
     "needed_segments",
+    "without_manifest",
 ]

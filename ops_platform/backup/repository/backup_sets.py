@@ -5,7 +5,7 @@ Whether their WAL is there is checked in ``wal_archive`` and ``taking.verificati
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -153,6 +153,19 @@ class Repository:
     def of_kind(self, kind: Kind) -> Sequence[BackupSet]:
         """List the sets of one kind, in the order they were taken."""
         return [backup_set for backup_set in self.sets if backup_set.kind == kind]
+
+    def dependents(self, labels: Collection[str]) -> frozenset[str]:
+        """Name the sets among ``labels``, and those that build on one of them, directly or not."""
+        gone = set(labels)
+        for backup_set in self.sets:  # in the order they were taken: a prior comes before what builds on it
+            if backup_set.prior in gone or not gone.isdisjoint(backup_set.references):
+                gone.add(backup_set.label)
+        return frozenset(backup_set.label for backup_set in self.sets if backup_set.label in gone)
+
+    def without(self, labels: Collection[str]) -> Repository:
+        """Return the repository as it is for a restore when the sets called ``labels`` cannot be read."""
+        gone = self.dependents(labels)
+        return replace(self, sets=tuple(kept for kept in self.sets if kept.label not in gone))
 
     def has_full(self) -> bool:
         """Tell whether a diff or incr of the current cluster has a full to build on."""

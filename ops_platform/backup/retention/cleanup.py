@@ -14,10 +14,11 @@ from ops_platform.backup.monitoring import Observation, observe
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import Archive
 from ops_platform.backup.stanza import BackupContext, locks
+from ops_platform.backup.taking import recorded_sets
 from ops_platform.clients.pgbackrest import ArchiveRange, log_lines
 from ops_platform.errors import CheckFailed
 
-ACTION = "backup.expire"
+ACTION = recorded_sets.EXPIRE
 IN_USE_SECONDS = 3600.0
 """Wait for restores that read the sets."""
 BACKUP_SECONDS = 3 * 24 * 3600.0

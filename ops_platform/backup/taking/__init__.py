@@ -18,5 +18,6 @@ __all__ = [
     "execution",
     "precedence",
     "preflight",
+    "recorded_sets",
     "report_store",
 ]

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import BackupContext, Kind, adopt_configuration
+from ops_platform.backup.taking import promotion
 from ops_platform.backup.taking.report import BackupRequest
 from ops_platform.clients import postgres
 from ops_platform.clients.pgbackrest import LOCKED, PgBackRestError, supported_servers
@@ -96,9 +97,7 @@ def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) 
             f"stanza {ctx.stanza.name} was created without encryption: set 'encryption: none', "
             "or start a repository anew"
         )
-    will_be: Kind = request.kind if repository.has_full() else "full"
-    if will_be != request.kind:
-        log(f"WARNING: no full backup of this cluster exists: the {request.kind} asked for will be a full")
+    will_be = promotion.foresee_kind(ctx, request, repository, log)
     return Preflight(server.version, version, created, will_be)
 
 

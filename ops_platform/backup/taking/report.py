@@ -23,6 +23,8 @@ class BackupRequest:
     run_id: str
     root_run_id: str
     launched_by: LaunchedBy
+    allow_promotion: bool = False
+    """True: a differential or incremental whose chain broke may become a full; a person has said so."""
 
     @property
     def backup_id(self) -> str:

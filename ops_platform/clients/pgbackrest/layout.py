@@ -58,6 +58,11 @@ class Layout:
         """The index of the sets; its copy has ``COPY`` at the end."""
         return f"{self.sets}/{BACKUP_INFO}"
 
+    @property
+    def set_history(self) -> str:
+        """The folder where pgBackRest keeps a manifest of each set that was ever completed."""
+        return f"{self.sets}/backup.history"
+
     def set(self, label: str) -> str:
         """Name the folder of one set."""
         return f"{self.sets}/{label}"

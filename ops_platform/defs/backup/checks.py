@@ -21,6 +21,8 @@ _DESCRIPTIONS = {
     "repository_encrypted": "pgBackRest encrypts what it sends, the bucket what it stores.",
     "repository_locked": "The bucket keeps versions, its objects are locked for as long as they are needed.",
     "files_present": "All files that sets reference are stored, with their sizes, since a whole full.",
+    "sets_accounted_for": "No recorded set vanished without a cleanup of ours.",
+    "window_as_promised": "As much of the past can be restored without a gap as the retention promises.",
     "fresh": "The newest restorable set that counts as this kind is not older than its schedule allows.",
 }
 

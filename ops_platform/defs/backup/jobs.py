@@ -43,6 +43,12 @@ SKIPPED_TAG = "ops/skipped"
 # platform (dagster.yaml).
 _LONG = {MAX_RUNTIME_SECONDS_TAG: str(4 * 24 * 3600)}
 _AFTER = {"after": dg.In(dg.Nothing)}
+_ALLOW_PROMOTION = dg.Field(
+    bool,
+    default_value=False,
+    is_required=False,
+    description="Take a full when the chain to build on broke; else the run refuses.",
+)
 
 
 class BackupOpConfig(dg.Config):
@@ -50,6 +56,7 @@ class BackupOpConfig(dg.Config):
 
     stanza: str
     kind: str
+    allow_promotion: bool = False
 
 
 class CleanupOpConfig(dg.Config):
@@ -114,9 +121,9 @@ def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
     kind = JOB_KINDS[name]
     tags = {"duty": "backup"} | (_LONG if kind == "full" else {})
 
-    @dg.config_mapping(config_schema=stanza_schema(config))
+    @dg.config_mapping(config_schema={**stanza_schema(config), "allow_promotion": _ALLOW_PROMOTION})
     def choose(value: dict[str, Any]) -> dict[str, Any]:
-        op_config = {"config": {"stanza": value["stanza"], "kind": kind}}
+        op_config = {"config": {**value, "kind": kind}}
         return {"ops": {op.name: op_config for op in OPS}}
 
     @dg.job(
@@ -198,6 +205,7 @@ def _step(
         run_id=context.run.run_id,
         root_run_id=context.run.root_run_id or context.run.run_id,
         launched_by="dagster",
+        allow_promotion=config.allow_promotion,
     )
     backup: BackupContext | None = None
     with reported_failures():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -24,14 +25,16 @@ from ops_platform.agent.probes.certificates import Expiry
 from ops_platform.agent.probes.dagster_health import Daemon, DagsterHealth
 from ops_platform.agent.state import AgentState, initial_state
 from ops_platform.agent.supervised_loop import Loop, LoopState
-from ops_platform.backup.monitoring import Archiver
+from ops_platform.backup.monitoring import Archiver, Window
+from ops_platform.backup.taking.recorded_sets import History
+from ops_platform_tests.backup.shapes import entry, repository
 
 NOW = 1_000_000.0
 PRODUCT = (("stanza", "product"),)
 
 
 def empty() -> AgentState:
-    return initial_state({"product": Targets(900.0, 1800.0, {"full": 626400.0})}, 15)
+    return initial_state({"product": Targets(900.0, 1800.0, {"full": 626400.0}, 35 * 86_400.0)}, 15)
 
 
 def text(known: AgentState, *loops: tuple[Loop, LoopState]) -> str:
@@ -65,6 +68,11 @@ def full() -> AgentState:
     stanza.sets.put(SetSummary({"full": NOW - 60}, {"full": 1, "differential": 0}, damaged=0, encrypted=True))
     stanza.wal_gap.put(0)
     stanza.recovery_point.put(NOW - 42)
+    (first_set,) = repository(entry(1)).sets
+    began = datetime.fromtimestamp(NOW - 7242, UTC)
+    stanza.window.window.put(Window(replace(first_set, completed_at=began), began))
+    stanza.window.history.put(History(began, began))
+    stanza.window.lost.put(2)
     stanza.heartbeat_at.put(NOW - 3)
     stanza.clock_skew.put(0.0)
     known.system.ops_up.put(True)

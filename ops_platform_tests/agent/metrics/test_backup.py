@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from ops_platform.agent.metrics import Targets, summarise_sets
 from ops_platform.agent.state import initial_state
+from ops_platform.backup.monitoring import Window
 from ops_platform.backup.wal import History, Lineage
 from ops_platform_tests.agent.metrics.scraping import NOW, PRODUCT, full, scrape
 from ops_platform_tests.backup.shapes import EPOCH, GEOMETRY, entry, repository
@@ -13,6 +14,25 @@ from ops_platform_tests.backup.shapes import EPOCH, GEOMETRY, entry, repository
 
 def test_rpo_grows_between_looks() -> None:
     assert scrape(full())[("backup_rpo_seconds", PRODUCT)] == 42
+
+
+def test_the_window_ends_where_recovery_does_and_is_held_against_its_age() -> None:
+    samples = scrape(full())
+    assert samples[("backup_recoverable_seconds", PRODUCT)] == 7200
+    assert samples[("backup_recoverable_expected_seconds", PRODUCT)] == 7200
+    assert samples[("backup_recoverable_promised_seconds", PRODUCT)] == 35 * 86_400
+
+
+def test_a_window_that_is_gone_is_zero_and_one_that_was_not_seen_is_unknown() -> None:
+    known = full()
+    known.backup.stanzas["product"].window.window.put(Window())
+    samples = scrape(known)
+    assert samples[("backup_recoverable_seconds", PRODUCT)] == 0
+    assert samples[("backup_recoverable_expected_seconds", PRODUCT)] == 7242
+    known.backup.stanzas["product"].window.window.forget()
+    samples = scrape(known)
+    assert ("backup_recoverable_seconds", PRODUCT) not in samples
+    assert ("backup_recoverable_expected_seconds", PRODUCT) not in samples
 
 
 def test_a_clock_behind_the_heartbeat_gives_no_negative_rpo() -> None:
@@ -40,7 +60,7 @@ def test_values_are_as_given() -> None:
 
 
 def test_an_archive_that_was_not_seen_for_too_long_is_unknown_again() -> None:
-    known = initial_state({"product": Targets(900.0, 1800.0, {})}, 0)
+    known = initial_state({"product": Targets(900.0, 1800.0, {}, 35 * 86_400.0)}, 0)
     known.backup.stanzas["product"].wal_gap.put(0)
     known.system.ops_up.put(True)
     names = {name for name, _ in scrape(known)}

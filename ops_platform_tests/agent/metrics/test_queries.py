@@ -35,7 +35,7 @@ from ops_platform_tests.services import OpsDatabase
 pytestmark = pytest.mark.services
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
-STANZAS = {"product": Targets(900.0, 1800.0, {})}
+STANZAS = {"product": Targets(900.0, 1800.0, {}, 35 * 86_400.0)}
 
 
 def run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops_platform.agent.metrics import METRICS, archiving, audit, backup, dr, gdpr, slo, system
+from ops_platform.agent.metrics import METRICS, archiving, audit, backup, dr, gdpr, slo, system, window
 from ops_platform.agent.supervised_loop import Loop, LoopState
 from ops_platform_tests.agent.metrics.scraping import NOW, PRODUCT, empty, full, scrape, text
 
@@ -24,6 +24,11 @@ gauge backup_wal_gap_segments{stanza}
 counter backup_archive_failed_total{stanza}
 gauge backup_archive_failing{stanza}
 gauge backup_archive_fault{stanza,fault}
+gauge backup_recoverable_seconds{stanza}
+gauge backup_recoverable_promised_seconds{stanza}
+gauge backup_recoverable_expected_seconds{stanza}
+gauge backup_lost_sets{stanza}
+gauge backup_loss_acknowledged_timestamp_seconds{stanza}
 gauge backup_heartbeat_timestamp_seconds{stanza}
 gauge backup_clock_skew_seconds{stanza}
 gauge backup_database_up{stanza}
@@ -85,7 +90,7 @@ def test_the_contract_s_names_types_and_labels_are_as_ever() -> None:
 
 
 def test_no_metric_is_defined_twice() -> None:
-    modules = (archiving, backup, dr, slo, audit, gdpr, system)
+    modules = (archiving, backup, window, dr, slo, audit, gdpr, system)
     assert sum(len(module.METRICS) for module in modules) == len(METRICS)
 
 
@@ -98,6 +103,7 @@ def test_nothing_is_claimed_before_anything_was_seen() -> None:
         "audit_known",
         "backup_rpo_target_seconds",
         "backup_freshness_limit_seconds",
+        "backup_recoverable_promised_seconds",
         "dr_rto_target_seconds",
     }
     assert {name for name, _ in samples} == {*promised, "ops_platform_build_info"}

@@ -1,0 +1,59 @@
+"""Promotion of a backup to a full: where pgBackRest would do it silently, and whether it may.
+
+Only a stanza's very first backup becomes a full without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ops_platform.backup.repository import Repository, without_manifest
+from ops_platform.backup.stanza import BackupContext, Kind
+from ops_platform.backup.taking import recorded_sets
+from ops_platform.backup.taking.report import BackupRequest
+from ops_platform.clients import postgres
+from ops_platform.errors import CheckFailed
+
+NAMED_SETS = 5
+
+
+def foresee_kind(
+    ctx: BackupContext, request: BackupRequest, repository: Repository, log: Callable[[str], None]
+) -> Kind:
+    """Tell which kind pgBackRest is going to make: a full, where there is nothing to build on.
+
+    It strikes sets whose manifest is gone off its index, silently, and all that build on them. Raises
+    CheckFailed when a chain broke so, unless the request allows the promotion.
+    """
+    unreadable = without_manifest(ctx, repository)
+    struck = sorted(repository.dependents(unreadable))
+    if struck:
+        log(f"WARNING: no manifest for {_listed(sorted(unreadable))}: pgBackRest forgets {_listed(struck)}")
+    if request.kind == "full" or repository.without(unreadable).has_full():
+        return request.kind
+    first = not repository.sets and not _was_ever_backed_up(ctx)
+    if not first and not request.allow_promotion:
+        cause = (
+            f"the manifest of {_listed(sorted(unreadable))} is gone, {len(struck)} sets cannot be restored"
+            if struck
+            else "sets were taken before, and the repository lists no full of this cluster"
+        )
+        raise CheckFailed(
+            f"the {request.kind} of stanza {ctx.stanza.name} would become a full, its chain broke: {cause}; "
+            "follow the runbook of BackupSetsLost, then take a full on purpose, or use --allow-promotion"
+        )
+    log(f"WARNING: no full backup of this cluster exists: the {request.kind} asked for will be a full")
+    return "full"
+
+
+def _was_ever_backed_up(ctx: BackupContext) -> bool:
+    """Tell whether a set was taken before: by the reports, or by the history that pgBackRest keeps."""
+    with postgres.session(ctx.ops_url, application="ops-platform preflight") as connection:
+        if recorded_sets.history(connection, ctx.stanza.name).promised_from is not None:
+            return True
+    return bool(ctx.pgbackrest.repo_ls(ctx.pgbackrest.layout.set_history))
+
+
+def _listed(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - NAMED_SETS} more" if len(labels) > NAMED_SETS else ""
+    return ", ".join(labels[:NAMED_SETS]) + more

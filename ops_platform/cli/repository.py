@@ -1,0 +1,49 @@
+"""``ops-platform repository``: what a person does about a repository that lost something."""
+
+from __future__ import annotations
+
+import click
+
+from ops_platform.settings import load_settings
+
+
+@click.group()
+def repository() -> None:
+    """Acknowledge what a repository lost."""
+
+
+_stanza = click.option(
+    "--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several."
+)
+
+
+@repository.command("acknowledge")
+@_stanza
+@click.option("--reason", required=True, help="What happened, for the audit ledger; without names.")
+def acknowledge(stanza: str | None, reason: str) -> None:
+    """Record that sets are lost for good: the alert ends, and the promise begins anew.
+
+    Names the sets that vanished without a cleanup, and promises the window that is there now and from now
+    on grows to the retention. Take a full backup first: a promise needs something to begin with.
+
+    \b
+    Example:
+      ops-platform repository acknowledge --stanza product --reason "ticket 17: folder deleted by hand"
+    """
+    from ops_platform.backup.monitoring import accounts
+    from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
+    from ops_platform.cli.backup import operator
+
+    settings = load_settings()
+    context = open_context(settings, choose_stanza(load_backups(settings), stanza))
+    done = accounts.acknowledge(context, reason, operator())
+    for label in done.lost or ():
+        click.echo(f"lost: {label}")
+    if done.window.first is not None:
+        click.echo(
+            f"{context.stanza.name}: recorded in the audit ledger; the window is promised from "
+            f"{done.window.first.completed_at:%Y-%m-%d %H:%M:%S} UTC on"
+        )
+
+
+COMMANDS = (repository,)
