@@ -174,7 +174,7 @@ class Services:
         cluster.initialise()
         cluster.start()
         if databases:
-            (_product_database if roles == "product" else _ops_roles)(cluster)
+            (make_product_database if roles == "product" else _ops_roles)(cluster)
         return cluster
 
     # --- settings -----------------------------------------------------------------------------------
@@ -286,7 +286,8 @@ def state_dir(cluster: PostgresCluster) -> Path:
     return cluster.data_dir.parent.parent
 
 
-def _product_database(cluster: PostgresCluster) -> None:
+def make_product_database(cluster: PostgresCluster) -> None:
+    """Make the roles and the database of the demo product in a new cluster."""
     with cluster.superuser() as superuser:
         run_roles(superuser, "product")
         run_roles(superuser, "demo")

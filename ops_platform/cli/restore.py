@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,13 @@ from ops_platform.settings import Settings, load_settings
 if TYPE_CHECKING:
     from ops_platform.dr.emergency import Judgement
     from ops_platform.dr.plan import RecoveryTarget
+
+
+_OPS_IS_AWAY = "  the ops database does not answer: this restore will be recorded when it does"
+_OPS_IS_BACK = (
+    "  this was the ops database: before anything writes to it look at its audit ledger ('ops-platform audit "
+    "verify'); the restore is recorded when the rest is started"
+)
 
 
 @click.command()
@@ -40,6 +48,13 @@ if TYPE_CHECKING:
     metavar="NUMBER|latest",
     help="Follow this timeline; without it the one that lives, if only that one has the target.",
 )
+@click.option(
+    "--tablespace-map",
+    "tablespaces",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="Put a tablespace (its name, OID or directory) into a directory; again for another one.",
+)
 @click.option("--dry-run", is_flag=True, help="Only explain what would be done.")
 @click.option(
     "--yes", is_flag=True, help="Do not ask for confirmation; without a terminal there is no question."
@@ -51,6 +66,7 @@ def restore(
     directory: Path,
     label: str | None,
     timeline: str | None,
+    tablespaces: tuple[str, ...],
     dry_run: bool,
     yes: bool,
     no_start: bool,
@@ -61,8 +77,9 @@ def restore(
 
     Explains what it is going to do and how much will be lost, restores into an empty directory,
     recovers, erases again all subjects that were erased, verifies, and says what to do next. Nothing is
-    ever overwritten. Exit 1 unless every verification passed. The cluster is left stopped when a
-    verification failed, or a critical one could not run.
+    ever overwritten: a tablespace whose own directory is in use goes into a new one beside DIR. Exit 1
+    unless every verification passed. The cluster is left stopped when a verification failed, or a
+    critical one could not run.
 
     \b
     Examples:
@@ -74,11 +91,14 @@ def restore(
 
     settings = load_settings()
     recovery_target = _target(**target)
+    directories = _tablespaces(tablespaces)
     context = open_context(settings, choose_stanza(load_backups(settings), stanza))
     directory = directory.absolute()
     t0 = datetime.now(UTC)
     with restore_command.open_workspace(context, directory) as place:
-        explanation = restore_command.explain(context, place, recovery_target, label, t0, timeline)
+        explanation = restore_command.explain(
+            context, place, recovery_target, label, t0, timeline, directories
+        )
         for line in explanation.lines():
             click.echo(line, err=json_output)
         if dry_run:
@@ -91,7 +111,7 @@ def restore(
 
         with output.progress_bar(f"restore of {context.stanza.name}") as progress:
             knowledge = judgement.knowledge(context, explanation, log)
-            done = restore_command.carry_out(context, place, knowledge, t0, log, progress)
+            done = restore_command.carry_out(context, place, knowledge, t0, log, progress, directories)
     verdict = judgement.judge(done)
     recorded = pending_records.record_or_keep(context, done)
     address = None
@@ -106,6 +126,7 @@ def restore(
                 "set": explanation.plan.backup_set.label,
                 "target": str(explanation.plan.target),
                 "timeline": explanation.plan.state.history.timeline,
+                "tablespaces": list(explanation.tablespaces),
                 "restored": verdict.restored,
                 "verified": verdict.verified,
                 "seconds": done.rto_seconds,
@@ -123,7 +144,10 @@ def restore(
     else:
         rows = [(check.name, check.result.upper(), check.summary) for check in done.results]
         output.print_table("verification", ("check", "result", "finding"), rows)
-        for line in _next_steps(context.stanza.name, directory, verdict, address, recorded):
+        # The ops database itself may be what was restored, and has been started just now.
+        back = not recorded and address is not None and judgement.ops_is_up(context)
+        unrecorded = None if recorded else _OPS_IS_BACK if back else _OPS_IS_AWAY
+        for line in _next_steps(context.stanza.name, directory, verdict, address, unrecorded):
             click.echo(line)
     if not verdict.verified:
         output.end(1)
@@ -142,6 +166,17 @@ def _target(**options: Any) -> RecoveryTarget:
     return RecoveryTarget.latest()
 
 
+def _tablespaces(given: tuple[str, ...]) -> dict[str, Path]:
+    """Read OLD=NEW pairs. Raises UsageError."""
+    directories = {}
+    for pair in given:
+        old, equals, new = pair.partition("=")
+        if not old or not equals or not new.startswith("/"):
+            raise click.UsageError(f"--tablespace-map {pair}: write OLD=/NEW/DIRECTORY")
+        directories[old] = Path(os.path.normpath(new))
+    return directories
+
+
 def _start(settings: Settings, stanza: str, directory: Path) -> str | None:
     """Start a cluster of the embedded stack and return its address; None when it is another's to start."""
     try:
@@ -152,13 +187,10 @@ def _start(settings: Settings, stanza: str, directory: Path) -> str | None:
 
 
 def _next_steps(
-    stanza: str, directory: Path, verdict: Judgement, address: str | None, recorded: bool
+    stanza: str, directory: Path, verdict: Judgement, address: str | None, unrecorded: str | None
 ) -> list[str]:
     if not verdict.restored:
-        return [
-            "NOT to be used: a verification failed. Choose an earlier --time or another --set "
-            "(see 'ops-platform backups'), into another directory."
-        ]
+        return ["NOT to be used.", *verdict.advice]
     steps = []
     if verdict.unknown:
         steps.append(
@@ -175,8 +207,8 @@ def _next_steps(
         f"  take a full backup on the new timeline: ops-platform backup full --stanza {stanza}",
         "  follow docs/runbooks/disaster-recovery.md",
     ]
-    if not recorded:
-        steps.append("  the ops database does not answer: this restore will be recorded when it does")
+    if unrecorded is not None:
+        steps.append(unrecorded)
     return steps
 
 

@@ -5,4 +5,4 @@
 ``backup``.
 """
 
-__all__ = ["emergency", "exercise", "inspection", "plan", "restore", "verification"]
+__all__ = ["emergency", "exercise", "inspection", "plan", "reference", "restore", "verification"]

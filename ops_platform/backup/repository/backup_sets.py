@@ -142,6 +142,11 @@ class Repository:
         since = fulls[-1] if fulls else 0
         return [backup_set for backup_set in sets[since:] if backup_set.damage is not None]
 
+    def version_of(self, backup_set: BackupSet) -> str | None:
+        """Return the major version of PostgreSQL of the set's cluster; None when the list does not say."""
+        by_id = {database.id: database.version for database in self.databases}
+        return by_id.get(backup_set.database_id)
+
     def set(self, label: str) -> BackupSet | None:
         """Find the set called ``label``; None when the repository does not list it."""
         return self._by_label.get(label)

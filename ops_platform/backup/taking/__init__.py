@@ -20,4 +20,5 @@ __all__ = [
     "preflight",
     "recorded_sets",
     "report_store",
+    "stanza_upgrade",
 ]

@@ -71,7 +71,7 @@ def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) 
     Raises CheckFailed, Unavailable, ConfigurationError or PgBackRestError: one line that says what to do.
     """
     version = ctx.pgbackrest.version()
-    _refuse_stopped(ctx)
+    refuse_stopped(ctx)
     _refuse_full_disk(ctx)
     server = look_at_server(ctx)
     refuse_server(ctx, server, version)
@@ -148,7 +148,7 @@ def refuse_server(ctx: BackupContext, server: Server, version: tuple[int, int]) 
         )
 
 
-def _refuse_stopped(ctx: BackupContext) -> None:
+def refuse_stopped(ctx: BackupContext) -> None:
     """Refuse while a ``pgbackrest stop`` is in effect. Raises CheckFailed."""
     for stop in (ctx.paths.lock / "all.stop", ctx.paths.lock / f"{ctx.stanza.name}.stop"):
         if stop.exists():
@@ -237,17 +237,14 @@ def _refuse_other_cluster(ctx: BackupContext, server: Server, repository: Reposi
     current = repository.current
     if current is None:
         raise CheckFailed(f"stanza {ctx.stanza.name} could not be read from the repository: look at its log")
-    if current.system_id != server.system_id:
-        raise CheckFailed(
-            f"stanza {ctx.stanza.name} was made for another cluster (system id {current.system_id}, "
-            f"the server has {server.system_id}): correct its connection and data_path, "
-            "or give this cluster a stanza of its own"
-        )
-    if current.version != str(server.version):
-        raise CheckFailed(
-            f"stanza {ctx.stanza.name} was made for PostgreSQL {current.version}, the server is "
-            f"{server.version}: run 'pgbackrest stanza-upgrade' after the upgrade"
-        )
+    if current.system_id == server.system_id and current.version == str(server.version):
+        return
+    raise CheckFailed(
+        f"stanza {ctx.stanza.name} was made for another cluster (PostgreSQL {current.version}, system id "
+        f"{current.system_id}; the server runs {server.version}, {server.system_id}): after a pg_upgrade or "
+        f"an initdb run 'ops-platform stanza upgrade --stanza {ctx.stanza.name}', else correct its "
+        "connection and data_path"
+    )
 
 
 def _ensure_archiver(ctx: BackupContext, server: Server, created: bool, log: Callable[[str], None]) -> None:

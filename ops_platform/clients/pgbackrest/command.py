@@ -77,9 +77,21 @@ class PgBackRest:
                 raise explain("info", self.stanza, None, str(repo["status"]["message"]))
         return entry
 
+    def set_info(self, label: str) -> dict[str, Any]:
+        """Return what ``info`` tells of one set beyond the list: its links, tablespaces and databases."""
+        answer = self._json("info", self._ask("info", "--output=json", f"--set={label}"))
+        found: dict[str, Any] = next(
+            (entry for stanza in answer for entry in stanza.get("backup", ()) if entry["label"] == label), {}
+        )
+        return found
+
     def stanza_create(self) -> None:
         """Create the stanza; safe to repeat. Fails with code 28 when it belongs to another cluster."""
         self._command("stanza-create")
+
+    def stanza_upgrade(self) -> None:
+        """Let the stanza stand for the cluster that the server runs now; does nothing when it does."""
+        self._command("stanza-upgrade")
 
     def check(self, archive_timeout: int) -> None:
         """Make the server switch WAL and wait up to ``archive_timeout`` seconds for it to be archived."""

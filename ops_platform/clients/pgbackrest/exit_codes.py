@@ -116,7 +116,8 @@ _TEXTS = (
 )
 
 _OTHER_CLUSTER = (
-    "the stanza was made for another cluster: correct its data_path, or give this cluster a stanza of its own"
+    "the stanza was made for another cluster: after a pg_upgrade run 'ops-platform stanza upgrade', "
+    "else correct its data_path"
 )
 _CODES = {
     27: "its configuration is invalid: correct backups.yaml or OPS_*",
@@ -125,7 +126,8 @@ _CODES = {
     38: "PostgreSQL is running on that data directory: stop it first",
     40: "the path is not empty: choose an empty one",
     41: "a file could not be opened: look at its owner and mode",
-    44: "the WAL archive belongs to another cluster: correct the stanza's data_path",
+    44: "the WAL archive belongs to another cluster: after a pg_upgrade run 'ops-platform stanza upgrade', "
+    "else correct the stanza's data_path",
     45: "two clusters archive to one stanza (another segment of this name is there): give each its own",
     LOCKED: "another pgBackRest process holds the lock: wait for its end",
     51: _OTHER_CLUSTER,

@@ -14,12 +14,12 @@ from ops_platform.defs.dr.jobs import (
     tombstone_replay,
 )
 from ops_platform.defs.dr.schedules import dr_schedules
-from ops_platform.defs.dr.sensors import scratch_cluster_janitor
+from ops_platform.defs.dr.sensors import dr_catalogue_changes, scratch_cluster_janitor
 from ops_platform.defs.stanza_jobs import stanza_job
 
 
 def dr_definitions(config: BackupConfig) -> dg.Definitions:
-    """Assets, jobs, schedules and the janitor for the stanzas of ``config``."""
+    """Assets, jobs, schedules and sensors for the stanzas of ``config``."""
     assets = exercise_assets(config)
     exercise = dg.define_asset_job(
         "dr_exercise",
@@ -53,5 +53,5 @@ def dr_definitions(config: BackupConfig) -> dg.Definitions:
         assets=assets,
         jobs=[exercise, check, reference, scratch_cluster_cleanup, tombstone_replay, expiry],
         schedules=dr_schedules(config),
-        sensors=[scratch_cluster_janitor],
+        sensors=[scratch_cluster_janitor, dr_catalogue_changes],
     )

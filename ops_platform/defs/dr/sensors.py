@@ -1,14 +1,22 @@
-"""The janitor: finds what killed exercises left. It only reads; the job that it launches removes it."""
+"""Sensors of disaster recovery. They only read; the jobs that they launch do the work.
+
+The janitor finds what killed exercises left. The other one finds catalogues that changed since the newest
+reference.
+"""
 
 import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 
-from ops_platform.clients import postgres
+from ops_platform.clients import postgres, safe_errors
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
+from ops_platform.defs.stanza_jobs import named_in_config
 from ops_platform.dr.exercise import exercise_store
 from ops_platform.dr.restore import scratch_cluster
+from ops_platform.errors import Unavailable
 
 LEFTOVERS_TAG = "ops/leftovers"
 
@@ -41,6 +49,35 @@ def scratch_cluster_janitor(
     tag = hashlib.sha256("\n".join([*left, *waiting, *dead]).encode()).hexdigest()[:16]
     # A run key works once: after a failed cleanup the next attempt needs another.
     return dg.RunRequest(run_key=f"{tag}:{_finished(context.instance, tag)}", tags={LEFTOVERS_TAG: tag})
+
+
+@dg.sensor(
+    name="dr_catalogue_changes",
+    job_name="dr_reference",
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Launch a reference of each stanza whose catalogue changed since the newest one.",
+)
+def dr_catalogue_changes(
+    context: dg.SensorEvaluationContext, platform: PlatformResource
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Ask for a reference of each stanza whose catalogue has changed."""
+    from ops_platform.dr.reference import change_watch
+
+    with reported_failures():
+        changed, away = [], []
+        for stanza in platform.stanzas():
+            try:
+                key = change_watch.due(platform.backup(stanza), datetime.now(UTC))
+            except Unavailable as error:
+                # One server that is away must not keep the others from their references.
+                away.append(safe_errors.describe(error))
+                continue
+            if key is not None:
+                changed.append(named_in_config(stanza, f"{stanza}:{key}"))
+    yield from changed
+    if not changed:
+        yield dg.SkipReason("; ".join(away) or "no catalogue has changed since its newest reference")
 
 
 def _finished(instance: dg.DagsterInstance, tag: str) -> int:

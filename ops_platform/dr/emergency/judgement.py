@@ -39,12 +39,14 @@ class Judgement:
     """The verdict on a restore.
 
     ``restored``: nothing is known to be wrong. ``may_start``: all checks that must pass before traffic
-    passed. ``unknown``: the checks that could not run.
+    passed. ``unknown``: the checks that could not run. ``advice``: what to do after a restore that is not
+    to be used.
     """
 
     restored: bool
     may_start: bool
     unknown: tuple[str, ...]
+    advice: tuple[str, ...] = ()
 
     @property
     def verified(self) -> bool:
@@ -56,7 +58,45 @@ def judge(done: Rehearsal) -> Judgement:
     """Judge a restore by the results of its checks; an unknown result never counts as good."""
     restored = done.rto_seconds is not None and all(result.result != "fail" for result in done.results)
     unknown = tuple(result.name for result in done.results if result.result == "unknown")
-    return Judgement(restored, restored and not set(unknown) & set(CRITICAL), unknown)
+    may_start = restored and not set(unknown) & set(CRITICAL)
+    return Judgement(restored, may_start, unknown, () if restored else _advice(done))
+
+
+ELSEWHERE = "into another directory: nothing is ever overwritten"
+
+
+def _advice(done: Rehearsal) -> tuple[str, ...]:
+    """Say what can help after the first check that did not pass; the others follow from it."""
+    by_result = [[one for one in done.results if one.result == result] for result in ("fail", "unknown")]
+    first = next((result for results in by_result for result in results), None)
+    if first is None:
+        return ("The recovery time could not be measured: look at the log, and try again " + ELSEWHERE + ".",)
+    reason = f"{first.name}: {first.summary}"
+    target = None if done.plan is None else done.plan.target
+    if first.result == "unknown" and done.rto_seconds is None:
+        step = "This says nothing about the backup: remove the cause, then try the same again"
+    elif first.name == "backup_selected":
+        step = "Nothing was restored. Do what it says, then try again"
+    elif first.name == "restored":
+        step = "The set could not be copied. Try an older one with --set (see 'ops-platform backups')"
+    elif first.name == "tombstones":
+        step = (
+            "Erased subjects may be in this cluster, and in one of any other time. Remove the cause "
+            "(docs/runbooks/gdpr.md), then try the same again"
+        )
+    elif first.name == "recovered_and_promoted" and target is not None and target.kind in ("name", "xid"):
+        step = (
+            f"The archive ends without this {target.kind}, or the set is younger: correct it, start from an "
+            "older --set, or say --time or --latest"
+        )
+    elif first.name == "recovered_and_promoted":
+        step = (
+            "The recovery did not come to its end; the log beside the directory says where. Choose an "
+            "earlier --time when WAL is missing or damaged, an older --set when the data is"
+        )
+    else:
+        step = "Compare with an earlier --time or an older --set (see 'ops-platform backups')"
+    return (reason, f"{step}, {ELSEWHERE}.")
 
 
 @dataclass(frozen=True)

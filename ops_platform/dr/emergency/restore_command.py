@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -24,11 +25,12 @@ from ops_platform.backup.proof import FilesLook
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import postgres
+from ops_platform.clients.postgres import programs
 from ops_platform.dr.exercise.drill import rehearse
 from ops_platform.dr.exercise.rehearsal import Knowledge, Rehearsal, RestoreOptions, server_of
 from ops_platform.dr.plan import RecoveryTarget, restore_plan, timeline_choice
 from ops_platform.dr.plan.restore_plan import Explanation
-from ops_platform.dr.restore import Workspace, workspace
+from ops_platform.dr.restore import Workspace, tablespace_map, workspace
 from ops_platform.errors import OpsError
 
 SCENARIO = "emergency"
@@ -44,8 +46,10 @@ _RECOVERY_SETTING = re.compile(r"^\s*(restore_command|recovery_target\w*|archive
 def open_workspace(ctx: BackupContext, directory: Path) -> Iterator[Workspace]:
     """Make a workspace for filling ``directory``; it is removed at the end, the directory stays.
 
-    Raises CheckFailed when there is something in the directory or a server uses it.
+    Raises CheckFailed when there is something in the directory or a server uses it, ConfigurationError when
+    the user who restores cannot reach it.
     """
+    workspace.require_reachable(directory, ctx.settings.run_as)
     restore_plan.require_empty_directory(directory)
     root = ctx.settings.state_dir / "restores"
     workspace.make_directory(root, ctx.settings.run_as)
@@ -66,17 +70,34 @@ def explain(
     label: str | None,
     now: datetime,
     timeline: str | None = None,
+    tablespaces: Mapping[str, Path] | None = None,
 ) -> Explanation:
     """Read the repository and explain what would be restored; ``label`` and ``timeline`` as typed, or None.
 
-    Raises CheckFailed when nothing can be restored to that target, ConfigurationError for a bad timeline.
+    ``tablespaces`` as in ``RestoreOptions``. Raises CheckFailed when nothing can be restored to that target
+    or the disk is too full, ConfigurationError for a bad timeline, a tablespace that cannot be placed, or
+    when this machine lacks the cluster's version of PostgreSQL.
     """
     reader = workspace.open_reader(ctx, here)
     # In an emergency the files of the set that would be restored count, not those of every other one.
     observation = observe(reader, damage_of=lambda repository: {})
     faults_of = FilesLook(reader.pgbackrest).faults_of
     plan = restore_plan.choose(observation, target, label, timeline, _last_beat(ctx), faults_of)
-    return restore_plan.explain(plan, observation, here.data_dir, now)
+    explanation = restore_plan.explain(plan, observation, here.data_dir, now)
+    version = observation.repository.version_of(plan.backup_set)
+    if version is not None:
+        programs.find(version, workspace.launcher(ctx))
+    placements = _options(tablespaces).place(tablespace_map.of_set(reader, plan.backup_set.label), here)
+    needed = plan.backup_set.size_bytes + plan.wal_bytes
+    return replace(
+        explanation,
+        free_bytes=tablespace_map.require_space(here, placements, needed),
+        tablespaces=tuple(map(str, placements)),
+    )
+
+
+def _options(tablespaces: Mapping[str, Path] | None) -> RestoreOptions:
+    return RestoreOptions(freeze_archive=False, archive_mode=None, tablespaces=tablespaces or {})
 
 
 def _last_beat(ctx: BackupContext) -> timeline_choice.LastBeat:
@@ -105,6 +126,7 @@ def carry_out(
     t0: datetime,
     log: Callable[[str], None],
     progress: Callable[[float], None],
+    tablespaces: Mapping[str, Path] | None = None,
 ) -> Rehearsal:
     """Restore, recover, erase again, verify; the server is stopped cleanly at the end.
 
@@ -113,8 +135,7 @@ def carry_out(
     """
     restore_plan.require_empty_directory(here.data_dir)
     workspace.make_directory(here.data_dir, here.run_as)
-    options = RestoreOptions(freeze_archive=False, archive_mode=None, relocate_tablespaces=False)
-    done = rehearse(ctx, here, SCENARIO, knowledge, t0, log, progress, options)
+    done = rehearse(ctx, here, SCENARIO, knowledge, t0, log, progress, _options(tablespaces))
     if done.rto_seconds is not None:
         remove_recovery_settings(here)
         mark_wal_ready(here, server_of(ctx, here).control_data()[CURRENT_SEGMENT])

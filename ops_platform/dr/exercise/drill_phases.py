@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ops_platform.dr.exercise.rehearsal import Drill, server_of
 from ops_platform.dr.inspection import run_checks, verdict
-from ops_platform.dr.restore import pgbackrest_restore, workspace
+from ops_platform.dr.restore import pgbackrest_restore, tablespace_map, workspace
 from ops_platform.dr.verification import recovery_checks
 
 RECOVERY_SECONDS = 6 * 3600.0
@@ -35,10 +35,13 @@ class SelectSet(DrillPhase):
     timing_key = "select"
 
     def perform(self, drill: Drill) -> None:
-        """Set ``reader`` and ``plan`` of the drill."""
+        """Set ``reader``, ``plan`` and ``placements`` of the drill."""
         drill.reader = workspace.open_reader(drill.ctx, drill.here)
         drill.rehearsal.plan = drill.plan = plan = drill.knowledge.plan(drill.reader)
-        workspace.require_space(drill.here.data_dir, plan.backup_set.size_bytes + plan.wal_bytes)
+        tablespaces = tablespace_map.of_set(drill.reader, plan.backup_set.label)
+        drill.placements = drill.options.place(tablespaces, drill.here)
+        needed = plan.backup_set.size_bytes + plan.wal_bytes
+        tablespace_map.require_space(drill.here, drill.placements, needed)
         drill.rehearsal.add(verdict("backup_selected", True, f"{plan.note}; target: {plan.target}"))
 
 
@@ -52,6 +55,7 @@ class RestoreFiles(DrillPhase):
         """Restore, and keep the size and the rate of the copy."""
         plan = drill.plan
         drill.log(f"restoring set {plan.backup_set.label} ({plan.note}) to {plan.target}")
+        tablespace_map.make_directories(drill.here, drill.placements)
         drill.rehearsal.copy = copy = pgbackrest_restore.restore(
             drill.reader,
             plan.backup_set,
@@ -60,7 +64,7 @@ class RestoreFiles(DrillPhase):
             drill.log,
             drill.progress,
             archive_mode=drill.options.archive_mode,
-            tablespaces=drill.here.tablespaces if drill.options.relocate_tablespaces else None,
+            tablespaces=drill.placements,
         )
         size, rate = copy.size_bytes / 1e6, copy.rate / 1e6
         summary = f"{size:.1f} MB in {copy.seconds:.1f} s, the bulk at {rate:.1f} MB/s"

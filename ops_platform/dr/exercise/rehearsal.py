@@ -7,17 +7,26 @@ A restore needs the repository and a workspace, but no ops database: what only t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients.postgres import programs
 from ops_platform.dr.inspection import Check, Verification
 from ops_platform.dr.plan import Plan
-from ops_platform.dr.restore import RestoredServer, Workspace, pgbackrest_restore, workspace
+from ops_platform.dr.restore import (
+    Placement,
+    RestoredServer,
+    Tablespace,
+    Workspace,
+    pgbackrest_restore,
+    tablespace_map,
+    workspace,
+)
 from ops_platform.dr.verification import Expected, Source
 from ops_platform.errors import CheckFailed
 
@@ -108,16 +117,27 @@ class RestoreOptions:
     freeze_archive: bool = True
     """Recover no segment that is archived after the plan was made."""
     archive_mode: str | None = "off"
-    relocate_tablespaces: bool = True
-    """Put tablespaces into the workspace: the source may be alive on this host and use its own."""
+    tablespaces: Mapping[str, Path] | None = None
+    """Where tablespaces go, by name, OID or own directory; the others go to their own place if it is free.
+
+    None: all go into the workspace, since the source may be alive on this host and use its own.
+    """
+
+    def place(self, tablespaces: Sequence[Tablespace], here: Workspace) -> Sequence[Placement]:
+        """Choose the directories of a set's tablespaces. Raises ConfigurationError or CheckFailed."""
+        if self.tablespaces is None:
+            return tablespace_map.below(tablespaces, here.tablespaces)
+        placements = tablespace_map.place(tablespaces, self.tablespaces, tablespace_map.beside(here.data_dir))
+        tablespace_map.require_usable(here, placements)
+        return placements
 
 
 @dataclass(repr=False)
 class Drill:
     """The state that the phases of one restore share.
 
-    ``reader``, ``plan``, ``server`` and ``moment`` are set by the phases that find them; reading one before
-    that raises AttributeError.
+    ``reader``, ``plan``, ``placements``, ``server`` and ``moment`` are set by the phases that find them;
+    reading one before that raises AttributeError.
     """
 
     ctx: BackupContext
@@ -133,6 +153,8 @@ class Drill:
     reader: BackupContext = field(init=False)
     """The read-only view of the repository."""
     plan: Plan = field(init=False)
+    placements: Sequence[Placement] = field(init=False)
+    """The directories of the tablespaces."""
     server: RestoredServer = field(init=False)
     moment: datetime = field(init=False)
     """The time at which the copy is compared with the source."""

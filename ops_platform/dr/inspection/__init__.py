@@ -34,6 +34,7 @@ __all__ = [
     "LiveTable",
     "Objects",
     "Verification",
+    "change_mark",
     "failed",
     "inherent_defects",
     "missing",

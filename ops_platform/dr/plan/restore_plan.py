@@ -44,6 +44,10 @@ class Explanation:
     reaches: datetime | None
     loss: timedelta | None
     gaps: int
+    free_bytes: int | None = None
+    """Free space where everything goes; None: it goes to several file systems."""
+    tablespaces: tuple[str, ...] = ()
+    """Each tablespace and its directory."""
 
     def lines(self) -> list[str]:
         """Describe the restore to the person at the keyboard."""
@@ -56,8 +60,14 @@ class Explanation:
             f"timeline     {self.timeline}",
             f"into         {self.directory}",
             f"size         {backup_set.size_bytes / 1e6:.1f} MB, and up to "
-            f"{self.plan.wal_bytes / 1e6:.0f} MB WAL",
+            f"{self.plan.wal_bytes / 1e6:.0f} MB WAL; " + self._free(),
+            *(f"tablespace   {tablespace}" for tablespace in self.tablespaces),
         ]
+        if self.plan.target.kind in ("name", "xid"):
+            lines.append(
+                f"NOT KNOWN    whether the archive has this {_KIND[self.plan.target.kind]}: only the "
+                "recovery finds out, and fails at the end of the archive when nobody made it"
+            )
         if self.loss is not None:
             lines.append(
                 f"lost         all that was committed in the last {_span(self.loss)}, or a little more"
@@ -71,6 +81,14 @@ class Explanation:
                 f"WARNING      {self.gaps} WAL segments are missing after this; recovery ends before them"
             )
         return lines
+
+    def _free(self) -> str:
+        if self.free_bytes is None:
+            return "free space not checked: it goes to several file systems"
+        return f"{self.free_bytes / 1e6:.0f} MB are free"
+
+
+_KIND = {"name": "restore point", "xid": "transaction"}
 
 
 def choose(

@@ -5,4 +5,4 @@ It is captured from the live server, signed, stored in the ops database and copi
 
 from ops_platform.dr.reference.reference_store import Reference
 
-__all__ = ["Reference", "capture", "ledger_copies", "reference_store"]
+__all__ = ["Reference", "capture", "change_watch", "ledger_copies", "reference_store"]

@@ -5,6 +5,7 @@ The reference itself, and how it is stored, is in ``reference_store``.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from ops_platform.clients.safe_errors import describe
 from ops_platform.dr.inspection import (
     EXACT_ROWS,
     ClosedRows,
+    change_mark,
     inherent_defects,
     row_fingerprints,
     schema_comparison,
@@ -26,6 +28,8 @@ from ops_platform.dr.inspection import (
 from ops_platform.dr.reference.reference_store import Reference
 from ops_platform.errors import Unavailable
 
+CLUSTER = ""
+"""The key of the cluster's own mark among those of its databases."""
 MARGIN = timedelta(seconds=120)
 """Rows younger than this are not closed, even when no writer is seen."""
 PREPARED = timedelta(days=1)
@@ -53,16 +57,18 @@ _OTHERS = """
 
 @dataclass
 class _Contents:
-    """Objects and defects of all databases read so far."""
+    """Objects and defects of all databases read so far, and their marks."""
 
     objects: dict[str, str] = field(default_factory=dict)
     extensions: dict[str, str] = field(default_factory=dict)
     sequences_behind: list[str] = field(default_factory=list)
     invalid_indexes: list[str] = field(default_factory=list)
     unvalidated_constraints: list[str] = field(default_factory=list)
+    change_marks: dict[str, str] = field(default_factory=dict)
 
-    def read(self, connection: Connection, prefix: str) -> None:
+    def read(self, connection: Connection, database: str, prefix: str) -> None:
         """Add those of one database, with ``prefix`` before their names."""
+        self.change_marks[database] = change_mark.of_database(connection)
 
         def prefixed(objects: Mapping[str, str]) -> dict[str, str]:
             return {prefix + name: hash_ for name, hash_ in objects.items()}
@@ -112,7 +118,8 @@ def _take(ctx: BackupContext, earlier: Reference | None, erased_since: bool) -> 
         statistics, counted = row_fingerprints.statistics_epoch(source), row_fingerprints.live_tables(source)
         roles = schema_comparison.role_hashes(source)
         contents = _Contents(objects=schema_comparison.cluster_objects(source))
-        contents.read(source, "")
+        contents.change_marks[CLUSTER] = change_mark.of_cluster(source)
+        contents.read(source, situation["database"], "")
         others = source.execute(_OTHERS).fetchall()
         closed = _closed(source, ctx, marker, None if erased_since else earlier)
     entered = [other["name"] for other in others if other["open"] and _enter(ctx, other["name"], contents)]
@@ -134,7 +141,27 @@ def _take(ctx: BackupContext, earlier: Reference | None, erased_since: bool) -> 
         others=tuple(entered),
         not_entered=tuple(other["name"] for other in others if other["name"] not in entered),
         objects=contents.objects,
+        change_marks=contents.change_marks,
     )
+
+
+def change_marks(ctx: BackupContext) -> dict[str, str]:
+    """Read the marks of the live source, as ``take`` would now. Raises Unavailable.
+
+    A database that refuses the connection is left out, as there.
+    """
+    with postgres.session(ctx.database_url, application="ops-platform reference", autocommit=True) as source:
+        own = one_row(source, "SELECT current_database() AS name")["name"]
+        marks = {CLUSTER: change_mark.of_cluster(source), own: change_mark.of_database(source)}
+        others = [row["name"] for row in source.execute(_OTHERS).fetchall() if row["open"]]
+    for database in others:
+        url = make_conninfo(ctx.database_url, dbname=database)
+        with (
+            contextlib.suppress(Unavailable),
+            postgres.session(url, application="ops-platform reference", autocommit=True) as other,
+        ):
+            marks[database] = change_mark.of_database(other)
+    return marks
 
 
 def _enter(ctx: BackupContext, database: str, contents: _Contents) -> bool:
@@ -145,7 +172,7 @@ def _enter(ctx: BackupContext, database: str, contents: _Contents) -> bool:
         ) as other:
             _begin(other)
             row_fingerprints.fix_session(other)
-            contents.read(other, f"{database}: ")
+            contents.read(other, database, f"{database}: ")
     except Unavailable:
         return False
     return True

@@ -53,6 +53,8 @@ class Reference:
     others: tuple[str, ...]
     not_entered: tuple[str, ...]
     objects: Mapping[str, str] = field(repr=False)
+    change_marks: Mapping[str, str] = field(default_factory=dict)
+    """The catalogue's mark of each database that was read, "" for the cluster; see ``change_mark``."""
 
     def qualified_name(self, database: str, name: str) -> str | None:
         """Return the name that an object of ``database`` has here; None: the database was not read."""
@@ -157,6 +159,30 @@ def after(ops: Connection, keys: PublicKeys, stanza: str, moment: datetime) -> R
     return _read(ops, keys, stanza, "taken_at > %s ORDER BY taken_at", moment)
 
 
+@dataclass(frozen=True)
+class Newest:
+    """The newest reference's time and marks, not verified; the number of references of the last hour."""
+
+    taken_at: datetime
+    change_marks: Mapping[str, str]
+    in_last_hour: int
+
+
+def newest(ops: Connection, stanza: str) -> Newest | None:
+    """Read what tells whether another reference is due; None when there is none."""
+    row = ops.execute(
+        """
+        SELECT taken_at, coalesce(document::jsonb -> 'change_marks', '{}') AS change_marks,
+               (SELECT count(*) FROM dr_references AS recent
+                WHERE recent.stanza = r.stanza
+                  AND recent.taken_at > now() - interval '1 hour') AS in_last_hour
+        FROM dr_references AS r WHERE stanza = %s ORDER BY taken_at DESC LIMIT 1
+        """,
+        (stanza,),
+    ).fetchone()
+    return None if row is None else Newest(**row)
+
+
 def prune(ops: Connection, stanza: str, oldest: datetime) -> int:
     """Delete a stanza's references from before ``oldest``, and catalogues that none names any more.
 
@@ -226,6 +252,7 @@ def _document(reference: Reference, digest: str) -> dict[str, Any]:
         "unvalidated": list(reference.unvalidated),
         "others": list(reference.others),
         "not_entered": list(reference.not_entered),
+        "change_marks": dict(reference.change_marks),
     }
 
 
@@ -248,4 +275,6 @@ def _parse(document: Mapping[str, Any], objects: Mapping[str, str]) -> Reference
         others=tuple(document["others"]),
         not_entered=tuple(document["not_entered"]),
         objects=objects,
+        # References of an earlier version have none.
+        change_marks=document.get("change_marks", {}),
     )

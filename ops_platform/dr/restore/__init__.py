@@ -5,6 +5,17 @@ Makes and removes scratch clusters. Checks nothing: that is in ``dr.verification
 
 from ops_platform.dr.restore.restored_server import RestoredServer
 from ops_platform.dr.restore.scratch_cluster import NotRemoved
+from ops_platform.dr.restore.tablespace_map import Placement, Tablespace
 from ops_platform.dr.restore.workspace import Workspace
 
-__all__ = ["NotRemoved", "RestoredServer", "Workspace", "pgbackrest_restore", "scratch_cluster", "workspace"]
+__all__ = [
+    "NotRemoved",
+    "Placement",
+    "RestoredServer",
+    "Tablespace",
+    "Workspace",
+    "pgbackrest_restore",
+    "scratch_cluster",
+    "tablespace_map",
+    "workspace",
+]

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from ops_platform.backup.repository import BackupSet
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.wal import Geometry, Segment
 from ops_platform.dr.plan import RecoveryTarget
+from ops_platform.dr.restore.tablespace_map import Placement
 from ops_platform.dr.restore.workspace import Workspace
 
 _GATE = """\
@@ -89,11 +89,11 @@ def restore(
     progress: Callable[[float], None],
     *,
     archive_mode: str | None = "off",
-    tablespaces: Path | None = None,
+    tablespaces: Sequence[Placement] = (),
 ) -> Copy:
     """Copy a set into the data directory of ``reader``, which is empty. Raises PgBackRestError.
 
-    ``tablespaces``: where those of the cluster go; None: where they were, which must be empty too.
+    ``tablespaces``: where those of the cluster go. Others go where they were, which must be empty too.
 
     Without ``--delta``, ``--force`` or ``--link-all``: existing files are never overwritten.
     """
@@ -101,8 +101,7 @@ def restore(
     options = [f"--set={backup_set.label}", *target.options(timeline)]
     if archive_mode is not None:
         options.append(f"--archive-mode={archive_mode}")
-    if tablespaces is not None:
-        options.append(f"--tablespace-map-all={tablespaces}")
+    options += [placement.option for placement in tablespaces]
     meter = BulkRateMeter(backup_set.size_bytes)
 
     def on_progress(fraction: float, logged_at: datetime | None) -> None:

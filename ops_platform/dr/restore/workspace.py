@@ -6,6 +6,7 @@ The owner of such a directory, and the removal of what a killed run left, are in
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -107,6 +108,39 @@ def require_space(directory: Path, needed_bytes: int) -> int:
             f"({DISK_FACTOR} times the cluster and its WAL): free space or restore elsewhere"
         )
     return free
+
+
+def existing(path: Path) -> Path:
+    """Return ``path``, or the nearest directory above it that exists and that we may look at."""
+    for place in (path, *path.parents):
+        with contextlib.suppress(PermissionError):
+            if place.exists():
+                return place
+    return Path("/")
+
+
+def require_reachable(directory: Path, run_as: str | None) -> None:
+    """Check that the user who restores can reach ``directory``, which is there or can be made.
+
+    Raises ConfigurationError that names the directory which is closed, and the user.
+    """
+    place = existing(directory.parent)
+    ancestors = [str(ancestor) for ancestor in (*reversed(place.parents), place)]
+    # Asked as that user: root may enter everything, and groups and access lists count too.
+    script = 'for place do [ -x "$place" ] || { echo "$place"; exit 1; }; done'
+    ended = Launcher(run_as).run(["/bin/sh", "-c", script, "sh", *ancestors], timeout=30)
+    closed = ended.stdout.strip()
+    user = run_as or "the user who restores"
+    if closed:
+        raise ConfigurationError(
+            f"{directory}: {closed} cannot be entered by {user}: choose a directory that this user can "
+            f"reach, or open it ('chmod o+x {closed}')"
+        )
+    where = existing(directory)
+    if run_as is None and not os.access(where, os.W_OK):
+        raise ConfigurationError(
+            f"{directory}: {where} cannot be written to: choose another directory, or run as its owner"
+        )
 
 
 def make_directory(path: Path, run_as: str | None) -> None:

@@ -10,14 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from ops_platform.clients.postgres import programs
 from ops_platform.dr.emergency import judgement as emergency
 from ops_platform.dr.emergency import restore_command as break_glass
 from ops_platform.dr.exercise.rehearsal import Rehearsal
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
 from ops_platform.dr.plan.restore_plan import Explanation
+from ops_platform.dr.reference import change_watch
+from ops_platform.dr.restore import workspace
 from ops_platform.dr.restore.workspace import Workspace
-from ops_platform.errors import CheckFailed
-from ops_platform_tests.backup.site import Site, silent
+from ops_platform.dr.verification import suite
+from ops_platform.errors import CheckFailed, ConfigurationError
+from ops_platform_tests.backup.site import Site, silent, take
 from ops_platform_tests.dr.practice import archive_now, strike
 from ops_platform_tests.services import short_directory
 
@@ -160,6 +164,12 @@ def test_a_refused_directory_costs_nothing(beating: Site, place: Path) -> None:
 
 @pytest.mark.services
 def test_a_restored_cluster_is_verified_stopped_and_forgets_its_recovery(beating: Site, place: Path) -> None:
+    with beating.cluster.superuser("product") as superuser:
+        # Made within the hour: the sensor asks for a reference that knows it.
+        superuser.execute("CREATE TABLE made_just_now (id int)")
+    assert change_watch.due(beating.context, datetime.now(UTC)) is not None
+    suite.refresh(beating.context)
+    assert change_watch.due(beating.context, datetime.now(UTC)) is None
     [newest] = strike(beating, 1)
     archive_now(beating)
     told, done = restored(beating, place / "new", RecoveryTarget.latest())
@@ -185,4 +195,79 @@ def test_a_name_that_nobody_made_leaves_nothing_to_be_used(beating: Site, place:
     assert done.rto_seconds is None
     assert [one.result for one in done.results if one.name == "recovered_and_promoted"] == ["fail"]
     assert "never" in (place / "new.restore.log").read_text() or (place / "new.restore.log").exists()
+    assert restores(beating) == []
+
+
+@pytest.mark.full
+@pytest.mark.services
+def test_tablespaces_of_an_old_cluster_go_beside_and_those_that_are_named_where_they_are_told(
+    beating: Site, place: Path
+) -> None:
+    """The old cluster lives on, and uses its own; the dry run says where the restored ones go."""
+    spaces = {name: place / name for name in ("apart", "chosen")}
+    for directory in spaces.values():
+        directory.mkdir()
+        beating.cluster.account.own(directory)
+    with beating.cluster.superuser("product") as superuser:
+        for name, directory in spaces.items():
+            superuser.execute(f"CREATE TABLESPACE {name} LOCATION '{directory}'")
+            superuser.execute(f"CREATE TABLE in_{name} TABLESPACE {name} AS SELECT 42 AS answer")
+    suite.refresh(beating.context)
+    take(beating, "incremental")
+    strike(beating, 2)
+    archive_now(beating)
+    files = {path: path.stat().st_mtime_ns for space in spaces.values() for path in space.rglob("*")}
+    there, t0 = place / "new", datetime.now(UTC)
+    given = {"chosen": place / "elsewhere"}
+    with break_glass.open_workspace(beating.context, there) as here:
+        told = break_glass.explain(
+            beating.context, here, RecoveryTarget.latest(), None, t0, tablespaces=given
+        )
+        assert [str(one) for one in sorted(told.tablespaces)] == [
+            f"apart: {place}/new.tablespaces/apart, not {spaces['apart']} (it is not empty)",
+            f"chosen: {place}/elsewhere, not {spaces['chosen']}",
+        ]
+        known = emergency.knowledge(beating.context, told, silent)
+        done = break_glass.carry_out(beating.context, here, known, t0, print, silent, given)
+    assert {one.name: one.summary for one in done.results if one.result != "pass"} == {}
+    targets = {link.readlink() for link in (there / "pg_tblspc").iterdir()}
+    assert targets == {place / "new.tablespaces" / "apart", place / "elsewhere"}
+    for path, changed in files.items():
+        assert path.stat().st_mtime_ns == changed, path
+    with beating.cluster.superuser("product") as superuser:
+        for name in spaces:
+            superuser.execute(f"DROP TABLE in_{name}")
+            superuser.execute(f"DROP TABLESPACE {name}")
+    suite.refresh(beating.context)
+    take(beating, "incremental")
+
+
+@pytest.mark.services
+def test_what_cannot_be_done_is_said_before_the_first_byte(
+    beating: Site, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest, now = RecoveryTarget.latest(), datetime.now(UTC)
+    with break_glass.open_workspace(beating.context, place / "new") as here:
+        with pytest.raises(ConfigurationError, match="the set has no tablespace nowhere; it has none"):
+            break_glass.explain(
+                beating.context, here, latest, None, now, tablespaces={"nowhere": place / "space"}
+            )
+        with monkeypatch.context() as full:
+            full.setattr(workspace, "DISK_FACTOR", 1e9)
+            with pytest.raises(CheckFailed, match="free space or restore elsewhere"):
+                break_glass.explain(beating.context, here, latest, None, now)
+        with monkeypatch.context() as old:
+            old.setattr(programs, "_DIRECTORIES", ())
+            old.setattr("shutil.which", lambda *_, **__: None)
+            with pytest.raises(ConfigurationError, match=r"PostgreSQL \d+ is not installed on this machine"):
+                break_glass.explain(beating.context, here, latest, None, now)
+        told = break_glass.explain(beating.context, here, RecoveryTarget.parse("xid", "7"), None, now)
+        assert any(line.startswith("NOT KNOWN    whether the archive has this tr") for line in told.lines())
+    if os.geteuid() == 0:
+        (place / "closed").mkdir(mode=0o700)
+        with (
+            pytest.raises(ConfigurationError, match="cannot be entered by postgres: choose a directory"),
+            break_glass.open_workspace(beating.context, place / "closed" / "data"),
+        ):
+            pytest.fail("it must not come so far")
     assert restores(beating) == []
