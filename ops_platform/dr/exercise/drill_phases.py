@@ -83,8 +83,9 @@ class Recover(DrillPhase):
         """Set ``server``, and measure the replay and the promotion."""
         plan, rehearsal = drill.plan, drill.rehearsal
         drill.server = server = server_of(drill.ctx, drill.here)
-        gate = pgbackrest_restore.frozen_archive(drill.reader, drill.here, plan.geometry, plan.last_segment)
-        drill.until_end.enter_context(server.running(gate if drill.options.freeze_archive else {}))
+        last = plan.last_segment if drill.options.freeze_archive else None
+        fetching = pgbackrest_restore.archive_get(drill.reader, drill.here, plan.geometry, last)
+        drill.until_end.enter_context(server.running(fetching))
         began = time.monotonic()
         server.wait_promoted(RECOVERY_SECONDS)
         recovery, now, whole = server.recovery(), datetime.now(UTC), time.monotonic() - began

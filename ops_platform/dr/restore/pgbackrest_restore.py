@@ -18,16 +18,26 @@ from ops_platform.dr.plan import RecoveryTarget
 from ops_platform.dr.restore.tablespace_map import Placement
 from ops_platform.dr.restore.workspace import Workspace
 
-_GATE = """\
+_GET = """\
 #!/bin/sh
+{freeze}{command} --archive-timeout={patience} archive-get "$1" "$2"
+code=$?
+# Found, not found, or told to stop.
+if [ $code -le 1 ] || [ $code -gt 125 ]; then exit $code; fi
+# Before pgBackRest 2.59 two of its background processes may race for one lock, and the one that would have
+# fetched this segment dies. The error after the timeout would end the recovery as if the archive ended here.
+exec {command} --no-archive-async archive-get "$1" "$2"
+"""
+_FREEZE = """\
 # The archive as it stood at the disaster: a live source goes on archiving, and what it archives
 # later did not exist then. Names of one length sort as the segments do.
 case "$1" in
   *[!0-9A-F]*) ;;
   *) last={last}; if [ "${{1#????????}}" \\> "$last" ]; then exit 1; fi ;;
 esac
-exec {command} archive-get "$1" "$2"
 """
+PATIENCE_SECONDS = 3
+"""Wait for a segment that the background fetches; then the foreground does, without a limit."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +124,12 @@ def restore(
     return Copy(backup_set.size_bytes, seconds, meter.rate(seconds))
 
 
-def frozen_archive(
-    reader: BackupContext, workspace: Workspace, geometry: Geometry, last: Segment
+def archive_get(
+    reader: BackupContext, workspace: Workspace, geometry: Geometry, last: Segment | None
 ) -> Mapping[str, str]:
-    """Return the server setting under which the archive yields nothing behind ``last``.
+    """Return the server setting that fetches WAL; behind ``last`` the archive yields nothing.
 
-    Secrets stay in pgBackRest's configuration file, which the command names.
+    None: it yields all it has. Secrets stay in pgBackRest's configuration file, which the command names.
     """
     command = shlex.join(
         [
@@ -128,6 +138,7 @@ def frozen_archive(
             f"--stanza={reader.pgbackrest.stanza}",
         ]
     )
-    name = geometry.name(last)[8:]
-    gate = workspace.write("archive-get", _GATE.format(last=name, command=command), mode=0o700)
-    return {"restore_command": f'{shlex.quote(str(gate)).replace("%", "%%")} %f "%p"'}
+    freeze = "" if last is None else _FREEZE.format(last=geometry.name(last)[8:])
+    text = _GET.format(freeze=freeze, command=command, patience=PATIENCE_SECONDS)
+    script = workspace.write("archive-get", text, mode=0o700)
+    return {"restore_command": f'{shlex.quote(str(script)).replace("%", "%%")} %f "%p"'}
