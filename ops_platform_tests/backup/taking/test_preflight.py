@@ -110,7 +110,9 @@ def test_a_stanza_made_for_another_cluster(
         "port": str(other.port),
     }
     context = open_context(other_settings(stanza=stanza), backed_up.name)
-    assert "was made for another cluster (system id" in refused(context, backed_up)
+    said = refused(context, backed_up)
+    assert re.search(r"was made for another cluster \(PostgreSQL \d+, system id", said)
+    assert f"ops-platform stanza upgrade --stanza {backed_up.name}" in said
     other.kill()
 
 

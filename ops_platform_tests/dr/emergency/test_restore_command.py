@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -258,7 +259,7 @@ def test_what_cannot_be_done_is_said_before_the_first_byte(
                 break_glass.explain(beating.context, here, latest, None, now)
         with monkeypatch.context() as old:
             old.setattr(programs, "_DIRECTORIES", ())
-            old.setattr("shutil.which", lambda *_, **__: None)
+            old.setattr(programs, "shutil", SimpleNamespace(which=lambda _: None))
             with pytest.raises(ConfigurationError, match=r"PostgreSQL \d+ is not installed on this machine"):
                 break_glass.explain(beating.context, here, latest, None, now)
         told = break_glass.explain(beating.context, here, RecoveryTarget.parse("xid", "7"), None, now)
