@@ -22,8 +22,8 @@ from ops_platform.agent.metrics import (
 
 KEPT_REFRESHES = 4
 """A fact stays known for this many refreshes that bring no new one."""
-REFRESHES_PER_GAP_LOOK = 4
-"""The whole archive is looked at once in this many refreshes: it is large, and a gap does not go away."""
+REFRESHES_PER_LOOK = 4
+"""The repository is looked at once in this many refreshes, sooner when the server archived something."""
 CERTIFICATE_SECONDS = 300.0
 """Pause between two readings of the certificates."""
 LOCK_SECONDS = 900.0
@@ -62,8 +62,8 @@ def initial_state(targets: Mapping[str, Targets], refresh_seconds: float) -> Age
         backup=BackupMetrics(
             targets,
             good_for,
-            gaps_good_for=REFRESHES_PER_GAP_LOOK * good_for,
-            lock_good_for=LOCK_SECONDS + good_for + REFRESHES_PER_GAP_LOOK * good_for,
+            looks_good_for=REFRESHES_PER_LOOK * good_for,
+            lock_good_for=LOCK_SECONDS + good_for + REFRESHES_PER_LOOK * good_for,
         ),
         dr=DrMetrics({stanza: promised.rto_seconds for stanza, promised in targets.items()}, good_for),
         slo=SloMetrics(good_for),

@@ -11,9 +11,8 @@ import pytest
 
 from ops_platform import files
 from ops_platform.agent.loops import wal_hours
-from ops_platform.agent.loops.archive_tail import ArchiveTail
 from ops_platform.agent.metrics import METRICS
-from ops_platform.backup.monitoring.observation import observe
+from ops_platform.backup.monitoring.observation import Observer, observe
 from ops_platform.backup.monitoring.status import stanza_status
 from ops_platform.backup.stanza import locks
 from ops_platform.backup.taking import report_store as records
@@ -332,18 +331,17 @@ def test_without_s3_the_rpo_grows_and_catches_up(scene: Scene, agent: AgentProce
     assert back[("backup_repository_up", scene.stanza)] == 1
 
 
-def test_the_tail_of_the_archive_says_what_the_whole_says(scene: Scene, agent: AgentProcess) -> None:
-    tail = ArchiveTail(scene.context.pgbackrest)
+def test_a_kept_observer_says_what_a_new_one_says(scene: Scene, agent: AgentProcess) -> None:
+    kept = Observer(scene.context)
+    kept.look()
 
     def agree() -> bool:
         # The archive may grow between the two looks.
-        seen = observe(scene.context)
-        found = tail.look(seen.repository)
+        seen, found = observe(scene.context), kept.look(names_age=3600)
         assert seen.best is not None
-        assert found is not None
-        assert found.state is not None
-        assert found.state.history == seen.best[1].history
-        return found.state.contiguous_end == seen.best[1].contiguous_end
+        assert found.best is not None
+        assert found.best[1].history == seen.best[1].history
+        return found.best == seen.best and found.from_oldest == seen.from_oldest
 
     wait_until(agree, 30, "both looks see the same end")
 

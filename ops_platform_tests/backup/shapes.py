@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ops_platform.backup.repository.backup_sets import Repository
-from ops_platform.backup.repository.wal_archive import Archive, ArchivedSegment
+from ops_platform.backup.repository.segment_folders import ArchivedSegment
+from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import Geometry, History, Segment, format_lsn
 
 GEOMETRY = Geometry()

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ops_platform_tests.benchmarks import api, backup, erasure, export, imports, restore, slo
+from ops_platform_tests.benchmarks import api, backup, erasure, export, imports, look, restore, slo
 from ops_platform_tests.benchmarks.measure import Report, write
 
-BENCHMARKS = ("imports", "backup", "restore", "slo", "erasure", "export", "api")
+BENCHMARKS = ("imports", "look", "backup", "restore", "slo", "erasure", "export", "api")
 
 
 def main() -> int:
@@ -37,6 +37,8 @@ def main() -> int:
     reports: list[Report] = []
     if "imports" in chosen:
         reports.append(imports.run(say))
+    if "look" in chosen:
+        reports += look.run(say, quick=arguments.quick)
     if "backup" in chosen:
         small = backup.Sizes(scale=0.2, noise_bytes=50_000_000, repetitions=1, matrix=True)
         reports += backup.run(say, small if arguments.quick else backup.Sizes())

@@ -12,18 +12,18 @@ from ops_platform.agent.loops.lock_watch import LockWatch
 from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
 from ops_platform.agent.loops.sealing import Sealing
 from ops_platform.agent.loops.stanza_steps import (
-    ArchiveGapWatch,
     ArchiverWatch,
+    FilesWatch,
     HeartbeatWriter,
     PositionRecorder,
     RecentHeartbeats,
-    RecoveryPointWatch,
+    RepositoryWatch,
 )
 from ops_platform.agent.loops.wal_hours import WalHours
 from ops_platform.agent.loops.window_watch import WindowWatch
 from ops_platform.agent.metrics import Targets, begin_snapshot, read_in_one_snapshot
 from ops_platform.agent.probes import certificates, dagster_health
-from ops_platform.agent.state import CERTIFICATE_SECONDS, REFRESHES_PER_GAP_LOOK, AgentState, initial_state
+from ops_platform.agent.state import CERTIFICATE_SECONDS, REFRESHES_PER_LOOK, AgentState, initial_state
 from ops_platform.agent.supervised_loop import Loop
 from ops_platform.backup.monitoring import freshness
 from ops_platform.backup.recovery_point import heartbeat
@@ -255,7 +255,9 @@ class LoopRegistry:
         positions, recovery, hours, records = (
             self._ops_session(f"agent {name}") for name in ("positions", "recovery", "wal", "sets")
         )
-        gaps = ArchiveGapWatch(context, state, WindowWatch(records, state.window))
+        look_seconds = REFRESHES_PER_LOOK * agent.refresh_seconds
+        window = WindowWatch(records, state.window)
+        repository = RepositoryWatch(context, recovery, heartbeats, state, window, look_seconds)
         database = self._database_loop
         return [
             database(
@@ -279,27 +281,26 @@ class LoopRegistry:
             Loop(
                 f"recovery/{stanza}",
                 agent.refresh_seconds,
-                RecoveryPointWatch(context, recovery, heartbeats, state).step,
+                repository.step,
                 patience=REPOSITORY_PATIENCE_SECONDS,
-                cut=recovery.cut,
-            ),
-            Loop(
-                f"gaps/{stanza}",
-                REFRESHES_PER_GAP_LOOK * agent.refresh_seconds,
-                gaps.step,
-                patience=REPOSITORY_PATIENCE_SECONDS,
-                cut=records.cut,
+                cut=_all(recovery.cut, records.cut),
             ),
             database(
                 f"wal-hours/{stanza}",
                 WAL_HOURS_SECONDS,
-                WalHours(stanza, hours, lambda: gaps.latest).step,
+                WalHours(stanza, hours, lambda: repository.latest).step,
                 hours,
             ),
             Loop(
+                f"files/{stanza}",
+                look_seconds,
+                FilesWatch(context, state, lambda: repository.latest).step,
+                patience=REPOSITORY_PATIENCE_SECONDS,
+            ),
+            Loop(
                 f"lock/{stanza}",
-                REFRESHES_PER_GAP_LOOK * agent.refresh_seconds,
-                LockWatch(context, state, lambda: gaps.latest).step,
+                REFRESHES_PER_LOOK * agent.refresh_seconds,
+                LockWatch(context, state, lambda: repository.latest).step,
                 patience=REPOSITORY_PATIENCE_SECONDS,
             ),
         ]
@@ -336,3 +337,11 @@ class LoopRegistry:
         session = ReconnectingSession(url, f"ops-platform {application}")
         self._sessions.append(session)
         return session
+
+
+def _all(*cuts: Callable[[], None]) -> Callable[[], None]:
+    def cut() -> None:
+        for one in cuts:
+            one()
+
+    return cut

@@ -1,4 +1,4 @@
-"""Steps of the loops of one stanza: heartbeats, their positions, recovery point, archive gaps, archiver.
+"""Steps of the loops of one stanza: heartbeats, their positions, repository, archiver.
 
 Each class has a ``step`` for a loop, which writes facts into the stanza's state; they are computed in
 ``backup``.
@@ -6,31 +6,31 @@ Each class has a ``step`` for a loop, which writes facts into the stanza's state
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
-from ops_platform.agent.loops.archive_tail import ArchiveTail
 from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
 from ops_platform.agent.loops.window_watch import WindowWatch
 from ops_platform.agent.metrics import StanzaState, summarise_sets
-from ops_platform.backup.monitoring import Observation, archiver, observe
+from ops_platform.backup.monitoring import ArchiveEnd, Archiver, Observation, Observer, archiver
 from ops_platform.backup.proof import FilesLook
 from ops_platform.backup.recovery_point import Heartbeat, heartbeat, rpo
-from ops_platform.backup.repository import ArchiveReader, Repository
+from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.taking import preflight
-from ops_platform.backup.wal import ArchiveState
+from ops_platform.clients.pgbackrest import layout
 from ops_platform.errors import OpsError
 
 REMEMBERED_HEARTBEATS = 10_000
 """About a day: for so long the process knows the recovery point without the ops database."""
 FILES_SECONDS = 300.0
 """Pause between looks at the stored files of the sets."""
-RELIST_SECONDS = 6 * 3600.0
-"""Pause between listings of the whole archive, which find segments that somebody deleted."""
+NAMES_PER_LOOK = 1.5
+"""Folders and timelines are listed at every second look, and when the server names one that is new."""
 
 Context = Callable[[], BackupContext]
 
@@ -113,44 +113,90 @@ class PositionRecorder:
         self._heartbeats.mark_recorded(unrecorded)
 
 
-class RecoveryPointWatch:
-    """Watch on the repository: its sets, and the newest heartbeat that its contiguous archive covers."""
+class RepositoryWatch:
+    """Watch on the repository: its sets, missing segments, and the newest heartbeat that can be recovered.
+
+    It looks when the server says that it archived something, and once in ``look_seconds``: a listing costs
+    money, and shows nothing new before. Keeps the last observation.
+    """
 
     def __init__(
-        self, context: Context, ops: ReconnectingSession, heartbeats: RecentHeartbeats, state: StanzaState
+        self,
+        context: Context,
+        ops: ReconnectingSession,
+        heartbeats: RecentHeartbeats,
+        state: StanzaState,
+        window: WindowWatch,
+        look_seconds: float,
     ) -> None:
         self._context, self._ops, self._heartbeats, self._state = context, ops, heartbeats, state
-        self._tail: ArchiveTail | None = None
+        self._window, self._look_seconds = window, look_seconds
+        self._observer: Observer | None = None
+        self._looked: tuple[float, str | None] | None = None
+        """When the last look began (monotonic seconds), and what the server had archived last by then."""
+        self.latest: Observation | None = None
+        """``WalHours`` makes its rows of it."""
 
     def step(self) -> None:
-        """Read the sets and the recovery point. Raises Unavailable or PgBackRestError."""
-        context = self._context()
-        self._tail = self._tail or ArchiveTail(context.pgbackrest)
-        asked = self._state.archiving.archiver.get()
+        """Look at the repository if a look is due. Raises Unavailable or PgBackRestError."""
+        context, began = self._context(), time.monotonic()
         try:
             # pgBackRest itself retries an address where nobody answers for minutes.
             preflight.reach_endpoint(context)
-            repository = Repository.parse(context.stanza.name, context.pgbackrest.info())
-            repository = repository.with_damage(self._state.damage.get() or {})
-            tail = self._tail.look(repository)
+            asked = self._state.archiving.archiver.get()
+            named = None if asked is None else asked.last_archived_wal
+            looked_at, looked_for = self._looked or (-math.inf, None)
+            if looked_for == named and began - looked_at < self._look_seconds:
+                return
+            recorded = self._window.before(context.stanza.name)
+            observation = self._look(context, asked)
         except OpsError:
+            self._looked = None
             self._state.repository_up.put(False)
             raise
+        self._looked, self.latest = (began, named), observation
         self._state.repository_up.put(True)
-        if tail is not None and tail.end is not None:
-            self._state.archiving.archive_seen(tail.end, asked)
-        self._state.sets.put(summarise_sets(repository, None if tail is None else tail.lineage))
-        self._update_recovery_point(context.stanza.name, None if tail is None else tail.state)
+        if observation.archive is not None:
+            self._state.archiving.archive_seen(ArchiveEnd.whole(observation.archive), asked)
+        lineage = None if observation.archive is None else observation.archive.lineage
+        self._state.sets.put(summarise_sets(observation.repository, lineage))
+        if observation.gap_segments is None:
+            # Without a set no segment is needed, so none is missing.
+            self._state.wal_gap.forget()
+        else:
+            self._state.wal_gap.put(observation.gap_segments)
+        self._window.after(context.stanza.name, observation, recorded)
+        self._update_recovery_point(context.stanza.name, observation)
 
-    def _update_recovery_point(self, stanza: str, state: ArchiveState | None) -> None:
-        if state is None:
+    def _look(self, context: BackupContext, asked: Archiver | None) -> Observation:
+        self._observer = self._observer or Observer(context)
+        age = self._state.archiving.archiver.age() or 0.0
+        written = archiver.written(asked, datetime.now(UTC) - timedelta(seconds=age))
+        names_age = NAMES_PER_LOOK * self._look_seconds
+        if self._is_somewhere_new(asked):
+            names_age = 0.0
+        return self._observer.look(
+            written=written,
+            names_age=names_age,
+            damage_of=lambda repository: self._state.damage.get() or {},
+        )
+
+    def _is_somewhere_new(self, asked: Archiver | None) -> bool:
+        """Tell whether the server archives into a folder that the last look did not know."""
+        known = None if self.latest is None else self.latest.archive
+        if known is None or asked is None or asked.last_archived_wal is None:
+            return True
+        return layout.folder_of(asked.last_archived_wal) not in known.folders
+
+    def _update_recovery_point(self, stanza: str, observation: Observation) -> None:
+        if observation.best is None:
             self._state.recovery_point.forget()
             return
         # The heartbeats in memory decide alone when they can: the ops database may be away.
-        covered = rpo.newest_covered(state, self._heartbeats.newest_first())
+        covered = rpo.newest_covered(observation.best[1], self._heartbeats.newest_first())
         if covered is None:
             with self._ops.use() as connection:
-                covered = rpo.newest_covered(state, rpo.heartbeats(connection, stanza))
+                covered = rpo.newest_covered(observation.best[1], rpo.heartbeats(connection, stanza))
         if covered is None:
             self._state.recovery_point.forget()
         else:
@@ -160,62 +206,34 @@ class RecoveryPointWatch:
 class FilesWatch:
     """Watch on the stored files of the sets: every five minutes, and when there are other sets."""
 
-    def __init__(self, state: StanzaState) -> None:
-        self._state = state
+    def __init__(
+        self, context: Context, state: StanzaState, latest: Callable[[], Observation | None]
+    ) -> None:
+        self._context, self._state, self._latest = context, state, latest
         self._look: FilesLook | None = None
-        self._looked_at = 0.0
+        self._looked_at = -math.inf
         self._labels: frozenset[str] = frozenset()
-        self._damage: Mapping[str, str] = {}
-
-    def damage_of(self, context: BackupContext, repository: Repository) -> Mapping[str, str]:
-        """Tell which sets lack files: label -> what is missing. Raises PgBackRestError."""
-        labels = frozenset(backup_set.label for backup_set in repository.sets)
-        if labels != self._labels or time.monotonic() - self._looked_at > FILES_SECONDS:
-            self._look = self._look or FilesLook.of(context)
-            faults = self._look.damaged(labels) if labels else {}
-            self._damage = {label: found.summary for label, found in faults.items()}
-            self._labels, self._looked_at = labels, time.monotonic()
-        self._state.damage.put(self._damage)
-        self._state.incomplete_sets.put(len(repository.with_damage(self._damage).unrepaired()))
-        return self._damage
-
-
-class ArchiveGapWatch:
-    """Watch on the whole archive, listed incrementally, for missing segments; keeps the last observation."""
-
-    def __init__(self, context: Context, state: StanzaState, window: WindowWatch) -> None:
-        self._context, self._state, self._window = context, state, window
-        self._files = FilesWatch(state)
-        self._reader: ArchiveReader | None = None
-        self._listed_at = 0.0
-        self.latest: Observation | None = None
-        """``WalHours`` makes its rows of it."""
 
     def step(self) -> None:
-        """Count the missing segments. Raises Unavailable or PgBackRestError."""
-        context = self._context()
-        self._reader = self._reader or ArchiveReader(context.pgbackrest)
-        if time.monotonic() - self._listed_at > RELIST_SECONDS:
-            self.latest = None
-        try:
+        """Look at the files if a look is due. Raises Unavailable or PgBackRestError."""
+        observation = self._latest()
+        if observation is None:
+            # At the start of the agent this loop does not wait for the other one's first look.
+            context = self._context()
             preflight.reach_endpoint(context)
-        except OpsError:
-            # Noted here too: a pgBackRest that runs already goes on trying for minutes.
-            self._state.repository_up.put(False)
-            raise
-        recorded = self._window.before(context.stanza.name)
-        observation = observe(
-            context, self._reader, self.latest, lambda repository: self._files.damage_of(context, repository)
-        )
-        if self.latest is None:
-            self._listed_at = time.monotonic()
-        self.latest = observation
-        if observation.gap_segments is None:
-            # Without a set no segment is needed, so none is missing.
-            self._state.wal_gap.forget()
+            repository = Repository.parse(context.stanza.name, context.pgbackrest.info())
         else:
-            self._state.wal_gap.put(observation.gap_segments)
-        self._window.after(context.stanza.name, observation, recorded)
+            repository = observation.repository
+        damage = self._state.damage.get() or {}
+        labels = frozenset(backup_set.label for backup_set in repository.sets)
+        if labels != self._labels or time.monotonic() - self._looked_at > FILES_SECONDS:
+            began = time.monotonic()
+            self._look = self._look or FilesLook.of(self._context())
+            faults = self._look.damaged(labels) if labels else {}
+            damage = {label: found.summary for label, found in faults.items()}
+            self._labels, self._looked_at = labels, began
+        self._state.damage.put(damage)
+        self._state.incomplete_sets.put(len(repository.with_damage(damage).unrepaired()))
 
 
 class ArchiverWatch:

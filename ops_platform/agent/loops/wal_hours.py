@@ -36,12 +36,8 @@ class WalHours:
         repository, archive = observation.repository, observation.archive
         with self._ops.use() as connection:
             newest = report_store.newest_wal_hour(connection, self._stanza)
-            for hour in missing_hours(newest, _oldest_of(archive), datetime.now(UTC)):
+            for hour in missing_hours(newest, archive.oldest_at(), datetime.now(UTC)):
                 record(connection, self._stanza, repository, archive, hour)
-
-
-def _oldest_of(archive: Archive) -> datetime | None:
-    return min((archived.archived_at for archived in archive.segments), default=None)
 
 
 def missing_hours(newest: datetime | None, oldest: datetime | None, now: datetime) -> list[datetime]:

@@ -6,12 +6,15 @@ How the two are compared is in ``backup.monitoring.archiver``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from ops_platform.agent.expiring_value import ExpiringValue
 from ops_platform.agent.metrics.definition import Sample, counter, gauge, known_sample
 from ops_platform.backup.monitoring import FAULTS, ArchiveEnd, Archiver, Fault, archiver
 
 _STANZA = ("stanza",)
+CONFIGURED: tuple[Fault, ...] = ("off", "discards", "drops")
+"""Faults that the server's settings alone show."""
 
 METRICS = (
     counter(
@@ -31,20 +34,25 @@ METRICS = (
 class ArchivingState:
     """Facts about the archiving of one stanza, kept for ``good_for`` seconds after each look.
 
+    What the repository says is looked at less often, and kept for ``looks_good_for`` seconds.
+
     Server and repository are looked at by two loops. Each compares its news with what the other saw before:
     so no segment that arrives between the two looks can be taken for a lost one.
     """
 
-    def __init__(self, good_for: float) -> None:
+    def __init__(self, good_for: float, looks_good_for: float | None = None) -> None:
+        looks_good_for = looks_good_for or good_for
         self.archiver: ExpiringValue[Archiver] = ExpiringValue(good_for)
-        self.end: ExpiringValue[ArchiveEnd] = ExpiringValue(good_for)
-        self.faults: dict[Fault, ExpiringValue[bool]] = {fault: ExpiringValue(good_for) for fault in FAULTS}
+        self.end: ExpiringValue[ArchiveEnd] = ExpiringValue(looks_good_for)
+        self.faults: dict[Fault, ExpiringValue[bool]] = {
+            fault: ExpiringValue(good_for if fault in CONFIGURED else looks_good_for) for fault in FAULTS
+        }
 
     def server_seen(self, seen: Archiver) -> None:
         """Keep what the server just said, and compare it with the newest listing."""
         self.archiver.put(seen)
         configured = archiver.configured_faults(seen)
-        for fault in ("off", "discards", "drops"):
+        for fault in CONFIGURED:
             self.faults[fault].put(fault in configured)
         end = self.end.get()
         if end is not None:
@@ -53,6 +61,7 @@ class ArchivingState:
     def archive_seen(self, end: ArchiveEnd, asked: Archiver | None) -> None:
         """Keep what was just listed, and compare it with what the server had said before the listing."""
         self.end.put(end)
+        self.faults["contested"].put(archiver.contested(end, datetime.now(UTC)) is not None)
         named = None if asked is None else asked.last_archived_wal
         held = None if named is None else end.holds(named)
         if held is None:

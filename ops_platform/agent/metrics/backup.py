@@ -131,21 +131,23 @@ class KindReport:
 class StanzaState:
     """Facts that loops read of one stanza, kept for ``good_for`` seconds after each look.
 
-    The whole archive is looked at less often: its gaps are known for ``gaps_good_for`` seconds. The lock
-    of the repository is looked at least often, and known for ``lock_good_for`` seconds.
+    The repository is looked at less often: what it shows is known for ``looks_good_for`` seconds. Its
+    lock is looked at least often, and known for ``lock_good_for`` seconds.
     """
 
-    def __init__(self, targets: Targets, good_for: float, gaps_good_for: float, lock_good_for: float) -> None:
+    def __init__(
+        self, targets: Targets, good_for: float, looks_good_for: float, lock_good_for: float
+    ) -> None:
         self.targets = targets
         self.database_up: ExpiringValue[bool] = ExpiringValue(good_for)
-        self.archiving = ArchivingState(good_for)
-        self.window = WindowState(gaps_good_for, timedelta(seconds=targets.retention_seconds))
-        self.repository_up: ExpiringValue[bool] = ExpiringValue(good_for)
-        self.sets: ExpiringValue[SetSummary] = ExpiringValue(good_for)
+        self.archiving = ArchivingState(good_for, looks_good_for)
+        self.window = WindowState(looks_good_for, timedelta(seconds=targets.retention_seconds))
+        self.repository_up: ExpiringValue[bool] = ExpiringValue(looks_good_for)
+        self.sets: ExpiringValue[SetSummary] = ExpiringValue(looks_good_for)
         self.damage: ExpiringValue[Mapping[str, str]] = ExpiringValue(None)
         """Label of a set -> what is wrong with its stored files, as the newest look found it."""
-        self.incomplete_sets: ExpiringValue[int] = ExpiringValue(gaps_good_for)
-        self.wal_gap: ExpiringValue[int] = ExpiringValue(gaps_good_for)
+        self.incomplete_sets: ExpiringValue[int] = ExpiringValue(looks_good_for)
+        self.wal_gap: ExpiringValue[int] = ExpiringValue(looks_good_for)
         self.locked: ExpiringValue[bool] = ExpiringValue(lock_good_for)
         self.recovery_point: ExpiringValue[float] = ExpiringValue(None)
         """Time (Unix seconds) of the newest heartbeat that the contiguous archive covers. What is once
@@ -195,10 +197,10 @@ class BackupMetrics:
     """Facts about every stanza, and the runs by (stanza, kind), each kept for a while."""
 
     def __init__(
-        self, targets: Mapping[str, Targets], good_for: float, gaps_good_for: float, lock_good_for: float
+        self, targets: Mapping[str, Targets], good_for: float, looks_good_for: float, lock_good_for: float
     ) -> None:
         self.stanzas = {
-            stanza: StanzaState(promised, good_for, gaps_good_for, lock_good_for)
+            stanza: StanzaState(promised, good_for, looks_good_for, lock_good_for)
             for stanza, promised in targets.items()
         }
         self.reports: ExpiringValue[Mapping[tuple[str, str], KindReport]] = ExpiringValue(good_for)

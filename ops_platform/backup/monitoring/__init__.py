@@ -5,7 +5,7 @@ Nothing here changes anything. The agent makes metrics and alerts from these ver
 
 from ops_platform.backup.monitoring.archiver import FAULTS, ArchiveEnd, Archiver, Fault
 from ops_platform.backup.monitoring.health import Verdict
-from ops_platform.backup.monitoring.observation import Observation, observe
+from ops_platform.backup.monitoring.observation import Observation, Observer, glance, observe
 from ops_platform.backup.monitoring.window import Window
 
 __all__ = [
@@ -14,11 +14,14 @@ __all__ = [
     "Archiver",
     "Fault",
     "Observation",
+    "Observer",
     "Verdict",
     "Window",
     "accounts",
     "archiver",
+    "contest",
     "freshness",
+    "glance",
     "health",
     "observe",
     "repository_lock",

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
+from ops_platform.backup.monitoring import archiver
 from ops_platform.backup.monitoring.observation import Observation, observe
 from ops_platform.backup.monitoring.window import Window, expected_seconds, restorable_window
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.taking import recorded_sets
 from ops_platform.backup.taking.recorded_sets import History
+from ops_platform.backup.wal import Written
 from ops_platform.clients import postgres
 from ops_platform.clients.safe_errors import describe
 from ops_platform.errors import CheckFailed, OpsError
@@ -61,13 +63,14 @@ class Accounts:
         return expected is not None and self.window.seconds(point) < expected - TOLERANCE_SECONDS
 
 
-def draw_up(ctx: BackupContext) -> Accounts:
+def draw_up(ctx: BackupContext, written: Written | None) -> Accounts:
     """Read the records, then the repository, then the records of what is missing.
 
+    ``written`` is what the server said of its timeline, None when it was not asked.
     Raises what ``observe`` raises.
     """
     before, history, unknown = _recorded(ctx)
-    observation = observe(ctx)
+    observation = observe(ctx, written=written)
     lost = None
     if before is not None:
         try:
@@ -92,7 +95,7 @@ def acknowledge(ctx: BackupContext, reason: str, actor: str) -> Accounts:
     The new promise begins with the window that is there now. Raises CheckFailed when nothing is lost, or
     when there is nothing that a promise could begin with; OpsError when the ops database does not answer.
     """
-    accounts = draw_up(ctx)
+    accounts = draw_up(ctx, archiver.written(archiver.ask(ctx), datetime.now(UTC)))
     if accounts.lost is None or accounts.history is None:
         raise OpsError(f"what was lost cannot be told ({accounts.unknown}): start the ops database")
     if accounts.window.first is None:

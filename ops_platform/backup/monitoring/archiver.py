@@ -10,18 +10,26 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
 
+import psycopg
+
+from ops_platform.backup.monitoring import contest
 from ops_platform.backup.repository import Archive
+from ops_platform.backup.stanza import BackupContext
+from ops_platform.backup.wal import Written
+from ops_platform.clients import postgres
 from ops_platform.clients.pgbackrest import layout
 from ops_platform.clients.postgres import Connection, one_row
+from ops_platform.errors import OpsError
 
-Fault = Literal["off", "discards", "drops", "elsewhere", "foreign"]
+Fault = Literal["off", "discards", "drops", "elsewhere", "foreign", "contested"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 """Ways in which archiving is at fault: the server does not archive; its command stores nothing; pgBackRest
 may drop segments; what the server archived is not in the repository; another cluster archives into the
-stanza."""
+stanza; a timeline that was left still grows."""
 
 QUEUE_LIMIT = "archive-push-queue-max"
 DEFAULT_CONFIG = "/etc/pgbackrest/pgbackrest.conf"
@@ -92,6 +100,22 @@ def read(server: Connection) -> Archiver:
     return Archiver(**one_row(server, _READ))
 
 
+def written(archiver: Archiver | None, at: datetime) -> Written | None:
+    """Return the timeline that the server named ``at`` that time; None when it did not."""
+    if archiver is None or archiver.writes is None:
+        return None
+    return Written(layout.timeline_of(archiver.writes), at)
+
+
+def ask(ctx: BackupContext) -> Archiver | None:
+    """Ask the stanza's server about its archiving; None when it does not answer."""
+    try:
+        with postgres.session(ctx.database_url, application="ops-platform checks") as connection:
+            return read(connection)
+    except (OpsError, psycopg.Error):
+        return None
+
+
 def configured_faults(archiver: Archiver) -> dict[Fault, str]:
     """Find what is wrong with the server's settings, each with what to do; empty when nothing is."""
     faults: dict[Fault, str] = {}
@@ -130,10 +154,10 @@ def foreign(end: ArchiveEnd, archiver: Archiver) -> str | None:
     """Say what the archive holds that the server, asked after the listing, has not written yet; or None."""
     if archiver.writes is None:
         return None
-    living, timeline = end.archive.lineage.living, layout.timeline_of(archiver.writes)
+    highest, timeline = end.archive.lineage.highest, layout.timeline_of(archiver.writes)
     advice = "another cluster archives into this stanza: stop it, and give it a stanza of its own"
-    if living > timeline:
-        return f"the archive holds timeline {living} and the server writes timeline {timeline}: {advice}"
+    if highest > timeline:
+        return f"the archive holds timeline {highest} and the server writes timeline {timeline}: {advice}"
     newest = end.archive.newest_on(timeline)
     if newest is None:
         return None
@@ -143,7 +167,15 @@ def foreign(end: ArchiveEnd, archiver: Archiver) -> str | None:
     return f"the archive holds {name} and the server writes {archiver.writes}: {advice}"
 
 
-def all_faults(before: Archiver | None, end: ArchiveEnd | None, after: Archiver) -> Mapping[Fault, str]:
+def contested(end: ArchiveEnd, now: datetime) -> str | None:
+    """Say which timeline still grows beside the living one, or None."""
+    found = contest.find(end.archive, now - contest.STILL)
+    return None if found is None else f"{found.summary}; stop the one that is not the cluster"
+
+
+def all_faults(
+    before: Archiver | None, end: ArchiveEnd | None, after: Archiver, now: datetime
+) -> Mapping[Fault, str]:
     """Find all faults: ``before`` was read before the archive was listed, ``after`` behind it.
 
     What None leaves unknown is no fault here; see ``proved``.
@@ -155,6 +187,8 @@ def all_faults(before: Archiver | None, end: ArchiveEnd | None, after: Archiver)
         faults["elsewhere"] = text
     if (text := foreign(end, after)) is not None:
         faults["foreign"] = text
+    if (text := contested(end, now)) is not None:
+        faults["contested"] = text
     return faults
 
 

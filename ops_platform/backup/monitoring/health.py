@@ -60,16 +60,16 @@ def examine(ctx: BackupContext, now: datetime) -> list[Verdict]:
 
     The repository is read once for all of them. ``now`` is an aware time.
     """
-    asked = _ask_archiver(ctx)  # before the listing: what it names by then must be there
+    asked = archiver.ask(ctx)  # before the listing: what it names by then must be there
     try:
         preflight.reach_endpoint(ctx)
-        drawn_up = accounts.draw_up(ctx)
+        drawn_up = accounts.draw_up(ctx, archiver.written(asked, now))
         observation = drawn_up.observation
     except OpsError as error:
         return [_unknown(name, kind, error) for name, kind in _names(ctx.stanza)]
     judges: list[tuple[str, Callable[[], Verdict]]] = [
         ("archive_contiguous", lambda: _archive_contiguous(observation)),
-        ("archiver_healthy", lambda: _archiver_healthy(ctx, asked, observation)),
+        ("archiver_healthy", lambda: _archiver_healthy(ctx, asked, observation, now)),
         ("rpo_within_target", lambda: _rpo_within_target(ctx, observation, now)),
         ("repository_encrypted", lambda: _repository_encrypted(ctx, observation)),
         ("repository_locked", lambda: _repository_locked(ctx, observation, now)),
@@ -103,22 +103,15 @@ def _archive_contiguous(observation: Observation) -> Verdict:
     )
 
 
-def _ask_archiver(ctx: BackupContext) -> Archiver | None:
-    """Ask the server about its archiving; None when it does not answer, which its verdict then says."""
-    try:
-        with postgres.session(ctx.database_url, application="ops-platform checks") as connection:
-            return archiver.read(connection)
-    except (OpsError, psycopg.Error):
-        return None
-
-
-def _archiver_healthy(ctx: BackupContext, asked: Archiver | None, observation: Observation) -> Verdict:
+def _archiver_healthy(
+    ctx: BackupContext, asked: Archiver | None, observation: Observation, moment: datetime
+) -> Verdict:
     """Check that the server archives into this repository, without failures, at the promised pace."""
     server = preflight.look_at_server(ctx)
     with postgres.session(ctx.database_url, application="ops-platform checks") as connection:
         now = archiver.read(connection)
     end = None if observation.archive is None else ArchiveEnd.whole(observation.archive)
-    faults = archiver.all_faults(asked, end, now)
+    faults = archiver.all_faults(asked, end, now, moment)
     if faults:
         return Verdict("archiver_healthy", False, "; ".join(faults.values()))
     if server.archiver_failing:

@@ -6,17 +6,33 @@ repository only: no server, no ops database, no Dagster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from ops_platform.backup.proof import missing_files
 from ops_platform.backup.recovery_point import RecoveryPoint, rpo
-from ops_platform.backup.repository import Archive, ArchiveReader, BackupSet, Repository, geometry_of
+from ops_platform.backup.repository import (
+    Archive,
+    ArchiveReader,
+    BackupSet,
+    Database,
+    Repository,
+    geometry_of,
+)
 from ops_platform.backup.stanza import BackupContext
-from ops_platform.backup.wal import ArchiveState
+from ops_platform.backup.wal import ArchiveState, Geometry, Written
+from ops_platform.clients.pgbackrest import PgBackRestError
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
+
+LISTINGS = "archive-listings"
+"""Directory below the state directory; see ``repository.listing_cache``."""
+INFO_SECONDS = 900.0
+"""Age at which the sets are read again although the files that list them look the same."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +62,15 @@ class Observation:
         """List the sets that are sound and have their own WAL, abandoned ones too, oldest first."""
         if self.archive is None:
             return ()
-        archive = self.archive
-        return tuple(
-            backup_set
-            for backup_set in reversed(rpo.sound_sets(self.repository))
-            if not archive.missing_segments(backup_set)
-        )
+        return tuple(backup_set for backup_set in self.whole_chains() if self.has_own_wal(backup_set))
+
+    def whole_chains(self) -> tuple[BackupSet, ...]:
+        """List the sets that have a whole chain without page errors, oldest first."""
+        return tuple(reversed(rpo.sound_sets(self.repository)))
+
+    def has_own_wal(self, backup_set: BackupSet) -> bool:
+        """Tell whether the WAL that was written while the set was taken is archived."""
+        return self.archive is not None and not self.archive.missing_segments(backup_set)
 
     def is_abandoned(self, backup_set: BackupSet) -> bool:
         """Tell whether the set lies on what a restore left behind.
@@ -73,41 +92,118 @@ class Observation:
         return rpo.recovery_point(self.best[1], rpo.heartbeats(connection, self.repository.stanza), now)
 
 
-def observe(
-    ctx: BackupContext,
-    reader: ArchiveReader | None = None,
-    earlier: Observation | None = None,
-    damage_of: Callable[[Repository], Mapping[str, str]] | None = None,
-) -> Observation:
-    """Observe the repository. A kept ``reader`` and its ``earlier`` observation list only what is new.
+@dataclass
+class Observer:
+    """Observer of one stanza's repository, again and again: it lists and parses only what can have changed.
 
-    ``damage_of`` says what is wrong with the stored files of sets (label -> text); by default the files of
-    every set are looked at now.
+    Not for two threads at once.
+    """
 
-    Raises PgBackRestError when the repository cannot be read, CheckFailed when no WAL segment size fits
-    its sets.
+    ctx: BackupContext
+    _reader: ArchiveReader | None = None
+    _repository: Repository | None = None
+    _info: tuple[str, float] | None = None
+    """Digest of the info files that ``_repository`` was read of, and when (monotonic seconds)."""
+    _geometry: tuple[Repository, Geometry] | None = None
+    """The segment size that fits the sets of a repository."""
+    _earlier: Observation | None = None
+
+    def look(
+        self,
+        *,
+        written: Written | None = None,
+        names_age: float = 0.0,
+        damage_of: Callable[[Repository], Mapping[str, str]] | None = None,
+    ) -> Observation:
+        """Observe the repository now.
+
+        ``written`` is what the server said of its timeline, None when it was not asked; ``names_age``: see
+        ``ArchiveReader.read``. ``damage_of`` says what is wrong with the stored files of sets (label ->
+        text); by default the files of every set are looked at now. Raises PgBackRestError when the
+        repository cannot be read, CheckFailed when no WAL segment size fits its sets.
+        """
+        ctx, listed = self.ctx, self._read_info()
+        damage = missing_files(ctx, listed) if damage_of is None else damage_of(listed)
+        repository = listed.with_damage(damage)
+        current, current_sets = _current(repository)
+        if current is None or not current_sets:
+            self._earlier = None
+            return Observation(repository, None, None, None)
+        if self._geometry is None or self._geometry[0] is not listed:
+            self._geometry = listed, _geometry(ctx, current_sets)
+        geometry = self._geometry[1]
+        if self._reader is None:
+            self._reader = ArchiveReader(ctx.pgbackrest, ctx.settings.state_dir / LISTINGS / ctx.stanza.name)
+        gaps = self._earlier.from_oldest.gaps if self._earlier and self._earlier.from_oldest else ()
+        archive = self._reader.read(current, geometry, gaps=gaps, written=written, names_age=names_age)
+        self._earlier = judge(repository, current_sets, archive)
+        return self._earlier
+
+    def _read_info(self) -> Repository:
+        """Read the sets, unless the files that list them are still the same: ``info`` lists the archive too.
+
+        Without one of the files, or with one that cannot be read, ``info`` says what is wrong.
+        """
+        pgbackrest, digest = self.ctx.pgbackrest, None
+        if self._repository is not None and self._info is not None:
+            with suppress(PgBackRestError):
+                digest = _digest(
+                    pgbackrest.repo_get(path)
+                    for path in (pgbackrest.layout.backup_info, pgbackrest.layout.archive_info)
+                )
+            known, at = self._info
+            if digest is not None and digest == known and time.monotonic() - at < INFO_SECONDS:
+                return self._repository
+        self._repository = Repository.parse(self.ctx.stanza.name, pgbackrest.info())
+        # An info file that changes between the two reads is read once more at the next look.
+        self._info = (digest or "", time.monotonic())
+        return self._repository
+
+
+def glance(ctx: BackupContext, *, written: Written | None = None) -> Observation:
+    """Observe for a restore: the sets, and of the archive what is asked of it when it is asked.
+
+    The files of the set that is chosen are for the caller to look at, not those of every other one.
+
+    Nothing is judged: neither gaps nor the best set are there. Raises like ``Observer.look``, and so may
+    every use of the archive.
     """
     repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
-    repository = repository.with_damage(
-        missing_files(ctx, repository) if damage_of is None else damage_of(repository)
-    )
+    current, current_sets = _current(repository)
+    if current is None or not current_sets:
+        return Observation(repository, None, None, None)
+    geometry = _geometry(ctx, current_sets)
+    archive = ArchiveReader(ctx.pgbackrest).glance(current, geometry, written=written)
+    return Observation(repository, archive, None, None)
+
+
+def _current(repository: Repository) -> tuple[Database | None, list[BackupSet]]:
+    """Find the cluster that the stanza stands for now, and its sets."""
     current = repository.current
-    current_sets = [
+    return current, [
         backup_set
         for backup_set in repository.sets
         if current is not None and backup_set.database_id == current.id
     ]
-    if current is None or not current_sets:
-        return Observation(repository, None, None, None)
+
+
+def _geometry(ctx: BackupContext, sets: Sequence[BackupSet]) -> Geometry:
     try:
-        geometry = geometry_of(current_sets)
+        return geometry_of(sets)
     except ValueError as error:
         raise CheckFailed(f"stanza {ctx.stanza.name}: {error}: look at 'pgbackrest info'") from None
-    settled = None
-    if reader is not None and earlier is not None and earlier.from_oldest is not None:
-        settled = earlier.from_oldest.contiguous_last
-    archive = (reader or ArchiveReader(ctx.pgbackrest)).read(current, geometry, settled=settled)
-    return judge(repository, current_sets, archive)
+
+
+def observe(ctx: BackupContext, *, written: Written | None = None) -> Observation:
+    """Observe the repository once; raises like ``Observer.look``."""
+    return Observer(ctx).look(written=written)
+
+
+def _digest(texts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(text.encode())
+    return digest.hexdigest()
 
 
 def judge(repository: Repository, current_sets: Sequence[BackupSet], archive: Archive) -> Observation:

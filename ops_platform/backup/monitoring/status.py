@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from ops_platform.backup.monitoring import accounts
+from ops_platform.backup.monitoring import accounts, archiver
 from ops_platform.backup.monitoring.accounts import Accounts
 from ops_platform.backup.monitoring.observation import Observation
 from ops_platform.backup.recovery_point import RecoveryPoint
@@ -30,7 +30,8 @@ def stanza_status(ctx: BackupContext, now: datetime | None = None) -> dict[str, 
     Raises PgBackRestError or Unavailable when the repository cannot be read.
     """
     preflight.reach_endpoint(ctx)
-    drawn_up = accounts.draw_up(ctx)
+    asked = archiver.ask(ctx)
+    drawn_up = accounts.draw_up(ctx, archiver.written(asked, datetime.now(UTC)))
     observation, now = drawn_up.observation, now or datetime.now(UTC)
     notes: list[str] = []
     point = _recovery_point(ctx, observation, now, notes)

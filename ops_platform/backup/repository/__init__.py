@@ -3,12 +3,12 @@
 They are read from pgBackRest here, and judged in ``monitoring`` and ``recovery_point``.
 """
 
+from ops_platform.backup.repository.archive_reader import ArchiveReader
 from ops_platform.backup.repository.backup_sets import BackupSet, Database, Repository
+from ops_platform.backup.repository.segment_folders import ArchivedSegment
 from ops_platform.backup.repository.stored_files import StoredFiles, without_manifest
 from ops_platform.backup.repository.wal_archive import (
     Archive,
-    ArchivedSegment,
-    ArchiveReader,
     geometry_of,
     needed_segments,
 )

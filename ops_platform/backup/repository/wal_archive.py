@@ -1,14 +1,21 @@
-"""WAL archive of a stanza as the repository lists it, listed again only where it can have grown."""
+"""WAL archive of a stanza at one moment: what is there, and what a recovery would find in it.
+
+It is listed in ``archive_reader``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
 
-from ops_platform.backup.repository.backup_sets import BackupSet, Database
+from ops_platform.backup.repository.backup_sets import BackupSet
+from ops_platform.backup.repository.segment_folders import (
+    ArchivedSegment,
+    FolderedSegments,
+    SegmentFolder,
+)
 from ops_platform.backup.wal import (
     ArchiveState,
     Geometry,
@@ -18,90 +25,191 @@ from ops_platform.backup.wal import (
     archive_state,
     infer_geometry,
 )
-from ops_platform.clients.pgbackrest import PgBackRest, SegmentFile, layout
+from ops_platform.clients.pgbackrest import layout
 
-Entry = Mapping[str, Any]
-"""One file in the output of repo-ls."""
-
-
-@dataclass(frozen=True)
-class ArchivedSegment:
-    """A segment in the archive; ``size`` in bytes as stored, ``archived_at`` when S3 received it."""
-
-    segment: Segment
-    size: int
-    archived_at: datetime
+BEHIND = timedelta(hours=1)
+"""So long after a moment its WAL has arrived: recovery to it needs no folder that began later."""
 
 
 @dataclass(frozen=True)
 class Archive:
     """All segments of one cluster in the archive, and the timelines known there.
 
-    ``began_at``: timeline -> when S3 received its history file.
+    ``began_at``: timeline -> when S3 received its history file. ``writes``: the timeline that the server
+    itself said it writes, None when it was not asked.
     """
 
     geometry: Geometry
-    segments: tuple[ArchivedSegment, ...]
+    segments: Sequence[ArchivedSegment]
     histories: Mapping[int, History]
     began_at: Mapping[int, datetime] = field(default_factory=dict)
+    writes: int | None = None
+    listed_since: datetime | None = None
+    """When the oldest listing was made that this rests on; None where nobody listed."""
+
+    @cached_property
+    def folders(self) -> Mapping[str, SegmentFolder]:
+        """The segments by folder, in the order of their names."""
+        foldered = FolderedSegments.of(self.segments, self.geometry)
+        return {folder.name: folder for folder in foldered.folders}
 
     @cached_property
     def lineage(self) -> Lineage:
         """Which timeline lives, and how it descends from the others."""
-        return Lineage.of(self.histories, (archived.segment.timeline for archived in self.segments))
+        return Lineage.of(self.histories, (folder.timeline for folder in self.folders.values()), self.writes)
 
-    def state_from(self, name: str, known: str | None = None, timeline: int | None = None) -> ArchiveState:
+    def state_from(
+        self,
+        name: str,
+        known: str | None = None,
+        timeline: int | None = None,
+        until: datetime | int | None = None,
+    ) -> ArchiveState:
         """Tell what a recovery would find that begins in the segment ``name`` and follows ``timeline``.
 
         By default it follows the living timeline. ``known`` names a segment that was archived once; see
-        ``archive_state``. Raises ValueError when ``name`` does not lie on that timeline's way.
+        ``archive_state``. With ``until``, a moment or an LSN in bytes, nothing is looked at that recovery to
+        there cannot need. Raises ValueError when ``name`` does not lie on that timeline's way.
         """
         start, history = self.geometry.parse(name), self.lineage.history(timeline)
         if not history.holds(start, self.geometry):
             raise ValueError(f"{name} does not lie on the way of timeline {history.timeline}")
         known_segment = None if known is None else self.geometry.parse(known)
-        return archive_state(self._present, history, self.geometry, start, known_segment)
+        runs = (run for folder in self._on_way(history, name, until) for run in folder.runs)
+        return archive_state(runs, history, self.geometry, start, known_segment)
+
+    def _on_way(self, history: History, first: str, until: datetime | int | None) -> Iterator[SegmentFolder]:
+        """Yield the folders that recovery along ``history`` reads, from that of the segment ``first`` on."""
+        log = layout.log_of(layout.folder_of(first))
+        for folder in self.folders.values():
+            if layout.log_of(folder.name) < log or not history.names(folder.timeline):
+                continue
+            if isinstance(until, int) and self._start(folder) > until:
+                return
+            yield folder
+            if isinstance(until, datetime) and folder.oldest_at and folder.oldest_at > until + BEHIND:
+                return
 
     def at(self, moment: datetime) -> Archive:
         """Return the archive as it was at ``moment``."""
-        segments = tuple(archived for archived in self.segments if archived.archived_at < moment)
+        folders = [
+            folder
+            if folder.newest_at is not None and folder.newest_at < moment
+            else folder.only(lambda archived: archived.archived_at < moment)
+            for folder in self.folders.values()
+        ]
         histories = {
             timeline: history
             for timeline, history in self.histories.items()
             if timeline not in self.began_at or self.began_at[timeline] < moment
         }
-        return Archive(self.geometry, segments, histories, self.began_at)
+        segments = FolderedSegments(folder for folder in folders if folder.facts.count)
+        return replace(self, segments=segments, histories=histories)
 
     def missing_segments(self, backup_set: BackupSet) -> list[str]:
         """Name the segments that the set needs to become consistent and that are not archived."""
         return [
             self.geometry.name(segment)
             for segment in needed_segments(backup_set, self.geometry)
-            if segment not in self._present
+            if not self.has(segment)
         ]
 
     def holds(self, name: str) -> bool:
         """Tell whether the segment ``name`` is archived; False for no segment of this cluster's size."""
         try:
-            return self.geometry.parse(name) in self._present
+            return self.has(self.geometry.parse(name))
         except ValueError:
             return False
 
     def newest_on(self, timeline: int) -> Segment | None:
         """Find the newest archived segment of ``timeline``; None when none is."""
-        return max((segment for segment in self._present if segment.timeline == timeline), default=None)
+        last = [
+            folder.runs[-1].last
+            for folder in self.folders.values()
+            if folder.timeline == timeline and folder.runs
+        ]
+        return Segment(timeline, last[-1]) if last else None
 
-    @cached_property
-    def _present(self) -> frozenset[Segment]:
-        return frozenset(archived.segment for archived in self.segments)
+    def has(self, segment: Segment) -> bool:
+        """Tell whether a segment is archived."""
+        folder = self.folders.get(self.geometry.folder(segment))
+        return folder is not None and folder.holds(segment)
 
     def between(self, since: datetime, until: datetime) -> list[ArchivedSegment]:
         """List the segments that arrived from ``since`` (included) to ``until`` (excluded)."""
-        return [archived for archived in self.segments if since <= archived.archived_at < until]
+        return [
+            archived
+            for folder in self.folders.values()
+            if folder.newest_at is not None and folder.newest_at >= since
+            for archived in folder.segments
+            if since <= archived.archived_at < until
+        ]
 
     def newest_at(self) -> datetime | None:
-        """Tell when the newest segment arrived; None when the archive is empty."""
-        return max((archived.archived_at for archived in self.segments), default=None)
+        """Tell when the newest segment of any timeline arrived; None when the archive is empty."""
+        return max((at for folder in self._tails() if (at := folder.newest_at)), default=None)
+
+    def arrived_at(self, segment: Segment) -> datetime | None:
+        """Tell when a segment arrived; None when it is not there."""
+        folder = self.folders.get(self.geometry.folder(segment))
+        found = () if folder is None else folder.segments
+        return max((archived.archived_at for archived in found if archived.segment == segment), default=None)
+
+    def oldest_at(self) -> datetime | None:
+        """Tell when the first of the segments that are left arrived; None when the archive is empty."""
+        return min((at for folder in self.folders.values() if (at := folder.oldest_at)), default=None)
+
+    def ends(self) -> Mapping[int, int]:
+        """Tell for each timeline where its newest archived segment ends, an LSN in bytes."""
+        ends: dict[int, int] = {}
+        for folder in self._tails():
+            if folder.runs:
+                ends[folder.timeline] = self.geometry.start(folder.runs[-1].last + 1)
+        return ends
+
+    def _tails(self) -> list[SegmentFolder]:
+        """List the newest folder of each timeline."""
+        return list({folder.timeline: folder for folder in self.folders.values()}.values())
+
+    def _start(self, folder: SegmentFolder) -> int:
+        """Compute the LSN where the log of a folder begins."""
+        return self.geometry.start(self.geometry.parse(f"{folder.name}00000000").number)
+
+    def began(self, after: int) -> datetime | None:
+        """Tell when the archive first heard of what the living history has after timeline ``after``."""
+        way = self.lineage.history()
+        later = {timeline for timeline in (*dict(way.left), way.timeline) if timeline > after}
+        first = {folder.timeline: folder for folder in reversed(list(self.folders.values()))}
+        heard = [folder.oldest_at for timeline, folder in first.items() if timeline in later]
+        heard += [at for timeline, at in self.began_at.items() if timeline in later]
+        return min((at for at in heard if at is not None), default=None)
+
+    def left_behind(self) -> Mapping[int, datetime]:
+        """Tell for each timeline when the newest of it arrived that is no part of the living one's way."""
+        newest: dict[int, datetime] = {}
+        for timeline, archived in self._beside():
+            if timeline not in newest or newest[timeline] < archived:
+                newest[timeline] = archived
+        return newest
+
+    def _beside(self) -> Iterator[tuple[int, datetime]]:
+        way = self.lineage.history()
+        for folder in self.folders.values():
+            timeline = folder.timeline
+            if way.holds_position(timeline, self._start(folder) + self.geometry.start(self.geometry.per_log)):
+                continue
+            if not folder.runs or way.holds_position(timeline, self.geometry.start(folder.runs[-1].last + 1)):
+                continue
+            first = self.geometry.start(folder.runs[0].first + 1)
+            if not way.holds_position(timeline, first) and folder.newest_at:
+                yield timeline, folder.newest_at
+                continue
+            for archived in folder.segments:
+                if not way.holds_position(timeline, self._end(archived)):
+                    yield timeline, archived.archived_at
+
+    def _end(self, archived: ArchivedSegment) -> int:
+        return self.geometry.start(archived.segment.number + 1)
 
 
 def needed_segments(backup_set: BackupSet, geometry: Geometry) -> list[Segment]:
@@ -116,79 +224,3 @@ def geometry_of(sets: Sequence[BackupSet]) -> Geometry:
     Raises ValueError when none fits.
     """
     return infer_geometry((backup_set.wal_start, backup_set.lsn_start) for backup_set in sets)
-
-
-@dataclass
-class ArchiveReader:
-    """Lister of a stanza's archive. A reader that is kept costs two small listings each time."""
-
-    pgbackrest: PgBackRest
-    _folders: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
-    """Folder -> segment name -> (size, Unix seconds)."""
-    _histories: dict[int, History] = field(default_factory=dict)
-    _began_at: dict[int, datetime] = field(default_factory=dict)
-    _seen: Database | None = None
-
-    def read(self, database: Database, geometry: Geometry, *, settled: Segment | None = None) -> Archive:
-        """List the archive of ``database``.
-
-        Folders before that of ``settled`` (up to which an earlier listing found nothing missing) are
-        not listed again; without ``settled`` everything is, in one go. Raises PgBackRestError.
-        """
-        base = self.pgbackrest.layout.archive(database.archive_id)
-        if settled is None or database != self._seen:
-            self._histories, self._began_at, self._seen = {}, {}, database
-            names = self.pgbackrest.repo_ls(base, recurse=True)
-            self._folders = _by_folder(names)
-        else:
-            names = self.pgbackrest.repo_ls(base)
-            known = layout.log_of(geometry.folder(settled))
-            self._folders = {
-                name: self._folders[name]
-                if name in self._folders and layout.log_of(name) < known
-                else self._list(f"{base}/{name}")
-                for name in names
-                if layout.is_folder(name)
-            }
-        self._read_histories(base, names)
-        return Archive(geometry, self._segments(geometry), dict(self._histories), dict(self._began_at))
-
-    def _read_histories(self, base: str, names: Mapping[str, Entry]) -> None:
-        for name, entry in names.items():
-            timeline = layout.history_timeline(name)
-            if timeline is None or timeline in self._histories:
-                continue
-            self._histories[timeline] = History.parse(timeline, self.pgbackrest.repo_get(f"{base}/{name}"))
-            self._began_at[timeline] = datetime.fromtimestamp(int(entry.get("time", 0)), UTC)
-
-    def names(self, database: Database, folders: Sequence[str]) -> set[str]:
-        """List the segment names in some folders only. Raises PgBackRestError."""
-        base = self.pgbackrest.layout.archive(database.archive_id)
-        return {name for folder in folders for name in self._list(f"{base}/{folder}")}
-
-    def _list(self, path: str) -> dict[str, tuple[int, int]]:
-        return dict(_files(self.pgbackrest.repo_ls(path).items()))
-
-    def _segments(self, geometry: Geometry) -> tuple[ArchivedSegment, ...]:
-        return tuple(
-            ArchivedSegment(geometry.parse(name), size, datetime.fromtimestamp(when, UTC))
-            for folder in self._folders.values()
-            for name, (size, when) in folder.items()
-        )
-
-
-def _files(listing: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield (segment name, (size, Unix seconds)) of the files in a folder's listing that are segments."""
-    for name, entry in listing:
-        if segment_file := SegmentFile.parse(name):
-            yield segment_file.segment, (int(entry.get("size", 0)), int(entry.get("time", 0)))
-
-
-def _by_folder(listing: Mapping[str, Entry]) -> dict[str, dict[str, tuple[int, int]]]:
-    """Sort a listing of all folders: folder -> segment name -> (size, Unix seconds)."""
-    inside: dict[str, list[tuple[str, Entry]]] = {}
-    for path, entry in listing.items():
-        folder, _, name = path.rpartition("/")
-        if layout.is_folder(folder):
-            inside.setdefault(folder, []).append((name, entry))
-    return {folder: dict(_files(entries)) for folder, entries in inside.items()}

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from ops_platform.audit import ledger
-from ops_platform.backup.monitoring import Observation, observe
+from ops_platform.backup.monitoring import Observation, archiver, observe
 from ops_platform.backup.recovery_point import rpo
-from ops_platform.backup.repository import Archive
+from ops_platform.backup.repository import Archive, Repository
 from ops_platform.backup.stanza import BackupContext, locks
 from ops_platform.backup.taking import recorded_sets
 from ops_platform.clients.pgbackrest import ArchiveRange, log_lines
@@ -54,7 +55,8 @@ def plan(ctx: BackupContext) -> CleanupPlan:
     """
     lines = ctx.pgbackrest.expire(dry_run=True)
     expired, ranges = log_lines.expired_sets(lines), log_lines.expired_archive(lines)
-    observation = observe(ctx)
+    asked = archiver.ask(ctx)
+    observation = observe(ctx, written=archiver.written(asked, datetime.now(UTC)))
     kept = tuple(
         backup_set.label for backup_set in observation.repository.sets if backup_set.label not in expired
     )
@@ -99,7 +101,8 @@ def apply(
 
 
 def _confirm(ctx: BackupContext, done: CleanupPlan) -> None:
-    listed = {backup_set.label for backup_set in observe(ctx).repository.sets}
+    repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
+    listed = {backup_set.label for backup_set in repository.sets}
     lost = [label for label in done.kept if label not in listed]
     if lost:
         raise CheckFailed(f"expire removed sets that were to stay: {', '.join(lost)}; look at its log")

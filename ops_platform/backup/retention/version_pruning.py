@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from ops_platform.audit import ledger
-from ops_platform.backup.monitoring import observe
+from ops_platform.backup.monitoring import archiver, observe
 from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import object_store
@@ -56,7 +56,7 @@ def prune(ctx: BackupContext, now: datetime, *, operation_id: str, log: Callable
     """
     if ctx.settings.s3.identity(ROLE).access_key_id is None:
         return _by_lifecycle(ctx)
-    if observe(ctx).best is None:
+    if observe(ctx, written=archiver.written(archiver.ask(ctx), datetime.now(UTC))).best is None:
         raise CheckFailed(
             f"stanza {ctx.stanza.name} has no set that can be restored: old versions may be all that is left "
             "of its backups and are kept; see docs/runbooks/disaster-recovery.md#the-backup-key-was-stolen"

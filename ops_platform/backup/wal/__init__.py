@@ -3,7 +3,7 @@
 Pure, without any input or output: the archive is listed in ``backup.repository``.
 """
 
-from ops_platform.backup.wal.gaps import ArchiveState, Gap, archive_state
+from ops_platform.backup.wal.gaps import ArchiveState, Gap, Run, archive_state, runs_of, runs_of_numbers
 from ops_platform.backup.wal.positions import (
     DEFAULT_SEGMENT_SIZE,
     SEGMENT_SIZES,
@@ -13,7 +13,7 @@ from ops_platform.backup.wal.positions import (
     infer_geometry,
     parse_lsn,
 )
-from ops_platform.backup.wal.timelines import History, Lineage
+from ops_platform.backup.wal.timelines import History, Lineage, Written
 
 __all__ = [
     "DEFAULT_SEGMENT_SIZE",
@@ -23,9 +23,13 @@ __all__ = [
     "Geometry",
     "History",
     "Lineage",
+    "Run",
     "Segment",
+    "Written",
     "archive_state",
     "format_lsn",
     "infer_geometry",
     "parse_lsn",
+    "runs_of",
+    "runs_of_numbers",
 ]

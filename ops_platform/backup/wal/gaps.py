@@ -6,7 +6,7 @@ Pure. The archive is listed in ``repository.wal_archive``; what a gap costs is i
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ops_platform.backup.wal.positions import Geometry, Segment
@@ -53,26 +53,51 @@ class ArchiveState:
         return self.history.holds_position(timeline, lsn)
 
 
+@dataclass(frozen=True)
+class Run:
+    """Segments ``first`` to ``last`` of one timeline, by number, both included and none missing."""
+
+    timeline: int
+    first: int
+    last: int
+
+
+def runs_of(segments: Iterable[Segment]) -> list[Run]:
+    """Join segments into runs, in order. O(n log n), O(n) when they are sorted."""
+    numbers: dict[int, list[int]] = {}
+    for segment in segments:
+        numbers.setdefault(segment.timeline, []).append(segment.number)
+    return [
+        run for timeline in sorted(numbers) for run in runs_of_numbers(timeline, sorted(numbers[timeline]))
+    ]
+
+
+def runs_of_numbers(timeline: int, numbers: Iterable[int]) -> Iterator[Run]:
+    """Join the segments of one timeline into runs; their ``numbers`` are in order."""
+    first = last = None
+    for number in numbers:
+        if first is None or last is None:
+            first = number
+        elif number > last + 1:
+            yield Run(timeline, first, last)
+            first = number
+        last = number
+    if first is not None and last is not None:
+        yield Run(timeline, first, last)
+
+
 def archive_state(
-    present: Iterable[Segment],
+    present: Iterable[Run],
     history: History,
     geometry: Geometry,
     start: Segment,
     known: Segment | None = None,
 ) -> ArchiveState:
-    """Compute what a recovery from ``start`` along ``history`` finds, in O(n log n) of the segments present.
+    """Compute what a recovery from ``start`` along ``history`` finds, in O(n log n) of the runs present.
 
     ``known`` was archived once, as a set in the repository proves: what is missing up to it is a gap, not
     a segment that has yet to arrive.
     """
-    numbers = sorted(
-        {
-            segment.number
-            for segment in present
-            if segment.number >= start.number
-            and history.timeline_of(segment.number, geometry) == segment.timeline
-        }
-    )
 
     def at(number: int) -> Segment:
         return Segment(history.timeline_of(number, geometry), number)
@@ -80,12 +105,14 @@ def archive_state(
     gaps: list[Gap] = []
     expected = start.number
     contiguous = start.number - 1
-    for number in numbers:
-        if number != expected:
-            gaps += _split(expected, number - 1, history, geometry)
+    newest: int | None = None
+    for first, last in sorted(_on_way(present, history, geometry, start.number)):
+        if first > expected:
+            gaps += _split(expected, first - 1, history, geometry)
         elif not gaps:
-            contiguous = number
-        expected = number + 1
+            contiguous = max(contiguous, last)
+        expected = max(expected, last + 1)
+        newest = expected - 1
     # Segments after the last one may have yet to arrive, unless they come before ``known``, which was
     # there once; a missing start is a gap whatever follows.
     certain = start.number
@@ -99,9 +126,29 @@ def archive_state(
         history=history,
         contiguous_end=geometry.start(contiguous + 1) if start_present else None,
         contiguous_last=at(contiguous) if start_present else None,
-        newest=at(numbers[-1]) if numbers else None,
+        newest=None if newest is None else at(newest),
         gaps=tuple(gaps),
     )
+
+
+def _on_way(
+    runs: Iterable[Run], history: History, geometry: Geometry, start: int
+) -> Iterator[tuple[int, int]]:
+    """Yield the parts of runs that recovery reads: each timeline from where it began to where it was left."""
+    begins = [0, *(geometry.number_at(lsn) for _, lsn in history.left)]
+    timelines = [*(timeline for timeline, _ in history.left), history.timeline]
+    parts = {
+        timeline: (begin, end)
+        for timeline, begin, end in zip(timelines, begins, [*begins[1:], None], strict=True)
+    }
+    for run in runs:
+        if run.timeline not in parts:
+            continue
+        begin, end = parts[run.timeline]
+        first = max(run.first, begin, start)
+        last = run.last if end is None else min(run.last, end - 1)
+        if first <= last:
+            yield first, last
 
 
 def _split(first: int, last: int, history: History, geometry: Geometry) -> list[Gap]:

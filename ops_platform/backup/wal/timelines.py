@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from ops_platform.backup.wal.positions import Geometry, Segment, format_lsn, parse_lsn
 
@@ -65,6 +66,10 @@ class History:
                 return segment.number <= geometry.number_at(lsn)
         return segment.timeline == self.timeline
 
+    def names(self, timeline: int) -> bool:
+        """Tell whether any part of ``timeline`` belongs to this history."""
+        return timeline == self.timeline or any(ancestor == timeline for ancestor, _ in self.left)
+
     def holds_position(self, timeline: int, lsn: int) -> bool:
         """Tell whether ``lsn``, written on ``timeline``, is part of this history."""
         for ancestor, end in self.left:
@@ -79,21 +84,51 @@ class History:
 
 
 @dataclass(frozen=True)
+class Written:
+    """The timeline that the server said it writes, and when it said so."""
+
+    timeline: int
+    at: datetime
+
+    def holds_against(self, began_at: Mapping[int, datetime]) -> bool:
+        """Tell whether no higher timeline began since; ``began_at``: timeline -> when its history arrived.
+
+        After a restore in place the old answer stays for a moment, while the new timeline is there.
+        """
+        return all(at <= self.at for timeline, at in began_at.items() if timeline > self.timeline)
+
+
+@dataclass(frozen=True)
 class Lineage:
-    """The timelines of one cluster's archive; ``seen`` are those that hold a segment or a history file."""
+    """The timelines of one cluster's archive; ``seen`` are those that hold a segment or a history file.
+
+    ``writes`` is the timeline that the server itself says it writes, None when it was not asked.
+    """
 
     histories: Mapping[int, History]
     seen: frozenset[int]
+    writes: int | None = None
 
     @classmethod
-    def of(cls, histories: Mapping[int, History], timelines: Iterable[int]) -> Lineage:
+    def of(
+        cls, histories: Mapping[int, History], timelines: Iterable[int], writes: int | None = None
+    ) -> Lineage:
         """Join the history files with the timelines of the archived segments."""
         ancestors = (timeline for history in histories.values() for timeline, _ in history.left)
-        return cls(histories, frozenset({*histories, *timelines, *ancestors}))
+        return cls(histories, frozenset({*histories, *timelines, *ancestors}), writes)
 
     @property
     def living(self) -> int:
-        """The timeline that the cluster writes: PostgreSQL numbers a new one above all that it finds."""
+        """The timeline that the cluster writes: what its server says, else the highest.
+
+        PostgreSQL numbers a new timeline above all that it finds; but a copy that archives to the same place
+        does so too. A timeline of which nothing has arrived yet does not count: its ancestry is not known.
+        """
+        return self.highest if self.writes is None or self.writes not in self.seen else self.writes
+
+    @cached_property
+    def highest(self) -> int:
+        """The highest timeline of the archive, whoever wrote it."""
         return max(self.seen, default=1)
 
     def history(self, timeline: int | None = None) -> History:
@@ -103,6 +138,24 @@ class Lineage:
         """
         timeline = self.living if timeline is None else timeline
         return self.histories.get(timeline, History(timeline))
+
+    def parting(self, timeline: int) -> tuple[int, int, datetime | None]:
+        """Return where ``timeline`` and the living one part: ancestor, LSN, and the time a history names.
+
+        The ancestor is ``timeline`` itself where the living one left it; the time is that of the first commit
+        behind that point.
+        """
+        way, own = self.history(), self.history(timeline)
+        left = dict(way.left)
+        if timeline in left:
+            return timeline, left[timeline], way.first_lost.get(timeline)
+        common = [(ancestor, lsn) for ancestor, lsn in own.left if way.names(ancestor)]
+        if not common:
+            return timeline, 0, None
+        ancestor, lsn = common[-1]
+        if left.get(ancestor, lsn) < lsn:
+            return ancestor, left[ancestor], way.first_lost.get(ancestor)
+        return ancestor, lsn, own.first_lost.get(ancestor)
 
     def is_abandoned(self, timeline: int, lsn: int) -> bool:
         """Tell whether ``lsn``, written on ``timeline``, is no part of what the cluster lives on."""

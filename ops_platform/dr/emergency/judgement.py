@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ops_platform.backup.stanza import BackupContext
+from ops_platform.backup.wal import History
 from ops_platform.clients import postgres
 from ops_platform.dr.exercise.rehearsal import Knowledge, Rehearsal
 from ops_platform.dr.inspection import CRITICAL, VERIFICATIONS, Check, Verification
 from ops_platform.dr.plan import STALE, Plan
 from ops_platform.dr.plan.restore_plan import Explanation
-from ops_platform.dr.reference import ledger_copies, reference_store
+from ops_platform.dr.reference import Reference, ledger_copies, reference_store
 from ops_platform.dr.restore import RestoredServer
 from ops_platform.dr.verification import (
     Expected,
@@ -108,7 +109,7 @@ class EmergencyChecks:
 
     ctx: BackupContext
     log: Callable[[str], None]
-    _references_by_moment: dict[datetime, References] = field(default_factory=dict)
+    _references_by_moment: dict[tuple[datetime, int], References] = field(default_factory=dict)
 
     def tombstones(self, server: RestoredServer) -> Verification:
         """Erase again whoever was erased."""
@@ -117,12 +118,14 @@ class EmergencyChecks:
 
     def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
         """Return the checks that must pass before the cluster may take traffic."""
-        return suite.critical(server, live_source.database_name(self.ctx), lambda: self._references(moment))
+        return suite.critical(
+            server, live_source.database_name(self.ctx), lambda: self._references(moment, plan.state.history)
+        )
 
     def assurance(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
         """Return the checks that run afterwards; the deep ones are left out."""
         checks = suite.assurance(
-            server, live_source.database_name(self.ctx), lambda: self._references(moment)
+            server, live_source.database_name(self.ctx), lambda: self._references(moment, plan.state.history)
         )
         return [check for check in checks if check[0] in VERIFICATIONS[SCENARIO]]
 
@@ -130,18 +133,23 @@ class EmergencyChecks:
         """Return the checks of the stopped cluster: none, they take too long."""
         return ()
 
-    def _references(self, moment: datetime) -> References:
+    def _references(self, moment: datetime, history: History) -> References:
         """Read the references from the copies beside the repository.
 
         These do not say when somebody was erased, so any tombstone counts as an erasure since.
         """
-        if moment not in self._references_by_moment:
+        wanted = moment, history.timeline
+        if wanted not in self._references_by_moment:
             stanza, settings = self.ctx.stanza.name, self.ctx.settings
             keys = reference_store.public_keys(settings)
-            before = ledger_copies.before(settings, keys, stanza, moment)
+
+            def lies_on(reference: Reference) -> bool:
+                return reference.lies_on(history, lambda timeline, lsn: None)
+
+            before = ledger_copies.before(settings, keys, stanza, moment, lies_on)
             erased = self._tombstones().count > 0
-            self._references_by_moment[moment] = References(before, None, erased_since=erased)
-        return self._references_by_moment[moment]
+            self._references_by_moment[wanted] = References(before, None, erased_since=erased)
+        return self._references_by_moment[wanted]
 
     def _tombstones(self) -> Tombstones:
         stanza = self.ctx.stanza.name

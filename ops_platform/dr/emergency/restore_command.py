@@ -20,10 +20,11 @@ from pathlib import Path
 import psycopg
 
 from ops_platform import files
-from ops_platform.backup.monitoring import observe
+from ops_platform.backup.monitoring import glance
 from ops_platform.backup.proof import FilesLook
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.stanza import BackupContext
+from ops_platform.backup.wal import Written
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import programs
 from ops_platform.dr.exercise.drill import rehearse
@@ -80,7 +81,7 @@ def explain(
     """
     reader = workspace.open_reader(ctx, here)
     # In an emergency the files of the set that would be restored count, not those of every other one.
-    observation = observe(reader, damage_of=lambda repository: {})
+    observation = glance(reader, written=_written(ctx))
     faults_of = FilesLook(reader.pgbackrest).faults_of
     plan = restore_plan.choose(observation, target, label, timeline, _last_beat(ctx), faults_of)
     explanation = restore_plan.explain(plan, observation, here.data_dir, now)
@@ -98,6 +99,19 @@ def explain(
 
 def _options(tablespaces: Mapping[str, Path] | None) -> RestoreOptions:
     return RestoreOptions(freeze_archive=False, archive_mode=None, tablespaces=tablespaces or {})
+
+
+def _written(ctx: BackupContext) -> Written | None:
+    """Read the timeline of the newest heartbeat; None when the ops database does not answer.
+
+    The server itself is not asked: it may be dead, or not the one that is meant.
+    """
+    try:
+        with postgres.session(ctx.ops_url, application="ops-platform restore") as ops:
+            beat = next(iter(rpo.heartbeats(ops, ctx.stanza.name)), None)
+    except (OpsError, psycopg.Error):
+        return None
+    return None if beat is None else Written(beat.timeline, beat.at)
 
 
 def _last_beat(ctx: BackupContext) -> timeline_choice.LastBeat:

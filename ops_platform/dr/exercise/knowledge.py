@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
-from ops_platform.backup.monitoring import Observation, observe
+from ops_platform.backup.monitoring import Observation, Observer, archiver
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import postgres
@@ -52,13 +52,15 @@ def _settled(reader: BackupContext) -> Observation:
 
     Segments are archived in parallel: for a moment a later one may be there before an earlier one.
     """
+    asked = archiver.ask(reader)
+    observer, written = Observer(reader), archiver.written(asked, datetime.now(UTC))
 
     def without_gaps() -> Observation | None:
-        observation = observe(reader)
+        observation = observer.look(written=written)
         best = observation.best
         return None if best is not None and best[1].gaps else observation
 
     try:
         return wait_until(without_gaps, IN_FLIGHT_SECONDS, "the archive has no gap", interval=1.0)
     except Unavailable:
-        return observe(reader)
+        return observer.look(written=written)

@@ -108,31 +108,42 @@ def choose(
     """
     stanza = observation.repository.stanza
     number = timeline_choice.parse(timeline)
-    if observation.archive is None or not observation.sound():
-        raise CheckFailed(f"stanza {stanza} has no set that can be restored: look at 'ops-platform backups'")
+    if observation.archive is None or not observation.whole_chains():
+        raise CheckFailed(_nothing_sound(stanza))
     history = timeline_choice.history_of(observation.archive, number)
     if timeline is None:
         timeline_choice.require_unambiguous(observation, target, last_beat)
     on_way = [
         backup_set
-        for backup_set in observation.sound()
+        for backup_set in observation.whole_chains()
         if history.holds_position(backup_set.timeline, backup_set.stop_position)
     ]
     candidates = [_named(observation, on_way, label, history)] if label else list(reversed(on_way))
     lacking: list[str] = []
     for backup_set in candidates:
-        if _starts_before(backup_set, target):
+        # The archive is listed from the set on that is chosen: of the others nothing is asked.
+        if _starts_before(backup_set, target) and observation.has_own_wal(backup_set):
             if (faults := faults_of(backup_set.label)).count:
                 lacking.append(f"{backup_set.label} ({faults.summary})")
                 continue
-            state = observation.archive.state_from(backup_set.wal_start, timeline=history.timeline)
+            until = target.moment if target.moment is not None else target.lsn
+            state = observation.archive.state_from(
+                backup_set.wal_start, timeline=history.timeline, until=until
+            )
             return plan_for(observation, backup_set, state, target, None, f"stanza {stanza}")
     if lacking:
         raise CheckFailed(
             f"no set of stanza {stanza} can be restored to {target}: stored files are missing of "
             f"{', '.join(lacking[:NAMED_SETS])}: put them back from the versions of the bucket"
         )
-    raise CheckFailed(_no_set_before(observation, on_way, target, history))
+    if not observation.sound():
+        raise CheckFailed(_nothing_sound(stanza))
+    restorable = [backup_set for backup_set in on_way if observation.has_own_wal(backup_set)]
+    raise CheckFailed(_no_set_before(observation, restorable, target, history))
+
+
+def _nothing_sound(stanza: str) -> str:
+    return f"stanza {stanza} has no set that can be restored: look at 'ops-platform backups'"
 
 
 def explain(plan: Plan, observation: Observation, directory: Path, now: datetime) -> Explanation:
@@ -141,8 +152,7 @@ def explain(plan: Plan, observation: Observation, directory: Path, now: datetime
     Raises CheckFailed when the archive does not reach the target.
     """
     stanza, last = observation.repository.stanza, plan.last_segment
-    segments = observation.archive.segments if observation.archive is not None else ()
-    reaches = max((archived.archived_at for archived in segments if archived.segment == last), default=None)
+    reaches = None if observation.archive is None else observation.archive.arrived_at(last)
     moment = plan.target.moment
     if moment is not None and reaches is not None and moment > reaches:
         raise CheckFailed(
@@ -163,9 +173,12 @@ def _timeline(plan: Plan, observation: Observation) -> str:
     """Name the timeline that recovery follows, and where it comes from or that it was left."""
     history = plan.state.history
     came = "".join(f", from {format_lsn(lsn)} of timeline {parent}" for parent, lsn in history.left[-1:])
-    living = history.timeline if observation.archive is None else observation.archive.lineage.living
+    archive = observation.archive
+    living = history.timeline if archive is None else archive.lineage.living
     left = "" if history.timeline == living else f", ABANDONED: timeline {living} lives"
-    return f"{history.timeline}{came}{left}"
+    stored = archive is not None and archive.writes is None and len(archive.lineage.seen) > 1
+    alone = " (by what is stored alone: neither server nor heartbeats were asked)" if stored else ""
+    return f"{history.timeline}{came}{left}{alone}"
 
 
 def require_empty_directory(directory: Path) -> None:
@@ -216,8 +229,9 @@ def _named(
     observation: Observation, on_way: Sequence[BackupSet], label: str | None, history: History
 ) -> BackupSet:
     for backup_set in on_way:
-        if backup_set.label == label:
+        if backup_set.label == label and observation.has_own_wal(backup_set):
             return backup_set
+    on_way = [backup_set for backup_set in on_way if observation.has_own_wal(backup_set)]
     labels = ", ".join(backup_set.label for backup_set in on_way) or "none"
     known = observation.repository.set(label or "")
     if known is None:

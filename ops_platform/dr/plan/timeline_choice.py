@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ops_platform.backup.monitoring import Observation
+from ops_platform.backup.monitoring import Observation, contest
 from ops_platform.backup.repository import Archive
 from ops_platform.backup.wal import History, format_lsn
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
@@ -78,7 +78,9 @@ def history_of(archive: Archive, timeline: int | None) -> History:
 def require_unambiguous(
     observation: Observation, target: RecoveryTarget, last_beat: LastBeat = no_heartbeats
 ) -> None:
-    """Check that no abandoned timeline has the target too. Raises CheckFailed that says how to choose.
+    """Check that it is clear which timeline lives, and that no other one has the target too.
+
+    Raises CheckFailed that says how to choose.
 
     ``last_beat`` narrows down the time of a fork where the ops database answers; see ``LastBeat``.
     """
@@ -89,6 +91,17 @@ def require_unambiguous(
         _require_one_with_lsn(archive, target.lsn)
     if target.moment is not None:
         _require_one_at(observation, archive, target.moment, last_beat)
+    found = contest.remembered(archive)
+    if found is None:
+        return
+    for left in left_behind(observation, archive, last_beat):
+        # What lies before their parting is the same on both.
+        common = (target.lsn is not None and target.lsn <= left.lsn) or (
+            target.moment is not None and target.moment < left.since
+        )
+        if left.timeline == found.other and not common:
+            options = _options([found.living, found.other])
+            raise CheckFailed(f"{found.summary}. Find out which one is the cluster, and say {options}")
 
 
 def left_behind(
@@ -99,53 +112,16 @@ def left_behind(
     ``last_beat`` narrows down the time of each fork; see ``LastBeat``.
     """
     lineage, way = archive.lineage, archive.lineage.history()
-    last: dict[int, datetime] = {}
-    for archived in archive.segments:
-        timeline, end = archived.segment.timeline, archive.geometry.start(archived.segment.number + 1)
-        if lineage.is_abandoned(timeline, end):
-            last[timeline] = max(archived.archived_at, last.get(timeline, _NEVER))
-    for timeline, until in sorted(last.items()):
-        parent, lsn, stopped = _fork(archive, timeline)
+    for timeline, until in sorted(archive.left_behind().items()):
+        parent, lsn, stopped = lineage.parting(timeline)
         child = next((child for child in (*dict(way.left), way.timeline) if child > parent), None)
         since = max(
             stopped or _NEVER,
             _newest_start_before(observation, lineage.history(parent), parent, lsn),
             _shortly_before(last_beat(parent, lsn)),
         )
-        began = None if child is None else _began(archive, child)
+        began = None if child is None else archive.began(parent)
         yield LeftBehind(timeline, lsn, since, until, child, began)
-
-
-def _fork(archive: Archive, timeline: int) -> tuple[int, int, datetime | None]:
-    """Return where ``timeline`` and the living one part: ancestor, LSN, and the time that a history names.
-
-    The ancestor is ``timeline`` itself where the living one left it.
-    """
-    way, own = archive.lineage.history(), archive.lineage.history(timeline)
-    for ancestor, lsn in way.left:
-        if ancestor == timeline:
-            return timeline, lsn, way.first_lost.get(timeline)
-    common = [(ancestor, lsn) for ancestor, lsn in own.left if way.holds_position(ancestor, 0)]
-    if not common:
-        return timeline, 0, None
-    ancestor, lsn = common[-1]
-    left = dict(way.left).get(ancestor, lsn)
-    if left < lsn:
-        return ancestor, left, way.first_lost.get(ancestor)
-    return ancestor, lsn, own.first_lost.get(ancestor)
-
-
-def _began(archive: Archive, child: int) -> datetime | None:
-    """Tell when the archive first heard of ``child`` or of what the living history has after it."""
-    way = archive.lineage.history()
-    later = {timeline for timeline in (*dict(way.left), way.timeline) if timeline >= child}
-    return min(
-        [
-            *(archived.archived_at for archived in archive.segments if archived.segment.timeline in later),
-            *(moment for timeline, moment in archive.began_at.items() if timeline in later),
-        ],
-        default=None,
-    )
 
 
 def _shortly_before(beat: datetime | None) -> datetime:
@@ -169,14 +145,9 @@ def _newest_start_before(observation: Observation, history: History, parent: int
 
 def _require_one_with_lsn(archive: Archive, lsn: int) -> None:
     living = archive.lineage.living
-    ends: dict[int, int] = {}
-    for archived in archive.segments:
-        segment = archived.segment
-        end = archive.geometry.start(segment.number + 1)
-        ends[segment.timeline] = max(end, ends.get(segment.timeline, 0))
     abandoned = [
         timeline
-        for timeline, end in sorted(ends.items())
+        for timeline, end in sorted(archive.ends().items())
         if archive.lineage.history(timeline).begin < lsn <= end
         and archive.lineage.is_abandoned(timeline, lsn)
     ]

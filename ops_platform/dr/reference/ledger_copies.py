@@ -7,7 +7,7 @@ trusted for their signature, not for their place.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from ops_platform.audit import PublicKeys, SigningKey
@@ -44,15 +44,25 @@ def store(settings: Settings, reference: Reference, key: SigningKey, keep: timed
         bucket.delete(old)
 
 
-def before(settings: Settings, keys: PublicKeys, stanza: str, moment: datetime) -> Reference | None:
-    """Read the newest copy taken at ``moment`` or earlier; None when there is none.
+def before(
+    settings: Settings,
+    keys: PublicKeys,
+    stanza: str,
+    moment: datetime,
+    lies_on: Callable[[Reference], bool],
+) -> Reference | None:
+    """Read the newest copy taken at ``moment`` or earlier that ``lies_on`` what was restored, or None.
 
     Raises CheckFailed when it was tampered with.
     """
     bucket = object_store.from_settings(settings, "backup_reader")
     last = _key(stanza, moment)
     earlier = [name for name in _keys(bucket, stanza) if name <= last]
-    return _parse(bucket.get(earlier[-1]), keys, stanza, earlier[-1]) if earlier else None
+    for key in earlier[: -reference_store.PASSED_OVER - 1 : -1]:
+        reference = _parse(bucket.get(key), keys, stanza, key)
+        if lies_on(reference):
+            return reference
+    return None
 
 
 def _parse(body: bytes, keys: PublicKeys, stanza: str, key: str) -> Reference:

@@ -10,18 +10,21 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from ops_platform.audit import PublicKeys, SigningKey, configured_public_keys, configured_signing_key
+from ops_platform.backup.wal import History
 from ops_platform.clients.postgres import Connection
 from ops_platform.dr.inspection import ClosedRows, LiveTable, schema_comparison
 from ops_platform.errors import CheckFailed
 from ops_platform.settings import Settings
 
 FORMAT = 1
+PASSED_OVER = 200
+"""So many references of what a restore left behind are passed over: a week of them."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,25 @@ class Reference:
     objects: Mapping[str, str] = field(repr=False)
     change_marks: Mapping[str, str] = field(default_factory=dict)
     """The catalogue's mark of each database that was read, "" for the cluster; see ``change_mark``."""
+
+    @property
+    def timeline(self) -> int:
+        """The timeline that the source wrote then."""
+        return int(self.lineage.rpartition("/")[2], 16)
+
+    def lies_on(self, history: History, last_beat: Callable[[int, int], datetime | None]) -> bool:
+        """Tell whether it is of what ``history`` goes on from, as far as is known.
+
+        One of an earlier timeline lies there if it was taken before that was left: before the time that the
+        history names, or before a heartbeat (``last_beat``: timeline, LSN -> time) of before that point.
+        """
+        if self.timeline == history.timeline:
+            return True
+        for timeline, lsn in history.left:
+            if timeline == self.timeline:
+                known = (history.first_lost.get(timeline), last_beat(timeline, lsn))
+                return any(moment is not None and self.taken_at < moment for moment in known)
+        return False
 
     def qualified_name(self, database: str, name: str) -> str | None:
         """Return the name that an object of ``database`` has here; None: the database was not read."""
@@ -152,6 +174,21 @@ def before(ops: Connection, keys: PublicKeys, stanza: str, moment: datetime) -> 
     Raises CheckFailed when it was tampered with, OtherFormat when another version wrote it.
     """
     return _read(ops, keys, stanza, "taken_at <= %s ORDER BY taken_at DESC", moment)
+
+
+def before_on(
+    ops: Connection, keys: PublicKeys, stanza: str, moment: datetime, lies_on: Callable[[Reference], bool]
+) -> Reference | None:
+    """Read the newest reference taken at ``moment`` or earlier that ``lies_on`` what was restored.
+
+    Those of what a restore left behind are passed over. None when there is none; raises like ``before``.
+    """
+    for _ in range(PASSED_OVER):
+        reference = before(ops, keys, stanza, moment)
+        if reference is None or lies_on(reference):
+            return reference
+        moment = reference.taken_at - timedelta(microseconds=1)
+    return None
 
 
 def after(ops: Connection, keys: PublicKeys, stanza: str, moment: datetime) -> Reference | None:

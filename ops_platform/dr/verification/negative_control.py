@@ -119,9 +119,14 @@ def damage_and_check(
             if not damage.inflict(connection):
                 continue
         result = run_check(damage.caught_by, checks[damage.caught_by])
+        made = f"{damage.noun}, made on purpose, was"
+        if result.result == "unknown":
+            # Not accepted, but not noticed either: with this answer nobody would be warned.
+            text = f"{made} not noticed by {damage.caught_by}, which could not tell: {result.summary}"
+            return verdict(NAME, False, text)
         caught = result.result == "fail"
         how = "caught by" if caught else "ACCEPTED by"
-        return verdict(NAME, caught, f"{damage.noun}, made on purpose, was {how} {damage.caught_by}")
+        return verdict(NAME, caught, f"{made} {how} {damage.caught_by}")
     return unknown(NAME, "there is nothing in the database that could be damaged")
 
 

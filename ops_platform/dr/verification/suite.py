@@ -11,8 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from ops_platform.audit import PublicKeys
+from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupContext
+from ops_platform.backup.wal import History
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.dr.inspection import (
@@ -91,11 +94,11 @@ class References:
 
 @dataclass(frozen=True)
 class ExerciseChecks:
-    """The checks of ``scenario``; ``find`` gives the references for a moment."""
+    """The checks of ``scenario``; ``find`` gives the references for a moment of a timeline's history."""
 
     ctx: BackupContext
     scenario: str
-    find: Callable[[datetime], References]
+    find: Callable[[datetime, History], References]
     log: Callable[[str], None]
 
     def tombstones(self, server: RestoredServer) -> Verification:
@@ -105,13 +108,15 @@ class ExerciseChecks:
 
     def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
         """Return the checks that must pass before the cluster may take traffic."""
-        return self._of_scenario(critical(server, self._database, lambda: self.find(moment)))
+        return self._of_scenario(
+            critical(server, self._database, lambda: self.find(moment, plan.state.history))
+        )
 
     def assurance(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
         """Return the checks that run afterwards, the negative control last."""
 
         def find() -> References:
-            return self.find(moment)
+            return self.find(moment, plan.state.history)
 
         checks = assurance(server, self._database, find)
         by_name = dict([*critical(server, self._database, find), *checks])
@@ -142,18 +147,29 @@ def prepare(ctx: BackupContext, scenario: str, log: Callable[[str], None]) -> Ex
     refresh(ctx)
     keys, stanza, ops_url = reference_store.public_keys(ctx.settings), ctx.stanza.name, ctx.ops_url
 
-    @functools.lru_cache(maxsize=4)
-    def find(moment: datetime) -> References:
-        with postgres.session(ops_url) as ops:
-            before = reference_store.before(ops, keys, stanza, moment)
-            after = reference_store.after(ops, keys, stanza, moment)
-            if before is not None and after is not None and before.lineage != after.lineage:
-                # The source was restored in between: neither reference tells which branch this is.
-                return References(None, None, erased_since=False)
-            erased = before is not None and erasure_replay.anyone_erased_since(ops, stanza, before.marker)
-            return References(before, after, erased)
+    found: dict[tuple[datetime, int], References] = {}
+
+    def find(moment: datetime, history: History) -> References:
+        if (moment, history.timeline) not in found:
+            with postgres.session(ops_url) as ops:
+                found[moment, history.timeline] = _around(ops, keys, stanza, moment, history)
+        return found[moment, history.timeline]
 
     return ExerciseChecks(ctx, scenario, find, log)
+
+
+def _around(ops: Connection, keys: PublicKeys, stanza: str, moment: datetime, history: History) -> References:
+    """Find the references on both sides of a moment, those of what a restore left behind passed over."""
+
+    def lies_on(reference: Reference) -> bool:
+        return reference.lies_on(history, lambda timeline, lsn: rpo.newest_on(ops, stanza, timeline, lsn))
+
+    before = reference_store.before_on(ops, keys, stanza, moment, lies_on)
+    after = reference_store.after(ops, keys, stanza, moment)
+    if after is not None and not history.names(after.timeline):
+        after = None
+    erased = before is not None and erasure_replay.anyone_erased_since(ops, stanza, before.marker)
+    return References(before, after, erased)
 
 
 def refresh(ctx: BackupContext) -> Reference:

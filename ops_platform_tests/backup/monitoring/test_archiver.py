@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ END = ArchiveEnd.whole(archive(*range(3, 10)))
 
 
 def test_a_server_that_archives_here_is_proved() -> None:
-    assert archiver.all_faults(HEALTHY, END, HEALTHY) == {}
+    assert archiver.all_faults(HEALTHY, END, HEALTHY, datetime.now(UTC)) == {}
     assert archiver.proved(HEALTHY, END)
 
 
@@ -90,7 +91,7 @@ def test_a_history_file_that_is_there_is_found() -> None:
 @pytest.mark.parametrize("file", [None, f"{name(9)}.partial"])
 def test_what_cannot_be_compared_is_no_fault_and_no_proof(file: str | None) -> None:
     server = replace(HEALTHY, last_archived_wal=file)
-    assert archiver.all_faults(server, END, server) == {}
+    assert archiver.all_faults(server, END, server, datetime.now(UTC)) == {}
     assert not archiver.proved(server, END)
     assert not archiver.proved(None, END)
     assert not archiver.proved(server, None)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ops_platform.agent.loops.archive_tail import ArchiveTail
 from ops_platform.agent.metrics import ArchivingState
-from ops_platform.backup.monitoring import archiver, health
+from ops_platform.backup.monitoring import ArchiveEnd, archiver, health, observe
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
 from ops_platform.local.servers.object_store_server import ObjectStoreServer
@@ -63,10 +62,9 @@ def agent_sees(site: Site) -> set[str]:
     """The faults that the agent's two loops find, one round of each after the other."""
     state = ArchivingState(60)
     state.server_seen(asked(site))
-    tail = ArchiveTail(site.context.pgbackrest).look(site.repository())
-    assert tail is not None
-    assert tail.end is not None
-    state.archive_seen(tail.end, state.archiver.get())
+    seen = observe(site.context).archive
+    assert seen is not None
+    state.archive_seen(ArchiveEnd.whole(seen), state.archiver.get())
     state.server_seen(asked(site))
     found = {fault: present.get() for fault, present in state.faults.items()}
     assert None not in found.values()

@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 import pytest
 
 from ops_platform.backup.monitoring import health
-from ops_platform.backup.monitoring.observation import observe
+from ops_platform.backup.monitoring.observation import Observer, observe
 from ops_platform.backup.monitoring.status import stanza_status
 from ops_platform.backup.recovery_point import heartbeat
-from ops_platform.backup.repository.wal_archive import ArchiveReader
 from ops_platform.backup.taking import execution
 from ops_platform.backup.taking.preflight import look_at_server
 from ops_platform.clients.postgres import connection as postgres
@@ -97,13 +96,13 @@ def test_a_lost_segment_is_a_gap_and_spoils_its_sets(backed_up: Site, wal_object
 
 
 def test_a_reader_that_is_kept_sees_what_a_new_one_sees(backed_up: Site) -> None:
-    reader = ArchiveReader(backed_up.context.pgbackrest)
-    seen = observe(backed_up.context, reader)
+    observer = Observer(backed_up.context)
+    seen = observer.look()
     for _ in range(2):
         at = beat(backed_up)
         switch(backed_up)
         wait_for_archive(backed_up, at)
-        seen = observe(backed_up.context, reader, seen)
+        seen = observer.look()
         anew = observe(backed_up.context)
         assert seen.archive is not None
         assert anew.archive is not None

@@ -7,7 +7,15 @@ import itertools
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ops_platform.backup.wal import ArchiveState, Geometry, History, Segment, archive_state, parse_lsn
+from ops_platform.backup.wal import (
+    ArchiveState,
+    Geometry,
+    History,
+    Segment,
+    archive_state,
+    parse_lsn,
+    runs_of,
+)
 
 # Four segments to a log: small numbers cross the boundary between logs.
 COARSE = Geometry(1 << 30)
@@ -75,7 +83,7 @@ def brute_force(
 @example((COARSE, History(2, ((1, 3 << 30),)), {Segment(1, 2), Segment(2, 3)}, Segment(1, 2)), None)
 def test_gaps_are_what_brute_force_finds(world: World, known: Segment | None) -> None:
     geometry, history, present, start = world
-    state = archive_state(present, history, geometry, start, known)
+    state = archive_state(runs_of(present), history, geometry, start, known)
     end, missing = brute_force(present, history, geometry, start, known)
 
     assert state.contiguous_end == (None if end is None else end * geometry.size)
@@ -95,7 +103,7 @@ def test_gaps_are_what_brute_force_finds(world: World, known: Segment | None) ->
 @given(worlds(), st.integers(1, 4), st.integers(0, 14 << 30))
 def test_a_position_is_covered_when_replay_passes_it(world: World, timeline: int, lsn: int) -> None:
     geometry, history, present, start = world
-    state = archive_state(present, history, geometry, start)
+    state = archive_state(runs_of(present), history, geometry, start)
     end, _ = brute_force(present, history, geometry, start)
     on_the_way = timeline == history.timeline or any(
         ancestor == timeline and lsn <= left for ancestor, left in history.left
@@ -112,9 +120,9 @@ def test_more_in_the_archive_never_recovers_less(
     def end(state: ArchiveState) -> int:
         return state.contiguous_end or 0
 
-    less = archive_state(present, history, geometry, start)
+    less = archive_state(runs_of(present), history, geometry, start)
     for extra in (Segment(timeline, number) for timeline in range(1, 5) for number in range(13)):
-        assert end(archive_state(present | {extra}, history, geometry, start)) >= end(less)
+        assert end(archive_state(runs_of(present | {extra}), history, geometry, start)) >= end(less)
 
 
 def test_a_promotion_is_no_gap() -> None:
@@ -123,7 +131,7 @@ def test_a_promotion_is_no_gap() -> None:
     left = parse_lsn("0/5000100")
     history = History(2, ((1, left),))
     present = {Segment(1, 3), Segment(1, 4), Segment(2, 5), Segment(2, 6)}
-    state = archive_state(present, history, geometry, Segment(1, 3))
+    state = archive_state(runs_of(present), history, geometry, Segment(1, 3))
     assert state.gaps == ()
     assert state.covers(1, left)
     assert not state.covers(1, left + 1)
@@ -133,15 +141,15 @@ def test_a_promotion_is_no_gap() -> None:
 def test_a_segment_that_a_set_needs_is_missing_also_at_the_end() -> None:
     """Without a later segment beside it, it could be taken for not archived yet."""
     present = {Segment(1, 3), Segment(1, 4)}
-    assert archive_state(present, History(1), Geometry(), Segment(1, 3)).gap_segments == 0
-    state = archive_state(present, History(1), Geometry(), Segment(1, 3), Segment(1, 6))
+    assert archive_state(runs_of(present), History(1), Geometry(), Segment(1, 3)).gap_segments == 0
+    state = archive_state(runs_of(present), History(1), Geometry(), Segment(1, 3), Segment(1, 6))
     assert [(gap.first, gap.last) for gap in state.gaps] == [(Segment(1, 5), Segment(1, 6))]
     assert state.contiguous_last == Segment(1, 4)
 
 
 def test_the_end_itself_is_covered() -> None:
     """Everything before the contiguous end is there, so a commit that ends exactly there is too."""
-    state = archive_state({Segment(1, 3)}, History(1), Geometry(), Segment(1, 3))
+    state = archive_state(runs_of({Segment(1, 3)}), History(1), Geometry(), Segment(1, 3))
     assert state.contiguous_end == parse_lsn("0/4000000")
     assert state.covers(1, parse_lsn("0/4000000"))
     assert not state.covers(1, parse_lsn("0/4000001"))
@@ -149,7 +157,7 @@ def test_the_end_itself_is_covered() -> None:
 
 def test_a_gap_over_a_promotion_is_named_on_both_timelines() -> None:
     history = History(2, ((1, parse_lsn("0/5000100")),))
-    state = archive_state({Segment(1, 3), Segment(2, 6)}, history, Geometry(), Segment(1, 3))
+    state = archive_state(runs_of({Segment(1, 3), Segment(2, 6)}), history, Geometry(), Segment(1, 3))
     assert [(gap.first, gap.last) for gap in state.gaps] == [
         (Segment(1, 4), Segment(1, 4)),
         (Segment(2, 5), Segment(2, 5)),

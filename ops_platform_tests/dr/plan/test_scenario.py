@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ops_platform.backup.monitoring.observation import Observation
 from ops_platform.backup.recovery_point.rpo import Heartbeat, best_state
 from ops_platform.backup.repository.backup_sets import BackupSet, Database, Repository
-from ops_platform.backup.repository.wal_archive import Archive, ArchivedSegment
+from ops_platform.backup.repository.segment_folders import ArchivedSegment
+from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import Geometry, Segment
 from ops_platform.dr.plan import scenario
 from ops_platform.dr.plan.heartbeat_pairs import HeartbeatPair

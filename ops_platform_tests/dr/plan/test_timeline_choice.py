@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ops_platform.backup.monitoring.observation import Observation, judge
-from ops_platform.backup.repository.wal_archive import Archive, ArchivedSegment
+from ops_platform.backup.repository.segment_folders import ArchivedSegment
+from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import History, Segment, format_lsn
 from ops_platform.dr.plan import restore_plan
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
@@ -173,7 +174,9 @@ def test_what_the_old_server_wrote_beside_the_new_one_is_asked_for() -> None:
         said = refusal(look, RecoveryTarget.at(minute(at)))
         assert "archived of timeline 1 until 2026-11-01 00:15:00" in said
         assert "Say --timeline 1 for what was left behind, or --timeline 2 for what the cluster" in said
-    assert chosen(look, RecoveryTarget.at(minute(15.1))) == (FULL, 2)
+    assert "two servers wrote to one archive" in refusal(look, RecoveryTarget.at(minute(15.1)))
+    assert chosen(look, RecoveryTarget.at(minute(5.4))) == (FULL, 2)
+    assert chosen(look, RecoveryTarget.parse("lsn", format_lsn(BRANCH))) == (FULL, 2)
     assert chosen(look, RecoveryTarget.at(minute(13.5)), "1") == (INCR, 1)
 
 
@@ -183,7 +186,7 @@ def test_what_was_archived_only_after_the_fork_is_asked_for() -> None:
     assert whole.archive is not None
     before = [one for one in whole.archive.segments if one.segment.timeline == 2 or one.segment.number < 6]
     early = Archive(GEOMETRY, tuple(before), whole.archive.histories, whole.archive.began_at)
-    look = late(judge(whole.repository, whole.repository.sets, early), *archived(1, range(6, 9), 14))
+    look = late(judge(whole.repository, whole.repository.sets, early), *archived(1, range(6, 8), 13))
     said = refusal(look, RecoveryTarget.at(minute(9)))
     assert "--timeline 1 for what was written at that time and left behind, or --timeline 2" in said
 

@@ -13,6 +13,7 @@ import pytest
 
 from ops_platform.audit import keys
 from ops_platform.audit.keys import PublicKeys, SigningKey
+from ops_platform.backup.wal import History
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.dr.inspection import schema_comparison as catalogue
@@ -183,3 +184,25 @@ def test_references_are_not_updated_and_old_ones_are_pruned(ops: Connection) -> 
     assert reference.prune(ops, "product", NOON + timedelta(minutes=1)) == 1
     rows = ops.execute("SELECT objects FROM dr_catalogues").fetchall()
     assert rows == [{"objects": {"table public.z": "1"}}]
+
+
+def test_a_reference_of_what_was_left_behind_tells_nothing_of_a_restore() -> None:
+    """Timeline 2 left timeline 1 at 13:00; the reference of 12:00 is of both, that of 14:00 is not."""
+    lost = NOON + timedelta(hours=1)
+    dated, undated = History(2, ((1, 1000),), {1: lost}), History(2, ((1, 1000),))
+    later, new = replace(ONE, taken_at=NOON + timedelta(hours=2)), replace(ONE, lineage="7/00000002")
+
+    def nobody(timeline: int, lsn: int) -> datetime | None:
+        return None
+
+    def beat(timeline: int, lsn: int) -> datetime | None:
+        return NOON + timedelta(minutes=30) if (timeline, lsn) == (1, 1000) else None
+
+    assert ONE.lies_on(History(1), nobody)
+    assert new.lies_on(dated, nobody)
+    assert ONE.lies_on(dated, nobody)
+    assert not later.lies_on(dated, nobody)
+    assert not ONE.lies_on(undated, nobody)
+    assert ONE.lies_on(undated, beat)
+    assert not later.lies_on(undated, beat)
+    assert not new.lies_on(History(3, ((1, 1000),)), nobody)

@@ -1,0 +1,214 @@
+"""Reader of a stanza's WAL archive, which lists again only what can have changed."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ops_platform.backup.repository.backup_sets import Database
+from ops_platform.backup.repository.listing_cache import ListedFolder, ListingCache
+from ops_platform.backup.repository.segment_folders import (
+    ArchivedSegment,
+    Entry,
+    FolderedSegments,
+    SegmentFolder,
+    parse_folder,
+)
+from ops_platform.backup.repository.wal_archive import Archive
+from ops_platform.backup.wal import Gap, Geometry, History, Lineage, Segment, Written
+from ops_platform.clients.pgbackrest import PgBackRest, SegmentFile, layout
+
+RELIST_SECONDS = 6 * 3600.0
+"""Age at which a folder that no longer grows is listed again, to find what somebody deleted."""
+OTHER_TAIL_SECONDS = 240.0
+"""Age at which the newest folder of a timeline that does not live is: a copy may go on writing it."""
+FEW_FOLDERS = 8
+"""So many are listed one by one, each a process of pgBackRest; more in one go."""
+MANY_FOLDERS = 30
+"""After so many folders that were asked for one by one, all others are listed in one go."""
+GAP_FOLDERS = 2
+"""Folders with a gap that each look lists again: a segment may have arrived late."""
+
+
+@dataclass
+class ArchiveReader:
+    """Lister of a stanza's archive. A reader that is kept costs one or two small listings each time.
+
+    ``cache``: the directory where listings of folders that no longer grow are kept for other processes; None
+    keeps them in this reader only. Not for two threads at once.
+    """
+
+    pgbackrest: PgBackRest
+    cache: Path | None = None
+    clock: Callable[[], float] = time.time
+    _folders: dict[str, ListedFolder] = field(default_factory=dict)
+    _histories: dict[str, tuple[Entry, History]] = field(default_factory=dict)
+    """File name -> its entry in the listing, and what was read of it."""
+    _names: Mapping[str, Entry] = field(default_factory=dict)
+    """Folders and history files of the archive."""
+    _names_at: float | None = None
+    _seen: tuple[Database, Geometry] | None = None
+
+    def read(
+        self,
+        database: Database,
+        geometry: Geometry,
+        *,
+        gaps: Sequence[Gap] = (),
+        written: Written | None = None,
+        names_age: float = 0.0,
+    ) -> Archive:
+        """List the archive of ``database``: all of it the first time, later what can have changed.
+
+        That is the newest folder of the living timeline, new ones, those of ``gaps`` that an earlier look
+        found (a segment may arrive late), and one other in turn. Which folders and history files there are
+        may be known from a listing of ``names_age`` seconds ago. ``written`` is what the server said, None
+        when it was not asked. Raises PgBackRestError.
+        """
+        base = self.pgbackrest.layout.archive(database.archive_id)
+        kept = ListingCache(None if self.cache is None else self.cache / database.archive_id, geometry)
+        if (database, geometry) != self._seen:
+            self._folders, self._histories, self._names_at, self._seen = {}, {}, None, None
+        now = self.clock()
+        if self._names_at is None or not 0 <= now - self._names_at < names_age:
+            self._names = self.pgbackrest.repo_ls(base)
+            self._names_at = now
+        histories, began_at = self._read_histories(base, self._names)
+        writes = written.timeline if written is not None and written.holds_against(began_at) else None
+        present = {name for name in self._names if layout.is_folder(name)}
+        lineage = Lineage.of(histories, (layout.timeline_of(name) for name in present), writes)
+        self._folders = {name: listed for name, listed in self._folders.items() if name in present}
+        again = self._to_list(present, lineage.living, geometry, gaps, kept)
+        self._list(base, again, geometry, kept, tails=set(_tails(present).values()))
+        self._seen = (database, geometry)
+        folders = FolderedSegments(listed.folder for listed in self._folders.values())
+        oldest = min((listed.at for listed in self._folders.values()), default=now)
+        listed_since = datetime.fromtimestamp(oldest, UTC)
+        return Archive(geometry, folders, histories, began_at, writes, listed_since)
+
+    def glance(self, database: Database, geometry: Geometry, *, written: Written | None = None) -> Archive:
+        """List which folders and timelines there are; each folder only when its segments are asked for.
+
+        For a restore, which needs those from its set on. Any use of the archive may then raise
+        PgBackRestError. ``written``: see ``read``.
+        """
+        base = self.pgbackrest.layout.archive(database.archive_id)
+        names = self.pgbackrest.repo_ls(base)
+        histories, began_at = self._read_histories(base, names)
+        writes = written.timeline if written is not None and written.holds_against(began_at) else None
+        listing = _OnDemand(self.pgbackrest, base, geometry)
+        folders = FolderedSegments(
+            SegmentFolder(name, functools.partial(listing.segments, name))
+            for name in names
+            if layout.is_folder(name)
+        )
+        return Archive(geometry, folders, histories, began_at, writes)
+
+    def _to_list(
+        self, present: set[str], living: int, geometry: Geometry, gaps: Sequence[Gap], kept: ListingCache
+    ) -> set[str]:
+        """Choose the folders that can have changed since they were listed."""
+        now, tails = self.clock(), _tails(present)
+        known = sorted(name for name in self._folders if layout.timeline_of(name) == living)
+        unknown = {name for name in present if name not in self._folders}
+        again = set(unknown)
+        for name in unknown - set(tails.values()):
+            listed = kept.load(name)
+            if listed is not None and 0 <= now - listed.at < RELIST_SECONDS:
+                self._folders[name] = listed
+                again.remove(name)
+        # The folder that was the newest may have got its last segments since, when there is a newer one.
+        again.update(known[-1:])
+        damaged = {
+            geometry.folder(Segment(gap.first.timeline, number))
+            for gap in gaps
+            for number in range(gap.first.number, gap.last.number + 1, geometry.per_log)
+        } | {geometry.folder(gap.last) for gap in gaps}
+        again.update(sorted(damaged & present)[-GAP_FOLDERS:])
+        overdue = [
+            (now - listed.at - (OTHER_TAIL_SECONDS if name in tails.values() else RELIST_SECONDS), name)
+            for name, listed in self._folders.items()
+            if name not in again
+        ]
+        return again | {name for seconds, name in sorted(overdue)[-1:] if seconds > 0}
+
+    def _list(
+        self, base: str, again: set[str], geometry: Geometry, kept: ListingCache, tails: set[str]
+    ) -> None:
+        """List these folders; many of them in one go, with all others."""
+        many = len(again) > FEW_FOLDERS
+        whole = _by_folder(self.pgbackrest.repo_ls(base, recurse=True)) if many else {}
+        for name in sorted(again):
+            listing = whole.get(name, {}) if many else self.pgbackrest.repo_ls(f"{base}/{name}")
+            listed = ListedFolder(parse_folder(name, listing, geometry), self.clock())
+            self._folders[name] = listed
+            if name not in tails:
+                kept.store(listed)
+        if again - tails:
+            kept.forget_all_but(set(self._folders))
+
+    def _read_histories(
+        self, base: str, names: Mapping[str, Entry]
+    ) -> tuple[dict[int, History], dict[int, datetime]]:
+        """Read the history files that are new or were written again."""
+        files = {name: entry for name, entry in names.items() if layout.history_timeline(name) is not None}
+        self._histories = {name: read for name, read in self._histories.items() if name in files}
+        histories, began_at = {}, {}
+        for name, entry in files.items():
+            timeline = layout.history_timeline(name) or 0
+            known = self._histories.get(name)
+            if known is None or known[0] != entry:
+                known = entry, History.parse(timeline, self.pgbackrest.repo_get(f"{base}/{name}"))
+                self._histories[name] = known
+            histories[timeline] = known[1]
+            began_at[timeline] = datetime.fromtimestamp(int(entry.get("time", 0)), UTC)
+        return histories, began_at
+
+    def names(self, database: Database, folders: Sequence[str]) -> set[str]:
+        """List the segment names in some folders only. Raises PgBackRestError."""
+        base = self.pgbackrest.layout.archive(database.archive_id)
+        return {
+            file.segment
+            for folder in folders
+            for name in self.pgbackrest.repo_ls(f"{base}/{folder}")
+            if (file := SegmentFile.parse(name)) is not None
+        }
+
+
+@dataclass
+class _OnDemand:
+    """Lister of folders that are asked for one by one, and all at once when they become many."""
+
+    pgbackrest: PgBackRest
+    base: str
+    geometry: Geometry
+    _listed: int = 0
+    _whole: Mapping[str, Mapping[str, Entry]] | None = None
+
+    def segments(self, name: str) -> Sequence[ArchivedSegment]:
+        """List one folder. Raises PgBackRestError."""
+        if self._whole is None and self._listed >= MANY_FOLDERS:
+            self._whole = _by_folder(self.pgbackrest.repo_ls(self.base, recurse=True))
+        self._listed += 1
+        if self._whole is not None:
+            return parse_folder(name, self._whole.get(name, {}), self.geometry).segments
+        return parse_folder(name, self.pgbackrest.repo_ls(f"{self.base}/{name}"), self.geometry).segments
+
+
+def _tails(present: set[str]) -> dict[int, str]:
+    """Find the newest folder of each timeline."""
+    return {layout.timeline_of(name): name for name in sorted(present)}
+
+
+def _by_folder(listing: Mapping[str, Entry]) -> dict[str, Mapping[str, Entry]]:
+    """Sort a listing of all folders: folder -> file name -> entry."""
+    inside: dict[str, dict[str, Entry]] = {}
+    for path, entry in listing.items():
+        folder, _, name = path.rpartition("/")
+        if layout.is_folder(folder):
+            inside.setdefault(folder, {})[name] = entry
+    return dict(inside)

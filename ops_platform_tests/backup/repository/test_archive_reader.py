@@ -1,0 +1,214 @@
+"""What a reader of the archive lists, and that what it keeps is what a new one would see."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ops_platform.backup.repository.archive_reader import RELIST_SECONDS, ArchiveReader
+from ops_platform.backup.repository.backup_sets import Database
+from ops_platform.backup.repository.wal_archive import Archive
+from ops_platform.backup.wal import Geometry, Segment, Written
+from ops_platform.clients.pgbackrest import Layout, PgBackRest
+
+DATABASE = Database(1, 7000, "15")
+GEOMETRY = Geometry(1 << 30)
+"""Four segments a folder."""
+BASE = Layout("product").archive(DATABASE.archive_id)
+START = 1_800_000_000.0
+
+
+@dataclass(frozen=True)
+class Shelf(PgBackRest):
+    """A repository of file names; it counts what was asked for."""
+
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def put(self, timeline: int, number: int, at: float = START) -> None:
+        segment = Segment(timeline, number)
+        name = f"{GEOMETRY.name(segment)}-{'0' * 40}.lz4"
+        self.files[f"{GEOMETRY.folder(segment)}/{name}"] = {"type": "file", "size": 9, "time": int(at)}
+
+    def put_history(self, timeline: int, text: str, at: float = START) -> None:
+        name = f"{timeline:08X}.history"
+        self.files[name] = {"type": "file", "size": len(text), "time": int(at)}
+        self.texts[f"{BASE}/{name}"] = text
+
+    def remove(self, timeline: int, number: int) -> None:
+        segment = Segment(timeline, number)
+        for path in [path for path in self.files if f"/{GEOMETRY.name(segment)}-" in path]:
+            del self.files[path]
+
+    def repo_ls(self, path: str, recurse: bool = False) -> dict[str, dict[str, Any]]:
+        self.asked.append(f"ls {path.removeprefix(BASE)}{' all' if recurse else ''}")
+        prefix = path.removeprefix(BASE).lstrip("/")
+        inside = {
+            name[len(prefix) :].lstrip("/"): entry
+            for name, entry in self.files.items()
+            if not prefix or name.startswith(f"{prefix}/")
+        }
+        if recurse:
+            return inside
+        return {
+            name.partition("/")[0]: entry if "/" not in name else {"type": "path"}
+            for name, entry in inside.items()
+        }
+
+    def repo_get(self, path: str) -> str:
+        self.asked.append(f"get {path.removeprefix(BASE)}")
+        return self.texts[path]
+
+
+@dataclass
+class Clock:
+    now: float = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def shelf() -> Shelf:
+    return Shelf("pgbackrest", Path("/nowhere"), "product")
+
+
+def read(reader: ArchiveReader, **options: Any) -> Archive:
+    return reader.read(DATABASE, GEOMETRY, **options)
+
+
+def contents(archive: Archive) -> set[tuple[int, int]]:
+    return {(archived.segment.timeline, archived.segment.number) for archived in archive.segments}
+
+
+def test_a_look_lists_the_newest_folder_and_no_more() -> None:
+    stored, clock = shelf(), Clock()
+    for number in range(40):
+        stored.put(1, number)
+    reader = ArchiveReader(stored, clock=clock)
+    read(reader)
+    stored.asked.clear()
+    stored.put(1, 40)
+    assert (1, 40) in contents(read(reader))
+    # The folder that was the newest before may have got its last segments since.
+    assert stored.asked == ["ls ", "ls /0000000100000009", "ls /000000010000000A"]
+    stored.asked.clear()
+    stored.put(1, 41)
+    clock.now += 60
+    assert (1, 41) in contents(read(reader, names_age=90))
+    assert stored.asked == ["ls /000000010000000A"]
+
+
+def test_other_folders_are_listed_again_in_turn() -> None:
+    """What somebody deletes is found; an abandoned timeline that grows is found sooner."""
+    stored, clock = shelf(), Clock()
+    for number in range(12):
+        stored.put(1, number)
+    stored.put_history(2, f"1\t{11 << 30 >> 32:X}/C0000000\tno recovery target specified\n")
+    stored.put(2, 11)
+    reader = ArchiveReader(stored, clock=clock)
+    before = read(reader)
+    assert before.lineage.living == 2
+    stored.remove(1, 1)
+    stored.put(1, 12)
+    clock.now += RELIST_SECONDS + 1
+    for _ in range(5):
+        seen = read(reader)
+        clock.now += 60
+    assert contents(seen) == contents(before) - {(1, 1)} | {(1, 12)}
+    assert seen.listed_since is not None
+    assert seen.listed_since > datetime.fromtimestamp(START, UTC)
+
+
+def test_a_segment_that_arrives_late_closes_its_gap() -> None:
+    stored = shelf()
+    for number in range(20):
+        if number != 5:
+            stored.put(1, number)
+    reader = ArchiveReader(stored)
+    state = read(reader).state_from(GEOMETRY.name(Segment(1, 0)))
+    assert state.gap_segments == 1
+    stored.put(1, 5)
+    assert read(reader, gaps=state.gaps).state_from(GEOMETRY.name(Segment(1, 0))).gap_segments == 0
+
+
+def test_a_history_that_is_written_again_is_read_again() -> None:
+    stored = shelf()
+    stored.put(1, 3)
+    stored.put(2, 4)
+    stored.put_history(2, "1\t0/C0000000\tno recovery target specified\n")
+    reader = ArchiveReader(stored)
+    assert read(reader).lineage.history(2).begin == 0xC0000000
+    read(reader)
+    assert stored.asked.count("get /00000002.history") == 1
+    stored.put_history(2, "1\t0/80000000\tno recovery target specified\n", START + 5)
+    assert read(reader).lineage.history(2).begin == 0x80000000
+    del stored.files["00000002.history"]
+    assert 2 not in read(reader).histories
+
+
+def test_another_process_lists_only_what_grows(tmp_path: Path) -> None:
+    stored = shelf()
+    for number in range(40):
+        stored.put(1, number)
+    clock = Clock()
+    first = read(ArchiveReader(stored, tmp_path, clock))
+    stored.asked.clear()
+    second = read(ArchiveReader(stored, tmp_path, clock))
+    assert stored.asked == ["ls ", "ls /0000000100000009"]
+    assert contents(first) == contents(second)
+    clock.now += RELIST_SECONDS + 1
+    read(ArchiveReader(stored, tmp_path, clock))
+    assert "ls  all" in stored.asked
+    (tmp_path / "15-1" / "0000000100000002.json").write_text("{", encoding="ascii")
+    assert contents(read(ArchiveReader(stored, tmp_path, clock))) == contents(first)
+
+
+def test_a_kept_reader_sees_what_a_new_one_sees() -> None:
+    """Segments arrive out of order, timelines begin, old WAL expires."""
+    random_ = random.Random(11)
+    for _ in range(20):
+        stored, clock = shelf(), Clock()
+        timeline, number = 1, 3
+        stored.put(1, 3)
+        reader = ArchiveReader(stored, clock=clock)
+        for _ in range(30):
+            clock.now += 60
+            choice = random_.random()
+            if choice < 0.1:
+                lsn = number << 30
+                stored.put_history(
+                    timeline + 1,
+                    "".join(f"{one}\t{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}\tx\n" for one in [timeline]),
+                )
+                timeline += 1
+            elif choice < 0.2 and number > 8:
+                for old in range(4):
+                    stored.remove(1, old)
+            for _ in range(random_.randint(0, 6)):
+                number += 1
+                stored.put(timeline, number)
+            kept, anew = read(reader), read(ArchiveReader(stored))
+            assert contents(kept) == contents(anew)
+            assert kept.ends() == anew.ends()
+            assert kept.lineage == anew.lineage
+
+
+def test_the_timeline_that_the_server_writes_lives() -> None:
+    stored = shelf()
+    stored.put(1, 3)
+    stored.put(2, 4)
+    stored.put_history(2, "1\t0/C0000000\tx\n", START)
+    reader = ArchiveReader(stored)
+
+    def living(timeline: int, at: float) -> int:
+        written = Written(timeline, datetime.fromtimestamp(at, UTC))
+        return read(reader, written=written).lineage.living
+
+    assert read(reader).lineage.living == 2
+    assert living(1, START + 10) == 1, "a copy was promoted; the server goes on as before"
+    assert living(1, START - 10) == 2, "an answer from before timeline 2 began says nothing"
+    assert living(3, START + 10) == 2, "of timeline 3 nothing has arrived yet"

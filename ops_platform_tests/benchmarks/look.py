@@ -1,0 +1,247 @@
+"""A look at a large repository, and what an idle stanza costs at S3's list prices.
+
+The archive of the look is real files in a repository on disk, listed by pgBackRest itself. They are empty,
+since a listing reads names. Only what the sets are comes from a text: making 840 sets would take a day.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import resource
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from ops_platform.backup.monitoring.observation import Observer, glance
+from ops_platform.backup.stanza.context import BackupContext, open_context
+from ops_platform.backup.taking import execution
+from ops_platform.backup.taking.report import BackupRequest
+from ops_platform.backup.wal import Geometry, Segment, format_lsn
+from ops_platform.clients.pgbackrest import PgBackRest
+from ops_platform.dr.plan import restore_plan
+from ops_platform.dr.plan.recovery_target import RecoveryTarget
+from ops_platform.local.host import programs
+from ops_platform.settings import load_settings
+from ops_platform_tests.agent.process import AgentProcess
+from ops_platform_tests.benchmarks.measure import Report, Target, Timing, timed
+from ops_platform_tests.counting_proxy import MONTH_SECONDS, Requests, counting_proxy, dollars
+from ops_platform_tests.services import OpsDatabases, Services, short_directory
+
+SEGMENTS, NEW = 210_000, 10
+LOOKS = 5
+LOOK_CPU_SECONDS, LOOK_LISTS = 0.05, 3
+EMERGENCY_SECONDS = 2.0
+IDLE_DOLLARS = 1.0
+IDLE_SECONDS, QUICK_IDLE_SECONDS = 600.0, 130.0
+SETTLE_SECONDS = 70.0
+GEOMETRY = Geometry()
+STANZA = "product"
+ARCHIVE_ID = "15-1"
+
+
+def run(say: Callable[[str], None], *, quick: bool) -> list[Report]:
+    return [
+        _look(say, 21_000 if quick else SEGMENTS),
+        _idle(say, QUICK_IDLE_SECONDS if quick else IDLE_SECONDS),
+    ]
+
+
+# --- a look -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Counted(PgBackRest):
+    """pgBackRest on a repository on disk, whose sets are made up; it counts listings."""
+
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    listings: list[str] = field(default_factory=list)
+
+    def info(self) -> dict[str, Any]:
+        return dict(self.answer)
+
+    def repo_get(self, path: str) -> str:
+        return path
+
+    def repo_ls(self, path: str, recurse: bool = False) -> dict[str, dict[str, Any]]:
+        self.listings.append(path)
+        return super().repo_ls(path, recurse)
+
+
+def _look(say: Callable[[str], None], segments: int) -> Report:
+    root = short_directory()
+    try:
+        say(f"making an archive of {segments} segments")
+        ctx, counted = _repository(root, segments)
+        report = Report("a look at a large archive", "the first look")
+        observer = Observer(ctx)
+        first, cpu, children = _cost(lambda: observer.look())
+        report.timings.append(Timing("the first look", (first,)))
+        report.facts |= {"first_cpu_seconds": cpu, "first_pgbackrest_cpu_seconds": children}
+        seconds, own, theirs, lists = [], [], [], []
+        for number in range(LOOKS):
+            last = segments + number * NEW
+            _put(root, range(last, last + NEW))
+            counted.listings.clear()
+            wall, cpu, children = _cost(functools.partial(observer.look, names_age=60.0 * (number % 2)))
+            seconds.append(wall)
+            own.append(cpu)
+            theirs.append(children)
+            lists.append(len(counted.listings))
+            say(
+                f"a look with {NEW} new segments: {wall:.2f} s, {cpu * 1000:.0f} ms of CPU, {lists[-1]} LISTs"
+            )
+        other = timed(lambda: Observer(ctx).look())
+        report.timings += [
+            Timing(f"a look with {NEW} new segments", tuple(seconds)),
+            Timing("the first look of another process", (other,)),
+        ]
+        counted.listings.clear()
+        emergency = timed(lambda: restore_plan.choose(glance(ctx), RecoveryTarget.latest(), None))
+        report.timings.append(Timing("an emergency's own listing", (emergency,)))
+        report.targets = [
+            Target("CPU of a look, median", statistics.median(own) * 1000, LOOK_CPU_SECONDS * 1000, "ms"),
+            Target("LISTs of a look", max(lists), LOOK_LISTS, "LISTs"),
+            Target("an emergency's own listing", emergency, EMERGENCY_SECONDS, "s"),
+        ]
+        report.facts |= {
+            "segments": segments,
+            "pgbackrest_cpu_seconds_of_a_look": max(theirs),
+            "emergency_lists": len(counted.listings),
+        }
+        report.notes.append(
+            f"{segments} segments in {segments // GEOMETRY.per_log + 1} folders; the processes of pgBackRest "
+            f"took up to {max(theirs) * 1000:.0f} ms of CPU more"
+        )
+        return report
+    finally:
+        shutil.rmtree(root)
+
+
+def _cost(work: Callable[[], object]) -> tuple[float, float, float]:
+    """Wall seconds of ``work``, CPU seconds of this process, and of its children."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    own = time.process_time()
+    wall = timed(work)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    theirs = after.ru_utime + after.ru_stime - children.ru_utime - children.ru_stime
+    return wall, time.process_time() - own, theirs
+
+
+def _repository(root: Path, segments: int) -> tuple[BackupContext, Counted]:
+    config = root / "pgbackrest.conf"
+    config.write_text(
+        f"[global]\nrepo1-path={root}/repo\nlock-path={root}/lock\nspool-path={root}/spool\n"
+        f"log-level-file=off\n[{STANZA}]\npg1-path={root}/pg\n"
+    )
+    settings = load_settings({"PATH": os.environ["PATH"], "OPS_STATE_DIR": str(root / "state"),
+                              "OPS_PGBACKREST_CONFIG_FILE": str(config)})  # fmt: skip
+    _put(root, range(3, segments))
+    ctx = open_context(settings, STANZA)
+    counted = Counted(
+        programs.find("pgbackrest"), config, STANZA, None, ctx.pgbackrest.environment, answer=_info(segments)
+    )
+    return replace(ctx, pgbackrest=counted), counted
+
+
+def _put(root: Path, numbers: range) -> None:
+    archive = root / "repo" / "archive" / STANZA / ARCHIVE_ID
+    for number in numbers:
+        segment = Segment(1, number)
+        folder = archive / GEOMETRY.folder(segment)
+        if number % GEOMETRY.per_log == 0 or number == numbers[0]:
+            folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{GEOMETRY.name(segment)}-{'0' * 40}.lz4").touch()
+
+
+def _info(segments: int) -> dict[str, Any]:
+    """Five weeks of hourly sets, a full each week."""
+    began = datetime.now(UTC) - timedelta(days=35)
+    sets: list[dict[str, Any]] = []
+    full = ""
+    for number in range(840):
+        at, kind = began + timedelta(hours=number), "incr" if number % 168 else "full"
+        own = f"{at:%Y%m%d-%H%M%S}{'I' if number % 168 else 'F'}"
+        full = full if number % 168 else own
+        segment = 3 + number * (segments - 10) // 840
+        name, stop = GEOMETRY.name(Segment(1, segment)), int(at.timestamp())
+        sets.append({
+            "archive": {"start": name, "stop": name},
+            "database": {"id": 1, "repo-key": 1},
+            "error": False,
+            "info": {"delta": 10, "size": 100, "repository": {"delta": 4, "size": 40}},
+            "label": own if kind == "full" else f"{full}_{own}",
+            "lsn": {"start": format_lsn(GEOMETRY.start(segment) + 40),
+                    "stop": format_lsn(GEOMETRY.start(segment) + 400)},
+            "prior": None if kind == "full" else full,
+            "reference": None if kind == "full" else [full],
+            "timestamp": {"start": stop - 20, "stop": stop},
+            "type": kind,
+        })  # fmt: skip
+    database = {"id": 1, "repo-key": 1, "system-id": 7000, "version": "15"}
+    return {"name": STANZA, "backup": sets, "cipher": "none", "db": [database], "status": {"code": 0}}
+
+
+# --- idle stanzas -----------------------------------------------------------------------------------
+
+
+def _idle(say: Callable[[str], None], seconds: float) -> Report:
+    with _idle_stanzas(say) as (stanzas, requests):
+        time.sleep(SETTLE_SECONDS)
+        requests.take()
+        say(f"counting the requests of {stanzas} idle stanzas for {seconds:.0f} s")
+        time.sleep(seconds)
+        kinds = requests.take()
+    months = stanzas * seconds / MONTH_SECONDS
+    minutes = stanzas * seconds / 60
+    report = Report("idle stanzas at S3's list prices", "counted")
+    report.timings.append(Timing("counted", (seconds,)))
+    report.targets.append(Target("an idle stanza a month", dollars(kinds) / months, IDLE_DOLLARS, "$"))
+    report.facts |= {"requests_a_stanza_and_minute": {kind: n / minutes for kind, n in kinds.items()}}
+    listed = ", ".join(f"{kind} {count / minutes:.1f}" for kind, count in sorted(kinds.items()))
+    report.notes.append(f"requests a stanza and minute, archiving a segment a minute included: {listed}")
+    return report
+
+
+@contextmanager
+def _idle_stanzas(say: Callable[[str], None]) -> Iterator[tuple[int, Requests]]:
+    """Two stanzas with a full each, and the agent of both; nothing else writes."""
+    say("starting two clusters, S3 behind a counting proxy, and the agent")
+    services = Services.start()
+    try:
+        store = services.object_store()
+        clusters = [services.cluster("product", settings={"archive_timeout": "60"}) for _ in range(2)]
+        ops = services.cluster("ops", archive=False, roles="ops")
+        database = OpsDatabases(ops).create()
+        with counting_proxy(store.ports["s3"], store.certificate.certificate, store.certificate.key) as (
+            port,
+            requests,
+        ):
+            through = {"OPS_S3_ENDPOINT_URL": f"https://127.0.0.1:{port}"}
+            settings = services.settings_for(*clusters, database=database, environ=through)
+            for cluster in clusters:
+                run_id = str(uuid4())
+                request = BackupRequest(cluster.name, "full", run_id, run_id, "cli")
+                context = open_context(settings, cluster.name)
+                execution.run_backup(context, request, lambda line: None, lambda done: None)
+            slow = {
+                "OPS_HEARTBEAT_SECONDS": "10",
+                "OPS_AGENT_REFRESH_SECONDS": "15",
+                "OPS_SEAL_SECONDS": "60",
+            }
+            agents = services.settings_for(*clusters, database=database, role="ops_agent", environ=through)
+            agent = AgentProcess(agents, services.root / "agent.log", slow)
+            agent.start()
+            try:
+                yield len(clusters), requests
+            finally:
+                agent.close()
+    finally:
+        services.close()
