@@ -49,6 +49,7 @@ CLIENT_ROLES = ("ops_worker", "ops_agent", "ops_api")
 # Shared memory as files: of servers that are killed nothing stays behind in /dev/shm.
 QUICK = {
     "fsync": "off",
+    "jit": "off",
     "dynamic_shared_memory_type": "mmap",
     "shared_buffers": "32MB",
     "max_connections": "50",
