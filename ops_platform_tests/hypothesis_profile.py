@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hypothesis
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 EXAMPLES = 100
 """Examples of a property that does not say how many it needs."""
@@ -18,6 +20,17 @@ hypothesis.settings.register_profile("fast", _UNTIMED, max_examples=EXAMPLES // 
 def load(*, fast: bool) -> None:
     """Make the profile the one that settings made from now on inherit; again is no harm."""
     hypothesis.settings.load_profile("fast" if fast else "untimed")
+    if fast:
+        _forget_constants()
+
+
+def _forget_constants() -> None:
+    """Draw no values from the constants of our own code: to find them, hypothesis parses all its modules.
+
+    It takes seconds in each worker. `make test` draws them.
+    """
+    if hasattr(providers, "_get_local_constants"):
+        providers._get_local_constants = Constants
 
 
 def examples(count: int) -> int:

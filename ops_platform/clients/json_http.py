@@ -29,8 +29,9 @@ class JsonService:
 
         self.name = name
         self.url = url.rstrip("/")
-        verify: ssl.SSLContext | bool = True
-        if ca_file is not None and self.url.startswith("https:"):
+        # Without TLS no certificates are read, which costs more than a request.
+        verify: ssl.SSLContext | bool = self.url.startswith("https:")
+        if verify and ca_file is not None:
             verify = ssl.create_default_context(cafile=str(ca_file))
         # No proxies from the environment: settings.py alone reads it, and these services are near.
         self._client = httpx.Client(timeout=timeout_seconds, verify=verify, trust_env=False)

@@ -85,15 +85,16 @@ class Mailer:
             raise _refused(where, [code for code, _ in refused.values()])
 
     def _connect(self) -> smtplib.SMTP:
-        context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
         server: smtplib.SMTP
         if self.security == "tls":
-            server = smtplib.SMTP_SSL(self.host, self.port, timeout=self.timeout_seconds, context=context)
+            server = smtplib.SMTP_SSL(
+                self.host, self.port, timeout=self.timeout_seconds, context=self._trusted()
+            )
         else:
             server = smtplib.SMTP(self.host, self.port, timeout=self.timeout_seconds)
         try:
             if self.security == "starttls":
-                server.starttls(context=context)
+                server.starttls(context=self._trusted())
             if self.username is not None and self.password is not None:
                 server.login(self.username, self.password.get_secret_value())
         except BaseException:
@@ -101,6 +102,9 @@ class Mailer:
                 server.close()
             raise
         return server
+
+    def _trusted(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
 
     def _message(self, mail: Mail) -> EmailMessage:
         if not mail.recipients:
