@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -95,12 +94,12 @@ def test_a_server_that_archives_here_is_healthy(archiving: Site) -> None:
     ],
 )
 def test_a_success_that_is_a_loss_is_red_and_green_when_mended(
-    archiving: Site, command: Callable[[str | None], None], tmp_path: Path, text: str, faults: set[str]
+    archiving: Site, command: Callable[[str | None], None], text: str, faults: set[str]
 ) -> None:
-    tmp_path.chmod(0o777)
-    for parent in list(tmp_path.parents)[:3]:
-        parent.chmod(0o755)
-    command(text.format(elsewhere=tmp_path, own=archiving.cluster.archive_command()))
+    elsewhere = archiving.cluster.data_dir.with_name("elsewhere")
+    elsewhere.mkdir(exist_ok=True)
+    archiving.cluster.account.own(elsewhere)
+    command(text.format(elsewhere=elsewhere, own=archiving.cluster.archive_command()))
     lost = archive_one(archiving)
     assert not asked(archiving).failing
     assert agent_sees(archiving) == faults
