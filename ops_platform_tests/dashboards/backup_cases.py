@@ -311,6 +311,26 @@ BACKUPS = (
         "WalArchiveFailing", "one attempt failed", 3, {'backup_archive_failing{stanza="product"}': "0 1 0 0"}
     ),
     Case(
+        "WalDiskFilling",
+        "nothing is archived, and a twentieth is left",
+        3,
+        {
+            **gauge("backup_wal_disk_free_bytes", 5 << 30, **PRODUCT),
+            **gauge("backup_wal_disk_bytes", 100 << 30, **PRODUCT),
+        },
+        backup("critical", stanza="product"),
+        "5Gi",
+    ),
+    Case(
+        "WalDiskFilling",
+        "a tenth is free",
+        9,
+        {
+            **gauge("backup_wal_disk_free_bytes", 10 << 30, **PRODUCT),
+            **gauge("backup_wal_disk_bytes", 100 << 30, **PRODUCT),
+        },
+    ),
+    Case(
         "WalArchiverUntrue",
         "what the server calls archived is not in the repository",
         1,

@@ -275,7 +275,7 @@ class LoopRegistry:
             database(
                 f"server/{stanza}",
                 agent.refresh_seconds,
-                ArchiverWatch(archiver_session, state).step,
+                ArchiverWatch(context, archiver_session, state).step,
                 archiver_session,
             ),
             Loop(

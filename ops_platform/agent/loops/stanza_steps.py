@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
 from ops_platform.agent.loops.window_watch import WindowWatch
 from ops_platform.agent.metrics import StanzaState, summarise_sets
-from ops_platform.backup.monitoring import ArchiveEnd, Archiver, Observation, Observer, archiver
+from ops_platform.backup.monitoring import ArchiveEnd, Archiver, Observation, Observer, archiver, wal_disk
 from ops_platform.backup.proof import FilesLook
 from ops_platform.backup.recovery_point import Heartbeat, heartbeat, rpo
 from ops_platform.backup.repository import Repository
@@ -237,13 +237,19 @@ class FilesWatch:
 
 
 class ArchiverWatch:
-    """Watch on the archiver of the stanza's server."""
+    """Watch on the archiver of the stanza's server, and on the disk that fills when it fails."""
 
-    def __init__(self, server: ReconnectingSession, state: StanzaState) -> None:
-        self._server, self._state = server, state
+    def __init__(self, context: Context, server: ReconnectingSession, state: StanzaState) -> None:
+        self._context, self._server, self._state = context, server, state
 
     def step(self) -> None:
         """Read the archiver's statistics and settings. Raises Unavailable when the server is away."""
+        context = self._context()
+        disk = wal_disk.look(context.stanza.data_dir(context.settings))
+        if disk is None:
+            self._state.archiving.disk.forget()
+        else:
+            self._state.archiving.disk.put(disk)
         try:
             with self._server.use() as connection:
                 seen = archiver.read(connection)

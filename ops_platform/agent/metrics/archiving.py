@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from ops_platform.agent.expiring_value import ExpiringValue
 from ops_platform.agent.metrics.definition import Sample, counter, gauge, known_sample
-from ops_platform.backup.monitoring import FAULTS, ArchiveEnd, Archiver, Fault, archiver
+from ops_platform.backup.monitoring import FAULTS, ArchiveEnd, Archiver, Fault, WalDisk, archiver
 
 _STANZA = ("stanza",)
 CONFIGURED: tuple[Fault, ...] = ("off", "discards", "drops")
@@ -28,6 +28,8 @@ METRICS = (
         "1 when the server's archiving is at fault in this way, 0 when it is not.",
         (*_STANZA, "fault"),
     ),
+    gauge("backup_wal_disk_bytes", "Size of the disk of the server's WAL (pg_wal).", _STANZA),
+    gauge("backup_wal_disk_free_bytes", "Free space of the disk of the server's WAL.", _STANZA),
 )
 
 
@@ -47,6 +49,7 @@ class ArchivingState:
         self.faults: dict[Fault, ExpiringValue[bool]] = {
             fault: ExpiringValue(good_for if fault in CONFIGURED else looks_good_for) for fault in FAULTS
         }
+        self.disk: ExpiringValue[WalDisk] = ExpiringValue(good_for)
 
     def server_seen(self, seen: Archiver) -> None:
         """Keep what the server just said, and compare it with the newest listing."""
@@ -75,5 +78,9 @@ class ArchivingState:
         if seen is not None:
             yield Sample("backup_archive_failed_total", (stanza,), seen.failed_count)
             yield Sample("backup_archive_failing", (stanza,), seen.failing)
+        disk = self.disk.get()
+        if disk is not None:
+            yield Sample("backup_wal_disk_bytes", (stanza,), disk.size)
+            yield Sample("backup_wal_disk_free_bytes", (stanza,), disk.free)
         for fault, present in self.faults.items():
             yield from known_sample("backup_archive_fault", (stanza, fault), present.get())

@@ -6,6 +6,7 @@ Nothing here changes anything. The agent makes metrics and alerts from these ver
 from ops_platform.backup.monitoring.archiver import FAULTS, ArchiveEnd, Archiver, Fault
 from ops_platform.backup.monitoring.health import Verdict
 from ops_platform.backup.monitoring.observation import Observation, Observer, glance, observe
+from ops_platform.backup.monitoring.wal_disk import WalDisk
 from ops_platform.backup.monitoring.window import Window
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Observation",
     "Observer",
     "Verdict",
+    "WalDisk",
     "Window",
     "accounts",
     "archiver",
@@ -26,5 +28,6 @@ __all__ = [
     "observe",
     "repository_lock",
     "status",
+    "wal_disk",
     "window",
 ]

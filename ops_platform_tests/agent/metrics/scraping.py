@@ -25,7 +25,7 @@ from ops_platform.agent.probes.certificates import Expiry
 from ops_platform.agent.probes.dagster_health import Daemon, DagsterHealth
 from ops_platform.agent.state import AgentState, initial_state
 from ops_platform.agent.supervised_loop import Loop, LoopState
-from ops_platform.backup.monitoring import Archiver, Window
+from ops_platform.backup.monitoring import Archiver, WalDisk, Window
 from ops_platform.backup.taking.recorded_sets import History
 from ops_platform_tests.backup.shapes import entry, repository
 
@@ -62,6 +62,7 @@ def full() -> AgentState:
     stanza = known.backup.stanzas["product"]
     stanza.database_up.put(True)
     stanza.archiving.server_seen(Archiver(failed_count=3, failing=True))
+    stanza.archiving.disk.put(WalDisk(100 << 30, 40 << 30))
     stanza.repository_up.put(True)
     stanza.locked.put(True)
     stanza.incomplete_sets.put(0)
