@@ -33,6 +33,10 @@ class Ended:
     stderr: str
 
 
+class TimedOut(Unavailable):
+    """A program was stopped since it had not ended in time."""
+
+
 @dataclass(frozen=True)
 class Launcher:
     """Starts programs as the user ``run_as`` (None: as ourselves), with ``environment`` alone.
@@ -58,13 +62,13 @@ class Launcher:
 
         ``timeout`` is in seconds. An interruption of any kind, KeyboardInterrupt included, ends
         the child and its whole group before it is raised on. Raises Unavailable when the program
-        is missing or the timeout has passed.
+        is missing, TimedOut when the timeout has passed.
         """
         with self._child(command) as child:
             try:
                 out, err = child.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
-                raise Unavailable(f"{command[0]} did not end within {timeout:g} s and was stopped") from None
+                raise TimedOut(f"{command[0]} did not end within {timeout:g} s and was stopped") from None
             return Ended(child.returncode, _text(out), _text(err))
 
     def follow(self, command: Sequence[str], on_line: Callable[[str], None]) -> Ended:

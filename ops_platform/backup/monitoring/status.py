@@ -80,6 +80,11 @@ def _recovery_point(
 
 def _notes(drawn_up: Accounts, restorable: set[str]) -> list[str]:
     observation, notes = drawn_up.observation, [] if drawn_up.loss is None else [drawn_up.loss]
+    notes += [
+        f"set {label} counts for nothing: it was taken by hand of a stopped server (--no-online), and no WAL "
+        "leads on from it"
+        for label in observation.repository.offline
+    ]
     if drawn_up.lost is None:
         notes.append(f"whether recorded sets are missing is unknown: {drawn_up.unknown}")
     if not observation.repository.sets:

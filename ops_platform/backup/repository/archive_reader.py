@@ -21,6 +21,7 @@ from ops_platform.backup.repository.segment_folders import (
 from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import Gap, Geometry, History, Lineage, Segment, Written
 from ops_platform.clients.pgbackrest import PgBackRest, SegmentFile, layout
+from ops_platform.errors import CheckFailed
 
 RELIST_SECONDS = 6 * 3600.0
 """Age at which a folder that no longer grows is listed again, to find what somebody deleted."""
@@ -162,11 +163,21 @@ class ArchiveReader:
             timeline = layout.history_timeline(name) or 0
             known = self._histories.get(name)
             if known is None or known[0] != entry:
-                known = entry, History.parse(timeline, self.pgbackrest.repo_get(f"{base}/{name}"))
+                known = entry, self._history(f"{base}/{name}", timeline)
                 self._histories[name] = known
             histories[timeline] = known[1]
             began_at[timeline] = datetime.fromtimestamp(int(entry.get("time", 0)), UTC)
         return histories, began_at
+
+    def _history(self, path: str, timeline: int) -> History:
+        """Read one history. Raises PgBackRestError, CheckFailed when it is damaged."""
+        try:
+            return History.parse(timeline, self.pgbackrest.repo_get(path))
+        except ValueError:
+            raise CheckFailed(
+                f"{path} in the repository is no history of timeline {timeline}: put back an earlier version "
+                f"of it, or pg_wal/{path.rpartition('/')[2]} of a server that has it"
+            ) from None
 
     def names(self, database: Database, folders: Sequence[str]) -> set[str]:
         """List the segment names in some folders only. Raises PgBackRestError."""

@@ -94,12 +94,15 @@ class Repository:
     sets: tuple[BackupSet, ...]
     databases: tuple[Database, ...]
     encrypted: bool
+    offline: tuple[str, ...] = ()
+    """Labels of sets taken by hand of a stopped server; no WAL leads on from them, they count for nothing."""
 
     @classmethod
     def parse(cls, stanza: str, info: Mapping[str, Any]) -> Repository:
         """Read one entry of ``info --output=json``."""
         status = info.get("status", {})
-        sets = tuple(_set(entry) for entry in info.get("backup", []))
+        entries = info.get("backup", [])
+        sets = tuple(_set(entry) for entry in entries if not _is_offline(entry))
         return cls(
             stanza=stanza,
             exists=bool(info.get("db")) and status.get("code") not in (_NO_PATH, _MISSING_DATA),
@@ -109,6 +112,7 @@ class Repository:
                 for entry in info.get("db", [])
             ),
             encrypted=info.get("cipher", "none") not in ("none", "mixed"),
+            offline=tuple(entry["label"] for entry in entries if _is_offline(entry)),
         )
 
     @property
@@ -200,6 +204,10 @@ class Repository:
             backup_set = self.set(wanted)
             if backup_set is None:
                 needed_by = f", which {chain[-1].label} builds on," if chain else ""
+                if wanted in self.offline:
+                    raise CheckFailed(
+                        f"set {wanted}{needed_by} was taken of a stopped server: take a full backup"
+                    )
                 raise CheckFailed(f"set {wanted}{needed_by} is not in the repository: take a full backup")
             if len(chain) > len(self.sets):
                 raise CheckFailed(f"set {label} builds on itself: take a full backup")
@@ -208,6 +216,10 @@ class Repository:
         if chain[-1].kind != "full":
             raise CheckFailed(f"set {chain[-1].label} builds on nothing and is no full: take a full backup")
         return tuple(reversed(chain))
+
+
+def _is_offline(entry: Mapping[str, Any]) -> bool:
+    return entry["archive"]["start"] is None
 
 
 def _set(entry: Mapping[str, Any]) -> BackupSet:

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ops_platform.clients.child_process import Ended, Launcher
+from ops_platform.clients.child_process import Ended, Launcher, TimedOut
 from ops_platform.clients.pgbackrest.exit_codes import (
     ARCHIVE_TIMEOUT,
     LABEL_NOT_NEWEST,
@@ -204,7 +204,14 @@ class PgBackRest:
 
     def _ask(self, command: str, *options: str, timeout: float | None = ANSWER_SECONDS) -> str:
         """Run a command whose stdout is its answer."""
-        ended = self._launcher.run(self._argv(command, "off", "error", list(options)), timeout=timeout)
+        argv = self._argv(command, "off", "error", list(options))
+        try:
+            ended = self._launcher.run(argv, timeout=timeout)
+        except TimedOut:
+            raise Unavailable(
+                f"pgBackRest {command} of stanza {self.stanza} had no answer within {timeout:g} s and was "
+                "stopped: S3 or the way to it is too slow; look at both, then try again"
+            ) from None
         self._raise_if_failed(command, ended, ended.stderr)
         return ended.stdout
 

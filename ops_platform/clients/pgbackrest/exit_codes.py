@@ -60,11 +60,13 @@ _TEXTS = (
     ),
     _Known(
         r"<Code>InvalidAccessKeyId",
-        "S3 does not know the access key: correct OPS_S3_BACKUP_ACCESS_KEY_ID",
+        "S3 does not know the access key: correct OPS_S3_BACKUP_ACCESS_KEY_ID, or for a restore "
+        "OPS_S3_BACKUP_READER_ACCESS_KEY_ID",
     ),
     _Known(
         r"<Code>SignatureDoesNotMatch",
-        "S3 refuses the secret key: correct OPS_S3_BACKUP_SECRET_ACCESS_KEY[_FILE]",
+        "S3 refuses the secret key: correct OPS_S3_BACKUP_SECRET_ACCESS_KEY[_FILE], or for a restore "
+        "OPS_S3_BACKUP_READER_SECRET_ACCESS_KEY[_FILE]",
     ),
     _Known(
         r"<Code>(AuthorizationHeaderMalformed|PermanentRedirect|IllegalLocationConstraintException)",
@@ -79,8 +81,9 @@ _TEXTS = (
         "S3 denies access: correct PGBACKREST_REPO1_S3_BUCKET, or give the identity the rights on its bucket",
     ),
     _Known(
-        r"HTTP request failed with (?P<x>5\d\d)",
-        "S3 answers with error {x}: look at its log and free space, then try again",
+        # Of an answer that it tried again in vain it gives the number alone.
+        r"HTTP request failed with (?P<x>408|429|5\d\d)|\[(?P<y>408|429|5\d\d)\] [A-Z]",
+        "S3 answers with error {x}{y}: look at its log and free space, then try again",
     ),
     _Known(
         r"unable to get address for '(?P<x>[^']*)'", "the name {x} cannot be resolved: correct the address"

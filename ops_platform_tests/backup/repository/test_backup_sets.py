@@ -40,6 +40,18 @@ def test_a_chain_must_begin_with_a_full() -> None:
         repository(incr).chain(incr["label"])
 
 
+def test_a_set_of_a_stopped_server_counts_for_nothing() -> None:
+    """Somebody ran ``pgbackrest --no-online backup`` by hand: info has no WAL range for it and no LSN."""
+    offline = {**entry(1), "archive": {"start": None, "stop": None}}
+    del offline["lsn"]
+    incr = entry(3, "incr", prior=offline["label"])
+    sets = repository(offline, entry(2), incr)
+    assert [one.label for one in sets.sets] == [entry(2)["label"], incr["label"]]
+    assert sets.offline == (offline["label"],)
+    with pytest.raises(CheckFailed, match=r"which .* builds on, was taken of a stopped server: take a full"):
+        sets.chain(incr["label"])
+
+
 def test_a_full_of_an_earlier_cluster_is_nothing_to_build_on() -> None:
     assert repository(entry(1)).has_full()
     assert not repository(entry(1), databases=2).has_full()

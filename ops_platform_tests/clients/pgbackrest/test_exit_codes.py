@@ -16,6 +16,12 @@ REFUSED = """ERROR: [039]: unable to load info file '/r/backup.info' or '/r/back
        <?xml version="1.0" encoding="UTF-8"?>
        <Error><Code>{}</Code><Message>some words</Message></Error>
        HINT: has a stanza-create been performed?"""
+BUSY = (
+    "[ServiceError] unable to load info file '/x/backup/p/backup.info' or '/x/backup/p/backup.info.copy':\n"
+    "      ServiceError: [429] Too Many Requests\n"
+    "      HINT: backup.info cannot be opened and is required to perform a backup.\n"
+    "      HINT: has a stanza-create been performed?"
+)
 GARBAGE = (
     "ERROR: [029]: unable to load info file '/p/backup.info' or '/p/backup.info.copy':\n"
     "       FormatError: key/value found outside of section at line 1: Salted__\x07\ufffd\x1b[31m\ufffd\n"
@@ -32,6 +38,8 @@ GARBAGE = (
         (39, REFUSED.format("NoSuchBucket"), "the bucket does not exist", 2),
         (39, REFUSED.format("AuthorizationHeaderMalformed"), "correct OPS_S3_REGION", 2),
         (39, REFUSED.format("RequestTimeTooSkewed"), "this machine's clock differs", 2),
+        (101, "ERROR: [101]: [503] Service Unavailable", "S3 answers with error 503", 2),
+        (101, BUSY, "S3 answers with error 429", 2),
         (29, GARBAGE, "cannot be decrypted: correct OPS_PGBACKREST_CIPHER_PASS", 2),
         (
             95,
