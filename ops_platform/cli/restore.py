@@ -55,6 +55,13 @@ _OPS_IS_BACK = (
     metavar="OLD=NEW",
     help="Put a tablespace (its name, OID or directory) into a directory; again for another one.",
 )
+@click.option(
+    "--repository-as-of",
+    "as_of",
+    default=None,
+    metavar="TIME",
+    help="Read the backups as they were at this moment, whatever was deleted or overwritten since.",
+)
 @click.option("--dry-run", is_flag=True, help="Only explain what would be done.")
 @click.option(
     "--yes", is_flag=True, help="Do not ask for confirmation; without a terminal there is no question."
@@ -67,6 +74,7 @@ def restore(
     label: str | None,
     timeline: str | None,
     tablespaces: tuple[str, ...],
+    as_of: str | None,
     dry_run: bool,
     yes: bool,
     no_start: bool,
@@ -85,19 +93,25 @@ def restore(
     Examples:
       ops-platform restore --stanza product --to /var/lib/postgresql/15/main --latest
       ops-platform restore --stanza product --to /tmp/look --time '2026-01-31 14:05:00+00'
+      ops-platform restore --stanza product --to /tmp/look --latest --repository-as-of '2026-01-31 14:05+00'
     """
     from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
     from ops_platform.dr.emergency import judgement, pending_records, restore_command
+    from ops_platform.dr.exercise import rehearsal
+    from ops_platform.dr.plan import RecoveryTarget
+    from ops_platform.dr.restore import past_repository
 
     settings = load_settings()
     recovery_target = _target(**target)
     directories = _tablespaces(tablespaces)
+    moment = None if as_of is None else RecoveryTarget.parse("time", as_of).moment
     context = open_context(settings, choose_stanza(load_backups(settings), stanza))
     directory = directory.absolute()
     t0 = datetime.now(UTC)
+    repository = rehearsal.LIVE if moment is None else past_repository.from_settings(context, moment)
     with restore_command.open_workspace(context, directory) as place:
         explanation = restore_command.explain(
-            context, place, recovery_target, label, t0, timeline, directories
+            context, place, recovery_target, label, t0, timeline, directories, repository
         )
         for line in explanation.lines():
             click.echo(line, err=json_output)
@@ -110,8 +124,10 @@ def restore(
             click.echo(line, err=True)
 
         with output.progress_bar(f"restore of {context.stanza.name}") as progress:
-            knowledge = judgement.knowledge(context, explanation, log)
-            done = restore_command.carry_out(context, place, knowledge, t0, log, progress, directories)
+            knowledge = judgement.knowledge(context, explanation, log, moment)
+            done = restore_command.carry_out(
+                context, place, knowledge, t0, log, progress, directories, repository
+            )
     verdict = judgement.judge(done)
     recorded = pending_records.record_or_keep(context, done)
     address = None
@@ -127,6 +143,7 @@ def restore(
                 "target": str(explanation.plan.target),
                 "timeline": explanation.plan.state.history.timeline,
                 "tablespaces": list(explanation.tablespaces),
+                "repository_as_of": moment,
                 "restored": verdict.restored,
                 "verified": verdict.verified,
                 "seconds": done.rto_seconds,

@@ -61,15 +61,17 @@ def render(
     *,
     role: str = "backup",
     stanzas: Iterable[Stanza] | None = None,
+    local: bool = False,
 ) -> str:
     """Render a configuration for ``stanzas`` (default: all), with the S3 identity of ``role``.
 
-    ``backup_reader`` can read the repository and nothing else. Raises ConfigurationError that
-    names what is missing or cannot be written into such a file.
+    ``backup_reader`` can read the repository and nothing else. ``local``: the repository's path is a
+    directory of this host, and no identity is needed. Raises ConfigurationError that names what is missing
+    or cannot be written into such a file.
     """
     chosen = list(config.stanzas.values() if stanzas is None else stanzas)
     sections = [
-        _section("global", _global(settings, config, paths, role)),
+        _section("global", _local(config, paths) if local else _global(settings, config, paths, role)),
         _section("global:backup", {"archive-timeout": str(ARCHIVE_WAIT_SECONDS)}),
     ]
     sections += [_section(stanza.name, _stanza(settings, stanza)) for stanza in chosen]
@@ -175,6 +177,17 @@ def _global(
             identity.secret_access_key, f"OPS_S3_{role.upper()}_SECRET_ACCESS_KEY"
         )
     return options
+
+
+def _local(config: BackupConfig, paths: PgBackRestPaths) -> Mapping[str, str | None]:
+    return {
+        "repo1-path": config.repository.path,
+        "lock-path": str(paths.lock),
+        "spool-path": str(paths.spool),
+        "log-path": str(paths.log),
+        "log-level-file": "info",
+        "expire-auto": "n",
+    }
 
 
 def _stanza(settings: Settings, stanza: Stanza) -> Mapping[str, str | None]:

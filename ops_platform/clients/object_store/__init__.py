@@ -12,6 +12,7 @@ from ops_platform.clients.object_store.bucket import (
 from ops_platform.clients.object_store.multipart import Upload, abort_unfinished
 from ops_platform.clients.object_store.object_lock import BucketLock, Retention
 from ops_platform.clients.object_store.s3_errors import ObjectExists, ObjectMissing, ObjectStoreRefused
+from ops_platform.clients.object_store.version_history import as_of
 
 __all__ = [
     "BucketLock",
@@ -23,6 +24,7 @@ __all__ = [
     "StoredObject",
     "Upload",
     "abort_unfinished",
+    "as_of",
     "drill_from_settings",
     "from_settings",
     "multipart",

@@ -152,16 +152,23 @@ class ObjectStore:
                 return body.read()
 
     @contextmanager
-    def reading(self, key: str) -> Iterator[Iterator[bytes]]:
+    def reading(self, key: str, version_id: str | None = None) -> Iterator[Iterator[bytes]]:
         """Read the object in chunks of a mebibyte. Raises ObjectMissing when there is none."""
         with self.errors("read", key):
-            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key)
+            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + key, **_version(version_id))
         with closing(answer["Body"]) as body:
             yield self._chunks(key, body.iter_chunks(CHUNK))
 
     def _chunks(self, key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
         with self.errors("read", key):
             yield from chunks
+
+    def copy_to(self, key: str, other: ObjectStore, other_key: str) -> None:
+        """Let the store copy the object to a key of ``other``, with the identity of ``other``; any size."""
+        with self.errors("copy", key):
+            other.client.copy(
+                {"Bucket": self.bucket, "Key": self.prefix + key}, other.bucket, other.prefix + other_key
+            )
 
     def presigned(self, key: str, seconds: int, file_name: str) -> str:
         """Sign a URL that lets anybody download the object for ``seconds``, as ``file_name``.

@@ -109,6 +109,8 @@ class EmergencyChecks:
 
     ctx: BackupContext
     log: Callable[[str], None]
+    as_of: datetime | None = None
+    """When the bucket was as it is read; None: now."""
     _references_by_moment: dict[tuple[datetime, int], References] = field(default_factory=dict)
 
     def tombstones(self, server: RestoredServer) -> Verification:
@@ -146,7 +148,7 @@ class EmergencyChecks:
             def lies_on(reference: Reference) -> bool:
                 return reference.lies_on(history, lambda timeline, lsn: None)
 
-            before = ledger_copies.before(settings, keys, stanza, moment, lies_on)
+            before = ledger_copies.before(settings, keys, stanza, moment, lies_on, self.as_of)
             erased = self._tombstones().count > 0
             self._references_by_moment[wanted] = References(before, None, erased_since=erased)
         return self._references_by_moment[wanted]
@@ -176,7 +178,9 @@ def ops_is_up(ctx: BackupContext) -> bool:
     return True
 
 
-def knowledge(ctx: BackupContext, explanation: Explanation, log: Callable[[str], None]) -> Knowledge:
+def knowledge(
+    ctx: BackupContext, explanation: Explanation, log: Callable[[str], None], as_of: datetime | None = None
+) -> Knowledge:
     """Provide what the restore needs to know, with exactly the plan that was explained.
 
     The heartbeat expected is computed from the interval at which heartbeats are written.
@@ -192,7 +196,7 @@ def knowledge(ctx: BackupContext, explanation: Explanation, log: Callable[[str],
         return None
 
     source = Source(live_source.database_name(ctx), explanation.reaches)
-    return Knowledge(lambda _reader: explanation.plan, source, expected, EmergencyChecks(ctx, log))
+    return Knowledge(lambda _reader: explanation.plan, source, expected, EmergencyChecks(ctx, log, as_of))
 
 
 def still_lost(explanation: Explanation, newest: datetime | None, now: datetime) -> timedelta | None:

@@ -28,10 +28,10 @@ from ops_platform.backup.wal import Written
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import programs
 from ops_platform.dr.exercise.drill import rehearse
-from ops_platform.dr.exercise.rehearsal import Knowledge, Rehearsal, RestoreOptions, server_of
+from ops_platform.dr.exercise.rehearsal import LIVE, Knowledge, Rehearsal, RestoreOptions, server_of
 from ops_platform.dr.plan import RecoveryTarget, restore_plan, timeline_choice
 from ops_platform.dr.plan.restore_plan import Explanation
-from ops_platform.dr.restore import Workspace, tablespace_map, workspace
+from ops_platform.dr.restore import RepositoryView, Workspace, tablespace_map, workspace
 from ops_platform.errors import OpsError
 
 SCENARIO = "emergency"
@@ -72,6 +72,7 @@ def explain(
     now: datetime,
     timeline: str | None = None,
     tablespaces: Mapping[str, Path] | None = None,
+    repository: RepositoryView = LIVE,
 ) -> Explanation:
     """Read the repository and explain what would be restored; ``label`` and ``timeline`` as typed, or None.
 
@@ -79,7 +80,7 @@ def explain(
     or the disk is too full, ConfigurationError for a bad timeline, a tablespace that cannot be placed, or
     when this machine lacks the cluster's version of PostgreSQL.
     """
-    reader = workspace.open_reader(ctx, here)
+    reader = repository.open_reader(ctx, here)
     # In an emergency the files of the set that would be restored count, not those of every other one.
     observation = glance(reader, written=_written(ctx))
     faults_of = FilesLook(reader.pgbackrest).faults_of
@@ -94,11 +95,14 @@ def explain(
         explanation,
         free_bytes=tablespace_map.require_space(here, placements, needed),
         tablespaces=tuple(map(str, placements)),
+        repository=repository.describe(reader, plan),
     )
 
 
-def _options(tablespaces: Mapping[str, Path] | None) -> RestoreOptions:
-    return RestoreOptions(freeze_archive=False, archive_mode=None, tablespaces=tablespaces or {})
+def _options(tablespaces: Mapping[str, Path] | None, repository: RepositoryView = LIVE) -> RestoreOptions:
+    return RestoreOptions(
+        freeze_archive=False, archive_mode=None, tablespaces=tablespaces or {}, repository=repository
+    )
 
 
 def _written(ctx: BackupContext) -> Written | None:
@@ -141,6 +145,7 @@ def carry_out(
     log: Callable[[str], None],
     progress: Callable[[float], None],
     tablespaces: Mapping[str, Path] | None = None,
+    repository: RepositoryView = LIVE,
 ) -> Rehearsal:
     """Restore, recover, erase again, verify; the server is stopped cleanly at the end.
 
@@ -149,7 +154,7 @@ def carry_out(
     """
     restore_plan.require_empty_directory(here.data_dir)
     workspace.make_directory(here.data_dir, here.run_as)
-    done = rehearse(ctx, here, SCENARIO, knowledge, t0, log, progress, _options(tablespaces))
+    done = rehearse(ctx, here, SCENARIO, knowledge, t0, log, progress, _options(tablespaces, repository))
     if done.rto_seconds is not None:
         remove_recovery_settings(here)
         mark_wal_ready(here, server_of(ctx, here).control_data()[CURRENT_SEGMENT])

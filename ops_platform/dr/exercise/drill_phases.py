@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ops_platform.dr.exercise.rehearsal import Drill, server_of
 from ops_platform.dr.inspection import run_checks, verdict
-from ops_platform.dr.restore import pgbackrest_restore, tablespace_map, workspace
+from ops_platform.dr.restore import pgbackrest_restore, tablespace_map
 from ops_platform.dr.verification import recovery_checks
 
 RECOVERY_SECONDS = 6 * 3600.0
@@ -36,7 +36,7 @@ class SelectSet(DrillPhase):
 
     def perform(self, drill: Drill) -> None:
         """Set ``reader``, ``plan`` and ``placements`` of the drill."""
-        drill.reader = workspace.open_reader(drill.ctx, drill.here)
+        drill.reader = drill.options.repository.open_reader(drill.ctx, drill.here)
         drill.rehearsal.plan = drill.plan = plan = drill.knowledge.plan(drill.reader)
         tablespaces = tablespace_map.of_set(drill.reader, plan.backup_set.label)
         drill.placements = drill.options.place(tablespaces, drill.here)
@@ -54,6 +54,7 @@ class RestoreFiles(DrillPhase):
     def perform(self, drill: Drill) -> None:
         """Restore, and keep the size and the rate of the copy."""
         plan = drill.plan
+        drill.options.repository.fetch(drill.reader, drill.here, plan)
         drill.log(f"restoring set {plan.backup_set.label} ({plan.note}) to {plan.target}")
         tablespace_map.make_directories(drill.here, drill.placements)
         drill.rehearsal.copy = copy = pgbackrest_restore.restore(

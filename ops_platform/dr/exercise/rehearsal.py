@@ -19,7 +19,9 @@ from ops_platform.clients.postgres import programs
 from ops_platform.dr.inspection import Check, Verification
 from ops_platform.dr.plan import Plan
 from ops_platform.dr.restore import (
+    LiveRepository,
     Placement,
+    RepositoryView,
     RestoredServer,
     Tablespace,
     Workspace,
@@ -32,6 +34,7 @@ from ops_platform.errors import CheckFailed
 
 Log = Callable[[str], None]
 Progress = Callable[[float], None]
+LIVE = LiveRepository()
 
 
 class RestoreChecks(Protocol):
@@ -117,6 +120,8 @@ class RestoreOptions:
     freeze_archive: bool = True
     """Recover no segment that is archived after the plan was made."""
     archive_mode: str | None = "off"
+    repository: RepositoryView = LIVE
+    """The repository as it is, or as it was."""
     tablespaces: Mapping[str, Path] | None = None
     """Where tablespaces go, by name, OID or own directory; the others go to their own place if it is free.
 

@@ -48,6 +48,8 @@ class Explanation:
     """Free space where everything goes; None: it goes to several file systems."""
     tablespaces: tuple[str, ...] = ()
     """Each tablespace and its directory."""
+    repository: str | None = None
+    """What is read instead of the repository as it is; None: that."""
 
     def lines(self) -> list[str]:
         """Describe the restore to the person at the keyboard."""
@@ -68,6 +70,8 @@ class Explanation:
                 f"NOT KNOWN    whether the archive has this {_KIND[self.plan.target.kind]}: only the "
                 "recovery finds out, and fails at the end of the archive when nobody made it"
             )
+        if self.repository is not None:
+            lines.append(f"repository   {self.repository}")
         if self.loss is not None:
             lines.append(
                 f"lost         all that was committed in the last {_span(self.loss)}, or a little more"

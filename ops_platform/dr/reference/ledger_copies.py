@@ -50,16 +50,20 @@ def before(
     stanza: str,
     moment: datetime,
     lies_on: Callable[[Reference], bool],
+    as_of: datetime | None = None,
 ) -> Reference | None:
     """Read the newest copy taken at ``moment`` or earlier that ``lies_on`` what was restored, or None.
 
-    Raises CheckFailed when it was tampered with.
+    ``as_of``: read the bucket as it was then, whatever was deleted or overwritten since. Raises
+    CheckFailed when it was tampered with.
     """
     bucket = object_store.from_settings(settings, "backup_reader")
     last = _key(stanza, moment)
-    earlier = [name for name in _keys(bucket, stanza) if name <= last]
-    for key in earlier[: -reference_store.PASSED_OVER - 1 : -1]:
-        reference = _parse(bucket.get(key), keys, stanza, key)
+    prefix = f"{PREFIX}{stanza}/"
+    listed = bucket.list(prefix) if as_of is None else object_store.as_of(bucket.versions(prefix), as_of)
+    earlier = sorted((stored for stored in listed if stored.key <= last), key=lambda stored: stored.key)
+    for stored in earlier[: -reference_store.PASSED_OVER - 1 : -1]:
+        reference = _parse(bucket.get(stored.key, stored.version_id), keys, stanza, stored.key)
         if lies_on(reference):
             return reference
     return None

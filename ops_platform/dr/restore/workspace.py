@@ -13,7 +13,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ops_platform.backup.stanza import BackupContext, PgBackRestPaths, pgbackrest_conf
+from ops_platform.backup.stanza import BackupContext, PgBackRestPaths, Stanza, pgbackrest_conf
 from ops_platform.clients.child_process import Launcher
 from ops_platform.errors import CheckFailed, ConfigurationError
 
@@ -82,17 +82,22 @@ def open_reader(ctx: BackupContext, workspace: Workspace) -> BackupContext:
 
     Its data directory is the workspace's, so that no command of it can touch the source's.
     """
-    stanza = replace(
-        ctx.stanza,
-        data_path=str(workspace.data_dir),
-        socket_path=str(workspace.socket_dir),
-        port=str(PORT),
-    )
+    stanza = scratch_stanza(ctx, workspace)
     paths = workspace.pgbackrest
     text = pgbackrest_conf.render(ctx.settings, ctx.config, paths, role="backup_reader", stanzas=[stanza])
     pgbackrest_conf.write(paths.config_file, text, ctx.settings.run_as)
     pgbackrest = replace(ctx.pgbackrest, config_file=paths.config_file)
     return replace(ctx, stanza=stanza, pgbackrest=pgbackrest, paths=paths, configuration=text)
+
+
+def scratch_stanza(ctx: BackupContext, workspace: Workspace) -> Stanza:
+    """Return the stanza with the workspace's data directory and socket instead of the source's."""
+    return replace(
+        ctx.stanza,
+        data_path=str(workspace.data_dir),
+        socket_path=str(workspace.socket_dir),
+        port=str(PORT),
+    )
 
 
 def require_space(directory: Path, needed_bytes: int) -> int:
