@@ -9,6 +9,7 @@ import psycopg
 import pytest
 import yaml
 
+from ops_platform import files
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.defs.housekeeping.jobs import retention_cleanup
@@ -30,9 +31,9 @@ def measured(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type
 @pytest.fixture
 def instance(ops_database: OpsDatabase, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     url = ops_database.url("ops_owner").replace("postgresql://", "postgresql+psycopg2://")
-    (tmp_path / "dagster.yaml").write_text(
-        yaml.safe_dump({"storage": {"postgres": {"postgres_url": url}}}), encoding="utf-8"
-    )
+    storage = yaml.safe_load(files.carried("dagster.yaml").read_text(encoding="utf-8"))["storage"]
+    storage["custom"]["config"]["postgres_url"] = url
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump({"storage": storage}), encoding="utf-8")
     with dg.DagsterInstance.from_config(str(tmp_path)) as made:
         yield made
 
