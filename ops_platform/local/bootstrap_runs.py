@@ -60,7 +60,7 @@ def take(url: str, stanzas: Sequence[str], report: Callable[[Sequence[BootstrapR
         report(runs)
         return all(run.status in FINISHED for run in runs)
 
-    wait_until(finished, DEADLINE_SECONDS, "the first full backups succeed", interval=0.5)
+    wait_until(finished, DEADLINE_SECONDS, "the first full backups succeed", interval=1.0)
     for run in runs:
         if run.status != "SUCCESS":
             reason = dagster.failure(run.run_id) or f"the run ended as {run.status}"

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 START_ATTEMPTS = 4
 """Failed starts in a row that ``up`` waits through (with supervisord's pauses, about ten seconds): a
 PostgreSQL that was killed refuses to start until its last children are gone."""
+LOOK_SECONDS = 0.3
+"""Pause between two looks at a service that starts: each takes from the CPUs on which it starts."""
 _STATES = {"RUNNING": "running", "STARTING": "starting", "BACKOFF": "failing", "FATAL": "failed"}
 
 
@@ -221,7 +223,7 @@ class Stack:
             return program.state in ("RUNNING", "STARTING") and service.ready()
 
         try:
-            wait_until(ready, service.start_seconds, f"{service.name} gets ready")
+            wait_until(ready, service.start_seconds, f"{service.name} gets ready", interval=LOOK_SECONDS)
         except Unavailable as error:
             raise Unavailable(f"{error}; its log ends: {self._last_line(service.name)}") from None
 
