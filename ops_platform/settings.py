@@ -63,6 +63,8 @@ class PgBackRestSettings(Group):
     cipher_pass: SecretStr | None = Field(None, validation_alias="OPS_PGBACKREST_CIPHER_PASS")
     config_file: Path | None = Field(None, validation_alias="OPS_PGBACKREST_CONFIG_FILE")
     """A configuration file that somebody else maintains; None: one is rendered from backups.yaml."""
+    answer_seconds: float = Field(150.0, gt=0, validation_alias="OPS_PGBACKREST_ANSWER_SECONDS")
+    """Timeout of commands that only read; a listing of a very large archive may take longer."""
 
 
 class SmtpSettings(Group):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
@@ -91,6 +91,9 @@ def _archive_contiguous(observation: Observation) -> Verdict:
         "missing_segments": observation.from_oldest.gap_segments,
         "archived_segments": len(observation.archive.segments),
     }
+    if observation.archive.listed_since is not None:
+        age = datetime.now(UTC) - observation.archive.listed_since
+        numbers["oldest_listing_seconds"] = max(0, round(age.total_seconds()))
     if not gaps:
         return Verdict("archive_contiguous", True, "no WAL segment is missing", numbers=numbers)
     listed = ", ".join(f"{geometry.name(gap.first)}..{geometry.name(gap.last)}" for gap in gaps[:NAMED_GAPS])

@@ -64,7 +64,12 @@ def open_context(settings: Settings, stanza: str) -> BackupContext:
         name: settings.environ[name].get_secret_value() for name in _PASSED_ON if name in settings.environ
     }
     pgbackrest = PgBackRest(
-        settings.pgbackrest.binary, config_file, chosen.name, settings.run_as, environment
+        settings.pgbackrest.binary,
+        config_file,
+        chosen.name,
+        settings.run_as,
+        environment,
+        settings.pgbackrest.answer_seconds,
     )
     return BackupContext(settings, config, chosen, pgbackrest, paths, text)
 

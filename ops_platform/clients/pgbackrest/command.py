@@ -29,7 +29,7 @@ from ops_platform.errors import Unavailable
 __all__ = ["ARCHIVE_TIMEOUT", "LABEL_NOT_NEWEST", "LOCKED", "PgBackRest", "PgBackRestError"]
 
 ANSWER_SECONDS = 150.0
-"""Timeout of commands that only read; pgBackRest's own retries end well before."""
+"""Default timeout of commands that only read; pgBackRest's own retries end well before."""
 
 PROGRESS_STEP = 0.01
 
@@ -49,6 +49,8 @@ class PgBackRest:
     stanza: str
     run_as: str | None = None
     environment: Mapping[str, str] | None = None
+    answer_seconds: float = ANSWER_SECONDS
+    """Timeout of commands that only read."""
 
     @property
     def layout(self) -> Layout:
@@ -57,7 +59,7 @@ class PgBackRest:
 
     def version(self) -> tuple[int, int]:
         """Return the version, (2, 45) for pgBackRest 2.45. Raises Unavailable when it cannot be read."""
-        ended = self._launcher.run([self.binary, "version"], timeout=ANSWER_SECONDS)
+        ended = self._launcher.run([self.binary, "version"], timeout=self.answer_seconds)
         version = re.search(r"(\d+)\.(\d+)", ended.stdout)
         if ended.code or not version:
             raise Unavailable(f"{self.binary} does not tell its version: correct OPS_PGBACKREST_BINARY")
@@ -183,7 +185,7 @@ class PgBackRest:
         ``verify`` exits with 0 even when it found damage (upstream issue 2502): read the lines.
         """
         set_options = [] if label is None else [f"--set={label}"]
-        return self._ask("verify", "--output=text", "--verbose", *set_options, timeout=None).splitlines()
+        return self._ask("verify", "--output=text", "--verbose", *set_options, limited=False).splitlines()
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -202,15 +204,16 @@ class PgBackRest:
             *options,
         ]
 
-    def _ask(self, command: str, *options: str, timeout: float | None = ANSWER_SECONDS) -> str:
-        """Run a command whose stdout is its answer."""
+    def _ask(self, command: str, *options: str, limited: bool = True) -> str:
+        """Run a command whose stdout is its answer, for ``answer_seconds`` at most if ``limited``."""
         argv = self._argv(command, "off", "error", list(options))
         try:
-            ended = self._launcher.run(argv, timeout=timeout)
+            ended = self._launcher.run(argv, timeout=self.answer_seconds if limited else None)
         except TimedOut:
             raise Unavailable(
-                f"pgBackRest {command} of stanza {self.stanza} had no answer within {timeout:g} s and was "
-                "stopped: S3 or the way to it is too slow; look at both, then try again"
+                f"pgBackRest {command} of stanza {self.stanza} had no answer within {self.answer_seconds:g} s "
+                "and was stopped: S3 or the way to it is too slow; look at both, then try again, or raise "
+                "OPS_PGBACKREST_ANSWER_SECONDS"
             ) from None
         self._raise_if_failed(command, ended, ended.stderr)
         return ended.stdout

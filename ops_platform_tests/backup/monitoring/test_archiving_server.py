@@ -9,9 +9,14 @@ import pytest
 
 from ops_platform.agent.metrics import ArchivingState
 from ops_platform.backup.monitoring import ArchiveEnd, archiver, health, observe
+from ops_platform.backup.wal import format_lsn
+from ops_platform.clients.child_process import Launcher
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
+from ops_platform.dr.plan import RecoveryTarget, restore_plan
+from ops_platform.errors import CheckFailed
 from ops_platform.local.servers.object_store_server import ObjectStoreServer
+from ops_platform_tests.backup.shapes import GEOMETRY
 from ops_platform_tests.backup.site import Site, take
 
 pytestmark = [pytest.mark.services, pytest.mark.full]
@@ -61,7 +66,8 @@ def agent_sees(site: Site) -> set[str]:
     """The faults that the agent's two loops find, one round of each after the other."""
     state = ArchivingState(60)
     state.server_seen(asked(site))
-    seen = observe(site.context).archive
+    said = archiver.written(state.archiver.get(), datetime.now(UTC))
+    seen = observe(site.context, written=said).archive
     assert seen is not None
     state.archive_seen(ArchiveEnd.whole(seen), state.archiver.get())
     state.server_seen(asked(site))
@@ -146,4 +152,51 @@ def test_another_cluster_that_archives_into_the_stanza_is_red(
         assert ahead in judged(archiving).summary
     finally:
         client.delete_object(Bucket=bucket, Key=key)
+    assert judged(archiving).passed, judged(archiving).summary
+
+
+def test_a_promoted_copy_that_archives_here_is_not_taken_for_the_cluster(
+    archiving: Site, object_store: ObjectStoreServer, tmp_path: Path
+) -> None:
+    """Its timeline has the highest number; the server goes on writing timeline 1."""
+    name = archive_one(archiving)
+    client, bucket = object_store.client("backup"), object_store.bucket("backup")
+    current, pgbackrest = archiving.repository().current, archiving.context.pgbackrest
+    assert current is not None
+    tmp_path.chmod(0o755)
+    for parent in list(tmp_path.parents)[:3]:
+        parent.chmod(0o755)
+    history = tmp_path / "00000002.history"
+    number = GEOMETRY.parse(name).number
+    history.write_text(f"1\t{format_lsn(GEOMETRY.start(number) + 100)}\tno recovery target specified\n")
+    pushed = Launcher(pgbackrest.run_as, pgbackrest.environment).run(
+        [
+            pgbackrest.binary,
+            f"--config={pgbackrest.config_file}",
+            f"--stanza={pgbackrest.stanza}",
+            f"--pg1-path={archiving.cluster.data_dir}",
+            "--no-archive-async",
+            "archive-push",
+            str(history),
+        ]
+    )
+    assert pushed.code == 0, pushed.stderr
+    base = f"pgbackrest/{pgbackrest.layout.archive(current.archive_id)}"
+    (entry,) = client.list_objects_v2(Bucket=bucket, Prefix=f"{base}/{name[:16]}/{name}-")["Contents"]
+    key = entry["Key"].replace("/00000001", "/00000002")
+    client.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": entry["Key"]})
+    try:
+        seen = observe(archiving.context, written=archiver.written(asked(archiving), datetime.now(UTC)))
+        assert seen.archive is not None
+        assert seen.best is not None
+        assert seen.archive.lineage.highest == 2
+        assert seen.best[1].history.timeline == seen.archive.lineage.living == 1
+        assert agent_sees(archiving) == {"foreign", "contested"}
+        assert "timeline 2 was archived beside timeline 1" in judged(archiving).summary
+        with pytest.raises(CheckFailed, match="say --timeline 1 or --timeline 2"):
+            restore_plan.choose(seen, RecoveryTarget.latest(), None)
+        assert restore_plan.choose(seen, RecoveryTarget.latest(), None, "1").state.history.timeline == 1
+    finally:
+        client.delete_object(Bucket=bucket, Key=key)
+        client.delete_object(Bucket=bucket, Key=f"{base}/00000002.history")
     assert judged(archiving).passed, judged(archiving).summary
