@@ -24,14 +24,17 @@ MONTH_SECONDS = 30 * 86400.0
 
 @dataclass
 class Requests:
-    """Requests that went through, by kind: LIST, GET, HEAD, PUT, POST, DELETE."""
+    """Requests to one bucket that went through, by kind: LIST, GET, HEAD, PUT, POST, DELETE."""
 
+    bucket: str
     kinds: Counter[str] = field(default_factory=Counter)
     lines: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, line: str) -> None:
         method, target = line.split(" ")[:2]
+        if target.partition("?")[0].split("/")[1] != self.bucket:
+            return
         kind = "LIST" if method == "GET" and "list-type=2" in target else method
         with self._lock:
             self.kinds[kind] += 1
@@ -52,9 +55,11 @@ def dollars(kinds: Counter[str]) -> float:
 
 
 @contextmanager
-def counting_proxy(upstream: int, certificate: Path, key: Path) -> Iterator[tuple[int, Requests]]:
+def counting_proxy(
+    upstream: int, certificate: Path, key: Path, bucket: str
+) -> Iterator[tuple[int, Requests]]:
     """Listen on a port of its own for the block, in front of the loopback port ``upstream``."""
-    requests = Requests()
+    requests = Requests(bucket)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(certificate, key)
     client = ssl.create_default_context()

@@ -220,7 +220,9 @@ def _idle_stanzas(say: Callable[[str], None]) -> Iterator[tuple[int, Requests]]:
         clusters = [services.cluster("product", settings={"archive_timeout": "60"}) for _ in range(2)]
         ops = services.cluster("ops", archive=False, roles="ops")
         database = OpsDatabases(ops).create()
-        with counting_proxy(store.ports["s3"], store.certificate.certificate, store.certificate.key) as (
+        with counting_proxy(
+            store.ports["s3"], store.certificate.certificate, store.certificate.key, store.bucket("backup")
+        ) as (
             port,
             requests,
         ):

@@ -6,9 +6,10 @@ for as long as the folders that the set uses are listed as they were then.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +20,12 @@ from ops_platform import files
 from ops_platform.backup.proof.presence import Faults, Folder, ManifestOf, faults_of
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import BackupContext, pgbackrest_conf
+from ops_platform.clients import object_store
 from ops_platform.clients.pgbackrest import Layout, Manifest, PgBackRest, PgBackRestError, layout
 from ops_platform.errors import CheckFailed
 
+StoredFile = tuple[str, int, int]
+"""Path below the folder of the sets, size in bytes, time of arrival (Unix seconds)."""
 _UNREADABLE = (55, 95)
 """Exit codes of repo-get for one file: it is missing, or is no longer what was encrypted."""
 
@@ -45,6 +49,8 @@ class FilesLook:
     memory: Path | None = None
     repository: str = ""
     """What the memory is of: another repository may have sets of the same labels."""
+    flat: Callable[[], Iterable[StoredFile]] | None = None
+    """Lists all files of all sets, a thousand a request; without it pgBackRest does, a folder a request."""
     _judged: dict[str, _Judged] = field(default_factory=dict)
 
     @classmethod
@@ -53,10 +59,12 @@ class FilesLook:
         memory = pgbackrest_conf.production_paths(ctx.settings).config_file.with_name(
             f"files-of-{ctx.stanza.name}.json"
         )
-        return cls(ctx.pgbackrest, memory, ctx.repository_uri(""))
+        # With a configuration that somebody else keeps only pgBackRest knows where the repository is.
+        flat = functools.partial(_flat, ctx) if ctx.settings.pgbackrest.config_file is None else None
+        return cls(ctx.pgbackrest, memory, ctx.repository_uri(""), flat)
 
     def damaged(self, labels: Iterable[str]) -> dict[str, Faults]:
-        """Find the sets that lack files: label -> faults. Raises PgBackRestError when S3 cannot be read."""
+        """Find the sets that lack files: label -> faults. Raises an OpsError when S3 cannot be read."""
         folders = self._list_all()
         digests = {label: _digest(folder) for label, folder in folders.items()}
         remembered = self._judged or self._recall()
@@ -117,12 +125,17 @@ class FilesLook:
 
     def _list_all(self) -> dict[str, Folder]:
         folders: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+        for path, size, at in self._by_pgbackrest() if self.flat is None else self.flat():
+            label, _, inside = path.partition("/")
+            if inside and layout.is_label(label):
+                folders[label][inside] = (size, at)
+        return dict(folders)
+
+    def _by_pgbackrest(self) -> Iterator[StoredFile]:
         paths = self.pgbackrest.repo_ls(Layout(self.pgbackrest.stanza).sets, recurse=True)
         for path, entry in paths.items():
-            label, _, inside = path.partition("/")
-            if inside and entry.get("type") == "file" and layout.is_label(label):
-                folders[label][inside] = (int(entry.get("size", 0)), int(entry.get("time", 0)))
-        return dict(folders)
+            if entry.get("type") == "file":
+                yield path, int(entry.get("size", 0)), int(entry.get("time", 0))
 
     def _list(self, label: str) -> Folder:
         paths = self.pgbackrest.repo_ls(Layout(self.pgbackrest.stanza).set(label), recurse=True)
@@ -152,6 +165,13 @@ class FilesLook:
         text = orjson.dumps({self.repository: remembered}).decode()
         with suppress(OSError):
             files.write_atomically(self.memory, text)
+
+
+def _flat(ctx: BackupContext) -> Iterator[StoredFile]:
+    """List the files of all sets with requests of our own. Raises an OpsError when S3 cannot be read."""
+    prefix = f"{ctx.config.repository.path.lstrip('/')}/{ctx.pgbackrest.layout.sets}/"
+    for stored in object_store.from_settings(ctx.settings, "backup").list(prefix):
+        yield stored.key.removeprefix(prefix), stored.size, int(stored.modified_at.timestamp())
 
 
 def missing_files(ctx: BackupContext, repository: Repository) -> dict[str, str]:
