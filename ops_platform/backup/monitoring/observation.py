@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from ops_platform.backup.proof import missing_files
 from ops_platform.backup.recovery_point import RecoveryPoint, rpo
@@ -133,7 +134,7 @@ class Observer:
             self._geometry = listed, _geometry(ctx, current_sets)
         geometry = self._geometry[1]
         if self._reader is None:
-            self._reader = ArchiveReader(ctx.pgbackrest, ctx.settings.state_dir / LISTINGS / ctx.stanza.name)
+            self._reader = ArchiveReader(ctx.pgbackrest, _listings(ctx))
         gaps = self._earlier.from_oldest.gaps if self._earlier and self._earlier.from_oldest else ()
         archive = self._reader.read(current, geometry, gaps=gaps, written=written, names_age=names_age)
         self._earlier = judge(repository, current_sets, archive)
@@ -197,6 +198,15 @@ def _geometry(ctx: BackupContext, sets: Sequence[BackupSet]) -> Geometry:
 def observe(ctx: BackupContext, *, written: Written | None = None) -> Observation:
     """Observe the repository once; raises like ``Observer.look``."""
     return Observer(ctx).look(written=written)
+
+
+def _listings(ctx: BackupContext) -> Path | None:
+    """Name the directory for listings of this repository; None for one that is not the stanza's own."""
+    if not ctx.reads_live:
+        return None
+    theirs = ctx.settings.pgbackrest.config_file
+    where = f"{ctx.settings.s3.endpoint_url} {theirs or ctx.repository_uri('')}"
+    return ctx.settings.state_dir / LISTINGS / f"{ctx.stanza.name}-{_digest([where])[:12]}"
 
 
 def _digest(texts: Iterable[str]) -> str:

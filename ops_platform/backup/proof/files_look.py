@@ -60,7 +60,8 @@ class FilesLook:
             f"files-of-{ctx.stanza.name}.json"
         )
         # With a configuration that somebody else keeps only pgBackRest knows where the repository is.
-        flat = functools.partial(_flat, ctx) if ctx.settings.pgbackrest.config_file is None else None
+        known = ctx.reads_live and ctx.settings.pgbackrest.config_file is None
+        flat = functools.partial(_flat, ctx) if known else None
         return cls(ctx.pgbackrest, memory, ctx.repository_uri(""), flat)
 
     def damaged(self, labels: Iterable[str]) -> dict[str, Faults]:

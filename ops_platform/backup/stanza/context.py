@@ -38,6 +38,13 @@ class BackupContext:
         """URL of the ops database. Raises ConfigurationError when it is not set."""
         return self.settings.require("database_url")
 
+    @property
+    def reads_live(self) -> bool:
+        """Tell whether its configuration is the stanza's own: a workspace's may be of another repository."""
+        own = self.settings.pgbackrest.config_file
+        own = own or pgbackrest_conf.production_paths(self.settings).config_file
+        return self.pgbackrest.config_file.parent == own.parent
+
     def repository_uri(self, label: str) -> str:
         """Name the place of a set (``s3://...``), for people and records."""
         repository = self.config.repository

@@ -212,3 +212,37 @@ def test_the_timeline_that_the_server_writes_lives() -> None:
     assert living(1, START + 10) == 1, "a copy was promoted; the server goes on as before"
     assert living(1, START - 10) == 2, "an answer from before timeline 2 began says nothing"
     assert living(3, START + 10) == 2, "of timeline 3 nothing has arrived yet"
+
+
+def test_a_restore_lists_from_its_set_on() -> None:
+    stored = shelf()
+    for number in range(400):
+        stored.put(1, number, START + 60 * number)
+    archive = ArchiveReader(stored).glance(DATABASE, GEOMETRY)
+    assert archive.left_behind() == {}
+    assert archive.has(Segment(1, 397))
+    state = archive.state_from(GEOMETRY.name(Segment(1, 397)))
+    assert state.newest == Segment(1, 399)
+    assert archive.arrived_at(Segment(1, 399)) == datetime.fromtimestamp(START + 60 * 399, UTC)
+    assert stored.asked == ["ls ", "ls /0000000100000063"]
+
+    stored.asked.clear()
+    target = datetime.fromtimestamp(START + 60 * 110, UTC)
+    state = archive.state_from(GEOMETRY.name(Segment(1, 100)), until=target)
+    assert state.gap_segments == 0
+    assert state.newest is not None
+    assert 110 < state.newest.number < 200
+    assert len(stored.asked) < 22
+    whole = archive.state_from(GEOMETRY.name(Segment(1, 100)))
+    assert whole.newest == Segment(1, 399)
+    assert "ls  all" in stored.asked, "many are listed in one go"
+
+
+def test_an_lsn_needs_no_folder_behind_it() -> None:
+    stored = shelf()
+    for number in range(40):
+        stored.put(1, number)
+    archive = ArchiveReader(stored).glance(DATABASE, GEOMETRY)
+    state = archive.state_from(GEOMETRY.name(Segment(1, 8)), until=GEOMETRY.start(10))
+    assert state.contiguous_end == GEOMETRY.start(12)
+    assert stored.asked == ["ls ", "ls /0000000100000002"]
