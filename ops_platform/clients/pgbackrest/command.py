@@ -211,9 +211,9 @@ class PgBackRest:
             ended = self._launcher.run(argv, timeout=self.answer_seconds if limited else None)
         except TimedOut:
             raise Unavailable(
-                f"pgBackRest {command} of stanza {self.stanza} had no answer within {self.answer_seconds:g} s "
-                "and was stopped: S3 or the way to it is too slow; look at both, then try again, or raise "
-                "OPS_PGBACKREST_ANSWER_SECONDS"
+                f"pgBackRest {command} of stanza {self.stanza} had no answer within "
+                f"{self.answer_seconds:g} s and was stopped: S3 or the way to it is too slow; look at both, "
+                "then try again, or raise OPS_PGBACKREST_ANSWER_SECONDS"
             ) from None
         self._raise_if_failed(command, ended, ended.stderr)
         return ended.stdout

@@ -85,7 +85,13 @@ class PastRepository:
 
         plain = ctx.pgbackrest
         mirrored = MirroredPgBackRest(
-            plain.binary, paths.config_file, plain.stanza, plain.run_as, plain.environment, fill
+            plain.binary,
+            paths.config_file,
+            plain.stanza,
+            plain.run_as,
+            plain.environment,
+            plain.answer_seconds,
+            fill,
         )
         return replace(ctx, stanza=scratch, pgbackrest=mirrored, paths=paths, configuration=text)
 

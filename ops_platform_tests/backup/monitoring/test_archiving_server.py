@@ -156,19 +156,17 @@ def test_another_cluster_that_archives_into_the_stanza_is_red(
 
 
 def test_a_promoted_copy_that_archives_here_is_not_taken_for_the_cluster(
-    archiving: Site, object_store: ObjectStoreServer, tmp_path: Path
+    archiving: Site, object_store: ObjectStoreServer
 ) -> None:
     """Its timeline has the highest number; the server goes on writing timeline 1."""
     name = archive_one(archiving)
     client, bucket = object_store.client("backup"), object_store.bucket("backup")
     current, pgbackrest = archiving.repository().current, archiving.context.pgbackrest
     assert current is not None
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:3]:
-        parent.chmod(0o755)
-    history = tmp_path / "00000002.history"
+    history = archiving.cluster.data_dir.with_name("00000002.history")
     number = GEOMETRY.parse(name).number
     history.write_text(f"1\t{format_lsn(GEOMETRY.start(number) + 100)}\tno recovery target specified\n")
+    archiving.cluster.account.own(history)
     pushed = Launcher(pgbackrest.run_as, pgbackrest.environment).run(
         [
             pgbackrest.binary,
