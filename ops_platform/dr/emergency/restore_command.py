@@ -23,21 +23,24 @@ from ops_platform import files
 from ops_platform.backup.monitoring import glance
 from ops_platform.backup.proof import FilesLook
 from ops_platform.backup.recovery_point import rpo
+from ops_platform.backup.repository import Database
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.wal import Written
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import programs
 from ops_platform.dr.exercise.drill import rehearse
 from ops_platform.dr.exercise.rehearsal import LIVE, Knowledge, Rehearsal, RestoreOptions, server_of
-from ops_platform.dr.plan import RecoveryTarget, restore_plan, timeline_choice
+from ops_platform.dr.plan import Plan, RecoveryTarget, restore_plan, timeline_choice
 from ops_platform.dr.plan.restore_plan import Explanation
 from ops_platform.dr.restore import RepositoryView, Workspace, tablespace_map, workspace
-from ops_platform.errors import OpsError
+from ops_platform.dr.verification import live_source
+from ops_platform.errors import CheckFailed, OpsError
 
 SCENARIO = "emergency"
 
 CURRENT_SEGMENT = "Latest checkpoint's REDO WAL file"
 
+_XIDS = 1 << 32
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 # pgBackRest's settings for the recovery: afterwards they would mislead, and name a file that is removed.
 _RECOVERY_SETTING = re.compile(r"^\s*(restore_command|recovery_target\w*|archive_cleanup_command)\s*=")
@@ -85,6 +88,7 @@ def explain(
     observation = glance(reader, written=_written(ctx))
     faults_of = FilesLook(reader.pgbackrest).faults_of
     plan = restore_plan.choose(observation, target, label, timeline, _last_beat(ctx), faults_of)
+    _refuse_future_transaction(ctx, plan, observation.repository.current)
     explanation = restore_plan.explain(plan, observation, here.data_dir, now)
     version = observation.repository.version_of(plan.backup_set)
     if version is not None:
@@ -97,6 +101,27 @@ def explain(
         tablespaces=tuple(map(str, placements)),
         repository=repository.describe(reader, plan),
     )
+
+
+def _refuse_future_transaction(ctx: BackupContext, plan: Plan, cluster: Database | None) -> None:
+    """Refuse the id of a transaction that the server, if it still answers, has not begun.
+
+    Raises CheckFailed.
+    """
+    target = plan.target
+    if target.kind != "xid" or target.value is None or cluster is None:
+        return
+    try:
+        following = live_source.next_transaction(ctx, cluster.system_id, plan.state.history.timeline)
+    except (OpsError, psycopg.Error):
+        # A server that is lost knows nothing any more; the explanation says what is not known.
+        return
+    # Transaction ids go round: half of the circle lies ahead.
+    if following is not None and (int(target.value) - following) % _XIDS < _XIDS // 2:
+        raise CheckFailed(
+            f"nobody has begun transaction {target.value}: the server's next one is {following}; choose an "
+            "earlier one, or --latest"
+        )
 
 
 def _options(tablespaces: Mapping[str, Path] | None, repository: RepositoryView = LIVE) -> RestoreOptions:

@@ -67,8 +67,8 @@ class Explanation:
         ]
         if self.plan.target.kind in ("name", "xid"):
             lines.append(
-                f"NOT KNOWN    whether the archive has this {_KIND[self.plan.target.kind]}: only the "
-                "recovery finds out, and fails at the end of the archive when nobody made it"
+                f"NOT KNOWN    whether the archive has this {_KIND[self.plan.target.kind]} behind the set: "
+                "only the recovery finds out, and fails at the end of the archive when it is not there"
             )
         if self.repository is not None:
             lines.append(f"repository   {self.repository}")
@@ -140,6 +140,8 @@ def choose(
             f"no set of stanza {stanza} can be restored to {target}: stored files are missing of "
             f"{', '.join(lacking[:NAMED_SETS])}: put them back from the versions of the bucket"
         )
+    if label and not _starts_before(candidates[0], target):
+        raise CheckFailed(_set_too_young(candidates[0], target))
     if not observation.sound():
         raise CheckFailed(_nothing_sound(stanza))
     restorable = [backup_set for backup_set in on_way if observation.has_own_wal(backup_set)]
@@ -224,9 +226,22 @@ def _no_set_before(
             f"what was left behind can be had with {others}"
         )
     return (
-        f"no set of stanza {stanza} was complete before {target}: the earliest moment is "
-        f"{on_way[0].completed_at + AFTER_SET:%Y-%m-%d %H:%M:%S}+00"
+        f"no set of stanza {stanza} was complete before {target}: the earliest {_earliest(on_way[0], target)}"
     )
+
+
+def _set_too_young(backup_set: BackupSet, target: RecoveryTarget) -> str:
+    return (
+        f"set {backup_set.label} was not complete before {target}: its earliest "
+        f"{_earliest(backup_set, target)}; leave --set out for the newest set that fits"
+    )
+
+
+def _earliest(backup_set: BackupSet, target: RecoveryTarget) -> str:
+    """Name the earliest target of the same kind that the set reaches."""
+    if target.lsn is not None:
+        return f"LSN is {backup_set.lsn_stop}"
+    return f"moment is {backup_set.completed_at + AFTER_SET:%Y-%m-%d %H:%M:%S}+00"
 
 
 def _named(

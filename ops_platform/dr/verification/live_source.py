@@ -37,6 +37,28 @@ def system_id(ctx: BackupContext) -> int:
     return int(row["system_identifier"])
 
 
+def next_transaction(ctx: BackupContext, cluster: int, timeline: int) -> int | None:
+    """Read the id that the source gives to its next transaction, as ``--xid`` counts: below 2^32.
+
+    None: the server runs another ``cluster`` (a system identifier), is on another timeline, which has had
+    transactions of its own, or is a standby. Raises Unavailable.
+    """
+    with postgres.session(ctx.database_url, application="ops-platform restore", autocommit=True) as source:
+        row = postgres.one_row(
+            source,
+            """
+            SELECT system_identifier, pg_is_in_recovery() AS in_recovery,
+                   CASE WHEN NOT pg_is_in_recovery()
+                        THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline,
+                   pg_snapshot_xmax(pg_current_snapshot())::text::numeric % (2::numeric ^ 32) AS next
+            FROM pg_control_system()
+            """,
+        )
+    if row["in_recovery"] or int(row["system_identifier"]) != cluster or int(row["timeline"], 16) != timeline:
+        return None
+    return int(row["next"])
+
+
 def undisturbed(ctx: BackupContext, before: int) -> Verification:
     """Check that the source's archiver has not failed since ``before`` was read. Raises Unavailable."""
     now = archive_failures(ctx)

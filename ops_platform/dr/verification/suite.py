@@ -1,7 +1,8 @@
 """The suite of checks of an exercise: those of each scenario, and the references they compare with.
 
 A reference is taken of the live source just before the disaster is declared; the others are the
-hourly ones. In databases beside the stanza's own, all checks run that need no reference.
+hourly ones and those after changes of the catalogue. In databases beside the stanza's own, all checks run
+that need no reference.
 """
 
 from __future__ import annotations

@@ -264,6 +264,10 @@ def test_what_cannot_be_done_is_said_before_the_first_byte(
                 break_glass.explain(beating.context, here, latest, None, now)
         told = break_glass.explain(beating.context, here, RecoveryTarget.parse("xid", "7"), None, now)
         assert any(line.startswith("NOT KNOWN    whether the archive has this tr") for line in told.lines())
+        with pytest.raises(
+            CheckFailed, match="nobody has begun transaction 1000000: the server's next one is"
+        ):
+            break_glass.explain(beating.context, here, RecoveryTarget.parse("xid", "1000000"), None, now)
     if os.geteuid() == 0:
         (place / "closed").mkdir(mode=0o700)
         with (
