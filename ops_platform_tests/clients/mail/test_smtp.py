@@ -47,6 +47,7 @@ class Sink:
     def __init__(self, **arguments: Any) -> None:
         self.handler: Keep = arguments.pop("handler", None) or Keep()
         self.port: int = arguments.pop("port", None) or free_ports(1)[0]
+        self.has_tls = not {"ssl_context", "tls_context"}.isdisjoint(arguments)
         # The resolver may take seconds to say what this machine is called.
         self.controller = Controller(
             self.handler, hostname="127.0.0.1", port=self.port, server_hostname="localhost", **arguments
@@ -59,7 +60,8 @@ class Sink:
     def __exit__(self, *_: object) -> None:
         self.controller.stop()
         # A TLS connection that was broken off dies late, in Python 3.13 with the next server's first one.
-        gc.collect()
+        if self.has_tls:
+            gc.collect()
 
     def mailer(self, **arguments: Any) -> Mailer:
         return Mailer("127.0.0.1", self.port, SENDER, timeout_seconds=5, **arguments)
