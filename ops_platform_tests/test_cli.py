@@ -15,7 +15,7 @@ from ops_platform.cli import cli, main
 from ops_platform.cli.arguments import user
 from ops_platform.cli.backup import operator
 from ops_platform.cli.output import duration, moment, print_table, size
-from ops_platform.dr.plan.scenario import SCENARIOS
+from ops_platform.dr.plan.scenario import EXERCISES
 from ops_platform.local.servers.postgres_roles import ensure_database
 from ops_platform_tests.services import CLIENT_ROLES, OpsDatabases
 
@@ -114,10 +114,10 @@ def test_the_console_loads_what_is_needed_when_it_is_needed() -> None:
 
 def test_the_scenarios_are_those_of_the_exercises() -> None:
     helped = CliRunner().invoke(cli, ["dr", "exercise", "--help"])
-    assert f"[{'|'.join(SCENARIOS)}]" in helped.output
+    assert f"[{'|'.join(EXERCISES)}]" in helped.output
     refused = CliRunner().invoke(cli, ["dr", "exercise", "--scenario", "newest"])
     assert refused.exit_code == 2
-    assert "'latest', 'pitr', 'integrity', 'performance'" in refused.output
+    assert "'latest', 'pitr', 'integrity', 'performance', 'stolen_key'" in refused.output
 
 
 def test_usage_errors_exit_2(console: Console) -> None:

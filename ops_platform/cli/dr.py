@@ -18,6 +18,12 @@ def _scenarios() -> tuple[str, ...]:
     return SCENARIOS
 
 
+def _exercises() -> tuple[str, ...]:
+    from ops_platform.dr.plan import EXERCISES
+
+    return EXERCISES
+
+
 @click.group()
 def dr() -> None:
     """Prove that restores work: exercises, their history, references of the source."""
@@ -26,7 +32,10 @@ def dr() -> None:
 @dr.command()
 @click.option("--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several.")
 @click.option(
-    "--scenario", type=arguments.LazyChoice(_scenarios), default=None, help="One only; else all four."
+    "--scenario",
+    type=arguments.LazyChoice(_exercises),
+    default=None,
+    help="One only; else the four that are monthly.",
 )
 @output.as_json
 def exercise(stanza: str | None, scenario: str | None, json_output: bool) -> None:

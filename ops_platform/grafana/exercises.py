@@ -5,12 +5,15 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from ops_platform.grafana.panels import Column, PanelSpec, current_table, graph
-from ops_platform.grafana.stanza_queries import age, by_scenario, by_stanza, share_of_target
+from ops_platform.grafana.stanza_queries import CHOSEN, age, by_scenario, by_stanza, share_of_target
 from ops_platform.grafana.style import GREEN, RED, YELLOW, Query, value_mappings
 
 SCENARIO = "{{stanza}} {{scenario}}"
 DAY = 86400.0
-OVERDUE = ((31 * DAY, YELLOW), (35 * DAY, RED))
+OVERDUE = ((31 / 35, YELLOW), (1.0, RED))
+"""Shares of the time after which an exercise is overdue."""
+TERMS = {"!=": 35 * DAY, "=": 100 * DAY}
+"""By the matcher of the scenario ``stolen_key``: monthly exercises, and the quarterly one."""
 NEAR = ((0.8, YELLOW), (1.0, RED))
 """Shares of a target: so close to it that a larger cluster would miss it, and missed."""
 RTO, RPO = by_scenario("dr_exercise_rto_seconds"), by_scenario("dr_exercise_rpo_seconds")
@@ -22,8 +25,8 @@ def panels() -> list[Panel]:
         current_table(
             PanelSpec(
                 "Every exercise",
-                "Restores beside production, each month. overdue after 35 days: nobody knows any more that "
-                "a restore works.",
+                "Restores beside production, each month; of a stolen key, each quarter. Overdue after 35 "
+                "and 100 days: nobody knows any more that a restore works.",
                 "none",
                 ("exercises.md#drexercisefailed", "exercises.md#drexerciseoverdue"),
                 24,
@@ -74,9 +77,8 @@ def _exercises() -> list[Column]:
             "Last success",
             age("dr_exercise_last_success_timestamp_seconds", "stanza, scenario"),
             "dtdurations",
-            steps=OVERDUE,
-            start=GREEN,
         ),
+        Column("of the term", _share_of_term(), "percentunit", 0, steps=OVERDUE, start=GREEN),
         Column(
             "Could be exercised for",
             age("dr_exercise_expected_since_timestamp_seconds", "stanza, scenario"),
@@ -107,3 +109,12 @@ def _exercises() -> list[Column]:
             start=GREEN,
         ),
     ]
+
+
+def _share_of_term() -> str:
+    """Compute the share of a scenario's term that has passed since its last success."""
+    return " or ".join(
+        "(time() - max by (stanza, scenario) (dr_exercise_last_success_timestamp_seconds"
+        f'{{{CHOSEN},scenario{matcher}"stolen_key"}})) / {term}'
+        for matcher, term in TERMS.items()
+    )

@@ -12,6 +12,7 @@ def recovery(severity: str, **labels: str) -> tuple[Mapping[str, str], ...]:
 
 
 LATEST = {"stanza": "product", "scenario": "latest"}
+STOLEN = {"stanza": "product", "scenario": "stolen_key"}
 DR = (
     Case(
         "DrExerciseFailed",
@@ -49,6 +50,20 @@ DR = (
         35 * DAY + HOUR,
         gauge("dr_exercise_last_success_timestamp_seconds", 2 * HOUR * 60, 60000, **LATEST)
         | gauge("dr_exercise_expected_since_timestamp_seconds", 0, 60000, **LATEST),
+    ),
+    Case(
+        "DrExerciseOverdue",
+        "the stolen key is exercised quarterly",
+        99 * DAY,
+        gauge("dr_exercise_last_success_timestamp_seconds", 0, 145000, **STOLEN),
+    ),
+    Case(
+        "DrExerciseOverdue",
+        "100 days and an hour since the last stolen key",
+        100 * DAY + HOUR,
+        gauge("dr_exercise_last_success_timestamp_seconds", 0, 145000, **STOLEN),
+        recovery("warning", scenario="stolen_key"),
+        "100d 1h 0m 0s",
     ),
     Case(
         "DrPredictedRtoHigh",

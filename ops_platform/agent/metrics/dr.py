@@ -9,7 +9,7 @@ from datetime import datetime
 from ops_platform.agent.expiring_value import ExpiringValue
 from ops_platform.agent.metrics.definition import Sample, gauge, known_sample
 from ops_platform.clients.postgres import Connection
-from ops_platform.dr.plan import SCENARIOS
+from ops_platform.dr.plan import EXERCISES
 
 _EXERCISE = ("stanza", "scenario")
 _STANZA = ("stanza",)
@@ -80,7 +80,7 @@ class DrMetrics:
 
     def read(self, connection: Connection) -> None:
         """Read the ops database. Raises psycopg.Error."""
-        self.exercises.put(exercises(connection, list(self.rto_targets), SCENARIOS))
+        self.exercises.put(exercises(connection, list(self.rto_targets), EXERCISES))
 
     def samples(self, _now: float) -> Iterator[Sample]:
         """Yield what is known now, and what is promised."""

@@ -17,7 +17,7 @@ from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.dr.exercise import WARN_SHARE, ExerciseRequest, ExerciseType, Outcome, exercise_store
 from ops_platform.dr.inspection import VERIFICATIONS, Verification, unknown
-from ops_platform.dr.plan import SCENARIOS
+from ops_platform.dr.plan import EXERCISES
 from ops_platform.errors import OpsError
 
 GROUP = "dr"
@@ -27,6 +27,7 @@ _DESCRIPTIONS = {
     "latest": "The newest set of `{0}` restored to the end of the archive as it stood at the disaster.",
     "pitr": "`{0}` restored to one hour before, or as far back as the archive reaches.",
     "integrity": "A set of `{0}`, another each month, restored and verified to the last page and index.",
+    "stolen_key": "A copy of the repository of `{0}`, destroyed with its key, restored from its versions.",
     "performance": "The throughput of a restore of `{0}`, and what it means for production's size.",
 }
 _CHECKS = {
@@ -56,6 +57,7 @@ _CHECKS = {
     "rto_within_target": "The time to the first transaction is within the promise.",
     "primary_undisturbed": "The source's archiver did not fail during the exercise.",
     "torn_down": "Nothing of the scratch cluster is left.",
+    "versions_survived": "What the stolen key tried was denied, or only hid a version that is still there.",
     "throughput": "The copy is not much slower than in earlier exercises.",
     "predicted_rto": "The declared production size would be back within the promise.",
 }
@@ -74,10 +76,10 @@ def exercise_assets(config: BackupConfig) -> list[dg.AssetsDefinition]:
 def _exercises(stanza: Stanza) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"exercise_{stanza.name.replace('-', '_')}",
-        specs=[_spec(stanza.name, scenario) for scenario in SCENARIOS],
+        specs=[_spec(stanza.name, scenario) for scenario in EXERCISES],
         check_specs=[
             dg.AssetCheckSpec(name, asset=exercise_key(stanza.name, scenario), description=_CHECKS[name])
-            for scenario in SCENARIOS
+            for scenario in EXERCISES
             for name in VERIFICATIONS[scenario]
         ],
         can_subset=True,
@@ -87,7 +89,7 @@ def _exercises(stanza: Stanza) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         chosen = _Chosen.of(context)
         bad = []
-        for scenario in SCENARIOS:
+        for scenario in EXERCISES:
             if not chosen.includes(exercise_key(stanza.name, scenario)):
                 continue
             with reported_failures():

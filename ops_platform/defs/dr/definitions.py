@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from ops_platform.backup.stanza import BackupConfig
-from ops_platform.defs.dr.assets import exercise_assets
+from ops_platform.defs.dr.assets import exercise_assets, exercise_key
 from ops_platform.defs.dr.jobs import (
     check_restore,
     expire_tombstones,
@@ -16,6 +18,7 @@ from ops_platform.defs.dr.jobs import (
 from ops_platform.defs.dr.schedules import dr_schedules
 from ops_platform.defs.dr.sensors import dr_catalogue_changes, scratch_cluster_janitor
 from ops_platform.defs.stanza_jobs import stanza_job
+from ops_platform.dr.plan import SCENARIOS, STOLEN_KEY
 
 
 def dr_definitions(config: BackupConfig) -> dg.Definitions:
@@ -23,10 +26,17 @@ def dr_definitions(config: BackupConfig) -> dg.Definitions:
     assets = exercise_assets(config)
     exercise = dg.define_asset_job(
         "dr_exercise",
-        selection=dg.AssetSelection.assets(*assets),
+        selection=_selection(config, SCENARIOS),
         executor_def=dg.in_process_executor,
         tags={"duty": "dr"},
-        description="Restore for real: all scenarios of the stanzas, verified, RPO and RTO measured.",
+        description="Restore for real: the monthly scenarios of the stanzas, verified, RPO and RTO measured.",
+    )
+    stolen_key = dg.define_asset_job(
+        "dr_stolen_key",
+        selection=_selection(config, (STOLEN_KEY,)),
+        executor_def=dg.in_process_executor,
+        tags={"duty": "dr"},
+        description="Destroy a copy of the repository with the backups' key, and restore from its versions.",
     )
     check = stanza_job(
         "backup_restore_check",
@@ -51,7 +61,14 @@ def dr_definitions(config: BackupConfig) -> dg.Definitions:
     )
     return dg.Definitions(
         assets=assets,
-        jobs=[exercise, check, reference, scratch_cluster_cleanup, tombstone_replay, expiry],
+        jobs=[exercise, stolen_key, check, reference, scratch_cluster_cleanup, tombstone_replay, expiry],
         schedules=dr_schedules(config),
         sensors=[scratch_cluster_janitor, dr_catalogue_changes],
+    )
+
+
+def _selection(config: BackupConfig, scenarios: Sequence[str]) -> dg.AssetSelection:
+    """Select the scenarios' assets of every stanza, with their checks."""
+    return dg.AssetSelection.assets(
+        *(exercise_key(stanza, scenario) for stanza in config.stanzas for scenario in scenarios)
     )

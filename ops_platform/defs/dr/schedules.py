@@ -5,10 +5,11 @@ import dagster as dg
 from ops_platform.backup.stanza import BackupConfig
 from ops_platform.defs.dr.assets import exercise_key
 from ops_platform.defs.stanza_jobs import STANZA_TAG, per_stanza_schedules
-from ops_platform.dr.plan import SCENARIOS
+from ops_platform.dr.plan import SCENARIOS, STOLEN_KEY
 
 # Not in the minutes of the backups: an exercise must not compete with them for the disk.
 EXERCISE_CRON = "10 6 1 * *"
+STOLEN_KEY_CRON = "10 8 5 1,4,7,10 *"
 CHECK_CRON = "10 7 * * 3"
 REFERENCE_CRON = "5 * * * *"
 EXPIRY_CRON = "20 5 * * *"
@@ -24,6 +25,14 @@ def dr_schedules(config: BackupConfig) -> list[dg.ScheduleDefinition]:
             "dr_exercise",
             "exercise its recovery: all scenarios, another chain each month.",
             _all_scenarios,
+        ),
+        *per_stanza_schedules(
+            config,
+            "dr_stolen_key_quarterly",
+            STOLEN_KEY_CRON,
+            "dr_stolen_key",
+            "destroy a copy of its repository with the key of the backups, and restore from the versions.",
+            _stolen_key,
         ),
         *per_stanza_schedules(
             config,
@@ -51,4 +60,9 @@ def dr_schedules(config: BackupConfig) -> list[dg.ScheduleDefinition]:
 
 def _all_scenarios(stanza: str, key: str) -> dg.RunRequest:
     keys = [exercise_key(stanza, scenario) for scenario in SCENARIOS]
+    return dg.RunRequest(run_key=key, asset_selection=keys, tags={STANZA_TAG: stanza})
+
+
+def _stolen_key(stanza: str, key: str) -> dg.RunRequest:
+    keys = [exercise_key(stanza, STOLEN_KEY)]
     return dg.RunRequest(run_key=key, asset_selection=keys, tags={STANZA_TAG: stanza})

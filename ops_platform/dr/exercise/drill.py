@@ -25,7 +25,7 @@ from ops_platform.dr.exercise.drill_phases import (
     StopServer,
 )
 from ops_platform.dr.exercise.rehearsal import Drill, Knowledge, Log, Progress, Rehearsal, RestoreOptions
-from ops_platform.dr.inspection import RUN, SPEED, Verification, failed, missing, unknown
+from ops_platform.dr.inspection import RUN, SPEED, THEFT, Verification, failed, missing, unknown
 from ops_platform.dr.restore import Workspace
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 
@@ -73,7 +73,7 @@ def rehearse(
         log(f"{result.name}: {result.summary}")
         rehearsal.add(result)
     rehearsal.results += [
-        result for result in missing(rehearsal.results, scenario) if result.name not in (*RUN, *SPEED)
+        result for result in missing(rehearsal.results, scenario) if result.name not in (*RUN, *SPEED, *THEFT)
     ]
     return rehearsal
 

@@ -30,7 +30,7 @@ def gather(ctx: BackupContext, scenario_name: str, t0: datetime, checks: Restore
             with postgres.session(ops_url) as ops:
                 return heartbeat_pairs.pairs(ops, stanza, since, until, near)
 
-        return scenario.choose(chosen_scenario, _settled(reader), pairs, t0)
+        return scenario.choose(chosen_scenario, settled(reader), pairs, t0)
 
     def expected(plan: Plan) -> Expected | None:
         if plan.pair is not None:
@@ -47,7 +47,7 @@ def gather(ctx: BackupContext, scenario_name: str, t0: datetime, checks: Restore
     return Knowledge(plan, source, expected, checks)
 
 
-def _settled(reader: BackupContext) -> Observation:
+def settled(reader: BackupContext) -> Observation:
     """Observe the repository once its archive has no gap; after IN_FLIGHT_SECONDS with the gaps that stay.
 
     Segments are archived in parallel: for a moment a later one may be there before an earlier one.

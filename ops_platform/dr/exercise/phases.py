@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ops_platform.backup.stanza import BackupContext
-from ops_platform.dr.exercise import knowledge, throughput_checks
-from ops_platform.dr.exercise.drill import rehearse
+from ops_platform.dr.exercise import knowledge, theft, throughput_checks
+from ops_platform.dr.exercise.drill import EXERCISE_OPTIONS, rehearse
 from ops_platform.dr.exercise.rehearsal import Knowledge, Log, Progress, Rehearsal, RestoreChecks
 from ops_platform.dr.exercise.report import ExerciseRequest
+from ops_platform.dr.exercise.theft import Theft
 from ops_platform.dr.inspection import (
     VERIFICATIONS,
     Verification,
@@ -20,6 +21,7 @@ from ops_platform.dr.inspection import (
     run_checks,
     verdict,
 )
+from ops_platform.dr.plan import STOLEN_KEY
 from ops_platform.dr.restore import NotRemoved, scratch_cluster
 from ops_platform.dr.verification import live_source, recovery_checks, suite
 
@@ -38,8 +40,10 @@ class Exercise:
     archive_failures: int = field(init=False)
     """Segments that the source had failed to archive before the exercise."""
     checks: RestoreChecks = field(init=False)
+    theft: Theft | None = None
+    """What was copied and destroyed; None in other scenarios."""
     t0: datetime = field(init=False)
-    """When the disaster is declared."""
+    """When the disaster is declared; of a stolen key, when the thief came."""
     knowledge: Knowledge = field(init=False)
     rehearsal: Rehearsal = field(init=False)
 
@@ -68,14 +72,28 @@ class PrepareChecks(ExercisePhase):
         exercise.checks = suite.prepare(exercise.ctx, exercise.request.scenario, exercise.log)
 
 
+class StealKey(ExercisePhase):
+    """In the scenario of the stolen key: copy the repository, and let a thief destroy the copy."""
+
+    def perform(self, exercise: Exercise) -> None:
+        """Set ``theft``; raises an OpsError when the copy could not be made or attacked."""
+        ctx, request = exercise.ctx, exercise.request
+        if request.scenario == STOLEN_KEY:
+            exercise.theft = theft.perform(ctx, request, exercise.log)
+
+
 class DeclareDisaster(ExercisePhase):
     """Fix the moment from which the recovery time counts, and gather what is known then."""
 
     def perform(self, exercise: Exercise) -> None:
         """Set ``t0`` and ``knowledge``."""
-        exercise.t0 = datetime.now(UTC)
+        stolen = exercise.theft
+        exercise.t0 = datetime.now(UTC) if stolen is None else stolen.copy.moment
         exercise.knowledge = knowledge.gather(
-            exercise.ctx, exercise.request.scenario, exercise.t0, exercise.checks
+            exercise.ctx,
+            exercise.request.scenario,
+            exercise.t0,
+            exercise.checks,
         )
 
 
@@ -98,11 +116,17 @@ class RehearseInScratch(ExercisePhase):
                     exercise.t0,
                     exercise.log,
                     exercise.progress,
+                    EXERCISE_OPTIONS if exercise.theft is None else exercise.theft.options,
                 )
         except NotRemoved as error:
             if rehearsal is None:
                 raise
             torn_down = failed("torn_down", str(error))
+        finally:
+            if exercise.theft is not None:
+                exercise.theft.clear_away()
+        if exercise.theft is not None:
+            rehearsal.add(exercise.theft.verdict)
         rehearsal.add(torn_down)
         exercise.rehearsal = rehearsal
 

@@ -28,6 +28,7 @@ from ops_platform.dr.exercise.phases import (
     ObserveSource,
     PrepareChecks,
     RehearseInScratch,
+    StealKey,
 )
 from ops_platform.dr.exercise.rehearsal import Log, Progress, Rehearsal
 from ops_platform.dr.exercise.report import ExerciseRequest, ExerciseResult, Outcome
@@ -39,6 +40,7 @@ from ops_platform.errors import OpsError
 PHASES: tuple[ExercisePhase, ...] = (
     ObserveSource(),
     PrepareChecks(),
+    StealKey(),
     DeclareDisaster(),
     RehearseInScratch(),
     CheckExercise(),

@@ -44,12 +44,15 @@ DEEP = ("orphans", "amcheck", "pg_dump", "page_checksums", "checks_bite")
 RUN = ("rpo_within_target", "rto_within_target", "primary_undisturbed", "torn_down")
 """About the exercise itself."""
 SPEED = ("throughput", "predicted_rto")
+THEFT = ("versions_survived",)
+"""About what a thief could do with the key of the backups."""
 
 VERIFICATIONS: Mapping[str, tuple[str, ...]] = {
     "latest": (*CRITICAL, *CONTENT, *RUN),
     "pitr": (*CRITICAL, *CONTENT, *RUN),
     "integrity": (*CRITICAL, *CONTENT, *DEEP, *RUN),
     "performance": (*CRITICAL, *RUN, *SPEED),
+    "stolen_key": (*CRITICAL, *CONTENT, *RUN, *THEFT),
     "restore_check": (*CRITICAL, *CONTENT, *RUN),
     # Nobody looked at the source after the disaster, so live tables have no bounds.
     "emergency": (*CRITICAL, *(name for name in CONTENT if name != "live_tables")),

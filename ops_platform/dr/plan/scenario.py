@@ -23,6 +23,10 @@ Scenario = Literal["latest", "pitr", "integrity", "performance"]
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 RESTORE_CHECK = "restore_check"
 """The weekly short form of an exercise: it restores as ``latest`` does, and asks less."""
+STOLEN_KEY = "stolen_key"
+"""A copy of the repository is destroyed with the key of the backups, and restored from its versions."""
+EXERCISES: tuple[str, ...] = (*SCENARIOS, STOLEN_KEY)
+"""All that have an asset: the SCENARIOS are exercised monthly, the stolen key quarterly."""
 PITR_AGE = timedelta(hours=1)
 # A set's stop time is known to the second, and pgBackRest wants it strictly before the target.
 AFTER_SET = timedelta(seconds=2)
@@ -80,13 +84,13 @@ def of_exercise(name: str) -> Scenario:
 
     Raises ConfigurationError for one that there is not.
     """
-    if name == RESTORE_CHECK:
+    if name in (RESTORE_CHECK, STOLEN_KEY):
         return "latest"
     for scenario in SCENARIOS:
         if scenario == name:
             return scenario
     raise ConfigurationError(
-        f"there is no scenario {name!r}: take one of {', '.join(SCENARIOS)}, or {RESTORE_CHECK}"
+        f"there is no scenario {name!r}: take one of {', '.join(EXERCISES)}, or {RESTORE_CHECK}"
     )
 
 

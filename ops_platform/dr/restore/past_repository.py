@@ -93,7 +93,11 @@ class PastRepository:
             plain.answer_seconds,
             fill,
         )
-        return replace(ctx, stanza=scratch, pgbackrest=mirrored, paths=paths, configuration=text)
+        # What is remembered of the repository as it is must neither serve here nor be overwritten.
+        settings = ctx.settings.model_copy(update={"state_dir": here.directory})
+        return replace(
+            ctx, settings=settings, stanza=scratch, pgbackrest=mirrored, paths=paths, configuration=text
+        )
 
     def fetch(self, reader: BackupContext, here: Workspace, plan: Plan) -> None:
         """Download what the plan needs and remove all else from the directory.

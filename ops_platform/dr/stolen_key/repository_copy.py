@@ -1,0 +1,108 @@
+"""A copy of what one plan needs of the repository, in the drill bucket, made and left with ``backup``'s key.
+
+The copy costs storage for a day, the term of the drill bucket's lock.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from ops_platform.backup.stanza import BackupContext
+from ops_platform.clients import object_store
+from ops_platform.clients.object_store import ObjectStore, StoredObject
+from ops_platform.clients.pgbackrest import Layout
+from ops_platform.dr.plan import Plan
+from ops_platform.dr.restore import past_repository
+from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
+from ops_platform.settings import Settings
+
+COPIERS = 8
+"""Copies at a time; the store does the copying."""
+CLOCK_SECONDS = 30.0
+_PROBE = "ops-platform-clock"
+
+
+@dataclass(frozen=True)
+class RepositoryCopy:
+    """A copy below ``key_prefix`` of the drill bucket; ``moment``: when the last object was in it.
+
+    ``originals``: the version of each object that was copied.
+    """
+
+    bucket: str
+    key_prefix: str
+    moment: datetime
+    originals: tuple[StoredObject, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of the copy."""
+        return sum(stored.size for stored in self.originals)
+
+
+def make(ctx: BackupContext, reader: BackupContext, plan: Plan, run_id: str) -> RepositoryCopy:
+    """Copy what the plan needs, with the key that will be stolen.
+
+    Raises ConfigurationError without a drill bucket of its own, CheckFailed when the copy is not whole, and
+    what the object store raises.
+    """
+    drill, source = drill_bucket(ctx.settings), object_store.from_settings(ctx.settings, "backup")
+    root, key_prefix = ctx.config.repository.key_prefix, f"{ctx.stanza.name}/{run_id}/"
+    names = Layout(ctx.stanza.name)
+    present = [
+        stored.key.removeprefix(root)
+        for folder in (names.sets, names.archives)
+        for stored in source.list(f"{root}{folder}/")
+    ]
+    needed = past_repository.needed_paths(reader, plan, present)
+    with ThreadPoolExecutor(COPIERS, thread_name_prefix="copies") as pool:
+        list(pool.map(lambda path: source.copy_to(root + path, drill, key_prefix + path), needed))
+    originals = tuple(stored for stored in drill.versions(key_prefix) if not stored.delete_marker)
+    if {stored.key.removeprefix(key_prefix) for stored in originals} != set(needed):
+        raise CheckFailed(
+            f"the copy in {drill.uri(key_prefix)} is not whole: {len(originals)} of {len(needed)} objects"
+        )
+    moment = max(stored.modified_at for stored in originals)
+    wait_for_later_second(drill, ctx.stanza.name, moment)
+    return RepositoryCopy(drill.bucket, key_prefix, moment, originals)
+
+
+def drill_bucket(settings: Settings) -> ObjectStore:
+    """Open the drill bucket with the key that will be stolen.
+
+    Raises ConfigurationError without one, or when it is the bucket of the backups.
+    """
+    drill = object_store.drill_from_settings(settings, "backup")
+    if drill.bucket == settings.s3.identity("backup").bucket:
+        raise ConfigurationError(
+            f"OPS_S3_DRILL_BUCKET is {drill.bucket}, the bucket of the backups: the exercise deletes all it "
+            "copies, so it wants a bucket of its own"
+        )
+    return drill
+
+
+def clear_away(ctx: BackupContext, copy: RepositoryCopy) -> None:
+    """Delete what is left of the copy; its versions go when their lock has ended, by ``backup_prune``."""
+    drill = object_store.drill_from_settings(ctx.settings, "backup")
+    for stored in drill.list(copy.key_prefix):
+        drill.delete(stored.key)
+
+
+def wait_for_later_second(drill: ObjectStore, stanza: str, moment: datetime) -> None:
+    """Wait until the store's own clock, which dates versions to the second, is past ``moment``.
+
+    Raises Unavailable when it does not come.
+    """
+    key, give_up = f"{stanza}/{_PROBE}-{uuid4().hex[:8]}", time.monotonic() + CLOCK_SECONDS
+    while time.monotonic() < give_up:
+        drill.put(key, b"")
+        stored = drill.head(key)
+        if stored is not None and stored.modified_at > moment:
+            drill.delete(key)
+            return
+        time.sleep(0.5)
+    raise Unavailable("the object store's clock stands still: look at its host")
