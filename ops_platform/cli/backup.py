@@ -98,6 +98,12 @@ def _is_damaged(stanza_status: dict[str, Any]) -> bool:
     )
 
 
+def _state(backup_set: dict[str, Any]) -> str:
+    if backup_set.get("damage"):
+        return "DAMAGED files"
+    return "DAMAGED pages" if backup_set.get("error") else "ok"
+
+
 def _print_status(stanza_status: dict[str, Any]) -> None:
     rows = [
         (
@@ -108,12 +114,12 @@ def _print_status(stanza_status: dict[str, Any]) -> None:
             output.size(backup_set["size_bytes"]),
             output.size(backup_set.get("repo_size_bytes")),
             f"{backup_set['timeline']}{' (abandoned)' if backup_set['abandoned'] else ''}",
-            "DAMAGED" if backup_set.get("error") else "ok",
-            "DAMAGED" if backup_set.get("damage") else "ok",
+            _state(backup_set),
+            output.moment(backup_set["verified_at"]) if backup_set.get("verified_at") else "not yet",
         )
         for backup_set in stanza_status["sets"]
     ]
-    columns = ("set", "kind", "builds on", "completed", "size", "in repository", "timeline", "pages", "files")
+    columns = ("set", "kind", "builds on", "completed", "size", "in repository", "timeline", "state", "read")
     output.print_table(f"stanza {stanza_status['stanza']}", columns, rows)
     gaps = stanza_status["wal_gap_segments"]
     archive = "unknown" if gaps is None else f"{gaps} segments MISSING" if gaps else "contiguous"
@@ -121,6 +127,8 @@ def _print_status(stanza_status: dict[str, Any]) -> None:
     until = output.moment(stanza_status["recoverable_to"])
     click.echo(f"  recoverable {since} .. {until}")
     click.echo(f"  WAL archive: {archive}")
+    unverified = stanza_status["unverified_bytes"]
+    click.echo(f"  bytes not read since they were stored, or not in time: {output.size(unverified)}")
     click.echo(f"  lost if the product died now: {output.duration(stanza_status['rpo_seconds'])}")
     for note in stanza_status.get("notes", ()):
         click.echo(f"  note: {note}")

@@ -7,6 +7,7 @@ __all__ = [
     "alertmanager",
     "child_process",
     "dagster",
+    "decompression",
     "json_http",
     "mail",
     "object_store",

@@ -154,6 +154,7 @@ def test_a_wrong_stanza_is_refused_at_launch(stack: RunningStack) -> None:
         "backup_incr_hourly_product",
         "wal_checks_quarter_hourly_product",
         "backup_cleanup_monthly_product",
+        "backup_verify_daily_product",
         "retention_cleanup_daily",
     ],
 )

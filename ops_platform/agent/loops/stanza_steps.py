@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
@@ -213,6 +213,7 @@ class FilesWatch:
         self._look: FilesLook | None = None
         self._looked_at = -math.inf
         self._labels: frozenset[str] = frozenset()
+        self._missing: Mapping[str, str] = {}
 
     def step(self) -> None:
         """Look at the files if a look is due. Raises Unavailable or PgBackRestError."""
@@ -224,14 +225,14 @@ class FilesWatch:
             repository = Repository.parse(context.stanza.name, context.pgbackrest.info())
         else:
             repository = observation.repository
-        damage = self._state.damage.get() or {}
         labels = frozenset(backup_set.label for backup_set in repository.sets)
         if labels != self._labels or time.monotonic() - self._looked_at > FILES_SECONDS:
             began = time.monotonic()
             self._look = self._look or FilesLook.of(self._context())
             faults = self._look.damaged(labels) if labels else {}
-            damage = {label: found.summary for label, found in faults.items()}
+            self._missing = {label: found.summary for label, found in faults.items()}
             self._labels, self._looked_at = labels, began
+        damage = {**(self._state.reading.damaged_sets.get() or {}), **self._missing}
         self._state.damage.put(damage)
         self._state.incomplete_sets.put(len(repository.with_damage(damage).unrepaired()))
 

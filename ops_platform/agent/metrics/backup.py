@@ -14,6 +14,7 @@ from typing import Any
 from ops_platform.agent.expiring_value import ExpiringValue
 from ops_platform.agent.metrics.archiving import ArchivingState
 from ops_platform.agent.metrics.definition import Sample, counter, gauge, known_sample
+from ops_platform.agent.metrics.proof import ReadingState
 from ops_platform.agent.metrics.window import WindowState
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import Repository
@@ -146,6 +147,7 @@ class StanzaState:
         self.sets: ExpiringValue[SetSummary] = ExpiringValue(looks_good_for)
         self.damage: ExpiringValue[Mapping[str, str]] = ExpiringValue(None)
         """Label of a set -> what is wrong with its stored files, as the newest look found it."""
+        self.reading = ReadingState(good_for)
         self.incomplete_sets: ExpiringValue[int] = ExpiringValue(looks_good_for)
         self.wal_gap: ExpiringValue[int] = ExpiringValue(looks_good_for)
         self.locked: ExpiringValue[bool] = ExpiringValue(lock_good_for)
@@ -182,6 +184,7 @@ class StanzaState:
         yield from known_sample("backup_wal_gap_segments", (stanza,), self.wal_gap.get())
         yield from known_sample("backup_repository_locked", (stanza,), self.locked.get())
         yield from known_sample("backup_incomplete_sets", (stanza,), self.incomplete_sets.get())
+        yield from self.reading.samples(stanza)
         summary = self.sets.get()
         if summary is None:
             return
@@ -210,6 +213,8 @@ class BackupMetrics:
         self.reports.put(
             {key: report for key, report in reports(connection).items() if key[0] in self.stanzas}
         )
+        for stanza, state in self.stanzas.items():
+            state.reading.read(connection, stanza)
         for stanza, at in newest_heartbeats(connection, list(self.stanzas)).items():
             # A heartbeat of the stanza's own loop may be newer than its position here.
             heartbeat_at = self.stanzas[stanza].heartbeat_at

@@ -4,8 +4,8 @@ Nothing here changes anything. The agent makes metrics and alerts from these ver
 """
 
 from ops_platform.backup.monitoring.archiver import FAULTS, ArchiveEnd, Archiver, Fault
-from ops_platform.backup.monitoring.health import Verdict
 from ops_platform.backup.monitoring.observation import Observation, Observer, glance, observe
+from ops_platform.backup.monitoring.verdict import Verdict
 from ops_platform.backup.monitoring.wal_disk import WalDisk
 from ops_platform.backup.monitoring.window import Window
 

@@ -6,18 +6,17 @@ Dagster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from ops_platform.backup.monitoring import accounts, archiver, repository_lock
+from ops_platform.backup.monitoring import accounts, archiver, file_verdicts, repository_lock
 from ops_platform.backup.monitoring.accounts import Accounts
 from ops_platform.backup.monitoring.archiver import ArchiveEnd, Archiver
 from ops_platform.backup.monitoring.freshness import freshness
 from ops_platform.backup.monitoring.observation import Observation
-from ops_platform.backup.repository import Repository
+from ops_platform.backup.monitoring.verdict import Verdict
 from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupContext, Kind, Stanza
 from ops_platform.backup.taking import preflight
@@ -34,25 +33,10 @@ WAL_VERDICTS = (
     "files_present",
     "sets_accounted_for",
     "window_as_promised",
+    "bytes_verified",
 )
 FRESH = "fresh"
 NAMED_GAPS = 5
-NAMED_SETS = 5
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One promise and whether it is kept.
-
-    ``kind`` is set for freshness, which is judged for each kind; ``numbers`` are the figures that the
-    verdict rests on.
-    """
-
-    name: str
-    passed: bool
-    summary: str
-    kind: Kind | None = None
-    numbers: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
 def examine(ctx: BackupContext, now: datetime) -> list[Verdict]:
@@ -73,9 +57,10 @@ def examine(ctx: BackupContext, now: datetime) -> list[Verdict]:
         ("rpo_within_target", lambda: _rpo_within_target(ctx, observation, now)),
         ("repository_encrypted", lambda: _repository_encrypted(ctx, observation)),
         ("repository_locked", lambda: _repository_locked(ctx, observation, now)),
-        ("files_present", lambda: files_present(observation.repository)),
+        ("files_present", lambda: file_verdicts.files_present(observation.repository)),
         ("sets_accounted_for", lambda: _sets_accounted_for(drawn_up)),
         ("window_as_promised", lambda: _window_as_promised(ctx, drawn_up, now)),
+        ("bytes_verified", lambda: file_verdicts.bytes_verified(ctx, observation.repository, now)),
     ]
     return [_judged(name, judge) for name, judge in judges] + _fresh(ctx.stanza, observation, now)
 
@@ -203,32 +188,6 @@ def _repository_locked(ctx: BackupContext, observation: Observation, now: dateti
         "repository_locked",
         True,
         f"each object is locked for {needed} days and more, and the bucket keeps what is deleted",
-        numbers=numbers,
-    )
-
-
-def files_present(repository: Repository) -> Verdict:
-    """Check that the sets have all the files that they reference, since the newest full that has."""
-    damaged = [backup_set for backup_set in repository.sets if backup_set.damage is not None]
-    numbers: dict[str, str | int | float] = {"sets": len(repository.sets), "damaged_sets": len(damaged)}
-    if not damaged:
-        return Verdict(
-            "files_present", True, "every set has all its files, with their sizes", numbers=numbers
-        )
-    listed = "; ".join(f"{backup_set.label}: {backup_set.damage}" for backup_set in damaged[:NAMED_SETS])
-    if len(damaged) > NAMED_SETS:
-        listed += f"; and {len(damaged) - NAMED_SETS} more sets"
-    if repository.unrepaired():
-        return Verdict(
-            "files_present",
-            False,
-            f"{len(damaged)} sets cannot be restored, take a full backup: {listed}",
-            numbers=numbers,
-        )
-    return Verdict(
-        "files_present",
-        True,
-        f"the newest full and all since are whole; {len(damaged)} older sets count for nothing: {listed}",
         numbers=numbers,
     )
 

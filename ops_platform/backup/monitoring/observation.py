@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ops_platform.backup.proof import missing_files
+from ops_platform.backup.proof import damage_of_sets
 from ops_platform.backup.recovery_point import RecoveryPoint, rpo
 from ops_platform.backup.repository import (
     Archive,
@@ -124,7 +124,7 @@ class Observer:
         repository cannot be read, CheckFailed when no WAL segment size fits its sets.
         """
         ctx, listed = self.ctx, self._read_info()
-        damage = missing_files(ctx, listed) if damage_of is None else damage_of(listed)
+        damage = damage_of_sets(ctx, listed) if damage_of is None else damage_of(listed)
         repository = listed.with_damage(damage)
         current, current_sets = _current(repository)
         if current is None or not current_sets:

@@ -14,6 +14,7 @@ import psycopg
 from ops_platform.backup.monitoring import accounts, archiver
 from ops_platform.backup.monitoring.accounts import Accounts
 from ops_platform.backup.monitoring.observation import Observation
+from ops_platform.backup.proof import read_store
 from ops_platform.backup.recovery_point import RecoveryPoint
 from ops_platform.backup.repository import BackupSet
 from ops_platform.backup.stanza import BackupContext
@@ -40,6 +41,7 @@ def stanza_status(ctx: BackupContext, now: datetime | None = None) -> dict[str, 
     notes += _notes(drawn_up, restorable)
     if drawn_up.is_short(end, now):
         notes.append("the recoverable window is shorter than promised: see the runbook of BackupWindowShort")
+    verified, unverified_bytes = _readings(ctx, observation, notes)
     return {
         "stanza": ctx.stanza.name,
         "rpo_seconds": None if point is None else point.rpo_seconds,
@@ -53,8 +55,12 @@ def stanza_status(ctx: BackupContext, now: datetime | None = None) -> dict[str, 
         "lost_sets": None if drawn_up.lost is None else list(drawn_up.lost),
         "encrypted": observation.repository.encrypted,
         "archive": _archive(observation),
+        "unverified_bytes": unverified_bytes,
         "sets": [
-            _set(observation, backup_set, backup_set.label in restorable)
+            {
+                **_set(observation, backup_set, backup_set.label in restorable),
+                "verified_at": verified.get(backup_set.label),
+            }
             for backup_set in observation.repository.sets
         ],
         "notes": notes,
@@ -76,6 +82,28 @@ def _recovery_point(
     if point is None and observation.best is not None:
         notes.append("RPO is unknown: no heartbeat lies in the archive; start the agent")
     return point
+
+
+def _readings(
+    ctx: BackupContext, observation: Observation, notes: list[str]
+) -> tuple[dict[str, str | None], int | None]:
+    """Tell since when each set is proven by its bytes, and how many bytes are not; None is unknown."""
+    folders = {database.id: database.archive_id for database in observation.repository.databases}
+    sets = observation.repository.sets
+    try:
+        with postgres.session(ctx.ops_url, application="ops-platform backups") as connection:
+            verified = read_store.verified_at(
+                connection,
+                ctx.stanza.name,
+                sets,
+                {backup_set.label: folders.get(backup_set.database_id, "") for backup_set in sets},
+            )
+            summary = read_store.summary(connection, ctx.stanza.name)
+    except (OpsError, psycopg.Error) as error:
+        notes.append(f"when the sets were last read is unknown: {describe(error)}")
+        return {}, None
+    known = None if summary.due_at is None else summary.unverified_bytes
+    return {label: None if at is None else at.isoformat() for label, at in verified.items()}, known
 
 
 def _notes(drawn_up: Accounts, restorable: set[str]) -> list[str]:

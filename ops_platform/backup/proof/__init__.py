@@ -4,7 +4,8 @@
 WAL is missing is told by ``backup.wal``, and whether a restored cluster is sound by the exercises in ``dr``.
 """
 
-from ops_platform.backup.proof.files_look import FilesLook, missing_files
+from ops_platform.backup.proof.files_look import FilesLook, damage_of_sets
 from ops_platform.backup.proof.presence import Faults
+from ops_platform.backup.proof.read_store import Summary
 
-__all__ = ["Faults", "FilesLook", "missing_files"]
+__all__ = ["Faults", "FilesLook", "Summary", "damage_of_sets", "read_store", "reading_plan", "rolling"]

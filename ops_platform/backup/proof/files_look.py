@@ -15,14 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
+import psycopg
 
 from ops_platform import files
+from ops_platform.backup.proof import read_store
 from ops_platform.backup.proof.presence import Faults, Folder, ManifestOf, faults_of
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import BackupContext, pgbackrest_conf
-from ops_platform.clients import object_store
+from ops_platform.clients import object_store, postgres
 from ops_platform.clients.pgbackrest import Layout, Manifest, PgBackRest, PgBackRestError, layout
-from ops_platform.errors import CheckFailed
+from ops_platform.errors import CheckFailed, OpsError
 
 StoredFile = tuple[str, int, int]
 """Path below the folder of the sets, size in bytes, time of arrival (Unix seconds)."""
@@ -175,12 +177,21 @@ def _flat(ctx: BackupContext) -> Iterator[StoredFile]:
         yield stored.key.removeprefix(prefix), stored.size, int(stored.modified_at.timestamp())
 
 
-def missing_files(ctx: BackupContext, repository: Repository) -> dict[str, str]:
-    """Find the sets that lack files: label -> what is missing. Raises PgBackRestError."""
+def damage_of_sets(ctx: BackupContext, repository: Repository) -> dict[str, str]:
+    """Find the sets that lack files or hold wrong bytes: label -> what is wrong. Raises PgBackRestError.
+
+    What was read and found wrong is known to the ops database; while that is away, what is missing is known.
+    """
     if not repository.sets:
         return {}
+    damaged: dict[str, str] = {}
+    with (
+        suppress(OpsError, psycopg.Error),
+        postgres.session(ctx.ops_url, application="ops-platform look") as connection,
+    ):
+        damaged |= read_store.damaged_sets(connection, ctx.stanza.name)
     faults = FilesLook.of(ctx).damaged(backup_set.label for backup_set in repository.sets)
-    return {label: found.summary for label, found in faults.items()}
+    return {**damaged, **{label: found.summary for label, found in faults.items()}}
 
 
 def read_manifest(pgbackrest: PgBackRest, label: str, name: str = layout.MANIFEST) -> Manifest:

@@ -137,6 +137,9 @@ class _Defaults(_Strict):
     rpo_target_seconds: _Count
     rto_target_seconds: _Count
     production_size_bytes: _Count
+    # Files of installations from before do not have them.
+    verification_seconds: _Count = 4 * 3600
+    verification_bytes: _Count = 100 << 30
 
     @field_validator("compression")
     @classmethod
@@ -165,6 +168,8 @@ class _Entry(_Strict):
     rpo_target_seconds: int | None = None
     rto_target_seconds: int | None = None
     production_size_bytes: int | None = None
+    verification_seconds: int | None = None
+    verification_bytes: int | None = None
     append_only: dict[str, str] = {}
 
     @field_validator("append_only")

@@ -85,6 +85,10 @@ class Stanza:
     rpo_target_seconds: int
     rto_target_seconds: int
     production_size_bytes: int
+    verification_seconds: int
+    """How long one run of backup_verify reads at most."""
+    verification_bytes: int
+    """How much one run of backup_verify reads at most."""
     append_only: Mapping[str, str]
     """Tables (``schema.table``) whose rows never change, and the column that says when each was written."""
     source: str

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Mapping, MutableSequence, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, MutableSequence, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,19 @@ class PgBackRest:
         """Return a text file of the repository, decrypted; for example a timeline history."""
         return self._ask("repo-get", path)
 
+    def repo_read(self, path: str) -> Iterator[bytes]:
+        """Read a file of the repository in pieces of a mebibyte, decrypted, compressed as it is stored.
+
+        Raises PgBackRestError at the end when it could not be read whole: code 55 when it is missing, 95
+        when it cannot be decrypted.
+        """
+        with self._launcher.streaming(self._argv("repo-get", "off", "error", [path]), 1 << 20) as (
+            pieces,
+            ended,
+        ):
+            yield from pieces
+            self._raise_if_failed("repo-get", ended[0], ended[0].stderr)
+
     def backup(
         self,
         backup_type: str,
@@ -179,13 +192,16 @@ class PgBackRest:
         self._follow("expire", ["--dry-run"] if dry_run else [], "info", look)
         return messages
 
-    def verify(self, label: str | None = None) -> list[str]:
+    def verify(self, label: str | None = None, timeout: float | None = None) -> list[str]:
         """Verify the repository, or one set of it, and return the lines of the output.
 
-        ``verify`` exits with 0 even when it found damage (upstream issue 2502): read the lines.
+        ``verify`` exits with 0 even when it found damage (upstream issue 2502): read the lines. One that does
+        not end within ``timeout`` seconds is ended, leaves nothing, and raises Unavailable.
         """
         set_options = [] if label is None else [f"--set={label}"]
-        return self._ask("verify", "--output=text", "--verbose", *set_options, limited=False).splitlines()
+        asked = self if timeout is None else replace(self, answer_seconds=timeout)
+        limited = timeout is not None
+        return asked._ask("verify", "--output=text", "--verbose", *set_options, limited=limited).splitlines()
 
     # --- running ----------------------------------------------------------------------------------
 

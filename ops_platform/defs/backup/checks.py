@@ -23,6 +23,7 @@ _DESCRIPTIONS = {
     "files_present": "All files that sets reference are stored, with their sizes, since a whole full.",
     "sets_accounted_for": "No recorded set vanished without a cleanup of ours.",
     "window_as_promised": "As much of the past can be restored without a gap as the retention promises.",
+    "bytes_verified": "Every stored byte is read against its checksum in time, and was found right.",
     "fresh": "The newest restorable set that counts as this kind is not older than its schedule allows.",
 }
 

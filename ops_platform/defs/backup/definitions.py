@@ -7,8 +7,14 @@ import dagster as dg
 from ops_platform.backup.stanza import BackupConfig
 from ops_platform.defs.backup.assets import backup_assets
 from ops_platform.defs.backup.checks import wal_checks
-from ops_platform.defs.backup.jobs import JOB_KINDS, backup_job, cleanup_job, prune_job
-from ops_platform.defs.backup.schedules import CLEANUP_CRON, PRUNE_CRON, WAL_CHECKS_CRON, backup_schedules
+from ops_platform.defs.backup.jobs import JOB_KINDS, backup_job, cleanup_job, prune_job, verify_job
+from ops_platform.defs.backup.schedules import (
+    CLEANUP_CRON,
+    PRUNE_CRON,
+    VERIFY_CRON,
+    WAL_CHECKS_CRON,
+    backup_schedules,
+)
 from ops_platform.defs.stanza_jobs import STANZA_TAG, per_stanza_schedules
 
 
@@ -24,7 +30,7 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
         tags={"duty": "backup"},
         description="Check archive, archiver, RPO, freshness, encryption and lock of the stanzas.",
     )
-    cleanup, prune = cleanup_job(config), prune_job(config)
+    cleanup, prune, verification = cleanup_job(config), prune_job(config), verify_job(config)
 
     def checks_of(stanza: str, key: str) -> dg.RunRequest:
         keys = [
@@ -58,10 +64,17 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
             prune.name,
             "remove old versions whose lock has ended.",
         ),
+        *per_stanza_schedules(
+            config,
+            "backup_verify_daily",
+            VERIFY_CRON,
+            verification.name,
+            "read what is due of its stored bytes.",
+        ),
     ]
     return dg.Definitions(
         assets=list(backup_assets(config)),
         asset_checks=checks,
-        jobs=[*jobs, cleanup, prune, checks_job],
+        jobs=[*jobs, cleanup, prune, verification, checks_job],
         schedules=schedules,
     )

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG, SCHEDULE_NAME_TAG
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG, PRIORITY_TAG, SCHEDULE_NAME_TAG
 
+from ops_platform.backup.proof import rolling
 from ops_platform.backup.retention import cleanup, version_pruning
 from ops_platform.backup.stanza import BackupConfig, BackupContext, Kind
 from ops_platform.backup.taking import (
@@ -59,8 +60,8 @@ class BackupOpConfig(dg.Config):
     allow_promotion: bool = False
 
 
-class CleanupOpConfig(dg.Config):
-    """The config of the op of ``backup_cleanup``."""
+class StanzaOpConfig(dg.Config):
+    """The config of the ops of ``backup_cleanup``, ``backup_prune`` and ``backup_verify``."""
 
     stanza: str
 
@@ -144,7 +145,7 @@ def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
 
 @dg.op(description="Dry run, then expire what the retention policy lets go and nobody uses.")
 def expire(
-    context: dg.OpExecutionContext, config: CleanupOpConfig, platform: PlatformResource
+    context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
     """Plan the cleanup, log the plan and apply it."""
     with reported_failures():
@@ -169,7 +170,7 @@ def cleanup_job(config: BackupConfig) -> dg.JobDefinition:
 
 @dg.op(description="Remove old versions of the repository's objects whose lock has ended.")
 def prune_versions(
-    context: dg.OpExecutionContext, config: CleanupOpConfig, platform: PlatformResource
+    context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
 ) -> dg.Output[None]:
     """Prune the stanza's versions, or see that the bucket's lifecycle does it."""
     with reported_failures():
@@ -191,6 +192,29 @@ def prune_job(config: BackupConfig) -> dg.JobDefinition:
         prune_versions,
         "Remove versions that were deleted or replaced before the margin, and whose lock has ended.",
         duty="backup",
+    )
+
+
+@dg.op(description="Read every stored byte that is due against its checksum, within the stanza's bounds.")
+def read_bytes(
+    context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    """Read what is due; fail when anything is damaged, also what an earlier run found."""
+    with reported_failures():
+        result = rolling.run(platform.backup(config.stanza), context.log.info)
+        result.require_sound(config.stanza)
+    return dg.Output(None, metadata=result.as_metadata())
+
+
+def verify_job(config: BackupConfig) -> dg.JobDefinition:
+    """Make the job ``backup_verify``, whose one op is ``read_bytes``; everything else goes before it."""
+    return stanza_job(
+        "backup_verify",
+        config,
+        read_bytes,
+        "Read the repository against its checksums, a part a day: each byte twice before it expires.",
+        duty="backup",
+        tags={PRIORITY_TAG: "-10", **_LONG},
     )
 
 

@@ -20,6 +20,7 @@ from ops_platform.defs.stanza_jobs import STANZA_TAG, schedule_name
 # Daily at most: a backup is never asked for more than once a minute, and a month always has a tick.
 CLEANUP_CRON = "0 5 1 * *"
 PRUNE_CRON = "50 4 * * *"
+VERIFY_CRON = "35 4 * * *"
 WAL_CHECKS_CRON = "7,22,37,52 * * * *"
 SCHEDULE_NAMES: dict[str, str] = {
     "backup_full": "backup_full_weekly",

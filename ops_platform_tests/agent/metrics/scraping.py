@@ -26,6 +26,7 @@ from ops_platform.agent.probes.dagster_health import Daemon, DagsterHealth
 from ops_platform.agent.state import AgentState, initial_state
 from ops_platform.agent.supervised_loop import Loop, LoopState
 from ops_platform.backup.monitoring import Archiver, WalDisk, Window
+from ops_platform.backup.proof.read_store import Summary
 from ops_platform.backup.taking.recorded_sets import History
 from ops_platform_tests.backup.shapes import entry, repository
 
@@ -66,6 +67,8 @@ def full() -> AgentState:
     stanza.repository_up.put(True)
     stanza.locked.put(True)
     stanza.incomplete_sets.put(0)
+    read_at = datetime.fromtimestamp(NOW - 100, UTC)
+    stanza.reading.summary.put(Summary(read_at, 5, 0, 0, read_at))
     stanza.sets.put(SetSummary({"full": NOW - 60}, {"full": 1, "differential": 0}, damaged=0, encrypted=True))
     stanza.wal_gap.put(0)
     stanza.recovery_point.put(NOW - 42)

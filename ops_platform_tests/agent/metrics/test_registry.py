@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops_platform.agent.metrics import METRICS, archiving, audit, backup, dr, gdpr, slo, system, window
+from ops_platform.agent.metrics import METRICS, archiving, audit, backup, dr, gdpr, proof, slo, system, window
 from ops_platform.agent.supervised_loop import Loop, LoopState
 from ops_platform_tests.agent.metrics.scraping import NOW, PRODUCT, empty, full, scrape, text
 
@@ -13,6 +13,11 @@ gauge backup_last_success_timestamp_seconds{stanza,kind}
 gauge backup_sets{stanza,kind}
 gauge backup_damaged_sets{stanza}
 gauge backup_incomplete_sets{stanza}
+gauge backup_set_verified_timestamp_seconds{stanza}
+gauge backup_unverified_bytes{stanza}
+gauge backup_verification_due_timestamp_seconds{stanza}
+gauge backup_damaged_files{stanza}
+gauge backup_damaged_segments{stanza}
 gauge backup_freshness_limit_seconds{stanza,kind}
 counter backup_runs_total{stanza,kind,status}
 gauge backup_last_run_failed{stanza,kind}
@@ -92,7 +97,7 @@ def test_the_contract_s_names_types_and_labels_are_as_ever() -> None:
 
 
 def test_no_metric_is_defined_twice() -> None:
-    modules = (archiving, backup, window, dr, slo, audit, gdpr, system)
+    modules = (archiving, backup, window, proof, dr, slo, audit, gdpr, system)
     assert sum(len(module.METRICS) for module in modules) == len(METRICS)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from ops_platform.agent.metrics import ArchivingState
 from ops_platform.backup.monitoring import ArchiveEnd, archiver, health, observe
+from ops_platform.backup.monitoring.verdict import Verdict
 from ops_platform.backup.wal import format_lsn
 from ops_platform.clients.child_process import Launcher
 from ops_platform.clients.postgres import connection as postgres
@@ -76,7 +77,7 @@ def agent_sees(site: Site) -> set[str]:
     return {fault for fault, present in found.items() if present}
 
 
-def judged(site: Site) -> health.Verdict:
+def judged(site: Site) -> Verdict:
     (verdict,) = (
         verdict
         for verdict in health.examine(site.context, datetime.now(UTC))

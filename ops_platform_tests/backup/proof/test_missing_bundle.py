@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from ops_platform.backup.monitoring import health
-from ops_platform.backup.monitoring.health import Verdict
 from ops_platform.backup.monitoring.observation import observe
 from ops_platform.backup.monitoring.status import stanza_status
+from ops_platform.backup.monitoring.verdict import Verdict
 from ops_platform.dr.emergency import restore_command
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
 from ops_platform.errors import CheckFailed
 from ops_platform.local.servers.object_store_server import ObjectStoreServer
 from ops_platform_tests.backup.site import Done, Site, take
+from ops_platform_tests.services import state_dir
 
 pytestmark = pytest.mark.services
 
@@ -42,7 +42,7 @@ def verdicts(site: Site) -> dict[str, Verdict]:
 
 
 def test_a_lost_bundle_is_red_until_it_is_back(
-    backed_up: Site, second_backup: Done, object_store: ObjectStoreServer, tmp_path: Path
+    backed_up: Site, second_backup: Done, object_store: ObjectStoreServer
 ) -> None:
     newest = max(one.label for one in backed_up.repository().of_kind("full"))
     chain = [label for label in backed_up.labels() if label.startswith(newest)]
@@ -59,9 +59,10 @@ def test_a_lost_bundle_is_red_until_it_is_back(
         assert [sets[label]["damage"] for label in chain] == [f"{bundle} is missing"] * len(chain)
         with pytest.raises(CheckFailed, match=rf"{bundle} is missing.*: take a full backup"):
             take(backed_up, "incremental")
+        target_directory = state_dir(backed_up.cluster) / "restored"
         # An emergency looks at the sets that fit, the newest first.
         with (
-            restore_command.open_workspace(backed_up.context, tmp_path / "restored") as here,
+            restore_command.open_workspace(backed_up.context, target_directory) as here,
             pytest.raises(CheckFailed, match=f"can be restored to .*{newest} \\({bundle} is missing\\)"),
         ):
             restore_command.explain(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ops_platform.backup.monitoring import health
+from ops_platform.backup.monitoring import file_verdicts
 from ops_platform.backup.proof.files_look import FilesLook
 from ops_platform.clients.pgbackrest import PgBackRestError
 from ops_platform_tests.backup.proof.manifests import manifest
@@ -142,7 +142,7 @@ def test_a_whole_full_makes_up_for_older_sets() -> None:
     assert [one.label for one in before.unrepaired()] == [FULL, INCR]
     assert after.unrepaired() == []
     assert [one.label for one in after.with_damage({OTHER: "gone"}).unrepaired()] == [FULL, INCR, OTHER]
-    verdicts = [health.files_present(one) for one in (before, after, repository(*sets))]
+    verdicts = [file_verdicts.files_present(one) for one in (before, after, repository(*sets))]
     assert [verdict.passed for verdict in verdicts] == [False, True, True]
     assert [verdict.numbers["damaged_sets"] for verdict in verdicts] == [2, 2, 0]
     assert f"{FULL}: gone" in verdicts[0].summary

@@ -13,6 +13,7 @@ from ops_platform.agent.loops.window_watch import WindowWatch
 from ops_platform.agent.metrics import WindowState
 from ops_platform.backup.monitoring import Window, accounts, health, observe
 from ops_platform.backup.monitoring.status import stanza_status
+from ops_platform.backup.monitoring.verdict import Verdict
 from ops_platform.backup.taking import execution
 from ops_platform.errors import CheckFailed
 from ops_platform.local.servers.object_store_server import ObjectStoreServer
@@ -39,7 +40,7 @@ def lose_manifest(site: Site, object_store: ObjectStoreServer) -> str:
     return label
 
 
-def verdicts(site: Site) -> dict[str, health.Verdict]:
+def verdicts(site: Site) -> dict[str, Verdict]:
     return {verdict.name: verdict for verdict in health.examine(site.context, datetime.now(UTC))}
 
 

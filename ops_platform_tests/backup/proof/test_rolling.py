@@ -1,0 +1,185 @@
+"""The rolling verification on a real repository: finds damaged bytes, names them, goes on where it was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ops_platform.backup.monitoring import health
+from ops_platform.backup.monitoring.observation import observe
+from ops_platform.backup.monitoring.status import stanza_status
+from ops_platform.backup.monitoring.verdict import Verdict
+from ops_platform.backup.proof import rolling
+from ops_platform.backup.proof.rolling import RunResult
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform.errors import CheckFailed
+from ops_platform.local.servers.object_store_server import ObjectStoreServer
+from ops_platform_tests.backup.site import Done, Site, silent
+from ops_platform_tests.worker_process import wait_for, worker_process
+
+pytestmark = pytest.mark.services
+
+WORKER = "ops_platform_tests.backup.proof.worker"
+
+
+@pytest.fixture
+def unread(backed_up: Site, second_backup: Done) -> Site:
+    """A site of which nothing was read yet."""
+    with backed_up.database.superuser() as ops:
+        ops.execute("DELETE FROM backup_stored_objects")
+    return backed_up
+
+
+def read(
+    site: Site, *, say: Callable[[str], None] = silent, size: int = 1 << 40, seconds: int = 600
+) -> RunResult:
+    stanza = replace(site.context.stanza, verification_bytes=size, verification_seconds=seconds)
+    return rolling.run(replace(site.context, stanza=stanza), say)
+
+
+def rows(site: Site, where: str = "true") -> list[dict[str, object]]:
+    with postgres.session(site.context.ops_url) as connection:
+        query = f"SELECT * FROM backup_stored_objects WHERE {where} ORDER BY holder, name"
+        return connection.execute(query).fetchall()
+
+
+def verdict(site: Site, name: str) -> Verdict:
+    return next(one for one in health.examine(site.context, datetime.now(UTC)) if one.name == name)
+
+
+@contextmanager
+def flipped(store: ObjectStoreServer, key: str) -> Iterator[None]:
+    """One bit in the middle; put back as it was."""
+    client, bucket = store.client("backup"), store.bucket("backup")
+    body = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    wrong = bytearray(body)
+    wrong[len(body) // 2] ^= 1
+    client.put_object(Bucket=bucket, Key=key, Body=bytes(wrong))
+    try:
+        yield
+    finally:
+        client.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def key_of(site: Site, row: dict[str, object]) -> str:
+    folder = "backup" if row["kind"] == "set" else "archive"
+    return f"pgbackrest/{folder}/{site.name}/{row['holder']}/{row['name']}"
+
+
+def test_a_sound_repository_is_read_once_and_called_so(unread: Site) -> None:
+    assert {one["verified_at"] for one in stanza_status(unread.context)["sets"]} == {None}
+    first = read(unread)
+    first.require_sound(unread.name)
+    assert first.complete
+    assert first.objects == len(rows(unread)) == len(rows(unread, "reads = 1 AND damage IS NULL"))
+    status = stanza_status(unread.context)
+    assert None not in {one["verified_at"] for one in status["sets"]}
+    assert status["unverified_bytes"] == 0
+    assert verdict(unread, "bytes_verified").passed
+    again = read(unread)
+    assert again.objects <= 2, "only what was archived since"
+
+
+def test_a_flipped_bit_in_a_bundle_is_named_until_it_is_repaired(
+    unread: Site, object_store: ObjectStoreServer
+) -> None:
+    read(unread)
+    newest = max(one.label for one in unread.repository().of_kind("full"))
+    bundle = rows(unread, f"holder = '{newest}' AND name = 'bundle/1'")[0]
+    with flipped(object_store, key_of(unread, bundle)):
+        said: list[str] = []
+        result = read(unread, say=said.append)
+        assert result.objects <= 3, "what was overwritten is unread again, the rest is not"
+        (damage,) = result.damage
+        assert f"{newest}/bundle/1: wrong bytes in pg_data/" in damage
+        assert newest in damage.rpartition("(of ")[2]
+        with pytest.raises(CheckFailed, match=f"{newest}/bundle/1"):
+            result.require_sound(unread.name)
+        assert not verdict(unread, "bytes_verified").passed
+        assert not verdict(unread, "files_present").passed
+        assert newest not in {one.label for one in observe(unread.context).restorable()}
+        sets = {one["label"]: one for one in stanza_status(unread.context)["sets"]}
+        assert "wrong bytes" in sets[newest]["damage"]
+        assert sets[newest]["verified_at"] is None
+        assert read(unread).damage == result.damage, "it stays red, and is read again by each run"
+    read(unread).require_sound(unread.name)
+    assert verdict(unread, "bytes_verified").passed
+    assert newest in {one.label for one in observe(unread.context).restorable()}
+
+
+def test_a_flipped_bit_in_a_segment_and_in_a_manifest_is_named(
+    unread: Site, object_store: ObjectStoreServer
+) -> None:
+    read(unread)
+    needed = unread.repository().sets[-1].wal_start
+    segment = rows(unread, f"kind = 'wal' AND name LIKE '{needed}-%'")[0]
+    manifest = rows(unread, f"holder = '{unread.labels()[-1]}' AND name = 'backup.manifest.copy'")[0]
+    with flipped(object_store, key_of(unread, segment)), flipped(object_store, key_of(unread, manifest)):
+        damage = "; ".join(read(unread).damage)
+    assert str(segment["name"]) in damage
+    assert f"(of {unread.labels()[-1]})" in damage, "the set that cannot become consistent without it"
+    assert f"{manifest['holder']}/backup.manifest.copy" in damage
+    read(unread).require_sound(unread.name)
+
+
+def test_a_run_keeps_to_its_bounds_and_the_next_goes_on(unread: Site) -> None:
+    total, runs = 0, 0
+    while True:
+        result = read(unread, size=2_000_000)
+        total, runs = total + result.objects, runs + 1
+        largest = max(int(str(row["size_bytes"])) for row in rows(unread))
+        assert result.bytes <= max(2_000_000, largest)
+        if result.complete:
+            break
+        assert result.objects >= 1
+    assert runs > 1
+    assert total >= len(rows(unread))
+    assert {row["reads"] for row in rows(unread)} == {1}
+    assert not read(unread, seconds=0).damage
+
+
+def test_a_short_retention_makes_everything_due_again(unread: Site) -> None:
+    moment = timedelta(microseconds=1)
+    for _ in range(2):
+        rolling.run(unread.context, silent, counts_for=moment)
+    assert all(int(str(row["reads"])) >= 2 for row in rows(unread, "stored_at < now() - interval '1 minute'"))
+
+
+def test_a_run_that_is_killed_knows_no_less_and_is_continued(
+    unread: Site, object_store: ObjectStoreServer
+) -> None:
+    newest = max(one.label for one in unread.repository().of_kind("full"))
+    key = f"pgbackrest/backup/{unread.name}/{newest}/bundle/1"
+    with flipped(object_store, key):
+        with worker_process(
+            "ops_platform_tests.backup.proof.worker", unread.settings, unread.name, "5"
+        ) as worker:
+            wait_for(worker, "STOPPED")
+        known = rows(unread, "reads > 0 OR damage IS NOT NULL")
+        assert len(known) == 5
+        result = read(unread)
+        assert any(f"{newest}/bundle/1" in damage for damage in result.damage)
+        assert {row["reads"] for row in rows(unread, "damage IS NULL")} == {1}, "nothing was read twice"
+    read(unread).require_sound(unread.name)
+
+
+@pytest.mark.full
+def test_a_soak_reads_everything_twice_before_it_would_expire(backed_up: Site) -> None:
+    """A retention of half a minute, a run every two seconds with a tenth of the bytes: fifteen runs."""
+    with backed_up.database.superuser() as ops:
+        ops.execute("DELETE FROM backup_stored_objects")
+    retention = timedelta(seconds=30)
+    rolling.run(backed_up.context, silent, counts_for=retention / 3)
+    first = {(row["holder"], row["name"]): row for row in rows(backed_up)}
+    total = sum(int(str(row["size_bytes"])) for row in first.values())
+    stanza = replace(backed_up.context.stanza, verification_bytes=total // 3)
+    context, began = replace(backed_up.context, stanza=stanza), time.monotonic()
+    while time.monotonic() - began < retention.total_seconds():
+        rolling.run(context, silent, counts_for=retention / 3).require_sound(backed_up.name)
+    reads = {(row["holder"], row["name"]): int(str(row["reads"])) for row in rows(backed_up)}
+    assert min(reads[name] for name in first) >= 2
