@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ops_platform.backup.monitoring import Observation, contest
+from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import Archive
 from ops_platform.backup.wal import History, format_lsn
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
@@ -19,6 +20,8 @@ from ops_platform.errors import CheckFailed, ConfigurationError
 LATEST = "latest"
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _BESIDE = timedelta(seconds=1)
+_SETS = 3
+"""So many of the newest sets are asked what S3's clock says; each may cost a listing."""
 
 LastBeat = Callable[[int, int], datetime | None]
 """(timeline, LSN) -> time of the newest heartbeat known to lie on that timeline at or before that LSN."""
@@ -112,6 +115,7 @@ def left_behind(
     ``last_beat`` narrows down the time of each fork; see ``LastBeat``.
     """
     lineage, way = archive.lineage, archive.lineage.history()
+    behind = _behind(observation, archive)
     for timeline, until in sorted(archive.left_behind().items()):
         parent, lsn, stopped = lineage.parting(timeline)
         child = next((child for child in (*dict(way.left), way.timeline) if child > parent), None)
@@ -121,7 +125,31 @@ def left_behind(
             _shortly_before(last_beat(parent, lsn)),
         )
         began = None if child is None else archive.began(parent)
-        yield LeftBehind(timeline, lsn, since, until, child, began)
+        yield LeftBehind(
+            timeline, lsn, since, until + behind, child, None if began is None else began + behind
+        )
+
+
+def _behind(observation: Observation, archive: Archive) -> timedelta:
+    """Return how far S3's clock is certainly behind the server's; zero where it may be right.
+
+    The last WAL of a set arrives after the set began, so an earlier time is of a clock that is behind: what
+    S3 dates would make a moment look later than all that was left behind.
+    """
+    current = observation.repository.current
+    sets = [
+        backup_set
+        for backup_set in observation.repository.sets[-_SETS:]
+        if current is not None and backup_set.database_id == current.id
+    ]
+    arrivals = [
+        (backup_set.started_at, archive.arrived_at(archive.geometry.parse(backup_set.wal_stop)))
+        for backup_set in sets
+    ]
+    behind = max(
+        (began - arrived for began, arrived in arrivals if arrived is not None), default=timedelta(0)
+    )
+    return behind if behind > rpo.CLOCK_SLACK else timedelta(0)
 
 
 def _shortly_before(beat: datetime | None) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -308,3 +309,20 @@ def test_the_timeline_is_said_before_anything_is_done() -> None:
 
     assert "timeline     2, from 0/60003E8 of timeline 1" in said(None)
     assert "timeline     1, ABANDONED: timeline 2 lives" in said("1")
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_of_s3_that_is_wrong_hides_no_other_timeline(hours: int, told: bool) -> None:
+    """Times of arrival are S3's; the moment asked for, and those of the sets, are the server's."""
+    look = seen(1, told=told)
+    assert look.archive is not None
+    by = timedelta(hours=hours)
+    wrong = Archive(
+        GEOMETRY,
+        tuple(replace(each, archived_at=each.archived_at + by) for each in look.archive.segments),
+        look.archive.histories,
+        {timeline: moment + by for timeline, moment in look.archive.began_at.items()},
+    )
+    shifted = judge(look.repository, look.repository.sets, wrong)
+    assert "--timeline 1" in refusal(shifted, RecoveryTarget.at(minute(8)))
