@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +150,9 @@ class Posing:
     @property
     def launcher(self) -> Launcher:
         return Launcher(self.cluster.account.name)
+
+    def url(self, database: str, role: str, more: Mapping[str, str] | None = None) -> str:
+        return RestoredServer.url(self, database, role, more)  # type: ignore[arg-type]
 
     def program(self, name: str) -> str:
         major = (self.data_dir / "PG_VERSION").read_text(encoding="ascii").strip()

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import psycopg
 
@@ -38,6 +39,15 @@ _SIZED = {
     "max_prepared_xacts setting": "max_prepared_transactions",
     "max_locks_per_xact setting": "max_locks_per_transaction",
 }
+SESSION: Mapping[str, str] = {
+    # What a role or a database has for its sessions is for those of the product.
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "default_transaction_read_only": "off",
+    # A prepared transaction keeps its locks through a restore, and nobody is there to end it.
+    "lock_timeout": "60s",
+}
+"""Settings of each session on a restored server."""
 _HBA = """\
 # Only PostgreSQL's user and root can enter the socket's directory.
 local all all trust
@@ -83,7 +93,7 @@ class RestoredServer:
     programs: PostgresPrograms
     launcher: Launcher
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Settings in postgresql.conf beyond those written for every restored server."""
+    """Settings beyond those given to every restored server."""
     superuser: str = SUPERUSER
     _child: subprocess.Popen[bytes] | None = None
 
@@ -112,8 +122,9 @@ class RestoredServer:
 
         An interruption kills it. Raises CheckFailed with the server's own message when it ends by itself.
         """
-        conf = self._configure()
-        given = [f"{name}={value}" for name, value in {**_ALWAYS, **(command_line or {})}.items()]
+        conf = self.workspace.write("postgresql.conf", _CONF)
+        values = {**self._values(), **_ALWAYS, **self.settings, **(command_line or {})}
+        given = [f"{name}={value}" for name, value in values.items()]
         argv = [self.program("postgres"), "-D", str(self.data_dir), "-c", f"config_file={conf}"]
         argv += [word for option in given for word in ("-c", option)]
         self.workspace.log_file.touch(mode=0o600)
@@ -191,42 +202,28 @@ class RestoredServer:
         pairs = (line.partition(":") for line in ended.stdout.splitlines())
         return {label.strip(): value.strip() for label, _, value in pairs}
 
-    def _configure(self) -> Path:
+    def _values(self) -> dict[str, str]:
         control = self.control_data()
         sizes = {name: control[label] for label, name in _SIZED.items() if label in control}
-        hba = self.workspace.write("pg_hba.conf", _HBA)
-        ident = self.workspace.write("pg_ident.conf", "")
-        values = {
+        return {
             "data_directory": str(self.data_dir),
-            "hba_file": str(hba),
-            "ident_file": str(ident),
+            "hba_file": str(self.workspace.write("pg_hba.conf", _HBA)),
+            "ident_file": str(self.workspace.write("pg_ident.conf", "")),
             "unix_socket_directories": str(self.socket_dir),
-            "unix_socket_permissions": "0700",
             "port": str(PORT),
-            "shared_buffers": "128MB",
-            # Fewer restart points while WAL is replayed.
-            "max_wal_size": "4GB",
             # At least two segments, whose size is fixed when a cluster is made; 80 MB is the default.
             "min_wal_size": f"{max(80, 2 * int(control['Bytes per WAL segment']) >> 20)}MB",
-            "hot_standby": "on",
-            "timezone": "UTC",
-            "log_timezone": "UTC",
-            "log_line_prefix": "%m [%p] ",
-            "lc_messages": "C",
-            # Statements contain data.
-            "log_min_error_statement": "panic",
-            "log_error_verbosity": "terse",
-            # Background work (autovacuum, extensions' workers) must not change the restored data.
-            "autovacuum": "off",
             **sizes,
-            **self.settings,
         }
-        text = "".join(f"{name} = '{_quoted(value)}'\n" for name, value in values.items())
-        return self.workspace.write("postgresql.conf", text)
 
-    def url(self, database: str, role: str) -> str:
-        """Return the URL with which ``role`` connects; the host parameter is the socket's directory."""
-        return f"postgresql:///{database}?host={self.socket_dir}&port={PORT}&user={role}"
+    def url(self, database: str, role: str, more: Mapping[str, str] | None = None) -> str:
+        """Return the URL with which ``role`` connects; the host parameter is the socket's directory.
+
+        ``more``: settings of the session beyond SESSION.
+        """
+        options = " ".join(f"-c {name}={value}" for name, value in {**SESSION, **(more or {})}.items())
+        place = {"host": str(self.socket_dir), "port": self.port, "user": role, "options": options}
+        return f"postgresql:///{quote(database, safe='')}?{urlencode(place, quote_via=quote)}"
 
     def _login(self, database: str, role: str) -> Connection:
         url = self.url(database, role)
@@ -251,17 +248,37 @@ class RestoredServer:
             return ""
 
 
-# On the command line, for they must beat postgresql.auto.conf, which is restored with the data.
+_CONF = (
+    "# Every setting is on the command line: postgresql.auto.conf, restored with the data, beats this file.\n"
+)
 _ALWAYS = {
     "archive_mode": "off",
     "archive_command": "/bin/false",
+    "archive_cleanup_command": "",
+    "recovery_end_command": "",
     "listen_addresses": "",
+    "unix_socket_permissions": "0700",
     "ssl": "off",
     "primary_conninfo": "",
+    "shared_buffers": "128MB",
+    # Fewer restart points while WAL is replayed.
+    "max_wal_size": "4GB",
+    "hot_standby": "on",
+    "timezone": "UTC",
     "logging_collector": "off",
     "log_destination": "stderr",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] ",
+    "log_min_messages": "warning",
+    "lc_messages": "C",
+    # Statements contain data.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    # Background work must not change the restored data: autovacuum, extensions' workers, and least of all
+    # a subscription, which would take from the publisher what the living cluster waits for.
+    "autovacuum": "off",
+    "max_logical_replication_workers": "0",
+    "shared_preload_libraries": "",
+    "session_preload_libraries": "",
+    "local_preload_libraries": "",
 }
-
-
-def _quoted(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("'", "''")

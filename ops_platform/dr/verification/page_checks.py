@@ -9,11 +9,17 @@ import os
 import re
 from pathlib import Path
 
+from psycopg import sql
+
 from ops_platform.clients.safe_errors import program_first_line
 from ops_platform.dr.inspection import Verification, failed, named, unknown, verdict
 from ops_platform.dr.restore import RestoredServer
+from ops_platform.errors import Unavailable
 
 JOBS = 4
+LOCK_WAIT_MS = 60_000
+# The product's own triggers may forbid to install an extension.
+_NO_EVENT_TRIGGERS = {"session_replication_role": "replica"}
 # btree index "product.public.posts_pkey":   heap table "product.public.posts", block 3, offset 7:
 _AMCHECK = re.compile(
     r'^(?:btree index|heap table|sequence) "(?P<name>.+?)"(?=:\s*$|, block \d+|:\s)', re.MULTILINE
@@ -30,10 +36,14 @@ _NO_CHECKSUMS = "data checksums are not enabled"
 def amcheck(server: RestoredServer) -> Verification:
     """Check that heaps and B-trees of all databases agree with each other, row by row."""
     name = "amcheck"
+    try:
+        decided = _roll_back_prepared(server)
+    except Unavailable as error:
+        return unknown(name, str(error))
     ended = server.launcher.run(
         [
             server.program("pg_amcheck"),
-            *_connection(server),
+            f"--maintenance-db={server.url('postgres', server.superuser, _NO_EVENT_TRIGGERS)}",
             f"--jobs={max(1, min(JOBS, os.cpu_count() or 1))}",
             "--all",
             "--install-missing",
@@ -43,7 +53,8 @@ def amcheck(server: RestoredServer) -> Verification:
         ]
     )
     if ended.code == 0:
-        return verdict(name, True, "heaps and indexes agree")
+        first = f", after {decided} prepared transactions were rolled back in the copy" if decided else ""
+        return verdict(name, True, f"heaps and indexes agree{first}")
     bad = sorted(set(_AMCHECK.findall(ended.stdout)))
     if not bad:
         return unknown(
@@ -58,13 +69,19 @@ def pg_dump(server: RestoredServer) -> Verification:
     for database in databases:
         command = [
             server.program("pg_dump"),
-            *_connection(server),
             "--file=/dev/null",
-            f"--dbname={database}",
+            f"--lock-wait-timeout={LOCK_WAIT_MS}",
+            f"--dbname={server.url(database, server.superuser)}",
         ]
         ended = server.launcher.run(command)
         if ended.code and _UNREACHABLE.search(ended.stderr):
             return unknown(name, f"the server is away: {_first_error(ended.stderr)}")
+        if ended.code and "lock timeout" in ended.stderr:
+            return unknown(
+                name,
+                f"a prepared transaction has locked a table of database {database}: decide it at the source "
+                "(pg_prepared_xacts)",
+            )
         if ended.code:
             return failed(name, f"database {database} cannot be dumped: {_first_error(ended.stderr)}")
     return verdict(name, True, f"{len(databases)} databases can be dumped", databases=len(databases))
@@ -88,8 +105,17 @@ def page_checksums(server: RestoredServer) -> Verification:
     return verdict(name, wrong == 0 and ended.code == 0, text, blocks=count, damaged=wrong)
 
 
-def _connection(server: RestoredServer) -> list[str]:
-    return [f"--host={server.socket_dir}", f"--port={server.port}", f"--username={server.superuser}"]
+def _roll_back_prepared(server: RestoredServer) -> int:
+    """Roll back all prepared transactions of the scratch copy; return their number.
+
+    They keep their locks, and pg_amcheck would wait for them for ever: it locks against all writers.
+    """
+    with server.connect("postgres") as connection:
+        prepared = connection.execute("SELECT database, gid FROM pg_prepared_xacts").fetchall()
+    for transaction in prepared:
+        with server.connect(transaction["database"]) as connection:
+            connection.execute(sql.SQL("ROLLBACK PREPARED {}").format(transaction["gid"]))
+    return len(prepared)
 
 
 def _first_error(text: str) -> str:
