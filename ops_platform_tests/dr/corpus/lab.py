@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import pytest
 
+from ops_platform.backup.monitoring import Observation, observe
 from ops_platform.backup.recovery_point import heartbeat
 from ops_platform.backup.stanza import pgbackrest_conf
 from ops_platform.backup.stanza.context import BackupContext
@@ -31,6 +32,7 @@ from ops_platform.dr.exercise.report import ExerciseRequest, Outcome
 from ops_platform.dr.inspection.check_result import NOT_REACHED, Verification
 from ops_platform.dr.plan.scenario import Plan
 from ops_platform.dr.restore import scratch_cluster as scratch
+from ops_platform.dr.restore import workspace
 from ops_platform.dr.verification import suite as questions
 from ops_platform_tests.backup.site import Site, silent
 from ops_platform_tests.dr.corpus.damage import RepositoryObjects
@@ -78,12 +80,15 @@ class Lab:
         return RepositoryObjects(self.store, path.lstrip("/"), self.site.name)
 
     @contextmanager
-    def copied(self) -> Iterator[tuple[RepositoryObjects, BackupContext]]:
-        """A copy of the source's repository, and the stanza that has it for its repository."""
-        copy = self.original.copy_to(self._prefix())
+    def copied(
+        self, made: tuple[RepositoryObjects, BackupContext] | None = None
+    ) -> Iterator[tuple[RepositoryObjects, BackupContext]]:
+        """A copy of the source's repository, or of one ``made``, and the stanza that has it for its own."""
+        original, seen = made or (self.original, self.site.context)
+        copy = original.copy_to(self._prefix())
         try:
             with _complete():
-                yield copy, pointed(self.site.context, copy.prefix)
+                yield copy, pointed(seen, copy.prefix)
         finally:
             copy.remove()
 
@@ -199,6 +204,11 @@ class Lab:
         with scratch.scratch(ctx.settings, "test:corpus", f"c{uuid4().hex[:6]}") as here:
             return rehearse(ctx, here, "integrity", changed, t0, silent, silent).results
 
+    def look(self, ctx: BackupContext) -> Observation:
+        """What the repository of ``ctx`` holds, read as an exercise does."""
+        with scratch.scratch(ctx.settings, "test:corpus", f"l{uuid4().hex[:6]}") as here:
+            return observe(workspace.open_reader(ctx, here))
+
     def age_of_newest_beat(self) -> float:
         """Seconds, by the ops database."""
         with self.site.database.superuser() as ops:
@@ -266,6 +276,23 @@ def wrong(outcome: Outcome) -> dict[str, str]:
         for one in outcome.verifications
         if not one.passed and one.summary != NOT_REACHED
     }
+
+
+def failing(answers: list[Verification]) -> dict[str, str]:
+    return {one.name: one.result for one in answers if not one.passed and one.summary != NOT_REACHED}
+
+
+RESTORING = "restoring set"
+
+
+def at_restore(act: Callable[[], None]) -> Callable[[str], None]:
+    """A log that acts when the set has been chosen and its restore begins."""
+
+    def log(line: str) -> None:
+        if line.startswith(RESTORING):
+            act()
+
+    return log
 
 
 def lab_root(site: Site) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -11,42 +10,24 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
-from ops_platform.backup.stanza import pgbackrest_conf
-from ops_platform.backup.stanza.context import open_context
 from ops_platform.backup.wal import format_lsn, parse_lsn
 from ops_platform.clients.waiting import wait_until
-from ops_platform.dr.inspection.check_result import NOT_REACHED, Verification
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
 from ops_platform.dr.plan.scenario import Plan
 from ops_platform.dr.restore import scratch_cluster as scratch
-from ops_platform.settings import load_settings
-from ops_platform_tests.backup.site import hasty
-from ops_platform_tests.dr.corpus.lab import Lab, pointed, wrong
+from ops_platform_tests.dr.corpus.lab import Lab, at_restore, failing, wrong
 from ops_platform_tests.dr.corpus.restored_copy import Copy, RestoredOnce
 from ops_platform_tests.dr.corpus.twin import Recipe, Twin, recover_onto_next_timeline
-from ops_platform_tests.relay import Relay
 from ops_platform_tests.services import Services
 
 pytestmark = pytest.mark.full
 
 NEVER_UP = {"rto_within_target", "rpo_within_target"}
 """Cannot be measured when it never took traffic."""
-RESTORING = "restoring set"
-
-
-def at_restore(act: Callable[[], None]) -> Callable[[str], None]:
-    """A log that acts when the set has been chosen and its restore begins."""
-
-    def log(line: str) -> None:
-        if line.startswith(RESTORING):
-            act()
-
-    return log
 
 
 def next_timeline(twin: Twin) -> None:
@@ -54,17 +35,6 @@ def next_timeline(twin: Twin) -> None:
 
 
 # --- the repository is not this source's ----------------------------------------------------------------
-
-
-def test_a_wrong_passphrase(lab: Lab) -> None:
-    environ = {name: value.get_secret_value() for name, value in lab.site.settings.environ.items()}
-    del environ["OPS_PGBACKREST_CIPHER_PASS_FILE"]
-    settings = load_settings({**environ, "OPS_PGBACKREST_CIPHER_PASS": "not the one it was written with"})
-    with lab.copied() as (copy, _), lab.source_untouched():
-        ctx = pointed(hasty(open_context(settings, lab.site.name)), copy.prefix)
-        outcome = lab.exercise(ctx)
-        assert outcome.result == "failed"
-        assert set(wrong(outcome)) - NEVER_UP == {"backup_selected"}, wrong(outcome)
 
 
 def test_a_set_of_another_cluster_with_the_same_content(lab: Lab, services: Services) -> None:
@@ -84,17 +54,6 @@ def test_a_set_of_another_cluster_with_the_same_content(lab: Lab, services: Serv
         )
         # Its tables are others of the same name: how many rows they can have, nobody knows.
         assert set(found) == {"system_identifier", "live_tables"}, found
-
-
-@pytest.mark.parametrize("act", ["delete", "zero"])
-def test_a_lost_history_of_a_timeline(lab: Lab, act: str) -> None:
-    """The source was promoted behind the set: without the file that says where, nobody can follow it."""
-    with lab.backed_up(Recipe(after_set=next_timeline)) as (objects, ctx), lab.source_untouched():
-        for key in objects.matching(r"/00000003\.history"):
-            getattr(objects, act)(key)
-        outcome = lab.exercise(ctx)
-        assert outcome.result == "failed"
-        assert set(wrong(outcome)) - NEVER_UP == {"backup_selected"}, wrong(outcome)
 
 
 # --- targets out of reach -------------------------------------------------------------------------------
@@ -150,10 +109,6 @@ def test_a_target_within_reach(lab: Lab) -> None:
             assert failing(lab.rehearse(ctx, to(target))) == {}, kind
 
 
-def failing(answers: list[Verification]) -> dict[str, str]:
-    return {one.name: one.result for one in answers if not one.passed and one.summary != NOT_REACHED}
-
-
 # --- things that vanish or die --------------------------------------------------------------------------
 
 
@@ -166,28 +121,6 @@ def test_expired_during_the_restore(lab: Lab) -> None:
         outcome = lab.exercise(ctx, log=at_restore(expire))
         assert outcome.result == "failed"
         assert set(wrong(outcome)) - NEVER_UP == {"restored"}, wrong(outcome)
-
-
-def test_s3_gone_during_the_restore(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Each of pgBackRest's tries takes up to twice this long.
-    monkeypatch.setattr(pgbackrest_conf, "READER_IO_SECONDS", 3)
-    environ = {name: value.get_secret_value() for name, value in lab.site.settings.environ.items()}
-    endpoint = urlsplit(environ["OPS_S3_ENDPOINT_URL"])
-    assert endpoint.hostname
-    assert endpoint.port
-    relay = Relay((endpoint.hostname, endpoint.port))
-    settings = load_settings({**environ, "OPS_S3_ENDPOINT_URL": f"https://127.0.0.1:{relay.port}"})
-    try:
-        with lab.copied() as (copy, _), lab.source_untouched():
-            ctx = pointed(hasty(open_context(settings, lab.site.name)), copy.prefix)
-            outcome = lab.exercise(ctx, log=at_restore(relay.stop))
-            assert outcome.result == "failed"
-            found = wrong(outcome)
-            assert set(found) - NEVER_UP == {"restored"}, found
-            # Of the backup it says nothing.
-            assert re.match(r"unknown: .*127\.0\.0\.1:\d+ cannot be reached", found["restored"]), found
-    finally:
-        relay.stop()
 
 
 @contextmanager
