@@ -41,6 +41,7 @@ NEVER_UP = {"rto_within_target", "rpo_within_target"}
 REPLICA = "SET session_replication_role = replica"
 
 BROKEN = {
+    "dropped_database": Broken("catalogue", ("DROP DATABASE second",)),
     "dropped_table": Broken("catalogue", ("DROP TABLE workflow_steps",)),
     "dropped_column": Broken("catalogue", ("ALTER TABLE posts DROP COLUMN body",)),
     "dropped_index": Broken("catalogue", ("DROP INDEX usage_logs_creator_id_idx",)),
