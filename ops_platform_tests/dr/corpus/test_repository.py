@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ops_platform.backup.monitoring import health
+from ops_platform.backup.monitoring import file_verdicts
 from ops_platform.backup.stanza.context import BackupContext
 from ops_platform_tests.dr.corpus.damage import DAMAGES, RepositoryObjects
 from ops_platform_tests.dr.corpus.lab import Lab, wrong
@@ -108,7 +108,7 @@ def test_the_older_of_two_sets_is_damaged(lab: Lab, two_fulls: Made) -> None:
         outcome = lab.exercise(ctx)
         assert outcome.result == "success", outcome.reason
         assert outcome.backup_label == newer.rpartition("/")[2]
-        verdict = health.files_present(lab.look(ctx).repository)
+        verdict = file_verdicts.files_present(lab.look(ctx).repository)
         assert verdict.passed
         assert older.rpartition("/")[2] in verdict.summary
 
@@ -121,7 +121,7 @@ def test_the_newer_of_two_sets_is_damaged(lab: Lab, two_fulls: Made) -> None:
         outcome = lab.exercise(ctx)
         assert outcome.result == "success", outcome.reason
         assert outcome.backup_label == older.rpartition("/")[2]
-        verdict = health.files_present(lab.look(ctx).repository)
+        verdict = file_verdicts.files_present(lab.look(ctx).repository)
         assert not verdict.passed
         assert newer.rpartition("/")[2] in verdict.summary
 
