@@ -19,7 +19,9 @@ from ops_platform.dr.reference.reference_store import Newest
 FREE_IN_AN_HOUR = 12
 """References that changes may cause at once; a product that goes on changing gets one in PAUSE."""
 PAUSE = timedelta(minutes=5)
-"""Pause between references of a catalogue that goes on changing, and between attempts that fail."""
+"""Pause between references of a catalogue that goes on changing."""
+RETRY = timedelta(minutes=15)
+"""Pause between attempts that fail; one for a stanza without any reference is left to the hourly schedule."""
 
 
 def due(ctx: BackupContext, now: datetime) -> str | None:
@@ -44,7 +46,7 @@ def must_wait(newest: Newest, now: datetime) -> bool:
 
 
 def _key(marks: Mapping[str, str], newest: Newest | None, now: datetime) -> str:
-    """Name the change, the reference that lacks it, and the attempt: a failed one is repeated after PAUSE."""
+    """Name the change, the reference that lacks it, and the attempt: a failed one is repeated after RETRY."""
     since = None if newest is None else newest.taken_at.isoformat()
-    attempt = int(now.timestamp() // PAUSE.total_seconds())
+    attempt = 0 if newest is None else int(now.timestamp() // RETRY.total_seconds())
     return hashlib.sha256(json.dumps([dict(marks), since, attempt], sort_keys=True).encode()).hexdigest()[:24]
