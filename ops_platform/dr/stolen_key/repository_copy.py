@@ -61,7 +61,9 @@ def make(ctx: BackupContext, reader: BackupContext, plan: Plan, run_id: str) -> 
     needed = past_repository.needed_paths(reader, plan, present)
     with ThreadPoolExecutor(COPIERS, thread_name_prefix="copies") as pool:
         list(pool.map(lambda path: source.copy_to(root + path, drill, key_prefix + path), needed))
-    originals = tuple(stored for stored in drill.versions(key_prefix) if not stored.delete_marker)
+    # The key of the backups may not list versions.
+    reading = object_store.drill_from_settings(ctx.settings, "backup_reader")
+    originals = tuple(stored for stored in reading.versions(key_prefix) if not stored.delete_marker)
     if {stored.key.removeprefix(key_prefix) for stored in originals} != set(needed):
         raise CheckFailed(
             f"the copy in {drill.uri(key_prefix)} is not whole: {len(originals)} of {len(needed)} objects"
