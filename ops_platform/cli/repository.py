@@ -9,12 +9,36 @@ from ops_platform.settings import load_settings
 
 @click.group()
 def repository() -> None:
-    """Acknowledge what a repository lost."""
+    """Mend a repository's index, or acknowledge what a repository lost."""
 
 
 _stanza = click.option(
     "--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several."
 )
+
+
+@repository.command("repair")
+@click.option("--stanza", default=None, help="One stanza only; else all of backups.yaml.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be put back.")
+def repair(stanza: str | None, dry_run: bool) -> None:
+    """Put back lost or broken index files: backup.info, archive.info, their copies; and manifests.
+
+    From the twin that is left, else from the newest readable version kept in the ledger's bucket. Never
+    writes over a good file. Needs neither Dagster nor the ops database nor the server.
+
+    \b
+    Example:
+      ops-platform repository repair --stanza product --dry-run
+    """
+    from ops_platform.backup.repository import repair as mending
+    from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
+
+    settings = load_settings()
+    config = load_backups(settings)
+    for name in [choose_stanza(config, stanza)] if stanza else list(config.stanzas):
+        context = open_context(settings, name)
+        if not mending.repair(context, dry_run=dry_run, log=click.echo):
+            click.echo(f"{name}: every index file is good, and every listed set has its manifest")
 
 
 @repository.command("acknowledge")

@@ -426,6 +426,36 @@ BACKUPS = (
         "RepositoryUnreachable", "S3 was away", 6, {'backup_repository_up{stanza="product"}': "0 0 0 1 1 1 1"}
     ),
     Case(
+        "RepositoryIndexLost",
+        "neither backup.info nor its copy can be read",
+        0,
+        gauge("backup_index_lost", 1, **PRODUCT),
+        backup("critical", stanza="product"),
+    ),
+    Case("RepositoryIndexLost", "both indexes can", 5, gauge("backup_index_lost", 0, **PRODUCT)),
+    Case(
+        "RepositoryIndexDamaged",
+        "one of a pair is gone",
+        0,
+        {**gauge("backup_index_damaged_files", 1, **PRODUCT), **gauge("backup_index_lost", 0, **PRODUCT)},
+        backup("warning", stanza="product"),
+        "1",
+    ),
+    Case(
+        "RepositoryIndexDamaged",
+        "both are: the other alert says it",
+        5,
+        {**gauge("backup_index_damaged_files", 2, **PRODUCT), **gauge("backup_index_lost", 1, **PRODUCT)},
+    ),
+    Case(
+        "RepositoryIndexNotKept",
+        "no bucket takes it",
+        16,
+        gauge("backup_index_kept", 0, **PRODUCT),
+        backup("warning", stanza="product"),
+    ),
+    Case("RepositoryIndexNotKept", "it is kept", 30, gauge("backup_index_kept", 1, **PRODUCT)),
+    Case(
         "RepositoryNotEncrypted",
         "no cipher",
         1,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ops_platform.agent import deliveries
+from ops_platform.agent.loops.index_watch import IndexWatch
 from ops_platform.agent.loops.lock_watch import LockWatch
 from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
 from ops_platform.agent.loops.sealing import Sealing
@@ -295,6 +296,12 @@ class LoopRegistry:
                 f"files/{stanza}",
                 look_seconds,
                 FilesWatch(context, state, lambda: repository.latest).step,
+                patience=REPOSITORY_PATIENCE_SECONDS,
+            ),
+            Loop(
+                f"index/{stanza}",
+                look_seconds,
+                IndexWatch(context, state.index).step,
                 patience=REPOSITORY_PATIENCE_SECONDS,
             ),
             Loop(

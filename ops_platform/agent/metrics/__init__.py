@@ -21,6 +21,7 @@ from ops_platform.agent.metrics.backup import (
 from ops_platform.agent.metrics.definition import Metric, Sample
 from ops_platform.agent.metrics.dr import DrMetrics, ExerciseState
 from ops_platform.agent.metrics.gdpr import GdprMetrics, RequestState
+from ops_platform.agent.metrics.index import IndexState
 from ops_platform.agent.metrics.registry import (
     METRICS,
     OpsDatabaseReader,
@@ -43,6 +44,7 @@ __all__ = [
     "ExerciseState",
     "FigureState",
     "GdprMetrics",
+    "IndexState",
     "KindReport",
     "LedgerState",
     "LoopMetrics",

@@ -14,6 +14,7 @@ from typing import Any
 from ops_platform.agent.expiring_value import ExpiringValue
 from ops_platform.agent.metrics.archiving import ArchivingState
 from ops_platform.agent.metrics.definition import Sample, counter, gauge, known_sample
+from ops_platform.agent.metrics.index import IndexState
 from ops_platform.agent.metrics.proof import ReadingState
 from ops_platform.agent.metrics.window import WindowState
 from ops_platform.backup.recovery_point import rpo
@@ -142,6 +143,7 @@ class StanzaState:
         self.targets = targets
         self.database_up: ExpiringValue[bool] = ExpiringValue(good_for)
         self.archiving = ArchivingState(good_for, looks_good_for)
+        self.index = IndexState(looks_good_for)
         self.window = WindowState(looks_good_for, timedelta(seconds=targets.retention_seconds))
         self.repository_up: ExpiringValue[bool] = ExpiringValue(looks_good_for)
         self.sets: ExpiringValue[SetSummary] = ExpiringValue(looks_good_for)
@@ -176,6 +178,7 @@ class StanzaState:
         yield from known_sample("backup_clock_skew_seconds", labels, self.clock_skew.get())
         yield from known_sample("backup_database_up", labels, self.database_up.get())
         yield from self.archiving.samples(stanza)
+        yield from self.index.samples(stanza)
         yield from self.window.samples(stanza, now, point)
 
     def _repository_samples(self, stanza: str) -> Iterator[Sample]:

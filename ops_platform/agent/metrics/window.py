@@ -34,7 +34,7 @@ METRICS = (
     ),
     gauge(
         "backup_loss_acknowledged_timestamp_seconds",
-        "When a person last acknowledged a loss of sets.",
+        "When a person last acknowledged a loss of sets; 0 when nobody did.",
         _STANZA,
     ),
 )
@@ -60,7 +60,8 @@ class WindowState:
             yield Sample("backup_recoverable_seconds", labels, seen.seconds(end))
         if history is None:
             return
-        yield from known_sample("backup_loss_acknowledged_timestamp_seconds", labels, history.acknowledged_at)
+        acknowledged = 0.0 if history.acknowledged_at is None else history.acknowledged_at.timestamp()
+        yield Sample("backup_loss_acknowledged_timestamp_seconds", labels, acknowledged)
         if seen is None or history.promised_from is None:
             return
         # An archive that stands still is for the RPO to tell: both ends of the comparison stand still, too.

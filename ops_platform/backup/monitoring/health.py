@@ -82,6 +82,9 @@ def _archive_contiguous(observation: Observation) -> Verdict:
     if not gaps:
         return Verdict("archive_contiguous", True, "no WAL segment is missing", numbers=numbers)
     listed = ", ".join(f"{geometry.name(gap.first)}..{geometry.name(gap.last)}" for gap in gaps[:NAMED_GAPS])
+    unusable = list(observation.archive.faults().items())[:NAMED_GAPS]
+    if unusable:
+        listed += "; there, but of no use: " + ", ".join(f"{name} ({fault})" for name, fault in unusable)
     return Verdict(
         "archive_contiguous",
         False,

@@ -24,6 +24,8 @@ from ops_platform.clients import postgres
 from ops_platform.clients.safe_errors import describe
 from ops_platform.errors import CheckFailed, OpsError
 
+NAMED_FAULTS = 20
+
 
 def stanza_status(ctx: BackupContext, now: datetime | None = None) -> dict[str, Any]:
     """Make the JSON of one stanza in ``ops-platform backups --json``; times in ISO 8601, None is unknown.
@@ -128,6 +130,9 @@ def _notes(drawn_up: Accounts, restorable: set[str]) -> list[str]:
         elif backup_set.label not in restorable:
             reason = _why_not_restorable(observation, backup_set)
             notes.append(f"set {backup_set.label} cannot be restored: {reason}")
+    if observation.archive is not None:
+        faults = observation.archive.faults().items()
+        notes += [f"segment {name} counts as missing: {fault}" for name, fault in list(faults)[:NAMED_FAULTS]]
     if observation.gap_segments:
         notes.append("WAL is missing: moments between a gap and the end of the next set cannot be recovered")
     return notes

@@ -5,6 +5,7 @@ They are read from pgBackRest here, and judged in ``monitoring`` and ``recovery_
 
 from ops_platform.backup.repository.archive_reader import ArchiveReader
 from ops_platform.backup.repository.backup_sets import BackupSet, Database, Repository
+from ops_platform.backup.repository.kept_index import KeptIndex
 from ops_platform.backup.repository.segment_folders import ArchivedSegment
 from ops_platform.backup.repository.stored_files import StoredFiles, without_manifest
 from ops_platform.backup.repository.wal_archive import (
@@ -19,9 +20,12 @@ __all__ = [
     "ArchivedSegment",
     "BackupSet",
     "Database",
+    "KeptIndex",
     "Repository",
     "StoredFiles",
     "geometry_of",
+    "index_files",
     "needed_segments",
+    "repair",
     "without_manifest",
 ]

@@ -13,14 +13,14 @@ from ops_platform.backup.repository.backup_sets import Database
 from ops_platform.backup.repository.listing_cache import ListedFolder, ListingCache
 from ops_platform.backup.repository.segment_folders import (
     ArchivedSegment,
-    Entry,
     FolderedSegments,
     SegmentFolder,
     parse_folder,
 )
+from ops_platform.backup.repository.segment_objects import Entry, sort_out
 from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import Gap, Geometry, History, Lineage, Segment, Written
-from ops_platform.clients.pgbackrest import PgBackRest, SegmentFile, layout
+from ops_platform.clients.pgbackrest import PgBackRest, layout
 from ops_platform.errors import CheckFailed
 
 RELIST_SECONDS = 6 * 3600.0
@@ -147,7 +147,7 @@ class ArchiveReader:
             listing = whole.get(name, {}) if many else self.pgbackrest.repo_ls(f"{base}/{name}")
             listed = ListedFolder(parse_folder(name, listing, geometry), self.clock())
             self._folders[name] = listed
-            if name not in tails:
+            if name not in tails and not listed.folder.faults:
                 kept.store(listed)
         if again - tails:
             kept.forget_all_but(set(self._folders))
@@ -179,14 +179,13 @@ class ArchiveReader:
                 f"of it, or pg_wal/{path.rpartition('/')[2]} of a server that has it"
             ) from None
 
-    def names(self, database: Database, folders: Sequence[str]) -> set[str]:
-        """List the segment names in some folders only. Raises PgBackRestError."""
+    def names(self, database: Database, folders: Sequence[str], geometry: Geometry) -> set[str]:
+        """List the names of the usable segments in some folders only. Raises PgBackRestError."""
         base = self.pgbackrest.layout.archive(database.archive_id)
         return {
-            file.segment
+            segment
             for folder in folders
-            for name in self.pgbackrest.repo_ls(f"{base}/{folder}")
-            if (file := SegmentFile.parse(name)) is not None
+            for segment in sort_out(self.pgbackrest.repo_ls(f"{base}/{folder}"), geometry)[0]
         }
 
 

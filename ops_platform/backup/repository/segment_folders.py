@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, overload
+from typing import overload
 
+from ops_platform.backup.repository.segment_objects import Entry, sort_out
 from ops_platform.backup.wal import Geometry, Run, Segment, runs_of, runs_of_numbers
-from ops_platform.clients.pgbackrest import SegmentFile, layout
+from ops_platform.clients.pgbackrest import layout
 
-Entry = Mapping[str, Any]
-"""One file in the output of repo-ls."""
 Row = tuple[int, int, int]
 """Number, size and arrival (Unix seconds) of a segment: a fifth of the memory of an object."""
 
@@ -50,6 +49,8 @@ class SegmentFolder:
     """The facts where they are known without the segments."""
     rows: tuple[Row, ...] | None = field(default=None, repr=False)
     """What was listed, None where it is not known."""
+    faults: Mapping[str, str] = field(default_factory=dict)
+    """Segments that are there and cannot be used, so that they count as missing: name -> why."""
 
     @property
     def timeline(self) -> int:
@@ -121,16 +122,13 @@ def folder_of_rows(name: str, rows: Sequence[Row]) -> SegmentFolder:
 
 def parse_folder(name: str, listing: Mapping[str, Entry], geometry: Geometry) -> SegmentFolder:
     """Read the listing of one folder: file name -> entry. Raises ValueError for an impossible segment."""
-    entries = {
-        file.segment: entry
-        for file_name, entry in listing.items()
-        if (file := SegmentFile.parse(file_name)) is not None and layout.folder_of(file.segment) == name
-    }
+    entries, faults = sort_out(listing, geometry)
     rows = (
         (geometry.parse(segment).number, int(entry.get("size", 0)), int(entry.get("time", 0)))
         for segment, entry in entries.items()
+        if layout.folder_of(segment) == name
     )
-    return folder_of_rows(name, sorted(rows))
+    return replace(folder_of_rows(name, sorted(rows)), faults=faults)
 
 
 class FolderedSegments(Sequence[ArchivedSegment]):

@@ -47,6 +47,10 @@ class StoredFiles:
         """Write a file as it is."""
         self.store.put(self.base + path, body)
 
+    def delete(self, path: str) -> None:
+        """Remove a file; where the bucket keeps versions, behind a delete marker."""
+        self.store.delete(self.base + path)
+
     def absent(self, paths: Iterable[str]) -> list[str]:
         """Name the paths that there is no file of, some asked for at a time."""
         asked = list(paths)

@@ -121,6 +121,12 @@ class Archive:
         except ValueError:
             return False
 
+    def faults(self) -> Mapping[str, str]:
+        """Name the segments that are there and count as missing, since recovery cannot use them, with why."""
+        return {
+            segment: fault for folder in self.folders.values() for segment, fault in folder.faults.items()
+        }
+
     def newest_on(self, timeline: int) -> Segment | None:
         """Find the newest archived segment of ``timeline``; None when none is."""
         last = [

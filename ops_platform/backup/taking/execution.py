@@ -11,17 +11,21 @@ A worker that is killed between any two lines leaves this behind:
   run and root run. A replay of the run finds and adopts it; otherwise it is a sound set whose
   run was given up;
 - recorded: one transaction holds the completed row and the audit outcome. Asked again, it
-  answers the same.
+  answers the same;
+- recorded, its index not kept: the set counts. The agent, which looks every minute, or the next
+  backup keeps the index.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import psycopg
 
+from ops_platform.backup.repository import KeptIndex, index_files
 from ops_platform.backup.stanza import BackupContext, locks
 from ops_platform.backup.taking import preflight as preflight_checks
 from ops_platform.backup.taking import report_store, verification
@@ -187,7 +191,25 @@ class RecordReport(Phase):
         return {}
 
 
-PHASES: tuple[Phase, ...] = (CheckPreconditions(), TakeSet(), VerifySet(), RecordReport())
+class KeepIndex(Phase):
+    """Keep the repository's index in the ledger's bucket; what is kept already stays as it is."""
+
+    name = "keep_index"
+    description = "backup.info and archive.info, as they are now, are kept in the ledger's bucket under lock."
+
+    def perform(self, backup: Backup) -> dict[str, Any]:
+        """Return how many versions were new. Without a ledger's bucket it warns, and the agent alerts."""
+        ctx = backup.ctx
+        if not KeptIndex.is_configured(ctx.settings):
+            backup.log(
+                "WARNING: no ledger's bucket is configured: the repository's index is kept nowhere else"
+            )
+            return {"kept": 0, "configured": False}
+        written = KeptIndex.open(ctx.settings, ctx.stanza.name).keep(index_files.look(ctx), datetime.now(UTC))
+        return {"kept": len(written), "configured": True}
+
+
+PHASES: tuple[Phase, ...] = (CheckPreconditions(), TakeSet(), VerifySet(), RecordReport(), KeepIndex())
 
 
 def run_backup(ctx: BackupContext, request: BackupRequest, log: Log, progress: Progress) -> BackupReport:

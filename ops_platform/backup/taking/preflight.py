@@ -84,6 +84,7 @@ def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) 
     repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
     created = False
     if not repository.exists:
+        promotion.refuse_new_stanza(ctx, request)
         log(f"stanza {ctx.stanza.name} is not in the repository yet: creating it")
         create_stanza(ctx)
         repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())

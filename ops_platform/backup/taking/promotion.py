@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ops_platform.backup.repository import Repository, without_manifest
+from ops_platform.backup.repository import KeptIndex, Repository, without_manifest
 from ops_platform.backup.stanza import BackupContext, Kind
 from ops_platform.backup.taking import recorded_sets
 from ops_platform.backup.taking.report import BackupRequest
 from ops_platform.clients import postgres
+from ops_platform.clients.pgbackrest import layout
 from ops_platform.errors import CheckFailed
 
 NAMED_SETS = 5
@@ -44,6 +45,27 @@ def foresee_kind(
         )
     log(f"WARNING: no full backup of this cluster exists: the {request.kind} asked for will be a full")
     return "full"
+
+
+def refuse_new_stanza(ctx: BackupContext, request: BackupRequest) -> None:
+    """Refuse to create a stanza that was there before: a new one in its place would hide what is lost.
+
+    Raises CheckFailed unless the request allows the promotion; the errors of the stores that are asked.
+    """
+    if request.allow_promotion:
+        return
+    name = ctx.stanza.name
+    with postgres.session(ctx.ops_url, application="ops-platform preflight") as connection:
+        recorded = recorded_sets.expected(connection, name)
+    kept = []
+    if KeptIndex.is_configured(ctx.settings):
+        kept = KeptIndex.open(ctx.settings, name).versions(layout.BACKUP_INFO)
+    if recorded or kept:
+        raise CheckFailed(
+            f"the repository holds nothing of stanza {name}, and {len(recorded)} sets of it are recorded: "
+            "correct its bucket and path, or follow the runbook of RepositoryIndexLost; to begin anew in an "
+            "empty repository, use --allow-promotion"
+        )
 
 
 def _was_ever_backed_up(ctx: BackupContext) -> bool:

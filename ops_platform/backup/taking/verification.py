@@ -92,7 +92,7 @@ def _refuse_missing_wal(ctx: BackupContext, repository: Repository, chain: Seque
         for backup_set in chain
     }
     folders = sorted({layout.folder_of(name) for names in needed.values() for name in names})
-    present = ArchiveReader(ctx.pgbackrest).names(database, folders)
+    present = ArchiveReader(ctx.pgbackrest).names(database, folders, geometry)
     for label, names in needed.items():
         missing = [name for name in names if name not in present]
         if missing:

@@ -4,11 +4,13 @@ Reports, locks and retention are not known here.
 """
 
 from ops_platform.clients.pgbackrest.command import LABEL_NOT_NEWEST, LOCKED, PgBackRest, PgBackRestError
+from ops_platform.clients.pgbackrest.exit_codes import CRYPTO
 from ops_platform.clients.pgbackrest.layout import Layout, SegmentFile
 from ops_platform.clients.pgbackrest.log_lines import ArchiveRange
 from ops_platform.clients.pgbackrest.manifest import Manifest, StoredFile, StoredObject
 
 __all__ = [
+    "CRYPTO",
     "LABEL_NOT_NEWEST",
     "LOCKED",
     "ArchiveRange",

@@ -21,6 +21,7 @@ from ops_platform.clients.pgbackrest.exit_codes import (
     LOCKED,
     PgBackRestError,
     explain,
+    index_gone,
 )
 from ops_platform.clients.pgbackrest.layout import Layout
 from ops_platform.clients.pgbackrest.log_lines import Line
@@ -34,6 +35,7 @@ ANSWER_SECONDS = 150.0
 PROGRESS_STEP = 0.01
 
 _INFO_FAILED = 99
+_INDEX_MISSING = 3
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class PgBackRest:
     def info(self) -> dict[str, Any]:
         """Return the repository's entry for the stanza, as ``info --output=json`` gives it.
 
-        ``info`` exits with 0 even when the repository cannot be read; here that raises PgBackRestError.
+        ``info`` exits with 0 even when the repository cannot be read, or its index is gone; here that raises
+        PgBackRestError.
         """
         answer = self._json("info", self._ask("info", "--output=json"))
         entry: dict[str, Any] = (
@@ -77,6 +80,8 @@ class PgBackRest:
         for repo in entry.get("repo", []):
             if repo["status"]["code"] == _INFO_FAILED:
                 raise explain("info", self.stanza, None, str(repo["status"]["message"]))
+        if entry.get("status", {}).get("code") == _INDEX_MISSING:
+            raise index_gone("info", self.stanza)
         return entry
 
     def set_info(self, label: str) -> dict[str, Any]:

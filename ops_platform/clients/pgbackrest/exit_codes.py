@@ -14,7 +14,10 @@ from ops_platform.errors import OpsError
 LOCKED = 50
 """Exit code: another pgBackRest process holds the stanza's lock."""
 ARCHIVE_TIMEOUT = 82
+FILE_MISSING = 55
 NO_SET = 75
+CRYPTO = 95
+"""Exit code: a file cannot be decrypted; it is damaged, or the passphrase is another."""
 NO_REPOSITORY = 103
 LABEL_NOT_NEWEST = 106
 """Exit code: the repository lists a set whose label sorts after that of the new one."""
@@ -36,6 +39,10 @@ class _Known:
     message: str
 
 
+_INDEX_GONE = (
+    "the repository's index {x} is gone: do not take a backup; restore it with 'ops-platform repository "
+    "repair'"
+)
 # The first match counts. The texts come from pgBackRest 2.45 and 2.55 and from S3's error documents.
 _TEXTS = (
     _Known(
@@ -93,10 +100,16 @@ _TEXTS = (
         "{x}{y} cannot be reached: start it or correct the address",
     ),
     _Known(
+        r"unable to load info file '[^']*/(?P<x>(archive|backup)\.info)'[\s\S]*"
+        r"FileMissingError: [^\n]*\.copy'",
+        _INDEX_GONE,
+    ),
+    _Known(
         r"unable to (load|open) info file[\s\S]*(key/value found outside of section|cipher header invalid|"
         r"unable to flush|invalid checksum|unexpected eof)|is or was the repo encrypted|cipher header",
         "the repository cannot be decrypted: correct OPS_PGBACKREST_CIPHER_PASS[_FILE] (the passphrase "
-        "of the time when the stanza was created) and 'encryption' in backups.yaml",
+        "of the time when the stanza was created) and 'encryption' in backups.yaml; if they are right, the "
+        "index is damaged: take no backup, and run 'ops-platform repository repair'",
     ),
     _Known(
         r"No space left on device",
@@ -134,13 +147,13 @@ _CODES = {
     45: "two clusters archive to one stanza (another segment of this name is there): give each its own",
     LOCKED: "another pgBackRest process holds the lock: wait for its end",
     51: _OTHER_CLUSTER,
-    55: "a file is missing in the repository",
+    FILE_MISSING: "a file is missing in the repository",
     56: "it cannot connect to PostgreSQL: start the server, or correct socket_path, port and role ops_backup",
     62: "backups were stopped by 'pgbackrest stop': run 'pgbackrest start' to go on",
     63: "it was told to stop: run it again",
     NO_SET: "no set fits: choose another target",
     ARCHIVE_TIMEOUT: "WAL was not archived in time: look at the server's log for archive_command",
-    95: "encryption failed: correct OPS_PGBACKREST_CIPHER_PASS[_FILE] or OPS_CA_FILE",
+    CRYPTO: "encryption failed: correct OPS_PGBACKREST_CIPHER_PASS[_FILE] or OPS_CA_FILE",
     101: "S3 does not answer as it should: look at its log",
     NO_REPOSITORY: "no repository could be used: look at the lines before",
     104: "a helper process failed: look at the lines before",
@@ -176,6 +189,12 @@ def explain(command: str, stanza: str, code: int | None, text: str, warnings: st
     return PgBackRestError(
         f"{head} failed with code {code}: {line or 'it said nothing; look at its log'}", code
     )
+
+
+def index_gone(command: str, stanza: str) -> PgBackRestError:
+    """Build the error for a stanza of which there are files, and neither backup.info nor its copy."""
+    message = _INDEX_GONE.format(x="backup.info")
+    return PgBackRestError(f"pgBackRest {command} of stanza {stanza}: {message}", FILE_MISSING)
 
 
 def first_line(text: str) -> str:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from ops_platform.agent.metrics import METRICS, archiving, audit, backup, dr, gdpr, proof, slo, system, window
+from ops_platform.agent.metrics import (
+    METRICS,
+    archiving,
+    audit,
+    backup,
+    dr,
+    gdpr,
+    index,
+    proof,
+    slo,
+    system,
+    window,
+)
 from ops_platform.agent.supervised_loop import Loop, LoopState
 from ops_platform_tests.agent.metrics.scraping import NOW, PRODUCT, empty, full, scrape, text
 
@@ -35,6 +47,9 @@ gauge backup_recoverable_seconds{stanza}
 gauge backup_recoverable_promised_seconds{stanza}
 gauge backup_recoverable_expected_seconds{stanza}
 gauge backup_lost_sets{stanza}
+gauge backup_index_lost{stanza}
+gauge backup_index_damaged_files{stanza}
+gauge backup_index_kept{stanza}
 gauge backup_loss_acknowledged_timestamp_seconds{stanza}
 gauge backup_heartbeat_timestamp_seconds{stanza}
 gauge backup_clock_skew_seconds{stanza}
@@ -97,7 +112,7 @@ def test_the_contract_s_names_types_and_labels_are_as_ever() -> None:
 
 
 def test_no_metric_is_defined_twice() -> None:
-    modules = (archiving, backup, window, proof, dr, slo, audit, gdpr, system)
+    modules = (archiving, backup, index, window, proof, dr, slo, audit, gdpr, system)
     assert sum(len(module.METRICS) for module in modules) == len(METRICS)
 
 

@@ -136,6 +136,38 @@ def test_archiving_that_is_off_is_red(archiving: Site) -> None:
     assert agent_sees(archiving) == set()
 
 
+@pytest.mark.parametrize("damage", ["two objects", "truncated", "empty", "misnamed"])
+def test_an_object_that_recovery_cannot_use_is_named_and_missing(
+    archiving: Site, object_store: ObjectStoreServer, damage: str
+) -> None:
+    name = archive_one(archiving)
+    archive_one(archiving)
+    client, bucket = object_store.client("backup"), object_store.bucket("backup")
+    current = archiving.repository().current
+    assert current is not None
+    prefix = f"pgbackrest/archive/{archiving.name}/{current.archive_id}/{name[:16]}/{name}-"
+    (entry,) = client.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+    body = client.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+    other = prefix + "0" * (40 if damage == "two objects" else 39) + ".lz4"
+    if damage in ("two objects", "misnamed"):
+        client.put_object(Bucket=bucket, Key=other, Body=body)
+    if damage == "misnamed":
+        client.delete_object(Bucket=bucket, Key=entry["Key"])
+    if damage in ("truncated", "empty"):
+        client.put_object(Bucket=bucket, Key=entry["Key"], Body=body[:600] if damage == "truncated" else b"")
+
+    def contiguous() -> Verdict:
+        verdicts = health.examine(archiving.context, datetime.now(UTC))
+        return next(verdict for verdict in verdicts if verdict.name == "archive_contiguous")
+
+    spoilt = contiguous()
+    client.delete_object(Bucket=bucket, Key=other)
+    client.put_object(Bucket=bucket, Key=entry["Key"], Body=body)
+    assert not spoilt.passed
+    assert f"of no use: {name} (" in spoilt.summary
+    assert name not in contiguous().summary
+
+
 def test_another_cluster_that_archives_into_the_stanza_is_red(
     archiving: Site, object_store: ObjectStoreServer
 ) -> None:

@@ -32,7 +32,7 @@ class Shelf(PgBackRest):
     def put(self, timeline: int, number: int, at: float = START) -> None:
         segment = Segment(timeline, number)
         name = f"{GEOMETRY.name(segment)}-{'0' * 40}.lz4"
-        self.files[f"{GEOMETRY.folder(segment)}/{name}"] = {"type": "file", "size": 9, "time": int(at)}
+        self.files[f"{GEOMETRY.folder(segment)}/{name}"] = {"type": "file", "size": 8 << 20, "time": int(at)}
 
     def put_history(self, timeline: int, text: str, at: float = START) -> None:
         name = f"{timeline:08X}.history"

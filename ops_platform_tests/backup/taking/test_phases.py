@@ -15,7 +15,7 @@ from ops_platform.defs.backup.jobs import JOB_KINDS, backup_job
 from ops_platform.settings import load_settings
 from ops_platform_tests.backup.site import Done, Site, silent
 
-NAMES = ["preflight", "run", "verify", "record"]
+NAMES = ["preflight", "run", "verify", "record", "keep_index"]
 NOTHING = cast(Any, None)
 
 
@@ -47,8 +47,10 @@ def test_each_phase_adopts_what_an_earlier_attempt_did(backed_up: Site, second_b
     for phase in PHASES:
         backup = Backup(backed_up.context, second_backup.request, silent, silent)
         seen[phase.name] = phase.perform(backup)
+        if phase.name == "record":
+            assert backup.report == second_backup.report
     assert seen["run"] == {"label": second_backup.report.backup_set.label, "adopted": False}
-    assert backup.report == second_backup.report
+    assert seen["keep_index"] == {"kept": 0, "configured": True}
     assert backed_up.labels() == labels
     assert backed_up.report(second_backup.request.run_id) == row
     # Of a replay, the set is an earlier run's.

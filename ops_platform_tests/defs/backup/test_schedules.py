@@ -210,7 +210,7 @@ def test_a_scheduled_run_that_finds_a_full_ends_as_skipped_and_says_why(
     assert by_schedule.status is DagsterRunStatus.SUCCESS
     assert "a full backup is running since" in by_schedule.tags["ops/skipped"]
     steps = {event.step_key: event.event_type_value for event in skipped_steps(instance, by_schedule)}
-    assert set(steps) == {"run", "verify", "record"}
+    assert set(steps) == {"run", "verify", "record", "keep_index"}
     with postgres.session(platform.url) as connection:
         rows = connection.execute(
             "SELECT 1 FROM backup_reports WHERE run_id = %s", (by_schedule.run_id,)

@@ -1,0 +1,62 @@
+"""Watch on the index of one stanza's repository: whether it is whole, and kept elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from ops_platform.agent.metrics import IndexState
+from ops_platform.backup.repository import KeptIndex, StoredFiles, index_files
+from ops_platform.backup.stanza import BackupContext
+from ops_platform.backup.taking import preflight
+from ops_platform.clients.pgbackrest import layout
+
+
+class IndexWatch:
+    """Watch that reads the four files only when one of them is another than before, and once a month."""
+
+    def __init__(self, context: Callable[[], BackupContext], state: IndexState) -> None:
+        self._context, self._state = context, state
+        self._known: tuple[str | None, ...] = ()
+        """ETags of the files when all were good and kept, and the month."""
+
+    def step(self) -> None:
+        """Look, and keep what is not kept yet. Raises the store's errors and PgBackRestError."""
+        context = self._context()
+        preflight.reach_endpoint(context)
+        seen = self._etags(context)
+        if seen == self._known:
+            self._tell(lost=False, damaged_files=0, kept=True)
+            return
+        self._known = ()
+        pairs = index_files.look(context)
+        damaged = sum(len(pair.bad) for pair in pairs)
+        if damaged == 2 * len(pairs) and not index_files.was_ever_made(context, pairs):
+            self._tell(lost=False, damaged_files=0, kept=None)
+            return
+        lost = any(pair.good is None for pair in pairs)
+        # What is wrong is told before the ledger's bucket is asked: it may be away, too.
+        self._tell(lost=lost, damaged_files=damaged, kept=None)
+        kept = KeptIndex.is_configured(context.settings)
+        if kept:
+            KeptIndex.open(context.settings, context.stanza.name).keep(pairs, datetime.now(UTC))
+        self._tell(lost=lost, damaged_files=damaged, kept=kept and not lost)
+        if kept and not damaged:
+            self._known = seen
+
+    def _etags(self, context: BackupContext) -> tuple[str | None, ...]:
+        stored, paths = StoredFiles.open(context), context.pgbackrest.layout
+        heads = [
+            stored.head(path + ending)
+            for path in (paths.backup_info, paths.archive_info)
+            for ending in ("", layout.COPY)
+        ]
+        return (*(None if head is None else head.etag for head in heads), f"{datetime.now(UTC):%Y-%m}")
+
+    def _tell(self, *, lost: bool, damaged_files: int, kept: bool | None) -> None:
+        self._state.lost.put(lost)
+        self._state.damaged_files.put(damaged_files)
+        if kept is None:
+            self._state.kept.forget()
+        else:
+            self._state.kept.put(kept)
