@@ -34,7 +34,7 @@ DAGSTER = ("daemon", "webserver", "webserver-readonly", "code-server")
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[RunningStack]:
-    running = RunningStack()
+    running = RunningStack(history_days=0)
     try:
         done = running.run("up", extra={"OPS_SEAL_SECONDS": "5", "OPS_HEARTBEAT_SECONDS": "2"})
         assert done.returncode == 0, done.stdout + done.stderr

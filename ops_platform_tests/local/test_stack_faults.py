@@ -90,7 +90,7 @@ def _labels(stack: RunningStack) -> set[str]:
 
 @pytest.fixture
 def neighbour() -> Iterator[RunningStack]:
-    running = RunningStack()
+    running = RunningStack(history_days=0)
     yield running
     running.close()
 
