@@ -34,6 +34,11 @@ def foresee_kind(
         return request.kind
     first = not repository.sets and not _was_ever_backed_up(ctx)
     if not first and not request.allow_promotion:
+        if not struck and _was_replaced(repository):
+            raise CheckFailed(
+                f"the cluster of stanza {ctx.stanza.name} was replaced and has no full of its own yet: "
+                f"run 'ops-platform backup full --stanza {ctx.stanza.name}'"
+            )
         cause = (
             f"the manifest of {_listed(sorted(unreadable))} is gone, {len(struck)} sets cannot be restored"
             if struck
@@ -66,6 +71,14 @@ def refuse_new_stanza(ctx: BackupContext, request: BackupRequest) -> None:
             "correct its bucket and path, or follow the runbook of RepositoryIndexLost; to begin anew in an "
             "empty repository, use --allow-promotion"
         )
+
+
+def _was_replaced(repository: Repository) -> bool:
+    """Tell whether all sets are of clusters for which the stanza stood before an upgrade."""
+    current = repository.current
+    return bool(repository.sets) and all(
+        current is not None and backup_set.database_id < current.id for backup_set in repository.sets
+    )
 
 
 def _was_ever_backed_up(ctx: BackupContext) -> bool:

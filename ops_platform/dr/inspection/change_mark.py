@@ -1,7 +1,7 @@
 """A cheap mark of a catalogue: it changes when an object of a database, or of the cluster, was changed.
 
-It may change without such a change, never the other way round. It reads rows of the catalogue, no definition;
-what the objects are is read in ``schema_comparison``, which takes a hundred times as long.
+It may change without such a change. It reads rows of the catalogue, no definition; what the objects are is
+read in ``schema_comparison``.
 """
 
 from __future__ import annotations

@@ -74,7 +74,9 @@ def test_a_stanza_follows_its_server_to_a_new_cluster(make_site: Callable[..., S
         assert not plan.is_needed
     assert site.audit("upgrade-1") == [("intent", None), ("outcome", "success")] * 2
 
-    new = take(site, "incremental").report.backup_set
-    assert new.kind == "full", "a set of the old cluster is nothing to build on"
+    # A set of the old cluster is nothing to build on.
+    with pytest.raises(CheckFailed, match="was replaced and has no full of its own yet"):
+        execution.preflight(site.context, site.request("incremental"), silent)
+    new = take(site, "full").report.backup_set
     assert [backup_set.label for backup_set in site.repository().sets] == [old.label, new.label]
     assert new.database_id != old.database_id
