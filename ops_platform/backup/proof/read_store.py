@@ -28,10 +28,14 @@ WITH seen AS (
 )
 INSERT INTO backup_stored_objects AS known (stanza, kind, holder, name, size_bytes, stored_at, due_at)
 SELECT %(stanza)s, kind, holder, name, size_bytes, stored_at, stored_at + %(period)s FROM seen
+-- Rows that stay as they are: ON CONFLICT would lock, and so write, each of them.
+WHERE NOT EXISTS (
+    SELECT FROM backup_stored_objects AS same
+    WHERE same.stanza = %(stanza)s AND same.holder = seen.holder AND same.name = seen.name
+          AND same.size_bytes = seen.size_bytes AND same.stored_at = seen.stored_at)
 ON CONFLICT (stanza, holder, name) DO UPDATE
 SET size_bytes = excluded.size_bytes, stored_at = excluded.stored_at, due_at = excluded.due_at,
     reads = 0, read_at = NULL
-WHERE (known.size_bytes, known.stored_at) IS DISTINCT FROM (excluded.size_bytes, excluded.stored_at)
 """
 _COLUMNS = "kind, holder, name, size_bytes AS size, stored_at, due_at, read_at"
 _DUE = f"""
@@ -70,7 +74,9 @@ _SUMMARY = """
 _OLDEST_SET = """
     SELECT min(read_at) AS read_at, bool_or(read_at IS NULL OR damage IS NOT NULL) AS unread
     FROM backup_stored_objects WHERE stanza = %(stanza)s AND holder = (
-        SELECT min(holder) FROM backup_stored_objects WHERE stanza = %(stanza)s AND kind = 'set')
+        -- Labels begin with a year: the folders of the archive, '15-1/...', come before it in the index.
+        SELECT min(holder) FROM backup_stored_objects
+        WHERE stanza = %(stanza)s AND kind = 'set' AND holder > '2000')
 """
 
 
