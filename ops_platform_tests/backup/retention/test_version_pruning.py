@@ -112,7 +112,7 @@ def test_nothing_goes_while_old_versions_may_be_all_that_is_left(
     backed_up: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = replace(observe(backed_up.context), best=None)
-    monkeypatch.setattr(version_pruning, "observe", lambda ctx: seen)
+    monkeypatch.setattr(version_pruning, "observe", lambda ctx, **_: seen)
     with pytest.raises(CheckFailed, match="old versions may be all that is left"):
         version_pruning.prune(backed_up.context, NOW, operation_id=str(uuid4()), log=silent)
 
