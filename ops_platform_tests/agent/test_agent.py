@@ -14,6 +14,7 @@ from ops_platform.agent.loops import wal_hours
 from ops_platform.agent.metrics import METRICS
 from ops_platform.backup.monitoring.observation import Observer, observe
 from ops_platform.backup.monitoring.status import stanza_status
+from ops_platform.backup.proof import rolling
 from ops_platform.backup.stanza import locks
 from ops_platform.backup.taking import report_store as records
 from ops_platform.backup.taking.report import BackupRequest
@@ -131,6 +132,7 @@ def make_requests(scene: Scene) -> None:
 def test_every_metric_can_be_seen_in_a_live_scrape(scene: Scene, agent: AgentProcess) -> None:
     keep_figures(scene)
     make_requests(scene)
+    rolling.run(scene.context, print)
     for alert in (body(labels={"alertname": "Watchdog"}, fingerprint="w"), body()):
         httpx.post(f"{agent.url}/alerts", json=alert).raise_for_status()
     worker = scene.database.url("ops_worker")
