@@ -55,6 +55,7 @@ local all all trust
 _STAMP = r"^(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) UTC \[\d+\] "
 _REDO_START = re.compile(_STAMP + r"LOG:  redo starts at (?P<lsn>\S+)", re.MULTILINE)
 _REDO_DONE = re.compile(_STAMP + r"LOG:  redo done at (?P<lsn>\S+)", re.MULTILINE)
+_LAST_COMMIT = re.compile(r"LOG:  last completed transaction was at log time (?P<at>.+)")
 _FATAL = re.compile(r"(?:FATAL|PANIC):  (?P<text>.*)")
 
 
@@ -191,6 +192,14 @@ class RestoredServer:
         messages = _FATAL.findall(self._log_text())
         return f"the server said: {messages[-1]}" if messages else f"see {self.workspace.log_file}"
 
+    def recoverable_until(self) -> datetime | None:
+        """Return the commit time of the last transaction replayed, from the log; None when it has none."""
+        commits = _LAST_COMMIT.findall(self._log_text())
+        try:
+            return datetime.fromisoformat(commits[-1].strip()) if commits else None
+        except ValueError:
+            return None
+
     def control_data(self) -> dict[str, str]:
         """Read what pg_controldata prints of the data directory, by label.
 
@@ -239,7 +248,10 @@ class RestoredServer:
 
     def _require_running(self) -> None:
         if self._child is None or self._child.poll() is not None:
-            raise CheckFailed(f"the restored server ended before it took writes: {self.failure()}")
+            said, until = self.failure(), self.recoverable_until()
+            if until is not None:
+                said += f"; what is stored can be restored until {until:%Y-%m-%d %H:%M:%S}+00"
+            raise CheckFailed(f"the restored server ended before it took writes: {said}")
 
     def _log_text(self) -> str:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -192,10 +193,17 @@ def test_a_restored_cluster_is_verified_stopped_and_forgets_its_recovery(beating
 @pytest.mark.services
 def test_a_name_that_nobody_made_leaves_nothing_to_be_used(beating: Site, place: Path) -> None:
     """PostgreSQL ends recovery with FATAL when the target was not reached: never a promoted cluster."""
+    [newest] = strike(beating, 1)
+    archive_now(beating)
     _, done = restored(beating, place / "new", RecoveryTarget.parse("name", "never made"))
     assert done.rto_seconds is None
-    assert [one.result for one in done.results if one.name == "recovered_and_promoted"] == ["fail"]
-    assert "never" in (place / "new.restore.log").read_text() or (place / "new.restore.log").exists()
+    [ended] = [one for one in done.results if one.name == "recovered_and_promoted"]
+    assert ended.result == "fail"
+    said = re.search(r"can be restored until (\S+ \S+)\+00", ended.summary)
+    assert said is not None, ended.summary
+    until = datetime.fromisoformat(f"{said[1]}+00:00")
+    assert newest.replace(microsecond=0) <= until <= datetime.now(UTC)
+    assert (place / "new.restore.log").exists()
     assert restores(beating) == []
 
 
