@@ -57,19 +57,19 @@ class Launcher:
             )
         return path
 
-    def run(self, command: Sequence[str], *, timeout: float | None = None) -> Ended:
+    def run(self, command: Sequence[str], *, timeout: float | None = None, errors: str = "replace") -> Ended:
         """Run a program to its end and return its output.
 
-        ``timeout`` is in seconds. An interruption of any kind, KeyboardInterrupt included, ends
-        the child and its whole group before it is raised on. Raises Unavailable when the program
-        is missing, TimedOut when the timeout has passed.
+        ``timeout`` is in seconds; ``errors``: what becomes of bytes of its stdout that are no UTF-8.
+        An interruption of any kind, KeyboardInterrupt included, ends the child and its whole group before it
+        is raised on. Raises Unavailable when the program is missing, TimedOut when the timeout has passed.
         """
         with self._child(command) as child:
             try:
                 out, err = child.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
                 raise TimedOut(f"{command[0]} did not end within {timeout:g} s and was stopped") from None
-            return Ended(child.returncode, _text(out), _text(err))
+            return Ended(child.returncode, out.decode("utf-8", errors=errors), _text(err))
 
     def follow(self, command: Sequence[str], on_line: Callable[[str], None]) -> Ended:
         """Run a program to its end and pass each line of stdout to ``on_line`` as it comes.

@@ -212,7 +212,7 @@ def _listings(ctx: BackupContext) -> Path | None:
 def _digest(texts: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for text in texts:
-        digest.update(text.encode())
+        digest.update(text.encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

@@ -188,10 +188,9 @@ class _Run:
     def _sets_with(self, item: StoredItem, reading: Reading) -> Iterable[str]:
         """Name the sets that cannot be restored with this damage."""
         if item.kind == "wal":
-            segment = item.name[:24]
-            for backup_set in self.repository.sets:
-                if backup_set.wal_start <= segment <= backup_set.wal_stop:
-                    yield backup_set.label
+            archive_id = item.holder.partition("/")[0]
+            needing = self.repository.taken_across(archive_id, layout.segment_of(item.name))
+            yield from (backup_set.label for backup_set in needing)
             return
         if item.name.removesuffix(layout.COPY) == layout.MANIFEST:
             try:

@@ -176,6 +176,18 @@ class Repository:
         gone = self.dependents(labels)
         return replace(self, sets=tuple(kept for kept in self.sets if kept.label not in gone))
 
+    def taken_across(self, archive_id: str, segment: str) -> list[BackupSet]:
+        """List the sets of the cluster behind ``archive_id`` that need ``segment`` to become consistent.
+
+        Clusters that the stanza stood for in turn have segments of the same names.
+        """
+        ids = {database.id for database in self.databases if database.archive_id == archive_id}
+        return [
+            backup_set
+            for backup_set in self.sets
+            if backup_set.database_id in ids and backup_set.wal_start <= segment <= backup_set.wal_stop
+        ]
+
     def has_full(self) -> bool:
         """Tell whether a diff or incr of the current cluster has a full to build on."""
         current = self.current

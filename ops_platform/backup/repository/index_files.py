@@ -7,15 +7,14 @@ them elsewhere.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ops_platform.backup.repository.stored_files import StoredFiles
 from ops_platform.backup.stanza import BackupContext
-from ops_platform.clients.pgbackrest import CRYPTO, PgBackRestError, layout
+from ops_platform.clients.pgbackrest import CRYPTO, PgBackRestError, checked_lines, layout
+from ops_platform.errors import CheckFailed
 
 State = Literal["good", "lost", "broken"]
 
@@ -72,23 +71,13 @@ def is_readable(ctx: BackupContext, path: str) -> bool:
 
 
 def has_right_checksum(text: str) -> bool:
-    """Tell whether an index's own checksum is that of its contents: SHA-1 over them, written as JSON.
-
-    After infoNewLoad() in pgBackRest's info.c.
-    """
-    section, told, parts = "", None, []
-    for line in text.splitlines():
-        if line.startswith("[") and line.endswith("]"):
-            section = line[1:-1]
-            continue
-        key, equals, value = line.partition("=")
-        if not equals:
-            continue
-        if (section, key) == ("backrest", "backrest-checksum"):
-            told = value.strip('"')
-        else:
-            parts.append((section, key, value))
-    return told is not None and told == hashlib.sha1(_as_json(parts), usedforsecurity=False).hexdigest()
+    """Tell whether an index's own checksum is that of its contents."""
+    try:
+        for _ in checked_lines(text):
+            pass
+    except (CheckFailed, ValueError):
+        return False
+    return True
 
 
 def was_ever_made(ctx: BackupContext, pairs: Sequence[IndexPair]) -> bool:
@@ -111,15 +100,3 @@ def _file(ctx: BackupContext, path: str, body: bytes | None) -> IndexFile:
     if body is None:
         return IndexFile(path, "lost", None)
     return IndexFile(path, "good" if is_readable(ctx, path) else "broken", body)
-
-
-def _as_json(parts: Sequence[tuple[str, str, str]]) -> bytes:
-    text, before = "{", None
-    for section, key, value in parts:
-        if section != before:
-            text += ("" if before is None else "},") + f'"{section}":{{'
-        else:
-            text += ","
-        text += f"{json.dumps(key)}:{value}"
-        before = section
-    return (text + "}}").encode()

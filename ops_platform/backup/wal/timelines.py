@@ -35,7 +35,7 @@ class History:
     def parse(cls, timeline: int, text: str) -> History:
         """Read a ``.history`` file: lines of timeline, LSN, reason. Raises ValueError."""
         left, first_lost = [], {}
-        for line in text.splitlines():
+        for line in text.split("\n"):  # as PostgreSQL: the name of a restore point may hold any character
             words = line.split(maxsplit=2)
             if not words or words[0].startswith("#"):
                 continue

@@ -7,7 +7,7 @@ from ops_platform.clients.pgbackrest.command import LABEL_NOT_NEWEST, LOCKED, Pg
 from ops_platform.clients.pgbackrest.exit_codes import CRYPTO
 from ops_platform.clients.pgbackrest.layout import Layout, SegmentFile
 from ops_platform.clients.pgbackrest.log_lines import ArchiveRange
-from ops_platform.clients.pgbackrest.manifest import Manifest, StoredFile, StoredObject
+from ops_platform.clients.pgbackrest.manifest import Manifest, StoredFile, StoredObject, checked_lines
 
 __all__ = [
     "CRYPTO",
@@ -21,6 +21,7 @@ __all__ = [
     "SegmentFile",
     "StoredFile",
     "StoredObject",
+    "checked_lines",
     "layout",
     "log_lines",
     "supported_servers",

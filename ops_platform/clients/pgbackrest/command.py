@@ -113,8 +113,11 @@ class PgBackRest:
         return entries
 
     def repo_get(self, path: str) -> str:
-        """Return a text file of the repository, decrypted; for example a timeline history."""
-        return self._ask("repo-get", path)
+        """Return a text file of the repository, decrypted; for example a timeline history.
+
+        Bytes that are no UTF-8, of a file's name in a manifest, are escaped as in ``os.fsdecode``.
+        """
+        return self._ask("repo-get", path, errors="surrogateescape")
 
     def repo_read(self, path: str) -> Iterator[bytes]:
         """Read a file of the repository in pieces of a mebibyte, decrypted, compressed as it is stored.
@@ -225,11 +228,12 @@ class PgBackRest:
             *options,
         ]
 
-    def _ask(self, command: str, *options: str, limited: bool = True) -> str:
+    def _ask(self, command: str, *options: str, limited: bool = True, errors: str = "replace") -> str:
         """Run a command whose stdout is its answer, for ``answer_seconds`` at most if ``limited``."""
         argv = self._argv(command, "off", "error", list(options))
         try:
-            ended = self._launcher.run(argv, timeout=self.answer_seconds if limited else None)
+            timeout = self.answer_seconds if limited else None
+            ended = self._launcher.run(argv, timeout=timeout, errors=errors)
         except TimedOut:
             raise Unavailable(
                 f"pgBackRest {command} of stanza {self.stanza} had no answer within "

@@ -108,6 +108,11 @@ def is_folder(name: str) -> bool:
     return _FOLDER.fullmatch(name) is not None
 
 
+def segment_of(name: str) -> str:
+    """Name the segment that the file ``name`` of an archive holds, or begins with."""
+    return name[:24]
+
+
 def folder_of(segment: str) -> str:
     """Name the folder of a segment: pgBackRest keeps one for each log of a timeline."""
     return segment[:16]

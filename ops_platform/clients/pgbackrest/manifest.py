@@ -91,7 +91,9 @@ class Manifest:
         for name, entry in sections["target:file"].items():
             if entry["size"] == 0 and bundled:
                 continue  # pgBackRest stores nothing for it
-            path, file = _stored(name, entry, ending, as_they_are=stored_plain and not ending)
+            # As listings have it; escaped bytes cannot be stored in a database or sent.
+            shown = name.encode(errors="surrogateescape").decode(errors="replace")
+            path, file = _stored(shown, entry, ending, as_they_are=stored_plain and not ending)
             found[entry.get("reference", label), path].append(file)
         objects: dict[str, dict[str, StoredObject]] = {label: {}}
         for (owner, path), files in found.items():
@@ -111,23 +113,25 @@ class Manifest:
 def checked_lines(text: str) -> Iterator[tuple[str, str, Any, str]]:
     """Yield (section, key, value, value as written) of an info file or manifest of pgBackRest.
 
+    ``text`` as ``repo_get`` gives it, with bytes of names that are no UTF-8 escaped.
     Raises CheckFailed at the end when the file's own checksum is wrong or missing, ValueError for what is
     no such file.
     """
     section, last, digest, expected = "", "", hashlib.sha1(b"{", usedforsecurity=False), None
-    for line in text.splitlines():
+    # Not splitlines(): the name of a file may hold what Unicode calls the end of a line.
+    for line in text.split("\n"):
         if not line:
             continue
         if line.startswith("[") and line.endswith("]"):
             section = line[1:-1]
             continue
         key, written = _split(line)
-        value = orjson.loads(written)
+        value = _json(written)
         if (section, key) == ("backrest", "backrest-checksum"):
             expected = value
             continue
         begin = "," if section == last else ("}," if last else "") + json.dumps(section) + ":{"
-        digest.update(f"{begin}{_quoted(key)}:{written}".encode())
+        digest.update(f"{begin}{_quoted(key)}:{written}".encode(errors="surrogateescape"))
         last = section
         yield section, key, value, written
     digest.update(b"}}")
@@ -140,12 +144,21 @@ def _split(line: str) -> tuple[str, str]:
     at = line.find("=")
     while at > 0:
         try:
-            orjson.loads(line[at + 1 :])
-        except orjson.JSONDecodeError:
+            _json(line[at + 1 :])
+        except json.JSONDecodeError:
             at = line.find("=", at + 1)
         else:
             return line[:at], line[at + 1 :]
     raise ValueError("a line is not key=value")
+
+
+def _json(written: str) -> Any:
+    try:
+        return orjson.loads(written)
+    except orjson.JSONDecodeError:
+        if written.isascii():
+            raise
+    return json.loads(written)  # takes escaped bytes, in the name of a link or a database
 
 
 def _quoted(key: str) -> str:

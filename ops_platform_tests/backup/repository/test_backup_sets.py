@@ -80,3 +80,17 @@ def test_an_unencrypted_repository_is_told() -> None:
     assert repository(entry(1)).encrypted
     assert not Repository.parse("product", {**info([]), "cipher": "none"}).encrypted
     assert not Repository.parse("product", {}).encrypted
+
+
+def test_a_segment_is_needed_by_the_sets_of_its_own_cluster() -> None:
+    """After an upgrade of the stanza names of segments begin again."""
+    old, new = entry(1, segments=(3, 5)), entry(2, segments=(3, 5), database_id=2)
+    known = repository(old, new, databases=2)
+    needing = {
+        database.archive_id: [
+            found.label for found in known.taken_across(database.archive_id, "000000010000000000000004")
+        ]
+        for database in known.databases
+    }
+    assert needing == {"15-1": [old["label"]], "15-2": [new["label"]]}
+    assert known.taken_across("15-1", "000000010000000000000006") == []

@@ -14,6 +14,11 @@ def test_a_history_file_is_read() -> None:
     assert History.parse(3, text) == History(3, ((1, parse_lsn("0/A000198")), (2, parse_lsn("1/2B000000"))))
 
 
+def test_a_restore_point_may_have_any_name() -> None:
+    text = '1\t0/A000198\tat restore point "line\u2028end M\udcfcller"\n2\t1/2B000000\tno\r\n'
+    assert [parent for parent, _ in History.parse(3, text).left] == [1, 2]
+
+
 @pytest.mark.parametrize("text", ["x\t0/1\t", "1", "1\tzero\t", "2\t0/1\t\n1\t0/2\t", "3\t0/1\t"])
 def test_a_history_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is no LSN|history"):

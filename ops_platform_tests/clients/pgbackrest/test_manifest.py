@@ -70,6 +70,27 @@ def test_bytes_stored_as_they_are_have_the_checksum_of_the_file() -> None:
     assert old.own["packed.lz4"].files[0].checksum is None
 
 
+@pytest.mark.parametrize("name", [b"M\xfcller", "line\u2028end".encode(), b"carriage\rreturn"])
+def test_a_file_may_have_any_name(name: bytes) -> None:
+    """A directory of a server that somebody else wrote into: Latin-1, and what Unicode calls a line's end."""
+    text = manifest(FULL, {"pg_data/NAME": FILES["pg_data/base/1/112"], **FILES})
+    before, _, _ = text.rpartition("[backrest]")
+    written = before.encode().replace(b"NAME", name)
+    quoted = name.replace(b"\r", b"\\r")
+    summed = b"{" + b",".join(
+        b'"%s":{%s}'
+        % (section, b",".join(b'"%s":%s' % tuple(line.split(b"=", 1)) for line in lines if line))
+        for section, *lines in (
+            part.replace(b"]", b"", 1).split(b"\n")
+            for part in before.encode().replace(b"NAME", quoted).lstrip(b"[").split(b"\n[")
+        )
+    ) + b"}"  # fmt: skip
+    written += b'[backrest]\nbackrest-checksum="%s"\n' % sha1(summed).encode()
+    read = Manifest.parse(written.decode(errors="surrogateescape"))
+    names = [file.name for file in read.own["bundle/1"].files]
+    assert f"pg_data/{name.decode(errors='replace')}" in names
+
+
 def test_a_changed_manifest_is_refused() -> None:
     text = manifest(FULL, FILES)
     for wrong in (
