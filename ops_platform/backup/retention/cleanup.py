@@ -51,7 +51,8 @@ class CleanupPlan:
 def plan(ctx: BackupContext) -> CleanupPlan:
     """Do a dry run of the retention policy; changes nothing.
 
-    Raises CheckFailed when it would remove the last chain that can be restored.
+    Raises CheckFailed when it would remove the last chain that can be restored, and when it would remove
+    anything while none can.
     """
     lines = ctx.pgbackrest.expire(dry_run=True)
     expired, ranges = log_lines.expired_sets(lines), log_lines.expired_archive(lines)
@@ -61,7 +62,12 @@ def plan(ctx: BackupContext) -> CleanupPlan:
         backup_set.label for backup_set in observation.repository.sets if backup_set.label not in expired
     )
     made = CleanupPlan(ctx.stanza.name, expired, kept, ranges)
-    if (expired or ranges) and observation.best is not None and not leaves_restorable_set(observation, made):
+    if (expired or ranges) and observation.best is None:
+        raise CheckFailed(
+            f"{made.summary}: none of the sets can be restored now, and what would go may be needed to "
+            "repair one; take a full backup"
+        )
+    if (expired or ranges) and not leaves_restorable_set(observation, made):
         raise CheckFailed(
             f"{made.summary}: the last chain that can be restored would be among them; take a full backup"
         )

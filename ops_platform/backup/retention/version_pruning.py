@@ -19,7 +19,7 @@ from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import object_store
 from ops_platform.clients.object_store import ObjectStore, StoredObject
 from ops_platform.clients.pgbackrest.layout import Layout, is_label
-from ops_platform.errors import CheckFailed, ConfigurationError
+from ops_platform.errors import CheckFailed
 
 ACTION = "backup.prune"
 ROLE = "backup_pruner"
@@ -150,10 +150,9 @@ def _by_lifecycle(ctx: BackupContext) -> Pruned:
 
 
 def _drill(ctx: BackupContext) -> ObjectStore | None:
-    try:
-        return object_store.drill_from_settings(ctx.settings, ROLE)
-    except ConfigurationError:
+    if ctx.settings.s3.drill_bucket is None:
         return None
+    return object_store.drill_from_settings(ctx.settings, ROLE)
 
 
 def _left_by_exercises(drill: ObjectStore, stanza: str, now: datetime) -> list[StoredObject]:

@@ -391,12 +391,18 @@ def from_settings(settings: Settings, role: str) -> ObjectStore:
 def drill_from_settings(settings: Settings, role: str) -> ObjectStore:
     """Open the bucket of exercises that delete a copy of the repository, with the identity of ``role``.
 
-    Raises ConfigurationError when there is none.
+    Raises ConfigurationError when there is none, or when it is the bucket of any identity.
     """
     s3 = settings.s3
     if s3.drill_bucket is None:
         raise ConfigurationError(
             "no bucket is configured for exercises that delete: set OPS_S3_DRILL_BUCKET, see docs/iam"
+        )
+    owner = next((other for other, known in s3.identities.items() if known.bucket == s3.drill_bucket), None)
+    if owner is not None:
+        raise ConfigurationError(
+            f"OPS_S3_DRILL_BUCKET is {s3.drill_bucket}, the bucket of the S3 role {owner}: all in it is "
+            "deleted, so it must be a bucket of its own"
         )
     identity = s3.identity(role).model_copy(update={"bucket": s3.drill_bucket, "prefix": ""})
     return ObjectStore(s3.endpoint_url, s3.region, identity, settings.ca_file, uri_style=s3.uri_style)

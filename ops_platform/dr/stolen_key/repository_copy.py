@@ -17,8 +17,7 @@ from ops_platform.clients.object_store import ObjectStore, StoredObject
 from ops_platform.clients.pgbackrest import Layout
 from ops_platform.dr.plan import Plan
 from ops_platform.dr.restore import past_repository
-from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
-from ops_platform.settings import Settings
+from ops_platform.errors import CheckFailed, Unavailable
 
 COPIERS = 8
 """Copies at a time; the store does the copying."""
@@ -50,7 +49,8 @@ def make(ctx: BackupContext, reader: BackupContext, plan: Plan, run_id: str) -> 
     Raises ConfigurationError without a drill bucket of its own, CheckFailed when the copy is not whole, and
     what the object store raises.
     """
-    drill, source = drill_bucket(ctx.settings), object_store.from_settings(ctx.settings, "backup")
+    drill = object_store.drill_from_settings(ctx.settings, "backup")
+    source = object_store.from_settings(ctx.settings, "backup")
     root, key_prefix = ctx.config.repository.key_prefix, f"{ctx.stanza.name}/{run_id}/"
     names = Layout(ctx.stanza.name)
     present = [
@@ -71,20 +71,6 @@ def make(ctx: BackupContext, reader: BackupContext, plan: Plan, run_id: str) -> 
     moment = max(stored.modified_at for stored in originals)
     wait_for_later_second(drill, ctx.stanza.name, moment)
     return RepositoryCopy(drill.bucket, key_prefix, moment, originals)
-
-
-def drill_bucket(settings: Settings) -> ObjectStore:
-    """Open the drill bucket with the key that will be stolen.
-
-    Raises ConfigurationError without one, or when it is the bucket of the backups.
-    """
-    drill = object_store.drill_from_settings(settings, "backup")
-    if drill.bucket == settings.s3.identity("backup").bucket:
-        raise ConfigurationError(
-            f"OPS_S3_DRILL_BUCKET is {drill.bucket}, the bucket of the backups: the exercise deletes all it "
-            "copies, so it wants a bucket of its own"
-        )
-    return drill
 
 
 def clear_away(ctx: BackupContext, copy: RepositoryCopy) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from uuid import uuid4
 
 import pytest
@@ -114,6 +116,25 @@ def test_the_last_restorable_chain_is_recognised(
     assert GEOMETRY.per_log == 256
     found = seen(*numbers, newest_is_damaged=damaged)
     assert cleanup.leaves_restorable_set(found, plan_of(expired, ranges)) is leaves
+
+
+def test_nothing_goes_while_no_set_can_be_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = replace(seen(3, 4, 5, 6, newest_is_damaged=True), best=None)
+    lines: list[str] = []
+    ctx = cast(
+        BackupContext,
+        SimpleNamespace(
+            stanza=SimpleNamespace(name="product"),
+            pgbackrest=SimpleNamespace(expire=lambda **_: lines),
+        ),
+    )
+    monkeypatch.setattr(cleanup.archiver, "ask", lambda ctx: None)
+    monkeypatch.setattr(cleanup.archiver, "written", lambda asked, now: None)
+    monkeypatch.setattr(cleanup, "observe", lambda ctx, **_: found)
+    assert cleanup.plan(ctx).expired == ()
+    lines.append(f"repo1: remove expired backup {entry(1)['label']}")
+    with pytest.raises(CheckFailed, match=r"would go.*none of the sets can be restored"):
+        cleanup.plan(ctx)
 
 
 @pytest.mark.services

@@ -21,7 +21,7 @@ from ops_platform.clients.object_store.s3_errors import (
 )
 from ops_platform.errors import ConfigurationError, OpsError
 from ops_platform.local.servers.object_store_server import REGION, ObjectStoreServer
-from ops_platform.settings import S3Identity
+from ops_platform.settings import S3Identity, load_settings
 
 _numbers = itertools.count(1)
 SECRET = "a-secret-that-is-wrong"
@@ -60,6 +60,18 @@ def test_what_is_not_configured_is_named(tmp_path: Path) -> None:
         ObjectStore(None, REGION, S3Identity(role="media"))
     with pytest.raises(ConfigurationError, match="OPS_CA_FILE"):
         ObjectStore(None, REGION, S3Identity(role="media", bucket="b"), tmp_path / "missing.pem")
+
+
+@pytest.mark.parametrize("role", ["backup", "ledger"])
+def test_the_bucket_of_an_identity_is_never_the_drill_bucket(role: str) -> None:
+    values = {"OPS_S3_BACKUP_BUCKET": "backups", "OPS_S3_LEDGER_BUCKET": "ledger"}
+    with pytest.raises(ConfigurationError, match="set OPS_S3_DRILL_BUCKET"):
+        stores.drill_from_settings(load_settings(values), "backup")
+    same = load_settings({**values, "OPS_S3_DRILL_BUCKET": values[f"OPS_S3_{role.upper()}_BUCKET"]})
+    with pytest.raises(ConfigurationError, match=rf"the bucket of the S3 role {role}.*a bucket of its own"):
+        stores.drill_from_settings(same, "backup")
+    drill = stores.drill_from_settings(load_settings({**values, "OPS_S3_DRILL_BUCKET": "drill"}), "backup")
+    assert (drill.bucket, drill.prefix) == ("drill", "")
 
 
 @pytest.mark.processes

@@ -11,9 +11,7 @@ import pytest
 from ops_platform.dr.exercise import runner
 from ops_platform.dr.exercise.report import ExerciseRequest
 from ops_platform.dr.inspection import VERIFICATIONS
-from ops_platform.dr.stolen_key import repository_copy
 from ops_platform.dr.stolen_key.attack import DENIED, DONE, Answers
-from ops_platform.errors import ConfigurationError
 from ops_platform_tests.backup.site import Site, silent
 from ops_platform_tests.dr.practice import archive_now, strike
 
@@ -34,17 +32,6 @@ def test_only_denials_and_new_versions_are_harmless() -> None:
     assert answers.by_attempt["a"] == Counter({DENIED: 2})
     assert answers.harmful == {"b": [DONE], "c": ["refused"]}
     assert answers.lines()["b"] == "DONE 1, denied 1"
-
-
-@pytest.mark.services
-def test_the_bucket_of_the_backups_is_never_the_drill_bucket(beating: Site) -> None:
-    s3 = beating.settings.s3
-    same = s3.model_copy(update={"drill_bucket": s3.identity("backup").bucket})
-    with pytest.raises(ConfigurationError, match="wants a bucket of its own"):
-        repository_copy.drill_bucket(beating.settings.model_copy(update={"s3": same}))
-    none = s3.model_copy(update={"drill_bucket": None})
-    with pytest.raises(ConfigurationError, match="set OPS_S3_DRILL_BUCKET"):
-        repository_copy.drill_bucket(beating.settings.model_copy(update={"s3": none}))
 
 
 @pytest.mark.full
