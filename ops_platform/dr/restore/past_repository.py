@@ -9,7 +9,7 @@ removes the rest. The bucket is only read, with the identity that can only read.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -33,6 +33,10 @@ from ops_platform.errors import CheckFailed
 
 READERS = 8
 """Downloads at a time."""
+NAMED = 3
+"""Keys named of those passed over."""
+LONGEST_NAME = 255
+"""The most bytes that a file system takes for one name."""
 _INDEXES = (layout.BACKUP_INFO, layout.ARCHIVE_INFO)
 
 
@@ -63,6 +67,7 @@ class PastRepository:
     moment: datetime
     _objects: dict[str, StoredObject] = field(default_factory=dict)
     _filled: set[str] = field(default_factory=set)
+    _passed_over: tuple[str, ...] = ()
 
     def open_reader(self, ctx: BackupContext, here: Workspace) -> BackupContext:
         """Lay out the stanza's repository in the workspace and open it, to be read only.
@@ -120,18 +125,36 @@ class PastRepository:
         """Say what would be read, for the person at the keyboard."""
         needed = self.needed(reader, plan)
         size = sum(self._objects[path].size for path in needed)
+        named = ", ".join(ascii(path) for path in self._passed_over[:NAMED])
+        passed = (
+            f"; {len(self._passed_over)} keys are no files of a repository and were passed over: {named}"
+            if self._passed_over
+            else ""
+        )
         return (
             f"as it was at {self.moment:%Y-%m-%d %H:%M:%S}+00: {len(needed)} of {len(self._objects)} "
-            f"objects, {size / 1e6:.1f} MB, are read from the versions in {self.store.uri()}"
+            f"objects, {size / 1e6:.1f} MB, are read from the versions in {self.store.uri()}{passed}"
         )
 
     def _as_it_was(self, stanza: str) -> dict[str, StoredObject]:
         paths = Layout(stanza)
-        objects = {
+        first_written: dict[str, datetime] = {}
+
+        def noted(versions: Iterable[StoredObject]) -> Iterator[StoredObject]:
+            for stored in versions:
+                if not stored.delete_marker:
+                    # The newest comes first, so the oldest stays.
+                    first_written[stored.key] = stored.modified_at
+                yield stored
+
+        then = {
             stored.key.removeprefix(self.key_prefix): stored
             for folder in (paths.sets, paths.archives)
-            for stored in as_of(self.store.versions(f"{self.key_prefix}{folder}/"), self.moment)
+            for stored in as_of(noted(self.store.versions(f"{self.key_prefix}{folder}/")), self.moment)
         }
+        kept = files_of({path: first_written[stored.key] for path, stored in then.items()})
+        objects = {path: stored for path, stored in then.items() if path in kept}
+        self._passed_over = tuple(path for path in then if path not in kept)
         if not any(path.startswith(paths.backup_info) for path in objects):
             raise CheckFailed(
                 f"{self.store.uri(self.key_prefix)} held no repository of stanza {stanza} at "
@@ -176,6 +199,28 @@ class PastRepository:
         with ThreadPoolExecutor(READERS, thread_name_prefix="versions") as pool:
             list(pool.map(download, wanted))
         self._filled.update(wanted)
+
+
+def files_of(first_written: Mapping[str, datetime]) -> set[str]:
+    """Choose of keys, given with the time of their first version, those that can be files in one directory.
+
+    Whoever holds the key of the backups can write any key: one that leads out of the directory, and one that
+    makes a path both a file and a directory. Of these the older is kept: the repository was there first.
+    """
+    files: set[str] = set()
+    directories: set[str] = set()
+    for path in sorted(first_written, key=lambda path: (first_written[path], path)):
+        parts = path.split("/")
+        above = {"/".join(parts[:depth]) for depth in range(1, len(parts))}
+        if not all(map(_is_name, parts)) or path in directories or above & files:
+            continue
+        files.add(path)
+        directories |= above
+    return files
+
+
+def _is_name(part: str) -> bool:
+    return part not in ("", ".", "..") and "\0" not in part and len(part.encode()) <= LONGEST_NAME
 
 
 def needed_paths(reader: BackupContext, plan: Plan, paths: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from ops_platform.backup.monitoring import archiver
 from ops_platform.backup.monitoring.observation import Observation
 from ops_platform.backup.recovery_point.rpo import best_state
 from ops_platform.backup.retention import cleanup
@@ -128,8 +129,8 @@ def test_nothing_goes_while_no_set_can_be_restored(monkeypatch: pytest.MonkeyPat
             pgbackrest=SimpleNamespace(expire=lambda **_: lines),
         ),
     )
-    monkeypatch.setattr(cleanup.archiver, "ask", lambda ctx: None)
-    monkeypatch.setattr(cleanup.archiver, "written", lambda asked, now: None)
+    monkeypatch.setattr(archiver, "ask", lambda ctx: None)
+    monkeypatch.setattr(archiver, "written", lambda asked, now: None)
     monkeypatch.setattr(cleanup, "observe", lambda ctx, **_: found)
     assert cleanup.plan(ctx).expired == ()
     lines.append(f"repo1: remove expired backup {entry(1)['label']}")
