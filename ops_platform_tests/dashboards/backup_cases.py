@@ -454,6 +454,13 @@ BACKUPS = (
         gauge("backup_index_kept", 0, **PRODUCT),
         backup("warning", stanza="product"),
     ),
+    Case(
+        "RepositoryIndexNotKept",
+        "nor is it known now and then",
+        16,
+        {'backup_index_kept{stanza="product"}': "0x7 _x3 0x20"},
+        backup("warning", stanza="product"),
+    ),
     Case("RepositoryIndexNotKept", "it is kept", 30, gauge("backup_index_kept", 1, **PRODUCT)),
     Case(
         "RepositoryNotEncrypted",
@@ -470,5 +477,29 @@ BACKUPS = (
         gauge("backup_repository_locked", 0, **PRODUCT),
         backup("critical", stanza="product"),
     ),
+    Case(
+        "RepositoryNotLocked",
+        "no lock, and then nobody knows",
+        40,
+        {'backup_repository_locked{stanza="product"}': "0x7 _x40"},
+        backup("critical", stanza="product"),
+    ),
     Case("RepositoryNotLocked", "a lock", 1, gauge("backup_repository_locked", 1, **PRODUCT)),
+    Case(
+        "RepositoryLockUnknown",
+        "sets, and nobody looked",
+        31,
+        gauge("backup_sets", 2, kind="full", **PRODUCT),
+        backup("critical", stanza="product", kind="full"),
+    ),
+    Case(
+        "RepositoryLockUnknown",
+        "a look",
+        40,
+        {
+            **gauge("backup_sets", 2, kind="full", **PRODUCT),
+            **gauge("backup_repository_locked", 0, **PRODUCT),
+        },
+    ),
+    Case("RepositoryLockUnknown", "no set yet", 40, gauge("backup_sets", 0, kind="full", **PRODUCT)),
 )

@@ -64,6 +64,7 @@ DR = (
         gauge("dr_exercise_last_success_timestamp_seconds", 0, 145000, **STOLEN),
         recovery("warning", scenario="stolen_key"),
         "100d 1h 0m 0s",
+        says="quarterly",
     ),
     Case(
         "DrPredictedRtoHigh",

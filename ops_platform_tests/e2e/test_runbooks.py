@@ -340,7 +340,8 @@ def test_a_fresh_repository_path(own: RunningStack, book: Runbook) -> None:
         CONFIG=str(own.state_dir / "config"),
         NEW_PATH="/pgbackrest-2",
     )
-    said = book.do("Promotion of a restored cluster")
+    # To the old configuration the new sets are lost.
+    said = book.do("Promotion of a restored cluster", fails={"ops-platform backups": 1})
     kept = next(
         text for command, text in said.items() if "OLD_CONFIG" in command and "backups --stanza" in command
     )

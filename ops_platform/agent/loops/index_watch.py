@@ -10,6 +10,7 @@ from ops_platform.backup.repository import KeptIndex, StoredFiles, index_files
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.taking import preflight
 from ops_platform.clients.pgbackrest import layout
+from ops_platform.errors import OpsError
 
 
 class IndexWatch:
@@ -32,14 +33,20 @@ class IndexWatch:
         pairs = index_files.look(context)
         damaged = sum(len(pair.bad) for pair in pairs)
         if damaged == 2 * len(pairs) and not index_files.was_ever_made(context, pairs):
-            self._tell(lost=False, damaged_files=0, kept=None)
+            self._tell(lost=False, damaged_files=0)
+            self._state.kept.forget()
             return
         lost = any(pair.good is None for pair in pairs)
         # What is wrong is told before the ledger's bucket is asked: it may be away, too.
-        self._tell(lost=lost, damaged_files=damaged, kept=None)
+        self._tell(lost=lost, damaged_files=damaged)
         kept = KeptIndex.is_configured(context.settings)
         if kept:
-            KeptIndex.open(context.settings, context.stanza.name).keep(pairs, datetime.now(UTC))
+            try:
+                KeptIndex.open(context.settings, context.stanza.name).keep(pairs, datetime.now(UTC))
+            except OpsError:
+                # Not unknown: what nobody could write is not kept.
+                self._tell(lost=lost, damaged_files=damaged, kept=False)
+                raise
         self._tell(lost=lost, damaged_files=damaged, kept=kept and not lost)
         if kept and not damaged:
             self._known = seen
@@ -53,10 +60,8 @@ class IndexWatch:
         ]
         return (*(None if head is None else head.etag for head in heads), f"{datetime.now(UTC):%Y-%m}")
 
-    def _tell(self, *, lost: bool, damaged_files: int, kept: bool | None) -> None:
+    def _tell(self, *, lost: bool, damaged_files: int, kept: bool | None = None) -> None:
         self._state.lost.put(lost)
         self._state.damaged_files.put(damaged_files)
-        if kept is None:
-            self._state.kept.forget()
-        else:
+        if kept is not None:
             self._state.kept.put(kept)

@@ -1,0 +1,73 @@
+"""What the watch on a repository's index tells when the ledger's bucket does not take it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ops_platform.agent.loops import index_watch
+from ops_platform.agent.loops.index_watch import IndexWatch
+from ops_platform.agent.metrics import IndexState
+from ops_platform.backup.repository import index_files
+from ops_platform.backup.stanza import BackupContext
+from ops_platform.backup.taking import preflight
+from ops_platform.errors import ConfigurationError, OpsError, Unavailable
+
+PAIR = SimpleNamespace(bad=(), good=b"index")
+
+
+class Ledger:
+    """A stand-in for the ledger's bucket, which refuses with ``error`` until there is none."""
+
+    def __init__(self, error: OpsError | None) -> None:
+        self.error = error
+        self.known_while_keeping: list[bool | None] = []
+        self.state = IndexState(60)
+
+    def is_configured(self, _settings: object) -> bool:
+        return True
+
+    def open(self, _settings: object, _stanza: str) -> Ledger:
+        return self
+
+    def keep(self, _pairs: Sequence[object], _now: datetime) -> list[str]:
+        self.known_while_keeping.append(self.state.kept.get())
+        if self.error is not None:
+            raise self.error
+        return []
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> IndexWatch:
+    context = cast(BackupContext, SimpleNamespace(settings=None, stanza=SimpleNamespace(name="product")))
+    monkeypatch.setattr(index_watch, "KeptIndex", ledger)
+    monkeypatch.setattr(preflight, "reach_endpoint", lambda _context: None)
+    monkeypatch.setattr(index_files, "look", lambda _context: [PAIR, PAIR])
+    etags = iter(range(100))
+
+    def changing(_self: IndexWatch, _context: Any) -> tuple[str, ...]:
+        return (str(next(etags)),)
+
+    monkeypatch.setattr(IndexWatch, "_etags", changing)
+    return IndexWatch(lambda: context, ledger.state)
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), ConfigurationError("no key")])
+def test_an_index_that_the_ledger_refuses_is_told_as_not_kept(
+    monkeypatch: pytest.MonkeyPatch, error: OpsError
+) -> None:
+    ledger = Ledger(error)
+    seen = watch(monkeypatch, ledger)
+    for _look in range(2):
+        with pytest.raises(type(error)):
+            seen.step()
+        assert (ledger.state.lost.get(), ledger.state.damaged_files.get()) == (False, 0)
+        assert ledger.state.kept.get() is False
+    # While it is tried again, it does not read as unknown: an alert would begin anew each time.
+    assert ledger.known_while_keeping == [None, False]
+    ledger.error = None
+    seen.step()
+    assert ledger.state.kept.get() is True
