@@ -7,9 +7,12 @@ from grafana_foundation_sdk.models.dashboard import Panel, ValueMapping
 from ops_platform.grafana import backups, exercises
 from ops_platform.grafana.page import Page
 from ops_platform.grafana.panels import PanelSpec, current_value, graph
-from ops_platform.grafana.stanza_queries import CHOSEN, age, by_stanza, share_of_target
+from ops_platform.grafana.stanza_queries import CHOSEN, age, by_stanza, lacking, share_of_target, share_used
 from ops_platform.grafana.style import GREEN, RED, YELLOW, Query, Steps, value_mappings
 
+_WINDOW_SLACK_SECONDS = 300.0
+_READING_SLACK_SECONDS = 2 * 86400.0
+"""From these on the alerts fire, too."""
 UP = value_mappings({0: ("down", RED), 1: ("up", GREEN)})
 
 
@@ -163,5 +166,72 @@ def _now() -> list[Panel]:
             by_stanza("backup_repository_locked", how="min"),
             "repositorynotlocked",
             mappings=value_mappings({0: ("none", RED), 1: ("on", GREEN)}),
+        ),
+        stanza_value(
+            "Recoverable window",
+            "How far back every moment can be restored, up to the newest that can.",
+            by_stanza("backup_recoverable_seconds", how="min"),
+            "backupwindowshort",
+            unit="dtdurations",
+        ),
+        stanza_value(
+            "Window falls short by",
+            "What the recoverable window lacks of the promise, or of the stanza's age.",
+            lacking("backup_recoverable_seconds", "backup_recoverable_expected_seconds"),
+            "backupwindowshort",
+            unit="dtdurations",
+            steps=((_WINDOW_SLACK_SECONDS, RED),),
+        ),
+        stanza_value(
+            "Sets without their files",
+            "Sets that lack stored files or hold damaged ones, and that no newer whole full makes up for.",
+            by_stanza("backup_incomplete_sets"),
+            "backupfilesmissing",
+            steps=((1.0, RED),),
+        ),
+        stanza_value(
+            "Vanished sets",
+            "Recorded sets that are not in the repository, and that no cleanup removed.",
+            by_stanza("backup_lost_sets"),
+            "backupsetslost",
+            steps=((1.0, RED),),
+        ),
+        stanza_value(
+            "Index",
+            "lost: backup.info or archive.info cannot be read, nor its copy. Nothing can be restored then.",
+            by_stanza("backup_index_lost"),
+            "repositoryindexlost",
+            mappings=value_mappings({0: ("readable", GREEN), 1: ("lost", RED)}),
+        ),
+        stanza_value(
+            "What the server calls archived",
+            "untrue: the server's settings lose WAL, the repository does not hold what was archived, or "
+            "another cluster archives into it.",
+            by_stanza("backup_archive_fault"),
+            "walarchiveruntrue",
+            mappings=value_mappings({0: ("is there", GREEN), 1: ("untrue", RED)}),
+        ),
+        stanza_value(
+            "WAL disk used",
+            "Of the disk of pg_wal; full, it stops the server. Unknown where the agent cannot see that disk.",
+            share_used("backup_wal_disk_free_bytes", "backup_wal_disk_bytes"),
+            "waldiskfilling",
+            unit="percentunit",
+            steps=((0.8, YELLOW), (0.9, RED)),
+        ),
+        stanza_value(
+            "Damaged WAL segments",
+            "Archived segments whose bytes are not those that were written: recovery ends there.",
+            by_stanza("backup_damaged_segments"),
+            "walsegmentdamaged",
+            steps=((1.0, RED),),
+        ),
+        stanza_value(
+            "Reading is late by",
+            "Every stored byte is read against its checksum; two days late is an alert.",
+            f"clamp_min({age('backup_verification_due_timestamp_seconds')}, 0)",
+            "backupverificationoverdue",
+            unit="dtdurations",
+            steps=((1.0, YELLOW), (_READING_SLACK_SECONDS, RED)),
         ),
     ]

@@ -34,6 +34,16 @@ def share_of_target(target: str, measured: str) -> str:
     return f"{measured} / on (stanza) group_left {by_stanza(target, how='min')}"
 
 
+def lacking(measured: str, expected: str) -> str:
+    """Compute by how much the stanza's ``measured`` is below what is ``expected``; 0 where it is not."""
+    return f"clamp_min({by_stanza(expected)} - {by_stanza(measured, how='min')}, 0)"
+
+
+def share_used(free: str, size: str) -> str:
+    """Compute the share of a disk that is used, 0 to 1."""
+    return f"1 - {by_stanza(free, how='min')} / {by_stanza(size)}"
+
+
 def limit_used(kind: str, counts_for_it: str) -> str:
     """Compute the share of its limit a kind has used; a stronger kind counts for it, as in the alert."""
     newest = f'max by (stanza) (backup_last_success_timestamp_seconds{{{CHOSEN},kind=~"{counts_for_it}"}})'

@@ -64,6 +64,16 @@ def recovery(passed: float, seconds: float) -> dict[str, Answer]:
         "Archiving/A": stanza(product=1, ops=0),
         "Damaged sets/A": stanza(product=1, ops=0),
         "Encryption/A": stanza(product=1, ops=0),
+        "Object lock/A": stanza(product=0, ops=1),
+        "Recoverable window/A": stanza(product=0, ops=50_000),
+        "Window falls short by/A": stanza(product=69_880, ops=0),
+        "Sets without their files/A": stanza(product=3, ops=0),
+        "Vanished sets/A": stanza(product=4, ops=0),
+        "Index/A": stanza(product=1, ops=0),
+        "What the server calls archived/A": stanza(product=1, ops=0),
+        "WAL disk used/A": stanza(product=0.75),
+        "Damaged WAL segments/A": stanza(product=5, ops=0),
+        "Reading is late by/A": stanza(product=90_000 + passed, ops=0),
         "Data loss if the cluster died (RPO)/A": rpo,
         "Data loss if the cluster died (RPO)/B": rpo_target,
         "WAL archive gap/A": gap,
@@ -101,15 +111,18 @@ def recovery(passed: float, seconds: float) -> dict[str, Answer]:
         "Duration of the newest backup/A": durations,
         f"{exercise}/A": scenario({"product latest": 86_400 + passed, "ops latest": 86_400 + passed}),
         f"{exercise}/B": scenario(
+            dict.fromkeys(("product latest", "ops latest"), (86_400 + passed) / (35 * 86_400))
+        ),
+        f"{exercise}/C": scenario(
             dict.fromkeys(("product latest", "product performance", "ops latest"), 4_000_000 + passed)
         ),
-        f"{exercise}/C": scenario({"product latest": 0, "product performance": 1, "ops latest": 0}),
-        f"{exercise}/D": rto,
-        f"{exercise}/E": scenario(
+        f"{exercise}/D": scenario({"product latest": 0, "product performance": 1, "ops latest": 0}),
+        f"{exercise}/E": rto,
+        f"{exercise}/F": scenario(
             {"product latest": 400 / 1800, "product performance": 0.5, "ops latest": 100 / 1200}
         ),
-        f"{exercise}/F": lost,
-        f"{exercise}/G": scenario(
+        f"{exercise}/G": lost,
+        f"{exercise}/H": scenario(
             {"product latest": 12.5 / 900, "product performance": 30 / 900, "ops latest": 0.01}
         ),
         "Time to recover (RTO) by scenario/A": rto,

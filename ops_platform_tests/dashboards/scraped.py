@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,12 +22,16 @@ from ops_platform.agent.metrics import (
     RequestState,
     SampleCollector,
     SetSummary,
+    StanzaState,
     Targets,
 )
 from ops_platform.agent.state import AgentState, initial_state
-from ops_platform.backup.monitoring import Archiver
+from ops_platform.backup.monitoring import Archiver, WalDisk, Window
+from ops_platform.backup.proof import Summary
+from ops_platform.backup.taking.recorded_sets import History
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.waiting import wait_until
+from ops_platform_tests.backup.shapes import entry, repository
 from ops_platform_tests.dashboards import objective_figures
 from ops_platform_tests.prometheus import running_prometheus
 
@@ -93,7 +97,7 @@ class Agent:
         other.recovery_point.put(1.0)
         other.heartbeat_at.put(1.0)
         product.archiving.server_seen(Archiver(13 if self.happened else 3, failing=True))
-        ops.archiving.server_seen(Archiver(0, failing=False))
+        ops.archiving.server_seen(Archiver(0, failing=False, command="pgbackrest archive-push %p"))
         for stanza, up, gap in ((product, True, 2), (ops, False, 0), (other, True, 77)):
             stanza.database_up.put(up)
             stanza.repository_up.put(not up)
@@ -101,6 +105,7 @@ class Agent:
         product.recovery_point.put(self.start - 120)
         product.heartbeat_at.put(self.start - 5)
         ops.heartbeat_at.put(self.start - 50)
+        self._tell_of_repositories(product, ops, other)
         self.known.backup.reports.put(self._reports())
         self.known.dr.exercises.put(self._exercises())
         invented = (*objective_figures.CHOSEN, objective_figures.LEFT_OUT)
@@ -121,6 +126,24 @@ class Agent:
                 for kind in OLDEST
             }
         )
+
+    def _tell_of_repositories(self, product: StanzaState, ops: StanzaState, other: StanzaState) -> None:
+        for stanza, wrong in ((product, True), (ops, False), (other, True)):
+            stanza.locked.put(not wrong)
+            stanza.incomplete_sets.put(3 * wrong)
+            stanza.index.lost.put(wrong)
+            stanza.window.lost.put(4 * wrong)
+            stanza.archiving.faults["elsewhere"].put(wrong)
+            due = self.start + (-90_000 if wrong else 90_000)
+            stanza.reading.summary.put(Summary(at(due), 0, 0, 5 * wrong, None))
+        product.archiving.disk.put(WalDisk(100 << 30, 25 << 30))
+        # Nothing of the product can be restored; the ops cluster's window ends with its newest set.
+        (first,) = repository(entry(1)).sets
+        began, ended = at(self.start - 70_000), at(self.start - 20_000)
+        product.window.window.put(Window(None, ended))
+        ops.window.window.put(Window(replace(first, completed_at=began), ended))
+        for stanza in (product, ops):
+            stanza.window.history.put(History(began, None))
 
     def _reports(self) -> dict[tuple[str, str], KindReport]:
         more = 1 if self.happened else 0
