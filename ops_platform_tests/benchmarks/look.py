@@ -83,7 +83,7 @@ def _look(say: Callable[[str], None], segments: int) -> Report:
         ctx, counted = _repository(root, segments)
         report = Report("a look at a large archive", "the first look")
         observer = Observer(ctx)
-        first, cpu, children = _cost(lambda: observer.look(damage_of=_unlooked))
+        first, cpu, children = _cost(lambda: observer.look(damage_of=_unlooked, unreadable={}))
         report.timings.append(Timing("the first look", (first,)))
         report.facts |= {"first_cpu_seconds": cpu, "first_pgbackrest_cpu_seconds": children}
         seconds, own, theirs, lists = [], [], [], []
@@ -92,7 +92,9 @@ def _look(say: Callable[[str], None], segments: int) -> Report:
             _put(root, range(last, last + NEW))
             counted.listings.clear()
             wall, cpu, children = _cost(
-                functools.partial(observer.look, names_age=60.0 * (number % 2), damage_of=_unlooked)
+                functools.partial(
+                    observer.look, names_age=60.0 * (number % 2), damage_of=_unlooked, unreadable={}
+                )
             )
             seconds.append(wall)
             own.append(cpu)
@@ -101,7 +103,7 @@ def _look(say: Callable[[str], None], segments: int) -> Report:
             say(
                 f"a look with {NEW} new segments: {wall:.2f} s, {cpu * 1000:.0f} ms of CPU, {lists[-1]} LISTs"
             )
-        other = timed(lambda: Observer(ctx).look(damage_of=_unlooked))
+        other = timed(lambda: Observer(ctx).look(damage_of=_unlooked, unreadable={}))
         report.timings += [
             Timing(f"a look with {NEW} new segments", tuple(seconds)),
             Timing("the first look of another process", (other,)),

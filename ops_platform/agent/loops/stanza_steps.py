@@ -179,6 +179,7 @@ class RepositoryWatch:
             written=written,
             names_age=names_age,
             damage_of=lambda repository: self._state.damage.get() or {},
+            unreadable=self._state.reading.damaged_segments.get() or {},
         )
 
     def _is_somewhere_new(self, asked: Archiver | None) -> bool:

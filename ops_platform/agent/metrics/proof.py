@@ -35,11 +35,14 @@ class ReadingState:
         self.summary: ExpiringValue[Summary] = ExpiringValue(good_for)
         self.damaged_sets: ExpiringValue[dict[str, str]] = ExpiringValue(None)
         """Label -> what is wrong with its bytes. What was read as damaged stays so until it is read again."""
+        self.damaged_segments: ExpiringValue[dict[str, dict[str, str]]] = ExpiringValue(None)
+        """Archive id -> segment -> what is wrong with its bytes, as long."""
 
     def read(self, connection: Connection, stanza: str) -> None:
         """Read the ops database. Raises psycopg.Error."""
         self.summary.put(read_store.summary(connection, stanza))
         self.damaged_sets.put(read_store.damaged_sets(connection, stanza))
+        self.damaged_segments.put(read_store.damaged_segments(connection, stanza))
 
     def samples(self, stanza: str) -> Iterator[Sample]:
         """Yield what is known; nothing of a stanza whose repository was never listed for reading."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ops_platform.backup.proof import damage_of_sets
+from ops_platform.backup.proof import damage_of_segments, damage_of_sets
 from ops_platform.backup.recovery_point import RecoveryPoint, rpo
 from ops_platform.backup.repository import (
     Archive,
@@ -115,13 +115,16 @@ class Observer:
         written: Written | None = None,
         names_age: float = 0.0,
         damage_of: Callable[[Repository], Mapping[str, str]] | None = None,
+        unreadable: Mapping[str, Mapping[str, str]] | None = None,
     ) -> Observation:
         """Observe the repository now.
 
         ``written`` is what the server said of its timeline, None when it was not asked; ``names_age``: see
         ``ArchiveReader.read``. ``damage_of`` says what is wrong with the stored files of sets (label ->
-        text); by default the files of every set are looked at now. Raises PgBackRestError when the
-        repository cannot be read, CheckFailed when no WAL segment size fits its sets.
+        text); by default the files of every set are looked at now. ``unreadable`` segments count as missing
+        (archive id -> segment -> why); by default those that the ops database knows of now, none while it is
+        away. Raises PgBackRestError when the repository cannot be read, CheckFailed when no WAL segment size
+        fits its sets.
         """
         ctx, listed = self.ctx, self._read_info()
         damage = damage_of_sets(ctx, listed) if damage_of is None else damage_of(listed)
@@ -137,6 +140,8 @@ class Observer:
             self._reader = ArchiveReader(ctx.pgbackrest, _listings(ctx))
         gaps = self._earlier.from_oldest.gaps if self._earlier and self._earlier.from_oldest else ()
         archive = self._reader.read(current, geometry, gaps=gaps, written=written, names_age=names_age)
+        known = damage_of_segments(ctx) if unreadable is None else unreadable
+        archive = archive.without(known.get(current.archive_id, {}))
         self._earlier = judge(repository, current_sets, archive)
         return self._earlier
 

@@ -194,6 +194,19 @@ def damage_of_sets(ctx: BackupContext, repository: Repository) -> dict[str, str]
     return {**damaged, **{label: found.summary for label, found in faults.items()}}
 
 
+def damage_of_segments(ctx: BackupContext) -> dict[str, dict[str, str]]:
+    """Find the segments that were read and found wrong, as in ``read_store.damaged_segments``.
+
+    None is known while the ops database is away.
+    """
+    with (
+        suppress(OpsError, psycopg.Error),
+        postgres.session(ctx.ops_url, application="ops-platform look") as connection,
+    ):
+        return read_store.damaged_segments(connection, ctx.stanza.name)
+    return {}
+
+
 def read_manifest(pgbackrest: PgBackRest, label: str, name: str = layout.MANIFEST) -> Manifest:
     """Read one manifest of a set.
 

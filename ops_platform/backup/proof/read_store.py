@@ -174,6 +174,20 @@ def damaged_sets(connection: Connection, stanza: str) -> dict[str, str]:
     return found
 
 
+def damaged_segments(connection: Connection, stanza: str) -> dict[str, dict[str, str]]:
+    """Name the segments that cannot be read: archive id of their cluster -> segment -> what is wrong."""
+    rows = connection.execute(
+        "SELECT holder, name, damage FROM backup_stored_objects "
+        "WHERE stanza = %s AND kind = 'wal' AND damage IS NOT NULL ORDER BY holder, name",
+        (stanza,),
+    )
+    found: dict[str, dict[str, str]] = {}
+    for row in rows:
+        inside = found.setdefault(row["holder"].partition("/")[0], {})
+        inside[layout.segment_of(row["name"])] = row["damage"]
+    return found
+
+
 def unrepaired(connection: Connection, repository: Repository) -> list[str]:
     """Say what the readings found wrong, but for sets that a newer, whole full makes up for."""
     found = damage(connection, repository.stanza)
@@ -199,7 +213,7 @@ def verified_at(
     for backup_set in sets:
         first, last = backup_set.wal_start, backup_set.wal_stop
         archive_id = folders.get(backup_set.label, "")
-        wal = [f"{archive_id}/{layout.folder_of(name)}" for name in (first, last)]
+        wal = [f"{archive_id}/{folder}" for folder in layout.folders_between(first, last)]
         rows = [holders.get(label) for label in {backup_set.label, *backup_set.references}]
         rows.append(postgres.one_row(connection, _SEGMENTS, (stanza, wal, first, last)))
         unread = any(row is None or row["unread"] for row in rows)

@@ -95,6 +95,17 @@ class SegmentFolder:
         at = bisect.bisect_right(self.runs, segment.number, key=lambda run: run.first) - 1
         return at >= 0 and self.runs[at].last >= segment.number
 
+    def without(self, unusable: Mapping[str, str], name: Callable[[Segment], str]) -> SegmentFolder:
+        """Return the folder as it is when the segments of ``unusable`` (name -> why) count as missing.
+
+        ``name`` tells the name of a segment.
+        """
+        return SegmentFolder(
+            self.name,
+            lambda: [found for found in self.segments if name(found.segment) not in unusable],
+            faults={**unusable, **self.faults},
+        )
+
     def only(self, keep: Callable[[ArchivedSegment], bool]) -> SegmentFolder:
         """Return the folder with the segments to keep."""
         kept = tuple(archived for archived in self.segments if keep(archived))

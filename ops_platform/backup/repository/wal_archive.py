@@ -90,6 +90,24 @@ class Archive:
             if isinstance(until, datetime) and folder.oldest_at and folder.oldest_at > until + BEHIND:
                 return
 
+    def without(self, unusable: Mapping[str, str]) -> Archive:
+        """Return the archive as it is when the segments of ``unusable`` (name -> why) count as missing.
+
+        Of those that are not there nothing is said.
+        """
+        inside: dict[str, dict[str, str]] = {}
+        for name, why in unusable.items():
+            folder = layout.folder_of(name)
+            if folder in self.folders and self.holds(name):
+                inside.setdefault(folder, {})[name] = why
+        if not inside:
+            return self
+        folders = (
+            folder.without(inside[folder.name], self.geometry.name) if folder.name in inside else folder
+            for folder in self.folders.values()
+        )
+        return replace(self, segments=FolderedSegments(folders))
+
     def at(self, moment: datetime) -> Archive:
         """Return the archive as it was at ``moment``."""
         folders = [

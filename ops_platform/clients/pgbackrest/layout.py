@@ -118,6 +118,12 @@ def folder_of(segment: str) -> str:
     return segment[:16]
 
 
+def folders_between(first: str, last: str) -> list[str]:
+    """Name the folders of all segments of one timeline from ``first`` to ``last``."""
+    begin, end = (int(log_of(folder_of(name)), 16) for name in (first, last))
+    return [f"{first[:8]}{log:08X}" for log in range(begin, end + 1)]
+
+
 def log_of(folder: str) -> str:
     """Return the part of a folder's name behind the timeline; it sorts by position."""
     return folder[8:]

@@ -52,6 +52,22 @@ def test_a_gap_cuts_off_what_is_before_it(missing: int, expected: dict[str, Any]
     assert first(window) == expected["label"]
 
 
+def test_a_segment_that_cannot_be_read_is_missing() -> None:
+    known, stored = repository(*SETS), archive(*range(3, 31))
+    names = {number: GEOMETRY.name(Segment(1, number)) for number in (5, 25, 900)}
+    whole = judge(known, known.sets, stored)
+    assert stored.without({names[900]: "expired since"}) is stored
+    found = judge(known, known.sets, stored.without({names[5]: "wrong bytes", names[25]: "wrong bytes"}))
+    assert first(restorable_window(found)) == INCR["label"]
+    assert (whole.gap_segments, found.gap_segments) == (0, 2)
+    assert found.archive is not None
+    assert list(found.archive.faults()) == [names[5], names[25]]
+    assert whole.best is not None
+    assert found.best is not None
+    assert whole.best[1].contiguous_last == Segment(1, 30)
+    assert found.best[1].contiguous_last == Segment(1, 24), "the recovery point is before the damage"
+
+
 def test_a_set_that_cannot_be_read_is_none_nor_is_what_builds_on_it() -> None:
     def without(*damaged: dict[str, Any]) -> Window:
         known = repository(*SETS).with_damage({one["label"]: "a file is missing" for one in damaged})

@@ -121,9 +121,14 @@ def test_a_flipped_bit_in_a_segment_and_in_a_manifest_is_named(
     manifest = rows(unread, f"holder = '{unread.labels()[-1]}' AND name = 'backup.manifest.copy'")[0]
     with flipped(object_store, key_of(unread, segment)), flipped(object_store, key_of(unread, manifest)):
         damage = "; ".join(read(unread).damage)
+        contiguous, status = verdict(unread, "archive_contiguous"), stanza_status(unread.context)
     assert str(segment["name"]) in damage
     assert f"(of {unread.labels()[-1]})" in damage, "the set that cannot become consistent without it"
     assert f"{manifest['holder']}/backup.manifest.copy" in damage
+    assert not contiguous.passed
+    assert needed in contiguous.summary
+    assert status["wal_gap_segments"] == 1
+    assert any(f"segment {needed} counts as missing" in note for note in status["notes"])
     read(unread).require_sound(unread.name)
 
 

@@ -57,6 +57,13 @@ def test_names_in_an_archive() -> None:
     assert not layout.is_label("backup.history")
 
 
+def test_a_long_backup_has_wal_in_many_folders() -> None:
+    first, last = "0000000200000009000000FE", "000000020000000C00000000"
+    folders = layout.folders_between(first, last)
+    assert folders == ["0000000200000009", "000000020000000A", "000000020000000B", "000000020000000C"]
+    assert layout.folders_between(first, first) == folders[:1]
+
+
 def test_what_expire_says() -> None:
     messages = [
         "repo1: expire full backup set 20261101-000000F, 20261101-000000F_20261102-000000D",
