@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from ops_platform.agent.loops.index_watch import IndexWatch
 from ops_platform.agent.metrics import IndexState
-from ops_platform.backup.monitoring import health
+from ops_platform.backup.monitoring import accounts, health
 from ops_platform.backup.monitoring.status import stanza_status
 from ops_platform.backup.repository import KeptIndex, StoredFiles, index_files, repair
 from ops_platform.backup.stanza import BackupContext, Kind, open_context
@@ -219,6 +219,11 @@ def test_an_empty_repository_is_not_filled_anew(scene: Scene, object_store: Obje
         request = replace(scene.site.request("full"), allow_promotion=True)
         report = execution.run_backup(scene.context, request, silent, silent)
         assert report.backup_set.kind == "full"
+        # As the runbooks say it of a repository that was moved: then nothing is left that fires.
+        acknowledged = accounts.acknowledge(scene.context, "repository moved", "test")
+        assert set(acknowledged.lost or ()) == set(told["lost_sets"])
+        told = stanza_status(scene.context)
+        assert (told["lost_sets"], told["window_is_short"], told["wal_gap_segments"]) == ([], False, 0)
     finally:
         for key, body in kept.items():
             client.put_object(Bucket=bucket, Key=key, Body=body)
