@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import pytest
 
-from ops_platform.backup.monitoring import Observation, observe
+from ops_platform.backup.monitoring import Observation, archiver, observe
 from ops_platform.backup.recovery_point import heartbeat
 from ops_platform.backup.stanza import pgbackrest_conf
 from ops_platform.backup.stanza.context import BackupContext
@@ -68,6 +68,8 @@ class Lab:
     heap: str
     """A table's file, relative to the data directory."""
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _answers: dict[str, archiver.Archiver] = field(default_factory=dict)
+    """Prefix of a twin's repository -> the twin's last word about its archiving."""
 
     @property
     def store(self) -> object_store.ObjectStore:
@@ -86,8 +88,10 @@ class Lab:
         """A copy of the source's repository, or of one ``made``, and the stanza that has it for its own."""
         original, seen = made or (self.original, self.site.context)
         copy = original.copy_to(self._prefix())
+        if original.prefix in self._answers:
+            self._answers[copy.prefix] = self._answers[original.prefix]
         try:
-            with _complete():
+            with self._complete():
                 yield copy, pointed(seen, copy.prefix)
         finally:
             copy.remove()
@@ -99,8 +103,8 @@ class Lab:
         objects = RepositoryObjects(self.store, prefix, self.site.name)
         seen = pointed(replace_stanza(self.site.context, recipe.stanza), prefix)
         try:
-            self._make(recipe, seen, prefix)
-            with _complete():
+            self._answers[prefix] = self._make(recipe, seen, prefix)
+            with self._complete():
                 yield objects, seen
         finally:
             # Another twin would be asked for the heartbeats of this one.
@@ -108,13 +112,30 @@ class Lab:
                 ops.execute("DELETE FROM heartbeat_positions WHERE timeline > 1")
             objects.remove()
 
-    def _make(self, recipe: Recipe, seen: BackupContext, prefix: str) -> None:
+    @contextmanager
+    def _complete(self) -> Iterator[None]:
+        """Nobody archives to the repository any more, so that a gap in it is no segment in flight.
+
+        Which timeline a twin's repository goes on with is the twin's to say: the source writes another.
+        """
+        ask = archiver.ask
+
+        def ask_owner(ctx: BackupContext) -> archiver.Archiver | None:
+            return self._answers.get(ctx.config.repository.path.lstrip("/")) or ask(ctx)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(knowledge, "IN_FLIGHT_SECONDS", 0.0)
+            patch.setattr(archiver, "ask", ask_owner)
+            yield
+
+    def _make(self, recipe: Recipe, seen: BackupContext, prefix: str) -> archiver.Archiver:
         twin = self._twin(recipe, seen, prefix)
         cluster = twin.cluster
         try:
             recipe.dead(twin)
             cluster.start()
             twin.context.pgbackrest.stanza_create()
+            twin.archive_histories()
             recipe.alive(twin)
             for number, kind in enumerate(recipe.chain):
                 if number:
@@ -133,6 +154,8 @@ class Lab:
                     heartbeat.record_heartbeat(product, ops, self.site.name)
             recipe.after(twin)
             twin.archive_now()
+            with postgres.session(cluster.superuser_dsn("product")) as product:
+                return archiver.read(product)
         finally:
             cluster.kill()
             # Its archiver works on by itself.
@@ -247,14 +270,6 @@ class Lab:
             {name: control[name] for name in fixed},
             self.original.etags(),
         )
-
-
-@contextmanager
-def _complete() -> Iterator[None]:
-    """Nobody archives to the repository any more, so that a gap in it is no segment in flight."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(knowledge, "IN_FLIGHT_SECONDS", 0.0)
-        yield
 
 
 def pointed(ctx: BackupContext, prefix: str) -> BackupContext:

@@ -47,6 +47,16 @@ class Twin:
     def backup(self, kind: str) -> str:
         return self.context.pgbackrest.backup(kind, {}, silent, silent)
 
+    def archive_histories(self) -> None:
+        """Let the archiver take them before the next segment, as it does where one archives all along.
+
+        Without the history of its timeline nobody knows that the twin descends from the source.
+        """
+        for history in (self.cluster.data_dir / "pg_wal").glob("*.history"):
+            ready = history.parent / "archive_status" / f"{history.name}.ready"
+            ready.touch()
+            self.cluster.account.own(ready)
+
     def archive_now(self) -> None:
         """Switch WAL and wait until all of it is in the repository."""
         with self.cluster.superuser() as superuser:
