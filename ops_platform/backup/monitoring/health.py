@@ -163,7 +163,7 @@ def _repository_encrypted(ctx: BackupContext, observation: Observation) -> Verdi
         return Verdict(
             "repository_encrypted", False, "the repository is not encrypted: start one with a passphrase"
         )
-    key = f"{ctx.config.repository.path.lstrip('/')}/{ctx.pgbackrest.layout.backup_info}"
+    key = ctx.config.repository.key_prefix + ctx.pgbackrest.layout.backup_info
     stored_object = object_store.from_settings(ctx.settings, "backup").head(key)
     if stored_object is None:
         return Verdict("repository_encrypted", False, f"{key} is not in the bucket: take a full backup")

@@ -172,7 +172,7 @@ class FilesLook:
 
 def _flat(ctx: BackupContext) -> Iterator[StoredFile]:
     """List the files of all sets with requests of our own. Raises an OpsError when S3 cannot be read."""
-    prefix = f"{ctx.config.repository.path.lstrip('/')}/{ctx.pgbackrest.layout.sets}/"
+    prefix = f"{ctx.config.repository.key_prefix}{ctx.pgbackrest.layout.sets}/"
     for stored in object_store.from_settings(ctx.settings, "backup").list(prefix):
         yield stored.key.removeprefix(prefix), stored.size, int(stored.modified_at.timestamp())
 

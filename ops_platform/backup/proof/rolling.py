@@ -106,9 +106,8 @@ class _Run:
     counts_for: timedelta
 
     def __post_init__(self) -> None:
-        path = self.ctx.config.repository.path.strip("/")
         store = object_store.from_settings(self.ctx.settings, "backup_reader")
-        self._reader = ByteReader(self.ctx.pgbackrest, store, f"{path}/" if path else "")
+        self._reader = ByteReader(self.ctx.pgbackrest, store, self.ctx.config.repository.key_prefix)
         self._verified: dict[str, bool | None] = {}
 
     def inventory(self) -> Iterator[StoredItem]:

@@ -29,8 +29,7 @@ class StoredFiles:
     @classmethod
     def open(cls, ctx: BackupContext) -> StoredFiles:
         """Open the bucket of the context's repository. Raises ConfigurationError when none is configured."""
-        path = ctx.config.repository.path.strip("/")
-        return cls(object_store.from_settings(ctx.settings, "backup"), f"{path}/" if path else "")
+        return cls(object_store.from_settings(ctx.settings, "backup"), ctx.config.repository.key_prefix)
 
     def head(self, path: str) -> StoredObject | None:
         """Return size, time and ETag of a file; None when there is none."""

@@ -49,7 +49,7 @@ class BackupContext:
         """Name the place of a set (``s3://...``), for people and records."""
         repository = self.config.repository
         path = self.pgbackrest.layout.set(label)
-        return f"s3://{repository.bucket_name(self.settings)}{repository.path}/{path}"
+        return f"s3://{repository.bucket_name(self.settings)}/{repository.key_prefix}{path}"
 
 
 def open_context(settings: Settings, stanza: str) -> BackupContext:

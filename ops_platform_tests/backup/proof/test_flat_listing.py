@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from ops_platform.backup.proof import FilesLook
+from ops_platform.backup.proof import FilesLook, files_look
+from ops_platform.backup.stanza import BackupContext
+from ops_platform.backup.stanza.model import Repository
+from ops_platform.clients import object_store
+from ops_platform.clients.pgbackrest import Layout
 from ops_platform_tests.backup.site import Site
+
+
+@pytest.mark.parametrize(("path", "prefix"), [("/", ""), ("/a/b", "a/b/")])
+def test_the_files_are_listed_where_the_repository_lies(
+    path: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    store = SimpleNamespace(list=lambda below: asked.append(below) or [])
+    monkeypatch.setattr(object_store, "from_settings", lambda settings, role: store)
+    ctx = SimpleNamespace(
+        settings=None,
+        config=SimpleNamespace(repository=Repository("bucket", path, "", 7)),
+        pgbackrest=SimpleNamespace(layout=Layout("product")),
+    )
+    assert list(files_look._flat(cast(BackupContext, ctx))) == []
+    assert asked == [f"{prefix}backup/product/"]
 
 
 @pytest.mark.services
