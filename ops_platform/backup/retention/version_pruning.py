@@ -3,6 +3,7 @@
 ``expire`` and every overwriting leave versions behind. A version goes when it was replaced or deleted
 ``lock_margin_days`` ago and its lock has ended; the store itself keeps what is locked. Where the bucket has
 a lifecycle rule for that, the rule does it, and this only looks whether it is there.
+In the drill bucket, what a killed exercise left goes, too.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def prune(ctx: BackupContext, now: datetime, *, operation_id: str, log: Callable
     object store raises.
     """
     if ctx.settings.s3.identity(ROLE).access_key_id is None:
-        return _by_lifecycle(ctx)
+        pruned = _by_lifecycle(ctx)
+        _hide_left_by_exercises(ctx, now, operation_id, log)
+        return pruned
     if observe(ctx, written=archiver.written(archiver.ask(ctx), datetime.now(UTC))).best is None:
         raise CheckFailed(
             f"stanza {ctx.stanza.name} has no set that can be restored: old versions may be all that is left "
@@ -135,18 +138,57 @@ def _began_at(label: str) -> datetime:
 
 def _by_lifecycle(ctx: BackupContext) -> Pruned:
     store = object_store.from_settings(ctx.settings, "backup_reader")
-    days, margin = store.noncurrent_days(), ctx.config.repository.lock_margin_days
-    if days is None:
+    lifecycle, margin = store.lifecycle(), ctx.config.repository.lock_margin_days
+    if lifecycle.noncurrent_days is None:
         raise CheckFailed(
             f"nothing removes old versions from the bucket {store.bucket}: give it a lifecycle rule, or set "
             "OPS_S3_BACKUP_PRUNER_ACCESS_KEY_ID; see docs/iam/README.md"
         )
-    if days < margin:
-        raise CheckFailed(
-            f"the lifecycle rule of the bucket {store.bucket} removes old versions after {days} days, before "
-            f"lock_margin_days ({margin}) are over: correct the rule"
-        )
+    for prefix in prefixes(ctx):
+        days = lifecycle.noncurrent_days_below(prefix)
+        if days is not None and days < margin:
+            raise CheckFailed(
+                f"the lifecycle rule of the bucket {store.bucket} removes old versions below {prefix} after "
+                f"{days} days, before lock_margin_days ({margin}) are over: correct the rule"
+            )
+        if lifecycle.expires_current_below(prefix):
+            raise CheckFailed(
+                f"a lifecycle rule of the bucket {store.bucket} expires current objects below {prefix}, "
+                "which backups need: take its Expiration away, but for ExpiredObjectDeleteMarker"
+            )
     return Pruned(0, 0, 0, by_lifecycle=True)
+
+
+def _hide_left_by_exercises(
+    ctx: BackupContext, now: datetime, operation_id: str, log: Callable[[str], None]
+) -> None:
+    """Delete what a killed exercise left current in the drill bucket: the documented rule lets that stay.
+
+    Raises CheckFailed when no lifecycle rule removes the versions that this leaves.
+    """
+    if ctx.settings.s3.drill_bucket is None:
+        return
+    reader = object_store.drill_from_settings(ctx.settings, "backup_reader")
+    if reader.lifecycle().noncurrent_days is None:
+        raise CheckFailed(
+            f"nothing removes old versions from the drill bucket {reader.bucket}: give it a lifecycle rule; "
+            "see docs/iam/README.md"
+        )
+    drill = object_store.drill_from_settings(ctx.settings, "backup")
+    left = [stored for stored in drill.list(f"{ctx.stanza.name}/") if stored.modified_at + DRILL_TERM <= now]
+    if not left:
+        return
+    with ledger.operation(
+        ledger.default_connect(ctx.ops_url),
+        action=ACTION,
+        object=f"stanza/{ctx.stanza.name}",
+        actor="platform",
+        operation_id=operation_id,
+        details={"of_exercises": len(left)},
+    ):
+        for stored in left:
+            drill.delete(stored.key)
+    log(f"stanza {ctx.stanza.name}: deleted {len(left)} objects that an exercise had left in {drill.uri()}")
 
 
 def _drill(ctx: BackupContext) -> ObjectStore | None:

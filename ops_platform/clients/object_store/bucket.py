@@ -15,11 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ops_platform.clients.object_store.object_lock import (
-    BucketLock,
-    Retention,
-    shortest_noncurrent_days,
-)
+from ops_platform.clients.object_store.lifecycle import Lifecycle
+from ops_platform.clients.object_store.object_lock import BucketLock, Retention
 from ops_platform.clients.object_store.s3_errors import ATTEMPTS, ObjectMissing, ObjectStoreRefused, Place
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import S3Identity, Settings
@@ -337,19 +334,16 @@ class ObjectStore:
             raise
         return BucketLock.read(status, answer["ObjectLockConfiguration"])
 
-    def noncurrent_days(self) -> int | None:
-        """Return after how many days the bucket's own lifecycle removes replaced versions of every key.
-
-        None: it does not.
-        """
+    def lifecycle(self) -> Lifecycle:
+        """Return the bucket's own lifecycle, of which the prefixes are those of whole keys."""
         try:
             with self.errors("read the lifecycle of"):
                 answer = self.client.get_bucket_lifecycle_configuration(Bucket=self.bucket)
         except ObjectStoreRefused as error:
             if error.code == "NoSuchLifecycleConfiguration":
-                return None
+                return Lifecycle()
             raise
-        return shortest_noncurrent_days(answer["Rules"])
+        return Lifecycle.read(answer["Rules"])
 
     def check(self) -> None:
         """Ask the store for the bucket. Raises the store's errors when it cannot be used."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import LifecycleRuleOutputTypeDef, ObjectLockConfigurationTypeDef
+    from mypy_boto3_s3.type_defs import ObjectLockConfigurationTypeDef
 
 
 @dataclass(frozen=True)
@@ -41,21 +40,3 @@ class BucketLock:
         years, days = default.get("Years"), default.get("Days")
         enabled = configuration.get("ObjectLockEnabled") == "Enabled"
         return cls(versioned, enabled, default.get("Mode"), years * 365 if years else days)
-
-
-def shortest_noncurrent_days(rules: Iterable[LifecycleRuleOutputTypeDef]) -> int | None:
-    """Return the fewest days after which an enabled rule removes replaced versions of every key.
-
-    A rule for some keys only counts for none: what it leaves alone would stay for ever.
-    """
-    return min(
-        (
-            rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
-            for rule in rules
-            if rule["Status"] == "Enabled"
-            and not any(rule.get("Filter", {}).values())
-            and not rule.get("Prefix")
-            and "NoncurrentDays" in rule.get("NoncurrentVersionExpiration", {})
-        ),
-        default=None,
-    )

@@ -15,7 +15,7 @@ from ops_platform.dr.inspection import Verification
 from ops_platform.dr.plan import scenario
 from ops_platform.dr.restore import past_repository, scratch_cluster
 from ops_platform.dr.restore.past_repository import PastRepository
-from ops_platform.dr.stolen_key import RepositoryCopy, attack, repository_copy
+from ops_platform.dr.stolen_key import Answers, RepositoryCopy, attack, repository_copy
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Theft:
 
     def clear_away(self) -> None:
         """Delete what is left of the copy."""
-        repository_copy.clear_away(self.ctx, self.copy)
+        repository_copy.clear_away(self.ctx)
 
 
 def perform(ctx: BackupContext, request: ExerciseRequest, log: Log) -> Theft:
@@ -44,18 +44,26 @@ def perform(ctx: BackupContext, request: ExerciseRequest, log: Log) -> Theft:
     store is away.
     """
     now = datetime.now(UTC)
-    with scratch_cluster.scratch(ctx.settings, request.exercise_id, f"{request.run_id[:8]}-key") as here:
-        reader = LIVE.open_reader(ctx, here)
-        plan = scenario.choose("latest", knowledge.settled(reader), lambda since, until, near: (), now)
-        copy = repository_copy.make(ctx, reader, plan, request.run_id)
-    log(f"copied {len(copy.originals)} objects ({copy.size_bytes / 1e6:.1f} MB) into {copy.bucket}")
+    if left := repository_copy.clear_away(ctx):
+        log(f"deleted {left} objects in the drill bucket, which a killed exercise had left")
     try:
-        answers = attack.carry_out(ctx, copy)
-        verdict = attack.judge(ctx, copy, answers)
+        copy, answers, verdict = _steal(ctx, request, now, log)
     except BaseException:
-        repository_copy.clear_away(ctx, copy)
+        repository_copy.clear_away(ctx)
         raise
     for attempt, line in answers.lines().items():
         log(f"with the stolen key: {attempt}: {line}")
     store = object_store.drill_from_settings(ctx.settings, "backup_reader")
     return Theft(ctx, copy, past_repository.PastRepository(store, copy.key_prefix, copy.moment), verdict)
+
+
+def _steal(
+    ctx: BackupContext, request: ExerciseRequest, now: datetime, log: Log
+) -> tuple[RepositoryCopy, Answers, Verification]:
+    with scratch_cluster.scratch(ctx.settings, request.exercise_id, f"{request.run_id[:8]}-key") as here:
+        reader = LIVE.open_reader(ctx, here)
+        plan = scenario.choose("latest", knowledge.settled(reader), lambda since, until, near: (), now)
+        copy = repository_copy.make(ctx, reader, plan, request.run_id)
+    log(f"copied {len(copy.originals)} objects ({copy.size_bytes / 1e6:.1f} MB) into {copy.bucket}")
+    answers = attack.carry_out(ctx, copy)
+    return copy, answers, attack.judge(ctx, copy, answers)

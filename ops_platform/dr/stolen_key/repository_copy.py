@@ -73,11 +73,17 @@ def make(ctx: BackupContext, reader: BackupContext, plan: Plan, run_id: str) -> 
     return RepositoryCopy(drill.bucket, key_prefix, moment, originals)
 
 
-def clear_away(ctx: BackupContext, copy: RepositoryCopy) -> None:
-    """Delete what is left of the copy; its versions go when their lock has ended, by ``backup_prune``."""
+def clear_away(ctx: BackupContext) -> int:
+    """Delete what is left of copies of the stanza, also those of killed exercises; return how many objects.
+
+    The caller holds the lock of the stanza's exercises. Versions go when their lock has ended, by
+    ``backup_prune``. Raises ConfigurationError without a drill bucket, and what the object store raises.
+    """
     drill = object_store.drill_from_settings(ctx.settings, "backup")
-    for stored in drill.list(copy.key_prefix):
-        drill.delete(stored.key)
+    left = [stored.key for stored in drill.list(f"{ctx.stanza.name}/")]
+    for key in left:
+        drill.delete(key)
+    return len(left)
 
 
 def wait_for_later_second(drill: ObjectStore, stanza: str, moment: datetime) -> None:

@@ -12,6 +12,7 @@ from ops_platform.backup.proof import FilesLook, files_look
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.stanza.model import Repository
 from ops_platform.clients import object_store
+from ops_platform.clients.object_store import StoredObject
 from ops_platform.clients.pgbackrest import Layout
 from ops_platform_tests.backup.site import Site
 
@@ -21,7 +22,12 @@ def test_the_files_are_listed_where_the_repository_lies(
     path: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    store = SimpleNamespace(list=lambda below: asked.append(below) or [])
+
+    def listing(below: str) -> list[StoredObject]:
+        asked.append(below)
+        return []
+
+    store = SimpleNamespace(list=listing)
     monkeypatch.setattr(object_store, "from_settings", lambda settings, role: store)
     ctx = SimpleNamespace(
         settings=None,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import pytest
 
+from ops_platform.audit import ledger
 from ops_platform.backup.monitoring import observe
 from ops_platform.backup.retention import version_pruning
 from ops_platform.backup.retention.version_pruning import removable
 from ops_platform.backup.stanza.context import BackupContext
+from ops_platform.backup.stanza.model import Repository
+from ops_platform.clients import object_store
 from ops_platform.clients.object_store import StoredObject
-from ops_platform.clients.object_store.object_lock import shortest_noncurrent_days
+from ops_platform.clients.object_store.lifecycle import Lifecycle
 from ops_platform.errors import CheckFailed
 from ops_platform_tests.backup.site import Site, silent
 
@@ -74,7 +79,89 @@ def rule(**changes: Any) -> Any:
     ],
 )
 def test_a_lifecycle_rule_counts_when_it_is_for_every_key(rules: list[Any], days: int | None) -> None:
-    assert shortest_noncurrent_days(rules) == days
+    assert Lifecycle.read(rules).noncurrent_days == days
+
+
+ONE_DAY: Any = {"NoncurrentVersionExpiration": {"NoncurrentDays": 1}}
+BELOW = "pgbackrest/backup/product/"
+
+
+@pytest.mark.parametrize(
+    ("rules", "fault"),
+    [
+        ([], "nothing removes old versions from the bucket"),
+        ([rule()], None),
+        ([rule(**ONE_DAY)], "after 1 days, before lock_margin_days"),
+        ([rule(), rule(Filter={"Prefix": "pgbackrest/"}, **ONE_DAY)], "after 1 days"),
+        ([rule(), rule(Filter={"Prefix": f"{BELOW}2026"}, **ONE_DAY)], f"below {BELOW} after 1 days"),
+        ([rule(), rule(Prefix=BELOW, **ONE_DAY)], "after 1 days"),
+        ([rule(), rule(Filter={"And": {"Prefix": BELOW, "Tags": []}}, **ONE_DAY)], "after 1 days"),
+        ([rule(), rule(Filter={"Tag": {"Key": "k", "Value": "v"}}, **ONE_DAY)], "after 1 days"),
+        ([rule(), rule(Filter={"Prefix": "another/"}, **ONE_DAY)], None),
+        ([rule(), rule(Filter={"Prefix": "pgbackrest/"}, Status="Disabled", **ONE_DAY)], None),
+        ([rule(Expiration={"Days": 90})], f"expires current objects below {BELOW}"),
+        ([rule(), rule(Filter={"Prefix": "pgbackrest/"}, Expiration={"Date": NOW})], "expires current"),
+        ([rule(Expiration={"ExpiredObjectDeleteMarker": True})], None),
+    ],
+)
+def test_a_lifecycle_that_harms_the_stanza_is_refused(
+    rules: list[Any], fault: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Stores(Lifecycle.read(rules))
+    monkeypatch.setattr(object_store, "from_settings", lambda settings, role: here)
+    expected = nullcontext() if fault is None else pytest.raises(CheckFailed, match=fault)
+    with expected:
+        pruned = version_pruning.prune(here.context(drill=None), NOW, operation_id="o", log=silent)
+        assert pruned.by_lifecycle
+
+
+@dataclass
+class Stores:
+    """A bucket with this lifecycle, without the identity that prunes; ``left`` lies in the drill bucket."""
+
+    rules: Lifecycle
+    left: tuple[StoredObject, ...] = ()
+    bucket: str = "bucket"
+    deleted: list[str] = field(default_factory=list)
+
+    def lifecycle(self) -> Lifecycle:
+        return self.rules
+
+    def list(self, prefix: str) -> tuple[StoredObject, ...]:
+        assert prefix == "product/"
+        return self.left
+
+    def delete(self, key: str) -> None:
+        self.deleted.append(key)
+
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/"
+
+    def context(self, drill: str | None) -> BackupContext:
+        s3 = SimpleNamespace(drill_bucket=drill, identity=lambda role: SimpleNamespace(access_key_id=None))
+        ctx = SimpleNamespace(
+            settings=SimpleNamespace(s3=s3),
+            stanza=SimpleNamespace(name="product"),
+            config=SimpleNamespace(repository=Repository("bucket", "/pgbackrest", "", 7)),
+            ops_url="",
+        )
+        return cast(BackupContext, ctx)
+
+
+def test_under_a_lifecycle_rule_what_a_killed_exercise_left_is_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old, young = replace(version(2.1), key="product/run/a"), replace(version(1.9), key="product/run/b")
+    backups, drill = Stores(Lifecycle.read([rule()])), Stores(Lifecycle(), (old, young))
+    monkeypatch.setattr(object_store, "from_settings", lambda settings, role: backups)
+    monkeypatch.setattr(object_store, "drill_from_settings", lambda settings, role: drill)
+    monkeypatch.setattr(ledger, "operation", lambda *_, **__: nullcontext())
+    ctx = backups.context(drill="drill")
+    with pytest.raises(CheckFailed, match="nothing removes old versions from the drill bucket"):
+        version_pruning.prune(ctx, NOW, operation_id="o", log=silent)
+    drill.rules = backups.rules
+    assert version_pruning.prune(ctx, NOW, operation_id="o", log=silent).by_lifecycle
+    assert drill.deleted == ["product/run/a"]
 
 
 @pytest.mark.services
@@ -122,7 +209,8 @@ def test_without_an_identity_a_lifecycle_rule_must_do_it(
     backed_up: Site, object_store: ObjectStoreServer
 ) -> None:
     ctx = _without_pruner(backed_up.context)
-    admin, bucket = object_store.client("admin"), object_store.bucket("backup")
+    admin = object_store.client("admin")
+    buckets = object_store.bucket("backup"), object_store.buckets["drill"]
 
     with pytest.raises(CheckFailed, match="nothing removes old versions from the bucket"):
         version_pruning.prune(ctx, NOW, operation_id=str(uuid4()), log=silent)
@@ -138,14 +226,16 @@ def test_without_an_identity_a_lifecycle_rule_must_do_it(
                     }
                 ]
             }
-            admin.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=configuration)
+            for bucket in buckets:
+                admin.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=configuration)
             if refused:
                 with pytest.raises(CheckFailed, match="after 3 days, before lock_margin_days"):
                     version_pruning.prune(ctx, NOW, operation_id=str(uuid4()), log=silent)
             else:
                 assert version_pruning.prune(ctx, NOW, operation_id=str(uuid4()), log=silent).by_lifecycle
     finally:
-        admin.delete_bucket_lifecycle(Bucket=bucket)
+        for bucket in buckets:
+            admin.delete_bucket_lifecycle(Bucket=bucket)
 
 
 def _without_pruner(ctx: BackupContext) -> BackupContext:
