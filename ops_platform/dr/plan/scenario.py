@@ -97,9 +97,7 @@ def of_exercise(name: str) -> Scenario:
 def choose(scenario: Scenario, observation: Observation, pairs: Pairs, t0: datetime) -> Plan:
     """Plan one scenario. Raises CheckFailed when nothing can be restored."""
     if observation.best is None or observation.archive is None:
-        raise CheckFailed(
-            f"stanza {observation.repository.stanza} has no set that can be restored: take a full backup"
-        )
+        raise CheckFailed(_no_set(observation))
     if scenario == "latest":
         backup_set, state = observation.best
         if state.gaps:
@@ -131,6 +129,21 @@ def chain_index(scenario: Scenario, at: datetime, count: int) -> int:
     """
     months = at.year * 12 + at.month
     return (months + SCENARIOS.index(scenario)) % count
+
+
+def _no_set(observation: Observation) -> str:
+    """Say why there is no set to choose: none is sound, or the sound ones are not of the living timeline."""
+    stanza, sound = observation.repository.stanza, observation.sound()
+    others = ", ".join(str(timeline) for timeline in sorted({backup_set.timeline for backup_set in sound}))
+    if not others or observation.archive is None:
+        return f"stanza {stanza} has no set that can be restored: take a full backup"
+    lineage = observation.archive.lineage
+    writes = "the server writes" if lineage.writes == lineage.living else "the archive goes on with"
+    return (
+        f"stanza {stanza} has no set on the way of timeline {lineage.living}, which {writes}; its sound sets "
+        f"are of timeline {others}: if 'connection' in backups.yaml names the server that your application "
+        "uses, take a full backup, else correct it"
+    )
 
 
 def _point_in_time(observation: Observation, pairs: Pairs, t0: datetime) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -159,3 +160,16 @@ def test_the_weekly_check_restores_the_newest_set() -> None:
 def test_an_unknown_scenario_is_refused_and_the_known_ones_named(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"no scenario '{name}': take one of latest, pitr"):
         scenario.of_exercise(name)
+
+
+def test_sound_sets_of_another_timeline_are_not_called_lost() -> None:
+    """A server that writes timeline 1 has no set where all are of timeline 2: which is the cluster?"""
+    wal = GEOMETRY.name(Segment(2, 5))
+    backup_set = replace(made("20260615-100000F", 5, 2), wal_start=wal, wal_stop=wal)
+    repository = Repository("product", True, (backup_set,), (Database(1, 42, "15"),), True)
+    segments = tuple(ArchivedSegment(Segment(*at), SIZE, T0) for at in ((1, 4), (2, 5)))
+    archive = Archive(GEOMETRY, segments, {}, writes=1)
+    observation = Observation(repository, archive, None, best_state(repository, archive))
+    said = r"on the way of timeline 1, which the server writes.* of timeline 2: if"
+    with pytest.raises(CheckFailed, match=said):
+        scenario.choose("latest", observation, lambda *_: [], T0)
