@@ -254,6 +254,20 @@ BACKUPS = (
         backup("critical", stanza="product"),
         "4",
     ),
+    Case(
+        "BackupSetsLost",
+        "they did, and the ops database does not answer for ten minutes",
+        11,
+        {'backup_lost_sets{stanza="product"}': "4 4 _x30"},
+        backup("critical", stanza="product"),
+        "4",
+    ),
+    Case(
+        "BackupSetsLost",
+        "they were put back",
+        3,
+        {'backup_lost_sets{stanza="product"}': "4 4 0 0 0"},
+    ),
     Case("BackupSetsLost", "none did", 5, gauge("backup_lost_sets", 0, **PRODUCT)),
     Case(
         "BackupWindowShort",
@@ -265,6 +279,17 @@ BACKUPS = (
         },
         backup("critical", stanza="product"),
         "0s",
+    ),
+    Case(
+        "BackupWindowShort",
+        "what it has to be is not known for ten minutes",
+        11,
+        {
+            **gauge("backup_recoverable_seconds", 3600, **PRODUCT),
+            'backup_recoverable_expected_seconds{stanza="product"}': "86400 86400 _x30",
+        },
+        backup("critical", stanza="product"),
+        "1h 0m 0s",
     ),
     Case(
         "BackupWindowShort",
@@ -315,11 +340,24 @@ BACKUPS = (
     ),
     Case(
         "BackupWindowUnknown",
+        "it is measured, but which sets were recorded is not known",
+        25,
+        {
+            **gauge("backup_recoverable_promised_seconds", 3_024_000, **PRODUCT),
+            **gauge("backup_recoverable_seconds", 3_024_000, **PRODUCT),
+            'backup_lost_sets{stanza="product"}': "0 0 _x30",
+        },
+        backup("critical", stanza="product"),
+        "3024000",
+    ),
+    Case(
+        "BackupWindowUnknown",
         "it is nothing, and known to be",
         30,
         {
             **gauge("backup_recoverable_promised_seconds", 3_024_000, **PRODUCT),
             **gauge("backup_recoverable_seconds", 0, **PRODUCT),
+            **gauge("backup_lost_sets", 0, **PRODUCT),
         },
     ),
     Case(

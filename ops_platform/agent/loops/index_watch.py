@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from ops_platform.agent.metrics import IndexState
 from ops_platform.backup.repository import KeptIndex, StoredFiles, index_files
+from ops_platform.backup.repository.index_files import IndexPair
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.taking import preflight
 from ops_platform.clients.pgbackrest import layout
@@ -32,7 +33,7 @@ class IndexWatch:
         self._known = ()
         pairs = index_files.look(context)
         damaged = sum(len(pair.bad) for pair in pairs)
-        if damaged == 2 * len(pairs) and not index_files.was_ever_made(context, pairs):
+        if damaged == 2 * len(pairs) and not self._was_ever_made(context, pairs):
             self._tell(lost=False, damaged_files=0)
             self._state.kept.forget()
             return
@@ -50,6 +51,15 @@ class IndexWatch:
         self._tell(lost=lost, damaged_files=damaged, kept=kept and not lost)
         if kept and not damaged:
             self._known = seen
+
+    def _was_ever_made(self, context: BackupContext, pairs: Sequence[IndexPair]) -> bool:
+        """Tell whether there was an index: also when all of the stanza is gone, but a version is kept."""
+        if index_files.was_ever_made(context, pairs):
+            return True
+        if not KeptIndex.is_configured(context.settings):
+            return False
+        kept = KeptIndex.open(context.settings, context.stanza.name)
+        return any(kept.versions(pair.name) for pair in pairs)
 
     def _etags(self, context: BackupContext) -> tuple[str | None, ...]:
         stored, paths = StoredFiles.open(context), context.pgbackrest.layout

@@ -40,7 +40,7 @@ def stanza_status(ctx: BackupContext, now: datetime | None = None) -> dict[str, 
     point = _recovery_point(ctx, observation, now, notes)
     end = None if point is None else point.heartbeat_at
     restorable = {backup_set.label for backup_set in observation.restorable()}
-    notes += _notes(drawn_up, restorable)
+    notes += notes_on(drawn_up, restorable)
     if drawn_up.is_short(end, now):
         notes.append("the recoverable window is shorter than promised: see the runbook of BackupWindowShort")
     verified, unverified_bytes = _readings(ctx, observation, notes)
@@ -108,7 +108,8 @@ def _readings(
     return {label: None if at is None else at.isoformat() for label, at in verified.items()}, known
 
 
-def _notes(drawn_up: Accounts, restorable: set[str]) -> list[str]:
+def notes_on(drawn_up: Accounts, restorable: set[str]) -> list[str]:
+    """Say what a person has to know of the sets and the archive; ``restorable``: labels of such sets."""
     observation, notes = drawn_up.observation, [] if drawn_up.loss is None else [drawn_up.loss]
     notes += [
         f"set {label} counts for nothing: it was taken by hand of a stopped server (--no-online), and no WAL "
@@ -118,7 +119,7 @@ def _notes(drawn_up: Accounts, restorable: set[str]) -> list[str]:
     if drawn_up.lost is None:
         notes.append(f"whether recorded sets are missing is unknown: {drawn_up.unknown}")
     if not observation.repository.sets:
-        if not drawn_up.lost:
+        if drawn_up.lost == ():
             notes.append("there is no backup yet: run 'ops-platform backup full'")
         return notes
     if not restorable:

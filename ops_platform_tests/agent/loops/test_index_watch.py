@@ -17,7 +17,8 @@ from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.taking import preflight
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 
-PAIR = SimpleNamespace(bad=(), good=b"index")
+PAIR = SimpleNamespace(name="backup.info", bad=(), good=b"index")
+GONE = SimpleNamespace(name="backup.info", bad=(1, 2), good=None)
 
 
 class Ledger:
@@ -27,12 +28,16 @@ class Ledger:
         self.error = error
         self.known_while_keeping: list[bool | None] = []
         self.state = IndexState(60)
+        self.kept_versions: list[str] = []
 
     def is_configured(self, _settings: object) -> bool:
         return True
 
     def open(self, _settings: object, _stanza: str) -> Ledger:
         return self
+
+    def versions(self, _name: str) -> list[str]:
+        return self.kept_versions
 
     def keep(self, _pairs: Sequence[object], _now: datetime) -> list[str]:
         self.known_while_keeping.append(self.state.kept.get())
@@ -71,3 +76,18 @@ def test_an_index_that_the_ledger_refuses_is_told_as_not_kept(
     ledger.error = None
     seen.step()
     assert ledger.state.kept.get() is True
+
+
+def test_an_index_that_was_kept_is_lost_when_all_of_the_stanza_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger = Ledger(None)
+    seen = watch(monkeypatch, ledger)
+    monkeypatch.setattr(index_files, "look", lambda _context: [GONE, GONE])
+    monkeypatch.setattr(index_files, "was_ever_made", lambda _context, _pairs: False)
+    seen.step()
+    assert (ledger.state.lost.get(), ledger.state.damaged_files.get()) == (False, 0), "there never was one"
+    ledger.kept_versions = ["2026-11-..."]
+    seen.step()
+    assert (ledger.state.lost.get(), ledger.state.damaged_files.get()) == (True, 4)
+    assert ledger.state.kept.get() is False
