@@ -26,6 +26,8 @@ ACTION = "backup.prune"
 ROLE = "backup_pruner"
 COMPANIONS = "ops-platform/references/"
 """What the platform keeps beside the repository, by stanza: references that restores compare with."""
+PROBES = "ops-platform/probes/"
+"""Where exercises try what the key of the backups may do in their own bucket, by stanza."""
 DRILL_TERM = timedelta(days=2)
 """Age at which what an exercise left in the drill bucket goes; its lock is of one day."""
 
@@ -97,7 +99,8 @@ def prune(ctx: BackupContext, now: datetime, *, operation_id: str, log: Callable
 def prefixes(ctx: BackupContext) -> tuple[str, ...]:
     """List the prefixes of all that the stanza has in the bucket, each with a slash at its end."""
     layout, root = Layout(ctx.stanza.name), ctx.config.repository.key_prefix
-    return f"{root}{layout.sets}/", f"{root}{layout.archives}/", f"{COMPANIONS}{ctx.stanza.name}/"
+    beside = (f"{place}{ctx.stanza.name}/" for place in (COMPANIONS, PROBES))
+    return f"{root}{layout.sets}/", f"{root}{layout.archives}/", *beside
 
 
 def removable(

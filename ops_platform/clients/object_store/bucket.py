@@ -6,7 +6,8 @@ Errors of boto3 are raised as those of ``s3_errors``, one line each.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -284,9 +285,17 @@ class ObjectStore:
 
         Return how many are gone and how many stay, which are locked unless the identity lacks the right.
         """
-        removed, kept = 0, 0
+        removed, kept = self.delete_with_codes(stored)
+        return removed, sum(kept.values())
+
+    def delete_with_codes(self, stored: Iterable[StoredObject]) -> tuple[int, Mapping[str, int]]:
+        """Remove these versions and delete markers for good, but for those that the store does not let go.
+
+        Return how many are gone, and how many stay for each of S3's codes.
+        """
+        removed, kept = 0, Counter[str]()
         for size, errors in self._delete_batches(stored):
-            kept += len(errors)
+            kept.update(errors)
             removed += size - len(errors)
         return removed, kept
 

@@ -1,5 +1,7 @@
 """What a thief does with the key of the backups, tried for real on a copy, and what the store answers.
 
+What would do no harm is tried in the bucket of the backups, too: the key may have other rights there.
+
 Every attempt is made with the identity ``backup``. The judge is another identity, which can only read: it
 looks whether each version of the copy is still there.
 """
@@ -8,12 +10,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ops_platform.backup.retention import version_pruning
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import object_store
 from ops_platform.clients.object_store import ObjectStore, ObjectStoreRefused, StoredObject
@@ -29,7 +33,10 @@ DENIED = "denied"
 VERSION = "became a version"
 MARKER = "became a delete marker"
 DONE = "DONE"
+UNTRIED = "not tried"
 HARMLESS = (DENIED, VERSION, MARKER)
+_PROBE = b"a probe of what the key of the backups may do"
+_RULE = "ops-platform-probe"
 _JUNK = b"your backups are ours"
 # S3's own words for "not with this key", and for "not to a bucket under object lock, with any key".
 _DENIALS = ("AccessDenied", "InvalidBucketState")
@@ -63,7 +70,9 @@ class Answers:
 
 
 def carry_out(ctx: BackupContext, copy: RepositoryCopy) -> Answers:
-    """Try to destroy the copy in every way that the key might allow; return the store's answers.
+    """Try to destroy the copy in every way that the key might allow; then a probe in the backups' bucket.
+
+    Returns the store's answers.
 
     Raises an OpsError when the store is away: then nothing was proved.
     """
@@ -76,9 +85,96 @@ def carry_out(ctx: BackupContext, copy: RepositoryCopy) -> Answers:
         for found in pool.map(lambda numbered: _against(drill, *numbered), enumerate(copy.originals)):
             for attempt, answer in found.items():
                 answers.add(attempt, answer)
-    _, kept = drill.delete_unlocked(copy.originals)
-    answers.add("delete all versions in batches", DENIED if kept == len(copy.originals) else DONE)
+    for answer in _against_all(drill, copy.originals):
+        answers.add("delete all versions in batches", answer)
+    for attempt, answer in _against_the_backups(ctx).items():
+        answers.add(f"{attempt} of the backups", answer)
     return answers
+
+
+def _against_all(drill: ObjectStore, originals: Sequence[StoredObject]) -> list[str]:
+    """Delete the versions in batches; one answer for each way in which the store treated them."""
+    try:
+        gone, kept = drill.delete_with_codes(originals)
+    except ObjectStoreRefused as error:
+        return [answer_of(error.code)]
+    return [*([DONE] if gone else []), *sorted({answer_of(code) for code in kept})]
+
+
+def _against_the_backups(ctx: BackupContext) -> dict[str, str]:
+    """Attack a probe in the bucket of the backups, and its configuration, so that a success does no harm.
+
+    Every configuration is put back as it is; what cannot be read is not tried, which proves nothing.
+    """
+    key = f"{version_pruning.PROBES}{ctx.stanza.name}/probe"
+    store = object_store.from_settings(ctx.settings, "backup")
+    reader = object_store.from_settings(ctx.settings, "backup_reader")
+    put: Any = store.client
+    bucket = {"Bucket": store.bucket}
+    stored = store.put(key, _PROBE)
+    with store.errors("delete", key):
+        hidden = put.delete_object(**bucket, Key=store.prefix + key).get("VersionId")
+    if stored is None or hidden is None:
+        return {"delete a version": f"{UNTRIED}: the bucket keeps no versions"}
+    version = {**bucket, "Key": store.prefix + key, "VersionId": stored}
+    # No lock is on it: whether it goes depends on what the key may do alone.
+    marker = {**version, "VersionId": hidden}
+    now, lock = datetime.now(UTC), reader.retention(key, stored)
+    # Longer too, since a lock in mode COMPLIANCE refuses to be shortened with any key.
+    longer = (now if lock is None else lock.until) + timedelta(minutes=1)
+
+    def change_lock(until: datetime) -> None:
+        put.put_object_retention(**version, Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until})
+
+    tries: dict[str, Callable[[], Any]] = {
+        "delete a version": lambda: put.delete_object(**version),
+        "delete a delete marker": lambda: put.delete_object(**marker),
+        "shorten a lock": lambda: change_lock(now + timedelta(seconds=5)),
+        "lengthen a lock": lambda: change_lock(longer),
+        "lift a legal hold": lambda: put.put_object_legal_hold(**version, LegalHold={"Status": "OFF"}),
+        "set the versioning": lambda: put.put_bucket_versioning(
+            **bucket, VersioningConfiguration={"Status": "Enabled"}
+        ),
+    }
+    found = {attempt: _answer(store, act) for attempt, act in tries.items()}
+    for attempt, read, write in (
+        ("set the lifecycle rules", _lifecycle, put.put_bucket_lifecycle_configuration),
+        ("set the default lock", _default_lock, put.put_object_lock_configuration),
+    ):
+        try:
+            known = read(reader)
+        except ObjectStoreRefused as error:
+            found[attempt] = f"{UNTRIED}: {reader.role} gets {error.code}"
+            continue
+        found[attempt] = _answer(store, partial(write, **bucket, **known))
+    if store.head(key) is not None:
+        store.delete(key)
+    return found
+
+
+def _lifecycle(reader: ObjectStore) -> dict[str, Any]:
+    """Read the rules that are there, and add one that does nothing."""
+    nothing = {
+        "ID": _RULE,
+        "Status": "Disabled",
+        "Filter": {"Prefix": version_pruning.PROBES},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 365},
+    }
+    rules: list[Any] = []
+    try:
+        with reader.errors("read the lifecycle of"):
+            answer = reader.client.get_bucket_lifecycle_configuration(Bucket=reader.bucket)
+        rules = [rule for rule in answer["Rules"] if rule.get("ID") != _RULE]
+    except ObjectStoreRefused as error:
+        if error.code != "NoSuchLifecycleConfiguration":
+            raise
+    return {"LifecycleConfiguration": {"Rules": [*rules, nothing]}}
+
+
+def _default_lock(reader: ObjectStore) -> dict[str, Any]:
+    with reader.errors("read the lock configuration of"):
+        answer = reader.client.get_object_lock_configuration(Bucket=reader.bucket)
+    return {"ObjectLockConfiguration": answer["ObjectLockConfiguration"]}
 
 
 def judge(ctx: BackupContext, copy: RepositoryCopy, answers: Answers) -> Verification:
@@ -171,5 +267,10 @@ def _answer(drill: ObjectStore, act: Callable[[], Any]) -> str:
         with drill.errors("attack"):
             act()
     except ObjectStoreRefused as error:
-        return DENIED if error.code in _DENIALS else f"refused with {error.code}"
+        return answer_of(error.code)
     return DONE
+
+
+def answer_of(code: str) -> str:
+    """Word S3's code: a denial, or a refusal that proves nothing."""
+    return DENIED if code in _DENIALS else f"refused with {code}"
