@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ops_platform.backup.repository.backup_sets import Repository
-from ops_platform.backup.repository.index_files import IndexFile, IndexPair, is_readable, look
+from ops_platform.backup.repository.index_files import IndexPair, is_readable, look
 from ops_platform.backup.repository.kept_index import KeptIndex
 from ops_platform.backup.repository.stored_files import StoredFiles
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients.pgbackrest import layout
 from ops_platform.errors import CheckFailed
+
+TRIAL = "trial."
+"""Begins the name on which a kept version is tried."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,10 @@ def _from_kept(ctx: BackupContext, stored: StoredFiles, pair: IndexPair, dry_run
                 f"{pair.name} is as it was kept at {version.kept_at:%Y-%m-%d %H:%M:%S} UTC, and cannot be "
                 "decrypted: correct OPS_PGBACKREST_CIPHER_PASS[_FILE]"
             )
-        if body is not None and not _try(ctx, stored, first, body):
-            continue
         if body is not None:
+            if not _is_good(ctx, stored, first.path, body):
+                continue
+            stored.put(first.path, body)
             stored.put(copy.path, body)
         yield Step(first.path, first.state, source)
         yield Step(copy.path, copy.state, source)
@@ -94,16 +98,19 @@ def _from_kept(ctx: BackupContext, stored: StoredFiles, pair: IndexPair, dry_run
     )
 
 
-def _try(ctx: BackupContext, stored: StoredFiles, file: IndexFile, body: bytes) -> bool:
-    """Put a kept version in the place of a bad file; what was there comes back when it cannot be read."""
-    stored.put(file.path, body)
-    if is_readable(ctx, file.path):
-        return True
-    if file.body is None:
-        stored.delete(file.path)
-    else:
-        stored.put(file.path, file.body)
-    return False
+def _is_good(ctx: BackupContext, stored: StoredFiles, path: str, body: bytes) -> bool:
+    """Tell whether pgBackRest can read these bytes, on a path of their own: what cannot be read may be good.
+
+    With a wrong passphrase nothing can be read, also not an index that is newer than every kept version.
+    """
+    folder, _, name = path.rpartition("/")
+    # pgBackRest chooses the key by the path's end.
+    trial = f"{folder}/{TRIAL}{name}"
+    stored.put(trial, body)
+    try:
+        return is_readable(ctx, trial)
+    finally:
+        stored.delete(trial)
 
 
 def _manifests(ctx: BackupContext, stored: StoredFiles, dry_run: bool) -> Iterator[Step]:
