@@ -24,7 +24,7 @@ from ops_platform.clients.pgbackrest import PgBackRest, layout
 from ops_platform.errors import CheckFailed
 
 RELIST_SECONDS = 6 * 3600.0
-"""Age at which a folder that no longer grows is listed again, to find what somebody deleted."""
+"""Time in which all folders that no longer grow are listed again in turn, to find what somebody deleted."""
 OTHER_TAIL_SECONDS = 240.0
 """Age at which the newest folder of a timeline that does not live is: a copy may go on writing it."""
 FEW_FOLDERS = 8
@@ -53,6 +53,8 @@ class ArchiveReader:
     """Folders and history files of the archive."""
     _names_at: float | None = None
     _seen: tuple[Database, Geometry] | None = None
+    _turned_at: float | None = None
+    """Until then all turns of folders were taken."""
 
     def read(
         self,
@@ -66,9 +68,10 @@ class ArchiveReader:
         """List the archive of ``database``: all of it the first time, later what can have changed.
 
         That is the newest folder of the living timeline, new ones, those of ``gaps`` that an earlier look
-        found (a segment may arrive late), and one other in turn. Which folders and history files there are
-        may be known from a listing of ``names_age`` seconds ago. ``written`` is what the server said, None
-        when it was not asked. Raises PgBackRestError.
+        found (a segment may arrive late), and of the others so many in turn that each comes up in
+        ``RELIST_SECONDS``. Which folders and history files there are may be known from a listing of
+        ``names_age`` seconds ago. ``written`` is what the server said, None when it was not asked.
+        Raises PgBackRestError.
         """
         base = self.pgbackrest.layout.archive(database.archive_id)
         kept = ListingCache(None if self.cache is None else self.cache / database.archive_id, geometry)
@@ -130,12 +133,25 @@ class ArchiveReader:
             for number in range(gap.first.number, gap.last.number + 1, geometry.per_log)
         } | {geometry.folder(gap.last) for gap in gaps}
         again.update(sorted(damaged & present)[-GAP_FOLDERS:])
+        again.update(self._in_turn(now, again))
         overdue = [
             (now - listed.at - (OTHER_TAIL_SECONDS if name in tails.values() else RELIST_SECONDS), name)
             for name, listed in self._folders.items()
             if name not in again
         ]
-        return again | {name for seconds, name in sorted(overdue)[-1:] if seconds > 0}
+        few = max(1, FEW_FOLDERS - len(again))
+        return again | {name for seconds, name in sorted(overdue)[-few:] if seconds > 0}
+
+    def _in_turn(self, now: float, again: set[str]) -> list[str]:
+        """Choose the folders whose turn has come since the last look, those listed longest ago first."""
+        if not self._folders or self._turned_at is None or now < self._turned_at:
+            self._turned_at = now
+            return []
+        pause = RELIST_SECONDS / len(self._folders)
+        turns = int((now - self._turned_at) / pause)
+        self._turned_at += turns * pause
+        others = sorted((listed.at, name) for name, listed in self._folders.items() if name not in again)
+        return [name for _, name in others[:turns]]
 
     def _list(
         self, base: str, again: set[str], geometry: Geometry, kept: ListingCache, tails: set[str]
@@ -147,7 +163,9 @@ class ArchiveReader:
             listing = whole.get(name, {}) if many else self.pgbackrest.repo_ls(f"{base}/{name}")
             listed = ListedFolder(parse_folder(name, listing, geometry), self.clock())
             self._folders[name] = listed
-            if name not in tails and not listed.folder.faults:
+            if listed.folder.faults:
+                kept.forget(name)  # others shall not go on with one from before the fault
+            elif name not in tails:
                 kept.store(listed)
         if again - tails:
             kept.forget_all_but(set(self._folders))

@@ -76,6 +76,12 @@ class ListingCache:
                 file.write(text)
             Path(new).replace(self.directory / f"{listed.folder.name}.json")
 
+    def forget(self, name: str) -> None:
+        """Remove the listing of a folder."""
+        if self.directory is not None:
+            with suppress(OSError):
+                (self.directory / f"{name}.json").unlink(missing_ok=True)
+
     def forget_all_but(self, names: set[str]) -> None:
         """Remove the listings of folders that are gone."""
         if self.directory is None:

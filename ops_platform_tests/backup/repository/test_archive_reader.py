@@ -123,6 +123,38 @@ def test_other_folders_are_listed_again_in_turn() -> None:
     assert seen.listed_since > datetime.fromtimestamp(START, UTC)
 
 
+def test_every_folder_is_listed_again_within_six_hours_however_many_there_are() -> None:
+    stored, clock = shelf(), Clock()
+    for number in range(4 * 120):
+        stored.put(1, number)
+    reader = ArchiveReader(stored, clock=clock)
+    read(reader)
+    stored.asked.clear()
+    oldest = []
+    for _ in range(3 * 36):
+        clock.now += 600
+        seen = read(reader)
+        assert seen.listed_since is not None
+        oldest.append(clock.now - seen.listed_since.timestamp())
+    assert max(oldest) <= RELIST_SECONDS + 600
+    assert "ls  all" not in stored.asked
+    assert len(stored.asked) < 3 * (120 + 36 * 2) + 10, "and no oftener"
+
+
+def test_a_fault_is_seen_by_other_processes_as_soon_as_by_one(tmp_path: Path) -> None:
+    stored, clock = shelf(), Clock()
+    for number in range(12):
+        stored.put(1, number)
+    reader = ArchiveReader(stored, tmp_path, clock)
+    assert read(reader).faults() == {}
+    segment = Segment(1, 1)
+    second = f"{GEOMETRY.folder(segment)}/{GEOMETRY.name(segment)}-{'1' * 40}.lz4"
+    stored.files[second] = {"type": "file", "size": 8 << 20, "time": int(START)}
+    clock.now += RELIST_SECONDS - 60
+    assert list(read(reader).faults()) == [GEOMETRY.name(segment)]
+    assert list(read(ArchiveReader(stored, tmp_path, clock)).faults()) == [GEOMETRY.name(segment)]
+
+
 def test_a_segment_that_arrives_late_closes_its_gap() -> None:
     stored = shelf()
     for number in range(20):
