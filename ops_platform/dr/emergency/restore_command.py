@@ -21,7 +21,7 @@ import psycopg
 
 from ops_platform import files
 from ops_platform.backup.monitoring import glance
-from ops_platform.backup.proof import FilesLook
+from ops_platform.backup.proof import FilesLook, read_store
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import Database
 from ops_platform.backup.stanza import BackupContext
@@ -85,9 +85,12 @@ def explain(
     """
     reader = repository.open_reader(ctx, here)
     # In an emergency the files of the set that would be restored count, not those of every other one.
-    observation = glance(reader, written=_written(ctx))
+    written, damaged = _recorded(ctx)
+    observation = glance(reader, written=written)
     faults_of = FilesLook(reader.pgbackrest).faults_of
-    plan = restore_plan.choose(observation, target, label, timeline, _last_beat(ctx), faults_of)
+    if repository != LIVE:
+        damaged = {}  # what was read now says nothing of the repository as it was
+    plan = restore_plan.choose(observation, target, label, timeline, _last_beat(ctx), faults_of, damaged)
     _refuse_future_transaction(ctx, plan, observation.repository.current)
     explanation = restore_plan.explain(plan, observation, here.data_dir, now)
     version = observation.repository.version_of(plan.backup_set)
@@ -130,17 +133,19 @@ def _options(tablespaces: Mapping[str, Path] | None, repository: RepositoryView 
     )
 
 
-def _written(ctx: BackupContext) -> Written | None:
-    """Read the timeline of the newest heartbeat; None when the ops database does not answer.
+def _recorded(ctx: BackupContext) -> tuple[Written | None, dict[str, str]]:
+    """Read the timeline of the newest heartbeat, and which sets were read and found damaged.
 
-    The server itself is not asked: it may be dead, or not the one that is meant.
+    Neither is known when the ops database does not answer. The server itself is not asked: it may be dead, or
+    not the one that is meant.
     """
     try:
         with postgres.session(ctx.ops_url, application="ops-platform restore") as ops:
             beat = next(iter(rpo.heartbeats(ops, ctx.stanza.name)), None)
+            damaged = read_store.damaged_sets(ops, ctx.stanza.name)
     except (OpsError, psycopg.Error):
-        return None
-    return None if beat is None else Written(beat.timeline, beat.at)
+        return None, {}
+    return None if beat is None else Written(beat.timeline, beat.at), damaged
 
 
 def _last_beat(ctx: BackupContext) -> timeline_choice.LastBeat:

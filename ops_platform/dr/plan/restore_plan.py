@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -80,6 +80,7 @@ class Explanation:
             lines.append("lost         all that was committed after the target")
         else:
             lines.append("lost         unknown: the archive does not say how far it reaches")
+        lines += [f"WARNING      {warning}" for warning in self.plan.warnings]
         if self.gaps:
             lines.append(
                 f"WARNING      {self.gaps} WAL segments are missing after this; recovery ends before them"
@@ -102,13 +103,16 @@ def choose(
     timeline: str | None = None,
     last_beat: timeline_choice.LastBeat = timeline_choice.no_heartbeats,
     faults_of: Callable[[str], Faults] = lambda label: Faults(),
+    damaged: Mapping[str, str] | None = None,
 ) -> Plan:
     """Choose the set to start from: ``label``, or the newest one complete before the target.
 
     ``timeline`` is what somebody typed: a number, ``latest``, or None; then it is the living one, and a
     target that another one has too is refused; ``last_beat`` narrows down when they parted. ``faults_of``
-    looks at the files of a set that fits; one that lacks some is passed over for an older one. Raises
-    CheckFailed that says what is possible instead, ConfigurationError for what is no timeline.
+    looks at the files of a set that fits; one that lacks some is passed over for an older one. So is one of
+    ``damaged`` (label -> what was found wrong when it was read), unless it was asked for: it may have been
+    repaired since. The plan says what was passed over. Raises CheckFailed that says what is possible instead,
+    ConfigurationError for what is no timeline.
     """
     stanza = observation.repository.stanza
     number = timeline_choice.parse(timeline)
@@ -124,21 +128,29 @@ def choose(
     ]
     candidates = [_named(observation, on_way, label, history)] if label else list(reversed(on_way))
     lacking: list[str] = []
+    damaged = damaged or {}
     for backup_set in candidates:
         # The archive is listed from the set on that is chosen: of the others nothing is asked.
         if _starts_before(backup_set, target) and observation.has_own_wal(backup_set):
-            if (faults := faults_of(backup_set.label)).count:
-                lacking.append(f"{backup_set.label} ({faults.summary})")
+            known = damaged.get(backup_set.label)
+            if wrong := faults_of(backup_set.label).summary or ("" if label else known):
+                lacking.append(f"{backup_set.label} ({wrong})")
                 continue
             until = target.moment if target.moment is not None else target.lsn
             state = observation.archive.state_from(
                 backup_set.wal_start, timeline=history.timeline, until=until
             )
-            return plan_for(observation, backup_set, state, target, None, f"stanza {stanza}")
+            warnings = [f"set {passed_over} was passed over" for passed_over in lacking]
+            warnings += (
+                [f"set {label} was found damaged when it was read: {known}"] if label and known else []
+            )
+            plan = plan_for(observation, backup_set, state, target, None, f"stanza {stanza}")
+            return replace(plan, warnings=tuple(warnings))
     if lacking:
         raise CheckFailed(
-            f"no set of stanza {stanza} can be restored to {target}: stored files are missing of "
+            f"no set of stanza {stanza} can be restored to {target}: stored files are missing or damaged of "
             f"{', '.join(lacking[:NAMED_SETS])}: put them back from the versions of the bucket"
+            + ("; --set tries one that was repaired since it was read" if damaged and not label else "")
         )
     if label and not _starts_before(candidates[0], target):
         raise CheckFailed(_set_too_young(candidates[0], target))

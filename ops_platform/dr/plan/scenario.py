@@ -50,6 +50,8 @@ class Plan:
     target: RecoveryTarget
     pair: HeartbeatPair | None
     note: str
+    warnings: tuple[str, ...] = ()
+    """For people: newer sets that were passed over and why, or what is wrong with the set asked for."""
 
     @property
     def last_segment(self) -> Segment:

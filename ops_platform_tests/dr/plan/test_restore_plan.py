@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_platform.backup.monitoring.observation import Observation, judge
+from ops_platform.backup.proof import Faults
 from ops_platform.backup.repository.backup_sets import Repository
 from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import History, Segment, format_lsn
@@ -123,6 +124,28 @@ def test_a_set_with_page_errors_is_passed_over_with_those_that_build_on_it() -> 
     assert choose(seen(one=damaged), RecoveryTarget.latest(), None).backup_set.label == THIRD
     with pytest.raises(CheckFailed, match="was complete before"):
         choose(seen(one=damaged), RecoveryTarget.at(minute(15)), None)
+
+
+def test_a_set_that_lacks_files_or_was_found_damaged_is_passed_over_and_named() -> None:
+    lacking, damaged = {THIRD: Faults(("bundle/1 is missing",), 1)}, {SECOND: "bundle/7: wrong bytes"}
+
+    def faults(label: str) -> Faults:
+        return lacking.get(label, Faults())
+
+    look, latest = seen(), RecoveryTarget.latest()
+    plan = choose(look, latest, None, faults_of=faults, damaged=damaged)
+    assert plan.backup_set.label == FIRST
+    said = text(explain(plan, look, Path("/new"), NOW))
+    assert f"WARNING      set {THIRD} (bundle/1 is missing) was passed over" in said
+    assert f"WARNING      set {SECOND} (bundle/7: wrong bytes) was passed over" in said
+    # Files that are missing now are; what was read may have been repaired since.
+    asked = choose(look, latest, SECOND, faults_of=faults, damaged=damaged)
+    assert asked.warnings == (f"set {SECOND} was found damaged when it was read: bundle/7: wrong bytes",)
+    with pytest.raises(CheckFailed, match=r"missing or damaged of .*bundle/1 is missing"):
+        choose(look, latest, THIRD, faults_of=faults, damaged=damaged)
+    every = dict.fromkeys((FIRST, SECOND, THIRD), "wrong bytes")
+    with pytest.raises(CheckFailed, match="--set tries one that was repaired"):
+        choose(look, latest, None, damaged=every)
 
 
 def test_an_empty_repository_says_so() -> None:
