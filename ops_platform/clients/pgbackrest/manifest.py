@@ -23,6 +23,8 @@ _ENDINGS = {"none": "", "gz": ".gz", "lz4": ".lz4", "zst": ".zst", "bz2": ".bz2"
 _BLOCKS = ".pgbi"
 """Ending of a file that is stored in blocks, whose map says which set holds each block."""
 
+_ESCAPES = str.maketrans({character: json.dumps(character)[1:-1] for character in '"\\\n\r\t\b\f'})
+
 
 @dataclass(frozen=True)
 class StoredFile:
@@ -162,7 +164,8 @@ def _json(written: str) -> Any:
 
 
 def _quoted(key: str) -> str:
-    return json.dumps(key, ensure_ascii=False)
+    """Write a key as JSON the way pgBackRest does for the checksum: other control characters as they are."""
+    return f'"{key.translate(_ESCAPES)}"'
 
 
 def _old_type(sections: Mapping[str, Mapping[str, Any]]) -> str:

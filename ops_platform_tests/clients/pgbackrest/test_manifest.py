@@ -70,7 +70,7 @@ def test_bytes_stored_as_they_are_have_the_checksum_of_the_file() -> None:
     assert old.own["packed.lz4"].files[0].checksum is None
 
 
-@pytest.mark.parametrize("name", [b"M\xfcller", "line\u2028end".encode(), b"carriage\rreturn"])
+@pytest.mark.parametrize("name", [b"M\xfcller", "line\u2028end".encode(), b"carriage\rreturn", b"a\x01b"])
 def test_a_file_may_have_any_name(name: bytes) -> None:
     """A directory of a server that somebody else wrote into: Latin-1, and what Unicode calls a line's end."""
     text = manifest(FULL, {"pg_data/NAME": FILES["pg_data/base/1/112"], **FILES})
