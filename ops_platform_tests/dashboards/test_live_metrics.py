@@ -16,9 +16,14 @@ from ops_platform_tests.prometheus import metric_names
 from ops_platform_tests.running_stack import RunningStack
 
 SEEN_IN_TEST_AGENT = frozenset(
-    {"backup_running_since_timestamp_seconds", "audit_oldest_unsealed_timestamp_seconds"}
+    {
+        "backup_running_since_timestamp_seconds",
+        "audit_oldest_unsealed_timestamp_seconds",
+        "backup_damaged_segments",
+        "backup_verification_due_timestamp_seconds",
+    }
 )
-"""There only while a backup runs or an event waits: test_agent sees to both."""
+"""There while a backup runs or an event waits, or after the first reading: test_agent sees to all."""
 SEEN_AFTER_AN_EXERCISE = frozenset(
     {
         "dr_exercise_last_failed",
@@ -36,6 +41,8 @@ _FUNCTIONS_AND_WORDS = frozenset(
         "rate",
         "increase",
         "last_over_time",
+        "max_over_time",
+        "abs",
         "label_join",
         "max",
         "sum",
@@ -48,7 +55,9 @@ _FUNCTIONS_AND_WORDS = frozenset(
 
 def metrics_in(expression: str) -> set[str]:
     """The metric names of a PromQL expression."""
-    text = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\b(by|on|ignoring|without)\s*\([^)]*\)', " ", expression)
+    text = re.sub(
+        r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\boffset\s+\w+|\b(by|on|ignoring|without)\s*\([^)]*\)', " ", expression
+    )
     return set(re.findall(r"[A-Za-z_:][A-Za-z0-9_:]*", text)) - _FUNCTIONS_AND_WORDS
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from ops_platform.backup.monitoring import health
 from ops_platform.backup.stanza.context import open_context
 from ops_platform.backup.stanza.locks import backup_lock_name
 from ops_platform.backup.taking import preflight
@@ -203,5 +204,13 @@ def test_all_checks_of_a_protected_stanza_pass(stack: RunningStack) -> None:
         if event["__typename"] == "AssetCheckEvaluationEvent"
     ]
 
-    assert len(evaluated) == 14
+    expected = [
+        name
+        for stanza in ("product", "ops")
+        for name in (
+            *health.WAL_VERDICTS,
+            *(health.FRESH for _ in health.scheduled_kinds(open_context(stack.settings, stanza).stanza)),
+        )
+    ]
+    assert sorted(e["checkName"] for e in evaluated) == sorted(expected)
     assert [e for e in evaluated if not e["success"]] == []

@@ -79,6 +79,7 @@ def test_the_order_of_an_exercise() -> None:
     assert [type(phase).__name__ for phase in runner.PHASES] == [
         "ObserveSource",
         "PrepareChecks",
+        "StealKey",
         "DeclareDisaster",
         "RehearseInScratch",
         "CheckExercise",
