@@ -112,6 +112,10 @@ class RepositoryObjects:
         body = self.store.get(key)
         self.store.put(key, body[: len(body) // 2])
 
+    def shorten(self, key: str) -> None:
+        """The first kilobyte is left: less than any codec makes of a segment."""
+        self.store.put(key, self.store.get(key)[:1024])
+
     def empty(self, key: str) -> None:
         self.store.put(key, b"")
 
@@ -199,7 +203,9 @@ DAMAGES: Mapping[str, Damage] = {
         lambda copy: copy.delete(*copy.segments()),
     ),
     "wal_zeroed": Damage("zeroes in a WAL segment", "recovery_target", _segment(_zero, -2)),
-    "wal_truncated": Damage("a truncated WAL segment", "recovery_target", _segment(_truncate, -2)),
+    "wal_truncated": Damage(
+        "a truncated WAL segment", "backup_selected", _segment(RepositoryObjects.shorten, -2)
+    ),
     "wal_last_flipped": Damage("one bit of the last WAL segment", "recovery_target", _segment(_flip, -1)),
     "wal_swapped": Damage(
         "two WAL segments under each other's name",
