@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from ops_platform.clients.waiting import wait_until
 from ops_platform.dr.restore.workspace import Workspace, make_directory, set_owner
@@ -216,7 +217,8 @@ def _processes(directory: Path) -> list[psutil.Process]:
 
 
 def _names(argument: str, directory: str) -> bool:
-    _, named, rest = argument.partition(directory)
+    # A connection string quotes the directory of the socket.
+    _, named, rest = unquote(argument).partition(directory)
     return bool(named) and (not rest or rest[0] == "/")
 
 

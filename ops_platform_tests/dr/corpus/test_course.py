@@ -6,10 +6,11 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import psutil
 import pytest
@@ -128,21 +129,24 @@ def killer(lab: Lab, program: str, *words: str) -> Iterator[list[int]]:
     """Kill -9 for the first process of a scratch cluster that is ``program`` with ``words``."""
     root, over, killed = str(scratch.scratch_root(lab.site.settings)), threading.Event(), list[int]()
 
+    def named() -> Iterator[psutil.Process]:
+        # A program may live for no more than some 50 ms: of each process only the name is read.
+        for directory in Path("/proc").iterdir():
+            with suppress(OSError, psutil.NoSuchProcess):
+                if directory.name.isdigit() and (directory / "comm").read_text() == f"{program}\n":
+                    yield psutil.Process(int(directory.name))
+
     def watch() -> None:
-        while not over.wait(0.005) and not killed:
-            for process in psutil.process_iter():
-                try:
-                    # First, since it is cheap: a program may live for no more than some 50 ms.
-                    if process.name() != program:
-                        continue
-                    line = " ".join(process.cmdline())
+        while not over.wait(0.001) and not killed:
+            for process in named():
+                with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                    # A connection string quotes the directory of the socket.
+                    line = unquote(" ".join(process.cmdline()))
                     ours = root in line or process.cwd().startswith(root)
                     if ours and all(word in line for word in words):
                         process.kill()
                         killed.append(process.pid)
                         break
-                except (psutil.NoSuchProcess, psutil.AccessDenied):
-                    continue
 
     thread = threading.Thread(target=watch)
     thread.start()

@@ -194,3 +194,18 @@ def test_killed_at_any_moment_of_its_making(settings: Settings) -> None:
             assert owners.stdout.readline() == "GONE\n"
             scratch.sweep(settings)
             assert entries(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("--pg1-path=/s/x1/data", True),
+        ("postgresql:///product?host=%2Fs%2Fx1%2Fsocket&port=5432", True),
+        ("postgresql:///product?host=%2Fs%2Fx10%2Fsocket&port=5432", False),
+        ("/s/x10/data", False),
+    ],
+)
+def test_an_argument_names_a_scratch_directory_in_a_connection_string_too(
+    argument: str, expected: bool
+) -> None:
+    assert scratch._names(argument, "/s/x1") is expected
