@@ -12,7 +12,6 @@ import pytest
 
 from ops_platform.backup.stanza import pgbackrest_conf
 from ops_platform.backup.stanza.context import open_context
-from ops_platform.clients.pgbackrest import PgBackRest
 from ops_platform.dr.exercise import knowledge
 from ops_platform.dr.exercise.drill import rehearse
 from ops_platform.dr.restore import scratch_cluster as scratch
@@ -88,14 +87,10 @@ def test_s3_fails_during_the_restore(
         assert re.match(said, found["restored"]), found
 
 
-def test_s3_at_a_byte_a_second(
-    lab: Lab, relayed: tuple[Relay, Settings], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # 150 s, which are given to each of two looks.
-    defaults = PgBackRest._ask.__kwdefaults__
-    assert defaults
-    monkeypatch.setitem(defaults, "timeout", 4.0)
+def test_s3_at_a_byte_a_second(lab: Lab, relayed: tuple[Relay, Settings]) -> None:
     relay, settings = relayed
+    environ = {name: value.get_secret_value() for name, value in settings.environ.items()}
+    settings = load_settings({**environ, "OPS_PGBACKREST_ANSWER_SECONDS": "4"})
     with lab.copied() as (copy, _), lab.source_untouched():
         ctx = pointed(hasty(open_context(settings, lab.site.name)), copy.prefix)
         asked = questions.prepare(ctx, "latest", silent)
