@@ -211,14 +211,20 @@ def reach_endpoint(ctx: BackupContext) -> None:
 
 
 def create_stanza(ctx: BackupContext) -> None:
-    """Create the stanza. Raises PgBackRestError, and Unavailable when its lock stays held.
+    """Create the stanza. Raises PgBackRestError, and Unavailable when its lock stays held."""
+    unlocked(ctx, ctx.pgbackrest.stanza_create, "created")
 
-    The archiver's own attempts hold the same lock for moments, so this waits up to 90 s for it.
+
+def unlocked(ctx: BackupContext, command: Callable[[], object], done: str) -> None:
+    """Run a command on the stanza until its lock is free; ``done`` is its participle, for the message.
+
+    The archiver's own attempts hold the same lock for moments, so this waits up to 90 s for it. Raises
+    PgBackRestError, and Unavailable when the lock stays held.
     """
 
-    def created() -> bool:
+    def ran() -> bool:
         try:
-            ctx.pgbackrest.stanza_create()
+            command()
         except PgBackRestError as error:
             if error.code != LOCKED:
                 raise
@@ -226,9 +232,9 @@ def create_stanza(ctx: BackupContext) -> None:
         return True
 
     wait_until(
-        created,
+        ran,
         STANZA_LOCK_SECONDS,
-        f"stanza {ctx.stanza.name} cannot be created while another pgBackRest process holds its lock",
+        f"stanza {ctx.stanza.name} cannot be {done} while another pgBackRest process holds its lock",
         interval=1.0,
     )
 

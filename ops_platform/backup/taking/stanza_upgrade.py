@@ -14,8 +14,6 @@ from ops_platform.backup.repository import Database, Repository
 from ops_platform.backup.stanza import BackupContext, adopt_configuration, locks
 from ops_platform.backup.taking import preflight
 from ops_platform.backup.taking.preflight import Server
-from ops_platform.clients.pgbackrest import LOCKED, PgBackRestError
-from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed
 
 ACTION = "stanza.upgrade"
@@ -122,32 +120,12 @@ def carry_out(
             operation_id=operation_id,
             details=details,
         ):
-            _upgrade(ctx)
+            preflight.unlocked(ctx, ctx.pgbackrest.stanza_upgrade, "upgraded")
             if adopt_configuration(ctx):
                 log("pgBackRest's configuration was brought up to date; the server archives with it")
             if plan(ctx).is_needed:
                 raise CheckFailed(f"stanza {name} still stands for the old cluster: look at pgBackRest's log")
             ctx.pgbackrest.check(preflight.ARCHIVER_SECONDS)
-
-
-def _upgrade(ctx: BackupContext) -> None:
-    """Run pgBackRest's command, while the archiver's own attempts hold the same lock for moments."""
-
-    def upgraded() -> bool:
-        try:
-            ctx.pgbackrest.stanza_upgrade()
-        except PgBackRestError as error:
-            if error.code != LOCKED:
-                raise
-            return False
-        return True
-
-    wait_until(
-        upgraded,
-        preflight.STANZA_LOCK_SECONDS,
-        f"stanza {ctx.stanza.name} cannot be upgraded while another pgBackRest process holds its lock",
-        interval=1.0,
-    )
 
 
 def _is_of(database: Database, server: Server) -> bool:
