@@ -90,6 +90,8 @@ setup(
             "grimp>=3",
             # Drives the Chromium of Debian; no browser of its own is downloaded.
             "playwright>=1.49",
+            # Brings axe-core, which looks for faults of accessibility.
+            "axe-playwright-python>=0.1.6",
             # Only what makes dashboards/grafana needs it. The versions with an epoch are older builds of
             # it, one for each Grafana before 12; they would count as newer.
             "grafana-foundation-sdk>=0.0.21,<0.1",

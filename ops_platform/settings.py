@@ -157,6 +157,18 @@ class ApiSettings(Group):
     subject_email_column: str = Field("email", validation_alias="OPS_API_SUBJECT_EMAIL_COLUMN")
 
 
+class PageSettings(Group):
+    """The look of the pages for data subjects."""
+
+    name: str | None = Field(None, validation_alias="OPS_PAGE_NAME")
+    colour: str = Field("#1f3a5f", validation_alias="OPS_PAGE_COLOUR")
+    logo_file: Path | None = Field(None, validation_alias="OPS_PAGE_LOGO_FILE")
+    contact: str | None = Field(None, validation_alias="OPS_PAGE_CONTACT")
+    """An e-mail address, or a page that begins with https://."""
+    texts_file: Path | None = Field(None, validation_alias="OPS_PAGE_TEXTS_FILE")
+    """YAML: texts that replace those of the pages, by language and name."""
+
+
 class DemoSettings(Group):
     """The demo product: its size, its past and its made-up traffic."""
 
@@ -206,6 +218,7 @@ class Settings(Group):
     gdpr: GdprSettings = GdprSettings()
     agent: AgentSettings = AgentSettings()
     api: ApiSettings = ApiSettings()
+    page: PageSettings = PageSettings()
     jwt: JwtSettings = JwtSettings()
     demo: DemoSettings = DemoSettings()
 

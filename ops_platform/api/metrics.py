@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-OPERATIONS = ("request", "cancel", "verify", "status", "requests", "download", "page", "other")
+OPERATIONS = ("request", "cancel", "describe", "verify", "status", "requests", "download", "page", "other")
 STATUSES = (200, 202, 400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 500, 503)
 
 

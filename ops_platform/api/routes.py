@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -11,11 +13,21 @@ from ops_platform.api import schemas
 from ops_platform.api.edge import guards
 from ops_platform.api.openapi import json_body, problems
 from ops_platform.api.problems import Problem, not_found
-from ops_platform.api.schemas import Download, MadeRequest, NewRequest, RequestList, RequestView, Verification
+from ops_platform.api.schemas import (
+    Download,
+    MadeRequest,
+    NewRequest,
+    RequestDescription,
+    RequestList,
+    RequestView,
+    TypedToken,
+    Verification,
+)
 from ops_platform.api.service import Service
+from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import requests
 from ops_platform.gdpr.export import archive_store
-from ops_platform.gdpr.requests import Consent, language_of
+from ops_platform.gdpr.requests import Consent, Language, language_of
 
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 
@@ -41,12 +53,13 @@ def _changing(routes: APIRouter, service: Service) -> None:
         """Mail a token to the address on record; nothing happens before it is used.
 
         While a request of the same type is open, it is the answer. If it is not verified and its last
-        mail is older than five minutes, another mail is sent, whose token replaces the one before.
+        mail is older than five minutes, another mail is sent, whose token replaces the one before, in the
+        language that is asked for then.
         """
         guards.count_as(request, "request")
         subject = await guards.limited_subject(service, request)
         body = await guards.body(request, NewRequest)
-        language = request.headers.get("accept-language")
+        language = body.language or language_of(request.headers.get("accept-language"))
         made = await run_in_threadpool(_make, service, subject, body, language)
         response.headers["Location"] = f"/api/gdpr/status/{made.request_id}"
         return made
@@ -78,6 +91,23 @@ def _changing(routes: APIRouter, service: Service) -> None:
         await guards.limit(service, request, f"request:{requestId[:100]}")
         body = await guards.body(request, Verification)
         return await run_in_threadpool(_verify, service, requestId, body)
+
+    @routes.post(
+        "/verify/{requestId}/description",
+        response_model=RequestDescription,
+        summary="What the mailed token would confirm",
+        responses=problems(400, 404, 408, 409, 410, 413, 415, 422, 429, 503),
+        openapi_extra={"security": [], **json_body(TypedToken)},
+    )
+    async def describe_request(request: Request, requestId: str) -> RequestDescription:
+        """Describe a request to the holder of its token, which stays good: nothing is confirmed.
+
+        Refused like the confirmation, and limited like it, on a count of its own.
+        """
+        guards.count_as(request, "describe")
+        await guards.limit(service, request, f"request:{requestId[:100]}", scope="describe/")
+        body = await guards.body(request, TypedToken)
+        return await run_in_threadpool(_describe, service, requestId, body)
 
 
 def _reading(routes: APIRouter, service: Service) -> None:
@@ -123,7 +153,7 @@ def _reading(routes: APIRouter, service: Service) -> None:
         return _download(service, requestId, guards.subject(service, request))
 
 
-def _make(service: Service, subject: UUID, body: NewRequest, accept_language: str | None) -> MadeRequest:
+def _make(service: Service, subject: UUID, body: NewRequest, language: Language) -> MadeRequest:
     with service.product.reading() as product:
         email = service.addresses.find(product, subject)
     if email is None:
@@ -134,7 +164,7 @@ def _make(service: Service, subject: UUID, body: NewRequest, accept_language: st
             subject,
             body.request_type,
             email=email,
-            language=language_of(accept_language),
+            language=language,
             api_url=service.api_url,
             now=service.clock(),
         )
@@ -154,25 +184,45 @@ def _cancel(service: Service, request_id: str, subject: UUID) -> RequestView:
             raise Problem(409, "too-late", detail) from None
 
 
+def _describe(service: Service, request_id: str, body: TypedToken) -> RequestDescription:
+    now = service.clock()
+    with _refusing(service) as connection:
+        described = requests.describe(connection, _known_form(request_id), body.token, now=now)
+    return schemas.description(described, now)
+
+
 def _verify(service: Service, request_id: str, body: Verification) -> RequestView:
     consent = None
     if service.consent_version is not None:
         if not body.consent:
             raise Problem(422, "consent-missing", "Agree to the wording on the page, then confirm again.")
         consent = Consent(service.consent_version)
+    with _refusing(service) as connection:
+        verified = requests.verify(
+            connection,
+            _known_form(request_id),
+            body.token,
+            now=service.clock(),
+            consent=consent,
+            choice=body.existing_export,
+        )
+    return schemas.view(verified)
+
+
+@contextmanager
+def _refusing(service: Service) -> Iterator[Connection]:
+    """Use a connection; a refusal of the request becomes a problem, and what it counted is kept."""
+    refusal: requests.RequestError | None = None
     with service.ops.use() as connection:
         try:
-            verified = requests.verify(
-                connection, _known_form(request_id), body.token, now=service.clock(), consent=consent
-            )
+            yield connection
         except requests.RequestError as error:
             connection.commit()  # a wrong token is counted
             refusal = error
-        else:
-            return schemas.view(verified)
-    if isinstance(refusal, requests.UnknownRequest):
-        service.metrics.wrong_tokens.inc()
-    raise _refusal(refusal)
+    if refusal is not None:
+        if isinstance(refusal, requests.UnknownRequest):
+            service.metrics.wrong_tokens.inc()
+        raise _refusal(refusal)
 
 
 def _download(service: Service, request_id: str, subject: UUID) -> Download:

@@ -8,20 +8,36 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from ops_platform.gdpr import requests
-from ops_platform.gdpr.requests import RequestType
+from ops_platform.gdpr.requests import Choice, Language, RequestType
 
 
 class NewRequest(BaseModel):
     """The request that a subject makes. Other fields of the body are ignored, an address above all."""
 
     request_type: RequestType
+    language: Language | None = Field(
+        default=None,
+        description="Language of the mails, of the page that they link to and of the export's index; "
+        "null: the best of Accept-Language.",
+    )
 
 
-class Verification(BaseModel):
+class TypedToken(BaseModel):
     """The mailed token, as in the link or typed with spaces, hyphens and small letters."""
 
     token: str = Field(max_length=1000)
+
+
+class Verification(TypedToken):
+    """The mailed token, and what the person chose on the page."""
+
     consent: bool = Field(default=False, description="Agreed to the wording that the page shows, if it does.")
+    existing_export: Choice | None = Field(
+        default=None,
+        description="Of an erasure while an export can still be downloaded: wait until it was downloaded, "
+        "for 48 hours at most and no longer than the export is there, or delete it with the rest. Null: "
+        "wait, unless it was downloaded before.",
+    )
 
 
 class RequestView(BaseModel):
@@ -29,6 +45,7 @@ class RequestView(BaseModel):
 
     request_id: str
     request_type: RequestType
+    language: Language
     status: Literal["pending", "processing", "completed", "failed"]
     outcome: Literal["fulfilled", "cancelled", "expired", "error"] | None = Field(
         description="How it ended; cancelled and expired requests have the status failed."
@@ -38,6 +55,9 @@ class RequestView(BaseModel):
     verified_at: datetime | None = Field(description="Null until the mailed token was used.")
     verification_expires_at: datetime | None
     due_at: datetime | None = Field(description="72 hours after the verification.")
+    waits_until: datetime | None = Field(
+        description="Of an erasure: it waits for the download of an export, until then at most."
+    )
     completed_at: datetime | None
     can_be_cancelled: bool
 
@@ -46,6 +66,18 @@ class MadeRequest(RequestView):
     """``mail_sent``: a verification mail is on its way; false when a recent one still counts."""
 
     mail_sent: bool
+
+
+class RequestDescription(RequestView):
+    """A request before it is confirmed, and what its erasure would take along."""
+
+    export_until: datetime | None = Field(
+        description="Until when an export can be downloaded that the erasure would delete."
+    )
+    export_fetched: bool = Field(description="A link to that export was given out before.")
+    could_wait_until: datetime | None = Field(
+        description="Until when at most the erasure would wait for the download, if confirmed now."
+    )
 
 
 class RequestList(BaseModel):
@@ -75,6 +107,17 @@ def view(request: requests.Request) -> RequestView:
 def made(answer: requests.Submission) -> MadeRequest:
     """Show a request to the subject who made it just now."""
     return MadeRequest(**_fields(answer.request), mail_sent=answer.mailed)
+
+
+def description(described: requests.Description, now: datetime) -> RequestDescription:
+    """Show a request to the holder of its token, who has not confirmed it yet."""
+    export = described.export
+    return RequestDescription(
+        **_fields(described.request),
+        export_until=export.until if export else None,
+        export_fetched=bool(export and export.fetched),
+        could_wait_until=export.waits_until("wait", now) if export else None,
+    )
 
 
 def _fields(request: requests.Request) -> dict[str, object]:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ops_platform.api import addresses
+from ops_platform.api import addresses, appearance
 from ops_platform.api.addresses import Network
+from ops_platform.api.appearance import Brand
 from ops_platform.api.auth import Identity, bearer_token, jwks
 from ops_platform.api.metrics import ApiMetrics
 from ops_platform.clients.object_store import ObjectStore
@@ -38,6 +39,7 @@ class Service:
     trusted_proxies: tuple[Network, ...] = ()
     privacy_notice_url: str | None = None
     consent_version: str | None = None
+    brand: Brand = field(default_factory=Brand)
     metrics: ApiMetrics = field(default_factory=ApiMetrics)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -72,6 +74,7 @@ def open_service(settings: Settings) -> Service:
         trusted_proxies=trusted,
         privacy_notice_url=api.privacy_notice_url,
         consent_version=api.consent_version,
+        brand=appearance.from_settings(settings.page),
     )
 
 

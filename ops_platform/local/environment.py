@@ -39,6 +39,11 @@ PASSED_ON = (
     "OPS_API_TRUSTED_PROXIES",
     "OPS_API_PRIVACY_NOTICE_URL",
     "OPS_API_CONSENT_VERSION",
+    "OPS_PAGE_NAME",
+    "OPS_PAGE_COLOUR",
+    "OPS_PAGE_LOGO_FILE",
+    "OPS_PAGE_CONTACT",
+    "OPS_PAGE_TEXTS_FILE",
 )
 """The operator's own choices at ``up``; kept in the environment file, so the next ``up`` has them too."""
 

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from ops_platform.api.app import build
 from ops_platform.api.service import Service, open_service
+from ops_platform.gdpr.export import archive_store as exports
+from ops_platform.gdpr.lineage.effect import Effect
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform.settings import load_settings
 from ops_platform_tests.clients.running_redis import RunningRedis
@@ -35,6 +37,7 @@ NO_STORE = {
 }
 """Links are signed for it, and it is never asked."""
 Answer = httpx.Response
+DATA = b"all that there is"
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,25 @@ class House:
     def change(self, **changes: Any) -> None:
         """Other settings of the service."""
         self.service = replace(self.service, **changes)
+
+
+def exported(api: House, subject: UUID, key: str = "x.zip") -> str:
+    """The request of an export that is done."""
+    request_id: str = api.request(subject, "export").json()["request_id"]
+    api.verify(request_id, api.table.token(request_id))
+    api.table.claim(request_id, "processing")
+    exports.record(
+        api.table.worker,
+        request_id,
+        object_key=f"{request_id}/{key}",
+        size=len(DATA),
+        sha256="0" * 64,
+        map_version="1",
+        effects=[Effect("s3", "media/{id}/", "files", "export", 1, 1, 1)],
+        now=api.now,
+    )
+    api.table.claim(request_id, "completed", "fulfilled")
+    return request_id
 
 
 @contextmanager

@@ -14,36 +14,15 @@ import pytest
 from ops_platform.clients.object_store import bucket as stores
 from ops_platform.clients.object_store.bucket import ObjectStore
 from ops_platform.gdpr.export import archive_store as exports
-from ops_platform.gdpr.lineage.effect import Effect
 from ops_platform.local.servers.object_store_server import ObjectStoreServer
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform.settings import load_settings
-from ops_platform_tests.api.house import Answer, House, house, problem
+from ops_platform_tests.api.house import DATA, Answer, House, exported, house, problem
 from ops_platform_tests.clients.running_redis import RunningRedis
 from ops_platform_tests.gdpr.requests_database import T0
 from ops_platform_tests.services import OpsDatabase
 
 pytestmark = pytest.mark.services
-DATA = b"all that there is"
-
-
-def exported(api: House, subject: UUID, key: str = "x.zip") -> str:
-    """The request of an export that is done."""
-    request_id: str = api.request(subject, "export").json()["request_id"]
-    api.verify(request_id, api.table.token(request_id))
-    api.table.claim(request_id, "processing")
-    exports.record(
-        api.table.worker,
-        request_id,
-        object_key=f"{request_id}/{key}",
-        size=len(DATA),
-        sha256="0" * 64,
-        map_version="1",
-        effects=[Effect("s3", "media/{id}/", "files", "export", 1, 1, 1)],
-        now=api.now,
-    )
-    api.table.claim(request_id, "completed", "fulfilled")
-    return request_id
 
 
 def download(api: House, request_id: str, subject: UUID) -> Answer:

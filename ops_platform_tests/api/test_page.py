@@ -1,4 +1,4 @@
-"""The page: static, in two languages, without third parties. A browser's part is in the full set."""
+"""The pages: static, in two languages, without third parties. A browser's part is in the full set."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import re
 
 import pytest
 
-from ops_platform.api import page, page_texts
-from ops_platform.api.page_texts import BAD, GOOD, TEXTS
+from ops_platform.api.appearance import confirmation_texts, frame_texts
+from ops_platform.api.appearance.brand import Brand, Logo
+from ops_platform.api.appearance.confirmation_texts import BAD, GOOD
+from ops_platform.api.pages import assets, confirmation
 from ops_platform.gdpr.requests.mail_texts import LANGUAGES, Language
 from ops_platform_tests.api.house import House
+
+BRAND = Brand("Rosa & Co", contact="privacy@rosa.example", logo=Logo(b"<svg/>", "image/svg+xml"))
 
 
 @pytest.mark.services
@@ -36,20 +40,25 @@ def test_its_language(api: House, query: str, header: str | None, language: str)
 
 @pytest.mark.services
 def test_its_parts_are_served_and_a_get_uses_no_token_up(api: House) -> None:
+    api.change(brand=BRAND)
     request_id = api.request(api.person()).json()["request_id"]
     before = api.table.row(request_id)
     text = api.send("GET", "/api/gdpr/verify").text
-    for path in re.findall(r'(?:src|href)="(/[^"]*)"', text):
+    paths = re.findall(r'(?:src|href)="(/api/gdpr/assets/[^"]*)"', text)
+    assert len(paths) == 4
+    for path in paths:
         answer = api.send("GET", path)
         assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith(("text/javascript", "text/css"))
+        assert answer.headers["content-type"].startswith(("text/javascript", "text/css", "image/svg+xml"))
     assert api.table.row(request_id) == before
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("asks_consent", [True, False])
 def test_what_it_holds(language: Language, asks_consent: bool) -> None:
-    text = page.render(language, 'https://example.org/privacy?a="b"', asks_consent=asks_consent)
+    text = confirmation.render(
+        language, BRAND, 'https://example.org/privacy?a="b"', asks_consent=asks_consent
+    )
     assert not re.search(r"\$\{?\w", text)
     assert "//" not in re.sub(r'href="https://example.org/privacy\?a=&quot;b&quot;"', "", text)
     assert ('id="consent"' in text) == asks_consent
@@ -60,17 +69,26 @@ def test_what_it_holds(language: Language, asks_consent: bool) -> None:
     assert not re.search(r"\son\w+=", text)
     for name in (*GOOD, *BAD):
         assert f'id="{name}"' in text
+    assert "Rosa &amp; Co" in text
+    assert 'href="mailto:privacy@rosa.example"' in text
 
 
-def test_the_languages_say_the_same_things() -> None:
-    assert {language: set(texts) for language, texts in TEXTS.items()} == {
-        language: set(page_texts.EN) for language in LANGUAGES
-    }
-    assert len(set(page_texts.FR.values()) & set(page_texts.EN.values())) <= 1
+def test_an_erasure_cannot_be_undone_in_any_language() -> None:
+    assert "It cannot be undone." in confirmation.render("en", Brand(), None, asks_consent=False)
+    assert "Cela ne peut pas être annulé." in confirmation.render("fr", Brand(), None, asks_consent=False)
+
+
+@pytest.mark.parametrize("texts", [confirmation_texts.TEXTS, frame_texts.TEXTS])
+def test_the_languages_say_the_same_things(texts: dict[Language, dict[str, str]]) -> None:
+    assert set(texts) == set(LANGUAGES)
+    assert set(texts["en"]) == set(texts["fr"])
+    assert len(set(texts["en"].values()) & set(texts["fr"].values())) <= 1
+    for name, text in texts["en"].items():
+        assert re.findall(r"\{\w*\}", text) == re.findall(r"\{\w*\}", texts["fr"][name]), name
 
 
 def test_the_script_knows_every_ending_of_the_api() -> None:
-    script = (page.STATIC / "verify.js").read_text(encoding="utf-8")
+    script = (assets.STATIC / "verify.js").read_text(encoding="utf-8")
     for name in ("incomplete", "consent-missing", "unavailable", "not-found"):
         assert f'"{name}"' in script
         assert name in BAD

@@ -31,7 +31,7 @@ def test_over_tls_until_it_is_told_to_end(services: Services, api: House, tmp_pa
         assert made.status_code == 202, made.text
         request_id = made.json()["request_id"]
         token = api.table.token(request_id)
-        assert f"{running.url}/api/gdpr/verify#request={request_id}" in api.table.mails(request_id)[0]
+        assert f"{running.url}/api/gdpr/verify?lang=en#request={request_id}" in api.table.mails(request_id)[0]
         problem(client.post(f"/api/gdpr/verify/{request_id}", json={"token": "guess"}), 404, "not-found")
         assert client.post(f"/api/gdpr/verify/{request_id}", json={"token": token}).is_success
         with pytest.raises(httpx.ConnectError):

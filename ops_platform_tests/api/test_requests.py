@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from ops_platform.api.edge.shield import LARGEST_BODY_BYTES
-from ops_platform_tests.api.house import House, problem
+from ops_platform_tests.api.house import Answer, House, exported, problem
 
 pytestmark = pytest.mark.services
 
@@ -60,6 +60,63 @@ def test_a_second_request_is_the_first_and_mails_again_when_that_is_old(api: Hou
     api.pass_time(timedelta(minutes=5))
     later = api.request(anna).json()
     assert (later["request_id"], later["mail_sent"]) == (first["request_id"], True)
+
+
+def describe(api: House, request_id: str, token: str) -> Answer:
+    return api.send("POST", f"/api/gdpr/verify/{request_id}/description", json={"token": token})
+
+
+def test_what_the_token_would_confirm_is_told_without_using_it_up(api: House) -> None:
+    made = api.request(api.person(), "export", headers={"Accept-Language": "fr"}).json()
+    token = api.table.token(made["request_id"])
+    described = describe(api, made["request_id"], token)
+    assert described.status_code == 200
+    assert described.json() == {
+        **{name: value for name, value in made.items() if name != "mail_sent"},
+        "export_until": None,
+        "export_fetched": False,
+        "could_wait_until": None,
+    }
+    assert (made["request_type"], made["language"]) == ("export", "fr")
+    unknown = describe(api, str(uuid4()), token)
+    problem(unknown, 404, "not-found")
+    assert describe(api, made["request_id"], "x" * 52).json() == unknown.json()
+    assert api.metric("gdpr_api_wrong_tokens_total") == 2
+    for _ in range(2):
+        describe(api, made["request_id"], token)
+    problem(describe(api, made["request_id"], token), 429, "rate-limited")
+    # Whoever looked as often as that can still confirm.
+    assert api.verify(made["request_id"], token).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("wanted", "header", "language"), [("fr", "en", "fr"), (None, "fr", "fr"), (None, None, "en")]
+)
+def test_the_language_is_in_the_request(
+    api: House, wanted: str | None, header: str | None, language: str
+) -> None:
+    sent = {"request_type": "erasure", **({"language": wanted} if wanted else {})}
+    headers = {**api.bearer(api.person()), **({"Accept-Language": header} if header else {})}
+    made = api.send("POST", "/api/gdpr/request", json=sent, headers=headers).json()
+    assert made["language"] == api.table.row(made["request_id"])["language"] == language
+    assert f"/api/gdpr/verify?lang={language}#" in api.table.mails(made["request_id"])[0]
+
+
+def test_an_erasure_says_which_export_it_deletes_and_waits_for_it(api: House) -> None:
+    api.unlimited()
+    anna = api.person()
+    export = exported(api, anna)
+    api.pass_time(timedelta(hours=1))
+    request_id = api.request(anna).json()["request_id"]
+    token = api.table.token(request_id)
+    described = describe(api, request_id, token).json()
+    assert described["export_until"] == "2026-03-04T12:00:00Z"
+    assert (described["export_fetched"], described["could_wait_until"]) == (False, "2026-03-03T13:00:00Z")
+    assert api.send("GET", f"/api/gdpr/download/{export}", headers=api.bearer(anna)).status_code == 200
+    assert describe(api, request_id, token).json()["export_fetched"] is True
+    body = {"token": token, "existing_export": "wait"}
+    confirmed = api.send("POST", f"/api/gdpr/verify/{request_id}", json=body).json()
+    assert confirmed["waits_until"] == "2026-03-03T13:00:00Z"
 
 
 def test_cancelling(api: House) -> None:
@@ -147,7 +204,9 @@ BAD_BODIES: list[tuple[Any, dict[str, str], int, str]] = [
 ]
 
 
-@pytest.mark.parametrize("path", ["/api/gdpr/request", "/api/gdpr/verify/x"])
+@pytest.mark.parametrize(
+    "path", ["/api/gdpr/request", "/api/gdpr/verify/x", "/api/gdpr/verify/x/description"]
+)
 def test_bad_bodies_are_problems_that_repeat_nothing(api: House, path: str) -> None:
     api.unlimited()
     for content, headers, status, name in BAD_BODIES:
@@ -217,6 +276,7 @@ def test_health_and_the_description(api: House) -> None:
     described = api.send("GET", "/openapi.json").json()
     assert set(described["paths"]) == {
         "/api/gdpr/request", "/api/gdpr/request/{requestId}", "/api/gdpr/verify/{requestId}",
+        "/api/gdpr/verify/{requestId}/description",
         "/api/gdpr/status/{requestId}", "/api/gdpr/requests", "/api/gdpr/download/{requestId}",
         "/api/gdpr/verify", "/healthz", "/readyz",
     }  # fmt: skip

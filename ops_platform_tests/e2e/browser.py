@@ -1,4 +1,4 @@
-"""A real browser for the end-to-end tests: Debian's Chromium, which trusts one stack."""
+"""A real browser: Debian's Chromium, which trusts the servers of one test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import hashlib
 import shutil
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -21,10 +21,15 @@ from ops_platform_tests.running_stack import RunningStack
 def browser(stack: RunningStack, locale: str) -> Iterator[BrowserContext]:
     """A fresh profile in the language ``locale``."""
     settings = stack.settings
-    pins = ",".join(
-        key_digest(url, str(settings.ca_file))
-        for url in (settings.require("api_url"), str(settings.s3.endpoint_url))
-    )
+    urls = [settings.require("api_url"), str(settings.s3.endpoint_url)]
+    with chromium(urls, settings.ca_file, settings.require("api_url"), locale) as context:
+        yield context
+
+
+@contextmanager
+def chromium(urls: Sequence[str], ca_file: object, base_url: str, locale: str) -> Iterator[BrowserContext]:
+    """A fresh profile that trusts the servers at ``urls``, each checked against ``ca_file`` before."""
+    pins = ",".join(key_digest(url, str(ca_file)) for url in urls)
     program = shutil.which("chromium")
     assert program is not None, "chromium is missing: run 'make test-full', which installs it"
     with sync_playwright() as playwright:
@@ -32,7 +37,7 @@ def browser(stack: RunningStack, locale: str) -> Iterator[BrowserContext]:
         options = ["--no-sandbox", f"--ignore-certificate-errors-spki-list={pins}"]
         running = playwright.chromium.launch(executable_path=program, args=options)
         try:
-            context = running.new_context(locale=locale, base_url=settings.require("api_url"))
+            context = running.new_context(locale=locale, base_url=base_url)
             context.set_default_timeout(30_000)
             yield context
         finally:

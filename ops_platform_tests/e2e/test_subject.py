@@ -118,10 +118,10 @@ def test_a_click_on_the_mailed_link_confirms_an_export(stack: RunningStack, tmp_
         [link] = re.findall(r"https://\S+#request=\S+", mail)
         page = context.new_page()
         page.goto(link)
-        expect(page.get_by_role("heading", level=1)).to_have_text("Confirm your request")
+        expect(page.get_by_role("heading", level=1)).to_have_text("A copy of my data")
         assert "token" not in page.url
         assert subject.status(request)["status"] == "pending"
-        page.get_by_role("button", name="Confirm").click()
+        page.get_by_role("button", name="Prepare my copy").click()
         expect(page.get_by_role("status").filter(has_text="ready for download")).to_be_focused()
         finished(subject, request)
         archive = zipfile.ZipFile(downloaded(subject, request, tmp_path))
@@ -152,5 +152,9 @@ def test_a_typed_code_confirms_an_erasure_by_keyboard_in_french(stack: RunningSt
         page.keyboard.press("Tab")
         page.keyboard.type(code.lower().replace("-", " "))
         page.keyboard.press("Enter")
-        expect(page.get_by_role("status").filter(has_text="effacées dans les 72 heures")).to_be_focused()
+        button = "Supprimer définitivement mon compte et mes données"
+        expect(page.get_by_role("heading", level=1)).to_have_text(button)
+        page.get_by_role("button", name=button).focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status").filter(has_text="supprimés dans les 72 heures")).to_be_focused()
         finished(subject, request)

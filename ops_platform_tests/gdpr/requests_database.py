@@ -14,6 +14,7 @@ from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.gdpr.requests import lifecycle as requests
 from ops_platform.gdpr.requests.mail_texts import RequestType
+from ops_platform.gdpr.requests.precedence import Choice
 from ops_platform_tests.services import OpsDatabase
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -43,9 +44,11 @@ class Requests:
                 now=now,
             )
 
-    def verify(self, request_id: str, token: str, now: datetime = T0) -> requests.Request:
+    def verify(
+        self, request_id: str, token: str, now: datetime = T0, choice: Choice | None = None
+    ) -> requests.Request:
         try:
-            return requests.verify(self.connection, request_id, token, now=now)
+            return requests.verify(self.connection, request_id, token, now=now, choice=choice)
         finally:
             self.connection.commit()
 
@@ -112,6 +115,6 @@ def requests_of(database: OpsDatabase) -> Iterator[Requests]:
 
 
 def token_in(mail: str) -> str:
-    found = re.search(r"#request=[0-9a-f-]{36}&token=([0-9A-Z]+)$", mail, re.MULTILINE)
+    found = re.search(r"\?lang=(?:en|fr)#request=[0-9a-f-]{36}&token=([0-9A-Z]+)$", mail, re.MULTILINE)
     assert found is not None, mail
     return found.group(1)

@@ -42,9 +42,12 @@ async def limited_subject(service: Service, request: Request) -> UUID:
     return await run_in_threadpool(_limited_subject, service, request)
 
 
-async def limit(service: Service, request: Request, *names: str) -> None:
-    """Count the request against its address and ``names``. Raises Problem 429, Unavailable."""
-    await run_in_threadpool(_limit, service, request, *names)
+async def limit(service: Service, request: Request, *names: str, scope: str = "") -> None:
+    """Count the request against its address and ``names``; each ``scope`` counts by itself.
+
+    Raises Problem 429, Unavailable.
+    """
+    await run_in_threadpool(_limit, service, request, *names, scope=scope)
 
 
 def _limited_subject(service: Service, request: Request) -> UUID:
@@ -57,13 +60,14 @@ def _limited_subject(service: Service, request: Request) -> UUID:
     return subject_id
 
 
-def _limit(service: Service, request: Request, *names: str) -> None:
+def _limit(service: Service, request: Request, *names: str, scope: str = "") -> None:
     address = addresses.client(
         request.client.host if request.client else None,
         request.headers.getlist("x-forwarded-for"),
         service.trusted_proxies,
     )
-    admission = service.window.hit([f"address:{addresses.bucket(address)}", *names])
+    counted = (f"address:{addresses.bucket(address)}", *names)
+    admission = service.window.hit([f"{scope}{name}" for name in counted])
     request.scope["state"][EXTRA_HEADERS] = _headers(admission, service.window.seconds)
     if not admission.admitted:
         detail = f"At most {admission.limit} of these requests in any 15 minutes. See Retry-After."

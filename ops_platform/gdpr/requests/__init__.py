@@ -10,6 +10,7 @@ from ops_platform.gdpr.requests.lifecycle import (
     TRANSITIONS,
     AlreadyVerified,
     Consent,
+    Description,
     NotPossible,
     Request,
     RequestError,
@@ -17,6 +18,7 @@ from ops_platform.gdpr.requests.lifecycle import (
     TokenExpired,
     UnknownRequest,
     cancel,
+    describe,
     expire,
     find,
     find_all,
@@ -25,6 +27,7 @@ from ops_platform.gdpr.requests.lifecycle import (
     verify,
 )
 from ops_platform.gdpr.requests.mail_texts import LANGUAGES, Language, RequestType, Text, language_of
+from ops_platform.gdpr.requests.precedence import Choice, ReadyExport
 from ops_platform.gdpr.requests.verification_mail import PAGE
 from ops_platform.gdpr.requests.work_queue import Claim, Due, NotClaimed, NotYet
 
@@ -36,14 +39,17 @@ __all__ = [
     "REQUEST_TYPES",
     "TRANSITIONS",
     "AlreadyVerified",
+    "Choice",
     "Claim",
     "Consent",
+    "Description",
     "Due",
     "EmailOnRecord",
     "Language",
     "NotClaimed",
     "NotPossible",
     "NotYet",
+    "ReadyExport",
     "Request",
     "RequestError",
     "RequestType",
@@ -53,6 +59,7 @@ __all__ = [
     "UnknownRequest",
     "address_lookup",
     "cancel",
+    "describe",
     "due_at",
     "expire",
     "find",

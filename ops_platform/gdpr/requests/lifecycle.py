@@ -16,10 +16,11 @@ from uuid import UUID, uuid4
 from ops_platform.clients.mail import outbox
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import OpsError
+from ops_platform.gdpr.requests import precedence, verification_mail
 from ops_platform.gdpr.requests import token as tokens
-from ops_platform.gdpr.requests import verification_mail
 from ops_platform.gdpr.requests.deadlines import MAIL_AGAIN_AFTER, VERIFY_WITHIN, due_at
 from ops_platform.gdpr.requests.mail_texts import Language, RequestType
+from ops_platform.gdpr.requests.precedence import Choice, ReadyExport
 
 Status = Literal["pending", "processing", "completed", "failed"]
 REQUEST_TYPES: tuple[RequestType, ...] = ("erasure", "export")
@@ -65,6 +66,7 @@ class Request:
     request_id: str
     subject: UUID
     request_type: RequestType
+    language: Language
     status: Status
     outcome: str | None
     progress: str | None
@@ -72,6 +74,7 @@ class Request:
     updated_at: datetime
     verified_at: datetime | None
     verification_expires_at: datetime | None
+    waits_until: datetime | None
     completed_at: datetime | None
 
     @property
@@ -141,18 +144,82 @@ def submit(
     raise RequestError("the subject's requests change too fast: try again")
 
 
+@dataclass(frozen=True)
+class Description:
+    """A request before it is confirmed; ``export``: what its erasure would delete unless it waits."""
+
+    request: Request
+    export: ReadyExport | None
+
+
+def describe(connection: Connection, request_id: str, typed: str, *, now: datetime) -> Description:
+    """Describe the request that the ``typed`` token would verify; the token stays good.
+
+    Raises what ``verify`` raises, and counts a wrong token like it: commit also after UnknownRequest.
+    """
+    row, _ = _opened(connection, request_id, typed)
+    if (
+        row["status"] != "pending"
+        or row["verification_expires_at"] <= now
+        or row["wrong_tokens"] >= MAX_WRONG_TOKENS
+    ):
+        raise _too_late()
+    return Description(_request(row), _endangered_export(connection, row, now))
+
+
 def verify(
-    connection: Connection, request_id: str, typed: str, *, now: datetime, consent: Consent | None = None
+    connection: Connection,
+    request_id: str,
+    typed: str,
+    *,
+    now: datetime,
+    consent: Consent | None = None,
+    choice: Choice | None = None,
 ) -> Request:
     """Verify the request with the ``typed`` token, which is used up: the request now waits for its work.
 
-    Raises UnknownRequest (no such request, wrong or replaced token), TokenExpired, AlreadyVerified
-    or NotPossible (it was cancelled). A wrong token is counted: commit also after UnknownRequest.
+    ``choice``: what an erasure does with an export that can still be downloaded. Raises UnknownRequest
+    (no such request, wrong or replaced token), TokenExpired, AlreadyVerified or NotPossible (it was
+    cancelled). A wrong token is counted: commit also after UnknownRequest.
     """
+    row, token = _opened(connection, request_id, typed)
+    export = _endangered_export(connection, row, now)
+    verified = connection.execute(
+        "UPDATE gdpr_requests SET verified_at = %(now)s, progress = 'verified', used_token = "
+        "verification_token, verification_token = NULL, consent_version = %(consent)s, "
+        "consented_at = CASE WHEN %(consent)s::text IS NOT NULL THEN %(now)s::timestamptz END, "
+        "waits_until = %(waits_until)s "
+        "WHERE request_id = %(request)s AND verification_token = %(digest)s AND status = 'pending' "
+        "AND verified_at IS NULL AND verification_expires_at > %(now)s AND wrong_tokens < %(most)s "
+        "RETURNING *",
+        {
+            "now": now,
+            "consent": consent.version if consent else None,
+            "waits_until": export.waits_until(choice, now) if export else None,
+            "request": request_id,
+            "digest": tokens.digest(token),
+            "most": MAX_WRONG_TOKENS,
+        },
+    ).fetchone()
+    if verified is None:
+        raise _too_late()
+    return _request(verified)
+
+
+def _too_late() -> TokenExpired:
+    return TokenExpired("this code is no longer valid: make the request again to get a new one")
+
+
+def _endangered_export(connection: Connection, row: Mapping[str, Any], now: datetime) -> ReadyExport | None:
+    """Find the export that the request of ``row``, if it is an erasure, would delete before its time."""
+    erases = row["request_type"] == "erasure"
+    return precedence.ready_export(connection, row["creator_id"], now) if erases else None
+
+
+def _opened(connection: Connection, request_id: str, typed: str) -> tuple[dict[str, Any], str]:
+    """Lock the request that the token belongs to; return its row and the token as it was mailed."""
     row = connection.execute(
-        "SELECT status, outcome, verification_token, used_token, verification_expires_at, wrong_tokens "
-        "FROM gdpr_requests WHERE request_id = %s FOR UPDATE",
-        (request_id,),
+        "SELECT * FROM gdpr_requests WHERE request_id = %s FOR UPDATE", (request_id,)
     ).fetchone() or {"verification_token": None, "used_token": None}
     token = tokens.read(typed) or ""
     fits, used = tokens.matches(token, row["verification_token"]), tokens.matches(token, row["used_token"])
@@ -167,24 +234,7 @@ def verify(
         raise NotPossible("this request was cancelled: make a new one")
     if used:
         raise AlreadyVerified("this request was confirmed before: nothing more is to be done")
-    verified = connection.execute(
-        "UPDATE gdpr_requests SET verified_at = %(now)s, progress = 'verified', used_token = "
-        "verification_token, verification_token = NULL, consent_version = %(consent)s, "
-        "consented_at = CASE WHEN %(consent)s::text IS NOT NULL THEN %(now)s::timestamptz END "
-        "WHERE request_id = %(request)s AND verification_token = %(digest)s AND status = 'pending' "
-        "AND verified_at IS NULL AND verification_expires_at > %(now)s AND wrong_tokens < %(most)s "
-        "RETURNING *",
-        {
-            "now": now,
-            "consent": consent.version if consent else None,
-            "request": request_id,
-            "digest": tokens.digest(token),
-            "most": MAX_WRONG_TOKENS,
-        },
-    ).fetchone()
-    if verified is None:
-        raise TokenExpired("this code is no longer valid: make the request again to get a new one")
-    return _request(verified)
+    return row, token
 
 
 def cancel(connection: Connection, request_id: str, subject: UUID, *, now: datetime) -> Request:
@@ -274,6 +324,7 @@ def _mail(
     now: datetime,
 ) -> Request:
     token = tokens.new_token()
+    export = _endangered_export(connection, row, now)
     changed = one_row(
         connection,
         "UPDATE gdpr_requests SET verification_token = %s, verification_expires_at = %s, wrong_tokens = 0, "
@@ -290,6 +341,7 @@ def _mail(
         email=email,
         token=token,
         number=changed["mails"],
+        export_until=export.until if export else None,
         now=now,
     )
     return _request(changed)

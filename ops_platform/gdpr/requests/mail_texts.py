@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -10,27 +11,55 @@ Language = Literal["en", "fr"]
 RequestType = Literal["erasure", "export"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
 
+HEADINGS: Mapping[tuple[Language, RequestType], str] = {
+    ("en", "erasure"): "Delete my account and data for good",
+    ("en", "export"): "A copy of my data",
+    ("fr", "erasure"): "Supprimer définitivement mon compte et mes données",
+    ("fr", "export"): "Une copie de mes données",
+}
+"""What the person asked for, in their own words: the heading of mails and pages."""
+BUTTONS: Mapping[tuple[Language, RequestType], str] = {
+    **HEADINGS,
+    ("en", "export"): "Prepare my copy",
+    ("fr", "export"): "Préparer ma copie",
+}
+"""The button of the page, which the mail names."""
 _SUBJECTS = {
-    ("en", "erasure"): "Please confirm: erase your account and your data",
+    ("en", "erasure"): "Please confirm: delete your account and your data for good",
     ("en", "export"): "Please confirm: a copy of your data",
-    ("fr", "erasure"): "À confirmer : effacement de votre compte et de vos données",
+    ("fr", "erasure"): "À confirmer : suppression définitive de votre compte et de vos données",
     ("fr", "export"): "À confirmer : une copie de vos données",
 }
 _ASKED = {
-    ("en", "erasure"): "Somebody signed in to your account asked us to erase it, with all your data.\n"
-    "Once you confirm and the work has begun, this cannot be undone.",
-    ("en", "export"): "Somebody signed in to your account asked us for a copy of your data.",
-    (
-        "fr",
-        "erasure",
-    ): "Quelqu'un qui est connecté à votre compte nous a demandé de l'effacer, avec toutes vos "
-    "données.\nUne fois confirmé et commencé, l'effacement est définitif.",
-    ("fr", "export"): "Quelqu'un qui est connecté à votre compte nous a demandé une copie de vos données.",
+    ("en", "erasure"): "Somebody signed in to your account asked us to delete it for good, with everything\n"
+    "that is stored about you. Once you confirm and the work has begun, it cannot be undone.",
+    ("en", "export"): "Somebody signed in to your account asked us for a copy of everything that is stored\n"
+    "about you. Nothing is deleted.",
+    ("fr", "erasure"): "Quelqu'un qui est connecté à votre compte nous a demandé de le supprimer\n"
+    "définitivement, avec tout ce qui est enregistré à votre sujet. Une fois confirmé et commencé,\n"
+    "cela ne peut pas être annulé.",
+    ("fr", "export"): "Quelqu'un qui est connecté à votre compte nous a demandé une copie de tout ce qui\n"
+    "est enregistré à votre sujet. Rien n'est supprimé.",
+}
+_EXPORT_GOES = {
+    "en": """
+A copy of your data can still be downloaded until {until:%Y-%m-%d %H:%M} UTC. Deleting your
+data deletes that copy, too. The page offers to wait until you have downloaded it.
+""",
+    "fr": """
+Une copie de vos données peut encore être téléchargée jusqu'au {until:%Y-%m-%d %H:%M} UTC. La
+suppression de vos données supprime aussi cette copie. La page propose d'attendre que vous
+l'ayez téléchargée.
+""",
 }
 _BODIES = {
-    "en": """{asked}
+    "en": """{heading}
+{underline}
 
-To confirm, open this page and press the button there:
+{asked}
+{export_goes}
+To confirm, open this page and press its button
+"{button}":
 
 {link}
 
@@ -42,9 +71,13 @@ Code:    {code}
 The code works once, for 24 hours. Nothing happens without it: if it was not you who asked, do
 nothing, tell nobody the code, and change your password.
 """,
-    "fr": """{asked}
+    "fr": """{heading}
+{underline}
 
-Pour confirmer, ouvrez cette page et appuyez sur le bouton :
+{asked}
+{export_goes}
+Pour confirmer, ouvrez cette page et appuyez sur son bouton
+« {button} » :
 
 {link}
 
@@ -84,10 +117,13 @@ Si la demande ne vient pas de vous, changez votre mot de passe.
     ),
 }
 _THEN = {
-    ("en", False): "Then it is deleted; you can ask for another one at any time.",
+    ("en", False): "Then it is deleted; you can ask for another one at any time. If you have your data\n"
+    "deleted before, this copy goes with them; you are asked first whether that is to wait.",
     ("en", True): "You have asked for your data to be erased, too: that is done, and this copy deleted,\n"
     "when you have downloaded it, and in any case then.",
-    ("fr", False): "Ensuite elle est supprimée ; vous pouvez en demander une autre à tout moment.",
+    ("fr", False): "Ensuite elle est supprimée ; vous pouvez en demander une autre à tout moment. Si vous\n"
+    "faites supprimer vos données avant, cette copie l'est aussi ; il vous est d'abord demandé s'il\n"
+    "faut attendre.",
     ("fr", True): "Vous avez aussi demandé l'effacement de vos données : il a lieu, et cette copie est\n"
     "supprimée, lorsque vous l'avez téléchargée, et en tout cas à ce moment-là.",
 }
@@ -103,11 +139,29 @@ class Text:
 
 
 def verification(
-    language: Language, request_type: RequestType, *, link: str, request_id: str, code: str
+    language: Language,
+    request_type: RequestType,
+    *,
+    link: str,
+    request_id: str,
+    code: str,
+    export_until: datetime | None = None,
 ) -> Text:
-    """Write the mail that asks the subject to confirm a request."""
+    """Write the mail that asks the subject to confirm a request.
+
+    ``export_until``: until when an export can be downloaded that the erasure deletes, too.
+    """
     key = (language, request_type)
-    body = _BODIES[language].format(asked=_ASKED[key], link=link, request_id=request_id, code=code)
+    body = _BODIES[language].format(
+        heading=HEADINGS[key],
+        underline="=" * len(HEADINGS[key]),
+        asked=_ASKED[key],
+        export_goes=_EXPORT_GOES[language].format(until=export_until) if export_until else "",
+        button=BUTTONS[key],
+        link=link,
+        request_id=request_id,
+        code=code,
+    )
     return Text(_SUBJECTS[key], body)
 
 

@@ -1,8 +1,10 @@
-"""Precedence when a subject asked for both an export and an erasure: which goes first, and for how long."""
+"""Precedence when a subject has or asked for both an export and an erasure: what waits, and for how long."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 from ops_platform.clients.postgres import Connection
@@ -21,7 +23,11 @@ ERASURE_WAITS = """
                OR (x.completed_at >= r.verified_at AND x.completed_at > %(now)s - %(fetch)s
                    AND x.deleted_at IS NULL
                    AND NOT EXISTS (SELECT FROM gdpr_downloads AS d
-                                   WHERE d.request_id = x.request_id AND d.url_expires_at <= %(now)s))))
+                                   WHERE d.request_id = x.request_id AND d.url_expires_at <= %(now)s))
+               OR (r.waits_until > %(now)s AND x.expires_at > %(now)s AND x.deleted_at IS NULL
+                   AND NOT EXISTS (SELECT FROM gdpr_downloads AS d
+                                   WHERE d.request_id = x.request_id AND d.at >= r.verified_at
+                                     AND d.url_expires_at <= %(now)s))))
 """
 """SQL condition: the erasure request ``r`` waits for an export to be written or downloaded."""
 ERASURE_HAS_BEGUN = """
@@ -31,6 +37,39 @@ ERASURE_HAS_BEGUN = """
                    OR EXISTS (SELECT FROM gdpr_inventories AS i WHERE i.request_id = t.gdpr_request_id)))
 """
 """SQL condition: the subject of ``r`` is being erased, from the tombstone until the inventory is deleted."""
+
+
+Choice = Literal["wait", "delete"]
+"""What becomes of a finished export at an erasure: downloaded first, or deleted at once."""
+
+
+@dataclass(frozen=True)
+class ReadyExport:
+    """An export that its subject can still download, ``until``; ``fetched``: they have had a link to it."""
+
+    until: datetime
+    fetched: bool
+
+    def waits_until(self, choice: Choice | None, now: datetime) -> datetime | None:
+        """Compute until when at most an erasure that is confirmed now waits for a download; None: not at all.
+
+        A mail promised the export. Whoever made no choice gets what was promised, unless they have it.
+        """
+        if choice == "delete" or (choice is None and self.fetched):
+            return None
+        return min(self.until, now + EXPORT_FIRST)
+
+
+def ready_export(connection: Connection, subject: UUID, now: datetime) -> ReadyExport | None:
+    """Find the subject's newest export that can still be downloaded; None: there is none."""
+    row = connection.execute(
+        "SELECT x.expires_at, EXISTS (SELECT FROM gdpr_downloads AS d WHERE d.request_id = x.request_id) "
+        "AS fetched FROM gdpr_exports AS x JOIN gdpr_requests AS e USING (request_id) "
+        "WHERE e.creator_id = %s AND x.deleted_at IS NULL AND x.expires_at > %s "
+        "ORDER BY x.expires_at DESC LIMIT 1",
+        (subject, now),
+    ).fetchone()
+    return None if row is None else ReadyExport(row["expires_at"], row["fetched"])
 
 
 def erasure_waits_until(connection: Connection, subject: UUID) -> datetime | None:

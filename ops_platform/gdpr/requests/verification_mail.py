@@ -13,9 +13,9 @@ from ops_platform.gdpr.requests.mail_texts import Language, RequestType
 PAGE = "/api/gdpr/verify"
 
 
-def link(api_url: str, request_id: str, token: str) -> str:
+def link(api_url: str, language: Language, request_id: str, token: str) -> str:
     """Build the page's URL, with the token in the fragment, which no server, proxy or log ever sees."""
-    return f"{api_url.rstrip('/')}{PAGE}#request={request_id}&token={token}"
+    return f"{api_url.rstrip('/')}{PAGE}?lang={language}#request={request_id}&token={token}"
 
 
 def dedup_key(request_id: str, number: int) -> str:
@@ -33,14 +33,19 @@ def write_mail(
     email: str,
     token: str,
     number: int,
+    export_until: datetime | None,
     now: datetime,
 ) -> None:
-    """Put the ``number``-th verification mail of a request into the outbox, in the caller's transaction."""
+    """Put the ``number``-th verification mail of a request into the outbox, in the caller's transaction.
+
+    ``export_until``: until when an export can be downloaded that the erasure deletes, too.
+    """
     text = mail_texts.verification(
         language,
         request_type,
-        link=link(api_url, request_id, token),
+        link=link(api_url, language, request_id, token),
         request_id=request_id,
         code=tokens.as_code(token),
+        export_until=export_until,
     )
     outbox.put(connection, dedup_key(request_id, number), email, text.subject, text.body, now=now)

@@ -38,12 +38,29 @@ def test_from_the_wish_to_the_verified_request(table: Requests) -> None:
     assert (made.created, made.mailed, request.status, request.due_at) == (True, True, "pending", None)
     (mail,) = table.mails(request.request_id)
     token = token_in(mail)
-    assert f"{API}/api/gdpr/verify#request={request.request_id}&token={token}" in mail
+    assert f"{API}/api/gdpr/verify?lang=en#request={request.request_id}&token={token}" in mail
     assert tokens.as_code(token) in mail
     verified = table.verify(request.request_id, token, LATER)
     assert (verified.status, verified.progress, verified.verified_at) == ("pending", "verified", LATER)
     assert verified.due_at == LATER + timedelta(hours=72)
     assert table.steps(request.request_id) == ["pending", "verified"]
+
+
+def test_what_a_token_would_confirm_is_told_and_the_token_stays_good(table: Requests) -> None:
+    request = table.make().request
+    token = table.token(request.request_id)
+    before = table.row(request.request_id)
+    described = requests.describe(table.connection, request.request_id, token, now=T0)
+    assert described == requests.Description(request, None)
+    assert table.row(request.request_id) == before
+    with pytest.raises(UnknownRequest):
+        requests.describe(table.connection, request.request_id, tokens.new_token(), now=T0)
+    assert table.row(request.request_id)["wrong_tokens"] == 1
+    with pytest.raises(TokenExpired):
+        requests.describe(table.connection, request.request_id, token, now=T0 + VERIFY_WITHIN)
+    table.verify(request.request_id, token)
+    with pytest.raises(AlreadyVerified):
+        requests.describe(table.connection, request.request_id, token, now=T0)
 
 
 def test_the_token_is_stored_nowhere_but_in_the_mail(table: Requests) -> None:

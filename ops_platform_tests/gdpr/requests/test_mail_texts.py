@@ -10,6 +10,7 @@ from ops_platform.gdpr.requests import mail_texts
 from ops_platform.gdpr.requests import token as tokens
 from ops_platform.gdpr.requests.lifecycle import REQUEST_TYPES
 from ops_platform.gdpr.requests.mail_texts import LANGUAGES, language_of
+from ops_platform_tests.gdpr.requests_database import T0
 
 
 def test_a_token_has_256_bits_and_reads_as_it_is_typed() -> None:
@@ -57,7 +58,14 @@ def test_the_language_of_a_header(header: str | None, language: str) -> None:
 def test_every_mail_has_its_link_code_and_warning(
     language: mail_texts.Language, request_type: mail_texts.RequestType
 ) -> None:
-    text = mail_texts.verification(language, request_type, link="https://x/#y", request_id="id-1", code="AB")
+    text = mail_texts.verification(
+        language, request_type, link="https://x/#y", request_id="id-1", code="AB", export_until=T0
+    )
+    assert text.body.startswith(f"{mail_texts.HEADINGS[language, request_type]}\n===")
+    assert mail_texts.BUTTONS[language, request_type] in text.body
+    final = {"en": "cannot be undone", "fr": "ne peut pas être annulé"}[language]
+    assert (final in text.body.replace("\n", " ")) == (request_type == "erasure")
+    assert "2026-03-01 12:00 UTC" in text.body
     assert "\nhttps://x/#y\n" in text.body
     assert "id-1" in text.body
     assert "AB" in text.body

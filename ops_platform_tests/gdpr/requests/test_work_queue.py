@@ -206,11 +206,33 @@ def test_the_copy_can_be_fetched_before_the_erasure_deletes_it(table: Requests) 
     assert due(table, T0 + 10 * SECOND) == [erasure]
 
 
-def test_an_erasure_waits_for_no_copy_that_was_ready_before(table: Requests) -> None:
+@pytest.mark.parametrize(
+    ("choice", "fetched_before", "waits"),
+    [
+        (None, False, True),
+        (None, True, False),
+        ("wait", True, True),
+        ("delete", False, False),
+    ],
+)
+def test_an_erasure_deletes_no_copy_that_a_mail_promised_unless_it_was_told_to(
+    table: Requests, choice: export_first.Choice | None, fetched_before: bool, waits: bool
+) -> None:
     subject = uuid4()
-    exported(table, verified(table, "export", subject=subject), T0)
-    erasure = verified(table, subject=subject, at=T0 + SECOND)
-    assert due(table, T0 + SECOND) == [erasure]
+    made = exported(table, verified(table, "export", subject=subject), T0)
+    if fetched_before:
+        exports.record_download(table.connection, made, T0 + SECOND, T0)
+    request_id = table.make(subject).request.request_id
+    confirmed = T0 + 2 * SECOND
+    assert f"{made.expires_at:%Y-%m-%d %H:%M} UTC" in table.mails(request_id)[0]
+    table.verify(request_id, table.token(request_id), confirmed, choice)
+    assert (table.row(request_id)["waits_until"] is not None) == waits
+    assert due(table, confirmed) == ([] if waits else [request_id])
+    # At most for the erasure's 48 hours, and no longer than until it is downloaded.
+    assert due(table, confirmed + export_first.EXPORT_FIRST) == [request_id]
+    exports.record_download(table.connection, made, confirmed + 9 * SECOND, confirmed + SECOND)
+    assert due(table, confirmed + 8 * SECOND) == ([] if waits else [request_id])
+    assert due(table, confirmed + 9 * SECOND) == [request_id]
 
 
 def test_no_export_begins_while_its_subject_is_being_erased(table: Requests) -> None:

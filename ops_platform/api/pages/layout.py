@@ -1,0 +1,70 @@
+"""The frame of every page: head, brand, languages, footer; and the page's texts for its script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from html import escape
+from string import Template
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from ops_platform.api.appearance import Brand, frame_texts
+from ops_platform.api.pages.assets import STATIC
+from ops_platform.gdpr.requests import LANGUAGES, Language, language_of
+
+NAMES = {"en": "English", "fr": "Français"}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+def render(
+    language: Language,
+    brand: Brand,
+    *,
+    title: str,
+    script: str,
+    content: str,
+    texts: Mapping[str, str],
+    privacy_notice_url: str | None,
+) -> str:
+    """Render a page as HTML. ``content`` is HTML, all else is text; the script finds ``texts`` as JSON."""
+    own = brand.own(language, frame_texts.TEXTS[language])
+    links = [
+        f'<span lang="{code}" aria-current="true">{NAMES[code]}</span>'
+        if code == language
+        else f'<a href="?lang={code}" lang="{code}" hreflang="{code}">{NAMES[code]}</a>'
+        for code in LANGUAGES
+    ]
+    footer = [
+        f'<a href="{escape(url)}" rel="noreferrer">{escape(own[name])}</a>'
+        for name, url in (("privacy", privacy_notice_url), ("contact", brand.contact_url))
+        if url
+    ]
+    name = escape(brand.name or own["brand"])
+    logo = '<img class="logo" src="/api/gdpr/assets/logo" alt="">' if brand.logo else ""
+    template = Template((STATIC / "layout.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        lang=language,
+        title=escape(title),
+        name=name,
+        logo=logo,
+        script=script,
+        language=escape(own["language"]),
+        languages=" ".join(links),
+        content=content,
+        footer=" ".join(footer),
+        # Within a script element only "<" could end it.
+        texts=json.dumps(dict(texts), ensure_ascii=False).replace("<", "\\u003c"),
+    )
+
+
+def respond(request: Request, lang: str, pages: Mapping[Language, str]) -> Response:
+    """Answer with the page in ``lang``, else in the best language of ``Accept-Language``."""
+    chosen = next((language for language in LANGUAGES if language == lang), None)
+    language = chosen or language_of(request.headers.get("accept-language"))
+    headers = {"Content-Security-Policy": POLICY, "Content-Language": language, "Vary": "Accept-Language"}
+    return HTMLResponse(pages[language], headers=headers)

@@ -1,0 +1,141 @@
+"""The pages in Chromium, as people use them: at 360 and 1280 pixels, by keyboard, in both languages.
+
+``OPS_TEST_IMAGES=docs/images`` has the pictures of the documents made anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from ops_platform.gdpr.requests.mail_texts import BUTTONS, HEADINGS
+from ops_platform_tests.api.house import House, exported
+from ops_platform_tests.api.running import RunningApi, running_api
+from ops_platform_tests.e2e.browser import chromium
+from ops_platform_tests.services import Services
+
+pytestmark = [pytest.mark.services, pytest.mark.full, pytest.mark.timeout(180)]
+WIDTHS = (360, 1280)
+LOGO = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 2"><circle cx="1" cy="1" r="1" fill="red"/></svg>'
+)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with an account and a mailbox."""
+
+    api: House
+    running: RunningApi
+    page: Page
+    key: UUID
+
+    def asks(self, request_type: str, language: str = "en") -> str:
+        sent = {"request_type": request_type, "language": language}
+        with self.running.client() as client:
+            made = client.post("/api/gdpr/request", json=sent, headers=self.api.bearer(self.key))
+        return str(made.json()["request_id"])
+
+    def link(self, request_id: str) -> str:
+        [link] = re.findall(r"https://\S+#request=\S+", self.api.table.mails(request_id)[-1])
+        return str(link)
+
+
+def looks_good(page: Page, name: str) -> None:
+    """No fault of accessibility and nothing that scrolls sideways, at both widths; and a picture of each."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (name, width)
+        if images := os.environ.get("OPS_TEST_IMAGES"):
+            page.screenshot(path=Path(images) / f"{name}-{width}.png", full_page=True)
+
+
+def test_a_persons_way(services: Services, api: House, tmp_path: Path) -> None:
+    api.unlimited()
+    api.now = datetime.now(UTC)
+    logo = tmp_path / "logo.svg"
+    logo.write_text(LOGO)
+    anna, bert = api.person(), api.person("bert@example.org")
+    exported(api, anna)
+    look = {"OPS_PAGE_NAME": "Rosa", "OPS_PAGE_LOGO_FILE": str(logo), "OPS_API_RATE_LIMIT": "1000"}
+    with (
+        running_api(services, api, tmp_path / "api.log", **look) as running,
+        chromium([running.url], running.ca_file, running.url, "en-GB") as context,
+    ):
+        page = context.new_page()
+        messages: list[str] = []
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        an_erasure_by_link_that_waits_for_a_copy(Person(api, running, page, anna))
+        an_export_by_keyboard_in_french(Person(api, running, page, bert))
+        context.close()
+        # A refused confirmation is told by its status; nothing else is to be heard.
+        assert [text for text in messages if "the server responded with a status of 4" not in text] == []
+
+
+def an_erasure_by_link_that_waits_for_a_copy(anna: Person) -> None:
+    page = anna.page
+    request_id = anna.asks("erasure")
+    page.goto(anna.link(request_id))
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_have_text(HEADINGS["en", "erasure"])
+    assert "token" not in page.url
+    expect(page.get_by_text("It cannot be undone.")).to_be_visible()
+    expect(page.get_by_text("A copy of your data can still be downloaded until")).to_be_visible()
+    expect(page.get_by_label("Wait until I have downloaded it")).to_be_checked()
+    button = page.get_by_role("button", name=BUTTONS["en", "erasure"])
+    assert button.evaluate("element => getComputedStyle(element).backgroundColor") == "rgb(185, 28, 28)"
+    looks_good(page, "erasure")
+    page.emulate_media(color_scheme="dark")
+    looks_good(page, "erasure-dark")
+    page.emulate_media(color_scheme="light")
+    # Looking confirms nothing, however often.
+    page.get_by_role("link", name="Français").click()
+    expect(heading).to_have_text(HEADINGS["fr", "erasure"])
+    expect(page.get_by_text("Cela ne peut pas être annulé.")).to_be_visible()
+    assert anna.api.table.row(request_id)["verified_at"] is None
+    page.get_by_role("link", name="English").click()
+    button.click()
+    done = page.get_by_role("status").filter(has_text="Confirmed. Download your copy now")
+    expect(done).to_be_focused()
+    looks_good(page, "erasure-confirmed")
+    assert anna.api.table.row(request_id)["waits_until"] is not None
+    page.goto("about:blank")
+    page.goto(anna.link(request_id))
+    expect(page.get_by_role("status").filter(has_text="confirmed before")).to_be_focused()
+
+
+def an_export_by_keyboard_in_french(bert: Person) -> None:
+    page = bert.page
+    request_id = bert.asks("export", "fr")
+    [code] = re.findall(r"(?:[0-9A-Z]{4}-){12}[0-9A-Z]{4}", bert.api.table.mails(request_id)[0])
+    page.goto("/api/gdpr/verify?lang=fr")
+    page.get_by_label("Demande", exact=True).focus()
+    page.keyboard.type(request_id)
+    page.keyboard.press("Tab")
+    page.keyboard.type("0" * 52)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="Ce code ne convient pas")).to_be_focused()
+    looks_good(page, "typed")
+    page.get_by_label("Code").fill(code.lower().replace("-", " "))
+    page.keyboard.press("Enter")
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_have_text(HEADINGS["fr", "export"])
+    expect(heading).to_be_focused()
+    looks_good(page, "export")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name=BUTTONS["fr", "export"])).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").filter(has_text="Votre copie pourra être téléchargée")).to_be_focused()
+    assert bert.api.table.row(request_id)["verified_at"] is not None
