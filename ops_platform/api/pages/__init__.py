@@ -1,7 +1,7 @@
 """The pages for people who have no program: confirming a request, and what is served beside them.
 
 Each is static HTML in English and French with a script that calls the API; texts stand beside the page that
-shows them. The look is in ``api.brand``.
+shows them. The look is in ``api.appearance``.
 """
 
 from ops_platform.api.pages import confirmation
