@@ -34,7 +34,7 @@ test: ## against real services on ports and state of its own
 
 test-fast: ## the pure part, in some seconds: fewer examples of properties, no programs started
 	@$(BOOTSTRAP) python
-	$(PYTEST) -n 2 -q -m "not services and not processes"
+	$(BIN)/python -m ops_platform_tests.halves
 
 test-full: ## the long matrices on top of `make test`
 	@$(BOOTSTRAP) full

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ops_platform_tests import module_marks, turns
+from ops_platform_tests import halves, module_marks, turns
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 STACK = pytest.StashKey["RunningStack"]()
 STACK_SECONDS = 900
+GARBAGE = (20_000, 20, 20)
+"""After how many new objects it is looked for: with Python's own numbers, that takes a tenth of the CPU."""
 FAST = "not services"
 """How the expression of `make test-fast` begins."""
 
@@ -118,7 +120,12 @@ def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave a module unread if ``-m "not services"`` drops all its tests and nobody names it."""
+    """Leave a module unread if ``-m "not services"`` drops all its tests and nobody names it.
+
+    Also one of the other half of `make test-fast`.
+    """
+    if halves.is_others(collection_path):
+        return True
     if (
         config.getoption("markexpr").startswith(FAST)
         and collection_path.suffix == ".py"
@@ -183,6 +190,7 @@ def pytest_collection(session: pytest.Session) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Require groups: without one in its name, pytest-xdist sends tests that share fixtures to any worker."""
     gc.freeze()
+    gc.set_threshold(*GARBAGE)
     gc.enable()
     if getattr(session.config.option, "loadgroup", False):
         stray = [item.nodeid for item in session.items if "@" not in item.nodeid]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import importlib
 from collections.abc import Iterator
 from types import ModuleType
@@ -69,16 +70,22 @@ _DECORATORS |= {"sensor", "schedule", "run_failure_sensor"}
 
 def findings(source: str, module: ModuleType | None = None) -> Found:
     """(line, what) of everything in a module that words a foreign error by itself."""
-    tree = ast.parse(source)
+    tree = _parsed(source)
     found = list(_forbidden(tree))
     for scope, name in _foreign(tree, module):
         found += [(use.lineno, f"words the foreign error {name!r}") for use in _uses(scope, name)]
     return sorted(set(found))
 
 
+@functools.lru_cache(maxsize=8)
+def _parsed(source: str) -> ast.Module:
+    """Parse a module once for all that is asked of it."""
+    return ast.parse(source)
+
+
 def called_by_dagster(source: str) -> list[ast.FunctionDef]:
     """The functions of a face that Dagster calls and that ask anybody."""
-    tree = ast.parse(source)
+    tree = _parsed(source)
     # dg.asset(...)(function), too.
     handed_over = {
         argument.id
@@ -98,7 +105,7 @@ def called_by_dagster(source: str) -> list[ast.FunctionDef]:
 
 def without_reported_failures(source: str) -> list[str]:
     """Name those of these functions that ask without ``reported_failures()`` around it."""
-    tree = ast.parse(source)
+    tree = _parsed(source)
     reporting = {"reported_failures"} | {
         node.name
         for node in ast.walk(tree)
@@ -109,7 +116,7 @@ def without_reported_failures(source: str) -> list[str]:
 
 def asks_outside(source: str) -> list[str]:
     """The faces that ask ``platform``, or the settings, beside or before their ``reported_failures()``."""
-    tree = ast.parse(source)
+    tree = _parsed(source)
     reporting = {"reported_failures"} | {
         node.name
         for node in ast.walk(tree)

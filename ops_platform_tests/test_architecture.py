@@ -13,10 +13,8 @@ from pathlib import Path
 import grimp
 import pytest
 
-import ops_platform
-from ops_platform_tests import errors_rule
-
-PACKAGE = Path(ops_platform.__file__).parent
+from ops_platform_tests import errors_rule, sources
+from ops_platform_tests.sources import PACKAGE
 
 BASE = {"settings", "environment", "errors", "files", "lined_yaml", "markdown"}
 """Modules of the front hall: everybody may use them."""
@@ -115,11 +113,15 @@ def test_only_the_dagster_wing_imports_dagster(named_graph: grimp.ImportGraph) -
     assert [module for module in sorted(speakers) if wing(module) not in SPEAKS_DAGSTER] == []
 
 
+def of_the_dagster_wing() -> list[Path]:
+    return [path for path in sources.PATHS if PACKAGE / "defs" in path.parents]
+
+
 def test_the_dagster_wing_raises_without_a_cause() -> None:
     """Dagster stores the text of causes, too, and those of PostgreSQL's errors quote rows."""
     wrong = []
-    for path in sorted((PACKAGE / "defs").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path in of_the_dagster_wing():
+        for node in sources.nodes(path):
             # In a handler also what has no cause brings its context along.
             handled = isinstance(node, ast.ExceptHandler) and any(
                 isinstance(one, ast.Raise) and one.exc is not None and one.cause is None
@@ -134,7 +136,7 @@ def test_the_dagster_wing_raises_without_a_cause() -> None:
 
 
 def python_files() -> Iterator[Path]:
-    return (path for path in sorted(PACKAGE.rglob("*.py")) if "safe_errors" not in path.parts)
+    return (path for path in sources.PATHS if "safe_errors" not in path.parts)
 
 
 @pytest.mark.processes
@@ -142,8 +144,9 @@ def test_only_safe_errors_words_what_others_raise() -> None:
     wrong = []
     for path in python_files():
         name = ".".join(("ops_platform", *path.relative_to(PACKAGE).with_suffix("").parts))
-        source = path.read_text(encoding="utf-8")
-        found = errors_rule.findings(source, importlib.import_module(name.removesuffix(".__init__")))
+        found = errors_rule.findings(
+            sources.text(path), importlib.import_module(name.removesuffix(".__init__"))
+        )
         wrong += [f"{path.relative_to(PACKAGE)}:{line}: {said}" for line, said in found]
     assert wrong == []
 
@@ -151,8 +154,8 @@ def test_only_safe_errors_words_what_others_raise() -> None:
 def test_whatever_dagster_calls_is_told() -> None:
     """Each op, asset, check and sensor of ours, and each schedule that asks anybody."""
     looked, wrong = 0, []
-    for path in sorted((PACKAGE / "defs").rglob("*.py")):
-        source = path.read_text(encoding="utf-8")
+    for path in of_the_dagster_wing():
+        source = sources.text(path)
         looked += len(errors_rule.called_by_dagster(source))
         wrong += [
             f"{path.relative_to(PACKAGE)}: {name}" for name in errors_rule.without_reported_failures(source)
@@ -208,9 +211,9 @@ def imports_by_name(tree: ast.AST) -> Iterator[int]:
 def test_no_module_is_imported_by_a_string() -> None:
     wrong = [
         f"{path.relative_to(PACKAGE)}:{line}"
-        for path in sorted(PACKAGE.rglob("*.py"))
-        if MAY_IMPORT_BY_NAME.search(source := path.read_text(encoding="utf-8"))
-        for line in imports_by_name(ast.parse(source))
+        for path in sources.PATHS
+        if MAY_IMPORT_BY_NAME.search(sources.text(path))
+        for line in imports_by_name(sources.tree(path))
     ]
     assert wrong == []
     for source in ("import importlib", "__import__('x')", "import sys\nsys.modules['x']", "import pkgutil"):
@@ -222,9 +225,8 @@ def test_no_module_is_imported_by_a_string() -> None:
 
 def test_only_settings_reads_the_environment() -> None:
     readers = set()
-    for path in PACKAGE.rglob("*.py"):
-        source = path.read_text(encoding="utf-8")
-        for node in ast.walk(ast.parse(source)) if "env" in source else ():
+    for path in sources.PATHS:
+        for node in sources.nodes(path) if "env" in sources.text(path) else ():
             # No `from os import environ`, and no `import os as o`.
             names = {alias.name for alias in node.names} if isinstance(node, ast.ImportFrom) else set()
             if isinstance(node, ast.Import) and any(one.name == "os" and one.asname for one in node.names):
@@ -283,7 +285,7 @@ def test_importing_any_module_does_nothing_outside() -> None:
     names = ["ops_platform.definitions"]
     names += [
         ".".join(("ops_platform", *path.relative_to(PACKAGE).with_suffix("").parts))
-        for path in sorted(PACKAGE.rglob("*.py"))
+        for path in sources.PATHS
         if path.name not in ("__init__.py", "__main__.py")
     ]
     assert watched(f"import importlib\nfor name in {names!r}: importlib.import_module(name)") == []

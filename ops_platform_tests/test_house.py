@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-import ops_platform
+from ops_platform_tests import sources
+from ops_platform_tests.sources import PACKAGE
 
-PACKAGE = Path(ops_platform.__file__).parent
 MOST_MODULES = 15
 """In one folder: as many as one takes in at a glance. ``__init__`` and ``__main__`` are its doors."""
 DOORS = {"__init__", "__main__"}
@@ -25,13 +25,12 @@ def dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-SOURCES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+SOURCES = {dotted(path): path for path in sources.PATHS}
 PACKAGES = {module for module, path in SOURCES.items() if path.stem == "__init__"}
 
 
-@functools.cache
 def parsed(module: str) -> ast.Module:
-    return ast.parse(SOURCES[module].read_text(encoding="utf-8"))
+    return sources.tree(SOURCES[module])
 
 
 def face(package: str) -> list[str] | None:
@@ -59,9 +58,8 @@ def imported_names(module: str) -> tuple[str, ...]:
     return tuple(_imported_names(module))
 
 
-@functools.cache
 def nodes(module: str) -> tuple[ast.AST, ...]:
-    return tuple(ast.walk(parsed(module)))
+    return sources.nodes(SOURCES[module])
 
 
 def _imported_names(module: str) -> Iterator[str]:
@@ -91,8 +89,10 @@ def reached(module: str) -> Iterator[str]:
         for alias in node.names
     }
     for node in nodes(module):
+        if not isinstance(node, ast.Attribute):
+            continue
+        inner: ast.expr = node
         parts: list[str] = []
-        inner: ast.expr | None = node if isinstance(node, ast.Attribute) else None
         while isinstance(inner, ast.Attribute):
             parts.append(inner.attr)
             inner = inner.value
@@ -233,7 +233,7 @@ def exists(name: str) -> bool:
 def test_each_module_in_backticks_exists() -> None:
     wrong = []
     for module in SOURCES:
-        for node in ast.walk(parsed(module)):
+        for node in nodes(module):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 told = ast.get_docstring(node) or ""
                 wrong += [f"{module}: {name}" for name in named_modules(told) if not exists(name)]

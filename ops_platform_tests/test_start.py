@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ops_platform_tests import module_marks
+from ops_platform_tests import halves, module_marks
 
 TESTS = Path(__file__).parent
-LIGHT = {"pytest", "ops_platform_tests.turns", "ops_platform_tests.module_marks"}
+LIGHT = {"pytest", "ops_platform_tests.halves", "ops_platform_tests.turns", "ops_platform_tests.module_marks"}
 """What a conftest.py may import beside the standard library and other conftest.py."""
 
 
@@ -84,8 +84,11 @@ def test_a_module_gives_marks_once_and_to_all_its_tests() -> None:
     assert wrong == []
 
 
-def test_a_module_that_is_asked_for_is_read(pytestconfig: pytest.Config) -> None:
+def test_a_module_that_is_asked_for_is_read(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else `pytest -m "not services" one_module.py` would say that there is no such file."""
+    monkeypatch.delenv(halves.HALF, raising=False)
     path = TESTS / "api" / "test_schema.py"
     hook = pytestconfig.pluginmanager.get_plugin(str(TESTS / "conftest.py"))
     assert hook is not None
@@ -101,3 +104,6 @@ def test_a_module_that_is_asked_for_is_read(pytestconfig: pytest.Config) -> None
     asked.args = (str(TESTS),)
     assert hook.pytest_ignore_collect(path, asked) is True
     assert hook.pytest_ignore_collect(Path(__file__), asked) is None
+    for half in ("0", "1"):
+        monkeypatch.setenv(halves.HALF, half)
+        assert hook.pytest_ignore_collect(Path(__file__), asked) is (True if half == "1" else None)

@@ -13,6 +13,13 @@ def test_every_name_is_a_module_or_a_group_of_several() -> None:
     assert [name for name in named if not (Path(__file__).parent / name).exists()] == []
 
 
+def test_each_fast_test_is_in_one_half_and_neither_is_empty() -> None:
+    root = Path(__file__).parent
+    modules = [path.relative_to(root).as_posix() for path in root.rglob("test_*.py")]
+    assert {turns.half(module) for module in modules} == {0, 1}
+    assert [name for name in turns.FIRST_HALF if not any(one.startswith(name) for one in modules)] == []
+
+
 def test_on_the_stack_what_waits_comes_late_and_the_crash_last() -> None:
     order = [
         "local/test_stack.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ RULES = files.carried("dashboards") / "prometheus" / "rules"
 DOCS = Path(__file__).parents[2]
 
 
+@functools.cache
 def rules_of(name: str) -> list[dict[str, Any]]:
     document = yaml.safe_load((RULES / name).read_text(encoding="utf-8"))
     return [rule for group in document["groups"] for rule in group["rules"]]

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops_platform.backup.proof.reading_plan import Budget, StoredItem, in_order, period
+from ops_platform_tests import hypothesis_profile
 
 EPOCH = datetime(2026, 11, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -35,7 +36,7 @@ def night(
     return spent
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=hypothesis_profile.examples(60))
 @given(
     retention_days=st.integers(min_value=6, max_value=40),
     sizes=st.lists(st.integers(min_value=1, max_value=1000), min_size=4, max_size=12),

@@ -15,6 +15,7 @@ from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.recovery_point.rpo import Heartbeat, best_state, recovery_point
 from ops_platform.backup.wal import History, Segment
 from ops_platform.errors import CheckFailed
+from ops_platform_tests import hypothesis_profile
 from ops_platform_tests.backup.shapes import EPOCH, GEOMETRY, archive, entry, repository
 
 
@@ -118,14 +119,16 @@ def test_rpo_is_never_smaller_than_the_truth(present: set[int], beat_segments: l
 
 
 def test_five_weeks_of_hourly_sets_are_looked_at_in_a_moment() -> None:
+    """One week in `make test-fast`."""
+    hours = hypothesis_profile.examples(5) * 7 * 24
     sets: list[dict[str, Any]] = []
     priors = {"full": "", "diff": ""}
-    for hour in range(35 * 24):
+    for hour in range(hours):
         kind = "full" if hour % 168 == 0 else "diff" if hour % 24 == 0 else "incr"
         prior = None if kind == "full" else priors["full"] if kind == "diff" else sets[-1]["label"]
         sets.append(entry(hour * 60, kind, prior=prior, segments=(3 + hour * 60, 4 + hour * 60)))
         priors[kind] = sets[-1]["label"]
-    found, whole = repository(*sets), archive(*range(3, 3 + 35 * 24 * 60))
+    found, whole = repository(*sets), archive(*range(3, 3 + hours * 60))
     began = time.process_time()
     seen = Observation(found, whole, whole.state_from(sets[0]["archive"]["start"]), best_state(found, whole))
     assert len(seen.restorable()) == len(sets)

@@ -13,6 +13,7 @@ from ops_platform.backup.repository.backup_sets import Database
 from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import Geometry, Segment, Written
 from ops_platform.clients.pgbackrest import Layout, PgBackRest
+from ops_platform_tests import hypothesis_profile
 
 DATABASE = Database(1, 7000, "15")
 GEOMETRY = Geometry(1 << 30)
@@ -202,7 +203,7 @@ def test_another_process_lists_only_what_grows(tmp_path: Path) -> None:
 def test_a_kept_reader_sees_what_a_new_one_sees() -> None:
     """Segments arrive out of order, timelines begin, old WAL expires."""
     random_ = random.Random(11)
-    for _ in range(20):
+    for _ in range(hypothesis_profile.examples(20)):
         stored, clock = shelf(), Clock()
         timeline, number = 1, 3
         stored.put(1, 3)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 
-import ops_platform
 from ops_platform.clients.pgbackrest import Layout, SegmentFile, layout, log_lines, supported_servers
+from ops_platform_tests import sources
+from ops_platform_tests.sources import PACKAGE
 
-PACKAGE = Path(ops_platform.__file__).parent
 SEGMENT = "000000020000000A000000FF"
 LOOKED_AT = re.compile(r"info|manifest|0-9a-f")
 """A module without any of these has none of them, and need not be parsed."""
@@ -83,10 +82,10 @@ def test_nobody_else_knows_the_files_of_the_repository() -> None:
     """Messages may name them; a path or a pattern of them belongs in ``clients.pgbackrest``."""
     knowing = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"
-        for path in PACKAGE.rglob("*.py")
+        for path in sources.PATHS
         if path.parent != PACKAGE / "clients" / "pgbackrest"
-        if LOOKED_AT.search(source := path.read_text(encoding="utf-8"))
-        for node in ast.walk(ast.parse(source))
+        if LOOKED_AT.search(sources.text(path))
+        for node in sources.nodes(path)
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
         and (FILES.fullmatch(node.value) or "[0-9a-f]{40}" in node.value)

@@ -14,7 +14,6 @@ from dagster import DagsterRunStatus
 from ops_platform.backup.stanza import KINDS, BackupContext, Kind, load_backups, locks
 from ops_platform.backup.taking import BackupRequest, report_store
 from ops_platform.clients import postgres
-from ops_platform.definitions import build_defs
 from ops_platform.defs.backup import schedules
 from ops_platform.defs.backup.schedules import GHOST_AFTER, busy_reason
 from ops_platform.defs.resources import PlatformResource, StanzaLockResource
@@ -38,11 +37,6 @@ class KnownSettings(PlatformResource):
         config = load_backups(settings)
         unused = cast(Any, None)
         return BackupContext(settings, config, config.stanzas[stanza], unused, unused, None)
-
-
-@pytest.fixture
-def defs() -> dg.Definitions:
-    return build_defs(load_settings({"OPS_STATE_DIR": "/nonexistent"}))
 
 
 def ticks(defs: dg.Definitions, name: str, since: datetime, until: datetime) -> list[datetime]:

@@ -7,7 +7,6 @@ import pytest
 
 from ops_platform.backup.stanza.config_file import load_backups
 from ops_platform.backup.stanza.cron import Cron
-from ops_platform.definitions import build_defs
 from ops_platform.defs.dr.assets import exercise_key
 from ops_platform.defs.dr.schedules import CHECK_CRON, EXERCISE_CRON, REFERENCE_CRON
 from ops_platform.dr.plan.scenario import SCENARIOS
@@ -17,18 +16,18 @@ SETTINGS = load_settings({"OPS_STATE_DIR": "/nonexistent"})
 FIRST = datetime(2026, 12, 1, 6, 10, tzinfo=UTC)
 
 
-def requests(name: str, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
-    schedule = build_defs(SETTINGS).resolve_schedule_def(name)
+def requests(defs: dg.Definitions, name: str, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+    schedule = defs.resolve_schedule_def(name)
     context = dg.build_schedule_context(instance, scheduled_execution_time=FIRST)
     return list(schedule.evaluate_tick(context).run_requests or ())
 
 
 def test_a_month_exercises_every_scenario_of_every_stanza_in_runs_of_their_own(
-    empty_instance: dg.DagsterInstance,
+    defs: dg.Definitions, empty_instance: dg.DagsterInstance
 ) -> None:
     asked = {}
     for stanza in ("product", "ops"):
-        [asked[stanza]] = requests(f"dr_exercise_monthly_{stanza}", empty_instance)
+        [asked[stanza]] = requests(defs, f"dr_exercise_monthly_{stanza}", empty_instance)
     for stanza, request in asked.items():
         assert request.tags["ops/stanza"] == stanza
         assert request.asset_selection == [exercise_key(stanza, scenario) for scenario in SCENARIOS]
@@ -40,9 +39,11 @@ def test_a_month_exercises_every_scenario_of_every_stanza_in_runs_of_their_own(
 @pytest.mark.parametrize(
     "name", ["backup_restore_check_weekly", "dr_reference_hourly", "tombstone_expiry_daily"]
 )
-def test_the_others_name_the_stanza_in_run_config(name: str, empty_instance: dg.DagsterInstance) -> None:
+def test_the_others_name_the_stanza_in_run_config(
+    name: str, defs: dg.Definitions, empty_instance: dg.DagsterInstance
+) -> None:
     for stanza in ("product", "ops"):
-        assert [one.run_config for one in requests(f"{name}_{stanza}", empty_instance)] == [
+        assert [one.run_config for one in requests(defs, f"{name}_{stanza}", empty_instance)] == [
             {"stanza": stanza}
         ]
 

@@ -169,7 +169,7 @@ def test_what_cannot_be_computed_exactly_is_refused(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "just text", "- a\n- b", "\x00", "a: " * 5000, "[" * 1000],
+    ["", "just text", "- a\n- b", "\x00", "a: " * 5000, "[" * 600],
     ids=["empty", "text", "list", "nul", "deep", "deeper"],
 )
 def test_what_is_no_document_at_all(tmp_path: Path, text: str) -> None:
