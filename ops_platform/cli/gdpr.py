@@ -78,9 +78,15 @@ def check(data_map: Path | None, json_output: bool) -> None:
 
 @map_.command(epilog=DATABASE)
 @click.option("--subject", required=True, help="The table of the data subjects: users, or schema.users.")
-@click.option("--key", default="id", show_default=True, help="Its key.")
+@click.option(
+    "--key",
+    multiple=True,
+    default=("id",),
+    show_default=True,
+    help="Its key; given again for each column of a key of several.",
+)
 @click.option("--email", default="email", show_default=True, help="Its column with the e-mail address.")
-def draft(subject: str, key: str, email: str) -> None:
+def draft(subject: str, key: tuple[str, ...], email: str) -> None:
     """Propose a map from the catalogue, as YAML on stdout. You must complete it: 'map check' says where.
 
     \b

@@ -25,7 +25,7 @@ from ops_platform.gdpr.data_map import parser as map_file
 from ops_platform.gdpr.row_erasure import residue_scan as residue
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.subject import row_predicates as subject_rows
-from ops_platform.gdpr.subject.row_predicates import Identity
+from ops_platform.gdpr.subject.identity import Identity
 from ops_platform_tests.dashboards.scraped import at
 from ops_platform_tests.e2e.operator import ops_rows
 from ops_platform_tests.running_stack import RunningStack

@@ -44,8 +44,8 @@ NOTES_RELATION = relation(NOTES, column("id"), column("user_id"), column("body",
 REFERENCE = Reference("notes_user", NOTES, ("user_id",), USERS, ("id",), "no action", False)
 CATALOGUE = Catalogue({USERS: USERS_RELATION, NOTES: NOTES_RELATION}, (REFERENCE,))
 
-ACCOUNT = Belonging("account", ByColumn("id", "id"), Delete(), "own")
-AUTHOR = Belonging("author", ByColumn("user_id", "id"), Delete(), "own")
+ACCOUNT = Belonging("account", ByColumn(("id",), ("id",)), Delete(), "own")
+AUTHOR = Belonging("author", ByColumn(("user_id",), ("id",)), Delete(), "own")
 BLANKED = replace(AUTHOR, erasure=Anonymise({"user_id": Constant(None), "body": "pseudonym"}))
 USERS_TABLE = Table(USERS, "p", "r", frozenset({"email"}), frozenset(), {}, (ACCOUNT,))
 NOTES_TABLE = Table(NOTES, "p", "r", frozenset({"body"}), frozenset({"id"}), {}, (AUTHOR,))
@@ -60,7 +60,7 @@ def data_map(*tables: Table, views: tuple[View, ...] = (), **subject: Any) -> Da
     """The small one with these tables in place of, or beside, its own; ``subject``: its changes."""
     return DataMap(
         version="1",
-        subject=replace(Subject("user", USERS, "id", "email", ("id",), {}), **subject),
+        subject=replace(Subject("user", USERS, ("id",), "email", ("id",), {}), **subject),
         tables={one.name: one for one in (USERS_TABLE, NOTES_TABLE, *tables)},
         views={one.name: one for one in views},
         objects=(),

@@ -25,7 +25,7 @@ from ops_platform.gdpr.erasure.context import ErasureContext
 from ops_platform.gdpr.row_erasure import residue_scan as residue
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.subject import row_predicates as subject_rows
-from ops_platform.gdpr.subject.row_predicates import Identity
+from ops_platform.gdpr.subject.identity import Identity
 from ops_platform.local.components import signing_keys
 from ops_platform.local.host.secrets import SecretStore
 from ops_platform.settings import Settings, load_settings
@@ -160,7 +160,7 @@ def scene(
     """Letters leave as soon as they are written."""
     product = products.create("product")
     try:
-        settings = _settings(services, product, database, redis)
+        settings = settings_of(services, product, database, redis)
         with requests_of(database) as requests, from_settings(settings) as cache:
             cache.client.flushdb()
             with database.superuser() as superuser:
@@ -201,7 +201,7 @@ CREATE TRIGGER letters_leave BEFORE INSERT ON mail_outbox FOR EACH ROW
 """
 
 
-def _settings(services: Services, product: Product, database: OpsDatabase, redis: RunningRedis) -> Settings:
+def settings_of(services: Services, product: Product, database: OpsDatabase, redis: RunningRedis) -> Settings:
     cluster, mark = product.cluster, secrets.token_hex(4)
     url = cluster.url("ops_worker", product.name)
     keys = SecretStore(services.root / f"gdpr-{mark}")

@@ -37,6 +37,12 @@ def fit(data_map: DataMap, catalogue: Catalogue) -> DataMap:
         subject = replace(
             subject,
             identifiers=tuple(column for column in subject.identifiers if column in columns),
+            parts=tuple(column for column in subject.parts if column in columns),
+            known_by=tuple(
+                known
+                for known in subject.known_by
+                if known.table in relations and known.column in relations[known.table].columns
+            ),
             stand_in=_existing(subject.stand_in, columns),
         )
     return replace(data_map, subject=subject, tables=tables, views=views)
@@ -61,12 +67,13 @@ def _table(table: Table, relation: Relation, catalogue: Catalogue) -> Table:
 
 
 def _has_its_columns(belonging: Belonging, columns: Mapping[str, Any], catalogue: Catalogue) -> bool:
-    way = belonging.way
-    if way.column not in columns:
+    # Without a column of ``where`` nobody can tell whose rows are: what is left unclassified is refused then.
+    if not belonging.columns <= set(columns):
         return False
+    way = belonging.way
     if isinstance(way, ByParent):
         parent = catalogue.relations.get(way.table)
-        return parent is not None and way.to in parent.columns
+        return parent is not None and set(way.to) <= set(parent.columns)
     return True
 
 

@@ -13,7 +13,7 @@ from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.row_erasure import RowErasure, materialised_views
 from ops_platform.gdpr.schema import Catalogue
-from ops_platform.gdpr.subject import Identity, row_predicates, subject_key
+from ops_platform.gdpr.subject import row_predicates, subject_key
 from ops_platform.gdpr.tombstones import Tombstone
 
 HARMLESS = ("no-index", "undecided")
@@ -75,10 +75,11 @@ def _erase(
     connection: Connection, data_map: DataMap, catalogue: Catalogue, tombstone: Tombstone
 ) -> list[Effect]:
     """Erase one subject; return the effects, none when nothing of the subject was found."""
+    key = subject_key.values(connection, data_map.subject, tombstone.subject_key)
     identity = row_predicates.identity(connection, data_map, catalogue, tombstone.subject_key.key)
     if identity is None:
         # Rows elsewhere may still hold the key.
-        identity = Identity({data_map.subject.key: subject_key.value(connection, tombstone.subject_key)})
+        identity = row_predicates.with_side_tables(connection, data_map, catalogue, key)
     replay_id = f"replay {tombstone.request_id}"
     unfinished = tombstone.completed_at is None
     erasing = RowErasure(

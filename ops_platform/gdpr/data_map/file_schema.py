@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Text = Annotated[str, Field(min_length=1)]
+Names = Annotated[
+    list[Text],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    Field(min_length=1),
+]
+"""One name, or a list of several."""
 
 
 class Strict(BaseModel):
@@ -34,14 +40,15 @@ class Row(Strict):
     """An item of ``rows``: one role in which rows of the table belong to a subject."""
 
     role: Text
-    column: Text | None = None
+    column: Names | None = None
     through: Text | None = None
-    to: Text | None = None
+    to: Names | None = None
     roles: list[Text] | None = None
     array: Text | None = None
     json_: Text | None = Field(None, alias="json")
     path: Text | None = None
-    holds: Text | None = None
+    holds: Names | None = None
+    where: Annotated[dict[str, Any], Field(min_length=1)] | None = None
     erase: Literal["delete", "remove"] | Erase
     export: Literal["own", "none"] | list[Text]
 
@@ -67,14 +74,23 @@ class View(Strict):
     refresh: Text | None = None
 
 
+class KnownBy(Strict):
+    """An item of ``known_by``: a column of a side table with further identifiers of the subject."""
+
+    table: Text
+    column: Text
+    roles: list[Text] = []
+
+
 class Subject(Strict):
     """``subject``: the table of the people whose data the map describes."""
 
     kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     table: Text
-    key: Text
+    key: Names
     email: Text
     identifiers: list[Text] = []
+    known_by: list[KnownBy] = []
     stand_in: dict[str, Any] = {}
 
 

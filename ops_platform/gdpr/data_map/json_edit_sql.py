@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from psycopg import sql
@@ -12,14 +12,18 @@ from psycopg.types.json import Jsonb
 from ops_platform.gdpr.data_map.json_path import EVERY, JsonPath
 
 
-def without(document: sql.Composable, path: JsonPath, value: Any) -> sql.Composable:
-    """Build the expression for ``document`` (jsonb) without ``value`` at ``path``.
+def without(document: sql.Composable, path: JsonPath, values: Sequence[Any]) -> sql.Composable:
+    """Build the expression for ``document`` (jsonb) without ``values`` at ``path``.
 
-    The innermost array element that holds the value is removed whole; without an array around it, the
+    The innermost array element that holds one of them is removed whole; without an array around it, the
     member itself.
     """
     # A document may hold a number as a number or as text.
-    spellings = [str(value), value] if isinstance(value, int) else [str(value)]
+    spellings = [
+        spelling
+        for value in values
+        for spelling in ([str(value), value] if isinstance(value, int) else [str(value)])
+    ]
     sought = sql.SQL(", ").join(sql.Literal(Jsonb(spelling)) for spelling in spellings)
     return _without(document, path.steps, sought, itertools.count())
 

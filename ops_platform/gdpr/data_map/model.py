@@ -34,22 +34,25 @@ Value = Literal["pseudonym", "stand_in"] | Constant
 
 @dataclass(frozen=True)
 class ByColumn:
-    """Rows whose ``column`` holds the value of ``holds``, a column of the subject table."""
+    """Rows whose ``columns`` hold the subject's values of ``holds``, in the same order.
 
-    column: str
-    holds: str
+    ``holds``: columns of the subject table, or one name of ``Subject.known_by``.
+    """
+
+    columns: tuple[str, ...]
+    holds: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ByParent:
-    """Rows whose ``column`` holds ``to`` of a row of ``table`` that is the subject's in one of ``roles``.
+    """Rows whose ``columns`` hold ``to`` of a row of ``table`` that is the subject's in one of ``roles``.
 
     Without ``roles``: in any role.
     """
 
-    column: str
+    columns: tuple[str, ...]
     table: Name
-    to: str
+    to: tuple[str, ...]
     roles: tuple[str, ...]
 
 
@@ -60,6 +63,11 @@ class ByArray:
     column: str
     holds: str
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column, as for the ways with several."""
+        return (self.column,)
+
 
 @dataclass(frozen=True)
 class ByJson:
@@ -69,8 +77,18 @@ class ByJson:
     path: JsonPath
     holds: str
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column, as for the ways with several."""
+        return (self.column,)
+
 
 Way = ByColumn | ByParent | ByArray | ByJson
+
+
+def holds_of(way: ByColumn | ByArray | ByJson) -> tuple[str, ...]:
+    """Return what the way's columns hold of the subject, in their order."""
+    return way.holds if isinstance(way, ByColumn) else (way.holds,)
 
 
 # --- what erasure does with them ---------------------------------------------------------------------------
@@ -115,6 +133,13 @@ class Belonging:
     erasure: Erasure
     export: Literal["own", "none"] | tuple[str, ...]
     """All columns, none, or these columns of rows shared with others, who are pseudonymised."""
+    where: Mapping[str, tuple[Constant, ...]] = field(default_factory=dict)
+    """Only rows whose columns have one of these values, by column: ``record_type`` beside ``record_id``."""
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that say whether a row belongs to the subject in this role."""
+        return frozenset(self.way.columns) | frozenset(self.where)
 
 
 @dataclass(frozen=True)
@@ -139,7 +164,7 @@ class Table:
     @property
     def linking(self) -> frozenset[str]:
         """The columns by which rows belong to somebody."""
-        return frozenset(belonging.way.column for belonging in self.belongings)
+        return frozenset(column for belonging in self.belongings for column in belonging.columns)
 
     @property
     def classified(self) -> frozenset[str]:
@@ -166,19 +191,51 @@ class View:
 
 
 @dataclass(frozen=True)
+class KnownBy:
+    """Identifiers in a side table: ``column`` of its rows that are the subject's in one of ``roles``.
+
+    Without ``roles``: in any role that does not itself go by an identifier of a side table.
+    """
+
+    table: Name
+    column: str
+    roles: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The identifier's name: ``user_emails.address``."""
+        return f"{self.table}.{self.column}"
+
+    @property
+    def spellings(self) -> tuple[str, str]:
+        """The name without and with the schema, as the map may write it."""
+        return self.name, f"{self.table.schema}.{self.table.relation}.{self.column}"
+
+
+@dataclass(frozen=True)
 class Subject:
     """The subject table.
 
-    ``identifiers``: columns whose values tell subjects apart, ``key`` first. ``stand_in``: the columns of
-    the stand-in's row.
+    ``key``: its columns. ``identifiers``: columns whose values name the subject by themselves; a ``key`` of
+    one column is the first. ``parts``: columns that name nobody by themselves: of a composite key, or held
+    beside others. ``together``: sorted columns that name the subject together, beside those and the key.
+    ``stand_in``: the columns of the stand-in's row.
     """
 
     kind: str
     table: Name
-    key: str
+    key: tuple[str, ...]
     email: str
     identifiers: tuple[str, ...]
     stand_in: Mapping[str, Value]
+    known_by: tuple[KnownBy, ...] = ()
+    parts: tuple[str, ...] = ()
+    together: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns of the subject's row that are read."""
+        return tuple(dict.fromkeys((*self.key, *self.identifiers, *self.parts)))
 
 
 @dataclass(frozen=True)

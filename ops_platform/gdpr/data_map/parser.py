@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr.data_map import file_schema
 from ops_platform.gdpr.data_map.map_document import MapDocument
 from ops_platform.gdpr.data_map.model import (
-    STAND_IN,
     ByParent,
     CacheKeys,
     DataMap,
@@ -26,10 +24,9 @@ from ops_platform.gdpr.data_map.model import (
     View,
 )
 from ops_platform.gdpr.data_map.row_parser import RowParser
+from ops_platform.gdpr.data_map.subject_parser import SubjectParser
 from ops_platform.gdpr.schema import Name
 from ops_platform.lined_yaml import Document, KeyPath
-
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def load(file: Path) -> DataMap:
@@ -66,7 +63,8 @@ class _Parser:
         self._document = MapDocument(source)
 
     def map(self, model: file_schema.Map) -> DataMap:
-        subject = self._subject(model.subject)
+        subject_parser = SubjectParser(self._document)
+        subject = subject_parser.parse(model)
         tables: dict[Name, Table] = {}
         for text, table_model in model.tables.items():
             table = self._table(text, table_model, subject)
@@ -82,13 +80,13 @@ class _Parser:
             views[name] = View(name, frozenset(view.personal), frozenset(view.plain), refresh)
         for number, objects in enumerate(model.objects):
             prefix_path = ("objects", number, "prefix")
-            self._check_placeholders(prefix_path, objects.prefix, subject)
+            subject_parser.check_placeholders(prefix_path, objects.prefix, subject)
             if not objects.prefix.endswith("/"):
                 raise self._document.error(
                     prefix_path, "must end with a slash: users/1 is also the beginning of users/10"
                 )
         for number, keys in enumerate(model.cache):
-            self._check_placeholders(("cache", number, "pattern"), keys.pattern, subject)
+            subject_parser.check_placeholders(("cache", number, "pattern"), keys.pattern, subject)
         data_map = DataMap(
             version=hashlib.sha256(
                 json.dumps(self._source.value, sort_keys=True, default=str).encode()
@@ -101,24 +99,8 @@ class _Parser:
             processors=tuple(Processor(p.name, p.purpose, p.email) for p in model.processors),
         )
         self._check_parents(model, data_map)
+        subject_parser.check_known_by(data_map)
         return data_map
-
-    def _subject(self, model: file_schema.Subject) -> Subject:
-        identifiers = tuple(dict.fromkeys((model.key, model.email, *model.identifiers)))
-        path = ("subject", "stand_in")
-        stand_in = self._document.values(path, model.stand_in)
-        if STAND_IN in stand_in.values():
-            raise self._document.error(
-                path, "a stand-in cannot be made of itself: give a value or 'pseudonym'"
-            )
-        return Subject(
-            model.kind,
-            self._document.name(("subject", "table"), model.table),
-            model.key,
-            model.email,
-            identifiers,
-            stand_in,
-        )
 
     def _table(self, text: str, model: file_schema.Table, subject: Subject) -> Table:
         path = ("tables", text)
@@ -185,19 +167,3 @@ class _Parser:
                 if column in seen:
                     raise self._document.error((*path, kind), f"{column} is in {seen[column]} already")
                 seen[column] = kind
-
-    def _check_placeholders(self, path: KeyPath, text: str, subject: Subject) -> None:
-        """Refuse a pattern without an identifier of the subject: it would match everybody's data."""
-        identifiers = _PLACEHOLDER.findall(text)
-        if not identifiers:
-            raise self._document.error(path, f"names no subject: put {{{subject.key}}} into it")
-        for identifier in identifiers:
-            if identifier not in subject.identifiers:
-                raise self._document.error(
-                    path,
-                    f"{{{identifier}}} is not an identifier of the subject: add it to subject.identifiers",
-                )
-        if re.search(r"\}[\w*]", text) or "**" in text:
-            raise self._document.error(
-                path, "what follows an identifier must set it apart, as a slash or colon does"
-            )

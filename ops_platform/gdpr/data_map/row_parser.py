@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ops_platform.gdpr.data_map import file_schema
 from ops_platform.gdpr.data_map.map_document import MapDocument
 from ops_platform.gdpr.data_map.model import (
+    STAND_IN,
     Anonymise,
     Belonging,
     ByArray,
     ByColumn,
     ByJson,
     ByParent,
+    Constant,
     Delete,
     Erasure,
     Keep,
     Remove,
     Subject,
+    Value,
     Way,
 )
 from ops_platform.lined_yaml import KeyPath
@@ -39,7 +44,8 @@ class RowParser:
                 (*path, "erase"), "'remove' takes an element out of an array or document; this row has none"
             )
         export = row.export if isinstance(row.export, str) else tuple(row.export)
-        return Belonging(row.role, way, erasure, export)
+        where = self._where((*path, "where"), row, way)
+        return Belonging(row.role, way, erasure, export, where)
 
     def _way(self, path: KeyPath, row: file_schema.Row) -> Way:
         given = [
@@ -59,29 +65,65 @@ class RowParser:
         for name in ("through", "to", "roles", "path", "holds"):
             if getattr(row, name) is not None and name not in allowed[given[0]]:
                 raise self.document.error((*path, name), f"does not go with {given[0]}")
-        holds = row.holds or self.subject.key
-        if holds not in self.subject.identifiers:
-            raise self.document.error(
-                (*path, "holds"),
-                f"{holds} is not an identifier of the subject: add it to subject.identifiers",
-            )
         if row.json_ is not None:
             if row.path is None:
                 raise self.document.error(path, "json needs a path to the value, as in co_authors[*].id")
-            return ByJson(row.json_, self.document.json_path((*path, "path"), row.path), holds)
+            [held] = self._holds(path, row, 1)
+            return ByJson(row.json_, self.document.json_path((*path, "path"), row.path), held)
         if row.array is not None:
-            return ByArray(row.array, holds)
-        column = row.column or ""
+            [held] = self._holds(path, row, 1)
+            return ByArray(row.array, held)
+        columns = tuple(row.column or ())
+        if len(set(columns)) < len(columns):
+            raise self.document.error((*path, "column"), "names a column twice")
         if row.through is None:
             if row.to is not None or row.roles is not None:
                 raise self.document.error(path, "to and roles go with through")
-            return ByColumn(column, holds)
+            return ByColumn(columns, self._holds(path, row, len(columns)))
         if row.holds is not None:
             raise self.document.error((*path, "holds"), "does not go with through")
         table = self.document.name((*path, "through"), row.through)
         if row.to is None:
             raise self.document.error(path, f"say which column of {table} is meant: to: ...")
-        return ByParent(column, table, row.to, tuple(row.roles or ()))
+        if len(row.to) != len(columns):
+            raise self.document.error((*path, "to"), f"must name as many columns of {table} as column does")
+        return ByParent(columns, table, tuple(row.to), tuple(row.roles or ()))
+
+    def _holds(self, path: KeyPath, row: file_schema.Row, width: int) -> tuple[str, ...]:
+        """Read what ``width`` columns hold: the key, or columns of which one at least is an identifier."""
+        subject, place = self.subject, (*path, "holds")
+        if row.holds is None:
+            if len(subject.key) != width:
+                raise self.document.error(
+                    path,
+                    f"the key of a {subject.kind} is {' and '.join(subject.key)}: name the columns that hold "
+                    "it in this order, or say in holds what is held",
+                )
+            return subject.key
+        names = {spelling: known.name for known in subject.known_by for spelling in known.spellings}
+        holds = tuple(names.get(held, held) for held in row.holds)
+        if len(holds) != width:
+            raise self.document.error(place, "must name as many columns of the subject as hold them")
+        known = set(names.values())
+        if width == 1 and holds[0] not in (*subject.identifiers, *known):
+            reason = (
+                "is part of the key and names nobody by itself: name all columns of the key"
+                if holds[0] in subject.key
+                else "is not an identifier of the subject: add it to subject.identifiers"
+            )
+            raise self.document.error(place, f"{holds[0]} {reason}")
+        return holds
+
+    def _where(self, path: KeyPath, row: file_schema.Row, way: Way) -> dict[str, tuple[Constant, ...]]:
+        where = {}
+        for column, given in (row.where or {}).items():
+            if column in way.columns:
+                raise self.document.error((*path, column), "is what a row belongs by: leave it out of where")
+            values = given if isinstance(given, list) else [given]
+            if not values or any(isinstance(value, dict | list) for value in values):
+                raise self.document.error((*path, column), "must be a value, a list of values, or null")
+            where[column] = tuple(Constant(value) for value in values)
+        return where
 
     def _erasure(self, path: KeyPath, row: file_schema.Row) -> Erasure:
         if row.erase == "delete":
@@ -97,6 +139,15 @@ class RowParser:
         if row.erase.keep is not None:
             return Keep(row.erase.keep.basis, row.erase.keep.term)
         if row.erase.anonymise is not None:
-            return Anonymise(self.document.values((*path, "anonymise"), row.erase.anonymise))
+            return Anonymise(self._values((*path, "anonymise"), row.erase.anonymise))
         values = row.erase.delete_unless_referenced or {}
-        return Delete(self.document.values((*path, "delete_unless_referenced"), values))
+        return Delete(self._values((*path, "delete_unless_referenced"), values))
+
+    def _values(self, path: KeyPath, given: Mapping[str, Any]) -> dict[str, Value]:
+        values = self.document.values(path, given)
+        for column, value in values.items():
+            if value == STAND_IN and len(self.subject.key) > 1:
+                raise self.document.error(
+                    (*path, column), "a stand-in needs a key of one column: give a value or 'pseudonym'"
+                )
+        return values

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed, ConfigurationError
@@ -59,10 +58,10 @@ def identify(
     if identity is not None:
         shared_prefix_guard.refuse_shared(product, data_map, identity)
         return identity, True
-    values: dict[str, Any] = {data_map.subject.key: subject_key.value(product, subject)}
+    values = subject_key.values(product, data_map.subject, subject)
     if email:
         values[data_map.subject.email] = email
-    return Identity(values), False
+    return row_predicates.with_side_tables(product, data_map, catalogue, values), False
 
 
 def objects_and_keys(stores: DataStores, inventory: Inventory) -> list[Effect]:

@@ -121,12 +121,8 @@ def keep(
     """
     stored = _read(ops, keys, request_id, " FOR UPDATE")
     if stored is not None:
-        first = Identity({**inventory.identity.values, **stored.identity.values})
-        later = (
-            [Identity({**first.values, **identity.values}) for identity in inventory.identities]
-            if sure
-            else []
-        )
+        first = inventory.identity | stored.identity
+        later = [first | identity for identity in inventory.identities] if sure else []
         merged = Inventory(
             inventory.map_version,
             first,
@@ -199,10 +195,15 @@ def _parts(pattern: str, identity: Identity) -> tuple[str, ...] | None:
 def _document(inventory: Inventory) -> bytes:
     return json.dumps(
         {
-            "format": 1,
+            # An older version of the platform would not look for what it cannot read.
+            "format": 2 if any(identity.known_by for identity in inventory.identities) else 1,
             "map_version": inventory.map_version,
             "names": [
                 {name: _with_type(value) for name, value in identity.values.items()}
+                for identity in inventory.identities
+            ],
+            "known_by": [
+                {name: [_with_type(value) for value in values] for name, values in identity.known_by.items()}
                 for identity in inventory.identities
             ],
             "objects": [[place.bucket, place.prefix, place.template] for place in inventory.objects],
@@ -214,11 +215,16 @@ def _document(inventory: Inventory) -> bytes:
 
 def _parse(plain: bytes) -> Inventory:
     document = json.loads(plain)
-    if document.get("format") != 1:
+    if document.get("format") not in (1, 2):
         raise CheckFailed("an inventory was written by another version: finish its request with that one")
+    # Inventories of older versions of the platform lack the side tables' identifiers.
+    side_tables = document.get("known_by") or [{}] * len(document["names"])
     first, *later = (
-        Identity({name: _value(*value) for name, value in identifiers.items()})
-        for identifiers in document["names"]
+        Identity(
+            {name: _value(*value) for name, value in identifiers.items()},
+            {name: tuple(_value(*value) for value in values) for name, values in known_by.items()},
+        )
+        for identifiers, known_by in zip(document["names"], side_tables, strict=True)
     )
     return Inventory(
         document["map_version"],

@@ -89,7 +89,7 @@ def _body(data_map: DataMap, inventory: Inventory, request_id: str) -> str:
     subject = data_map.subject
     lines: dict[str, None] = {}
     for values in (identity.values for identity in inventory.identities):
-        names = [subject.email] if subject.email in values else list(subject.identifiers)
+        names = [subject.email] if subject.email in values else [*subject.key, *subject.identifiers]
         lines |= dict.fromkeys(f"  {name}: {values[name]}" for name in names if name in values)
     identifiers = "\n".join(lines)
     return (

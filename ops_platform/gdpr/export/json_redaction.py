@@ -187,5 +187,5 @@ class Redaction:
         ).format(self._place(element, inner, mine), name=name, value=value)
 
     def _mine(self, text: sql.Composable, holds: set[str]) -> sql.Composable:
-        values = sorted(str(self.identity.values[name]) for name in holds if name in self.identity.values)
+        values = sorted(str(value) for name in holds for value in self.identity.of(name))
         return sql.SQL("{} = ANY (CAST({} AS text[]))").format(text, sql.Literal(values)) if values else FALSE

@@ -13,7 +13,7 @@ from ops_platform.gdpr.export import json_lines
 from ops_platform.gdpr.export.json_lines import Block
 from ops_platform.gdpr.export.json_redaction import Redaction, pseudonym
 from ops_platform.gdpr.schema import Catalogue, Column
-from ops_platform.gdpr.subject import Identity, row_predicates
+from ops_platform.gdpr.subject import Identity, constant_sql, row_predicates
 
 TEXTS = {"text", "character varying"}
 LONG = 256
@@ -95,10 +95,18 @@ class Rows:
             self.data_map, self.catalogue, table.name, belonging, self.identity, "t"
         )
 
+    def _names_somebody(self, table: Table, belonging: Belonging) -> sql.Composable:
+        """Write the condition for rows whose columns hold somebody's key: all, or those of ``where``."""
+        columns = self.catalogue.relations[table.name].columns
+        tests = [
+            constant_sql.is_any_of(columns[name], values, "t") for name, values in belonging.where.items()
+        ]
+        return sql.SQL("({})").format(sql.SQL(" AND ").join(tests)) if tests else sql.SQL("true")
+
     def _value(self, table: Table, belonging: Belonging, column: Column) -> sql.Composable:
         reference = _reference(column)
         redaction = Redaction(self.identity, self.salt)
-        links = [linking for linking in table.belongings if linking.way.column == column.name]
+        links = [linking for linking in table.belongings if column.name in linking.way.columns]
         if column.name in table.documents:
             return redaction.document(
                 table,
@@ -114,11 +122,12 @@ class Rows:
             # The column names the row's owner in another role: the subject too, or somebody else.
             mine = sql.SQL(" OR ").join(self._condition(table, linking) for linking in keys)
             return sql.SQL(
-                "CASE WHEN {value} IS NULL THEN NULL WHEN {mine} THEN to_jsonb({value}) "
-                "ELSE to_jsonb({pseudonym}) END"
+                "CASE WHEN {value} IS NULL THEN NULL WHEN {mine} OR ({somebody}) IS NOT TRUE "
+                "THEN to_jsonb({value}) ELSE to_jsonb({pseudonym}) END"
             ).format(
                 value=reference,
                 mine=mine,
+                somebody=sql.SQL(" OR ").join(self._names_somebody(table, linking) for linking in keys),
                 pseudonym=pseudonym(sql.SQL("CAST({} AS text)").format(reference), self.salt),
             )
         if column.base == "bytea" and not column.array:

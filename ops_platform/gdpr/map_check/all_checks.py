@@ -5,7 +5,7 @@ from __future__ import annotations
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import schema
 from ops_platform.gdpr.data_map import DataMap
-from ops_platform.gdpr.map_check import coverage, feasibility, json_sampling
+from ops_platform.gdpr.map_check import coverage, feasibility, json_sampling, type_pairs, where_values
 from ops_platform.gdpr.map_check.finding import Finding
 
 
@@ -17,5 +17,10 @@ def check(connection: Connection, data_map: DataMap) -> list[Finding]:
     catalogue = schema.read(connection)
     sampled_paths = json_sampling.sample(connection, data_map, catalogue)
     return sorted(
-        {*coverage.check(data_map, catalogue, sampled_paths), *feasibility.check(data_map, catalogue)}
+        {
+            *coverage.check(data_map, catalogue, sampled_paths),
+            *feasibility.check(data_map, catalogue),
+            *where_values.check(connection, data_map, catalogue),
+            *type_pairs.check(connection, data_map, catalogue),
+        }
     )

@@ -6,7 +6,7 @@ It leaves to people what only they can know; ``map check`` refuses it until that
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -29,12 +29,12 @@ _TELLING = {
 _IDENTIFIERS = re.compile(r"mail|handle|login|user_?name|phone", re.IGNORECASE)
 
 
-def draft(catalogue: Catalogue, table: Name, key: str, email: str) -> str:
+def draft(catalogue: Catalogue, table: Name, key: Sequence[str], email: str) -> str:
     """Draft a map as YAML. Raises CheckFailed when the subject's table or one of its columns is not there."""
     subject = catalogue.relations.get(table)
     if subject is None:
         raise CheckFailed(f"there is no table {table}")
-    for column in (key, email):
+    for column in (*key, email):
         if column not in subject.columns:
             raise CheckFailed(f"{table} has no column {column}")
     owned = _references(catalogue, table)
@@ -43,14 +43,14 @@ def draft(catalogue: Catalogue, table: Name, key: str, email: str) -> str:
         if relation.kind in ("view", "matview"):
             views[str(name)] = _lists(relation, frozenset())
         elif relation.kind not in ("partition", "child"):
-            tables[str(name)] = _table(relation, table, key, owned.get(name, []))
+            tables[str(name)] = _table(relation, table, list(key), owned.get(name, []))
     identifiers = [name for name in subject.columns if _IDENTIFIERS.search(name) and name != email]
     data_map: dict[str, Any] = {
         "version": 1,
         "subject": {
             "kind": re.sub(r"\W", "_", table.relation.lower()).removesuffix("s") or "subject",
             "table": str(table),
-            "key": key,
+            "key": _one_or_several(key),
             "email": email,
             "identifiers": identifiers,
         },
@@ -70,8 +70,6 @@ def _references(catalogue: Catalogue, subject: Name) -> Mapping[Name, list[Refer
         for reference in catalogue.references:
             if reference.target not in level:
                 continue
-            if len(reference.columns) != 1:
-                continue
             if reference.table in reached and reference.target != subject:
                 continue
             references.setdefault(reference.table, []).append(reference)
@@ -82,23 +80,25 @@ def _references(catalogue: Catalogue, subject: Name) -> Mapping[Name, list[Refer
     return references
 
 
-def _table(relation: Relation, subject: Name, key: str, references: list[Reference]) -> dict[str, Any]:
+def _table(relation: Relation, subject: Name, key: list[str], references: list[Reference]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     if relation.name == subject:
-        rows.append({"role": "account", "column": key, "erase": "delete", "export": "own"})
+        account = {"role": "account", "column": _one_or_several(key), "erase": "delete", "export": "own"}
+        rows.append(account)
     for reference in references:
-        [column], [to] = reference.columns, reference.target_columns
-        row: dict[str, Any] = {"role": _role(column), "column": column}
-        nullable = not relation.columns[column].not_null
+        columns, to = list(reference.columns), list(reference.target_columns)
+        row: dict[str, Any] = {"role": _role(columns[-1]), "column": _one_or_several(columns)}
+        nullable = [column for column in columns if not relation.columns[column].not_null]
         if reference.target != subject:
-            row |= {"through": str(reference.target), "to": to}
+            row |= {"through": str(reference.target), "to": _one_or_several(to)}
         elif to != key:
-            row |= {"holds": to}
+            row |= {"holds": _one_or_several(to)}
         keeps = nullable and (reference.on_delete == "set null" or relation.name == subject)
-        row["erase"] = {"anonymise": {column: None}} if keeps else "delete"
+        # The last one: a tenant comes before what it holds.
+        row["erase"] = {"anonymise": {nullable[-1]: None}} if keeps else "delete"
         row["export"] = "none" if keeps else "own"
         rows.append(row)
-    linking = frozenset(row["column"] for row in rows)
+    linking = frozenset(column for row in rows for column in _names(row["column"]))
     return {
         "purpose": f"{UNDECIDED}: why do you keep this?",
         "retention": f"{UNDECIDED}: until when?",
@@ -117,6 +117,14 @@ def _lists(relation: Relation, linking: frozenset[str], *, owned: bool = True) -
 def _looks_personal(column: Column) -> bool:
     # A free text may say anything: it is personal until somebody says that it is not.
     return column.base in _TELLING or bool(_PERSONAL.search(column.name))
+
+
+def _one_or_several(columns: Sequence[str]) -> str | list[str]:
+    return columns[0] if len(columns) == 1 else list(columns)
+
+
+def _names(columns: str | list[str]) -> list[str]:
+    return [columns] if isinstance(columns, str) else columns
 
 
 def _role(column: str) -> str:

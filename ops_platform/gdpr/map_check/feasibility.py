@@ -10,7 +10,6 @@ from ops_platform.gdpr.data_map import (
     STAND_IN,
     Anonymise,
     Belonging,
-    ByArray,
     ByColumn,
     ByParent,
     Constant,
@@ -21,15 +20,10 @@ from ops_platform.gdpr.data_map import (
     Value,
     View,
 )
-from ops_platform.gdpr.map_check import foreign_keys
+from ops_platform.gdpr.map_check import foreign_keys, row_links
 from ops_platform.gdpr.map_check.finding import Finding
 from ops_platform.gdpr.row_erasure import plan
-from ops_platform.gdpr.schema import Catalogue, Column, Relation
-
-_TYPE_FAMILIES = {
-    **dict.fromkeys(("text", "character varying", "character", "citext", "name"), "text"),
-    **dict.fromkeys(("smallint", "integer", "bigint", "numeric"), "number"),
-}
+from ops_platform.gdpr.schema import Catalogue, Relation
 
 
 def check(data_map: DataMap, catalogue: Catalogue) -> list[Finding]:
@@ -58,16 +52,28 @@ def _subject(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
     if subject.table not in data_map.tables or relation is None:
         yield Finding(str(subject.table), "no-subject", "is the subject's table, but not in tables: add it")
         return
-    for column in sorted(set(subject.identifiers) - set(relation.columns)):
+    for column in sorted(set(subject.columns) - set(relation.columns)):
         yield Finding(
             f"{subject.table}.{column}", "no-such-column", "identifies the subject, but is not there"
         )
-    if (subject.key,) != relation.key and (subject.key,) not in relation.unique:
+    if not relation.identified_by(subject.key):
         yield Finding(
-            f"{subject.table}.{subject.key}",
+            f"{subject.table}.{'+'.join(subject.key)}",
             "no-key",
             "is the subject's key: it needs a unique index of its own",
         )
+    for column in subject.identifiers:
+        if len(subject.key) > 1 and column in subject.key and not relation.identified_by([column]):
+            yield Finding(
+                f"{subject.table}.{column}",
+                "not-unique",
+                "is part of the key and no identifier by itself, for others can have it too: remove it from "
+                "subject.identifiers",
+            )
+    for known in subject.known_by:
+        side_table = catalogue.relations.get(known.table)
+        if side_table is not None and known.column not in side_table.columns:
+            yield Finding(known.name, "no-such-column", "identifies the subject, but is not there")
 
 
 def _order(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
@@ -142,21 +148,9 @@ def _belonging(
     table: Table, belonging: Belonging, relation: Relation, data_map: DataMap, catalogue: Catalogue
 ) -> Iterator[Finding]:
     where, way = f"{table.name} ({belonging.role})", belonging.way
-    column = relation.columns.get(way.column)
-    if column is None:
+    if not belonging.columns <= set(relation.columns):
         return
-    if way.column not in relation.indexed:
-        yield Finding(where, "no-index", f"is found by {way.column}, which has no index")
-    target = _referenced(belonging, data_map, catalogue)
-    if target is not None and isinstance(way, ByColumn | ByParent | ByArray):
-        comparable = _type(column) == _type(target) and column.array == isinstance(way, ByArray)
-        if not comparable:
-            message = f"{way.column} is {column.type}, but what it should hold is {target.type}"
-            yield Finding(where, "other-type", message)
-    if isinstance(way, ByParent):
-        parent = catalogue.relations.get(way.table)
-        if parent is not None and way.to not in parent.columns:
-            yield Finding(where, "no-such-column", f"{way.table} has no column {way.to}")
+    yield from row_links.check(where, belonging, relation, data_map, catalogue)
     if isinstance(belonging.export, tuple):
         for name in sorted(set(belonging.export) - set(relation.columns)):
             yield Finding(where, "no-such-column", f"exports {name}, which is not there")
@@ -166,31 +160,22 @@ def _belonging(
     elif isinstance(belonging.erasure, Delete) and belonging.erasure.otherwise is not None:
         values = belonging.erasure.otherwise
     yield from _values(where, values, relation, catalogue, data_map)
-    if values and isinstance(way, ByColumn) and way.column not in values:
-        yield Finding(
-            where, "still-linked", f"is anonymised but still names the subject: set {way.column} too"
-        )
-
-
-def _referenced(belonging: Belonging, data_map: DataMap, catalogue: Catalogue) -> Column | None:
-    """Find the column whose values the belonging's column holds."""
-    way = belonging.way
-    if isinstance(way, ByParent):
-        relation, name = catalogue.relations.get(way.table), way.to
-    else:
-        relation, name = catalogue.relations.get(data_map.subject.table), way.holds
-    return relation.columns.get(name) if relation else None
-
-
-def _type(column: Column) -> str:
-    return _TYPE_FAMILIES.get(column.base, column.base)
+    if values and isinstance(way, ByColumn):
+        kept = [
+            column
+            for column, held in zip(way.columns, way.holds, strict=True)
+            if column not in values and held not in data_map.subject.parts
+        ]
+        if kept or not set(way.columns) & set(values):
+            message = f"is anonymised but still names the subject: set {', '.join(kept or way.columns)} too"
+            yield Finding(where, "still-linked", message)
 
 
 def _values(
     where: str, values: Mapping[str, Value], relation: Relation, catalogue: Catalogue, data_map: DataMap
 ) -> Iterator[Finding]:
     subject = catalogue.relations.get(data_map.subject.table)
-    key = subject.columns.get(data_map.subject.key) if subject else None
+    key = subject.columns.get(data_map.subject.key[0]) if subject else None
     for name, value in values.items():
         column = relation.columns.get(name)
         if column is None:
@@ -199,9 +184,9 @@ def _values(
             yield Finding(where, "generated", f"sets {name}, which is generated: set what it is made from")
         elif isinstance(value, Constant) and value.value is None and column.not_null:
             yield Finding(where, "not-null", f"sets {name} to NULL, which it cannot be")
-        elif value == PSEUDONYM and _type(column) not in ("text", "uuid"):
+        elif value == PSEUDONYM and row_links.family(column) not in ("text", "uuid"):
             yield Finding(where, "other-type", f"sets {name} to a pseudonym, but it is {column.type}")
-        elif value == STAND_IN and key is not None and _type(column) != _type(key):
+        elif value == STAND_IN and key is not None and row_links.family(column) != row_links.family(key):
             yield Finding(where, "other-type", f"sets {name} to the stand-in's key, but it is {column.type}")
 
 

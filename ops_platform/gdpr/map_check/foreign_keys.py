@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ops_platform.gdpr.data_map import Anonymise, Belonging, ByColumn, ByParent, DataMap, Delete
 from ops_platform.gdpr.map_check.finding import Finding
@@ -31,21 +31,31 @@ def check(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
         covering = (
             []
             if table is None
-            else [belonging for belonging in table.belongings if _covers(belonging, reference)]
+            else [
+                belonging
+                for belonging in table.belongings
+                if _covers(belonging, reference, data_map, catalogue)
+            ]
         )
         if reference.target == data_map.subject.table and not covering:
             yield Finding(
                 where,
                 "unlinked-reference",
-                f"refers to {reference.target}, the subject: say so in rows, as a role",
+                f"refers to {reference.target}, the subject: say so in rows, as a role without where by "
+                f"{_columns(reference)}",
             )
         elif reference.target in gone and not any(_lets_go(belonging, reference) for belonging in covering):
             yield Finding(
                 where,
                 "reference-left",
                 f"refers to rows of {reference.target} that go ({reference.on_delete}): rows of this table "
-                "must be deleted too, or have the column set, or those be deleted only unless referenced",
+                f"must be deleted too, by a role without where by {_columns(reference)}, or have the column "
+                "set, or those be deleted only unless referenced",
             )
+
+
+def _columns(reference: Reference) -> str:
+    return "its column" if len(reference.columns) == 1 else f"all of {', '.join(reference.columns)}"
 
 
 def _deleting(data_map: DataMap) -> set[Name]:
@@ -53,14 +63,56 @@ def _deleting(data_map: DataMap) -> set[Name]:
     return {table.name for table, belonging in data_map.belongings() if isinstance(belonging.erasure, Delete)}
 
 
-def _covers(belonging: Belonging, reference: Reference) -> bool:
+def _covers(belonging: Belonging, reference: Reference, data_map: DataMap, catalogue: Catalogue) -> bool:
+    """Tell whether the role finds every row that refers to a row of the subject's by this foreign key.
+
+    Rows that ``where`` leaves out may refer to it as well.
+    """
+    if belonging.where:
+        return False
     way = belonging.way
+    if not set(way.columns) <= set(reference.columns):
+        return False
     if isinstance(way, ByColumn):
-        return (way.column, way.holds) in zip(reference.columns, reference.target_columns, strict=True)
-    if isinstance(way, ByParent):
-        pairs = zip(reference.columns, reference.target_columns, strict=True)
-        return way.table == reference.target and (way.column, way.to) in pairs
+        return any(
+            _determines(_targets(way, held, reference), reference, catalogue)
+            for held in _held_by_target(reference.target, data_map)
+        )
+    if isinstance(way, ByParent) and way.table == reference.target:
+        return _determines(dict(zip(way.columns, way.to, strict=True)), reference, catalogue)
     return False
+
+
+def _held_by_target(target: Name, data_map: DataMap) -> list[Mapping[str, str]]:
+    """List what columns of the target hold of the subject: its own columns, or those of a role."""
+    subject = data_map.subject
+    if target == subject.table:
+        return [{column: column for column in subject.columns}]
+    table = data_map.tables.get(target)
+    return [
+        dict(zip(belonging.way.columns, belonging.way.holds, strict=True))
+        for belonging in (table.belongings if table else ())
+        if isinstance(belonging.way, ByColumn)
+    ]
+
+
+def _targets(way: ByColumn, held: Mapping[str, str], reference: Reference) -> dict[str, str]:
+    """Map the role's columns to the target's columns that hold the same of the subject."""
+    return {
+        column: target
+        for column, holds in zip(way.columns, way.holds, strict=True)
+        for target in reference.target_columns
+        if held.get(target) == holds
+    }
+
+
+def _determines(targets: Mapping[str, str], reference: Reference, catalogue: Catalogue) -> bool:
+    """Tell whether the columns in ``targets`` are all those of the reference, or name one row as they are."""
+    pairs = dict(zip(reference.columns, reference.target_columns, strict=True))
+    if any(pairs[column] != target for column, target in targets.items()):
+        return False
+    target = catalogue.relations.get(reference.target)
+    return targets == pairs or (target is not None and target.identified_by(targets.values()))
 
 
 def _lets_go(belonging: Belonging, reference: Reference) -> bool:

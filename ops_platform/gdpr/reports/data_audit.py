@@ -73,7 +73,7 @@ def _tests(
                 name,
                 "subject-key",
                 sql.SQL("{} IN (SELECT {} FROM {})").format(
-                    reference, sql.Identifier(data_map.subject.key), data_map.subject.table.identifier
+                    reference, sql.Identifier(data_map.subject.key[0]), data_map.subject.table.identifier
                 ),
             )
     for name, kinds in table.documents.items():
@@ -100,11 +100,12 @@ def _text_tests(
                 text=text,
                 pattern=sql.Literal(f"({_UUID})"),
                 subjects=data_map.subject.table.identifier,
-                key=sql.Identifier(data_map.subject.key),
+                key=sql.Identifier(data_map.subject.key[0]),
             ),
         )
 
 
 def _uuid_key(data_map: DataMap, catalogue: Catalogue) -> bool:
-    subject = catalogue.relations.get(data_map.subject.table)
-    return subject is not None and subject.columns[data_map.subject.key].base == "uuid"
+    """Tell whether one UUID names a subject: what is part of a key says nothing by itself."""
+    subject, key = catalogue.relations.get(data_map.subject.table), data_map.subject.key
+    return subject is not None and len(key) == 1 and subject.columns[key[0]].base == "uuid"

@@ -25,7 +25,7 @@ from ops_platform.gdpr.row_erasure.plan import Plan
 from ops_platform.gdpr.row_erasure.pseudonyms import Substitutes
 from ops_platform.gdpr.row_erasure.statements import Change, Writer
 from ops_platform.gdpr.schema import Catalogue, Name
-from ops_platform.gdpr.subject import Identity, Times, spared_rows
+from ops_platform.gdpr.subject import Identity, Times, is_subject, spared_rows
 
 BATCHED_PASSES = 2
 """Passes that change batch by batch, a transaction each."""
@@ -125,7 +125,7 @@ class Passes:
     def writer(self) -> Writer:
         """Build the writer of a pass, with the rows that are to be spared now."""
         substitutes = Substitutes(self.journal, self.data_map, self.catalogue)
-        spared = spared_rows(self.connection, self.data_map, self.identity, self.times)
+        spared = spared_rows(self.connection, self.data_map, self.catalogue, self.identity, self.times)
         return Writer(self.data_map, self.catalogue, self.identity, substitutes, spared)
 
     def _batched_pass(self, steps: Sequence[Group]) -> int:
@@ -182,7 +182,7 @@ class Passes:
         hits = residue_scan.within(
             self.connection,
             self.catalogue.relations[table],
-            self.identity.values.values(),
+            self.identity.names(self.data_map.subject),
             writer.kept_through_others(table),
         )
         return {hit.column: hit.rows for hit in hits}
@@ -242,10 +242,9 @@ class Passes:
         After waiting for the lock, the transaction's older snapshot does not show what others did meanwhile.
         """
         subject = self.data_map.subject
-        query = sql.SQL("SELECT FROM {} AS t WHERE t.{} = {} FOR UPDATE OF t {}").format(
+        query = sql.SQL("SELECT FROM {} AS t WHERE {} FOR UPDATE OF t {}").format(
             subject.table.identifier,
-            sql.Identifier(subject.key),
-            sql.Literal(self.identity.values[subject.key]),
+            is_subject(subject, self.identity, "t"),
             sql.SQL("" if wait else "NOWAIT"),
         )
         self.connection.execute(query)

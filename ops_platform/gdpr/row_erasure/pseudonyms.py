@@ -49,7 +49,8 @@ class Substitutes:
             )
             if given
             else sql.SQL("DEFAULT VALUES"),
-            sql.SQL("CAST({} AS text)").format(sql.Identifier("t", subject.key)),
+            # The map's parser refuses a stand-in for keys of several columns.
+            sql.SQL("CAST({} AS text)").format(sql.Identifier("t", subject.key[0])),
             sql.SQL("CAST(t.tableoid AS bigint)"),
         )
         row = one_row(self.journal.connection, insert)

@@ -7,17 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from psycopg import sql
 
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr.data_map import Anonymise, Belonging, ByParent, DataMap, Keep, Remove, Table
+from ops_platform.gdpr.data_map import Anonymise, Belonging, ByParent, DataMap, Keep, Remove, Table, holds_of
 from ops_platform.gdpr.row_erasure import residue_scan
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.row_erasure.residue_scan import Residue, Shared
 from ops_platform.gdpr.schema import Catalogue, Name
-from ops_platform.gdpr.subject import Identity, Times, reused_names, row_predicates, spared_rows, successors
+from ops_platform.gdpr.subject import (
+    Identity,
+    Times,
+    folded,
+    is_subject,
+    joint_name,
+    reused_names,
+    reused_values,
+    row_predicates,
+    spared_rows,
+    successors,
+)
 
 K = TypeVar("K")
 
@@ -38,9 +49,9 @@ def residue(
         _add_alternative(excluded, table, test)
     shared = Shared()
     if not times.replay:
-        others = successors(connection, data_map, identity, times.cutoff)
+        others = successors(connection, data_map, catalogue, identity, times.cutoff)
         shared = _Others(data_map, catalogue, identity, times, others).shared()
-    own_values = [value for value in identity.values.values() if value not in shared.values]
+    own_values = [value for value in identity.names(data_map.subject) if value not in shared.values]
     hits = residue_scan.scan(connection, catalogue, own_values, excluded, shared)
     kept = _kept_through_parents(data_map, Journal(connection, erasure_id))
     return [
@@ -68,19 +79,15 @@ def _newer(
 ) -> Iterator[tuple[Name, sql.Composable]]:
     """Exempt newer rows: all of them after a restore, else accounts, in which the same word may occur."""
     subject = data_map.subject
-    spared = spared_rows(connection, data_map, identity, times) if times.replay else None
+    spared = spared_rows(connection, data_map, catalogue, identity, times) if times.replay else None
     for name, table in data_map.tables.items():
         if table.created is not None:
             newer = sql.SQL("(t.{} > {})").format(sql.Identifier(table.created), sql.Literal(times.cutoff))
             if times.replay:
                 yield name, newer
             elif name == subject.table:
-                yield (
-                    name,
-                    sql.SQL("({} AND t.{} <> {})").format(
-                        newer, sql.Identifier(subject.key), sql.Literal(identity.values[subject.key])
-                    ),
-                )
+                own = is_subject(subject, identity, "t")
+                yield name, sql.SQL("({} AND NOT {})").format(newer, own)
         elif spared is not None and spared.key_reused:
             # Nobody can tell whose these rows are.
             yield name, sql.SQL("true")
@@ -117,10 +124,7 @@ class _Others:
             return Shared()
         subject, first_erasure = self.data_map.subject, self.times.first_erasure
         for other in self.others:
-            key = sql.SQL("(t.{} = {})").format(
-                sql.Identifier(subject.key), sql.Literal(other.values[subject.key])
-            )
-            _add_alternative(self._rows, subject.table, key)
+            _add_alternative(self._rows, subject.table, is_subject(subject, other, "t"))
             for table, belonging in self.data_map.belongings():
                 self._add_belonging(table, belonging, other)
         for table in self.data_map.tables.values():
@@ -132,23 +136,23 @@ class _Others:
                 _add_alternative(self._rows, table.name, newer)
         for name, test in _views(self.catalogue):
             _add_alternative(self._rows, name, test)
-        return Shared(tuple(self.identity.values[name] for name in sorted(names)), self._rows, self._columns)
+        values = reused_values(self.data_map, self.identity, self.others)
+        return Shared(values, self._rows, self._columns)
 
     def _add_belonging(self, table: Table, belonging: Belonging, other: Identity) -> None:
         """Add what the map says is the other's: by their key, and by a name where it surely is theirs."""
         names = reused_names(self.data_map, self.identity, [other])
-        unshared = {name: value for name, value in other.values.items() if name not in names}
+        values = reused_values(self.data_map, self.identity, [other])
+        unshared = other.without({folded(value) for value in values})
         self._add(table, belonging, self._held(table, belonging, unshared))
-        if isinstance(belonging.way, ByParent) or belonging.way.holds in names:
+        way = belonging.way
+        if isinstance(way, ByParent) or names & {*holds_of(way), joint_name(holds_of(way))}:
             # Also in the subject's spelling, which may differ in capitals.
-            spelled_alike = {**other.values, **{name: self.identity.values[name] for name in names}}
-            for values in (other.values, spelled_alike):
-                self._add_by_name(table, belonging, self._held(table, belonging, values), names)
+            for identity in (other, other.spelled_like(values)):
+                self._add_by_name(table, belonging, self._held(table, belonging, identity), names)
 
-    def _held(self, table: Table, belonging: Belonging, values: Mapping[str, Any]) -> sql.Composable:
-        return row_predicates.condition(
-            self.data_map, self.catalogue, table.name, belonging, Identity(values), "t"
-        )
+    def _held(self, table: Table, belonging: Belonging, identity: Identity) -> sql.Composable:
+        return row_predicates.condition(self.data_map, self.catalogue, table.name, belonging, identity, "t")
 
     def _add_by_name(
         self, table: Table, belonging: Belonging, held: sql.Composable, names: frozenset[str]
@@ -167,7 +171,7 @@ class _Others:
         """Exempt the row or, where their erasure would only change columns of it, these columns."""
         if isinstance(belonging.erasure, Anonymise | Remove):
             changed = belonging.erasure.columns if isinstance(belonging.erasure, Anonymise) else {}
-            for column in {belonging.way.column, *changed}:
+            for column in {*belonging.columns, *changed}:
                 _add_alternative(self._columns, (table.name, column), test)
         else:
             _add_alternative(self._rows, table.name, test)

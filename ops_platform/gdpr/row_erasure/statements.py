@@ -72,7 +72,7 @@ class Change:
     def sets(self) -> frozenset[str]:
         """All columns that the change writes."""
         if self.step.kind == "remove":
-            return frozenset((self.step.belonging.way.column,))
+            return frozenset(self.step.belonging.way.columns)
         return frozenset(self.values)
 
 
@@ -162,13 +162,16 @@ class Writer:
         way = change.step.belonging.way
         assert isinstance(way, ByArray | ByJson)  # noqa: S101 - the map's parser refuses others
         column, column_type = sql.Identifier(ROW, way.column), columns[way.column].type
-        value = self.identity.values[way.holds]
+        values = self.identity.of(way.holds)
         if isinstance(way, ByArray):
-            # Cast an array of one element, and take it out: the element's type need not be known.
-            element = sql.SQL("(CAST({} AS {}))[1]").format(sql.Literal([value]), sql.SQL(column_type))
-            return {way.column: sql.SQL("array_remove({}, {})").format(column, element)}
+            array: sql.Composable = column
+            for value in values:
+                # Cast an array of one element, and take it out: the element's type need not be known.
+                element = sql.SQL("(CAST({} AS {}))[1]").format(sql.Literal([value]), sql.SQL(column_type))
+                array = sql.SQL("array_remove({}, {})").format(array, element)
+            return {way.column: array}
         document = column if column_type == "jsonb" else sql.SQL("CAST({} AS jsonb)").format(column)
-        edited = json_edit_sql.without(document, way.path, value)
+        edited = json_edit_sql.without(document, way.path, values)
         return {way.column: sql.SQL("CAST({} AS {})").format(edited, sql.SQL(column_type))}
 
     def _condition(self, table: Name, role: str) -> sql.Composable:

@@ -5,7 +5,7 @@ The system's own schemas and the platform's are left out. Nothing is judged here
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -75,6 +75,11 @@ class Relation:
     """Whether the role that reads the catalogue may refresh this materialised view."""
     unique: frozenset[tuple[str, ...]] = frozenset()
     """The columns of each valid unique index that covers every row; NULLs may repeat."""
+
+    def identified_by(self, columns: Iterable[str]) -> bool:
+        """Tell whether no two rows can have the same values in ``columns``."""
+        given = set(columns)
+        return any(key and set(key) <= given for key in (self.key, *self.unique))
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,16 @@
 Not here: what happens to these rows (``gdpr.row_erasure``, ``gdpr.export``).
 """
 
-from ops_platform.gdpr.subject.name_reuse import FirstErasure, Times, reused_names, spared_rows, successors
-from ops_platform.gdpr.subject.row_predicates import Identity, SparedRows
+from ops_platform.gdpr.subject.identity import Identity, folded, is_subject, joint_name
+from ops_platform.gdpr.subject.name_reuse import (
+    FirstErasure,
+    Times,
+    reused_names,
+    reused_values,
+    spared_rows,
+    successors,
+)
+from ops_platform.gdpr.subject.row_predicates import SparedRows
 from ops_platform.gdpr.subject.subject_key import SubjectKey
 from ops_platform.gdpr.subject.templates import fill_placeholders
 
@@ -14,9 +22,14 @@ __all__ = [
     "SparedRows",
     "SubjectKey",
     "Times",
+    "constant_sql",
     "fill_placeholders",
+    "folded",
+    "is_subject",
+    "joint_name",
     "name_reuse",
     "reused_names",
+    "reused_values",
     "row_predicates",
     "shared_prefix_guard",
     "spared_rows",

@@ -13,7 +13,7 @@ handle. The rule for a name (any identifier but the key) that a row with another
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,8 +21,11 @@ from typing import Any
 from psycopg import sql
 
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr.data_map import DataMap
-from ops_platform.gdpr.subject.row_predicates import Identity, SparedRows
+from ops_platform.gdpr.data_map import ByColumn, DataMap, KnownBy
+from ops_platform.gdpr.schema import Catalogue
+from ops_platform.gdpr.subject import constant_sql, row_predicates
+from ops_platform.gdpr.subject.identity import Identity, folded, is_subject, joint_name
+from ops_platform.gdpr.subject.row_predicates import SparedRows
 
 
 @dataclass(frozen=True)
@@ -51,91 +54,194 @@ class Times:
 
 
 def spared_rows(
-    connection: Connection, data_map: DataMap, identity: Identity, times: Times
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, identity: Identity, times: Times
 ) -> SparedRows | None:
     """Determine the rows to spare, as the database is now; None: all that names the subject is theirs."""
     if times.replay:
         key_reused = _is_newer(connection, data_map, identity, times.cutoff)
         return SparedRows(times.cutoff, key_reused=key_reused)
-    names = reused_names(data_map, identity, successors(connection, data_map, identity, times.cutoff))
+    others = successors(connection, data_map, catalogue, identity, times.cutoff)
+    names = reused_names(data_map, identity, others)
     if not names:
         return None
     erased_once = times.first_erasure is not None and times.first_erasure.reused_names is not None
-    return SparedRows(times.cutoff, key_reused=False, reused_names=names, erased_once=erased_once)
+    return SparedRows(
+        times.cutoff,
+        key_reused=False,
+        reused_names=names,
+        reused_values=frozenset(folded(value) for value in reused_values(data_map, identity, others)),
+        erased_once=erased_once,
+    )
 
 
 def successors(
-    connection: Connection, data_map: DataMap, identity: Identity, cutoff: datetime
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, identity: Identity, cutoff: datetime
 ) -> tuple[Identity, ...]:
     """Find others who have an identifier that was the subject's and is not any more, whenever they came.
 
     Those who share one with the subject and came after ``cutoff`` are found too, where the subject table
-    says when. Texts are compared without regard to case, as in the residue scan.
+    or the side table says when. Texts are compared without regard to case, as in the residue scan.
     """
     subject = data_map.subject
-    names = [
-        name
-        for name in subject.identifiers
-        if name != subject.key and str(identity.values.get(name, "")).strip() != ""
-    ]
-    tests = [*_reuse_tests(connection, data_map, identity, names, cutoff)]
+    tests = [*_reuse_tests(connection, data_map, catalogue, identity, cutoff)]
     if not tests:
         return ()
-    query = sql.SQL("SELECT {columns} FROM {table} AS t WHERE ({tests}) AND t.{key} <> {own}").format(
-        columns=sql.SQL(", ").join(sql.Identifier("t", name) for name in subject.identifiers),
+    query = sql.SQL("SELECT {columns} FROM {table} AS t WHERE ({tests}) AND NOT {own}").format(
+        columns=sql.SQL(", ").join(sql.Identifier("t", name) for name in subject.columns),
         table=subject.table.identifier,
         tests=sql.SQL(" OR ").join(tests),
-        key=sql.Identifier(subject.key),
-        own=sql.Literal(identity.values[subject.key]),
+        own=is_subject(subject, identity, "t"),
     )
     return tuple(
-        Identity({name: value for name, value in row.items() if value is not None})
-        for row in connection.execute(query)
+        row_predicates.with_side_tables(
+            connection, data_map, catalogue, {name: value for name, value in row.items() if value is not None}
+        )
+        for row in connection.execute(query).fetchall()
     )
 
 
 def _reuse_tests(
-    connection: Connection, data_map: DataMap, identity: Identity, names: Iterable[str], cutoff: datetime
-) -> Iterable[sql.Composable]:
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, identity: Identity, cutoff: datetime
+) -> Iterator[sql.Composable]:
+    """Write the conditions for subjects, called t, who have a name of ``identity``."""
     subject = data_map.subject
     created = data_map.tables[subject.table].created
-    current = _current_values(connection, data_map, identity)
+    current = _current(connection, data_map, catalogue, identity)
+    names = [name for name in subject.identifiers if name not in subject.key]
+    given_up = list[Any]()
     for name in names:
-        value, column = identity.values[name], sql.Identifier("t", name)
-        if _folded(current.get(name)) != _folded(value):
-            is_text = isinstance(value, str)
-            yield sql.SQL(
-                "lower(CAST({} AS text)) = lower(CAST({} AS text))" if is_text else "{} = {}"
-            ).format(column, sql.Literal(value))
+        value, column = identity.values.get(name), sql.Identifier("t", name)
+        if value is None or str(value).strip() == "":
+            continue
+        if folded(current.values.get(name)) != folded(value):
+            given_up.append(value)
+            yield _equal(column, value)
         elif created is not None:
             yield sql.SQL("({} = {} AND {} > {})").format(
                 column, sql.Literal(value), sql.Identifier("t", created), sql.Literal(cutoff)
             )
+    for columns in subject.together:
+        values = [identity.values.get(column) for column in columns]
+        if None not in values and values != [current.values.get(column) for column in columns]:
+            yield sql.SQL("({})").format(
+                sql.SQL(" AND ").join(
+                    _equal(sql.Identifier("t", column), value)
+                    for column, value in zip(columns, values, strict=True)
+                )
+            )
+    for known in subject.known_by:
+        theirs = {folded(value) for value in current.of(known.name)}
+        created = data_map.tables[known.table].created
+        for value in identity.of(known.name):
+            if folded(value) not in theirs:
+                given_up.append(value)
+            elif created is not None:
+                newer = sql.SQL("{} > {}").format(sql.Identifier("k", created), sql.Literal(cutoff))
+                yield _in_side_table(
+                    data_map,
+                    catalogue,
+                    known,
+                    sql.SQL("{} AND {}").format(_equal(sql.Identifier("k", known.column), value), newer),
+                )
+    if not subject.known_by:
+        return
+    # A name that is free again may come back in another place: a second address as somebody's first.
+    for value in given_up:
+        if isinstance(value, str):
+            yield from (_equal(sql.Identifier("t", name), value) for name in names)
+        for known in subject.known_by:
+            if isinstance(value, str) or value in identity.of(known.name):
+                equal = _equal(sql.Identifier("k", known.column), value)
+                yield _in_side_table(data_map, catalogue, known, equal)
+
+
+def _equal(column: sql.Composable, value: Any) -> sql.Composable:
+    """Compare texts without regard to case, whatever the type of the column."""
+    pattern = "lower(CAST({} AS text)) = lower(CAST({} AS text))" if isinstance(value, str) else "{} = {}"
+    return sql.SQL(pattern).format(column, sql.Literal(value))
+
+
+def _in_side_table(
+    data_map: DataMap, catalogue: Catalogue, known: KnownBy, test: sql.Composable
+) -> sql.Composable:
+    """Write the condition for subjects t with a row k of the side table for which ``test`` is true."""
+    columns = catalogue.relations[known.table].columns
+    owned = [
+        sql.SQL(" AND ").join(
+            [
+                *(
+                    sql.SQL("{} = {}").format(sql.Identifier("k", column), sql.Identifier("t", held))
+                    for column, held in zip(belonging.way.columns, belonging.way.holds, strict=True)
+                ),
+                *(
+                    constant_sql.is_any_of(columns[name], values, "k")
+                    for name, values in belonging.where.items()
+                ),
+            ]
+        )
+        for belonging in data_map.tables[known.table].belongings
+        if isinstance(belonging.way, ByColumn)
+        and set(belonging.way.holds) <= set(data_map.subject.columns)
+        and (not known.roles or belonging.role in known.roles)
+    ]
+    return sql.SQL("EXISTS (SELECT FROM {} AS k WHERE {} AND ({}))").format(
+        known.table.identifier, test, sql.SQL(" OR ").join(owned) if owned else sql.SQL("false")
+    )
 
 
 def reused_names(data_map: DataMap, identity: Identity, others: Iterable[Identity]) -> frozenset[str]:
-    """Name the subject's identifiers whose values one of ``others`` has now."""
-    key = data_map.subject.key
-    theirs = {_folded(value) for other in others for name, value in other.values.items() if name != key}
-    return frozenset(
-        name for name, value in identity.values.items() if name != key and _folded(value) in theirs
+    """Name the subject's identifiers of which one of ``others`` has a value now."""
+    others = list(others)
+    theirs = _folded_names(data_map, others)
+    together = [
+        joint_name(columns)
+        for columns in data_map.subject.together
+        for other in others
+        if all(
+            column in identity.values and folded(identity.values[column]) == folded(other.values.get(column))
+            for column in columns
+        )
+    ]
+    return frozenset(together) | frozenset(
+        name
+        for name, values in _names(data_map, identity)
+        if any(folded(value) in theirs for value in values)
     )
 
 
-def _folded(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
+def reused_values(data_map: DataMap, identity: Identity, others: Iterable[Identity]) -> tuple[Any, ...]:
+    """List the subject's names that one of ``others`` has now, in the subject's spelling."""
+    theirs = _folded_names(data_map, others)
+    return tuple(
+        value for _, values in _names(data_map, identity) for value in values if folded(value) in theirs
+    )
 
 
-def _current_values(connection: Connection, data_map: DataMap, identity: Identity) -> Mapping[str, Any]:
-    """Read the identifiers from the row that has the subject's key now; empty when there is none."""
+def _folded_names(data_map: DataMap, others: Iterable[Identity]) -> set[Any]:
+    return {folded(value) for other in others for _, values in _names(data_map, other) for value in values}
+
+
+def _names(data_map: DataMap, identity: Identity) -> list[tuple[str, tuple[Any, ...]]]:
+    """List the identifiers with their values, sorted, without the key and what names nobody by itself."""
     subject = data_map.subject
-    query = sql.SQL("SELECT {} FROM {} AS t WHERE t.{} = {}").format(
-        sql.SQL(", ").join(sql.Identifier("t", name) for name in subject.identifiers),
+    return [
+        (name, identity.of(name))
+        for name in sorted({*identity.values, *identity.known_by})
+        if name not in subject.key and name not in subject.parts
+    ]
+
+
+def _current(connection: Connection, data_map: DataMap, catalogue: Catalogue, identity: Identity) -> Identity:
+    """Read the identity of the row that has the subject's key now; without one, of the key alone."""
+    subject = data_map.subject
+    query = sql.SQL("SELECT {} FROM {} AS t WHERE {}").format(
+        sql.SQL(", ").join(sql.Identifier("t", name) for name in subject.columns),
         subject.table.identifier,
-        sql.Identifier(subject.key),
-        sql.Literal(identity.values[subject.key]),
+        is_subject(subject, identity, "t"),
     )
-    return connection.execute(query).fetchone() or {}
+    row = connection.execute(query).fetchone()
+    values = {name: identity.values[name] for name in subject.key} if row is None else row
+    return row_predicates.with_side_tables(connection, data_map, catalogue, values)
 
 
 def _is_newer(connection: Connection, data_map: DataMap, identity: Identity, cutoff: datetime) -> bool:
@@ -144,11 +250,10 @@ def _is_newer(connection: Connection, data_map: DataMap, identity: Identity, cut
     created = data_map.tables[subject.table].created
     if created is None:
         return False
-    query = sql.SQL("SELECT coalesce(t.{} > {}, false) AS anew FROM {} AS t WHERE t.{} = {}").format(
+    query = sql.SQL("SELECT coalesce(t.{} > {}, false) AS anew FROM {} AS t WHERE {}").format(
         sql.Identifier(created),
         sql.Literal(cutoff),
         subject.table.identifier,
-        sql.Identifier(subject.key),
-        sql.Literal(identity.values[subject.key]),
+        is_subject(subject, identity, "t"),
     )
     return any(row["anew"] for row in connection.execute(query))

@@ -14,7 +14,7 @@ from psycopg import sql
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map import DataMap
-from ops_platform.gdpr.subject.row_predicates import Identity
+from ops_platform.gdpr.subject.identity import Identity
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}([^{}*]?)")
 

@@ -1,7 +1,12 @@
-"""The subject's key as tombstones, holds and certificates write it: text in PostgreSQL's own spelling."""
+"""The subject's key as tombstones, holds and certificates write it: text in PostgreSQL's own spelling.
+
+A key of several columns is a JSON array of such texts, and its type one of their types.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +14,8 @@ import psycopg
 from psycopg import sql
 
 from ops_platform.clients.postgres import Connection, one_row
-from ops_platform.errors import ConfigurationError
-from ops_platform.gdpr.data_map import DataMap
+from ops_platform.errors import CheckFailed, ConfigurationError
+from ops_platform.gdpr.data_map import DataMap, Subject
 from ops_platform.gdpr.schema import Catalogue
 
 
@@ -24,6 +29,36 @@ class SubjectKey:
     key_type: str
 
 
+def texts(subject: Subject, key: str) -> list[str]:
+    """Split a key into the text of each of its columns: ``["7", "0f5b2c"]``.
+
+    Raises ConfigurationError, which does not quote the key, when it is not an array of as many texts or
+    whole numbers. The key of one column is the text itself.
+    """
+    width = len(subject.key)
+    if width == 1:
+        return [key]
+    try:
+        parts = json.loads(key)
+    except ValueError:
+        parts = None
+    if (
+        not isinstance(parts, list)
+        or len(parts) != width
+        or not all(isinstance(part, str | int) and not isinstance(part, bool) for part in parts)
+    ):
+        raise ConfigurationError(
+            f"the key of a {subject.kind} is {' and '.join(subject.key)}: write it as a JSON array of "
+            f'{width} texts, as in ["7", "42"]; the API, whose subjects are one UUID each, cannot serve them'
+        )
+    return [str(part) for part in parts]
+
+
+def join(parts: Sequence[str]) -> str:
+    """Write the texts of a key's columns as one text; ``texts`` splits it again."""
+    return parts[0] if len(parts) == 1 else json.dumps(list(parts), ensure_ascii=False, separators=(",", ":"))
+
+
 def parse(
     connection: Connection, data_map: DataMap, catalogue: Catalogue, stanza: str, text: str
 ) -> SubjectKey:
@@ -31,22 +66,46 @@ def parse(
 
     Raises ConfigurationError, which does not quote the text, when the key's type cannot hold it.
     """
-    key_type = catalogue.relations[data_map.subject.table].columns[data_map.subject.key].type
-    query = sql.SQL("SELECT CAST(CAST(%s AS {type}) AS text) AS key").format(type=sql.SQL(key_type))
+    subject = data_map.subject
+    columns = catalogue.relations[subject.table].columns
+    types = [columns[column].type for column in subject.key]
+    spelled = [sql.SQL("CAST(CAST(%s AS {type}) AS text)").format(type=sql.SQL(each)) for each in types]
+    query = sql.SQL("SELECT ARRAY[{}] AS key").format(sql.SQL(", ").join(spelled))
     try:
         with connection.transaction():
-            row = connection.execute(query, (text,)).fetchone()
+            row = connection.execute(query, texts(subject, text)).fetchone()
     except psycopg.DataError:
         row = None
     if row is None:
         raise ConfigurationError(
-            f"a key of a {data_map.subject.kind} must be of the type {key_type}: correct the key"
+            f"a key of a {subject.kind} must be of the type {' and '.join(types)}: correct the key"
         )
-    return SubjectKey(stanza, data_map.subject.kind, row["key"], key_type)
+    return SubjectKey(stanza, subject.kind, join(row["key"]), join(types))
 
 
-def value(connection: Connection, subject_key: SubjectKey) -> Any:
-    """Convert the key to the database's own value. ``key_type`` is trusted: it came from a catalogue."""
-    query = sql.SQL("SELECT CAST(%s AS {type}) AS value").format(type=sql.SQL(subject_key.key_type))
-    row = one_row(connection, query, (subject_key.key,))
-    return row["value"]
+def values(connection: Connection, subject: Subject, subject_key: SubjectKey) -> dict[str, Any]:
+    """Convert the key to the database's own values, by column.
+
+    ``key_type`` is trusted: it came from a catalogue. Raises CheckFailed when the key had other columns.
+    """
+    width = len(subject.key)
+    try:
+        types = [subject_key.key_type] if width == 1 else json.loads(subject_key.key_type)
+    except ValueError:
+        types = []
+    if len(types) != width or (width == 1 and subject_key.key_type.startswith("[")):
+        raise CheckFailed(
+            f"a {subject_key.kind} was recorded by a key of the type {subject_key.key_type}, but the key in "
+            f"the data map is {' and '.join(subject.key)}: use the map that it was recorded with"
+        )
+    row = one_row(
+        connection,
+        sql.SQL("SELECT {}").format(
+            sql.SQL(", ").join(
+                sql.SQL("CAST(%s AS {}) AS {}").format(sql.SQL(each), sql.Identifier(column))
+                for each, column in zip(types, subject.key, strict=True)
+            )
+        ),
+        texts(subject, subject_key.key),
+    )
+    return dict(row)

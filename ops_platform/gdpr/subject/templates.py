@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ops_platform.gdpr.subject.row_predicates import Identity
+from ops_platform.gdpr.subject.identity import Identity
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 

@@ -11,6 +11,7 @@ from ops_platform.gdpr.data_map import parser as map_file
 from ops_platform.gdpr.data_map.json_path import JsonPath
 from ops_platform.gdpr.data_map.model import (
     Anonymise,
+    ByColumn,
     ByJson,
     ByParent,
     Constant,
@@ -70,11 +71,128 @@ def test_what_a_map_says(tmp_path: Path) -> None:
     assert author.export == ("text",)
     assert reader.way == ByJson("seen", JsonPath(("[*]", "by")), "id")
     assert reader.erasure == Remove()
-    assert page.way == ByParent("page", Name("public", "pages"), "id", ())
+    assert page.way == ByParent(("page",), Name("public", "pages"), ("id",), ())
     assert page.erasure == Keep("law", "1 y")
     assert found.tables[Name("public", "users")].belongings[0].erasure == Delete()
     assert found.subject.identifiers == ("id", "email")
     assert notes.classified == {"text", "seen", "user_id", "page"}
+
+
+EXACT = """\
+version: 1
+subject:
+  kind: user
+  table: users
+  key: [tenant, id]
+  email: email
+  known_by:
+    - {table: addresses, column: address, roles: [owner]}
+tables:
+  users:
+    purpose: Your account.
+    retention: Until you close it.
+    rows:
+      - {role: account, column: [tenant, id], erase: delete, export: own}
+  addresses:
+    purpose: Your addresses.
+    retention: Until you close the account.
+    rows:
+      - {role: owner, column: [user, tenant], holds: [id, tenant], erase: delete, export: own}
+  files:
+    purpose: Your files.
+    retention: Until you remove them.
+    rows:
+      - role: holder
+        column: [record, tenant]
+        holds: [id, tenant]
+        where: {type: User, state: [1, null], gone: null}
+        erase: delete
+        export: own
+      - {role: sender, column: sender, holds: public.addresses.address, erase: delete, export: own}
+  pages:
+    purpose: Pages.
+    retention: For ever.
+    rows:
+      - {role: in, column: [file, tenant], through: files, to: [id, tenant], erase: delete, export: own}
+objects:
+  - {bucket: media, prefix: "{tenant}/{id}/", purpose: Pictures., export: true}
+"""
+
+
+def test_what_a_map_of_several_columns_says(tmp_path: Path) -> None:
+    found = load(tmp_path, EXACT)
+    subject = found.subject
+    assert (subject.key, subject.identifiers, subject.parts) == (
+        ("tenant", "id"),
+        ("email",),
+        ("tenant", "id"),
+    )
+    assert [(one.name, one.roles) for one in subject.known_by] == [("addresses.address", ("owner",))]
+    holder, sender = found.tables[Name("public", "files")].belongings
+    assert holder.way == ByColumn(("record", "tenant"), ("id", "tenant"))
+    assert holder.where == {
+        "type": (Constant("User"),),
+        "state": (Constant(1), Constant(None)),
+        "gone": (Constant(None),),
+    }
+    assert found.tables[Name("public", "files")].classified == {
+        *("record", "tenant", "type", "state", "gone", "sender"),
+    }
+    assert sender.way == ByColumn(("sender",), ("addresses.address",))
+    [page] = found.tables[Name("public", "pages")].belongings
+    assert page.way == ByParent(("file", "tenant"), Name("public", "files"), ("id", "tenant"), ())
+
+
+KEY, ACCOUNT = "key: [tenant, id]", "column: [tenant, id]"
+ADDRESS, PREFIX, WHERE = (
+    "holds: public.addresses.address",
+    "{tenant}/{id}/",
+    "type: User, state: [1, null], gone: null",
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        (KEY, "key: []", 5, "subject.key"),
+        (KEY, "key: [id, id]", 5, "names a column twice"),
+        (KEY, "key: [tenant, 1]", 5, "subject.key"),
+        (ACCOUNT, "column: id", 14, "the key of a user is tenant and id"),
+        (ACCOUNT, "column: [id, id]", 14, "names a column twice"),
+        (ACCOUNT, "column: id, holds: id", 14, "id is part of the key and names nobody"),
+        (ACCOUNT, "column: [tenant, id], holds: [id]", 14, "as many columns of the subject"),
+        (ACCOUNT, "array: ids", 14, "the key of a user is tenant and id"),
+        (ADDRESS, "holds: addresses.name", 30, "not an identifier of the subject"),
+        ("to: [id, tenant]", "to: id", 35, "as many columns of files"),
+        ("type: User", "record: 1", 27, "leave it out of where"),
+        ("type: User", "type: []", 27, "a value, a list of values, or null"),
+        ("type: User", "type: {value: x}", 27, "a value, a list of values, or null"),
+        (WHERE, "", 27, "where"),
+        ("table: addresses", "table: phones", 8, "no table phones"),
+        ("roles: [owner]", "roles: [reader]", 8, "has no role 'reader'"),
+        (
+            "[user, tenant], holds: [id, tenant]",
+            "user, holds: addresses.address",
+            8,
+            "whose the rows of addresses",
+        ),
+        (PREFIX, "{tenant}/", 37, "names more than one user"),
+        (PREFIX, "{addresses.address}/", 37, "may have several values"),
+        (
+            "erase: delete\n",
+            "erase: {anonymise: {record: stand_in}}\n",
+            28,
+            "a stand-in needs a key of one column",
+        ),
+    ],
+)
+def test_what_is_refused_of_several_columns(tmp_path: Path, old: str, new: str, line: int, says: str) -> None:
+    text = EXACT.replace(old, new, 1)
+    assert text != EXACT
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert says in str(caught.value)
+    assert str(caught.value).startswith(f"{tmp_path / 'map.yaml'}:{line}: ")
 
 
 def test_the_version_is_of_what_it_says(tmp_path: Path) -> None:

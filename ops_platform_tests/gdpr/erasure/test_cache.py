@@ -15,7 +15,7 @@ from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.erasure import cache as cache_erasure
 from ops_platform.gdpr.erasure import inventory
 from ops_platform.gdpr.erasure.inventory import CachePlace, Inventory
-from ops_platform.gdpr.subject.row_predicates import Identity
+from ops_platform.gdpr.subject.identity import Identity
 from ops_platform.settings import load_settings
 from ops_platform_tests.clients.running_redis import running_redis
 from ops_platform_tests.services import Services

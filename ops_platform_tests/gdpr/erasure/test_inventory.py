@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -16,7 +17,7 @@ from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr.data_map.model import DataMap, Objects
 from ops_platform.gdpr.erasure import inventory
 from ops_platform.gdpr.erasure.inventory import CachePlace, Inventory, ObjectPlace
-from ops_platform.gdpr.subject.row_predicates import Identity
+from ops_platform.gdpr.subject.identity import Identity
 from ops_platform_tests.gdpr.other_stores import sealing_keys
 from ops_platform_tests.services import OpsDatabase
 
@@ -77,7 +78,8 @@ class TestKept:
                 "since": datetime(2020, 1, 2, 3, 4, 5, 6, UTC),
                 "share": Decimal("1.50"),
                 "vip": True,
-            }
+            },
+            {"phones.number": ("+33 1", "+33 2"), "accounts.no": (7, 8)},
         )
         keys, taken = sealing_keys(), inventory.take(demo_map, who)
         assert inventory.find(ops, keys, "r1") is None
@@ -105,6 +107,29 @@ class TestKept:
         assert merged.objects == (*first.objects, *newer.objects)
         assert merged.cache == first.cache
         assert inventory.find(ops, keys, "r1") == merged
+
+    def test_identifiers_of_side_tables_are_those_of_every_look(
+        self, ops: Connection, demo_map: DataMap
+    ) -> None:
+        keys, row = sealing_keys(), {"id": KEY, "handle": "anna"}
+        first = inventory.take(demo_map, Identity(row, {"phones.number": ("+33 2", "+33 3")}))
+        inventory.keep(ops, keys, "r1", first)
+        newer = inventory.take(demo_map, Identity(row, {"phones.number": ("+33 1", "+33 2")}))
+        merged = inventory.keep(ops, keys, "r1", newer)
+        assert merged.identity.of("phones.number") == ("+33 1", "+33 2", "+33 3")
+        assert merged.later_identities == ()
+        assert inventory.keep(ops, keys, "r1", inventory.take(demo_map, Identity(row))) == merged
+        assert inventory.find(ops, keys, "r1") == merged
+
+    def test_what_an_older_version_sealed_is_read(self, ops: Connection) -> None:
+        keys, name = sealing_keys(), "inventory of request r1"
+        names = [{"id": ["uuid", str(KEY)]}]
+        old = {"format": 1, "map_version": "m", "names": names, "objects": [], "cache": []}
+        ops.execute(
+            "INSERT INTO gdpr_inventories (request_id, sealed, key_id) VALUES ('r1', %s, %s)",
+            (keys.seal(json.dumps(old).encode(), name), keys.key_id),
+        )
+        assert inventory.find(ops, keys, "r1") == Inventory("m", Identity({"id": KEY}), (), ())
 
     def test_since_when_a_name_may_be_another_persons_is_what_the_first_look_knew(
         self, ops: Connection, demo_map: DataMap

@@ -19,7 +19,7 @@ from ops_platform.gdpr.data_map.model import DataMap, Objects
 from ops_platform.gdpr.erasure import objects as object_erasure
 from ops_platform.gdpr.erasure.inventory import Inventory, ObjectPlace
 from ops_platform.gdpr.lineage.effect import Effect
-from ops_platform.gdpr.subject.row_predicates import Identity
+from ops_platform.gdpr.subject.identity import Identity
 from ops_platform.local.servers.object_store_server import ObjectStoreServer
 from ops_platform.settings import Settings
 from ops_platform_tests.gdpr.other_stores import store

@@ -15,7 +15,7 @@ from ops_platform.gdpr.data_map.model import DataMap, Processor
 from ops_platform.gdpr.erasure import inventory
 from ops_platform.gdpr.erasure import processor_notices as processors
 from ops_platform.gdpr.erasure.inventory import Inventory
-from ops_platform.gdpr.subject.row_predicates import Identity
+from ops_platform.gdpr.subject.identity import Identity
 from ops_platform_tests.services import OpsDatabase
 
 pytestmark = pytest.mark.services

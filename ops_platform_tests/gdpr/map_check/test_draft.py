@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from ops_platform.cli import cli
@@ -17,12 +18,13 @@ from ops_platform.gdpr.map_check import draft
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.schema.relation_name import Name
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
+from ops_platform_tests.gdpr.erasing import Product
 
 pytestmark = pytest.mark.services
 
 
 def test_a_draft_leaves_nothing_unclassified(demo: Connection, tmp_path: Path) -> None:
-    text = draft.draft(catalogue.read(demo), Name("public", "creators"), "id", "email")
+    text = draft.draft(catalogue.read(demo), Name("public", "creators"), ["id"], "email")
     (tmp_path / "map.yaml").write_text(text)
     drafted = map_file.load(tmp_path / "map.yaml")
     codes = {one.code for one in map_check.check(demo, drafted)}
@@ -36,9 +38,30 @@ def test_a_draft_leaves_nothing_unclassified(demo: Connection, tmp_path: Path) -
 
 def test_a_subject_that_is_not_there(demo: Connection) -> None:
     with pytest.raises(CheckFailed, match="no table people"):
-        draft.draft(catalogue.read(demo), Name("public", "people"), "id", "email")
+        draft.draft(catalogue.read(demo), Name("public", "people"), ["id"], "email")
     with pytest.raises(CheckFailed, match="no column mail"):
-        draft.draft(catalogue.read(demo), Name("public", "creators"), "id", "mail")
+        draft.draft(catalogue.read(demo), Name("public", "creators"), ["id"], "mail")
+
+
+def test_keys_of_several_columns(bare_product: Product, tmp_path: Path) -> None:
+    with bare_product.owner() as owner:
+        owner.execute(
+            """
+            CREATE TABLE members (tenant int, id int, email text, PRIMARY KEY (tenant, id));
+            CREATE TABLE orders (tenant int, no int, buyer int, PRIMARY KEY (tenant, no),
+                                 FOREIGN KEY (tenant, buyer) REFERENCES members ON DELETE SET NULL (buyer));
+            CREATE TABLE lines (tenant int, no int, line int, PRIMARY KEY (tenant, no, line),
+                                FOREIGN KEY (tenant, no) REFERENCES orders);
+            CREATE INDEX ON orders (tenant, buyer);
+            """
+        )
+        text = draft.draft(catalogue.read(owner), Name("public", "members"), ["tenant", "id"], "email")
+        file = tmp_path / "map.yaml"
+        file.write_text(text.replace("TODO: ", ""))
+        assert map_check.check(owner, map_file.load(file)) == []
+    [buyer] = yaml.safe_load(text)["tables"]["orders"]["rows"]
+    assert buyer["column"] == ["tenant", "buyer"]
+    assert buyer["erase"] == {"anonymise": {"buyer": None}}
 
 
 def test_the_command_line(

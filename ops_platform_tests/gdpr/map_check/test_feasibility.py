@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,11 +13,13 @@ from ops_platform.gdpr.data_map.model import (
     Anonymise,
     Belonging,
     ByArray,
+    ByColumn,
     ByParent,
     Constant,
     DataMap,
     Delete,
     Keep,
+    KnownBy,
     View,
 )
 from ops_platform.gdpr.map_check.feasibility import check
@@ -27,6 +30,7 @@ from ops_platform_tests.gdpr.catalogues import (
     AUTHOR,
     BLANKED,
     CATALOGUE,
+    NOTES,
     NOTES_RELATION,
     NOTES_TABLE,
     REFERENCE,
@@ -72,7 +76,7 @@ def test_what_fits_has_no_findings(good: DataMap) -> None:
             CATALOGUE,
             [("users.handle", "no-such-column")],
         ),
-        (data_map(key="email"), CATALOGUE, [("users.email", "no-key")]),
+        (data_map(key=("email",)), CATALOGUE, [("users.email", "no-key")]),
         (
             data_map(),
             catalogue(replace(NOTES_RELATION, leading=frozenset())),
@@ -180,7 +184,7 @@ def test_one_thing_is_wrong(what: DataMap, where: Catalogue, findings: list[tupl
     ("what", "where"),
     [
         # A key that is not the primary key is one all the same, if no two rows share it.
-        (data_map(key="email"), catalogue(replace(USERS_RELATION, unique=frozenset({("email",)})))),
+        (data_map(key=("email",)), catalogue(replace(USERS_RELATION, unique=frozenset({("email",)})))),
         (
             data_map(replace(NOTES_TABLE, triggers={"copy": "why"})),
             catalogue(replace(NOTES_RELATION, triggers=(TRIGGER,))),
@@ -226,10 +230,125 @@ def test_kept_rows_that_another_role_would_delete() -> None:
     owner = replace(AUTHOR, role="owner")
     pages = replace(NOTES_TABLE, name=PAGES, belongings=(owner,))
     where = catalogue(replace(NOTES_RELATION, name=PAGES))
-    kept = Belonging("page", ByParent("id", PAGES, "id", ("owner",)), Keep("law", "1 y"), "none")
+    kept = Belonging("page", ByParent(("id",), PAGES, ("id",), ("owner",)), Keep("law", "1 y"), "none")
     for author, findings in ((AUTHOR, [("notes (page)", "kept-and-deleted")]), (BLANKED, [])):
         what = data_map(replace(NOTES_TABLE, belongings=(author, kept)), pages)
         assert found(what, where) == findings
+
+
+TENANTS = replace(
+    USERS_RELATION,
+    columns={**USERS_RELATION.columns, "tenant": column("tenant"), "handle": column("handle", "text")},
+    key=("tenant", "id"),
+)
+TENANT_NOTES = replace(NOTES_RELATION, columns={**NOTES_RELATION.columns, "tenant": column("tenant")})
+BY_TENANT = replace(REFERENCE, columns=("tenant", "user_id"), target_columns=("tenant", "id"))
+TENANT_ACCOUNT = replace(ACCOUNT, way=ByColumn(("tenant", "id"), ("tenant", "id")))
+WHOLE = replace(AUTHOR, way=ByColumn(("user_id", "tenant"), ("id", "tenant")))
+SOME = replace(WHOLE, where={"body": (Constant("x"),)})
+
+
+def tenants(*belongings: Belonging, **subject: Any) -> DataMap:
+    return data_map(
+        replace(USERS_TABLE, belongings=(TENANT_ACCOUNT,)),
+        replace(NOTES_TABLE, belongings=belongings),
+        **{"key": ("tenant", "id"), "identifiers": ("email",), "parts": ("tenant", "id"), **subject},
+    )
+
+
+@pytest.mark.parametrize(
+    ("authors", "unique", "codes"),
+    [
+        ((WHOLE,), (), []),
+        ((AUTHOR,), (), ["unlinked-reference"]),
+        # Where one column names one row, whoever refers to it has that.
+        ((AUTHOR,), ("id",), []),
+        # Rows that where leaves out refer to the subject too.
+        ((SOME,), (), ["unlinked-reference"]),
+        ((SOME, replace(WHOLE, role="rest")), (), []),
+    ],
+)
+def test_a_foreign_key_is_covered_by_all_its_columns(
+    authors: tuple[Belonging, ...], unique: tuple[str, ...], codes: list[str]
+) -> None:
+    users = replace(TENANTS, unique=frozenset({unique} if unique else ()))
+    relation_ = replace(TENANT_NOTES, leading=frozenset({("tenant", "user_id")}))
+    where = catalogue(users, relation_, references=(BY_TENANT,))
+    assert [code for _, code in found(tenants(*authors), where)] == codes
+
+
+def test_a_role_of_more_columns_than_the_foreign_key_misses_rows() -> None:
+    users = replace(TENANTS, key=("id",))
+    what = data_map(replace(NOTES_TABLE, belongings=(WHOLE,)), parts=("tenant",))
+    assert found(what, catalogue(users, TENANT_NOTES)) == [("notes.user_id", "unlinked-reference")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "codes"),
+    [
+        ({}, []),
+        ({"key": ("id",)}, ["no-key"]),
+        ({"identifiers": ("email", "id")}, ["not-unique"]),
+        ({"parts": ("tenant", "id", "name")}, ["no-such-column"]),
+        ({"known_by": (KnownBy(NOTES, "address"),)}, ["no-such-column"]),
+    ],
+)
+def test_keys_of_several_columns(changes: dict[str, Any], codes: list[str]) -> None:
+    where = catalogue(TENANTS, TENANT_NOTES, references=())
+    assert [code for _, code in found(tenants(WHOLE, **changes), where)] == codes
+
+
+def test_columns_that_several_subjects_can_share() -> None:
+    named = replace(AUTHOR, role="named", way=ByColumn(("body", "tenant"), ("handle", "tenant")))
+    what = data_map(
+        replace(NOTES_TABLE, belongings=(AUTHOR, named)),
+        parts=("tenant", "handle"),
+        together=(("handle", "tenant"),),
+    )
+    users = replace(TENANTS, key=("id",))
+    assert found(what, catalogue(users, TENANT_NOTES)) == [("notes (named)", "not-unique")]
+    users = replace(users, unique=frozenset({("tenant", "handle")}))
+    assert found(what, catalogue(users, TENANT_NOTES)) == []
+
+
+@pytest.mark.parametrize(
+    ("index", "where", "codes"),
+    [
+        (("kind", "user_id"), {"kind": (Constant("x"),)}, []),
+        (("kind", "user_id"), {}, ["no-index"]),
+        (("kind", "id", "user_id"), {"kind": (Constant("x"),)}, ["no-index"]),
+    ],
+)
+def test_columns_of_where_may_stand_first_in_the_index(
+    index: tuple[str, ...], where: dict[str, tuple[Constant, ...]], codes: list[str]
+) -> None:
+    indexed = replace(
+        NOTES_RELATION,
+        columns={**NOTES_RELATION.columns, "kind": column("kind", "text")},
+        indexed=frozenset({index[0]}),
+        leading=frozenset({index}),
+    )
+    what = notes(replace(AUTHOR, where=where))
+    assert [code for _, code in found(what, catalogue(indexed, references=()))] == codes
+
+
+def test_a_part_of_a_parents_key_is_no_link() -> None:
+    nodes = Name("public", "nodes")
+    versions = relation(nodes, column("id"), column("version"), column("user_id"), key=("id", "version"))
+    of_version = replace(NOTES_RELATION, columns={**NOTES_RELATION.columns, "version": column("version")})
+    table = replace(NOTES_TABLE, name=nodes, belongings=(AUTHOR,))
+
+    def tagged(way: ByParent) -> DataMap:
+        return data_map(
+            replace(NOTES_TABLE, belongings=(AUTHOR, Belonging("tag", way, Delete(), "own"))), table
+        )
+
+    part = tagged(ByParent(("id",), nodes, ("id",), ()))
+    assert found(part, catalogue(of_version, versions)) == [("notes (tag)", "key-in-part")]
+    # A table that knows nothing of versions is about all of them.
+    assert found(part, catalogue(versions)) == []
+    whole = tagged(ByParent(("id", "version"), nodes, ("id", "version"), ()))
+    assert found(whole, catalogue(of_version, versions)) == []
 
 
 @pytest.mark.parametrize("not_null", [False, True])

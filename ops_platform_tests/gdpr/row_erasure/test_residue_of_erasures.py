@@ -12,7 +12,7 @@ from ops_platform.gdpr.map_check import all_checks as map_check
 from ops_platform.gdpr.row_erasure import engine as row_erasure
 from ops_platform.gdpr.row_erasure.engine import RowErasure
 from ops_platform.gdpr.schema import reader as catalogue
-from ops_platform.gdpr.subject.row_predicates import Identity
+from ops_platform.gdpr.subject.identity import Identity
 from ops_platform_tests.gdpr.erasing import CUTOFF, Product, erasing, left, map_of
 
 pytestmark = pytest.mark.services

@@ -16,7 +16,7 @@ from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.row_erasure import preview
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.subject import row_predicates as subject_rows
-from ops_platform.gdpr.subject.row_predicates import Identity
+from ops_platform.gdpr.subject.identity import Identity
 from ops_platform.local.demo import people
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 

@@ -9,7 +9,7 @@ import pytest
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.map_check import all_checks as map_check
 from ops_platform.gdpr.subject import shared_prefix_guard as places
-from ops_platform.gdpr.subject.row_predicates import Identity
+from ops_platform.gdpr.subject.identity import Identity
 from ops_platform_tests.gdpr.erasing import Product, map_of
 
 pytestmark = pytest.mark.services

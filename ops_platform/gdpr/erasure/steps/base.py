@@ -83,7 +83,7 @@ class ErasureState(ABC):
             other
             for identity in row_erasure.identities
             for other in name_reuse.successors(
-                self.product, self.data_map, identity, row_erasure.times.cutoff
+                self.product, self.data_map, self.catalogue, identity, row_erasure.times.cutoff
             )
         )
 

@@ -1,0 +1,114 @@
+"""The check of what a role finds rows by: an index for it, types that can be compared, whole keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ops_platform.gdpr.data_map import Belonging, ByArray, ByColumn, ByJson, ByParent, DataMap, holds_of
+from ops_platform.gdpr.map_check.finding import Finding
+from ops_platform.gdpr.schema import Catalogue, Column, Relation
+
+_TYPE_FAMILIES = {
+    **dict.fromkeys(("text", "character varying", "character", "citext", "name"), "text"),
+    **dict.fromkeys(("smallint", "integer", "bigint", "numeric"), "number"),
+}
+
+
+def family(column: Column) -> str:
+    """Name the types whose values can be compared with the column's."""
+    return _TYPE_FAMILIES.get(column.base, column.base)
+
+
+def check(
+    where: str, belonging: Belonging, relation: Relation, data_map: DataMap, catalogue: Catalogue
+) -> Iterator[Finding]:
+    """List what is wrong with a role whose columns are all there. ``where``: its table and name."""
+    way = belonging.way
+    if not _indexed(belonging, relation):
+        several = ", together with where," if belonging.where else ""
+        yield Finding(where, "no-index", f"is found by {', '.join(way.columns)}, which{several} has no index")
+    for name, target in zip(way.columns, _targets(belonging, data_map, catalogue), strict=True):
+        column = relation.columns[name]
+        if target is None or isinstance(way, ByJson):
+            continue
+        if family(column) != family(target) or column.array != isinstance(way, ByArray):
+            message = f"{name} is {column.type}, but what it should hold is {target.type}"
+            yield Finding(where, "other-type", message)
+    if isinstance(way, ByColumn) and tuple(sorted(way.holds)) in data_map.subject.together:
+        subject = catalogue.relations.get(data_map.subject.table)
+        if subject is not None and not subject.identified_by(way.holds):
+            message = f"holds {', '.join(way.holds)}, which several subjects can share: name more columns"
+            yield Finding(where, "not-unique", message)
+    if isinstance(way, ByParent):
+        parent = catalogue.relations.get(way.table)
+        missing = [name for name in way.to if parent is not None and name not in parent.columns]
+        for name in missing:
+            yield Finding(where, "no-such-column", f"{way.table} has no column {name}")
+        if parent is not None and not missing:
+            yield from _whole_key(where, way, relation, parent, catalogue)
+
+
+def _indexed(belonging: Belonging, relation: Relation) -> bool:
+    """Tell whether an index begins with a column that the role goes by, after columns of ``where``."""
+    columns = set(belonging.way.columns)
+    return bool(columns & relation.indexed) or any(
+        place and set(index[:place]) <= set(belonging.where) and column in columns
+        for index in relation.leading
+        for place, column in enumerate(index)
+    )
+
+
+def _targets(belonging: Belonging, data_map: DataMap, catalogue: Catalogue) -> list[Column | None]:
+    """Find the columns whose values the role's columns hold; None for one that is not there."""
+    way, subject = belonging.way, data_map.subject
+    if isinstance(way, ByParent):
+        return [_column(catalogue.relations.get(way.table), name) for name in way.to]
+    side_tables = {known.name: known for known in subject.known_by}
+    return [
+        _column(catalogue.relations.get(side_tables[name].table), side_tables[name].column)
+        if name in side_tables
+        else _column(catalogue.relations.get(subject.table), name)
+        for name in holds_of(way)
+    ]
+
+
+def _column(relation: Relation | None, name: str) -> Column | None:
+    return relation.columns.get(name) if relation else None
+
+
+def _whole_key(
+    where: str, way: ByParent, relation: Relation, parent: Relation, catalogue: Catalogue
+) -> Iterator[Finding]:
+    """Refuse rows that are found by a part of their parent's key: another's row may have the same part."""
+    if parent.identified_by(way.to):
+        return
+    found = dict(zip(way.columns, way.to, strict=True))
+    for reference in catalogue.references:
+        pairs = dict(zip(reference.columns, reference.target_columns, strict=True))
+        if (reference.table, reference.target) == (
+            relation.name,
+            parent.name,
+        ) and found.items() < pairs.items():
+            yield _part(where, pairs, parent)
+            return
+    # Without a foreign key, columns of the same name say that they belong together; a time of creation
+    # is in the key of a partitioned table only because it must be.
+    rest = [
+        name
+        for name in parent.key
+        if name not in way.to
+        and name in relation.columns
+        and name not in way.columns
+        and not parent.columns[name].type.startswith(("timestamp", "date"))
+    ]
+    if rest and set(way.to) < set(parent.key):
+        yield _part(where, {**found, **{name: name for name in rest}}, parent)
+
+
+def _part(where: str, pairs: dict[str, str], parent: Relation) -> Finding:
+    return Finding(
+        where,
+        "key-in-part",
+        f"is found by a part of the key of {parent.name}, which rows of others can share: write column: "
+        f"[{', '.join(pairs)}], to: [{', '.join(pairs.values())}]",
+    )
