@@ -19,13 +19,11 @@ from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import BackupContext, locks, pgbackrest_conf
 from ops_platform.clients import object_store, postgres
 from ops_platform.clients.object_store import ObjectMissing
-from ops_platform.clients.pgbackrest import Layout, PgBackRestError, SegmentFile, layout
+from ops_platform.clients.pgbackrest import Layout, PgBackRestError, SegmentFile, abilities, layout
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed, Unavailable
 
 LOCK_SECONDS = 60.0
-VERIFY_SET_SINCE = (2, 55)
-"""From this version on ``pgbackrest verify`` can be asked for one set."""
 NAMED_DAMAGES = 3
 _SAID_EVERY = 60.0
 
@@ -168,7 +166,7 @@ class _Run:
     def _by_pgbackrest(self, item: StoredItem, seconds: float, log: Callable[[str], None]) -> Reading:
         """Let pgBackRest's verify read a set whose manifest, of before 2.45, has no checksums as stored."""
         if item.holder not in self._verified:
-            of_one = self.ctx.pgbackrest.version() >= VERIFY_SET_SINCE
+            of_one = self.ctx.pgbackrest.version() >= abilities.VERIFY_ONE_SET
             log(f"pgBackRest verifies set {item.holder}" + ("" if of_one else " and all others"))
             try:
                 lines = self.ctx.pgbackrest.verify(item.holder if of_one else None, timeout=seconds)

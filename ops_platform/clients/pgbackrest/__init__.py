@@ -3,6 +3,7 @@
 Reports, locks and retention are not known here.
 """
 
+from ops_platform.clients.pgbackrest import abilities
 from ops_platform.clients.pgbackrest.command import LABEL_NOT_NEWEST, LOCKED, PgBackRest, PgBackRestError
 from ops_platform.clients.pgbackrest.exit_codes import CRYPTO
 from ops_platform.clients.pgbackrest.layout import Layout, SegmentFile
@@ -21,6 +22,7 @@ __all__ = [
     "SegmentFile",
     "StoredFile",
     "StoredObject",
+    "abilities",
     "checked_lines",
     "layout",
     "log_lines",

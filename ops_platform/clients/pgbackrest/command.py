@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ops_platform.clients.child_process import Ended, Launcher, TimedOut
+from ops_platform.clients.pgbackrest import abilities
 from ops_platform.clients.pgbackrest.exit_codes import (
     ARCHIVE_TIMEOUT,
     LABEL_NOT_NEWEST,
@@ -53,11 +54,19 @@ class PgBackRest:
     environment: Mapping[str, str] | None = None
     answer_seconds: float = ANSWER_SECONDS
     """Timeout of commands that only read."""
+    as_of: datetime | None = None
+    """Read the repository as it was then, from the versions in its bucket; None: as it is."""
 
     @property
     def layout(self) -> Layout:
         """Paths of the stanza in the repository."""
         return Layout(self.stanza)
+
+    @property
+    def options(self) -> list[str]:
+        """Options of every command on the stanza: configuration, stanza, the moment of the repository."""
+        past = [] if self.as_of is None else abilities.past_options(self.as_of)
+        return [f"--config={self.config_file}", f"--stanza={self.stanza}", *past]
 
     def version(self) -> tuple[int, int]:
         """Return the version, (2, 45) for pgBackRest 2.45. Raises Unavailable when it cannot be read."""
@@ -220,8 +229,7 @@ class PgBackRest:
     def _argv(self, command: str, console: str, stderr: str, options: list[str]) -> list[str]:
         return [
             self.binary,
-            f"--config={self.config_file}",
-            f"--stanza={self.stanza}",
+            *self.options,
             f"--log-level-console={console}",
             f"--log-level-stderr={stderr}",
             command,

@@ -54,7 +54,10 @@ class RestoreFiles(DrillPhase):
     def perform(self, drill: Drill) -> None:
         """Restore, and keep the size and the rate of the copy."""
         plan = drill.plan
-        drill.options.repository.fetch(drill.reader, drill.here, plan)
+        repository = drill.options.repository
+        if (described := repository.describe(drill.reader, plan)) is not None:
+            drill.log(f"reading the repository {described}")
+        repository.fetch(drill.reader, drill.here, plan)
         drill.log(f"restoring set {plan.backup_set.label} ({plan.note}) to {plan.target}")
         tablespace_map.make_directories(drill.here, drill.placements)
         drill.rehearsal.copy = copy = pgbackrest_restore.restore(

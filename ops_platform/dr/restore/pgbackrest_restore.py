@@ -131,13 +131,7 @@ def archive_get(
 
     None: it yields all it has. Secrets stay in pgBackRest's configuration file, which the command names.
     """
-    command = shlex.join(
-        [
-            reader.pgbackrest.binary,
-            f"--config={reader.pgbackrest.config_file}",
-            f"--stanza={reader.pgbackrest.stanza}",
-        ]
-    )
+    command = shlex.join([reader.pgbackrest.binary, *reader.pgbackrest.options])
     freeze = "" if last is None else _FREEZE.format(last=geometry.name(last)[8:])
     text = _GET.format(freeze=freeze, command=command, patience=PATIENCE_SECONDS)
     script = workspace.write("archive-get", text, mode=0o700)

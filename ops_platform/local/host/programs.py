@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops_platform.clients.pgbackrest import supported_servers
 from ops_platform.errors import ConfigurationError
 
 DEBIAN_PACKAGES = {
@@ -21,8 +22,6 @@ DEBIAN_PACKAGES = {
     "setpriv": "util-linux",
 }
 POSTGRES_ROOT = Path("/usr/lib/postgresql")
-# The newest PostgreSQL that a pgBackRest release knows (its release notes).
-_SUPPORT = (((2, 55), 18), ((2, 53), 17), ((2, 46), 16), ((2, 41), 15))
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def find_postgres(pgbackrest_version: tuple[int, ...] | None = None) -> Postgres
     )
     if not installed:
         raise ConfigurationError("the program postgres is missing: apt-get install postgresql")
-    limit = newest_supported(pgbackrest_version) if pgbackrest_version else None
+    limit = supported_servers.newest_known(pgbackrest_version) if pgbackrest_version else None
     for programs in reversed(installed):
         if limit is None or programs.major <= limit:
             return programs
@@ -99,14 +98,6 @@ def postgres_of_version(major: int, data_dir: Path) -> PostgresPrograms:
             f"apt-get install postgresql-{major}"
         )
     return PostgresPrograms(major, bin_dir)
-
-
-def newest_supported(pgbackrest_version: tuple[int, ...]) -> int:
-    """Look up the newest PostgreSQL major version that a pgBackRest release can back up."""
-    for since, major in _SUPPORT:
-        if pgbackrest_version >= since:
-            return major
-    return 14
 
 
 def pgbackrest_version(binary: str = "pgbackrest") -> tuple[int, ...]:

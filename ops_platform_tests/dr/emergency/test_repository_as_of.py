@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ops_platform.clients.object_store import StoredObject, as_of
+from ops_platform.clients.pgbackrest import abilities
 from ops_platform.clients.waiting import wait_until
 from ops_platform.dr.emergency import judgement
 from ops_platform.dr.emergency import restore_command as break_glass
@@ -71,6 +72,15 @@ def deleted(beating: Site, object_store: ObjectStoreServer) -> Iterator[datetime
         admin.delete_object(Bucket=bucket, Key=key, VersionId=marker)
 
 
+@pytest.fixture
+def misleading(deleted: datetime, beating: Site, object_store: ObjectStoreServer) -> Iterator[datetime]:
+    """The same moment, with a key that came later and makes a folder of what is a file."""
+    bucket, key = object_store.bucket("backup"), f"pgbackrest/backup/{beating.name}/backup.info/x"
+    marker = object_store.client("backup").delete_object(Bucket=bucket, Key=key)["VersionId"]
+    yield deleted
+    object_store.client("admin").delete_object(Bucket=bucket, Key=key, VersionId=marker)
+
+
 @pytest.mark.full
 def test_what_was_deleted_is_restored_as_of_the_moment_before(beating: Site, deleted: datetime) -> None:
     ctx, latest, target = beating.context, RecoveryTarget.latest(), short_directory() / "data"
@@ -88,6 +98,8 @@ def test_what_was_deleted_is_restored_as_of_the_moment_before(beating: Site, del
     with break_glass.open_workspace(ctx, target) as here:
         explanation = break_glass.explain(ctx, here, latest, None, now, repository=past)
         assert any(line.startswith("repository   as it was at") for line in explanation.lines())
+        assert past.obstacle == abilities.obstacle_to_reading_past(ctx.pgbackrest.version(), 1)
+        assert not past.open_reader(ctx, here).reads_live
         known = judgement.knowledge(ctx, explanation, silent, deleted)
         done = break_glass.carry_out(ctx, here, known, now, silent, silent, repository=past)
     failed = {result.name: result.summary for result in done.results if result.result == "fail"}
@@ -95,3 +107,16 @@ def test_what_was_deleted_is_restored_as_of_the_moment_before(beating: Site, del
     assert done.rto_seconds is not None
     assert judgement.judge(done).restored
     assert not list((beating.settings.state_dir / "restores").glob("r*"))
+
+
+@pytest.mark.full
+def test_a_key_that_misleads_pgbackrest_does_not_hide_the_backups(
+    beating: Site, misleading: datetime
+) -> None:
+    ctx, now = beating.context, datetime.now(UTC)
+    past = past_repository.from_settings(ctx, misleading)
+    with break_glass.open_workspace(ctx, short_directory() / "data") as here:
+        explanation = break_glass.explain(ctx, here, RecoveryTarget.latest(), None, now, repository=past)
+        assert past.obstacle is not None
+        assert "; downloaded first: " in "\n".join(explanation.lines())
+        assert past.open_reader(ctx, here).pgbackrest.repo_ls(f"backup/{beating.name}")

@@ -8,21 +8,6 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.local.host import programs
 
 
-@pytest.mark.parametrize(
-    ("version", "major"),
-    [
-        ((2, 40), 14),
-        ((2, 45), 15),
-        ((2, 46), 16),
-        ((2, 53), 17),
-        ((2, 54, 2), 17),
-        ((2, 55), 18),
-    ],
-)
-def test_newest_supported_postgres(version: tuple[int, ...], major: int) -> None:
-    assert programs.newest_supported(version) == major
-
-
 def _install(root: Path, *majors: int) -> None:
     for major in majors:
         (root / str(major) / "bin").mkdir(parents=True)
