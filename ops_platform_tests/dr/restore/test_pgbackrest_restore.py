@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from ops_platform.backup.wal import Geometry, Segment
+from ops_platform.clients.pgbackrest import PgBackRest
 from ops_platform.dr.restore.pgbackrest_restore import archive_get
 from ops_platform.dr.restore.workspace import Workspace
 
@@ -22,17 +23,6 @@ case "$*" in *--no-archive-async*) exit {foreground} ;; *) exit {background} ;; 
 """
 
 
-@dataclass(frozen=True)
-class Reader:
-    binary: str
-    config_file: Path
-    stanza: str
-
-    @property
-    def pgbackrest(self) -> Reader:
-        return self
-
-
 def fetch(
     tmp_path: Path, segment: str, *, background: int = 0, foreground: int = 0, last: Segment | None = None
 ) -> tuple[int, list[str]]:
@@ -40,7 +30,7 @@ def fetch(
     log, binary = tmp_path / "log", tmp_path / "pg back rest"
     binary.write_text(PGBACKREST.format(log=log, background=background, foreground=foreground))
     binary.chmod(0o700)
-    reader = cast(Any, Reader(str(binary), tmp_path / "conf", "product"))
+    reader = cast(Any, SimpleNamespace(pgbackrest=PgBackRest(str(binary), tmp_path / "conf", "product")))
     setting = archive_get(reader, Workspace(tmp_path, tmp_path / "data", None), GEOMETRY, last)
     [script, *_] = shlex.split(setting["restore_command"])
     code = subprocess.run([script, segment, "pg_wal/RECOVERYXLOG"], check=False).returncode
