@@ -10,9 +10,10 @@ import socket
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 
 LIST_DOLLARS = 0.005 / 1000
@@ -24,16 +25,20 @@ MONTH_SECONDS = 30 * 86400.0
 
 @dataclass
 class Requests:
-    """Requests to one bucket that went through, by kind: LIST, GET, HEAD, PUT, POST, DELETE."""
+    """Requests that went through, by kind: LIST, GET, HEAD, PUT, POST, DELETE.
 
-    bucket: str
+    ``places``: those to a bucket (``bucket``), or below a prefix of one (``bucket/prefix/``), are counted.
+    """
+
+    places: tuple[str, ...]
     kinds: Counter[str] = field(default_factory=Counter)
     lines: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, line: str) -> None:
         method, target = line.split(" ")[:2]
-        if target.partition("?")[0].split("/")[1] != self.bucket:
+        path = target.partition("?")[0].removeprefix("/")
+        if not any(path == place or path.startswith(f"{place.rstrip('/')}/") for place in self.places):
             return
         kind = "LIST" if method == "GET" and "list-type=2" in target else method
         with self._lock:
@@ -47,19 +52,19 @@ class Requests:
         return taken
 
 
-def dollars(kinds: Counter[str]) -> float:
+def dollars(kinds: Mapping[str, float]) -> float:
     """Price of these requests."""
-    return LIST_DOLLARS * sum(kinds[kind] for kind in ("LIST", "PUT", "POST")) + GET_DOLLARS * sum(
-        kinds[kind] for kind in ("GET", "HEAD")
+    return LIST_DOLLARS * sum(kinds.get(kind, 0) for kind in ("LIST", "PUT", "POST")) + GET_DOLLARS * sum(
+        kinds.get(kind, 0) for kind in ("GET", "HEAD")
     )
 
 
 @contextmanager
 def counting_proxy(
-    upstream: int, certificate: Path, key: Path, bucket: str
+    upstream: int, certificate: Path, key: Path, *places: str
 ) -> Iterator[tuple[int, Requests]]:
     """Listen on a port of its own for the block, in front of the loopback port ``upstream``."""
-    requests = Requests(bucket)
+    requests = Requests(places)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(certificate, key)
     client = ssl.create_default_context()
@@ -95,22 +100,48 @@ def counting_proxy(
 
 def _pass_on(down: ssl.SSLSocket, up: ssl.SSLSocket, requests: Requests) -> None:
     """Pass requests on one after another, and count each by its first line."""
-    file = down.makefile("rb")
+    file: BufferedReader = down.makefile("rb")
     while line := file.readline():
         requests.count(line.decode("latin-1"))
-        head, length = [line], 0
+        head, length, chunked = [line], 0, False
         while (header := file.readline()) not in (b"\r\n", b""):
             head.append(header)
             name, _, value = header.partition(b":")
             if name.strip().lower() == b"content-length":
                 length = int(value)
+            chunked = chunked or (name.strip().lower(), value.strip().lower()) == (
+                b"transfer-encoding",
+                b"chunked",
+            )
         up.sendall(b"".join([*head, b"\r\n"]))
-        while length:
-            part = file.read(min(length, 1 << 16))
-            if not part:
-                return
-            up.sendall(part)
-            length -= len(part)
+        if not (_pass_chunks(file, up) if chunked else _pass_bytes(file, up, length)):
+            return
+
+
+def _pass_bytes(file: BufferedReader, up: ssl.SSLSocket, length: int) -> bool:
+    """Pass a body of known length on; False when it ended before."""
+    while length:
+        part = file.read(min(length, 1 << 16))
+        if not part:
+            return False
+        up.sendall(part)
+        length -= len(part)
+    return True
+
+
+def _pass_chunks(file: BufferedReader, up: ssl.SSLSocket) -> bool:
+    """Pass a body in chunks on, with the lines behind it; False when it ended before."""
+    while size := file.readline():
+        up.sendall(size)
+        length = int(size.partition(b";")[0], 16)
+        if length == 0:
+            while (trailer := file.readline()) not in (b"\r\n", b""):
+                up.sendall(trailer)
+            up.sendall(b"\r\n")
+            return True
+        if not _pass_bytes(file, up, length + 2):
+            return False
+    return False
 
 
 def _answers(up: ssl.SSLSocket, down: ssl.SSLSocket) -> None:

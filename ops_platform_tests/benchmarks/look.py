@@ -20,8 +20,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from ops_platform.backup.monitoring import health
 from ops_platform.backup.monitoring.observation import Observer, glance
+from ops_platform.backup.proof import rolling
+from ops_platform.backup.proof.reading_plan import READINGS_PER_RETENTION
+from ops_platform.backup.proof.rolling import RunResult
 from ops_platform.backup.repository import Repository
+from ops_platform.backup.stanza import Kind
 from ops_platform.backup.stanza.context import BackupContext, open_context
 from ops_platform.backup.taking import execution
 from ops_platform.backup.taking.report import BackupRequest
@@ -43,6 +48,10 @@ EMERGENCY_SECONDS = 2.0
 IDLE_DOLLARS = 1.0
 IDLE_SECONDS, QUICK_IDLE_SECONDS = 600.0, 130.0
 SETTLE_SECONDS = 70.0
+REACTION_SECONDS = 75.0
+"""After a backup the agent looks at its files and at the index within a minute."""
+HOURS = 720
+OBJECTS_OF_A_SET = 6
 GEOMETRY = Geometry()
 STANZA = "product"
 ARCHIVE_ID = "15-1"
@@ -204,57 +213,122 @@ def _info(segments: int) -> dict[str, Any]:
 # --- idle stanzas -----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Part:
+    """Requests of something that a stanza does ``times`` a month."""
+
+    name: str
+    times: float
+    kinds: Mapping[str, float]
+
+    @property
+    def dollars(self) -> float:
+        return self.times * dollars(self.kinds)
+
+
+@dataclass
+class Idle:
+    """A stanza on which nobody works, with its agent, behind a proxy that counts."""
+
+    context: BackupContext
+    requests: Requests
+    a_second: Mapping[str, float] = field(default_factory=dict)
+    """Requests of a second in which nothing but the agent runs."""
+
+    def beyond(self, work: Callable[[], object], settle: float = 0.0) -> Mapping[str, float]:
+        """Count what ``work`` causes, also in the agent within ``settle`` seconds."""
+        self.requests.take()
+        began = time.monotonic()
+        work()
+        time.sleep(settle)
+        seconds, kinds = time.monotonic() - began, self.requests.take()
+        return {
+            kind: max(0.0, count - seconds * self.a_second.get(kind, 0.0)) for kind, count in kinds.items()
+        }
+
+    def back_up(self, kind: Kind) -> None:
+        run_id = str(uuid4())
+        request = BackupRequest(self.context.stanza.name, kind, run_id, run_id, "cli")
+        execution.run_backup(self.context, request, lambda line: None, lambda done: None)
+
+
 def _idle(say: Callable[[str], None], seconds: float) -> Report:
-    with _idle_stanzas(say) as (stanzas, requests):
+    with _idle_stanza(say) as idle:
         time.sleep(SETTLE_SECONDS)
-        requests.take()
-        say(f"counting the requests of {stanzas} idle stanza for {seconds:.0f} s")
+        idle.requests.take()
+        say(f"counting the requests of an idle stanza for {seconds:.0f} s")
         time.sleep(seconds)
-        kinds = requests.take()
-    months = stanzas * seconds / MONTH_SECONDS
-    minutes = stanzas * seconds / 60
+        idle.a_second = {kind: count / seconds for kind, count in idle.requests.take().items()}
+        parts = [Part("agent and archiving", MONTH_SECONDS, idle.a_second)]
+        say("a backup, the checks, the verification")
+        backup = idle.beyond(lambda: idle.back_up("incremental"), REACTION_SECONDS)
+        parts.append(Part("hourly incremental", HOURS, backup))
+        examined = idle.beyond(lambda: health.examine(idle.context, datetime.now(UTC)))
+        parts.append(Part("quarter-hourly checks", 4 * HOURS, examined))
+        parts += _verification(idle)
     report = Report("idle stanzas at S3's list prices", "counted")
     report.timings.append(Timing("counted", (seconds,)))
-    report.targets.append(Target("an idle stanza a month", dollars(kinds) / months, IDLE_DOLLARS, "$"))
-    report.facts |= {"requests_a_stanza_and_minute": {kind: n / minutes for kind, n in kinds.items()}}
-    listed = ", ".join(f"{kind} {count / minutes:.1f}" for kind, count in sorted(kinds.items()))
-    report.notes.append(f"requests a stanza and minute, archiving a segment a minute included: {listed}")
+    total = sum(part.dollars for part in parts)
+    report.targets.append(Target("an idle stanza a month", total, IDLE_DOLLARS, "$"))
+    report.facts |= {part.name: {"times": part.times, "requests": dict(part.kinds)} for part in parts}
+    for part in parts:
+        scale = 60 if part.times == MONTH_SECONDS else 1
+        listed = ", ".join(f"{kind} {scale * count:.1f}" for kind, count in sorted(part.kinds.items()))
+        each = "a minute" if scale == 60 else f"{part.times:.0f} times a month"
+        report.notes.append(f"{part.name}: {part.dollars:.2f} $; {listed} {each}")
     return report
 
 
+def _verification(idle: Idle) -> list[Part]:
+    """Count a run that has read everything before, and what reading one object costs."""
+    read: list[RunResult] = []
+
+    def run() -> None:
+        read.append(rolling.run(idle.context, lambda line: None))
+
+    first = idle.beyond(run)
+    again = idle.beyond(run)
+    objects = max(1, read[0].objects - read[1].objects)
+    each = {kind: max(0.0, count - again.get(kind, 0.0)) / objects for kind, count in first.items()}
+    # A segment a minute, and the few objects of a set an hour, are read until their retention is over.
+    stored = MONTH_SECONDS / 60 + HOURS * OBJECTS_OF_A_SET
+    return [
+        Part("daily verification", 30, again),
+        Part("reading what is stored", stored * READINGS_PER_RETENTION, each),
+    ]
+
+
 @contextmanager
-def _idle_stanzas(say: Callable[[str], None]) -> Iterator[tuple[int, Requests]]:
+def _idle_stanza(say: Callable[[str], None]) -> Iterator[Idle]:
     """A stanza with a full, and its agent; nothing else writes."""
     say("starting a cluster, S3 behind a counting proxy, and the agent")
     services = Services.start()
     try:
         store = services.object_store()
-        clusters = [services.cluster("product", settings={"archive_timeout": "60"})]
+        cluster = services.cluster("product", settings={"archive_timeout": "60"})
         ops = services.cluster("ops", archive=False, roles="ops")
         database = OpsDatabases(ops).create()
         with counting_proxy(
-            store.ports["s3"], store.certificate.certificate, store.certificate.key, store.bucket("backup")
-        ) as (
-            port,
-            requests,
-        ):
+            store.ports["s3"],
+            store.certificate.certificate,
+            store.certificate.key,
+            store.bucket("backup"),
+            f"{store.bucket('ledger')}/repository/",
+        ) as (port, requests):
             through = {"OPS_S3_ENDPOINT_URL": f"https://127.0.0.1:{port}"}
-            settings = services.settings_for(*clusters, database=database, environ=through)
-            for cluster in clusters:
-                run_id = str(uuid4())
-                request = BackupRequest(cluster.name, "full", run_id, run_id, "cli")
-                context = open_context(settings, cluster.name)
-                execution.run_backup(context, request, lambda line: None, lambda done: None)
+            settings = services.settings_for(cluster, database=database, environ=through)
+            idle = Idle(open_context(settings, cluster.name), requests)
+            idle.back_up("full")
             slow = {
                 "OPS_HEARTBEAT_SECONDS": "10",
                 "OPS_AGENT_REFRESH_SECONDS": "15",
                 "OPS_SEAL_SECONDS": "60",
             }
-            agents = services.settings_for(*clusters, database=database, role="ops_agent", environ=through)
+            agents = services.settings_for(cluster, database=database, role="ops_agent", environ=through)
             agent = AgentProcess(agents, services.root / "agent.log", slow)
             agent.start()
             try:
-                yield len(clusters), requests
+                yield idle
             finally:
                 agent.close()
     finally:

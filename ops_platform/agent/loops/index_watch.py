@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -13,6 +14,9 @@ from ops_platform.backup.taking import preflight
 from ops_platform.clients.pgbackrest import layout
 from ops_platform.errors import OpsError
 
+COPIES_SECONDS = 300.0
+"""Pause between looks at the copies, which only count when what they are copies of is lost."""
+
 
 class IndexWatch:
     """Watch that reads the four files only when one of them is another than before, and once a month."""
@@ -21,6 +25,8 @@ class IndexWatch:
         self._context, self._state = context, state
         self._known: tuple[str | None, ...] = ()
         """ETags of the files when all were good and kept, and the month."""
+        self._copies: tuple[float, tuple[str | None, ...]] | None = None
+        """When the copies were looked at (monotonic seconds), and their ETags."""
 
     def step(self) -> None:
         """Look, and keep what is not kept yet. Raises the store's errors and PgBackRestError."""
@@ -30,7 +36,7 @@ class IndexWatch:
         if seen == self._known:
             self._tell(lost=False, damaged_files=0, kept=True)
             return
-        self._known = ()
+        self._known, self._copies = (), None
         pairs = index_files.look(context)
         damaged = sum(len(pair.bad) for pair in pairs)
         if damaged == 2 * len(pairs) and not self._was_ever_made(context, pairs):
@@ -62,13 +68,13 @@ class IndexWatch:
         return any(kept.versions(pair.name) for pair in pairs)
 
     def _etags(self, context: BackupContext) -> tuple[str | None, ...]:
-        stored, paths = StoredFiles.open(context), context.pgbackrest.layout
-        heads = [
-            stored.head(path + ending)
-            for path in (paths.backup_info, paths.archive_info)
-            for ending in ("", layout.COPY)
-        ]
-        return (*(None if head is None else head.etag for head in heads), f"{datetime.now(UTC):%Y-%m}")
+        stored, layout_ = StoredFiles.open(context), context.pgbackrest.layout
+        paths = (layout_.backup_info, layout_.archive_info)
+        own = stored.etags(paths)
+        now, copies = time.monotonic(), self._copies
+        if copies is None or now - copies[0] >= COPIES_SECONDS or own != self._known[: len(own)]:
+            copies = self._copies = now, stored.etags(path + layout.COPY for path in paths)
+        return (*own, *copies[1], f"{datetime.now(UTC):%Y-%m}")
 
     def _tell(self, *, lost: bool, damaged_files: int, kept: bool | None = None) -> None:
         self._state.lost.put(lost)

@@ -29,6 +29,10 @@ REMEMBERED_HEARTBEATS = 10_000
 """About a day: for so long the process knows the recovery point without the ops database."""
 FILES_SECONDS = 300.0
 """Pause between looks at the stored files of the sets."""
+OLDER_FILES_SECONDS = 900.0
+"""Age at which those of the sets before the newest full are listed again: thousands, and none is new."""
+NAMES_SECONDS = 240.0
+"""Age at which folders and timelines are listed again, where each look sees by itself those that are new."""
 NAMES_PER_LOOK = 1.5
 """Folders and timelines are listed at every second look, and when the server names one that is new."""
 
@@ -172,9 +176,9 @@ class RepositoryWatch:
         self._observer = self._observer or Observer(context)
         age = self._state.archiving.archiver.age() or 0.0
         written = archiver.written(asked, datetime.now(UTC) - timedelta(seconds=age))
-        names_age = NAMES_PER_LOOK * self._look_seconds
-        if self._is_somewhere_new(asked):
-            names_age = 0.0
+        names_age = NAMES_SECONDS
+        if not self._observer.sees_what_is_new:
+            names_age = 0.0 if self._is_somewhere_new(asked) else NAMES_PER_LOOK * self._look_seconds
         return self._observer.look(
             written=written,
             names_age=names_age,
@@ -230,7 +234,7 @@ class FilesWatch:
         if labels != self._labels or time.monotonic() - self._looked_at > FILES_SECONDS:
             began = time.monotonic()
             self._look = self._look or FilesLook.of(self._context())
-            faults = self._look.damaged(labels) if labels else {}
+            faults = self._look.damaged(labels, older_age=OLDER_FILES_SECONDS) if labels else {}
             self._missing = {label: found.summary for label, found in faults.items()}
             self._labels, self._looked_at = labels, began
         damage = {**(self._state.reading.damaged_sets.get() or {}), **self._missing}

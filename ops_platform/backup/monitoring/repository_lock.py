@@ -16,14 +16,16 @@ from ops_platform.clients.pgbackrest.layout import Layout
 
 COMPLIANCE = "COMPLIANCE"
 ADVICE = "see docs/runbooks/backups.md#repositorynotlocked"
+TURN_SECONDS = 900
+"""Time after which it is the turn of the next set of a chain to be looked at."""
 _TOLERANCE = timedelta(days=1)
 
 
 def faults(ctx: BackupContext, observation: Observation, needed_days: int, now: datetime) -> list[str]:
     """List what is wrong with the lock, in sentences; empty: nothing.
 
-    Looks at the bucket, at the stanza's newest restorable set with the sets it builds on, and at the index
-    of its archive. Raises an OpsError when the store cannot tell.
+    Looks at the bucket, at the stanza's newest restorable set, at its full, at one of the sets between them
+    in turn, and at the index. Raises an OpsError when the store cannot tell.
     """
     store = object_store.from_settings(ctx.settings, "backup_reader")
     bucket = bucket_faults(store.lock(), needed_days)
@@ -53,11 +55,14 @@ def _stored(
 ) -> list[str]:
     if observation.best is None:
         return ["there is no set that can be restored, whose lock could be looked at: take a full backup"]
-    newest = observation.best[0]
+    chain = observation.repository.chain(observation.best[0].label)
+    # Nobody can shorten a lock: a set stays as it was found, and each was the newest once.
+    in_turn = chain[int(now.timestamp() // TURN_SECONDS) % len(chain)]
     unlocked = [
         member.label
-        for member in observation.repository.chain(newest.label)
-        if not is_locked(store, _manifest(ctx, member.label), needed_days, now)
+        for member in chain
+        if member in (chain[0], in_turn, chain[-1])
+        and not is_locked(store, _manifest(ctx, member.label), needed_days, now)
     ]
     if unlocked:
         return [

@@ -1,4 +1,4 @@
-"""Look at the stored files of a stanza's sets, with a memory: cheap enough for every quarter of an hour.
+"""Look at the stored files of a stanza's sets, with a memory: cheap enough for every five minutes.
 
 One listing, and each manifest once: what lies in the folder of a set never changes, so a verdict stands
 for as long as the folders that the set uses are listed as they were then.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -20,14 +21,16 @@ import psycopg
 from ops_platform import files
 from ops_platform.backup.proof import read_store
 from ops_platform.backup.proof.presence import Faults, Folder, ManifestOf, faults_of
-from ops_platform.backup.repository import Repository
+from ops_platform.backup.repository import Repository, StoredFiles
 from ops_platform.backup.stanza import BackupContext, pgbackrest_conf
-from ops_platform.clients import object_store, postgres
+from ops_platform.clients import postgres
 from ops_platform.clients.pgbackrest import Layout, Manifest, PgBackRest, PgBackRestError, layout
 from ops_platform.errors import CheckFailed, OpsError
 
 StoredFile = tuple[str, int, int]
 """Path below the folder of the sets, size in bytes, time of arrival (Unix seconds)."""
+Flat = Callable[[str], Iterable[StoredFile]]
+"""(after) -> the files of all sets whose paths sort after it ("": all), in their order."""
 _UNREADABLE = (55, 95)
 """Exit codes of repo-get for one file: it is missing, or is no longer what was encrypted."""
 
@@ -38,6 +41,15 @@ class _Judged:
 
     folders: Mapping[str, str]
     faults: Faults
+
+
+@dataclass(frozen=True)
+class _Older:
+    """What was listed of the sets before the full called ``before``: label -> digest, and when."""
+
+    before: str
+    at: float
+    digests: Mapping[str, str]
 
 
 @dataclass
@@ -51,9 +63,11 @@ class FilesLook:
     memory: Path | None = None
     repository: str = ""
     """What the memory is of: another repository may have sets of the same labels."""
-    flat: Callable[[], Iterable[StoredFile]] | None = None
-    """Lists all files of all sets, a thousand a request; without it pgBackRest does, a folder a request."""
+    flat: Flat | None = None
+    """Lists a thousand files a request; without it pgBackRest lists, a folder a request."""
+    clock: Callable[[], float] = time.monotonic
     _judged: dict[str, _Judged] = field(default_factory=dict)
+    _older: _Older | None = None
 
     @classmethod
     def of(cls, ctx: BackupContext) -> FilesLook:
@@ -61,16 +75,33 @@ class FilesLook:
         memory = pgbackrest_conf.production_paths(ctx.settings).config_file.with_name(
             f"files-of-{ctx.stanza.name}.json"
         )
-        # With a configuration that somebody else keeps only pgBackRest knows where the repository is.
-        known = ctx.reads_live and ctx.settings.pgbackrest.config_file is None
-        flat = functools.partial(_flat, ctx) if known else None
+        stored = StoredFiles.of_live(ctx)
+        flat = None if stored is None else functools.partial(stored.of_sets, ctx.pgbackrest.layout)
         return cls(ctx.pgbackrest, memory, ctx.repository_uri(""), flat)
 
-    def damaged(self, labels: Iterable[str]) -> dict[str, Faults]:
-        """Find the sets that lack files: label -> faults. Raises an OpsError when S3 cannot be read."""
-        folders = self._list_all()
-        digests = {label: _digest(folder) for label, folder in folders.items()}
+    def damaged(self, labels: Iterable[str], *, older_age: float = 0.0) -> dict[str, Faults]:
+        """Find the sets that lack files: label -> faults. Raises an OpsError when S3 cannot be read.
+
+        What is stored of the sets before the newest full may be known from a listing of ``older_age`` seconds
+        ago: no newer set uses it.
+        """
+        labels = list(labels)
         remembered = self._judged or self._recall()
+        newest_full = max((label for label in labels if layout.is_full(label)), default="")
+        older = self._older
+        if older is not None and not (
+            self.flat is not None
+            and older.before == newest_full
+            and 0 <= self.clock() - older.at < older_age
+            and all(label in remembered for label in labels if label < newest_full)
+        ):
+            older = None
+        folders = self._list_all(newest_full if older is not None else "")
+        digests = {label: _digest(folder) for label, folder in folders.items()}
+        if older is None:
+            listed = {label: digest for label, digest in digests.items() if label < newest_full}
+            older = self._older = _Older(newest_full, self.clock(), listed)
+        digests = {**older.digests, **digests}
         judged: dict[str, _Judged] = {}
         references: dict[str, Manifest | str] = {}
 
@@ -94,10 +125,14 @@ class FilesLook:
 
         Raises PgBackRestError when S3 cannot be read.
         """
-        folders = {label: self._list(label)}
+        # A chain's labels begin with that of its full: all of it is listed in one go.
+        chain = {} if self.flat is None else self._list_all(layout.full_of(label))
+        folders = {label: self._list(label) if self.flat is None else chain.get(label, {})}
         manifest = self._manifest(label, folders[label])
         if isinstance(manifest, Manifest):
-            folders |= {used: self._list(used) for used in manifest.references}
+            folders |= {
+                used: chain[used] if used in chain else self._list(used) for used in manifest.references
+            }
         return faults_of(manifest, folders, lambda used: self._manifest(used, folders.get(used, {})))
 
     def _judge(
@@ -126,11 +161,13 @@ class FilesLook:
                 return manifest
         return problem
 
-    def _list_all(self) -> dict[str, Folder]:
+    def _list_all(self, since: str = "") -> dict[str, Folder]:
+        """List the folders of the sets whose labels do not sort before ``since``."""
         folders: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
-        for path, size, at in self._by_pgbackrest() if self.flat is None else self.flat():
+        after = layout.before(since) if since else ""
+        for path, size, at in self._by_pgbackrest() if self.flat is None else self.flat(after):
             label, _, inside = path.partition("/")
-            if inside and layout.is_label(label):
+            if inside and layout.is_label(label) and label >= since:
                 folders[label][inside] = (size, at)
         return dict(folders)
 
@@ -168,13 +205,6 @@ class FilesLook:
         text = orjson.dumps({self.repository: remembered}).decode()
         with suppress(OSError):
             files.write_atomically(self.memory, text)
-
-
-def _flat(ctx: BackupContext) -> Iterator[StoredFile]:
-    """List the files of all sets with requests of our own. Raises an OpsError when S3 cannot be read."""
-    prefix = f"{ctx.config.repository.key_prefix}{ctx.pgbackrest.layout.sets}/"
-    for stored in object_store.from_settings(ctx.settings, "backup").list(prefix):
-        yield stored.key.removeprefix(prefix), stored.size, int(stored.modified_at.timestamp())
 
 
 def damage_of_sets(ctx: BackupContext, repository: Repository) -> dict[str, str]:

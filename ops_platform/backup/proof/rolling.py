@@ -15,7 +15,7 @@ from ops_platform.backup.proof import read_store, verify_output
 from ops_platform.backup.proof.byte_reading import MISSING, SOUND, UNPROVEN, ByteReader, Reading
 from ops_platform.backup.proof.files_look import read_manifest
 from ops_platform.backup.proof.reading_plan import Budget, StoredItem, period
-from ops_platform.backup.repository import Repository
+from ops_platform.backup.repository import ListedFile, Repository, StoredFiles
 from ops_platform.backup.stanza import BackupContext, locks, pgbackrest_conf
 from ops_platform.clients import object_store, postgres
 from ops_platform.clients.object_store import ObjectMissing
@@ -104,25 +104,43 @@ class _Run:
     counts_for: timedelta
 
     def __post_init__(self) -> None:
-        store = object_store.from_settings(self.ctx.settings, "backup_reader")
-        self._reader = ByteReader(self.ctx.pgbackrest, store, self.ctx.config.repository.key_prefix)
+        store, prefix = (
+            object_store.from_settings(self.ctx.settings, "backup_reader"),
+            self.ctx.config.repository.key_prefix,
+        )
+        self._reader = ByteReader(self.ctx.pgbackrest, store, prefix)
+        # With the identity that can only read, a thousand files a request.
+        self._stored = None if self.ctx.configuration is None else StoredFiles(store, prefix)
         self._verified: dict[str, bool | None] = {}
 
     def inventory(self) -> Iterator[StoredItem]:
         """List all that is stored of the sets that ``info`` knows, and all segments."""
-        here, labels = Layout(self.ctx.stanza.name), {found.label for found in self.repository.sets}
-        for path, entry in self.ctx.pgbackrest.repo_ls(here.sets, recurse=True).items():
+        labels = {found.label for found in self.repository.sets}
+        for path, size, at in self._list_sets():
             label, _, inside = path.partition("/")
-            if inside and label in labels and entry.get("type") == "file":
-                yield self._item("set", label, inside, entry)
-        for path, entry in self.ctx.pgbackrest.repo_ls(here.archives, recurse=True).items():
+            if inside and label in labels:
+                yield self._item("set", label, inside, size, at)
+        for path, size, at in self._list_archives():
             folder, _, name = path.rpartition("/")
             if SegmentFile.parse(name) is not None:
-                yield self._item("wal", folder, name, entry)
+                yield self._item("wal", folder, name, size, at)
 
-    def _item(self, kind: str, holder: str, name: str, entry: Any) -> StoredItem:
-        stored_at = datetime.fromtimestamp(int(entry.get("time", 0)), UTC)
-        size = int(entry.get("size", 0))
+    def _list_sets(self) -> Iterator[ListedFile]:
+        here, stored = Layout(self.ctx.stanza.name), self._stored
+        return self._by_pgbackrest(here.sets) if stored is None else stored.of_sets(here)
+
+    def _list_archives(self) -> Iterator[ListedFile]:
+        folder, stored = Layout(self.ctx.stanza.name).archives, self._stored
+        return self._by_pgbackrest(folder) if stored is None else stored.listing(folder)
+
+    def _by_pgbackrest(self, folder: str) -> Iterator[ListedFile]:
+        """List a repository of which only pgBackRest knows where it is, a folder a request."""
+        for path, entry in self.ctx.pgbackrest.repo_ls(folder, recurse=True).items():
+            if entry.get("type") == "file":
+                yield path, int(entry.get("size", 0)), int(entry.get("time", 0))
+
+    def _item(self, kind: str, holder: str, name: str, size: int, at: int) -> StoredItem:
+        stored_at = datetime.fromtimestamp(at, UTC)
         return StoredItem(kind, holder, name, size, stored_at, stored_at + self.counts_for)
 
     def read(self, budget: Budget, log: Callable[[str], None]) -> RunResult:
@@ -155,7 +173,7 @@ class _Run:
                 raise
             return
         if not reading.proven:
-            reading = self._by_pgbackrest(item, max(1.0, seconds), log)
+            reading = self._verified_by_pgbackrest(item, max(1.0, seconds), log)
         if reading.damage is not None:
             log(f"WARNING: {reading.damage}")
             sets = self._sets_with(item, reading)
@@ -163,7 +181,9 @@ class _Run:
         elif reading.proven:
             read_store.found_sound(self.connection, stanza, item, at, self.counts_for)
 
-    def _by_pgbackrest(self, item: StoredItem, seconds: float, log: Callable[[str], None]) -> Reading:
+    def _verified_by_pgbackrest(
+        self, item: StoredItem, seconds: float, log: Callable[[str], None]
+    ) -> Reading:
         """Let pgBackRest's verify read a set whose manifest, of before 2.45, has no checksums as stored."""
         if item.holder not in self._verified:
             of_one = self.ctx.pgbackrest.version() >= abilities.VERIFY_ONE_SET

@@ -7,7 +7,7 @@ from ops_platform.backup.repository.archive_reader import ArchiveReader
 from ops_platform.backup.repository.backup_sets import BackupSet, Database, Repository
 from ops_platform.backup.repository.kept_index import KeptIndex
 from ops_platform.backup.repository.segment_folders import ArchivedSegment
-from ops_platform.backup.repository.stored_files import StoredFiles, without_manifest
+from ops_platform.backup.repository.stored_files import ListedFile, StoredFiles, without_manifest
 from ops_platform.backup.repository.wal_archive import (
     Archive,
     geometry_of,
@@ -21,6 +21,7 @@ __all__ = [
     "BackupSet",
     "Database",
     "KeptIndex",
+    "ListedFile",
     "Repository",
     "StoredFiles",
     "geometry_of",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from ops_platform.backup.repository.segment_folders import (
     parse_folder,
 )
 from ops_platform.backup.repository.segment_objects import Entry, sort_out
+from ops_platform.backup.repository.stored_files import ListedFile
 from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import Gap, Geometry, History, Lineage, Segment, Written
 from ops_platform.clients.pgbackrest import PgBackRest, layout
@@ -33,6 +35,11 @@ MANY_FOLDERS = 30
 """After so many folders that were asked for one by one, all others are listed in one go."""
 GAP_FOLDERS = 2
 """Folders with a gap that each look lists again: a segment may have arrived late."""
+PAGE = 1000
+"""The most files that S3 lists in one request."""
+
+Flat = Callable[[str, str], Iterable[ListedFile]]
+"""(folder, after) -> its files, those of folders in it too, whose paths in it sort after ``after``."""
 
 
 @dataclass
@@ -46,6 +53,8 @@ class ArchiveReader:
     pgbackrest: PgBackRest
     cache: Path | None = None
     clock: Callable[[], float] = time.time
+    flat: Flat | None = None
+    """Lists with requests of our own, a page each, across folders; without it pgBackRest does."""
     _folders: dict[str, ListedFolder] = field(default_factory=dict)
     _histories: dict[str, tuple[Entry, History]] = field(default_factory=dict)
     """File name -> its entry in the listing, and what was read of it."""
@@ -53,6 +62,8 @@ class ArchiveReader:
     """Folders and history files of the archive."""
     _names_at: float | None = None
     _seen: tuple[Database, Geometry] | None = None
+    _tail: str | None = None
+    """The newest folder on the living timeline's way at the last look."""
     _turned_at: float | None = None
     """Until then all turns of folders were taken."""
 
@@ -70,7 +81,8 @@ class ArchiveReader:
         That is the newest folder of the living timeline, new ones, those of ``gaps`` that an earlier look
         found (a segment may arrive late), and of the others so many in turn that each comes up in
         ``RELIST_SECONDS``. Which folders and history files there are may be known from a listing of
-        ``names_age`` seconds ago. ``written`` is what the server said, None when it was not asked.
+        ``names_age`` seconds ago; with ``flat`` those behind the newest folder are seen at each look.
+        ``written`` is what the server said, None when it was not asked.
         Raises PgBackRestError.
         """
         base = self.pgbackrest.layout.archive(database.archive_id)
@@ -78,17 +90,28 @@ class ArchiveReader:
         if (database, geometry) != self._seen:
             self._folders, self._histories, self._names_at, self._seen = {}, {}, None, None
         now = self.clock()
-        if self._names_at is None or not 0 <= now - self._names_at < names_age:
+        paged: dict[str, Mapping[str, Entry]] = {}
+        is_young = self._names_at is not None and 0 <= now - self._names_at < names_age
+        if not is_young or (self.flat is not None and self._tail is None):
             self._names = self.pgbackrest.repo_ls(base)
             self._names_at = now
+        elif self.flat is not None and self._tail is not None:
+            paged |= self._look_behind(self.flat, base, self._tail)
         histories, began_at = self._read_histories(base, self._names)
         writes = written.timeline if written is not None and written.holds_against(began_at) else None
         present = {name for name in self._names if layout.is_folder(name)}
         lineage = Lineage.of(histories, (layout.timeline_of(name) for name in present), writes)
         self._folders = {name: listed for name, listed in self._folders.items() if name in present}
         again = self._to_list(present, lineage.living, geometry, gaps, kept)
-        self._list(base, again, geometry, kept, tails=set(_tails(present).values()))
+        if self.flat is not None:
+            paged |= self._page_in_turn(self.flat, base, again | set(paged))
+            again |= set(paged)
+        self._list(base, again & present, geometry, kept, set(_tails(present).values()), paged)
         self._seen = (database, geometry)
+        # A timeline begins with its history; its folders sort behind those of the timelines before it.
+        self._tail = max(
+            (name for name in present if layout.timeline_of(name) <= lineage.living), default=None
+        )
         folders = FolderedSegments(listed.folder for listed in self._folders.values())
         oldest = min((listed.at for listed in self._folders.values()), default=now)
         listed_since = datetime.fromtimestamp(oldest, UTC)
@@ -133,7 +156,8 @@ class ArchiveReader:
             for number in range(gap.first.number, gap.last.number + 1, geometry.per_log)
         } | {geometry.folder(gap.last) for gap in gaps}
         again.update(sorted(damaged & present)[-GAP_FOLDERS:])
-        again.update(self._in_turn(now, again))
+        if self.flat is None:
+            again.update(self._in_turn(now, again))
         overdue = [
             (now - listed.at - (OTHER_TAIL_SECONDS if name in tails.values() else RELIST_SECONDS), name)
             for name, listed in self._folders.items()
@@ -142,25 +166,71 @@ class ArchiveReader:
         few = max(1, FEW_FOLDERS - len(again))
         return again | {name for seconds, name in sorted(overdue)[-few:] if seconds > 0}
 
-    def _in_turn(self, now: float, again: set[str]) -> list[str]:
-        """Choose the folders whose turn has come since the last look, those listed longest ago first."""
+    def _in_turn(self, now: float, again: set[str], at_least: int = 1) -> list[str]:
+        """Choose the folders whose turn has come since the last look, those listed longest ago first.
+
+        None while it is the turn of fewer than ``at_least``.
+        """
         if not self._folders or self._turned_at is None or now < self._turned_at:
             self._turned_at = now
             return []
-        pause = RELIST_SECONDS / len(self._folders)
+        pause = RELIST_SECONDS / (len(self._folders) + at_least - 1)
         turns = int((now - self._turned_at) / pause)
+        if turns < at_least:
+            return []
         self._turned_at += turns * pause
         others = sorted((listed.at, name) for name, listed in self._folders.items() if name not in again)
         return [name for _, name in others[:turns]]
 
+    def _look_behind(self, flat: Flat, base: str, tail: str) -> dict[str, Mapping[str, Entry]]:
+        """List all from the folder ``tail`` on, and know what folders and histories are there."""
+        paths = _entries(flat(base, layout.before(tail)))
+        found = _by_folder(paths)
+        self._names = {
+            **{name: entry for name, entry in self._names.items() if name < tail},
+            **{name: entry for name, entry in paths.items() if "/" not in name},
+            **{name: {"type": "path"} for name in found},
+        }
+        return found
+
+    def _page_in_turn(self, flat: Flat, base: str, again: set[str]) -> dict[str, Mapping[str, Entry]]:
+        """List, when it is time for it, a page of folders from that on which was listed longest ago."""
+        segments = sum(listed.folder.facts.count for listed in self._folders.values())
+        a_page = min(PAGE * len(self._folders) // max(1, segments), len(self._folders))
+        turn = self._in_turn(self.clock(), again, max(1, a_page))
+        if not turn:
+            return {}
+        first = turn[0]
+        files = iter(flat(base, layout.before(first)))
+        page = list(itertools.islice(files, PAGE))
+        found = _by_folder(_entries(page))
+        if len(page) == PAGE and max(found, default=first) == first:
+            rest = itertools.takewhile(lambda file: file[0].startswith(f"{first}/"), files)
+            return {first: {**found.get(first, {}), **_by_folder(_entries(rest)).get(first, {})}}
+        if len(page) == PAGE:
+            found.pop(max(found))  # the rest of it is on the next page
+        last = max(found, default=first)
+        return {
+            name: found.get(name, {}) for name in self._folders if first <= name <= last and name not in again
+        }
+
     def _list(
-        self, base: str, again: set[str], geometry: Geometry, kept: ListingCache, tails: set[str]
+        self,
+        base: str,
+        again: set[str],
+        geometry: Geometry,
+        kept: ListingCache,
+        tails: set[str],
+        paged: Mapping[str, Mapping[str, Entry]],
     ) -> None:
-        """List these folders; many of them in one go, with all others."""
-        many = len(again) > FEW_FOLDERS
-        whole = _by_folder(self.pgbackrest.repo_ls(base, recurse=True)) if many else {}
+        """List these folders, but for those of ``paged``; many of them in one go, with all others."""
+        many = len(again - set(paged)) > FEW_FOLDERS
+        whole = self._list_whole(base) if many else {}
         for name in sorted(again):
-            listing = whole.get(name, {}) if many else self.pgbackrest.repo_ls(f"{base}/{name}")
+            if name in paged:
+                listing = paged[name]
+            else:
+                listing = whole.get(name, {}) if many else self.pgbackrest.repo_ls(f"{base}/{name}")
             listed = ListedFolder(parse_folder(name, listing, geometry), self.clock())
             self._folders[name] = listed
             if listed.folder.faults:
@@ -169,6 +239,11 @@ class ArchiveReader:
                 kept.store(listed)
         if again - tails:
             kept.forget_all_but(set(self._folders))
+
+    def _list_whole(self, base: str) -> dict[str, Mapping[str, Entry]]:
+        if self.flat is not None:
+            return _by_folder(_entries(self.flat(base, "")))
+        return _by_folder(self.pgbackrest.repo_ls(base, recurse=True))
 
     def _read_histories(
         self, base: str, names: Mapping[str, Entry]
@@ -230,6 +305,11 @@ class _OnDemand:
 def _tails(present: set[str]) -> dict[int, str]:
     """Find the newest folder of each timeline."""
     return {layout.timeline_of(name): name for name in sorted(present)}
+
+
+def _entries(files: Iterable[ListedFile]) -> dict[str, Entry]:
+    """Write listed files as pgBackRest lists them."""
+    return {path: {"type": "file", "size": size, "time": at} for path, size, at in files}
 
 
 def _by_folder(listing: Mapping[str, Entry]) -> dict[str, Mapping[str, Entry]]:

@@ -6,16 +6,24 @@ Paths are those of ``clients.pgbackrest.Layout``. What pgBackRest itself reads i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ops_platform.backup.repository.backup_sets import Repository
+from ops_platform.backup.repository.backup_sets import BackupSet
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import object_store
 from ops_platform.clients.object_store import ObjectMissing, ObjectStore, StoredObject
+from ops_platform.clients.pgbackrest import Layout
 
 WORKERS = 8
+FEW_SETS = 12
+"""Of so many sets the manifests are asked for one by one, which costs less than a listing."""
+
+ListedFile = tuple[str, int, int]
+"""Path below the folder that was listed, size in bytes, time of arrival (Unix seconds)."""
+_BEHIND_DIGITS = ":"
 
 
 @dataclass(frozen=True)
@@ -31,9 +39,33 @@ class StoredFiles:
         """Open the bucket of the context's repository. Raises ConfigurationError when none is configured."""
         return cls(object_store.from_settings(ctx.settings, "backup"), ctx.config.repository.key_prefix)
 
+    @classmethod
+    def of_live(cls, ctx: BackupContext) -> StoredFiles | None:
+        """Open the stanza's own repository; None where only pgBackRest knows where it is.
+
+        That is so with a configuration that somebody else keeps, and in a workspace, which may read another.
+        """
+        known = ctx.reads_live and ctx.settings.pgbackrest.config_file is None
+        return cls.open(ctx) if known else None
+
+    def listing(self, folder: str, after: str = "") -> Iterator[ListedFile]:
+        """List all files below a folder whose paths in it sort after ``after``, a thousand a request."""
+        prefix = f"{self.base}{folder}/"
+        for stored in self.store.list(prefix, start_after=f"{prefix}{after}" if after else ""):
+            yield stored.key.removeprefix(prefix), stored.size, int(stored.modified_at.timestamp())
+
+    def of_sets(self, layout: Layout, after: str = "") -> Iterator[ListedFile]:
+        """List the files of all sets; what lies beside them in their folder begins with no digit."""
+        return itertools.takewhile(lambda file: file[0] < _BEHIND_DIGITS, self.listing(layout.sets, after))
+
     def head(self, path: str) -> StoredObject | None:
         """Return size, time and ETag of a file; None when there is none."""
         return self.store.head(self.base + path)
+
+    def etags(self, paths: Iterable[str]) -> tuple[str | None, ...]:
+        """Return the ETag of each file; None for one that there is none of."""
+        heads = (self.head(path) for path in paths)
+        return tuple(None if head is None else head.etag for head in heads)
 
     def get(self, path: str) -> bytes | None:
         """Read a file; None when there is none."""
@@ -61,11 +93,15 @@ class StoredFiles:
         return [path for path, stored in zip(asked, found, strict=True) if stored is None]
 
 
-def without_manifest(ctx: BackupContext, repository: Repository) -> frozenset[str]:
-    """Name the sets that the index lists and whose manifest is not there: nothing can restore them.
+def without_manifest(ctx: BackupContext, sets: Sequence[BackupSet]) -> frozenset[str]:
+    """Name those of the sets whose manifest is not there: nothing can restore them.
 
     With the next backup pgBackRest strikes such a set off its index, and all that build on it.
     """
     layout = ctx.pgbackrest.layout
-    paths = {layout.manifest(backup_set.label): backup_set.label for backup_set in repository.sets}
-    return frozenset(paths[path] for path in StoredFiles.open(ctx).absent(paths))
+    paths = {layout.manifest(backup_set.label): backup_set.label for backup_set in sets}
+    stored = StoredFiles.open(ctx)
+    if len(paths) <= FEW_SETS:
+        return frozenset(paths[path] for path in stored.absent(paths))
+    present = {f"{layout.sets}/{path}" for path, _, _ in stored.of_sets(layout)}
+    return frozenset(label for path, label in paths.items() if path not in present)

@@ -26,7 +26,7 @@ def foresee_kind(
     It strikes sets whose manifest is gone off its index, silently, and all that build on them. Raises
     CheckFailed when a chain broke so, unless the request allows the promotion.
     """
-    unreadable = without_manifest(ctx, repository)
+    unreadable = without_manifest(ctx, repository.sets)
     struck = sorted(repository.dependents(unreadable))
     if struck:
         log(f"WARNING: no manifest for {_listed(sorted(unreadable))}: pgBackRest forgets {_listed(struck)}")

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops_platform.backup.proof import FilesLook
-from ops_platform.backup.repository import ArchiveReader, BackupSet, Repository, geometry_of, needed_segments
+from ops_platform.backup.repository import (
+    ArchiveReader,
+    BackupSet,
+    Repository,
+    geometry_of,
+    needed_segments,
+    without_manifest,
+)
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients.pgbackrest import layout
 from ops_platform.errors import CheckFailed
@@ -41,7 +48,7 @@ def run(ctx: BackupContext, label: str, log: Callable[[str], None]) -> Verificat
     chain = repository.chain(label)
     for backup_set in chain:
         _refuse_damaged(backup_set)
-        _refuse_without_manifest(ctx, backup_set)
+    _refuse_without_manifest(ctx, chain)
     _refuse_missing_files(ctx, label)
     segments = _refuse_missing_wal(ctx, repository, chain)
     log(f"set {label}: {len(chain)} sets in its chain, {segments} WAL segments, all in the repository")
@@ -58,12 +65,13 @@ def _refuse_damaged(backup_set: BackupSet) -> None:
         )
 
 
-def _refuse_without_manifest(ctx: BackupContext, backup_set: BackupSet) -> None:
-    files = ctx.pgbackrest.repo_ls(ctx.pgbackrest.layout.set(backup_set.label))
-    if layout.MANIFEST not in files:
-        raise CheckFailed(
-            f"set {backup_set.label} has no {layout.MANIFEST} in the repository: take a full backup"
-        )
+def _refuse_without_manifest(ctx: BackupContext, chain: Sequence[BackupSet]) -> None:
+    unreadable = without_manifest(ctx, chain)
+    for backup_set in chain:
+        if backup_set.label in unreadable:
+            raise CheckFailed(
+                f"set {backup_set.label} has no {layout.MANIFEST} in the repository: take a full backup"
+            )
 
 
 def _refuse_missing_files(ctx: BackupContext, label: str) -> None:

@@ -140,6 +140,26 @@ def history_timeline(name: str) -> int | None:
     return None if match is None else int(match["timeline"], 16)
 
 
+def before(name: str) -> str:
+    """Return a key to list after, so that the folder ``name`` comes first.
+
+    SeaweedFS would skip it after ``name`` itself. What is returned sorts behind all that the folder before it
+    holds, whose name ends in the digit or letter below.
+    """
+    last = name[-1]
+    return f"{name[:-1]}." if last == "0" else f"{name[:-1]}{chr(ord(last) - 1)}~"
+
+
+def is_full(label: str) -> bool:
+    """Tell whether a label is that of a full; those of sets that build on it begin with it."""
+    return "_" not in label
+
+
+def full_of(label: str) -> str:
+    """Return the label of the full that a set builds on; its own, if it is one."""
+    return label.partition("_")[0]
+
+
 def is_label(name: str) -> bool:
     """Tell whether a name below the folder of the sets is a set's label."""
     return _LABEL.fullmatch(name) is not None

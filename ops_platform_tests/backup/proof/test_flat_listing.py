@@ -8,7 +8,8 @@ from typing import cast
 
 import pytest
 
-from ops_platform.backup.proof import FilesLook, files_look
+from ops_platform.backup.proof import FilesLook
+from ops_platform.backup.repository import StoredFiles
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.stanza.model import Repository
 from ops_platform.clients import object_store
@@ -23,8 +24,8 @@ def test_the_files_are_listed_where_the_repository_lies(
 ) -> None:
     asked: list[str] = []
 
-    def listing(below: str) -> list[StoredObject]:
-        asked.append(below)
+    def listing(below: str, *, start_after: str) -> list[StoredObject]:
+        asked.append(f"{below} {start_after}")
         return []
 
     store = SimpleNamespace(list=listing)
@@ -34,8 +35,10 @@ def test_the_files_are_listed_where_the_repository_lies(
         config=SimpleNamespace(repository=Repository("bucket", path, "", 7)),
         pgbackrest=SimpleNamespace(layout=Layout("product")),
     )
-    assert list(files_look._flat(cast(BackupContext, ctx))) == []
-    assert asked == [f"{prefix}backup/product/"]
+    stored = StoredFiles.open(cast(BackupContext, ctx))
+    assert list(stored.of_sets(Layout("product"))) == []
+    assert list(stored.of_sets(Layout("product"), "2026")) == []
+    assert asked == [f"{prefix}backup/product/ ", f"{prefix}backup/product/ {prefix}backup/product/2026"]
 
 
 @pytest.mark.services

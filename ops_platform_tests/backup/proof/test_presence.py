@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,31 @@ def test_a_whole_full_makes_up_for_older_sets() -> None:
     assert [verdict.numbers["damaged_sets"] for verdict in verdicts] == [2, 2, 0]
     assert f"{FULL}: gone" in verdicts[0].summary
     assert "take a full backup" in verdicts[0].summary
+
+
+def test_older_sets_are_listed_rarely_and_newer_ones_at_each_look() -> None:
+    stored, now, asked = Stored(), [0.0], []
+
+    def flat(after: str) -> Iterator[tuple[str, int, int]]:
+        asked.append(after)
+        yield from ((path, size, 1) for path, size in sorted(stored.sizes.items()) if path > after)
+
+    files = FilesLook(stored, flat=flat, clock=lambda: now[0])  # type: ignore[arg-type]
+
+    def faulty() -> set[str]:
+        return set(files.damaged(MANIFESTS, older_age=900.0))
+
+    assert faulty() == set()
+    del stored.sizes[f"{OTHER}/bundle/1"]
+    del stored.sizes[f"{INCR}/pg_data/new.lz4"]
+    now[0] += 300
+    assert faulty() == {OTHER}
+    now[0] += 600
+    assert faulty() == {OTHER, INCR}
+    assert asked == ["", f"{OTHER[:-1]}E~", ""]
+    assert stored.listed == 0
+    assert files.faults_of(LATER).count == 0
+    assert files.faults_of(INCR).count == 1
+    assert asked[3:] == [f"{FULL[:-1]}E~"] * 2, "one listing for the whole chain"
+    # With another memory than this one's nothing is known of the older ones.
+    assert set(FilesLook(stored, flat=flat).damaged(MANIFESTS, older_age=900.0)) == {OTHER, INCR}  # type: ignore[arg-type]

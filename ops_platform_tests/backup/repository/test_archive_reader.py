@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ops_platform.backup.repository.archive_reader import RELIST_SECONDS, ArchiveReader
+from ops_platform.backup.repository.archive_reader import PAGE, RELIST_SECONDS, ArchiveReader
 from ops_platform.backup.repository.backup_sets import Database
 from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import Geometry, Segment, Written
@@ -59,6 +60,15 @@ class Shelf(PgBackRest):
             name.partition("/")[0]: entry if "/" not in name else {"type": "path"}
             for name, entry in inside.items()
         }
+
+    def flat(self, folder: str, after: str) -> Iterator[tuple[str, int, int]]:
+        """List as S3 does, a page of PAGE files a request."""
+        assert folder == BASE
+        self.asked.append(f"page {after}")
+        for number, path in enumerate(sorted(path for path in self.files if path > after)):
+            if number and number % PAGE == 0:
+                self.asked.append(f"page {after}")
+            yield path, self.files[path]["size"], self.files[path]["time"]
 
     def repo_get(self, path: str) -> str:
         self.asked.append(f"get {path.removeprefix(BASE)}")
@@ -228,6 +238,90 @@ def test_a_kept_reader_sees_what_a_new_one_sees() -> None:
             assert contents(kept) == contents(anew)
             assert kept.ends() == anew.ends()
             assert kept.lineage == anew.lineage
+
+
+def test_one_request_shows_the_newest_folder_and_all_behind_it() -> None:
+    stored, clock = shelf(), Clock()
+    for number in range(40):
+        stored.put(1, number)
+    reader = ArchiveReader(stored, clock=clock, flat=stored.flat)
+    read(reader)
+    stored.asked.clear()
+    for number in range(40, 50):
+        stored.put(1, number)
+    stored.put_history(2, f"1\t{49 << 30 >> 32:X}/40000000\tx\n")
+    stored.put(2, 49)
+    clock.now += 60
+    seen = read(reader, names_age=240)
+    assert stored.asked == ["page 0000000100000008~", "get /00000002.history"]
+    assert contents(seen) == contents(read(ArchiveReader(stored)))
+    assert seen.lineage.living == 2
+    stored.asked.clear()
+    stored.remove(2, 49)
+    clock.now += 60
+    assert (2, 49) not in contents(read(reader, names_age=240)), "what is behind it and gone is not there"
+    assert stored.asked == ["page 000000020000000B~"]
+
+
+def test_a_reader_with_pages_sees_in_time_what_a_new_one_sees() -> None:
+    random_ = random.Random(12)
+    for _ in range(6):
+        stored, clock = shelf(), Clock()
+        timeline, number = 1, 3
+        stored.put(1, 3)
+        reader = ArchiveReader(stored, clock=clock, flat=stored.flat)
+        for step in range(30):
+            clock.now += 60
+            if random_.random() < 0.1:
+                lsn = number << 30
+                stored.put_history(timeline + 1, f"{timeline}\t{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}\tx\n")
+                timeline += 1
+            elif step == 20:
+                for old in range(4):
+                    stored.remove(1, old)
+            for _ in range(random_.randint(0, 6)):
+                number += 1
+                stored.put(timeline, number)
+            kept, anew = read(reader, names_age=240), read(ArchiveReader(stored))
+            assert contents(anew) <= contents(kept)
+            assert kept.ends() == anew.ends()
+            assert kept.lineage == anew.lineage
+        clock.now += 240
+        assert contents(read(reader, names_age=240)) == contents(read(ArchiveReader(stored)))
+
+
+def test_pages_show_every_folder_again_within_six_hours() -> None:
+    stored, clock = shelf(), Clock()
+    for number in range(4 * 600):
+        stored.put(1, number)
+    reader = ArchiveReader(stored, clock=clock, flat=stored.flat)
+    read(reader)
+    stored.remove(1, 2000)
+    stored.asked.clear()
+    oldest = []
+    for _ in range(2 * 36):
+        clock.now += 600
+        seen = read(reader, names_age=1e9)
+        assert seen.listed_since is not None
+        oldest.append(clock.now - seen.listed_since.timestamp())
+    assert (1, 2000) not in contents(seen)
+    assert max(oldest) <= RELIST_SECONDS + 600
+    assert not [asked for asked in stored.asked if asked.startswith("ls")]
+    assert len(stored.asked) < 2 * 36 + 2 * 8, "a page holds many folders"
+
+
+def test_a_folder_of_more_than_a_page_is_listed_whole() -> None:
+    small, stored, clock = Geometry(1 << 20), shelf(), Clock()
+    for number in range(4096 + 10):
+        name = small.name(Segment(1, number))
+        stored.files[f"{name[:16]}/{name}-{'0' * 40}.lz4"] = {"type": "file", "size": 8 << 10, "time": 1}
+    reader = ArchiveReader(stored, clock=clock, flat=stored.flat)
+    assert len(reader.read(DATABASE, small).segments) == 4106
+    gone = small.name(Segment(1, 3000))
+    del stored.files[f"{gone[:16]}/{gone}-{'0' * 40}.lz4"]
+    clock.now += RELIST_SECONDS + 1
+    reader.read(DATABASE, small, names_age=1e9)
+    assert len(reader.read(DATABASE, small, names_age=1e9).segments) == 4105
 
 
 def test_the_timeline_that_the_server_writes_lives() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 
 import pytest
@@ -91,3 +92,11 @@ def test_nobody_else_knows_the_files_of_the_repository() -> None:
         and (FILES.fullmatch(node.value) or "[0-9a-f]{40}" in node.value)
     ]
     assert knowing == []
+
+
+def test_a_listing_after_it_begins_with_the_folder() -> None:
+    folders = [f"{timeline:08X}{log:08X}" for timeline in (1, 16) for log in range(600)]
+    for earlier, name in itertools.pairwise(folders):
+        assert f"{earlier}/ffff" < layout.before(name) < name
+    assert "20261101-000300D/ffff" < layout.before("20261101-000300F") < "20261101-000300F"
+    assert not [name for name in folders if "/" in layout.before(name)]
