@@ -65,6 +65,8 @@ class PgBackRestSettings(Group):
     """A configuration file that somebody else maintains; None: one is rendered from backups.yaml."""
     answer_seconds: float = Field(150.0, gt=0, validation_alias="OPS_PGBACKREST_ANSWER_SECONDS")
     """Timeout of commands that only read; a listing of a very large archive may take longer."""
+    stall_seconds: float = Field(600.0, gt=0, validation_alias="OPS_PGBACKREST_STALL_SECONDS")
+    """Time without progress after which a restore is ended."""
 
 
 class SmtpSettings(Group):

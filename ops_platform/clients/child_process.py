@@ -11,11 +11,14 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
+
+import psutil
 
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import ConfigurationError, Unavailable
@@ -35,6 +38,18 @@ class Ended:
 
 class TimedOut(Unavailable):
     """A program was stopped since it had not ended in time."""
+
+
+class Stalled(Unavailable):
+    """A program was stopped since it did not get on."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The least that a program has to do in ``seconds``: say a line, or write ``least_bytes``."""
+
+    seconds: float
+    least_bytes: int
 
 
 @dataclass(frozen=True)
@@ -71,10 +86,13 @@ class Launcher:
                 raise TimedOut(f"{command[0]} did not end within {timeout:g} s and was stopped") from None
             return Ended(child.returncode, out.decode("utf-8", errors=errors), _text(err))
 
-    def follow(self, command: Sequence[str], on_line: Callable[[str], None]) -> Ended:
+    def follow(
+        self, command: Sequence[str], on_line: Callable[[str], None], pace: Pace | None = None
+    ) -> Ended:
         """Run a program to its end and pass each line of stdout to ``on_line`` as it comes.
 
         ``stdout`` of the result is empty. Interruptions, also by ``on_line``, end the child as in ``run``.
+        Raises Stalled when it fell short of ``pace`` and was stopped.
         """
         with self._child(command) as child:
             assert child.stdout is not None  # noqa: S101 - both are pipes, see _start
@@ -82,9 +100,14 @@ class Launcher:
             errors: list[bytes] = []
             reader = threading.Thread(target=_drain, args=(child.stderr, errors), daemon=True)
             reader.start()
-            for line in child.stdout:
-                on_line(_text(line).rstrip("\n"))
+            with _watched(child, pace) as watch:
+                for line in child.stdout:
+                    watch.moved()
+                    on_line(_text(line).rstrip("\n"))
+                    watch.moved()
             reader.join()
+            if pace is not None and watch.stalled:
+                raise Stalled(f"{command[0]} did not get on for {pace.seconds:g} s and was stopped")
             return Ended(child.wait(), "", _text(b"".join(errors)))
 
     @contextmanager
@@ -183,6 +206,62 @@ class Launcher:
         if account.pw_uid == os.geteuid():
             return {}
         return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+@dataclass
+class _Watch:
+    """Watch on the pace of a child, in a thread of its own."""
+
+    child: subprocess.Popen[bytes]
+    stalled: bool = False
+    _moved_at: float = field(default_factory=time.monotonic)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def moved(self) -> None:
+        """Note that the program said something, or that its listener was busy until now."""
+        self._moved_at = time.monotonic()
+
+    def end(self) -> None:
+        """End the watch."""
+        self._over.set()
+
+    def run(self, pace: Pace) -> None:
+        """Look until the end; end the child when it falls short."""
+        noted = _written(self.child.pid)
+        while not self._over.wait(min(1.0, pace.seconds / 10)):
+            written = _written(self.child.pid)
+            # What cannot be told is no standstill.
+            if written is None or noted is None or written >= noted + pace.least_bytes or written < noted:
+                noted = written
+                self.moved()
+            elif time.monotonic() - self._moved_at > pace.seconds:
+                self.stalled = True
+                end_group(self.child)
+                return
+
+
+@contextmanager
+def _watched(child: subprocess.Popen[bytes], pace: Pace | None) -> Iterator[_Watch]:
+    watch = _Watch(child)
+    thread = threading.Thread(target=watch.run, args=(pace,), daemon=True)
+    if pace is not None:
+        thread.start()
+    try:
+        yield watch
+    finally:
+        watch.end()
+        if pace is not None:
+            thread.join()
+
+
+def _written(pid: int) -> int | None:
+    """Sum up the bytes that a process and those below it have written; None when that cannot be told."""
+    try:
+        top = psutil.Process(pid)
+        # Characters, not blocks: on a file system in memory no block is ever written.
+        return sum(process.io_counters().write_chars for process in (top, *top.children(recursive=True)))
+    except psutil.Error:
+        return None
 
 
 def end_group(child: subprocess.Popen[bytes]) -> None:

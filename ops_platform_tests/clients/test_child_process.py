@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from ops_platform.clients import child_process
-from ops_platform.clients.child_process import Launcher
+from ops_platform.clients.child_process import Launcher, Pace, Stalled
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import ConfigurationError, Unavailable
 
@@ -35,6 +35,27 @@ def test_lines_come_one_by_one() -> None:
     lines: list[str] = []
     ended = Launcher().follow([SH, "-c", "echo a; echo b; echo err >&2"], lines.append)
     assert (ended.code, lines, ended.stderr) == (0, ["a", "b"], "err\n")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.1; done",
+        "exec 3>/dev/null; for i in 1 2 3 4 5 6 7 8; do printf %2000s x >&3; sleep 0.1; done",
+    ],
+    ids=["says", "writes"],
+)
+def test_a_program_that_gets_on_is_left_alone(script: str) -> None:
+    assert Launcher().follow([SH, "-c", script], lambda line: None, Pace(0.4, 1000)).code == 0
+
+
+def test_a_program_that_does_not_get_on_is_ended_with_all_below_it() -> None:
+    lines: list[str] = []
+    # A byte in a while is not enough.
+    script = "sleep 100 & echo $!; while :; do printf x >&2; sleep 0.05; done"
+    with pytest.raises(Stalled, match=r"did not get on for 0\.4 s and was stopped"):
+        Launcher().follow([SH, "-c", script], lines.append, Pace(0.4, 1000))
+    assert not psutil.pid_exists(int(lines[0]))
 
 
 def test_much_on_stderr_does_not_stall_it() -> None:

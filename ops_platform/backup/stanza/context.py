@@ -77,6 +77,7 @@ def open_context(settings: Settings, stanza: str) -> BackupContext:
         settings.run_as,
         environment,
         settings.pgbackrest.answer_seconds,
+        settings.pgbackrest.stall_seconds,
     )
     return BackupContext(settings, config, chosen, pgbackrest, paths, text)
 

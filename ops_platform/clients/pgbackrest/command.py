@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ops_platform.clients.child_process import Ended, Launcher, TimedOut
+from ops_platform.clients.child_process import Ended, Launcher, Pace, Stalled, TimedOut
 from ops_platform.clients.pgbackrest import abilities
 from ops_platform.clients.pgbackrest.exit_codes import (
     ARCHIVE_TIMEOUT,
@@ -32,6 +32,11 @@ __all__ = ["ARCHIVE_TIMEOUT", "LABEL_NOT_NEWEST", "LOCKED", "PgBackRest", "PgBac
 
 ANSWER_SECONDS = 150.0
 """Default timeout of commands that only read; pgBackRest's own retries end well before."""
+
+STALL_SECONDS = 600.0
+"""Default time in which a restore has to get on."""
+STALL_BYTES = 1 << 20
+"""So many bytes in that time are the least; or a whole file, however small."""
 
 PROGRESS_STEP = 0.01
 
@@ -54,6 +59,8 @@ class PgBackRest:
     environment: Mapping[str, str] | None = None
     answer_seconds: float = ANSWER_SECONDS
     """Timeout of commands that only read."""
+    stall_seconds: float = STALL_SECONDS
+    """Time without progress after which a restore is ended."""
     as_of: datetime | None = None
     """Read the repository as it was then, from the versions in its bucket; None: as it is."""
 
@@ -186,13 +193,23 @@ class PgBackRest:
         clock, to the millisecond; None at the end): lines can arrive late, many at once.
 
         ``options`` choose set and target. Fails with code 40 when the directory is not empty,
-        38 while a server runs in it, 75 when no set reaches the target.
+        38 while a server runs in it, 75 when no set reaches the target. Raises Unavailable when it makes no
+        progress and was stopped.
         """
 
         def look(line: Line) -> None:
             on_line(line.raw)
 
-        self._follow("restore", list(options), "detail", _progressing(look, on_progress))
+        pace = Pace(self.stall_seconds, STALL_BYTES)
+        try:
+            self._follow("restore", list(options), "detail", _progressing(look, on_progress), pace)
+        except Stalled:
+            raise Unavailable(
+                f"pgBackRest restore of stanza {self.stanza} made no progress for {self.stall_seconds:g} s "
+                f"(no file, and less than {STALL_BYTES >> 20} MiB) and was stopped: S3 or the way to it is "
+                "too slow; look at both, then restore again into an empty directory, or raise "
+                "OPS_PGBACKREST_STALL_SECONDS"
+            ) from None
         on_progress(1.0, None)
 
     def expire(self, *, dry_run: bool, on_line: Callable[[str], None] = lambda line: None) -> list[str]:
@@ -254,7 +271,14 @@ class PgBackRest:
     def _command(self, command: str, *options: str) -> None:
         self._follow(command, list(options), "info", lambda line: None)
 
-    def _follow(self, command: str, options: list[str], console: str, look: Callable[[Line], None]) -> None:
+    def _follow(
+        self,
+        command: str,
+        options: list[str],
+        console: str,
+        look: Callable[[Line], None],
+        pace: Pace | None = None,
+    ) -> None:
         """Run a command whose stdout is its log, and pass each line to ``look``."""
         errors: list[str] = []
         warnings: deque[str] = deque(maxlen=50)
@@ -273,7 +297,7 @@ class PgBackRest:
                 collected.append(raw)
             look(line)
 
-        ended = self._launcher.follow(self._argv(command, console, "off", options), on_line)
+        ended = self._launcher.follow(self._argv(command, console, "off", options), on_line, pace)
         self._raise_if_failed(command, ended, "\n".join(errors) or ended.stderr, "\n".join(warnings))
 
     def _json(self, command: str, answer: str) -> Any:

@@ -105,6 +105,23 @@ def test_s3_at_a_byte_a_second(lab: Lab, relayed: tuple[Relay, Settings]) -> Non
         )
 
 
+def test_s3_slows_down_to_a_byte_a_second_during_the_restore(
+    lab: Lab, relayed: tuple[Relay, Settings]
+) -> None:
+    relay, settings = relayed
+    environ = {name: value.get_secret_value() for name, value in settings.environ.items()}
+    settings = load_settings({**environ, "OPS_PGBACKREST_STALL_SECONDS": "5"})
+    with lab.copied() as (copy, _), lab.source_untouched():
+        ctx = pointed(hasty(open_context(settings, lab.site.name)), copy.prefix)
+        outcome = lab.exercise(ctx, log=at_restore(lambda: relay.slow_down(1)))
+        assert outcome.result == "failed"
+        found = wrong(outcome)
+        assert set(found) - NEVER_UP == {"restored"}, found
+        assert found["restored"].startswith("unknown: "), found
+        assert "made no progress for 5 s" in found["restored"], found
+        assert "OPS_PGBACKREST_STALL_SECONDS" in found["restored"], found
+
+
 def test_a_rotated_key_of_s3(lab: Lab) -> None:
     """The reader's: the line names the setting that is wrong, and no other."""
     environ = {name: value.get_secret_value() for name, value in lab.site.settings.environ.items()}
