@@ -10,6 +10,7 @@ from ops_platform.backup.repository.backup_sets import Repository
 from ops_platform.backup.repository.segment_folders import ArchivedSegment
 from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import Geometry, History, Segment, format_lsn
+from ops_platform.clients.pgbackrest import StanzaInfo
 
 GEOMETRY = Geometry()
 EPOCH = datetime(2026, 11, 1, tzinfo=UTC)
@@ -70,7 +71,7 @@ def info(backups: Sequence[dict[str, Any]], *, code: int = 0, databases: int = 1
 
 
 def repository(*backups: dict[str, Any], databases: int = 1) -> Repository:
-    return Repository.parse("product", info(backups, databases=databases))
+    return Repository.parse("product", StanzaInfo.parse(info(backups, databases=databases)))
 
 
 def archive(

@@ -126,8 +126,8 @@ def _matrix(site: BackupSite, say: Callable[[str], None]) -> Report:
         name = f"{codec}-{level}, {processes} process{'es' if processes > 1 else ''}"
         options = (f"--compress-type={codec}", f"--compress-level={level}", f"--process-max={processes}")
         taken = timed(lambda options=options: site.pgbackrest(*options, "--type=full", "backup"))  # type: ignore[misc]
-        newest = site.context.pgbackrest.info()["backup"][-1]
-        repository[name] = int(newest["info"]["repository"]["delta"])
+        newest = site.context.pgbackrest.info().sets[-1]
+        repository[name] = newest.repo_delta
         timings.append(Timing(name, (taken,), size))
         say(f"{name}: {taken:.1f} s, {repository[name] / 1e9:.2f} GB in the repository")
         site.forget_old_sets()

@@ -31,7 +31,7 @@ from ops_platform.backup.stanza.context import BackupContext, open_context
 from ops_platform.backup.taking import execution
 from ops_platform.backup.taking.report import BackupRequest
 from ops_platform.backup.wal import Geometry, Segment, format_lsn
-from ops_platform.clients.pgbackrest import PgBackRest
+from ops_platform.clients.pgbackrest import PgBackRest, StanzaInfo, StoredEntry
 from ops_platform.dr.plan import restore_plan
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
 from ops_platform.local.host import programs
@@ -74,13 +74,13 @@ class Counted(PgBackRest):
     answer: Mapping[str, Any] = field(default_factory=dict)
     listings: list[str] = field(default_factory=list)
 
-    def info(self) -> dict[str, Any]:
-        return dict(self.answer)
+    def info(self) -> StanzaInfo:
+        return StanzaInfo.parse(self.answer)
 
     def repo_get(self, path: str) -> str:
         return path
 
-    def repo_ls(self, path: str, recurse: bool = False) -> dict[str, dict[str, Any]]:
+    def repo_ls(self, path: str, recurse: bool = False) -> dict[str, StoredEntry]:
         self.listings.append(path)
         return super().repo_ls(path, recurse)
 

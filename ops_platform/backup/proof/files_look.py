@@ -174,16 +174,12 @@ class FilesLook:
     def _by_pgbackrest(self) -> Iterator[StoredFile]:
         paths = self.pgbackrest.repo_ls(Layout(self.pgbackrest.stanza).sets, recurse=True)
         for path, entry in paths.items():
-            if entry.get("type") == "file":
-                yield path, int(entry.get("size", 0)), int(entry.get("time", 0))
+            if entry.is_file:
+                yield path, entry.size, entry.time
 
     def _list(self, label: str) -> Folder:
         paths = self.pgbackrest.repo_ls(Layout(self.pgbackrest.stanza).set(label), recurse=True)
-        return {
-            path: (int(entry.get("size", 0)), int(entry.get("time", 0)))
-            for path, entry in paths.items()
-            if entry.get("type") == "file"
-        }
+        return {path: (entry.size, entry.time) for path, entry in paths.items() if entry.is_file}
 
     def _recall(self) -> dict[str, _Judged]:
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):

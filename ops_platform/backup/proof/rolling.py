@@ -136,8 +136,8 @@ class _Run:
     def _by_pgbackrest(self, folder: str) -> Iterator[ListedFile]:
         """List a repository of which only pgBackRest knows where it is, a folder a request."""
         for path, entry in self.ctx.pgbackrest.repo_ls(folder, recurse=True).items():
-            if entry.get("type") == "file":
-                yield path, int(entry.get("size", 0)), int(entry.get("time", 0))
+            if entry.is_file:
+                yield path, entry.size, entry.time
 
     def _item(self, kind: str, holder: str, name: str, size: int, at: int) -> StoredItem:
         stored_at = datetime.fromtimestamp(at, UTC)

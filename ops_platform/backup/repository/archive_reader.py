@@ -18,11 +18,11 @@ from ops_platform.backup.repository.segment_folders import (
     SegmentFolder,
     parse_folder,
 )
-from ops_platform.backup.repository.segment_objects import Entry, sort_out
+from ops_platform.backup.repository.segment_objects import sort_out
 from ops_platform.backup.repository.stored_files import ListedFile
 from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import Gap, Geometry, History, Lineage, Segment, Written
-from ops_platform.clients.pgbackrest import PgBackRest, layout
+from ops_platform.clients.pgbackrest import PgBackRest, StoredEntry, layout
 from ops_platform.errors import CheckFailed
 
 RELIST_SECONDS = 6 * 3600.0
@@ -56,9 +56,9 @@ class ArchiveReader:
     flat: Flat | None = None
     """Lists with requests of our own, a page each, across folders; without it pgBackRest does."""
     _folders: dict[str, ListedFolder] = field(default_factory=dict)
-    _histories: dict[str, tuple[Entry, History]] = field(default_factory=dict)
+    _histories: dict[str, tuple[StoredEntry, History]] = field(default_factory=dict)
     """File name -> its entry in the listing, and what was read of it."""
-    _names: Mapping[str, Entry] = field(default_factory=dict)
+    _names: Mapping[str, StoredEntry] = field(default_factory=dict)
     """Folders and history files of the archive."""
     _names_at: float | None = None
     _seen: tuple[Database, Geometry] | None = None
@@ -90,7 +90,7 @@ class ArchiveReader:
         if (database, geometry) != self._seen:
             self._folders, self._histories, self._names_at, self._seen = {}, {}, None, None
         now = self.clock()
-        paged: dict[str, Mapping[str, Entry]] = {}
+        paged: dict[str, Mapping[str, StoredEntry]] = {}
         is_young = self._names_at is not None and 0 <= now - self._names_at < names_age
         if not is_young or (self.flat is not None and self._tail is None):
             self._names = self.pgbackrest.repo_ls(base)
@@ -182,18 +182,18 @@ class ArchiveReader:
         others = sorted((listed.at, name) for name, listed in self._folders.items() if name not in again)
         return [name for _, name in others[:turns]]
 
-    def _look_behind(self, flat: Flat, base: str, tail: str) -> dict[str, Mapping[str, Entry]]:
+    def _look_behind(self, flat: Flat, base: str, tail: str) -> dict[str, Mapping[str, StoredEntry]]:
         """List all from the folder ``tail`` on, and know what folders and histories are there."""
         paths = _entries(flat(base, layout.before(tail)))
         found = _by_folder(paths)
         self._names = {
             **{name: entry for name, entry in self._names.items() if name < tail},
             **{name: entry for name, entry in paths.items() if "/" not in name},
-            **{name: {"type": "path"} for name in found},
+            **{name: StoredEntry(is_file=False) for name in found},
         }
         return found
 
-    def _page_in_turn(self, flat: Flat, base: str, again: set[str]) -> dict[str, Mapping[str, Entry]]:
+    def _page_in_turn(self, flat: Flat, base: str, again: set[str]) -> dict[str, Mapping[str, StoredEntry]]:
         """List, when it is time for it, a page of folders from that on which was listed longest ago."""
         segments = sum(listed.folder.facts.count for listed in self._folders.values())
         a_page = min(PAGE * len(self._folders) // max(1, segments), len(self._folders))
@@ -221,7 +221,7 @@ class ArchiveReader:
         geometry: Geometry,
         kept: ListingCache,
         tails: set[str],
-        paged: Mapping[str, Mapping[str, Entry]],
+        paged: Mapping[str, Mapping[str, StoredEntry]],
     ) -> None:
         """List these folders, but for those of ``paged``; many of them in one go, with all others."""
         many = len(again - set(paged)) > FEW_FOLDERS
@@ -240,13 +240,13 @@ class ArchiveReader:
         if again - tails:
             kept.forget_all_but(set(self._folders))
 
-    def _list_whole(self, base: str) -> dict[str, Mapping[str, Entry]]:
+    def _list_whole(self, base: str) -> dict[str, Mapping[str, StoredEntry]]:
         if self.flat is not None:
             return _by_folder(_entries(self.flat(base, "")))
         return _by_folder(self.pgbackrest.repo_ls(base, recurse=True))
 
     def _read_histories(
-        self, base: str, names: Mapping[str, Entry]
+        self, base: str, names: Mapping[str, StoredEntry]
     ) -> tuple[dict[int, History], dict[int, datetime]]:
         """Read the history files that are new or were written again."""
         files = {name: entry for name, entry in names.items() if layout.history_timeline(name) is not None}
@@ -259,7 +259,7 @@ class ArchiveReader:
                 known = entry, self._history(f"{base}/{name}", timeline)
                 self._histories[name] = known
             histories[timeline] = known[1]
-            began_at[timeline] = datetime.fromtimestamp(int(entry.get("time", 0)), UTC)
+            began_at[timeline] = entry.at
         return histories, began_at
 
     def _history(self, path: str, timeline: int) -> History:
@@ -290,7 +290,7 @@ class _OnDemand:
     base: str
     geometry: Geometry
     _listed: int = 0
-    _whole: Mapping[str, Mapping[str, Entry]] | None = None
+    _whole: Mapping[str, Mapping[str, StoredEntry]] | None = None
 
     def segments(self, name: str) -> Sequence[ArchivedSegment]:
         """List one folder. Raises PgBackRestError."""
@@ -307,14 +307,14 @@ def _tails(present: set[str]) -> dict[int, str]:
     return {layout.timeline_of(name): name for name in sorted(present)}
 
 
-def _entries(files: Iterable[ListedFile]) -> dict[str, Entry]:
-    """Write listed files as pgBackRest lists them."""
-    return {path: {"type": "file", "size": size, "time": at} for path, size, at in files}
+def _entries(files: Iterable[ListedFile]) -> dict[str, StoredEntry]:
+    """Make entries of listed files."""
+    return {path: StoredEntry(True, size, at) for path, size, at in files}
 
 
-def _by_folder(listing: Mapping[str, Entry]) -> dict[str, Mapping[str, Entry]]:
+def _by_folder(listing: Mapping[str, StoredEntry]) -> dict[str, Mapping[str, StoredEntry]]:
     """Sort a listing of all folders: folder -> file name -> entry."""
-    inside: dict[str, dict[str, Entry]] = {}
+    inside: dict[str, dict[str, StoredEntry]] = {}
     for path, entry in listing.items():
         folder, _, name = path.rpartition("/")
         if layout.is_folder(folder):

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 from ops_platform.backup.stanza import Kind, parse_kind
 from ops_platform.backup.wal import Lineage, parse_lsn
-from ops_platform.clients.pgbackrest import layout
+from ops_platform.clients.pgbackrest import BackupEntry, StanzaInfo, layout
 from ops_platform.errors import CheckFailed
-
-# Status codes of info: https://pgbackrest.org/command.html#command-info
-_OK, _NO_PATH, _NO_BACKUPS, _MISSING_DATA = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -98,21 +94,16 @@ class Repository:
     """Labels of sets taken by hand of a stopped server; no WAL leads on from them, they count for nothing."""
 
     @classmethod
-    def parse(cls, stanza: str, info: Mapping[str, Any]) -> Repository:
-        """Read one entry of ``info --output=json``."""
-        status = info.get("status", {})
-        entries = info.get("backup", [])
-        sets = tuple(_set(entry) for entry in entries if not _is_offline(entry))
+    def parse(cls, stanza: str, info: StanzaInfo) -> Repository:
+        """Make one of what ``info`` says."""
+        sets = [_set(entry) for entry in info.sets]
         return cls(
             stanza=stanza,
-            exists=bool(info.get("db")) and status.get("code") not in (_NO_PATH, _MISSING_DATA),
-            sets=sets,
-            databases=tuple(
-                Database(int(entry["id"]), int(entry["system-id"]), str(entry["version"]))
-                for entry in info.get("db", [])
-            ),
-            encrypted=info.get("cipher", "none") not in ("none", "mixed"),
-            offline=tuple(entry["label"] for entry in entries if _is_offline(entry)),
+            exists=info.exists,
+            sets=tuple(backup_set for backup_set in sets if backup_set is not None),
+            databases=tuple(Database(entry.id, entry.system_id, entry.version) for entry in info.databases),
+            encrypted=info.is_encrypted,
+            offline=tuple(entry.label for entry, taken in zip(info.sets, sets, strict=True) if taken is None),
         )
 
     @property
@@ -230,28 +221,27 @@ class Repository:
         return tuple(reversed(chain))
 
 
-def _is_offline(entry: Mapping[str, Any]) -> bool:
-    return entry["archive"]["start"] is None
-
-
-def _set(entry: Mapping[str, Any]) -> BackupSet:
-    info, times = entry["info"], entry["timestamp"]
+def _set(entry: BackupEntry) -> BackupSet | None:
+    """Make a set of its entry; None for one that was taken of a stopped server."""
+    wal, lsn = (entry.wal_start, entry.wal_stop), (entry.lsn_start, entry.lsn_stop)
+    if wal[0] is None or wal[1] is None or lsn[0] is None or lsn[1] is None:
+        return None
     return BackupSet(
-        label=entry["label"],
-        kind=parse_kind(entry["type"]),
-        prior=entry.get("prior"),
-        references=tuple(entry.get("reference") or ()),
-        started_at=datetime.fromtimestamp(times["start"], UTC),
-        completed_at=datetime.fromtimestamp(times["stop"], UTC),
-        lsn_start=entry["lsn"]["start"],
-        lsn_stop=entry["lsn"]["stop"],
-        wal_start=entry["archive"]["start"],
-        wal_stop=entry["archive"]["stop"],
-        size_bytes=info["size"],
-        delta_bytes=info["delta"],
-        repo_size_bytes=info["repository"].get("size", info["repository"]["delta"]),
-        repo_delta_bytes=info["repository"]["delta"],
-        database_id=int(entry["database"]["id"]),
-        error=bool(entry.get("error", False)),
-        annotations=dict(entry.get("annotation") or {}),
+        label=entry.label,
+        kind=parse_kind(entry.type),
+        prior=entry.prior,
+        references=entry.references,
+        started_at=entry.started_at,
+        completed_at=entry.completed_at,
+        lsn_start=lsn[0],
+        lsn_stop=lsn[1],
+        wal_start=wal[0],
+        wal_stop=wal[1],
+        size_bytes=entry.size,
+        delta_bytes=entry.delta,
+        repo_size_bytes=entry.repo_size,
+        repo_delta_bytes=entry.repo_delta,
+        database_id=entry.database_id,
+        error=entry.error,
+        annotations=entry.annotations,
     )

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import overload
 
-from ops_platform.backup.repository.segment_objects import Entry, sort_out
+from ops_platform.backup.repository.segment_objects import sort_out
 from ops_platform.backup.wal import Geometry, Run, Segment, runs_of, runs_of_numbers
-from ops_platform.clients.pgbackrest import layout
+from ops_platform.clients.pgbackrest import StoredEntry, layout
 
 Row = tuple[int, int, int]
 """Number, size and arrival (Unix seconds) of a segment: a fifth of the memory of an object."""
@@ -131,11 +131,11 @@ def folder_of_rows(name: str, rows: Sequence[Row]) -> SegmentFolder:
     return SegmentFolder(name, load, facts, tuple(rows))
 
 
-def parse_folder(name: str, listing: Mapping[str, Entry], geometry: Geometry) -> SegmentFolder:
+def parse_folder(name: str, listing: Mapping[str, StoredEntry], geometry: Geometry) -> SegmentFolder:
     """Read the listing of one folder: file name -> entry. Raises ValueError for an impossible segment."""
     entries, faults = sort_out(listing, geometry)
     rows = (
-        (geometry.parse(segment).number, int(entry.get("size", 0)), int(entry.get("time", 0)))
+        (geometry.parse(segment).number, entry.size, entry.time)
         for segment, entry in entries.items()
         if layout.folder_of(segment) == name
     )

@@ -10,13 +10,9 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
 
 from ops_platform.backup.wal import Geometry
-from ops_platform.clients.pgbackrest import SegmentFile
-
-Entry = Mapping[str, Any]
-"""One file in the output of repo-ls."""
+from ops_platform.clients.pgbackrest import SegmentFile, StoredEntry
 
 _NO_BYTES = hashlib.sha1(b"", usedforsecurity=False).hexdigest()
 _MISNAMED = re.compile(r"(?P<segment>[0-9A-F]{24})-.*")
@@ -32,9 +28,11 @@ _LEAST: Mapping[str | None, tuple[int, int]] = {
 }
 
 
-def sort_out(listing: Mapping[str, Entry], geometry: Geometry) -> tuple[dict[str, Entry], dict[str, str]]:
+def sort_out(
+    listing: Mapping[str, StoredEntry], geometry: Geometry
+) -> tuple[dict[str, StoredEntry], dict[str, str]]:
     """Sort a folder's listing: segment -> its one usable entry, and segment -> why it cannot be used."""
-    objects: defaultdict[str, list[tuple[SegmentFile, Entry]]] = defaultdict(list)
+    objects: defaultdict[str, list[tuple[SegmentFile, StoredEntry]]] = defaultdict(list)
     faults: dict[str, str] = {}
     for name, entry in listing.items():
         file = SegmentFile.parse(name)
@@ -42,7 +40,7 @@ def sort_out(listing: Mapping[str, Entry], geometry: Geometry) -> tuple[dict[str
             objects[file.segment].append((file, entry))
         elif misnamed := _MISNAMED.fullmatch(name):
             faults[misnamed["segment"]] = "its name has no checksum"
-    usable: dict[str, Entry] = {}
+    usable: dict[str, StoredEntry] = {}
     for segment, found in objects.items():
         fault = fault_of(found, geometry)
         if fault is None:
@@ -53,18 +51,17 @@ def sort_out(listing: Mapping[str, Entry], geometry: Geometry) -> tuple[dict[str
     return usable, faults
 
 
-def fault_of(found: list[tuple[SegmentFile, Entry]], geometry: Geometry) -> str | None:
+def fault_of(found: list[tuple[SegmentFile, StoredEntry]], geometry: Geometry) -> str | None:
     """Say why recovery cannot use a segment with these objects; None when nothing is seen against it."""
     if len(found) > 1:
         checksums = len({file.checksum for file, _ in found})
         return f"there are {len(found)} objects of it, with {checksums} checksums"
     ((file, entry),) = found
-    size = int(entry.get("size", 0))
     if file.checksum == _NO_BYTES:
         return "the checksum in its name is that of no segment"
     divisor, base = _LEAST.get(file.codec, (1 << 30, 1))
     least = geometry.size // divisor + base
     most = geometry.size + (0 if file.codec is None else geometry.size // 64 + 4096) + ENCRYPTION_BYTES
-    if not least <= size <= most:
-        return f"its object has {size} bytes, no whole segment of {geometry.size} has"
+    if not least <= entry.size <= most:
+        return f"its object has {entry.size} bytes, no whole segment of {geometry.size} has"
     return None

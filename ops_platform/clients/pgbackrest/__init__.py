@@ -3,6 +3,7 @@
 Reports, locks and retention are not known here.
 """
 
+from ops_platform.clients.pgbackrest.answers import BackupEntry, StanzaInfo, StoredEntry, TablespaceEntry
 from ops_platform.clients.pgbackrest import abilities
 from ops_platform.clients.pgbackrest.command import LABEL_NOT_NEWEST, LOCKED, PgBackRest, PgBackRestError
 from ops_platform.clients.pgbackrest.exit_codes import CRYPTO
@@ -15,13 +16,17 @@ __all__ = [
     "LABEL_NOT_NEWEST",
     "LOCKED",
     "ArchiveRange",
+    "BackupEntry",
     "Layout",
     "Manifest",
     "PgBackRest",
     "PgBackRestError",
     "SegmentFile",
+    "StanzaInfo",
+    "StoredEntry",
     "StoredFile",
     "StoredObject",
+    "TablespaceEntry",
     "abilities",
     "checked_lines",
     "layout",

@@ -1,6 +1,6 @@
 """pgBackRest's commands, with their output and progress. Reports, locks and retention are not known here.
 
-``backup.repository`` and ``backup.wal`` interpret its JSON.
+What its JSON says is in ``answers``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from ops_platform.clients.child_process import Ended, Launcher, Pace, Stalled, TimedOut
-from ops_platform.clients.pgbackrest import abilities
+from ops_platform.clients.pgbackrest import abilities, answers
+from ops_platform.clients.pgbackrest.answers import (
+    MISSING_DATA,
+    NO_PATH,
+    StanzaInfo,
+    StoredEntry,
+    TablespaceEntry,
+)
 from ops_platform.clients.pgbackrest.exit_codes import (
     ARCHIVE_TIMEOUT,
     LABEL_NOT_NEWEST,
@@ -39,9 +46,6 @@ STALL_BYTES = 1 << 20
 """So many bytes in that time are the least; or a whole file, however small."""
 
 PROGRESS_STEP = 0.01
-
-_INFO_FAILED = 99
-_INDEX_MISSING = 3
 
 
 @dataclass(frozen=True)
@@ -83,30 +87,25 @@ class PgBackRest:
             raise Unavailable(f"{self.binary} does not tell its version: correct OPS_PGBACKREST_BINARY")
         return int(version[1]), int(version[2])
 
-    def info(self) -> dict[str, Any]:
-        """Return the repository's entry for the stanza, as ``info --output=json`` gives it.
+    def info(self) -> StanzaInfo:
+        """Return what the repository's index says of the stanza.
 
         ``info`` exits with 0 even when the repository cannot be read, or its index is gone; here that raises
         PgBackRestError.
         """
         answer = self._json("info", self._ask("info", "--output=json"))
-        entry: dict[str, Any] = (
-            answer[0] if answer else {"name": self.stanza, "backup": [], "status": {"code": 1}}
-        )
-        for repo in entry.get("repo", []):
-            if repo["status"]["code"] == _INFO_FAILED:
-                raise explain("info", self.stanza, None, str(repo["status"]["message"]))
-        if entry.get("status", {}).get("code") == _INDEX_MISSING:
+        info = StanzaInfo.parse(answer[0]) if answer else StanzaInfo(NO_PATH)
+        if info.unreadable is not None:
+            raise explain("info", self.stanza, None, info.unreadable)
+        if info.status == MISSING_DATA:
             raise index_gone("info", self.stanza)
-        return entry
+        return info
 
-    def set_info(self, label: str) -> dict[str, Any]:
-        """Return what ``info`` tells of one set beyond the list: its links, tablespaces and databases."""
-        answer = self._json("info", self._ask("info", "--output=json", f"--set={label}"))
-        found: dict[str, Any] = next(
-            (entry for stanza in answer for entry in stanza.get("backup", ()) if entry["label"] == label), {}
+    def tablespaces(self, label: str) -> list[TablespaceEntry]:
+        """Return the tablespaces of one set."""
+        return answers.tablespaces(
+            self._json("info", self._ask("info", "--output=json", f"--set={label}")), label
         )
-        return found
 
     def stanza_create(self) -> None:
         """Create the stanza; safe to repeat. Fails with code 28 when it belongs to another cluster."""
@@ -120,13 +119,12 @@ class PgBackRest:
         """Make the server switch WAL and wait up to ``archive_timeout`` seconds for it to be archived."""
         self._command("check", f"--archive-timeout={archive_timeout}")
 
-    def repo_ls(self, path: str, recurse: bool = False) -> dict[str, dict[str, Any]]:
-        """List the entries below ``path`` as name -> {type, size, time}; empty when there is no such path."""
+    def repo_ls(self, path: str, recurse: bool = False) -> dict[str, StoredEntry]:
+        """List the entries below ``path`` by name; empty when there is no such path."""
         options = ["--recurse"] if recurse else []
         answer = self._ask("repo-ls", "--output=json", "--sort=none", *options, path)
-        entries: dict[str, dict[str, Any]] = self._json("repo-ls", answer)
-        entries.pop(".", None)
-        return entries
+        entries = self._json("repo-ls", answer)
+        return {name: StoredEntry.parse(entry) for name, entry in entries.items() if name != "."}
 
     def repo_get(self, path: str) -> str:
         """Return a text file of the repository, decrypted; for example a timeline history.

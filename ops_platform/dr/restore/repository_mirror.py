@@ -15,7 +15,7 @@ from typing import Any
 
 from ops_platform.backup.stanza import BackupContext, pgbackrest_conf
 from ops_platform.clients.object_store import ObjectStore, StoredObject
-from ops_platform.clients.pgbackrest import PgBackRest, layout
+from ops_platform.clients.pgbackrest import PgBackRest, TablespaceEntry, layout
 from ops_platform.dr.restore.workspace import (
     Workspace,
     make_directory,
@@ -40,11 +40,11 @@ class MirroredPgBackRest(PgBackRest):
         self.fill(path)
         return super().repo_get(path)
 
-    def set_info(self, label: str) -> dict[str, Any]:
-        """Return what ``info --set`` says of one set, which reads its manifest."""
+    def tablespaces(self, label: str) -> list[TablespaceEntry]:
+        """Return the tablespaces of one set, for which its manifest is read."""
         for ending in ("", layout.COPY):
             self.fill(self.layout.manifest(label) + ending)
-        return super().set_info(label)
+        return super().tablespaces(label)
 
 
 @dataclass

@@ -50,8 +50,8 @@ class Placement:
 def of_set(reader: BackupContext, label: str) -> list[Tablespace]:
     """List the tablespaces of a set, from its manifest. Raises PgBackRestError."""
     return [
-        Tablespace(int(entry["oid"]), str(entry["name"]), Path(entry["destination"]))
-        for entry in reader.pgbackrest.set_info(label).get("tablespace") or ()
+        Tablespace(entry.oid, entry.name, Path(entry.destination))
+        for entry in reader.pgbackrest.tablespaces(label)
     ]
 
 

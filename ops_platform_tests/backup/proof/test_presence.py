@@ -11,7 +11,7 @@ import pytest
 
 from ops_platform.backup.monitoring import file_verdicts
 from ops_platform.backup.proof.files_look import FilesLook
-from ops_platform.clients.pgbackrest import PgBackRestError
+from ops_platform.clients.pgbackrest import PgBackRestError, StoredEntry
 from ops_platform_tests.backup.proof.manifests import manifest
 from ops_platform_tests.backup.shapes import entry, repository
 
@@ -47,12 +47,12 @@ class Stored:
     listed: int = 0
     read: int = 0
 
-    def repo_ls(self, path: str, recurse: bool = False) -> dict[str, dict[str, Any]]:
+    def repo_ls(self, path: str, recurse: bool = False) -> dict[str, StoredEntry]:
         self.listed += 1
         below = path.removeprefix("backup/product").removeprefix("/")
         prefix = f"{below}/" if below else ""
         return {
-            name.removeprefix(prefix): {"type": "file", "size": size, "time": 1}
+            name.removeprefix(prefix): StoredEntry(True, size, 1)
             for name, size in self.sizes.items()
             if name.startswith(prefix)
         }
@@ -129,7 +129,7 @@ def test_blocks_need_all_objects_of_the_references() -> None:
 
 def test_what_cannot_be_listed_is_no_verdict() -> None:
     class Away(Stored):
-        def repo_ls(self, path: str, recurse: bool = False) -> dict[str, dict[str, Any]]:
+        def repo_ls(self, path: str, recurse: bool = False) -> dict[str, StoredEntry]:
             raise PgBackRestError("S3 is away", 49)
 
     with pytest.raises(PgBackRestError):

@@ -13,7 +13,7 @@ from ops_platform.backup.repository.archive_reader import PAGE, RELIST_SECONDS, 
 from ops_platform.backup.repository.backup_sets import Database
 from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import Geometry, Segment, Written
-from ops_platform.clients.pgbackrest import Layout, PgBackRest
+from ops_platform.clients.pgbackrest import Layout, PgBackRest, StoredEntry
 from ops_platform_tests import hypothesis_profile
 
 DATABASE = Database(1, 7000, "15")
@@ -27,18 +27,18 @@ START = 1_800_000_000.0
 class Shelf(PgBackRest):
     """A repository of file names; it counts what was asked for."""
 
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: dict[str, StoredEntry] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     def put(self, timeline: int, number: int, at: float = START) -> None:
         segment = Segment(timeline, number)
         name = f"{GEOMETRY.name(segment)}-{'0' * 40}.lz4"
-        self.files[f"{GEOMETRY.folder(segment)}/{name}"] = {"type": "file", "size": 8 << 20, "time": int(at)}
+        self.files[f"{GEOMETRY.folder(segment)}/{name}"] = StoredEntry(True, 8 << 20, int(at))
 
     def put_history(self, timeline: int, text: str, at: float = START) -> None:
         name = f"{timeline:08X}.history"
-        self.files[name] = {"type": "file", "size": len(text), "time": int(at)}
+        self.files[name] = StoredEntry(True, len(text), int(at))
         self.texts[f"{BASE}/{name}"] = text
 
     def remove(self, timeline: int, number: int) -> None:
@@ -46,7 +46,7 @@ class Shelf(PgBackRest):
         for path in [path for path in self.files if f"/{GEOMETRY.name(segment)}-" in path]:
             del self.files[path]
 
-    def repo_ls(self, path: str, recurse: bool = False) -> dict[str, dict[str, Any]]:
+    def repo_ls(self, path: str, recurse: bool = False) -> dict[str, StoredEntry]:
         self.asked.append(f"ls {path.removeprefix(BASE)}{' all' if recurse else ''}")
         prefix = path.removeprefix(BASE).lstrip("/")
         inside = {
@@ -57,7 +57,7 @@ class Shelf(PgBackRest):
         if recurse:
             return inside
         return {
-            name.partition("/")[0]: entry if "/" not in name else {"type": "path"}
+            name.partition("/")[0]: entry if "/" not in name else StoredEntry(False)
             for name, entry in inside.items()
         }
 
@@ -68,7 +68,7 @@ class Shelf(PgBackRest):
         for number, path in enumerate(sorted(path for path in self.files if path > after)):
             if number and number % PAGE == 0:
                 self.asked.append(f"page {after}")
-            yield path, self.files[path]["size"], self.files[path]["time"]
+            yield path, self.files[path].size, self.files[path].time
 
     def repo_get(self, path: str) -> str:
         self.asked.append(f"get {path.removeprefix(BASE)}")
@@ -160,7 +160,7 @@ def test_a_fault_is_seen_by_other_processes_as_soon_as_by_one(tmp_path: Path) ->
     assert read(reader).faults() == {}
     segment = Segment(1, 1)
     second = f"{GEOMETRY.folder(segment)}/{GEOMETRY.name(segment)}-{'1' * 40}.lz4"
-    stored.files[second] = {"type": "file", "size": 8 << 20, "time": int(START)}
+    stored.files[second] = StoredEntry(True, 8 << 20, int(START))
     clock.now += RELIST_SECONDS - 60
     assert list(read(reader).faults()) == [GEOMETRY.name(segment)]
     assert list(read(ArchiveReader(stored, tmp_path, clock)).faults()) == [GEOMETRY.name(segment)]
@@ -314,7 +314,7 @@ def test_a_folder_of_more_than_a_page_is_listed_whole() -> None:
     small, stored, clock = Geometry(1 << 20), shelf(), Clock()
     for number in range(4096 + 10):
         name = small.name(Segment(1, number))
-        stored.files[f"{name[:16]}/{name}-{'0' * 40}.lz4"] = {"type": "file", "size": 8 << 10, "time": 1}
+        stored.files[f"{name[:16]}/{name}-{'0' * 40}.lz4"] = StoredEntry(True, 8 << 10, 1)
     reader = ArchiveReader(stored, clock=clock, flat=stored.flat)
     assert len(reader.read(DATABASE, small).segments) == 4106
     gone = small.name(Segment(1, 3000))

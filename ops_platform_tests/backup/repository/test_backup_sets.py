@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ops_platform.backup.repository.backup_sets import Repository
+from ops_platform.clients.pgbackrest import StanzaInfo
 from ops_platform.errors import CheckFailed
 from ops_platform_tests.backup.shapes import entry, info, repository
 
@@ -73,13 +73,13 @@ def test_the_newest_set_of_a_run_and_its_request_is_found() -> None:
     ("code", "databases", "exists"), [(0, 1, True), (2, 1, True), (1, 0, False), (3, 0, False)]
 )
 def test_whether_the_stanza_exists(code: int, databases: int, exists: bool) -> None:
-    assert Repository.parse("product", info([], code=code, databases=databases)).exists is exists
+    assert StanzaInfo.parse(info([], code=code, databases=databases)).exists is exists
 
 
 def test_an_unencrypted_repository_is_told() -> None:
     assert repository(entry(1)).encrypted
-    assert not Repository.parse("product", {**info([]), "cipher": "none"}).encrypted
-    assert not Repository.parse("product", {}).encrypted
+    assert not StanzaInfo.parse({**info([]), "cipher": "none"}).is_encrypted
+    assert not StanzaInfo.parse({}).is_encrypted
 
 
 def test_a_segment_is_needed_by_the_sets_of_its_own_cluster() -> None:

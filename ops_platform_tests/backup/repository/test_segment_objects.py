@@ -7,6 +7,7 @@ import pytest
 from ops_platform.backup.repository.segment_folders import parse_folder
 from ops_platform.backup.repository.segment_objects import sort_out
 from ops_platform.backup.wal import Geometry, Segment
+from ops_platform.clients.pgbackrest import StoredEntry
 
 SIZE = 16 << 20
 GEOMETRY = Geometry(SIZE)
@@ -29,7 +30,7 @@ EMPTY = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
     ],
 )
 def test_what_a_codec_can_make_is_used(codec: str, size: int) -> None:
-    usable, faults = sort_out({f"{NAME}-{SUM}{codec}": {"size": size}}, GEOMETRY)
+    usable, faults = sort_out({f"{NAME}-{SUM}{codec}": StoredEntry(True, size)}, GEOMETRY)
     assert (list(usable), faults) == ([NAME], {})
 
 
@@ -48,7 +49,7 @@ def test_what_a_codec_can_make_is_used(codec: str, size: int) -> None:
     ],
 )
 def test_what_recovery_cannot_use_counts_as_missing_and_is_named(listing: dict[str, int], said: str) -> None:
-    entries = {name: {"size": size, "time": 1} for name, size in listing.items()}
+    entries = {name: StoredEntry(True, size, 1) for name, size in listing.items()}
     usable, faults = sort_out(entries, GEOMETRY)
     assert usable == {}
     assert said in faults[NAME]
@@ -58,11 +59,14 @@ def test_what_recovery_cannot_use_counts_as_missing_and_is_named(listing: dict[s
 
 
 def test_a_misnamed_file_beside_a_good_one_is_no_fault() -> None:
-    listing = {f"{NAME}-{SUM}.lz4": {"size": 70_000}, f"{NAME}-{SUM[:-1]}.lz4": {"size": 1}}
+    listing = {f"{NAME}-{SUM}.lz4": StoredEntry(True, 70_000), f"{NAME}-{SUM[:-1]}.lz4": StoredEntry(True, 1)}
     usable, faults = sort_out(listing, GEOMETRY)
     assert (list(usable), faults) == ([NAME], {})
 
 
 def test_other_files_of_the_archive_are_passed_over() -> None:
-    listing = {f"{NAME}.00000028.backup": {"size": 400}, f"{NAME}.partial-{SUM}.lz4": {"size": 9}}
+    listing = {
+        f"{NAME}.00000028.backup": StoredEntry(True, 400),
+        f"{NAME}.partial-{SUM}.lz4": StoredEntry(True, 9),
+    }
     assert sort_out(listing, GEOMETRY) == ({}, {})
