@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
@@ -358,6 +359,17 @@ class ObjectStore:
         """Ask the store for the bucket. Raises the store's errors when it cannot be used."""
         with self.errors("reach"):
             self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
+
+    def clock_behind(self) -> timedelta:
+        """Measure how far the store's clock is certainly behind ours; zero where it may be right or ahead.
+
+        The store dates its answers to the second, and what it stored with the same clock.
+        """
+        began = datetime.now(UTC)
+        with self.errors("reach"):
+            answer = self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
+        dated = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return max(timedelta(0), began - dated - timedelta(seconds=1))
 
     def errors(self, action: str, key: str = "") -> AbstractContextManager[None]:
         """Wrap a block that uses ``client``: boto3's exceptions are raised as ours.

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -26,7 +26,7 @@ from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import Database
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.wal import Written
-from ops_platform.clients import postgres
+from ops_platform.clients import object_store, postgres
 from ops_platform.clients.postgres import programs
 from ops_platform.dr.exercise.drill import rehearse
 from ops_platform.dr.exercise.rehearsal import LIVE, Knowledge, Rehearsal, RestoreOptions, server_of
@@ -90,9 +90,20 @@ def explain(
     faults_of = FilesLook(reader.pgbackrest).faults_of
     if repository != LIVE:
         damaged = {}  # what was read now says nothing of the repository as it was
-    plan = restore_plan.choose(observation, target, label, timeline, _last_beat(ctx), faults_of, damaged)
+    last_beat = _last_beat(ctx)
+    behind = _store_behind(ctx) if target.moment is not None else timedelta(0)
+    plan = restore_plan.choose(
+        observation,
+        target,
+        label,
+        timeline,
+        last_beat,
+        faults_of,
+        damaged,
+        behind or timedelta(0),
+    )
     _refuse_future_transaction(ctx, plan, observation.repository.current)
-    explanation = restore_plan.explain(plan, observation, here.data_dir, now)
+    explanation = restore_plan.explain(plan, observation, here.data_dir, now, behind, last_beat)
     version = observation.repository.version_of(plan.backup_set)
     if version is not None:
         programs.find(version, workspace.launcher(ctx))
@@ -146,6 +157,17 @@ def _recorded(ctx: BackupContext) -> tuple[Written | None, dict[str, str]]:
     except (OpsError, psycopg.Error):
         return None, {}
     return None if beat is None else Written(beat.timeline, beat.at), damaged
+
+
+def _store_behind(ctx: BackupContext) -> timedelta | None:
+    """Ask S3 how far its clock is behind, beyond what clocks differ by; None when it does not tell."""
+    if ctx.configuration is None:
+        return None  # only pgBackRest knows where the repository is
+    try:
+        behind = object_store.from_settings(ctx.settings, "backup_reader").clock_behind()
+    except OpsError:
+        return None
+    return behind if behind > rpo.CLOCK_SLACK else timedelta(0)
 
 
 def _last_beat(ctx: BackupContext) -> timeline_choice.LastBeat:

@@ -17,6 +17,7 @@ import psutil
 
 from ops_platform.backup.monitoring import Observation
 from ops_platform.backup.proof import Faults
+from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import BackupSet
 from ops_platform.backup.wal import History, format_lsn
 from ops_platform.dr.plan import timeline_choice
@@ -104,6 +105,7 @@ def choose(
     last_beat: timeline_choice.LastBeat = timeline_choice.no_heartbeats,
     faults_of: Callable[[str], Faults] = lambda label: Faults(),
     damaged: Mapping[str, str] | None = None,
+    store_behind: timedelta = timedelta(0),
 ) -> Plan:
     """Choose the set to start from: ``label``, or the newest one complete before the target.
 
@@ -111,8 +113,8 @@ def choose(
     target that another one has too is refused; ``last_beat`` narrows down when they parted. ``faults_of``
     looks at the files of a set that fits; one that lacks some is passed over for an older one. So is one of
     ``damaged`` (label -> what was found wrong when it was read), unless it was asked for: it may have been
-    repaired since. The plan says what was passed over. Raises CheckFailed that says what is possible instead,
-    ConfigurationError for what is no timeline.
+    repaired since. The plan says what was passed over. ``store_behind`` is how far S3's clock is known to be
+    behind. Raises CheckFailed that says what is possible instead, ConfigurationError for what is no timeline.
     """
     stanza = observation.repository.stanza
     number = timeline_choice.parse(timeline)
@@ -120,7 +122,7 @@ def choose(
         raise CheckFailed(_nothing_sound(stanza))
     history = timeline_choice.history_of(observation.archive, number)
     if timeline is None:
-        timeline_choice.require_unambiguous(observation, target, last_beat)
+        timeline_choice.require_unambiguous(observation, target, last_beat, store_behind)
     on_way = [
         backup_set
         for backup_set in observation.whole_chains()
@@ -164,19 +166,29 @@ def _nothing_sound(stanza: str) -> str:
     return f"stanza {stanza} has no set that can be restored: look at 'ops-platform backups'"
 
 
-def explain(plan: Plan, observation: Observation, directory: Path, now: datetime) -> Explanation:
+def explain(
+    plan: Plan,
+    observation: Observation,
+    directory: Path,
+    now: datetime,
+    store_behind: timedelta | None = timedelta(0),
+    last_beat: timeline_choice.LastBeat = timeline_choice.no_heartbeats,
+) -> Explanation:
     """Explain what the plan would do at ``now``.
 
-    Raises CheckFailed when the archive does not reach the target.
+    ``store_behind`` is how far S3's clock, which dates what is archived, is behind; None when nobody knows.
+    Raises CheckFailed when the archive certainly does not reach the target; the plan warns of a doubt.
     """
-    stanza, last = observation.repository.stanza, plan.last_segment
-    reaches = None if observation.archive is None else observation.archive.arrived_at(last)
+    stanza = observation.repository.stanza
+    reaches = _reaches(plan, observation, store_behind or timedelta(0), last_beat)
     moment = plan.target.moment
     if moment is not None and reaches is not None and moment > reaches:
-        raise CheckFailed(
-            f"the archive of stanza {stanza} ends at about {reaches:%Y-%m-%d %H:%M:%S}+00, before the "
-            "target: choose an earlier time, or --latest"
-        )
+        ends = f"the archive of stanza {stanza} ends at about {reaches:%Y-%m-%d %H:%M:%S}+00"
+        if moment > now or (store_behind is not None and moment > reaches + rpo.CLOCK_SLACK):
+            raise CheckFailed(f"{ends}, before the target: choose an earlier time, or --latest")
+        why = "S3 does not tell its time" if store_behind is None else "clocks may differ by so much"
+        doubt = f"NOT KNOWN whether the target is reached: {ends}, and {why}; if not, the recovery fails"
+        plan = replace(plan, warnings=(*plan.warnings, doubt))
     end = plan.state.contiguous_end
     if plan.target.lsn is not None and (end is None or plan.target.lsn > end):
         raise CheckFailed("the archive ends before that LSN: choose an earlier one, or --latest")
@@ -185,6 +197,19 @@ def explain(plan: Plan, observation: Observation, directory: Path, now: datetime
     return Explanation(
         stanza, plan, directory, _timeline(plan, observation), reaches, loss, plan.state.gap_segments
     )
+
+
+def _reaches(
+    plan: Plan, observation: Observation, store_behind: timedelta, last_beat: timeline_choice.LastBeat
+) -> datetime | None:
+    """Tell until when the archive reaches, at least, by the server's clock; None when it does not say."""
+    archive, end = observation.archive, plan.state.contiguous_end
+    arrived = None if archive is None else archive.arrived_at(plan.last_segment)
+    if archive is None or arrived is None:
+        return None
+    arrived += max(timeline_choice.certainly_behind(observation, archive), store_behind)
+    beat = None if end is None else last_beat(plan.state.history.timeline, end)
+    return arrived if beat is None else max(arrived, beat)
 
 
 def _timeline(plan: Plan, observation: Observation) -> str:

@@ -79,13 +79,17 @@ def history_of(archive: Archive, timeline: int | None) -> History:
 
 
 def require_unambiguous(
-    observation: Observation, target: RecoveryTarget, last_beat: LastBeat = no_heartbeats
+    observation: Observation,
+    target: RecoveryTarget,
+    last_beat: LastBeat = no_heartbeats,
+    store_behind: timedelta = timedelta(0),
 ) -> None:
     """Check that it is clear which timeline lives, and that no other one has the target too.
 
     Raises CheckFailed that says how to choose.
 
     ``last_beat`` narrows down the time of a fork where the ops database answers; see ``LastBeat``.
+    ``store_behind`` is how far S3's own clock is known to be behind.
     """
     archive = observation.archive
     if archive is None:
@@ -93,11 +97,11 @@ def require_unambiguous(
     if target.lsn is not None:
         _require_one_with_lsn(archive, target.lsn)
     if target.moment is not None:
-        _require_one_at(observation, archive, target.moment, last_beat)
+        _require_one_at(observation, archive, target.moment, last_beat, store_behind)
     found = contest.remembered(archive)
     if found is None:
         return
-    for left in left_behind(observation, archive, last_beat):
+    for left in left_behind(observation, archive, last_beat, store_behind):
         # What lies before their parting is the same on both.
         common = (target.lsn is not None and target.lsn <= left.lsn) or (
             target.moment is not None and target.moment < left.since
@@ -108,14 +112,18 @@ def require_unambiguous(
 
 
 def left_behind(
-    observation: Observation, archive: Archive, last_beat: LastBeat = no_heartbeats
+    observation: Observation,
+    archive: Archive,
+    last_beat: LastBeat = no_heartbeats,
+    store_behind: timedelta = timedelta(0),
 ) -> Iterator[LeftBehind]:
     """Yield what the archive holds beside the living timeline's way, by timeline.
 
-    ``last_beat`` narrows down the time of each fork; see ``LastBeat``.
+    ``last_beat`` narrows down the time of each fork; see ``LastBeat``. ``store_behind`` is how far S3's own
+    clock is known to be behind.
     """
     lineage, way = archive.lineage, archive.lineage.history()
-    behind = _behind(observation, archive)
+    behind = max(certainly_behind(observation, archive), store_behind)
     for timeline, until in sorted(archive.left_behind().items()):
         parent, lsn, stopped = lineage.parting(timeline)
         child = next((child for child in (*dict(way.left), way.timeline) if child > parent), None)
@@ -130,8 +138,8 @@ def left_behind(
         )
 
 
-def _behind(observation: Observation, archive: Archive) -> timedelta:
-    """Return how far S3's clock is certainly behind the server's; zero where it may be right.
+def certainly_behind(observation: Observation, archive: Archive) -> timedelta:
+    """Return how far S3's clock was certainly behind the server's, by the sets; zero where it may be right.
 
     The last WAL of a set arrives after the set began, so an earlier time is of a clock that is behind: what
     S3 dates would make a moment look later than all that was left behind.
@@ -188,9 +196,14 @@ def _require_one_with_lsn(archive: Archive, lsn: int) -> None:
 
 
 def _require_one_at(
-    observation: Observation, archive: Archive, moment: datetime, last_beat: LastBeat
+    observation: Observation,
+    archive: Archive,
+    moment: datetime,
+    last_beat: LastBeat,
+    store_behind: timedelta,
 ) -> None:
-    meant = [left for left in left_behind(observation, archive, last_beat) if left.may_hold(moment)]
+    stretches = left_behind(observation, archive, last_beat, store_behind)
+    meant = [left for left in stretches if left.may_hold(moment)]
     if not meant:
         return
     living, left = archive.lineage.living, meant[-1]

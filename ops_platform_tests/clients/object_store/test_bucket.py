@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,19 @@ class TestErrors:
         text = str(refused.value)
         assert "\n" not in text
         assert SECRET not in text
+
+
+@pytest.mark.parametrize(("ahead", "least", "most"), [(-3600, 3590, 3601), (-1, 0, 1), (0, 0, 0), (60, 0, 0)])
+def test_a_clock_that_is_behind_is_told_by_the_date_of_an_answer(ahead: int, least: int, most: int) -> None:
+    class Dated:
+        def list_objects_v2(self, **_: object) -> dict[str, Any]:
+            dated = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
+            return {"ResponseMetadata": {"HTTPHeaders": {"date": dated}}}
+
+    asked = ObjectStore(None, REGION, S3Identity(role="media", bucket="media"))
+    asked.__dict__["client"] = Dated()
+    assert timedelta(seconds=least) <= asked.clock_behind() <= timedelta(seconds=most)
+
+
+def test_a_store_on_this_host_has_our_time(object_store: ObjectStoreServer) -> None:
+    assert store(object_store).clock_behind() == timedelta(0)

@@ -206,10 +206,35 @@ def test_a_target_that_the_archive_does_not_reach_is_refused(missing: tuple[int,
     end = 22 if missing else 30
     assert told(RecoveryTarget.at(minute(end)), look).loss == NOW - minute(end)
     with pytest.raises(CheckFailed, match=f"ends at about 2026-11-01 00:{end}:00"):
-        told(RecoveryTarget.at(minute(end) + timedelta(seconds=1)), look)
+        told(RecoveryTarget.at(minute(end) + timedelta(seconds=61)), look)
+    # Nobody's clock is right to the second.
+    assert "NOT KNOWN whether" in text(told(RecoveryTarget.at(minute(end) + timedelta(seconds=59)), look))
     told(RecoveryTarget.parse("lsn", lsn(end)), look)
     with pytest.raises(CheckFailed, match="ends before that LSN"):
         told(RecoveryTarget.parse("lsn", lsn(end + 1)), look)
+
+
+def test_a_clock_of_s3_that_is_behind_refuses_no_moment_that_is_there() -> None:
+    """All was archived ten minutes later than S3 says."""
+    look, behind, later = seen(), timedelta(minutes=10), NOW + timedelta(hours=1)
+
+    def asked(at: float, store_behind: timedelta | None, beat: float | None = None) -> str:
+        target = RecoveryTarget.at(minute(at))
+        plan = choose(look, target, None, store_behind=store_behind or timedelta(0))
+        known = None if beat is None else minute(beat)
+        return text(explain(plan, look, Path("/new"), later, store_behind, lambda timeline, lsn: known))
+
+    assert "NOT KNOWN" not in asked(39, behind)
+    with pytest.raises(CheckFailed, match="ends at about 2026-11-01 00:40:00"):
+        asked(42, behind)
+    # It does not tell its time: nothing is refused that is not of the future.
+    assert "NOT KNOWN whether the target is reached" in asked(42, None)
+    with pytest.raises(CheckFailed, match="before the target"):
+        asked(101, None)
+    # It was put right since; a heartbeat in the archive knows better.
+    with pytest.raises(CheckFailed, match="ends at about 2026-11-01 00:30:00"):
+        asked(38, timedelta(0))
+    assert "NOT KNOWN" not in asked(38, timedelta(0), beat=39)
 
 
 def test_a_new_timeline_is_followed_from_an_older_set() -> None:
