@@ -52,8 +52,12 @@ def recovery(passed: float, seconds: float) -> dict[str, Answer]:
     durations = kind({"product full": 65_000, "product differential": 5_000, "ops full": 7_000})
     gap, rpo = stanza(product=2, ops=0), stanza(product=120 + passed)
     rto_target, rpo_target = stanza(product=1800, ops=1200), stanza(product=900, ops=600)
-    rto = scenario({"product latest": 400, "product performance": 900, "ops latest": 100})
-    lost = scenario({"product latest": 12.5, "product performance": 30, "ops latest": 6})
+    rto = scenario(
+        {"product latest": 400, "product performance": 900, "product stolen_key": 600, "ops latest": 100}
+    )
+    lost = scenario(
+        {"product latest": 12.5, "product performance": 30, "product stolen_key": 20, "ops latest": 6}
+    )
     set_, used, exercise = "Every kind", "Share of the limit that is used", "Every exercise"
     return {
         "Would be lost now/A": rpo,
@@ -109,21 +113,42 @@ def recovery(passed: float, seconds: float) -> dict[str, Answer]:
         "Running for/A": kind({"product full": 600 + passed}),
         "Size of the cluster/A": sizes,
         "Duration of the newest backup/A": durations,
-        f"{exercise}/A": scenario({"product latest": 86_400 + passed, "ops latest": 86_400 + passed}),
+        f"{exercise}/A": scenario(
+            dict.fromkeys(("product latest", "product stolen_key", "ops latest"), 86_400 + passed)
+        ),
         f"{exercise}/B": scenario(
-            dict.fromkeys(("product latest", "ops latest"), (86_400 + passed) / (35 * 86_400))
+            {
+                **dict.fromkeys(("product latest", "ops latest"), (86_400 + passed) / (35 * 86_400)),
+                # Quarterly, the others monthly.
+                "product stolen_key": (86_400 + passed) / (100 * 86_400),
+            }
         ),
         f"{exercise}/C": scenario(
-            dict.fromkeys(("product latest", "product performance", "ops latest"), 4_000_000 + passed)
+            dict.fromkeys(
+                ("product latest", "product performance", "product stolen_key", "ops latest"),
+                4_000_000 + passed,
+            )
         ),
-        f"{exercise}/D": scenario({"product latest": 0, "product performance": 1, "ops latest": 0}),
+        f"{exercise}/D": scenario(
+            {"product latest": 0, "product performance": 1, "product stolen_key": 0, "ops latest": 0}
+        ),
         f"{exercise}/E": rto,
         f"{exercise}/F": scenario(
-            {"product latest": 400 / 1800, "product performance": 0.5, "ops latest": 100 / 1200}
+            {
+                "product latest": 400 / 1800,
+                "product performance": 0.5,
+                "product stolen_key": 600 / 1800,
+                "ops latest": 100 / 1200,
+            }
         ),
         f"{exercise}/G": lost,
         f"{exercise}/H": scenario(
-            {"product latest": 12.5 / 900, "product performance": 30 / 900, "ops latest": 0.01}
+            {
+                "product latest": 12.5 / 900,
+                "product performance": 30 / 900,
+                "product stolen_key": 20 / 900,
+                "ops latest": 0.01,
+            }
         ),
         "Time to recover (RTO) by scenario/A": rto,
         "Time to recover (RTO) by scenario/B": rto_target,

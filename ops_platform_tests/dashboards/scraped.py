@@ -161,6 +161,7 @@ class Agent:
         return {
             ("product", "latest"): ExerciseState(since, 400_000, 12_500, done, False),
             ("product", "performance"): ExerciseState(since, 900_000, 30_000, None, True, 1075.5),
+            ("product", "stolen_key"): ExerciseState(since, 600_000, 20_000, done, False),
             ("ops", "latest"): ExerciseState(since, 100_000, 6_000, done, False),
             ("other", "latest"): ExerciseState(since, 1, 1, done, True, 1.0),
         }

@@ -28,6 +28,8 @@ from ops_platform.errors import CheckFailed
 
 MISSING, UNDECIPHERABLE = 55, 95
 NAMED_FILES = 3
+REPLACED = "\N{REPLACEMENT CHARACTER}"
+"""What stands in a listing and in a manifest for bytes of a name that are no UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Reading:
     damage: str | None = None
     files: tuple[StoredFile, ...] = ()
     proven: bool = True
-    """False when there is nothing to compare with: no sound manifest, or one without checksums as stored."""
+    """False when it cannot be compared: no sound manifest, no checksum as stored, or no name to ask by."""
 
 
 SOUND, UNPROVEN = Reading(), Reading(proven=False)
@@ -103,7 +105,8 @@ class ByteReader:
         return SOUND if right else Reading(f"{item.name}: its bytes have another checksum")
 
     def _object(self, stored: StoredObject) -> Reading:
-        if any(file.checksum is None for file in stored.files):
+        # A name that is no UTF-8 cannot be asked for over S3's interface; pgBackRest has it as it is.
+        if any(file.checksum is None for file in stored.files) or REPLACED in stored.path:
             return UNPROVEN
         key = f"{self.prefix}{Layout(self.pgbackrest.stanza).set(stored.label)}/{stored.path}"
         with self.store.reading(key) as chunks:

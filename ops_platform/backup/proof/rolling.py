@@ -184,7 +184,10 @@ class _Run:
     def _verified_by_pgbackrest(
         self, item: StoredItem, seconds: float, log: Callable[[str], None]
     ) -> Reading:
-        """Let pgBackRest's verify read a set whose manifest, of before 2.45, has no checksums as stored."""
+        """Let pgBackRest's verify read a set of which we cannot read a file.
+
+        Its manifest, of before 2.45, has no checksums as stored, or the file's name is no UTF-8.
+        """
         if item.holder not in self._verified:
             of_one = self.ctx.pgbackrest.version() >= abilities.VERIFY_ONE_SET
             log(f"pgBackRest verifies set {item.holder}" + ("" if of_one else " and all others"))

@@ -85,7 +85,8 @@ def explain(
     """
     reader = repository.open_reader(ctx, here)
     # In an emergency the files of the set that would be restored count, not those of every other one.
-    written, damaged = _recorded(ctx)
+    recorded = _recorded(ctx)
+    written, damaged = recorded or (None, {})
     observation = glance(reader, written=written)
     faults_of = FilesLook(reader.pgbackrest).faults_of
     if repository != LIVE:
@@ -114,6 +115,7 @@ def explain(
         free_bytes=tablespace_map.require_space(here, placements, needed),
         tablespaces=tuple(map(str, placements)),
         repository=repository.describe(reader, plan),
+        damage_known=recorded is not None and repository == LIVE,
     )
 
 
@@ -144,10 +146,10 @@ def _options(tablespaces: Mapping[str, Path] | None, repository: RepositoryView 
     )
 
 
-def _recorded(ctx: BackupContext) -> tuple[Written | None, dict[str, str]]:
+def _recorded(ctx: BackupContext) -> tuple[Written | None, dict[str, str]] | None:
     """Read the timeline of the newest heartbeat, and which sets were read and found damaged.
 
-    Neither is known when the ops database does not answer. The server itself is not asked: it may be dead, or
+    None when the ops database does not answer. The server itself is not asked: it may be dead, or
     not the one that is meant.
     """
     try:
@@ -155,7 +157,7 @@ def _recorded(ctx: BackupContext) -> tuple[Written | None, dict[str, str]]:
             beat = next(iter(rpo.heartbeats(ops, ctx.stanza.name)), None)
             damaged = read_store.damaged_sets(ops, ctx.stanza.name)
     except (OpsError, psycopg.Error):
-        return None, {}
+        return None
     return None if beat is None else Written(beat.timeline, beat.at), damaged
 
 

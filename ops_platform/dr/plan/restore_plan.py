@@ -51,6 +51,8 @@ class Explanation:
     """Each tablespace and its directory."""
     repository: str | None = None
     """What is read instead of the repository as it is; None: that."""
+    damage_known: bool = True
+    """What ``backup_verify`` read and found damaged was asked for, and the set is not among it."""
 
     def lines(self) -> list[str]:
         """Describe the restore to the person at the keyboard."""
@@ -73,6 +75,9 @@ class Explanation:
             )
         if self.repository is not None:
             lines.append(f"repository   {self.repository}")
+        if not self.damage_known:
+            why = "it was read as it is now" if self.repository else "the ops database does not answer"
+            lines.append(f"NOT KNOWN    whether bytes of the set are damaged: {why}. Its files are there")
         if self.loss is not None:
             lines.append(
                 f"lost         all that was committed in the last {_span(self.loss)}, or a little more"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops_platform.backup.proof.byte_reading import wrong_files
+from ops_platform.backup.proof.byte_reading import UNPROVEN, ByteReader, wrong_files
+from ops_platform.backup.proof.reading_plan import StoredItem
 from ops_platform.backup.proof.verify_output import valid_sets
-from ops_platform.clients.pgbackrest import StoredFile
+from ops_platform.clients.object_store import ObjectStore
+from ops_platform.clients.pgbackrest import Manifest, PgBackRest, StoredFile, StoredObject
 from ops_platform_tests.backup.proof.manifests import sha1
 
 SIZES = (0, 1, 700, 0, 16, 5000)
@@ -50,6 +55,19 @@ def test_bytes_between_files_are_passed_over() -> None:
     moved = [StoredFile(one.name, one.offset + 9, one.size, one.checksum) for one in others]
     gap = BODY[: first.size] + b"\0" * 9 + BODY[first.size :]
     assert wrong_files(chunks(gap, 50), [first, *moved]) == []
+
+
+def test_a_file_whose_name_is_no_utf_8_is_left_to_pgbackrest() -> None:
+    """By what a listing shows of its name nobody could ask for it, and it would stay unread for ever."""
+    label = "20261130-081559F"
+    path = "pg_data/na\N{REPLACEMENT CHARACTER}ve.lz4"
+    stored = StoredObject(label, path, (StoredFile(path, 0, 8192, "ab"),))
+    asked = PgBackRest("pgbackrest", Path("/nowhere"), "product")
+    known = {label: Manifest(label, (), False, {label: {path: stored}})}
+    reader = ByteReader(asked, cast(ObjectStore, None), "", known)
+    now = datetime.now(UTC)
+    item = StoredItem("set", label, path, 8192, now, now)
+    assert reader.read(item) == UNPROVEN
 
 
 VERIFY = """stanza: product

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -176,6 +177,13 @@ def test_all_that_is_known_is_said() -> None:
     ):
         assert part in text(said)
     assert "WARNING" not in text(said)
+
+
+def test_damage_that_nobody_could_ask_for_is_unknown() -> None:
+    known = told(RecoveryTarget.latest(), seen())
+    assert "damaged" not in text(known)
+    asked = text(replace(known, damage_known=False))
+    assert "NOT KNOWN    whether bytes of the set are damaged: the ops database does not answer" in asked
 
 
 def test_what_is_lost_with_each_kind_of_target() -> None:
