@@ -45,7 +45,9 @@ class StoredFiles:
 
         That is so with a configuration that somebody else keeps, and in a workspace, which may read another.
         """
-        known = ctx.reads_live and ctx.settings.pgbackrest.config_file is None
+        known = (
+            ctx.reads_live and ctx.settings.pgbackrest.config_file is None and ctx.pgbackrest.as_of is None
+        )
         return cls.open(ctx) if known else None
 
     def listing(self, folder: str, after: str = "") -> Iterator[ListedFile]:

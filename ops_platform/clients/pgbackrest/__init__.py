@@ -3,8 +3,8 @@
 Reports, locks and retention are not known here.
 """
 
-from ops_platform.clients.pgbackrest.answers import BackupEntry, StanzaInfo, StoredEntry, TablespaceEntry
 from ops_platform.clients.pgbackrest import abilities
+from ops_platform.clients.pgbackrest.answers import BackupEntry, StanzaInfo, StoredEntry, TablespaceEntry
 from ops_platform.clients.pgbackrest.command import LABEL_NOT_NEWEST, LOCKED, PgBackRest, PgBackRestError
 from ops_platform.clients.pgbackrest.exit_codes import CRYPTO
 from ops_platform.clients.pgbackrest.layout import Layout, SegmentFile

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from ops_platform.backup.stanza import BackupContext, pgbackrest_conf
 from ops_platform.clients.object_store import ObjectStore, StoredObject
