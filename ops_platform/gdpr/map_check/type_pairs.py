@@ -13,7 +13,7 @@ from ops_platform.gdpr.map_check import json_sampling
 from ops_platform.gdpr.map_check.finding import Finding
 from ops_platform.gdpr.schema import Catalogue, Name, Relation
 
-_ID = re.compile(r"(?P<stem>.*?)_?(id|uuid|pk|key)", re.IGNORECASE)
+_ID = re.compile(r"(?P<stem>.+?)_?(id|uuid|pk|key)", re.IGNORECASE)
 
 
 def check(connection: Connection, data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
