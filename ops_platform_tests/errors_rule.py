@@ -277,14 +277,18 @@ def _value(node: ast.expr, tree: ast.Module, module: ModuleType | None) -> Any:
         return None
     if module is not None and hasattr(module, node.id):
         return getattr(module, node.id)
-    for statement in ast.walk(tree):  # imports inside functions, and examples without a module
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            for alias in statement.names:
-                if (alias.asname or alias.name.partition(".")[0]) == node.id:
-                    if isinstance(statement, ast.Import):
-                        return importlib.import_module(alias.name)
-                    return getattr(importlib.import_module(statement.module or ""), alias.name, None)
+    for statement in _imports(tree):  # those inside functions, too, and examples without a module
+        for alias in statement.names:
+            if (alias.asname or alias.name.partition(".")[0]) == node.id:
+                if isinstance(statement, ast.Import):
+                    return importlib.import_module(alias.name)
+                return getattr(importlib.import_module(statement.module or ""), alias.name, None)
     return getattr(builtins, node.id, None)
+
+
+@functools.lru_cache(maxsize=8)
+def _imports(tree: ast.AST) -> list[ast.Import | ast.ImportFrom]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def _uses(scope: ast.AST, name: str) -> Iterator[ast.expr]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ops_platform_tests.dashboards.rule_case import HOUR, PRODUCT, WEEK, Case, gauge
+from ops_platform_tests.dashboards.rule_case import HOUR, PRODUCT, Case, gauge
 
 
 def backup(severity: str, **labels: str) -> tuple[Mapping[str, str], ...]:
@@ -51,16 +51,16 @@ BACKUPS = (
     Case(
         "BackupStale",
         "a full is older than 7 d and 6 h",
-        WEEK + 7 * HOUR + 30,
-        success(full=1, differential=168, incremental=175),
+        7 * HOUR + 30,
+        success(full=1 - 168, differential=0, incremental=7),
         backup("critical", stanza="product", kind="full"),
         "7d 6h 30m 0s",
     ),
     Case(
         "BackupStale",
         "a full is 7 d and 6 h old to the second",
-        WEEK + 7 * HOUR,
-        success(full=1, differential=168, incremental=175),
+        7 * HOUR,
+        success(full=1 - 168, differential=0, incremental=7),
     ),
     Case(
         "BackupStale",

@@ -11,6 +11,15 @@ def recovery(severity: str, **labels: str) -> tuple[Mapping[str, str], ...]:
     return ({"severity": severity, "service": "dr", "stanza": "product", **labels},)
 
 
+def succeeded(minute: int, **labels: str) -> dict[str, str]:
+    """The last good exercise, by its minute; before the start, as promtool works through all after it."""
+    return gauge("dr_exercise_last_success_timestamp_seconds", 60 * minute, **labels)
+
+
+def expected_since(minute: int, **labels: str) -> dict[str, str]:
+    return gauge("dr_exercise_expected_since_timestamp_seconds", 60 * minute, **labels)
+
+
 LATEST = {"stanza": "product", "scenario": "latest"}
 STOLEN = {"stanza": "product", "scenario": "stolen_key"}
 DR = (
@@ -30,38 +39,36 @@ DR = (
     Case(
         "DrExerciseOverdue",
         "35 days and an hour since the last good one",
-        35 * DAY + HOUR,
-        gauge("dr_exercise_last_success_timestamp_seconds", 0, 60000, **LATEST)
-        | gauge("dr_exercise_expected_since_timestamp_seconds", 0, 60000, **LATEST),
+        HOUR,
+        succeeded(-35 * DAY, **LATEST) | expected_since(-35 * DAY, **LATEST),
         recovery("warning", scenario="latest"),
         "35d 1h 0m 0s",
     ),
     Case(
         "DrExerciseOverdue",
         "never a good one since the first backup",
-        35 * DAY + HOUR,
-        gauge("dr_exercise_expected_since_timestamp_seconds", 0, 60000, **LATEST),
+        HOUR,
+        expected_since(-35 * DAY, **LATEST),
         recovery("warning", scenario="latest"),
         "35d 1h 0m 0s",
     ),
     Case(
         "DrExerciseOverdue",
         "the first backup is old, the last good exercise is not",
-        35 * DAY + HOUR,
-        gauge("dr_exercise_last_success_timestamp_seconds", 2 * HOUR * 60, 60000, **LATEST)
-        | gauge("dr_exercise_expected_since_timestamp_seconds", 0, 60000, **LATEST),
+        HOUR,
+        succeeded(2 * HOUR - 35 * DAY, **LATEST) | expected_since(-35 * DAY, **LATEST),
     ),
     Case(
         "DrExerciseOverdue",
         "the stolen key is exercised quarterly",
-        99 * DAY,
-        gauge("dr_exercise_last_success_timestamp_seconds", 0, 145000, **STOLEN),
+        HOUR,
+        succeeded(HOUR - 99 * DAY, **STOLEN),
     ),
     Case(
         "DrExerciseOverdue",
         "100 days and an hour since the last stolen key",
-        100 * DAY + HOUR,
-        gauge("dr_exercise_last_success_timestamp_seconds", 0, 145000, **STOLEN),
+        HOUR,
+        succeeded(-100 * DAY, **STOLEN),
         recovery("warning", scenario="stolen_key"),
         "100d 1h 0m 0s",
         says="quarterly",

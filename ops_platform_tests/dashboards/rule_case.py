@@ -40,4 +40,4 @@ class Case:
 
 def gauge(name: str, value: float, minutes: int = 60, /, **labels: str) -> dict[str, str]:
     inner = ",".join(f'{key}="{text}"' for key, text in labels.items())
-    return {f"{name}{{{inner}}}": f"{value:g}x{minutes}"}
+    return {f"{name}{{{inner}}}": f"{value:.10g}x{minutes}"}
