@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ops_platform.cli import cli, main
+from ops_platform.cli import cli
 from ops_platform.cli.arguments import user
 from ops_platform.cli.backup import operator
 from ops_platform.cli.output import duration, moment, print_table, size
 from ops_platform.dr.plan.scenario import EXERCISES
 from ops_platform.local.servers.postgres_roles import ensure_database
+from ops_platform_tests.console import Console
 from ops_platform_tests.services import CLIENT_ROLES, OpsDatabases
 
 
@@ -32,31 +33,10 @@ def run(*arguments: str, state: Path, **environ: str) -> subprocess.CompletedPro
     )
 
 
-class Console:
-    """The console script in this process: the same entry, without a second for its start."""
-
-    def __init__(
-        self, state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        self._state = state
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-
-    def run(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        clean = {"PATH": os.environ["PATH"], "HOME": str(self._state), "OPS_STATE_DIR": str(self._state)}
-        with self._monkeypatch.context() as patch:
-            patch.setattr(os, "environ", {**clean, **environ})
-            patch.setattr(sys, "argv", ["ops-platform", *arguments])
-            with pytest.raises(SystemExit) as ended:
-                main()
-        shown = self._capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return subprocess.CompletedProcess([*arguments], ended.value.code, shown.out, shown.err)
-
-
 @pytest.fixture
 def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Console:
-    return Console(tmp_path, monkeypatch, capsys)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "OPS_STATE_DIR": str(tmp_path)}
+    return Console(environment, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +219,7 @@ def test_figures_are_readable() -> None:
 
 BROKEN = """
 import click
-from ops_platform.cli import cli, main
+from ops_platform.cli import cli
 @cli.command("breaks")
 def breaks() -> None:
     if {ours}:
