@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
-import subprocess
-import sys
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +32,7 @@ from ops_platform_tests.gdpr.erasing import Product, Products
 from ops_platform_tests.gdpr.other_stores import sealing_key
 from ops_platform_tests.gdpr.requests_database import Requests, requests_of
 from ops_platform_tests.services import OpsDatabase, Services
+from ops_platform_tests.worker_process import worker_process
 
 OTHERS = {
     "profiles": "SELECT p FROM profiles AS p WHERE creator_id <> %(who)s",
@@ -90,18 +89,13 @@ class Scene:
 
     def worker(self, request_id: str, step: str = "", when: str = "") -> str:
         """Let a process work on it; what it says, or ``KILLED``."""
-        environment = {name: value.get_secret_value() for name, value in self.settings.environ.items()}
-        done = subprocess.run(
-            [sys.executable, "-m", "ops_platform_tests.gdpr.erasure_worker", request_id, step, when],
-            env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode == -9:
+        module = "ops_platform_tests.gdpr.erasure_worker"
+        with worker_process(module, self.settings, request_id, step, when) as worker:
+            said, code = worker.stdout.read(), worker.wait()
+        if code == -signal.SIGKILL:
             return "KILLED"
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        assert code == 0, said
+        return said.strip()
 
     def at_once(self) -> None:
         """As if the pause after a failed attempt were over, and it had not been the last but one."""

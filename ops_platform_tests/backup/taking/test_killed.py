@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 from contextlib import AbstractContextManager
 from uuid import uuid4
@@ -17,7 +16,7 @@ from ops_platform.backup.taking import report_store as records
 from ops_platform.clients.pgbackrest.command import PgBackRestError
 from ops_platform.clients.waiting import wait_until
 from ops_platform_tests.backup.site import Site, silent, take
-from ops_platform_tests.worker_process import wait_for, worker_process
+from ops_platform_tests.worker_process import Worker, wait_for, worker_process
 
 pytestmark = pytest.mark.services
 
@@ -27,7 +26,7 @@ NAMED = "new backup label"
 PREFLIGHT, TAKE = "preflight", "take"
 
 
-def worker(site: Site, run_id: str, stop_at: str = "") -> AbstractContextManager[subprocess.Popen[str]]:
+def worker(site: Site, run_id: str, stop_at: str = "") -> AbstractContextManager[Worker]:
     arguments = (site.name, "incremental", run_id, stop_at)
     return worker_process("ops_platform_tests.backup.worker", site.settings, *arguments)
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 import pytest
@@ -25,7 +24,7 @@ from ops_platform.slo.reporting import refresh as keeping
 from ops_platform_tests.services import OpsDatabase, OpsDatabases
 from ops_platform_tests.slo.recorded import prometheus_with, publishing
 from ops_platform_tests.slo.worker import DONE
-from ops_platform_tests.worker_process import wait_for, worker_process
+from ops_platform_tests.worker_process import Worker, wait_for, worker_process
 
 pytestmark = pytest.mark.services
 
@@ -71,7 +70,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
 def worker(
     database: OpsDatabase, prometheus: Prometheus, state_dir: Path, *more: str
-) -> AbstractContextManager[Popen[str]]:
+) -> AbstractContextManager[Worker]:
     settings = load_settings(
         {"OPS_DATABASE_URL": database.url("ops_worker"), "OPS_STATE_DIR": str(state_dir)}
     )
