@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ops_platform.clients.waiting import wait_until
 from ops_platform.settings import Settings
 from ops_platform_tests.ports import free_ports
+from ops_platform_tests.web import WEB
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -63,7 +64,7 @@ class AgentProcess:
         assert self._process is not None
         assert self._process.poll() is None, self.log()
         try:
-            return httpx.get(f"{self.url}/healthz", timeout=1).status_code in (200, 503)
+            return WEB.get(f"{self.url}/healthz", timeout=1).status_code in (200, 503)
         except httpx.TransportError:
             return False
 
@@ -89,13 +90,13 @@ class AgentProcess:
             self.kill()
 
     def metrics_text(self) -> str:
-        return httpx.get(f"{self.url}/metrics", timeout=10).raise_for_status().text
+        return WEB.get(f"{self.url}/metrics", timeout=10).raise_for_status().text
 
     def log(self) -> str:
         return self.log_file.read_text(encoding="utf-8")
 
     def health(self) -> tuple[int, dict[str, Any]]:
-        answer = httpx.get(f"{self.url}/healthz", timeout=5)
+        answer = WEB.get(f"{self.url}/healthz", timeout=5)
         return answer.status_code, answer.json()
 
     def scrape(self) -> Samples:

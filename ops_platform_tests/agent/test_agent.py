@@ -6,7 +6,6 @@ import time
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from ops_platform import files
@@ -35,6 +34,7 @@ from ops_platform_tests.agent.scene import Scene
 from ops_platform_tests.agent.test_deliveries import body
 from ops_platform_tests.clients.mail.test_smtp import Sink
 from ops_platform_tests.gdpr.requests_database import requests_of
+from ops_platform_tests.web import WEB
 
 pytestmark = pytest.mark.services
 
@@ -134,7 +134,7 @@ def test_every_metric_can_be_seen_in_a_live_scrape(scene: Scene, agent: AgentPro
     make_requests(scene)
     rolling.run(scene.context, print)
     for alert in (body(labels={"alertname": "Watchdog"}, fingerprint="w"), body()):
-        httpx.post(f"{agent.url}/alerts", json=alert).raise_for_status()
+        WEB.post(f"{agent.url}/alerts", json=alert).raise_for_status()
     worker = scene.database.url("ops_worker")
     run = BackupRequest(scene.product.name, "incremental", "run", "run", "cli")
     # Whoever holds the lock is alive: its report is not reconciled. An open transaction holds seals back.
@@ -165,9 +165,9 @@ def test_every_metric_can_be_seen_in_a_live_scrape(scene: Scene, agent: AgentPro
 
 def test_a_notification_is_recorded_once(scene: Scene, agent: AgentProcess) -> None:
     alert = body(fingerprint="feedfeedfeedfeed")
-    answers = [httpx.post(f"{agent.url}/alerts", json=alert).json() for _ in range(2)]
+    answers = [WEB.post(f"{agent.url}/alerts", json=alert).json() for _ in range(2)]
     assert answers == [{"recorded": 1}, {"recorded": 0}]
-    assert httpx.post(f"{agent.url}/alerts", json={"alerts": []}).json() == {"recorded": 0}
+    assert WEB.post(f"{agent.url}/alerts", json={"alerts": []}).json() == {"recorded": 0}
 
 
 def test_an_alert_of_an_objective_marks_its_newest_figures(scene: Scene, agent: AgentProcess) -> None:
@@ -180,7 +180,7 @@ def test_an_alert_of_an_objective_marks_its_newest_figures(scene: Scene, agent: 
 
     def deliver(number: int, alertname: str = rules.FAST, **labels: str) -> None:
         alert = body(fingerprint=str(number) * 16, labels={"alertname": alertname, **labels})
-        httpx.post(f"{agent.url}/alerts", json=alert).raise_for_status()
+        WEB.post(f"{agent.url}/alerts", json=alert).raise_for_status()
 
     ours = {"service": "api", "slo": "availability"}
     deliver(1, service="api", slo="another", sloth_id="api-another")
@@ -230,7 +230,7 @@ def test_without_the_ops_database_the_rpo_stays_true(scene: Scene, agent: AgentP
             ),
             "the ops database is shown as away and its facts are dropped",
         )
-        assert httpx.post(f"{agent.url}/alerts", json=body(fingerprint="0" * 16)).status_code == 503
+        assert WEB.post(f"{agent.url}/alerts", json=body(fingerprint="0" * 16)).status_code == 503
         # Heartbeats go on, and the archive reaches those that no database knows of yet.
         switched_at = scene.switch_wal()
         agent.scrape_until(

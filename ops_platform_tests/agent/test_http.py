@@ -7,7 +7,6 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -15,10 +14,9 @@ from ops_platform.agent import http
 from ops_platform.agent.http import LARGEST_BODY_BYTES, AgentServer
 from ops_platform.agent.supervised_loop import LoopState
 from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
+from ops_platform_tests.web import WEB
 
 Start = Callable[..., str]
-# One for all: each would read the machine's certificates, which nobody asks for here.
-WEB = httpx.Client(verify=False, limits=httpx.Limits(max_keepalive_connections=0))  # noqa: S501
 
 
 @pytest.fixture

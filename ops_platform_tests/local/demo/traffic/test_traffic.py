@@ -24,6 +24,7 @@ from ops_platform.local.demo.traffic.__main__ import serve
 from ops_platform.settings import load_settings
 from ops_platform_tests.local.demo.databases import DemoDatabase, DemoDatabases
 from ops_platform_tests.ports import free_ports
+from ops_platform_tests.web import WEB
 
 RATE = 60
 
@@ -36,7 +37,7 @@ class Service:
 
     def value(self, name: str, **labels: str) -> float:
         """Sum of a metric's samples that carry the labels."""
-        text = httpx.get(f"{self.url}/metrics").raise_for_status().text
+        text = WEB.get(f"{self.url}/metrics").raise_for_status().text
         return sum(
             sample.value
             for family in text_string_to_metric_families(text)
@@ -83,7 +84,7 @@ def running(values: Mapping[str, str], log: Path) -> Iterator[Service]:
 
 def _answers(service: Service) -> bool:
     try:
-        return httpx.get(f"{service.url}/healthz").is_success
+        return WEB.get(f"{service.url}/healthz").is_success
     except httpx.HTTPError:
         return False
 
@@ -117,7 +118,7 @@ def test_rows_and_metrics_tell_the_same(product: DemoDatabase, tmp_path: Path) -
         assert service.value("product_database_up") == 1
 
         # Nothing more is drawn from the next tick on; what was counted by then is what is there.
-        httpx.post(f"{service.url}/control", json={"traffic_factor": 0}).raise_for_status()
+        WEB.post(f"{service.url}/control", json={"traffic_factor": 0}).raise_for_status()
         wait_until(lambda: service.value("product_failure_mode", mode="traffic_factor") == 0, 5, "a tick")
         written = {table: service.value("product_rows_written_total", table=table) for table in tables}
         after = _counts(product, tables)
@@ -155,14 +156,14 @@ def test_an_outage_is_seen_and_survived(product: DemoDatabase, service: Service)
 @pytest.mark.services
 def test_the_product_breaks_on_demand_and_heals(service: Service) -> None:
     control = f"{service.url}/control"
-    answer = httpx.post(control, json={"api_error_ratio": 1, "traffic_factor": 3})
+    answer = WEB.post(control, json={"api_error_ratio": 1, "traffic_factor": 3})
     assert answer.json()["api_error_ratio"] == 1
     service.wait_for("product_api_responses_total", 100, code="500")
     assert service.value("product_failure_mode", mode="api_error_ratio") == 1
     healthy = httpx.delete(control).json()
     assert healthy["api_error_ratio"] < 0.001
 
-    httpx.post(control, json={"webhook_invalid_ratio": 1, "publishing_slow_ratio": 1}).raise_for_status()
+    WEB.post(control, json={"webhook_invalid_ratio": 1, "publishing_slow_ratio": 1}).raise_for_status()
     service.wait_for("product_webhook_deliveries_total", 0, signature="invalid")
     late = service.value("product_publishing_duration_seconds_count") - service.value(
         "product_publishing_duration_seconds_bucket", le="10.0"
@@ -177,10 +178,10 @@ def test_the_product_breaks_on_demand_and_heals(service: Service) -> None:
         (b"{}", "text/plain", 415),
         (b"x" * 5000, "application/json", 413),
     ):
-        refused = httpx.post(control, content=body, headers={"Content-Type": kind})
+        refused = WEB.post(control, content=body, headers={"Content-Type": kind})
         assert refused.status_code == status
         assert refused.json()["error"]
-    assert httpx.get(f"{service.url}/elsewhere").status_code == 404
+    assert WEB.get(f"{service.url}/elsewhere").status_code == 404
     assert httpx.delete(f"{service.url}/metrics").status_code == 404
 
 
