@@ -164,6 +164,29 @@ def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> N
         output.end(1)
 
 
+@gdpr.command()
+@click.argument("request")
+def certificate(request: str) -> None:
+    """Print the certificate of an erasure, by the id of its request, as a file; exit 1 when there is none.
+
+    From the ops database and the ledger bucket, which must agree. The signature is checked.
+
+    \b
+    Example:
+      ops-platform gdpr certificate 0f5b2c0e-… > certificate.json
+    """
+    from ops_platform.clients import object_store, postgres
+    from ops_platform.gdpr import certificates
+
+    settings = load_settings()
+    keys = certificates.public_keys(settings)
+    identity = settings.s3.identities.get("ledger")
+    ledger = object_store.from_settings(settings, "ledger") if identity and identity.bucket else None
+    with postgres.session(settings.require("database_url")) as ops:
+        issued = certificates.retrieve(ops, ledger, keys, request)
+    click.echo(issued.as_file(), nl=False)
+
+
 @gdpr.command(name="verify-certificate")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(

@@ -6,12 +6,14 @@ the server's answer and the commit sends the same message, with the same Message
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ops_platform.clients.mail.smtp import Mail, Mailer, MailRefused
+from psycopg.types.json import Jsonb
+
+from ops_platform.clients.mail.smtp import Attachment, Mail, Mailer, MailRefused
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import ConfigurationError, Unavailable
 
@@ -35,13 +37,28 @@ class Round:
 
 
 def put(
-    connection: Connection, dedup_key: str, recipient: str, subject: str, body: str, *, now: datetime
+    connection: Connection,
+    dedup_key: str,
+    recipient: str,
+    subject: str,
+    body: str,
+    *,
+    attachments: Sequence[Attachment] = (),
+    now: datetime,
 ) -> None:
     """Write a mail in the caller's transaction; a second mail with the same ``dedup_key`` is ignored."""
     connection.execute(
-        "INSERT INTO mail_outbox (dedup_key, recipient, subject, body, created_at, next_attempt_at) "
-        "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (dedup_key) DO NOTHING",
-        (dedup_key, recipient, subject, body, now, now),
+        "INSERT INTO mail_outbox (dedup_key, recipient, subject, body, attachments, created_at, "
+        "next_attempt_at) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (dedup_key) DO NOTHING",
+        (
+            dedup_key,
+            recipient,
+            subject,
+            body,
+            Jsonb([asdict(attachment) for attachment in attachments]),
+            now,
+            now,
+        ),
     )
 
 
@@ -83,7 +100,7 @@ def send_due(connection: Connection, mailer: Mailer, clock: Callable[[], datetim
 def _send_one(connection: Connection, mailer: Mailer, now: datetime) -> Round | None:
     """Send the next due mail; None when no mail is due. The caller commits, also after Unavailable."""
     row = connection.execute(
-        "SELECT id, dedup_key, recipient, subject, body, attempts, created_at FROM mail_outbox "
+        "SELECT id, dedup_key, recipient, subject, body, attachments, attempts, created_at FROM mail_outbox "
         "WHERE sent_at IS NULL AND given_up_at IS NULL AND next_attempt_at <= %s "
         "ORDER BY next_attempt_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
         (now,),
@@ -94,7 +111,10 @@ def _send_one(connection: Connection, mailer: Mailer, now: datetime) -> Round | 
         _finish(connection, row["id"], "given_up_at", now, None)
         return Round(given_up=1)
     domain = mailer.sender.rpartition("@")[2] or "localhost"
-    mail = Mail([row["recipient"]], row["subject"], row["body"], f"<outbox.{row['id']}@{domain}>")
+    attachments = [Attachment(**attachment) for attachment in row["attachments"]]
+    mail = Mail(
+        [row["recipient"]], row["subject"], row["body"], f"<outbox.{row['id']}@{domain}>", attachments
+    )
     try:
         mailer.send(mail)
     except (MailRefused, ConfigurationError) as error:
@@ -125,7 +145,7 @@ def pause_after(attempts: int) -> timedelta:
 
 
 _FINISH = {
-    column: "UPDATE mail_outbox SET recipient = NULL, subject = NULL, body = NULL, "  # noqa: S608
+    column: "UPDATE mail_outbox SET recipient = NULL, subject = NULL, body = NULL, attachments = '[]', "  # noqa: S608
     f"attempts = attempts + 1, {column} = %s, last_error = coalesce(%s, last_error) WHERE id = %s"
     for column in ("sent_at", "given_up_at")
 }

@@ -29,6 +29,15 @@ class MailRefused(OpsError):
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A text file that comes with a mail; ``media_type`` as ``application/json``."""
+
+    name: str
+    media_type: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Mail:
     """A text message. By its ``message_id`` a receiver recognises a repeated delivery."""
 
@@ -36,6 +45,7 @@ class Mail:
     subject: str
     text: str
     message_id: str | None = None
+    attachments: Sequence[Attachment] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,11 @@ class Mailer:
                 f"a mail's address or subject cannot be written ({type(error).__name__}): correct it"
             ) from None
         message.set_content(mail.text)
+        for attachment in mail.attachments:
+            kind, _, subtype = attachment.media_type.partition("/")
+            message.add_attachment(
+                attachment.text.encode(), maintype=kind, subtype=subtype, filename=attachment.name
+            )
         return message
 
 

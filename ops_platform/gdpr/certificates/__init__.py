@@ -4,7 +4,15 @@ Not here: the proof that a certificate states, which ``gdpr.erasure`` gathers, a
 (``audit``).
 """
 
-from ops_platform.gdpr.certificates.certificate_store import adopt, find, from_ledger, issue, issued, stored
+from ops_platform.gdpr.certificates.certificate_store import (
+    adopt,
+    find,
+    from_ledger,
+    issue,
+    issued,
+    retrieve,
+    stored,
+)
 from ops_platform.gdpr.certificates.document import (
     EFFECT_FIELDS,
     Issued,
@@ -24,6 +32,7 @@ __all__ = [
     "issue",
     "issued",
     "public_keys",
+    "retrieve",
     "signing_key",
     "stored",
     "verify",

@@ -104,6 +104,28 @@ def from_ledger(ledger: ObjectStore, keys: PublicKeys, request_id: str) -> Issue
     )
 
 
+def retrieve(ops: Connection, ledger: ObjectStore | None, keys: PublicKeys, request_id: str) -> Issued:
+    """Return the request's certificate from the ops database, or else from the ledger; check its signature.
+
+    ``ledger`` is None where no ledger bucket is configured. Raises CheckFailed when there is none, or when
+    the two places hold different ones, and NotGenuine.
+    """
+    in_ops = find(ops, request_id)
+    in_ledger = from_ledger(ledger, keys, request_id) if ledger else None
+    certificate = in_ops or in_ledger
+    if certificate is None:
+        raise CheckFailed(
+            f"there is no certificate of the request {request_id}: it is no erasure, or none that is complete"
+        )
+    verify(certificate.as_file().encode(), keys)
+    if in_ops and in_ledger and in_ops.as_file() != in_ledger.as_file():
+        raise CheckFailed(
+            f"the ops database and the ledger hold different certificates of the request {request_id}: "
+            "one of them was replaced"
+        )
+    return certificate
+
+
 def issued(ops: Connection, request_ids: Iterable[str]) -> set[str]:
     """Select those of the requests that have a certificate in the ops database."""
     rows = ops.execute(

@@ -61,6 +61,11 @@ class Issued:
         """Expiry, by the certificate, of the last backup that can hold the data."""
         return datetime.fromisoformat(json.loads(self.document)["last_backup_expires_at"])
 
+    @property
+    def file_name(self) -> str:
+        """Name of the certificate as a file."""
+        return f"erasure-certificate-{self.request_id}.json"
+
     def as_file(self) -> str:
         """Return the JSON text that ``verify`` reads."""
         wrapped = {

@@ -1,39 +1,51 @@
-"""The last mail to a subject: their data are erased, and these are kept by law."""
+"""The last mail to a subject: their data are deleted, these are kept by law, here is the certificate."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
 
-from ops_platform.clients.mail import outbox
+from ops_platform.clients.mail import outbox, smtp
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr.certificates import Issued
 from ops_platform.gdpr.requests import Language, Text
 
 _SUBJECTS = {
-    "en": "Your account and your data have been erased",
-    "fr": "Votre compte et vos données ont été effacés",
+    "en": "Your account and your data have been deleted for good",
+    "fr": "Votre compte et vos données ont été supprimés définitivement",
 }
 _BODIES = {
-    "en": """Your account and your data have been erased, as you asked.
+    "en": """Your account and your data have been deleted
+============================================
+
+Your account and everything that was stored about you have been deleted for good, as you asked.
 
 Reference:   {request_id}
 Certificate: {certificate_id}
 
-{kept}Backups made before cannot be changed. The last one that can hold your data expires on {expires};
-whatever is restored until then is erased again before it is used.
+The certificate is attached: keep it. It is signed, says what was deleted where, and names nobody.
 
-This is our last mail to you: your address is erased, too.
+{kept}Backups made before cannot be changed. The last one that can hold your data expires on {expires};
+whatever is restored until then is deleted again before it is used.
+
+This is our last mail to you: your address is deleted, too.
 """,
-    "fr": """Votre compte et vos données ont été effacés, comme vous l'avez demandé.
+    "fr": """Votre compte et vos données ont été supprimés
+=============================================
+
+Votre compte et tout ce qui était enregistré à votre sujet ont été supprimés définitivement, comme
+vous l'avez demandé.
 
 Référence :  {request_id}
 Certificat : {certificate_id}
 
-{kept}Les sauvegardes antérieures ne peuvent pas être modifiées. La dernière qui peut contenir vos données
-expire le {expires} ; tout ce qui serait restauré d'ici là est effacé de nouveau avant usage.
+Le certificat est joint : gardez-le. Il est signé, dit ce qui a été supprimé et où, et ne nomme
+personne.
 
-C'est notre dernier message : votre adresse est effacée, elle aussi.
+{kept}Les sauvegardes antérieures ne peuvent pas être modifiées. La dernière qui peut contenir vos données
+expire le {expires} ; tout ce qui serait restauré d'ici là est supprimé de nouveau avant usage.
+
+C'est notre dernier message : votre adresse est supprimée, elle aussi.
 """,
 }
 _KEPT = {
@@ -60,6 +72,15 @@ def text(language: Language, issued: Issued) -> Text:
 
 
 def write(ops: Connection, language: Language, email: str, issued: Issued, now: datetime) -> None:
-    """Put the mail into the outbox, in the caller's transaction, once for each request."""
+    """Put mail and certificate into the outbox, in the caller's transaction, once for each request."""
     mail = text(language, issued)
-    outbox.put(ops, f"gdpr-erased:{issued.request_id}", email, mail.subject, mail.body, now=now)
+    certificate = smtp.Attachment(issued.file_name, "application/json", issued.as_file())
+    outbox.put(
+        ops,
+        f"gdpr-erased:{issued.request_id}",
+        email,
+        mail.subject,
+        mail.body,
+        attachments=[certificate],
+        now=now,
+    )

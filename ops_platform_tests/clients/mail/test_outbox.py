@@ -11,7 +11,7 @@ import pytest
 
 from ops_platform.clients.mail import outbox
 from ops_platform.clients.mail.outbox import GIVE_UP_AFTER, Round, pause_after
-from ops_platform.clients.mail.smtp import Mail, Mailer
+from ops_platform.clients.mail.smtp import Attachment, Mail, Mailer
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.clients.waiting import wait_until
@@ -56,6 +56,20 @@ def test_a_mail_is_sent_once_and_then_forgotten(ops_database: OpsDatabase, agent
         assert (row["recipient"], row["subject"], row["body"], row["sent_at"]) == (None, None, None, T0)
     with postgres.session(ops_database.url("ops_api")) as api:
         assert not outbox.is_waiting(api, "a")
+
+
+def test_an_attachment_comes_as_a_file_and_is_forgotten(ops_database: OpsDatabase, agent: Connection) -> None:
+    attachment = Attachment("certificate.json", "application/json", '{"é": 1}\n')
+    with postgres.session(ops_database.url("ops_worker")) as worker:
+        outbox.put(worker, "a", "anna@example.org", "Subject", "Body", attachments=[attachment], now=T0)
+    with Sink() as sink:
+        assert send(agent, sink.mailer()) == Round(sent=1)
+    [message] = sink.handler.kept
+    [body, file] = message.get_payload()
+    assert body.get_content_type() == "text/plain"
+    assert (file.get_content_type(), file.get_filename()) == ("application/json", "certificate.json")
+    assert file.get_payload(decode=True).decode() == attachment.text
+    assert rows(agent)[0]["attachments"] == []
 
 
 def test_an_outage_is_survived(ops_database: OpsDatabase, agent: Connection) -> None:

@@ -264,6 +264,40 @@ class TestIssued:
         assert kept["certificate_id"] == first.certificate_id
         assert ledger.retention("certificates/r1.json") is not None
 
+    def test_an_auditor_gets_it_by_its_request(
+        self,
+        ops: Connection,
+        ops_database: OpsDatabase,
+        ledger: ObjectStore,
+        object_store: ObjectStoreServer,
+        demo_map: DataMap,
+        tmp_path: Path,
+    ) -> None:
+        environ = {
+            **object_store.settings_environment(),
+            "OPS_CA_FILE": str(object_store.ca_file),
+            "OPS_DATABASE_URL": ops_database.url("ops_worker"),
+            "OPS_GDPR_PUBLIC_KEY": PUBLIC,
+        }
+
+        def certificate_of(request_id: str) -> Any:
+            return CliRunner(env=environ).invoke(gdpr, ["certificate", request_id])
+
+        ended = certificate_of("r1")
+        assert isinstance(ended.exception, CheckFailed)
+        first = certificates.issue(ops, ledger, KEY, composed(demo_map), lock_until=UNTIL)
+        ended = certificate_of("r1")
+        assert (ended.exit_code, ended.output) == (0, first.as_file())
+        # What the ops database has lost is in the ledger; what was replaced in it is not handed out.
+        with ops_database.superuser() as superuser:
+            superuser.execute("ALTER TABLE gdpr_certificates DISABLE TRIGGER ALL")
+            superuser.execute("DELETE FROM gdpr_certificates")
+        assert certificate_of("r1").output == first.as_file()
+        certificates.adopt(ops, certificate.sign(composed(demo_map), KEY))
+        ended = certificate_of("r1")
+        assert isinstance(ended.exception, CheckFailed)
+        assert "different certificates" in str(ended.exception)
+
     def test_two_workers_at_once_issue_one(
         self, ops_database: OpsDatabase, ledger: ObjectStore, demo_map: DataMap
     ) -> None:

@@ -74,6 +74,12 @@ def test_a_request_ends_with_a_certificate_that_anybody_can_check(place: Scene) 
     before, request_id = place.others(), place.request()
     erase(place, request_id)
     is_erased(place, request_id)
+    with place.requests.database.superuser() as superuser:
+        row = superuser.execute(
+            "SELECT attachments -> 0 ->> 'text' FROM mail_outbox WHERE dedup_key LIKE 'gdpr-erased:%'"
+        ).fetchone()
+    assert row is not None
+    assert row[0] == place.ledger.get(f"certificates/{request_id}.json").decode()
     assert place.others() == before
 
     done = pipeline.outcome(place.requests.worker, request_id)
