@@ -64,6 +64,8 @@ class Table(Strict):
     rows: list[Row] = []
     triggers: dict[str, Text] = {}
     created: Text | None = None
+    title: Text | None = None
+    titles: dict[str, Text] = {}
 
 
 class View(Strict):

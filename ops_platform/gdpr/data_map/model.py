@@ -160,6 +160,10 @@ class Table:
     """Triggers that write to other places, with the reason why they leave nothing of the subject behind."""
     created: str | None = None
     """The column with the time of a row's creation: an erasure after a restore spares newer rows."""
+    title: str | None = None
+    """What people call it; None: its name."""
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """What people call its columns, where that is not their name."""
 
     @property
     def linking(self) -> frozenset[str]:

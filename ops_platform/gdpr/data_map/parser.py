@@ -121,7 +121,7 @@ class _Parser:
                 raise self._document.error(
                     (*path, "rows", number, "role"), f"the role {role!r} is there twice"
                 )
-        return Table(
+        table = Table(
             name=self._document.name(path, text),
             purpose=model.purpose,
             retention=model.retention,
@@ -131,7 +131,13 @@ class _Parser:
             belongings=tuple(rows),
             triggers=model.triggers,
             created=model.created,
+            title=model.title,
+            titles=model.titles,
         )
+        for column in model.titles:
+            if column not in table.classified:
+                raise self._document.error((*path, "titles", column), f"the map has no column {column} here")
+        return table
 
     def _check_parents(self, model: file_schema.Map, data_map: DataMap) -> None:
         """Refuse ``through`` that names a table or role outside the map, or leads in a circle."""

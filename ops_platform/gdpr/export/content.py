@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,23 +15,26 @@ from ops_platform.clients.object_store import ObjectMissing, ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import map_check, schema
-from ops_platform.gdpr.data_map import Belonging, DataMap, Objects, Table
-from ops_platform.gdpr.export import index_page
-from ops_platform.gdpr.export.index_page import Overview, Part
+from ops_platform.gdpr.data_map import Belonging, ByColumn, ByParent, DataMap, Objects, Table
+from ops_platform.gdpr.export import index_page, overview, page_values, row_schema
 from ops_platform.gdpr.export.json_lines import Block
+from ops_platform.gdpr.export.overview import Overview, Part
 from ops_platform.gdpr.export.prefetch import prefetched
 from ops_platform.gdpr.export.rows import Rows
 from ops_platform.gdpr.export.zip_archive import Archive, Sink, safe_path
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.requests import Language
+from ops_platform.gdpr.schema import Column
 from ops_platform.gdpr.subject import Identity, fill_placeholders, row_predicates, shared_prefix_guard
 
 SMALL = 1 << 20
 """Bytes of rows up to which a part is one JSON array; a larger one is JSON Lines."""
 FIRST_ROWS = 20
 """Rows of each part that the index page shows."""
-LONGEST_ROW = 16 * 1024
-"""Bytes of the longest row that the index page shows."""
+LONGEST_ROW = 256 * 1024
+"""Bytes of the longest row that the index page shows; a thumbnail in base64 is most of it."""
+TECHNICAL_NAME = re.compile(r"(^|_)(id|uuid|hash|token|checksum|normalised|normalized)$|[a-z]Id$|_key$")
+TECHNICAL_TYPES = frozenset({"tsvector"})
 
 Progress = Callable[[str, int], None]
 
@@ -116,8 +120,20 @@ class _Content:
                 self._rows(connection, table, belonging)
 
     def _rows(self, connection: Connection, table: Table, belonging: Belonging) -> None:
+        columns = self.source.columns(table, belonging)
         part = Part(
-            str(table.name), belonging.role, table.purpose, table.retention, shared=belonging.export != "own"
+            str(table.name),
+            belonging.role,
+            table.purpose,
+            table.retention,
+            table.title or page_values.label(str(table.name)),
+            titles=table.titles,
+            technical=frozenset(column.name for column in columns if self._is_technical(table, column)),
+            binary=frozenset(
+                column.name for column in columns if column.base == "bytea" and not column.array
+            ),
+            shared=belonging.export != "own",
+            schema=row_schema.of_row(columns, table.titles, table.linking),
         )
         source = self.source.blocks(connection, table, belonging)
         with prefetched(source, lambda block: len(block.lines)) as blocks:
@@ -138,11 +154,37 @@ class _Content:
         if part.rows:
             part.entry = self.archive.entries[-1]
             part.first = _shown(first)
+            self._pictures(part, path)
         self.parts.append(part)
         self.progress(part.place, part.rows)
         self.effects.append(
             Effect("postgresql", part.place, part.role, "export", part.rows, part.rows, part.rows)
         )
+
+    def _is_technical(self, table: Table, column: Column) -> bool:
+        """Tell whether a column says nothing to people: keys, references, hashes, what searches use."""
+        if column.name in table.titles:
+            return False
+        key = set(self.source.data_map.subject.key)
+        ways = [belonging.way for belonging in table.belongings if column.name in belonging.way.columns]
+        refers = any(
+            isinstance(way, ByParent) or (isinstance(way, ByColumn) and key & set(way.holds)) for way in ways
+        )
+        return refers or column.base in TECHNICAL_TYPES or bool(TECHNICAL_NAME.search(column.name))
+
+    def _pictures(self, part: Part, path: str) -> None:
+        """Write images among the rows that the page shows as files, too; all of them are in the JSON."""
+        for number, row in enumerate(part.first):
+            for name in part.binary & set(row):
+                decoded = page_values.picture(row[name])
+                if decoded is not None:
+                    data, ending = decoded
+                    picture = (
+                        f"{path.replace('data/', 'pictures/', 1)}/{number + 1}-{_path_part(name)}.{ending}"
+                    )
+                    with self.archive.file(safe_path(picture), size=len(data), compress=False) as file:
+                        file.write(data)
+                    part.pictures[number, name] = self.archive.entries[-1].path
 
     def _counted(self, part: Part, first: list[Block], rest: Iterator[Block]) -> Iterator[Block]:
         for blocks in (first, rest):
@@ -186,16 +228,25 @@ class _Content:
                     file.write(chunk)
             count += 1
             self.progress(place, count)
-        self.parts.append(Part(place, "files", objects.purpose, "", files=count, folder=folder))
+        self.parts.append(
+            Part(
+                place,
+                "files",
+                objects.purpose,
+                "",
+                objects.purpose.rstrip("."),
+                files=count,
+                folder=folder,
+            )
+        )
         self.effects.append(Effect("s3", place, "files", "export", count, count, count))
 
     def explain(self, request: ExportRequest) -> None:
-        overview = Overview(
-            self.source.data_map, self.parts, request.language, request.now, request.request_id
-        )
-        self.archive.put("about.json", _json(index_page.about(overview)))
-        self.archive.put("index.html", index_page.index(overview))
-        self.archive.put("manifest.json", _json(index_page.manifest(overview, self.archive.entries)))
+        facts = Overview(self.source.data_map, self.parts, request.language, request.now, request.request_id)
+        self.archive.put("about.json", _json(overview.about(facts)))
+        self.archive.put("index.html", index_page.index(facts))
+        self.archive.put("schema.json", _json(row_schema.document(facts)))
+        self.archive.put("manifest.json", _json(overview.manifest(facts, self.archive.entries)))
 
 
 def _shown(first: Block) -> list[dict[str, Any]]:

@@ -1,107 +1,44 @@
-"""The files that explain an export: about.json, manifest.json and a page for people. Pure."""
+"""The page of an export for people: index.html. It needs no program but a browser. Pure."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.export.overview import Overview, Part
+from ops_platform.gdpr.export.page_values import Words, label, value
 from ops_platform.gdpr.export.texts import RIGHTS, TEXTS
-from ops_platform.gdpr.export.zip_archive import Entry
-from ops_platform.gdpr.requests import Language
 
-FORMAT = "ops-platform-export/1"
-LONGEST_CELL = 200
-"""Characters of a value that a cell shows."""
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}"
-    "table{border-collapse:collapse;display:block;overflow-x:auto;margin:.5rem 0}"
-    "th,td{border:1px solid #bbb;padding:.25rem .5rem;text-align:left;vertical-align:top}"
-    "th{background:#f2f2f2}td{overflow-wrap:anywhere}h3{margin-top:2rem}"
-)
-
-
-@dataclass
-class Part:
-    """The rows of one table in one role, or the objects of one prefix."""
-
-    place: str
-    role: str
-    purpose: str
-    retention: str
-    shared: bool = False
-    rows: int = 0
-    files: int = 0
-    entry: Entry | None = None
-    """The file of the rows; None when there are no rows."""
-    folder: str | None = None
-    first: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Overview:
-    """Facts of one export for all three files; ``now``: when it was made."""
-
-    data_map: DataMap
-    parts: Sequence[Part]
-    language: Language
-    now: datetime
-    request_id: str | None
-
-
-def about(overview: Overview) -> dict[str, Any]:
-    """Compose about.json: what Art. 15(1) GDPR requires beside the data themselves."""
-    purposes: dict[tuple[str, str, str], None] = {
-        (part.place, part.purpose, part.retention): None for part in overview.parts
-    }
-    return {
-        "made_at": overview.now.isoformat(),
-        "data": [
-            {"place": place, "purpose": purpose, **({"retention": retention} if retention else {})}
-            for place, purpose, retention in purposes
-        ],
-        "recipients": [
-            {"name": processor.name, "purpose": processor.purpose, "contact": processor.email}
-            for processor in overview.data_map.processors
-        ],
-        "rights": [{"article": article, "right": right} for article, right in RIGHTS[overview.language]],
-        "explanation": [TEXTS[overview.language]["how"], TEXTS[overview.language]["others"]],
-    }
-
-
-def manifest(overview: Overview, entries: Iterable[Entry]) -> dict[str, Any]:
-    """Compose manifest.json: every part, also those without rows, and every file but the manifest."""
-    part_of = {part.entry.path: part for part in overview.parts if part.entry}
-    return {
-        "format": FORMAT,
-        "made_at": overview.now.isoformat(),
-        "request_id": overview.request_id,
-        "subject": overview.data_map.subject.kind,
-        "map_version": overview.data_map.version,
-        "parts": [
-            {
-                "place": part.place,
-                "role": part.role,
-                **({"files": part.files} if part.folder else {"rows": part.rows}),
-                "shared": part.shared,
-            }
-            for part in overview.parts
-        ],
-        "files": [
-            {
-                "path": entry.path,
-                "bytes": entry.bytes,
-                "sha256": entry.sha256,
-                **({"rows": part_of[entry.path].rows} if entry.path in part_of else {}),
-            }
-            for entry in entries
-        ],
-    }
+_STYLE = """
+:root{color-scheme:light dark;
+--text:#16202c;--soft:#4b5866;--page:#f4f6f8;--card:#fff;--line:#c9d1d9;--link:#1d4ed8;
+font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif}
+@media(prefers-color-scheme:dark){:root{--text:#e8edf2;--soft:#aab6c2;--page:#10161d;--card:#1a222c;--line:#3a4654;
+--link:#93c5fd}}
+*{box-sizing:border-box}
+body{margin:0 auto;max-width:60rem;padding:1.5rem 1rem 3rem;background:var(--page);color:var(--text)}
+a{color:var(--link)}h1{line-height:1.2;margin:.25rem 0 1rem}
+h2{margin:2.5rem 0 .75rem}h3{margin:0;font-size:1.125rem}
+.soft{color:var(--soft)}
+.part{background:var(--card);border:1px solid var(--line);border-radius:.75rem;margin:0 0 .75rem}
+.part>summary{cursor:pointer;padding:.875rem 1rem;display:flex;flex-wrap:wrap;
+gap:.125rem 1rem;align-items:baseline}
+.part>summary::before{content:"+";font-weight:700;width:1ch}.part[open]>summary::before{content:"\\2013"}
+.part>summary h3{flex:1 1 12rem}
+.inside{padding:0 1rem 1rem}
+.entry{border-top:1px solid var(--line);padding:.75rem 0}
+dl{margin:0;display:grid;gap:.5rem 1.5rem;grid-template-columns:repeat(auto-fill,minmax(min(100%,15rem),1fr))}
+dl>div{min-width:0}dl>.wide{grid-column:1/-1}
+dt{color:var(--soft);font-size:.875rem}dd{margin:0;overflow-wrap:anywhere;white-space:pre-line}
+dd dl{border-left:2px solid var(--line);padding-left:.75rem}dd ul{margin:0;padding-left:1.25rem}
+img{display:block;max-width:100%;max-height:12rem;border-radius:.375rem}
+.tech{margin-top:.5rem;font-size:.875rem}.tech summary{cursor:pointer;color:var(--soft)}
+:focus-visible{outline:3px solid var(--link);outline-offset:2px}
+@media print{.part{break-inside:avoid}}
+"""
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' file:"
 
 
 def index(overview: Overview) -> str:
@@ -112,39 +49,23 @@ def index(overview: Overview) -> str:
 def _lines(overview: Overview) -> Iterator[str]:
     texts = TEXTS[overview.language]
     title = escape(texts["title"])
-    yield (
-        f'<!DOCTYPE html>\n<html lang="{overview.language}"><head><meta charset="utf-8">'
-        f"<title>{title}</title>"
-    )
-    yield (
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
-    )
+    yield f'<!DOCTYPE html>\n<html lang="{overview.language}"><head><meta charset="utf-8">'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield f"<title>{title}</title><style>{_STYLE}</style></head><body><main>"
     yield f"<h1>{title}</h1>"
     yield f"<p>{escape(texts['made'].format(date=overview.now.strftime('%Y-%m-%d %H:%M UTC')))}</p>"
     yield f"<p>{escape(texts['how'])}</p><p>{escape(texts['others'])}</p>"
     yield f"<h2>{escape(texts['contents'])}</h2>"
-    yield _table(
-        [texts[name] for name in ("file", "role", "count", "purpose", "retention")],
-        [
-            [_link(part, texts["nothing"])]
-            + [
-                escape(text)
-                for text in (part.role, str(part.rows + part.files), part.purpose, part.retention)
-            ]
-            for part in overview.parts
-        ],
-    )
-    for part in overview.parts:
-        if part.first:
-            yield f"<h3>{escape(part.place)}: {escape(part.role)}</h3>"
-            if part.shared:
-                yield f"<p>{escape(texts['shared'])}</p>"
-            counted = texts["first"].format(shown=len(part.first), rows=part.rows)
-            yield f"<p>{escape(counted)}</p>"
-            names = list(part.first[0])
-            yield _table(names, [[_cell(row.get(name)) for name in names] for row in part.first])
+    filled = [part for part in overview.parts if part.rows or part.files]
+    for number, part in enumerate(filled):
+        yield from _part(overview, part, is_open=not number)
+    empty = [part for part in overview.parts if not (part.rows or part.files)]
+    if empty:
+        yield f"<h2>{escape(texts['empty'])}</h2><ul>"
+        for part in empty:
+            yield f"<li>{escape(part.title)} ({escape(part.role)}): {escape(part.purpose)}</li>"
+        yield "</ul>"
     yield f"<h2>{escape(texts['recipients'])}</h2><ul>"
     for processor in overview.data_map.processors:
         yield f"<li>{escape(processor.name)}: {escape(processor.purpose)} ({escape(processor.email)})</li>"
@@ -153,25 +74,61 @@ def _lines(overview: Overview) -> Iterator[str]:
     yield f"</ul><h2>{escape(texts['rights'])}</h2><ul>"
     for article, right in RIGHTS[overview.language]:
         yield f"<li>{escape(article)}: {escape(right)}</li>"
-    yield "</ul></body></html>"
+    yield "</ul></main></body></html>"
 
 
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Compose an HTML table; ``names`` are texts to escape, cells are HTML."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+def _part(overview: Overview, part: Part, *, is_open: bool) -> Iterator[str]:
+    texts = TEXTS[overview.language]
+    count = texts["entries"].format(count=part.rows) if part.rows else texts["files"].format(count=part.files)
+    yield f'<details class="part"{" open" if is_open else ""}><summary><h3>{escape(part.title)}</h3>'
+    yield f'<span class="soft">{escape(part.role)} · {escape(count)}</span></summary><div class="inside">'
+    if part.purpose.rstrip(".") != part.title:
+        yield f"<p>{escape(part.purpose)}</p>"
+    facts = [texts["shared"]] if part.shared else []
+    if part.retention:
+        facts.append(f"{texts['retention']}: {part.retention}")
+    path = part.entry.path if part.entry else f"{part.folder}/"
+    yield f'<p class="soft">{escape(" ".join(facts))} <a href="{escape(quote(path))}">{escape(path)}</a></p>'
+    if part.rows > len(part.first):
+        yield f"<p>{escape(texts['first'].format(shown=len(part.first), rows=part.rows))}</p>"
+    words = Words(texts["yes"], texts["no"], texts["binary"])
+    for number, row in enumerate(part.first):
+        yield f'<div class="entry">{_entry(part, number, row, words, texts["technical"])}</div>'
+    yield "</div></details>"
 
 
-def _link(part: Part, nothing: str) -> str:
-    path = part.entry.path if part.entry else part.folder + "/" if part.folder and part.files else None
-    if path is None:
-        return f"{escape(part.place)} ({escape(nothing)})"
-    return f'<a href="{escape(quote(path))}">{escape(part.place)}</a>'
+def _entry(part: Part, number: int, row: Mapping[str, Any], words: Words, technical_title: str) -> str:
+    plain = [name for name in row if name not in part.technical]
+    technical = [name for name in row if name in part.technical]
+    # Rows that have nothing but technical columns would be empty.
+    shown, hidden = (plain, technical) if _has_values(row, plain) else (list(row), [])
+    html = _facts(part, number, row, shown, words)
+    if _has_values(row, hidden):
+        inner = _facts(part, number, row, hidden, words)
+        html += f'<details class="tech"><summary>{escape(technical_title)}</summary>{inner}</details>'
+    return html
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return escape(text if len(text) <= LONGEST_CELL else text[:LONGEST_CELL] + "…")
+def _has_values(row: Mapping[str, Any], names: Iterable[str]) -> bool:
+    return any(not _is_empty(row[name]) for name in names)
+
+
+def _is_empty(content: Any) -> bool:
+    return content is None or content in ("", [], {})
+
+
+def _facts(part: Part, number: int, row: Mapping[str, Any], names: Sequence[str], words: Words) -> str:
+    groups = []
+    for name in names:
+        if _is_empty(row[name]):
+            continue
+        picture = part.pictures.get((number, name))
+        title = part.titles.get(name) or label(name)
+        if picture:
+            url = escape(quote(picture))
+            shown = f'<a href="{url}"><img src="{url}" alt="{escape(title)}"></a>'
+        else:
+            shown = value(row[name], words, is_binary=name in part.binary)
+        wide = ' class="wide"' if len(shown) > 120 and not picture else ""
+        groups.append(f"<div{wide}><dt>{escape(title)}</dt><dd>{shown}</dd></div>")
+    return f"<dl>{''.join(groups)}</dl>"

@@ -12,18 +12,20 @@ EN = {
     "how": "Everything that is stored about you is in this archive as JSON, which programs and people can "
     "read: files that end in .json hold a list, files that end in .jsonl one entry a line. Binary "
     "values are in base64. manifest.json lists every file with its SHA-256, about.json says what the"
-    " data are for.",
+    " data are for, schema.json describes the files to programs.",
     "others": "Other people are left out, or stand as person-… with a made-up name that is the same "
     "throughout this archive and in no other. What you or they wrote in texts is as it was written.",
     "contents": "What is stored",
-    "purpose": "What it is for",
     "retention": "How long it is kept",
-    "role": "Your part in it",
-    "count": "Entries",
-    "file": "File",
+    "entries": "Entries: {count}",
+    "files": "Files: {count}",
+    "technical": "Technical details",
+    "yes": "yes",
+    "no": "no",
+    "binary": "binary, {bytes} bytes",
+    "empty": "Nothing about you is stored here",
     "first": "The first {shown} of {rows} entries",
     "shared": "Shared with others: only what concerns you is shown.",
-    "nothing": "nothing",
     "recipients": "Who else processes your data",
     "no-recipients": "Nobody else.",
     "rights": "Your rights",
@@ -34,19 +36,22 @@ FR = {
     "how": "Tout ce qui est enregistré à votre sujet se trouve dans cette archive au format JSON, lisible "
     "par des programmes et par des personnes : les fichiers .json contiennent une liste, les "
     "fichiers .jsonl une entrée par ligne. Les valeurs binaires sont en base64. manifest.json "
-    "énumère tous les fichiers avec leur SHA-256, about.json dit à quoi servent les données.",
+    "énumère tous les fichiers avec leur SHA-256, about.json dit à quoi servent les données, "
+    "schema.json décrit les fichiers aux programmes.",
     "others": "Les autres personnes n'y figurent pas, ou sous un nom inventé person-…, le même dans toute "
     "cette archive et dans aucune autre. Ce que vous ou elles avez écrit dans des textes est tel "
     "quel.",
     "contents": "Ce qui est enregistré",
-    "purpose": "À quoi cela sert",
     "retention": "Durée de conservation",
-    "role": "Votre rôle",
-    "count": "Entrées",
-    "file": "Fichier",
+    "entries": "Entrées : {count}",
+    "files": "Fichiers : {count}",
+    "technical": "Détails techniques",
+    "yes": "oui",
+    "no": "non",
+    "binary": "binaire, {bytes} octets",
+    "empty": "Ici, rien n'est enregistré à votre sujet",
     "first": "Les {shown} premières entrées sur {rows}",
     "shared": "Partagé avec d'autres : seul ce qui vous concerne est montré.",
-    "nothing": "rien",
     "recipients": "Qui d'autre traite vos données",
     "no-recipients": "Personne d'autre.",
     "rights": "Vos droits",

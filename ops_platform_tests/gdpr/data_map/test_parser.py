@@ -210,6 +210,7 @@ def test_the_version_is_of_what_it_says(tmp_path: Path) -> None:
         ("  key: id", "  key: id\n  colour: red", 6, "subject.colour: is not known here"),
         ("table: users", "table: a.b.c", 4, "is not a relation's name"),
         ("personal: [email]", "personal: [email]\n    plain: [email]", 12, "email is in personal already"),
+        ("personal: [email]", "personal: [email]\n    titles: {phone: Telephone}", 12, "has no column phone"),
         ("column: id, erase: delete", "erase: delete", 13, "one of column, array, json"),
         (
             "column: id, erase: delete",
@@ -262,3 +263,10 @@ def test_what_is_refused(tmp_path: Path, old: str, new: str, line: int | None, s
     assert "\n" not in said
     if line is not None:
         assert said.startswith(f"{tmp_path / 'map.yaml'}:{line}: ")
+
+
+def test_tables_and_columns_have_titles_for_people(tmp_path: Path) -> None:
+    said = "    title: Your account\n    titles: {email: Address, id: Number}\n    personal: [email]\n"
+    table = load(tmp_path, MAP.replace("    personal: [email]\n", said)).tables[Name.parse("users")]
+    assert (table.title, table.titles) == ("Your account", {"email": "Address", "id": "Number"})
+    assert load(tmp_path, MAP).tables[Name.parse("users")].titles == {}

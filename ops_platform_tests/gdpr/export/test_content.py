@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import Any
 from uuid import uuid4
 
+import jsonschema_rs
 import psycopg
 import pytest
 
@@ -63,7 +64,9 @@ class Archive:
     def text(self) -> str:
         """All of it but the media."""
         return "\n".join(
-            self.zip.read(name).decode() for name in self.zip.namelist() if not name.startswith("media/")
+            self.zip.read(name).decode()
+            for name in self.zip.namelist()
+            if not name.startswith(("media/", "pictures/"))
         )
 
 
@@ -215,6 +218,21 @@ def test_the_manifest_tells_every_file(
     assert {one["place"]: one.get("retention") for one in about["data"]}["posts"]
     assert [one["name"] for one in about["recipients"]] == [one.name for one in demo_map.processors]
     assert {one["article"] for one in about["rights"]} >= {"Art. 15", "Art. 17", "Art. 20", "Art. 77"}
+
+
+def test_the_schema_describes_every_file_of_rows(
+    worker: Connection, demo_map: DataMap, media: ObjectStore, heavy: dict[str, Any]
+) -> None:
+    archive = exported(worker, demo_map, str(heavy["id"]), media)
+    schemas = json.loads(archive.zip.read("schema.json"))["$defs"]
+    assert set(schemas) == {name for name in archive.zip.namelist() if name.startswith("data/")}
+    for path, schema in schemas.items():
+        validator = jsonschema_rs.Draft202012Validator(schema)
+        text = archive.zip.read(path)
+        for document in text.splitlines() if path.endswith(".jsonl") else [text]:
+            validator.validate(json.loads(document))
+    assert schemas["data/posts/author.json"]["description"] == "What you publish."
+    assert schemas["data/posts/author.json"]["items"]["properties"]["title"]["type"] == ["string", "null"]
 
 
 @pytest.mark.parametrize(("language", "title"), [("en", "Your data"), ("fr", "Vos données")])
