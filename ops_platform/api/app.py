@@ -10,11 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ops_platform.api import health, pages, routes
+from ops_platform.api import health, pages, routes, sessions
 from ops_platform.api.edge import BodyTooLarge, Shield, too_large, unexpected
 from ops_platform.api.openapi import describe
 from ops_platform.api.problems import Problem, not_found, unavailable
-from ops_platform.api.schemas import NewRequest, TypedToken, Verification
+from ops_platform.api.schemas import NewRequest, SignIn, TypedToken, Verification
 from ops_platform.api.service import Service
 from ops_platform.clients import safe_errors
 from ops_platform.errors import OpsError
@@ -33,12 +33,14 @@ def build(service: Service) -> Shield:
     app = FastAPI(openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
     for router in (
         routes.router(service),
+        sessions.router(service),
         pages.confirmation.router(service),
+        pages.status.router(service),
         pages.assets_router(service),
         health.router(service),
     ):
         app.include_router(router)
-    app.openapi = describe(app, [NewRequest, TypedToken, Verification])  # type: ignore[method-assign]
+    app.openapi = describe(app, [NewRequest, SignIn, TypedToken, Verification])  # type: ignore[method-assign]
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     return Shield(app, service.metrics.answered)

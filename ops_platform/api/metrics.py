@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-OPERATIONS = ("request", "cancel", "describe", "verify", "status", "requests", "download", "page", "other")
-STATUSES = (200, 202, 400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 500, 503)
+OPERATIONS = (
+    "request",
+    "cancel",
+    "describe",
+    "verify",
+    "status",
+    "requests",
+    "download",
+    "certificate",
+    "sign-in",
+    "session",
+    "page",
+    "other",
+)
+STATUSES = (200, 202, 204, 400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 500, 503)
 
 
 class ApiMetrics:

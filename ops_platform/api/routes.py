@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from ops_platform.api.edge import guards
 from ops_platform.api.openapi import json_body, problems
 from ops_platform.api.problems import Problem, not_found
 from ops_platform.api.schemas import (
+    Certificate,
     Download,
     MadeRequest,
     NewRequest,
@@ -25,11 +26,12 @@ from ops_platform.api.schemas import (
 )
 from ops_platform.api.service import Service
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr import requests
+from ops_platform.gdpr import certificates, requests
 from ops_platform.gdpr.export import archive_store
 from ops_platform.gdpr.requests import Consent, Language, language_of
 
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
+EITHER: list[dict[str, list[str]]] = [{"bearer": []}, {"session": []}]
 
 
 def router(service: Service) -> APIRouter:
@@ -57,7 +59,7 @@ def _changing(routes: APIRouter, service: Service) -> None:
         language that is asked for then.
         """
         guards.count_as(request, "request")
-        subject = await guards.limited_subject(service, request)
+        subject = await guards.limited_subject(service, request, by_mail=False)
         body = await guards.body(request, NewRequest)
         language = body.language or language_of(request.headers.get("accept-language"))
         made = await run_in_threadpool(_make, service, subject, body, language)
@@ -69,12 +71,12 @@ def _changing(routes: APIRouter, service: Service) -> None:
         response_model=RequestView,
         summary="Cancel a request",
         responses=problems(401, 404, 409, 413, 429, 503),
-        openapi_extra={"security": BEARER},
+        openapi_extra={"security": EITHER},
     )
     async def cancel_request(request: Request, requestId: str) -> RequestView:
         """Cancel a request whose work has not begun; it stays cancelled."""
         guards.count_as(request, "cancel")
-        subject = await guards.limited_subject(service, request)
+        subject = await guards.limited_subject(service, request, by_mail=True)
         return await run_in_threadpool(_cancel, service, requestId, subject)
 
     @routes.post(
@@ -117,32 +119,39 @@ def _reading(routes: APIRouter, service: Service) -> None:
         response_model=RequestView,
         summary="One of your requests",
         responses=problems(401, 404, 413, 503),
-        openapi_extra={"security": BEARER},
+        openapi_extra={"security": EITHER},
     )
     def status(request: Request, requestId: str) -> RequestView:
         guards.count_as(request, "status")
-        return schemas.view(_find(service, requestId, guards.subject(service, request)))
+        found = _find(service, requestId, guards.subject(service, request))
+        with service.ops.reading() as connection:
+            return schemas.view(found, results(connection, [found]).get(found.request_id))
 
     @routes.get(
         "/requests",
         response_model=RequestList,
         summary="Your requests, newest first",
         responses=problems(401, 413, 503),
-        openapi_extra={"security": BEARER},
+        openapi_extra={"security": EITHER},
     )
     def list_requests(request: Request) -> RequestList:
         guards.count_as(request, "requests")
         subject = guards.subject(service, request)
         with service.ops.reading() as connection:
             own_requests = requests.find_all(connection, subject)
-        return RequestList(requests=[schemas.view(own_request) for own_request in own_requests])
+            known = results(connection, own_requests)
+        return RequestList(
+            requests=[
+                schemas.view(own_request, known.get(own_request.request_id)) for own_request in own_requests
+            ]
+        )
 
     @routes.get(
         "/download/{requestId}",
         response_model=Download,
         summary="A link to your export",
         responses=problems(401, 404, 409, 410, 413, 503),
-        openapi_extra={"security": BEARER},
+        openapi_extra={"security": EITHER},
     )
     def download(request: Request, requestId: str) -> Download:
         """Get a link to the export. It works for 15 minutes; ask for another until 72 hours after completion.
@@ -151,6 +160,34 @@ def _reading(routes: APIRouter, service: Service) -> None:
         """
         guards.count_as(request, "download")
         return _download(service, requestId, guards.subject(service, request))
+
+    @routes.get(
+        "/certificate/{requestId}",
+        response_model=Certificate,
+        summary="The certificate of your erasure",
+        responses=problems(401, 404, 409, 413, 503),
+        openapi_extra={"security": EITHER},
+    )
+    def certificate(request: Request, requestId: str) -> Response:
+        """Get the signed certificate as a file. 409 while there is none."""
+        guards.count_as(request, "certificate")
+        found = _find(service, requestId, guards.subject(service, request))
+        with service.ops.reading() as connection:
+            issued = certificates.find(connection, found.request_id)
+        if issued is None:
+            raise Problem(409, "no-certificate", "There is no certificate: the data are not erased.")
+        name = f'attachment; filename="{issued.file_name}"'
+        return Response(
+            issued.as_file(), media_type="application/json", headers={"Content-Disposition": name}
+        )
+
+
+def results(connection: Connection, own_requests: Sequence[requests.Request]) -> dict[str, schemas.Result]:
+    """Find what came of the requests, by their ids."""
+    ids = [request.request_id for request in own_requests]
+    kept = archive_store.kept_until(connection, ids)
+    certified = certificates.issued(connection, ids)
+    return {request_id: schemas.Result(kept.get(request_id), request_id in certified) for request_id in ids}
 
 
 def _make(service: Service, subject: UUID, body: NewRequest, language: Language) -> MadeRequest:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -60,12 +61,45 @@ class RequestView(BaseModel):
     )
     completed_at: datetime | None
     can_be_cancelled: bool
+    progress: str | None = Field(description="The step that the work has reached.")
+    download_until: datetime | None = Field(
+        description="Until when a finished export can be downloaded; null when it is deleted."
+    )
+    has_certificate: bool = Field(description="An erasure certificate was issued.")
 
 
 class MadeRequest(RequestView):
     """``mail_sent``: a verification mail is on its way; false when a recent one still counts."""
 
     mail_sent: bool
+
+
+class SignIn(BaseModel):
+    """Whom to mail a link for the status page."""
+
+    email: str = Field(min_length=3, max_length=320)
+    language: Language | None = Field(default=None, description="Null: the best of Accept-Language.")
+
+
+class SignInSent(BaseModel):
+    """The answer to every address alike: whether there is a request for it is told by mail alone."""
+
+    valid_minutes: int
+
+
+class Session(BaseModel):
+    """A session, as bearer token, for one's requests, downloads, certificates and for cancelling."""
+
+    session: str
+    expires_at: datetime
+
+
+class Certificate(BaseModel):
+    """A signed erasure certificate, as ``ops-platform gdpr verify-certificate`` reads it."""
+
+    certificate: dict[str, Any]
+    key_id: str
+    signature: str
 
 
 class RequestDescription(RequestView):
@@ -99,9 +133,17 @@ class Health(BaseModel):
     status: Literal["ok"]
 
 
-def view(request: requests.Request) -> RequestView:
-    """Show a request to its subject."""
-    return RequestView(**_fields(request))
+@dataclass(frozen=True)
+class Result:
+    """The result of a request: until when its export can be downloaded, whether it has a certificate."""
+
+    download_until: datetime | None = None
+    has_certificate: bool = False
+
+
+def view(request: requests.Request, result: Result | None = None) -> RequestView:
+    """Show a request to its subject, with its result if it has one."""
+    return RequestView(**_fields(request, result or Result()))
 
 
 def made(answer: requests.Submission) -> MadeRequest:
@@ -120,8 +162,11 @@ def description(described: requests.Description, now: datetime) -> RequestDescri
     )
 
 
-def _fields(request: requests.Request) -> dict[str, object]:
-    own = {
-        name: getattr(request, name) for name in RequestView.model_fields if name not in ("can_be_cancelled",)
+def _fields(request: requests.Request, result: Result = Result()) -> dict[str, object]:
+    own = {name: getattr(request, name) for name in RequestView.model_fields if hasattr(request, name)}
+    return {
+        **own,
+        "can_be_cancelled": request.status == "pending",
+        "download_until": result.download_until,
+        "has_certificate": result.has_certificate,
     }
-    return {**own, "can_be_cancelled": request.status == "pending"}

@@ -143,6 +143,12 @@ def prune_mails(ops: Connection, keep: timedelta, now: datetime) -> int:
     return ops.execute(_OLD_MAILS, {"before": now - keep}).rowcount
 
 
+def prune_sign_ins(ops: Connection, keep: timedelta, now: datetime) -> int:
+    """Delete sign-in links and their sessions that were sent more than ``keep`` ago; return how many."""
+    # A link and the session that it began last half an hour together.
+    return ops.execute("DELETE FROM gdpr_sign_ins WHERE link_expires_at < %s", (now - keep,)).rowcount
+
+
 def storage_url(sqlalchemy_url: str) -> str:
     """Convert Dagster's storage URL, which names a driver in its scheme, to libpq's form."""
     scheme, _, rest = sqlalchemy_url.partition("://")

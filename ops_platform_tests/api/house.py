@@ -156,6 +156,20 @@ def exported(api: House, subject: UUID, key: str = "x.zip") -> str:
     return request_id
 
 
+def certified(api: House, subject: UUID) -> str:
+    """An erasure that is done."""
+    request_id: str = api.request(subject).json()["request_id"]
+    api.verify(request_id, api.table.token(request_id))
+    api.table.claim(request_id, "processing")
+    api.table.worker.execute(
+        "INSERT INTO gdpr_certificates (request_id, certificate_id, document, signature, key_id, issued_at) "
+        """VALUES (%s, %s, '{"format": "x"}', 'c2ln', 'key', %s)""",
+        (request_id, str(uuid4()), api.now),
+    )
+    api.table.claim(request_id, "completed", "fulfilled")
+    return request_id
+
+
 @contextmanager
 def house(
     database: OpsDatabase, product: PostgresCluster, redis: RunningRedis, directory: Path, **environ: str

@@ -16,13 +16,15 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ops_platform.gdpr.requests.mail_texts import BUTTONS, HEADINGS
-from ops_platform_tests.api.house import House, exported
+from ops_platform_tests.api.house import DATA, EMAIL, House, certified, exported
 from ops_platform_tests.api.running import RunningApi, running_api
 from ops_platform_tests.e2e.browser import chromium
+from ops_platform_tests.gdpr.requests.test_sign_in import links
 from ops_platform_tests.services import Services
 
 pytestmark = [pytest.mark.services, pytest.mark.full, pytest.mark.timeout(180)]
 WIDTHS = (360, 1280)
+AS_FILE = {"Content-Disposition": "attachment; filename=export.zip"}
 LOGO = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 2"><circle cx="1" cy="1" r="1" fill="red"/></svg>'
 )
@@ -67,7 +69,7 @@ def test_a_persons_way(services: Services, api: House, tmp_path: Path) -> None:
     logo = tmp_path / "logo.svg"
     logo.write_text(LOGO)
     anna, bert = api.person(), api.person("bert@example.org")
-    exported(api, anna)
+    export, erased = exported(api, anna), certified(api, anna)
     look = {"OPS_PAGE_NAME": "Rosa", "OPS_PAGE_LOGO_FILE": str(logo), "OPS_API_RATE_LIMIT": "1000"}
     with (
         running_api(services, api, tmp_path / "api.log", **look) as running,
@@ -79,6 +81,7 @@ def test_a_persons_way(services: Services, api: House, tmp_path: Path) -> None:
         page.on("pageerror", lambda error: messages.append(str(error)))
         an_erasure_by_link_that_waits_for_a_copy(Person(api, running, page, anna))
         an_export_by_keyboard_in_french(Person(api, running, page, bert))
+        requests_are_followed(Person(api, running, page, anna), export, erased)
         context.close()
         # A refused confirmation is told by its status; nothing else is to be heard.
         assert [text for text in messages if "the server responded with a status of 4" not in text] == []
@@ -139,3 +142,58 @@ def an_export_by_keyboard_in_french(bert: Person) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").filter(has_text="Votre copie pourra être téléchargée")).to_be_focused()
     assert bert.api.table.row(request_id)["verified_at"] is not None
+
+
+def requests_are_followed(anna: Person, export: str, erased: str) -> None:
+    page, table = anna.page, anna.api.table
+    page.goto("/api/gdpr/status?lang=en")
+    looks_good(page, "sign-in")
+    page.get_by_label("E-mail address").fill(EMAIL)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").filter(has_text="a link is on its way")).to_be_visible()
+    (_, token) = links(table)[-1]
+    page.goto(f"/api/gdpr/status?lang=en#token={token}")
+    button = page.get_by_role("button", name="Show my requests")
+    expect(button).to_be_visible()
+    assert "token" not in page.url
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1, name="My requests")).to_be_focused()
+    expect(page.get_by_role("article")).to_have_count(3)
+    waiting = page.get_by_role("article").filter(has_text="Waits until you have downloaded your copy")
+    expect(waiting.get_by_role("heading", name=HEADINGS["en", "erasure"])).to_be_visible()
+    expect(waiting.get_by_text("Done by, at the latest")).to_be_visible()
+    looks_good(page, "status")
+    page.emulate_media(color_scheme="dark")
+    looks_good(page, "status-dark")
+    page.emulate_media(color_scheme="light")
+    page.route("https://s3.example.org/**", lambda route: route.fulfill(body=DATA, headers=AS_FILE))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download my copy").click()
+    assert Path(download.value.path()).read_bytes() == DATA
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the certificate").click()
+    assert download.value.suggested_filename == f"erasure-certificate-{erased}.json"
+    assert b'"signature"' in Path(download.value.path()).read_bytes()
+    # What is under way is followed without loading the page anew.
+    request_id = str(waiting.get_by_text(re.compile("[0-9a-f-]{36}")).text_content())
+    cancel = waiting.get_by_role("button", name="Cancel this request")
+    cancel.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="No, go on")).to_be_focused()
+    looks_good(page, "cancel")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(cancel).to_be_focused()
+    table.claim(request_id, "processing")
+    table.worker.execute("UPDATE gdpr_requests SET progress = 'rows' WHERE request_id = %s", (request_id,))
+    expect(page.get_by_text("We delete your data.")).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("button", name="Cancel this request")).to_have_count(0)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_text("You are signed out.")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("E-mail address")).to_be_visible()
+    page.goto(f"/api/gdpr/status?lang=fr#token={token}")
+    page.get_by_role("button", name="Afficher mes demandes").click()
+    expect(page.get_by_text("Ce lien a déjà servi")).to_be_visible()
+    looks_good(page, "status-again")

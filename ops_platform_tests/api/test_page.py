@@ -6,10 +6,11 @@ import re
 
 import pytest
 
-from ops_platform.api.appearance import confirmation_texts, frame_texts
+from ops_platform.api.appearance import confirmation_texts, frame_texts, status_texts
 from ops_platform.api.appearance.brand import Brand, Logo
 from ops_platform.api.appearance.confirmation_texts import BAD, GOOD
-from ops_platform.api.pages import assets, confirmation
+from ops_platform.api.pages import assets, confirmation, status
+from ops_platform.gdpr.erasure import pipeline
 from ops_platform.gdpr.requests.mail_texts import LANGUAGES, Language
 from ops_platform_tests.api.house import House
 
@@ -43,9 +44,9 @@ def test_its_parts_are_served_and_a_get_uses_no_token_up(api: House) -> None:
     api.change(brand=BRAND)
     request_id = api.request(api.person()).json()["request_id"]
     before = api.table.row(request_id)
-    text = api.send("GET", "/api/gdpr/verify").text
-    paths = re.findall(r'(?:src|href)="(/api/gdpr/assets/[^"]*)"', text)
-    assert len(paths) == 4
+    text = api.send("GET", "/api/gdpr/verify").text + api.send("GET", "/api/gdpr/status").text
+    paths = set(re.findall(r'(?:src|href)="(/api/gdpr/assets/[^"]*)"', text))
+    assert len(paths) == 5
     for path in paths:
         answer = api.send("GET", path)
         assert answer.status_code == 200
@@ -73,12 +74,32 @@ def test_what_it_holds(language: Language, asks_consent: bool) -> None:
     assert 'href="mailto:privacy@rosa.example"' in text
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_the_status_page_holds(language: Language) -> None:
+    text = status.render(language, BRAND, None)
+    assert not re.search(r"\$\{?\w", text)
+    assert "//" not in text
+    assert "<script>" not in text
+    assert " style=" not in text
+    assert not re.search(r"\son\w+=", text)
+    script = (assets.STATIC / "status.js").read_text(encoding="utf-8")
+    for name in re.findall(r"(?:say|button|signedOut)\(\"([\w-]+)\"", script):
+        assert name in status_texts.EN, name
+
+
+def test_every_step_and_outcome_has_words() -> None:
+    for step in pipeline.STEPS:
+        assert f"doing-{step.name}" in status_texts.EN or step.name == "done"
+    for outcome in ("cancelled", "expired", "error"):
+        assert f"state-{outcome}" in status_texts.EN
+
+
 def test_an_erasure_cannot_be_undone_in_any_language() -> None:
     assert "It cannot be undone." in confirmation.render("en", Brand(), None, asks_consent=False)
     assert "Cela ne peut pas être annulé." in confirmation.render("fr", Brand(), None, asks_consent=False)
 
 
-@pytest.mark.parametrize("texts", [confirmation_texts.TEXTS, frame_texts.TEXTS])
+@pytest.mark.parametrize("texts", [confirmation_texts.TEXTS, frame_texts.TEXTS, status_texts.TEXTS])
 def test_the_languages_say_the_same_things(texts: dict[Language, dict[str, str]]) -> None:
     assert set(texts) == set(LANGUAGES)
     assert set(texts["en"]) == set(texts["fr"])

@@ -205,7 +205,8 @@ BAD_BODIES: list[tuple[Any, dict[str, str], int, str]] = [
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/gdpr/request", "/api/gdpr/verify/x", "/api/gdpr/verify/x/description"]
+    "path",
+    ["/api/gdpr/request", "/api/gdpr/verify/x", "/api/gdpr/verify/x/description", "/api/gdpr/session"],
 )
 def test_bad_bodies_are_problems_that_repeat_nothing(api: House, path: str) -> None:
     api.unlimited()
@@ -276,7 +277,8 @@ def test_health_and_the_description(api: House) -> None:
     described = api.send("GET", "/openapi.json").json()
     assert set(described["paths"]) == {
         "/api/gdpr/request", "/api/gdpr/request/{requestId}", "/api/gdpr/verify/{requestId}",
-        "/api/gdpr/verify/{requestId}/description",
+        "/api/gdpr/verify/{requestId}/description", "/api/gdpr/certificate/{requestId}",
+        "/api/gdpr/status", "/api/gdpr/sign-in", "/api/gdpr/session",
         "/api/gdpr/status/{requestId}", "/api/gdpr/requests", "/api/gdpr/download/{requestId}",
         "/api/gdpr/verify", "/healthz", "/readyz",
     }  # fmt: skip

@@ -158,3 +158,4 @@ def test_a_typed_code_confirms_an_erasure_by_keyboard_in_french(stack: RunningSt
         page.keyboard.press("Enter")
         expect(page.get_by_role("status").filter(has_text="supprimés dans les 72 heures")).to_be_focused()
         finished(subject, request)
+        subject.mail(request, "Le certificat est joint")

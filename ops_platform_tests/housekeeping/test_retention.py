@@ -263,6 +263,7 @@ def test_the_job_does_all_of_it_with_the_rights_of_its_role(
         "alert_deliveries_deleted",
         "requests_emptied_of_addresses",
         "mails_deleted",
+        "sign_ins_deleted",
     }
 
 

@@ -5,4 +5,4 @@ The pages themselves are in ``api.pages``; the texts of mails are in ``gdpr.requ
 
 from ops_platform.api.appearance.brand import Brand, Logo, from_settings
 
-__all__ = ["Brand", "Logo", "confirmation_texts", "frame_texts", "from_settings"]
+__all__ = ["Brand", "Logo", "confirmation_texts", "frame_texts", "from_settings", "status_texts"]

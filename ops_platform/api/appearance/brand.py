@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ops_platform.api.appearance import confirmation_texts, frame_texts
+from ops_platform.api.appearance import confirmation_texts, frame_texts, status_texts
 from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr.requests import LANGUAGES, Language
 from ops_platform.settings import PageSettings
@@ -98,7 +98,7 @@ def _logo(file: Path) -> Logo:
 
 
 def _texts(file: Path) -> dict[str, dict[str, str]]:
-    known = {**frame_texts.TEXTS["en"], **confirmation_texts.EN}
+    known = {**frame_texts.TEXTS["en"], **confirmation_texts.EN, **status_texts.EN}
     try:
         document: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):

@@ -31,6 +31,7 @@ EN = {
     "copy_wait": "Wait until I have downloaded it, at the latest until {until}",
     "copy_delete": "Do not wait: delete the copy with the rest",
     "consent": "I have read the privacy notice and agree that my request is handled as described here.",
+    "follow": "See how far it is, download or cancel",
     "noscript": "This page needs JavaScript to send the code, so that it never appears in an address.",
     "working": "One moment…",
     "done-erasure": "Confirmed. Your account and your data will be deleted within 72 hours.",
@@ -74,6 +75,7 @@ FR = {
     "copy_delete": "Ne pas attendre : supprimer la copie avec le reste",
     "consent": "J'ai lu la politique de confidentialité et j'accepte que ma demande soit "
     "traitée comme décrit ici.",
+    "follow": "Suivre, télécharger ou annuler",
     "noscript": "Cette page a besoin de JavaScript pour envoyer le code, afin qu'il n'apparaisse jamais dans "
     "une adresse.",
     "working": "Un instant…",

@@ -13,9 +13,11 @@ from starlette.requests import Request
 
 from ops_platform.api import addresses
 from ops_platform.api.edge.shield import EXTRA_HEADERS, OPERATION
-from ops_platform.api.problems import FieldError, Problem
+from ops_platform.api.problems import FieldError, Problem, unauthorized
 from ops_platform.api.service import Service
 from ops_platform.clients.redis import Admission
+from ops_platform.gdpr.requests import sign_in
+from ops_platform.gdpr.requests import token as tokens
 
 BODY_SECONDS = 10.0
 M = TypeVar("M", bound=BaseModel)
@@ -27,19 +29,34 @@ def count_as(request: Request, operation: str) -> None:
 
 
 def subject(service: Service, request: Request) -> UUID:
-    """Return the subject of the bearer token. Raises Problem 401, Unavailable.
+    """Return the subject of the bearer token or session. Raises Problem 401, Unavailable.
 
     To be called in a thread: the keys may have to be fetched.
     """
-    return service.identity.subject(request.headers.getlist("authorization"))
+    token = session(request)
+    if token is None:
+        return service.identity.subject(request.headers.getlist("authorization"))
+    with service.ops.reading() as connection:
+        subject_id = sign_in.subject_of(connection, token, service.clock())
+    if subject_id is None:
+        raise unauthorized("The session is over. Ask for another link.", attempted=True)
+    return subject_id
 
 
-async def limited_subject(service: Service, request: Request) -> UUID:
+def session(request: Request) -> str | None:
+    """Return the token of a sign-in by mail among the headers; None when there is none, or a JWT."""
+    headers = request.headers.getlist("authorization")
+    scheme, _, token = (headers[0] if len(headers) == 1 else "").partition(" ")
+    return tokens.read(token) if scheme.lower() == "bearer" else None
+
+
+async def limited_subject(service: Service, request: Request, *, by_mail: bool) -> UUID:
     """Return the subject, and count the request against the limits of its address and of the subject.
 
-    A request without a valid token counts against the address. Raises Problem 401 or 429, Unavailable.
+    ``by_mail``: a session of a sign-in by mail is enough. A request without a valid token counts against
+    the address. Raises Problem 401 or 429, Unavailable.
     """
-    return await run_in_threadpool(_limited_subject, service, request)
+    return await run_in_threadpool(_limited_subject, service, request, by_mail)
 
 
 async def limit(service: Service, request: Request, *names: str, scope: str = "") -> None:
@@ -50,8 +67,10 @@ async def limit(service: Service, request: Request, *names: str, scope: str = ""
     await run_in_threadpool(_limit, service, request, *names, scope=scope)
 
 
-def _limited_subject(service: Service, request: Request) -> UUID:
+def _limited_subject(service: Service, request: Request, by_mail: bool) -> UUID:
     try:
+        if not by_mail and session(request) is not None:
+            raise unauthorized("Sign in to your account to make a request.", attempted=True)
         subject_id = subject(service, request)
     except Problem:
         _limit(service, request)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from ops_platform.api.service import Service
 
 STATIC = Path(__file__).parents[1] / "static"
-FILES = {"page.css": "text/css", "verify.js": "text/javascript"}
+FILES = {"page.css": "text/css", "verify.js": "text/javascript", "status.js": "text/javascript"}
 
 
 def router(service: Service) -> APIRouter:

@@ -25,6 +25,7 @@
     byId("working").textContent = "";
     if (ending.dataset.ending === "good") {
       find.hidden = act.hidden = true;
+      byId("next").hidden = false;
     } else if (name === "not-found") {
       find.hidden = false;
       act.hidden = true;
@@ -112,6 +113,8 @@
 
   find.addEventListener("submit", once(look));
   act.addEventListener("submit", once(confirm));
+  // A link that is opened in this very tab differs in its fragment alone, which loads nothing.
+  window.addEventListener("hashchange", () => location.reload());
   if (fragment) {
     // Keep the token out of the browser's history and address bar.
     history.replaceState(null, "", location.pathname + location.search);

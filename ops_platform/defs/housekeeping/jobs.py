@@ -10,6 +10,9 @@ from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.housekeeping import retention
 
+SIGN_INS_KEPT = timedelta(days=1)
+"""Time after the end of a sign-in link in which its row tells that it was used."""
+
 
 class RetentionConfig(dg.Config):
     """Terms in days; what is younger is kept."""
@@ -25,7 +28,7 @@ class RetentionConfig(dg.Config):
 
 @dg.op(
     description="Delete Dagster's chatter, old notifications, and the addresses in data subjects' requests "
-    "that ended a month ago, with their mails; history stays."
+    "that ended a month ago, with their mails and sign-in links; history stays."
 )
 def prune(
     context: dg.OpExecutionContext, config: RetentionConfig, platform: PlatformResource
@@ -48,6 +51,7 @@ def prune(
             )
             emptied = retention.forget_addresses(ops, timedelta(days=config.request_address_days), now)
             mails = retention.prune_mails(ops, timedelta(days=config.mail_days), now)
+            sign_ins = retention.prune_sign_ins(ops, SIGN_INS_KEPT, now)
     return dg.Output(
         None,
         metadata={
@@ -56,6 +60,7 @@ def prune(
             "alert_deliveries_deleted": alerts,
             "requests_emptied_of_addresses": emptied,
             "mails_deleted": mails,
+            "sign_ins_deleted": sign_ins,
         },
     )
 

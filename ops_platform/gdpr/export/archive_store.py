@@ -55,6 +55,15 @@ def find(connection: Connection, request_id: str) -> Export | None:
     return None if row is None else _export(row)
 
 
+def kept_until(connection: Connection, request_ids: Iterable[str]) -> dict[str, datetime]:
+    """Map those of the requests whose export is not deleted to the end of its time."""
+    rows = connection.execute(
+        "SELECT request_id, expires_at FROM gdpr_exports WHERE request_id = ANY (%s) AND deleted_at IS NULL",
+        (list(request_ids),),
+    )
+    return {row["request_id"]: row["expires_at"] for row in rows}
+
+
 def record(
     connection: Connection,
     request_id: str,

@@ -22,7 +22,7 @@ from ops_platform.gdpr.export import archive_store, content
 from ops_platform.gdpr.export.archive_store import Export
 from ops_platform.gdpr.export.content import ExportRequest
 from ops_platform.gdpr.lineage import Effect
-from ops_platform.gdpr.requests import UnknownRequest, mail_texts, precedence
+from ops_platform.gdpr.requests import UnknownRequest, mail_texts, precedence, sign_in
 from ops_platform.settings import Settings
 
 CONTENT_TYPE = "application/zip"
@@ -106,7 +106,7 @@ def _make(context: ExportContext, request: dict[str, Any], progress: Callable[[s
         text = mail_texts.export_ready(
             request["language"],
             request_id=request_id,
-            api_url=context.api_url,
+            status_page=sign_in.status_page(context.api_url, request["language"]),
             until=export.expires_at
             if erasure_due is None
             else min(erasure_due, now + precedence.FETCH_WITHIN),

@@ -28,6 +28,7 @@ from ops_platform.gdpr.requests.lifecycle import (
 )
 from ops_platform.gdpr.requests.mail_texts import LANGUAGES, Language, RequestType, Text, language_of
 from ops_platform.gdpr.requests.precedence import Choice, ReadyExport
+from ops_platform.gdpr.requests.sign_in import STATUS_PAGE
 from ops_platform.gdpr.requests.verification_mail import PAGE
 from ops_platform.gdpr.requests.work_queue import Claim, Due, NotClaimed, NotYet
 
@@ -37,6 +38,7 @@ __all__ = [
     "LANGUAGES",
     "PAGE",
     "REQUEST_TYPES",
+    "STATUS_PAGE",
     "TRANSITIONS",
     "AlreadyVerified",
     "Choice",
@@ -68,7 +70,9 @@ __all__ = [
     "mail_texts",
     "precedence",
     "scrub",
+    "sign_in",
     "submit",
+    "token",
     "verify",
     "work_queue",
 ]

@@ -68,6 +68,8 @@ If the page asks for them, type or paste:
 Request: {request_id}
 Code:    {code}
 
+Afterwards you can follow it, or cancel it, here: {status_page}
+
 The code works once, for 24 hours. Nothing happens without it: if it was not you who asked, do
 nothing, tell nobody the code, and change your password.
 """,
@@ -86,6 +88,8 @@ Si la page vous les demande, saisissez ou collez :
 Demande : {request_id}
 Code :    {code}
 
+Ensuite vous pouvez la suivre, ou l'annuler, ici : {status_page}
+
 Le code fonctionne une seule fois, pendant 24 heures. Sans lui, rien ne se passe : si la demande
 ne vient pas de vous, ne faites rien, ne donnez le code à personne et changez votre mot de passe.
 """,
@@ -94,11 +98,13 @@ _READY = {
     "en": (
         "Your data are ready",
         """The copy of your data that you asked for is ready. You can download it until
-{until:%Y-%m-%d %H:%M} UTC, signed in to your account, where you made the request.
+{until:%Y-%m-%d %H:%M} UTC, signed in to your account, where you made the request, or here:
+
+{status_page}
+
 {then}
 
 Request: {request_id}
-Address: {api_url}
 
 If it was not you who asked, change your password.
 """,
@@ -106,11 +112,14 @@ If it was not you who asked, change your password.
     "fr": (
         "Vos données sont prêtes",
         """La copie de vos données que vous avez demandée est prête. Vous pouvez la télécharger
-jusqu'au {until:%Y-%m-%d %H:%M} UTC, une fois connecté à votre compte, là où vous l'avez demandée.
+jusqu'au {until:%Y-%m-%d %H:%M} UTC, une fois connecté à votre compte, là où vous l'avez demandée,
+ou ici :
+
+{status_page}
+
 {then}
 
 Demande : {request_id}
-Adresse : {api_url}
 
 Si la demande ne vient pas de vous, changez votre mot de passe.
 """,
@@ -145,6 +154,7 @@ def verification(
     link: str,
     request_id: str,
     code: str,
+    status_page: str,
     export_until: datetime | None = None,
 ) -> Text:
     """Write the mail that asks the subject to confirm a request.
@@ -161,19 +171,55 @@ def verification(
         link=link,
         request_id=request_id,
         code=code,
+        status_page=status_page,
     )
     return Text(_SUBJECTS[key], body)
 
 
 def export_ready(
-    language: Language, *, request_id: str, api_url: str, until: datetime, erasure_waits: bool = False
+    language: Language, *, request_id: str, status_page: str, until: datetime, erasure_waits: bool = False
 ) -> Text:
-    """Write the mail that announces an export. It has no link, which anybody who reads it could use."""
+    """Write the mail that announces an export; it has no link to it, which any reader could use."""
     subject, body = _READY[language]
     then = _THEN[language, erasure_waits]
-    return Text(
-        subject, body.format(request_id=request_id, api_url=api_url.rstrip("/"), until=until, then=then)
-    )
+    return Text(subject, body.format(request_id=request_id, status_page=status_page, until=until, then=then))
+
+
+_SIGN_IN = {
+    "en": (
+        "Your link to your requests",
+        """Your requests
+=============
+
+Somebody, you we hope, asked for this link to your requests. Open it to see how far they are, to
+download your copy or to cancel:
+
+{link}
+
+It works once, for 15 minutes. If it was not you who asked, do nothing, and tell nobody the link.
+""",
+    ),
+    "fr": (
+        "Votre lien vers vos demandes",
+        """Vos demandes
+============
+
+Quelqu'un, vous sans doute, a demandé ce lien vers vos demandes. Ouvrez-le pour les suivre, pour
+télécharger votre copie ou pour annuler :
+
+{link}
+
+Il fonctionne une seule fois, pendant 15 minutes. Si la demande ne vient pas de vous, ne faites
+rien et ne donnez le lien à personne.
+""",
+    ),
+}
+
+
+def sign_in(language: Language, *, link: str) -> Text:
+    """Write the mail with the link that signs in to the status page."""
+    subject, body = _SIGN_IN[language]
+    return Text(subject, body.format(link=link))
 
 
 def language_of(accept_language: str | None) -> Language:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ops_platform.clients.mail import outbox
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr.requests import mail_texts
+from ops_platform.gdpr.requests import mail_texts, sign_in
 from ops_platform.gdpr.requests import token as tokens
 from ops_platform.gdpr.requests.mail_texts import Language, RequestType
 
@@ -46,6 +46,7 @@ def write_mail(
         link=link(api_url, language, request_id, token),
         request_id=request_id,
         code=tokens.as_code(token),
+        status_page=sign_in.status_page(api_url, language),
         export_until=export_until,
     )
     outbox.put(connection, dedup_key(request_id, number), email, text.subject, text.body, now=now)

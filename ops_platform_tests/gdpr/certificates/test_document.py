@@ -276,6 +276,7 @@ class TestIssued:
         environ = {
             **object_store.settings_environment(),
             "OPS_CA_FILE": str(object_store.ca_file),
+            "OPS_S3_LEDGER_PREFIX": ledger.prefix,
             "OPS_DATABASE_URL": ops_database.url("ops_worker"),
             "OPS_GDPR_PUBLIC_KEY": PUBLIC,
         }

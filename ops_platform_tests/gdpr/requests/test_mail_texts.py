@@ -59,7 +59,13 @@ def test_every_mail_has_its_link_code_and_warning(
     language: mail_texts.Language, request_type: mail_texts.RequestType
 ) -> None:
     text = mail_texts.verification(
-        language, request_type, link="https://x/#y", request_id="id-1", code="AB", export_until=T0
+        language,
+        request_type,
+        link="https://x/#y",
+        request_id="id-1",
+        code="AB",
+        status_page="https://x/s",
+        export_until=T0,
     )
     assert text.body.startswith(f"{mail_texts.HEADINGS[language, request_type]}\n===")
     assert mail_texts.BUTTONS[language, request_type] in text.body

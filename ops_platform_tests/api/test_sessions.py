@@ -1,0 +1,90 @@
+"""Sign-in by mail over HTTP: what a session may, and that nobody learns whose address is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from ops_platform.api import sessions
+from ops_platform.gdpr.requests import sign_in
+from ops_platform_tests.api.house import EMAIL, Answer, House, certified, exported, problem
+from ops_platform_tests.gdpr.requests.test_sign_in import links
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "ANSWER_SECONDS", 0.0)
+
+
+def ask(api: House, email: str) -> Answer:
+    return api.send("POST", "/api/gdpr/sign-in", json={"email": email, "language": "fr"})
+
+
+def signed_in(api: House) -> dict[str, str]:
+    ask(api, EMAIL)
+    (_, token) = links(api.table)[-1]
+    begun = api.send("POST", "/api/gdpr/session", json={"token": token})
+    assert begun.status_code == 200, begun.text
+    problem(api.send("POST", "/api/gdpr/session", json={"token": token}), 404, "not-found")
+    return {"Authorization": f"Bearer {begun.json()['session']}"}
+
+
+def test_a_session_looks_downloads_and_cancels_but_makes_no_request(api: House) -> None:
+    api.unlimited()
+    anna = api.person()
+    bert = api.request(api.person("bert@example.org")).json()["request_id"]
+    export, erased = exported(api, anna), certified(api, anna)
+    open_request = api.request(anna).json()["request_id"]
+    session = signed_in(api)
+    listed = api.send("GET", "/api/gdpr/requests", headers=session).json()["requests"]
+    assert [one["request_id"] for one in listed] == [open_request, erased, export]
+    assert [one["has_certificate"] for one in listed] == [False, True, False]
+    assert [one["download_until"] for one in listed] == [None, None, "2026-03-04T12:00:00Z"]
+    assert listed == api.send("GET", "/api/gdpr/requests", headers=api.bearer(anna)).json()["requests"]
+    assert api.send("GET", f"/api/gdpr/status/{erased}", headers=session).json() == listed[1]
+    assert api.send("GET", f"/api/gdpr/download/{export}", headers=session).status_code == 200
+    certificate = api.send("GET", f"/api/gdpr/certificate/{erased}", headers=session)
+    assert certificate.json() == {"certificate": {"format": "x"}, "key_id": "key", "signature": "c2ln"}
+    name = f'attachment; filename="erasure-certificate-{erased}.json"'
+    assert certificate.headers["content-disposition"] == name
+    problem(api.send("GET", f"/api/gdpr/certificate/{export}", headers=session), 409, "no-certificate")
+    problem(api.send("GET", f"/api/gdpr/status/{bert}", headers=session), 404, "not-found")
+    wish = {"request_type": "erasure"}
+    problem(api.send("POST", "/api/gdpr/request", json=wish, headers=session), 401, "unauthorized")
+    path = f"/api/gdpr/request/{open_request}"
+    assert api.send("DELETE", path, headers=session).json()["outcome"] == "cancelled"
+    assert api.send("DELETE", "/api/gdpr/session", headers=session).status_code == 204
+    problem(api.send("GET", "/api/gdpr/requests", headers=session), 401, "unauthorized")
+    problem(api.send("DELETE", "/api/gdpr/session"), 401, "unauthorized")
+
+
+def test_a_session_is_over_after_15_minutes(api: House) -> None:
+    api.request(api.person())
+    session = signed_in(api)
+    assert api.send("GET", "/api/gdpr/requests", headers=session).status_code == 200
+    api.pass_time(sign_in.SESSION_LIFETIME)
+    problem(api.send("GET", "/api/gdpr/requests", headers=session), 401, "unauthorized")
+
+
+def test_every_address_gets_the_same_answer_five_times(api: House) -> None:
+    api.request(api.person())
+    known, unknown = ask(api, EMAIL), ask(api, "eve@example.org")
+    assert (
+        (known.status_code, known.json())
+        == (unknown.status_code, unknown.json())
+        == (202, {"valid_minutes": 15})
+    )
+    assert [recipient for recipient, _ in links(api.table)] == [EMAIL]
+    for address in ("192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"):
+        sent = {"email": EMAIL.upper(), "language": None}
+        assert api.send("POST", "/api/gdpr/sign-in", json=sent, address=address).status_code == 202
+    problem(
+        api.send("POST", "/api/gdpr/sign-in", json={"email": EMAIL}, address="192.0.2.6"), 429, "rate-limited"
+    )
+
+
+@pytest.mark.parametrize("email", ["\x00@example.org", "a\nb@example.org", "x" * 320, "%%%"])
+def test_what_is_no_address_is_answered_alike(api: House, email: str) -> None:
+    assert ask(api, email).json() == {"valid_minutes": 15}
+    assert links(api.table) == []

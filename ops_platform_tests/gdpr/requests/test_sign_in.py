@@ -1,0 +1,85 @@
+"""Sign-in by mail on a real ops database, with the API's own privileges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from ops_platform.gdpr.requests import sign_in
+from ops_platform.gdpr.requests import token as tokens
+from ops_platform.housekeeping import retention
+from ops_platform_tests.gdpr.requests_database import API, T0, Requests
+
+pytestmark = pytest.mark.services
+EMAIL = "anna@example.org"
+"""The address of whatever ``Requests.make`` makes."""
+MINUTE = timedelta(minutes=1)
+
+
+def links(table: Requests) -> list[tuple[str, str]]:
+    """Recipient and token of each mailed link."""
+    with table.database.superuser() as superuser:
+        rows = superuser.execute(
+            "SELECT recipient, body FROM mail_outbox WHERE dedup_key LIKE 'gdpr-sign-in:%' ORDER BY id"
+        ).fetchall()
+    link = re.compile(r"/api/gdpr/status\?lang=(?:en|fr)#token=(\w+)$", re.MULTILINE)
+    return [(str(recipient), match.group(1)) for recipient, body in rows if (match := link.search(str(body)))]
+
+
+def ask(table: Requests, typed: str, on_record: Callable[[UUID], str | None]) -> int:
+    with table.connection.transaction():
+        return sign_in.send_link(table.connection, typed, on_record, language="fr", api_url=API, now=T0)
+
+
+def test_a_link_goes_to_the_address_of_a_request_and_works_once(table: Requests) -> None:
+    subject = uuid4()
+    table.make(subject)
+    assert ask(table, " Anna@Example.org ", lambda key: EMAIL) == 1
+    [(recipient, token)] = links(table)
+    assert recipient == EMAIL
+    begun = sign_in.begin_session(table.connection, tokens.as_code(token).lower(), T0 + 14 * MINUTE)
+    assert begun is not None
+    assert begun.expires_at == T0 + 29 * MINUTE
+    assert sign_in.begin_session(table.connection, token, T0 + 14 * MINUTE) is None
+    assert sign_in.subject_of(table.connection, begun.token, T0 + 28 * MINUTE) == subject
+    assert sign_in.subject_of(table.connection, begun.token, T0 + 29 * MINUTE) is None
+    assert sign_in.subject_of(table.connection, token, T0 + 14 * MINUTE) is None
+    with table.database.superuser() as superuser:
+        stored = str(superuser.execute("SELECT * FROM gdpr_sign_ins").fetchall())
+    assert token not in stored
+    assert begun.token not in stored
+    sign_in.end_session(table.connection, begun.token, T0 + 20 * MINUTE)
+    assert sign_in.subject_of(table.connection, begun.token, T0 + 20 * MINUTE) is None
+    assert retention.prune_sign_ins(table.worker, timedelta(days=1), T0 + timedelta(days=1)) == 0
+    assert retention.prune_sign_ins(table.worker, timedelta(days=1), T0 + timedelta(days=2)) == 1
+
+
+def test_a_link_that_is_too_old_or_made_up_begins_nothing(table: Requests) -> None:
+    table.make()
+    ask(table, EMAIL, lambda key: EMAIL)
+    [(_, token)] = links(table)
+    for typed in (tokens.new_token(), "", "x" * 5000, "\x00"):
+        assert sign_in.begin_session(table.connection, typed, T0) is None
+    assert sign_in.begin_session(table.connection, token, T0 + 15 * MINUTE) is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "on_record", "sent"),
+    [
+        ("eve@example.org", EMAIL, 0),
+        ("%", EMAIL, 0),
+        ("", EMAIL, 0),
+        # The mailbox may be somebody else's by now.
+        (EMAIL, "anna@new.example", 0),
+        # Being erased: the mails about it go there, too.
+        (EMAIL, None, 1),
+    ],
+)
+def test_who_gets_a_link(table: Requests, typed: str, on_record: str | None, sent: int) -> None:
+    table.make()
+    assert ask(table, typed, lambda key: on_record) == sent
+    assert len(links(table)) == sent
