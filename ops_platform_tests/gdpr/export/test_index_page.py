@@ -89,7 +89,7 @@ def overview(demo_map: DataMap) -> Overview:
         rows=1,
         entry=Entry("data/creators/account.json", 10, "0"),
         first=[{"id": "0f5b2c00-0000-4000-8000-000000000001", "number": 1234567, "email": "anna@example.org",
-                "full_name": "Anna Exemple", "dob": "1980-02-03", "created_at": "2026-03-01T12:00:00+00:00",
+                "full_name": "Anna Lind", "dob": "1980-02-03", "created_at": "2026-03-01T12:00:00+00:00",
                 "token_hash": "f" * 64, "phone": None}],
     )  # fmt: skip
     media = Part(
@@ -110,7 +110,7 @@ def test_technical_columns_are_shown_when_asked(demo_map: DataMap) -> None:
     page = index_page.index(overview(demo_map))
     account = page[page.index("Your account") : page.index("<h3>Media")]
     before, _, asked = account.partition("<summary>Technical details</summary>")
-    for text in ("1234567", "Date of birth", "Anna Exemple", "2026-03-01 12:00 UTC", "Created at"):
+    for text in ("1234567", "Date of birth", "Anna Lind", "2026-03-01 12:00 UTC", "Created at"):
         assert text in before
     for text in ("0f5b2c00", "f" * 64):
         assert text not in before
