@@ -30,7 +30,8 @@ subject_file = click.option(
     "--subject-file",
     type=click.File(encoding="utf-8-sig"),
     required=True,
-    help="Keys of subjects, one a line; - is stdin. Keys are personal: they do not belong on a command line.",
+    help="Keys of subjects, one a line; - is stdin. A key of several columns is a JSON array, as [7, 42]. "
+    "Keys are personal: they do not belong on a command line.",
 )
 YEARS = range(2000, 2100)
 """Years that can be meant. Others are slips, and arithmetic overflows at the ends of the calendar."""
