@@ -120,17 +120,14 @@ def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave a module unread if ``-m "not services"`` drops all its tests and nobody names it.
-
-    Also one of the other half of `make test-fast`.
-    """
+    """Leave a module unread if ``-m`` drops all its tests and nobody names it, or of the other half."""
     if halves.is_others(collection_path):
         return True
     if (
-        config.getoption("markexpr").startswith(FAST)
-        and collection_path.suffix == ".py"
+        config.getoption("markexpr")
+        and collection_path.name.startswith("test_")
         and collection_path not in {Path(argument.partition("::")[0]).resolve() for argument in config.args}
-        and module_marks.needs_services(collection_path.read_text(encoding="utf-8"))
+        and module_marks.is_dropped(collection_path.read_text(encoding="utf-8"), config.getoption("markexpr"))
     ):
         return True
     return None

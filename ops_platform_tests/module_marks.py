@@ -32,3 +32,12 @@ def of(source: str) -> set[str]:
 def needs_services(source: str) -> bool:
     """Tell whether no test of a module can run without services: all are marked ``services`` or ``full``."""
     return not {"services", "full"}.isdisjoint(of(source))
+
+
+def is_dropped(source: str, expression: str) -> bool:
+    """Tell whether the ``-m expression`` of one of make's targets drops all tests of a module for sure."""
+    if expression.startswith("not services"):
+        return needs_services(source)
+    if expression == "not full":
+        return "full" in of(source)
+    return expression == "full" and "mark.full" not in source

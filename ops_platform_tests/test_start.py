@@ -73,6 +73,22 @@ def test_marks_are_read_from_the_text(source: str, needed: bool) -> None:
     assert module_marks.needs_services(source) is needed
 
 
+@pytest.mark.parametrize(
+    ("source", "fast", "test", "full"),
+    [
+        ("pytestmark = pytest.mark.services", False, True, False),
+        ("pytestmark = [pytest.mark.full, pytest.mark.timeout(9)]", False, False, True),
+        ("@pytest.mark.full\ndef test_one(): ...", True, True, True),
+        ("pytestmark = pytest.mark.services\n@pytest.mark.full\ndef test_one(): ...", False, True, True),
+        ("def test_one(): ...", True, True, False),
+    ],
+)
+def test_each_target_of_make_reads_what_it_may_run(source: str, fast: bool, test: bool, full: bool) -> None:
+    expressions = ("not services and not processes", "not full", "full")
+    assert [not module_marks.is_dropped(source, one) for one in expressions] == [fast, test, full]
+    assert not module_marks.is_dropped(source, "")
+
+
 def test_a_module_gives_marks_once_and_to_all_its_tests() -> None:
     """So what is read from its text is what pytest would find."""
     wrong = []
