@@ -219,7 +219,7 @@ def test_figures_are_readable() -> None:
 
 BROKEN = """
 import click
-from ops_platform.cli import cli
+from ops_platform.cli import cli, main
 @cli.command("breaks")
 def breaks() -> None:
     if {ours}:
