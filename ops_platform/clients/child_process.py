@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-import psutil
-
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import ConfigurationError, Unavailable
 
@@ -256,6 +254,8 @@ def _watched(child: subprocess.Popen[bytes], pace: Pace | None) -> Iterator[_Wat
 
 def _written(pid: int) -> int | None:
     """Sum up the bytes that a process and those below it have written; None when that cannot be told."""
+    import psutil
+
     try:
         top = psutil.Process(pid)
         # Characters, not blocks: on a file system in memory no block is ever written.
