@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ops_platform_tests.benchmarks import api, backup, erasure, export, imports, look, restore, slo
+from ops_platform_tests.benchmarks import api, backup, erasure, export, imports, look, restore, scan, slo
 from ops_platform_tests.benchmarks.measure import Report, write
 
-BENCHMARKS = ("imports", "look", "backup", "restore", "slo", "erasure", "export", "api")
+BENCHMARKS = ("imports", "look", "backup", "restore", "slo", "erasure", "scan", "export", "api")
 
 
 def main() -> int:
@@ -48,6 +48,8 @@ def main() -> int:
         reports += slo.run(say, quick=arguments.quick)
     if "erasure" in chosen:
         reports += erasure.run(say, quick=arguments.quick)
+    if "scan" in chosen:
+        reports += scan.run(say, quick=arguments.quick)
     if "export" in chosen:
         reports += export.run(say, quick=arguments.quick)
     if "api" in chosen:

@@ -6,7 +6,7 @@ The scan itself ignores the data map; the hits that an erasure leaves on purpose
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from psycopg import sql
@@ -17,6 +17,7 @@ from ops_platform.gdpr.row_erasure import residue_scan
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.row_erasure.residue_scan import Residue, Shared
 from ops_platform.gdpr.schema import Catalogue, Name
+from ops_platform.gdpr.spellings import is_email, mailbox
 from ops_platform.gdpr.subject import (
     Identity,
     Times,
@@ -51,6 +52,7 @@ def residue(
     if not times.replay:
         others = successors(connection, data_map, catalogue, identity, times.cutoff)
         shared = _Others(data_map, catalogue, identity, times, others).shared()
+    shared = replace(shared, others=_same_mailbox(connection, data_map, catalogue, identity))
     own_values = [value for value in identity.names(data_map.subject) if value not in shared.values]
     hits = residue_scan.scan(connection, catalogue, own_values, excluded, shared)
     kept = _kept_through_parents(data_map, Journal(connection, erasure_id))
@@ -59,6 +61,36 @@ def residue(
         for hit in hits
         if hit.rows > kept.get((hit.table, hit.column), 0)
     ]
+
+
+def _same_mailbox(
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, identity: Identity
+) -> tuple[str, ...]:
+    """Find addresses of other accounts that differ from the subject's only behind a plus sign."""
+    subject = data_map.subject
+    own = [value for value in identity.of(subject.email) if isinstance(value, str) and is_email(value)]
+    if not own or subject.email not in catalogue.relations[subject.table].columns:
+        return ()
+    address = sql.SQL('lower(CAST(t.{} AS text) COLLATE "C")').format(sql.Identifier(subject.email))
+    tests = []
+    for local, domain in map(mailbox, own):
+        tests.append(
+            sql.SQL(
+                "({address} = {plain} OR (starts_with({address}, {tagged}) AND {address} LIKE {domain}))"
+            ).format(
+                address=address,
+                plain=sql.Literal(f"{local}@{domain}".lower()),
+                tagged=sql.Literal(f"{local}+".lower()),
+                domain=sql.Literal(
+                    "%@" + domain.lower().replace("\\", r"\\").replace("_", r"\_").replace("%", r"\%")
+                ),
+            )
+        )
+    query = sql.SQL("SELECT DISTINCT {} AS address FROM {} AS t WHERE NOT {} AND ({})").format(
+        address, subject.table.identifier, is_subject(subject, identity, "t"), sql.SQL(" OR ").join(tests)
+    )
+    known = {value.lower() for value in own}
+    return tuple(row["address"] for row in connection.execute(query) if row["address"] not in known)
 
 
 def _add_alternative(conditions: dict[K, sql.Composable], key: K, test: sql.Composable) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
+from ops_platform.gdpr import spellings
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.row_erasure import residue_scan as residue
 from ops_platform.gdpr.schema import reader as catalogue
@@ -46,14 +47,15 @@ def server(demo_cluster: PostgresCluster) -> Iterator[Connection]:
     connection.close()
 
 
-NAMES = st.text("ab3.-_+@ \\\"'()|$^[]*ÄéZ", min_size=1, max_size=6)
+NAMES = st.text("ab3.-_+@\\\"'()|$^[]*ÄéZ", min_size=1, max_size=6)
+SIDES = st.text("ab3.-_+@ \\\"'()|$^[]*ÄéZ", min_size=1, max_size=6)
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(NAMES, NAMES, NAMES)
+@given(SIDES, NAMES, SIDES)
 def test_where_a_name_stands_by_itself(server: Connection, before: str, name: str, after: str) -> None:
     inside = before + name + after
-    [row] = server.execute("SELECT %s ~* %s AS found", (inside, residue.expression([name]))).fetchall()
+    [row] = server.execute("SELECT %s ~* %s AS found", (inside, spellings.expression([name]))).fetchall()
     assert row["found"] == stands(name, inside)
 
 
@@ -70,7 +72,7 @@ def test_where_a_name_stands_by_itself(server: Connection, before: str, name: st
     ],
 )
 def test_of_handles_that_begin_each_other(server: Connection, inside: str, found: bool) -> None:
-    pattern = residue.expression(["tomas.horvath.3"])
+    pattern = spellings.expression(["tomas.horvath.3"])
     assert server.execute("SELECT %s ~* %s AS f", (inside, pattern)).fetchall() == [{"f": found}]
 
 
@@ -154,7 +156,7 @@ def test_columns_of_every_type_that_a_name_fits_into(demo: Connection) -> None:
 )
 def test_other_spellings_of_the_same(server: Connection, inside: str) -> None:
     names = ["6f1c6a1e-0000-4000-8000-00000000abcd", "zoë+erased@example.org"]
-    pattern = residue.expression(names, escaped=True)
+    pattern = spellings.expression(names)
     assert server.execute("SELECT %s ~* %s AS f", (inside, pattern)).fetchall() == [{"f": True}]
 
 

@@ -1,0 +1,21 @@
+"""The spellings of an identifier in stored values, and the SQL that finds and replaces them.
+
+The residue scan, rows found by a mention, and their redaction use the same matching. Which rows belong to
+whom is not known here.
+"""
+
+from ops_platform.gdpr.spellings.column_test import Sought
+from ops_platform.gdpr.spellings.lexemes import Lexemes
+from ops_platform.gdpr.spellings.searched_values import MIN_LENGTH, is_email, mailbox, why_skipped
+from ops_platform.gdpr.spellings.text_pattern import expression
+
+__all__ = [
+    "MIN_LENGTH",
+    "Lexemes",
+    "Sought",
+    "expression",
+    "is_email",
+    "lexemes",
+    "mailbox",
+    "why_skipped",
+]

@@ -1,0 +1,229 @@
+"""SQL tests for a person's identifiers in a column: a quick look for anchors, then the whole expressions."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+
+from ops_platform.gdpr.schema import Column
+from ops_platform.gdpr.spellings import (
+    anchors,
+    base64_pattern,
+    bytes_pattern,
+    phone_pattern,
+    searched_values,
+    text_pattern,
+)
+from ops_platform.gdpr.spellings.anchors import Anchors
+from ops_platform.gdpr.spellings.searched_values import is_phone
+
+NAMELESS = frozenset(
+    (
+        *("smallint", "integer", "bigint", "numeric", "real", "double precision", "money", "boolean"),
+        *("date", "interval", "time without time zone", "time with time zone"),
+        *("timestamp without time zone", "timestamp with time zone", "oid", "xid", "xid8", "tid", "pg_lsn"),
+        *("bit", "bit varying", "point", "line", "lseg", "box", "path", "polygon", "circle"),
+        *("int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange"),
+        *("int4multirange", "int8multirange", "nummultirange", "datemultirange", "tsmultirange"),
+        *("tstzmultirange", "inet", "cidr", "macaddr", "macaddr8", '"char"'),
+    )
+)
+"""Types that cannot hold a name; all others are searched, also user-defined ones."""
+_BREAKS = ("\r\n", "\n")
+_JSON_BREAKS = (r"\r\n", r"\n")
+"""Ends of lines, as they are and as JSON writes them; the last one is part of each."""
+_SHORTEST_BASE64 = 12
+"""Bytes of the shortest value that is looked at for base64."""
+
+
+@dataclass(frozen=True)
+class Sought:
+    """The identifiers of one person that are searched for: texts, with the UUIDs among them, and UUIDs."""
+
+    texts: tuple[str, ...]
+    uuids: tuple[str, ...]
+
+    @classmethod
+    def of(cls, values: Iterable[Any]) -> Sought:
+        """Select from ``values`` what can be searched for; see ``why_skipped`` for the rest."""
+        return cls(*searched_values.searched(values))
+
+    def value(self, column: Column, held: sql.Composable) -> sql.Composable | None:
+        """Write the text that is searched of a value ``held`` in a column.
+
+        None where it holds no names, or is compared otherwise.
+        """
+        if not self.texts or column.base in NAMELESS or column.base == "uuid":
+            return None
+        if column.base != "bytea":
+            return sql.SQL("CAST({} AS text)").format(held)
+        if not column.array:
+            return sql.SQL("encode({}, 'escape')").format(held)
+        return sql.SQL(
+            "array_to_string(ARRAY(SELECT encode(b.one, 'escape') FROM unnest({}) AS b (one)), ' ')"
+        ).format(held)
+
+    @staticmethod
+    def lowered(value: sql.Composable) -> sql.Composable:
+        """Write ``value`` with ASCII letters in lower case: this is quick, whatever the database's locale."""
+        return sql.SQL('lower({} COLLATE "C")').format(value)
+
+    def test(
+        self, column: Column, value: sql.Composable, lowered: sql.Composable, masked: Sequence[str] = ()
+    ) -> sql.Composable:
+        """Write the test of a text that ``value`` has written. ``masked``: texts to blank first."""
+        breaks = _JSON_BREAKS if column.base in ("json", "jsonb") else _BREAKS
+        tests = [self._plain(column, _masked(value, masked), lowered, breaks)]
+        tests += [_phone(phone, _masked(value, masked), lowered) for phone in self.texts if is_phone(phone)]
+        if self._anchors.base64:
+            tests.append(self._encoded(value, lowered, breaks))
+        return sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
+
+    def _plain(
+        self, column: Column, value: sql.Composable, lowered: sql.Composable, breaks: Sequence[str]
+    ) -> sql.Composable:
+        words = (*self._anchors.words, *(self._wide_words if column.base == "bytea" else ()))
+        # Quoted-printable may break the line within an anchor.
+        broken = _any_position([f"={line_break}" for line_break in breaks], lowered)
+        quick = sql.SQL("({} OR ({} AND {}))").format(
+            _any_position(words, lowered), broken, _joined(words, lowered, breaks)
+        )
+        if not self._words:
+            return sql.SQL("false")
+        tests: list[sql.Composable] = []
+        text = (
+            value
+            if column.base != "bytea"
+            else sql.SQL("regexp_replace({}, {}, ' ', 'g')").format(
+                # Other bytes separate words.
+                value,
+                sql.Literal(r"\\([0-7]{3}|\\)"),
+            )
+        )
+        for identifier in self._words:
+            test = _matches(text, text_pattern.expression([identifier]))
+            if anchors.needed(identifier, encoded=True):
+                test = sql.SQL(
+                    "CASE WHEN {plain} OR ({encoders} AND {encoded}) OR {entity} OR {broken} THEN {test} "
+                    "ELSE false END"
+                ).format(
+                    plain=_every_position(anchors.needed(identifier, encoded=False), lowered),
+                    encoders=_any_position(anchors.ENCODERS, lowered),
+                    encoded=_every_position(anchors.needed(identifier, encoded=True), lowered),
+                    entity=_any_position([anchors.ENTITY], lowered),
+                    broken=broken,
+                    test=test,
+                )
+            tests.append(test)
+        if column.base == "bytea":
+            accented = [
+                _every_position(anchors.needed(text, encoded=True), lowered)
+                for text in self._words
+                if not text.isascii() and anchors.needed(text, encoded=True)
+            ]
+            tests.append(
+                sql.SQL("CASE WHEN {} THEN {} ELSE false END").format(
+                    sql.SQL(" OR ").join([_any_position(self._wide_words, lowered), *accented]),
+                    _matches(value, bytes_pattern.expression(self._words)),
+                )
+            )
+        found = sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
+        if self._anchors.without:
+            return found
+        return sql.SQL("CASE WHEN {} THEN {} ELSE false END").format(quick, found)
+
+    def _encoded(
+        self, value: sql.Composable, lowered: sql.Composable, breaks: Sequence[str]
+    ) -> sql.Composable:
+        """Write the test for base64, also of values in lines, and of parts of mails, which say so."""
+        return sql.SQL(
+            "CASE WHEN octet_length({lowered}) >= {length} AND ({anchors} OR ("
+            "(position('base64' IN {lowered}) > 0 OR position(' ' IN {lowered}) = 0) "
+            "AND {broken} AND {joined})) THEN {test} ELSE false END"
+        ).format(
+            lowered=lowered,
+            length=sql.Literal(_SHORTEST_BASE64),
+            anchors=_any_position(self._anchors.base64, lowered),
+            broken=_any_position(breaks[-1:], lowered),
+            joined=_joined(self._anchors.base64, lowered, breaks),
+            test=_matches(value, base64_pattern.expression(self.texts) or "", exactly=True),
+        )
+
+    def uuid_test(self, column: Column, held: sql.Composable) -> sql.Composable | None:
+        """Write the test of a column of UUIDs; None for other columns, and without UUIDs to search for."""
+        if column.base != "uuid" or not self.uuids:
+            return None
+        if column.array:
+            return sql.SQL("CAST({} AS uuid[]) && CAST({} AS uuid[])").format(
+                held, sql.Literal(list(self.uuids))
+            )
+        return sql.SQL("{} = ANY (CAST({} AS uuid[]))").format(held, sql.Literal(list(self.uuids)))
+
+    @functools.cached_property
+    def _words(self) -> tuple[str, ...]:
+        """The texts that are no telephone numbers."""
+        return tuple(text for text in self.texts if not is_phone(text))
+
+    @functools.cached_property
+    def _anchors(self) -> Anchors:
+        return anchors.of(self.texts)
+
+    @functools.cached_property
+    def _wide_words(self) -> tuple[str, ...]:
+        """The anchors of two bytes a character, and the bytes of UUIDs."""
+        raw = [bytes_pattern.as_written(UUID(uuid).bytes).lower() for uuid in self.uuids]
+        return (*("\\000".join(word) for word in self._anchors.words), *raw)
+
+
+def _any_position(texts: Sequence[str], lowered: sql.Composable) -> sql.Composable:
+    if not texts:
+        return sql.SQL("false")
+    tests = [sql.SQL("position({} IN {}) > 0").format(sql.Literal(text), lowered) for text in texts]
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
+
+
+def _every_position(texts: Sequence[str], lowered: sql.Composable) -> sql.Composable:
+    tests = [sql.SQL("position({} IN {}) > 0").format(sql.Literal(text), lowered) for text in texts]
+    return sql.SQL("({})").format(sql.SQL(" AND ").join(tests))
+
+
+def _phone(number: str, value: sql.Composable, lowered: sql.Composable) -> sql.Composable:
+    """Write the test for a telephone number; most texts have digits, few have these."""
+    return sql.SQL(
+        "CASE WHEN {} AND position({} IN translate({}, {}, '')) > 0 THEN {} ELSE false END"
+    ).format(
+        _any_position(anchors.last_digits(number), lowered),
+        sql.Literal(phone_pattern.end(number)),
+        lowered,
+        sql.Literal(phone_pattern.GAPS),
+        _matches(value, text_pattern.expression([number])),
+    )
+
+
+def _joined(texts: Sequence[str], lowered: sql.Composable, breaks: Sequence[str]) -> sql.Composable:
+    """Write the test for any of ``texts`` in what is left without the ends of lines."""
+    joined = lowered
+    for line_break in (*(f"={line_break}" for line_break in breaks), *breaks):
+        joined = sql.SQL("replace({}, {}, '')").format(joined, sql.Literal(line_break))
+    return sql.SQL("(SELECT {} FROM (SELECT {} AS text OFFSET 0) AS joined)").format(
+        _any_position(texts, sql.Identifier("joined", "text")), joined
+    )
+
+
+def _masked(value: sql.Composable, masked: Sequence[str]) -> sql.Composable:
+    if not masked:
+        return value
+    return sql.SQL("""regexp_replace({} COLLATE pg_catalog."default", {}, ' ', 'gi')""").format(
+        value, sql.Literal(text_pattern.any_of(masked))
+    )
+
+
+def _matches(value: sql.Composable, pattern: str, *, exactly: bool = False) -> sql.Composable:
+    """Match by the database's collation: a column's own may lack regular expressions or non-ASCII case."""
+    operator = sql.SQL("~" if exactly else "~*")
+    return sql.SQL('{} COLLATE pg_catalog."default" {} {}').format(value, operator, sql.Literal(pattern))
