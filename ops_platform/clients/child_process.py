@@ -109,33 +109,6 @@ class Launcher:
             return Ended(child.wait(), "", _text(b"".join(errors)))
 
     @contextmanager
-    def streaming(self, command: Sequence[str], chunk: int) -> Iterator[tuple[Iterator[bytes], list[Ended]]]:
-        """Run a program and read its stdout in pieces of at most ``chunk`` bytes while the block runs.
-
-        Once the pieces are exhausted, the list holds how it ended, with an empty ``stdout``. A block that
-        leaves before ends the child.
-        """
-        ended: list[Ended] = []
-
-        def pieces(child: subprocess.Popen[bytes]) -> Iterator[bytes]:
-            assert child.stdout is not None  # noqa: S101 - both are pipes, see _start
-            assert child.stderr is not None  # noqa: S101
-            errors: list[bytes] = []
-            reader = threading.Thread(target=_drain, args=(child.stderr, errors), daemon=True)
-            reader.start()
-            while piece := child.stdout.read(chunk):
-                yield piece
-            reader.join()
-            ended.append(Ended(child.wait(), "", _text(b"".join(errors))))
-
-        with self._child(command) as child:
-            try:
-                yield pieces(child), ended
-            finally:
-                if not ended:
-                    end_group(child)
-
-    @contextmanager
     def background(
         self,
         command: Sequence[str],

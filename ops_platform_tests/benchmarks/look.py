@@ -289,7 +289,8 @@ def _verification(idle: Idle) -> list[Part]:
     first = idle.beyond(run)
     again = idle.beyond(run)
     objects = max(1, read[0].objects - read[1].objects)
-    each = {kind: max(0.0, count - again.get(kind, 0.0)) / objects for kind, count in first.items()}
+    # What is archived meanwhile is no part of it.
+    each = {"GET": max(0.0, first.get("GET", 0.0) - again.get("GET", 0.0)) / objects}
     # A segment a minute, and the few objects of a set an hour, are read until their retention is over.
     stored = MONTH_SECONDS / 60 + HOURS * OBJECTS_OF_A_SET
     return [

@@ -31,7 +31,7 @@ FILES_SECONDS = 300.0
 """Pause between looks at the stored files of the sets."""
 OLDER_FILES_SECONDS = 900.0
 """Age at which those of the sets before the newest full are listed again: thousands, and none is new."""
-NAMES_SECONDS = 240.0
+NAMES_SECONDS = 900.0
 """Age at which folders and timelines are listed again, where each look sees by itself those that are new."""
 NAMES_PER_LOOK = 1.5
 """Folders and timelines are listed at every second look, and when the server names one that is new."""
@@ -171,6 +171,14 @@ class RepositoryWatch:
             self._state.wal_gap.put(observation.gap_segments)
         self._window.after(context.stanza.name, observation, recorded)
         self._update_recovery_point(context.stanza.name, observation)
+
+    def index_etags(self) -> tuple[str | None, ...] | None:
+        """Return the ETags of the index's files; None when the newest look was long ago or did not ask."""
+        if self._observer is None or self._looked is None:
+            return None
+        if time.monotonic() - self._looked[0] > NAMES_PER_LOOK * self._look_seconds:
+            return None
+        return self._observer.index_etags
 
     def _look(self, context: BackupContext, asked: Archiver | None) -> Observation:
         self._observer = self._observer or Observer(context)

@@ -102,6 +102,8 @@ class Observer:
     """
 
     ctx: BackupContext
+    index_etags: tuple[str | None, ...] | None = field(init=False, default=None)
+    """ETags of backup.info and archive.info at the newest look; None where it did not ask for them."""
     _stored: StoredFiles | None = field(init=False)
     _reader: ArchiveReader | None = None
     _repository: Repository | None = None
@@ -161,7 +163,7 @@ class Observer:
 
         Without one of the files, or with one that cannot be read, ``info`` says what is wrong.
         """
-        mark = None
+        mark, self.index_etags = None, None
         if self._repository is not None and self._info is not None:
             with suppress(OpsError):
                 mark = self._mark()
@@ -179,8 +181,8 @@ class Observer:
         paths = (pgbackrest.layout.backup_info, pgbackrest.layout.archive_info)
         if self._stored is None:
             return _digest(pgbackrest.repo_get(path) for path in paths)
-        heads = [self._stored.head(path) for path in paths]
-        return None if None in heads else _digest(head.etag for head in heads if head is not None)
+        self.index_etags = self._stored.etags(paths)
+        return None if None in self.index_etags else _digest(filter(None, self.index_etags))
 
 
 def glance(ctx: BackupContext, *, written: Written | None = None) -> Observation:

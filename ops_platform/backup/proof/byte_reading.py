@@ -1,7 +1,7 @@
 """Reading one stored object against its checksums: files of sets, manifests, WAL segments.
 
 Files of sets are read as they are stored, since the manifest knows their SHA-1 as stored; no key is needed.
-A segment is decrypted by pgBackRest and decompressed: its name holds the SHA-1 of what PostgreSQL wrote.
+A segment is decrypted and decompressed: its name holds the SHA-1 of what PostgreSQL wrote.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from ops_platform.clients.pgbackrest import (
     SegmentFile,
     StoredFile,
     StoredObject,
+    archive_passphrase,
+    decrypt,
     layout,
 )
 from ops_platform.errors import CheckFailed
 
-MISSING, UNDECIPHERABLE = 55, 95
+MISSING = 55
 NAMED_FILES = 3
 REPLACED = "\N{REPLACEMENT CHARACTER}"
 """What stands in a listing and in a manifest for bytes of a name that are no UTF-8."""
@@ -53,6 +55,8 @@ class ByteReader:
     store: ObjectStore
     prefix: str
     _manifests: dict[str, Manifest] = field(default_factory=dict)
+    _archive: tuple[str | None, ...] = field(default=(), repr=False)
+    """The passphrase of the segments, once it was read."""
 
     def read(self, item: StoredItem) -> Reading:
         """Read an object to its end.
@@ -91,18 +95,30 @@ class ByteReader:
         if name is None:
             return SOUND
         digest = hashlib.sha1(usedforsecurity=False)
+        key = f"{self.prefix}{Layout(self.pgbackrest.stanza).archives}/{item.holder}/{item.name}"
+        passphrase = self._passphrase()
         try:
-            path = f"{Layout(self.pgbackrest.stanza).archives}/{item.holder}/{item.name}"
-            for piece in decompress(self.pgbackrest.repo_read(path), name.codec):
-                digest.update(piece)
-        except PgBackRestError as error:
-            if error.code != UNDECIPHERABLE:
-                raise
-            return Reading(f"{item.name} cannot be decrypted")
+            with self.store.reading(key) as chunks:
+                plain = chunks if passphrase is None else decrypt(chunks, passphrase)
+                for piece in decompress(plain, name.codec):
+                    digest.update(piece)
         except CheckFailed as error:
             return Reading(f"{item.name}: {error}")
         right = digest.hexdigest() == name.checksum
         return SOUND if right else Reading(f"{item.name}: its bytes have another checksum")
+
+    def _passphrase(self) -> str | None:
+        """Read the segments' passphrase, once; None where they are not encrypted. Raises PgBackRestError."""
+        if not self._archive:
+            index = self.pgbackrest.layout.archive_info
+            try:
+                text = self.pgbackrest.repo_get(index)
+            except PgBackRestError as error:
+                if error.code != MISSING:
+                    raise
+                text = self.pgbackrest.repo_get(index + layout.COPY)
+            self._archive = (archive_passphrase(text),)
+        return self._archive[0]
 
     def _object(self, stored: StoredObject) -> Reading:
         # A name that is no UTF-8 cannot be asked for over S3's interface; pgBackRest has it as it is.

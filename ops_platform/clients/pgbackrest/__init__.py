@@ -6,6 +6,7 @@ Reports, locks and retention are not known here.
 from ops_platform.clients.pgbackrest import abilities
 from ops_platform.clients.pgbackrest.answers import BackupEntry, StanzaInfo, StoredEntry, TablespaceEntry
 from ops_platform.clients.pgbackrest.command import LABEL_NOT_NEWEST, LOCKED, PgBackRest, PgBackRestError
+from ops_platform.clients.pgbackrest.decryption import archive_passphrase, decrypt
 from ops_platform.clients.pgbackrest.exit_codes import CRYPTO
 from ops_platform.clients.pgbackrest.layout import Layout, SegmentFile
 from ops_platform.clients.pgbackrest.log_lines import ArchiveRange
@@ -28,7 +29,9 @@ __all__ = [
     "StoredObject",
     "TablespaceEntry",
     "abilities",
+    "archive_passphrase",
     "checked_lines",
+    "decrypt",
     "layout",
     "log_lines",
     "supported_servers",

@@ -1,4 +1,4 @@
-"""Answers of pgBackRest in JSON, read into records: what ``info`` and ``repo-ls`` say. Pure.
+"""Answers of pgBackRest in JSON, read into records: what ``info`` and ``repo-ls`` say, and the index. Pure.
 
 The names of their fields are known here and nowhere else. They are those of pgBackRest 2.45 to 2.60.
 """
@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ops_platform.clients.pgbackrest.manifest import checked_lines
+
 # Status codes of info: https://pgbackrest.org/command.html#command-info
-NO_PATH, MISSING_DATA = 1, 3
+OK, NO_PATH, NO_BACKUPS, MISSING_DATA = 0, 1, 2, 3
 _INFO_FAILED = 99
 _UNENCRYPTED = ("none", "mixed")
 
@@ -120,6 +122,23 @@ class StanzaInfo:
             unreadable=str(failed[0]["message"]) if failed else None,
         )
 
+    @classmethod
+    def of_index(cls, text: str) -> StanzaInfo:
+        """Read backup.info, which ``info`` makes its answer of, but for the archive's ends.
+
+        Raises CheckFailed when it is damaged; ValueError, KeyError or TypeError when it is no such file.
+        """
+        sections: dict[str, dict[str, Any]] = {}
+        for section, key, value, _ in checked_lines(text):
+            sections.setdefault(section, {})[key] = value
+        sets = tuple(_indexed(label, entry) for label, entry in sections.get("backup:current", {}).items())
+        databases = tuple(
+            DatabaseEntry(int(number), int(entry["db-system-id"]), str(entry["db-version"]))
+            for number, entry in sections["db:history"].items()
+        )
+        cipher = "aes-256-cbc" if "cipher-pass" in sections.get("cipher", {}) else "none"
+        return cls(OK if sets else NO_BACKUPS, sets, databases, cipher)
+
     @property
     def exists(self) -> bool:
         """Tell whether the stanza was created in the repository and can hold backups."""
@@ -129,6 +148,29 @@ class StanzaInfo:
     def is_encrypted(self) -> bool:
         """Tell whether pgBackRest encrypts all that it stores."""
         return self.cipher not in _UNENCRYPTED
+
+
+def _indexed(label: str, entry: Mapping[str, Any]) -> BackupEntry:
+    """Read one set of the index."""
+    return BackupEntry(
+        label=label,
+        type=entry["backup-type"],
+        prior=entry.get("backup-prior"),
+        references=tuple(entry.get("backup-reference") or ()),
+        started_at=datetime.fromtimestamp(entry["backup-timestamp-start"], UTC),
+        completed_at=datetime.fromtimestamp(entry["backup-timestamp-stop"], UTC),
+        lsn_start=entry.get("backup-lsn-start"),
+        lsn_stop=entry.get("backup-lsn-stop"),
+        wal_start=entry.get("backup-archive-start"),
+        wal_stop=entry.get("backup-archive-stop"),
+        size=entry["backup-info-size"],
+        delta=entry["backup-info-size-delta"],
+        repo_size=entry.get("backup-info-repo-size", entry["backup-info-repo-size-delta"]),
+        repo_delta=entry["backup-info-repo-size-delta"],
+        database_id=int(entry["db-id"]),
+        error=bool(entry.get("backup-error", False)),
+        annotations=dict(entry.get("backup-annotation") or {}),
+    )
 
 
 @dataclass(frozen=True)

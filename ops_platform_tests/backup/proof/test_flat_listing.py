@@ -1,7 +1,8 @@
-"""The files of the sets, listed a thousand a request, are what pgBackRest itself lists folder by folder."""
+"""What is listed and read with requests of our own is what pgBackRest itself says."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
@@ -14,8 +15,8 @@ from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.stanza.model import Repository
 from ops_platform.clients import object_store
 from ops_platform.clients.object_store import StoredObject
-from ops_platform.clients.pgbackrest import Layout
-from ops_platform_tests.backup.site import Site
+from ops_platform.clients.pgbackrest import Layout, StanzaInfo
+from ops_platform_tests.backup.site import Done, Site
 
 
 @pytest.mark.parametrize(("path", "prefix"), [("/", ""), ("/a/b", "a/b/")])
@@ -48,3 +49,11 @@ def test_both_listings_agree(backed_up: Site) -> None:
     listed = ours._list_all()
     assert set(listed) == set(backed_up.labels())
     assert listed == replace(ours, flat=None)._list_all()
+
+
+@pytest.mark.services
+def test_the_index_says_what_info_says(backed_up: Site, second_backup: Done) -> None:
+    asked = backed_up.context.pgbackrest
+    (told,) = json.loads(asked._ask("info", "--output=json"))
+    assert len(told["backup"]) >= 2
+    assert asked._indexed() == StanzaInfo.parse(told)
