@@ -111,9 +111,11 @@ def register(connection: Connection, stanza: str, items: Sequence[StoredItem], c
     )
 
 
-def to_read(connection: Connection, stanza: str, now: datetime) -> Iterator[StoredItem]:
+def to_read(
+    connection: Connection, stanza: str, now: datetime, ahead: timedelta = AHEAD
+) -> Iterator[StoredItem]:
     """Yield what to read, in the order of ``reading_plan.in_order``; page by page, each item once."""
-    until = now + AHEAD
+    until = now + ahead
     for query in (_DUE, _UNREAD):
         due: Any = "-infinity"
         holder = name = ""

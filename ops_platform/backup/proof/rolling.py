@@ -14,7 +14,7 @@ from typing import Any
 from ops_platform.backup.proof import read_store, verify_output
 from ops_platform.backup.proof.byte_reading import MISSING, SOUND, UNPROVEN, ByteReader, Reading
 from ops_platform.backup.proof.files_look import read_manifest
-from ops_platform.backup.proof.reading_plan import Budget, StoredItem, period
+from ops_platform.backup.proof.reading_plan import AHEAD, Budget, StoredItem, period
 from ops_platform.backup.repository import ListedFile, Repository, StoredFiles
 from ops_platform.backup.stanza import BackupContext, locks, pgbackrest_conf
 from ops_platform.clients import object_store, postgres
@@ -73,8 +73,16 @@ def open_reader(ctx: BackupContext) -> BackupContext:
     return replace(ctx, pgbackrest=replace(ctx.pgbackrest, config_file=wanted), configuration=text)
 
 
-def run(ctx: BackupContext, log: Callable[[str], None], *, counts_for: timedelta | None = None) -> RunResult:
+def run(
+    ctx: BackupContext,
+    log: Callable[[str], None],
+    *,
+    counts_for: timedelta | None = None,
+    ahead: timedelta = AHEAD,
+) -> RunResult:
     """Read what is due, as far as the stanza's bounds allow. ``counts_for`` is how long a reading counts.
+
+    ``ahead`` is the pause between two runs: what becomes due in it is read, too.
 
     Damage does not end the run; it is in the result. Raises Unavailable when another run reads, and what
     pgBackRest and S3 raise when the repository cannot be read.
@@ -91,7 +99,7 @@ def run(ctx: BackupContext, log: Callable[[str], None], *, counts_for: timedelta
             reader, connection, repository, counts_for or period(timedelta(days=stanza.retention_days))
         )
         read_store.register(connection, stanza.name, list(work.inventory()), work.counts_for)
-        return work.read(budget, log)
+        return work.read(budget, ahead, log)
 
 
 @dataclass
@@ -143,10 +151,10 @@ class _Run:
         stored_at = datetime.fromtimestamp(at, UTC)
         return StoredItem(kind, holder, name, size, stored_at, stored_at + self.counts_for)
 
-    def read(self, budget: Budget, log: Callable[[str], None]) -> RunResult:
+    def read(self, budget: Budget, ahead: timedelta, log: Callable[[str], None]) -> RunResult:
         """Read item after item until nothing is due or the budget is spent."""
         result, began, said = RunResult(), time.monotonic(), time.monotonic()
-        for item in read_store.to_read(self.connection, self.ctx.stanza.name, datetime.now(UTC)):
+        for item in read_store.to_read(self.connection, self.ctx.stanza.name, datetime.now(UTC), ahead):
             result.seconds = time.monotonic() - began
             if not budget.allows(result.seconds, result.bytes, item.size):
                 result.complete = False
