@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,9 +12,10 @@ import pytest
 from ops_platform.agent.loops import index_watch
 from ops_platform.agent.loops.index_watch import IndexWatch
 from ops_platform.agent.metrics import IndexState
-from ops_platform.backup.repository import index_files
+from ops_platform.backup.repository import StoredFiles, index_files
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.taking import preflight
+from ops_platform.clients.pgbackrest import Layout
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 
 PAIR = SimpleNamespace(name="backup.info", bad=(), good=b"index")
@@ -91,3 +92,42 @@ def test_an_index_that_was_kept_is_lost_when_all_of_the_stanza_is_gone(
     seen.step()
     assert (ledger.state.lost.get(), ledger.state.damaged_files.get()) == (True, 4)
     assert ledger.state.kept.get() is False
+
+
+def test_what_another_loop_asked_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    known: list[tuple[str | None, ...] | None] = [None]
+
+    class Stored:
+        def etags(self, paths: Iterable[str]) -> tuple[str, ...]:
+            asked.append(tuple(paths))
+            return ("a", "b")
+
+    context = cast(
+        BackupContext,
+        SimpleNamespace(
+            settings=None,
+            stanza=SimpleNamespace(name="product"),
+            pgbackrest=SimpleNamespace(layout=Layout("product")),
+        ),
+    )
+    ledger = Ledger(None)
+    monkeypatch.setattr(index_watch, "KeptIndex", ledger)
+    monkeypatch.setattr(preflight, "reach_endpoint", lambda _context: None)
+    monkeypatch.setattr(index_files, "look", lambda _context: [PAIR, PAIR])
+    monkeypatch.setattr(StoredFiles, "open", lambda _context: Stored())
+    seen = IndexWatch(lambda: context, ledger.state, lambda: known[0])
+    own = (Layout("product").backup_info, Layout("product").archive_info)
+    copies = tuple(path + ".copy" for path in own)
+    seen.step()
+    assert asked == [own, copies]
+    seen.step()
+    assert asked[2:] == [own, copies], "it looked at all since, and so at the copies again"
+    seen.step()
+    assert asked[4:] == [own]
+    known[0] = ("a", "b")
+    seen.step()
+    assert asked[5:] == []
+    known[0] = ("another", "b")
+    seen.step()
+    assert asked[5:] == [copies], "what changed is looked at with its copies"
