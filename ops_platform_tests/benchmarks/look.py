@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import resource
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -51,7 +52,7 @@ SETTLE_SECONDS = 70.0
 REACTION_SECONDS = 75.0
 """After a backup the agent looks at its files and at the index within a minute."""
 HOURS = 720
-OBJECTS_OF_A_SET = 6
+SEGMENT_READ = re.compile(r"GET /[^?]*/archive/[^?]*-[0-9a-f]{40}[^?]*$")
 GEOMETRY = Geometry()
 STANZA = "product"
 ARCHIVE_ID = "15-1"
@@ -234,6 +235,8 @@ class Idle:
     requests: Requests
     a_second: Mapping[str, float] = field(default_factory=dict)
     """Requests of a second in which nothing but the agent runs."""
+    lines: Sequence[str] = ()
+    """What was asked for in the newest count."""
 
     def beyond(self, work: Callable[[], object], settle: float = 0.0) -> Mapping[str, float]:
         """Count what ``work`` causes, also in the agent within ``settle`` seconds."""
@@ -241,6 +244,7 @@ class Idle:
         began = time.monotonic()
         work()
         time.sleep(settle)
+        self.lines = tuple(self.requests.lines)
         seconds, kinds = time.monotonic() - began, self.requests.take()
         return {
             kind: max(0.0, count - seconds * self.a_second.get(kind, 0.0)) for kind, count in kinds.items()
@@ -287,15 +291,16 @@ def _verification(idle: Idle) -> list[Part]:
         read.append(rolling.run(idle.context, lambda line: None))
 
     first = idle.beyond(run)
+    segments = sum(1 for line in idle.lines if SEGMENT_READ.match(line))
     again = idle.beyond(run)
-    objects = max(1, read[0].objects - read[1].objects)
-    # What is archived meanwhile is no part of it.
-    each = {"GET": max(0.0, first.get("GET", 0.0) - again.get("GET", 0.0)) / objects}
-    # A segment a minute, and the few objects of a set an hour, are read until their retention is over.
-    stored = MONTH_SECONDS / 60 + HOURS * OBJECTS_OF_A_SET
+    assert read[0].complete
+    sets = len(Repository.parse(STANZA, idle.context.pgbackrest.info()).sets)
+    # A segment a minute, and a set an hour, each read again and again until its retention is over.
+    of_a_set = (first.get("GET", 0.0) - again.get("GET", 0.0) - segments) / sets
     return [
         Part("daily verification", 30, again),
-        Part("reading what is stored", stored * READINGS_PER_RETENTION, each),
+        Part("reading segments", MONTH_SECONDS / 60 * READINGS_PER_RETENTION, {"GET": 1.0}),
+        Part("reading sets", HOURS * READINGS_PER_RETENTION, {"GET": max(0.0, of_a_set)}),
     ]
 
 

@@ -14,8 +14,8 @@ from ops_platform.backup.taking import preflight
 from ops_platform.clients.pgbackrest import layout
 from ops_platform.errors import OpsError
 
-COPIES_SECONDS = 300.0
-"""Pause between looks at the copies, which only count when what they are copies of is lost."""
+OTHERS_SECONDS = 300.0
+"""Pause between looks at archive.info, without which the server itself cannot archive, and at the copies."""
 
 
 class IndexWatch:
@@ -25,14 +25,14 @@ class IndexWatch:
         self,
         context: Callable[[], BackupContext],
         state: IndexState,
-        looked_at: Callable[[], tuple[str | None, ...] | None] = lambda: None,
+        looked_at: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Take the ETags of backup.info and archive.info that another loop has ``looked_at``, if it has."""
+        """Take the ETag of backup.info that another loop has ``looked_at``, if it has."""
         self._context, self._state, self._looked_at = context, state, looked_at
         self._known: tuple[str | None, ...] = ()
         """ETags of the files when all were good and kept, and the month."""
-        self._copies: tuple[float, tuple[str | None, ...]] | None = None
-        """When the copies were looked at (monotonic seconds), and their ETags."""
+        self._others: tuple[float, tuple[str | None, ...]] | None = None
+        """When the other three were looked at (monotonic seconds), and their ETags."""
 
     def step(self) -> None:
         """Look, and keep what is not kept yet. Raises the store's errors and PgBackRestError."""
@@ -42,7 +42,7 @@ class IndexWatch:
         if seen == self._known:
             self._tell(lost=False, damaged_files=0, kept=True)
             return
-        self._known, self._copies = (), None
+        self._known, self._others = (), None
         pairs = index_files.look(context)
         damaged = sum(len(pair.bad) for pair in pairs)
         if damaged == 2 * len(pairs) and not self._was_ever_made(context, pairs):
@@ -74,13 +74,13 @@ class IndexWatch:
         return any(kept.versions(pair.name) for pair in pairs)
 
     def _etags(self, context: BackupContext) -> tuple[str | None, ...]:
-        stored, layout_ = StoredFiles.open(context), context.pgbackrest.layout
-        paths = (layout_.backup_info, layout_.archive_info)
-        own = self._looked_at() or stored.etags(paths)
-        now, copies = time.monotonic(), self._copies
-        if copies is None or now - copies[0] >= COPIES_SECONDS or own != self._known[: len(own)]:
-            copies = self._copies = now, stored.etags(path + layout.COPY for path in paths)
-        return (*own, *copies[1], f"{datetime.now(UTC):%Y-%m}")
+        stored, paths = StoredFiles.open(context), context.pgbackrest.layout
+        own = self._looked_at() or stored.etags([paths.backup_info])[0]
+        now, others = time.monotonic(), self._others
+        if others is None or now - others[0] >= OTHERS_SECONDS or (own,) != self._known[:1]:
+            files = (paths.archive_info, paths.backup_info + layout.COPY, paths.archive_info + layout.COPY)
+            others = self._others = now, stored.etags(files)
+        return (own, *others[1], f"{datetime.now(UTC):%Y-%m}")
 
     def _tell(self, *, lost: bool, damaged_files: int, kept: bool | None = None) -> None:
         self._state.lost.put(lost)

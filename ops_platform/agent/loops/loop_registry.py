@@ -301,7 +301,7 @@ class LoopRegistry:
             Loop(
                 f"index/{stanza}",
                 look_seconds,
-                IndexWatch(context, state.index, repository.index_etags).step,
+                IndexWatch(context, state.index, repository.index_etag).step,
                 patience=REPOSITORY_PATIENCE_SECONDS,
             ),
             Loop(

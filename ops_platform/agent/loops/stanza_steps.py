@@ -172,13 +172,13 @@ class RepositoryWatch:
         self._window.after(context.stanza.name, observation, recorded)
         self._update_recovery_point(context.stanza.name, observation)
 
-    def index_etags(self) -> tuple[str | None, ...] | None:
-        """Return the ETags of the index's files; None when the newest look was long ago or did not ask."""
+    def index_etag(self) -> str | None:
+        """Return the ETag of backup.info; None when the newest look was long ago or did not find it."""
         if self._observer is None or self._looked is None:
             return None
         if time.monotonic() - self._looked[0] > NAMES_PER_LOOK * self._look_seconds:
             return None
-        return self._observer.index_etags
+        return self._observer.index_etag
 
     def _look(self, context: BackupContext, asked: Archiver | None) -> Observation:
         self._observer = self._observer or Observer(context)

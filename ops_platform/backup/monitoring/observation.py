@@ -102,8 +102,8 @@ class Observer:
     """
 
     ctx: BackupContext
-    index_etags: tuple[str | None, ...] | None = field(init=False, default=None)
-    """ETags of backup.info and archive.info at the newest look; None where it did not ask for them."""
+    index_etag: str | None = field(init=False, default=None)
+    """ETag of backup.info at the newest look; None where there is none, or it was not asked for."""
     _stored: StoredFiles | None = field(init=False)
     _reader: ArchiveReader | None = None
     _repository: Repository | None = None
@@ -163,7 +163,7 @@ class Observer:
 
         Without one of the files, or with one that cannot be read, ``info`` says what is wrong.
         """
-        mark, self.index_etags = None, None
+        mark, self.index_etag = None, None
         if self._repository is not None and self._info is not None:
             with suppress(OpsError):
                 mark = self._mark()
@@ -177,12 +177,15 @@ class Observer:
 
     def _mark(self) -> str | None:
         """Mark the contents of the info files; None without one of them."""
-        pgbackrest = self.ctx.pgbackrest
-        paths = (pgbackrest.layout.backup_info, pgbackrest.layout.archive_info)
+        paths = self.ctx.pgbackrest.layout
         if self._stored is None:
-            return _digest(pgbackrest.repo_get(path) for path in paths)
-        self.index_etags = self._stored.etags(paths)
-        return None if None in self.index_etags else _digest(filter(None, self.index_etags))
+            return _digest(
+                self.ctx.pgbackrest.repo_get(path) for path in (paths.backup_info, paths.archive_info)
+            )
+        # What changes archive.info, an upgrade of the stanza, changes backup.info too.
+        head = self._stored.head(paths.backup_info)
+        self.index_etag = None if head is None else head.etag
+        return self.index_etag
 
 
 def glance(ctx: BackupContext, *, written: Written | None = None) -> Observation:
