@@ -183,6 +183,7 @@ class Stack:
         service = next((candidate for candidate in wanted if candidate.name == name), None)
         if service is None:
             raise _no_service([name], [candidate.name for candidate in wanted])
+        self._refuse_lost_data(name)
         if not self._running():
             # A killed supervisor's services would run unsupervised beside a new one, and hold its ports.
             self._end_leftovers(progress)
@@ -243,8 +244,11 @@ class Stack:
                 "or leave OPS_PORT_BASE as it was"
             )
 
-    def _refuse_lost_data(self) -> None:
-        """Refuse to make an empty cluster in the place of a lost one: its backups could not go on."""
+    def _refuse_lost_data(self, only: str | None = None) -> None:
+        """Refuse to make an empty cluster in the place of a lost one: its backups could not go on.
+
+        ``only``: look at the cluster of this service alone.
+        """
         # The environment file is written when both clusters exist.
         if not self._layout.environment_file.exists():
             return
@@ -252,7 +256,8 @@ class Stack:
 
         for name in first_setup.STANZAS:
             data_dir = self._layout.postgres_data(name)
-            if not (data_dir / "PG_VERSION").exists():
+            concerned = only in (None, f"{name}-postgres")
+            if concerned and not (data_dir / "PG_VERSION").exists():
                 raise ConfigurationError(
                     f"the data directory of {name} is lost: 'ops-platform up object-store', then "
                     f"'ops-platform restore --stanza {name} --to {data_dir} --latest'"

@@ -93,9 +93,9 @@ def test_a_lost_data_directory_is_not_replaced_by_an_empty_cluster(
 ) -> None:
     # It is written once both clusters were made.
     (refused.state_dir / "environment").touch()
-    line = _line(console)
-    assert "the data directory of product is lost" in line
-    assert f"restore --stanza product --to {refused.state_dir}/postgres/product --latest" in line
+    for line in (_line(console), console.run("up", "product-postgres").stderr):
+        assert "the data directory of product is lost" in line
+        assert f"restore --stanza product --to {refused.state_dir}/postgres/product --latest" in line
     assert not (refused.state_dir / "postgres" / "product").exists()
 
 
