@@ -101,7 +101,10 @@ def _is_damaged(stanza_status: dict[str, Any]) -> bool:
 def _state(backup_set: dict[str, Any]) -> str:
     if backup_set.get("damage"):
         return "DAMAGED files"
-    return "DAMAGED pages" if backup_set.get("error") else "ok"
+    if backup_set.get("error"):
+        return "DAMAGED pages"
+    # Of an abandoned set the timeline says so; the others are explained in a note.
+    return "ok" if backup_set["restorable"] or backup_set["abandoned"] else "no use: see note"
 
 
 def _print_status(stanza_status: dict[str, Any]) -> None:
