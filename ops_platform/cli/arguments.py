@@ -33,6 +33,11 @@ subject_file = click.option(
     help="Keys of subjects, one a line; - is stdin. A key of several columns is a JSON array, as [7, 42]. "
     "Keys are personal: they do not belong on a command line.",
 )
+DATABASE = (
+    "The database is OPS_PRODUCT_DATABASE_URL, or what libpq's own variables and service file say: "
+    "PGSERVICE, PGHOST."
+)
+"""The end of the help of commands on a product database."""
 YEARS = range(2000, 2100)
 """Years that can be meant. Others are slips, and arithmetic overflows at the ends of the calendar."""
 

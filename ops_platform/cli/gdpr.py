@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from ops_platform.gdpr.export import ExportFile
     from ops_platform.gdpr.requests import Language
 
-DATABASE = (
-    "The database is OPS_PRODUCT_DATABASE_URL, or what libpq's own variables and service file say: "
-    "PGSERVICE, PGHOST."
-)
-
 
 @click.group()
 def gdpr() -> None:
@@ -33,7 +28,7 @@ def map_() -> None:
     """Draft and check the data map: the class of every column, and what erasure and export do with it."""
 
 
-@map_.command(epilog=DATABASE)
+@map_.command(epilog=arguments.DATABASE)
 @arguments.data_map
 @output.as_json
 def check(data_map: Path | None, json_output: bool) -> None:
@@ -76,7 +71,7 @@ def check(data_map: Path | None, json_output: bool) -> None:
         output.end(1)
 
 
-@map_.command(epilog=DATABASE)
+@map_.command(epilog=arguments.DATABASE)
 @click.option("--subject", required=True, help="The table of the data subjects: users, or schema.users.")
 @click.option(
     "--key",
@@ -105,63 +100,6 @@ def draft(subject: str, key: tuple[str, ...], email: str) -> None:
     with postgres.session(load_settings().product_database_url or "") as connection:
         catalogue = schema.read(connection)
     click.echo(drafting.draft(catalogue, table, key, email), nl=False)
-
-
-@gdpr.command(epilog=DATABASE)
-@arguments.data_map
-@arguments.subject_file
-@output.as_json
-def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> None:
-    """Count what an erasure would do; nothing is changed. Exit 1 when a subject does not exist.
-
-    Subjects are numbered in the order of the file, and never named.
-
-    \b
-    Example:
-      echo 0f5b2c… | ops-platform gdpr preview --subject-file -
-    """
-    from ops_platform.clients import postgres
-    from ops_platform.errors import CheckFailed
-    from ops_platform.gdpr import map_check, schema
-    from ops_platform.gdpr.data_map import parser
-    from ops_platform.gdpr.row_erasure import preview as previewing
-    from ops_platform.gdpr.subject import row_predicates
-
-    keys = arguments.subject_keys(subject_file)
-    settings = load_settings()
-    loaded_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
-    previews = []
-    with postgres.session(settings.product_database_url or "") as connection:
-        if map_check.check(connection, loaded_map):
-            raise CheckFailed("the map does not fit the database: 'ops-platform gdpr map check' says where")
-        catalogue = schema.read(connection)
-        for number, key in enumerate(keys, 1):
-            identity = row_predicates.identity(connection, loaded_map, catalogue, key)
-            shares = (
-                [] if identity is None else previewing.preview(connection, loaded_map, catalogue, identity)
-            )
-            previews.append((number, identity is not None, shares))
-    if json_output:
-        output.print_json(
-            [
-                {"subject": number, "found": exists, "shares": [asdict(share) for share in shares]}
-                for number, exists, shares in previews
-            ]
-        )
-    else:
-        for number, exists, shares in previews:
-            title = (
-                f"subject {number}: {sum(share.rows for share in shares)} rows"
-                if exists
-                else f"subject {number}: not there"
-            )
-            output.print_table(
-                title,
-                ("table", "role", "rows", "erasure"),
-                [(share.table, share.role, share.rows, share.erasure) for share in shares if share.rows],
-            )
-    if not all(exists for _, exists, _ in previews):
-        output.end(1)
 
 
 @gdpr.command()
@@ -230,10 +168,12 @@ def verify_certificate(file: Path, public_key: Path | None, json_output: bool) -
     )
     for kept in document["kept_by_law"]:
         click.echo(f"kept by law: {kept['rows']} rows of {kept['table']}: {kept['basis']}; {kept['term']}")
+    for place in document.get("accepted", ()):
+        click.echo(f"accepted: named in {place['rows']} rows of {place['place']}: {place['because']}")
     click.echo(f"the last backup that can hold the data expires {document['last_backup_expires_at']}")
 
 
-@gdpr.command(epilog=DATABASE)
+@gdpr.command(epilog=arguments.DATABASE)
 @arguments.data_map
 @arguments.subject_file
 @click.option(
@@ -352,4 +292,5 @@ def token(subject: UUID, seconds: int) -> None:
 gdpr.add_command(legal_hold.hold)
 
 gdpr.add_command(gdpr_erase.erase)
+gdpr.add_command(gdpr_erase.preview)
 COMMANDS = (gdpr,)

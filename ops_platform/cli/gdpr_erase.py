@@ -1,4 +1,4 @@
-"""``ops-platform gdpr erase``: subjects erased by hand, with or without an ops database."""
+"""``ops-platform gdpr erase`` and ``preview``: subjects erased by hand, with or without an ops database."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ops_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from ops_platform.gdpr.lineage import Effect
+    from ops_platform.gdpr.row_erasure.foresight import Outlook
 
 Erase = Callable[[str], "dict[str, Any] | None"]
 
@@ -82,11 +83,12 @@ def _with_tombstone(settings: Settings, data_map: Path | None) -> tuple[Erase, C
 def _without_tombstone(settings: Settings, data_map: Path | None) -> tuple[Erase, Callable[[], None]]:
     from ops_platform.gdpr.erasure import command_line
     from ops_platform.gdpr.erasure import context as erasure_context
+    from ops_platform.gdpr.tombstones import encryption
 
-    stores = erasure_context.open_stores(settings, data_map)
+    stores, keys = erasure_context.open_stores(settings, data_map), encryption.optional_keys(settings)
 
     def erase_subject(key: str) -> dict[str, Any] | None:
-        effects = command_line.erase_without_tombstone(stores, key, _log)
+        effects = command_line.erase_without_tombstone(stores, key, _log, keys)
         return None if effects is None else {"found": True, "effects": _effects(effects)}
 
     return erase_subject, stores.close
@@ -111,3 +113,72 @@ def _print(result: dict[str, Any]) -> None:
         columns,
         [tuple(effect[name] for name in columns) for effect in result["effects"] if effect["before"]],
     )
+
+
+@click.command(epilog=arguments.DATABASE)
+@arguments.data_map
+@arguments.subject_file
+@output.as_json
+def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> None:
+    """Count what an erasure would do, and search for what it would leave; nothing is changed.
+
+    Exit 1 when a subject does not exist, or when an erasure would be refused because no rule of the map
+    covers a place in which the subject is found. Subjects are numbered in the order of the file, and never
+    named.
+
+    \b
+    Example:
+      echo 0f5b2c… | ops-platform gdpr preview --subject-file -
+    """
+    from ops_platform.clients import postgres
+    from ops_platform.errors import CheckFailed
+    from ops_platform.gdpr import map_check, schema
+    from ops_platform.gdpr.data_map import parser
+    from ops_platform.gdpr.row_erasure.foresight import outlook
+
+    keys = arguments.subject_keys(subject_file)
+    settings = load_settings()
+    loaded_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
+    with postgres.session(settings.product_database_url or "", autocommit=True) as connection:
+        with connection.transaction():
+            if map_check.check(connection, loaded_map):
+                raise CheckFailed(
+                    "the map does not fit the database: 'ops-platform gdpr map check' says where"
+                )
+        catalogue = schema.read(connection)
+        previews = [outlook.of_key(connection, loaded_map, catalogue, key) for key in keys]
+    if json_output:
+        output.print_json(
+            [
+                {"subject": number, "found": one is not None, **(asdict(one) if one else {"shares": []})}
+                for number, one in enumerate(previews, 1)
+            ]
+        )
+    else:
+        for number, one in enumerate(previews, 1):
+            _print_preview(number, one)
+    if not all(one is not None and not one.uncovered for one in previews):
+        output.end(1)
+
+
+def _print_preview(number: int, preview: Outlook | None) -> None:
+    if preview is None:
+        click.echo(f"subject {number}: not there")
+        return
+    output.print_table(
+        f"subject {number}: {sum(share.rows for share in preview.shares)} rows",
+        ("table", "role", "rows", "erasure"),
+        [(share.table, share.role, share.rows, share.erasure) for share in preview.shares if share.rows],
+    )
+    if preview.uncovered:
+        output.print_table(
+            f"subject {number}: nothing would be erased, for no rule removes them from",
+            ("column", "rows", "a rule that would"),
+            [(f"{place.table}.{place.column}", place.rows, place.rule) for place in preview.uncovered],
+        )
+    if preview.accepted:
+        output.print_table(
+            f"subject {number}: stays named where the map accepts it",
+            ("column", "rows", "because"),
+            [(place.place, place.rows, place.because) for place in preview.accepted],
+        )

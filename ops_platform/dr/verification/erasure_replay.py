@@ -150,7 +150,11 @@ def erase_again(
     if not tombstones:
         return Replayed(0, 0, ())
     return replay_engine.replay(
-        connection, parser.load(settings.config_dir / "data_map.yaml"), tombstones, log
+        connection,
+        parser.load(settings.config_dir / "data_map.yaml"),
+        tombstones,
+        log,
+        encryption.optional_keys(settings),
     )
 
 
@@ -254,7 +258,11 @@ def _knows_certificates(connection: Connection) -> bool:
 
 def _migrate_footprint(connection: Connection, owners_url: str, log: Callable[[str], None]) -> None:
     """Make the tables in which an erasure notes its progress; the backup may be older than they are."""
-    row = one_row(connection, "SELECT to_regclass('ops_platform.erasures') IS NULL AS missing")
+    row = one_row(
+        connection,
+        "SELECT NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('ops_platform.erasures') "
+        "AND attname = 'identity') AS missing",
+    )
     if row["missing"]:
         connection.execute(_ERASER)
         from ops_platform.clients.postgres.migrations import migrate  # loads yoyo, only for an old copy

@@ -45,7 +45,12 @@ def fit(data_map: DataMap, catalogue: Catalogue) -> DataMap:
             ),
             stand_in=_existing(subject.stand_in, columns),
         )
-    return replace(data_map, subject=subject, tables=tables, views=views)
+    accepted = tuple(
+        place
+        for place in data_map.accepted
+        if place.table in relations and place.column in relations[place.table].columns
+    )
+    return replace(data_map, subject=subject, tables=tables, views=views, accepted=accepted)
 
 
 def _table(table: Table, relation: Relation, catalogue: Catalogue) -> Table:

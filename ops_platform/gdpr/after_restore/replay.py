@@ -10,11 +10,12 @@ from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import map_check, row_erasure, schema
 from ops_platform.gdpr.after_restore import older_schema
 from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.erasure import inventory, product_inventory
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.row_erasure import RowErasure, materialised_views
 from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import row_predicates, subject_key
-from ops_platform.gdpr.tombstones import Tombstone
+from ops_platform.gdpr.tombstones import SealingKeys, Tombstone
 
 HARMLESS = ("no-index", "undecided")
 """Codes of findings that only make an erasure slow, or leave texts of an export unwritten."""
@@ -37,12 +38,14 @@ def replay(
     data_map: DataMap,
     tombstones: Sequence[Tombstone],
     log: Callable[[str], None] = lambda line: None,
+    keys: SealingKeys | None = None,
 ) -> Replayed:
     """Erase the tombstoned subjects in the restored database; spare rows newer than their cutoffs.
 
     ``connection`` is in autocommit mode. The map is the newest; what an older database does not have yet
     is passed over. Safe to repeat. A tombstone without ``completed_at`` is of an erasure that goes on
-    later: what is done of it here is recorded as its own, for its certificate. Raises CheckFailed when
+    later: what is done of it here is recorded as its own, for its certificate. ``keys``: they seal who was
+    meant, for a replay that goes on after a kill; None: it can be read there. Raises CheckFailed when
     the map does not fit the database or something is left: the database must not take traffic then.
     """
     if not tombstones:
@@ -61,7 +64,7 @@ def replay(
         )
     came_back, effects = 0, list[Effect]()
     for number, tombstone in enumerate(tombstones, 1):
-        erased = _erase(connection, fitted, catalogue, tombstone)
+        erased = _erase(connection, fitted, catalogue, tombstone, keys)
         if erased:
             came_back += 1
             effects += erased
@@ -72,21 +75,35 @@ def replay(
 
 
 def _erase(
-    connection: Connection, data_map: DataMap, catalogue: Catalogue, tombstone: Tombstone
+    connection: Connection,
+    data_map: DataMap,
+    catalogue: Catalogue,
+    tombstone: Tombstone,
+    keys: SealingKeys | None,
 ) -> list[Effect]:
     """Erase one subject; return the effects, none when nothing of the subject was found."""
     key = subject_key.values(connection, data_map.subject, tombstone.subject_key)
     identity = row_predicates.identity(connection, data_map, catalogue, tombstone.subject_key.key)
+    has_row = identity is not None
     if identity is None:
         # Rows elsewhere may still hold the key.
         identity = row_predicates.with_side_tables(connection, data_map, catalogue, key)
     replay_id = f"replay {tombstone.request_id}"
     unfinished = tombstone.completed_at is None
+    erasure_id = tombstone.request_id if unfinished else replay_id
+    # What a replay that was killed knew: it has erased rows that said it.
+    known = product_inventory.find(connection, keys, erasure_id)
+    names = inventory.merge(known, inventory.take(data_map, identity), sure=has_row)
     erasing = RowErasure(
-        tombstone.request_id if unfinished else replay_id, identity, tombstone.erased_at, replay=True
+        erasure_id,
+        names.identity,
+        tombstone.erased_at,
+        replay=True,
+        later_identities=names.later_identities,
     )
     effects: list[Effect] = []
     if row_erasure.remaining(connection, data_map, catalogue, erasing):
+        product_inventory.keep(connection, keys, erasure_id, names, sure=has_row)
         effects = row_erasure.erase(connection, data_map, catalogue, erasing)
         remaining = row_erasure.remaining(connection, data_map, catalogue, erasing)
         if remaining:

@@ -20,6 +20,7 @@ from ops_platform.audit import PublicKeys, SigningKey, configured_public_keys, c
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map import DataMap, Keep
 from ops_platform.gdpr.lineage import Effect
+from ops_platform.gdpr.schema import Name
 from ops_platform.gdpr.subject import SubjectKey
 from ops_platform.gdpr.tombstones import Tombstone
 from ops_platform.settings import Settings
@@ -85,11 +86,13 @@ def compose(
     residue: Mapping[str, int],
     backups_expire_at: datetime,
     now: datetime,
+    accepted: Mapping[tuple[Name, str], int] | None = None,
 ) -> dict[str, Any]:
     """Compose the certificate of a finished erasure, not signed yet.
 
     ``proof``: for each step that changed rows, the result of the check that nobody else's changed.
-    ``residue``: rows still found, by place, without what the law keeps. Raises CheckFailed when residue or
+    ``residue``: rows still found, by place, without what the law keeps. ``accepted``: rows in which the
+    subject stays named, by relation and column that the map accepts. Raises CheckFailed when residue or
     effects show that something is left.
     """
     left = [
@@ -114,6 +117,7 @@ def compose(
         "others_unchanged": [dict(check) for check in proof],
         "residue_rows": 0,
         "kept_by_law": _kept_by_law(data_map, effects),
+        "accepted": _accepted(data_map, accepted or {}),
         "last_backup_expires_at": _time(backups_expire_at),
         "limits": list(LIMITS),
     }
@@ -136,6 +140,15 @@ def _kept_by_law(data_map: DataMap, effects: Sequence[Effect]) -> list[dict[str,
         }
         for table, belonging in data_map.belongings()
         if isinstance(belonging.erasure, Keep)
+    ]
+
+
+def _accepted(data_map: DataMap, rows: Mapping[tuple[Name, str], int]) -> list[dict[str, Any]]:
+    """List where the subject stays named because the map accepts it, with the reason."""
+    return [
+        {"place": str(place), "because": place.because, "rows": rows[place.place]}
+        for place in data_map.accepted
+        if rows.get(place.place)
     ]
 
 

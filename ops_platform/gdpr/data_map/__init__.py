@@ -7,6 +7,8 @@ from ops_platform.gdpr.data_map.json_path import EVERY, JsonPath, leaves
 from ops_platform.gdpr.data_map.model import (
     PSEUDONYM,
     STAND_IN,
+    UNDECIDED,
+    Accepted,
     Anonymise,
     Belonging,
     ByArray,
@@ -33,6 +35,8 @@ __all__ = [
     "EVERY",
     "PSEUDONYM",
     "STAND_IN",
+    "UNDECIDED",
+    "Accepted",
     "Anonymise",
     "Belonging",
     "ByArray",

@@ -120,6 +120,13 @@ class Processor(Strict):
     email: Text
 
 
+class Accepted(Strict):
+    """An item of ``accepted``: where an erased subject may be found, and why."""
+
+    place: Text
+    because: Annotated[str, Field(min_length=1, pattern=r"\S")]
+
+
 class Map(Strict):
     """The whole file."""
 
@@ -130,3 +137,4 @@ class Map(Strict):
     objects: list[Objects] = []
     cache: list[CacheKeys] = []
     processors: list[Processor] = []
+    accepted: list[Accepted] = []

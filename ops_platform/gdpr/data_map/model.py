@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ops_platform.gdpr.data_map.json_path import JsonPath
-from ops_platform.gdpr.schema import Name
+from ops_platform.gdpr.schema import Name, quoted
 
+UNDECIDED = "TODO"
+"""Beginning of the texts that a draft leaves to be written."""
 PSEUDONYM = "pseudonym"
 """A random name, the same throughout one erasure, whose link to the subject is stored nowhere."""
 STAND_IN = "stand_in"
@@ -270,6 +272,23 @@ class Processor:
 
 
 @dataclass(frozen=True)
+class Accepted:
+    """A column in which an identifier of an erased subject may be left, and ``because`` of what."""
+
+    table: Name
+    column: str
+    because: str
+
+    @property
+    def place(self) -> tuple[Name, str]:
+        """The relation and the column."""
+        return self.table, self.column
+
+    def __str__(self) -> str:
+        return f"{self.table}.{quoted(self.column)}"
+
+
+@dataclass(frozen=True)
 class DataMap:
     """The whole map; ``version`` is a hash of its content: 16 hex digits of SHA-256."""
 
@@ -280,6 +299,7 @@ class DataMap:
     objects: tuple[Objects, ...]
     cache: tuple[CacheKeys, ...]
     processors: tuple[Processor, ...]
+    accepted: tuple[Accepted, ...] = ()
 
     def belongings(self) -> Iterator[tuple[Table, Belonging]]:
         """Yield every role of every table, in the map's order."""

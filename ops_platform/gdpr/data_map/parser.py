@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,6 +14,8 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr.data_map import file_schema
 from ops_platform.gdpr.data_map.map_document import MapDocument
 from ops_platform.gdpr.data_map.model import (
+    UNDECIDED,
+    Accepted,
     ByParent,
     CacheKeys,
     DataMap,
@@ -97,6 +99,7 @@ class _Parser:
             objects=tuple(Objects(o.bucket, o.prefix, o.purpose, o.export) for o in model.objects),
             cache=tuple(CacheKeys(k.pattern, k.purpose) for k in model.cache),
             processors=tuple(Processor(p.name, p.purpose, p.email) for p in model.processors),
+            accepted=self._accepted(model.accepted),
         )
         self._check_parents(model, data_map)
         subject_parser.check_known_by(data_map)
@@ -138,6 +141,23 @@ class _Parser:
             if column not in table.classified:
                 raise self._document.error((*path, "titles", column), f"the map has no column {column} here")
         return table
+
+    def _accepted(self, models: Sequence[file_schema.Accepted]) -> tuple[Accepted, ...]:
+        accepted: list[Accepted] = []
+        for number, model in enumerate(models):
+            path = ("accepted", number)
+            try:
+                place = Accepted(*Name.parse_column(model.place), model.because)
+            except ValueError as error:
+                raise self._document.error((*path, "place"), str(error)) from None
+            if model.because.lstrip().startswith(UNDECIDED):
+                raise self._document.error(
+                    (*path, "because"), "is not written yet: say why the subject may be left there"
+                )
+            if place.place in [earlier.place for earlier in accepted]:
+                raise self._document.error((*path, "place"), f"{place} is there twice")
+            accepted.append(place)
+        return tuple(accepted)
 
     def _check_parents(self, model: file_schema.Map, data_map: DataMap) -> None:
         """Refuse ``through`` that names a table or role outside the map, or leads in a circle."""

@@ -6,4 +6,12 @@ the steps are in ``steps``, what they share is in ``steps.base``, what is done a
 and their queue, tombstones, certificates and lineage as such, and the erasure of rows in a product database.
 """
 
-__all__ = ["checkpoints", "command_line", "completion_mail", "context", "inventory", "pipeline"]
+__all__ = [
+    "checkpoints",
+    "command_line",
+    "completion_mail",
+    "context",
+    "inventory",
+    "pipeline",
+    "product_inventory",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -13,9 +13,10 @@ from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import row_erasure, schema
-from ops_platform.gdpr.erasure import data_stores, inventory, pipeline
+from ops_platform.gdpr.erasure import data_stores, inventory, pipeline, product_inventory
 from ops_platform.gdpr.erasure.checkpoints import Case, Log, NoCheckpoints
 from ops_platform.gdpr.erasure.context import DataStores, ErasureContext
+from ops_platform.gdpr.erasure.inventory import Inventory
 from ops_platform.gdpr.erasure.pipeline import Outcome
 from ops_platform.gdpr.erasure.steps import (
     EraseCache,
@@ -25,20 +26,26 @@ from ops_platform.gdpr.erasure.steps import (
     Result,
     Step,
     Verify,
+    refuse_uncovered,
 )
 from ops_platform.gdpr.lineage import Effect, lineage_store
 from ops_platform.gdpr.requests import work_queue
 from ops_platform.gdpr.row_erasure import RowErasure
-from ops_platform.gdpr.subject import SubjectKey, subject_key
+from ops_platform.gdpr.subject import Identity, SubjectKey, subject_key
+from ops_platform.gdpr.tombstones import SealingKeys
 
 ACTOR = "cli"
 
 
 @dataclass(repr=False)
 class UnrecordedErasure(ErasureState):
-    """An erasure that no ops database knows of. ``key``: the subject's key as text."""
+    """An erasure that no ops database knows of. ``key``: the subject's key as text.
+
+    ``keys``: None where no encryption key is configured.
+    """
 
     key: str
+    keys: SealingKeys | None = None
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -47,11 +54,33 @@ class UnrecordedErasure(ErasureState):
         return hashlib.sha256(f"{self.subject.kind} {self.subject.key}".encode()).hexdigest()[:32]
 
     def row_erasure(self) -> RowErasure:
-        """Describe the erasure of the rows; its cutoff is the beginning of this attempt."""
-        return RowErasure(self.erasure_id, self.inventory.identity, self.began)
+        """Describe the erasure of the rows; its cutoff is the beginning of the first attempt."""
+        return RowErasure(
+            self.erasure_id,
+            self.inventory.identity,
+            self.inventory.until or self.began,
+            later_identities=self.inventory.later_identities,
+        )
+
+    def identify(self) -> tuple[Identity, bool]:
+        """Find the identifiers of the key now, and whether the subject has a row. Raises CheckFailed."""
+        return data_stores.identify(self.product, self.data_map, self.catalogue, self.subject, None)
+
+    def known(self) -> Inventory | None:
+        """Read what an earlier attempt wrote down; None when there was none."""
+        return product_inventory.find(self.product, self.keys, self.erasure_id)
+
+    def present(self) -> tuple[Inventory, bool]:
+        """Take the inventory of the subject as the database is, and whether they have a row."""
+        identity, has_row = self.identify()
+        return replace(inventory.take(self.data_map, identity), until=self.began), has_row
 
     def refresh_inventory(self) -> None:
-        """Change nothing: once the rows are gone, nothing says what the identifiers were."""
+        """Add the subject's present identifiers to the stored inventory."""
+        present, has_row = self.present()
+        self.inventory = product_inventory.keep(
+            self.product, self.keys, self.erasure_id, present, sure=has_row
+        )
 
 
 class _NoSubject(Exception):
@@ -59,25 +88,40 @@ class _NoSubject(Exception):
 
 
 class FindSubject(Step[UnrecordedErasure]):
-    """Check what will be needed, and take the inventory of the key's subject."""
+    """Check what will be needed, find the key's subject, and search for what no rule would erase."""
 
     name = "preflight"
 
     def perform(self, state: UnrecordedErasure) -> Result:
-        """Set ``catalogue``, ``subject`` and ``inventory``. Raises _NoSubject when there is none."""
+        """Set ``catalogue``, ``subject`` and ``inventory``; nothing is written.
+
+        Raises _NoSubject when there is none, CheckFailed when something would be left.
+        """
         state.catalogue = data_stores.check(state.product, state.stores)
         state.subject = subject_key.parse(state.product, state.data_map, state.catalogue, "", state.key)
-        identity, has_row = data_stores.identify(
-            state.product, state.data_map, state.catalogue, state.subject, None
-        )
-        if not has_row and not _is_under_way(state.product, state.erasure_id):
-            raise _NoSubject
-        state.inventory = inventory.take(state.data_map, identity)
+        known, (present, has_row) = state.known(), state.present()
+        if known is None:
+            product_inventory.refuse_lost(state.product, state.data_map, state.erasure_id, has_row=has_row)
+            if not has_row:
+                raise _NoSubject
+        state.inventory = inventory.merge(known, present, sure=has_row)
+        refuse_uncovered(state, state.row_erasure())
+        return Result()
+
+
+class KeepInventory(Step[UnrecordedErasure]):
+    """Write down who is erased, before anything is: the rows that say it are among what goes."""
+
+    name = "inventory"
+
+    def perform(self, state: UnrecordedErasure) -> Result:
+        """Set ``inventory``, with what an earlier attempt wrote down."""
+        state.refresh_inventory()
         return Result()
 
 
 class ForgetProgress(Step[UnrecordedErasure]):
-    """Destroy the erasure's journal, and with it the pseudonym."""
+    """Destroy the erasure's journal, and with it the pseudonym and the inventory."""
 
     name = "done"
 
@@ -143,6 +187,7 @@ def _begun_request(ops: Connection, subject: SubjectKey) -> str | None:
 ERASING: tuple[Step[ErasureState], ...] = (EraseObjects(), EraseRows(), EraseCache())
 STEPS_WITHOUT_TOMBSTONE: tuple[Step[UnrecordedErasure], ...] = (
     FindSubject(),
+    KeepInventory(),
     EraseObjects(),
     EraseCache(),
     EraseRows(),
@@ -151,26 +196,20 @@ STEPS_WITHOUT_TOMBSTONE: tuple[Step[UnrecordedErasure], ...] = (
     Verify(ERASING, "close the account, try again"),
     ForgetProgress(),
 )
-"""Keys go before the rows that name them: after a kill in between nothing else remembers the names."""
 
 
-def erase_without_tombstone(stores: DataStores, key: str, log: Log) -> list[Effect] | None:
+def erase_without_tombstone(
+    stores: DataStores, key: str, log: Log, keys: SealingKeys | None = None
+) -> list[Effect] | None:
     """Erase in a database that the platform does not manage; return the effects, or None: no such subject.
 
-    Nothing records the erasure: a backup brings the subject back, and when it is killed between the rows and
-    the cache, keys stay that only the erased rows could name. Raises what the steps raise.
+    Who is meant is kept in the database until the verification has passed, sealed with ``keys``. Afterwards
+    nothing records the erasure: a backup brings the subject back. Raises what the steps raise.
     """
     with contextlib.closing(stores.product()) as product:
-        state = UnrecordedErasure(stores, product, NoCheckpoints(), log, key)
+        state = UnrecordedErasure(stores, product, NoCheckpoints(), log, key, keys)
         try:
             pipeline.attempt(STEPS_WITHOUT_TOMBSTONE, state)
         except _NoSubject:
             return None
     return state.checkpoints.totals()
-
-
-def _is_under_way(product: Connection, erasure_id: str) -> bool:
-    row = product.execute(
-        "SELECT EXISTS (SELECT FROM ops_platform.erasures WHERE erasure_id = %s) AS is_begun", (erasure_id,)
-    ).fetchone()
-    return bool(row and row["is_begun"])

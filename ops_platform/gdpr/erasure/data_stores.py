@@ -24,8 +24,11 @@ def check(product: Connection, stores: DataStores) -> Catalogue:
 
     Changes nothing. Raises CheckFailed, ConfigurationError or Unavailable, before anything is destroyed.
     """
-    row = product.execute("SELECT to_regclass('ops_platform.erasure_steps') AS steps_table").fetchone()
-    if row is None or row["steps_table"] is None:
+    row = product.execute(
+        "SELECT FROM pg_attribute "
+        "WHERE attrelid = to_regclass('ops_platform.erasures') AND attname = 'identity'"
+    ).fetchone()
+    if row is None:
         raise ConfigurationError(
             "the product database lacks the platform's tables for erasures: run 'ops-platform migrate'"
         )

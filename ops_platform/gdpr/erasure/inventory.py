@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from ops_platform.clients.postgres import Connection
-from ops_platform.errors import CheckFailed
+from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.subject import Identity, fill_placeholders
-from ops_platform.gdpr.tombstones import SealingKeys
+from ops_platform.gdpr.tombstones import SealingKeys, encryption
 
 PURPOSE = "inventory"
 _STORE_PRECISION = timedelta(seconds=1)
@@ -120,29 +120,31 @@ def keep(
     anything is destroyed.
     """
     stored = _read(ops, keys, request_id, " FOR UPDATE")
-    if stored is not None:
-        first = inventory.identity | stored.identity
-        later = [first | identity for identity in inventory.identities] if sure else []
-        merged = Inventory(
-            inventory.map_version,
-            first,
-            _union(stored.objects, inventory.objects),
-            _union(stored.cache, inventory.cache),
-            tuple(
-                identity for identity in _distinct([*stored.later_identities, *later]) if identity != first
-            ),
-            # Once the row is gone, the first time is the more certain one.
-            stored.until if stored.until and not sure else _earlier(stored.until, inventory.until),
+    merged = merge(stored, inventory, sure=sure)
+    if merged != stored:
+        ops.execute(
+            "INSERT INTO gdpr_inventories (request_id, sealed, key_id) VALUES (%s, %s, %s) "
+            "ON CONFLICT (request_id) DO UPDATE SET sealed = excluded.sealed, key_id = excluded.key_id",
+            (request_id, write(merged, keys, request_id), keys.key_id),
         )
-        if merged == stored:
-            return stored
-        inventory = merged
-    ops.execute(
-        "INSERT INTO gdpr_inventories (request_id, sealed, key_id) VALUES (%s, %s, %s) "
-        "ON CONFLICT (request_id) DO UPDATE SET sealed = excluded.sealed, key_id = excluded.key_id",
-        (request_id, keys.seal(_document(inventory), _purpose(request_id)), keys.key_id),
+    return merged
+
+
+def merge(stored: Inventory | None, inventory: Inventory, *, sure: bool) -> Inventory:
+    """Add ``inventory`` to what is stored. ``sure``: its identifiers come from the subject's own row."""
+    if stored is None:
+        return inventory
+    first = inventory.identity | stored.identity
+    later = [first | identity for identity in inventory.identities] if sure else []
+    return Inventory(
+        inventory.map_version,
+        first,
+        _union(stored.objects, inventory.objects),
+        _union(stored.cache, inventory.cache),
+        tuple(identity for identity in _distinct([*stored.later_identities, *later]) if identity != first),
+        # Once the row is gone, the first time is the more certain one.
+        stored.until if stored.until and not sure else _earlier(stored.until, inventory.until),
     )
-    return inventory
 
 
 def find(ops: Connection, keys: SealingKeys, request_id: str) -> Inventory | None:
@@ -163,7 +165,24 @@ def _read(ops: Connection, keys: SealingKeys, request_id: str, lock: str) -> Inv
         f"SELECT sealed FROM gdpr_inventories WHERE request_id = %s{lock}",  # noqa: S608
         (request_id,),
     ).fetchone()
-    return None if row is None else _parse(keys.open(bytes(row["sealed"]), _purpose(request_id)))
+    return None if row is None else read(bytes(row["sealed"]), keys, request_id)
+
+
+def write(inventory: Inventory, keys: SealingKeys | None, erasure_id: str) -> bytes:
+    """Write the inventory of an erasure, sealed where there are keys."""
+    plain = _document(inventory)
+    return plain if keys is None else keys.seal(plain, _purpose(erasure_id))
+
+
+def read(written: bytes, keys: SealingKeys | None, erasure_id: str) -> Inventory:
+    """Read what ``write`` wrote. Raises CheckFailed for what was changed, ConfigurationError for a key."""
+    if written.startswith(b"{"):
+        return _parse(written)
+    if keys is None:
+        raise ConfigurationError(
+            f"what is known of a begun erasure was sealed: set {encryption.NAME} to the key of then"
+        )
+    return _parse(keys.open(written, _purpose(erasure_id)))
 
 
 def _purpose(request_id: str) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import schema
 from ops_platform.gdpr.data_map import DataMap
-from ops_platform.gdpr.map_check import coverage, feasibility, json_sampling, type_pairs, where_values
+from ops_platform.gdpr.map_check import (
+    accepted_places,
+    coverage,
+    feasibility,
+    json_sampling,
+    type_pairs,
+    where_values,
+)
 from ops_platform.gdpr.map_check.finding import Finding
 
 
@@ -22,5 +29,6 @@ def check(connection: Connection, data_map: DataMap) -> list[Finding]:
             *feasibility.check(data_map, catalogue),
             *where_values.check(connection, data_map, catalogue),
             *type_pairs.check(connection, data_map, catalogue),
+            *accepted_places.check(data_map, catalogue),
         }
     )

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from ops_platform.gdpr.data_map import ByArray, ByJson, DataMap, JsonPath, Table, View
+from ops_platform.gdpr.data_map import UNDECIDED, ByArray, ByJson, DataMap, JsonPath, Table, View
 from ops_platform.gdpr.map_check.finding import Finding
 from ops_platform.gdpr.schema import Catalogue, Name, Relation
 
-UNDECIDED = "TODO"
-"""Beginning of the texts that a draft leaves to be written."""
 JSON_TYPES = ("jsonb", "json")
 
 SampledPaths = Mapping[tuple[Name, str], Collection[JsonPath]]

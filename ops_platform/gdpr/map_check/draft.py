@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr.map_check.coverage import JSON_TYPES, UNDECIDED
+from ops_platform.gdpr.data_map import UNDECIDED
+from ops_platform.gdpr.map_check.coverage import JSON_TYPES
 from ops_platform.gdpr.schema import Catalogue, Column, Name, Reference, Relation
 
 _PERSONAL = re.compile(

@@ -3,17 +3,33 @@
 Tombstones, objects, caches and certificates are not known here.
 """
 
-from ops_platform.gdpr.row_erasure.engine import RowErasure, erase, forget, remaining, residue
+from ops_platform.gdpr.row_erasure.engine import (
+    RowErasure,
+    Searched,
+    erase,
+    forget,
+    remaining,
+    residue,
+    search,
+)
+from ops_platform.gdpr.row_erasure.foresight import Foresight, foresee
 from ops_platform.gdpr.row_erasure.journal import Journal
+from ops_platform.gdpr.row_erasure.residue_scan import Residue
 
 __all__ = [
+    "Foresight",
     "Journal",
+    "Residue",
     "RowErasure",
+    "Searched",
     "erase",
+    "foresee",
+    "foresight",
     "forget",
     "materialised_views",
     "plan",
     "preview",
     "remaining",
     "residue",
+    "search",
 ]

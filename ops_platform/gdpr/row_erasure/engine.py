@@ -6,7 +6,7 @@ known here of tombstones, objects, caches or certificates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,12 +26,20 @@ from ops_platform.gdpr.row_erasure.passes import Passes
 from ops_platform.gdpr.row_erasure.plan import plan
 from ops_platform.gdpr.row_erasure.residue_scan import Residue
 from ops_platform.gdpr.row_erasure.statements import Change
-from ops_platform.gdpr.schema import Catalogue
+from ops_platform.gdpr.schema import Catalogue, Name
 from ops_platform.gdpr.subject import FirstErasure, Identity, Times
 
 BATCH = 5000
 """Rows that are changed in one transaction."""
 LOCK_TIMEOUT = "60s"
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The columns in which a search found the subject: ``left`` and, by the map, ``accepted``."""
+
+    left: tuple[Residue, ...]
+    accepted: tuple[Residue, ...]
 
 
 @dataclass(frozen=True)
@@ -117,26 +125,54 @@ def remaining(
 def residue(
     connection: Connection, data_map: DataMap, catalogue: Catalogue, erasure: RowErasure
 ) -> list[Residue]:
+    """Find where an identifier is left that nobody accepts; see ``search``."""
+    return [*search(connection, data_map, catalogue, erasure).left]
+
+
+def search(connection: Connection, data_map: DataMap, catalogue: Catalogue, erasure: RowErasure) -> Searched:
     """Find where an identifier is left, kept rows excepted. Materialised views are refreshed first.
 
     Raises ConfigurationError where a policy would hide rows from this role, also in tables that the map does
     not mention.
     """
     materialised_views.refresh(connection, data_map, catalogue)
-    try:
-        with snapshot(connection):
-            return [
+    with searching(connection):
+        return sort_out(
+            data_map,
+            [
                 hit
                 for identity in erasure.identities
                 for hit in residue_exemptions.residue(
                     connection, data_map, catalogue, identity, erasure.times, erasure.erasure_id
                 )
-            ]
+            ],
+        )
+
+
+@contextmanager
+def searching(connection: Connection) -> Iterator[None]:
+    """Open the snapshot of a search. Raises ConfigurationError where this role does not see all rows."""
+    try:
+        with snapshot(connection):
+            yield
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConfigurationError(
             f"role {connection.info.user} may not look for what is left: {why(error)}: "
             "connect as ops_eraser, or give this role BYPASSRLS and SELECT on every table"
         ) from None
+
+
+def sort_out(data_map: DataMap, hits: Iterable[Residue]) -> Searched:
+    """Separate hits in places that the map accepts from the others; each place once."""
+    rows: dict[tuple[Name, str], int] = {}
+    for hit in hits:
+        rows[hit.place] = max(rows.get(hit.place, 0), hit.rows)
+    accepted = {accepted.place for accepted in data_map.accepted}
+    residue = [Residue(*place, number) for place, number in rows.items()]
+    return Searched(
+        tuple(hit for hit in residue if hit.place not in accepted),
+        tuple(hit for hit in residue if hit.place in accepted),
+    )
 
 
 def forget(connection: Connection, erasure_id: str) -> None:

@@ -1,11 +1,12 @@
-"""Journal of an erasure's progress, in the database whose rows it erases: counts, pseudonym, stand-in.
+"""Journal of an erasure's progress, in the database whose rows it erases: counts, substitutes, identity.
 
-A batch and its note are one transaction of the caller's. Nothing here names the subject.
+A batch and its note are one transaction of the caller's. Only ``identity`` names the subject, sealed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -39,13 +40,22 @@ class Journal:
 
     def open(self, map_version: str) -> None:
         """Begin or continue the journal. Raises ConfigurationError where a table or a right is missing."""
-        try:
+        with self._place_for_progress():
             self.connection.execute(
                 "INSERT INTO ops_platform.erasures (erasure_id, map_version) VALUES (%s, %s) "
                 "ON CONFLICT (erasure_id) DO UPDATE SET map_version = excluded.map_version",
                 (self.erasure_id, map_version),
             )
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+
+    @contextmanager
+    def _place_for_progress(self) -> Iterator[None]:
+        try:
+            yield
+        except (
+            psycopg.errors.UndefinedTable,
+            psycopg.errors.UndefinedColumn,
+            psycopg.errors.InvalidSchemaName,
+        ):
             raise ConfigurationError(
                 "the product database has no place for the progress of an erasure: run 'ops-platform migrate'"
             ) from None
@@ -54,6 +64,33 @@ class Journal:
                 f"role {self.connection.info.user} may not keep the progress of an erasure in schema "
                 "ops_platform: connect as ops_eraser, or grant it that role"
             ) from None
+
+    def identity(self) -> bytes | None:
+        """Read who is erased, as ``keep_identity`` was given it; None: the journal is not begun, or older.
+
+        Raises ConfigurationError where the database has no place for it.
+        """
+        with self._place_for_progress(), self.connection.transaction():
+            row = self.connection.execute(
+                "SELECT identity FROM ops_platform.erasures WHERE erasure_id = %s", (self.erasure_id,)
+            ).fetchone()
+        return None if row is None or row["identity"] is None else bytes(row["identity"])
+
+    def keep_identity(self, identity: bytes, map_version: str) -> None:
+        """Begin or continue the journal with who is erased; on the disk before anything is destroyed."""
+        with self._place_for_progress(), self.connection.transaction():
+            self.connection.execute("SET LOCAL synchronous_commit = on")
+            self.connection.execute(
+                "INSERT INTO ops_platform.erasures (erasure_id, map_version, identity) VALUES (%s, %s, %s) "
+                "ON CONFLICT (erasure_id) DO UPDATE SET identity = excluded.identity",
+                (self.erasure_id, map_version, identity),
+            )
+
+    def is_begun(self) -> bool:
+        """Tell whether there is a journal of this erasure: rows may have been erased."""
+        with self._place_for_progress(), self.connection.transaction():
+            query = "SELECT FROM ops_platform.erasures WHERE erasure_id = %s"
+            return self.connection.execute(query, (self.erasure_id,)).rowcount > 0
 
     def pseudonym(self) -> UUID | None:
         """Read the erasure's pseudonym; None when the journal is not begun, or forgotten."""

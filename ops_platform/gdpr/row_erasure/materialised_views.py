@@ -22,6 +22,11 @@ def preflight(data_map: DataMap, catalogue: Catalogue) -> None:
             )
 
 
+def refreshed(data_map: DataMap, catalogue: Catalogue) -> set[Name]:
+    """Select the materialised views that this role can refresh."""
+    return {view.name for view in _materialised(data_map, catalogue) if _refreshable(view, catalogue)}
+
+
 def refresh(connection: Connection, data_map: DataMap, catalogue: Catalogue) -> list[Name]:
     """Refresh all materialised views that this role can refresh, each after those it reads; returns them.
 

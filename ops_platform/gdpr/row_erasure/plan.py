@@ -58,7 +58,7 @@ def plan(data_map: DataMap, catalogue: Catalogue) -> Plan:
     for name in order.tables:
         steps += [
             Step(_KINDS[type(belonging.erasure)], name, belonging)
-            for belonging in _deleting_first(tables[name])
+            for belonging in deleting_first(tables[name])
         ]
     return Plan(tuple(steps), tuple(reference for reference in order.broken if reference not in emptied))
 
@@ -68,7 +68,7 @@ def _nullable_columns(reference: Reference, catalogue: Catalogue) -> tuple[str, 
     return tuple(name for name in reference.columns if not columns[name].not_null)
 
 
-def _deleting_first(table: Table) -> list[Belonging]:
+def deleting_first(table: Table) -> list[Belonging]:
     """Sort deletions first: a deleted row need not be changed before, and keeps no row it refers to."""
 
     def place(belonging: Belonging) -> int:

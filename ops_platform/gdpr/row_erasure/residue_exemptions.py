@@ -5,7 +5,7 @@ The scan itself ignores the data map; the hits that an erasure leaves on purpose
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -15,8 +15,10 @@ from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr.data_map import Anonymise, Belonging, ByParent, DataMap, Keep, Remove, Table, holds_of
 from ops_platform.gdpr.row_erasure import residue_scan
 from ops_platform.gdpr.row_erasure.journal import Journal
+from ops_platform.gdpr.row_erasure.pseudonyms import Substitutes
 from ops_platform.gdpr.row_erasure.residue_scan import Residue, Shared
-from ops_platform.gdpr.schema import Catalogue, Name
+from ops_platform.gdpr.row_erasure.statements import Writer
+from ops_platform.gdpr.schema import Catalogue, Name, Relation
 from ops_platform.gdpr.spellings import is_email, mailbox
 from ops_platform.gdpr.subject import (
     Identity,
@@ -32,6 +34,7 @@ from ops_platform.gdpr.subject import (
 )
 
 K = TypeVar("K")
+Rows = Callable[[Relation, sql.Composable | None], sql.Composable]
 
 
 def residue(
@@ -40,12 +43,18 @@ def residue(
     catalogue: Catalogue,
     identity: Identity,
     times: Times,
-    erasure_id: str,
+    erasure_id: str | None,
+    rows: Rows | None = None,
 ) -> list[Residue]:
-    """Find hits in rows that nobody meant to keep. Raises what psycopg raises."""
+    """Find hits in rows that nobody meant to keep. Raises what psycopg raises.
+
+    ``erasure_id``: None when it has not begun. ``rows`` writes what is searched in place of a relation,
+    without the kept rows and those of the condition that it is given, called t.
+    """
     excluded: dict[Name, sql.Composable] = {}
-    for table, test in _kept(data_map, catalogue, identity):
-        _add_alternative(excluded, table, test)
+    if rows is None:
+        for table, test in _kept(data_map, catalogue, identity):
+            _add_alternative(excluded, table, test)
     for table, test in _newer(connection, data_map, catalogue, identity, times):
         _add_alternative(excluded, table, test)
     shared = Shared()
@@ -54,8 +63,24 @@ def residue(
         shared = _Others(data_map, catalogue, identity, times, others).shared()
     shared = replace(shared, others=_same_mailbox(connection, data_map, catalogue, identity))
     own_values = [value for value in identity.names(data_map.subject) if value not in shared.values]
-    hits = residue_scan.scan(connection, catalogue, own_values, excluded, shared)
-    kept = _kept_through_parents(data_map, Journal(connection, erasure_id))
+    if rows is None:
+        hits = residue_scan.scan(connection, catalogue, own_values, excluded, shared)
+    else:
+        hits = residue_scan.scan(
+            connection,
+            catalogue,
+            own_values,
+            shared=shared,
+            source=lambda relation: rows(relation, excluded.get(relation.name)),
+        )
+    kept: Mapping[tuple[Name, str], int] = {}
+    if erasure_id is not None:
+        journal = Journal(connection, erasure_id)
+        kept = _kept_through_parents(data_map, journal)
+        if rows is not None and kept:
+            # Those whose parents are still there were left out by their condition.
+            writer = Writer(data_map, catalogue, identity, Substitutes(journal, data_map, catalogue))
+            kept = _without_present(connection, data_map, catalogue, writer, kept)
     return [
         Residue(hit.table, hit.column, hit.rows - kept.get((hit.table, hit.column), 0))
         for hit in hits
@@ -91,6 +116,27 @@ def _same_mailbox(
     )
     known = {value.lower() for value in own}
     return tuple(row["address"] for row in connection.execute(query) if row["address"] not in known)
+
+
+def _without_present(
+    connection: Connection,
+    data_map: DataMap,
+    catalogue: Catalogue,
+    writer: Writer,
+    kept: Mapping[tuple[Name, str], int],
+) -> Mapping[tuple[Name, str], int]:
+    """Subtract from ``kept`` the hits in kept rows that can be told by their parents as yet."""
+    present = {
+        (hit.table, hit.column): hit.rows
+        for table in {table for table, _ in kept}
+        for hit in residue_scan.within(
+            connection,
+            catalogue.relations[table],
+            writer.identity.names(data_map.subject),
+            writer.kept_through_others(table),
+        )
+    }
+    return {place: rows - present.get(place, 0) for place, rows in kept.items()}
 
 
 def _add_alternative(conditions: dict[K, sql.Composable], key: K, test: sql.Composable) -> None:

@@ -18,6 +18,7 @@ from ops_platform.gdpr.data_map import (
     Delete,
     Keep,
     Value,
+    Way,
     json_edit_sql,
 )
 from ops_platform.gdpr.row_erasure import preview
@@ -159,20 +160,10 @@ class Writer:
         columns = self.catalogue.relations[change.table].columns
         if change.step.kind != "remove":
             return self.substitutes.known(change.values, columns)
-        way = change.step.belonging.way
-        assert isinstance(way, ByArray | ByJson)  # noqa: S101 - the map's parser refuses others
-        column, column_type = sql.Identifier(ROW, way.column), columns[way.column].type
-        values = self.identity.of(way.holds)
-        if isinstance(way, ByArray):
-            array: sql.Composable = column
-            for value in values:
-                # Cast an array of one element, and take it out: the element's type need not be known.
-                element = sql.SQL("(CAST({} AS {}))[1]").format(sql.Literal([value]), sql.SQL(column_type))
-                array = sql.SQL("array_remove({}, {})").format(array, element)
-            return {way.column: array}
-        document = column if column_type == "jsonb" else sql.SQL("CAST({} AS jsonb)").format(column)
-        edited = json_edit_sql.without(document, way.path, values)
-        return {way.column: sql.SQL("CAST({} AS {})").format(edited, sql.SQL(column_type))}
+        [column] = change.step.belonging.way.columns
+        held = sql.Identifier(ROW, column)
+        edited = without_element(held, change.step.belonging.way, self.identity, columns[column].type)
+        return {column: held if edited is None else edited}
 
     def _condition(self, table: Name, role: str) -> sql.Composable:
         belongings = self.data_map.tables[table].belongings
@@ -203,6 +194,29 @@ class Writer:
         if not references:
             return sql.SQL("false")
         return sql.SQL("({})").format(sql.SQL(" OR ").join(_exists(reference) for reference in references))
+
+
+def without_element(
+    held: sql.Composable, way: Way, identity: Identity, column_type: str
+) -> sql.Composable | None:
+    """Write ``held``, a value of the way's column, without the subject's element.
+
+    None where they have no such identifier.
+    """
+    assert isinstance(way, ByArray | ByJson)  # noqa: S101 - the map's parser refuses others
+    values = identity.of(way.holds)
+    if not values:
+        return None
+    if isinstance(way, ByArray):
+        array = held
+        for value in values:
+            # Cast an array of one element, and take it out: the element's type need not be known.
+            element = sql.SQL("(CAST({} AS {}))[1]").format(sql.Literal([value]), sql.SQL(column_type))
+            array = sql.SQL("array_remove({}, {})").format(array, element)
+        return array
+    document = held if column_type == "jsonb" else sql.SQL("CAST({} AS jsonb)").format(held)
+    edited = json_edit_sql.without(document, way.path, values)
+    return sql.SQL("CAST({} AS {})").format(edited, sql.SQL(column_type))
 
 
 def _exists(reference: Reference) -> sql.Composable:

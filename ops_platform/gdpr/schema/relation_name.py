@@ -24,25 +24,23 @@ class Name:
 
         Nothing is folded to lower case. Raises ValueError.
         """
-        parts, position = [], 0
-        while position < len(text):
-            part = _PART.match(text, position)
-            if not part:
-                break
-            quoted, plain = part.groups()
-            parts.append(quoted.replace('""', '"') if quoted else plain)
-            position = part.end()
-            if position < len(text) and text[position] == "." and position + 1 < len(text):
-                position += 1
-                continue
-            break
-        if position != len(text) or not 1 <= len(parts) <= 2:
+        parts = _parts(text)
+        if not 1 <= len(parts) <= 2:
             raise ValueError(f"{text!r} is not a relation's name: write table, or schema.table")
         return cls(*parts) if len(parts) == 2 else cls(DEFAULT_SCHEMA, parts[0])
 
+    @classmethod
+    def parse_column(cls, text: str) -> tuple[Name, str]:
+        """Parse ``table.column`` or ``schema.table.column``, as ``parse`` does. Raises ValueError."""
+        parts = _parts(text)
+        if not 2 <= len(parts) <= 3:
+            raise ValueError(f"{text!r} is no column: write table.column, or schema.table.column")
+        *relation, column = parts
+        return (cls(*relation) if len(relation) == 2 else cls(DEFAULT_SCHEMA, relation[0])), column
+
     def __str__(self) -> str:
-        relation = _quoted(self.relation)
-        return relation if self.schema == DEFAULT_SCHEMA else f"{_quoted(self.schema)}.{relation}"
+        relation = quoted(self.relation)
+        return relation if self.schema == DEFAULT_SCHEMA else f"{quoted(self.schema)}.{relation}"
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -50,5 +48,24 @@ class Name:
         return sql.Identifier(self.schema, self.relation)
 
 
-def _quoted(part: str) -> str:
+def _parts(text: str) -> list[str]:
+    """Split a name at its dots; empty when it is none."""
+    parts, position = list[str](), 0
+    while position < len(text):
+        part = _PART.match(text, position)
+        if not part:
+            return []
+        in_quotes, plain = part.groups()
+        parts.append(in_quotes.replace('""', '"') if in_quotes else plain)
+        position = part.end()
+        if position == len(text):
+            return parts
+        if text[position] != "." or position + 1 == len(text):
+            return []
+        position += 1
+    return []
+
+
+def quoted(part: str) -> str:
+    """Write one part of a name as ``Name.parse`` reads it."""
     return '"' + part.replace('"', '""') + '"' if "." in part or '"' in part else part

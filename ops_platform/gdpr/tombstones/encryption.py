@@ -108,5 +108,10 @@ def sealing_keys(settings: Settings) -> SealingKeys:
     return SealingKeys.parse(secret.get_secret_value())
 
 
+def optional_keys(settings: Settings) -> SealingKeys | None:
+    """Read the keys; None when none is configured. Raises ConfigurationError when malformed."""
+    return None if settings.gdpr.encryption_key is None else sealing_keys(settings)
+
+
 def _bound(head: bytes, purpose: str) -> bytes:
     return head + purpose.encode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -21,7 +22,8 @@ from ops_platform.gdpr.subject.subject_key import SubjectKey
 from ops_platform.gdpr.tombstones.entry import Tombstone
 from ops_platform.local.demo import people
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
-from ops_platform_tests.gdpr.erasing import Product, Products
+from ops_platform_tests.gdpr.erasing import Product, Products, map_of
+from ops_platform_tests.gdpr.other_stores import sealing_keys
 
 pytestmark = pytest.mark.services
 
@@ -177,3 +179,38 @@ def test_an_older_schema_is_no_obstacle_and_an_unknown_column_is(
         owner.execute("ALTER TABLE profiles ADD COLUMN nickname text")
     with restored.eraser() as connection, pytest.raises(CheckFailed, match=r"profiles.*nickname"):
         replay.replay(connection, demo_map, [tombstone(OTHER)])
+
+
+def test_a_replay_that_was_ended_midway_knows_the_names_the_next_time(
+    bare_product: Product, tmp_path: Path
+) -> None:
+    with bare_product.owner() as owner, bare_product.eraser() as connection:
+        owner.execute(
+            "CREATE TABLE customer (id int PRIMARY KEY, email text);"
+            "CREATE TABLE ticket (id int PRIMARY KEY, email text); CREATE INDEX ON ticket (email);"
+            "INSERT INTO customer VALUES (1, 'anna@example.org'), (2, 'ben@example.org');"
+            "INSERT INTO ticket VALUES (1, 'anna@example.org'), (2, 'ben@example.org');"
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN RAISE EXCEPTION ''no''; END';"
+            "CREATE TRIGGER refused BEFORE DELETE ON ticket FOR EACH ROW EXECUTE FUNCTION refuse();"
+        )
+        data_map = map_of(
+            tmp_path,
+            """
+subject: {kind: customer, table: customer, key: id, email: email}
+tables:
+  customer: {personal: [email], rows: [{role: account, column: id, erase: delete}]}
+  ticket: {plain: [id], rows: [{role: sender, column: email, holds: email, erase: delete}]}
+""",
+        )
+        of = Tombstone(
+            SubjectKey("product", "customer", "1", "integer"), CUTOFF, "r1", "m1", bytes(32), CUTOFF
+        )
+        keys = sealing_keys()
+        with pytest.raises(CheckFailed, match="ticket"):
+            replay.replay(connection, data_map, [of], keys=keys)
+        assert owner.execute("SELECT id FROM customer").fetchall() == [{"id": 2}]
+        owner.execute("DROP TRIGGER refused ON ticket")
+        assert replay.replay(connection, data_map, [of], keys=keys).came_back == 1
+        assert owner.execute("SELECT id FROM ticket").fetchall() == [{"id": 2}]
+        assert connection.execute("SELECT FROM ops_platform.erasures").fetchall() == []

@@ -112,7 +112,7 @@ def test_what_a_restore_erases_before_traffic_is_on_the_certificate(place: Scene
     ):
         assert [one.completed_at for one in found] == [None]
         with place.product.eraser() as product:
-            replay.replay(product, place.data_map, found)
+            replay.replay(product, place.data_map, found, keys=place.context().keys)
     assert place.rows_of() == 0
     place.at_once()
     assert place.worker(request_id) == "DONE"

@@ -201,6 +201,14 @@ def test_the_version_is_of_what_it_says(tmp_path: Path) -> None:
     assert load(tmp_path, MAP.replace("Your notes", "Notes")).version != version
 
 
+def test_what_is_accepted(tmp_path: Path) -> None:
+    accepted = "accepted: [{place: 'audit.\"a.b\".text', because: The law keeps it.}]\n"
+    [place] = load(tmp_path, MAP + accepted).accepted
+    assert place.place == (Name("audit", "a.b"), "text")
+    assert str(place) == 'audit."a.b".text'
+    assert load(tmp_path, MAP).accepted == ()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
@@ -247,6 +255,19 @@ def test_the_version_is_of_what_it_says(tmp_path: Path) -> None:
         ("user:{id}:*", "user:{id}*", 31, "must set it apart"),
         ("cache:", "views: {names: {refresh: a.b.c}}\ncache:", 30, "is not a relation's name"),
         ("tables:", "tables: {}\nnothing:", 7, "tables"),
+        ("cache:", "accepted: [{place: users, because: law}]\ncache:", 30, "is no column"),
+        ("cache:", "accepted: [{place: users.email}]\ncache:", 30, "because: is missing"),
+        ("cache:", "accepted: [{place: users.email, because: ' '}]\ncache:", 30, "because"),
+        ("cache:", "accepted: [{place: users.email, because: 'TODO: why?'}]\ncache:", 30, "not written yet"),
+        (
+            "cache:",
+            "accepted:\n"
+            "  - {place: users.email, because: a}\n"
+            "  - {place: public.users.email, because: b}\n"
+            "cache:",
+            32,
+            "is there twice",
+        ),
         (MAP, "- a\n", 1, "document"),
         (MAP, MAP + "---\n" + MAP, None, "2 documents"),
         (MAP, "", None, "0 documents"),

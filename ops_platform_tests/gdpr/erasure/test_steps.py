@@ -91,6 +91,7 @@ def test_the_order_of_an_erasure() -> None:
 def test_the_order_of_an_erasure_that_nothing_remembers() -> None:
     assert [type(step).__name__ for step in command_line.STEPS_WITHOUT_TOMBSTONE] == [
         "FindSubject",
+        "KeepInventory",
         "EraseObjects",
         "EraseCache",
         "EraseRows",

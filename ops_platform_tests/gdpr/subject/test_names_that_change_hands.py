@@ -191,16 +191,17 @@ def test_what_nothing_tells_from_the_other_fails_and_says_so(place: Scene) -> No
 
 
 def test_a_new_line_of_the_map_is_carried_out_before_the_name_is_the_others(place: Scene) -> None:
-    """Rows that the map did not know when the subject's were erased are from before."""
+    """Rows that the map only accepted when the subject's were erased are from before."""
     handle = str(place.identity.values["handle"])
     ask(place, "CREATE TABLE notes (id int PRIMARY KEY, handle text, at timestamptz)")
     ask(place, "CREATE INDEX ON notes (handle)")
     _add(place, "tables:\n", "  notes: {purpose: x, retention: x, plain: [id, handle, at]}\n")
     old = "INSERT INTO notes VALUES (1, %(handle)s, '2020-01-01')"
     ask(place, old, handle=handle)
-    request_id = place.request()
-    with pytest.raises(CheckFailed, match="notes"):
-        erase(place, request_id)
+    accepted = "accepted: [{place: notes.handle, because: Not decided yet.}]\n"
+    _replace(place, "views:\n", f"{accepted}views:\n")
+    request_id = waiting(place)
+    _replace(place, accepted, "")
     _replace(
         place,
         "plain: [id, handle, at]}",

@@ -19,7 +19,7 @@ from ops_platform.gdpr.erasure.steps.destruction import (
     EraseRows,
 )
 from ops_platform.gdpr.erasure.steps.notification import NotifyProcessors
-from ops_platform.gdpr.erasure.steps.preflight import Preflight
+from ops_platform.gdpr.erasure.steps.preflight import Preflight, refuse_uncovered
 from ops_platform.gdpr.erasure.steps.safeguards import TakeInventory, WriteTombstone
 from ops_platform.gdpr.erasure.steps.verification import Verify, VerifyAndAwaitLetters
 
@@ -42,4 +42,5 @@ __all__ = [
     "Verify",
     "VerifyAndAwaitLetters",
     "WriteTombstone",
+    "refuse_uncovered",
 ]

@@ -9,18 +9,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr.certificates import Issued
 from ops_platform.gdpr.data_map import DataMap
-from ops_platform.gdpr.erasure import data_stores, inventory
+from ops_platform.gdpr.erasure import data_stores, inventory, product_inventory
 from ops_platform.gdpr.erasure.checkpoints import Case, Checkpoints, LineageCheckpoints, Log
 from ops_platform.gdpr.erasure.context import DataStores, ErasureContext
 from ops_platform.gdpr.erasure.inventory import Inventory
 from ops_platform.gdpr.lineage import Effect
-from ops_platform.gdpr.row_erasure import RowErasure
+from ops_platform.gdpr.row_erasure import Residue, RowErasure
 from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import Identity, SubjectKey, name_reuse
 from ops_platform.gdpr.tombstones import Tombstone
@@ -45,6 +46,8 @@ class ErasureState(ABC):
     catalogue: Catalogue = field(init=False)
     subject: SubjectKey = field(init=False)
     inventory: Inventory = field(init=False)
+    accepted: tuple[Residue, ...] = field(init=False, default=())
+    """Where the verification found the subject by the map's leave."""
 
     @property
     def data_map(self) -> DataMap:
@@ -114,34 +117,58 @@ class RecordedErasure(ErasureState):
 
     def row_erasure(self) -> RowErasure:
         """Describe the erasure of the rows; its cutoff is the time of the tombstone."""
+        return self.erasure_of_rows(self.inventory, self.tombstone.erased_at)
+
+    def erasure_of_rows(self, known: Inventory, cutoff: datetime) -> RowErasure:
+        """Describe the erasure of the rows of ``known``."""
         return RowErasure(
             self.case.request_id,
-            self.inventory.identity,
-            self.tombstone.erased_at,
-            later_identities=self.inventory.later_identities,
-            named_until=self.inventory.until,
+            known.identity,
+            cutoff,
+            later_identities=known.later_identities,
+            named_until=known.until,
             first_erasure=self.checkpoints.first_erasure(),
         )
 
-    def refresh_inventory(self) -> None:
-        """Add the subject's present identifiers to the stored inventory, in a transaction."""
-        identity, has_row = self.identify()
+    def present(self, identity: Identity, cutoff: datetime, *, has_row: bool) -> Inventory:
+        """Take the inventory of ``identity``; without a row it holds what is known from the request."""
         # Where the product has deleted the row by itself, the address was theirs when they confirmed.
-        erased_at = self.tombstone.erased_at
-        until = erased_at if has_row else self.case.confirmed_at or erased_at
-        present = replace(inventory.take(self.data_map, identity), until=until)
+        until = cutoff if has_row else self.case.confirmed_at or cutoff
+        return replace(inventory.take(self.data_map, identity), until=until)
+
+    def known(self) -> Inventory | None:
+        """Read what earlier attempts wrote down, in either database; None when there was none."""
+        known = None
+        for request_id in (self.case.request_id, *self.unfinished()):
+            for earlier in self.stored(request_id):
+                known = inventory.merge(known, earlier, sure=True)
+        return known
+
+    def stored(self, request_id: str) -> list[Inventory]:
+        """Read what the two databases have of a request's erasure."""
+        keys = self.context.keys
+        stored = (
+            inventory.find(self.ops, keys, request_id),
+            product_inventory.find(self.product, keys, request_id),
+        )
+        return [found for found in stored if found is not None]
+
+    def refresh_inventory(self) -> None:
+        """Add the subject's present identifiers to the stored inventory, in both databases."""
+        identity, has_row = self.identify()
+        present = self.present(identity, self.tombstone.erased_at, has_row=has_row)
+        keys, request_id = self.context.keys, self.case.request_id
         with self.ops.transaction():
-            self.inventory = inventory.keep(
-                self.ops, self.context.keys, self.case.request_id, present, sure=has_row
-            )
+            self.inventory = inventory.keep(self.ops, keys, request_id, present, sure=has_row)
+        product_inventory.keep(self.product, keys, request_id, self.inventory)
 
     def unfinished(self) -> list[str]:
-        """Find the requests of other erasures of this subject that left an inventory."""
+        """Find the other erasures of this subject that were not completed, by their requests."""
         if self.subject_id is None:
             return []
         rows = self.ops.execute(
-            "SELECT r.request_id FROM gdpr_requests AS r JOIN gdpr_inventories AS i USING (request_id) "
-            "WHERE r.creator_id = %s AND r.request_id <> %s ORDER BY r.id",
+            "SELECT request_id FROM gdpr_requests WHERE creator_id = %s AND request_id <> %s "
+            "AND request_type = 'erasure' AND NOT (status = 'completed' OR verified_at IS NULL) ORDER BY id",
             (self.subject_id, self.case.request_id),
         )
         return [row["request_id"] for row in rows]

@@ -32,6 +32,7 @@ class Certify(Step[RecordedErasure]):
                 state.checkpoints.totals(),
                 proof=_proof(state.product, request_id),
                 residue={},
+                accepted={hit.place: hit.rows for hit in state.accepted},
                 backups_expire_at=expires,
                 now=context.clock(),
             )

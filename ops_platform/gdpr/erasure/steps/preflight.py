@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ops_platform.gdpr.erasure import data_stores
-from ops_platform.gdpr.erasure.steps.base import RecordedErasure, Result, Step
-from ops_platform.gdpr.row_erasure import preview
+from ops_platform.gdpr import row_erasure
+from ops_platform.gdpr.erasure import data_stores, inventory, product_inventory
+from ops_platform.gdpr.erasure.steps.base import ErasureState, RecordedErasure, Result, Step
+from ops_platform.gdpr.row_erasure import RowErasure, preview
 from ops_platform.gdpr.subject import Identity, subject_key
 from ops_platform.gdpr.tombstones import legal_holds, tombstone_store
 
@@ -17,8 +18,8 @@ class Preflight(Step[RecordedErasure]):
     def perform(self, state: RecordedErasure) -> Result:
         """Set ``catalogue`` and ``subject``.
 
-        Raises Held for a legal hold, CheckFailed for a map that does not fit the database, Unavailable for
-        a store that is away.
+        Raises Held for a legal hold, CheckFailed for a map that does not fit the database or would leave
+        something of the subject, Unavailable for a store that is away.
         """
         context = state.context
         state.catalogue = data_stores.check(state.product, state.stores)
@@ -31,11 +32,33 @@ class Preflight(Step[RecordedErasure]):
         if tombstone_store.of_request(state.ops, state.case.request_id) is None:
             legal_holds.refuse(state.ops, state.subject)
         identity, has_row = state.identify()
+        self._refuse_uncovered(state, identity, has_row=has_row)
         rows = _rows_by_role(state, identity)
         state.log(
             f"{sum(rows.values())} rows in {len(rows)} roles" if has_row else "there is no such account"
         )
         return Result(details={"rows": rows, "account": has_row})
+
+    def _refuse_uncovered(self, state: RecordedErasure, identity: Identity, *, has_row: bool) -> None:
+        """Search for what no rule would erase, by all that this attempt and earlier ones know."""
+        known = state.known()
+        if known is None:
+            for request_id in (state.case.request_id, *state.unfinished()):
+                product_inventory.refuse_lost(state.product, state.data_map, request_id, has_row=has_row)
+        if state.checkpoints.first_erasure() is not None:
+            return  # the rows are erased: the verification searches
+        tombstone = tombstone_store.of_request(state.ops, state.case.request_id)
+        cutoff = tombstone.erased_at if tombstone else state.context.clock()
+        foreseen = inventory.merge(known, state.present(identity, cutoff, has_row=has_row), sure=has_row)
+        refuse_uncovered(state, state.erasure_of_rows(foreseen, cutoff))
+
+
+def refuse_uncovered(state: ErasureState, erasure: RowErasure) -> None:
+    """Raise CheckFailed where the erasure would leave the subject in a place that the map does not accept."""
+    foresight = row_erasure.foresee(state.product, state.data_map, state.catalogue, erasure)
+    foresight.refuse()
+    for hit in foresight.accepted:
+        state.log(f"accepted: the subject stays named in {hit.rows} rows of {hit.table}.{hit.column}")
 
 
 def _rows_by_role(state: RecordedErasure, identity: Identity) -> dict[str, int]:

@@ -5,7 +5,7 @@ Both outlive the subject's data: a later crash can only repeat the erasure, neve
 
 from __future__ import annotations
 
-from ops_platform.gdpr.erasure import data_stores, inventory
+from ops_platform.gdpr.erasure import data_stores, inventory, product_inventory
 from ops_platform.gdpr.erasure.steps.base import RecordedErasure, Result, Step
 from ops_platform.gdpr.tombstones import tombstone_store
 
@@ -33,7 +33,7 @@ class WriteTombstone(Step[RecordedErasure]):
 
 
 class TakeInventory(Step[RecordedErasure]):
-    """Seal the subject's identifiers and places; add to what an earlier attempt sealed."""
+    """Seal the subject's identifiers and places, in both databases; add to what an earlier attempt sealed."""
 
     name = "inventory"
 
@@ -41,12 +41,15 @@ class TakeInventory(Step[RecordedErasure]):
         """Set ``inventory``; the first time, count the objects and keys."""
         keys, request_id = state.context.keys, state.case.request_id
         with state.ops.transaction():
+            # What one of the databases has forgotten in a restore, the other may know.
+            for stored in state.stored(request_id):
+                inventory.keep(state.ops, keys, request_id, stored)
             state.refresh_inventory()
             # Only an abandoned erasure of the same subject may still know their names.
             for earlier in state.unfinished():
-                earlier_inventory = inventory.find(state.ops, keys, earlier)
-                if earlier_inventory is not None:
-                    state.inventory = inventory.keep(state.ops, keys, request_id, earlier_inventory)
+                for stored in state.stored(earlier):
+                    state.inventory = inventory.keep(state.ops, keys, request_id, stored)
+        product_inventory.keep(state.product, keys, request_id, state.inventory)
         if self.name in state.checkpoints.done:
             return Result()
         # Counted before anything is destroyed: an attempt that is killed later cannot say what it removed.

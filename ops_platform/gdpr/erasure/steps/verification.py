@@ -53,7 +53,12 @@ class Verify(Step[State]):
             raise CheckFailed(f"{data_stores.places(left)} fill again while they are erased: {self._advice}")
         _refuse_residue(state)
         state.log("nothing is left: not in what the map names, and not in any other column")
-        return Result(details={"remaining": 0, "residue_rows": 0})
+        accepted = {f"{hit.table}.{hit.column}": hit.rows for hit in state.accepted}
+        for place, rows in accepted.items():
+            state.log(f"accepted: the subject stays named in {rows} rows of {place}")
+        return Result(
+            details={"remaining": 0, "residue_rows": 0, **({"accepted": accepted} if accepted else {})}
+        )
 
 
 class VerifyAndAwaitLetters(Verify[RecordedErasure]):
@@ -79,11 +84,15 @@ def _left(state: ErasureState) -> list[Effect]:
 
 
 def _refuse_residue(state: ErasureState) -> None:
-    """Raise CheckFailed, with the columns, when any column still holds an identifier of the subject."""
-    residue = row_erasure.residue(state.product, state.data_map, state.catalogue, state.row_erasure())
-    if not residue:
+    """Raise CheckFailed, with the columns, when one still holds an identifier of the subject.
+
+    Columns that the map accepts are set in ``state``.
+    """
+    found = row_erasure.search(state.product, state.data_map, state.catalogue, state.row_erasure())
+    state.accepted = found.accepted
+    if not found.left:
         return
-    places = ", ".join(f"{column.table}.{column.column} ({column.rows} rows)" for column in residue)
+    places = ", ".join(f"{column.table}.{column.column} ({column.rows} rows)" for column in found.left)
     reused_names = state.reused_names()
     if reused_names:
         raise CheckFailed(

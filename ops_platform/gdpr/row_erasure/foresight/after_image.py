@@ -1,0 +1,174 @@
+"""The rows as an erasure will leave them, as SQL, so that they can be searched before anything is destroyed.
+
+Rows that will be deleted, and those that the law keeps, are left out; columns hold what they will hold. So
+an identifier that is found in them is in a place that no rule of the map empties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from ops_platform.gdpr.data_map import Anonymise, Belonging, DataMap, Delete, Keep, Remove, Table
+from ops_platform.gdpr.row_erasure import plan, statements
+from ops_platform.gdpr.schema import Catalogue, Name, Reference, Relation
+from ops_platform.gdpr.subject import Identity, SparedRows, row_predicates
+
+ROW = "t"
+"""The alias of the searched rows, within the subquery and outside."""
+DEPTH = 3
+"""Answers to answers of which it is looked up whether they stay; what is below those is taken as gone."""
+FALSE = sql.SQL("false")
+
+
+@dataclass(frozen=True)
+class AfterImage:
+    """The rows as an erasure of ``subjects`` will leave them: each with the rows that are spared."""
+
+    data_map: DataMap
+    catalogue: Catalogue
+    subjects: Sequence[tuple[Identity, SparedRows | None]]
+
+    def rows(self, relation: Relation, excluded: sql.Composable | None = None) -> sql.Composable:
+        """Write the subquery to search in place of ``relation``.
+
+        ``excluded``: a condition for further rows to leave out, called t.
+        """
+        out = [excluded] if excluded is not None else []
+        for table, belonging in self._rules(relation.name):
+            if isinstance(belonging.erasure, Keep):
+                out.append(self.held(table, belonging, ROW))
+            elif isinstance(belonging.erasure, Delete):
+                out.append(self._deleted(table, belonging, ROW, DEPTH))
+        columns = self._columns(relation)
+        if not out and not columns:
+            return relation.name.identifier
+        return sql.SQL("(SELECT {columns} FROM {table} AS t WHERE ({out}) IS NOT TRUE)").format(
+            columns=sql.SQL(", ").join(
+                sql.SQL("{} AS {}").format(columns.get(name, sql.Identifier(ROW, name)), sql.Identifier(name))
+                for name in relation.columns
+            ),
+            table=relation.name.identifier,
+            out=_any(out),
+        )
+
+    def _columns(self, relation: Relation) -> dict[str, sql.Composable]:
+        """Write the values that columns will have, of those that a rule sets or takes something out of."""
+        rules = [*self._in_effect(relation.name)]
+        written: dict[str, sql.Composable] = {}
+        for name, column in relation.columns.items():
+            removals = [
+                (belonging, held)
+                for belonging, held in rules
+                if isinstance(belonging.erasure, Remove) and name in belonging.way.columns
+            ]
+            value: sql.Composable = sql.Identifier(ROW, name)
+            if removals:
+                value = sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(
+                    _any(held for _, held in removals),
+                    self._without(value, [belonging for belonging, _ in removals], column.type),
+                    value,
+                )
+            emptied = [held for belonging, held in rules if name in _sets(belonging)]
+            if emptied:
+                value = sql.SQL("CASE WHEN {} THEN NULL ELSE {} END").format(_any(emptied), value)
+            if removals or emptied:
+                written[name] = value
+        return written
+
+    def _without(
+        self, value: sql.Composable, belongings: Sequence[Belonging], column_type: str
+    ) -> sql.Composable:
+        """Write ``value`` without the subject's elements."""
+        for belonging in belongings:
+            for identity, _ in self.subjects:
+                # Edits repeat their operand many times: it is given a name, which OFFSET keeps.
+                edited = statements.without_element(
+                    sql.Identifier("edited", "value"), belonging.way, identity, column_type
+                )
+                if edited is not None:
+                    value = sql.SQL("(SELECT {} FROM (SELECT {} AS value OFFSET 0) AS edited)").format(
+                        edited, value
+                    )
+        return value
+
+    def _in_effect(self, name: Name) -> Iterator[tuple[Belonging, sql.Composable]]:
+        """Yield the rules in the plan's order, with the rows that they still find after those before."""
+        before: list[tuple[Belonging, sql.Composable]] = []
+        for table, belonging in self._rules(name):
+            held = self.held(table, belonging, ROW)
+            lost = [test for earlier, test in before if belonging.columns & _sets(earlier)]
+            if lost:
+                held = sql.SQL("({} AND ({}) IS NOT TRUE)").format(held, _any(lost))
+            before.append((belonging, held))
+            yield belonging, held
+
+    def _rules(self, name: Name | None) -> Iterator[tuple[Table, Belonging]]:
+        """Yield the rules for rows of a relation: a parent's are for the rows of its children, too."""
+        while name is not None:
+            table = self.data_map.tables.get(name)
+            if table is not None:
+                yield from ((table, belonging) for belonging in plan.deleting_first(table))
+            relation = self.catalogue.relations.get(name)
+            name = relation.parent if relation else None
+
+    def held(self, table: Table, belonging: Belonging, alias: str) -> sql.Composable:
+        """Write the condition for rows that are the subject's in this role."""
+        return _any(
+            row_predicates.condition(
+                self.data_map, self.catalogue, table.name, belonging, identity, alias, spared
+            )
+            for identity, spared in self.subjects
+        )
+
+    def _deleted(self, table: Table, belonging: Belonging, alias: str, depth: int) -> sql.Composable:
+        """Write the condition for rows that the role deletes: of some only those that nothing refers to."""
+        held = self.held(table, belonging, alias)
+        erasure = belonging.erasure
+        assert isinstance(erasure, Delete)  # noqa: S101 - the callers ask for no other
+        references = self.catalogue.referring(table.name)
+        if erasure.otherwise is None or not depth or not references:
+            return held
+        referred = _any(self._stays(reference, alias, depth) for reference in references)
+        return sql.SQL("({} AND NOT {})").format(held, referred)
+
+    def _stays(self, reference: Reference, target: str, depth: int) -> sql.Composable:
+        """Write the condition that a row will go on referring to ``target``."""
+        alias = f"r{depth}"
+        equal = sql.SQL(" AND ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(alias, column), sql.Identifier(target, to))
+            for column, to in zip(reference.columns, reference.target_columns, strict=True)
+        )
+        return sql.SQL("EXISTS (SELECT FROM {} AS {} WHERE {} AND ({}) IS NOT TRUE)").format(
+            reference.table.identifier,
+            sql.Identifier(alias),
+            equal,
+            self._goes(reference, alias, depth - 1),
+        )
+
+    def _goes(self, reference: Reference, alias: str, depth: int) -> sql.Composable:
+        """Write the condition that a referring row will be deleted, or will refer to nothing."""
+        deleted, kept, emptied = list[sql.Composable](), list[sql.Composable](), list[sql.Composable]()
+        for table, belonging in self._rules(reference.table):
+            if isinstance(belonging.erasure, Delete):
+                deleted.append(self._deleted(table, belonging, alias, depth))
+            elif isinstance(belonging.erasure, Keep):
+                kept.append(self.held(table, belonging, alias))
+            elif _sets(belonging) & set(reference.columns) and reference.table != reference.target:
+                emptied.append(self.held(table, belonging, alias))
+        return sql.SQL("(({} AND {} IS NOT TRUE) OR {})").format(_any(deleted), _any(kept), _any(emptied))
+
+
+def _sets(belonging: Belonging) -> frozenset[str]:
+    """List the columns that a role sets in rows that stay."""
+    erasure = belonging.erasure
+    if isinstance(erasure, Anonymise):
+        return frozenset(erasure.columns)
+    return frozenset(erasure.otherwise or ()) if isinstance(erasure, Delete) else frozenset()
+
+
+def _any(tests: Iterable[sql.Composable]) -> sql.Composable:
+    alternatives = list(tests)
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(alternatives)) if alternatives else FALSE

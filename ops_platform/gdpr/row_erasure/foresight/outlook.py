@@ -1,0 +1,57 @@
+"""The outlook on an erasure of a key's subject, for a preview: what it would do, and what it would leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.row_erasure import preview
+from ops_platform.gdpr.row_erasure.engine import RowErasure
+from ops_platform.gdpr.row_erasure.foresight.uncovered import Uncovered, foresee
+from ops_platform.gdpr.row_erasure.preview import Share
+from ops_platform.gdpr.schema import Catalogue
+from ops_platform.gdpr.subject import row_predicates
+
+
+@dataclass(frozen=True)
+class AcceptedPlace:
+    """The number of rows in which the subject would stay named, and why the map accepts that."""
+
+    place: str
+    because: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What an erasure would do by role, and what it would leave. With ``uncovered`` places it is refused."""
+
+    shares: tuple[Share, ...]
+    uncovered: tuple[Uncovered, ...]
+    accepted: tuple[AcceptedPlace, ...]
+
+
+def of_key(connection: Connection, data_map: DataMap, catalogue: Catalogue, key: str) -> Outlook | None:
+    """Count what an erasure of the subject with this key would do, and search for what it would leave.
+
+    None: there is no such subject. ``connection`` is in autocommit mode. Raises ConfigurationError where
+    this role does not see all rows; what psycopg raises.
+    """
+    identity = row_predicates.identity(connection, data_map, catalogue, key)
+    if identity is None:
+        return None
+    shares = preview.preview(connection, data_map, catalogue, identity)
+    found = foresee(
+        connection, data_map, catalogue, RowErasure("preview", identity, datetime.now(UTC)), preview=True
+    )
+    because = {place.place: place for place in data_map.accepted}
+    return Outlook(
+        tuple(shares),
+        found.uncovered,
+        tuple(
+            AcceptedPlace(str(because[hit.place]), because[hit.place].because, hit.rows)
+            for hit in found.accepted
+        ),
+    )
