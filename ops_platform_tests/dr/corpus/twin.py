@@ -101,6 +101,40 @@ class Recipe:
     """The first heartbeat comes so late that it can be a target in time."""
 
 
+def together(recipes: Sequence[Recipe]) -> Recipe:
+    """All that several recipes do, in their order, in one; they must have the same chain, beats and base."""
+    first = recipes[0]
+    assert {(one.base, tuple(one.chain), one.beats, one.late) for one in recipes} == {
+        (first.base, tuple(first.chain), first.beats, first.late)
+    }
+
+    def steps(name: str) -> Callable[[Twin], None]:
+        every = list(dict.fromkeys(getattr(one, name) for one in recipes))
+
+        def take(twin: Twin) -> None:
+            for step in every:
+                step(twin)
+
+        return take
+
+    def united(name: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in ((key, value) for one in recipes for key, value in getattr(one, name).items()):
+            assert found.setdefault(key, value) == value, f"two want another {key}"
+        return found
+
+    return replace(
+        first,
+        stanza=united("stanza"),
+        settings=united("settings"),
+        dead=steps("dead"),
+        alive=steps("alive"),
+        between=steps("between"),
+        after_set=steps("after_set"),
+        after=steps("after"),
+    )
+
+
 def wait(seconds: float) -> None:
     """Heartbeats and the ends of sets are told apart by the clock alone."""
     since = time.monotonic()
