@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
 import subprocess
@@ -313,11 +314,16 @@ WORK = {
 """Modules of ours that stand for the many that only a run works with."""
 
 
-def loaded_beside_dagster(module: str) -> set[str]:
-    """What ``module`` loads and Dagster does not, in a fresh interpreter with an empty environment."""
+@functools.cache
+def loaded() -> tuple[set[str], set[str]]:
+    """What the definitions load and Dagster does not, and what is loaded when the work is, too.
+
+    In a fresh interpreter with an empty environment.
+    """
     program = (
-        f"import sys, dagster\nbefore = set(sys.modules)\nimport {module}\n"
-        "print(*(set(sys.modules) - before))"
+        "import sys, dagster\nbefore = set(sys.modules)\n"
+        "import ops_platform.definitions\nprint(*(set(sys.modules) - before))\n"
+        f"import {', '.join(sorted(WORK))}\nprint(*(set(sys.modules) - before))"
     )
     ended = subprocess.run(
         [sys.executable, "-B", "-W", "ignore", "-c", program],
@@ -327,18 +333,20 @@ def loaded_beside_dagster(module: str) -> set[str]:
         check=True,
         cwd=PACKAGE.parent,
     )
-    return set(ended.stdout.split())
+    definitions, work = ended.stdout.splitlines()
+    return set(definitions.split()), set(work.split())
 
 
 @pytest.mark.processes
 def test_the_definitions_load_what_they_need_and_no_more() -> None:
-    loaded = loaded_beside_dagster("ops_platform.definitions")
-    assert "ops_platform.defs.resources" in loaded
-    assert {name.split(".")[0] for name in loaded} & HEAVY == set()
-    assert loaded & WORK == set()
+    names, _ = loaded()
+    assert "ops_platform.defs.resources" in names
+    assert {name.split(".")[0] for name in names} & HEAVY == set()
+    assert names & WORK == set()
 
 
 @pytest.mark.processes
 def test_what_stands_for_the_work_is_heavy() -> None:
     """Under whatever name: a module that was renamed must not be looked for in vain."""
-    assert loaded_beside_dagster(", ".join(sorted(WORK))) >= WORK | {"numpy"}
+    _, names = loaded()
+    assert names >= WORK | {"numpy"}
