@@ -345,7 +345,7 @@ def test_a_backup_from_before_the_platform_erased_anything(
     seed(owner, scale=0.01)
     with cluster.superuser("product") as superuser:
         superuser.execute("DROP TABLE ops_platform.erasure_steps, ops_platform.erasures")
-        superuser.execute("DELETE FROM ops_platform._yoyo_migration WHERE migration_id = '0002_erasure'")
+        superuser.execute("DELETE FROM ops_platform._yoyo_migration WHERE migration_id > '0002'")
     answer = replayed(erased, cluster, "product", erased.site.name)
     assert answer.result == "pass", answer.summary
     assert answer.numbers["came_back"] == 1
