@@ -44,12 +44,15 @@ def of(texts: Iterable[str]) -> Anchors:
     words = list[str]()
     waiting = {text for text in candidates if candidates[text]}
     while waiting:
-        best = max(
-            {word for text in waiting for word in candidates[text]},
-            key=lambda word: (sum(word in candidates[text] for text in waiting), len(word), word),
-        )
+        covered = {
+            word: {text for text in waiting if any(word in candidate for candidate in candidates[text])}
+            for text in waiting
+            for word in candidates[text]
+        }
+        # Most first; a word of three letters is in too many texts.
+        best = max(covered, key=lambda word: (len(word) > MIN_LENGTH, len(covered[word]), len(word), word))
         words.append(best)
-        waiting -= {text for text in waiting if best in candidates[text]}
+        waiting -= covered[best]
     encoded = {anchor.lower() for text in candidates for anchor in _encoded(text, words)}
     return Anchors(
         (*sorted(_shortest(words)), *((ENTITY,) if any(not is_uuid(text) for text in candidates) else ())),
@@ -106,7 +109,9 @@ def _encoded(text: str, words: Iterable[str]) -> Iterator[str]:
     if is_uuid(text):
         cases = [text.lower().encode()]
     elif within and len(within[0]) >= base64_pattern.MIN_ANCHOR:
-        cases = [case(within[0]).encode() for case in (str.lower, str.title, str.upper)]
+        word, place = within[0], text.lower().index(within[0])
+        as_stored = text[place : place + len(word)]
+        cases = [form.encode() for form in (as_stored, word, word.title(), word.upper())]
     else:
         cases = [
             form for case in (text, text.lower(), text.upper()) for form in base64_pattern.encoded_forms(case)

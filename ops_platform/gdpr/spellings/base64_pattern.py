@@ -15,7 +15,7 @@ from ops_platform.gdpr.spellings.text_pattern import unaccented
 
 MIN_BYTES = 8
 """Bytes of the shortest identifier that is searched for in base64: a shorter one is there by chance."""
-MIN_ANCHOR = 6
+MIN_ANCHOR = 4
 """Bytes of the shortest word whose encodings are rare enough to be looked for first."""
 _STANDARD = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _BREAK = r"(?:\r?\n|(?:\\+r)?\\+n)?"

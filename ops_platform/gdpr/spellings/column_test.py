@@ -89,7 +89,10 @@ class Sought:
     ) -> sql.Composable:
         words = (*self._anchors.words, *(self._wide_words if column.base == "bytea" else ()))
         # Quoted-printable may break the line within an anchor.
-        broken = _any_position([f"={line_break}" for line_break in breaks], lowered)
+        broken = sql.SQL("({} AND {})").format(
+            _any_position(breaks[-1:], lowered),
+            _any_position([f"={line_break}" for line_break in breaks], lowered),
+        )
         quick = sql.SQL("({} OR ({} AND {}))").format(
             _any_position(words, lowered), broken, _joined(words, lowered, breaks)
         )
@@ -142,9 +145,9 @@ class Sought:
     ) -> sql.Composable:
         """Write the test for base64, also of values in lines, and of parts of mails, which say so."""
         return sql.SQL(
-            "CASE WHEN octet_length({lowered}) >= {length} AND ({anchors} OR ("
-            "(position('base64' IN {lowered}) > 0 OR position(' ' IN {lowered}) = 0) "
-            "AND {broken} AND {joined})) THEN {test} ELSE false END"
+            "CASE WHEN octet_length({lowered}) >= {length} AND ({anchors} OR ({broken} "
+            "AND (position('base64' IN {lowered}) > 0 OR position(' ' IN {lowered}) = 0) "
+            "AND {joined})) THEN {test} ELSE false END"
         ).format(
             lowered=lowered,
             length=sql.Literal(_SHORTEST_BASE64),
