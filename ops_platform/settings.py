@@ -23,7 +23,24 @@ from ops_platform.errors import ConfigurationError
 ENVIRONMENT_FILE = "environment"
 S3_ROLES = ("backup", "backup_reader", "backup_pruner", "media", "exports", "ledger", "logs")
 
+BACKUP_ROLES = tuple(role for role in S3_ROLES if role.startswith("backup"))
+"""The roles that have an identity of their own in each repository."""
+
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_BUCKET = re.compile(r"OPS_S3_BACKUP\w*_BUCKET")
+_BUCKET_OF_FIRST = re.compile(r"\bPGBACKREST_REPO1_")
+_OF_FIRST = re.compile(r"\bOPS_(?=S3_(ENDPOINT|REGION|URI|BACKUP|DRILL)|PGBACKREST_CIPHER_PASS|CA_FILE)")
+
+
+class S3Place(Group):
+    """An S3 endpoint, and the authority that signed its certificate; None: AWS, and the system's."""
+
+    endpoint_url: str | None = None
+    region: str = "us-east-1"
+    uri_style: str = "path"
+    ca_file: Path | None = None
+    repository: int = 1
+    """The number of the repository whose settings this is made of."""
 
 
 class S3Identity(Group):
@@ -35,6 +52,8 @@ class S3Identity(Group):
     """Put before every key, so that several installations can share a bucket; ends with a slash."""
     access_key_id: str | None = None
     secret_access_key: SecretStr | None = None
+    place: S3Place | None = None
+    """Where its bucket is; None: where those of all roles are."""
 
 
 class S3Settings(Group):
@@ -67,6 +86,29 @@ class PgBackRestSettings(Group):
     """Timeout of commands that only read; a listing of a very large archive may take longer."""
     stall_seconds: float = Field(600.0, gt=0, validation_alias="OPS_PGBACKREST_STALL_SECONDS")
     """Time without progress after which a restore is ended."""
+
+
+class SecondRepositorySettings(Group):
+    """Endpoint, identities and passphrase of the second repository, named as the first one's are."""
+
+    endpoint_url: str | None = Field(None, validation_alias="OPS_REPO2_S3_ENDPOINT_URL")
+    region: str = Field("us-east-1", validation_alias="OPS_REPO2_S3_REGION")
+    uri_style: str = Field("path", validation_alias="OPS_REPO2_S3_URI_STYLE")
+    drill_bucket: str | None = Field(None, validation_alias="OPS_REPO2_S3_DRILL_BUCKET")
+    ca_file: Path | None = Field(None, validation_alias="OPS_REPO2_CA_FILE")
+    cipher_pass: SecretStr | None = Field(None, validation_alias="OPS_REPO2_PGBACKREST_CIPHER_PASS")
+    identities: dict[str, S3Identity] = Field({})
+
+    @property
+    def place(self) -> S3Place:
+        """The endpoint of all its roles."""
+        return S3Place(
+            endpoint_url=self.endpoint_url,
+            region=self.region,
+            uri_style=self.uri_style,
+            ca_file=self.ca_file,
+            repository=2,
+        )
 
 
 class SmtpSettings(Group):
@@ -214,6 +256,7 @@ class Settings(Group):
     mail_dir: Path | None = Field(None, validation_alias="OPS_MAIL_DIR")
     s3: S3Settings = S3Settings()
     pgbackrest: PgBackRestSettings = PgBackRestSettings()
+    second_repository: SecondRepositorySettings = SecondRepositorySettings()
     smtp: SmtpSettings = SmtpSettings()
     audit: AuditSettings = AuditSettings()
     dr: DrSettings = DrSettings()
@@ -236,6 +279,36 @@ class Settings(Group):
             )
         return str(value)
 
+    def s3_place(self, role: str) -> S3Place:
+        """Return the endpoint at which the bucket of ``role`` is."""
+        identity = self.s3.identities.get(role)
+        if identity is not None and identity.place is not None:
+            return identity.place
+        return S3Place(
+            endpoint_url=self.s3.endpoint_url,
+            region=self.s3.region,
+            uri_style=self.s3.uri_style,
+            ca_file=self.ca_file,
+        )
+
+    def in_second_repository(self, bucket: str) -> Settings:
+        """Return the settings for work on the second repository, which is in ``bucket``.
+
+        The backup roles, the passphrase and the drill bucket are its own, everything else is as before.
+        """
+        second = self.second_repository
+        own = {
+            role: identity.model_copy(update={"bucket": bucket, "place": second.place})
+            for role, identity in second.identities.items()
+        }
+        changed = {"identities": {**self.s3.identities, **own}, "drill_bucket": second.drill_bucket}
+        return self.model_copy(
+            update={
+                "s3": self.s3.model_copy(update=changed),
+                "pgbackrest": self.pgbackrest.model_copy(update={"cipher_pass": second.cipher_pass}),
+            }
+        )
+
     def expand(self, text: str, where: str) -> str:
         """Replace each ``${NAME}`` in ``text`` by the environment's value.
 
@@ -249,6 +322,15 @@ class Settings(Group):
             return self.environ[name].get_secret_value()
 
         return _REFERENCE.sub(value, text)
+
+
+def named_for(repository: int, text: str) -> str:
+    """Name in a message the settings of the second repository where it names those of the first."""
+    if repository == 1:
+        return text
+    text = _BUCKET.sub(f"the bucket of repository {repository} in backups.yaml", text)
+    text = _OF_FIRST.sub(f"OPS_REPO{repository}_", text)
+    return _BUCKET_OF_FIRST.sub(f"PGBACKREST_REPO{repository}_", text)
 
 
 def default_state_dir(environ: Mapping[str, str]) -> Path:
@@ -278,12 +360,14 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     environment = Environment(variables)
     run_as = environment.text("OPS_RUN_AS_USER") or "postgres"
     identities = {role: _identity(environment, role) for role in S3_ROLES}
+    of_second = {role: _identity(environment, role, "REPO2_") for role in BACKUP_ROLES}
     return environment.group(
         Settings,
         environ={name: SecretStr(value) for name, value in variables.items()},
         state_dir=state_dir,
         run_as=run_as if os.geteuid() == 0 else None,
         s3=environment.group(S3Settings, identities=identities),
+        second_repository=environment.group(SecondRepositorySettings, identities=of_second),
     )
 
 
@@ -305,15 +389,16 @@ def _environment_file(path: Path) -> dict[str, str]:
         return {}
 
 
-def _identity(environment: Environment, role: str) -> S3Identity:
-    prefix = f"OPS_S3_{role.upper()}"
-    bucket = environment.text(f"{prefix}_BUCKET")
-    if role.startswith("backup"):
+def _identity(environment: Environment, role: str, of: str = "") -> S3Identity:
+    """Read the identity of a role; the bucket of a second repository's is in backups.yaml alone."""
+    prefix, first = f"OPS_{of}S3_{role.upper()}", not of
+    bucket = environment.text(f"{prefix}_BUCKET") if first else None
+    if first and role in BACKUP_ROLES:
         bucket = bucket or environment.text("PGBACKREST_REPO1_S3_BUCKET")
     return S3Identity(
         role=role,
         bucket=bucket,
-        prefix=environment.text(f"{prefix}_PREFIX") or "",
+        prefix=(environment.text(f"{prefix}_PREFIX") or "") if first else "",
         access_key_id=environment.text(f"{prefix}_ACCESS_KEY_ID"),
         secret_access_key=environment.secret(f"{prefix}_SECRET_ACCESS_KEY"),
     )

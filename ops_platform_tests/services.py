@@ -27,10 +27,11 @@ from ops_platform.local.host import programs
 from ops_platform.local.host.accounts import Account, account
 from ops_platform.local.host.certificates import Certificates
 from ops_platform.local.host.secrets import SecretStore
-from ops_platform.local.servers.object_store_server import PORTS, ObjectStoreServer
+from ops_platform.local.servers.object_store_server import DRILL, PORTS, ObjectStoreServer
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform.local.servers.postgres_roles import ensure_database, run_roles
-from ops_platform.settings import Settings, load_settings
+from ops_platform.settings import BACKUP_ROLES, Settings, load_settings
+from ops_platform_tests.backup.shapes import with_second_repository
 from ops_platform_tests.ports import free_ports
 
 OPS_ROLES = ("ops_owner", "ops_worker", "ops_agent", "ops_api", "ops_dagster")
@@ -92,6 +93,7 @@ class Services:
     certificates: Certificates
     _clusters: list[PostgresCluster] = field(default_factory=list)
     _store: tuple[ObjectStoreServer, subprocess.Popen[bytes]] | None = None
+    _second_store: tuple[ObjectStoreServer, subprocess.Popen[bytes]] | None = None
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     @classmethod
@@ -106,31 +108,52 @@ class Services:
             cluster.kill()
         if self._store is not None:
             self.kill_object_store()
+        if self._second_store is not None:
+            self.kill_second_object_store()
         shutil.rmtree(self.root, ignore_errors=True)
 
     # --- S3 -----------------------------------------------------------------------------------------
 
     def object_store(self) -> ObjectStoreServer:
         if self._store is None:
-            secrets = SecretStore(self.root / "s3-secrets")
-            server = ObjectStoreServer(
-                self.root / "s3",
-                dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
-                self.certificates.server("s3", account(None)),
-                self.certificates.ca_file,
-                secrets,
-                self.root / "log" / "s3.log",
-            )
-            server.prepare()
-            self._store = (server, server.start())
-            server.create_buckets()
+            self._store = self._start_object_store("s3")
         return self._store[0]
+
+    def second_object_store(self) -> ObjectStoreServer:
+        """Another endpoint with other identities, for a second repository."""
+        if self._second_store is None:
+            self._second_store = self._start_object_store("s3-2")
+        return self._second_store[0]
+
+    def _start_object_store(self, name: str) -> tuple[ObjectStoreServer, subprocess.Popen[bytes]]:
+        server = ObjectStoreServer(
+            self.root / name,
+            dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
+            self.certificates.server("s3", account(None)),
+            self.certificates.ca_file,
+            SecretStore(self.root / f"{name}-secrets"),
+            self.root / "log" / f"{name}.log",
+        )
+        server.prepare()
+        process = server.start()
+        server.create_buckets()
+        return server, process
 
     def kill_object_store(self) -> None:
         """Kill -9: a polite stop takes up to 27 s."""
         assert self._store is not None
         self._store[1].kill()
         self._store[1].wait()
+
+    def kill_second_object_store(self) -> None:
+        assert self._second_store is not None
+        self._second_store[1].kill()
+        self._second_store[1].wait()
+
+    def restart_second_object_store(self) -> None:
+        assert self._second_store is not None
+        server = self._second_store[0]
+        self._second_store = (server, server.start())
 
     def restart_object_store(self) -> None:
         assert self._store is not None
@@ -187,11 +210,12 @@ class Services:
         role: str = "ops_worker",
         stanza: Mapping[str, Any] | None = None,
         environ: Mapping[str, str] | None = None,
+        second_repository: bool = False,
     ) -> Settings:
         """Real Settings whose backups.yaml declares one stanza per cluster, in the first cluster's state.
 
         Each stanza is a copy of the default stanza ``product``, changed by ``stanza`` (merged in depth);
-        ``environ`` is laid over the environment last.
+        ``environ`` is laid over the environment last. ``second_repository``: in the other store, ``offsite``.
         """
         state = state_dir(clusters[0]) if clusters else self.root
         config = state / f"config{next(self._numbers)}"
@@ -217,6 +241,9 @@ class Services:
             values["OPS_OWNER_DATABASE_URL"] = database.url("ops_owner")
         default = yaml.safe_load((files.default_config_dir() / "backups.yaml").read_text(encoding="utf-8"))
         template = yaml.safe_dump(default["stanzas"]["product"])
+        if second_repository:
+            default = with_second_repository(default)
+            values |= self._second_environment(secrets)
         default["stanzas"] = {}
         for cluster in clusters:
             variable = "OPS_" + cluster.name.upper().replace("-", "_")
@@ -233,6 +260,22 @@ class Services:
             values["OPS_PRODUCT_OWNER_DATABASE_URL"] = clusters[0].url("ops_owner")
         (config / "backups.yaml").write_text(yaml.safe_dump(default, sort_keys=False), encoding="utf-8")
         return load_settings({**values, **(environ or {})})
+
+    def _second_environment(self, secrets: SecretStore) -> dict[str, str]:
+        store = self.second_object_store()
+        secrets.token("pgbackrest-cipher-pass-2", 48)
+        values = {
+            "OPS_REPO2_S3_ENDPOINT_URL": store.endpoint_url,
+            "OPS_REPO2_CA_FILE": str(self.certificates.ca_file),
+            "OPS_REPO2_PGBACKREST_CIPHER_PASS_FILE": str(secrets.path("pgbackrest-cipher-pass-2")),
+            "PGBACKREST_REPO2_S3_BUCKET": store.bucket("backup"),
+            "OPS_REPO2_S3_DRILL_BUCKET": store.buckets[DRILL],
+        }
+        for role in BACKUP_ROLES:
+            prefix = f"OPS_REPO2_S3_{role.upper()}"
+            values[f"{prefix}_ACCESS_KEY_ID"] = store.access_key_id(role)
+            values[f"{prefix}_SECRET_ACCESS_KEY_FILE"] = str(store.secret_file(role))
+        return values
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,14 @@ DATABASE = (
     "PGSERVICE, PGHOST."
 )
 """The end of the help of commands on a product database."""
+repository = click.option(
+    "--repository",
+    "repository_name",
+    default=None,
+    metavar="NAME|NUMBER",
+    help="Which repository of backups.yaml; else the first, or the one in the stanza's name.",
+)
+"""The repository, where backups.yaml has two."""
 YEARS = range(2000, 2100)
 """Years that can be meant. Others are slips, and arithmetic overflows at the ends of the calendar."""
 

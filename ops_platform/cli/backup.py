@@ -9,6 +9,7 @@ from uuid import uuid4
 import click
 
 from ops_platform.cli import arguments, output
+from ops_platform.errors import OpsError
 from ops_platform.settings import load_settings
 
 KINDS = {"full": "full", "diff": "differential", "incr": "incremental"}
@@ -17,11 +18,14 @@ KINDS = {"full": "full", "diff": "differential", "incr": "incremental"}
 @click.command()
 @click.argument("kind", type=click.Choice(list(KINDS)))
 @click.option("--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several.")
+@arguments.repository
 @click.option(
     "--allow-promotion", is_flag=True, help="Take a full when the chain to build on broke; else refuse."
 )
 @output.as_json
-def backup(kind: str, stanza: str | None, allow_promotion: bool, json_output: bool) -> None:
+def backup(
+    kind: str, stanza: str | None, repository_name: str | None, allow_promotion: bool, json_output: bool
+) -> None:
     """Take, verify and record a backup now, without Dagster.
 
     A stanza's very first backup becomes a full one, and says so. Later on, a differential or incremental
@@ -30,12 +34,13 @@ def backup(kind: str, stanza: str | None, allow_promotion: bool, json_output: bo
     \b
     Example:
       ops-platform backup diff --stanza product
+      ops-platform backup full --stanza product --repository offsite
     """
     from ops_platform.backup.stanza import choose_stanza, load_backups, open_context, parse_kind
     from ops_platform.backup.taking import execution
 
     settings = load_settings()
-    name = choose_stanza(load_backups(settings), stanza)
+    name = choose_stanza(load_backups(settings), stanza, repository_name)
     context = open_context(settings, name)
     run_id = str(uuid4())
     request = execution.BackupRequest(
@@ -64,22 +69,36 @@ def backup(kind: str, stanza: str | None, allow_promotion: bool, json_output: bo
 
 
 @click.command()
-@click.option("--stanza", default=None, help="One stanza only.")
+@click.option("--stanza", default=None, help="One stanza only, in each repository.")
 @output.as_json
 def backups(stanza: str | None, json_output: bool) -> None:
     """List the sets with their chains, the recoverable window, and what would be lost now.
 
     Reads the repository itself. The RPO also needs the heartbeat positions in the ops database;
     without them it is 'unknown', never zero. Exit 1 when WAL is missing, a set is damaged or vanished, or
-    less of the past can be restored than is promised.
+    less of the past can be restored than is promised; 2 when one of two repositories cannot be read, which
+    is noted.
     """
     from ops_platform.backup.monitoring import status
     from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
 
     settings = load_settings()
     config = load_backups(settings)
-    names = [choose_stanza(config, stanza)] if stanza else list(config.stanzas)
-    statuses = [status.stanza_status(open_context(settings, name)) for name in names]
+    names = list(config.stanzas)
+    if stanza is not None:
+        chosen = config.stanzas[choose_stanza(config, stanza)]
+        one_repository = not chosen.in_first_repository
+        names = [chosen.name] if one_repository else [other.name for other in config.siblings(chosen)]
+    statuses, unread = [], []
+    for context in (open_context(settings, name) for name in names):
+        try:
+            statuses.append(status.stanza_status(context))
+        except OpsError as error:
+            if config.second is None:
+                raise
+            # One repository that is away hides nothing of the other.
+            statuses.append(status.unread(context, error))
+            unread.append(error)
     if json_output:
         output.print_json(statuses)
     else:
@@ -87,6 +106,8 @@ def backups(stanza: str | None, json_output: bool) -> None:
             _print_status(stanza_status)
     if any(_is_damaged(stanza_status) for stanza_status in statuses):
         output.end(1)
+    if unread:
+        output.end(unread[0].exit_code)
 
 
 def _is_damaged(stanza_status: dict[str, Any]) -> bool:

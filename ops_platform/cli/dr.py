@@ -31,6 +31,7 @@ def dr() -> None:
 
 @dr.command()
 @click.option("--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several.")
+@arguments.repository
 @click.option(
     "--scenario",
     type=arguments.LazyChoice(_exercises),
@@ -38,7 +39,9 @@ def dr() -> None:
     help="One only; else the four that are monthly.",
 )
 @output.as_json
-def exercise(stanza: str | None, scenario: str | None, json_output: bool) -> None:
+def exercise(
+    stanza: str | None, repository_name: str | None, scenario: str | None, json_output: bool
+) -> None:
     """Restore for real in a scratch directory, verify, measure RPO and RTO, and record it.
 
     Production is only read. Exit 1 unless every scenario succeeded.
@@ -51,7 +54,7 @@ def exercise(stanza: str | None, scenario: str | None, json_output: bool) -> Non
     from ops_platform.dr.exercise import ExerciseRequest, runner
 
     settings = load_settings()
-    context = open_context(settings, choose_stanza(load_backups(settings), stanza))
+    context = open_context(settings, choose_stanza(load_backups(settings), stanza, repository_name))
     run_id, name = str(uuid4()), context.stanza.name
     results: list[dict[str, Any]] = []
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops_platform.cli import output
+from ops_platform.cli import arguments, output
+from ops_platform.errors import OpsError
 from ops_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from ops_platform.dr.emergency import Judgement
+    from ops_platform.dr.emergency.other_repository import Wanted
     from ops_platform.dr.plan import RecoveryTarget
 
 
@@ -27,6 +31,7 @@ _OPS_IS_BACK = (
 
 @click.command()
 @click.option("--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several.")
+@arguments.repository
 @click.option(
     "--to",
     "directory",
@@ -70,6 +75,7 @@ _OPS_IS_BACK = (
 @output.as_json
 def restore(
     stanza: str | None,
+    repository_name: str | None,
     directory: Path,
     label: str | None,
     timeline: str | None,
@@ -94,9 +100,11 @@ def restore(
       ops-platform restore --stanza product --to /var/lib/postgresql/15/main --latest
       ops-platform restore --stanza product --to /tmp/look --time '2026-01-31 14:05:00+00'
       ops-platform restore --stanza product --to /tmp/look --latest --repository-as-of '2026-01-31 14:05+00'
+      ops-platform restore --stanza product --repository offsite --to /tmp/look --latest
     """
     from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
-    from ops_platform.dr.emergency import judgement, pending_records, restore_command
+    from ops_platform.backup.taking import preflight
+    from ops_platform.dr.emergency import judgement, other_repository, pending_records, restore_command
     from ops_platform.dr.exercise import rehearsal
     from ops_platform.dr.plan import RecoveryTarget
     from ops_platform.dr.restore import past_repository
@@ -105,14 +113,26 @@ def restore(
     recovery_target = _target(**target)
     directories = _tablespaces(tablespaces)
     moment = None if as_of is None else RecoveryTarget.parse("time", as_of).moment
-    context = open_context(settings, choose_stanza(load_backups(settings), stanza))
+    name = choose_stanza(load_backups(settings), stanza, repository_name)
+    context = open_context(settings, name)
     directory = directory.absolute()
     t0 = datetime.now(UTC)
+    wanted = other_repository.Wanted(
+        directory, recovery_target, _words(target, timeline, tablespaces), timeline, directories
+    )
     repository = rehearsal.LIVE if moment is None else past_repository.from_settings(context, moment)
     with restore_command.open_workspace(context, directory) as place:
-        explanation = restore_command.explain(
-            context, place, recovery_target, label, t0, timeline, directories, repository
-        )
+        try:
+            # pgBackRest itself would try for minutes.
+            preflight.reach_endpoint(context)
+            explanation = restore_command.explain(
+                context, place, recovery_target, label, t0, timeline, directories, repository
+            )
+        except OpsError as error:
+            elsewhere = other_repository.advice(context, wanted, t0)
+            if elsewhere is None:
+                raise
+            raise other_repository.CannotBegin(error, elsewhere) from None
         for line in explanation.lines():
             click.echo(line, err=json_output)
         if dry_run:
@@ -129,15 +149,18 @@ def restore(
                 context, place, knowledge, t0, log, progress, directories, repository
             )
     verdict = judgement.judge(done)
+    if not verdict.restored:
+        verdict = _with_advice(verdict, other_repository.advice(context, _beside(wanted), t0))
     recorded = pending_records.record_or_keep(context, done)
     address = None
     if verdict.may_start and not no_start:
-        address = _start(settings, context.stanza.name, directory)
+        address = _start(settings, context.stanza.cluster, directory)
     lost = judgement.still_lost(explanation, done.newest_beat, t0)
     if json_output:
         output.print_json(
             {
-                "stanza": context.stanza.name,
+                "stanza": context.stanza.cluster,
+                "repository": context.config.repository.name,
                 "directory": str(directory),
                 "set": explanation.plan.backup_set.label,
                 "target": str(explanation.plan.target),
@@ -164,7 +187,7 @@ def restore(
         # The ops database itself may be what was restored, and has been started just now.
         back = not recorded and address is not None and judgement.ops_is_up(context)
         unrecorded = None if recorded else _OPS_IS_BACK if back else _OPS_IS_AWAY
-        for line in _next_steps(context.stanza.name, directory, verdict, address, unrecorded):
+        for line in _next_steps(context.stanza.cluster, directory, verdict, address, unrecorded):
             click.echo(line)
     if not verdict.verified:
         output.end(1)
@@ -181,6 +204,26 @@ def _target(**options: Any) -> RecoveryTarget:
         if kind in chosen:
             return RecoveryTarget.parse(kind, chosen[kind])
     return RecoveryTarget.latest()
+
+
+def _words(target: dict[str, Any], timeline: str | None, tablespaces: tuple[str, ...]) -> str:
+    """Write the options of target, timeline and tablespaces as they are typed."""
+    words = ["--latest"] if target.get("latest") else []
+    options = [(name, value) for name, value in target.items() if name != "latest" and value]
+    options += [("timeline", timeline)] if timeline else []
+    options += [("tablespace-map", pair) for pair in tablespaces]
+    return " ".join([*words, *(f"--{name} {shlex.quote(str(value))}" for name, value in options)])
+
+
+def _beside(wanted: Wanted) -> Wanted:
+    """Want the same in a directory beside the one that a restore has begun to fill."""
+    return replace(wanted, directory=wanted.directory.with_name(f"{wanted.directory.name}-again"))
+
+
+def _with_advice(verdict: Judgement, advice: str | None) -> Judgement:
+    if advice is None:
+        return verdict
+    return replace(verdict, advice=(*verdict.advice, f"{advice[:1].upper()}{advice[1:]}"))
 
 
 def _tablespaces(given: tuple[str, ...]) -> dict[str, Path]:

@@ -38,29 +38,34 @@ def upgrade(name: str | None, dry_run: bool, yes: bool, no_backup: bool) -> None
 
     settings = load_settings()
     context = open_context(settings, choose_stanza(load_backups(settings), name))
-    plan = stanza_upgrade.plan(context)
-    for line in plan.lines():
+    plans = [(ctx, stanza_upgrade.plan(ctx)) for ctx in (context, *context.in_other_repositories())]
+    for line in (line for _, plan in plans for line in plan.lines()):
         click.echo(line)
-    if dry_run or not plan.is_needed:
+    needed = [(ctx, plan) for ctx, plan in plans if plan.is_needed]
+    if dry_run or not needed:
         return
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("nobody can be asked here: say --yes")
-        click.confirm("Upgrade?", default=plan.is_newer, abort=True, err=True)
+        click.confirm("Upgrade?", default=all(plan.is_newer for _, plan in needed), abort=True, err=True)
 
     def log(line: str) -> None:
         click.echo(line, err=True)
 
-    run_id, chosen = str(uuid4()), context.stanza.name
-    stanza_upgrade.carry_out(context, plan, operation_id=run_id, actor=backup.operator(), log=log)
-    click.echo(f"{chosen}: stands for PostgreSQL {plan.server.version} from now on, and its WAL arrives")
-    if no_backup:
-        click.echo(f"nothing can be restored yet: run 'ops-platform backup full --stanza {chosen}'")
-        return
-    request = BackupRequest(chosen, "full", run_id, run_id, "cli")
-    with output.progress_bar(f"full backup of {chosen}") as progress:
-        report = execution.run_backup(context, request, log, progress)
-    click.echo(f"{report.backup_set.label}: full of {chosen}; verified and recorded")
+    for ctx, plan in needed:
+        name = ctx.stanza.name
+        stanza_upgrade.carry_out(ctx, plan, operation_id=str(uuid4()), actor=backup.operator(), log=log)
+        click.echo(f"{name}: stands for PostgreSQL {plan.server.version} from now on, and its WAL arrives")
+    for ctx, _ in needed:
+        name = ctx.stanza.name
+        if no_backup:
+            click.echo(f"nothing can be restored yet: run 'ops-platform backup full --stanza {name}'")
+            continue
+        run_id = str(uuid4())
+        request = BackupRequest(name, "full", run_id, run_id, "cli")
+        with output.progress_bar(f"full backup of {name}") as progress:
+            report = execution.run_backup(ctx, request, log, progress)
+        click.echo(f"{report.backup_set.label}: full of {name}; verified and recorded")
 
 
 COMMANDS = (stanza,)

@@ -36,8 +36,12 @@ class PlatformResource(dg.ConfigurableResource[Any]):
         return open_context(self.settings(), stanza)
 
     def stanzas(self) -> list[str]:
-        """List the names in backups.yaml. Raises ConfigurationError."""
+        """List the names in backups.yaml, in each repository. Raises ConfigurationError."""
         return list(load_backups(self.settings()).stanzas)
+
+    def clusters(self) -> list[str]:
+        """List the names in backups.yaml, without those in a second repository. Raises ConfigurationError."""
+        return list(load_backups(self.settings()).clusters)
 
     def prometheus(self) -> Prometheus:
         """Make a client that waits up to 120 s: queries may read a day of raw samples."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from ops_platform.backup.stanza import BackupConfig
+from ops_platform.backup.stanza import AT, BackupConfig, dagster_name
 
 STANZA_TAG = "ops/stanza"
 
@@ -54,9 +54,14 @@ def named_in_config(stanza: str, key: str) -> dg.RunRequest:
     return dg.RunRequest(run_key=key, run_config={"stanza": stanza}, tags={STANZA_TAG: stanza})
 
 
+def key_parts(stanza: str) -> list[str]:
+    """Split a stanza's name into parts of an asset key: ``product/offsite`` of ``product@offsite``."""
+    return stanza.split(AT)
+
+
 def schedule_name(name: str, stanza: str) -> str:
     """Name the stanza's schedule: ``backup_full_weekly_product``. Dagster's names have no hyphens."""
-    return f"{name}_{stanza.replace('-', '_')}"
+    return f"{name}_{dagster_name(stanza)}"
 
 
 def per_stanza_schedules(
@@ -66,15 +71,18 @@ def per_stanza_schedules(
     job_name: str,
     description: str,
     request: Callable[[str, str], dg.RunRequest] = named_in_config,
+    *,
+    of_clusters: bool = False,
 ) -> list[dg.ScheduleDefinition]:
     """Make a schedule of each stanza, named ``NAME_STANZA``, that asks for one run at each tick.
 
     One schedule has one cron and one stanza: after an outage Dagster makes up for a schedule's last
     missed tick only. ``request`` makes the run request of a stanza and a run key. ``cron`` is in UTC.
+    ``of_clusters``: the work is of a cluster, so that a second repository has no schedule.
     """
     return [
         _schedule(stanza, schedule_name(name, stanza), cron, job_name, description, request)
-        for stanza in config.stanzas
+        for stanza in (config.clusters if of_clusters else config.stanzas)
     ]
 
 

@@ -206,7 +206,7 @@ def build(
 def lock_days(config_dir: Path) -> int:
     """Compute the term of the lock on the repository from backups.yaml. Raises ConfigurationError."""
     backups = config_file.load(config_dir / "backups.yaml")
-    return set_lifetime.lock_days(backups.stanzas.values(), backups.repository)
+    return set_lifetime.lock_days(backups.clusters.values(), backups.repository)
 
 
 def stack_id(layout: Layout) -> str:

@@ -73,10 +73,11 @@ def repository(settings: Settings, report: Report) -> None:
     report("pgBackRest's repository", None)
     for stanza in STANZAS:
         context = open_context(settings, stanza)
+        for place in (context, *context.in_other_repositories()):
+            if not Repository.parse(place.stanza.name, place.pgbackrest.info()).exists:
+                create_stanza(place)
         # Ports, keys and authority are the stack's own: nothing needs to prove the new ones first.
         adopt_configuration(context)
-        if not Repository.parse(stanza, context.pgbackrest.info()).exists:
-            create_stanza(context)
 
 
 def demo(components: Components, settings: Settings, report: Report) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+from ops_platform import files
 from ops_platform.backup.repository.backup_sets import Repository
 from ops_platform.backup.repository.segment_folders import ArchivedSegment
 from ops_platform.backup.repository.wal_archive import Archive
@@ -87,3 +91,19 @@ def archive(
         tuple(ArchivedSegment(one, 1000, EPOCH + timedelta(minutes=one.number)) for one in segments),
         histories or {},
     )
+
+
+def with_second_repository(document: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The contents of a backups.yaml with one repository, and another one besides: ``offsite``."""
+    first = document["repository"]
+    schedules = {"full": "0 12 * * 0", "differential": "0 12 * * 1-6", "incremental": "off"}
+    second = {**first, "name": "offsite", "bucket": "${PGBACKREST_REPO2_S3_BUCKET}", "schedules": schedules}
+    others = {key: value for key, value in document.items() if key != "repository"}
+    return {"repositories": [{**first, "name": "primary"}, {**second, **changes}], **others}
+
+
+def write_two_repositories(directory: Path, **changes: Any) -> None:
+    """Write the default backups.yaml with a second repository into ``directory``."""
+    default = yaml.safe_load((files.default_config_dir() / "backups.yaml").read_text(encoding="utf-8"))
+    text = yaml.safe_dump(with_second_repository(default, **changes), sort_keys=False)
+    (directory / "backups.yaml").write_text(text, encoding="utf-8")

@@ -41,7 +41,7 @@ class Site:
 
     @property
     def name(self) -> str:
-        return self.cluster.name
+        return self.context.stanza.name
 
     def request(self, kind: Kind, *, root: str | None = None) -> BackupRequest:
         run = str(uuid4())

@@ -91,8 +91,11 @@ class LoopRegistry:
         loops += [self._objectives(), self._mail(), self._expire_requests(), self._expire_exports()]
         if self._settings.dagster_url:
             loops.append(self._ask_dagster(self._settings.dagster_url))
-        for stanza in self._config.stanzas:
-            loops += self._stanza_loops(stanza)
+        for name, stanza in self._config.clusters.items():
+            heartbeats = RecentHeartbeats()
+            loops += self._cluster_loops(name, heartbeats)
+            for sibling in self._config.siblings(stanza):
+                loops += self._repository_loops(sibling.name, heartbeats)
         return loops
 
     def receive(self, body: Mapping[str, Any]) -> int:
@@ -188,10 +191,13 @@ class LoopRegistry:
 
     def _prune(self) -> Loop:
         ops = self._ops_session("agent prune")
-        servers = {stanza: self._stanza_session(stanza, "agent prune") for stanza in self._config.stanzas}
+        servers = {stanza: self._stanza_session(stanza, "agent prune") for stanza in self._config.clusters}
         lifetimes = {
-            name: set_lifetime.companion_lifetime(stanza, self._config.repository)
-            for name, stanza in self._config.stanzas.items()
+            name: max(
+                set_lifetime.companion_lifetime(sibling, self._config.repository_of(sibling))
+                for sibling in self._config.siblings(stanza)
+            )
+            for name, stanza in self._config.clusters.items()
         }
 
         def step() -> None:
@@ -217,9 +223,11 @@ class LoopRegistry:
                 "api": settings.api_url,
                 **{
                     f"stanza-{name}": stanza.database_url(settings)
-                    for name, stanza in self._config.stanzas.items()
+                    for name, stanza in self._config.clusters.items()
                 },
             }
+            if self._config.second is not None:
+                urls["second-object-store"] = settings.second_repository.endpoint_url
             endpoints = [certificates.endpoint_of(name, url) for name, url in urls.items()]
             files = certificates.certificate_files(settings.state_dir, settings.ca_file)
             self.state.system.certificates.put(
@@ -247,24 +255,19 @@ class LoopRegistry:
 
     # --- loops of one stanza ------------------------------------------------------------------------
 
-    def _stanza_loops(self, stanza: str) -> list[Loop]:
-        agent, state = self._settings.agent, self.state.backup.stanzas[stanza]
-        heartbeats = RecentHeartbeats()
-        context = self._context(stanza)
+    def _cluster_loops(self, stanza: str, heartbeats: RecentHeartbeats) -> list[Loop]:
+        """Make the loops that ask the server, once for all of its repositories."""
+        agent, states = self._settings.agent, self.state.backup.stanzas
+        siblings = self._config.siblings(self._config.stanzas[stanza])
         heartbeat_session = self._stanza_session(stanza, "agent heartbeat")
         archiver_session = self._stanza_session(stanza, "agent server")
-        positions, recovery, hours, records = (
-            self._ops_session(f"agent {name}") for name in ("positions", "recovery", "wal", "sets")
-        )
-        look_seconds = REFRESHES_PER_LOOK * agent.refresh_seconds
-        window = WindowWatch(records, state.window)
-        repository = RepositoryWatch(context, recovery, heartbeats, state, window, look_seconds)
-        database = self._database_loop
+        positions, database = self._ops_session("agent positions"), self._database_loop
+        others = [states[sibling.name].archiving for sibling in siblings if sibling.name != stanza]
         return [
             database(
                 f"heartbeat/{stanza}",
                 agent.heartbeat_seconds,
-                HeartbeatWriter(heartbeat_session, heartbeats, state).step,
+                HeartbeatWriter(heartbeat_session, heartbeats, states[stanza]).step,
                 heartbeat_session,
             ),
             database(
@@ -276,9 +279,21 @@ class LoopRegistry:
             database(
                 f"server/{stanza}",
                 agent.refresh_seconds,
-                ArchiverWatch(context, archiver_session, state).step,
+                ArchiverWatch(self._context(stanza), archiver_session, states[stanza], others).step,
                 archiver_session,
             ),
+        ]
+
+    def _repository_loops(self, stanza: str, heartbeats: RecentHeartbeats) -> list[Loop]:
+        """Make the loops that look at the stanza in one repository."""
+        agent, state, context = self._settings.agent, self.state.backup.stanzas[stanza], self._context(stanza)
+        recovery, hours, records = (
+            self._ops_session(f"agent {name}") for name in ("recovery", "wal", "sets")
+        )
+        look_seconds = REFRESHES_PER_LOOK * agent.refresh_seconds
+        window = WindowWatch(records, state.window)
+        repository = RepositoryWatch(context, recovery, heartbeats, state, window, look_seconds)
+        return [
             Loop(
                 f"recovery/{stanza}",
                 agent.refresh_seconds,
@@ -286,7 +301,7 @@ class LoopRegistry:
                 patience=REPOSITORY_PATIENCE_SECONDS,
                 cut=_all(recovery.cut, records.cut),
             ),
-            database(
+            self._database_loop(
                 f"wal-hours/{stanza}",
                 WAL_HOURS_SECONDS,
                 WalHours(stanza, hours, lambda: repository.latest).step,

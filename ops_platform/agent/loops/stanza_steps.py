@@ -10,12 +10,12 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
 from ops_platform.agent.loops.window_watch import WindowWatch
-from ops_platform.agent.metrics import StanzaState, summarise_sets
+from ops_platform.agent.metrics import ArchivingState, StanzaState, summarise_sets
 from ops_platform.backup.monitoring import ArchiveEnd, Archiver, Observation, Observer, archiver, wal_disk
 from ops_platform.backup.proof import FilesLook
 from ops_platform.backup.recovery_point import Heartbeat, heartbeat, rpo
@@ -253,8 +253,15 @@ class FilesWatch:
 class ArchiverWatch:
     """Watch on the archiver of the stanza's server, and on the disk that fills when it fails."""
 
-    def __init__(self, context: Context, server: ReconnectingSession, state: StanzaState) -> None:
-        self._context, self._server, self._state = context, server, state
+    def __init__(
+        self,
+        context: Context,
+        server: ReconnectingSession,
+        state: StanzaState,
+        others: Sequence[ArchivingState] = (),
+    ) -> None:
+        """``others``: the archiving into the cluster's other repositories."""
+        self._context, self._server, self._state, self._others = context, server, state, others
 
     def step(self) -> None:
         """Read the archiver's statistics and settings. Raises Unavailable when the server is away."""
@@ -271,4 +278,5 @@ class ArchiverWatch:
             self._state.database_up.put(False)
             raise
         self._state.database_up.put(True)
-        self._state.archiving.server_seen(seen)
+        for archiving in (self._state.archiving, *self._others):
+            archiving.server_seen(seen)

@@ -42,7 +42,11 @@ class ArchivingState:
     so no segment that arrives between the two looks can be taken for a lost one.
     """
 
-    def __init__(self, good_for: float, looks_good_for: float | None = None) -> None:
+    def __init__(
+        self, good_for: float, looks_good_for: float | None = None, *, of_server: bool = True
+    ) -> None:
+        """``of_server`` False: of a further repository; the first tells what the server says of itself."""
+        self._of_server = of_server
         looks_good_for = looks_good_for or good_for
         self.archiver: ExpiringValue[Archiver] = ExpiringValue(good_for)
         self.end: ExpiringValue[ArchiveEnd] = ExpiringValue(looks_good_for)
@@ -55,7 +59,7 @@ class ArchivingState:
         """Keep what the server just said, and compare it with the newest listing."""
         self.archiver.put(seen)
         configured = archiver.configured_faults(seen)
-        for fault in CONFIGURED:
+        for fault in CONFIGURED if self._of_server else ():
             self.faults[fault].put(fault in configured)
         end = self.end.get()
         if end is not None:
@@ -75,7 +79,7 @@ class ArchivingState:
     def samples(self, stanza: str) -> Iterator[Sample]:
         """Yield what is known of ``stanza``."""
         seen = self.archiver.get()
-        if seen is not None:
+        if seen is not None and self._of_server:
             yield Sample("backup_archive_failed_total", (stanza,), seen.failed_count)
             yield Sample("backup_archive_failing", (stanza,), seen.failing)
         disk = self.disk.get()

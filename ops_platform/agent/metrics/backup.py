@@ -19,7 +19,7 @@ from ops_platform.agent.metrics.proof import ReadingState
 from ops_platform.agent.metrics.window import WindowState
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import Repository
-from ops_platform.backup.stanza import KINDS
+from ops_platform.backup.stanza import KINDS, cluster_of
 from ops_platform.backup.wal import Lineage
 from ops_platform.clients.postgres import Connection
 
@@ -138,11 +138,18 @@ class StanzaState:
     """
 
     def __init__(
-        self, targets: Targets, good_for: float, looks_good_for: float, lock_good_for: float
+        self,
+        targets: Targets,
+        good_for: float,
+        looks_good_for: float,
+        lock_good_for: float,
+        *,
+        of_server: bool = True,
     ) -> None:
+        """``of_server`` False: of a further repository; facts about the server are not kept twice."""
         self.targets = targets
         self.database_up: ExpiringValue[bool] = ExpiringValue(good_for)
-        self.archiving = ArchivingState(good_for, looks_good_for)
+        self.archiving = ArchivingState(good_for, looks_good_for, of_server=of_server)
         self.index = IndexState(looks_good_for)
         self.window = WindowState(looks_good_for, timedelta(seconds=targets.retention_seconds))
         self.repository_up: ExpiringValue[bool] = ExpiringValue(looks_good_for)
@@ -206,7 +213,9 @@ class BackupMetrics:
         self, targets: Mapping[str, Targets], good_for: float, looks_good_for: float, lock_good_for: float
     ) -> None:
         self.stanzas = {
-            stanza: StanzaState(promised, good_for, looks_good_for, lock_good_for)
+            stanza: StanzaState(
+                promised, good_for, looks_good_for, lock_good_for, of_server=cluster_of(stanza) == stanza
+            )
             for stanza, promised in targets.items()
         }
         self.reports: ExpiringValue[Mapping[tuple[str, str], KindReport]] = ExpiringValue(good_for)

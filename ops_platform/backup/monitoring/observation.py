@@ -232,7 +232,7 @@ def _listings(ctx: BackupContext) -> Path | None:
     if not ctx.reads_live:
         return None
     theirs = ctx.settings.pgbackrest.config_file
-    where = f"{ctx.settings.s3.endpoint_url} {theirs or ctx.repository_uri('')}"
+    where = f"{ctx.settings.s3_place('backup').endpoint_url} {theirs or ctx.repository_uri('')}"
     return ctx.settings.state_dir / LISTINGS / f"{ctx.stanza.name}-{_digest([where])[:12]}"
 
 

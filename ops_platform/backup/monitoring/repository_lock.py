@@ -69,7 +69,7 @@ def _stored(
             f"{', '.join(unlocked)} is not locked for {needed_days} days: the bucket was not when it was "
             "stored: take a full backup"
         ]
-    layout = Layout(ctx.stanza.name)
+    layout = Layout(ctx.stanza.cluster)
     indexes: Sequence[str] = (layout.backup_info, layout.archive_info)
     prefix = ctx.config.repository.key_prefix
     return [
@@ -95,4 +95,4 @@ def is_locked(store: ObjectStore, key: str, needed_days: int, now: datetime) -> 
 
 
 def _manifest(ctx: BackupContext, label: str) -> str:
-    return ctx.config.repository.key_prefix + Layout(ctx.stanza.name).manifest(label)
+    return ctx.config.repository.key_prefix + Layout(ctx.stanza.cluster).manifest(label)

@@ -46,6 +46,7 @@ def stanza_status(ctx: BackupContext, now: datetime | None = None) -> dict[str, 
     verified, unverified_bytes = _readings(ctx, observation, notes)
     return {
         "stanza": ctx.stanza.name,
+        "repository": ctx.config.repository.name,
         "rpo_seconds": None if point is None else point.rpo_seconds,
         "rpo_target_seconds": ctx.stanza.rpo_target_seconds,
         "wal_gap_segments": observation.gap_segments,
@@ -66,6 +67,28 @@ def stanza_status(ctx: BackupContext, now: datetime | None = None) -> dict[str, 
             for backup_set in observation.repository.sets
         ],
         "notes": notes,
+    }
+
+
+def unread(ctx: BackupContext, error: OpsError) -> dict[str, Any]:
+    """Make the same of a repository that cannot be read: nothing is known of it but why."""
+    return {
+        "stanza": ctx.stanza.name,
+        "repository": ctx.config.repository.name,
+        "rpo_seconds": None,
+        "rpo_target_seconds": ctx.stanza.rpo_target_seconds,
+        "wal_gap_segments": None,
+        "recoverable_from": None,
+        "recoverable_to": None,
+        "recoverable_seconds": None,
+        "recoverable_expected_seconds": None,
+        "window_is_short": None,
+        "lost_sets": None,
+        "encrypted": None,
+        "archive": None,
+        "unverified_bytes": None,
+        "sets": [],
+        "notes": [f"the repository {ctx.config.repository.name} cannot be read: {error}"],
     }
 
 

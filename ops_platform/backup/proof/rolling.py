@@ -134,11 +134,11 @@ class _Run:
                 yield self._item("wal", folder, name, size, at)
 
     def _list_sets(self) -> Iterator[ListedFile]:
-        here, stored = Layout(self.ctx.stanza.name), self._stored
+        here, stored = Layout(self.ctx.stanza.cluster), self._stored
         return self._by_pgbackrest(here.sets) if stored is None else stored.of_sets(here)
 
     def _list_archives(self) -> Iterator[ListedFile]:
-        folder, stored = Layout(self.ctx.stanza.name).archives, self._stored
+        folder, stored = Layout(self.ctx.stanza.cluster).archives, self._stored
         return self._by_pgbackrest(folder) if stored is None else stored.listing(folder)
 
     def _by_pgbackrest(self, folder: str) -> Iterator[ListedFile]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ops_platform.backup.repository import Archive, BackupSet, Repository
+from ops_platform.backup.stanza import cluster_of
 from ops_platform.backup.wal import ArchiveState, format_lsn, parse_lsn
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
@@ -88,9 +89,9 @@ def recovery_point(
 
 
 def heartbeats(connection: Connection, stanza: str) -> Iterable[Heartbeat]:
-    """Read a stanza's heartbeats, newest first, page by page: usually one row decides.
+    """Read the heartbeats of a stanza's cluster, newest first, page by page: usually one row decides.
 
-    ``connection`` is to the ops database.
+    They are the same for each repository. ``connection`` is to the ops database.
     """
     before: datetime | None = None
     while True:
@@ -100,7 +101,7 @@ def heartbeats(connection: Connection, stanza: str) -> Iterable[Heartbeat]:
             WHERE stanza = %s AND (%s::timestamptz IS NULL OR beat_at < %s)
             ORDER BY beat_at DESC LIMIT %s
             """,
-            (stanza, before, before, _PAGE),
+            (cluster_of(stanza), before, before, _PAGE),
         ).fetchall()
         for row in rows:
             yield Heartbeat(row["beat_at"], parse_lsn(row["lsn"]), row["timeline"])
@@ -120,7 +121,7 @@ def newest_on(connection: Connection, stanza: str, timeline: int, lsn: int) -> d
         SELECT max(beat_at) AS newest FROM heartbeat_positions
         WHERE stanza = %s AND timeline = %s AND lsn <= %s::pg_lsn
         """,
-        (stanza, timeline, format_lsn(lsn)),
+        (cluster_of(stanza), timeline, format_lsn(lsn)),
     )["newest"]
     return newest
 

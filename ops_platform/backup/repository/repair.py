@@ -16,6 +16,7 @@ from ops_platform.backup.repository.stored_files import StoredFiles
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients.pgbackrest import layout
 from ops_platform.errors import CheckFailed
+from ops_platform.settings import named_for
 
 TRIAL = "trial."
 """Begins the name on which a kept version is tried."""
@@ -76,13 +77,14 @@ def _from_kept(ctx: BackupContext, stored: StoredFiles, pair: IndexPair, dry_run
             "versions of the object in the repository's own bucket"
         )
     first, copy = pair.files
+    passphrase = named_for(ctx.stanza.repository, "OPS_PGBACKREST_CIPHER_PASS[_FILE]")
     for version in versions:
         source = f"the version kept at {version.kept_at:%Y-%m-%d %H:%M:%S} UTC"
         body = None if dry_run else kept.read(version)
         if body is not None and any(body == file.body for file in pair.files):
             raise CheckFailed(
                 f"{pair.name} is as it was kept at {version.kept_at:%Y-%m-%d %H:%M:%S} UTC, and cannot be "
-                "decrypted: correct OPS_PGBACKREST_CIPHER_PASS[_FILE]"
+                f"decrypted: correct {passphrase}"
             )
         if body is not None:
             if not _is_good(ctx, stored, first.path, body):
@@ -93,8 +95,8 @@ def _from_kept(ctx: BackupContext, stored: StoredFiles, pair: IndexPair, dry_run
         yield Step(copy.path, copy.state, source)
         return
     raise CheckFailed(
-        f"none of the {len(versions)} kept versions of {pair.name} can be read: correct "
-        "OPS_PGBACKREST_CIPHER_PASS[_FILE], the files are as they were"
+        f"none of the {len(versions)} kept versions of {pair.name} can be read: correct {passphrase}, the "
+        "files are as they were"
     )
 
 

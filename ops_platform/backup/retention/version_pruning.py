@@ -21,6 +21,7 @@ from ops_platform.clients import object_store
 from ops_platform.clients.object_store import ObjectStore, StoredObject
 from ops_platform.clients.pgbackrest.layout import Layout, is_label
 from ops_platform.errors import CheckFailed
+from ops_platform.settings import named_for
 
 ACTION = "backup.prune"
 ROLE = "backup_pruner"
@@ -98,8 +99,8 @@ def prune(ctx: BackupContext, now: datetime, *, operation_id: str, log: Callable
 
 def prefixes(ctx: BackupContext) -> tuple[str, ...]:
     """List the prefixes of all that the stanza has in the bucket, each with a slash at its end."""
-    layout, root = Layout(ctx.stanza.name), ctx.config.repository.key_prefix
-    beside = (f"{place}{ctx.stanza.name}/" for place in (COMPANIONS, PROBES))
+    layout, root = Layout(ctx.stanza.cluster), ctx.config.repository.key_prefix
+    beside = (f"{place}{ctx.stanza.cluster}/" for place in (COMPANIONS, PROBES))
     return f"{root}{layout.sets}/", f"{root}{layout.archives}/", *beside
 
 
@@ -128,7 +129,7 @@ def oldest_set_kept(ctx: BackupContext) -> datetime | None:
     Raises what the object store raises.
     """
     store = object_store.from_settings(ctx.settings, "backup_reader")
-    prefix = f"{ctx.config.repository.key_prefix}{Layout(ctx.stanza.name).sets}/"
+    prefix = f"{ctx.config.repository.key_prefix}{Layout(ctx.stanza.cluster).sets}/"
     labels = {stored.key.removeprefix(prefix).partition("/")[0] for stored in store.versions(prefix)}
     return min((_began_at(label) for label in labels if is_label(label)), default=None)
 
@@ -143,9 +144,10 @@ def _by_lifecycle(ctx: BackupContext) -> Pruned:
     store = object_store.from_settings(ctx.settings, "backup_reader")
     lifecycle, margin = store.lifecycle(), ctx.config.repository.lock_margin_days
     if lifecycle.noncurrent_days is None:
+        advice = "give it a lifecycle rule, or set OPS_S3_BACKUP_PRUNER_ACCESS_KEY_ID; see docs/iam/README.md"
         raise CheckFailed(
-            f"nothing removes old versions from the bucket {store.bucket}: give it a lifecycle rule, or set "
-            "OPS_S3_BACKUP_PRUNER_ACCESS_KEY_ID; see docs/iam/README.md"
+            f"nothing removes old versions from the bucket {store.bucket}: "
+            + named_for(ctx.stanza.repository, advice)
         )
     for prefix in prefixes(ctx):
         days = lifecycle.noncurrent_days_below(prefix)

@@ -5,9 +5,10 @@ here: what the repository holds (``backup.repository``), and how pgBackRest is r
 """
 
 from ops_platform.backup.stanza.config_file import load_backups
-from ops_platform.backup.stanza.context import BackupContext, adopt_configuration, open_context
+from ops_platform.backup.stanza.context import BackupContext, adopt_configuration, is_adopted, open_context
 from ops_platform.backup.stanza.cron import Cron, longest_pause
 from ops_platform.backup.stanza.model import (
+    AT,
     KINDS,
     PGBACKREST_TYPE,
     BackupConfig,
@@ -15,11 +16,14 @@ from ops_platform.backup.stanza.model import (
     Repository,
     Stanza,
     choose_stanza,
+    cluster_of,
+    dagster_name,
     parse_kind,
 )
 from ops_platform.backup.stanza.pgbackrest_conf import PgBackRestPaths
 
 __all__ = [
+    "AT",
     "KINDS",
     "PGBACKREST_TYPE",
     "BackupConfig",
@@ -31,7 +35,10 @@ __all__ = [
     "Stanza",
     "adopt_configuration",
     "choose_stanza",
+    "cluster_of",
     "config_file",
+    "dagster_name",
+    "is_adopted",
     "load_backups",
     "locks",
     "longest_pause",

@@ -6,23 +6,41 @@ Every message is ``file:line: key: what is wrong; what to do``.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from ops_platform import lined_yaml
 from ops_platform.backup.stanza.cron import Cron
-from ops_platform.backup.stanza.model import KINDS, BackupConfig, Compression, Kind, Repository, Stanza
+from ops_platform.backup.stanza.model import (
+    AT,
+    KINDS,
+    BackupConfig,
+    Compression,
+    Kind,
+    Repository,
+    Stanza,
+    dagster_name,
+)
+from ops_platform.backup.stanza.repository_entries import (
+    NAME,
+    AllSchedules,
+    NamedRepositoryEntry,
+    RepositoryEntry,
+    Schedules,
+    Strict,
+    fault,
+    one_line,
+)
 from ops_platform.errors import ConfigurationError
 from ops_platform.lined_yaml import Document
 from ops_platform.settings import Settings
 
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 # "global" is a section of pgBackRest's configuration, "all" names its stop file for all stanzas.
 _RESERVED = ("global", "all")
 _LEVELS: Mapping[str, range] = {
@@ -49,85 +67,82 @@ def load(path: Path) -> BackupConfig:
         document = _File.model_validate(source.value)
     except ValidationError as error:
         raise _refusal(source, error) from None
+    entries = _repositories(document, source)
+    repositories = [
+        Repository(entry.bucket, entry.path, str(path), entry.lock_margin_days, entry.name, number)
+        for number, entry in enumerate(entries, 1)
+    ]
     stanzas = {
         name: _stanza(name, document.defaults, entry, source) for name, entry in document.stanzas.items()
     }
-    entry = document.repository
-    repository = Repository(entry.bucket, entry.path, str(path), entry.lock_margin_days)
-    return BackupConfig(stanzas, repository)
+    for repository, named in list(zip(repositories, entries, strict=True))[1:]:
+        stanzas |= {
+            other.name: other
+            for stanza in list(stanzas.values())
+            for other in (_elsewhere(stanza, repository, named, source),)
+        }
+    _refuse_same_names(stanzas, source)
+    return BackupConfig(stanzas, *repositories)
 
 
-def _one_line(value: str) -> str:
-    # It ends up in pgBackRest's configuration, where a line break would begin another option.
-    if not value.strip() or any(ord(char) < 32 or ord(char) == 127 for char in value):
-        raise ValueError("must be one line of text; remove line breaks and control characters")
-    return value
+def _repositories(document: _File, source: Document) -> Sequence[NamedRepositoryEntry]:
+    """Return the entries of all repositories. Raises ConfigurationError for what is wrong between them."""
+    if document.repository is not None and document.repositories is not None:
+        raise ConfigurationError(
+            f"{source.at(('repositories',))}: repositories: repository is there too; keep one of the two"
+        )
+    if document.repository is not None:
+        return [NamedRepositoryEntry(name=Repository.name, **document.repository.model_dump())]
+    if document.repositories is None:
+        raise ConfigurationError(f"{source.at(())}: repository: missing; add it")
+    wrong = fault(document.repositories)
+    if wrong is not None:
+        path = ("repositories", *wrong[0])
+        raise ConfigurationError(f"{source.at(path)}: {'.'.join(map(str, path))}: {wrong[1]}")
+    return document.repositories
 
 
-def _off_as_none(value: object) -> object:
-    return None if value is False or value == "off" else value
+def _elsewhere(
+    stanza: Stanza, repository: Repository, entry: NamedRepositoryEntry, source: Document
+) -> Stanza:
+    """Make the stanza as it is in a further repository, with the schedules of that one."""
+    crons = {} if entry.schedules is None else entry.schedules.model_dump()
+    schedules: dict[Kind, str | None] = {kind: crons.get(kind) for kind in KINDS}
+    where = ("repositories", repository.number - 1, "schedules")
+    named: list[tuple[str, str | None]] = list(stanza.schedules.items())
+    named += [(f"{kind} of {repository.name}", cron) for kind, cron in schedules.items()]
+    _refuse_collisions(f"stanzas.{stanza.name}.schedules", named, source.at(where))
+    return replace(
+        stanza,
+        name=repository.stanza(stanza.name),
+        schedules=schedules,
+        retention_days=entry.retention_days or stanza.retention_days,
+        repository=repository.number,
+    )
 
 
-def _cron(value: str) -> str:
-    try:
-        Cron(value)
-    except ValueError as error:
-        raise ValueError(f"{error}; correct {value!r}") from None
-    return value
+def _refuse_same_names(stanzas: Mapping[str, Stanza], source: Document) -> None:
+    in_dagster: dict[str, str] = {}
+    for name in stanzas:
+        other = in_dagster.setdefault(dagster_name(name), name)
+        if other != name:
+            marks = "-, _ and @" if AT in name + other else "- and _"
+            raise ConfigurationError(
+                f"{source.at(('stanzas',))}: stanzas: {other!r} and {name!r} differ by {marks} only, and "
+                "Dagster's names have _ alone; rename one of them"
+            )
 
 
-_Schedule = Annotated[str | None, BeforeValidator(_off_as_none)]
 _Count = Annotated[int, Field(gt=0)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Repository(_Strict):
-    bucket: str
-    path: str
-    lock_margin_days: Annotated[int, Field(gt=0, le=3650)] = Repository.lock_margin_days
-
-    @field_validator("bucket", "path")
-    @classmethod
-    def _line(cls, value: str) -> str:
-        return _one_line(value)
-
-    @field_validator("path")
-    @classmethod
-    def _absolute(cls, value: str) -> str:
-        if not value.startswith("/") or (value != "/" and value.endswith("/")):
-            raise ValueError("must begin with a slash and not end with one; for example /pgbackrest")
-        return value
-
-
-class _CompressionEntry(_Strict):
+class _CompressionEntry(Strict):
     type: Literal["none", "lz4", "zst", "gz", "bz2"]
     level: int | None = None
 
 
-class _Schedules(_Strict):
-    """Cron expressions by kind. A stanza inherits a kind that it does not mention; None switches it off."""
-
-    full: _Schedule = None
-    differential: _Schedule = None
-    incremental: _Schedule = None
-
-    @field_validator("*")
-    @classmethod
-    def _valid(cls, value: str | None) -> str | None:
-        return None if value is None else _cron(value)
-
-
-class _AllSchedules(_Schedules):
-    full: _Schedule
-    differential: _Schedule
-    incremental: _Schedule
-
-
-class _Defaults(_Strict):
-    schedules: _AllSchedules
+class _Defaults(Strict):
+    schedules: AllSchedules
     retention_days: Annotated[int, Field(gt=0, le=9_999_999)]
     compression: _CompressionEntry
     process_max: Annotated[int, Field(gt=0, le=999)]
@@ -151,14 +166,14 @@ class _Defaults(_Strict):
         return value
 
 
-class _Entry(_Strict):
+class _Entry(Strict):
     """A stanza: its connection, and its own values of any of the defaults."""
 
     connection: str
     data_path: str
     socket_path: str
     port: str | int
-    schedules: _Schedules = _Schedules()
+    schedules: Schedules = Schedules()
     retention_days: int | None = None
     compression: _CompressionEntry | None = None
     process_max: int | None = None
@@ -170,7 +185,7 @@ class _Entry(_Strict):
     production_size_bytes: int | None = None
     verification_seconds: int | None = None
     verification_bytes: int | None = None
-    append_only: dict[str, str] = {}
+    append_only: dict[str, str] = Field({})
 
     @field_validator("append_only")
     @classmethod
@@ -185,11 +200,12 @@ class _Entry(_Strict):
     @field_validator("connection", "data_path", "socket_path")
     @classmethod
     def _line(cls, value: str) -> str:
-        return _one_line(value)
+        return one_line(value)
 
 
-class _File(_Strict):
-    repository: _Repository
+class _File(Strict):
+    repository: RepositoryEntry | None = None
+    repositories: list[NamedRepositoryEntry] | None = None
     defaults: _Defaults
     stanzas: dict[str, _Entry]
 
@@ -199,18 +215,10 @@ class _File(_Strict):
         if not value:
             raise ValueError("is empty; declare at least one stanza")
         for name in value:
-            if not _NAME.fullmatch(name) or name in _RESERVED:
+            if not NAME.fullmatch(name) or name in _RESERVED:
                 raise ValueError(
                     f"{name!r} cannot be a stanza's name; use up to 40 lower-case letters, digits, _ and -, "
                     "beginning with a letter, and neither 'global' nor 'all'"
-                )
-        in_dagster: dict[str, str] = {}
-        for name in value:
-            other = in_dagster.setdefault(name.replace("-", "_"), name)
-            if other != name:
-                raise ValueError(
-                    f"{other!r} and {name!r} differ by - and _ only, and Dagster's names have no hyphens; "
-                    "rename one of them"
                 )
         return value
 
@@ -227,7 +235,8 @@ def _stanza(name: str, defaults: _Defaults, entry: _Entry, source: Document) -> 
     except ValidationError as error:
         raise _refusal(source, error, ("stanzas", name)) from None
     crons: dict[Kind, str | None] = {kind: schedules[kind] for kind in KINDS}
-    _refuse_collisions(name, crons, source)
+    key = ("stanzas", name, "schedules")
+    _refuse_collisions(".".join(key), list(crons.items()), source.at(key))
     fields = policy.model_dump(exclude={"schedules", "compression"})
     return Stanza(
         name=name,
@@ -243,14 +252,13 @@ def _stanza(name: str, defaults: _Defaults, entry: _Entry, source: Document) -> 
     )
 
 
-def _refuse_collisions(name: str, crons: Mapping[Kind, str | None], source: Document) -> None:
-    scheduled = [(kind, Cron(text)) for kind, text in crons.items() if text is not None]
+def _refuse_collisions(key: str, crons: Sequence[tuple[str, str | None]], where: str) -> None:
+    scheduled = [(kind, Cron(text)) for kind, text in crons if text is not None]
     for (kind, cron), (other_kind, other_cron) in itertools.combinations(scheduled, 2):
         day = cron.coincides(other_cron)
         if day is not None:
             raise ConfigurationError(
-                f"{source.at(('stanzas', name, 'schedules'))}: stanzas.{name}.schedules: "
-                f"{kind} ({cron.text}) and {other_kind} ({other_cron.text}) "
+                f"{where}: {key}: {kind} ({cron.text}) and {other_kind} ({other_cron.text}) "
                 f"are due in the same minute, for example on {day:%d %B %Y}; move one of them"
             )
 

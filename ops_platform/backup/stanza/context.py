@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ops_platform.backup.stanza import pgbackrest_conf
 from ops_platform.backup.stanza.config_file import load_backups
 from ops_platform.backup.stanza.model import BackupConfig, Stanza, choose_stanza
 from ops_platform.backup.stanza.pgbackrest_conf import PgBackRestPaths
 from ops_platform.clients.pgbackrest import PgBackRest
+from ops_platform.errors import ConfigurationError
 from ops_platform.settings import Settings
 
 # pgBackRest's own PGBACKREST_* beat its configuration file, so a child gets these and no more.
@@ -27,6 +30,19 @@ class BackupContext:
     paths: PgBackRestPaths
     configuration: str | None = field(repr=False)
     """Text that pgBackRest's configuration should have; None when OPS_PGBACKREST_CONFIG_FILE is set."""
+    whole: tuple[Settings, BackupConfig] | None = field(default=None, repr=False)
+    """Settings and file with all repositories, of which this context has one; None where there is one."""
+
+    def in_other_repositories(self) -> list[BackupContext]:
+        """Open the context of the same cluster in each other repository. Raises ConfigurationError."""
+        if self.whole is None:
+            return []
+        settings, config = self.whole
+        return [
+            open_context(settings, other.name)
+            for other in config.siblings(self.stanza)
+            if other.name != self.stanza.name
+        ]
 
     @property
     def database_url(self) -> str:
@@ -53,7 +69,7 @@ class BackupContext:
 
 
 def open_context(settings: Settings, stanza: str) -> BackupContext:
-    """Open the context of one stanza without using the network. Raises ConfigurationError.
+    """Open the context of one stanza in one repository, without the network. Raises ConfigurationError.
 
     pgBackRest's configuration is written if there is none. One that differs from the settings is left
     alone, since the server archives with it: this context works with a file beside it, until a
@@ -62,24 +78,75 @@ def open_context(settings: Settings, stanza: str) -> BackupContext:
     config = load_backups(settings)
     chosen = config.stanzas[choose_stanza(config, stanza)]
     paths = pgbackrest_conf.production_paths(settings)
+    views = _views(settings, config)
+    its_settings, its_config = views[chosen.repository - 1]
     config_file, text = settings.pgbackrest.config_file, None
     if config_file is None:
-        text = pgbackrest_conf.render(settings, config, paths)
+        text = pgbackrest_conf.render_for_server(views, paths)
         pgbackrest_conf.prepare_directories(paths, settings.run_as)
-        config_file = pgbackrest_conf.place(paths.config_file, text, settings.run_as)
+        config_file = _placed(views, chosen.repository, paths, text)
     environment = {
         name: settings.environ[name].get_secret_value() for name in _PASSED_ON if name in settings.environ
     }
     pgbackrest = PgBackRest(
         settings.pgbackrest.binary,
         config_file,
-        chosen.name,
+        chosen.cluster,
         settings.run_as,
         environment,
         settings.pgbackrest.answer_seconds,
         settings.pgbackrest.stall_seconds,
+        repository=chosen.repository,
     )
-    return BackupContext(settings, config, chosen, pgbackrest, paths, text)
+    whole = None if config.second is None else (settings, config)
+    return BackupContext(its_settings, its_config, chosen, pgbackrest, paths, text, whole)
+
+
+def _placed(
+    views: Sequence[tuple[Settings, BackupConfig]], number: int, paths: PgBackRestPaths, text: str
+) -> Path:
+    """Write the files that are missing, and return that of one repository; ``text`` is the server's.
+
+    Servers archive into all repositories, everything else works on one of them.
+    """
+    run_as = views[0][0].run_as
+    if len(views) == 1:
+        return pgbackrest_conf.place(paths.config_file, text, run_as)
+    if not paths.config_file.exists():
+        # Without the second repository, to which nobody can archive before its stanza is made.
+        pgbackrest_conf.write(paths.config_file, pgbackrest_conf.render_for_server(views[:1], paths), run_as)
+    settings, config = views[number - 1]
+    own = paths.config_file.with_name(f"repository-{config.repository.name}.conf")
+    pgbackrest_conf.write(own, pgbackrest_conf.render(settings, config, paths), run_as)
+    return own
+
+
+def _views(settings: Settings, config: BackupConfig) -> list[tuple[Settings, BackupConfig]]:
+    """Divide settings and file by repository. Raises ConfigurationError where both would be one place."""
+    if config.second is None:
+        return [(settings, config)]
+    if settings.pgbackrest.config_file is not None:
+        raise ConfigurationError(
+            f"{config.second.source}: repositories: two are there, and OPS_PGBACKREST_CONFIG_FILE names a "
+            "configuration of somebody else's: keep one repository, or unset it"
+        )
+    first, second = config.repositories
+    elsewhere = settings.in_second_repository(second.bucket_name(settings))
+    places = {
+        (of.s3_place("backup").endpoint_url, repository.bucket_name(of), repository.path)
+        for of, repository in ((settings, first), (elsewhere, second))
+    }
+    if len(places) == 1:
+        raise ConfigurationError(
+            f"{second.source}: repositories: {first.name} and {second.name} are the same bucket and path at "
+            "the same endpoint: set OPS_REPO2_S3_ENDPOINT_URL, or another bucket"
+        )
+    return [(settings, config.of_repository(first)), (elsewhere, config.of_repository(second))]
+
+
+def is_adopted(ctx: BackupContext) -> bool:
+    """Tell whether the server archives as the settings say. Raises ConfigurationError."""
+    return ctx.configuration is None or pgbackrest_conf.says(ctx.paths.config_file, ctx.configuration)
 
 
 def adopt_configuration(ctx: BackupContext) -> bool:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ops_platform.backup.stanza.model import cluster_of
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.clients.waiting import wait_until
@@ -29,8 +30,11 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 
 
 def backup_lock_name(stanza: str) -> str:
-    """Name the lock of whoever takes, verifies or records a backup of the stanza."""
-    return f"backup/{stanza}"
+    """Name the lock of whoever takes, verifies or records a backup of the stanza, into whichever repository.
+
+    pgBackRest itself lets one backup of a cluster run at a time.
+    """
+    return f"backup/{cluster_of(stanza)}"
 
 
 def sets_lock_name(stanza: str) -> str:

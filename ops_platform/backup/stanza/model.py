@@ -16,6 +16,8 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.settings import Settings
 
 Kind = Literal["full", "differential", "incremental"]
+AT = "@"
+"""Stands between the names of a stanza and of its second repository; no stanza's own name holds it."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PGBACKREST_TYPE: Mapping[Kind, str] = {"full": "full", "differential": "diff", "incremental": "incr"}
 
@@ -36,9 +38,19 @@ class Compression:
     level: int | None
 
 
+def cluster_of(stanza: str) -> str:
+    """Return the name of the stanza alone: ``product`` for ``product@offsite``."""
+    return stanza.partition(AT)[0]
+
+
+def dagster_name(stanza: str) -> str:
+    """Write a stanza's name as part of one of Dagster's, which are of letters, digits and _ only."""
+    return stanza.replace("-", "_").replace(AT, "_")
+
+
 @dataclass(frozen=True)
 class Repository:
-    """The one repository of all stanzas. ``bucket`` is unexpanded: it may hold ``${NAME}``."""
+    """A repository of all stanzas. ``bucket`` is unexpanded: it may hold ``${NAME}``."""
 
     bucket: str
     path: str
@@ -46,6 +58,18 @@ class Repository:
     """The file and section this was read from, for messages."""
     lock_margin_days: int = 7
     """Days for which what was deleted or replaced can still be read; object lock lasts as much longer."""
+    name: str = "primary"
+    number: int = 1
+    """pgBackRest's number of it, which also tells the settings of its endpoint and identities."""
+
+    @property
+    def key(self) -> str:
+        """The key of its bucket in backups.yaml, for messages."""
+        return "repository.bucket" if self.number == 1 else f"repositories.{self.number - 1}.bucket"
+
+    def stanza(self, cluster: str) -> str:
+        """Name the stanza of a cluster in this repository: ``product``, ``product@offsite``."""
+        return cluster if self.number == 1 else f"{cluster}{AT}{self.name}"
 
     @property
     def lock_margin(self) -> timedelta:
@@ -59,12 +83,15 @@ class Repository:
 
     def bucket_name(self, settings: Settings) -> str:
         """Expand the bucket's name. Raises ConfigurationError when a variable of it is not set."""
-        return settings.expand(self.bucket, f"{self.source}: repository.bucket")
+        return settings.expand(self.bucket, f"{self.source}: {self.key}")
 
 
 @dataclass(frozen=True)
 class Stanza:
-    """One stanza of backups.yaml.
+    """One stanza of backups.yaml in one repository.
+
+    In the first repository ``name`` is that of the cluster, in the second ``product@offsite``: sets, WAL,
+    proofs, records and promises are of a stanza in a repository.
 
     Connection details are unexpanded (``${NAME}``) until they are needed: definitions load without them.
     """
@@ -93,6 +120,18 @@ class Stanza:
     """Tables (``schema.table``) whose rows never change, and the column that says when each was written."""
     source: str
     """The file this was read from, for messages."""
+    repository: int = 1
+    """The number of the repository."""
+
+    @property
+    def cluster(self) -> str:
+        """The stanza as pgBackRest names it, the same in each repository: the cluster is known by it."""
+        return cluster_of(self.name)
+
+    @property
+    def in_first_repository(self) -> bool:
+        """Tell whether this is the one that stands for the cluster where a repository does not matter."""
+        return self.repository == 1
 
     def database_url(self, settings: Settings) -> str:
         """Expand the connection URL. Raises ConfigurationError when a variable of it is not set."""
@@ -126,24 +165,68 @@ class Stanza:
         return settings.expand(getattr(self, field), f"{self.source}: {self._key(field)}")
 
     def _key(self, field: str) -> str:
-        return f"stanzas.{self.name}.{field}"
+        return f"stanzas.{self.cluster}.{field}"
 
 
 @dataclass(frozen=True)
 class BackupConfig:
-    """Contents of backups.yaml: stanzas by name, and the repository."""
+    """Contents of backups.yaml: stanzas by name, and the repositories.
+
+    With a second repository each stanza is there twice. ``repository`` is the first one, or the only one that
+    ``of_repository`` left.
+    """
 
     stanzas: Mapping[str, Stanza]
     repository: Repository
+    second: Repository | None = None
+
+    @property
+    def repositories(self) -> tuple[Repository, ...]:
+        """All repositories, the first one first."""
+        return (self.repository,) if self.second is None else (self.repository, self.second)
+
+    @property
+    def clusters(self) -> Mapping[str, Stanza]:
+        """The stanzas by name, each once: as it is in the first repository."""
+        return {name: stanza for name, stanza in self.stanzas.items() if stanza.in_first_repository}
+
+    def repository_of(self, stanza: Stanza) -> Repository:
+        """Return the repository that the stanza is in."""
+        return next(known for known in self.repositories if known.number == stanza.repository)
+
+    def of_repository(self, repository: Repository) -> BackupConfig:
+        """Return what the file says of one repository alone."""
+        stanzas = {
+            name: stanza for name, stanza in self.stanzas.items() if stanza.repository == repository.number
+        }
+        return BackupConfig(stanzas, repository)
+
+    def siblings(self, stanza: Stanza) -> list[Stanza]:
+        """List the stanzas of the same cluster in all repositories, the given one among them."""
+        return [other for other in self.stanzas.values() if other.cluster == stanza.cluster]
 
 
-def choose_stanza(config: BackupConfig, name: str | None) -> str:
-    """Choose the stanza called ``name``, or the only one when ``name`` is None. Raises ConfigurationError."""
+def choose_stanza(config: BackupConfig, name: str | None, repository: str | None = None) -> str:
+    """Choose the stanza called ``name``, or that of the only cluster when ``name`` is None.
+
+    ``repository``: its name or its number; without one the name says it, or it is the first. Raises
+    ConfigurationError.
+    """
     known = ", ".join(config.stanzas)
-    if name is None:
-        if len(config.stanzas) == 1:
-            return next(iter(config.stanzas))
+    if name is None and len(config.clusters) > 1:
         raise ConfigurationError(f"there are several stanzas: choose one of {known}")
-    if name not in config.stanzas:
-        raise ConfigurationError(f"backups.yaml has no stanza {name!r}: choose one of {known}")
-    return name
+    chosen = next(iter(config.clusters)) if name is None else name
+    if chosen not in config.stanzas:
+        raise ConfigurationError(f"backups.yaml has no stanza {chosen!r}: choose one of {known}")
+    if repository is None:
+        return chosen
+    for candidate in config.repositories:
+        if repository in (candidate.name, str(candidate.number)):
+            wanted = candidate.stanza(cluster_of(chosen))
+            if AT in chosen and wanted != chosen:
+                raise ConfigurationError(
+                    f"{chosen} is not in the repository {repository}: say the one or the other"
+                )
+            return wanted
+    names = ", ".join(candidate.name for candidate in config.repositories)
+    raise ConfigurationError(f"backups.yaml has no repository {repository!r}: choose one of {names}")

@@ -9,20 +9,25 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ops_platform import files
 from ops_platform.backup.stanza.model import BackupConfig, Stanza
 from ops_platform.errors import ConfigurationError
-from ops_platform.settings import Settings
+from ops_platform.settings import Settings, named_for
 
 BACKUP_ROLE = "ops_backup"
 # How long a backup waits for the WAL of its set. Longer than the default of 60 s: when S3 was away
 # a backlog of segments goes first. Not so for archive-push, whose failures PostgreSQL should see.
 ARCHIVE_WAIT_SECONDS = 300
 READER_IO_SECONDS = 10
+# With the default of 60 s WAL waits for four minutes and more, also for the repository that is there, before
+# pgBackRest 2.45 takes one that is away for away; with this it is there within a minute.
+ARCHIVER_IO_SECONDS = 5
+Options = Mapping[str, str | None]
+"""pgBackRest's options by name; those that are None are left out."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +68,57 @@ def render(
     stanzas: Iterable[Stanza] | None = None,
     local: bool = False,
 ) -> str:
-    """Render a configuration for ``stanzas`` (default: all), with the S3 identity of ``role``.
+    """Render a configuration for ``stanzas`` (default: all) in one repository, with the identity of ``role``.
 
     ``backup_reader`` can read the repository and nothing else. ``local``: the repository's path is a
     directory of this host, and no identity is needed. Raises ConfigurationError that names what is missing
     or cannot be written into such a file.
     """
     chosen = list(config.stanzas.values() if stanzas is None else stanzas)
+    if local:
+        options: Options = {**_local(config), **_local_paths(paths)}
+    else:
+        identity = _identity(settings, role)
+        options = {**_repository(settings, config), **_common(paths, role), **identity}
+    return _file(
+        options,
+        {
+            stanza.cluster: {**_cluster(settings, stanza), **_in_repository(settings, stanza)}
+            for stanza in chosen
+        },
+    )
+
+
+def render_for_server(views: Sequence[tuple[Settings, BackupConfig]], paths: PgBackRestPaths) -> str:
+    """Render the configuration that servers archive with, into all repositories at once.
+
+    Each of ``views`` is a repository: its settings, and what backups.yaml says of it. Raises like ``render``.
+    """
+    options: dict[str, str | None] = {}
+    identities: dict[str, str | None] = {}
+    stanzas: dict[str, dict[str, str | None]] = {}
+    for number, (settings, config) in enumerate(views, 1):
+        identities |= _numbered(_identity(settings, "backup"), number)
+        options |= _numbered(_repository(settings, config), number)
+        for stanza in config.stanzas.values():
+            known = stanzas.setdefault(stanza.cluster, dict(_cluster(settings, stanza)))
+            known |= _numbered(_in_repository(settings, stanza), number)
+    archiving = {} if len(views) == 1 else {"io-timeout": str(ARCHIVER_IO_SECONDS)}
+    return _file({**options, **_common(paths, "backup"), **identities}, stanzas, archiving)
+
+
+def _file(options: Options, stanzas: Mapping[str, Options], archiving: Options | None = None) -> str:
     sections = [
-        _section("global", _local(config, paths) if local else _global(settings, config, paths, role)),
+        _section("global", options),
         _section("global:backup", {"archive-timeout": str(ARCHIVE_WAIT_SECONDS)}),
+        *([_section("global:archive-push", archiving)] if archiving else []),
+        *(_section(name, of_stanza) for name, of_stanza in stanzas.items()),
     ]
-    sections += [_section(stanza.name, _stanza(settings, stanza)) for stanza in chosen]
     return "# Written by ops_platform from backups.yaml and OPS_*; changes are lost.\n" + "\n".join(sections)
+
+
+def _numbered(options: Options, number: int) -> dict[str, str | None]:
+    return {f"repo{number}-{name.removeprefix('repo1-')}": value for name, value in options.items()}
 
 
 def write(path: Path, text: str, run_as: str | None) -> bool:
@@ -84,7 +127,7 @@ def write(path: Path, text: str, run_as: str | None) -> bool:
     A reader sees the old or the new text, never a part; a full disk leaves the old. Raises
     ConfigurationError.
     """
-    if _says(path, text):
+    if says(path, text):
         return False
     try:
         files.write_atomically(path, text, hand_over=lambda written: _own(written, run_as))
@@ -102,7 +145,7 @@ def place(path: Path, text: str, run_as: str | None) -> Path:
     """
     if not path.exists():
         write(path, text, run_as)
-    if _says(path, text):
+    if says(path, text):
         return path
     beside = path.with_name(f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}{path.suffix}")
     write(beside, text, run_as)
@@ -122,7 +165,8 @@ def prepare_directories(paths: PgBackRestPaths, run_as: str | None) -> None:
             ) from None
 
 
-def _says(path: Path, text: str) -> bool:
+def says(path: Path, text: str) -> bool:
+    """Tell whether the file has this text, and is private. Raises ConfigurationError."""
     try:
         return path.read_text(encoding="utf-8") == text and path.stat().st_mode & 0o777 == 0o600
     except FileNotFoundError:
@@ -143,24 +187,34 @@ def _own(path: Path, run_as: str | None) -> None:
     os.chown(path, account.pw_uid, account.pw_gid)
 
 
-def _global(
-    settings: Settings, config: BackupConfig, paths: PgBackRestPaths, role: str
-) -> Mapping[str, str | None]:
-    identity = settings.s3.identity(role)
-    options: dict[str, str | None] = {
+def _repository(settings: Settings, config: BackupConfig) -> Options:
+    place = settings.s3_place("backup")
+    return {
         "repo1-type": "s3",
         "repo1-path": config.repository.path,
         "repo1-s3-bucket": config.repository.bucket_name(settings),
-        "repo1-s3-endpoint": settings.s3.endpoint_url or f"s3.{settings.s3.region}.amazonaws.com",
-        "repo1-s3-region": settings.s3.region,
-        "repo1-s3-uri-style": settings.s3.uri_style,
-        "repo1-storage-ca-file": None if settings.ca_file is None else str(settings.ca_file),
-        "lock-path": str(paths.lock),
-        "spool-path": str(paths.spool),
-        "log-path": str(paths.log),
-        "log-level-file": "info",
-        # Retention runs in backup_cleanup alone, which looks first whether a set is in use.
-        "expire-auto": "n",
+        "repo1-s3-endpoint": place.endpoint_url or f"s3.{place.region}.amazonaws.com",
+        "repo1-s3-region": place.region,
+        "repo1-s3-uri-style": place.uri_style,
+        "repo1-storage-ca-file": None if place.ca_file is None else str(place.ca_file),
+    }
+
+
+def _identity(settings: Settings, role: str) -> Options:
+    identity, repository = settings.s3.identity(role), settings.s3_place(role).repository
+    if identity.access_key_id is None:
+        # No key of ours: the identity of the host (an IAM role).
+        return {"repo1-s3-key-type": "auto"}
+    name = named_for(repository, f"OPS_S3_{role.upper()}_SECRET_ACCESS_KEY")
+    return {
+        "repo1-s3-key": identity.access_key_id,
+        "repo1-s3-key-secret": _secret(identity.secret_access_key, name),
+    }
+
+
+def _common(paths: PgBackRestPaths, role: str) -> Options:
+    options: dict[str, str | None] = {
+        **_local_paths(paths),
         "archive-async": "y",
         "start-fast": "y",
     }
@@ -168,30 +222,26 @@ def _global(
         # pgBackRest tries each file several times, each try up to twice this long: with its default
         # of 60 s a restore whose S3 went away says so after eight minutes only.
         options["io-timeout"] = str(READER_IO_SECONDS)
-    if identity.access_key_id is None:
-        # No key of ours: the identity of the host (an IAM role).
-        options["repo1-s3-key-type"] = "auto"
-    else:
-        options["repo1-s3-key"] = identity.access_key_id
-        options["repo1-s3-key-secret"] = _secret(
-            identity.secret_access_key, f"OPS_S3_{role.upper()}_SECRET_ACCESS_KEY"
-        )
     return options
 
 
-def _local(config: BackupConfig, paths: PgBackRestPaths) -> Mapping[str, str | None]:
+def _local(config: BackupConfig) -> Options:
+    return {"repo1-path": config.repository.path}
+
+
+def _local_paths(paths: PgBackRestPaths) -> Options:
     return {
-        "repo1-path": config.repository.path,
         "lock-path": str(paths.lock),
         "spool-path": str(paths.spool),
         "log-path": str(paths.log),
         "log-level-file": "info",
+        # Retention runs in backup_cleanup alone, which looks first whether a set is in use.
         "expire-auto": "n",
     }
 
 
-def _stanza(settings: Settings, stanza: Stanza) -> Mapping[str, str | None]:
-    options: dict[str, str | None] = {
+def _cluster(settings: Settings, stanza: Stanza) -> Options:
+    return {
         "pg1-path": str(stanza.data_dir(settings)),
         "pg1-socket-path": str(stanza.socket_dir(settings)),
         "pg1-port": str(stanza.socket_port(settings)),
@@ -199,13 +249,19 @@ def _stanza(settings: Settings, stanza: Stanza) -> Mapping[str, str | None]:
         "compress-type": stanza.compression.type,
         "compress-level": None if stanza.compression.level is None else str(stanza.compression.level),
         "process-max": str(stanza.process_max),
+    }
+
+
+def _in_repository(settings: Settings, stanza: Stanza) -> Options:
+    options: dict[str, str | None] = {
         "repo1-bundle": "y" if stanza.bundle else "n",
         "repo1-cipher-type": stanza.encryption,
         "repo1-retention-full-type": "time",
         "repo1-retention-full": str(stanza.retention_days),
     }
     if stanza.encryption != "none":
-        options["repo1-cipher-pass"] = _secret(settings.pgbackrest.cipher_pass, "OPS_PGBACKREST_CIPHER_PASS")
+        name = named_for(stanza.repository, "OPS_PGBACKREST_CIPHER_PASS")
+        options["repo1-cipher-pass"] = _secret(settings.pgbackrest.cipher_pass, name)
     return options
 
 
@@ -216,7 +272,7 @@ def _secret(value: object, name: str) -> str:
     return str(text)
 
 
-def _section(name: str, options: Mapping[str, str | None]) -> str:
+def _section(name: str, options: Options) -> str:
     lines = [f"{key}={_value(key, value)}" for key, value in options.items() if value is not None]
     return f"[{name}]\n" + "\n".join(lines) + "\n"
 

@@ -15,18 +15,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ops_platform.backup.repository import Repository
-from ops_platform.backup.stanza import BackupContext, Kind, adopt_configuration
+from ops_platform.backup.stanza import BackupContext, Kind, adopt_configuration, is_adopted
 from ops_platform.backup.taking import promotion
 from ops_platform.backup.taking.report import BackupRequest
 from ops_platform.clients import postgres
 from ops_platform.clients.pgbackrest import LOCKED, PgBackRestError, supported_servers
 from ops_platform.clients.safe_errors import describe
 from ops_platform.clients.waiting import wait_until
-from ops_platform.errors import CheckFailed, Unavailable
+from ops_platform.errors import CheckFailed, OpsError, Unavailable
+from ops_platform.settings import S3Place, named_for
 
 CONNECT_SECONDS = 5.0
 STANZA_LOCK_SECONDS = 90.0
 ARCHIVER_SECONDS = 60
+PATIENT_ARCHIVER_SECONDS = 180
+"""The same with two repositories: while one is away, WAL arrives in the other a minute or two late."""
 FREE_BYTES = 64 << 20
 
 
@@ -90,8 +93,7 @@ def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) 
         repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
         created = True
     _refuse_other_cluster(ctx, server, repository)
-    if adopt_configuration(ctx):
-        log("pgBackRest's configuration was brought up to date; the server archives with it from now on")
+    _bring_configuration_up_to_date(ctx, request, log)
     _ensure_archiver(ctx, server, created, log)
     if not ctx.stanza.encryption == "none" and not repository.encrypted:
         raise CheckFailed(
@@ -100,6 +102,30 @@ def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) 
         )
     will_be = promotion.foresee_kind(ctx, request, repository, log)
     return Preflight(server.version, version, created, will_be)
+
+
+def _bring_configuration_up_to_date(
+    ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]
+) -> None:
+    """Give the server the configuration that was proved, once its stanza is in every repository.
+
+    The server archives into all of them, and to one without the stanza that fails. Another repository that
+    is away keeps this backup from nothing: the server goes on with what it has.
+    """
+    if is_adopted(ctx):
+        return
+    for other in ctx.in_other_repositories():
+        try:
+            reach_endpoint(other)
+            if not Repository.parse(other.stanza.name, other.pgbackrest.info()).exists:
+                promotion.refuse_new_stanza(other, request)
+                log(f"stanza {other.stanza.name} is not in its repository yet: creating it")
+                create_stanza(other)
+        except OpsError as error:
+            log(f"WARNING: the server archives as before, not as backups.yaml says now: {error}")
+            return
+    if adopt_configuration(ctx):
+        log("pgBackRest's configuration was brought up to date; the server archives with it from now on")
 
 
 def look_at_server(ctx: BackupContext) -> Server:
@@ -151,7 +177,7 @@ def refuse_server(ctx: BackupContext, server: Server, version: tuple[int, int]) 
 
 def refuse_stopped(ctx: BackupContext) -> None:
     """Refuse while a ``pgbackrest stop`` is in effect. Raises CheckFailed."""
-    for stop in (ctx.paths.lock / "all.stop", ctx.paths.lock / f"{ctx.stanza.name}.stop"):
+    for stop in (ctx.paths.lock / "all.stop", ctx.paths.lock / f"{ctx.stanza.cluster}.stop"):
         if stop.exists():
             raise CheckFailed(
                 f"backups of stanza {ctx.stanza.name} were stopped by 'pgbackrest stop' ({stop}): "
@@ -177,19 +203,25 @@ def reach_endpoint(ctx: BackupContext) -> None:
 
     pgBackRest itself retries an address where nobody answers for minutes.
     """
-    url = ctx.settings.s3.endpoint_url
-    if url is None:
+    place = ctx.settings.s3_place("backup")
+    if place.endpoint_url is None:
         return
+    try:
+        _handshake(place)
+    except Unavailable as error:
+        raise Unavailable(named_for(place.repository, str(error))) from None
+
+
+def _handshake(place: S3Place) -> None:
+    url = place.endpoint_url or ""
     parts = urlsplit(url if "//" in url else f"https://{url}")
     host, port = parts.hostname or "", parts.port or 443
     where = f"S3 at {host}:{port}"
     try:
-        context = ssl.create_default_context(
-            cafile=None if ctx.settings.ca_file is None else str(ctx.settings.ca_file)
-        )
+        context = ssl.create_default_context(cafile=None if place.ca_file is None else str(place.ca_file))
     except OSError as error:
         raise Unavailable(
-            f"the CA file {ctx.settings.ca_file} cannot be used ({describe(error)}): correct OPS_CA_FILE"
+            f"the CA file {place.ca_file} cannot be used ({describe(error)}): correct OPS_CA_FILE"
         ) from None
     try:
         with (
@@ -265,7 +297,7 @@ def _ensure_archiver(ctx: BackupContext, server: Server, created: bool, log: Cal
     if server.archiver_failing:
         log(f"the newest attempt to archive WAL ({server.last_failed_wal}) failed: trying it now")
     try:
-        ctx.pgbackrest.check(ARCHIVER_SECONDS)
+        ctx.pgbackrest.check(ARCHIVER_SECONDS if ctx.whole is None else PATIENT_ARCHIVER_SECONDS)
     except PgBackRestError as error:
         if error.code == LOCKED:
             return

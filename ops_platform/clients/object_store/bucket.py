@@ -21,7 +21,7 @@ from ops_platform.clients.object_store.lifecycle import Lifecycle
 from ops_platform.clients.object_store.object_lock import BucketLock, Retention
 from ops_platform.clients.object_store.s3_errors import ATTEMPTS, ObjectMissing, ObjectStoreRefused, Place
 from ops_platform.errors import ConfigurationError
-from ops_platform.settings import S3Identity, Settings
+from ops_platform.settings import S3Identity, Settings, named_for
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -69,8 +69,11 @@ class ObjectStore:
         ca_file: Path | None = None,
         *,
         uri_style: str = "path",
+        repository: int = 1,
     ) -> None:
         """Keep the settings; the client is built when it is first used.
+
+        ``repository``: the number of the one whose settings messages name.
 
         Raises ConfigurationError when the identity has no bucket or the CA file does not exist.
         """
@@ -78,7 +81,9 @@ class ObjectStore:
             name = f"OPS_S3_{identity.role.upper()}_BUCKET"
             raise ConfigurationError(f"no bucket is configured for the S3 role {identity.role}: set {name}")
         if ca_file is not None and not ca_file.is_file():
-            raise ConfigurationError(f"there is no CA file at {ca_file}: correct OPS_CA_FILE")
+            raise ConfigurationError(
+                named_for(repository, f"there is no CA file at {ca_file}: correct OPS_CA_FILE")
+            )
         self.bucket = identity.bucket
         self.prefix = identity.prefix
         self.role = identity.role
@@ -87,6 +92,7 @@ class ObjectStore:
         self._identity = identity
         self._ca_file = ca_file
         self._uri_style = uri_style
+        self._repository = repository
 
     @cached_property
     def client(self) -> S3Client:
@@ -376,7 +382,7 @@ class ObjectStore:
 
         ``action`` is the verb of the message ("cannot <action> s3://...").
         """
-        return Place(self.uri(key), self._endpoint_url, self._region, self.role).errors(
+        return Place(self.uri(key), self._endpoint_url, self._region, self.role, self._repository).errors(
             action, is_object=bool(key)
         )
 
@@ -397,10 +403,7 @@ def from_settings(settings: Settings, role: str) -> ObjectStore:
 
     Raises ConfigurationError when its bucket is not configured.
     """
-    s3 = settings.s3
-    return ObjectStore(
-        s3.endpoint_url, s3.region, s3.identity(role), settings.ca_file, uri_style=s3.uri_style
-    )
+    return _open(settings, settings.s3.identity(role))
 
 
 def drill_from_settings(settings: Settings, role: str) -> ObjectStore:
@@ -408,19 +411,31 @@ def drill_from_settings(settings: Settings, role: str) -> ObjectStore:
 
     Raises ConfigurationError when there is none, or when it is the bucket of any identity.
     """
-    s3 = settings.s3
+    s3, repository = settings.s3, settings.s3_place(role).repository
     if s3.drill_bucket is None:
-        raise ConfigurationError(
-            "no bucket is configured for exercises that delete: set OPS_S3_DRILL_BUCKET, see docs/iam"
-        )
+        needed = "no bucket is configured for exercises that delete: set OPS_S3_DRILL_BUCKET, see docs/iam"
+        raise ConfigurationError(named_for(repository, needed))
     owner = next((other for other, known in s3.identities.items() if known.bucket == s3.drill_bucket), None)
     if owner is not None:
-        raise ConfigurationError(
+        taken = (
             f"OPS_S3_DRILL_BUCKET is {s3.drill_bucket}, the bucket of the S3 role {owner}: all in it is "
             "deleted, so it must be a bucket of its own"
         )
+        raise ConfigurationError(named_for(repository, taken))
     identity = s3.identity(role).model_copy(update={"bucket": s3.drill_bucket, "prefix": ""})
-    return ObjectStore(s3.endpoint_url, s3.region, identity, settings.ca_file, uri_style=s3.uri_style)
+    return _open(settings, identity)
+
+
+def _open(settings: Settings, identity: S3Identity) -> ObjectStore:
+    place = settings.s3_place(identity.role)
+    return ObjectStore(
+        place.endpoint_url,
+        place.region,
+        identity,
+        place.ca_file,
+        uri_style=place.uri_style,
+        repository=place.repository,
+    )
 
 
 def _identifier(key: str, version_id: str | None) -> ObjectIdentifierTypeDef:

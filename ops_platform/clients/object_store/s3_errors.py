@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from ops_platform.clients.safe_errors import tls_fault
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
+from ops_platform.settings import named_for
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -49,10 +50,25 @@ class Place:
     endpoint_url: str | None
     region: str
     role: str
+    repository: int = 1
+    """The number of the repository whose settings messages name."""
 
     @contextmanager
     def errors(self, action: str, *, is_object: bool) -> Iterator[None]:
         """Raise boto3's exceptions in the block as ours; ``is_object``: the place is not the whole bucket."""
+        try:
+            with self._errors(action, is_object=is_object):
+                yield
+        except (ObjectStoreUnavailable, ObjectStoreRefused, ConfigurationError) as error:
+            if self.repository == 1:
+                raise
+            said = named_for(self.repository, str(error))
+            if isinstance(error, ObjectStoreRefused):
+                raise ObjectStoreRefused(said, error.code) from None
+            raise type(error)(said) from None
+
+    @contextmanager
+    def _errors(self, action: str, *, is_object: bool) -> Iterator[None]:
         from botocore import exceptions as boto  # with the first store: it takes long to load
 
         try:

@@ -36,6 +36,7 @@ from ops_platform.clients.pgbackrest.exit_codes import (
 from ops_platform.clients.pgbackrest.layout import Layout
 from ops_platform.clients.pgbackrest.log_lines import Line
 from ops_platform.errors import CheckFailed, Unavailable
+from ops_platform.settings import named_for
 
 __all__ = ["ARCHIVE_TIMEOUT", "LABEL_NOT_NEWEST", "LOCKED", "PgBackRest", "PgBackRestError"]
 
@@ -69,6 +70,8 @@ class PgBackRest:
     """Time without progress after which a restore is ended."""
     as_of: datetime | None = None
     """Read the repository as it was then, from the versions in its bucket; None: as it is."""
+    repository: int = 1
+    """The number of the repository whose settings messages name; the configuration has it as its only one."""
 
     @property
     def layout(self) -> Layout:
@@ -104,7 +107,7 @@ class PgBackRest:
         answer = self._json("info", self._ask("info", "--output=json"))
         info = StanzaInfo.parse(answer[0]) if answer else StanzaInfo(NO_PATH)
         if info.unreadable is not None:
-            raise explain("info", self.stanza, None, info.unreadable)
+            raise self._explained("info", None, info.unreadable)
         if info.status == MISSING_DATA:
             raise index_gone("info", self.stanza)
         return info
@@ -310,11 +313,15 @@ class PgBackRest:
             # With a wrong passphrase ``info`` quotes ciphertext, with unescaped control characters.
             return json.loads(answer, strict=False)
         except json.JSONDecodeError:
-            raise explain(command, self.stanza, None, answer) from None
+            raise self._explained(command, None, answer) from None
 
     def _raise_if_failed(self, command: str, ended: Ended, text: str, warnings: str = "") -> None:
         if ended.code:
-            raise explain(command, self.stanza, ended.code, text, warnings)
+            raise self._explained(command, ended.code, text, warnings)
+
+    def _explained(self, command: str, code: int | None, text: str, warnings: str = "") -> PgBackRestError:
+        error = explain(command, self.stanza, code, text, warnings)
+        return PgBackRestError(named_for(self.repository, str(error)), error.code)
 
 
 def _progressing(

@@ -11,6 +11,7 @@ import dagster as dg
 
 from ops_platform.backup.stanza import KINDS, BackupConfig
 from ops_platform.backup.taking import BackupReport
+from ops_platform.defs.stanza_jobs import key_parts
 
 GROUP = "backup"
 
@@ -24,12 +25,12 @@ _DESCRIPTIONS = {
 
 def set_key(stanza: str, kind: str) -> dg.AssetKey:
     """Make the asset key of a stanza's sets of one kind."""
-    return dg.AssetKey(["backup", stanza, kind])
+    return dg.AssetKey(["backup", *key_parts(stanza), kind])
 
 
 def wal_key(stanza: str) -> dg.AssetKey:
     """Make the asset key of a stanza's WAL archive."""
-    return dg.AssetKey(["backup", stanza, "wal"])
+    return dg.AssetKey(["backup", *key_parts(stanza), "wal"])
 
 
 def backup_assets(config: BackupConfig) -> Sequence[dg.AssetSpec]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from ops_platform.backup.monitoring import Verdict, health
-from ops_platform.backup.stanza import BackupConfig, Stanza
+from ops_platform.backup.stanza import BackupConfig, Stanza, dagster_name
 from ops_platform.defs.backup.assets import set_key, wal_key
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
@@ -34,9 +34,7 @@ def wal_checks(config: BackupConfig) -> list[dg.AssetChecksDefinition]:
 
 
 def _stanza_checks(stanza: Stanza) -> dg.AssetChecksDefinition:
-    @dg.multi_asset_check(
-        name=f"check_{stanza.name.replace('-', '_')}", specs=_specs(stanza), can_subset=True
-    )
+    @dg.multi_asset_check(name=f"check_{dagster_name(stanza.name)}", specs=_specs(stanza), can_subset=True)
     def check(
         context: dg.AssetCheckExecutionContext, platform: PlatformResource
     ) -> Iterator[dg.AssetCheckResult]:

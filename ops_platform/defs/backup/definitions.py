@@ -15,7 +15,7 @@ from ops_platform.defs.backup.schedules import (
     WAL_CHECKS_CRON,
     backup_schedules,
 )
-from ops_platform.defs.stanza_jobs import STANZA_TAG, per_stanza_schedules
+from ops_platform.defs.stanza_jobs import STANZA_TAG, key_parts, per_stanza_schedules
 
 
 def backup_definitions(config: BackupConfig) -> dg.Definitions:
@@ -37,7 +37,7 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
             spec.key
             for definition in checks
             for spec in definition.check_specs
-            if spec.key.asset_key.path[1] == stanza
+            if list(spec.key.asset_key.path[1:-1]) == key_parts(stanza)
         ]
         return dg.RunRequest(run_key=key, asset_check_keys=keys, tags={STANZA_TAG: stanza})
 

@@ -12,9 +12,10 @@ import dagster as dg
 import psycopg
 
 from ops_platform import markdown
-from ops_platform.backup.stanza import BackupConfig, BackupContext, Stanza
+from ops_platform.backup.stanza import BackupConfig, BackupContext, Stanza, dagster_name
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
+from ops_platform.defs.stanza_jobs import key_parts
 from ops_platform.dr.exercise import WARN_SHARE, ExerciseRequest, ExerciseType, Outcome, exercise_store
 from ops_platform.dr.inspection import VERIFICATIONS, Verification, unknown
 from ops_platform.dr.plan import EXERCISES
@@ -65,7 +66,7 @@ _CHECKS = {
 
 def exercise_key(stanza: str, scenario: str) -> dg.AssetKey:
     """Return the key of the asset of one scenario of a stanza."""
-    return dg.AssetKey(["dr", stanza, scenario])
+    return dg.AssetKey(["dr", *key_parts(stanza), scenario])
 
 
 def exercise_assets(config: BackupConfig) -> list[dg.AssetsDefinition]:
@@ -75,7 +76,7 @@ def exercise_assets(config: BackupConfig) -> list[dg.AssetsDefinition]:
 
 def _exercises(stanza: Stanza) -> dg.AssetsDefinition:
     @dg.multi_asset(
-        name=f"exercise_{stanza.name.replace('-', '_')}",
+        name=f"exercise_{dagster_name(stanza.name)}",
         specs=[_spec(stanza.name, scenario) for scenario in EXERCISES],
         check_specs=[
             dg.AssetCheckSpec(name, asset=exercise_key(stanza.name, scenario), description=_CHECKS[name])

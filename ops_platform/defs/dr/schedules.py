@@ -47,6 +47,7 @@ def dr_schedules(config: BackupConfig) -> list[dg.ScheduleDefinition]:
             REFERENCE_CRON,
             "dr_reference",
             "take a signed reference of its live server.",
+            of_clusters=True,
         ),
         *per_stanza_schedules(
             config,
@@ -54,6 +55,7 @@ def dr_schedules(config: BackupConfig) -> list[dg.ScheduleDefinition]:
             EXPIRY_CRON,
             "tombstone_expiry",
             "delete tombstones that none of its backups needs any more.",
+            of_clusters=True,
         ),
     ]
 

@@ -66,7 +66,7 @@ def dr_catalogue_changes(
 
     with reported_failures():
         changed, away = [], []
-        for stanza in platform.stanzas():
+        for stanza in platform.clusters():
             try:
                 key = change_watch.due(platform.backup(stanza), datetime.now(UTC))
             except Unavailable as error:

@@ -5,4 +5,4 @@ Needs neither Dagster nor the ops database. The restore itself is ``dr.restore``
 
 from ops_platform.dr.emergency.judgement import Judgement
 
-__all__ = ["Judgement", "judgement", "pending_records", "restore_command"]
+__all__ = ["Judgement", "judgement", "other_repository", "pending_records", "restore_command"]

@@ -142,7 +142,7 @@ class EmergencyChecks:
         """
         wanted = moment, history.timeline
         if wanted not in self._references_by_moment:
-            stanza, settings = self.ctx.stanza.name, self.ctx.settings
+            stanza, settings = self.ctx.stanza.cluster, self.ctx.settings
             keys = reference_store.public_keys(settings)
 
             def lies_on(reference: Reference) -> bool:
@@ -154,7 +154,7 @@ class EmergencyChecks:
         return self._references_by_moment[wanted]
 
     def _tombstones(self) -> Tombstones:
-        stanza = self.ctx.stanza.name
+        stanza = self.ctx.stanza.cluster
         # A restore of the ops database itself cannot ask it: it may be lost, or hold wrong data.
         if not ops_is_up(self.ctx):
             self.log("the ops database does not answer: reading tombstones from the object-locked ledger")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ops_platform.backup.recovery_point import Heartbeat
+from ops_platform.backup.stanza import cluster_of
 from ops_platform.backup.wal import parse_lsn
 from ops_platform.clients.postgres import Connection
 
@@ -48,7 +49,7 @@ def pairs(
         ORDER BY abs(extract(epoch FROM beat_at + (next_at - beat_at) / 2 - %(near)s)) LIMIT %(most)s
         """,
         {
-            "stanza": stanza,
+            "stanza": cluster_of(stanza),
             "since": since,
             "until": until,
             "near": near,
@@ -72,6 +73,6 @@ def newest(connection: Connection, stanza: str, until: datetime) -> Heartbeat | 
         SELECT beat_at, lsn::text AS lsn, timeline FROM heartbeat_positions
         WHERE stanza = %s AND beat_at <= %s ORDER BY beat_at DESC LIMIT 1
         """,
-        (stanza, until),
+        (cluster_of(stanza), until),
     ).fetchone()
     return None if row is None else Heartbeat(row["beat_at"], parse_lsn(row["lsn"]), row["timeline"])

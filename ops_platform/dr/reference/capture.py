@@ -95,7 +95,7 @@ def take(ctx: BackupContext, earlier: Reference | None, erased_since: bool) -> R
         return _take(ctx, earlier, erased_since)
     except psycopg.Error as error:
         raise Unavailable(
-            f"no reference of stanza {ctx.stanza.name} could be taken: {describe(error)}; "
+            f"no reference of stanza {ctx.stanza.cluster} could be taken: {describe(error)}; "
             "if a table was being changed, run the job dr_reference again"
         ) from None
 
@@ -124,7 +124,7 @@ def _take(ctx: BackupContext, earlier: Reference | None, erased_since: bool) -> 
         closed = _closed(source, ctx, marker, None if erased_since else earlier)
     entered = [other["name"] for other in others if other["open"] and _enter(ctx, other["name"], contents)]
     return Reference(
-        stanza=ctx.stanza.name,
+        stanza=ctx.stanza.cluster,
         database=situation["database"],
         taken_at=situation["now"],
         marker=marker,

@@ -29,7 +29,7 @@ def due(ctx: BackupContext, now: datetime) -> str | None:
 
     Only reads. Raises Unavailable when the source or the ops database is away.
     """
-    stanza = ctx.stanza.name
+    stanza = ctx.stanza.cluster
     with postgres.session(ctx.ops_url, application="ops-platform reference") as ops:
         newest = reference_store.newest(ops, stanza)
     if newest is not None and must_wait(newest, now):

@@ -46,7 +46,7 @@ class PastRepository:
         Raises CheckFailed when the bucket had none at that moment, and what the object store raises.
         """
         if not self._past.files:
-            self._past = self._as_it_was(ctx.stanza.name)
+            self._past = self._as_it_was(ctx.stanza.cluster)
             self.obstacle = self._find_obstacle(ctx, here, self._past)
         if self.obstacle is None:
             return _without_memory(self._open_in_place(ctx, here), here)
@@ -135,7 +135,7 @@ def needed_paths(reader: BackupContext, plan: Plan, paths: Iterable[str]) -> lis
 
     These are the files of the set's chain, the WAL to replay, indexes and histories.
     """
-    names, geometry, history = Layout(reader.stanza.name), plan.geometry, plan.state.history
+    names, geometry, history = Layout(reader.stanza.cluster), plan.geometry, plan.state.history
     repository = Repository.parse(reader.stanza.name, reader.pgbackrest.info())
     chain = tuple(f"{names.set(member.label)}/" for member in repository.chain(plan.backup_set.label))
     first, last = plan.state.start.number, plan.last_segment.number

@@ -92,6 +92,7 @@ class RepositoryMirror:
             plain.environment,
             plain.answer_seconds,
             stall_seconds=plain.stall_seconds,
+            repository=plain.repository,
             fill=lambda path: self._fill([path]),
         )
         return replace(ctx, stanza=scratch, pgbackrest=mirrored, paths=paths, configuration=text)

@@ -106,7 +106,7 @@ def _against_the_backups(ctx: BackupContext) -> dict[str, str]:
 
     Every configuration is put back as it is; what cannot be read is not tried, which proves nothing.
     """
-    key = f"{version_pruning.PROBES}{ctx.stanza.name}/probe"
+    key = f"{version_pruning.PROBES}{ctx.stanza.cluster}/probe"
     store = object_store.from_settings(ctx.settings, "backup")
     reader = object_store.from_settings(ctx.settings, "backup_reader")
     put: Any = store.client

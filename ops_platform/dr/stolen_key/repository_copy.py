@@ -52,7 +52,7 @@ def make(ctx: BackupContext, reader: BackupContext, plan: Plan, run_id: str) -> 
     drill = object_store.drill_from_settings(ctx.settings, "backup")
     source = object_store.from_settings(ctx.settings, "backup")
     root, key_prefix = ctx.config.repository.key_prefix, f"{ctx.stanza.name}/{run_id}/"
-    names = Layout(ctx.stanza.name)
+    names = Layout(ctx.stanza.cluster)
     present = [
         stored.key.removeprefix(root)
         for folder in (names.sets, names.archives)

@@ -12,15 +12,20 @@ from ops_platform.settings import Settings
 def backup_term(config: BackupConfig, stanza: Stanza) -> BackupTerm:
     """Return how long backups of ``stanza`` hold an erased subject, versions under object lock included.
 
-    Raises ConfigurationError when no full backup is scheduled: then no set would ever expire.
+    That of the repository which holds it longest. Raises ConfigurationError when no full backup is
+    scheduled: then no set would ever expire.
     """
-    if not stanza.crons("full"):
-        raise ConfigurationError(
-            f"{stanza.source}: stanzas.{stanza.name}.schedules.full is off: nobody can say when the last "
-            "backup that holds an erased subject expires; schedule full backups"
-        )
-    locked = set_lifetime.lock_days(config.stanzas.values(), config.repository)
-    return BackupTerm(stanza.name, set_lifetime.longest_trace(stanza, locked, config.repository))
+    traces = []
+    for sibling in config.siblings(stanza):
+        if not sibling.crons("full"):
+            raise ConfigurationError(
+                f"{stanza.source}: stanzas.{sibling.name}.schedules.full is off: nobody can say when the "
+                "last backup that holds an erased subject expires; schedule full backups"
+            )
+        repository = config.repository_of(sibling)
+        locked = set_lifetime.lock_days(config.of_repository(repository).stanzas.values(), repository)
+        traces.append(set_lifetime.longest_trace(sibling, locked, repository))
+    return BackupTerm(stanza.cluster, max(traces))
 
 
 def product_backup_term(settings: Settings) -> BackupTerm:
@@ -32,7 +37,7 @@ def product_backup_term(settings: Settings) -> BackupTerm:
 def product_stanza(settings: Settings, config: BackupConfig) -> Stanza:
     """Find the stanza whose connection is OPS_PRODUCT_DATABASE_URL. Raises ConfigurationError."""
     url = settings.require("product_database_url")
-    for stanza in config.stanzas.values():
+    for stanza in config.clusters.values():
         try:
             if stanza.database_url(settings) == url:
                 return stanza

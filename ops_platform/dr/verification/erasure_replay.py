@@ -205,17 +205,25 @@ def _stored(ops: Connection, stanza: str) -> list[Tombstone]:
 
 
 def expire(ctx: BackupContext, now: datetime) -> int:
-    """Delete the stanza's tombstones that no set in the repository needs any more; return how many.
+    """Delete the stanza's tombstones that no set in any repository needs any more; return how many.
 
     A deleted set of which the bucket keeps versions counts: it can be restored. Raises PgBackRestError or
     an error of the object store when these cannot be read; then nothing is deleted.
     """
+    oldest = [_oldest_backup(repository) for repository in (ctx, *ctx.in_other_repositories())]
+    known = [began for began in oldest if began is not None]
+    with postgres.session(ctx.ops_url) as ops:
+        # A repository of which it is not known may hold older sets than the others.
+        first = min(known) if len(known) == len(oldest) else None
+        return tombstone_store.expire(ops, ctx.stanza.cluster, first, now)
+
+
+def _oldest_backup(ctx: BackupContext) -> datetime | None:
+    """Tell when the oldest set of one repository began; None when that is not known."""
     sets = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info()).sets
     kept = version_pruning.oldest_set_kept(ctx)
     began = [*(backup_set.started_at for backup_set in sets), *(() if kept is None else (kept,))]
-    oldest = min(began, default=None) if sets else None
-    with postgres.session(ctx.ops_url) as ops:
-        return tombstone_store.expire(ops, ctx.stanza.name, oldest, now)
+    return min(began, default=None) if sets else None
 
 
 def reconcile(ops: Connection, settings: Settings) -> Reconciled:

@@ -38,6 +38,7 @@ from ops_platform.dr.verification import (
     page_checks,
 )
 from ops_platform.dr.verification.data_checks import Accepted
+from ops_platform.errors import OpsError
 
 _NOUNS = {"catalogue": "objects", "roles": "roles", "extensions": "extensions"}
 
@@ -104,7 +105,7 @@ class ExerciseChecks:
 
     def tombstones(self, server: RestoredServer) -> Verification:
         """Erase again whoever was erased."""
-        tombstones = erasure_replay.from_ops_database(self.ctx.ops_url, self.ctx.stanza.name)
+        tombstones = erasure_replay.from_ops_database(self.ctx.ops_url, self.ctx.stanza.cluster)
         return erasure_replay.replay(tombstones, server, self._database, self.ctx.settings, self.log)
 
     def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
@@ -145,8 +146,8 @@ def prepare(ctx: BackupContext, scenario: str, log: Callable[[str], None]) -> Ex
 
     Raises an OpsError when the source or the ops database is away: an exercise needs both.
     """
-    refresh(ctx)
-    keys, stanza, ops_url = reference_store.public_keys(ctx.settings), ctx.stanza.name, ctx.ops_url
+    refresh(ctx, log)
+    keys, stanza, ops_url = reference_store.public_keys(ctx.settings), ctx.stanza.cluster, ctx.ops_url
 
     found: dict[tuple[datetime, int], References] = {}
 
@@ -173,13 +174,14 @@ def _around(ops: Connection, keys: PublicKeys, stanza: str, moment: datetime, hi
     return References(before, after, erased)
 
 
-def refresh(ctx: BackupContext) -> Reference:
-    """Take a reference of the live source now, and store it in the ops database and as a copy.
+def refresh(ctx: BackupContext, log: Callable[[str], None] | None = None) -> Reference:
+    """Take a reference of the live source now, and store it in the ops database and in each repository.
 
-    Raises an OpsError when the source, the ops database or the object store is away.
+    Raises an OpsError when the source, the ops database or the object store is away. Where it is stored in
+    some repository, the refusal of another one is only logged if ``log`` is given, else raised at the end.
     """
     keys, key = reference_store.public_keys(ctx.settings), reference_store.signing_key(ctx.settings)
-    stanza = ctx.stanza.name
+    stanza = ctx.stanza.cluster
     with postgres.session(ctx.ops_url) as ops:
         row = one_row(ops, "SELECT clock_timestamp() AS now")
         try:
@@ -189,12 +191,25 @@ def refresh(ctx: BackupContext) -> Reference:
         erased = earlier is not None and erasure_replay.anyone_erased_since(ops, stanza, earlier.marker)
     taken = capture.take(ctx, earlier, erased)
     # References are kept as long as a set can exist that is compared with them.
-    keep = set_lifetime.companion_lifetime(ctx.stanza, ctx.config.repository)
-    # The copy first: what the ops database knows, an emergency without it must know too.
-    ledger_copies.store(ctx.settings, taken, key, keep)
+    repositories = (ctx, *ctx.in_other_repositories())
+    terms = [set_lifetime.companion_lifetime(other.stanza, other.config.repository) for other in repositories]
+    # The copies first: what the ops database knows, an emergency without it must know too.
+    refusals = []
+    for repository, keep in zip(repositories, terms, strict=True):
+        try:
+            ledger_copies.store(repository.settings, taken, key, keep)
+        except OpsError as error:
+            refusals.append(error)
+    if len(refusals) == len(repositories):
+        raise refusals[0]
     with postgres.session(ctx.ops_url) as ops:
         reference_store.store(ops, taken, key)
-        reference_store.prune(ops, stanza, taken.taken_at - keep)
+        reference_store.prune(ops, stanza, taken.taken_at - max(terms))
+    for refusal in refusals:
+        # A repository that is away keeps the other from nothing, and is told of.
+        if log is None:
+            raise refusal
+        log(f"WARNING: a repository has no copy of the reference: {refusal}")
     return taken
 
 
@@ -202,7 +217,7 @@ def is_referenced(ctx: BackupContext) -> bool:
     """Tell whether there is any reference of the stanza."""
     with postgres.session(ctx.ops_url) as ops:
         row = one_row(
-            ops, "SELECT EXISTS (SELECT FROM dr_references WHERE stanza = %s) AS found", (ctx.stanza.name,)
+            ops, "SELECT EXISTS (SELECT FROM dr_references WHERE stanza = %s) AS found", (ctx.stanza.cluster,)
         )
     return bool(row["found"])
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from ops_platform.agent.metrics import Targets, summarise_sets
 from ops_platform.agent.state import initial_state
-from ops_platform.backup.monitoring import Window
+from ops_platform.backup.monitoring import Archiver, Window
 from ops_platform.backup.wal import History, Lineage
 from ops_platform_tests.agent.metrics.scraping import NOW, PRODUCT, full, scrape
 from ops_platform_tests.backup.shapes import EPOCH, GEOMETRY, entry, repository
@@ -96,3 +96,24 @@ def test_a_set_that_a_restore_left_behind_keeps_nothing_fresh() -> None:
 def test_a_stanza_that_was_never_made_has_no_sets() -> None:
     seen = summarise_sets(repository(databases=0), None)
     assert (seen.last_success, seen.counts["full"], seen.damaged) == ({}, 0, 0)
+
+
+def test_a_second_repository_has_series_of_its_own_and_none_of_the_server() -> None:
+    promised = Targets(900.0, 1800.0, {"full": 626400.0}, 35 * 86_400.0)
+    known = initial_state({"product": promised, "product@offsite": promised}, 15)
+    for state in known.backup.stanzas.values():
+        state.archiving.server_seen(Archiver(failed_count=3, failing=True))
+    first, second = known.backup.stanzas.values()
+    first.wal_gap.put(0)
+    second.archiving.faults["elsewhere"].put(True)
+    samples = scrape(known)
+    offsite = (("stanza", "product@offsite"),)
+    assert (samples["backup_wal_gap_segments", PRODUCT], samples["backup_archive_failing", PRODUCT]) == (0, 1)
+    assert ("backup_wal_gap_segments", offsite) not in samples
+    assert samples["backup_rpo_known", offsite] == 0
+    assert samples["backup_archive_fault", (("fault", "elsewhere"), *offsite)] == 1
+    of_second = {name for name, labels in samples if labels[-1:] == offsite}
+    assert of_second.isdisjoint(
+        {"backup_archive_failing", "backup_archive_failed_total", "backup_database_up"}
+    )
+    assert ("backup_archive_fault", (("fault", "off"), *offsite)) not in samples

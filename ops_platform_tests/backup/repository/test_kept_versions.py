@@ -46,7 +46,7 @@ def scene(monkeypatch: pytest.MonkeyPatch, bucket: Bucket, readable: bytes | Non
         ],
         read=lambda version: version.body,
     )
-    ctx = SimpleNamespace(settings=None, stanza=SimpleNamespace(name="product"))
+    ctx = SimpleNamespace(settings=None, stanza=SimpleNamespace(name="product", repository=1))
 
     def is_readable(ctx: object, path: str) -> bool:
         assert path.endswith("backup.info")

@@ -141,7 +141,7 @@ class Stores:
         s3 = SimpleNamespace(drill_bucket=drill, identity=lambda role: SimpleNamespace(access_key_id=None))
         ctx = SimpleNamespace(
             settings=SimpleNamespace(s3=s3),
-            stanza=SimpleNamespace(name="product"),
+            stanza=SimpleNamespace(name="product", cluster="product", repository=1),
             config=SimpleNamespace(repository=Repository("bucket", "/pgbackrest", "", 7)),
             ops_url="",
         )

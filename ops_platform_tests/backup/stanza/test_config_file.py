@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -301,3 +302,122 @@ def test_a_stanza_is_chosen() -> None:
     with pytest.raises(ConfigurationError, match="unknown kind of backup 'x'"):
         stanzas.parse_kind("x")
     assert stanzas.parse_kind("diff") == "differential"
+
+
+SECOND = """\
+repositories:
+  - name: primary
+    bucket: ${PGBACKREST_REPO1_S3_BUCKET}
+    path: /pgbackrest
+  - name: offsite
+    bucket: ${PGBACKREST_REPO2_S3_BUCKET}
+    path: /pgbackrest
+    retention_days: 90
+    schedules: {full: "0 12 * * 0", differential: "0 12 * * 1-6", incremental: off}
+"""
+
+
+def with_repositories(text: str) -> str:
+    """The default file with ``text`` in the place of its repository."""
+    default = DEFAULT.read_text(encoding="utf-8")
+    begin, end = default.index("repository:"), default.index("# Every stanza starts from these")
+    return default[:begin] + text + default[end:]
+
+
+def test_a_second_repository_has_each_stanza_again(tmp_path: Path) -> None:
+    config = config_of(with_repositories(SECOND), tmp_path)
+    assert list(config.stanzas) == ["product", "ops", "product@offsite", "ops@offsite"]
+    assert list(config.clusters) == ["product", "ops"]
+    first, second = config.stanzas["product"], config.stanzas["product@offsite"]
+    assert (first.cluster, second.cluster) == ("product", "product")
+    assert (first.retention_days, second.retention_days) == (35, 90)
+    assert second.schedules == {"full": "0 12 * * 0", "differential": "0 12 * * 1-6", "incremental": None}
+    assert [repository.name for repository in config.repositories] == ["primary", "offsite"]
+    assert config.repository_of(second).bucket == "${PGBACKREST_REPO2_S3_BUCKET}"
+    only = config.of_repository(config.repository_of(second))
+    assert (list(only.stanzas), only.repositories) == (["product@offsite", "ops@offsite"], (only.repository,))
+
+
+def test_a_list_of_one_is_the_one_repository(tmp_path: Path) -> None:
+    config = config_of(with_repositories(SECOND.partition("  - name: offsite")[0]), tmp_path)
+    plain = load(DEFAULT)
+    assert list(config.stanzas) == list(plain.stanzas)
+    assert config.repositories[0] == replace(plain.repository, source=str(tmp_path / "backups.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            ("repositories:", "repository: {bucket: b, path: /p}\nrepositories:"),
+            "repositories: repos",
+        ),
+        (("name: offsite", "name: primary"), "repositories.1.name: 'primary' is there twice"),
+        (("name: offsite", "name: Far"), "repositories.1.name: 'Far' cannot be a repository's name"),
+        (("    schedules: {full", "    x: {full"), "repositories.1.x: unknown key"),
+        (('"0 12 * * 0"', "off"), "repositories.1.schedules.full: is off"),
+        (("incremental: off}", 'incremental: "30 * * * *"}'), "stanzas.product.schedules: incremental"),
+        ((", incremental: off}", "}"), "repositories.1.schedules.incremental: missing"),
+        (
+            ("path: /pgbackrest\n  - name: o", "path: /p\n    retention_days: 7\n  - name: o"),
+            "repositories.0",
+        ),
+        (("repositories:\n", "repositories: []\nx:\n"), "x: unknown key"),
+    ],
+)
+def test_what_is_ambiguous_between_repositories_is_refused(
+    refused: Callable[[str], str], change: tuple[str, str], message: str
+) -> None:
+    text = with_repositories(SECOND)
+    assert change[0] in text
+    assert refused(text.replace(*change, 1)).startswith(message)
+
+
+def test_a_second_repository_without_schedules_is_refused(refused: Callable[[str], str]) -> None:
+    text = SECOND.partition("    schedules:")[0]
+    assert refused(with_repositories(text)).startswith("repositories.1: schedules: missing; add when")
+
+
+def test_a_third_repository_is_refused(refused: Callable[[str], str]) -> None:
+    third = SECOND.partition("  - name: offsite")[2].replace("12 * *", "13 * *")
+    assert refused(with_repositories(f"{SECOND}  - name: third{third}")).startswith("repositories.2: there")
+
+
+def test_a_stanza_named_like_one_in_the_second_repository_is_refused(refused: Callable[[str], str]) -> None:
+    text = with_repositories(SECOND).replace("  ops:\n", "  product_offsite:\n")
+    assert refused(text).startswith("stanzas: 'product_offsite' and 'product@offsite' differ by -, _ and @")
+
+
+@pytest.mark.parametrize(
+    ("name", "repository", "chosen"),
+    [
+        ("product", None, "product"),
+        ("product", "offsite", "product@offsite"),
+        ("product", "2", "product@offsite"),
+        ("product@offsite", None, "product@offsite"),
+        ("product@offsite", "offsite", "product@offsite"),
+        ("product", "1", "product"),
+    ],
+)
+def test_a_stanza_is_chosen_in_a_repository(
+    tmp_path: Path, name: str, repository: str | None, chosen: str
+) -> None:
+    config = config_of(with_repositories(SECOND), tmp_path)
+    assert stanzas.choose_stanza(config, name, repository) == chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "repository", "message"),
+    [
+        ("product@offsite", "primary", "product@offsite is not in the repository primary"),
+        ("product", "third", "no repository 'third': choose one of primary, offsite"),
+        ("product@third", None, "no stanza 'product@third'"),
+        (None, "offsite", "there are several stanzas"),
+    ],
+)
+def test_a_wrong_choice_names_what_there_is(
+    tmp_path: Path, name: str | None, repository: str, message: str
+) -> None:
+    config = config_of(with_repositories(SECOND), tmp_path)
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        stanzas.choose_stanza(config, name, repository)

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_platform.backup.stanza.config_file import load_backups
+from ops_platform.backup.stanza.context import adopt_configuration, open_context
 from ops_platform.backup.stanza.pgbackrest_conf import PgBackRestPaths, place, render, write
 from ops_platform.errors import ConfigurationError
-from ops_platform.settings import Settings, load_settings
+from ops_platform.settings import Settings, load_settings, named_for
+from ops_platform_tests.backup.shapes import write_two_repositories
 
 ENVIRON = {
     "OPS_STATE_DIR": "/state",
@@ -151,3 +153,95 @@ def test_another_text_is_placed_beside(tmp_path: Path) -> None:
     assert (path.read_text(), beside.read_text()) == ("one", "two")
     assert place(path, "two", None) == beside
     assert place(path, "one", None) == path
+
+
+SECOND = {
+    "PGBACKREST_REPO2_S3_BUCKET": "far",
+    "OPS_REPO2_S3_REGION": "eu-north-1",
+    "OPS_REPO2_PGBACKREST_CIPHER_PASS": "pass-2",
+    "OPS_REPO2_S3_BACKUP_ACCESS_KEY_ID": "key-2",
+    "OPS_REPO2_S3_BACKUP_SECRET_ACCESS_KEY": "secret-2",
+}
+
+
+def in_two(tmp_path: Path, **changes: str) -> Settings:
+    """Settings with a second repository, ``offsite``."""
+    write_two_repositories(tmp_path, retention_days=90)
+    return settings(OPS_STATE_DIR=str(tmp_path), OPS_CONFIG_DIR=str(tmp_path), **{**SECOND, **changes})
+
+
+def configuration(path: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",))
+    parser.read_string(path.read_text(encoding="utf-8"))
+    return parser
+
+
+@pytest.fixture
+def without_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.chown", lambda *_: None)
+
+
+@pytest.mark.usefixtures("without_owner")
+def test_servers_archive_into_both_and_all_else_works_on_one(tmp_path: Path) -> None:
+    given_settings = in_two(tmp_path)
+    first, second = (open_context(given_settings, name) for name in ("product", "product@offsite"))
+    assert (first.pgbackrest.stanza, second.pgbackrest.stanza) == ("product", "product")
+    # Nobody can archive into the second one before its stanza is made.
+    assert "repo2-type" not in configuration(first.paths.config_file)["global"]
+    assert first.configuration == second.configuration
+    assert adopt_configuration(second)
+    server, own = configuration(first.paths.config_file), configuration(second.pgbackrest.config_file)
+    everywhere, product = server["global"], server["product"]
+    assert [everywhere[f"repo{number}-s3-bucket"] for number in (1, 2)] == ["backups", "far"]
+    assert everywhere["repo2-s3-endpoint"] == "s3.eu-north-1.amazonaws.com"
+    # Its certificate is not of the first one's authority.
+    assert "repo2-storage-ca-file" not in everywhere
+    assert [everywhere[f"repo{number}-s3-key"] for number in (1, 2)] == ["key", "key-2"]
+    assert [product[f"repo{number}-cipher-pass"] for number in (1, 2)] == ["pass", "pass-2"]
+    assert [product[f"repo{number}-retention-full"] for number in (1, 2)] == ["35", "90"]
+    assert int(server["global:archive-push"]["io-timeout"]) <= 10
+    assert set(own.sections()) == {"global", "global:backup", "product", "ops"}
+    assert (own["global"]["repo1-s3-bucket"], own["product"]["repo1-cipher-pass"]) == ("far", "pass-2")
+    assert "repo2-type" not in own["global"]
+
+
+@pytest.mark.usefixtures("without_owner")
+def test_only_the_backups_are_elsewhere(tmp_path: Path) -> None:
+    context = open_context(in_two(tmp_path), "product@offsite")
+    assert context.settings.s3_place("backup_reader").region == "eu-north-1"
+    assert context.settings.s3_place("ledger").region == "eu-central-1"
+    assert context.repository_uri("x") == "s3://far/pgbackrest/backup/product/x"
+    assert [other.stanza.name for other in context.in_other_repositories()] == ["product"]
+
+
+@pytest.mark.usefixtures("without_owner")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"OPS_REPO2_PGBACKREST_CIPHER_PASS": ""}, "OPS_REPO2_PGBACKREST_CIPHER_PASS is not set"),
+        (
+            {"OPS_REPO2_S3_BACKUP_SECRET_ACCESS_KEY": ""},
+            "OPS_REPO2_S3_BACKUP_SECRET_ACCESS_KEY is not set",
+        ),
+        (
+            {"PGBACKREST_REPO2_S3_BUCKET": "backups", "OPS_REPO2_S3_ENDPOINT_URL": "https://s3.example:9000"},
+            "primary and offsite are the same bucket",
+        ),
+        ({"OPS_PGBACKREST_CONFIG_FILE": "/etc/own.conf"}, "OPS_PGBACKREST_CONFIG_FILE names a configuration"),
+    ],
+)
+def test_what_the_second_repository_lacks_is_named(
+    tmp_path: Path, changes: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        open_context(in_two(tmp_path, **changes), "product")
+
+
+def test_messages_name_the_second_repositorys_settings() -> None:
+    text = "correct OPS_S3_ENDPOINT_URL, OPS_CA_FILE or OPS_PGBACKREST_CIPHER_PASS[_FILE]; OPS_S3_LEDGER_KEY"
+    assert named_for(1, text) == text
+    assert named_for(2, text) == (
+        "correct OPS_REPO2_S3_ENDPOINT_URL, OPS_REPO2_CA_FILE or OPS_REPO2_PGBACKREST_CIPHER_PASS[_FILE]; "
+        "OPS_S3_LEDGER_KEY"
+    )
+    assert named_for(2, "check OPS_S3_BACKUP_BUCKET") == "check the bucket of repository 2 in backups.yaml"

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
@@ -15,9 +16,13 @@ from ops_platform.backup.stanza import KINDS, BackupContext, Kind, load_backups,
 from ops_platform.backup.taking import BackupRequest, report_store
 from ops_platform.clients import postgres
 from ops_platform.defs.backup import schedules
+from ops_platform.defs.backup.assets import backup_assets
+from ops_platform.defs.backup.definitions import backup_definitions
 from ops_platform.defs.backup.schedules import GHOST_AFTER, busy_reason
+from ops_platform.defs.dr.schedules import dr_schedules
 from ops_platform.defs.resources import PlatformResource, StanzaLockResource
 from ops_platform.settings import Settings, load_settings
+from ops_platform_tests.backup.shapes import write_two_repositories
 from ops_platform_tests.services import OpsDatabase
 
 SUNDAY = datetime(2026, 11, 22, tzinfo=UTC)
@@ -218,3 +223,19 @@ def test_a_scheduled_run_that_finds_a_full_ends_as_skipped_and_says_why(
 def skipped_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.DagsterEvent]:
     records = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_SKIPPED)
     return [record.dagster_event for record in records if record.dagster_event is not None]
+
+
+def test_a_second_repository_has_schedules_and_assets_of_its_own(tmp_path: Path) -> None:
+    write_two_repositories(tmp_path)
+    config = load_backups(load_settings({"OPS_CONFIG_DIR": str(tmp_path)}))
+    defined = [*(backup_definitions(config).schedules or ()), *dr_schedules(config)]
+    names = {schedule.name for schedule in defined if isinstance(schedule, dg.ScheduleDefinition)}
+    assert {"backup_full_weekly_product", "backup_full_weekly_product_offsite"} <= names
+    assert {"backup_verify_daily_product_offsite", "dr_exercise_monthly_product_offsite"} <= names
+    # A reference is of the server, whatever the repository.
+    assert {name for name in names if name.startswith("dr_reference_hourly")} == {
+        "dr_reference_hourly_product",
+        "dr_reference_hourly_ops",
+    }
+    keys = {spec.key.to_user_string() for spec in backup_assets(config)}
+    assert {"backup/product/offsite/full", "backup/product/full"} <= keys

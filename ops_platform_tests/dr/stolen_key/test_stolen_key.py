@@ -99,7 +99,7 @@ def against(monkeypatch: pytest.MonkeyPatch, thief: Bucket, reader: Bucket) -> A
     stores = {"backup": thief, "backup_reader": reader}
     monkeypatch.setattr(stores_of, "from_settings", lambda settings, role: stores[role])
     monkeypatch.setattr(stores_of, "drill_from_settings", lambda settings, role: Bucket(code=thief.code))
-    ctx = cast(Any, SimpleNamespace(settings=None, stanza=SimpleNamespace(name="product")))
+    ctx = cast(Any, SimpleNamespace(settings=None, stanza=SimpleNamespace(name="product", cluster="product")))
     copy = cast(Any, SimpleNamespace(bucket="drill", originals=()))
     return attack.carry_out(ctx, copy)
 
