@@ -170,8 +170,12 @@ class Services:
         roles: str = "product",
         databases: bool = True,
         settings: Mapping[str, str] | None = None,
+        version: programs.PostgresPrograms | None = None,
     ) -> PostgresCluster:
-        """A started cluster with a state directory of its own, roles and database made."""
+        """A started cluster with a state directory of its own, roles and database made.
+
+        ``version``: of which PostgreSQL; by default the newest that pgBackRest can back up.
+        """
         taken = {cluster.name for cluster in self._clusters}
         while name in taken:
             name = f"{name.rstrip('0123456789')}{next(self._numbers)}"
@@ -183,7 +187,7 @@ class Services:
             data_dir=state / "postgres" / name,
             socket_dir=state / "run",
             port=free_ports(1)[0],
-            programs=programs.find_postgres(programs.pgbackrest_version()),
+            programs=version or programs.find_postgres(programs.pgbackrest_version()),
             account=owner,
             certificate=self.certificates.server("postgres", owner),
             ca_file=self.certificates.ca_file,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from ops_platform.local.host.programs import PostgresPrograms
     from ops_platform.local.servers.object_store_server import ObjectStoreServer
     from ops_platform.local.servers.postgres_cluster import PostgresCluster
     from ops_platform.settings import Settings
@@ -24,8 +25,8 @@ def make_site(
     from ops_platform.backup.stanza.context import open_context
     from ops_platform_tests.backup.site import Site
 
-    def make(**options: object) -> Site:
-        cluster = cluster_factory("product")
+    def make(version: PostgresPrograms | None = None, **options: object) -> Site:
+        cluster = cluster_factory("product", version=version)
         database = ops_databases.create()
         settings = settings_for(cluster, database=database, **options)
         return Site(cluster, database, settings, open_context(settings, cluster.name))

@@ -211,7 +211,7 @@ def _against(drill: ObjectStore, number: int, stored: StoredObject) -> dict[str,
     soon = {"Mode": "COMPLIANCE", "RetainUntilDate": datetime.now(UTC) + timedelta(seconds=5)}
     tries: dict[str, Callable[[], Any]] = {
         "delete a version": lambda: put.delete_object(**at),
-        "delete a version, bypassing governance": lambda: put.delete_object(
+        "delete a version bypassing governance": lambda: put.delete_object(
             **at, BypassGovernanceRetention=True
         ),
         "shorten a lock": lambda: put.put_object_retention(**at, Retention=soon),

@@ -63,12 +63,9 @@ def find_pgbackrest(binary: str) -> str:
     return binary
 
 
-def find_postgres(pgbackrest_version: tuple[int, ...] | None = None) -> PostgresPrograms:
-    """Find the newest installed PostgreSQL server that this pgBackRest can back up.
-
-    Raises ConfigurationError when there is none.
-    """
-    installed = sorted(
+def installed_postgres() -> list[PostgresPrograms]:
+    """List the installed PostgreSQL servers, the oldest first."""
+    return sorted(
         (
             PostgresPrograms(int(path.parent.parent.name), path.parent)
             for path in POSTGRES_ROOT.glob("*/bin/postgres")
@@ -76,6 +73,14 @@ def find_postgres(pgbackrest_version: tuple[int, ...] | None = None) -> Postgres
         ),
         key=lambda programs: programs.major,
     )
+
+
+def find_postgres(pgbackrest_version: tuple[int, ...] | None = None) -> PostgresPrograms:
+    """Find the newest installed PostgreSQL server that this pgBackRest can back up.
+
+    Raises ConfigurationError when there is none.
+    """
+    installed = installed_postgres()
     if not installed:
         raise ConfigurationError("the program postgres is missing: apt-get install postgresql")
     limit = supported_servers.newest_known(pgbackrest_version) if pgbackrest_version else None

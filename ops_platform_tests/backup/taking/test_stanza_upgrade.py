@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,8 +13,10 @@ from ops_platform.backup.taking import execution, stanza_upgrade
 from ops_platform.backup.taking.preflight import Server
 from ops_platform.backup.taking.stanza_upgrade import UpgradePlan
 from ops_platform.errors import CheckFailed
+from ops_platform.local.host import programs
+from ops_platform.local.servers.postgres_cluster import SUPERUSER, PostgresCluster
 from ops_platform_tests.backup.site import Site, silent, take
-from ops_platform_tests.services import make_product_database
+from ops_platform_tests.dr.practice import archive_now
 
 KNOWN = Database(1, 7, "14")
 SERVER = Server(15, 8, False, "on", 60, "/data", False, None)
@@ -49,25 +51,56 @@ def test_another_cluster_of_no_newer_version_is_told(plan: UpgradePlan, said: st
     assert any(said in line for line in plan.lines())
 
 
+def pg_upgrade(old: PostgresCluster, new: PostgresCluster) -> PostgresCluster:
+    """Replace a stopped cluster, as docs/runbooks/major-upgrade.md does, and start the new one."""
+    aside = old.data_dir.with_name(f"{old.data_dir.name}.old")
+    old.data_dir.rename(aside)
+    new.initialise()
+    for check in (["--check"], []):
+        subprocess.run(
+            [
+                new.programs.path("pg_upgrade"),
+                *check,
+                f"--old-datadir={aside}",
+                f"--new-datadir={new.data_dir}",
+                f"--old-bindir={old.programs.bin_dir}",
+                f"--new-bindir={new.programs.bin_dir}",
+                f"--socketdir={new.socket_dir}",
+                f"--username={SUPERUSER}",
+            ],
+            cwd=new.data_dir,
+            env=new.process_environment(),
+            check=True,
+            stdout=subprocess.DEVNULL,
+            **new.account.subprocess_arguments(),
+        )
+    new.start()
+    return new
+
+
 @pytest.mark.full
 @pytest.mark.services
-def test_a_stanza_follows_its_server_to_a_new_cluster(make_site: Callable[..., Site]) -> None:
-    site = make_site()
+def test_a_stanza_follows_its_server_through_pg_upgrade(make_site: Callable[..., Site]) -> None:
+    known = programs.pgbackrest_version()
+    newest = programs.find_postgres(known)
+    # Where one version is installed, pg_upgrade makes a new cluster of the same.
+    site = make_site(version=programs.installed_postgres()[0])
     with pytest.raises(CheckFailed, match=f"'ops-platform backup full --stanza {site.name}' creates it"):
         stanza_upgrade.plan(site.context)
     old = take(site, "full").report.backup_set
     assert not stanza_upgrade.plan(site.context).is_needed
+    with site.cluster.superuser("product") as superuser:
+        superuser.execute("CREATE TABLE kept AS SELECT 42 AS answer")
 
-    site.cluster.kill()
-    shutil.rmtree(site.cluster.data_dir)
-    site.cluster.initialise()
-    site.cluster.start()
-    make_product_database(site.cluster)
+    archive_now(site)
+    site.cluster.stop()
+    upgraded = pg_upgrade(site.cluster, replace(site.cluster, programs=newest))
     with pytest.raises(CheckFailed, match=f"run 'ops-platform stanza upgrade --stanza {site.name}'"):
         execution.preflight(site.context, site.request("full"), silent)
 
     plan = stanza_upgrade.plan(site.context)
     assert (plan.is_needed, plan.sets, plan.seen_before) == (True, 1, False)
+    assert plan.is_newer == (newest.major > site.cluster.programs.major)
     for _ in range(2):  # the second time there is nothing left to do
         stanza_upgrade.carry_out(site.context, plan, operation_id="upgrade-1", actor="test", log=silent)
         plan = stanza_upgrade.plan(site.context)
@@ -80,3 +113,5 @@ def test_a_stanza_follows_its_server_to_a_new_cluster(make_site: Callable[..., S
     new = take(site, "full").report.backup_set
     assert [backup_set.label for backup_set in site.repository().sets] == [old.label, new.label]
     assert new.database_id != old.database_id
+    with upgraded.superuser("product") as superuser:
+        assert superuser.execute("SELECT answer FROM kept").fetchall() == [(42,)]
