@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
 from ops_platform.local.host import SecretStore, ServerCertificate, programs, write_private
+from ops_platform.local.servers import bucket_lock
 from ops_platform.settings import S3_ROLES
 
 if TYPE_CHECKING:
@@ -55,20 +56,6 @@ _ACTIONS = {
     ),
 }
 _FULL = ("Read", "Write", "List", "Tagging")
-_PRINCIPAL = "arn:aws:iam::000000000000:user/{0}"
-# SeaweedFS counts these as plain writing, unless the bucket's policy denies them by name.
-_BUCKET_CHANGES = (
-    "s3:PutLifecycleConfiguration",
-    "s3:PutBucketVersioning",
-    "s3:PutBucketObjectLockConfiguration",
-    "s3:PutBucketPolicy",
-    "s3:DeleteBucketPolicy",
-    "s3:PutBucketCors",
-    "s3:DeleteBucketCors",
-    "s3:PutBucketAcl",
-    "s3:DeleteBucket",
-)
-_LOCK_CHANGES = ("s3:PutObjectRetention", "s3:PutObjectLegalHold", "s3:BypassGovernanceRetention")
 
 
 @dataclass(frozen=True)
@@ -277,7 +264,7 @@ class ObjectStoreServer:
                 admin.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=locked)
                 created.append(bucket)
             if role in ("backup", DRILL):
-                self._lock(admin, bucket, self.lock_days if role == "backup" else DRILL_LOCK_DAYS)
+                bucket_lock.lock(admin, bucket, self.lock_days if role == "backup" else DRILL_LOCK_DAYS)
             if role == "media":
                 # As a product's bucket would be: an erasure must reach every version.
                 admin.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -290,33 +277,6 @@ class ObjectStoreServer:
             if role == "logs" and bucket in created:
                 admin.put_object(Bucket=bucket, Key=_PROBE, Body=b"ready")
         return created
-
-    def _lock(self, admin: S3Client, bucket: str, days: int) -> None:
-        """Give the bucket versions, a default lock, and the policy that keeps identities from either."""
-        if admin.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":
-            admin.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        admin.put_object_lock_configuration(
-            Bucket=bucket,
-            ObjectLockConfiguration={
-                "ObjectLockEnabled": "Enabled",
-                "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": days}},
-            },
-        )
-        writer, pruner = _PRINCIPAL.format("backup"), _PRINCIPAL.format("backup_pruner")
-        place = f"arn:aws:s3:::{bucket}"
-        denials = (
-            ([writer, pruner], _BUCKET_CHANGES, place),
-            ([writer, pruner], _LOCK_CHANGES, f"{place}/*"),
-            ([writer], ("s3:DeleteObjectVersion",), f"{place}/*"),
-            ([pruner], ("s3:PutObject", "s3:DeleteObject"), f"{place}/*"),
-        )
-        statements = [
-            {"Effect": "Deny", "Principal": {"AWS": who}, "Action": list(actions), "Resource": where}
-            for who, actions, where in denials
-        ]
-        admin.put_bucket_policy(
-            Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements})
-        )
 
     def settings_environment(self) -> dict[str, str]:
         """Make the variables of ``ops_platform.settings`` for this store and all its identities."""

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import load_backups
+from ops_platform.local.servers import bucket_lock
 from ops_platform.local.servers.object_store_server import DRILL, ObjectStoreServer
 from ops_platform.settings import load_settings
 
@@ -105,12 +106,15 @@ def test_a_bucket_of_an_earlier_installation_is_locked_when_the_stack_comes_up(
     admin.put_object(Bucket=bucket, Key=KEY, Body=b"old")
 
     for _ in range(2):
-        object_store._lock(admin, bucket, 3)
+        bucket_lock.lock(admin, bucket, 3)
 
     default = admin.get_object_lock_configuration(Bucket=bucket)["ObjectLockConfiguration"]["Rule"]
     assert default["DefaultRetention"] == {"Mode": "COMPLIANCE", "Days": 3}
     assert admin.get_object(Bucket=bucket, Key=KEY)["Body"].read() == b"old"
-    assert "ObjectLockMode" not in admin.head_object(Bucket=bucket, Key=KEY)
+    # What was stored before is locked, too: nothing rewrites the index of an archive.
+    stored = admin.head_object(Bucket=bucket, Key=KEY)
+    assert stored["ObjectLockMode"] == "COMPLIANCE"
+    assert stored["ObjectLockRetainUntilDate"] - stored["LastModified"] == timedelta(days=3)
 
 
 def test_the_default_term_is_that_of_the_default_configuration(object_store: ObjectStoreServer) -> None:
