@@ -28,7 +28,6 @@ from ops_platform.dr.verification import suite
 from ops_platform.errors import CheckFailed
 from ops_platform_tests.backup.site import Site, silent, take
 from ops_platform_tests.dr.practice import NoQuestions, archive_now, make_demo_site, strike
-from ops_platform_tests.services import short_directory
 
 pytestmark = [pytest.mark.services, pytest.mark.full, pytest.mark.timeout(900)]
 
@@ -113,8 +112,9 @@ class Product:
 @pytest.fixture(scope="module")
 def product(make_site: Callable[..., Site]) -> Iterator[Product]:
     site = make_demo_site(make_site)
-    place = short_directory()
-    site.cluster.account.own(place)
+    # On the cluster's file system: its directory is moved there, and another temporary one may be elsewhere.
+    place = site.settings.state_dir / "restored"
+    site.cluster.account.directory(place)
     with postgres.connect(site.cluster.url("product_owner")) as connection:
         connection.execute("CREATE TABLE notes (note text)")
         connection.commit()
