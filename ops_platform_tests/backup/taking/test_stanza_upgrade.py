@@ -56,24 +56,23 @@ def pg_upgrade(old: PostgresCluster, new: PostgresCluster) -> PostgresCluster:
     aside = old.data_dir.with_name(f"{old.data_dir.name}.old")
     old.data_dir.rename(aside)
     new.initialise()
-    for check in (["--check"], []):
-        subprocess.run(
-            [
-                new.programs.path("pg_upgrade"),
-                *check,
-                f"--old-datadir={aside}",
-                f"--new-datadir={new.data_dir}",
-                f"--old-bindir={old.programs.bin_dir}",
-                f"--new-bindir={new.programs.bin_dir}",
-                f"--socketdir={new.socket_dir}",
-                f"--username={SUPERUSER}",
-            ],
-            cwd=new.data_dir,
-            env=new.process_environment(),
-            check=True,
-            stdout=subprocess.DEVNULL,
-            **new.account.subprocess_arguments(),
-        )
+    # Without the run with --check before: it checks all the same, and costs as much as half of this test.
+    subprocess.run(
+        [
+            new.programs.path("pg_upgrade"),
+            f"--old-datadir={aside}",
+            f"--new-datadir={new.data_dir}",
+            f"--old-bindir={old.programs.bin_dir}",
+            f"--new-bindir={new.programs.bin_dir}",
+            f"--socketdir={new.socket_dir}",
+            f"--username={SUPERUSER}",
+        ],
+        cwd=new.data_dir,
+        env=new.process_environment(),
+        check=True,
+        stdout=subprocess.DEVNULL,
+        **new.account.subprocess_arguments(),
+    )
     new.start()
     return new
 
