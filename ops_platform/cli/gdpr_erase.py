@@ -182,3 +182,9 @@ def _print_preview(number: int, preview: Outlook | None) -> None:
             ("column", "rows", "because"),
             [(place.place, place.rows, place.because) for place in preview.accepted],
         )
+    if preview.not_searched:
+        output.print_table(
+            f"subject {number}: searched for only where the map finds people by it",
+            ("identifier", "because it is"),
+            list(preview.not_searched.items()),
+        )

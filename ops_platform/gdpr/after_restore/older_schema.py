@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ops_platform.gdpr.data_map import Anonymise, Belonging, ByParent, DataMap, Delete, Table
+from ops_platform.gdpr.data_map import Anonymise, Belonging, ByMention, ByParent, DataMap, Delete, Table
 from ops_platform.gdpr.schema import Catalogue, Relation
 
 
@@ -72,10 +72,12 @@ def _table(table: Table, relation: Relation, catalogue: Catalogue) -> Table:
 
 
 def _has_its_columns(belonging: Belonging, columns: Mapping[str, Any], catalogue: Catalogue) -> bool:
+    way = belonging.way
+    if isinstance(way, ByMention):
+        return bool(set(way.columns) & set(columns)) and set(belonging.where) <= set(columns)
     # Without a column of ``where`` nobody can tell whose rows are: what is left unclassified is refused then.
     if not belonging.columns <= set(columns):
         return False
-    way = belonging.way
     if isinstance(way, ByParent):
         parent = catalogue.relations.get(way.table)
         return parent is not None and set(way.to) <= set(parent.columns)
@@ -84,6 +86,10 @@ def _has_its_columns(belonging: Belonging, columns: Mapping[str, Any], catalogue
 
 def _belonging(belonging: Belonging, columns: Mapping[str, Any]) -> Belonging:
     erasure = belonging.erasure
+    if isinstance(belonging.way, ByMention):
+        return replace(
+            belonging, way=ByMention(tuple(name for name in belonging.way.columns if name in columns))
+        )
     if isinstance(erasure, Anonymise):
         return replace(belonging, erasure=Anonymise(_existing(erasure.columns, columns)))
     if isinstance(erasure, Delete) and erasure.otherwise is not None:

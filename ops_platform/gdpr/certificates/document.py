@@ -84,6 +84,7 @@ def compose(
     *,
     proof: Sequence[Mapping[str, Any]],
     residue: Mapping[str, int],
+    not_searched: Mapping[str, str] | None = None,
     backups_expire_at: datetime,
     now: datetime,
     accepted: Mapping[tuple[Name, str], int] | None = None,
@@ -92,7 +93,9 @@ def compose(
 
     ``proof``: for each step that changed rows, the result of the check that nobody else's changed.
     ``residue``: rows still found, by place, without what the law keeps. ``accepted``: rows in which the
-    subject stays named, by relation and column that the map accepts. Raises CheckFailed when residue or
+    subject stays named, by relation and column that the map accepts. ``not_searched``:
+    identifiers for which nothing but what the map names was looked at, and why. Raises CheckFailed when
+    residue or
     effects show that something is left.
     """
     left = [
@@ -116,6 +119,7 @@ def compose(
         "effects": [asdict(effect) for effect in effects],
         "others_unchanged": [dict(check) for check in proof],
         "residue_rows": 0,
+        "not_searched": dict(not_searched or {}),
         "kept_by_law": _kept_by_law(data_map, effects),
         "accepted": _accepted(data_map, accepted or {}),
         "last_backup_expires_at": _time(backups_expire_at),

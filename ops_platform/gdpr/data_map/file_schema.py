@@ -34,6 +34,7 @@ class Erase(Strict):
     anonymise: Annotated[dict[str, Any], Field(min_length=1)] | None = None
     delete_unless_referenced: Annotated[dict[str, Any], Field(min_length=1)] | None = None
     keep: Keep | None = None
+    redact: Text | None = None
 
 
 class Row(Strict):
@@ -47,9 +48,10 @@ class Row(Strict):
     array: Text | None = None
     json_: Text | None = Field(None, alias="json")
     path: Text | None = None
+    mentions: Names | None = None
     holds: Names | None = None
     where: Annotated[dict[str, Any], Field(min_length=1)] | None = None
-    erase: Literal["delete", "remove"] | Erase
+    erase: Literal["delete", "remove", "redact"] | Erase
     export: Literal["own", "none"] | list[Text]
 
 

@@ -85,7 +85,14 @@ class ByJson:
         return (self.column,)
 
 
-Way = ByColumn | ByParent | ByArray | ByJson
+@dataclass(frozen=True)
+class ByMention:
+    """Rows, mostly of others, in whose text or JSON ``columns`` an identifier of the subject stands."""
+
+    columns: tuple[str, ...]
+
+
+Way = ByColumn | ByParent | ByArray | ByJson | ByMention
 
 
 def holds_of(way: ByColumn | ByArray | ByJson) -> tuple[str, ...]:
@@ -123,7 +130,14 @@ class Keep:
     term: str
 
 
-Erasure = Delete | Anonymise | Remove | Keep
+@dataclass(frozen=True)
+class Redact:
+    """Keep the row and put ``text`` in the place of each identifier of the subject that stands in it."""
+
+    text: str
+
+
+Erasure = Delete | Anonymise | Remove | Keep | Redact
 
 
 @dataclass(frozen=True)
@@ -169,8 +183,12 @@ class Table:
 
     @property
     def linking(self) -> frozenset[str]:
-        """The columns by which rows belong to somebody."""
-        return frozenset(column for belonging in self.belongings for column in belonging.columns)
+        """The columns by which rows belong to somebody; those with mentions are classified besides."""
+        return frozenset(
+            column
+            for belonging in self.belongings
+            for column in (belonging.where if isinstance(belonging.way, ByMention) else belonging.columns)
+        )
 
     @property
     def classified(self) -> frozenset[str]:

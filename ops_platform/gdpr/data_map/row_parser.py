@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +16,23 @@ from ops_platform.gdpr.data_map.model import (
     ByArray,
     ByColumn,
     ByJson,
+    ByMention,
     ByParent,
     Constant,
     Delete,
     Erasure,
     Keep,
+    Redact,
     Remove,
     Subject,
     Value,
     Way,
 )
 from ops_platform.lined_yaml import KeyPath
+
+REDACTED = "[erased]"
+"""What takes the place of an identifier, unless the map says otherwise."""
+_SAFE_TEXT = re.compile(r"[A-Za-z0-9 \[\]()*._-]+")
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,14 @@ class RowParser:
             raise self.document.error(
                 (*path, "erase"), "'remove' takes an element out of an array or document; this row has none"
             )
+        if isinstance(erasure, Redact) != isinstance(way, ByMention):
+            raise self.document.error(
+                (*path, "erase"), "'redact' goes with mentions, and mentions with nothing else"
+            )
+        if isinstance(way, ByMention) and row.export == "own":
+            raise self.document.error(
+                (*path, "export"), "rows with mentions are other people's: name the columns to show, or none"
+            )
         export = row.export if isinstance(row.export, str) else tuple(row.export)
         where = self._where((*path, "where"), row, way)
         return Belonging(row.role, way, erasure, export, where)
@@ -50,21 +65,29 @@ class RowParser:
     def _way(self, path: KeyPath, row: file_schema.Row) -> Way:
         given = [
             name
-            for name, value in (("column", row.column), ("array", row.array), ("json", row.json_))
+            for name, value in (
+                ("column", row.column),
+                ("array", row.array),
+                ("json", row.json_),
+                ("mentions", row.mentions),
+            )
             if value
         ]
         if len(given) != 1:
             raise self.document.error(
-                path, "say by what a row belongs to the subject: one of column, array, json"
+                path, "say by what a row belongs to the subject: one of column, array, json, mentions"
             )
         allowed = {
             "column": ("through", "to", "roles", "holds"),
             "array": ("holds",),
             "json": ("path", "holds"),
+            "mentions": (),
         }
         for name in ("through", "to", "roles", "path", "holds"):
             if getattr(row, name) is not None and name not in allowed[given[0]]:
                 raise self.document.error((*path, name), f"does not go with {given[0]}")
+        if row.mentions is not None:
+            return ByMention(tuple(dict.fromkeys(row.mentions)))
         if row.json_ is not None:
             if row.path is None:
                 raise self.document.error(path, "json needs a path to the value, as in co_authors[*].id")
@@ -130,16 +153,25 @@ class RowParser:
             return Delete()
         if row.erase == "remove":
             return Remove()
+        if row.erase == "redact":
+            return Redact(REDACTED)
         assert isinstance(row.erase, file_schema.Erase)  # noqa: S101 - the two literals are done
         given = row.erase.model_dump(exclude_none=True)
         if len(given) != 1:
             raise self.document.error(
-                path, "say one of delete, remove, anonymise, delete_unless_referenced, keep"
+                path, "say one of delete, remove, redact, anonymise, delete_unless_referenced, keep"
             )
         if row.erase.keep is not None:
             return Keep(row.erase.keep.basis, row.erase.keep.term)
         if row.erase.anonymise is not None:
             return Anonymise(self._values((*path, "anonymise"), row.erase.anonymise))
+        if row.erase.redact is not None:
+            if not _SAFE_TEXT.fullmatch(row.erase.redact):
+                raise self.document.error(
+                    (*path, "redact"),
+                    "must be letters, digits, spaces and []()*._- only, which are the same in JSON and HTML",
+                )
+            return Redact(row.erase.redact)
         values = row.erase.delete_unless_referenced or {}
         return Delete(self._values((*path, "delete_unless_referenced"), values))
 

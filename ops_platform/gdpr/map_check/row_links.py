@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ops_platform.gdpr.data_map import Belonging, ByArray, ByColumn, ByJson, ByParent, DataMap, holds_of
+from ops_platform.gdpr.data_map import (
+    Belonging,
+    ByArray,
+    ByColumn,
+    ByJson,
+    ByMention,
+    ByParent,
+    DataMap,
+    holds_of,
+)
 from ops_platform.gdpr.map_check.finding import Finding
+from ops_platform.gdpr.row_erasure import redaction
 from ops_platform.gdpr.schema import Catalogue, Column, Relation
 
 _TYPE_FAMILIES = {
@@ -24,6 +34,9 @@ def check(
 ) -> Iterator[Finding]:
     """List what is wrong with a role whose columns are all there. ``where``: its table and name."""
     way = belonging.way
+    if isinstance(way, ByMention):
+        yield from _mentions(where, way, relation)
+        return
     if not _indexed(belonging, relation):
         several = ", together with where," if belonging.where else ""
         yield Finding(where, "no-index", f"is found by {', '.join(way.columns)}, which{several} has no index")
@@ -48,6 +61,18 @@ def check(
             yield from _whole_key(where, way, relation, parent, catalogue)
 
 
+def _mentions(where: str, way: ByMention, relation: Relation) -> Iterator[Finding]:
+    for name in way.columns:
+        column = relation.columns[name]
+        if column.generated:
+            yield Finding(
+                where, "generated", f"redacts {name}, which is generated: redact what it is made from"
+            )
+        elif not redaction.can_redact(column):
+            message = f"redacts {name}, which is {column.type}: only texts and JSON documents can be redacted"
+            yield Finding(where, "other-type", message)
+
+
 def _indexed(belonging: Belonging, relation: Relation) -> bool:
     """Tell whether an index begins with a column that the role goes by, after columns of ``where``."""
     columns = set(belonging.way.columns)
@@ -63,6 +88,8 @@ def _targets(belonging: Belonging, data_map: DataMap, catalogue: Catalogue) -> l
     way, subject = belonging.way, data_map.subject
     if isinstance(way, ByParent):
         return [_column(catalogue.relations.get(way.table), name) for name in way.to]
+    if isinstance(way, ByMention):
+        return []
     side_tables = {known.name: known for known in subject.known_by}
     return [
         _column(catalogue.relations.get(side_tables[name].table), side_tables[name].column)

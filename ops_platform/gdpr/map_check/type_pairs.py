@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from ops_platform.clients.postgres import Connection, one_row
-from ops_platform.gdpr.data_map import ByArray, ByJson, DataMap
+from ops_platform.gdpr.data_map import ByArray, ByJson, ByMention, DataMap
 from ops_platform.gdpr.map_check import json_sampling
 from ops_platform.gdpr.map_check.finding import Finding
 from ops_platform.gdpr.schema import Catalogue, Name, Relation
@@ -20,7 +20,7 @@ def check(connection: Connection, data_map: DataMap, catalogue: Catalogue) -> It
     """List the roles by the id of such a pair alone. Raises what psycopg raises."""
     for table, belonging in data_map.belongings():
         relation, way = catalogue.relations.get(table.name), belonging.way
-        if relation is None or isinstance(way, ByArray | ByJson):
+        if relation is None or isinstance(way, ByArray | ByJson | ByMention):
             continue
         for column in way.columns:
             type_column = type_of(relation, column)

@@ -57,10 +57,12 @@ def snapshot(connection: Connection) -> Iterator[None]:
         connection.isolation_level = previous_level
 
 
-def waiting(connection: Connection, writer: Writer, change: Change) -> int:
-    """Count the rows that wait for ``change``."""
-    query = sql.SQL("SELECT count(*) AS rows FROM {} AS t WHERE {}").format(
-        change.table.identifier, writer.pending(change)
+def waiting(
+    connection: Connection, writer: Writer, change: Change, test: sql.Composable | None = None
+) -> int:
+    """Count the rows that wait for ``change``. ``test``: only those for which it is true."""
+    query = sql.SQL("SELECT count(*) AS rows FROM {} AS t WHERE {} AND {}").format(
+        change.table.identifier, writer.pending(change), test or sql.SQL("true")
     )
     row = one_row(connection, query)
     return int(row["rows"])
@@ -187,6 +189,7 @@ class Batches:
         if stand_in_relation is not None:
             meant[stand_in_relation] = (1, 0, 0)
         assignments = self.writer.assignments(change)
+        untouched = self._untouched(change, leaf)
         # Only an update of the partitioned table itself can move a row to another partition.
         target = (
             change.table.identifier
@@ -197,7 +200,7 @@ class Batches:
             """
             WITH changed AS (
                 UPDATE {target} AS t SET {assignments}
-                FROM (SELECT t.ctid AS place, {digest} AS digest FROM ONLY {leaf_name} AS t
+                FROM (SELECT t.ctid AS place, {digest_before} AS digest FROM ONLY {leaf_name} AS t
                       WHERE t.ctid = ANY ({places})) AS p
                 WHERE t.ctid = p.place AND {pending}
                 RETURNING p.digest = {digest} AS same, {pending} IS TRUE AS still
@@ -214,7 +217,8 @@ class Batches:
             # As literals: names and values may hold a per cent sign, which psycopg would read as a parameter.
             places=collateral_check.tids(places),
             leaf_name=leaf.name.identifier,
-            digest=collateral_check.row_digest(self._untouched(change, leaf)),
+            digest_before=collateral_check.row_digest(untouched, self.writer.outside(change, before=True)),
+            digest=collateral_check.row_digest(untouched, self.writer.outside(change, before=False)),
             pending=pending,
         )
         row = one_row(self.connection, query)

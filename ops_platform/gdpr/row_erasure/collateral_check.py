@@ -226,11 +226,11 @@ def tids(places: Sequence[str]) -> sql.Composable:
     )
 
 
-def row_digest(columns: Collection[str] | None) -> sql.Composable:
-    """Write the SHA-256 of these columns of the row called t; None: of the whole row."""
+def row_digest(columns: Collection[str] | None, texts: Sequence[sql.Composable] = ()) -> sql.Composable:
+    """Write the SHA-256 of these columns of the row called t, and of ``texts``; None: of the whole row."""
     whole: sql.Composable = sql.SQL("CAST(t.* AS text)")
     if columns is not None:
-        named = sql.SQL(", ").join(sql.Identifier("t", column) for column in sorted(columns))
+        named = sql.SQL(", ").join([*(sql.Identifier("t", column) for column in sorted(columns)), *texts])
         whole = sql.SQL("CAST(ROW({}) AS text)").format(named)
     return sql.SQL("sha256(convert_to({}, getdatabaseencoding()))").format(whole)
 

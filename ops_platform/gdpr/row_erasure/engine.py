@@ -16,9 +16,10 @@ import psycopg
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.clients.safe_errors import why
-from ops_platform.errors import ConfigurationError, Unavailable
+from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.lineage import Effect
+from ops_platform.gdpr.row_erasure import batch as batch_work
 from ops_platform.gdpr.row_erasure import collateral_check, materialised_views, passes, residue_exemptions
 from ops_platform.gdpr.row_erasure.batch import snapshot
 from ops_platform.gdpr.row_erasure.journal import Journal, Noted, Step
@@ -93,6 +94,7 @@ def erase(
     collateral_check.preflight(connection)
     materialised_views.preflight(data_map, catalogue)
     erasure_plan = plan(data_map, catalogue)
+    refuse_unredactable(connection, data_map, catalogue, erasure)
     journal = Journal(connection, erasure.erasure_id)
     with _exclusive(connection, erasure.erasure_id):
         journal.open(data_map.version)
@@ -105,6 +107,31 @@ def erase(
                 if change.key not in known:
                     journal.record_found(change.key, 0)
         return _effects(changes, journal.steps())
+
+
+def refuse_unredactable(
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, erasure: RowErasure
+) -> None:
+    """Raise CheckFailed where an identifier in others' rows cannot be replaced exactly; change nothing."""
+    changes = [
+        change
+        for group in passes.groups(plan(data_map, catalogue))
+        for change in group.changes
+        if change.step.kind == "redact"
+    ]
+    for identity in erasure.identities if changes else ():
+        writer = _passes(
+            connection, data_map, catalogue, erasure, identity, BATCH, lambda place, changed: None
+        ).writer()
+        for change in changes:
+            with snapshot(connection):
+                rows = batch_work.waiting(connection, writer, change, writer.unredactable(change))
+            if rows:
+                raise CheckFailed(
+                    f"{change.table} ({change.role}): in {rows} rows an identifier stands where it cannot be "
+                    "replaced exactly, as in base64 or in a key or number of JSON: nothing was changed: say "
+                    "in the data map by what else these rows are found, or take it out by hand"
+                )
 
 
 def remaining(

@@ -8,12 +8,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ops_platform.gdpr.data_map import Anonymise, Belonging, ByParent, DataMap, Delete, Keep, Remove, Table
+from ops_platform.gdpr.data_map import (
+    Anonymise,
+    Belonging,
+    ByParent,
+    DataMap,
+    Delete,
+    Keep,
+    Redact,
+    Remove,
+    Table,
+)
 from ops_platform.gdpr.schema import Catalogue, Name, Reference, dependency_order
 
-Kind = Literal["empty", "delete", "anonymise", "remove", "keep"]
-_ORDER: dict[type, int] = {Delete: 0, Anonymise: 2, Remove: 3, Keep: 4}
-_KINDS: dict[type, Kind] = {Delete: "delete", Anonymise: "anonymise", Remove: "remove", Keep: "keep"}
+Kind = Literal["empty", "delete", "anonymise", "remove", "redact", "keep"]
+_ORDER: dict[type, int] = {Delete: 0, Anonymise: 2, Remove: 3, Redact: 4, Keep: 5}
+_KINDS: dict[type, Kind] = {
+    Delete: "delete",
+    Anonymise: "anonymise",
+    Remove: "remove",
+    Redact: "redact",
+    Keep: "keep",
+}
 
 
 @dataclass(frozen=True)

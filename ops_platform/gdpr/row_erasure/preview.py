@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from ops_platform.clients.postgres import Connection, one_row
-from ops_platform.gdpr.data_map import Anonymise, DataMap, Delete, Keep
+from ops_platform.gdpr.data_map import Anonymise, DataMap, Delete, Keep, Redact
 from ops_platform.gdpr.row_erasure.plan import Step, plan
 from ops_platform.gdpr.schema import Catalogue
+from ops_platform.gdpr.spellings import why_skipped
 from ops_platform.gdpr.subject import Identity, row_predicates
 
 
@@ -44,6 +45,18 @@ def preview(
     return shares
 
 
+def not_searched(data_map: DataMap, *identities: Identity) -> dict[str, str]:
+    """Say for which identifiers the residue scan does not look, by name, and why; values are not told."""
+    reasons: dict[str, set[str]] = {}
+    for identity in identities:
+        for name in (*identity.values, *identity.known_by):
+            for value in identity.of(name):
+                reason = why_skipped(value)
+                if reason is not None and name not in data_map.subject.parts:
+                    reasons.setdefault(name, set()).add(reason)
+    return {name: ", or ".join(sorted(found)) for name, found in sorted(reasons.items())}
+
+
 def describe(step: Step) -> str:
     """Describe the step in the data map's words; the journal and certificates store it."""
     erasure = step.belonging.erasure
@@ -53,4 +66,6 @@ def describe(step: Step) -> str:
         return "delete" if erasure.otherwise is None else "delete unless referenced"
     if isinstance(erasure, Anonymise):
         return f"anonymise {', '.join(sorted(erasure.columns))}"
+    if isinstance(erasure, Redact):
+        return f"redact {', '.join(sorted(step.belonging.way.columns))}"
     return f"keep: {erasure.basis}; {erasure.term}" if isinstance(erasure, Keep) else "remove"

@@ -12,7 +12,17 @@ from typing import TypeVar
 from psycopg import sql
 
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr.data_map import Anonymise, Belonging, ByParent, DataMap, Keep, Remove, Table, holds_of
+from ops_platform.gdpr.data_map import (
+    Anonymise,
+    Belonging,
+    ByMention,
+    ByParent,
+    DataMap,
+    Keep,
+    Remove,
+    Table,
+    holds_of,
+)
 from ops_platform.gdpr.row_erasure import residue_scan
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.row_erasure.pseudonyms import Substitutes
@@ -219,6 +229,8 @@ class _Others:
 
     def _add_belonging(self, table: Table, belonging: Belonging, other: Identity) -> None:
         """Add what the map says is the other's: by their key, and by a name where it surely is theirs."""
+        if isinstance(belonging.way, ByMention):
+            return  # nothing tells who is meant by a word in a text
         names = reused_names(self.data_map, self.identity, [other])
         values = reused_values(self.data_map, self.identity, [other])
         unshared = other.without({folded(value) for value in values})

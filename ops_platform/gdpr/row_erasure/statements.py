@@ -17,13 +17,15 @@ from ops_platform.gdpr.data_map import (
     DataMap,
     Delete,
     Keep,
+    Redact,
     Value,
     Way,
     json_edit_sql,
 )
-from ops_platform.gdpr.row_erasure import preview
+from ops_platform.gdpr.row_erasure import preview, redaction
 from ops_platform.gdpr.row_erasure.plan import Step
 from ops_platform.gdpr.row_erasure.pseudonyms import Substitutes
+from ops_platform.gdpr.row_erasure.redaction import Mention
 from ops_platform.gdpr.schema import Catalogue, Name, Reference
 from ops_platform.gdpr.subject import Identity, SparedRows, row_predicates
 
@@ -72,7 +74,7 @@ class Change:
     @property
     def sets(self) -> frozenset[str]:
         """All columns that the change writes."""
-        if self.step.kind == "remove":
+        if self.step.kind in ("remove", "redact"):
             return frozenset(self.step.belonging.way.columns)
         return frozenset(self.values)
 
@@ -136,8 +138,8 @@ class Writer:
     def pending(self, change: Change, leaf: Name | None = None) -> sql.Composable:
         """Write the condition for rows that still wait for ``change``. ``leaf``: their relation."""
         tests = [self._condition(change.table, change.role)]
-        if isinstance(change.step.belonging.erasure, Delete):
-            # A row that must be kept in one role is not deleted in another.
+        if isinstance(change.step.belonging.erasure, Delete | Redact):
+            # A row that must be kept in one role is neither deleted nor rewritten in another.
             tests += [
                 sql.SQL("{} IS NOT TRUE").format(self._condition(change.table, belonging.role))
                 for belonging in self.data_map.tables[change.table].belongings
@@ -158,12 +160,32 @@ class Writer:
     def assignments(self, change: Change) -> dict[str, sql.Composable]:
         """Write the new values of a change, by column."""
         columns = self.catalogue.relations[change.table].columns
+        if change.step.kind == "redact":
+            return redaction.assignments(self._mention(change), columns)
         if change.step.kind != "remove":
             return self.substitutes.known(change.values, columns)
         [column] = change.step.belonging.way.columns
         held = sql.Identifier(ROW, column)
         edited = without_element(held, change.step.belonging.way, self.identity, columns[column].type)
         return {column: held if edited is None else edited}
+
+    def outside(self, change: Change, *, before: bool) -> list[sql.Composable]:
+        """Write what may not change of the columns that are redacted: all but the identifiers."""
+        if change.step.kind != "redact":
+            return []
+        columns = self.catalogue.relations[change.table].columns
+        return redaction.outside(self._mention(change), columns, before=before)
+
+    def unredactable(self, change: Change) -> sql.Composable:
+        """Write the condition for rows in which an identifier would still stand after they are redacted."""
+        columns = self.catalogue.relations[change.table].columns
+        return redaction.left_over(self._mention(change), columns)
+
+    def _mention(self, change: Change) -> Mention:
+        erasure = change.step.belonging.erasure
+        assert isinstance(erasure, Redact)  # noqa: S101 - the plan names it redact
+        sought = row_predicates.mentioned(self.data_map, self.identity, self.spared)
+        return Mention(sought, change.step.belonging.way.columns, erasure.text)
 
     def _condition(self, table: Name, role: str) -> sql.Composable:
         belongings = self.data_map.tables[table].belongings

@@ -7,7 +7,7 @@ whom is not known here.
 from ops_platform.gdpr.spellings.column_test import Sought
 from ops_platform.gdpr.spellings.lexemes import Lexemes
 from ops_platform.gdpr.spellings.searched_values import MIN_LENGTH, is_email, mailbox, why_skipped
-from ops_platform.gdpr.spellings.text_pattern import expression
+from ops_platform.gdpr.spellings.text_pattern import expression, replaceable
 
 __all__ = [
     "MIN_LENGTH",
@@ -17,5 +17,6 @@ __all__ = [
     "is_email",
     "lexemes",
     "mailbox",
+    "replaceable",
     "why_skipped",
 ]

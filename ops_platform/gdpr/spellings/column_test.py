@@ -157,6 +157,16 @@ class Sought:
             test=_matches(value, base64_pattern.expression(self.texts) or "", exactly=True),
         )
 
+    def mention(self, column: Column, held: sql.Composable) -> sql.Composable:
+        """Write the whole test of a value of a text or of JSON, to be used in any condition."""
+        if not self.texts:
+            return sql.SQL("false")
+        value = sql.SQL("CAST({} AS text)").format(held)
+        computed = sql.Identifier("mention", "lowered")
+        return sql.SQL("(SELECT {} FROM (SELECT {} AS lowered OFFSET 0) AS mention)").format(
+            self.test(column, value, computed), self.lowered(value)
+        )
+
     def uuid_test(self, column: Column, held: sql.Composable) -> sql.Composable | None:
         """Write the test of a column of UUIDs; None for other columns, and without UUIDs to search for."""
         if column.base != "uuid" or not self.uuids:

@@ -82,7 +82,7 @@ def why_skipped(value: Any) -> str | None:
     if is_uuid(value):
         return None
     if not isinstance(value, str):
-        return f"a {type(value).__name__}, which stands everywhere"
+        return "no text and no UUID"
     if len(value.strip()) < MIN_LENGTH:
         return f"shorter than {MIN_LENGTH} characters"
     if value.strip().lower() in _COMMON:

@@ -18,6 +18,7 @@ from ops_platform.gdpr.data_map import (
     ByArray,
     ByColumn,
     ByJson,
+    ByMention,
     ByParent,
     DataMap,
     JsonPath,
@@ -26,6 +27,7 @@ from ops_platform.gdpr.data_map import (
     holds_of,
 )
 from ops_platform.gdpr.schema import Catalogue, Name
+from ops_platform.gdpr.spellings import Sought
 from ops_platform.gdpr.subject import constant_sql, subject_key
 from ops_platform.gdpr.subject.identity import Identity, joint_name
 
@@ -134,6 +136,8 @@ def _held(
     """Write the condition for the way alone, without the role's ``where``."""
     if isinstance(way, ByParent):
         return _through_parent(data_map, catalogue, way, identity, alias, spared)
+    if isinstance(way, ByMention):
+        return _mentions(data_map, catalogue, table, way, identity, alias, spared)
     held = _holds_identifier(way, data_map.subject, catalogue, table, identity, alias)
     holds = {*holds_of(way), joint_name(holds_of(way))}
     by_key = set(data_map.subject.key) <= holds
@@ -152,6 +156,34 @@ def _held(
         return sql.SQL("({} OR {})").format(alone, _not_newer(held, created, spared, alias))
     if created is None:
         # Where the key is reused, its new owner has names of their own, too.
+        return sql.SQL("false") if spared.key_reused else held
+    return _not_newer(held, created, spared, alias)
+
+
+def mentioned(data_map: DataMap, identity: Identity, spared: SparedRows | None) -> Sought:
+    """Select the identifiers by which rows may be found that only mention the subject."""
+    if spared is not None:
+        identity = identity.without(spared.reused_values)
+    return Sought.of(identity.names(data_map.subject))
+
+
+def _mentions(
+    data_map: DataMap,
+    catalogue: Catalogue,
+    table: Name,
+    way: ByMention,
+    identity: Identity,
+    alias: str,
+    spared: SparedRows | None,
+) -> sql.Composable:
+    """Write the condition for mentions. A name that somebody else has now may mean either: it is left."""
+    sought, columns = mentioned(data_map, identity, spared), catalogue.relations[table].columns
+    tests = [sought.mention(columns[name], sql.Identifier(alias, name)) for name in way.columns]
+    held = sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
+    created = data_map.tables[table].created
+    if spared is None or spared.reused_names is not None:
+        return held
+    if created is None:
         return sql.SQL("false") if spared.key_reused else held
     return _not_newer(held, created, spared, alias)
 

@@ -13,11 +13,13 @@ from ops_platform.gdpr.data_map.model import (
     Anonymise,
     ByColumn,
     ByJson,
+    ByMention,
     ByParent,
     Constant,
     DataMap,
     Delete,
     Keep,
+    Redact,
     Remove,
 )
 from ops_platform.gdpr.schema.relation_name import Name
@@ -143,6 +145,20 @@ def test_what_a_map_of_several_columns_says(tmp_path: Path) -> None:
     assert page.way == ByParent(("file", "tenant"), Name("public", "files"), ("id", "tenant"), ())
 
 
+def test_mentions(tmp_path: Path) -> None:
+    author = next(line for line in MAP.splitlines() if "role: author" in line).strip(" -")
+    mentioned = "{role: named, mentions: [text, more], erase: redact, export: [text]}"
+    text = MAP.replace(author, mentioned)
+    table = load(tmp_path, text).tables[Name("public", "notes")]
+    assert (table.belongings[0].way, table.belongings[0].erasure) == (
+        ByMention(("text", "more")),
+        Redact("[erased]"),
+    )
+    assert table.linking == {"seen", "page"}
+    worded = load(tmp_path, text.replace("erase: redact", 'erase: {redact: "(removed)"}'))
+    assert worded.tables[Name("public", "notes")].belongings[0].erasure == Redact("(removed)")
+
+
 KEY, ACCOUNT = "key: [tenant, id]", "column: [tenant, id]"
 ADDRESS, PREFIX, WHERE = (
     "holds: public.addresses.address",
@@ -230,6 +246,11 @@ def test_what_is_accepted(tmp_path: Path) -> None:
         ("column: id, erase: delete", "column: id, erase: forget", 13, "erase"),
         ("column: id, erase: delete", "column: id, erase: remove", 13, "takes an element out"),
         ("column: id, erase: delete", "column: id, erase: {}", 13, "say one of"),
+        ("column: id, erase: delete", "column: id, erase: redact", 13, "goes with mentions"),
+        ("column: id, erase: delete", "mentions: email, erase: delete", 13, "and mentions with nothing else"),
+        ("column: id, erase: delete", "mentions: email, erase: redact", 13, "are other people's"),
+        ("column: id, erase", "mentions: email, holds: id, erase", 13, "not go with mentions"),
+        ("column: id, erase: delete", 'mentions: email, erase: {redact: "<>"}', 13, "letters, digits"),
         (
             "column: id, erase: delete",
             "column: id, erase: {anonymise: {a: 1}, keep: {basis: x, term: y}}",

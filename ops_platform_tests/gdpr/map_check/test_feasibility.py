@@ -14,12 +14,14 @@ from ops_platform.gdpr.data_map.model import (
     Belonging,
     ByArray,
     ByColumn,
+    ByMention,
     ByParent,
     Constant,
     DataMap,
     Delete,
     Keep,
     KnownBy,
+    Redact,
     View,
 )
 from ops_platform.gdpr.map_check.feasibility import check
@@ -360,3 +362,13 @@ def test_rows_of_a_table_that_hold_each_other(not_null: bool) -> None:
     )
     what = data_map(replace(USERS_TABLE, belongings=(ACCOUNT, replace(ACCOUNT, role="guest"))))
     assert (("users", "circle") in found(what, catalogue(users, references=(guest,)))) is not_null
+
+
+def test_only_texts_and_documents_that_are_no_arrays_are_redacted() -> None:
+    named = Belonging("named", ByMention(("body", "tags", "pages")), Redact("[erased]"), "none")
+    columns = (column("id"), column("user_id"), column("body", "text"))
+    tagged = relation(
+        NOTES, *columns, column("tags", "text[]", base="text", array=True), column("pages", "integer")
+    )
+    assert found(notes(AUTHOR, named), catalogue(tagged)) == [("notes (named)", "other-type")] * 2
+    assert found(notes(AUTHOR, replace(named, way=ByMention(("body",))))) == []

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg import sql
 
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
@@ -186,3 +187,35 @@ def test_all_that_the_map_knows_is_found_without_it(demo: Connection, demo_map: 
         ("webhook_deliveries", "payload"),
     } <= found
     assert not any(table.startswith("usage_logs_") for table, _ in found)
+
+
+def test_several_subjects_in_one_pass(demo: Connection) -> None:
+    demo.execute("CREATE TABLE forgotten (n int, a text, lowered_0 text)")
+    demo.execute("INSERT INTO forgotten VALUES (1, 'anna.erased', NULL), (2, 'bob.erased', 'anna.erased')")
+    known, table = catalogue.read(demo), Name("public", "forgotten")
+    skipped = {table: sql.SQL("t.n = 2")}
+    found = residue.scan_each(
+        demo,
+        known,
+        [
+            residue.Search(("anna.erased",)),
+            residue.Search(("bob.erased",)),
+            residue.Search(("bob.erased",), skipped),
+            residue.Search(("nobody.erased", 12345, "ab", "student")),
+        ],
+    )
+    assert [{hit.column: hit.rows for hit in hits if hit.table == table} for hits in found] == [
+        {"a": 1, "lowered_0": 1},
+        {"a": 1},
+        {},
+        {},
+    ]
+
+
+def test_names_of_others_are_no_hits(demo: Connection) -> None:
+    demo.execute("CREATE TABLE forgotten (a text)")
+    demo.execute("INSERT INTO forgotten VALUES ('anna.k+test@example.org'), ('x anna.k+shop@example.org')")
+    known, table = catalogue.read(demo), Name("public", "forgotten")
+    shared = residue.Shared(others=("anna.k+test@example.org",))
+    found = residue.scan(demo, known, ["anna.k@example.org"], shared=shared)
+    assert [hit.rows for hit in found if hit.table == table] == [1]

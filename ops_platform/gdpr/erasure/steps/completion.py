@@ -9,7 +9,7 @@ from ops_platform.gdpr import certificates, requests, row_erasure
 from ops_platform.gdpr.erasure import inventory
 from ops_platform.gdpr.erasure.steps.base import RecordedErasure, Result, Step
 from ops_platform.gdpr.requests import work_queue
-from ops_platform.gdpr.row_erasure import Journal
+from ops_platform.gdpr.row_erasure import Journal, preview
 from ops_platform.gdpr.tombstones import tombstone_store
 
 
@@ -33,6 +33,7 @@ class Certify(Step[RecordedErasure]):
                 proof=_proof(state.product, request_id),
                 residue={},
                 accepted={hit.place: hit.rows for hit in state.accepted},
+                not_searched=preview.not_searched(state.data_map, *state.row_erasure().identities),
                 backups_expire_at=expires,
                 now=context.clock(),
             )

@@ -55,6 +55,7 @@ class Preflight(Step[RecordedErasure]):
 
 def refuse_uncovered(state: ErasureState, erasure: RowErasure) -> None:
     """Raise CheckFailed where the erasure would leave the subject in a place that the map does not accept."""
+    row_erasure.refuse_unredactable(state.product, state.data_map, state.catalogue, erasure)
     foresight = row_erasure.foresee(state.product, state.data_map, state.catalogue, erasure)
     foresight.refuse()
     for hit in foresight.accepted:

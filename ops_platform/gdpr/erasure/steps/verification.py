@@ -11,6 +11,7 @@ from ops_platform.gdpr.erasure.steps.base import ErasureState, RecordedErasure, 
 from ops_platform.gdpr.erasure.steps.destruction import EraseRows
 from ops_platform.gdpr.erasure.steps.notification import await_letters
 from ops_platform.gdpr.lineage import Effect
+from ops_platform.gdpr.row_erasure import preview
 
 ROUNDS = 5
 """How many rounds may find something new: the subject may go on using the product."""
@@ -56,8 +57,14 @@ class Verify(Step[State]):
         accepted = {f"{hit.table}.{hit.column}": hit.rows for hit in state.accepted}
         for place, rows in accepted.items():
             state.log(f"accepted: the subject stays named in {rows} rows of {place}")
+        not_searched = preview.not_searched(state.data_map, *state.row_erasure().identities)
         return Result(
-            details={"remaining": 0, "residue_rows": 0, **({"accepted": accepted} if accepted else {})}
+            details={
+                "remaining": 0,
+                "residue_rows": 0,
+                "not_searched": not_searched,
+                **({"accepted": accepted} if accepted else {}),
+            }
         )
 
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from ops_platform.gdpr.data_map import Anonymise, Belonging, DataMap, Delete, Keep, Remove, Table
-from ops_platform.gdpr.row_erasure import plan, statements
-from ops_platform.gdpr.schema import Catalogue, Name, Reference, Relation
+from ops_platform.gdpr.data_map import Anonymise, Belonging, DataMap, Delete, Keep, Redact, Remove, Table
+from ops_platform.gdpr.row_erasure import plan, redaction, statements
+from ops_platform.gdpr.row_erasure.redaction import Mention
+from ops_platform.gdpr.schema import Catalogue, Column, Name, Reference, Relation
 from ops_platform.gdpr.subject import Identity, SparedRows, row_predicates
 
 ROW = "t"
@@ -74,7 +75,16 @@ class AfterImage:
             emptied = [held for belonging, held in rules if name in _sets(belonging)]
             if emptied:
                 value = sql.SQL("CASE WHEN {} THEN NULL ELSE {} END").format(_any(emptied), value)
-            if removals or emptied:
+            mentions = [
+                (belonging.erasure.text, held)
+                for belonging, held in rules
+                if isinstance(belonging.erasure, Redact) and name in belonging.way.columns
+            ]
+            for text, held in mentions:
+                value = sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(
+                    held, self._redacted(value, column, text), value
+                )
+            if removals or emptied or mentions:
                 written[name] = value
         return written
 
@@ -92,6 +102,17 @@ class AfterImage:
                     value = sql.SQL("(SELECT {} FROM (SELECT {} AS value OFFSET 0) AS edited)").format(
                         edited, value
                     )
+        return value
+
+    def _redacted(self, value: sql.Composable, column: Column, text: str) -> sql.Composable:
+        """Write ``value`` without the identifiers of the subjects."""
+        for identity, spared in self.subjects:
+            sought = row_predicates.mentioned(self.data_map, identity, spared)
+            mention = Mention(sought, (column.name,), text)
+            if sought.texts:
+                value = sql.SQL("(SELECT {} FROM (SELECT {} AS value OFFSET 0) AS edited)").format(
+                    redaction.redacted(mention, column, sql.Identifier("edited", "value")), value
+                )
         return value
 
     def _in_effect(self, name: Name) -> Iterator[tuple[Belonging, sql.Composable]]:

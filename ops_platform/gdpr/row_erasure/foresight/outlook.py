@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ops_platform.clients.postgres import Connection
@@ -26,11 +27,15 @@ class AcceptedPlace:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What an erasure would do by role, and what it would leave. With ``uncovered`` places it is refused."""
+    """What an erasure would do by role, and what it would leave. With ``uncovered`` places it is refused.
+
+    ``not_searched``: the identifiers that the scan passes over, by name, and why.
+    """
 
     shares: tuple[Share, ...]
     uncovered: tuple[Uncovered, ...]
     accepted: tuple[AcceptedPlace, ...]
+    not_searched: Mapping[str, str] = field(default_factory=dict)
 
 
 def of_key(connection: Connection, data_map: DataMap, catalogue: Catalogue, key: str) -> Outlook | None:
@@ -54,4 +59,5 @@ def of_key(connection: Connection, data_map: DataMap, catalogue: Catalogue, key:
             AcceptedPlace(str(because[hit.place]), because[hit.place].because, hit.rows)
             for hit in found.accepted
         ),
+        preview.not_searched(data_map, identity),
     )

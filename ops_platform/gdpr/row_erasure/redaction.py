@@ -1,0 +1,88 @@
+"""Redaction: SQL that puts a text in the place of a subject's identifiers in what others wrote.
+
+The matching is the residue scan's. In JSON only strings that are values change; keys and numbers stay. What
+cannot be replaced exactly, as within base64, is left, and refused before anything is destroyed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from ops_platform.gdpr.schema import Column
+from ops_platform.gdpr.spellings import Sought, replaceable
+
+JSON_TYPES = ("json", "jsonb")
+TEXT_TYPES = ("text", "character varying", "citext")
+_PLACE = "\\u0001"
+"""Takes the place of identifiers and of their replacement where texts are compared."""
+
+
+@dataclass(frozen=True)
+class Mention:
+    """The identifiers that are sought, the columns in which they may stand, and their replacement."""
+
+    sought: Sought
+    columns: tuple[str, ...]
+    text: str
+
+
+def can_redact(column: Column) -> bool:
+    """Tell whether values of the column can be redacted."""
+    return column.base in (*TEXT_TYPES, *JSON_TYPES) and not column.array and not column.generated
+
+
+def assignments(mention: Mention, columns: Mapping[str, Column]) -> dict[str, sql.Composable]:
+    """Write the new values, by column; those without an identifier stay as they are."""
+    values: dict[str, sql.Composable] = {}
+    for name in mention.columns:
+        values[name] = redacted(mention, columns[name], sql.Identifier("t", name))
+    return values
+
+
+def redacted(mention: Mention, column: Column, held: sql.Composable) -> sql.Composable:
+    """Write ``held``, a value of the column, without the identifiers."""
+    text = _replaced(mention, column, held, mention.text)
+    if column.base in JSON_TYPES:
+        text = sql.SQL("CAST({} AS {})").format(text, sql.SQL(column.type))
+    return sql.SQL("CASE WHEN {} THEN {} ELSE {} END").format(
+        mention.sought.mention(column, held), text, held
+    )
+
+
+def outside(mention: Mention, columns: Mapping[str, Column], *, before: bool) -> list[sql.Composable]:
+    """Write the text of each column outside the identifiers, or outside their replacements."""
+    texts: list[sql.Composable] = []
+    for name in mention.columns:
+        held = sql.Identifier("t", name)
+        text = _replaced(mention, columns[name], held, _PLACE) if before else _text(held)
+        texts.append(
+            sql.SQL("replace({}, {}, {})").format(text, sql.Literal(mention.text), sql.Literal(_PLACE))
+        )
+    return texts
+
+
+def left_over(mention: Mention, columns: Mapping[str, Column]) -> sql.Composable:
+    """Write the condition that an identifier stands in the row after it is redacted."""
+    tests = [
+        sql.SQL("({} AND {})").format(
+            mention.sought.mention(columns[name], held),
+            mention.sought.mention(columns[name], _replaced(mention, columns[name], held, mention.text)),
+        )
+        for name in mention.columns
+        for held in [sql.Identifier("t", name)]
+    ]
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
+
+
+def _text(held: sql.Composable) -> sql.Composable:
+    return sql.SQL('CAST({} AS text) COLLATE pg_catalog."default"').format(held)
+
+
+def _replaced(mention: Mention, column: Column, held: sql.Composable, replacement: str) -> sql.Composable:
+    pattern, before = replaceable(mention.sought.texts, values_of_json=column.base in JSON_TYPES)
+    return sql.SQL("regexp_replace({}, {}, {}, 'gi')").format(
+        _text(held), sql.Literal(pattern), sql.Literal(before + replacement)
+    )
