@@ -44,18 +44,20 @@ def send_link(
     """Mail a link to each subject whose requests have the ``typed`` address; return the number of mails.
 
     ``on_record`` finds the address that the product has for a subject now. Where that is another, the
-    mailbox may have changed hands: no mail. Where there is none any more, the subject is being erased, and
-    the mails about it go to the address of the request, too.
+    mailbox may have changed hands: no mail. Where there is none any more, only while the subject is being
+    erased: the mails about it go to the address of the request, too.
     """
     rows = connection.execute(
-        "SELECT DISTINCT creator_id, requestor_email FROM gdpr_requests "
-        "WHERE lower(requestor_email) = lower(%s) AND requestor_email <> '' LIMIT %s",
+        "SELECT creator_id, requestor_email, "
+        "bool_or(request_type = 'erasure' AND status = 'processing') AS being_erased FROM gdpr_requests "
+        "WHERE lower(requestor_email) = lower(%s) AND requestor_email <> '' GROUP BY 1, 2 LIMIT %s",
         (typed.strip(), SUBJECTS_LIMIT),
     ).fetchall()
     sent = 0
     for row in rows:
         current = on_record(row["creator_id"])
-        if current is not None and current.lower() != row["requestor_email"].lower():
+        same = current is not None and current.lower() == row["requestor_email"].lower()
+        if not same and not (current is None and row["being_erased"]):
             continue
         _mail(connection, row["creator_id"], row["requestor_email"], language, api_url, now)
         sent += 1
