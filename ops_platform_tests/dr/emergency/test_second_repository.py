@@ -1,10 +1,11 @@
-"""Two repositories on two endpoints: each is proved by itself, and an exercise restores from either."""
+"""Two repositories on two endpoints: each is proved by itself, and restored from when the other is gone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -12,13 +13,27 @@ import pytest
 from ops_platform.backup.monitoring import health
 from ops_platform.backup.monitoring.status import stanza_status
 from ops_platform.backup.proof import rolling
+from ops_platform.backup.stanza import pgbackrest_conf
 from ops_platform.backup.stanza.context import open_context
+from ops_platform.clients.waiting import wait_until
+from ops_platform.dr.emergency import judgement, other_repository
+from ops_platform.dr.emergency import restore_command as break_glass
 from ops_platform.dr.exercise import runner
 from ops_platform.dr.exercise.report import ExerciseRequest
+from ops_platform.dr.plan.recovery_target import RecoveryTarget
+from ops_platform.errors import OpsError, Unavailable
 from ops_platform_tests.backup.site import Site, silent, take
 from ops_platform_tests.dr.practice import archive_now, make_demo_site, strike
+from ops_platform_tests.services import short_directory
+
+if TYPE_CHECKING:
+    from ops_platform.local.servers.object_store_server import ObjectStoreServer
+    from ops_platform_tests.services import Services
 
 pytestmark = [pytest.mark.services, pytest.mark.full, pytest.mark.timeout(600)]
+
+STALL_SECONDS = 240
+"""Within this long WAL goes on into one repository while the other is away, also on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +45,25 @@ class Sites:
 
 
 @pytest.fixture(scope="module")
-def sites(make_site: Callable[..., Site]) -> Sites:
-    first = make_demo_site(lambda **options: make_site(second_repository=True, **options))
-    assert first.context.whole is not None
-    second = replace(first, context=open_context(first.context.whole[0], f"{first.name}@offsite"))
-    take(first, "full")
-    take(second, "full")
-    strike(first, 2)
-    archive_now(first)
-    return Sites(first, second)
+def sites(make_site: Callable[..., Site]) -> Iterator[Sites]:
+    with pytest.MonkeyPatch.context() as patch:
+        # A store that is away is known to be after 16 s instead of 41.
+        patch.setattr(pgbackrest_conf, "ARCHIVER_IO_SECONDS", 2)
+        first = make_demo_site(lambda **options: make_site(second_repository=True, **options))
+        assert first.context.whole is not None
+        second = replace(first, context=open_context(first.context.whole[0], f"{first.name}@offsite"))
+        take(first, "full")
+        take(second, "full")
+        strike(first, 2)
+        archive_now(first)
+        yield Sites(first, second)
+
+
+@pytest.fixture
+def second_away(sites: Sites, services: Services) -> Iterator[None]:
+    services.kill_second_object_store()
+    yield
+    services.restart_second_object_store()
 
 
 def failing(site: Site) -> dict[str, str]:
@@ -79,3 +104,50 @@ def test_an_exercise_restores_from_the_second(sites: Sites) -> None:
     outcome = runner.run(sites.second.context, request, silent, silent)
     assert (outcome.result, outcome.reason) == ("success", None)
     assert outcome.backup_label == sites.second.labels()[0]
+
+
+@pytest.mark.usefixtures("second_away")
+def test_while_the_second_is_away_the_first_gets_wal(sites: Sites) -> None:
+    before = newest_segment(sites.first)
+    strike(sites.first)
+    with sites.first.cluster.superuser() as superuser:
+        superuser.execute("SELECT pg_switch_wal()")
+    wait_until(lambda: newest_segment(sites.first) > before, STALL_SECONDS, "the first gets the segment")
+    assert failing(sites.first).keys() <= {"archiver_healthy"}
+    # Nothing of the second is known, so nothing of it passes.
+    assert len(failing(sites.second)) == len(health.WAL_VERDICTS) + 1
+    with pytest.raises(Unavailable, match="correct OPS_REPO2_S3_ENDPOINT_URL"):
+        stanza_status(sites.second.context)
+
+
+def test_without_the_first_all_comes_from_the_second(sites: Sites, object_store: ObjectStoreServer) -> None:
+    # What the second has missed is there again.
+    archive_now(sites.first)
+    assert newest_segment(sites.second) == newest_segment(sites.first)
+    thief, bucket = object_store.client("backup"), object_store.bucket("backup")
+    for prefix in (f"pgbackrest/{place}/{sites.first.cluster.name}/" for place in ("backup", "archive")):
+        for page in thief.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for stored in page.get("Contents", []):
+                thief.delete_object(Bucket=bucket, Key=stored["Key"])
+    assert {"archive_contiguous", "sets_accounted_for", "fresh"} <= failing(sites.first).keys()
+    assert failing(sites.second) == {}
+
+    latest, target = RecoveryTarget.latest(), short_directory() / "data"
+    now, first, second = datetime.now(UTC), sites.first.context, sites.second.context
+    with break_glass.open_workspace(first, target) as here, pytest.raises(OpsError):
+        break_glass.explain(first, here, latest, None, now)
+    wanted = other_repository.Wanted(target, latest, "--latest")
+    advice = other_repository.advice(first, wanted, now)
+    assert advice == (
+        f"the repository offsite can do it, from set {sites.second.labels()[0]}: run ops-platform restore "
+        f"--stanza {sites.first.name} --repository offsite --to {target} --latest"
+    )
+    assert str(other_repository.advice(second, wanted, now)).startswith("nor can it be restored from")
+
+    with break_glass.open_workspace(second, target) as here:
+        explanation = break_glass.explain(second, here, latest, None, now)
+        known = judgement.knowledge(second, explanation, silent)
+        done = break_glass.carry_out(second, here, known, now, silent, silent)
+    assert {result.name: result.summary for result in done.results if result.result == "fail"} == {}
+    assert judgement.judge(done).restored
+    assert done.newest_beat is not None
