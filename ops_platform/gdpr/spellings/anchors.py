@@ -21,7 +21,8 @@ _FREQUENT = frozenset(
         *("icloud", "proton", "example"),
     )
 )
-ENTITY = "&#"
+ENTITIES = ("&#", "amp;#")
+"""Beginnings of a numeric entity, also of one that was escaped again."""
 ENCODERS = ("&", "%", "=", "\\")
 """Characters, one of which stands where others are encoded."""
 
@@ -55,7 +56,7 @@ def of(texts: Iterable[str]) -> Anchors:
         waiting -= covered[best]
     encoded = {anchor.lower() for text in candidates for anchor in _encoded(text, words)}
     return Anchors(
-        (*sorted(_shortest(words)), *((ENTITY,) if any(not is_uuid(text) for text in candidates) else ())),
+        (*sorted(_shortest(words)), *(ENTITIES if any(not is_uuid(text) for text in candidates) else ())),
         tuple(sorted(_shortest(encoded))),
         tuple(text for text in candidates if not candidates[text]),
     )
@@ -73,9 +74,9 @@ def needed(text: str, *, encoded: bool) -> tuple[str, ...]:
     ``encoded``: in texts with encoded characters, too. Otherwise dots, hyphens and underscores are as they
     are, and the words longer.
     """
-    if is_email(text):
-        text = "@".join(mailbox(text))
-    lower = unicodedata.normalize("NFC", text).lower()
+    lower = _lowered(text)
+    if is_email(lower):
+        lower = "@".join(mailbox(lower))
     words = _runs(lower)
     if not encoded and words:
         longer = [run.strip("._-") for run in re.findall(r"[a-z0-9._-]+", lower)]
@@ -87,8 +88,8 @@ def _candidates(text: str) -> list[str]:
     """List the runs of ASCII letters and digits that every spelling has."""
     if is_uuid(text):
         return [text.lower().rpartition("-")[2]]
-    lower = unicodedata.normalize("NFC", text).lower()
-    if is_email(text):
+    lower = _lowered(text)
+    if is_email(lower):
         # The part before a plus sign stands in all spellings; the domain stands in those of others, too.
         local, domain = mailbox(lower)
         return _runs(local) or _runs(domain)
@@ -101,15 +102,21 @@ def _runs(text: str) -> list[str]:
     return rare or runs
 
 
+def _lowered(text: str) -> str:
+    """Lower ASCII letters alone, as ``Sought.lowered`` does: ``str`` makes an ASCII i of a dotted capital."""
+    return re.sub("[A-Z]+", lambda letters: letters[0].lower(), unicodedata.normalize("NFC", text))
+
+
 def _encoded(text: str, words: Iterable[str]) -> Iterator[str]:
     forms = base64_pattern.encoded_forms(text)
-    within = [word for word in words if word in text.lower()]
+    text = unicodedata.normalize("NFC", text)
+    within = [word for word in words if word in _lowered(text)]
     if not forms:
         return
     if is_uuid(text):
         cases = [text.lower().encode()]
     elif within and len(within[0]) >= base64_pattern.MIN_ANCHOR:
-        word, place = within[0], text.lower().index(within[0])
+        word, place = within[0], _lowered(text).index(within[0])
         as_stored = text[place : place + len(word)]
         cases = [form.encode() for form in (as_stored, word, word.title(), word.upper())]
     else:

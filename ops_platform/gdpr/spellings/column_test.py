@@ -118,7 +118,7 @@ class Sought:
                     plain=_every_position(anchors.needed(identifier, encoded=False), lowered),
                     encoders=_any_position(anchors.ENCODERS, lowered),
                     encoded=_every_position(anchors.needed(identifier, encoded=True), lowered),
-                    entity=_any_position([anchors.ENTITY], lowered),
+                    entity=_any_position(anchors.ENTITIES, lowered),
                     broken=broken,
                     test=test,
                 )
@@ -129,12 +129,12 @@ class Sought:
                 for text in self._words
                 if not text.isascii() and anchors.needed(text, encoded=True)
             ]
-            tests.append(
-                sql.SQL("CASE WHEN {} THEN {} ELSE false END").format(
-                    sql.SQL(" OR ").join([_any_position(self._wide_words, lowered), *accented]),
-                    _matches(value, bytes_pattern.expression(self._words)),
+            among_bytes = _matches(value, bytes_pattern.expression(self._words))
+            if not self._anchors.without:
+                among_bytes = sql.SQL("CASE WHEN {} THEN {} ELSE false END").format(
+                    sql.SQL(" OR ").join([_any_position(self._wide_words, lowered), *accented]), among_bytes
                 )
-            )
+            tests.append(among_bytes)
         found = sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
         if self._anchors.without:
             return found

@@ -23,6 +23,7 @@ from ops_platform.gdpr.schema.relation_name import Name
 
 EMAIL, HANDLE, NAME = "anna.muller@example.org", "anna_muller.7", "Anna Müller"
 PHONE, KEY = "+49 30 1234567", "6f1c6a1e-0000-4000-8000-00000000abcd"
+CYRILLIC, GREEK, TURKISH = "Иван Петров", "μαρία_κ", "HALİL YILMAZ"
 ACCENTED = "zoë.müller@example.org"
 DOCUMENT = Path(__file__).parents[3] / "docs" / "gdpr-identifier-forms.md"
 BEGIN, END = "<!-- forms: begin -->\n", "<!-- forms: end -->"
@@ -109,6 +110,12 @@ FORMS = [
     Form("address", "HTML entity, decimal, with zeros", EMAIL, EMAIL.replace("@", "&#0064;")),
     Form("address", "HTML or XML entity, hexadecimal", EMAIL, EMAIL.replace("@", "&#x40;")),
     Form("address", "entity of an entity", EMAIL, EMAIL.replace("@", "&amp;#64;")),
+    Form(
+        "address",
+        "every character an entity of an entity",
+        EMAIL,
+        "".join(f"&amp;#{ord(char)};" for char in EMAIL),
+    ),
     Form("address", "every character an entity", EMAIL, "".join(f"&#{ord(char)};" for char in EMAIL)),
     Form(
         "address",
@@ -218,6 +225,13 @@ FORMS = [
     Form("name", "HTML entities", NAME, "Anna&nbsp;M&uuml;ller"),
     Form("name", "base64", NAME, encoded(NAME, "")),
     Form("name", "UTF-16 among bytes", NAME, NAME.encode("utf-16-le"), "bytea"),
+    Form("name", "dotted capital I", TURKISH, f"by {TURKISH}, Ankara"),
+    Form("name", "dotted capital I, small letters", TURKISH, "Halil Yilmaz"),
+    Form("name", "dotted capital I, UTF-8 among bytes", TURKISH, b"\xff" + TURKISH.encode(), "bytea"),
+    Form("name", "UTF-8 among bytes, no ASCII letter", CYRILLIC, b"\xff" + CYRILLIC.encode(), "bytea"),
+    Form("name", "UTF-16LE among bytes, no ASCII letter", CYRILLIC, CYRILLIC.encode("utf-16-le"), "bytea"),
+    Form("handle", "UTF-8 among bytes, no ASCII letter", GREEK, f"by @{GREEK}!".encode(), "bytea"),
+    Form("handle", "UTF-16BE among bytes, no ASCII letter", GREEK, GREEK.encode("utf-16-be"), "bytea"),
     Form("name", "lexemes", NAME, f"SELECT to_tsvector('simple', 'from {NAME}')", "tsvector"),
     Form(
         "name",
