@@ -24,6 +24,7 @@ class LockWatch:
     ) -> None:
         self._context, self._state, self._latest = context, state, latest
         self._looked_at: float | None = None
+        self._earlier = repository_lock.EarlierLooks()
 
     def step(self) -> None:
         """Look at the lock, if it is time. Raises an OpsError when the store cannot tell."""
@@ -35,6 +36,6 @@ class LockWatch:
             return
         ctx = self._context()
         needed = set_lifetime.lock_days(ctx.config.stanzas.values(), ctx.config.repository)
-        faults = repository_lock.faults(ctx, observation, needed, datetime.now(UTC))
+        faults = repository_lock.faults(ctx, observation, needed, datetime.now(UTC), self._earlier)
         self._state.locked.put(not faults)
         self._looked_at = now

@@ -366,15 +366,21 @@ class ObjectStore:
         with self.errors("reach"):
             self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
 
-    def clock_behind(self) -> timedelta:
-        """Measure how far the store's clock is certainly behind ours; zero where it may be right or ahead.
+    def clock_behind(self) -> timedelta | None:
+        """Measure how far the store's clock is behind ours; zero where it may be right or ahead.
 
-        The store dates its answers to the second, and what it stored with the same clock.
+        The store dates its answers to the second, and what it stored with the same clock. None when the
+        answer has no date that can be read.
         """
         began = datetime.now(UTC)
         with self.errors("reach"):
             answer = self.client.list_objects_v2(Bucket=self.bucket, MaxKeys=1)
-        dated = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        try:
+            dated = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
+        except (ValueError, OverflowError):
+            return None
+        # "-0000" says that the zone is not known; HTTP's dates are UTC.
+        dated = dated if dated.tzinfo is not None else dated.replace(tzinfo=UTC)
         return max(timedelta(0), began - dated - timedelta(seconds=1))
 
     def errors(self, action: str, key: str = "") -> AbstractContextManager[None]:

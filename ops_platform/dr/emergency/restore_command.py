@@ -169,7 +169,7 @@ def _store_behind(ctx: BackupContext) -> timedelta | None:
         behind = object_store.from_settings(ctx.settings, "backup_reader").clock_behind()
     except OpsError:
         return None
-    return behind if behind > rpo.CLOCK_SLACK else timedelta(0)
+    return behind if behind is None or behind > rpo.CLOCK_SLACK else timedelta(0)
 
 
 def _last_beat(ctx: BackupContext) -> timeline_choice.LastBeat:

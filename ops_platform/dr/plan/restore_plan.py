@@ -33,8 +33,9 @@ NAMED_SETS = 3
 class Explanation:
     """The plan of a restore and what it will lose. Times UTC, sizes bytes.
 
-    ``reaches``: when the newest WAL that will be replayed was archived; what was committed later is
-    lost for certain, what was committed in the minutes before it may be. ``loss`` None: unknown.
+    ``reaches``: when the newest WAL that will be replayed was archived, at the latest by any clock; what was
+    committed later is lost for certain, what was committed in the minutes before it may be. ``loss`` is
+    reckoned from the earliest of those times for the latest; None: unknown.
     ``gaps``: WAL segments missing behind the end of the recovery.
     """
 
@@ -182,22 +183,29 @@ def explain(
     """Explain what the plan would do at ``now``.
 
     ``store_behind`` is how far S3's clock, which dates what is archived, is behind; None when nobody knows.
-    Raises CheckFailed when the archive certainly does not reach the target; the plan warns of a doubt.
+    Raises CheckFailed when the archive certainly does not reach the target; the plan warns of a doubt, also
+    of one about which clock is right.
     """
     stanza = observation.repository.stanza
-    reaches = _reaches(plan, observation, store_behind or timedelta(0), last_beat)
+    certain, reaches = _reaches(plan, observation, store_behind or timedelta(0), last_beat)
     moment = plan.target.moment
-    if moment is not None and reaches is not None and moment > reaches:
+    if moment is not None and certain is not None and reaches is not None and moment > certain:
         ends = f"the archive of stanza {stanza} ends at about {reaches:%Y-%m-%d %H:%M:%S}+00"
-        if moment > now or (store_behind is not None and moment > reaches + rpo.CLOCK_SLACK):
+        beyond = moment > now or (store_behind is not None and moment > reaches + rpo.CLOCK_SLACK)
+        if moment > reaches and beyond:
             raise CheckFailed(f"{ends}, before the target: choose an earlier time, or --latest")
-        why = "S3 does not tell its time" if store_behind is None else "clocks may differ by so much"
+        why = "clocks may differ by so much"
+        if store_behind is None:
+            why = "S3 does not tell its time"
+        elif moment <= reaches:
+            # The clock of this host, or of the server at one of its sets, may be the one that was wrong.
+            why = f"by the clock of S3 at {certain:%Y-%m-%d %H:%M:%S}+00, which may be the right one"
         doubt = f"NOT KNOWN whether the target is reached: {ends}, and {why}; if not, the recovery fails"
         plan = replace(plan, warnings=(*plan.warnings, doubt))
     end = plan.state.contiguous_end
     if plan.target.lsn is not None and (end is None or plan.target.lsn > end):
         raise CheckFailed("the archive ends before that LSN: choose an earlier one, or --latest")
-    until = moment or (reaches if plan.target.kind == "latest" else None)
+    until = moment or (certain if plan.target.kind == "latest" else None)
     loss = None if until is None else max(timedelta(0), now - until)
     return Explanation(
         stanza, plan, directory, _timeline(plan, observation), reaches, loss, plan.state.gap_segments
@@ -206,15 +214,20 @@ def explain(
 
 def _reaches(
     plan: Plan, observation: Observation, store_behind: timedelta, last_beat: timeline_choice.LastBeat
-) -> datetime | None:
-    """Tell until when the archive reaches, at least, by the server's clock; None when it does not say."""
+) -> tuple[datetime | None, datetime | None]:
+    """Tell until when the archive reaches, for certain and by the clocks; None when it does not say.
+
+    Certain is what S3 dated with its own clock, and a heartbeat. What another clock adds to that is a
+    correction by a clock that may itself be wrong, or was wrong when a set was taken.
+    """
     archive, end = observation.archive, plan.state.contiguous_end
     arrived = None if archive is None else archive.arrived_at(plan.last_segment)
     if archive is None or arrived is None:
-        return None
-    arrived += max(timeline_choice.certainly_behind(observation, archive), store_behind)
+        return None, None
     beat = None if end is None else last_beat(plan.state.history.timeline, end)
-    return arrived if beat is None else max(arrived, beat)
+    certain = arrived if beat is None else max(arrived, beat)
+    corrected = arrived + max(timeline_choice.certainly_behind(observation, archive), store_behind)
+    return certain, max(certain, corrected)
 
 
 def _timeline(plan: Plan, observation: Observation) -> str:

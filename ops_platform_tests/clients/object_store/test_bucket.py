@@ -214,16 +214,32 @@ class TestErrors:
         assert SECRET not in text
 
 
-@pytest.mark.parametrize(("ahead", "least", "most"), [(-3600, 3590, 3601), (-1, 0, 1), (0, 0, 0), (60, 0, 0)])
-def test_a_clock_that_is_behind_is_told_by_the_date_of_an_answer(ahead: int, least: int, most: int) -> None:
+def dated(**headers: str) -> ObjectStore:
+    """A store that answers with these headers."""
+
     class Dated:
         def list_objects_v2(self, **_: object) -> dict[str, Any]:
-            dated = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
-            return {"ResponseMetadata": {"HTTPHeaders": {"date": dated}}}
+            return {"ResponseMetadata": {"HTTPHeaders": headers}}
 
     asked = ObjectStore(None, REGION, S3Identity(role="media", bucket="media"))
     asked.__dict__["client"] = Dated()
-    assert timedelta(seconds=least) <= asked.clock_behind() <= timedelta(seconds=most)
+    return asked
+
+
+@pytest.mark.parametrize(("ahead", "least", "most"), [(-3600, 3590, 3601), (-1, 0, 1), (0, 0, 0), (60, 0, 0)])
+@pytest.mark.parametrize("zone", ["GMT", "-0000"])
+def test_a_clock_that_is_behind_is_told_by_the_date_of_an_answer(
+    ahead: int, least: int, most: int, zone: str
+) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
+    behind = dated(date=date.replace("GMT", zone)).clock_behind()
+    assert behind is not None
+    assert timedelta(seconds=least) <= behind <= timedelta(seconds=most)
+
+
+@pytest.mark.parametrize("headers", [{}, {"date": ""}, {"date": "now"}, {"date": "Mon, 30 Nov 9999999999"}])
+def test_an_answer_without_a_date_tells_no_clock(headers: dict[str, str]) -> None:
+    assert dated(**headers).clock_behind() is None
 
 
 def test_a_store_on_this_host_has_our_time(object_store: ObjectStoreServer) -> None:

@@ -232,7 +232,11 @@ def test_a_clock_of_s3_that_is_behind_refuses_no_moment_that_is_there() -> None:
         known = None if beat is None else minute(beat)
         return text(explain(plan, look, Path("/new"), later, store_behind, lambda timeline, lsn: known))
 
-    assert "NOT KNOWN" not in asked(39, behind)
+    # Ours may be the clock that is ahead, and the archive ends where S3 says: then it is not there.
+    assert "NOT KNOWN whether" in asked(39, behind)
+    assert "by the clock of S3 at 2026-11-01 00:30:00+00" in asked(39, behind)
+    assert "NOT KNOWN" not in asked(30, behind)
+    assert "NOT KNOWN" not in asked(39, behind, beat=39)
     with pytest.raises(CheckFailed, match="ends at about 2026-11-01 00:40:00"):
         asked(42, behind)
     # It does not tell its time: nothing is refused that is not of the future.
@@ -243,6 +247,15 @@ def test_a_clock_of_s3_that_is_behind_refuses_no_moment_that_is_there() -> None:
     with pytest.raises(CheckFailed, match="ends at about 2026-11-01 00:30:00"):
         asked(38, timedelta(0))
     assert "NOT KNOWN" not in asked(38, timedelta(0), beat=39)
+
+
+def test_a_clock_of_the_server_that_was_ahead_for_one_set_promises_nothing() -> None:
+    """It was half an hour ahead when the third set was taken, and was corrected since."""
+    ahead = entry(20, segments=(20, 20), completed_at=minute(50.5))
+    look = seen(one=repository(*SETS[:2], ahead))
+    target = RecoveryTarget.at(minute(45))
+    said = text(explain(choose(look, target, None), look, Path("/new"), NOW + timedelta(hours=1)))
+    assert "NOT KNOWN whether the target is reached" in said
 
 
 def test_a_new_timeline_is_followed_from_an_older_set() -> None:
