@@ -22,6 +22,7 @@ from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import ConfigurationError, Unavailable
 
 TERM_SECONDS = 5.0
+_READ_SECONDS = 5.0
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -44,10 +45,16 @@ class Stalled(Unavailable):
 
 @dataclass(frozen=True)
 class Pace:
-    """The least that a program has to do in ``seconds``: say a line, or write ``least_bytes``."""
+    """The least that a program has to do in ``seconds``: say ``least_lines``, or write ``least_bytes``.
+
+    ``on_blind`` is called once at the beginning where the system does not tell what it writes: then nothing
+    but its end ends it.
+    """
 
     seconds: float
     least_bytes: int
+    least_lines: int = 1
+    on_blind: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -98,11 +105,10 @@ class Launcher:
             errors: list[bytes] = []
             reader = threading.Thread(target=_drain, args=(child.stderr, errors), daemon=True)
             reader.start()
-            with _watched(child, pace) as watch:
+            with _watched(child, pace, self) as watch:
                 for line in child.stdout:
-                    watch.moved()
-                    on_line(_text(line).rstrip("\n"))
-                    watch.moved()
+                    with watch.listening():
+                        on_line(_text(line).rstrip("\n"))
             reader.join()
             if pace is not None and watch.stalled:
                 raise Stalled(f"{command[0]} did not get on for {pace.seconds:g} s and was stopped")
@@ -184,13 +190,21 @@ class _Watch:
     """Watch on the pace of a child, in a thread of its own."""
 
     child: subprocess.Popen[bytes]
+    written: Callable[[], int | None]
     stalled: bool = False
     _moved_at: float = field(default_factory=time.monotonic)
+    _lines: int = 0
+    _listening: bool = False
     _over: threading.Event = field(default_factory=threading.Event)
 
-    def moved(self) -> None:
-        """Note that the program said something, or that its listener was busy until now."""
-        self._moved_at = time.monotonic()
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Note that the program said a line, and that it cannot help the time that its listener takes."""
+        self._lines += 1
+        began, self._listening = time.monotonic(), True
+        yield
+        self._moved_at += time.monotonic() - began
+        self._listening = False
 
     def end(self) -> None:
         """End the watch."""
@@ -198,43 +212,63 @@ class _Watch:
 
     def run(self, pace: Pace) -> None:
         """Look until the end; end the child when it falls short."""
-        noted = _written(self.child.pid)
+        noted, lines = self.written(), self._lines
         while not self._over.wait(min(1.0, pace.seconds / 10)):
-            written = _written(self.child.pid)
+            written = self.written()
             # What cannot be told is no standstill.
-            if written is None or noted is None or written >= noted + pace.least_bytes or written < noted:
-                noted = written
-                self.moved()
-            elif time.monotonic() - self._moved_at > pace.seconds:
+            moved = noted is None or written is None or not noted <= written < noted + pace.least_bytes
+            if moved or self._lines >= lines + pace.least_lines:
+                noted, lines = written, self._lines
+                self._moved_at = time.monotonic()
+            elif time.monotonic() - self._moved_at > pace.seconds and not self._listening:
                 self.stalled = True
                 end_group(self.child)
                 return
 
 
 @contextmanager
-def _watched(child: subprocess.Popen[bytes], pace: Pace | None) -> Iterator[_Watch]:
-    watch = _Watch(child)
+def _watched(child: subprocess.Popen[bytes], pace: Pace | None, launcher: Launcher) -> Iterator[_Watch]:
+    watch = _Watch(child, lambda: _written(child.pid, launcher))
+    if pace is None:
+        yield watch
+        return
+    if watch.written() is None and child.poll() is None:
+        pace.on_blind()
     thread = threading.Thread(target=watch.run, args=(pace,), daemon=True)
-    if pace is not None:
-        thread.start()
+    thread.start()
     try:
         yield watch
     finally:
         watch.end()
-        if pace is not None:
-            thread.join()
+        thread.join()
 
 
-def _written(pid: int) -> int | None:
+def _written(pid: int, launcher: Launcher) -> int | None:
     """Sum up the bytes that a process and those below it have written; None when that cannot be told."""
     import psutil
 
+    pids = [pid]
     try:
         top = psutil.Process(pid)
+        family = (top, *top.children(recursive=True))
+        pids = [process.pid for process in family]
         # Characters, not blocks: on a file system in memory no block is ever written.
-        return sum(process.io_counters().write_chars for process in (top, *top.children(recursive=True)))
-    except psutil.Error:
+        return sum(process.io_counters().write_chars for process in family)
+    except psutil.AccessDenied:
+        # Root without CAP_SYS_PTRACE, as in many containers: the account that they run as may read it.
+        return _written_as_told(launcher, pids)
+    except (psutil.Error, AttributeError, RuntimeError):
         return None
+
+
+def _written_as_told(launcher: Launcher, pids: Sequence[int]) -> int | None:
+    """Let the programs' own account read what ``_written`` may not."""
+    try:
+        ended = launcher.run(["cat", *(f"/proc/{pid}/io" for pid in pids)], timeout=_READ_SECONDS)
+    except (Unavailable, OSError):
+        return None
+    counted = [int(line.split()[1]) for line in ended.stdout.splitlines() if line.startswith("wchar:")]
+    return sum(counted) if counted else None
 
 
 def end_group(child: subprocess.Popen[bytes]) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,8 @@ from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import ConfigurationError, Unavailable
 
 SH = "/bin/sh"
+WRITES = "exec 3>/dev/null; for i in 1 2 3 4 5 6 7 8; do printf %2000s x >&3; sleep 0.1; done"
+SILENT = "sleep 3"
 
 
 class Interrupted(BaseException):
@@ -41,7 +44,7 @@ def test_lines_come_one_by_one() -> None:
     "script",
     [
         "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.1; done",
-        "exec 3>/dev/null; for i in 1 2 3 4 5 6 7 8; do printf %2000s x >&3; sleep 0.1; done",
+        WRITES,
     ],
     ids=["says", "writes"],
 )
@@ -56,6 +59,54 @@ def test_a_program_that_does_not_get_on_is_ended_with_all_below_it() -> None:
     with pytest.raises(Stalled, match=r"did not get on for 0\.4 s and was stopped"):
         Launcher().follow([SH, "-c", script], lines.append, Pace(0.4, 1000))
     assert not psutil.pid_exists(int(lines[0]))
+
+
+def test_a_line_now_and_then_is_no_progress() -> None:
+    """A restore at a byte a second finishes one of many tiny files every other minute, for weeks."""
+    script = "while :; do echo a file; sleep 0.1; done"
+    with pytest.raises(Stalled):
+        Launcher().follow([SH, "-c", script], lambda line: None, Pace(0.4, 1000, least_lines=20))
+
+
+def test_the_time_of_a_listener_is_not_the_program_s() -> None:
+    def listen(line: str) -> None:
+        time.sleep(0.6)
+
+    ended = Launcher().follow(
+        [SH, "-c", "echo a; sleep 0.2; echo b"], listen, Pace(0.4, 1000, least_lines=20)
+    )
+    assert ended.code == 0
+
+
+@pytest.mark.parametrize(("script", "stalls"), [(SILENT, True), (WRITES, False)], ids=["silent", "writes"])
+def test_root_that_may_not_read_what_is_written_asks_the_program_s_account(
+    monkeypatch: pytest.MonkeyPatch, script: str, stalls: bool
+) -> None:
+    """As in a container, where root may not read the counters of another account's processes."""
+    refuse(monkeypatch, psutil.AccessDenied())
+    told: list[str] = []
+    pace = Pace(0.4, 1000, on_blind=lambda: told.append("blind"))
+    if stalls:
+        with pytest.raises(Stalled):
+            Launcher().follow([SH, "-c", script], lambda line: None, pace)
+    else:
+        assert Launcher().follow([SH, "-c", script], lambda line: None, pace).code == 0
+    assert told == []
+
+
+def test_a_watch_that_cannot_see_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(monkeypatch, AttributeError("io_counters"))
+    told: list[str] = []
+    pace = Pace(0.2, 1000, on_blind=lambda: told.append("blind"))
+    assert Launcher().follow([SH, "-c", "sleep 0.5"], lambda line: None, pace).code == 0
+    assert told == ["blind"]
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def io_counters(process: psutil.Process) -> None:
+        raise error
+
+    monkeypatch.setattr(psutil.Process, "io_counters", io_counters)
 
 
 def test_much_on_stderr_does_not_stall_it() -> None:

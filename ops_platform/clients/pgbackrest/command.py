@@ -46,7 +46,9 @@ ANSWER_SECONDS = 150.0
 STALL_SECONDS = 600.0
 """Default time in which a restore has to get on."""
 STALL_BYTES = 1 << 20
-"""So many bytes in that time are the least; or a whole file, however small."""
+"""So many bytes in that time are the least, or STALL_LINES."""
+STALL_LINES = 300
+"""So many lines in that time are the least, about one for each file: a cluster has thousands of tiny ones."""
 
 PROGRESS_STEP = 0.01
 
@@ -208,15 +210,21 @@ class PgBackRest:
         def look(line: Line) -> None:
             on_line(line.raw)
 
-        pace = Pace(self.stall_seconds, STALL_BYTES)
+        def say_blind() -> None:
+            on_line(
+                "WARNING: this system does not tell how much pgBackRest writes (/proc/PID/io): a restore "
+                "that makes no progress is not noticed, so follow it, and end it yourself"
+            )
+
+        pace = Pace(self.stall_seconds, STALL_BYTES, STALL_LINES, say_blind)
         try:
             self._follow("restore", list(options), "detail", _progressing(look, on_progress), pace)
         except Stalled:
             raise Unavailable(
                 f"pgBackRest restore of stanza {self.stanza} made no progress for {self.stall_seconds:g} s "
-                f"(no file, and less than {STALL_BYTES >> 20} MiB) and was stopped: S3 or the way to it is "
-                "too slow; look at both, then restore again into an empty directory, or raise "
-                "OPS_PGBACKREST_STALL_SECONDS"
+                f"(less than {STALL_BYTES >> 20} MiB, and than {STALL_LINES} files) and was stopped: S3 or "
+                "the way to it is too slow; look at both, then restore again into an empty directory, or "
+                "raise OPS_PGBACKREST_STALL_SECONDS"
             ) from None
         on_progress(1.0, None)
 
