@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ops_platform.backup.proof.files_look import read_manifest
+from ops_platform.backup.proof.files_look import UNREADABLE, read_manifest
 from ops_platform.backup.proof.reading_plan import StoredItem
 from ops_platform.clients.decompression import decompress
 from ops_platform.clients.object_store import ObjectStore
@@ -62,7 +62,7 @@ class ByteReader:
         """Read an object to its end.
 
         Raises ObjectMissing or PgBackRestError when it is gone, PgBackRestError or ObjectStoreRefused when
-        S3 cannot be read.
+        S3 cannot be read, CheckFailed when no index tells the passphrase of the segments.
         """
         if item.kind == "wal":
             return self._segment(item)
@@ -108,17 +108,34 @@ class ByteReader:
         return SOUND if right else Reading(f"{item.name}: its bytes have another checksum")
 
     def _passphrase(self) -> str | None:
-        """Read the segments' passphrase, once; None where they are not encrypted. Raises PgBackRestError."""
+        """Read the segments' passphrase, once; None where they are not encrypted.
+
+        Raises CheckFailed when neither archive.info nor its copy is sound, PgBackRestError when S3 cannot be
+        read.
+        """
         if not self._archive:
             index = self.pgbackrest.layout.archive_info
             try:
-                text = self.pgbackrest.repo_get(index)
-            except PgBackRestError as error:
-                if error.code != MISSING:
-                    raise
-                text = self.pgbackrest.repo_get(index + layout.COPY)
-            self._archive = (archive_passphrase(text),)
+                read = self._passphrase_in(index)
+            except CheckFailed as error:
+                # As pgBackRest does: the proof of the segments must not stand still with one of the two.
+                try:
+                    read = self._passphrase_in(index + layout.COPY)
+                except CheckFailed as other:
+                    advice = "see docs/runbooks/backups.md#repositoryindexlost"
+                    raise CheckFailed(f"no segment can be read: {error}; {other}: {advice}") from None
+            self._archive = (read,)
         return self._archive[0]
+
+    def _passphrase_in(self, index: str) -> str | None:
+        try:
+            return archive_passphrase(self.pgbackrest.repo_get(index))
+        except PgBackRestError as error:
+            if error.code not in UNREADABLE:
+                raise
+            raise CheckFailed(f"{index} is missing or cannot be decrypted") from None
+        except CheckFailed as error:
+            raise CheckFailed(f"{index}: {error}") from None
 
     def _object(self, stored: StoredObject) -> Reading:
         # A name that is no UTF-8 cannot be asked for over S3's interface; pgBackRest has it as it is.

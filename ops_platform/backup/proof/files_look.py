@@ -31,7 +31,7 @@ StoredFile = tuple[str, int, int]
 """Path below the folder of the sets, size in bytes, time of arrival (Unix seconds)."""
 Flat = Callable[[str], Iterable[StoredFile]]
 """(after) -> the files of all sets whose paths sort after it ("": all), in their order."""
-_UNREADABLE = (55, 95)
+UNREADABLE = (55, 95)
 """Exit codes of repo-get for one file: it is missing, or is no longer what was encrypted."""
 
 
@@ -242,7 +242,7 @@ def read_manifest(pgbackrest: PgBackRest, label: str, name: str = layout.MANIFES
     try:
         manifest = Manifest.parse(pgbackrest.repo_get(f"{Layout(pgbackrest.stanza).set(label)}/{name}"))
     except PgBackRestError as error:
-        if error.code not in _UNREADABLE:
+        if error.code not in UNREADABLE:
             raise
         raise CheckFailed(f"{where} is missing or cannot be decrypted") from None
     except CheckFailed as error:

@@ -22,11 +22,14 @@ def archive_passphrase(index: str) -> str | None:
 
     Raises CheckFailed when the index is damaged.
     """
-    found = [
-        str(value)
-        for section, key, value, _ in checked_lines(index)
-        if (section, key) == ("cipher", "cipher-pass")
-    ]
+    try:
+        found = [
+            str(value)
+            for section, key, value, _ in checked_lines(index)
+            if (section, key) == ("cipher", "cipher-pass")
+        ]
+    except ValueError:
+        raise CheckFailed("it is not as pgBackRest writes it") from None
     return found[0] if found else None
 
 

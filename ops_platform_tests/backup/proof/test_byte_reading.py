@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops_platform.backup.proof.byte_reading import UNPROVEN, ByteReader, wrong_files
+from ops_platform.backup.proof.byte_reading import SOUND, UNPROVEN, ByteReader, Reading, wrong_files
 from ops_platform.backup.proof.reading_plan import StoredItem
 from ops_platform.backup.proof.verify_output import valid_sets
 from ops_platform.clients.object_store import ObjectStore
-from ops_platform.clients.pgbackrest import Manifest, PgBackRest, StoredFile, StoredObject
-from ops_platform_tests.backup.proof.manifests import sha1
+from ops_platform.clients.pgbackrest import (
+    Layout,
+    Manifest,
+    PgBackRest,
+    PgBackRestError,
+    StoredFile,
+    StoredObject,
+)
+from ops_platform.errors import CheckFailed
+from ops_platform_tests.backup.proof.manifests import sha1, written
 
 SIZES = (0, 1, 700, 0, 16, 5000)
 BODY = random.Random(4).randbytes(sum(SIZES))
@@ -68,6 +79,53 @@ def test_a_file_whose_name_is_no_utf_8_is_left_to_pgbackrest() -> None:
     now = datetime.now(UTC)
     item = StoredItem("set", label, path, 8192, now, now)
     assert reader.read(item) == UNPROVEN
+
+
+SEGMENT = sha1(BODY)
+INDEX = written({"db": {"db-id": 1}})
+
+
+class Archive:
+    """A repository with one segment, as pgBackRest and as S3: path -> text, or an exit code."""
+
+    stanza, layout = "product", Layout("product")
+
+    def __init__(self, index: str | int, copy: str | int) -> None:
+        self.texts = {self.layout.archive_info: index, self.layout.archive_info + ".copy": copy}
+
+    def repo_get(self, path: str) -> str:
+        text = self.texts[path]
+        if isinstance(text, int):
+            raise PgBackRestError("it failed", text)
+        return text
+
+    @contextmanager
+    def reading(self, key: str) -> Iterator[list[bytes]]:
+        yield chunks(BODY, 1000)
+
+    def read(self) -> Reading:
+        now, name = datetime.now(UTC), f"{'0' * 7}1{'0' * 14}05-{SEGMENT}"
+        reader = ByteReader(cast(PgBackRest, self), cast(ObjectStore, self), "pgbackrest/")
+        return reader.read(StoredItem("wal", "15-1/0000000100000000", name, len(BODY), now, now))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [55, 95, INDEX.replace("db-id=1", "db-id=2"), INDEX.replace("db-id=1", "\x00"), ""],
+    ids=["missing", "not decrypted", "another checksum", "garbled", "empty"],
+)
+def test_segments_are_read_by_the_copy_of_a_damaged_index(damaged: str | int) -> None:
+    assert Archive(damaged, INDEX).read() == SOUND
+    with pytest.raises(
+        CheckFailed, match=r"archive\.info.*; .*archive\.info\.copy.*repositoryindexlost"
+    ) as refused:
+        Archive(damaged, damaged).read()
+    assert "\n" not in str(refused.value)
+
+
+def test_an_index_that_s3_does_not_give_is_no_damage() -> None:
+    with pytest.raises(PgBackRestError):
+        Archive(56, INDEX).read()
 
 
 VERIFY = """stanza: product

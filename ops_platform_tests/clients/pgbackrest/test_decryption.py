@@ -50,3 +50,6 @@ def test_the_passphrase_of_the_archive() -> None:
     assert decryption.archive_passphrase(written({"db": {"db-id": 1}})) is None
     with pytest.raises(CheckFailed):
         decryption.archive_passphrase(written({"db": {"db-id": 1}}).replace("1", "2", 1))
+    # A changed byte garbles a block and the one behind it; the end still decrypts.
+    with pytest.raises(CheckFailed, match="not as pgBackRest writes it"):
+        decryption.archive_passphrase(written({"db": {"db-id": 1}}).replace("db-id=1", "\x00\udc80"))
