@@ -15,6 +15,7 @@ from ops_platform.backup.repository.segment_folders import ArchivedSegment
 from ops_platform.backup.repository.wal_archive import Archive
 from ops_platform.backup.wal import Geometry, History, Segment, format_lsn
 from ops_platform.clients.pgbackrest import StanzaInfo
+from ops_platform.settings import Settings, load_settings
 
 GEOMETRY = Geometry()
 EPOCH = datetime(2026, 11, 1, tzinfo=UTC)
@@ -107,3 +108,38 @@ def write_two_repositories(directory: Path, **changes: Any) -> None:
     default = yaml.safe_load((files.default_config_dir() / "backups.yaml").read_text(encoding="utf-8"))
     text = yaml.safe_dump(with_second_repository(default, **changes), sort_keys=False)
     (directory / "backups.yaml").write_text(text, encoding="utf-8")
+
+
+ENVIRON = {
+    "OPS_STATE_DIR": "/state",
+    "OPS_S3_ENDPOINT_URL": "https://s3.example:9000",
+    "OPS_S3_REGION": "eu-central-1",
+    "OPS_S3_BACKUP_ACCESS_KEY_ID": "key",
+    "OPS_S3_BACKUP_SECRET_ACCESS_KEY": "secret",
+    "OPS_S3_BACKUP_READER_ACCESS_KEY_ID": "reader",
+    "OPS_S3_BACKUP_READER_SECRET_ACCESS_KEY": "reader-secret",
+    "PGBACKREST_REPO1_S3_BUCKET": "backups",
+    "OPS_PGBACKREST_CIPHER_PASS": "pass",
+    "OPS_CA_FILE": "/state/tls/ca.pem",
+    "OPS_PRODUCT_DATA_DIR": "/pg/product",
+    "OPS_PRODUCT_SOCKET_DIR": "/run/product",
+    "OPS_PRODUCT_PORT": "5433",
+    "OPS_OPS_DATA_DIR": "/pg/ops",
+    "OPS_OPS_SOCKET_DIR": "/run/ops",
+    "OPS_OPS_PORT": "5434",
+}
+SECOND = {
+    "PGBACKREST_REPO2_S3_BUCKET": "far",
+    "OPS_REPO2_S3_REGION": "eu-north-1",
+    "OPS_REPO2_PGBACKREST_CIPHER_PASS": "pass-2",
+    "OPS_REPO2_S3_BACKUP_ACCESS_KEY_ID": "key-2",
+    "OPS_REPO2_S3_BACKUP_SECRET_ACCESS_KEY": "secret-2",
+}
+
+
+def two_repositories(directory: Path, **changes: str) -> Settings:
+    """Settings of two stanzas in two repositories; a change to nothing unsets a variable."""
+    write_two_repositories(directory, retention_days=90)
+    own = {"OPS_STATE_DIR": str(directory), "OPS_CONFIG_DIR": str(directory)}
+    values = {**ENVIRON, **own, **SECOND, **changes}
+    return load_settings({name: value for name, value in values.items() if value})

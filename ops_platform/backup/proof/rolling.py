@@ -63,14 +63,14 @@ class RunResult:
 
 def open_reader(ctx: BackupContext) -> BackupContext:
     """Open the stanza with the identity that can only read. Raises ConfigurationError."""
-    if ctx.configuration is None:
+    if ctx.served is None:
         return ctx  # the configuration is the operator's own
     text = pgbackrest_conf.render(
         ctx.settings, ctx.config, ctx.paths, role="backup_reader", stanzas=[ctx.stanza]
     )
     wanted = ctx.paths.config_file.with_name(f"verify-{ctx.stanza.name}.conf")
     pgbackrest_conf.write(wanted, text, ctx.settings.run_as)
-    return replace(ctx, pgbackrest=replace(ctx.pgbackrest, config_file=wanted), configuration=text)
+    return replace(ctx, pgbackrest=replace(ctx.pgbackrest, config_file=wanted))
 
 
 def run(
@@ -118,7 +118,7 @@ class _Run:
         )
         self._reader = ByteReader(self.ctx.pgbackrest, store, prefix)
         # With the identity that can only read, a thousand files a request.
-        self._stored = None if self.ctx.configuration is None else StoredFiles(store, prefix)
+        self._stored = None if self.ctx.served is None else StoredFiles(store, prefix)
         self._verified: dict[str, bool | None] = {}
 
     def inventory(self) -> Iterator[StoredItem]:

@@ -21,6 +21,7 @@ from ops_platform.backup.stanza.model import (
     parse_kind,
 )
 from ops_platform.backup.stanza.pgbackrest_conf import PgBackRestPaths
+from ops_platform.backup.stanza.server_file import ServerFile
 
 __all__ = [
     "AT",
@@ -32,6 +33,7 @@ __all__ = [
     "Kind",
     "PgBackRestPaths",
     "Repository",
+    "ServerFile",
     "Stanza",
     "adopt_configuration",
     "choose_stanza",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,8 +28,8 @@ class BackupContext:
     stanza: Stanza
     pgbackrest: PgBackRest
     paths: PgBackRestPaths
-    configuration: str | None = field(repr=False)
-    """Text that pgBackRest's configuration should have; None when OPS_PGBACKREST_CONFIG_FILE is set."""
+    served: tuple[Settings, BackupConfig] | None = field(repr=False)
+    """What the server's configuration is made of; None when OPS_PGBACKREST_CONFIG_FILE is set."""
     whole: tuple[Settings, BackupConfig] | None = field(default=None, repr=False)
     """Settings and file with all repositories, of which this context has one; None where there is one."""
 
@@ -43,6 +43,24 @@ class BackupContext:
             for other in config.siblings(self.stanza)
             if other.name != self.stanza.name
         ]
+
+    @property
+    def configuration(self) -> str | None:
+        """Text that the server's configuration should have; None when it is somebody else's.
+
+        Made when it is asked for: work on one repository needs the secrets of that one alone. Raises
+        ConfigurationError.
+        """
+        if self.served is None:
+            return None
+        return pgbackrest_conf.render_for_server(_views(*self.served), self.paths)
+
+    @property
+    def configuration_of_first(self) -> str | None:
+        """The same as if the first repository were the only one. Raises ConfigurationError."""
+        if self.served is None:
+            return None
+        return pgbackrest_conf.render_for_server(_views(*self.served)[:1], self.paths)
 
     @property
     def database_url(self) -> str:
@@ -78,13 +96,13 @@ def open_context(settings: Settings, stanza: str) -> BackupContext:
     config = load_backups(settings)
     chosen = config.stanzas[choose_stanza(config, stanza)]
     paths = pgbackrest_conf.production_paths(settings)
-    views = _views(settings, config)
-    its_settings, its_config = views[chosen.repository - 1]
-    config_file, text = settings.pgbackrest.config_file, None
+    _refuse_two(settings, config)
+    its_settings, its_config = _view(settings, config, chosen.repository)
+    config_file = settings.pgbackrest.config_file
+    served = (settings, config) if config_file is None else None
     if config_file is None:
-        text = pgbackrest_conf.render_for_server(views, paths)
         pgbackrest_conf.prepare_directories(paths, settings.run_as)
-        config_file = _placed(views, chosen.repository, paths, text)
+        config_file = _placed(settings, config, chosen.repository, paths)
     environment = {
         name: settings.environ[name].get_secret_value() for name in _PASSED_ON if name in settings.environ
     }
@@ -99,58 +117,77 @@ def open_context(settings: Settings, stanza: str) -> BackupContext:
         repository=chosen.repository,
     )
     whole = None if config.second is None else (settings, config)
-    return BackupContext(its_settings, its_config, chosen, pgbackrest, paths, text, whole)
+    return BackupContext(its_settings, its_config, chosen, pgbackrest, paths, served, whole)
 
 
-def _placed(
-    views: Sequence[tuple[Settings, BackupConfig]], number: int, paths: PgBackRestPaths, text: str
-) -> Path:
-    """Write the files that are missing, and return that of one repository; ``text`` is the server's.
+def _placed(settings: Settings, config: BackupConfig, number: int, paths: PgBackRestPaths) -> Path:
+    """Write the files that are missing, and return that of one repository.
 
     Servers archive into all repositories, everything else works on one of them.
     """
-    run_as = views[0][0].run_as
-    if len(views) == 1:
-        return pgbackrest_conf.place(paths.config_file, text, run_as)
+    run_as = settings.run_as
+    first = [(settings, config.of_repository(config.repository))]
+    if config.second is None:
+        return pgbackrest_conf.place(
+            paths.config_file, pgbackrest_conf.render_for_server(first, paths), run_as
+        )
     if not paths.config_file.exists():
-        # Without the second repository, to which nobody can archive before its stanza is made.
-        pgbackrest_conf.write(paths.config_file, pgbackrest_conf.render_for_server(views[:1], paths), run_as)
-    settings, config = views[number - 1]
-    own = paths.config_file.with_name(f"repository-{config.repository.name}.conf")
-    pgbackrest_conf.write(own, pgbackrest_conf.render(settings, config, paths), run_as)
+        # Without the second repository, to which nobody can archive before its stanza is made; and not at
+        # all where an emergency has the secrets of the second one only.
+        with nullcontext() if number == 1 else suppress(ConfigurationError):
+            pgbackrest_conf.write(paths.config_file, pgbackrest_conf.render_for_server(first, paths), run_as)
+    its_settings, its_config = _view(settings, config, number)
+    own = paths.config_file.with_name(f"repository-{its_config.repository.name}.conf")
+    pgbackrest_conf.write(own, pgbackrest_conf.render(its_settings, its_config, paths), run_as)
     return own
 
 
-def _views(settings: Settings, config: BackupConfig) -> list[tuple[Settings, BackupConfig]]:
-    """Divide settings and file by repository. Raises ConfigurationError where both would be one place."""
+def _view(settings: Settings, config: BackupConfig, number: int) -> tuple[Settings, BackupConfig]:
+    """Take settings and file as one repository sees them. Raises ConfigurationError."""
     if config.second is None:
-        return [(settings, config)]
+        return settings, config
+    if number == 1:
+        return settings, config.of_repository(config.repository)
+    elsewhere = settings.in_second_repository(config.second.bucket_name(settings))
+    return elsewhere, config.of_repository(config.second)
+
+
+def _views(settings: Settings, config: BackupConfig) -> list[tuple[Settings, BackupConfig]]:
+    """Divide settings and file by repository. Raises ConfigurationError."""
+    return [_view(settings, config, repository.number) for repository in config.repositories]
+
+
+def _refuse_two(settings: Settings, config: BackupConfig) -> None:
+    """Refuse two repositories where one configuration is not ours, or both are one place.
+
+    Raises ConfigurationError.
+    """
+    if config.second is None:
+        return
     if settings.pgbackrest.config_file is not None:
         raise ConfigurationError(
             f"{config.second.source}: repositories: two are there, and OPS_PGBACKREST_CONFIG_FILE names a "
             "configuration of somebody else's: keep one repository, or unset it"
         )
-    first, second = config.repositories
-    elsewhere = settings.in_second_repository(second.bucket_name(settings))
-    places = {
-        (of.s3_place("backup").endpoint_url, repository.bucket_name(of), repository.path)
-        for of, repository in ((settings, first), (elsewhere, second))
-    }
+    try:
+        places = {pgbackrest_conf.place_of(*view) for view in _views(settings, config)}
+    except ConfigurationError:
+        return  # A bucket's name is missing, which only work on that repository needs.
     if len(places) == 1:
+        first, second = config.repositories
         raise ConfigurationError(
             f"{second.source}: repositories: {first.name} and {second.name} are the same bucket and path at "
             "the same endpoint: set OPS_REPO2_S3_ENDPOINT_URL, or another bucket"
         )
-    return [(settings, config.of_repository(first)), (elsewhere, config.of_repository(second))]
 
 
 def is_adopted(ctx: BackupContext) -> bool:
     """Tell whether the server archives as the settings say. Raises ConfigurationError."""
-    return ctx.configuration is None or pgbackrest_conf.says(ctx.paths.config_file, ctx.configuration)
+    wanted = ctx.configuration
+    return wanted is None or pgbackrest_conf.says(ctx.paths.config_file, wanted)
 
 
 def adopt_configuration(ctx: BackupContext) -> bool:
     """Give the server the configuration that this context has proved; True when the file changed."""
-    if ctx.configuration is None:
-        return False
-    return pgbackrest_conf.write(ctx.paths.config_file, ctx.configuration, ctx.settings.run_as)
+    wanted = ctx.configuration
+    return wanted is not None and pgbackrest_conf.write(ctx.paths.config_file, wanted, ctx.settings.run_as)

@@ -12,6 +12,7 @@ import pwd
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ops_platform import files
 from ops_platform.backup.stanza.model import BackupConfig, Stanza
@@ -115,6 +116,23 @@ def _file(options: Options, stanzas: Mapping[str, Options], archiving: Options |
         *(_section(name, of_stanza) for name, of_stanza in stanzas.items()),
     ]
     return "# Written by ops_platform from backups.yaml and OPS_*; changes are lost.\n" + "\n".join(sections)
+
+
+def place_of(settings: Settings, config: BackupConfig) -> tuple[str, str, str]:
+    """Tell where a repository is: endpoint, bucket and path, in one spelling each. Raises ConfigurationError.
+
+    A port that is the protocol's own, capitals in the host's name and slashes at an end tell no places apart.
+    """
+    place = settings.s3_place("backup")
+    url = place.endpoint_url or f"s3.{place.region}.amazonaws.com"
+    parts = urlsplit(url if "//" in url else f"https://{url}")
+    usual = 80 if parts.scheme == "http" else 443
+    host = (parts.hostname or "").rstrip(".")
+    return (
+        f"{host}:{parts.port or usual}",
+        config.repository.bucket_name(settings),
+        config.repository.key_prefix,
+    )
 
 
 def _numbered(options: Options, number: int) -> dict[str, str | None]:

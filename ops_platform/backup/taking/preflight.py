@@ -15,14 +15,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ops_platform.backup.repository import Repository
-from ops_platform.backup.stanza import BackupContext, Kind, adopt_configuration, is_adopted
-from ops_platform.backup.taking import promotion
+from ops_platform.backup.stanza import BackupContext, Kind
+from ops_platform.backup.taking import adoption, promotion
 from ops_platform.backup.taking.report import BackupRequest
 from ops_platform.clients import postgres
 from ops_platform.clients.pgbackrest import LOCKED, PgBackRestError, supported_servers
 from ops_platform.clients.safe_errors import describe
 from ops_platform.clients.waiting import wait_until
-from ops_platform.errors import CheckFailed, OpsError, Unavailable
+from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
 from ops_platform.settings import S3Place, named_for
 
 CONNECT_SECONDS = 5.0
@@ -83,17 +83,9 @@ def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) 
             f"WARNING: whether pgBackRest {version[0]}.{version[1]} knows PostgreSQL {server.version} is not "
             "listed here: it will tell"
         )
-    reach_endpoint(ctx)
-    repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
-    created = False
-    if not repository.exists:
-        promotion.refuse_new_stanza(ctx, request)
-        log(f"stanza {ctx.stanza.name} is not in the repository yet: creating it")
-        create_stanza(ctx)
-        repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
-        created = True
+    repository, created = ensure_stanza(ctx, request.allow_promotion, log)
     _refuse_other_cluster(ctx, server, repository)
-    _bring_configuration_up_to_date(ctx, request, log)
+    adopt(ctx, log, allow_promotion=request.allow_promotion, is_failing=server.archiver_failing or created)
     _ensure_archiver(ctx, server, created, log)
     if not ctx.stanza.encryption == "none" and not repository.encrypted:
         raise CheckFailed(
@@ -104,28 +96,32 @@ def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) 
     return Preflight(server.version, version, created, will_be)
 
 
-def _bring_configuration_up_to_date(
-    ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]
-) -> None:
-    """Give the server the configuration that was proved, once its stanza is in every repository.
+def ensure_stanza(
+    ctx: BackupContext, allow_promotion: bool, log: Callable[[str], None]
+) -> tuple[Repository, bool]:
+    """Read the repository's list of sets, and whether the stanza had to be created there first.
 
-    The server archives into all of them, and to one without the stanza that fails. Another repository that
-    is away keeps this backup from nothing: the server goes on with what it has.
+    Raises CheckFailed when it was there before, unless ``allow_promotion``; Unavailable and PgBackRestError.
     """
-    if is_adopted(ctx):
-        return
-    for other in ctx.in_other_repositories():
-        try:
-            reach_endpoint(other)
-            if not Repository.parse(other.stanza.name, other.pgbackrest.info()).exists:
-                promotion.refuse_new_stanza(other, request)
-                log(f"stanza {other.stanza.name} is not in its repository yet: creating it")
-                create_stanza(other)
-        except OpsError as error:
-            log(f"WARNING: the server archives as before, not as backups.yaml says now: {error}")
-            return
-    if adopt_configuration(ctx):
-        log("pgBackRest's configuration was brought up to date; the server archives with it from now on")
+    reach_endpoint(ctx)
+    repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
+    if repository.exists:
+        return repository, False
+    promotion.refuse_new_stanza(ctx, allow_promotion)
+    log(f"stanza {ctx.stanza.name} is not in the repository yet: creating it")
+    create_stanza(ctx)
+    return Repository.parse(ctx.stanza.name, ctx.pgbackrest.info()), True
+
+
+def adopt(
+    ctx: BackupContext, log: Callable[[str], None], *, allow_promotion: bool = False, is_failing: bool
+) -> None:
+    """Give the servers the configuration that was proved, with the stanzas it needs: see ``adoption``."""
+
+    def ensure(other: BackupContext) -> None:
+        ensure_stanza(other, allow_promotion, log)
+
+    adoption.bring_up_to_date(ctx, ensure, log, is_failing=is_failing)
 
 
 def look_at_server(ctx: BackupContext) -> Server:
@@ -243,7 +239,20 @@ def _handshake(place: S3Place) -> None:
 
 
 def create_stanza(ctx: BackupContext) -> None:
-    """Create the stanza. Raises PgBackRestError, and Unavailable when its lock stays held."""
+    """Create the stanza.
+
+    Raises PgBackRestError, Unavailable when its lock stays held, and ConfigurationError when the other
+    repository has the same passphrase: one that leaks would open both, and two names of one place would pass
+    for two places.
+    """
+    if ctx.whole is not None and ctx.stanza.encryption != "none":
+        settings, _ = ctx.whole
+        known = settings.pgbackrest.cipher_pass, settings.second_repository.cipher_pass
+        if known[0] is not None and known[0] == known[1]:
+            raise ConfigurationError(
+                f"stanza {ctx.stanza.name} is not created: OPS_PGBACKREST_CIPHER_PASS and OPS_REPO2_"
+                "PGBACKREST_CIPHER_PASS are the same: give the new repository a passphrase of its own"
+            )
     unlocked(ctx, ctx.pgbackrest.stanza_create, "created")
 
 

@@ -52,12 +52,12 @@ def foresee_kind(
     return "full"
 
 
-def refuse_new_stanza(ctx: BackupContext, request: BackupRequest) -> None:
+def refuse_new_stanza(ctx: BackupContext, allow_promotion: bool) -> None:
     """Refuse to create a stanza that was there before: a new one in its place would hide what is lost.
 
-    Raises CheckFailed unless the request allows the promotion; the errors of the stores that are asked.
+    Raises CheckFailed unless ``allow_promotion``; the errors of the stores that are asked.
     """
-    if request.allow_promotion:
+    if allow_promotion:
         return
     name = ctx.stanza.name
     with postgres.session(ctx.ops_url, application="ops-platform preflight") as connection:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ops_platform.audit import ledger
 from ops_platform.backup.repository import Database, Repository
-from ops_platform.backup.stanza import BackupContext, adopt_configuration, locks
+from ops_platform.backup.stanza import BackupContext, locks
 from ops_platform.backup.taking import preflight
 from ops_platform.backup.taking.preflight import Server
 from ops_platform.errors import CheckFailed
@@ -121,8 +121,7 @@ def carry_out(
             details=details,
         ):
             preflight.unlocked(ctx, ctx.pgbackrest.stanza_upgrade, "upgraded")
-            if adopt_configuration(ctx):
-                log("pgBackRest's configuration was brought up to date; the server archives with it")
+            preflight.adopt(ctx, log, is_failing=True)
             if plan(ctx).is_needed:
                 raise CheckFailed(f"stanza {name} still stands for the old cluster: look at pgBackRest's log")
             ctx.pgbackrest.check(preflight.ARCHIVER_SECONDS)

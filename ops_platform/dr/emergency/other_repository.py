@@ -50,7 +50,11 @@ def advice(ctx: BackupContext, wanted: Wanted, now: datetime) -> str | None:
 
     Looks only. The directory must be new or empty.
     """
-    for other in ctx.in_other_repositories():
+    try:
+        others = ctx.in_other_repositories()
+    except OpsError as error:
+        return f"nor can it be restored from the other repository: {describe(error)}"
+    for other in others:
         name = other.config.repository.name
         try:
             preflight.reach_endpoint(other)

@@ -163,7 +163,7 @@ def _recorded(ctx: BackupContext) -> tuple[Written | None, dict[str, str]] | Non
 
 def _store_behind(ctx: BackupContext) -> timedelta | None:
     """Ask S3 how far its clock is behind, beyond what clocks differ by; None when it does not tell."""
-    if ctx.configuration is None:
+    if ctx.served is None:
         return None  # only pgBackRest knows where the repository is
     try:
         behind = object_store.from_settings(ctx.settings, "backup_reader").clock_behind()

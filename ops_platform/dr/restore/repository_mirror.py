@@ -95,7 +95,7 @@ class RepositoryMirror:
             repository=plain.repository,
             fill=lambda path: self._fill([path]),
         )
-        return replace(ctx, stanza=scratch, pgbackrest=mirrored, paths=paths, configuration=text)
+        return replace(ctx, stanza=scratch, pgbackrest=mirrored, paths=paths)
 
     def keep_only(self, needed: Sequence[str]) -> None:
         """Download these files and remove all others. Raises CheckFailed when there is no room for them."""

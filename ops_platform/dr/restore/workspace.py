@@ -87,7 +87,7 @@ def open_reader(ctx: BackupContext, workspace: Workspace) -> BackupContext:
     text = pgbackrest_conf.render(ctx.settings, ctx.config, paths, role="backup_reader", stanzas=[stanza])
     pgbackrest_conf.write(paths.config_file, text, ctx.settings.run_as)
     pgbackrest = replace(ctx.pgbackrest, config_file=paths.config_file)
-    return replace(ctx, stanza=stanza, pgbackrest=pgbackrest, paths=paths, configuration=text)
+    return replace(ctx, stanza=stanza, pgbackrest=pgbackrest, paths=paths)
 
 
 def scratch_stanza(ctx: BackupContext, workspace: Workspace) -> Stanza:

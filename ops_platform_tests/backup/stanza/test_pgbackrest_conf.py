@@ -15,26 +15,8 @@ from ops_platform.backup.stanza.context import adopt_configuration, open_context
 from ops_platform.backup.stanza.pgbackrest_conf import PgBackRestPaths, place, render, write
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import Settings, load_settings, named_for
-from ops_platform_tests.backup.shapes import write_two_repositories
+from ops_platform_tests.backup.shapes import ENVIRON, two_repositories
 
-ENVIRON = {
-    "OPS_STATE_DIR": "/state",
-    "OPS_S3_ENDPOINT_URL": "https://s3.example:9000",
-    "OPS_S3_REGION": "eu-central-1",
-    "OPS_S3_BACKUP_ACCESS_KEY_ID": "key",
-    "OPS_S3_BACKUP_SECRET_ACCESS_KEY": "secret",
-    "OPS_S3_BACKUP_READER_ACCESS_KEY_ID": "reader",
-    "OPS_S3_BACKUP_READER_SECRET_ACCESS_KEY": "reader-secret",
-    "PGBACKREST_REPO1_S3_BUCKET": "backups",
-    "OPS_PGBACKREST_CIPHER_PASS": "pass",
-    "OPS_CA_FILE": "/state/tls/ca.pem",
-    "OPS_PRODUCT_DATA_DIR": "/pg/product",
-    "OPS_PRODUCT_SOCKET_DIR": "/run/product",
-    "OPS_PRODUCT_PORT": "5433",
-    "OPS_OPS_DATA_DIR": "/pg/ops",
-    "OPS_OPS_SOCKET_DIR": "/run/ops",
-    "OPS_OPS_PORT": "5434",
-}
 PATHS = PgBackRestPaths.below(Path("/state/pgbackrest"))
 
 
@@ -155,21 +137,6 @@ def test_another_text_is_placed_beside(tmp_path: Path) -> None:
     assert place(path, "one", None) == path
 
 
-SECOND = {
-    "PGBACKREST_REPO2_S3_BUCKET": "far",
-    "OPS_REPO2_S3_REGION": "eu-north-1",
-    "OPS_REPO2_PGBACKREST_CIPHER_PASS": "pass-2",
-    "OPS_REPO2_S3_BACKUP_ACCESS_KEY_ID": "key-2",
-    "OPS_REPO2_S3_BACKUP_SECRET_ACCESS_KEY": "secret-2",
-}
-
-
-def in_two(tmp_path: Path, **changes: str) -> Settings:
-    """Settings with a second repository, ``offsite``."""
-    write_two_repositories(tmp_path, retention_days=90)
-    return settings(OPS_STATE_DIR=str(tmp_path), OPS_CONFIG_DIR=str(tmp_path), **{**SECOND, **changes})
-
-
 def configuration(path: Path) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",))
     parser.read_string(path.read_text(encoding="utf-8"))
@@ -183,7 +150,7 @@ def without_owner(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_owner")
 def test_servers_archive_into_both_and_all_else_works_on_one(tmp_path: Path) -> None:
-    given_settings = in_two(tmp_path)
+    given_settings = two_repositories(tmp_path)
     first, second = (open_context(given_settings, name) for name in ("product", "product@offsite"))
     assert (first.pgbackrest.stanza, second.pgbackrest.stanza) == ("product", "product")
     # Nobody can archive into the second one before its stanza is made.
@@ -207,7 +174,7 @@ def test_servers_archive_into_both_and_all_else_works_on_one(tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("without_owner")
 def test_only_the_backups_are_elsewhere(tmp_path: Path) -> None:
-    context = open_context(in_two(tmp_path), "product@offsite")
+    context = open_context(two_repositories(tmp_path), "product@offsite")
     assert context.settings.s3_place("backup_reader").region == "eu-north-1"
     assert context.settings.s3_place("ledger").region == "eu-central-1"
     assert context.repository_uri("x") == "s3://far/pgbackrest/backup/product/x"
@@ -218,23 +185,47 @@ def test_only_the_backups_are_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"OPS_REPO2_PGBACKREST_CIPHER_PASS": ""}, "OPS_REPO2_PGBACKREST_CIPHER_PASS is not set"),
+        ({"OPS_REPO2_S3_ENDPOINT_URL": "https://s3.example:9000"}, "primary and offsite are the same bucket"),
+        ({"OPS_REPO2_S3_ENDPOINT_URL": "https://S3.example.:9000/"}, "primary and offsite are the same"),
         (
-            {"OPS_REPO2_S3_BACKUP_SECRET_ACCESS_KEY": ""},
-            "OPS_REPO2_S3_BACKUP_SECRET_ACCESS_KEY is not set",
+            {"OPS_S3_ENDPOINT_URL": "https://s3.example", "OPS_REPO2_S3_ENDPOINT_URL": "s3.example:443"},
+            "primary and offsite are the same bucket",
         ),
         (
-            {"PGBACKREST_REPO2_S3_BUCKET": "backups", "OPS_REPO2_S3_ENDPOINT_URL": "https://s3.example:9000"},
+            {"OPS_S3_ENDPOINT_URL": "", "OPS_REPO2_S3_ENDPOINT_URL": "https://s3.eu-central-1.amazonaws.com"},
             "primary and offsite are the same bucket",
         ),
         ({"OPS_PGBACKREST_CONFIG_FILE": "/etc/own.conf"}, "OPS_PGBACKREST_CONFIG_FILE names a configuration"),
     ],
 )
-def test_what_the_second_repository_lacks_is_named(
-    tmp_path: Path, changes: dict[str, str], message: str
-) -> None:
+def test_one_place_is_not_two_repositories(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    given_settings = two_repositories(tmp_path, PGBACKREST_REPO2_S3_BUCKET="backups", **changes)
     with pytest.raises(ConfigurationError, match=message):
-        open_context(in_two(tmp_path, **changes), "product")
+        open_context(given_settings, "product")
+
+
+@pytest.mark.usefixtures("without_owner")
+@pytest.mark.parametrize(
+    ("lacking", "its_own", "other"),
+    [
+        ("OPS_REPO2_PGBACKREST_CIPHER_PASS", "product@offsite", "product"),
+        ("OPS_REPO2_S3_BACKUP_SECRET_ACCESS_KEY", "product@offsite", "product"),
+        ("PGBACKREST_REPO2_S3_BUCKET", "product@offsite", "product"),
+        ("OPS_PGBACKREST_CIPHER_PASS", "product", "product@offsite"),
+        ("OPS_S3_BACKUP_SECRET_ACCESS_KEY", "product", "product@offsite"),
+    ],
+)
+def test_work_on_one_repository_needs_no_secret_of_the_other(
+    tmp_path: Path, lacking: str, its_own: str, other: str
+) -> None:
+    given_settings = two_repositories(tmp_path, **{lacking: ""})
+    with pytest.raises(ConfigurationError, match=f"{lacking} is not set"):
+        open_context(given_settings, its_own)
+    # In an emergency the safe of the other one may be out of reach.
+    context = open_context(given_settings, other)
+    assert context.pgbackrest.config_file.exists()
+    with pytest.raises(ConfigurationError, match=f"{lacking} is not set"):
+        _ = context.configuration
 
 
 def test_messages_name_the_second_repositorys_settings() -> None:

@@ -15,7 +15,7 @@ from ops_platform.cli.restore import restore
 from ops_platform.dr.emergency import other_repository
 from ops_platform.dr.emergency.other_repository import CannotBegin, Wanted
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
-from ops_platform.errors import CheckFailed, Unavailable
+from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
 
 COMMAND = "ops_platform.dr.emergency.restore_command"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -69,3 +69,13 @@ def test_the_refusal_keeps_its_words_and_exit_code(reason: Unavailable | CheckFa
     error = CannotBegin(reason, "the repository offsite can do it")
     assert str(error) == f"{reason}; the repository offsite can do it"
     assert error.exit_code == reason.exit_code
+
+
+def test_another_repository_whose_settings_are_missing_hides_no_reason() -> None:
+    def lacking() -> list[Any]:
+        raise ConfigurationError("OPS_REPO2_PGBACKREST_CIPHER_PASS is not set")
+
+    said = other_repository.advice(cast(Any, SimpleNamespace(in_other_repositories=lacking)), WANTED, NOW)
+    assert said == (
+        "nor can it be restored from the other repository: OPS_REPO2_PGBACKREST_CIPHER_PASS is not set"
+    )
