@@ -121,13 +121,15 @@ def within(
     where: sql.Composable,
     shared: Shared | None = None,
     source: sql.Composable | None = None,
+    only: str | None = None,
 ) -> list[Residue]:
     """Search the rows, called t, for which ``where`` is true. Raises what psycopg raises.
 
-    ``source``: a subquery with the relation's columns to search in its place.
+    ``source``: a subquery with the relation's columns to search in its place. ``only``: the one column to
+    search.
     """
     tests = _Tests(connection, tuple(values), shared or Shared())
-    [hits] = _count(connection, relation, [(tests, None)], where, source)
+    [hits] = _count(connection, relation, [(tests, None)], where, source, only)
     return hits
 
 
@@ -180,15 +182,17 @@ def _count(
     tests: Sequence[tuple[_Tests, sql.Composable | None]],
     where: sql.Composable | None = None,
     source: sql.Composable | None = None,
+    only: str | None = None,
 ) -> list[list[Residue]]:
     """Count the hits of each search by column. Of a single search, rows to skip are not read further."""
-    lowered = dict(_lowered(relation, tests))
+    columns = [column for name, column in relation.columns.items() if only in (None, name)]
+    lowered = dict(_lowered(relation, columns, tests))
     counts: list[tuple[int, str, sql.Composable]] = []
     if len(tests) == 1 and tests[0][1] is not None:
         where = sql.SQL("({}) IS NOT TRUE").format(tests[0][1])
         tests = [(tests[0][0], None)]
     for number, (search, excluded) in enumerate(tests):
-        for column in relation.columns.values():
+        for column in columns:
             computed = lowered.get(column.name)
             text = sql.Identifier("t", computed[0]) if computed else sql.Identifier("t", column.name)
             test = search.of(relation, column, text)
@@ -224,11 +228,11 @@ def _count(
 
 
 def _lowered(
-    relation: Relation, tests: Sequence[tuple[_Tests, sql.Composable | None]]
+    relation: Relation, columns: Sequence[Column], tests: Sequence[tuple[_Tests, sql.Composable | None]]
 ) -> Iterator[tuple[str, tuple[str, sql.Composable]]]:
-    """Yield each searched column with a name that no column has, and its text in lower case."""
+    """Yield each searched one of the columns, a name that no column has, and its text in lower case."""
     names = (name for number in itertools.count() if (name := f"lowered_{number}") not in relation.columns)
-    for column in relation.columns.values():
+    for column in columns:
         held = sql.Identifier("t", column.name)
         for search, _ in tests:
             value = search.own.value(column, held) or search.others.value(column, held)

@@ -40,11 +40,13 @@ SELECT n.nspname AS schema, c.relname AS relation, a.attname AS column,
        CASE WHEN b.typname IN ('citext', 'hstore') THEN b.typname::text
             ELSE format_type(b.oid, NULL) END AS base,
        t.typcategory = 'A' AS array, a.attnotnull OR t.typnotnull AS not_null,
-       a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity, a.atthasdef AS has_default
+       a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity, a.atthasdef AS has_default,
+       CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) ELSE '' END AS expression
 FROM pg_attribute AS a
 JOIN pg_class AS c ON c.oid = a.attrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_type AS t ON t.oid = a.atttypid
+LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 -- Domains of domains, arrays of domains, domains of arrays: down to the type that holds the values.
 CROSS JOIN LATERAL (
     WITH RECURSIVE down AS (
@@ -63,7 +65,9 @@ INDEXES = sql.SQL("""
 SELECT n.nspname AS schema, c.relname AS relation,
        i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AND i.indimmediate
            AND bool_and(k.attnotnull) AS identifies,
-       i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AS distinct_,
+       -- What differs in its small letters differs.
+       CASE WHEN i.indisunique AND i.indpred IS NULL AND i.indisvalid AND bool_and(k.said IS NOT NULL)
+            THEN array_agg(k.said::text ORDER BY k.place) END AS distinct_,
        i.indpred IS NULL AND i.indisvalid AS complete, m.amname IN ('btree', 'hash') AS ordered,
        -- Up to the first expression: an index on (lower(a), b) finds no b.
        (array_agg(k.attname::text ORDER BY k.place))[
@@ -75,9 +79,15 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_class AS x ON x.oid = i.indexrelid
 JOIN pg_am AS m ON m.oid = x.relam
 CROSS JOIN LATERAL (
-    SELECT a.attname, coalesce(a.attnotnull, false) AS attnotnull, u.place
+    SELECT a.attname, coalesce(a.attnotnull, false) AS attnotnull, u.place,
+           coalesce(a.attname, e.attname) AS said
     FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS u (attnum, place)
     LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = u.attnum AND u.attnum > 0
+    LEFT JOIN pg_attribute AS e
+        ON u.attnum = 0 AND e.attrelid = c.oid AND e.attnum > 0 AND NOT e.attisdropped
+        AND pg_get_indexdef(i.indexrelid, u.place::int, true)
+            IN (format('lower(%%I)', e.attname), format('lower(%%I::text)', e.attname),
+                format('upper(%%I)', e.attname), format('upper(%%I::text)', e.attname))
     WHERE u.place <= i.indnkeyatts) AS k
 WHERE {visible}
 GROUP BY 1, 2, i.indexrelid, i.indisunique, i.indisprimary, i.indpred, i.indexprs, i.indisvalid,
@@ -92,7 +102,9 @@ SELECT n.nspname AS schema, c.relname AS relation, t.tgname AS name, p.proname A
             THEN p.prosrc ~* ('\\m(insert\\s+into|merge\\s+into|copy|execute|notify|pg_notify|dblink|'
                               || 'update\\s|lo_)')
             ELSE p.proname NOT IN ('suppress_redundant_updates_trigger', 'tsvector_update_trigger',
-                                   'tsvector_update_trigger_column') END AS writes
+                                   'tsvector_update_trigger_column') END AS writes,
+       -- Before each row's update.
+       t.tgtype & 19 = 19 AND (p.proname ~ '^tsvector_update_trigger' OR p.prosrc ~* 'tsvector') AS vectors
 FROM pg_trigger AS t
 JOIN pg_class AS c ON c.oid = t.tgrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -100,7 +112,7 @@ JOIN pg_proc AS p ON p.oid = t.tgfoid
 JOIN pg_language AS l ON l.oid = p.prolang
 WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled <> 'D' AND {visible}
 UNION ALL
-SELECT n.nspname, c.relname, r.rulename, 'rule', true
+SELECT n.nspname, c.relname, r.rulename, 'rule', true, false
 FROM pg_rewrite AS r
 JOIN pg_class AS c ON c.oid = r.ev_class
 JOIN pg_namespace AS n ON n.oid = c.relnamespace

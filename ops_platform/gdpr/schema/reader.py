@@ -19,7 +19,10 @@ Kind = Literal["table", "partitioned", "partition", "child", "foreign", "view", 
 
 @dataclass(frozen=True)
 class Column:
-    """A column. ``type`` as format_type writes it; ``base``: the type below arrays and domains."""
+    """A column. ``type`` as format_type writes it; ``base``: the type below arrays and domains.
+
+    ``expression``: what a generated one is computed from.
+    """
 
     name: str
     type: str
@@ -29,6 +32,7 @@ class Column:
     generated: bool
     identity: bool
     has_default: bool
+    expression: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,15 @@ class Reference:
 
 @dataclass(frozen=True)
 class Trigger:
-    """A trigger or rule. ``writes``: its function may write rows elsewhere, or cannot be read."""
+    """A trigger or rule. ``writes``: its function may write rows elsewhere, or cannot be read.
+
+    ``vectors``: it computes text search vectors of a row anew with each update.
+    """
 
     name: str
     function: str
     writes: bool
+    vectors: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,10 @@ class Relation:
     refreshable: bool = False
     """Whether the role that reads the catalogue may refresh this materialised view."""
     unique: frozenset[tuple[str, ...]] = frozenset()
-    """The columns of each valid unique index that covers every row; NULLs may repeat."""
+    """The columns of each valid unique index that covers every row, also of their small letters.
+
+    NULLs may repeat.
+    """
 
     def identified_by(self, columns: Iterable[str]) -> bool:
         """Tell whether no two rows can have the same values in ``columns``."""
@@ -113,6 +124,7 @@ def read(connection: Connection) -> Catalogue:
             row["generated"],
             row["identity"],
             row["has_default"],
+            row["expression"] or "",
         )
     keys: dict[Name, tuple[str, ...]] = {}
     leading: dict[Name, set[tuple[str, ...]]] = {}
@@ -123,14 +135,16 @@ def read(connection: Connection) -> Catalogue:
         if row["identifies"] and name not in keys:
             keys[name] = index_columns
         if row["distinct_"]:
-            unique.setdefault(name, set()).add(index_columns)
+            unique.setdefault(name, set()).add(tuple(row["distinct_"]))
         if row["complete"] and row["ordered"]:
             leading.setdefault(name, set()).add(index_columns)
         if row["complete"] and index_columns:
             indexed.setdefault(name, set()).add(index_columns[0])
     triggers: dict[Name, list[Trigger]] = {}
     for row in connection.execute(queries.TRIGGERS, {"ours": PLATFORM_SCHEMA}):
-        triggers.setdefault(_name(row), []).append(Trigger(row["name"], row["function"], row["writes"]))
+        triggers.setdefault(_name(row), []).append(
+            Trigger(row["name"], row["function"], row["writes"], row["vectors"])
+        )
     relations = {}
     for row in connection.execute(queries.RELATIONS, {"ours": PLATFORM_SCHEMA}):
         name = _name(row)

@@ -12,6 +12,8 @@ from ops_platform.clients.postgres.connection import Connection
 from ops_platform.gdpr.data_map import parser as map_file
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.map_check import all_checks as map_check
+from ops_platform.gdpr.schema import reader as catalogue
+from ops_platform.gdpr.schema.relation_name import Name
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 
 pytestmark = pytest.mark.services
@@ -196,3 +198,18 @@ def test_a_changed_map_is_noticed(
     assert changed != text
     (tmp_path / "map.yaml").write_text(changed)
     assert finding in found(demo, map_file.load(tmp_path / "map.yaml"))
+
+
+def test_columns_that_are_unique_in_their_small_letters(demo: Connection) -> None:
+    demo.execute(
+        """
+        CREATE TABLE members
+            (tenant_id int, email varchar(60), handle text, "Nick name" text, active boolean);
+        CREATE UNIQUE INDEX ON members (tenant_id, lower(email));
+        CREATE UNIQUE INDEX ON members (upper("Nick name"), tenant_id);
+        CREATE UNIQUE INDEX ON members (tenant_id, nullif(handle, 'x'));
+        CREATE UNIQUE INDEX ON members (lower(handle)) WHERE active;
+        """
+    )
+    members = catalogue.read(demo).relations[Name("public", "members")]
+    assert members.unique == {("tenant_id", "email"), ("Nick name", "tenant_id")}

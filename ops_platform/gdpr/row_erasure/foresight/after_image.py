@@ -6,12 +6,23 @@ an identifier that is found in them is in a place that no rule of the map emptie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
-from ops_platform.gdpr.data_map import Anonymise, Belonging, DataMap, Delete, Keep, Redact, Remove, Table
+from ops_platform.gdpr.data_map import (
+    Anonymise,
+    Belonging,
+    ByMention,
+    DataMap,
+    Delete,
+    Keep,
+    Redact,
+    Remove,
+    Table,
+)
 from ops_platform.gdpr.row_erasure import plan, redaction, statements
 from ops_platform.gdpr.row_erasure.redaction import Mention
 from ops_platform.gdpr.schema import Catalogue, Column, Name, Reference, Relation
@@ -32,10 +43,15 @@ class AfterImage:
     catalogue: Catalogue
     subjects: Sequence[tuple[Identity, SparedRows | None]]
 
-    def rows(self, relation: Relation, excluded: sql.Composable | None = None) -> sql.Composable:
+    def rows(
+        self,
+        relation: Relation,
+        excluded: sql.Composable | None = None,
+        only: sql.Composable | None = None,
+    ) -> sql.Composable:
         """Write the subquery to search in place of ``relation``.
 
-        ``excluded``: a condition for further rows to leave out, called t.
+        ``excluded``: a condition for further rows to leave out, called t. ``only``: one for rows to search.
         """
         out = [excluded] if excluded is not None else []
         for table, belonging in self._rules(relation.name):
@@ -43,21 +59,48 @@ class AfterImage:
                 out.append(self.held(table, belonging, ROW))
             elif isinstance(belonging.erasure, Delete):
                 out.append(self._deleted(table, belonging, ROW, DEPTH))
-        columns = self._columns(relation)
-        if not out and not columns:
+        rules = [*self._in_effect(relation.name)]
+        columns = self._columns(relation, rules)
+        apart = self._searched_apart(relation)
+        if not out and not columns and only is None and not apart:
             return relation.name.identifier
-        return sql.SQL("(SELECT {columns} FROM {table} AS t WHERE ({out}) IS NOT TRUE)").format(
-            columns=sql.SQL(", ").join(
-                sql.SQL("{} AS {}").format(columns.get(name, sql.Identifier(ROW, name)), sql.Identifier(name))
-                for name in relation.columns
-            ),
-            table=relation.name.identifier,
+        changed = _any(held for belonging, held in rules if _changes(belonging))
+        flag = next(
+            name for number in itertools.count() if (name := f"changed_{number}") not in relation.columns
+        )
+        anew = _computed_anew(relation, flag) if columns else {}
+        image = sql.SQL(
+            "SELECT {columns}{flag} FROM {table} AS t WHERE ({out}) IS NOT TRUE AND {only}"
+        ).format(
+            columns=_selected(relation, {**columns, **_vectors(relation, columns, changed)}),
+            flag=sql.SQL(", {} AS {}").format(changed, sql.Identifier(flag)) if anew else sql.SQL(""),
+            # Without the rows of its children, which their own rules change, too.
+            table=sql.SQL("ONLY {}" if apart else "{}").format(relation.name.identifier),
             out=_any(out),
+            only=only or sql.SQL("true"),
+        )
+        if not anew:
+            return sql.SQL("({})").format(image)
+        # OFFSET keeps the planner from computing what they are made from for each of them.
+        return sql.SQL("(SELECT {} FROM ({} OFFSET 0) AS t)").format(_selected(relation, anew), image)
+
+    def _searched_apart(self, relation: Relation) -> bool:
+        """Tell whether inherited children have rules of their own; children are searched by themselves."""
+        return any(
+            child.parent == relation.name
+            and child.kind == "child"
+            and (self._has_rules(child) or self._searched_apart(child))
+            for child in self.catalogue.relations.values()
         )
 
-    def _columns(self, relation: Relation) -> dict[str, sql.Composable]:
+    def _has_rules(self, relation: Relation) -> bool:
+        table = self.data_map.tables.get(relation.name)
+        return table is not None and bool(table.belongings)
+
+    def _columns(
+        self, relation: Relation, rules: Sequence[tuple[Belonging, sql.Composable]]
+    ) -> dict[str, sql.Composable]:
         """Write the values that columns will have, of those that a rule sets or takes something out of."""
-        rules = [*self._in_effect(relation.name)]
         written: dict[str, sql.Composable] = {}
         for name, column in relation.columns.items():
             removals = [
@@ -120,7 +163,11 @@ class AfterImage:
         before: list[tuple[Belonging, sql.Composable]] = []
         for table, belonging in self._rules(name):
             held = self.held(table, belonging, ROW)
-            lost = [test for earlier, test in before if belonging.columns & _sets(earlier)]
+            # A mention may stand in another of the columns.
+            linking = frozenset(
+                belonging.where if isinstance(belonging.way, ByMention) else belonging.columns
+            )
+            lost = [test for earlier, test in before if linking & _sets(earlier)]
             if lost:
                 held = sql.SQL("({} AND ({}) IS NOT TRUE)").format(held, _any(lost))
             before.append((belonging, held))
@@ -188,6 +235,44 @@ def _sets(belonging: Belonging) -> frozenset[str]:
     if isinstance(erasure, Anonymise):
         return frozenset(erasure.columns)
     return frozenset(erasure.otherwise or ()) if isinstance(erasure, Delete) else frozenset()
+
+
+def _changes(belonging: Belonging) -> bool:
+    """Tell whether a role updates rows that stay."""
+    return bool(_sets(belonging)) or isinstance(belonging.erasure, Remove | Redact)
+
+
+def _selected(relation: Relation, columns: Mapping[str, sql.Composable]) -> sql.Composable:
+    """Write all columns of a relation, some with values of their own."""
+    return sql.SQL(", ").join(
+        sql.SQL("{} AS {}").format(columns.get(name, sql.Identifier(ROW, name)), sql.Identifier(name))
+        for name in relation.columns
+    )
+
+
+def _vectors(
+    relation: Relation, written: Collection[str], changed: sql.Composable
+) -> dict[str, sql.Composable]:
+    """Leave out text search vectors that a trigger will compute anew in the rows that change."""
+    if not any(trigger.vectors for trigger in relation.triggers):
+        return {}
+    return {
+        name: sql.SQL("CASE WHEN {} THEN NULL ELSE {} END").format(changed, sql.Identifier(ROW, name))
+        for name, column in relation.columns.items()
+        if column.base == "tsvector" and not column.generated and name not in written
+    }
+
+
+def _computed_anew(relation: Relation, changed: str) -> dict[str, sql.Composable]:
+    """Write the values of generated columns of an image; ``changed``: its column that says which rows do."""
+    return {
+        name: sql.SQL("CASE WHEN {} THEN ({}) ELSE {} END").format(
+            sql.Identifier(ROW, changed), sql.SQL(column.expression), sql.Identifier(ROW, name)
+        )
+        for name, column in relation.columns.items()
+        # A system column is not in the image.
+        if column.expression and "tableoid" not in column.expression
+    }
 
 
 def _any(tests: Iterable[sql.Composable]) -> sql.Composable:

@@ -24,7 +24,10 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Uncovered:
-    """The number of rows of ``table`` whose ``column`` would name the subject; ``rule``: what covers them."""
+    """The number of rows of ``table`` whose ``column`` would name the subject; ``rule``: what covers them.
+
+    ``rule`` is empty where it was not looked for.
+    """
 
     table: str
     column: str
@@ -66,7 +69,8 @@ def foresee(
     """Search everywhere for what the erasure would leave. Changes nothing.
 
     Materialised views that are refreshed in the end are not searched: they will repeat the tables.
-    ``preview``: another role will erase, which may refresh all of them, and no journal was begun.
+    ``preview``: another role will erase, which may refresh all of them, and no journal was begun. Otherwise
+    rules are looked for only for those places that ``Foresight.refuse`` names.
     Raises ConfigurationError where this role does not see all rows.
     """
     with searching(connection):
@@ -97,9 +101,12 @@ def foresee(
         return Foresight(
             tuple(
                 Uncovered(
-                    str(hit.table), hit.column, hit.rows, rule_proposals.propose(connection, image, hit)
+                    str(hit.table),
+                    hit.column,
+                    hit.rows,
+                    rule_proposals.propose(connection, image, hit) if preview or place < SHOWN else "",
                 )
-                for hit in searched.left
+                for place, hit in enumerate(searched.left)
             ),
             searched.accepted,
         )

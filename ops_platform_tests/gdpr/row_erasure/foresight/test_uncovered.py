@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.map_check import all_checks as map_check
 from ops_platform.gdpr.row_erasure import engine as row_erasure
@@ -231,3 +232,16 @@ def test_what_the_map_accepts_is_told_apart(bare_product: Product, tmp_path: Pat
     assert found.uncovered == ()
     assert [(one.place, one.because, one.rows) for one in found.accepted] == [("more.t", "Minutes.", 1)]
     assert "accepted-and-erased" not in codes
+
+
+def test_a_refusal_looks_for_rules_of_the_places_that_it_names(bare_product: Product, tmp_path: Path) -> None:
+    with bare_product.owner() as owner:
+        names = [f"c{number}" for number in range(12)]
+        columns = ", ".join(f"{name} text" for name in names)
+        owner.execute(SMALL + f"CREATE TABLE more ({columns})")
+        owner.execute(f"INSERT INTO more VALUES ({', '.join(['%s'] * 12)})", [f"to {ANNA}"] * 12)
+    data_map = map_of(tmp_path, SMALL_MAP)
+    seen = foreseen(bare_product, data_map)
+    assert [bool(place.rule) for place in seen.uncovered] == [True] * 10 + [False] * 2
+    with pytest.raises(CheckFailed, match=r"more\.c9 .* and 2 more places"):
+        seen.refuse()
