@@ -91,8 +91,12 @@ def _erase(
     replay_id = f"replay {tombstone.request_id}"
     unfinished = tombstone.completed_at is None
     erasure_id = tombstone.request_id if unfinished else replay_id
-    # What a replay that was killed knew: it has erased rows that said it.
-    known = product_inventory.find(connection, keys, erasure_id)
+    # What the erasure knew that the restored moment interrupts, and a replay that was killed: each has
+    # erased rows that said it.
+    known = None
+    for begun_id in (tombstone.request_id, replay_id):
+        stored = product_inventory.find(connection, keys, begun_id)
+        known = known if stored is None else inventory.merge(known, stored, sure=True)
     names = inventory.merge(known, inventory.take(data_map, identity), sure=has_row)
     erasing = RowErasure(
         erasure_id,
@@ -100,6 +104,7 @@ def _erase(
         tombstone.erased_at,
         replay=True,
         later_identities=names.later_identities,
+        named_until=names.until,
     )
     effects: list[Effect] = []
     if row_erasure.remaining(connection, data_map, catalogue, erasing):

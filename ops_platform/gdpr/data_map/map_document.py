@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr.data_map.json_path import JsonPath
-from ops_platform.gdpr.data_map.model import PSEUDONYM, STAND_IN, Constant, Value
+from ops_platform.gdpr.data_map.model import PSEUDONYM, STAND_IN, ByMention, Constant, Table, Value
 from ops_platform.gdpr.schema import Name
 from ops_platform.lined_yaml import Document, KeyPath
 
@@ -53,3 +53,15 @@ class MapDocument:
             else:
                 raise self.error((*path, column), "must be null, pseudonym, stand_in, or {value: ...}")
         return values
+
+    def check_roles(self, path: KeyPath, table: Table, roles: Iterable[str]) -> None:
+        """Refuse ``roles`` that ``table`` does not have, or by which its rows are other people's."""
+        ways = {belonging.role: belonging.way for belonging in table.belongings}
+        for role in roles:
+            if role not in ways:
+                raise self.error(path, f"{table.name} has no role {role!r}")
+            if isinstance(ways[role], ByMention):
+                raise self.error(
+                    path,
+                    f"rows of {table.name} as {role!r} are other people's, and so is what belongs to them",
+                )

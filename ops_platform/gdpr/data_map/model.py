@@ -49,7 +49,7 @@ class ByColumn:
 class ByParent:
     """Rows whose ``columns`` hold ``to`` of a row of ``table`` that is the subject's in one of ``roles``.
 
-    Without ``roles``: in any role.
+    Without ``roles``: in any role but mentions.
     """
 
     columns: tuple[str, ...]
@@ -218,7 +218,7 @@ class View:
 class KnownBy:
     """Identifiers in a side table: ``column`` of its rows that are the subject's in one of ``roles``.
 
-    Without ``roles``: in any role that does not itself go by an identifier of a side table.
+    Without ``roles``: in any role but mentions that does not itself go by an identifier of a side table.
     """
 
     table: Name

@@ -16,6 +16,7 @@ from ops_platform.gdpr.data_map.map_document import MapDocument
 from ops_platform.gdpr.data_map.model import (
     UNDECIDED,
     Accepted,
+    ByMention,
     ByParent,
     CacheKeys,
     DataMap,
@@ -169,10 +170,14 @@ class _Parser:
                 parent = data_map.tables.get(Name.parse(row.through))
                 if parent is None:
                     raise self._document.error((*path, "through"), f"the map has no table {row.through}")
-                roles = {belonging.role for belonging in parent.belongings}
-                for role in row.roles or ():
-                    if role not in roles:
-                        raise self._document.error((*path, "roles"), f"{row.through} has no role {role!r}")
+                self._document.check_roles((*path, "roles"), parent, row.roles or ())
+                if parent.belongings and all(
+                    isinstance(belonging.way, ByMention) for belonging in parent.belongings
+                ):
+                    raise self._document.error(
+                        (*path, "through"),
+                        f"nothing says whose the rows of {row.through} are: mentions do not",
+                    )
                 if self._is_circular(data_map, Name.parse(text), set()):
                     raise self._document.error((*path, "through"), "leads in a circle and never to a subject")
 

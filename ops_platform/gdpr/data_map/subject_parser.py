@@ -80,10 +80,7 @@ class SubjectParser:
             path, table = ("subject", "known_by", number), data_map.tables[known.table]
             if known.name in [other.name for other in subject.known_by[:number]]:
                 raise self.document.error(path, f"{known.name} is there twice")
-            roles = {belonging.role for belonging in table.belongings}
-            for role in known.roles:
-                if role not in roles:
-                    raise self.document.error((*path, "roles"), f"{known.table} has no role {role!r}")
+            self.document.check_roles((*path, "roles"), table, known.roles)
             if not any(
                 isinstance(belonging.way, ByColumn) and set(belonging.way.holds) <= set(subject.columns)
                 for belonging in table.belongings

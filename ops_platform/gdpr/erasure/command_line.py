@@ -37,6 +37,11 @@ from ops_platform.gdpr.tombstones import SealingKeys
 ACTOR = "cli"
 
 
+def unrecorded_id(kind: str, key: str) -> str:
+    """Derive the id of an erasure that no ops database knows of; ``key``: the subject's, as text."""
+    return hashlib.sha256(f"{kind} {key}".encode()).hexdigest()[:32]
+
+
 @dataclass(repr=False)
 class UnrecordedErasure(ErasureState):
     """An erasure that no ops database knows of. ``key``: the subject's key as text.
@@ -50,8 +55,11 @@ class UnrecordedErasure(ErasureState):
 
     @property
     def erasure_id(self) -> str:
-        """The id of the erasure and its pseudonym, the same at every attempt; destroyed at the end."""
-        return hashlib.sha256(f"{self.subject.kind} {self.subject.key}".encode()).hexdigest()[:32]
+        """The id of the erasure and its pseudonym, the same at every attempt; destroyed at the end.
+
+        It tells who is meant to whoever can guess the key: it is printed nowhere.
+        """
+        return unrecorded_id(self.subject.kind, self.subject.key)
 
     def row_erasure(self) -> RowErasure:
         """Describe the erasure of the rows; its cutoff is the beginning of the first attempt."""
@@ -76,11 +84,11 @@ class UnrecordedErasure(ErasureState):
         return replace(inventory.take(self.data_map, identity), until=self.began), has_row
 
     def refresh_inventory(self) -> None:
-        """Add the subject's present identifiers to the stored inventory."""
+        """Add the subject's present identifiers, and what this attempt knows, to the stored inventory."""
         present, has_row = self.present()
-        self.inventory = product_inventory.keep(
-            self.product, self.keys, self.erasure_id, present, sure=has_row
-        )
+        # Since this attempt found the subject, the product itself may have deleted the row.
+        known = inventory.merge(self.inventory, present, sure=has_row)
+        self.inventory = product_inventory.keep(self.product, self.keys, self.erasure_id, known)
 
 
 class _NoSubject(Exception):

@@ -175,9 +175,18 @@ def write(inventory: Inventory, keys: SealingKeys | None, erasure_id: str) -> by
 
 
 def read(written: bytes, keys: SealingKeys | None, erasure_id: str) -> Inventory:
-    """Read what ``write`` wrote. Raises CheckFailed for what was changed, ConfigurationError for a key."""
+    """Read what ``write`` wrote with the same keys, or none.
+
+    Raises CheckFailed for what was changed, or is not sealed where there are keys: who can write that could
+    name somebody else. Raises ConfigurationError for a key that is missing.
+    """
     if written.startswith(b"{"):
-        return _parse(written)
+        if keys is None:
+            return _parse(written)
+        raise CheckFailed(
+            f"what is known of a begun erasure is not sealed: if it was begun without {encryption.NAME}, go "
+            "on without until it is over; otherwise somebody has put it there: find out who, and delete it"
+        )
     if keys is None:
         raise ConfigurationError(
             f"what is known of a begun erasure was sealed: set {encryption.NAME} to the key of then"

@@ -6,9 +6,11 @@ moment when it knew less, and no attempt may call the rest erased because of tha
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr.data_map import Anonymise, DataMap
+from ops_platform.gdpr.data_map import Anonymise, Belonging, DataMap, Delete, Redact, Remove
 from ops_platform.gdpr.erasure import inventory as inventories
 from ops_platform.gdpr.erasure.inventory import Inventory
 from ops_platform.gdpr.row_erasure import Journal
@@ -58,11 +60,20 @@ def refuse_lost(product: Connection, data_map: DataMap, erasure_id: str, *, has_
 
 
 def _emptied(data_map: DataMap) -> bool:
-    """Tell whether rules set identifiers in the subject's row, rather than delete it."""
+    """Tell whether rules change identifiers in the subject's row, rather than delete it always."""
     subject = data_map.subject
     table = data_map.tables.get(subject.table)
     return any(
-        isinstance(belonging.erasure, Anonymise)
-        and not set(subject.columns).isdisjoint(belonging.erasure.columns)
+        not set(subject.columns).isdisjoint(_changed(belonging))
         for belonging in (table.belongings if table else ())
     )
+
+
+def _changed(belonging: Belonging) -> Collection[str]:
+    """List the columns that a role changes in rows that stay."""
+    erasure = belonging.erasure
+    if isinstance(erasure, Anonymise):
+        return erasure.columns
+    if isinstance(erasure, Remove | Redact):
+        return belonging.way.columns
+    return erasure.otherwise or () if isinstance(erasure, Delete) else ()

@@ -57,20 +57,17 @@ def spared_rows(
     connection: Connection, data_map: DataMap, catalogue: Catalogue, identity: Identity, times: Times
 ) -> SparedRows | None:
     """Determine the rows to spare, as the database is now; None: all that names the subject is theirs."""
+    others = successors(connection, data_map, catalogue, identity, times.cutoff)
+    values = frozenset(folded(value) for value in reused_values(data_map, identity, others))
     if times.replay:
         key_reused = _is_newer(connection, data_map, identity, times.cutoff)
-        return SparedRows(times.cutoff, key_reused=key_reused)
-    others = successors(connection, data_map, catalogue, identity, times.cutoff)
+        return SparedRows(times.cutoff, key_reused=key_reused, reused_values=values)
     names = reused_names(data_map, identity, others)
     if not names:
         return None
     erased_once = times.first_erasure is not None and times.first_erasure.reused_names is not None
     return SparedRows(
-        times.cutoff,
-        key_reused=False,
-        reused_names=names,
-        reused_values=frozenset(folded(value) for value in reused_values(data_map, identity, others)),
-        erased_once=erased_once,
+        times.cutoff, key_reused=False, reused_names=names, reused_values=values, erased_once=erased_once
     )
 
 

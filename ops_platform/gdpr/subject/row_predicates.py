@@ -156,7 +156,10 @@ def _held(
         return sql.SQL("({} OR {})").format(alone, _not_newer(held, created, spared, alias))
     if created is None:
         # Where the key is reused, its new owner has names of their own, too.
-        return sql.SQL("false") if spared.key_reused else held
+        if spared.key_reused:
+            return sql.SQL("false")
+        own = identity.without(spared.reused_values)
+        return _holds_identifier(way, data_map.subject, catalogue, table, own, alias)
     return _not_newer(held, created, spared, alias)
 
 
@@ -265,11 +268,14 @@ def _in_roles(
     alias: str,
     spared: SparedRows | None,
 ) -> sql.Composable:
-    """Write the condition for rows that are the subject's in one of ``roles``; empty: in any role."""
+    """Write the condition for rows that are the subject's in one of ``roles``; empty: in any role.
+
+    A row that only mentions the subject is somebody else's, and so is what belongs to it.
+    """
     tests = [
         condition(data_map, catalogue, table, belonging, identity, alias, spared)
         for belonging in data_map.tables[table].belongings
-        if not roles or belonging.role in roles
+        if not isinstance(belonging.way, ByMention) and (not roles or belonging.role in roles)
     ]
     return sql.SQL("({})").format(sql.SQL(" OR ").join(tests)) if tests else sql.SQL("false")
 

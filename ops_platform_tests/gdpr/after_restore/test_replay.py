@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -14,6 +14,7 @@ from ops_platform.clients.postgres.connection import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.after_restore import replay
 from ops_platform.gdpr.data_map.model import DataMap
+from ops_platform.gdpr.erasure import inventory, product_inventory
 from ops_platform.gdpr.row_erasure import engine as row_erasure
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.schema import reader as catalogue
@@ -181,31 +182,61 @@ def test_an_older_schema_is_no_obstacle_and_an_unknown_column_is(
         replay.replay(connection, demo_map, [tombstone(OTHER)])
 
 
-def test_a_replay_that_was_ended_midway_knows_the_names_the_next_time(
-    bare_product: Product, tmp_path: Path
-) -> None:
-    with bare_product.owner() as owner, bare_product.eraser() as connection:
-        owner.execute(
-            "CREATE TABLE customer (id int PRIMARY KEY, email text);"
-            "CREATE TABLE ticket (id int PRIMARY KEY, email text); CREATE INDEX ON ticket (email);"
-            "INSERT INTO customer VALUES (1, 'anna@example.org'), (2, 'ben@example.org');"
-            "INSERT INTO ticket VALUES (1, 'anna@example.org'), (2, 'ben@example.org');"
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
-            "'BEGIN RAISE EXCEPTION ''no''; END';"
-            "CREATE TRIGGER refused BEFORE DELETE ON ticket FOR EACH ROW EXECUTE FUNCTION refuse();"
-        )
-        data_map = map_of(
-            tmp_path,
-            """
+CUSTOMERS = """
+CREATE TABLE customer (id int PRIMARY KEY, email text);
+CREATE TABLE ticket (id int PRIMARY KEY, email text);
+CREATE INDEX ON ticket (email);
+INSERT INTO customer VALUES (1, 'anna@example.org'), (2, 'ben@example.org');
+INSERT INTO ticket VALUES (1, 'anna@example.org'), (2, 'ben@example.org');
+"""
+CUSTOMER_MAP = """
 subject: {kind: customer, table: customer, key: id, email: email}
 tables:
   customer: {personal: [email], rows: [{role: account, column: id, erase: delete}]}
   ticket: {plain: [id], rows: [{role: sender, column: email, holds: email, erase: delete}]}
-""",
+"""
+
+
+def customer_erased() -> Tombstone:
+    of = SubjectKey("product", "customer", "1", "integer")
+    return Tombstone(of, CUTOFF, "r1", "m1", bytes(32), CUTOFF)
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_what_the_interrupted_erasure_knew_leads_to_what_it_had_not_erased_yet(
+    bare_product: Product, tmp_path: Path, taken: bool
+) -> None:
+    """It had ended when the disaster came; the restored moment is in its middle: the customer is gone.
+
+    ``taken``: somebody else had the address by then, and nothing says how old a ticket is.
+    """
+    keys, data_map = sealing_keys(), map_of(tmp_path, CUSTOMER_MAP)
+    with bare_product.owner() as owner, bare_product.eraser() as connection:
+        owner.execute(CUSTOMERS)
+        who = subject_rows.identity(connection, data_map, catalogue.read(connection), "1")
+        assert who is not None
+        known = replace(inventory.take(data_map, who), until=CUTOFF)
+        product_inventory.keep(connection, keys, "r1", known)
+        owner.execute("DELETE FROM customer WHERE id = 1")
+        if taken:
+            owner.execute("INSERT INTO customer VALUES (3, 'Anna@example.org')")
+        done = replay.replay(connection, data_map, [customer_erased()], keys=keys)
+        tickets = [row["id"] for row in owner.execute("SELECT id FROM ticket ORDER BY id")]
+        assert (done.came_back, tickets) == ((0, [1, 2]) if taken else (1, [2]))
+        assert connection.execute("SELECT FROM ops_platform.erasures").fetchall() == []
+
+
+def test_a_replay_that_was_ended_midway_knows_the_names_the_next_time(
+    bare_product: Product, tmp_path: Path
+) -> None:
+    with bare_product.owner() as owner, bare_product.eraser() as connection:
+        owner.execute(CUSTOMERS)
+        owner.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN RAISE EXCEPTION ''no''; END';"
+            "CREATE TRIGGER refused BEFORE DELETE ON ticket FOR EACH ROW EXECUTE FUNCTION refuse();"
         )
-        of = Tombstone(
-            SubjectKey("product", "customer", "1", "integer"), CUTOFF, "r1", "m1", bytes(32), CUTOFF
-        )
+        data_map, of = map_of(tmp_path, CUSTOMER_MAP), customer_erased()
         keys = sealing_keys()
         with pytest.raises(CheckFailed, match="ticket"):
             replay.replay(connection, data_map, [of], keys=keys)

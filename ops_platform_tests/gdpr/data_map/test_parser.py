@@ -312,3 +312,36 @@ def test_tables_and_columns_have_titles_for_people(tmp_path: Path) -> None:
     table = load(tmp_path, MAP.replace("    personal: [email]\n", said)).tables[Name.parse("users")]
     assert (table.title, table.titles) == ("Your account", {"email": "Address", "id": "Number"})
     assert load(tmp_path, MAP).tables[Name.parse("users")].titles == {}
+
+
+MENTIONS = MAP.replace(
+    "      - {role: owner, column: owner, holds: email, erase: delete, export: own}\n",
+    "      - {role: owner, column: owner, holds: email, erase: delete, export: own}\n"
+    "      - {role: named, mentions: [text], erase: redact, export: none}\n",
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "through: pages, to: id",
+            "through: pages, to: id, roles: [named]",
+            "rows of pages as 'named'",
+        ),
+        (
+            "      - {role: owner, column: owner, holds: email, erase: delete, export: own}\n",
+            "",
+            "mentions do not",
+        ),
+        (
+            "  email: email\n",
+            "  email: email\n  known_by: [{table: pages, column: at, roles: [named]}]\n",
+            "are other people's, and so is what belongs to them",
+        ),
+    ],
+)
+def test_who_mentions_somebody_is_not_them(tmp_path: Path, old: str, new: str, says: str) -> None:
+    assert load(tmp_path, MENTIONS).tables[Name.parse("pages")].belongings[1].way == ByMention(("text",))
+    with pytest.raises(ConfigurationError, match=says):
+        load(tmp_path, MENTIONS.replace(old, new, 1))

@@ -15,7 +15,10 @@ from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr.erasure import command_line
 from ops_platform.gdpr.erasure.command_line import UnrecordedErasure
 from ops_platform.gdpr.erasure.context import DataStores
+from ops_platform.gdpr.erasure.steps import preflight
 from ops_platform.gdpr.erasure.steps.base import ErasureState, Result, Step
+from ops_platform.gdpr.row_erasure.engine import RowErasure
+from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.tombstones.encryption import SealingKeys
 from ops_platform_tests.gdpr.erasing import Product, map_of
 from ops_platform_tests.gdpr.other_stores import sealing_keys
@@ -207,6 +210,33 @@ def test_an_attempt_that_knows_less_refuses(shop: Product, tmp_path: Path) -> No
         assert left(shop, 7) == [0, 3, 0, 1]
 
 
+def test_a_row_that_the_erasure_has_emptied_says_no_more_who_is_meant(shop: Product, tmp_path: Path) -> None:
+    """As after an older version: the row stays because others refer to it, and its address is gone."""
+    unless = "column: email, holds: email, erase: {delete_unless_referenced: {email: null}}"
+    data = stores(
+        shop,
+        tmp_path,
+        MAP.replace("column: id, erase: delete", unless).replace("{personal: [email]", "{plain: [id]"),
+    )
+    with shop.owner() as owner, shop.eraser() as eraser:
+        owner.execute("CREATE INDEX ON customer (email); UPDATE customer SET email = NULL WHERE id = 7")
+        Journal(eraser, command_line.unrecorded_id("customer", "7")).open("m")
+        for _ in range(2):
+            with pytest.raises(CheckFailed, match="known no more"):
+                erase(data, 7)
+            assert left(shop, 7) == [1, 3, 0, 1]
+
+
+def test_what_is_not_sealed_is_not_believed_where_there_is_a_key(shop: Product, tmp_path: Path) -> None:
+    data, keys = stores(shop, tmp_path), sealing_keys()
+    assert killed(lambda: erase(data, 7, die_after_the_customer))
+    with pytest.raises(CheckFailed, match="is not sealed: if it was begun without OPS_GDPR_ENCRYPTION_KEY"):
+        erase(data, 7, keys=keys)
+    assert left(shop, 7) == [0, 3, 0, 1]
+    assert erase(data, 7)
+    assert left(shop, 7) == [0, 0, 0, 0]
+
+
 def test_it_is_sealed_where_there_is_a_key_and_needs_it_again(shop: Product, tmp_path: Path) -> None:
     data, keys = stores(shop, tmp_path), sealing_keys()
     assert killed(lambda: erase(data, 7, die_after_the_customer, keys))
@@ -220,6 +250,23 @@ def test_it_is_sealed_where_there_is_a_key_and_needs_it_again(shop: Product, tmp
     assert left(shop, 7) == [0, 3, 0, 1]
     assert erase(data, 7, keys=keys)
     assert left(shop, 7) == [0, 0, 0, 0]
+
+
+def test_an_account_that_the_product_deletes_during_the_search(
+    shop: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name was known before, and leads to the tickets after it is gone."""
+    before, search = others(shop, 7), preflight.refuse_uncovered
+
+    def long(state: ErasureState, erasure: RowErasure) -> None:
+        search(state, erasure)
+        with shop.owner() as owner:
+            owner.execute("DELETE FROM customer WHERE id = 7")
+
+    monkeypatch.setattr(command_line, "refuse_uncovered", long)
+    assert erase(stores(shop, tmp_path), 7)
+    assert left(shop, 7) == [0, 0, 0, 0]
+    assert others(shop, 7) == before
 
 
 class Dies(Step[ErasureState]):

@@ -161,6 +161,17 @@ class TestKept:
         with pytest.raises(CheckFailed, match="inventory of request r2"):
             inventory.find(ops, keys, "r2")
 
+    def test_a_text_that_is_not_sealed_names_nobody(self, ops: Connection, demo_map: DataMap) -> None:
+        keys, other = (
+            sealing_keys(),
+            inventory.take(demo_map, Identity({"id": KEY, "email": "b@example.org"})),
+        )
+        inventory.keep(ops, keys, "r1", inventory.take(demo_map, Identity({"id": KEY})))
+        ops.execute("UPDATE gdpr_inventories SET sealed = %s", (inventory.write(other, None, "r1"),))
+        with pytest.raises(CheckFailed, match="is not sealed") as refused:
+            inventory.find(ops, keys, "r1")
+        assert "example.org" not in str(refused.value)
+
     def test_an_identifier_that_cannot_be_kept_is_said_before_anything_is_destroyed(
         self, ops: Connection, demo_map: DataMap
     ) -> None:

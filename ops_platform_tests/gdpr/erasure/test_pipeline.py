@@ -21,8 +21,11 @@ from ops_platform.gdpr.certificates import document as certificate
 from ops_platform.gdpr.erasure import context as erasure_context
 from ops_platform.gdpr.erasure import pipeline
 from ops_platform.gdpr.erasure.context import ErasureContext
+from ops_platform.gdpr.erasure.steps import preflight
+from ops_platform.gdpr.erasure.steps.base import ErasureState
 from ops_platform.gdpr.requests import work_queue as work
 from ops_platform.gdpr.row_erasure import residue_scan as residue
+from ops_platform.gdpr.row_erasure.engine import RowErasure
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.subject.subject_key import SubjectKey
 from ops_platform.gdpr.tombstones import legal_holds
@@ -120,6 +123,25 @@ def _killed(place: Scene, step: str, when: str) -> None:
         place.at_once()
     said = place.worker(request_id)
     assert said == "DONE" or said.startswith("NotClaimed: the request has ended before"), said
+    is_erased(place, request_id)
+    assert place.others() == before
+
+
+def test_names_that_change_during_the_search_are_erased_as_well(
+    place: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, request_id, search = place.others(), place.request(), preflight.refuse_uncovered
+
+    def long(state: ErasureState, erasure: RowErasure) -> None:
+        search(state, erasure)
+        with place.product.owner() as owner:
+            owner.execute(
+                "UPDATE creators SET email = 'new@example.org', handle = 'new.handle' WHERE id = %s",
+                (place.who,),
+            )
+
+    monkeypatch.setattr(preflight, "refuse_uncovered", long)
+    erase(place, request_id)
     is_erased(place, request_id)
     assert place.others() == before
 

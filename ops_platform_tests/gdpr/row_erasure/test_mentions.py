@@ -137,6 +137,60 @@ def test_what_cannot_be_replaced_exactly_is_refused_first(
     assert bare_product.digest() == before
 
 
+def test_what_belongs_to_a_row_with_a_mention_is_its_authors(bare_product: Product, tmp_path: Path) -> None:
+    filled(bare_product)
+    with bare_product.owner() as owner:
+        owner.execute(
+            """
+            CREATE TABLE files (id int PRIMARY KEY, comment int REFERENCES comments, file text);
+            CREATE TABLE contacts (id int PRIMARY KEY, owner int REFERENCES users, address text, note text);
+            CREATE TABLE letters (id int PRIMARY KEY, sender text);
+            CREATE INDEX ON files (comment); CREATE INDEX ON contacts (owner);
+            CREATE INDEX ON letters (sender);
+            INSERT INTO files VALUES (1, 1, 'of anna'), (2, 2, 'of bob');
+            INSERT INTO contacts VALUES (1, 1, 'anna@work.example', 'mine'),
+                                        (2, 2, 'bob@work.example', 'friend of anna_k.7');
+            INSERT INTO letters VALUES (1, 'anna@work.example'), (2, 'bob@work.example');
+            """
+        )
+    data_map = map_of(
+        tmp_path,
+        MAP.replace("[handle]}", "[handle], known_by: [{table: contacts, column: address}]}")
+        + """
+  files:
+    personal: [file]
+    plain: [id]
+    rows: [{role: author, column: comment, through: comments, to: id, erase: delete, export: own}]
+  contacts:
+    personal: [address, note]
+    plain: [id]
+    rows:
+      - {role: owner, column: owner, erase: delete}
+      - {role: mentioned, mentions: [note], erase: redact}
+  letters:
+    plain: [id]
+    rows: [{role: sender, column: sender, holds: contacts.address, erase: delete}]
+""",
+    )
+    with bare_product.eraser() as eraser:
+        with eraser.transaction():
+            assert map_check.check(eraser, data_map) == []
+        known, what = catalogue.read(eraser), erasing(eraser, data_map, "1")
+        assert what.identity.of("contacts.address") == ("anna@work.example",)
+        [(table, author)] = [one for one in data_map.belongings() if one[0].name.relation == "files"]
+        with eraser.transaction():
+            rows = Rows(data_map, known, what.identity, "salt")
+            lines = b"".join(block.lines for block in rows.blocks(eraser, table, author))
+        assert [json.loads(line)["id"] for line in lines.splitlines()] == [1]
+        foresee(eraser, data_map, known, what).refuse()
+        engine.erase(eraser, data_map, known, what)
+        assert left(eraser, data_map, what) == ([], [])
+        for name, kept in {"files": [2], "contacts": [2], "letters": [2]}.items():
+            assert [row["id"] for row in eraser.execute(f"SELECT id FROM {name}")] == kept, name
+        [note] = eraser.execute("SELECT address, note FROM contacts").fetchall()
+    assert note == {"address": "bob@work.example", "note": "friend of [erased]"}
+
+
 def test_a_trigger_that_changes_the_rest_of_the_text_stops_the_erasure(
     bare_product: Product, tmp_path: Path
 ) -> None:

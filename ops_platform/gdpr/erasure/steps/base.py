@@ -101,6 +101,8 @@ class RecordedErasure(ErasureState):
     """An autocommit connection."""
     case: Case
     end_request: EndRequest
+    foreseen: tuple[Inventory, bool] | None = field(init=False, default=None)
+    """Whom the preflight found, and whether by the subject's row, which may go before it is written down."""
     tombstone: Tombstone = field(init=False)
     certificate: Issued = field(init=False)
 
@@ -159,6 +161,8 @@ class RecordedErasure(ErasureState):
         present = self.present(identity, self.tombstone.erased_at, has_row=has_row)
         keys, request_id = self.context.keys, self.case.request_id
         with self.ops.transaction():
+            if self.foreseen is not None and self.foreseen[0].identity != identity:
+                inventory.keep(self.ops, keys, request_id, self.foreseen[0], sure=self.foreseen[1])
             self.inventory = inventory.keep(self.ops, keys, request_id, present, sure=has_row)
         product_inventory.keep(self.product, keys, request_id, self.inventory)
 

@@ -16,7 +16,7 @@ class Preflight(Step[RecordedErasure]):
     name = "preflight"
 
     def perform(self, state: RecordedErasure) -> Result:
-        """Set ``catalogue`` and ``subject``.
+        """Set ``catalogue``, ``subject`` and ``foreseen``.
 
         Raises Held for a legal hold, CheckFailed for a map that does not fit the database or would leave
         something of the subject, Unavailable for a store that is away.
@@ -49,7 +49,9 @@ class Preflight(Step[RecordedErasure]):
             return  # the rows are erased: the verification searches
         tombstone = tombstone_store.of_request(state.ops, state.case.request_id)
         cutoff = tombstone.erased_at if tombstone else state.context.clock()
-        foreseen = inventory.merge(known, state.present(identity, cutoff, has_row=has_row), sure=has_row)
+        present = state.present(identity, cutoff, has_row=has_row)
+        state.foreseen = present, has_row
+        foreseen = inventory.merge(known, present, sure=has_row)
         refuse_uncovered(state, state.erasure_of_rows(foreseen, cutoff))
 
 
