@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops_platform.api.appearance import brand
-from ops_platform.api.appearance.confirmation_texts import EN
+from ops_platform.api.appearance import brand, status_texts
+from ops_platform.api.appearance.confirmation_texts import EN, FR
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 
@@ -22,7 +22,7 @@ def read(tmp_path: Path, **values: str) -> brand.Brand:
 def test_name_logo_contact_and_texts(tmp_path: Path) -> None:
     logo, texts = tmp_path / "logo.svg", tmp_path / "texts.yaml"
     logo.write_text("<svg/>")
-    texts.write_text("en:\n  kept: We keep invoices.\n")
+    texts.write_text("en:\n  confirmation:\n    kept: We keep invoices.\n    download: By mail.\n")
     made = read(
         tmp_path,
         OPS_PAGE_NAME="Rosa",
@@ -32,8 +32,10 @@ def test_name_logo_contact_and_texts(tmp_path: Path) -> None:
     )
     assert made.logo == brand.Logo(b"<svg/>", "image/svg+xml")
     assert made.contact_url == "https://rosa.example/help"
-    assert made.own("en", EN) == {**EN, "kept": "We keep invoices."}
-    assert made.own("fr", EN) == EN
+    assert made.own("en", "confirmation") == {**EN, "kept": "We keep invoices.", "download": "By mail."}
+    assert made.own("fr", "confirmation") == FR
+    # The status page has other texts of the same names.
+    assert made.own("en", "status") == status_texts.EN
 
 
 @given(st.integers(0, 0xFFFFFF))
@@ -52,9 +54,13 @@ def test_text_on_any_colour_is_readable(number: int) -> None:
         ("OPS_PAGE_LOGO_FILE", "/nowhere/logo.svg", "cannot read"),
         ("OPS_PAGE_LOGO_FILE", "logo.exe", "must be one of"),
         ("OPS_PAGE_TEXTS_FILE", "/nowhere/texts.yaml", "cannot be read"),
-        ("en: {nothing: x}", "", "no such text"),
+        ("en: {status: {nothing: x}}", "", "no such text"),
+        ("en: {kept: x}", "", "must map"),
+        ("en: [a]", "", "must map"),
+        ("en: {status: text}", "", "must map"),
+        ("[]", "", "must map"),
         ("de: {kept: x}", "", "must map"),
-        ("fr: {copy: 'jusqu''au {when}'}", "", "placeholders"),
+        ("fr: {confirmation: {copy: 'jusqu''au {when}'}}", "", "placeholders"),
     ],
 )
 def test_what_is_wrong_is_refused(tmp_path: Path, name: str, value: str, reason: str) -> None:

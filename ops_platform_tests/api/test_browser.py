@@ -94,7 +94,7 @@ def an_erasure_by_link_that_waits_for_a_copy(anna: Person) -> None:
     heading = page.get_by_role("heading", level=1)
     expect(heading).to_have_text(HEADINGS["en", "erasure"])
     assert "token" not in page.url
-    expect(page.get_by_text("It cannot be undone.")).to_be_visible()
+    expect(page.get_by_text("Once the work has begun, it cannot be undone.")).to_be_visible()
     expect(page.get_by_text("A copy of your data can still be downloaded until")).to_be_visible()
     expect(page.get_by_label("Wait until I have downloaded it")).to_be_checked()
     button = page.get_by_role("button", name=BUTTONS["en", "erasure"])
@@ -106,7 +106,7 @@ def an_erasure_by_link_that_waits_for_a_copy(anna: Person) -> None:
     # Looking confirms nothing, however often.
     page.get_by_role("link", name="Français").click()
     expect(heading).to_have_text(HEADINGS["fr", "erasure"])
-    expect(page.get_by_text("Cela ne peut pas être annulé.")).to_be_visible()
+    expect(page.get_by_text("C'est irréversible.")).to_be_visible()
     assert anna.api.table.row(request_id)["verified_at"] is None
     page.get_by_role("link", name="English").click()
     button.click()

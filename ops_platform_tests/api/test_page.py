@@ -95,8 +95,8 @@ def test_every_step_and_outcome_has_words() -> None:
 
 
 def test_an_erasure_cannot_be_undone_in_any_language() -> None:
-    assert "It cannot be undone." in confirmation.render("en", Brand(), None, asks_consent=False)
-    assert "Cela ne peut pas être annulé." in confirmation.render("fr", Brand(), None, asks_consent=False)
+    assert "it cannot be undone." in confirmation.render("en", Brand(), None, asks_consent=False)
+    assert "C'est irréversible." in confirmation.render("fr", Brand(), None, asks_consent=False)
 
 
 @pytest.mark.parametrize("texts", [confirmation_texts.TEXTS, frame_texts.TEXTS, status_texts.TEXTS])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import yaml
 
@@ -17,7 +17,15 @@ from ops_platform.settings import PageSettings
 
 LARGEST_LOGO_BYTES = 256 * 1024
 LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg"}
+PageName = Literal["frame", "confirmation", "status"]
+TEXTS: Mapping[PageName, Mapping[Language, Mapping[str, str]]] = {
+    "frame": frame_texts.TEXTS,
+    "confirmation": confirmation_texts.TEXTS,
+    "status": status_texts.TEXTS,
+}
+"""The texts of each page, and of the frame around all; the same name is another text on another page."""
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+NameT = TypeVar("NameT", bound=str)
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -31,18 +39,17 @@ class Logo:
 
 @dataclass(frozen=True)
 class Brand:
-    """The look of the pages. ``texts``: by language, texts that replace those of the same name."""
+    """The look of the pages. ``texts``: by language and page, texts that replace those of the same name."""
 
     name: str | None = None
     colour: str = "#1f3a5f"
     logo: Logo | None = None
     contact: str | None = None
-    texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    texts: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
 
-    def own(self, language: Language, texts: Mapping[str, str]) -> dict[str, str]:
+    def own(self, language: Language, page: PageName) -> dict[str, str]:
         """Return a page's texts, replaced where the brand has texts of its own."""
-        own = self.texts.get(language, {})
-        return {name: own.get(name, text) for name, text in texts.items()}
+        return {**TEXTS[page][language], **self.texts.get(language, {}).get(page, {})}
 
     @property
     def contact_url(self) -> str | None:
@@ -97,25 +104,35 @@ def _logo(file: Path) -> Logo:
     return Logo(content, media_type)
 
 
-def _texts(file: Path) -> dict[str, dict[str, str]]:
-    known = {**frame_texts.TEXTS["en"], **confirmation_texts.EN, **status_texts.EN}
+def _texts(file: Path) -> dict[str, dict[str, dict[str, str]]]:
     try:
         document: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         raise ConfigurationError(f"OPS_PAGE_TEXTS_FILE: {file} cannot be read as YAML: correct it") from None
-    if not isinstance(document, dict) or not set(document) <= set(LANGUAGES):
-        raise ConfigurationError(
-            f"OPS_PAGE_TEXTS_FILE: {file} must map {' and '.join(LANGUAGES)} to texts by their names"
-        )
-    for language, texts in document.items():
-        for name, text in (texts or {}).items():
-            where = f"OPS_PAGE_TEXTS_FILE: {language}: {name}"
-            if name not in known:
-                raise ConfigurationError(f"{where}: there is no such text: correct the name")
-            if not isinstance(text, str) or not set(_PLACEHOLDER.findall(text)) <= set(
-                _PLACEHOLDER.findall(known[name])
-            ):
-                raise ConfigurationError(
-                    f"{where}: must be a text with no other placeholders than the original"
-                )
-    return {language: dict(texts or {}) for language, texts in document.items()}
+    languages = _level(document, LANGUAGES, str(file))
+    return {
+        language: {
+            page: _page_texts(texts, TEXTS[page]["en"], f"{language}: {page}")
+            for page, texts in _level(pages, tuple(TEXTS), language).items()
+        }
+        for language, pages in languages.items()
+    }
+
+
+def _level(document: Any, names: Sequence[NameT], where: str) -> dict[NameT, Any]:
+    if not isinstance(document, dict) or not set(document) <= set(names):
+        raise ConfigurationError(f"OPS_PAGE_TEXTS_FILE: {where}: must map some of {', '.join(names)}")
+    return document
+
+
+def _page_texts(texts: Any, originals: Mapping[str, str], page: str) -> dict[str, str]:
+    if not isinstance(texts, dict):
+        raise ConfigurationError(f"OPS_PAGE_TEXTS_FILE: {page}: must map names to texts")
+    for name, text in texts.items():
+        where = f"OPS_PAGE_TEXTS_FILE: {page}: {name}"
+        if name not in originals:
+            raise ConfigurationError(f"{where}: there is no such text: correct the name")
+        known = set(_PLACEHOLDER.findall(originals[name]))
+        if not isinstance(text, str) or not set(_PLACEHOLDER.findall(text)) <= known:
+            raise ConfigurationError(f"{where}: must be a text with no other placeholders than the original")
+    return texts

@@ -16,7 +16,7 @@ EN = {
     "code": "Code",
     "look": "Continue",
     "what_erasure": "Within 72 hours your account and everything that is stored about you is deleted for "
-    "good. It cannot be undone.",
+    "good. Once the work has begun, it cannot be undone.",
     "kept": "What the law makes us keep is kept, and is listed on the certificate that you get by mail.",
     "backups": "Copies in backups disappear when the backups expire. Until then they are deleted again "
     "whenever a backup is restored.",
@@ -57,7 +57,7 @@ FR = {
     "code": "Code",
     "look": "Continuer",
     "what_erasure": "Dans les 72 heures, votre compte et tout ce qui est enregistré à votre sujet sont "
-    "supprimés définitivement. Cela ne peut pas être annulé.",
+    "supprimés définitivement. C'est irréversible.",
     "kept": "Ce que la loi nous oblige à garder est conservé et figure sur le certificat que vous recevez "
     "par e-mail.",
     "backups": "Les copies dans les sauvegardes disparaissent quand celles-ci expirent. D'ici là, elles sont "

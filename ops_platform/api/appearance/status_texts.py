@@ -30,7 +30,8 @@ EN = {
     "state-cancelled": "Cancelled. Nothing was done.",
     "state-expired": "Not confirmed in time. Nothing was done.",
     "state-error": "Something went wrong. We have been told and look after it.",
-    "state-erased": "Your account and your data have been deleted for good.",
+    "state-erased": "Your account and your data have been deleted for good, except what the certificate "
+    "lists.",
     "state-ready": "Your copy is ready.",
     "state-over": "Your copy was deleted when its time was over. You can ask for another one.",
     "doing-preflight": "We check what there is.",
@@ -94,7 +95,8 @@ FR = {
     "state-cancelled": "Annulé. Rien n'a été fait.",
     "state-expired": "Non confirmé à temps. Rien n'a été fait.",
     "state-error": "Une erreur s'est produite. Nous en sommes avertis et nous en occupons.",
-    "state-erased": "Votre compte et vos données ont été supprimés définitivement.",
+    "state-erased": "Votre compte et vos données ont été supprimés définitivement, sauf ce que le certificat "
+    "indique.",
     "state-ready": "Votre copie est prête.",
     "state-over": "Votre copie a été supprimée à la fin de son délai. Vous pouvez en demander une autre.",
     "doing-preflight": "Nous vérifions ce qui existe.",

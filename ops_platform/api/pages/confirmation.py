@@ -46,7 +46,7 @@ def router(service: Service) -> APIRouter:
 
 def render(language: Language, brand: Brand, privacy_notice_url: str | None, *, asks_consent: bool) -> str:
     """Render the page in one language as HTML."""
-    own = brand.own(language, confirmation_texts.TEXTS[language])
+    own = brand.own(language, "confirmation")
     for kind in REQUEST_TYPES:
         own[f"heading-{kind}"] = mail_texts.HEADINGS[language, kind]
         own[f"button-{kind}"] = mail_texts.BUTTONS[language, kind]

@@ -10,7 +10,7 @@ from string import Template
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from ops_platform.api.appearance import Brand, frame_texts
+from ops_platform.api.appearance import Brand
 from ops_platform.api.pages.assets import STATIC
 from ops_platform.gdpr.requests import LANGUAGES, Language, language_of
 
@@ -32,7 +32,7 @@ def render(
     privacy_notice_url: str | None,
 ) -> str:
     """Render a page as HTML. ``content`` is HTML, all else is text; the script finds ``texts`` as JSON."""
-    own = brand.own(language, frame_texts.TEXTS[language])
+    own = brand.own(language, "frame")
     links = [
         f'<span lang="{code}" aria-current="true">{NAMES[code]}</span>'
         if code == language

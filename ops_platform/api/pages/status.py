@@ -8,7 +8,7 @@ from string import Template
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
-from ops_platform.api.appearance import Brand, status_texts
+from ops_platform.api.appearance import Brand
 from ops_platform.api.edge import guards
 from ops_platform.api.openapi import problems
 from ops_platform.api.pages import layout
@@ -38,7 +38,7 @@ def router(service: Service) -> APIRouter:
 
 def render(language: Language, brand: Brand, privacy_notice_url: str | None) -> str:
     """Render the page in one language as HTML."""
-    own = brand.own(language, status_texts.TEXTS[language])
+    own = brand.own(language, "status")
     for kind in REQUEST_TYPES:
         own[f"heading-{kind}"] = mail_texts.HEADINGS[language, kind]
     content = Template((STATIC / "status.html").read_text(encoding="utf-8")).substitute(

@@ -13,6 +13,7 @@
   let link = new URLSearchParams(location.hash.slice(1)).get("token");
   let timer = null;
   let shown = "";
+  let stale = false;
 
   const session = () => sessionStorage.getItem(KEY);
   const time = (text) => when.format(new Date(text));
@@ -61,6 +62,9 @@
   function failed(error) {
     if (error.message === "unauthorized") {
       return signedOut("unauthorized", true);
+    }
+    if (session()) {
+      lookLater();
     }
     return say(texts[error.message] ? error.message : "unavailable", true);
   }
@@ -193,9 +197,36 @@
     return element;
   }
 
+  function lookLater() {
+    clearTimeout(timer);
+    timer = setTimeout(lookAgain, LOOK_AGAIN);
+  }
+
+  async function lookAgain() {
+    try {
+      await look();
+    } catch (error) {
+      // Said once: each message takes the focus.
+      if (stale && error.message !== "unauthorized") {
+        return lookLater();
+      }
+      stale = true;
+      return failed(error);
+    }
+    return undefined;
+  }
+
   async function look() {
     clearTimeout(timer);
+    const began = session();
     const text = await (await call("GET", "requests")).text();
+    if (session() !== began) {
+      return;
+    }
+    if (stale) {
+      stale = false;
+      say("");
+    }
     const list = JSON.parse(text).requests;
     const states = list.map((request) => state(request)).join();
     // What has focus stays as long as nothing changes.
@@ -208,7 +239,7 @@
     if (!list.length) {
       say("none");
     }
-    timer = setTimeout(() => look().catch(failed), LOOK_AGAIN);
+    lookLater();
   }
 
   byId("ask").addEventListener("submit", async (event) => {
@@ -234,6 +265,8 @@
     try {
       const begun = await (await call("POST", "session", { token: link })).json();
       link = null;
+      // The token is used up: with it, the page in the other language would give this session away.
+      document.querySelectorAll("nav a").forEach((anchor) => { anchor.hash = ""; });
       sessionStorage.setItem(KEY, begun.session);
       say("");
       await look();
@@ -268,7 +301,7 @@
     sessionStorage.removeItem(KEY);
     byId("enter").hidden = false;
   } else if (session()) {
-    look().catch(failed);
+    lookAgain();
   } else {
     byId("ask").hidden = false;
   }

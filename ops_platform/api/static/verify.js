@@ -59,6 +59,9 @@
     const kind = request.request_type;
     document.title = byId("heading").textContent = texts["heading-" + kind];
     byId("intro").hidden = find.hidden = true;
+    // The form may have shown another request before.
+    byId("erasure").hidden = byId("export").hidden = byId("copies").hidden = true;
+    document.querySelectorAll("input[name=copy]").forEach((choice) => { choice.checked = false; });
     byId(kind).hidden = act.hidden = false;
     const button = byId("confirm");
     button.textContent = texts["button-" + kind];

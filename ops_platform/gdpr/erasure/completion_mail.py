@@ -1,4 +1,4 @@
-"""The last mail to a subject: their data are deleted, these are kept by law, here is the certificate."""
+"""The last mail to a subject: their data are deleted, these are kept, here is the certificate."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _BODIES = {
     "en": """Your account and your data have been deleted
 ============================================
 
-Your account and everything that was stored about you have been deleted for good, as you asked.
+Your account and everything that was stored about you have been deleted for good, as you asked{except_listed}.
 
 Reference:   {request_id}
 Certificate: {certificate_id}
 
 The certificate is attached: keep it. It is signed, says what was deleted where, and names nobody.
 
-{kept}Backups made before cannot be changed. The last one that can hold your data expires on {expires};
-whatever is restored until then is deleted again before it is used.
+{kept}{accepted}Backups made before cannot be changed. The last one that can hold your data expires on
+{expires}; whatever is restored until then is deleted again before it is used.
 
 This is our last mail to you: your address is deleted, too.
 """,
@@ -34,7 +34,7 @@ This is our last mail to you: your address is deleted, too.
 =============================================
 
 Votre compte et tout ce qui était enregistré à votre sujet ont été supprimés définitivement, comme
-vous l'avez demandé.
+vous l'avez demandé{except_listed}.
 
 Référence :  {request_id}
 Certificat : {certificate_id}
@@ -42,8 +42,8 @@ Certificat : {certificate_id}
 Le certificat est joint : gardez-le. Il est signé, dit ce qui a été supprimé et où, et ne nomme
 personne.
 
-{kept}Les sauvegardes antérieures ne peuvent pas être modifiées. La dernière qui peut contenir vos données
-expire le {expires} ; tout ce qui serait restauré d'ici là est supprimé de nouveau avant usage.
+{kept}{accepted}Les sauvegardes antérieures ne peuvent pas être modifiées. La dernière qui peut contenir vos
+données expire le {expires} ; tout ce qui serait restauré d'ici là est supprimé de nouveau avant usage.
 
 C'est notre dernier message : votre adresse est supprimée, elle aussi.
 """,
@@ -52,23 +52,35 @@ _KEPT = {
     "en": "The law makes us keep:\n{lines}\n\n",
     "fr": "La loi nous oblige à conserver :\n{lines}\n\n",
 }
+_ACCEPTED = {
+    "en": "You stay named in:\n{lines}\n\n",
+    "fr": "Vous restez nommé dans :\n{lines}\n\n",
+}
+_EXCEPT = {"en": ",\nexcept what is listed below", "fr": ", sauf ce qui est indiqué ci-dessous"}
 
 
 def text(language: Language, issued: Issued) -> Text:
     """Compose the mail from the certificate."""
     document = json.loads(issued.document)
-    lines = [
+    kept = [
         f"- {kept['table']}: {kept['basis']}; {kept['term']}"
         for kept in document["kept_by_law"]
         if kept["rows"]
     ]
+    accepted = [f"- {accepted['place']}: {accepted['because']}" for accepted in document.get("accepted", ())]
     body = _BODIES[language].format(
         request_id=issued.request_id,
         certificate_id=issued.certificate_id,
-        kept=_KEPT[language].format(lines="\n".join(lines)) if lines else "",
+        except_listed=_EXCEPT[language] if kept or accepted else "",
+        kept=_list(_KEPT[language], kept),
+        accepted=_list(_ACCEPTED[language], accepted),
         expires=document["last_backup_expires_at"][:10],
     )
     return Text(_SUBJECTS[language], body)
+
+
+def _list(heading: str, lines: list[str]) -> str:
+    return heading.format(lines="\n".join(lines)) if lines else ""
 
 
 def write(ops: Connection, language: Language, email: str, issued: Issued, now: datetime) -> None:

@@ -259,7 +259,8 @@ def _readable(line: bytes) -> dict[str, Any] | None:
     if len(line) > LONGEST_ROW:
         return None
     try:
-        row: dict[str, Any] = json.loads(line)
+        # Amounts are shown as they are stored, without the rounding of a float.
+        row: dict[str, Any] = json.loads(line, parse_float=str)
         json.dumps(row, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         # PostgreSQL takes thousands of digits and levels, and a json column half a surrogate pair: such a

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from html import escape
 from typing import Any
 
 LONGEST_VALUE = 1000
 """Characters of a text that are shown; the file has all of it."""
+DEEPEST_VALUE = 20
+"""Levels of lists within lists that are shown as such. PostgreSQL stores thousands, and Python cannot."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?")
 _PICTURES = {
     b"\x89PNG\r\n\x1a\n": "png",
@@ -39,25 +43,35 @@ def label(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def value(content: Any, words: Words, *, is_binary: bool = False) -> str:
-    """Write a value of a row as HTML; objects and lists as lists within."""
+def value(content: Any, words: Words, *, is_binary: bool = False, depth: int = 0) -> str:
+    """Write a value of a row as HTML; objects and lists as lists within, below DEEPEST_VALUE as JSON."""
+    if depth >= DEEPEST_VALUE and isinstance(content, dict | list):
+        try:
+            return escape(_shortened(json.dumps(content, ensure_ascii=False)))
+        except RecursionError:
+            return "…"
+    inside = partial(value, words=words, depth=depth + 1)
     if isinstance(content, bool):
         return escape(words.yes if content else words.no)
     if isinstance(content, dict):
         groups = "".join(
-            f"<div><dt>{escape(label(str(name)))}</dt><dd>{value(inner, words)}</dd></div>"
+            f"<div><dt>{escape(label(str(name)))}</dt><dd>{inside(inner)}</dd></div>"
             for name, inner in content.items()
             if inner is not None
         )
         return f"<dl>{groups}</dl>" if groups else ""
     if isinstance(content, list):
         if all(not isinstance(inner, dict | list) for inner in content):
-            return ", ".join(value(inner, words) for inner in content if inner is not None)
-        return f"<ul>{''.join(f'<li>{value(inner, words)}</li>' for inner in content)}</ul>"
+            return ", ".join(inside(inner) for inner in content if inner is not None)
+        return f"<ul>{''.join(f'<li>{inside(inner)}</li>' for inner in content)}</ul>"
     if is_binary and isinstance(content, str):
         return escape(words.binary.format(bytes=len(content) * 3 // 4 - content[-2:].count("=")))
     text = _moment(content) if isinstance(content, str) else str(content)
-    return escape(text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…")
+    return escape(_shortened(text))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
 
 
 def _moment(text: str) -> str:

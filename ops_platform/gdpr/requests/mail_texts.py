@@ -36,8 +36,8 @@ _ASKED = {
     ("en", "export"): "Somebody signed in to your account asked us for a copy of everything that is stored\n"
     "about you. Nothing is deleted.",
     ("fr", "erasure"): "Quelqu'un qui est connecté à votre compte nous a demandé de le supprimer\n"
-    "définitivement, avec tout ce qui est enregistré à votre sujet. Une fois confirmé et commencé,\n"
-    "cela ne peut pas être annulé.",
+    "définitivement, avec tout ce qui est enregistré à votre sujet. Une fois le traitement\n"
+    "commencé, c'est irréversible.",
     ("fr", "export"): "Quelqu'un qui est connecté à votre compte nous a demandé une copie de tout ce qui\n"
     "est enregistré à votre sujet. Rien n'est supprimé.",
 }

@@ -69,7 +69,7 @@ def test_every_mail_has_its_link_code_and_warning(
     )
     assert text.body.startswith(f"{mail_texts.HEADINGS[language, request_type]}\n===")
     assert mail_texts.BUTTONS[language, request_type] in text.body
-    final = {"en": "cannot be undone", "fr": "ne peut pas être annulé"}[language]
+    final = {"en": "cannot be undone", "fr": "c'est irréversible"}[language]
     assert (final in text.body.replace("\n", " ")) == (request_type == "erasure")
     assert "2026-03-01 12:00 UTC" in text.body
     assert "\nhttps://x/#y\n" in text.body
