@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -185,9 +186,18 @@ def _reading(routes: APIRouter, service: Service) -> None:
 def results(connection: Connection, own_requests: Sequence[requests.Request]) -> dict[str, schemas.Result]:
     """Find what came of the requests, by their ids."""
     ids = [request.request_id for request in own_requests]
-    kept = archive_store.kept_until(connection, ids)
+    kept: dict[str, datetime | None] = {**archive_store.kept_until(connection, ids)}
     certified = certificates.issued(connection, ids)
-    return {request_id: schemas.Result(kept.get(request_id), request_id in certified) for request_id in ids}
+    waiting = {request.request_id: request.waits_until for request in own_requests}
+    for subject in {request.subject for request in own_requests}:
+        waits = requests.precedence.waits(connection, subject)
+        waiting |= waits.erasures
+        # An open erasure deletes a copy before its time.
+        kept |= {export: until for export, until in waits.exports.items() if kept.get(export)}
+    return {
+        request_id: schemas.Result(kept.get(request_id), request_id in certified, waiting.get(request_id))
+        for request_id in ids
+    }
 
 
 def _make(service: Service, subject: UUID, body: NewRequest, language: Language) -> MadeRequest:

@@ -35,9 +35,10 @@ class Verification(TypedToken):
     consent: bool = Field(default=False, description="Agreed to the wording that the page shows, if it does.")
     existing_export: Choice | None = Field(
         default=None,
-        description="Of an erasure while an export can still be downloaded: wait until it was downloaded, "
-        "for 48 hours at most and no longer than the export is there, or delete it with the rest. Null: "
-        "wait, unless it was downloaded before.",
+        description="Of an erasure while an export can still be downloaded: wait until it was downloaded "
+        "(three hours from the start of the download, more for a large one), for 48 hours at most and no "
+        "longer than the export is there, or delete it with the rest. Null: wait, unless a link to it was "
+        "given out before.",
     )
 
 
@@ -57,13 +58,14 @@ class RequestView(BaseModel):
     verification_expires_at: datetime | None
     due_at: datetime | None = Field(description="72 hours after the verification.")
     waits_until: datetime | None = Field(
-        description="Of an erasure: it waits for the download of an export, until then at most."
+        description="Of an erasure: it waits for an export to be written and downloaded, until then at most."
     )
     completed_at: datetime | None
     can_be_cancelled: bool
     progress: str | None = Field(description="The step that the work has reached.")
     download_until: datetime | None = Field(
-        description="Until when a finished export can be downloaded; null when it is deleted."
+        description="Until when a finished export can be downloaded; null when it is deleted, or goes with "
+        "an erasure that does not wait for it."
     )
     has_certificate: bool = Field(description="An erasure certificate was issued.")
 
@@ -135,15 +137,19 @@ class Health(BaseModel):
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a request: until when its export can be downloaded, whether it has a certificate."""
+    """The result of a request: until when its export can be downloaded, whether it has a certificate.
+
+    ``waits_until``: until when at most an open erasure waits for an export.
+    """
 
     download_until: datetime | None = None
     has_certificate: bool = False
+    waits_until: datetime | None = None
 
 
 def view(request: requests.Request, result: Result | None = None) -> RequestView:
     """Show a request to its subject, with its result if it has one."""
-    return RequestView(**_fields(request, result or Result()))
+    return RequestView(**_fields(request, result))
 
 
 def made(answer: requests.Submission) -> MadeRequest:
@@ -162,11 +168,13 @@ def description(described: requests.Description, now: datetime) -> RequestDescri
     )
 
 
-def _fields(request: requests.Request, result: Result = Result()) -> dict[str, object]:
+def _fields(request: requests.Request, result: Result | None = None) -> dict[str, object]:
+    result = result or Result(waits_until=request.waits_until)
     own = {name: getattr(request, name) for name in RequestView.model_fields if hasattr(request, name)}
     return {
         **own,
         "can_be_cancelled": request.status == "pending",
         "download_until": result.download_until,
         "has_certificate": result.has_certificate,
+        "waits_until": result.waits_until,
     }

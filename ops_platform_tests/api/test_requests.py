@@ -117,6 +117,24 @@ def test_an_erasure_says_which_export_it_deletes_and_waits_for_it(api: House) ->
     body = {"token": token, "existing_export": "wait"}
     confirmed = api.send("POST", f"/api/gdpr/verify/{request_id}", json=body).json()
     assert confirmed["waits_until"] == "2026-03-03T13:00:00Z"
+    # Both are shown as the erasure keeps them, not as they were promised before.
+    listed = api.send("GET", "/api/gdpr/requests", headers=api.bearer(anna)).json()["requests"]
+    assert [one["waits_until"] for one in listed] == ["2026-03-03T13:00:00Z", None]
+    assert [one["download_until"] for one in listed] == [None, "2026-03-03T13:00:00Z"]
+    api.pass_time(timedelta(hours=1))
+    api.send("GET", f"/api/gdpr/download/{export}", headers=api.bearer(anna))
+    shown = api.send("GET", f"/api/gdpr/status/{request_id}", headers=api.bearer(anna)).json()
+    assert shown["waits_until"] == "2026-03-01T17:00:00Z"
+
+
+def test_an_erasure_that_waits_for_a_copy_in_the_making_says_so(api: House) -> None:
+    api.unlimited()
+    anna = api.person()
+    for request_type in ("export", "erasure"):
+        request_id = api.request(anna, request_type).json()["request_id"]
+        api.verify(request_id, api.table.token(request_id))
+    shown = api.send("GET", f"/api/gdpr/status/{request_id}", headers=api.bearer(anna)).json()
+    assert shown["waits_until"] == "2026-03-03T12:00:00Z"
 
 
 def test_cancelling(api: House) -> None:

@@ -28,15 +28,16 @@ EN = {
     "copy": "A copy of your data can still be downloaded until {until}. Deleting your data deletes this "
     "copy, too.",
     "copy_choice": "Have you downloaded your copy?",
-    "copy_wait": "Wait until I have downloaded it, at the latest until {until}",
+    "copy_wait": "Wait until I have downloaded it: three hours from the start of the download, longer for a "
+    "large copy, at the latest until {until}",
     "copy_delete": "Do not wait: delete the copy with the rest",
     "consent": "I have read the privacy notice and agree that my request is handled as described here.",
     "follow": "See how far it is, download or cancel",
     "noscript": "This page needs JavaScript to send the code, so that it never appears in an address.",
     "working": "One moment…",
     "done-erasure": "Confirmed. Your account and your data will be deleted within 72 hours.",
-    "done-waiting": "Confirmed. Download your copy now: your account and your data will be deleted when you "
-    "have it, at the latest from {until} on.",
+    "done-waiting": "Confirmed. Download your copy now: your account and your data will be deleted three "
+    "hours after the download has begun, later if the copy is large, at the latest from {until} on.",
     "done-export": "Confirmed. Your copy will be ready for download within 72 hours.",
     "not-found": "This code does not fit. Perhaps a letter is missing, or a newer mail has replaced it.",
     "already-confirmed": "This request was confirmed before. There is nothing to do.",
@@ -71,7 +72,8 @@ FR = {
     "copy": "Une copie de vos données peut encore être téléchargée jusqu'au {until}. La suppression de vos "
     "données supprime aussi cette copie.",
     "copy_choice": "Avez-vous téléchargé votre copie ?",
-    "copy_wait": "Attendre que je l'aie téléchargée, au plus tard jusqu'au {until}",
+    "copy_wait": "Attendre que je l'aie téléchargée : trois heures à partir du début du téléchargement, plus "
+    "longtemps pour une grande copie, au plus tard jusqu'au {until}",
     "copy_delete": "Ne pas attendre : supprimer la copie avec le reste",
     "consent": "J'ai lu la politique de confidentialité et j'accepte que ma demande soit "
     "traitée comme décrit ici.",
@@ -81,7 +83,8 @@ FR = {
     "working": "Un instant…",
     "done-erasure": "Confirmé. Votre compte et vos données seront supprimés dans les 72 heures.",
     "done-waiting": "Confirmé. Téléchargez maintenant votre copie : votre compte et vos données seront "
-    "supprimés quand vous l'aurez, au plus tard à partir du {until}.",
+    "supprimés trois heures après le début du téléchargement, plus tard si la copie est grande, au plus tard "
+    "à partir du {until}.",
     "done-export": "Confirmé. Votre copie pourra être téléchargée dans les 72 heures.",
     "not-found": "Ce code ne convient pas. Il manque peut-être une lettre, ou un message plus "
     "récent l'a remplacé.",

@@ -25,7 +25,7 @@ EN = {
     "step-done": "Done",
     "state-waiting": "Waits for your confirmation: press the button behind the link in our mail.",
     "state-queued": "Confirmed. The work begins soon.",
-    "state-held": "Waits until you have downloaded your copy, at the latest until {time}.",
+    "state-held": "Waits until your copy is ready and you have downloaded it, at the latest until {time}.",
     "state-working": "The work is under way.",
     "state-cancelled": "Cancelled. Nothing was done.",
     "state-expired": "Not confirmed in time. Nothing was done.",
@@ -33,7 +33,8 @@ EN = {
     "state-erased": "Your account and your data have been deleted for good, except what the certificate "
     "lists.",
     "state-ready": "Your copy is ready.",
-    "state-over": "Your copy was deleted when its time was over. You can ask for another one.",
+    "state-over": "Your copy can no longer be downloaded: its time is over, or you asked for it to be "
+    "deleted. You can ask for another one.",
     "doing-preflight": "We check what there is.",
     "doing-tombstone": "We note that you must stay deleted, whatever backup is restored.",
     "doing-inventory": "We list where your data are.",
@@ -90,7 +91,7 @@ FR = {
     "state-waiting": "En attente de votre confirmation : appuyez sur le bouton derrière le lien de notre "
     "message.",
     "state-queued": "Confirmé. Le traitement commence bientôt.",
-    "state-held": "En attente du téléchargement de votre copie, au plus tard jusqu'au {time}.",
+    "state-held": "En attente de votre copie et de son téléchargement, au plus tard jusqu'au {time}.",
     "state-working": "Le traitement est en cours.",
     "state-cancelled": "Annulé. Rien n'a été fait.",
     "state-expired": "Non confirmé à temps. Rien n'a été fait.",
@@ -98,7 +99,8 @@ FR = {
     "state-erased": "Votre compte et vos données ont été supprimés définitivement, sauf ce que le certificat "
     "indique.",
     "state-ready": "Votre copie est prête.",
-    "state-over": "Votre copie a été supprimée à la fin de son délai. Vous pouvez en demander une autre.",
+    "state-over": "Votre copie ne peut plus être téléchargée : son délai est écoulé, ou vous l'avez fait "
+    "supprimer. Vous pouvez en demander une autre.",
     "doing-preflight": "Nous vérifions ce qui existe.",
     "doing-tombstone": "Nous notons que vous devez rester supprimé, quelle que soit la sauvegarde restaurée.",
     "doing-inventory": "Nous relevons où se trouvent vos données.",

@@ -102,15 +102,13 @@ def _make(context: ExportContext, request: dict[str, Any], progress: Callable[[s
             effects=effects,
             now=now,
         )
-        erasure_due = precedence.erasure_waits_until(ops, request["creator_id"])
+        stays_until = precedence.copy_stays_until(ops, request_id)
         text = mail_texts.export_ready(
             request["language"],
             request_id=request_id,
             status_page=sign_in.status_page(context.api_url, request["language"]),
-            until=export.expires_at
-            if erasure_due is None
-            else min(erasure_due, now + precedence.FETCH_WITHIN),
-            erasure_waits=erasure_due is not None,
+            until=stays_until or export.expires_at,
+            erasure_waits=stays_until is not None,
         )
         outbox.put(
             ops, f"gdpr-export:{request_id}", request["requestor_email"], text.subject, text.body, now=now

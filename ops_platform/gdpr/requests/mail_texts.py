@@ -129,12 +129,13 @@ _THEN = {
     ("en", False): "Then it is deleted; you can ask for another one at any time. If you have your data\n"
     "deleted before, this copy goes with them; you are asked first whether that is to wait.",
     ("en", True): "You have asked for your data to be erased, too: that is done, and this copy deleted,\n"
-    "when you have downloaded it, and in any case then.",
+    "three hours after you have begun to download it (later if it is large), and in any case then.",
     ("fr", False): "Ensuite elle est supprimée ; vous pouvez en demander une autre à tout moment. Si vous\n"
     "faites supprimer vos données avant, cette copie l'est aussi ; il vous est d'abord demandé s'il\n"
     "faut attendre.",
     ("fr", True): "Vous avez aussi demandé l'effacement de vos données : il a lieu, et cette copie est\n"
-    "supprimée, lorsque vous l'avez téléchargée, et en tout cas à ce moment-là.",
+    "supprimée, trois heures après le début du téléchargement (plus tard si elle est grande), et en\n"
+    "tout cas à ce moment-là.",
 }
 """The fate of the copy at the end of its time, by language and whether an erasure waits for it."""
 

@@ -26,9 +26,9 @@ from ops_platform.gdpr.requests.mail_texts import Language, RequestType
 from ops_platform.gdpr.requests.precedence import (
     ERASURE_HAS_BEGUN,
     ERASURE_WAITS,
-    EXPORT_FIRST,
-    FETCH_WITHIN,
     erasure_has_begun,
+    erasure_waits,
+    waiting,
 )
 
 MAX_ATTEMPTS = 12
@@ -103,10 +103,7 @@ class Claim:
 
 def due(connection: Connection, request_type: RequestType, now: datetime) -> list[Due]:
     """List the due requests that nobody works on, the oldest deadline first. Changes nothing."""
-    waits = {"first": EXPORT_FIRST, "fetch": FETCH_WITHIN}
-    rows = connection.execute(
-        _DUE, {"type": request_type, "now": now, "limit": _DUE_LIMIT, **waits}
-    ).fetchall()
+    rows = connection.execute(_DUE, {"type": request_type, "limit": _DUE_LIMIT, **waiting(now)}).fetchall()
     # Read after the rows, so that a claim made in between is seen.
     held = {row["key"] for row in connection.execute(_HELD_LOCKS)} if rows else set()
     return [_due(row) for row in rows if postgres.lock_key(lock_name(row["request_id"])) not in held]
@@ -198,6 +195,12 @@ def _claim(
             raise NotClaimed("the subject has not confirmed the request yet", row["status"])
         if request_type == "export" and erasure_has_begun(connection, request_id):
             raise NotClaimed("the subject is being erased: there is nothing whole to export", row["status"])
+        if request_type == "erasure" and erasure_waits(connection, request_id, now):
+            # Asked again here: it was confirmed since the run was launched, or somebody launched the run.
+            raise NotClaimed(
+                "the erasure waits for an export that its subject was promised: it begins by itself",
+                row["status"],
+            )
         given_up = row["status"] == "processing" and row["attempts"] >= MAX_ATTEMPTS
         if given_up:
             # Each worker died, or failed without being able to record it.

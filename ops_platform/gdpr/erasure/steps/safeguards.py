@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ops_platform.gdpr.erasure import data_stores, inventory, product_inventory
 from ops_platform.gdpr.erasure.steps.base import RecordedErasure, Result, Step
+from ops_platform.gdpr.requests import precedence, work_queue
 from ops_platform.gdpr.tombstones import tombstone_store
 
 
@@ -16,8 +17,10 @@ class WriteTombstone(Step[RecordedErasure]):
     name = "tombstone"
 
     def perform(self, state: RecordedErasure) -> Result:
-        """Set ``tombstone``, which may be an earlier attempt's."""
+        """Set ``tombstone``, which may be an earlier attempt's. Raise NotYet while an export goes first."""
         context = state.context
+        if precedence.erasure_waits(state.ops, state.case.request_id, context.clock()):
+            raise work_queue.NotYet("the subject has confirmed an export meanwhile: the erasure waits for it")
         state.tombstone = tombstone_store.write(
             state.ops,
             context.ledger,
