@@ -119,7 +119,7 @@ def _reading(routes: APIRouter, service: Service) -> None:
         "/status/{requestId}",
         response_model=RequestView,
         summary="One of your requests",
-        responses=problems(401, 404, 413, 503),
+        responses=problems(401, 404, 413, 429, 503),
         openapi_extra={"security": EITHER},
     )
     def status(request: Request, requestId: str) -> RequestView:
@@ -132,7 +132,7 @@ def _reading(routes: APIRouter, service: Service) -> None:
         "/requests",
         response_model=RequestList,
         summary="Your requests, newest first",
-        responses=problems(401, 413, 503),
+        responses=problems(401, 413, 429, 503),
         openapi_extra={"security": EITHER},
     )
     def list_requests(request: Request) -> RequestList:
@@ -151,7 +151,7 @@ def _reading(routes: APIRouter, service: Service) -> None:
         "/download/{requestId}",
         response_model=Download,
         summary="A link to your export",
-        responses=problems(401, 404, 409, 410, 413, 503),
+        responses=problems(401, 404, 409, 410, 413, 429, 503),
         openapi_extra={"security": EITHER},
     )
     def download(request: Request, requestId: str) -> Download:
@@ -160,13 +160,15 @@ def _reading(routes: APIRouter, service: Service) -> None:
         Each answer is recorded. 409 while there is nothing to download, 410 when it has been deleted.
         """
         guards.count_as(request, "download")
-        return _download(service, requestId, guards.subject(service, request))
+        subject = guards.subject(service, request)
+        guards.same_mailbox(service, request)
+        return _download(service, requestId, subject)
 
     @routes.get(
         "/certificate/{requestId}",
         response_model=Certificate,
         summary="The certificate of your erasure",
-        responses=problems(401, 404, 409, 413, 503),
+        responses=problems(401, 404, 409, 413, 429, 503),
         openapi_extra={"security": EITHER},
     )
     def certificate(request: Request, requestId: str) -> Response:

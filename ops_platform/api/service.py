@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from uuid import UUID
 
 from ops_platform.api import addresses, appearance
 from ops_platform.api.addresses import Network
@@ -42,6 +43,11 @@ class Service:
     brand: Brand = field(default_factory=Brand)
     metrics: ApiMetrics = field(default_factory=ApiMetrics)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def address_of(self, subject: UUID) -> str | None:
+        """Find the address that the product has for a subject now; None: there is no such account."""
+        with self.product.reading() as product:
+            return self.addresses.find(product, subject)
 
     def close(self) -> None:
         """Close the connections to databases and Redis."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
-from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -34,12 +32,13 @@ def router(service: Service) -> APIRouter:
         openapi_extra={"security": [], **json_body(SignIn)},
     )
     async def ask_for_link(request: Request) -> SignInSent:
-        """Mail a link to the address, if a request of its subject is known. It works once, for 15 minutes."""
+        """Mail a link to the address, if a request of its subject is known. It works once, for an hour."""
         guards.count_as(request, "sign-in")
         body = await guards.body(request, SignIn)
         # The limiter's keys name nobody.
-        mailbox = hashlib.sha256(body.email.strip().lower().encode("utf-8", "replace")).hexdigest()
-        await guards.limit(service, request, f"mailbox:{mailbox}", scope="sign-in/")
+        mailbox = sign_in.address_hash(body.email)
+        await guards.limit(service, request, scope="sign-in/")
+        await guards.limit_unshown(service, f"sign-in/mailbox:{mailbox}")
         began = time.monotonic()
         language = body.language or language_of(request.headers.get("accept-language"))
         await run_in_threadpool(_send, service, body.email, language)
@@ -65,7 +64,7 @@ def router(service: Service) -> APIRouter:
         status_code=204,
         response_class=Response,
         summary="End a session",
-        responses=problems(401, 413, 503),
+        responses=problems(401, 413, 429, 503),
         openapi_extra={"security": [{"session": []}]},
     )
     def end_session(request: Request) -> Response:
@@ -74,6 +73,7 @@ def router(service: Service) -> APIRouter:
         token = guards.session(request)
         if token is None:
             raise unauthorized("Send the token of a session.", attempted=False)
+        guards.limit_in_thread(service, request, scope="sign-out/")
         with service.ops.use() as connection:
             sign_in.end_session(connection, token, service.clock())
         return Response(status_code=204)
@@ -84,16 +84,11 @@ def router(service: Service) -> APIRouter:
 def _send(service: Service, email: str, language: Language) -> None:
     if not email.isprintable():
         return  # no address, and databases refuse some such characters with an error
-
-    def on_record(subject: UUID) -> str | None:
-        with service.product.reading() as product:
-            return service.addresses.find(product, subject)
-
     with service.ops.use() as connection:
         sign_in.send_link(
             connection,
             email,
-            on_record,
+            service.address_of,
             language=language,
             api_url=service.api_url,
             now=service.clock(),
@@ -102,7 +97,7 @@ def _send(service: Service, email: str, language: Language) -> None:
 
 def _begin(service: Service, token: str) -> Session:
     with service.ops.use() as connection:
-        begun = sign_in.begin_session(connection, token, service.clock())
+        begun = sign_in.begin_session(connection, token, service.address_of, service.clock())
     if begun is None:
         service.metrics.wrong_tokens.inc()
         raise Problem(404, "not-found", "This link was used before, or it is too old. Ask for another one.")

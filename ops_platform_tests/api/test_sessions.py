@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ops_platform.api import sessions
+from ops_platform.api.edge import guards
 from ops_platform.gdpr.requests import sign_in
+from ops_platform.gdpr.requests import token as tokens
 from ops_platform_tests.api.house import EMAIL, Answer, House, certified, exported, problem
 from ops_platform_tests.gdpr.requests.test_sign_in import links
 
@@ -73,7 +77,7 @@ def test_every_address_gets_the_same_answer_five_times(api: House) -> None:
     assert (
         (known.status_code, known.json())
         == (unknown.status_code, unknown.json())
-        == (202, {"valid_minutes": 15})
+        == (202, {"valid_minutes": 60})
     )
     assert [recipient for recipient, _ in links(api.table)] == [EMAIL]
     for address in ("192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"):
@@ -84,7 +88,48 @@ def test_every_address_gets_the_same_answer_five_times(api: House) -> None:
     )
 
 
+def test_headers_do_not_tell_how_often_others_asked_for_a_mailbox(api: House) -> None:
+    ask(api, EMAIL)
+    sent = {"email": EMAIL, "language": None}
+    seen = api.send("POST", "/api/gdpr/sign-in", json=sent, address="192.0.2.9")
+    assert seen.headers["ratelimit-remaining"] == str(api.service.window.limit - 1)
+
+
+def test_a_failure_does_not_tell_whose_address_is_known(api: House) -> None:
+    api.request(api.person())
+    api.change(addresses=replace(api.service.addresses, table="nowhere"))
+    known, unknown = ask(api, EMAIL), ask(api, "eve@example.org")
+    assert known.status_code == unknown.status_code != 202
+    assert known.json() == unknown.json()
+
+
+def test_a_session_downloads_nothing_when_the_address_has_changed(api: House) -> None:
+    anna = api.person()
+    export = exported(api, anna)
+    session = signed_in(api)
+    with api.product.superuser("product") as superuser:
+        superuser.execute("UPDATE people SET email = 'anna@new.example' WHERE id = %s", (anna,))
+    path = f"/api/gdpr/download/{export}"
+    problem(api.send("GET", path, headers=session), 401, "unauthorized")
+    problem(api.send("GET", "/api/gdpr/requests", headers=session), 401, "unauthorized")
+    assert api.send("GET", path, headers=api.bearer(anna)).status_code == 200
+
+
+def test_made_up_sessions_are_refused_before_the_database(
+    api: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guards, "REFUSED_SESSIONS_TIMES", 1)
+    api.request(api.person())
+    session = signed_in(api)
+    for _ in range(api.service.window.limit):
+        made_up = {"Authorization": f"Bearer {tokens.new_token()}"}
+        problem(api.send("GET", "/api/gdpr/requests", headers=made_up), 401, "unauthorized")
+    problem(api.send("GET", "/api/gdpr/requests", headers=made_up), 429, "rate-limited")
+    elsewhere = api.send("GET", "/api/gdpr/requests", headers=session, address="192.0.2.77")
+    assert elsewhere.status_code == 200
+
+
 @pytest.mark.parametrize("email", ["\x00@example.org", "a\nb@example.org", "x" * 320, "%%%"])
 def test_what_is_no_address_is_answered_alike(api: House, email: str) -> None:
-    assert ask(api, email).json() == {"valid_minutes": 15}
+    assert ask(api, email).json() == {"valid_minutes": 60}
     assert links(api.table) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TypeVar
 from uuid import UUID
 
@@ -20,6 +21,8 @@ from ops_platform.gdpr.requests import sign_in
 from ops_platform.gdpr.requests import token as tokens
 
 BODY_SECONDS = 10.0
+REFUSED_SESSIONS_TIMES = 20
+"""An address may send so many times more sessions that are over than state-changing requests."""
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -36,11 +39,32 @@ def subject(service: Service, request: Request) -> UUID:
     token = session(request)
     if token is None:
         return service.identity.subject(request.headers.getlist("authorization"))
+    address = f"refused-session/{_address(service, request)}"
+    refused = replace(service.window, limit=REFUSED_SESSIONS_TIMES * service.window.limit)
+    # A made-up token costs a query of the database: no more of them than this.
+    _admit(refused.look([address]))
     with service.ops.reading() as connection:
         subject_id = sign_in.subject_of(connection, token, service.clock())
     if subject_id is None:
+        refused.hit([address])
         raise unauthorized("The session is over. Ask for another link.", attempted=True)
     return subject_id
+
+
+def same_mailbox(service: Service, request: Request) -> None:
+    """Refuse a session whose link went to an address that is not the subject's any more. Raises Problem 401.
+
+    A bearer token of the product's own passes.
+    """
+    token = session(request)
+    if token is None:
+        return
+    with service.ops.reading() as connection:
+        still_theirs = sign_in.is_still_theirs(connection, token, service.address_of)
+    if not still_theirs:
+        with service.ops.use() as connection:
+            sign_in.end_session(connection, token, service.clock())
+        raise unauthorized("The session is over. Ask for another link.", attempted=True)
 
 
 def session(request: Request) -> str | None:
@@ -64,7 +88,12 @@ async def limit(service: Service, request: Request, *names: str, scope: str = ""
 
     Raises Problem 429, Unavailable.
     """
-    await run_in_threadpool(_limit, service, request, *names, scope=scope)
+    await run_in_threadpool(limit_in_thread, service, request, *names, scope=scope)
+
+
+async def limit_unshown(service: Service, name: str) -> None:
+    """Count the request against ``name`` alone; no header tells how often others did. Raises Problem 429."""
+    _admit(await run_in_threadpool(service.window.hit, [name]))
 
 
 def _limited_subject(service: Service, request: Request, by_mail: bool) -> UUID:
@@ -73,21 +102,30 @@ def _limited_subject(service: Service, request: Request, by_mail: bool) -> UUID:
             raise unauthorized("Sign in to your account to make a request.", attempted=True)
         subject_id = subject(service, request)
     except Problem:
-        _limit(service, request)
+        limit_in_thread(service, request)
         raise
-    _limit(service, request, f"subject:{subject_id}")
+    limit_in_thread(service, request, f"subject:{subject_id}")
     return subject_id
 
 
-def _limit(service: Service, request: Request, *names: str, scope: str = "") -> None:
+def limit_in_thread(service: Service, request: Request, *names: str, scope: str = "") -> None:
+    """Count the request like ``limit``, for a caller that runs in a thread."""
+    counted = (_address(service, request), *names)
+    admission = service.window.hit([f"{scope}{name}" for name in counted])
+    request.scope["state"][EXTRA_HEADERS] = _headers(admission, service.window.seconds)
+    _admit(admission)
+
+
+def _address(service: Service, request: Request) -> str:
     address = addresses.client(
         request.client.host if request.client else None,
         request.headers.getlist("x-forwarded-for"),
         service.trusted_proxies,
     )
-    counted = (f"address:{addresses.bucket(address)}", *names)
-    admission = service.window.hit([f"{scope}{name}" for name in counted])
-    request.scope["state"][EXTRA_HEADERS] = _headers(admission, service.window.seconds)
+    return f"address:{addresses.bucket(address)}"
+
+
+def _admit(admission: Admission) -> None:
     if not admission.admitted:
         detail = f"At most {admission.limit} of these requests in any 15 minutes. See Retry-After."
         headers = {"Retry-After": str(admission.retry_after)}

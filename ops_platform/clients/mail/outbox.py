@@ -20,7 +20,7 @@ from ops_platform.errors import ConfigurationError, Unavailable
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(minutes=15)
 GIVE_UP_AFTER = timedelta(hours=24)
-"""By then a mail is out of date: a verification token is valid for as long."""
+"""By then a mail is out of date, unless its writer says otherwise: a verification token is valid so long."""
 MAX_MAILS_PER_ROUND = 20
 """Bounds the duration of a round."""
 MAX_FAILURES_PER_ROUND = 3
@@ -44,12 +44,17 @@ def put(
     body: str,
     *,
     attachments: Sequence[Attachment] = (),
+    give_up_after: timedelta = GIVE_UP_AFTER,
     now: datetime,
 ) -> None:
-    """Write a mail in the caller's transaction; a second mail with the same ``dedup_key`` is ignored."""
+    """Write a mail in the caller's transaction; a second mail with the same ``dedup_key`` is ignored.
+
+    ``give_up_after``: how long it is worth being sent.
+    """
     connection.execute(
         "INSERT INTO mail_outbox (dedup_key, recipient, subject, body, attachments, created_at, "
-        "next_attempt_at) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (dedup_key) DO NOTHING",
+        "next_attempt_at, give_up_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (dedup_key) DO NOTHING",
         (
             dedup_key,
             recipient,
@@ -58,6 +63,7 @@ def put(
             Jsonb([asdict(attachment) for attachment in attachments]),
             now,
             now,
+            now + give_up_after,
         ),
     )
 
@@ -100,14 +106,15 @@ def send_due(connection: Connection, mailer: Mailer, clock: Callable[[], datetim
 def _send_one(connection: Connection, mailer: Mailer, now: datetime) -> Round | None:
     """Send the next due mail; None when no mail is due. The caller commits, also after Unavailable."""
     row = connection.execute(
-        "SELECT id, dedup_key, recipient, subject, body, attachments, attempts, created_at FROM mail_outbox "
+        "SELECT id, dedup_key, recipient, subject, body, attachments, attempts, "
+        "coalesce(give_up_at, created_at + %s) AS give_up_at FROM mail_outbox "
         "WHERE sent_at IS NULL AND given_up_at IS NULL AND next_attempt_at <= %s "
         "ORDER BY next_attempt_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
-        (now,),
+        (GIVE_UP_AFTER, now),
     ).fetchone()
     if row is None:
         return None
-    if now - row["created_at"] >= GIVE_UP_AFTER:
+    if now >= row["give_up_at"]:
         _finish(connection, row["id"], "given_up_at", now, None)
         return Round(given_up=1)
     domain = mailer.sender.rpartition("@")[2] or "localhost"
@@ -135,7 +142,8 @@ def _send_one(connection: Connection, mailer: Mailer, now: datetime) -> Round | 
 def _postpone(connection: Connection, row: dict[str, Any], now: datetime, reason: str) -> None:
     connection.execute(
         "UPDATE mail_outbox SET attempts = attempts + 1, next_attempt_at = %s, last_error = %s WHERE id = %s",
-        (now + pause_after(row["attempts"] + 1), reason, row["id"]),
+        # Looked at when its time is over: its text is to be cleared then.
+        (min(now + pause_after(row["attempts"] + 1), row["give_up_at"]), reason, row["id"]),
     )
 
 

@@ -42,8 +42,8 @@ for _, key in ipairs(KEYS) do
         wait = math.max(wait, tonumber(leaves[2]) + window - now)
     end
 end
-if wait > 0 then
-    return {0, used, string.format('%.0f', wait), string.format('%.0f', reset)}
+if wait > 0 or ARGV[5] == 'look' then
+    return {wait > 0 and 0 or 1, used, string.format('%.0f', wait), string.format('%.0f', reset)}
 end
 for _, key in ipairs(KEYS) do
     redis.call('ZADD', key, string.format('%.0f', now), ARGV[3])
@@ -82,10 +82,17 @@ class MovingWindow:
 
         Raises Unavailable when Redis cannot be asked. Names are hashed: no key reveals a client.
         """
+        return self._ask(names, "hit")
+
+    def look(self, names: Sequence[str]) -> Admission:
+        """Tell whether an event would be admitted, and count none. Raises Unavailable."""
+        return self._ask(names, "look")
+
+    def _ask(self, names: Sequence[str], mode: str) -> Admission:
         keys = [f"{self.prefix}:{hashlib.sha256(name.encode()).hexdigest()[:32]}" for name in names]
         now = "" if self.clock is None else f"{self.clock() * 1e6:.0f}"
         answer = self.cache.evaluate(
-            SCRIPT, keys, [str(self.limit), f"{self.seconds * 1e6:.0f}", uuid4().hex, now]
+            SCRIPT, keys, [str(self.limit), f"{self.seconds * 1e6:.0f}", uuid4().hex, now, mode]
         )
         admitted, used, wait, reset = (int(value) for value in answer)
         return Admission(

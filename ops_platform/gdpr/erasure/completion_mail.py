@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ops_platform.clients.mail import outbox, smtp
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr.certificates import Issued
 from ops_platform.gdpr.requests import Language, Text
 
+GIVE_UP_AFTER = timedelta(days=30)
+"""The certificate cannot be had in another way: the account is gone, and with it the way to sign in."""
 _SUBJECTS = {
     "en": "Your account and your data have been deleted for good",
     "fr": "Votre compte et vos données ont été supprimés définitivement",
@@ -94,5 +96,6 @@ def write(ops: Connection, language: Language, email: str, issued: Issued, now: 
         mail.subject,
         mail.body,
         attachments=[certificate],
+        give_up_after=GIVE_UP_AFTER,
         now=now,
     )

@@ -22,7 +22,7 @@ from ops_platform.gdpr.export import archive_store, content
 from ops_platform.gdpr.export.archive_store import Export
 from ops_platform.gdpr.export.content import ExportRequest
 from ops_platform.gdpr.lineage import Effect
-from ops_platform.gdpr.requests import UnknownRequest, mail_texts, precedence, sign_in
+from ops_platform.gdpr.requests import UnknownRequest, mail_texts, precedence, sign_in, unsent_mails
 from ops_platform.settings import Settings
 
 CONTENT_TYPE = "application/zip"
@@ -103,15 +103,22 @@ def _make(context: ExportContext, request: dict[str, Any], progress: Callable[[s
             now=now,
         )
         stays_until = precedence.copy_stays_until(ops, request_id)
+        until = stays_until or export.expires_at
         text = mail_texts.export_ready(
             request["language"],
             request_id=request_id,
             status_page=sign_in.status_page(context.api_url, request["language"]),
-            until=stays_until or export.expires_at,
+            until=until,
             erasure_waits=stays_until is not None,
         )
         outbox.put(
-            ops, f"gdpr-export:{request_id}", request["requestor_email"], text.subject, text.body, now=now
+            ops,
+            unsent_mails.export_key(request_id),
+            request["requestor_email"],
+            text.subject,
+            text.body,
+            give_up_after=until - now,
+            now=now,
         )
     return export
 

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 from ops_platform.clients.mail import outbox
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import OpsError
-from ops_platform.gdpr.requests import precedence, verification_mail
+from ops_platform.gdpr.requests import precedence, unsent_mails, verification_mail
 from ops_platform.gdpr.requests import token as tokens
 from ops_platform.gdpr.requests.deadlines import MAIL_AGAIN_AFTER, VERIFY_WITHIN, due_at
 from ops_platform.gdpr.requests.mail_texts import Language, RequestType
@@ -284,8 +284,10 @@ def find_all(connection: Connection, subject: UUID) -> list[Request]:
 def scrub(ops: Connection, subject: UUID, made_until: datetime) -> int:
     """Empty the personal fields of an erased subject's requests; how many were changed. The requests stay.
 
-    Of requests of this key that were made by then, whatever became of them. A second time changes nothing.
+    Of requests of this key that were made by then, whatever became of them. Their unsent mails are deleted.
+    A second time changes nothing.
     """
+    unsent_mails.remove(ops, subject, made_until)
     return ops.execute(
         "UPDATE gdpr_requests SET requestor_email = '', verification_token = NULL, used_token = NULL "
         "WHERE creator_id = %s AND created_at <= %s "

@@ -197,7 +197,7 @@ download your copy or to cancel:
 
 {link}
 
-It works once, for 15 minutes. If it was not you who asked, do nothing, and tell nobody the link.
+It works once, for an hour. If it was not you who asked, do nothing, and tell nobody the link.
 """,
     ),
     "fr": (
@@ -210,7 +210,7 @@ télécharger votre copie ou pour annuler :
 
 {link}
 
-Il fonctionne une seule fois, pendant 15 minutes. Si la demande ne vient pas de vous, ne faites
+Il fonctionne une seule fois, pendant une heure. Si la demande ne vient pas de vous, ne faites
 rien et ne donnez le lien à personne.
 """,
     ),

@@ -114,6 +114,26 @@ def test_a_refused_one_and_an_old_one_are_given_up(ops_database: OpsDatabase, ag
         assert row["given_up_at"] is not None
 
 
+def test_each_mail_is_tried_for_as_long_as_it_is_worth_something(
+    ops_database: OpsDatabase, agent: Connection
+) -> None:
+    hour = timedelta(hours=1)
+    with postgres.session(ops_database.url("ops_api")) as api:
+        for key, term in (("link", hour), ("certificate", 30 * 24 * hour)):
+            outbox.put(api, key, "anna@example.org", "Subject", "Body", give_up_after=term, now=T0)
+    away = Mailer("127.0.0.1", free_ports(1)[0], SENDER, timeout_seconds=5)
+    with pytest.raises(Unavailable, match="cannot reach"):
+        send(agent, away, T0 + hour - timedelta(seconds=1))
+    states = {row["dedup_key"]: row for row in rows(agent)}
+    assert states["link"]["next_attempt_at"] == T0 + hour, "its text goes when its time is over"
+    with Sink() as sink:
+        assert send(agent, sink.mailer(), T0 + 3 * 24 * hour) == Round(sent=1, given_up=1)
+        assert len(sink.handler.kept) == 1
+    states = {row["dedup_key"]: row for row in rows(agent)}
+    assert (states["link"]["body"], states["link"]["given_up_at"] is None) == (None, False)
+    assert states["certificate"]["sent_at"] is not None
+
+
 def test_an_address_that_cannot_be_written_holds_up_nobody(
     ops_database: OpsDatabase, agent: Connection
 ) -> None:
