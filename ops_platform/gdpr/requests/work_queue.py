@@ -197,9 +197,9 @@ def _claim(
             raise NotClaimed("the subject is being erased: there is nothing whole to export", row["status"])
         if request_type == "erasure" and erasure_waits(connection, request_id, now):
             # Asked again here: it was confirmed since the run was launched, or somebody launched the run.
+            advice = "re-execute the run when that is over" if resumed else "it begins by itself"
             raise NotClaimed(
-                "the erasure waits for an export that its subject was promised: it begins by itself",
-                row["status"],
+                f"the erasure waits for an export that its subject was promised: {advice}", row["status"]
             )
         given_up = row["status"] == "processing" and row["attempts"] >= MAX_ATTEMPTS
         if given_up:
