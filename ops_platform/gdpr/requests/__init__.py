@@ -73,6 +73,7 @@ __all__ = [
     "sign_in",
     "submit",
     "token",
+    "unsent_mails",
     "verify",
     "work_queue",
 ]
