@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from ops_platform.cli import output
+from ops_platform.errors import OpsError
 from ops_platform.settings import load_settings
 
 
@@ -24,7 +26,8 @@ def repair(stanza: str | None, dry_run: bool) -> None:
     """Put back lost or broken index files: backup.info, archive.info, their copies; and manifests.
 
     From the twin that is left, else from the newest readable version kept in the ledger's bucket. Never
-    writes over a good file. Needs neither Dagster nor the ops database nor the server.
+    writes over a good file. Needs neither Dagster nor the ops database nor the server. A stanza whose
+    repository is away is told of, and the next one is looked at.
 
     \b
     Example:
@@ -35,10 +38,20 @@ def repair(stanza: str | None, dry_run: bool) -> None:
 
     settings = load_settings()
     config = load_backups(settings)
+    errors: list[OpsError] = []
     for name in [choose_stanza(config, stanza)] if stanza else list(config.stanzas):
-        context = open_context(settings, name)
-        if not mending.repair(context, dry_run=dry_run, log=click.echo):
-            click.echo(f"{name}: every index file is good, and every listed set has its manifest")
+        try:
+            context = open_context(settings, name)
+            if not mending.repair(context, dry_run=dry_run, log=click.echo):
+                click.echo(f"{name}: every index file is good, and every listed set has its manifest")
+        except OpsError as error:
+            if stanza:
+                raise
+            # One repository that is away keeps the other from nothing.
+            click.echo(f"{name}: {error}", err=True)
+            errors.append(error)
+    if errors:
+        output.end(errors[0].exit_code)
 
 
 @repository.command("acknowledge")

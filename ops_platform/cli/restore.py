@@ -124,7 +124,7 @@ def restore(
     with restore_command.open_workspace(context, directory) as place:
         try:
             # pgBackRest itself would try for minutes.
-            preflight.reach_endpoint(context)
+            preflight.reach_endpoint(context, preflight.PATIENT_TRIES)
             explanation = restore_command.explain(
                 context, place, recovery_target, label, t0, timeline, directories, repository
             )

@@ -17,6 +17,8 @@ from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
 
 ANNOUNCE_SECONDS = 60.0
+SESSION_CHARACTERS = 63
+"""PostgreSQL cuts the names of sessions off."""
 # A worker whose host vanished without closing its connection is found dead within about a minute.
 _KEEPALIVE = "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
 
@@ -56,8 +58,8 @@ def stanza_lock(
     Waits up to ``wait_seconds`` and logs who holds the lock. Raises Unavailable when the time is over, and
     what ``while_waiting`` raises, which is called when the lock is found held and every minute after that.
     """
-    name = backup_lock_name(stanza)
-    with held(ops_url, name, wait_seconds, log, shared=False, while_waiting=while_waiting) as connection:
+    name, session = backup_lock_name(stanza), _session_name(stanza)
+    with held(ops_url, name, wait_seconds, log, while_waiting=while_waiting, session=session) as connection:
         yield connection
 
 
@@ -90,6 +92,12 @@ def is_free(connection: Connection, name: str) -> bool:
     return not _holders(connection, name)
 
 
+def holds_backup_lock(connection: Connection, stanza: str) -> bool:
+    """Tell whether the backup that runs now is of this stanza, not of its cluster in the other repository."""
+    rows = connection.execute(_HOLDERS, (postgres.lock_key(backup_lock_name(stanza)),)).fetchall()
+    return any(row["application_name"] == _session_name(stanza) for row in rows)
+
+
 def is_held(ops_url: str, stanza: str) -> bool:
     """Tell whether a backup of the stanza runs now, on any host."""
     with postgres.session(ops_url, autocommit=True) as connection:
@@ -105,19 +113,25 @@ def held(
     *,
     shared: bool = False,
     while_waiting: Callable[[], None] | None = None,
+    session: str | None = None,
 ) -> Iterator[Connection]:
-    """Hold a lock of any name while the block runs.
+    """Hold a lock of any name while the block runs; ``session`` is what others see as its holder.
 
     Raises Unavailable when another session still holds it after ``wait_seconds``; ``while_waiting`` as in
     ``stanza_lock``.
     """
-    with postgres.session(ops_url, application=f"ops-platform {name}", autocommit=True) as connection:
+    session = session or f"ops-platform {name}"
+    with postgres.session(ops_url, application=session, autocommit=True) as connection:
         connection.execute(_KEEPALIVE)
         _take(connection, name, wait_seconds, log, shared, while_waiting)
         try:
             yield connection
         finally:
             postgres.unlock_quietly(connection, name, shared=shared)
+
+
+def _session_name(stanza: str) -> str:
+    return f"ops-platform backup/{stanza}"[:SESSION_CHARACTERS]
 
 
 def _take(

@@ -1,11 +1,11 @@
-"""Precedence among backups of one stanza: a later one gives way to its own kind and to stronger ones.
+"""Precedence among backups of one cluster: a later one gives way to its own kind and to stronger ones.
 
 A full of a large cluster takes more hours than any backup should wait for the stanza's lock.
 """
 
 from __future__ import annotations
 
-from ops_platform.backup.stanza import KINDS, Kind, locks
+from ops_platform.backup.stanza import KINDS, Kind, cluster_of, locks
 from ops_platform.backup.taking import report_store
 from ops_platform.clients import postgres
 from ops_platform.errors import OpsError
@@ -15,23 +15,33 @@ class GaveWay(OpsError):
     """A scheduled backup was not taken, since one that precedes it runs; nothing was changed."""
 
 
-def preceding(kind: Kind) -> tuple[Kind, ...]:
-    """List the kinds to which a scheduled backup of ``kind`` gives way: its own and the stronger ones."""
-    return KINDS[: KINDS.index(kind) + 1]
+def precedes(running: tuple[str, Kind], asked: tuple[str, Kind]) -> bool:
+    """Tell whether a scheduled backup, a stanza and a kind, gives way to another one of its cluster.
+
+    It does to a stronger one, and to its own kind in its own repository. For its own kind in the other
+    repository it waits: of two schedules at one time the later would never have its turn.
+    """
+    rank, own = KINDS.index(running[1]), KINDS.index(asked[1])
+    return cluster_of(running[0]) == cluster_of(asked[0]) and (
+        rank < own or (rank == own and running[0] == asked[0])
+    )
 
 
 def running_backup(ops_url: str, stanza: str, kind: Kind) -> str | None:
     """Name the backup that runs now, on any host, and precedes one of ``kind``; None when there is none.
 
-    An open report counts only while the stanza's lock is held: the report of a run that died stays open
+    An open report counts only while its own stanza holds the lock: the report of a run that died stays open
     until the next backup. Raises Unavailable when the ops database is away.
     """
     with postgres.session(ops_url, autocommit=True) as connection:
         if locks.is_free(connection, locks.backup_lock_name(stanza)):
             return None
         for row in report_store.running(connection, stanza):
-            if row["kind"] in preceding(kind):
-                return f"a {row['kind']} backup is running since {row['opened_at']:%Y-%m-%d %H:%M} UTC"
+            if not precedes((row["stanza"], row["kind"]), (stanza, kind)):
+                continue
+            if locks.holds_backup_lock(connection, row["stanza"]):
+                of = "" if row["stanza"] == stanza else f" of {row['stanza']}"
+                return f"a {row['kind']} backup{of} is running since {row['opened_at']:%Y-%m-%d %H:%M} UTC"
     return None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,13 @@ ARCHIVER_SECONDS = 60
 PATIENT_ARCHIVER_SECONDS = 180
 """The same with two repositories: while one is away, WAL arrives in the other a minute or two late."""
 FREE_BYTES = 64 << 20
+PATIENT_TRIES = 3
+"""Of a person who has to restore, over whatever line is left."""
+PAUSE_SECONDS = 1.0
+
+
+class NoAnswer(Unavailable):
+    """Nobody answered, or not in time: another try may succeed."""
 
 
 @dataclass(frozen=True)
@@ -194,21 +202,26 @@ def _refuse_full_disk(ctx: BackupContext) -> None:
             )
 
 
-def reach_endpoint(ctx: BackupContext) -> None:
-    """Make a TLS handshake with S3. Raises Unavailable at once.
+def reach_endpoint(ctx: BackupContext, tries: int = 1) -> None:
+    """Make a TLS handshake with S3. Raises Unavailable, at once when nothing can come of another try.
 
-    pgBackRest itself retries an address where nobody answers for minutes.
+    pgBackRest itself retries an address where nobody answers for minutes. Each of the ``tries`` has more time
+    than the one before.
     """
     place = ctx.settings.s3_place("backup")
     if place.endpoint_url is None:
         return
-    try:
-        _handshake(place)
-    except Unavailable as error:
-        raise Unavailable(named_for(place.repository, str(error))) from None
+    for tried in range(1, tries + 1):
+        try:
+            _handshake(place, CONNECT_SECONDS * tried)
+            return
+        except Unavailable as error:
+            if tried == tries or not isinstance(error, NoAnswer):
+                raise Unavailable(named_for(place.repository, str(error))) from None
+        time.sleep(PAUSE_SECONDS)
 
 
-def _handshake(place: S3Place) -> None:
+def _handshake(place: S3Place, seconds: float) -> None:
     url = place.endpoint_url or ""
     parts = urlsplit(url if "//" in url else f"https://{url}")
     host, port = parts.hostname or "", parts.port or 443
@@ -221,7 +234,7 @@ def _handshake(place: S3Place) -> None:
         ) from None
     try:
         with (
-            socket.create_connection((host, port), CONNECT_SECONDS) as plain,
+            socket.create_connection((host, port), seconds) as plain,
             context.wrap_socket(plain, server_hostname=host),
         ):
             return
@@ -231,9 +244,9 @@ def _handshake(place: S3Place) -> None:
             "correct OPS_CA_FILE or OPS_S3_ENDPOINT_URL"
         ) from None
     except ssl.SSLError:
-        raise Unavailable(f"{where} does not speak TLS: correct OPS_S3_ENDPOINT_URL") from None
+        raise NoAnswer(f"{where} does not speak TLS: correct OPS_S3_ENDPOINT_URL") from None
     except OSError as error:
-        raise Unavailable(
+        raise NoAnswer(
             f"{where} cannot be reached ({describe(error)}): start it or correct OPS_S3_ENDPOINT_URL"
         ) from None
 
@@ -295,6 +308,11 @@ def _refuse_other_cluster(ctx: BackupContext, server: Server, repository: Reposi
     )
 
 
+def archiver_seconds(ctx: BackupContext) -> int:
+    """Tell how long ``check`` should wait for WAL to arrive."""
+    return ARCHIVER_SECONDS if ctx.whole is None else PATIENT_ARCHIVER_SECONDS
+
+
 def _ensure_archiver(ctx: BackupContext, server: Server, created: bool, log: Callable[[str], None]) -> None:
     """Retry an archiver whose newest attempt failed, or that is new: S3 may have come back since.
 
@@ -306,7 +324,7 @@ def _ensure_archiver(ctx: BackupContext, server: Server, created: bool, log: Cal
     if server.archiver_failing:
         log(f"the newest attempt to archive WAL ({server.last_failed_wal}) failed: trying it now")
     try:
-        ctx.pgbackrest.check(ARCHIVER_SECONDS if ctx.whole is None else PATIENT_ARCHIVER_SECONDS)
+        ctx.pgbackrest.check(archiver_seconds(ctx))
     except PgBackRestError as error:
         if error.code == LOCKED:
             return

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from ops_platform.audit import AuditEvent, ledger
 from ops_platform.backup.repository import BackupSet
-from ops_platform.backup.stanza import locks
+from ops_platform.backup.stanza import cluster_of, locks
 from ops_platform.backup.taking.report import BackupReport, BackupRequest
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection, one_row
@@ -118,18 +118,19 @@ def fail(connection: Connection, request: BackupRequest, reason: str) -> None:
 def reconcile(connection: Connection, stanza: str, *, but: str | None = None) -> list[str]:
     """Finish the rows of runs that died without a word, except the one of ``but``; return their backup ids.
 
-    Only the holder of the stanza's lock may call this: then none of its runs can still be running.
+    Those of the stanza's cluster in any repository. Only the holder of the stanza's lock may call this: then
+    none of its runs can still be running.
     """
     rows = connection.execute(
         """
         SELECT stanza, requested_kind, run_id, root_run_id, launched_by, backup_id, worker_host, worker_pid,
                opened_at
         FROM backup_reports
-        WHERE stanza = %s AND status = 'running' AND kind <> 'wal_archive'
+        WHERE split_part(stanza, '@', 1) = %s AND status = 'running' AND kind <> 'wal_archive'
           AND backup_id IS DISTINCT FROM %s
         ORDER BY id
         """,
-        (stanza, but),
+        (cluster_of(stanza), but),
     ).fetchall()
     for row in rows:
         dead = BackupRequest(
@@ -152,13 +153,14 @@ def reconcile_dead(ops_url: str, stanza: str) -> list[str]:
 
 
 def running(connection: Connection, stanza: str) -> list[dict[str, Any]]:
-    """Read the rows of runs that have not finished, oldest first."""
+    """Read the rows of runs of the stanza's cluster that have not finished, oldest first."""
     return connection.execute(
         """
-        SELECT * FROM backup_reports WHERE stanza = %s AND status = 'running' AND kind <> 'wal_archive'
+        SELECT * FROM backup_reports
+        WHERE split_part(stanza, '@', 1) = %s AND status = 'running' AND kind <> 'wal_archive'
         ORDER BY id
         """,
-        (stanza,),
+        (cluster_of(stanza),),
     ).fetchall()
 
 

@@ -6,7 +6,7 @@ one; the WAL of the new one goes to a folder of its own, and its first set is a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ops_platform.audit import ledger
@@ -14,7 +14,7 @@ from ops_platform.backup.repository import Database, Repository
 from ops_platform.backup.stanza import BackupContext, locks
 from ops_platform.backup.taking import preflight
 from ops_platform.backup.taking.preflight import Server
-from ops_platform.errors import CheckFailed
+from ops_platform.errors import CheckFailed, OpsError
 
 ACTION = "stanza.upgrade"
 LOCK_SECONDS = 600.0
@@ -31,6 +31,8 @@ class UpgradePlan:
     sets: int
     seen_before: bool
     """The stanza stood for the server's cluster once: somebody went back to it."""
+    lacks_full: bool = False
+    """It was upgraded to the cluster for which it stands, and has no full of that one."""
 
     @property
     def is_needed(self) -> bool:
@@ -51,6 +53,8 @@ class UpgradePlan:
             f"server runs  PostgreSQL {self.server.version}, system id {self.server.system_id}, "
             f"in {self.server.data_directory}",
         ]
+        if not self.is_needed and self.lacks_full:
+            return [*lines, "from now on  nothing can be restored of this cluster until its first full"]
         if not self.is_needed:
             return [*lines, "nothing to do: the stanza stands for this cluster"]
         if self.seen_before:
@@ -90,7 +94,29 @@ def plan(ctx: BackupContext) -> UpgradePlan:
         server,
         sum(backup_set.database_id == known.id for backup_set in repository.sets),
         any(_is_of(database, server) for database in earlier),
+        bool(earlier) and not repository.has_full(),
     )
+
+
+def plan_each(
+    contexts: Sequence[BackupContext], log: Callable[[str], None]
+) -> tuple[list[tuple[BackupContext, UpgradePlan]], list[OpsError]]:
+    """Plan in each repository; what keeps one from being planned is logged, and keeps no other from it.
+
+    The plans, and the errors. Raises the first of them when there is no plan at all.
+    """
+    plans: list[tuple[BackupContext, UpgradePlan]] = []
+    errors: list[OpsError] = []
+    for ctx in contexts:
+        try:
+            plans.append((ctx, plan(ctx)))
+        except OpsError as error:
+            errors.append(error)
+            if len(contexts) > 1:
+                log(f"WARNING: {ctx.stanza.name} is not upgraded: {error}")
+    if not plans:
+        raise errors[0]
+    return plans, errors
 
 
 def carry_out(
@@ -124,7 +150,7 @@ def carry_out(
             preflight.adopt(ctx, log, is_failing=True)
             if plan(ctx).is_needed:
                 raise CheckFailed(f"stanza {name} still stands for the old cluster: look at pgBackRest's log")
-            ctx.pgbackrest.check(preflight.ARCHIVER_SECONDS)
+            ctx.pgbackrest.check(preflight.archiver_seconds(ctx))
 
 
 def _is_of(database: Database, server: Server) -> bool:

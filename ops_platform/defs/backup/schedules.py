@@ -92,9 +92,8 @@ def _waiting_run(instance: dg.DagsterInstance, stanza: str, kind: Kind, now: dat
     )
     for record in instance.get_run_records(waiting, limit=200):
         run = record.dagster_run
-        if JOB_KINDS.get(run.job_name) not in precedence.preceding(kind):
-            continue
-        if run.run_config.get("stanza") != stanza:
+        its_kind, its_stanza = JOB_KINDS.get(run.job_name), str(run.run_config.get("stanza"))
+        if its_kind is None or not precedence.precedes((its_stanza, its_kind), (stanza, kind)):
             continue
         started = run.status == dg.DagsterRunStatus.STARTED
         if started and now - record.update_timestamp.astimezone(UTC) > GHOST_AFTER:

@@ -57,7 +57,7 @@ def advice(ctx: BackupContext, wanted: Wanted, now: datetime) -> str | None:
     for other in others:
         name = other.config.repository.name
         try:
-            preflight.reach_endpoint(other)
+            preflight.reach_endpoint(other, preflight.PATIENT_TRIES)
             with restore_command.open_workspace(other, wanted.directory) as place:
                 explained = restore_command.explain(
                     other, place, wanted.target, None, now, wanted.timeline, wanted.tablespaces

@@ -195,9 +195,10 @@ def refresh(ctx: BackupContext, log: Callable[[str], None] | None = None) -> Ref
     terms = [set_lifetime.companion_lifetime(other.stanza, other.config.repository) for other in repositories]
     # The copies first: what the ops database knows, an emergency without it must know too.
     refusals = []
-    for repository, keep in zip(repositories, terms, strict=True):
+    for repository in repositories:
         try:
-            ledger_copies.store(repository.settings, taken, key, keep)
+            # Two of them may share a bucket, and with it the copies.
+            ledger_copies.store(repository.settings, taken, key, max(terms))
         except OpsError as error:
             refusals.append(error)
     if len(refusals) == len(repositories):

@@ -5,16 +5,22 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from ops_platform.backup.repository.backup_sets import Database
 from ops_platform.backup.taking import execution, stanza_upgrade
 from ops_platform.backup.taking.preflight import Server
 from ops_platform.backup.taking.stanza_upgrade import UpgradePlan
-from ops_platform.errors import CheckFailed
+from ops_platform.cli import cli
+from ops_platform.errors import CheckFailed, OpsError, Unavailable
 from ops_platform.local.host import programs
 from ops_platform.local.servers.postgres_cluster import SUPERUSER, PostgresCluster
+from ops_platform_tests.backup.shapes import write_two_repositories
 from ops_platform_tests.backup.site import Site, silent, take
 from ops_platform_tests.dr.practice import archive_now
 
@@ -49,6 +55,99 @@ def test_the_same_cluster_needs_none() -> None:
 def test_another_cluster_of_no_newer_version_is_told(plan: UpgradePlan, said: str) -> None:
     assert plan.is_needed
     assert any(said in line for line in plan.lines())
+
+
+class TwoRepositories:
+    """``stanza upgrade`` with a second repository: what is done in each, and what fails there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+        write_two_repositories(directory)
+        monkeypatch.setenv("OPS_CONFIG_DIR", str(directory))
+        self.plans: dict[str, UpgradePlan | OpsError] = {"product": PLAN, "product@offsite": named(PLAN)}
+        self.faults: dict[tuple[str, str], OpsError] = {}
+        self.done: list[tuple[str, str]] = []
+        second = SimpleNamespace(stanza=SimpleNamespace(name="product@offsite"), whole=())
+        first = SimpleNamespace(
+            stanza=SimpleNamespace(name="product"), whole=(), in_other_repositories=lambda: [second]
+        )
+        monkeypatch.setattr("ops_platform.backup.stanza.open_context", lambda *_: first)
+        monkeypatch.setattr(stanza_upgrade, "plan", self.plan)
+        monkeypatch.setattr(stanza_upgrade, "carry_out", lambda ctx, *_, **__: self.do("upgrade", ctx))
+        monkeypatch.setattr(execution, "run_backup", lambda ctx, *_: self.do("full", ctx))
+
+    def plan(self, ctx: Any) -> UpgradePlan:
+        plan = self.plans[ctx.stanza.name]
+        if isinstance(plan, OpsError):
+            raise plan
+        return plan
+
+    def do(self, step: str, ctx: Any) -> Any:
+        name = ctx.stanza.name
+        if (step, name) in self.faults:
+            raise self.faults[step, name]
+        self.done.append((step, name))
+        return SimpleNamespace(backup_set=SimpleNamespace(label="20261101-000000F"))
+
+    def upgrade(self, *options: str) -> Result:
+        self.done = []
+        return CliRunner().invoke(cli, ["stanza", "upgrade", "--stanza", "product", "--yes", *options])
+
+
+def named(plan: UpgradePlan) -> UpgradePlan:
+    return replace(plan, stanza="product@offsite")
+
+
+@pytest.fixture
+def both(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TwoRepositories:
+    return TwoRepositories(monkeypatch, tmp_path)
+
+
+def test_both_are_upgraded_before_the_first_full(both: TwoRepositories) -> None:
+    assert both.upgrade().exit_code == 0
+    assert both.done == [
+        (step, name) for step in ("upgrade", "full") for name in ("product", "product@offsite")
+    ]
+
+
+@pytest.mark.parametrize(("away", "there"), [("product@offsite", "product"), ("product", "product@offsite")])
+def test_a_repository_that_is_away_keeps_the_other_from_nothing(
+    both: TwoRepositories, away: str, there: str
+) -> None:
+    both.plans[away] = Unavailable("S3 at far:443 cannot be reached")
+    shown = both.upgrade()
+    assert both.done == [("upgrade", there), ("full", there)]
+    assert shown.exit_code == Unavailable.exit_code
+    assert f"WARNING: {away} is not upgraded: S3 at far:443 cannot be reached" in shown.stderr
+    assert "run this command again" in shown.stderr
+    assert both.upgrade("--dry-run").exit_code == Unavailable.exit_code
+    assert both.done == []
+
+
+def test_what_fails_in_the_server_is_said_once(both: TwoRepositories) -> None:
+    both.plans = dict.fromkeys(both.plans, CheckFailed("the server is a standby"))
+    shown = both.upgrade()
+    assert (shown.exit_code, both.done) == (CheckFailed.exit_code, [])
+
+
+@pytest.mark.parametrize("step", ["upgrade", "full"])
+@pytest.mark.parametrize("failing", ["product", "product@offsite"])
+def test_what_fails_in_one_is_done_in_the_other(both: TwoRepositories, step: str, failing: str) -> None:
+    (other,) = both.plans.keys() - {failing}
+    both.faults[step, failing] = Unavailable("its S3 went away")
+    shown = both.upgrade()
+    assert [done for done in both.done if done[1] == other] == [("upgrade", other), ("full", other)]
+    assert shown.exit_code == Unavailable.exit_code
+    assert f"WARNING: {failing}: its S3 went away" in shown.stderr
+
+
+def test_a_repetition_takes_the_full_that_is_lacking(both: TwoRepositories) -> None:
+    upgraded = replace(PLAN, known=Database(2, 8, "15"))
+    both.plans = {"product": replace(upgraded, lacks_full=True), "product@offsite": named(upgraded)}
+    shown = both.upgrade()
+    assert (shown.exit_code, both.done) == (0, [("full", "product")])
+    assert "nothing can be restored of this cluster until its first full" in shown.stdout
+    both.plans["product"] = upgraded
+    assert (both.upgrade().exit_code, both.done) == (0, [])
 
 
 def pg_upgrade(old: PostgresCluster, new: PostgresCluster) -> PostgresCluster:

@@ -13,7 +13,7 @@ from cronsim import CronSim
 from dagster import DagsterRunStatus
 
 from ops_platform.backup.stanza import KINDS, BackupContext, Kind, load_backups, locks
-from ops_platform.backup.taking import BackupRequest, report_store
+from ops_platform.backup.taking import BackupRequest, precedence, report_store
 from ops_platform.clients import postgres
 from ops_platform.defs.backup import schedules
 from ops_platform.defs.backup.assets import backup_assets
@@ -173,13 +173,49 @@ def test_a_backup_gives_way_to_its_own_kind_and_to_stronger_ones(
     assert f"a {running} backup is running since" in str(reasons["incremental"])
 
 
-@contextmanager
-def running_backup(platform: KnownSettings, kind: Kind) -> Iterator[None]:
+@pytest.mark.services
+def test_a_backup_gives_way_to_a_stronger_one_into_the_other_repository(
+    instance: dg.DagsterInstance, platform: KnownSettings
+) -> None:
     with (
-        locks.stanza_lock(platform.url, "product", 5, print),
+        postgres.session(platform.url, autocommit=True) as connection,
+        running_backup(platform, "full", "product@offsite"),
+    ):
+        # Its worker was killed: its report is open, and what runs is another one.
+        dead = BackupRequest("product", "differential", "dead", "dead", "cli")
+        report_store.open_report(connection, dead)
+        reasons = {
+            kind: busy_reason(instance, platform, "product", kind, datetime.now(UTC)) for kind in KINDS
+        }
+        assert report_store.reconcile(connection, "product@offsite", but="product@offsite:long-full")
+    assert reasons["full"] is None, "it waits"
+    assert "a full backup of product@offsite is running since" in str(reasons["differential"])
+    assert "a full backup of product@offsite is running since" in str(reasons["incremental"])
+    with running_backup(platform, "incremental", "product@offsite"):
+        assert busy_reason(instance, platform, "product", "differential", datetime.now(UTC)) is None
+
+
+@pytest.mark.parametrize(
+    ("running", "gives_way"),
+    [
+        (("product@offsite", "full"), True),
+        (("product@offsite", "differential"), False),
+        (("product", "differential"), True),
+        (("product@offsite", "incremental"), False),
+        (("ops", "full"), False),
+    ],
+)
+def test_what_a_differential_gives_way_to(running: tuple[str, Kind], gives_way: bool) -> None:
+    assert precedence.precedes(running, ("product", "differential")) == gives_way
+
+
+@contextmanager
+def running_backup(platform: KnownSettings, kind: Kind, stanza: str = "product") -> Iterator[None]:
+    with (
+        locks.stanza_lock(platform.url, stanza, 5, print),
         postgres.session(platform.url, autocommit=True) as connection,
     ):
-        request = BackupRequest("product", kind, f"long-{kind}", f"long-{kind}", "cli")
+        request = BackupRequest(stanza, kind, f"long-{kind}", f"long-{kind}", "cli")
         report_store.open_report(connection, request)
         try:
             yield

@@ -33,7 +33,7 @@ def context(*others: Any) -> Any:
 @pytest.fixture
 def explained(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = SimpleNamespace(backup_set=SimpleNamespace(label="20260601-000000F"))
-    monkeypatch.setattr("ops_platform.backup.taking.preflight.reach_endpoint", lambda ctx: None)
+    monkeypatch.setattr("ops_platform.backup.taking.preflight.reach_endpoint", lambda ctx, tries: None)
     monkeypatch.setattr(f"{COMMAND}.open_workspace", lambda ctx, directory: nullcontext())
     monkeypatch.setattr(f"{COMMAND}.explain", lambda *_: SimpleNamespace(plan=plan))
 
@@ -52,7 +52,7 @@ def test_the_command_is_one_that_the_command_line_takes() -> None:
 
 @pytest.mark.usefixtures("explained")
 def test_another_repository_that_cannot_help_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(ctx: Any) -> None:
+    def away(ctx: Any, tries: int) -> None:
         raise Unavailable("S3 at far:1 cannot be reached")
 
     monkeypatch.setattr("ops_platform.backup.taking.preflight.reach_endpoint", away)
