@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import functools
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from ops_platform.backup.stanza.config_file import load_backups
 from ops_platform.backup.stanza.context import adopt_configuration, open_context
+from ops_platform.backup.stanza.model import BackupConfig
 from ops_platform.backup.stanza.pgbackrest_conf import PgBackRestPaths, place, render, write
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import Settings, load_settings, named_for
@@ -80,17 +82,24 @@ def test_what_is_missing_is_named(missing: str, said: str) -> None:
         rendered(settings(**{missing: ""}))
 
 
+@functools.cache
+def with_a_sound_passphrase() -> tuple[BackupConfig, int]:
+    """What is backed up, and the number of lines of its configuration."""
+    backups = load_backups(settings())
+    return backups, len(render(settings(), backups, PATHS).split("\n"))
+
+
 @given(st.text(min_size=1))
 def test_a_value_is_one_option_or_refused(value: str) -> None:
     """No value can add an option, whatever characters it has."""
-    given_settings = settings(OPS_PGBACKREST_CIPHER_PASS=value)
+    backups, healthy = with_a_sound_passphrase()
     try:
-        text = render(given_settings, load_backups(given_settings), PATHS)
+        text = render(settings(OPS_PGBACKREST_CIPHER_PASS=value), backups, PATHS)
     except ConfigurationError:
         return
     # pgBackRest splits at line feeds only.
     assert text.split("\n").count(f"repo1-cipher-pass={value}") == 2
-    assert len(text.split("\n")) == len(render(settings(), load_backups(settings()), PATHS).split("\n"))
+    assert len(text.split("\n")) == healthy
 
 
 def test_a_refused_secret_is_not_repeated() -> None:
