@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ops_platform.dr.exercise.rehearsal import Drill, server_of
 from ops_platform.dr.inspection import run_checks, verdict
-from ops_platform.dr.restore import pgbackrest_restore, tablespace_map
+from ops_platform.dr.restore import FetchWatch, pgbackrest_restore, tablespace_map
 from ops_platform.dr.verification import recovery_checks
 
 RECOVERY_SECONDS = 6 * 3600.0
@@ -78,6 +78,8 @@ class RestoreFiles(DrillPhase):
 class Recover(DrillPhase):
     """Start the server and follow its recovery to the end, timed as ``replay`` and ``promote``.
 
+    A file of the archive that does not come ends it, see ``FetchWatch``.
+
     Replay ends when the server's log says so; the rest until it takes writes is promotion.
     """
 
@@ -91,7 +93,10 @@ class Recover(DrillPhase):
         fetching = pgbackrest_restore.archive_get(drill.reader, drill.here, plan.geometry, last)
         drill.until_end.enter_context(server.running(fetching))
         began = time.monotonic()
-        server.wait_promoted(RECOVERY_SECONDS)
+        watch = FetchWatch(
+            drill.here.fetching, drill.here.data_dir / "pg_wal", drill.reader.pgbackrest.stall_seconds
+        )
+        server.wait_promoted(RECOVERY_SECONDS, watch.look)
         recovery, now, whole = server.recovery(), datetime.now(UTC), time.monotonic() - began
         replayed_at = recovery.replayed_at
         promotion = 0.0 if replayed_at is None else max(0.0, (now - replayed_at).total_seconds())

@@ -3,6 +3,7 @@
 Makes and removes scratch clusters. Checks nothing: that is in ``dr.verification``.
 """
 
+from ops_platform.dr.restore.fetch_watch import FetchWatch
 from ops_platform.dr.restore.repository_view import LiveRepository, RepositoryView
 from ops_platform.dr.restore.restored_server import RestoredServer
 from ops_platform.dr.restore.scratch_cluster import NotRemoved
@@ -10,6 +11,7 @@ from ops_platform.dr.restore.tablespace_map import Placement, Tablespace
 from ops_platform.dr.restore.workspace import Workspace
 
 __all__ = [
+    "FetchWatch",
     "LiveRepository",
     "NotRemoved",
     "Placement",

@@ -20,13 +20,20 @@ from ops_platform.dr.restore.workspace import Workspace
 
 _GET = """\
 #!/bin/sh
-{freeze}{command} --archive-timeout={patience} archive-get "$1" "$2"
+{freeze}# The recovery watches how long one file takes.
+echo "$1" > {marker}
+{command} --archive-timeout={patience} archive-get "$1" "$2"
 code=$?
 # Found, not found, or told to stop.
-if [ $code -le 1 ] || [ $code -gt 125 ]; then exit $code; fi
-# Before pgBackRest 2.59 two of its background processes may race for one lock, and the one that would have
-# fetched this segment dies. The error after the timeout would end the recovery as if the archive ended here.
-exec {command} --no-archive-async archive-get "$1" "$2"
+if [ $code -gt 1 ] && [ $code -le 125 ]; then
+  # Before pgBackRest 2.59 two of its background processes may race for one lock, and the one that would
+  # have fetched this segment dies. The error after the timeout would end the recovery as if the archive
+  # ended here.
+  {command} --no-archive-async archive-get "$1" "$2"
+  code=$?
+fi
+: > {marker}
+exit $code
 """
 _FREEZE = """\
 # The archive as it stood at the disaster: a live source goes on archiving, and what it archives
@@ -37,7 +44,7 @@ case "$1" in
 esac
 """
 PATIENCE_SECONDS = 3
-"""Wait for a segment that the background fetches; then the foreground does, without a limit."""
+"""Wait for a segment that the background fetches; then the foreground does, watched by ``fetch_watch``."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +136,12 @@ def archive_get(
 ) -> Mapping[str, str]:
     """Return the server setting that fetches WAL; behind ``last`` the archive yields nothing.
 
-    None: it yields all it has. Secrets stay in pgBackRest's configuration file, which the command names.
+    None: it yields all it has. ``workspace.fetching`` names the file that is being fetched. Secrets stay in
+    pgBackRest's configuration file, which the command names.
     """
     command = shlex.join([reader.pgbackrest.binary, *reader.pgbackrest.options])
     freeze = "" if last is None else _FREEZE.format(last=geometry.name(last)[8:])
-    text = _GET.format(freeze=freeze, command=command, patience=PATIENCE_SECONDS)
+    marker = shlex.quote(str(workspace.write(workspace.fetching.name, "")))
+    text = _GET.format(freeze=freeze, command=command, patience=PATIENCE_SECONDS, marker=marker)
     script = workspace.write("archive-get", text, mode=0o700)
     return {"restore_command": f'{shlex.quote(str(script)).replace("%", "%%")} %f "%p"'}

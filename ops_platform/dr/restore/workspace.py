@@ -53,6 +53,11 @@ class Workspace:
         return self.directory / "postgres.log"
 
     @property
+    def fetching(self) -> Path:
+        """The file with the name of what the recovery fetches from the archive; empty between two."""
+        return self.directory / "fetching"
+
+    @property
     def pgbackrest(self) -> PgBackRestPaths:
         """The paths of pgBackRest's files, all below ``directory``."""
         return PgBackRestPaths.below(self.directory / "pgbackrest")

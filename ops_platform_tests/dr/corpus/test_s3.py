@@ -122,6 +122,27 @@ def test_s3_slows_down_to_a_byte_a_second_during_the_restore(
         assert "OPS_PGBACKREST_STALL_SECONDS" in found["restored"], found
 
 
+def test_s3_slows_down_to_a_byte_a_second_during_the_recovery(
+    lab: Lab, relayed: tuple[Relay, Settings]
+) -> None:
+    relay, settings = relayed
+    environ = {name: value.get_secret_value() for name, value in settings.environ.items()}
+    settings = load_settings({**environ, "OPS_PGBACKREST_STALL_SECONDS": "5"})
+
+    def at_end(line: str) -> None:
+        if "restore command end: completed successfully" in line:
+            relay.slow_down(1)
+
+    with lab.copied() as (copy, _), lab.source_untouched():
+        ctx = pointed(hasty(open_context(settings, lab.site.name)), copy.prefix)
+        outcome = lab.exercise(ctx, log=at_end)
+        assert outcome.result == "failed"
+        found = wrong(outcome)
+        assert set(found) - NEVER_UP == {"recovered_and_promoted"}, found
+        assert found["recovered_and_promoted"].startswith("unknown: "), found
+        assert "less than 1 MiB of 0000000" in found["recovered_and_promoted"], found
+
+
 def test_a_rotated_key_of_s3(lab: Lab) -> None:
     """The reader's: the line names the setting that is wrong, and no other."""
     environ = {name: value.get_secret_value() for name, value in lab.site.settings.environ.items()}

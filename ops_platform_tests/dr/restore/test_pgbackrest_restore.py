@@ -19,6 +19,7 @@ GEOMETRY = Geometry(16 << 20)
 PGBACKREST = """\
 #!/bin/sh
 echo "$*" >> {log}
+cat {marker} >> {fetched}
 case "$*" in *--no-archive-async*) exit {foreground} ;; *) exit {background} ;; esac
 """
 
@@ -28,10 +29,12 @@ def fetch(
 ) -> tuple[int, list[str]]:
     """What the server gets, and which of pgBackRest's two ways were tried."""
     log, binary = tmp_path / "log", tmp_path / "pg back rest"
-    binary.write_text(PGBACKREST.format(log=log, background=background, foreground=foreground))
+    here = Workspace(tmp_path, tmp_path / "data", None)
+    paths = {"log": log, "marker": here.fetching, "fetched": tmp_path / "fetched"}
+    binary.write_text(PGBACKREST.format(background=background, foreground=foreground, **paths))
     binary.chmod(0o700)
     reader = cast(Any, SimpleNamespace(pgbackrest=PgBackRest(str(binary), tmp_path / "conf", "product")))
-    setting = archive_get(reader, Workspace(tmp_path, tmp_path / "data", None), GEOMETRY, last)
+    setting = archive_get(reader, here, GEOMETRY, last)
     [script, *_] = shlex.split(setting["restore_command"])
     code = subprocess.run([script, segment, "pg_wal/RECOVERYXLOG"], check=False).returncode
     lines = log.read_text().splitlines() if log.exists() else []
@@ -51,6 +54,12 @@ def test_a_timeout_of_the_background_is_no_end_of_the_archive(tmp_path: Path, co
     """pgBackRest 2.45 to 2.58 ends with 82 when its two background processes have raced for their lock."""
     got = fetch(tmp_path, SEGMENT, background=82, foreground=code)
     assert got == (code, ["background", "foreground"])
+
+
+def test_what_is_fetched_is_named_until_it_is_there(tmp_path: Path) -> None:
+    fetch(tmp_path, SEGMENT, background=82)
+    assert (tmp_path / "fetched").read_text().split() == [SEGMENT, SEGMENT]
+    assert (tmp_path / "fetching").read_text() == ""
 
 
 def test_a_frozen_archive_yields_nothing_behind_its_last_segment(tmp_path: Path) -> None:
