@@ -139,8 +139,9 @@ def left_behind(
 
 
 def certainly_behind(observation: Observation, archive: Archive) -> timedelta:
-    """Return how far S3's clock was certainly behind the server's, by the sets; zero where it may be right.
+    """Return how far S3's clock was behind the server's when one of the newest sets was taken; zero: unknown.
 
+    Either may have been the wrong one, and been put right since: never promise a moment by this alone.
     The last WAL of a set arrives after the set began, so an earlier time is of a clock that is behind: what
     S3 dates would make a moment look later than all that was left behind.
     """
