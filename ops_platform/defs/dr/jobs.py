@@ -95,6 +95,7 @@ def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource
             "tombstones": rows.tombstones,
             "came_back": rows.came_back,
             "rows_changed": sum(effect.changed for effect in rows.effects),
+            "rows_to_redact_by_hand": sum(effect.after for effect in rows.unredactable),
             "adopted_from_ledger": memory.adopted,
             "certificates_from_ledger": memory.certificates,
             "requests_scrubbed": memory.scrubbed,

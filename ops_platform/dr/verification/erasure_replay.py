@@ -132,6 +132,11 @@ def replay(
                     f"{done.tombstones} tombstones in {known.source}; {done.came_back} erased subjects had "
                     "come back and were erased again"
                 )
+                said += [
+                    f"in {left.after} rows of {left.place} an identifier cannot be replaced: take it out "
+                    "by hand"
+                    for left in done.unredactable
+                ]
         except CheckFailed as error:
             return failed(NAME, str(error), tombstones=known.count)
     return verdict(

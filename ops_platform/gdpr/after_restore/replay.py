@@ -26,11 +26,13 @@ class Replayed:
     """Counts of one replay.
 
     ``came_back``: tombstoned subjects of whom data was found; ``effects``: summed over all of them.
+    ``unredactable``: rows of others, by place, in which an identifier stands where it cannot be replaced.
     """
 
     tombstones: int
     came_back: int
     effects: tuple[Effect, ...]
+    unredactable: tuple[Effect, ...] = ()
 
 
 def replay(
@@ -62,16 +64,22 @@ def replay(
             f"the data map does not fit the restored database in {len(findings)} places, as {first}: "
             "'ops-platform gdpr map check' against it says what to add"
         )
-    came_back, effects = 0, list[Effect]()
+    came_back, effects, unredactable = 0, list[Effect](), list[Effect]()
     for number, tombstone in enumerate(tombstones, 1):
-        erased = _erase(connection, fitted, catalogue, tombstone, keys)
+        erased, left = _erase(connection, fitted, catalogue, tombstone, keys)
+        for effect in left:
+            log(
+                f"tombstone {number} of {len(tombstones)}: in {effect.before} rows of {effect.place} an "
+                f"identifier cannot be replaced: take it out by hand, request {tombstone.request_id}"
+            )
+        unredactable += left
         if erased:
             came_back += 1
             effects += erased
             log(f"tombstone {number} of {len(tombstones)}: erased again, request {tombstone.request_id}")
     # Always: a replay that was killed before its refresh has left erased rows in the views.
     materialised_views.refresh(connection, fitted, catalogue)
-    return Replayed(len(tombstones), came_back, tuple(_sums(effects)))
+    return Replayed(len(tombstones), came_back, tuple(_sums(effects)), tuple(_sums(unredactable)))
 
 
 def _erase(
@@ -80,8 +88,11 @@ def _erase(
     catalogue: Catalogue,
     tombstone: Tombstone,
     keys: SealingKeys | None,
-) -> list[Effect]:
-    """Erase one subject; return the effects, none when nothing of the subject was found."""
+) -> tuple[list[Effect], list[Effect]]:
+    """Erase one subject; return the effects, none when nothing of the subject was found.
+
+    And the rows of others in which an identifier was left, since it cannot be replaced.
+    """
     key = subject_key.values(connection, data_map.subject, tombstone.subject_key)
     identity = row_predicates.identity(connection, data_map, catalogue, tombstone.subject_key.key)
     has_row = identity is not None
@@ -106,7 +117,7 @@ def _erase(
         later_identities=names.later_identities,
         named_until=names.until,
     )
-    effects: list[Effect] = []
+    effects, left = list[Effect](), list[Effect]()
     if row_erasure.remaining(connection, data_map, catalogue, erasing):
         product_inventory.keep(connection, keys, erasure_id, names, sure=has_row)
         effects = row_erasure.erase(connection, data_map, catalogue, erasing)
@@ -118,11 +129,12 @@ def _erase(
                 f"(request {tombstone.request_id}): "
                 "let the restored database take no traffic, and run the replay again"
             )
+        left += row_erasure.unredactable(connection, data_map, catalogue, erasing)
     row_erasure.forget(connection, replay_id)
     if not unfinished:
         # The first erasure's journal, restored with the data, leads from a pseudonym to a request.
         row_erasure.forget(connection, tombstone.request_id)
-    return effects
+    return effects, left
 
 
 def _sums(effects: Iterable[Effect]) -> list[Effect]:

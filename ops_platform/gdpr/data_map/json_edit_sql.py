@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 from psycopg import sql
@@ -18,14 +19,19 @@ def without(document: sql.Composable, path: JsonPath, values: Sequence[Any]) -> 
     The innermost array element that holds one of them is removed whole; without an array around it, the
     member itself.
     """
-    # A document may hold a number as a number or as text.
-    spellings = [
-        spelling
-        for value in values
-        for spelling in ([str(value), value] if isinstance(value, int) else [str(value)])
-    ]
-    sought = sql.SQL(", ").join(sql.Literal(Jsonb(spelling)) for spelling in spellings)
+    sought = sql.SQL(", ").join(
+        sql.Literal(Jsonb(spelling)) for value in values for spelling in spellings(value)
+    )
     return _without(document, path.steps, sought, itertools.count())
+
+
+def spellings(value: Any) -> list[Any]:
+    """List how a document may hold a value: as text and, if it is a number, as one."""
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        return [*dict.fromkeys((str(value), str(int(value)))), int(value)]
+    if isinstance(value, Decimal) and Decimal(repr(float(value))) == value:
+        return [str(value), float(value)]
+    return [str(value), value] if isinstance(value, int) else [str(value)]
 
 
 def _without(

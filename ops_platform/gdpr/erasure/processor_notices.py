@@ -15,6 +15,7 @@ from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr.data_map import DataMap, Processor
 from ops_platform.gdpr.erasure.inventory import Inventory
 from ops_platform.gdpr.lineage import Effect
+from ops_platform.gdpr.spellings import is_email
 
 State = Literal["sent", "waiting", "given up"]
 
@@ -88,9 +89,17 @@ def _dedup_key(request_id: str, processor: Processor) -> str:
 def _body(data_map: DataMap, inventory: Inventory, request_id: str) -> str:
     subject = data_map.subject
     lines: dict[str, None] = {}
-    for values in (identity.values for identity in inventory.identities):
+    for identity in inventory.identities:
+        values = identity.values
         names = [subject.email] if subject.email in values else [*subject.key, *subject.identifiers]
         lines |= dict.fromkeys(f"  {name}: {values[name]}" for name in names if name in values)
+        # A processor may know any of several addresses.
+        lines |= dict.fromkeys(
+            f"  {subject.email}: {value}"
+            for known in subject.known_by
+            for value in identity.of(known.name)
+            if isinstance(value, str) and is_email(value)
+        )
     identifiers = "\n".join(lines)
     return (
         f"Hello,\n\na {subject.kind} has had us erase their personal data. You process data of theirs\n"

@@ -44,16 +44,19 @@ def keep(
     return merged
 
 
-def refuse_lost(product: Connection, data_map: DataMap, erasure_id: str, *, has_row: bool) -> None:
+def refuse_lost(
+    product: Connection, data_map: DataMap, erasure_id: str, *, has_row: bool, name: str = "an erasure"
+) -> None:
     """Raise CheckFailed where an erasure without an inventory has begun, and no row says who is meant.
 
     ``has_row``: whether the subject has a row; rules may have emptied it of identifiers, and side tables.
+    ``name``: what the message calls the erasure.
     """
     if has_row and not data_map.subject.known_by and not _emptied(data_map):
         return
     if Journal(product, erasure_id).is_begun():
         raise CheckFailed(
-            f"the erasure {erasure_id} has begun, and who was meant is known no more but for the key: what "
+            f"{name} has begun, and who was meant is known no more but for the key: what "
             "names them otherwise cannot be looked for, so it is not called erased: see 'An erasure no "
             "longer knows whom it is about' in the runbook"
         )

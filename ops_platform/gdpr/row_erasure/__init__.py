@@ -12,6 +12,7 @@ from ops_platform.gdpr.row_erasure.engine import (
     remaining,
     residue,
     search,
+    unredactable,
 )
 from ops_platform.gdpr.row_erasure.foresight import Foresight, foresee
 from ops_platform.gdpr.row_erasure.journal import Journal
@@ -35,4 +36,5 @@ __all__ = [
     "remaining",
     "residue",
     "search",
+    "unredactable",
 ]

@@ -60,9 +60,9 @@ def snapshot(connection: Connection) -> Iterator[None]:
 def waiting(
     connection: Connection, writer: Writer, change: Change, test: sql.Composable | None = None
 ) -> int:
-    """Count the rows that wait for ``change``. ``test``: only those for which it is true."""
-    query = sql.SQL("SELECT count(*) AS rows FROM {} AS t WHERE {} AND {}").format(
-        change.table.identifier, writer.pending(change), test or sql.SQL("true")
+    """Count the rows that wait for ``change``. ``test``: those for which it is true instead."""
+    query = sql.SQL("SELECT count(*) AS rows FROM {} AS t WHERE {}").format(
+        change.table.identifier, writer.pending(change) if test is None else test
     )
     row = one_row(connection, query)
     return int(row["rows"])

@@ -45,7 +45,7 @@ class Searched:
 
 @dataclass(frozen=True)
 class RowErasure:
-    """One erasure of ``identity``. ``erasure_id``: opaque, the same at every attempt.
+    """One erasure of ``identity``. ``erasure_id``: the same at every attempt.
 
     ``later_identities``: other values of the subject's identifiers since the erasure began, with the key.
     ``replay``: repeated after a restore; rows created after ``cutoff`` are spared where their table says
@@ -85,7 +85,8 @@ def erase(
 
     ``connection`` is in autocommit mode. ``batch``: rows of one transaction. ``progress`` is told after each
     batch its table and the rows of the step changed so far. Safe to repeat, also after ``forget``.
-    Raises CheckFailed when somebody else's row would change, or when rows come faster than they go;
+    Raises CheckFailed when somebody else's row would change, when rows come faster than they go, or where
+    an identifier cannot be redacted; a replay leaves those rows.
     ConfigurationError when the role or the database lacks what it needs; Unavailable while another run is
     at work or others keep rows locked; what psycopg raises.
     """
@@ -94,7 +95,8 @@ def erase(
     collateral_check.preflight(connection)
     materialised_views.preflight(data_map, catalogue)
     erasure_plan = plan(data_map, catalogue)
-    refuse_unredactable(connection, data_map, catalogue, erasure)
+    if not erasure.replay:
+        refuse_unredactable(connection, data_map, catalogue, erasure)
     journal = Journal(connection, erasure.erasure_id)
     with _exclusive(connection, erasure.erasure_id):
         journal.open(data_map.version)
@@ -113,6 +115,18 @@ def refuse_unredactable(
     connection: Connection, data_map: DataMap, catalogue: Catalogue, erasure: RowErasure
 ) -> None:
     """Raise CheckFailed where an identifier in others' rows cannot be replaced exactly; change nothing."""
+    for effect in unredactable(connection, data_map, catalogue, erasure):
+        raise CheckFailed(
+            f"{effect.place} ({effect.role}): in {effect.before} rows an identifier stands where it cannot "
+            "be replaced exactly, as in base64 or in a key or number of JSON: these rows are as they were: "
+            "say in the data map by what else they are found, or take it out by hand"
+        )
+
+
+def unredactable(
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, erasure: RowErasure
+) -> Iterator[Effect]:
+    """Count rows of others in which an identifier cannot be replaced exactly, in places not accepted."""
     changes = [
         change
         for group in passes.groups(plan(data_map, catalogue))
@@ -127,11 +141,7 @@ def refuse_unredactable(
             with snapshot(connection):
                 rows = batch_work.waiting(connection, writer, change, writer.unredactable(change))
             if rows:
-                raise CheckFailed(
-                    f"{change.table} ({change.role}): in {rows} rows an identifier stands where it cannot be "
-                    "replaced exactly, as in base64 or in a key or number of JSON: nothing was changed: say "
-                    "in the data map by what else these rows are found, or take it out by hand"
-                )
+                yield Effect("postgresql", str(change.table), change.role, change.action, rows, 0, rows)
 
 
 def remaining(

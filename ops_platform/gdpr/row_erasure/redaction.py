@@ -64,6 +64,20 @@ def outside(mention: Mention, columns: Mapping[str, Column], *, before: bool) ->
     return texts
 
 
+def anything_to_replace(mention: Mention, columns: Mapping[str, Column]) -> sql.Composable:
+    """Write the condition that redaction would change the row."""
+    tests = [
+        sql.SQL("CASE WHEN {} THEN {} <> {} ELSE false END").format(
+            mention.sought.mention(columns[name], held),
+            _replaced(mention, columns[name], held, mention.text),
+            _text(held),
+        )
+        for name in mention.columns
+        for held in [sql.Identifier("t", name)]
+    ]
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
+
+
 def left_over(mention: Mention, columns: Mapping[str, Column]) -> sql.Composable:
     """Write the condition that an identifier stands in the row after it is redacted."""
     tests = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from psycopg import sql
@@ -137,15 +137,12 @@ class Writer:
 
     def pending(self, change: Change, leaf: Name | None = None) -> sql.Composable:
         """Write the condition for rows that still wait for ``change``. ``leaf``: their relation."""
-        tests = [self._condition(change.table, change.role)]
-        if isinstance(change.step.belonging.erasure, Delete | Redact):
-            # A row that must be kept in one role is neither deleted nor rewritten in another.
-            tests += [
-                sql.SQL("{} IS NOT TRUE").format(self._condition(change.table, belonging.role))
-                for belonging in self.data_map.tables[change.table].belongings
-                if isinstance(belonging.erasure, Keep)
-            ]
-        if change.step.kind == "empty":
+        tests = [self._found(change)]
+        if change.step.kind == "redact":
+            # What cannot be replaced is refused before, or left to a replay that must not wait for it.
+            columns = self.catalogue.relations[change.table].columns
+            tests.append(redaction.anything_to_replace(self._mention(change), columns))
+        elif change.step.kind == "empty":
             tests += [
                 sql.SQL("{} IS NOT NULL").format(sql.Identifier(ROW, column))
                 for column in sorted(change.sets)
@@ -155,6 +152,18 @@ class Writer:
             tests.append(referred if change.referenced else sql.SQL("NOT {}").format(referred))
         elif change.values:
             tests.append(self._differs(change))
+        return sql.SQL("({})").format(sql.SQL(" AND ").join(tests))
+
+    def _found(self, change: Change) -> sql.Composable:
+        """Write the condition for rows of the change's role, without those that the law keeps."""
+        tests = [self._condition(change.table, change.role)]
+        if isinstance(change.step.belonging.erasure, Delete | Redact):
+            # A row that must be kept in one role is neither deleted nor rewritten in another.
+            tests += [
+                sql.SQL("{} IS NOT TRUE").format(self._condition(change.table, belonging.role))
+                for belonging in self.data_map.tables[change.table].belongings
+                if isinstance(belonging.erasure, Keep)
+            ]
         return sql.SQL("({})").format(sql.SQL(" AND ").join(tests))
 
     def assignments(self, change: Change) -> dict[str, sql.Composable]:
@@ -177,9 +186,17 @@ class Writer:
         return redaction.outside(self._mention(change), columns, before=before)
 
     def unredactable(self, change: Change) -> sql.Composable:
-        """Write the condition for rows in which an identifier would still stand after they are redacted."""
-        columns = self.catalogue.relations[change.table].columns
-        return redaction.left_over(self._mention(change), columns)
+        """Write the condition for rows in which an identifier would still stand after they are redacted.
+
+        Columns that the map accepts do not count.
+        """
+        columns, mention = self.catalogue.relations[change.table].columns, self._mention(change)
+        accepted = {place.place for place in self.data_map.accepted}
+        searched = tuple(name for name in mention.columns if (change.table, name) not in accepted)
+        if not searched:
+            return sql.SQL("false")
+        left = redaction.left_over(replace(mention, columns=searched), columns)
+        return sql.SQL("({} AND {})").format(self._found(change), left)
 
     def _mention(self, change: Change) -> Mention:
         erasure = change.step.belonging.erasure

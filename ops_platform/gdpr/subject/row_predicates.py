@@ -25,6 +25,7 @@ from ops_platform.gdpr.data_map import (
     Subject,
     Way,
     holds_of,
+    json_edit_sql,
 )
 from ops_platform.gdpr.schema import Catalogue, Name
 from ops_platform.gdpr.spellings import Sought
@@ -285,12 +286,9 @@ def _holds_in_json(
 ) -> sql.Composable:
     """Test by containment, which a GIN index on the document answers."""
     document = column if column_type == "jsonb" else sql.SQL("{}::jsonb").format(column)
-    patterns = []
-    for value in values:
-        patterns.append(_document_with(way.path, str(value)))
-        if isinstance(value, int):
-            # A number may be written as a JSON number or as a string.
-            patterns.append(_document_with(way.path, value))
+    patterns = [
+        _document_with(way.path, spelling) for value in values for spelling in json_edit_sql.spellings(value)
+    ]
     # To PostgreSQL an array contains each scalar among its elements: without a path only equality is exact.
     test = sql.SQL("{} @> {}" if way.path.steps else "{} = {}")
     tests = [test.format(document, sql.Literal(Jsonb(pattern))) for pattern in patterns]

@@ -226,6 +226,29 @@ def test_what_the_interrupted_erasure_knew_leads_to_what_it_had_not_erased_yet(
         assert connection.execute("SELECT FROM ops_platform.erasures").fetchall() == []
 
 
+def test_a_replay_names_the_rows_of_others_that_it_leaves(bare_product: Product, tmp_path: Path) -> None:
+    text = CUSTOMER_MAP + "  page: {plain: [id], rows: [{role: named, mentions: [said], erase: redact}]}\n"
+    data_map = map_of(
+        tmp_path, text.replace("plain: [id], rows: [{role: n", "plain: [id, said], rows: [{role: n")
+    )
+    said: list[str] = []
+    with bare_product.owner() as owner, bare_product.eraser() as connection:
+        owner.execute(CUSTOMERS)
+        owner.execute(
+            "CREATE TABLE page (id int PRIMARY KEY, said jsonb);"
+            """INSERT INTO page VALUES (1, '{"anna@example.org": 1}'), (2, '["to anna@example.org"]')"""
+        )
+        done = replay.replay(connection, data_map, [customer_erased()], said.append, sealing_keys())
+        assert done.came_back == 1
+        assert [(one.place, one.role, one.after) for one in done.unredactable] == [("page", "named", 1)]
+        assert [row["said"] for row in owner.execute("SELECT said FROM page ORDER BY id")] == [
+            {"anna@example.org": 1},
+            ["to [erased]"],
+        ]
+        assert any("in 1 rows of page an identifier cannot be replaced" in line for line in said)
+        assert not any("anna" in line for line in said)
+
+
 def test_a_replay_that_was_ended_midway_knows_the_names_the_next_time(
     bare_product: Product, tmp_path: Path
 ) -> None:

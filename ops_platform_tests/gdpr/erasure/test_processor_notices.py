@@ -11,10 +11,11 @@ import pytest
 
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
-from ops_platform.gdpr.data_map.model import DataMap, Processor
+from ops_platform.gdpr.data_map.model import DataMap, KnownBy, Processor
 from ops_platform.gdpr.erasure import inventory
 from ops_platform.gdpr.erasure import processor_notices as processors
 from ops_platform.gdpr.erasure.inventory import Inventory
+from ops_platform.gdpr.schema.relation_name import Name
 from ops_platform.gdpr.subject.identity import Identity
 from ops_platform_tests.services import OpsDatabase
 
@@ -68,6 +69,25 @@ def test_one_letter_says_whom_by_the_address_alone(
     assert "email: anna@example.org" in str(body)
     assert "handle" not in str(body), "what they need and no more"
     assert str(taken.identity.values["id"]) not in str(body)
+
+
+def test_a_letter_names_every_address_that_a_processor_may_know(
+    ops: Connection, ops_database: OpsDatabase, demo_map: DataMap, taken: Inventory
+) -> None:
+    tables = {
+        name: KnownBy(Name("public", name), column) for name, column in (("emails", "at"), ("phones", "no"))
+    }
+    known_by = {
+        tables["emails"].name: ("anna@second.example",),
+        tables["phones"].name: ("+33 1 23 45 67 89",),
+    }
+    told = replace(demo_map, subject=replace(demo_map.subject, known_by=tuple(tables.values())))
+    processors.write(
+        ops, told, replace(taken, identity=replace(taken.identity, known_by=known_by)), "r1", NOW
+    )
+    [(_, _, body)] = letters(ops_database)
+    assert "email: anna@example.org\n  email: anna@second.example\n" in str(body)
+    assert "+33" not in str(body), "what they need and no more"
 
 
 def test_it_counts_when_it_has_left_and_is_not_written_again(

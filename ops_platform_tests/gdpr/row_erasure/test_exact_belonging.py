@@ -212,6 +212,27 @@ tables:
         """,
         {"SELECT id FROM words": [(2,), (3,)]},
     ),
+    "a numeric key": Case(
+        """
+        CREATE TABLE users (id numeric(20, 0) PRIMARY KEY, email text);
+        INSERT INTO users VALUES (1, 'anna@example.org'), (2, 'ben@example.org');
+        CREATE TABLE letters (id int PRIMARY KEY, meta jsonb, readers jsonb);
+        CREATE INDEX ON letters USING gin (meta jsonb_path_ops);
+        CREATE INDEX ON letters USING gin (readers jsonb_path_ops);
+        INSERT INTO letters VALUES (1, '{"by": 1}', '[2]'), (2, '{"by": "1"}', '[2]'),
+                                   (3, '{"by": 2}', '[1, 2, "1", 1.0]'), (4, '{"by": 1.5}', '[11]');
+        """,
+        ACCOUNT
+        + """
+  letters:
+    plain: [id]
+    documents: {meta: {by: personal}, readers: {"[*]": personal}}
+    rows:
+      - {role: sender, json: meta, path: by, erase: delete}
+      - {role: reader, json: readers, path: "[*]", erase: remove}
+        """,
+        {"SELECT id, readers::text FROM letters": [(3, "[2]"), (4, "[11]")]},
+    ),
     "several addresses": Case(
         USERS
         + """

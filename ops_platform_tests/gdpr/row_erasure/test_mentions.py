@@ -137,6 +137,33 @@ def test_what_cannot_be_replaced_exactly_is_refused_first(
     assert bare_product.digest() == before
 
 
+@pytest.mark.parametrize("accepted", [False, True])
+def test_what_cannot_be_replaced_holds_up_no_replay_and_no_map_that_accepts_it(
+    bare_product: Product, tmp_path: Path, accepted: bool
+) -> None:
+    filled(bare_product)
+    text = MAP + "accepted: [{place: comments.payload, because: Counts of reactions.}]\n" if accepted else MAP
+    data_map = map_of(tmp_path, text)
+    with bare_product.owner() as owner:
+        owner.execute(
+            "INSERT INTO comments (id, author_id, body, payload) VALUES (9, 2, 'by anna_k.7', %s)",
+            (json.dumps({"anna_k.7": 3, "said": "anna_k.7"}),),
+        )
+    with bare_product.eraser() as eraser:
+        known = catalogue.read(eraser)
+        what = erasing(eraser, data_map, "1", replay=not accepted)
+        if accepted:
+            foresee(eraser, data_map, known, what).refuse()
+        engine.erase(eraser, data_map, known, what)
+        assert engine.remaining(eraser, data_map, known, what) == []
+        lost = [effect.before for effect in engine.unredactable(eraser, data_map, known, what)]
+        assert lost == ([] if accepted else [1])
+        [row] = eraser.execute("SELECT body, payload FROM comments WHERE id = 9").fetchall()
+        assert row == {"body": "by [erased]", "payload": {"anna_k.7": 3, "said": "[erased]"}}
+        [row] = eraser.execute("SELECT count(*) AS n FROM users WHERE id = 1").fetchall()
+        assert row == {"n": 0}
+
+
 def test_what_belongs_to_a_row_with_a_mention_is_its_authors(bare_product: Product, tmp_path: Path) -> None:
     filled(bare_product)
     with bare_product.owner() as owner:

@@ -44,7 +44,13 @@ class Preflight(Step[RecordedErasure]):
         known = state.known()
         if known is None:
             for request_id in (state.case.request_id, *state.unfinished()):
-                product_inventory.refuse_lost(state.product, state.data_map, request_id, has_row=has_row)
+                product_inventory.refuse_lost(
+                    state.product,
+                    state.data_map,
+                    request_id,
+                    has_row=has_row,
+                    name=f"the erasure {request_id}",
+                )
         if state.checkpoints.first_erasure() is not None:
             return  # the rows are erased: the verification searches
         tombstone = tombstone_store.of_request(state.ops, state.case.request_id)
