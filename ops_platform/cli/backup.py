@@ -90,14 +90,14 @@ def backups(stanza: str | None, json_output: bool) -> None:
         one_repository = not chosen.in_first_repository
         names = [chosen.name] if one_repository else [other.name for other in config.siblings(chosen)]
     statuses, unread = [], []
-    for context in (open_context(settings, name) for name in names):
+    for known in (config.stanzas[name] for name in names):
         try:
-            statuses.append(status.stanza_status(context))
+            statuses.append(status.stanza_status(open_context(settings, known.name)))
         except OpsError as error:
             if config.second is None:
                 raise
-            # One repository that is away hides nothing of the other.
-            statuses.append(status.unread(context, error))
+            # One repository that is away, or whose settings are, hides nothing of the other.
+            statuses.append(status.unread(known, config.repository_of(known).name, error))
             unread.append(error)
     if json_output:
         output.print_json(statuses)

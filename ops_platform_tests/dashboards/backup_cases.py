@@ -206,6 +206,14 @@ BACKUPS = (
     ),
     Case("WalSegmentDamaged", "none has", 1, gauge("backup_damaged_segments", 0, **PRODUCT)),
     Case(
+        "ArchiveConfigurationStale",
+        "no backup adopts it",
+        190,
+        gauge("backup_archive_configured", 0, **PRODUCT),
+        backup("warning", stanza="product"),
+    ),
+    Case("ArchiveConfigurationStale", "it is the one", 190, gauge("backup_archive_configured", 1, **PRODUCT)),
+    Case(
         "BackupDatabaseDown",
         "the server is away",
         3,

@@ -137,6 +137,7 @@ class Agent:
             due = self.start + (-90_000 if wrong else 90_000)
             stanza.reading.summary.put(Summary(at(due), 0, 0, 5 * wrong, None))
         product.archiving.disk.put(WalDisk(100 << 30, 25 << 30))
+        product.archiving.configured.put(True)
         # Nothing of the product can be restored; the ops cluster's window ends with its newest set.
         (first,) = repository(entry(1)).sets
         began, ended = at(self.start - 70_000), at(self.start - 20_000)

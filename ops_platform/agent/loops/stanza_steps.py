@@ -20,10 +20,10 @@ from ops_platform.backup.monitoring import ArchiveEnd, Archiver, Observation, Ob
 from ops_platform.backup.proof import FilesLook
 from ops_platform.backup.recovery_point import Heartbeat, heartbeat, rpo
 from ops_platform.backup.repository import Repository
-from ops_platform.backup.stanza import BackupContext
+from ops_platform.backup.stanza import BackupContext, is_adopted
 from ops_platform.backup.taking import preflight
 from ops_platform.clients.pgbackrest import layout
-from ops_platform.errors import OpsError
+from ops_platform.errors import ConfigurationError, OpsError
 
 REMEMBERED_HEARTBEATS = 10_000
 """About a day: for so long the process knows the recovery point without the ops database."""
@@ -268,9 +268,12 @@ class ArchiverWatch:
         context = self._context()
         disk = wal_disk.look(context.stanza.data_dir(context.settings))
         if disk is None:
+            # Of another host, where the server's configuration is, too.
             self._state.archiving.disk.forget()
+            self._state.archiving.configured.forget()
         else:
             self._state.archiving.disk.put(disk)
+            self._state.archiving.configured.put(_archives_as_asked(context))
         try:
             with self._server.use() as connection:
                 seen = archiver.read(connection)
@@ -280,3 +283,11 @@ class ArchiverWatch:
         self._state.database_up.put(True)
         for archiving in (self._state.archiving, *self._others):
             archiving.server_seen(seen)
+
+
+def _archives_as_asked(context: BackupContext) -> bool:
+    """Tell whether the server's configuration is the one that the settings ask for."""
+    try:
+        return is_adopted(context)
+    except ConfigurationError:
+        return False  # what they ask for is incomplete

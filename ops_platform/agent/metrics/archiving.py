@@ -28,6 +28,11 @@ METRICS = (
         "1 when the server's archiving is at fault in this way, 0 when it is not.",
         (*_STANZA, "fault"),
     ),
+    gauge(
+        "backup_archive_configured",
+        "1 when the server archives with the configuration that the settings ask for.",
+        _STANZA,
+    ),
     gauge("backup_wal_disk_bytes", "Size of the disk of the server's WAL (pg_wal).", _STANZA),
     gauge("backup_wal_disk_free_bytes", "Free space of the disk of the server's WAL.", _STANZA),
 )
@@ -54,6 +59,7 @@ class ArchivingState:
             fault: ExpiringValue(good_for if fault in CONFIGURED else looks_good_for) for fault in FAULTS
         }
         self.disk: ExpiringValue[WalDisk] = ExpiringValue(good_for)
+        self.configured: ExpiringValue[bool] = ExpiringValue(good_for)
 
     def server_seen(self, seen: Archiver) -> None:
         """Keep what the server just said, and compare it with the newest listing."""
@@ -82,6 +88,7 @@ class ArchivingState:
         if seen is not None and self._of_server:
             yield Sample("backup_archive_failed_total", (stanza,), seen.failed_count)
             yield Sample("backup_archive_failing", (stanza,), seen.failing)
+        yield from known_sample("backup_archive_configured", (stanza,), self.configured.get())
         disk = self.disk.get()
         if disk is not None:
             yield Sample("backup_wal_disk_bytes", (stanza,), disk.size)

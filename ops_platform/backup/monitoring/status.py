@@ -17,7 +17,7 @@ from ops_platform.backup.monitoring.observation import Observation
 from ops_platform.backup.proof import read_store
 from ops_platform.backup.recovery_point import RecoveryPoint
 from ops_platform.backup.repository import BackupSet
-from ops_platform.backup.stanza import BackupContext
+from ops_platform.backup.stanza import BackupContext, Stanza
 from ops_platform.backup.taking import preflight
 from ops_platform.backup.wal import format_lsn
 from ops_platform.clients import postgres
@@ -70,13 +70,13 @@ def stanza_status(ctx: BackupContext, now: datetime | None = None) -> dict[str, 
     }
 
 
-def unread(ctx: BackupContext, error: OpsError) -> dict[str, Any]:
-    """Make the same of a repository that cannot be read: nothing is known of it but why."""
+def unread(stanza: Stanza, repository: str, error: OpsError) -> dict[str, Any]:
+    """Make the same of a repository (its name) that cannot be read: nothing is known of it but why."""
     return {
-        "stanza": ctx.stanza.name,
-        "repository": ctx.config.repository.name,
+        "stanza": stanza.name,
+        "repository": repository,
         "rpo_seconds": None,
-        "rpo_target_seconds": ctx.stanza.rpo_target_seconds,
+        "rpo_target_seconds": stanza.rpo_target_seconds,
         "wal_gap_segments": None,
         "recoverable_from": None,
         "recoverable_to": None,
@@ -88,7 +88,7 @@ def unread(ctx: BackupContext, error: OpsError) -> dict[str, Any]:
         "archive": None,
         "unverified_bytes": None,
         "sets": [],
-        "notes": [f"the repository {ctx.config.repository.name} cannot be read: {error}"],
+        "notes": [f"the repository {repository} cannot be read: {error}"],
     }
 
 

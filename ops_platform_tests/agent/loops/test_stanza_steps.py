@@ -1,12 +1,25 @@
-"""The beats that a process remembers."""
+"""The beats that a process remembers, and what it tells of a server's configuration."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
 
-from ops_platform.agent.loops.stanza_steps import REMEMBERED_HEARTBEATS, RecentHeartbeats, clock_skew
+import pytest
+
+from ops_platform.agent.loops.stanza_steps import (
+    REMEMBERED_HEARTBEATS,
+    ArchiverWatch,
+    RecentHeartbeats,
+    clock_skew,
+)
+from ops_platform.agent.metrics import Targets
+from ops_platform.agent.state import initial_state
 from ops_platform.backup.recovery_point.rpo import Heartbeat
-from ops_platform_tests.backup.shapes import EPOCH
+from ops_platform.backup.stanza import adopt_configuration, open_context
+from ops_platform.errors import Unavailable
+from ops_platform_tests.backup.shapes import EPOCH, two_repositories
 
 
 def beat(number: int) -> Heartbeat:
@@ -40,3 +53,37 @@ def test_a_slow_answer_is_no_difference_of_clocks() -> None:
     assert clock_skew(EPOCH, began, ended) == 0
     assert clock_skew(ended + timedelta(hours=1), began, ended) == 3600
     assert clock_skew(began - timedelta(hours=1), began, ended) == -3600
+
+
+class Away:
+    """The session of a server that does not answer."""
+
+    def use(self) -> None:
+        raise Unavailable("it is away")
+
+
+def test_a_configuration_that_no_backup_adopted_is_told_where_the_server_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.chown", lambda *_: None)
+    home = tmp_path / "product"
+
+    def told(**changes: str) -> bool | None:
+        context = open_context(
+            two_repositories(tmp_path, OPS_PRODUCT_DATA_DIR=str(home), **changes), "product"
+        )
+        targets = Targets(900.0, 1800.0, {"full": 626400.0}, 35 * 86_400.0)
+        state = initial_state({"product": targets}, 60).backup.stanzas["product"]
+        with pytest.raises(Unavailable):
+            ArchiverWatch(lambda: context, cast(Any, Away()), state).step()
+        return state.archiving.configured.get()
+
+    assert told() is None, "its file is on the server's host"
+    (home / "pg_wal").mkdir(parents=True)
+    assert told() is False, "the second repository is new"
+    assert adopt_configuration(
+        open_context(two_repositories(tmp_path, OPS_PRODUCT_DATA_DIR=str(home)), "product")
+    )
+    assert told() is True
+    assert told(OPS_S3_BACKUP_ACCESS_KEY_ID="new") is False
+    assert told(OPS_REPO2_PGBACKREST_CIPHER_PASS="") is False

@@ -64,6 +64,7 @@ def full() -> AgentState:
     stanza.database_up.put(True)
     stanza.archiving.server_seen(Archiver(failed_count=3, failing=True))
     stanza.archiving.disk.put(WalDisk(100 << 30, 40 << 30))
+    stanza.archiving.configured.put(True)
     stanza.repository_up.put(True)
     stanza.locked.put(True)
     stanza.incomplete_sets.put(0)

@@ -41,6 +41,7 @@ gauge backup_wal_gap_segments{stanza}
 counter backup_archive_failed_total{stanza}
 gauge backup_archive_failing{stanza}
 gauge backup_archive_fault{stanza,fault}
+gauge backup_archive_configured{stanza}
 gauge backup_wal_disk_bytes{stanza}
 gauge backup_wal_disk_free_bytes{stanza}
 gauge backup_recoverable_seconds{stanza}

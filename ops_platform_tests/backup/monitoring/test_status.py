@@ -18,7 +18,7 @@ from ops_platform.backup.monitoring.status import notes_on
 from ops_platform.backup.monitoring.window import Window
 from ops_platform.backup.stanza import load_backups
 from ops_platform.cli import cli
-from ops_platform.errors import Unavailable
+from ops_platform.errors import ConfigurationError, Unavailable
 from ops_platform.settings import Settings
 from ops_platform_tests.backup.shapes import repository, write_two_repositories
 
@@ -47,7 +47,7 @@ def test_a_repository_that_is_away_hides_nothing_of_the_other(
 
     def answer(ctx: Any) -> dict[str, Any]:
         if not ctx.stanza.in_first_repository:
-            return {**status.unread(ctx, Unavailable("")), "notes": []}
+            return {**status.unread(ctx.stanza, "offsite", Unavailable("")), "notes": []}
         raise Unavailable("S3 at first:1 cannot be reached")
 
     monkeypatch.setattr("ops_platform.backup.stanza.open_context", context)
@@ -65,3 +65,16 @@ def test_a_repository_that_is_away_hides_nothing_of_the_other(
     alone = CliRunner().invoke(cli, ["backups", "--stanza", "product@offsite", "--json"])
     assert [entry["stanza"] for entry in json.loads(alone.stdout)] == ["product@offsite"]
     assert alone.exit_code == 0
+
+    def lacking(settings: Settings, name: str) -> SimpleNamespace:
+        if "@" not in name:
+            raise ConfigurationError("OPS_PGBACKREST_CIPHER_PASS is not set")
+        return context(settings, name)
+
+    monkeypatch.setattr("ops_platform.backup.stanza.open_context", lacking)
+    without = CliRunner().invoke(cli, ["backups", "--stanza", "product", "--json"])
+    assert [entry["notes"] for entry in json.loads(without.stdout)] == [
+        ["the repository primary cannot be read: OPS_PGBACKREST_CIPHER_PASS is not set"],
+        [],
+    ]
+    assert without.exit_code == ConfigurationError.exit_code
