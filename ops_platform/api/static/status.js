@@ -87,8 +87,9 @@
     return held ? "state-held" : "state-queued";
   }
 
-  function button(name, kind, work) {
+  function button(name, kind, request, work) {
     const element = document.createElement("button");
+    element.id = name + "-" + request.request_id;
     element.type = "button";
     element.className = kind;
     element.textContent = texts[name];
@@ -98,7 +99,7 @@
       if (!busy) {
         busy = true;
         try {
-          await work();
+          await work(request);
         } catch (error) {
           failed(error);
         }
@@ -186,13 +187,13 @@
     });
     const actions = element.querySelector(".actions");
     if (name === "state-ready") {
-      actions.append(button("download", "primary", () => download(request)));
+      actions.append(button("download", "primary", request, download));
     }
     if (request.has_certificate) {
-      actions.append(button("certificate", "primary", () => certificate(request)));
+      actions.append(button("certificate", "primary", request, certificate));
     }
     if (request.can_be_cancelled) {
-      actions.append(button("cancel", "", () => cancel(request)));
+      actions.append(button("cancel", "", request, cancel));
     }
     return element;
   }
@@ -229,10 +230,14 @@
     }
     const list = JSON.parse(text).requests;
     const states = list.map((request) => state(request)).join();
-    // What has focus stays as long as nothing changes.
-    if (text + states !== shown) {
+    // A dialog gives the focus back to a button that must still be there.
+    if (text + states !== shown && !byId("sure").open) {
       shown = text + states;
+      const focused = byId("requests").contains(document.activeElement) ? document.activeElement.id : "";
       byId("requests").replaceChildren(...list.map(card));
+      if (focused && byId(focused)) {
+        byId(focused).focus();
+      }
     }
     byId("sign_out").hidden = false;
     byId("ask").hidden = byId("enter").hidden = true;

@@ -1,7 +1,8 @@
 """The token of a verification mail: generating, reading as people type it, comparing. Pure.
 
 A token is 256 random bits in Crockford's base32, because people may type it: no letter in it can be
-mistaken for a digit. Only its SHA-256 is stored, so that a reader of the database can confirm nothing.
+mistaken for a digit. The requests hold only its SHA-256; the token
+itself stands in its mail, in the outbox until that has left.
 """
 
 from __future__ import annotations
