@@ -128,8 +128,14 @@ def place_of(settings: Settings, config: BackupConfig) -> tuple[str, str, str]:
     parts = urlsplit(url if "//" in url else f"https://{url}")
     usual = 80 if parts.scheme == "http" else 443
     host = (parts.hostname or "").rstrip(".")
+    try:
+        port = parts.port or usual
+    except ValueError:
+        raise ConfigurationError(
+            named_for(place.repository, "the endpoint's port is no number: correct OPS_S3_ENDPOINT_URL")
+        ) from None
     return (
-        f"{host}:{parts.port or usual}",
+        f"{host}:{port}",
         config.repository.bucket_name(settings),
         config.repository.key_prefix,
     )

@@ -224,7 +224,10 @@ def reach_endpoint(ctx: BackupContext, tries: int = 1) -> None:
 def _handshake(place: S3Place, seconds: float) -> None:
     url = place.endpoint_url or ""
     parts = urlsplit(url if "//" in url else f"https://{url}")
-    host, port = parts.hostname or "", parts.port or 443
+    try:
+        host, port = parts.hostname or "", parts.port or 443
+    except ValueError:
+        raise Unavailable("the endpoint's port is no number: correct OPS_S3_ENDPOINT_URL") from None
     where = f"S3 at {host}:{port}"
     try:
         context = ssl.create_default_context(cafile=None if place.ca_file is None else str(place.ca_file))

@@ -214,6 +214,11 @@ def test_one_place_is_not_two_repositories(tmp_path: Path, changes: dict[str, st
 
 
 @pytest.mark.usefixtures("without_owner")
+def test_an_endpoint_that_cannot_be_read_keeps_no_context_from_being_opened(tmp_path: Path) -> None:
+    open_context(two_repositories(tmp_path, OPS_REPO2_S3_ENDPOINT_URL="https://far:nine"), "product")
+
+
+@pytest.mark.usefixtures("without_owner")
 @pytest.mark.parametrize(
     ("lacking", "its_own", "other"),
     [

@@ -52,3 +52,10 @@ def test_a_wrong_certificate_does_not_change(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(Unavailable, match="is not accepted"):
         preflight.reach_endpoint(CONTEXT, preflight.PATIENT_TRIES)
     assert len(seconds) == 1
+
+
+def test_a_port_that_is_none_is_said() -> None:
+    place = S3Place(endpoint_url="https://far:nine", repository=2)
+    ctx = cast(Any, SimpleNamespace(settings=SimpleNamespace(s3_place=lambda role: place)))
+    with pytest.raises(Unavailable, match="port is no number: correct OPS_REPO2_S3_ENDPOINT_URL"):
+        preflight.reach_endpoint(ctx)
