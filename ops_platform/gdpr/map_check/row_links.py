@@ -35,7 +35,7 @@ def check(
     """List what is wrong with a role whose columns are all there. ``where``: its table and name."""
     way = belonging.way
     if isinstance(way, ByMention):
-        yield from _mentions(where, way, relation)
+        yield from _mentions(where, way, relation, catalogue)
         return
     if not _indexed(belonging, relation):
         several = ", together with where," if belonging.where else ""
@@ -61,9 +61,16 @@ def check(
             yield from _whole_key(where, way, relation, parent, catalogue)
 
 
-def _mentions(where: str, way: ByMention, relation: Relation) -> Iterator[Finding]:
+def _mentions(where: str, way: ByMention, relation: Relation, catalogue: Catalogue) -> Iterator[Finding]:
+    keys = {name for columns in (relation.key, *relation.unique) for name in columns}
+    for reference in catalogue.references:
+        keys |= set(reference.columns) if reference.table == relation.name else set()
+        keys |= set(reference.target_columns) if reference.target == relation.name else set()
     for name in way.columns:
         column = relation.columns[name]
+        if name in keys:
+            message = f"redacts {name}, which is part of a key: rows could become equal, or refer to nothing"
+            yield Finding(where, "redacted-key", message)
         if column.generated:
             yield Finding(
                 where, "generated", f"redacts {name}, which is generated: redact what it is made from"

@@ -1,21 +1,24 @@
 """Redaction: SQL that puts a text in the place of a subject's identifiers in what others wrote.
 
-The matching is the residue scan's. In JSON only strings that are values change; keys and numbers stay. What
-cannot be replaced exactly, as within base64, is left, and refused before anything is destroyed.
+The matching is the residue scan's, but for names within addresses: those may be other people's. In JSON only
+strings that are values change; keys and numbers stay. What cannot be replaced exactly, as within base64 or
+where the text would become too long, is left, and refused before anything is destroyed.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from ops_platform.gdpr.schema import Column
-from ops_platform.gdpr.spellings import Sought, replaceable
+from ops_platform.gdpr.spellings import OTHERS, Sought, replaceable
 
 JSON_TYPES = ("json", "jsonb")
 TEXT_TYPES = ("text", "character varying", "citext")
+_LIMITED = re.compile(r"character varying\(([0-9]+)\)")
 _PLACE = "\\u0001"
 """Takes the place of identifiers and of their replacement where texts are compared."""
 
@@ -96,7 +99,23 @@ def _text(held: sql.Composable) -> sql.Composable:
 
 
 def _replaced(mention: Mention, column: Column, held: sql.Composable, replacement: str) -> sql.Composable:
-    pattern, before = replaceable(mention.sought.texts, values_of_json=column.base in JSON_TYPES)
-    return sql.SQL("regexp_replace({}, {}, {}, 'gi')").format(
-        _text(held), sql.Literal(pattern), sql.Literal(before + replacement)
+    others = mention.sought.others_pattern()
+    pattern, before = replaceable(
+        mention.sought.texts, values_of_json=column.base in JSON_TYPES, others=others is not None
+    )
+    expression: sql.Composable = sql.Literal(pattern)
+    if others is not None:
+        expression = sql.SQL("replace({}, {}, {})").format(expression, sql.Literal(OTHERS), others)
+
+    def with_(text: str) -> sql.Composable:
+        return sql.SQL("regexp_replace({}, {}, {}, 'gi')").format(
+            _text(held), expression, sql.Literal(before + text)
+        )
+
+    limit = _LIMITED.fullmatch(column.type)
+    if limit is None:
+        return with_(replacement)
+    # What would become too long stays as it is.
+    return sql.SQL("CASE WHEN length({}) > {} THEN {} ELSE {} END").format(
+        with_(mention.text), sql.Literal(int(limit[1])), _text(held), with_(replacement)
     )

@@ -29,13 +29,14 @@ from ops_platform.gdpr.row_erasure.pseudonyms import Substitutes
 from ops_platform.gdpr.row_erasure.residue_scan import Residue, Shared
 from ops_platform.gdpr.row_erasure.statements import Writer
 from ops_platform.gdpr.schema import Catalogue, Name, Relation
-from ops_platform.gdpr.spellings import is_email, mailbox
+from ops_platform.gdpr.spellings import is_email
 from ops_platform.gdpr.subject import (
     Identity,
     Times,
     folded,
     is_subject,
     joint_name,
+    others_addresses,
     reused_names,
     reused_values,
     row_predicates,
@@ -45,6 +46,8 @@ from ops_platform.gdpr.subject import (
 
 K = TypeVar("K")
 Rows = Callable[[Relation, sql.Composable | None], sql.Composable]
+OTHERS = 100
+"""Addresses of others at most, in which a name of the subject's is no hit."""
 
 
 def residue(
@@ -71,7 +74,7 @@ def residue(
     if not times.replay:
         others = successors(connection, data_map, catalogue, identity, times.cutoff)
         shared = _Others(data_map, catalogue, identity, times, others).shared()
-    shared = replace(shared, others=_same_mailbox(connection, data_map, catalogue, identity))
+    shared = replace(shared, others=_addresses_of_others(connection, data_map, catalogue, identity))
     own_values = [value for value in identity.names(data_map.subject) if value not in shared.values]
     if rows is None:
         hits = residue_scan.scan(connection, catalogue, own_values, excluded, shared)
@@ -98,34 +101,19 @@ def residue(
     ]
 
 
-def _same_mailbox(
+def _addresses_of_others(
     connection: Connection, data_map: DataMap, catalogue: Catalogue, identity: Identity
 ) -> tuple[str, ...]:
-    """Find addresses of other accounts that differ from the subject's only behind a plus sign."""
+    """Find addresses of other accounts in which the subject's own address or another name stands."""
     subject = data_map.subject
-    own = [value for value in identity.of(subject.email) if isinstance(value, str) and is_email(value)]
-    if not own or subject.email not in catalogue.relations[subject.table].columns:
+    if subject.email not in catalogue.relations[subject.table].columns:
         return ()
-    address = sql.SQL('lower(CAST(t.{} AS text) COLLATE "C")').format(sql.Identifier(subject.email))
-    tests = []
-    for local, domain in map(mailbox, own):
-        tests.append(
-            sql.SQL(
-                "({address} = {plain} OR (starts_with({address}, {tagged}) AND {address} LIKE {domain}))"
-            ).format(
-                address=address,
-                plain=sql.Literal(f"{local}@{domain}".lower()),
-                tagged=sql.Literal(f"{local}+".lower()),
-                domain=sql.Literal(
-                    "%@" + domain.lower().replace("\\", r"\\").replace("_", r"\_").replace("%", r"\%")
-                ),
-            )
-        )
-    query = sql.SQL("SELECT DISTINCT {} AS address FROM {} AS t WHERE NOT {} AND ({})").format(
-        address, subject.table.identifier, is_subject(subject, identity, "t"), sql.SQL(" OR ").join(tests)
-    )
-    known = {value.lower() for value in own}
-    return tuple(row["address"] for row in connection.execute(query) if row["address"] not in known)
+    mailboxes = others_addresses.of_mailbox(subject, identity)
+    queries = [mailboxes] if mailboxes is not None else []
+    queries += others_addresses.with_names(subject, catalogue, identity)
+    found = [str(row["address"]) for query in queries for row in connection.execute(query)]
+    # Each makes the expression longer. Those beyond stay hits.
+    return tuple(dict.fromkeys(filter(is_email, found)))[:OTHERS]
 
 
 def _without_present(

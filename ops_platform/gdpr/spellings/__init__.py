@@ -7,10 +7,11 @@ whom is not known here.
 from ops_platform.gdpr.spellings.column_test import Sought
 from ops_platform.gdpr.spellings.lexemes import Lexemes
 from ops_platform.gdpr.spellings.searched_values import MIN_LENGTH, is_email, mailbox, why_skipped
-from ops_platform.gdpr.spellings.text_pattern import expression, replaceable
+from ops_platform.gdpr.spellings.text_pattern import OTHERS, expression, replaceable
 
 __all__ = [
     "MIN_LENGTH",
+    "OTHERS",
     "Lexemes",
     "Sought",
     "expression",

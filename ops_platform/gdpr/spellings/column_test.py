@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from ops_platform.gdpr.spellings import (
     text_pattern,
 )
 from ops_platform.gdpr.spellings.anchors import Anchors
+from ops_platform.gdpr.spellings.characters import spelled
 from ops_platform.gdpr.spellings.searched_values import is_phone
 
 NAMELESS = frozenset(
@@ -43,10 +44,14 @@ _SHORTEST_BASE64 = 12
 
 @dataclass(frozen=True)
 class Sought:
-    """The identifiers of one person that are searched for: texts, with the UUIDs among them, and UUIDs."""
+    """The identifiers of one person that are searched for: texts, with the UUIDs among them, and UUIDs.
+
+    ``others``: a query for the column ``address``: other people's, which ``mention`` passes over.
+    """
 
     texts: tuple[str, ...]
     uuids: tuple[str, ...]
+    others: sql.Composable | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, values: Iterable[Any]) -> Sought:
@@ -74,18 +79,32 @@ class Sought:
         return sql.SQL('lower({} COLLATE "C")').format(value)
 
     def test(
-        self, column: Column, value: sql.Composable, lowered: sql.Composable, masked: Sequence[str] = ()
+        self,
+        column: Column,
+        value: sql.Composable,
+        lowered: sql.Composable,
+        masked: Sequence[str] = (),
+        *,
+        in_addresses: bool = True,
     ) -> sql.Composable:
-        """Write the test of a text that ``value`` has written. ``masked``: texts to blank first."""
+        """Write the test of a text that ``value`` has written. ``masked``: texts to blank first.
+
+        ``in_addresses``: also for a name that is the first part of an address that is none of them.
+        """
         breaks = _JSON_BREAKS if column.base in ("json", "jsonb") else _BREAKS
-        tests = [self._plain(column, _masked(value, masked), lowered, breaks)]
+        tests = [self._plain(column, _masked(value, masked), lowered, breaks, in_addresses)]
         tests += [_phone(phone, _masked(value, masked), lowered) for phone in self.texts if is_phone(phone)]
         if self._anchors.base64:
             tests.append(self._encoded(value, lowered, breaks))
         return sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
 
     def _plain(
-        self, column: Column, value: sql.Composable, lowered: sql.Composable, breaks: Sequence[str]
+        self,
+        column: Column,
+        value: sql.Composable,
+        lowered: sql.Composable,
+        breaks: Sequence[str],
+        in_addresses: bool,
     ) -> sql.Composable:
         words = (*self._anchors.words, *(self._wide_words if column.base == "bytea" else ()))
         # Quoted-printable may break the line within an anchor.
@@ -109,7 +128,7 @@ class Sought:
             )
         )
         for identifier in self._words:
-            test = _matches(text, text_pattern.expression([identifier]))
+            test = _matches(text, text_pattern.expression([identifier], in_addresses=in_addresses))
             if anchors.needed(identifier, encoded=True):
                 test = sql.SQL(
                     "CASE WHEN {plain} OR ({encoders} AND {encoded}) OR {entity} OR {broken} THEN {test} "
@@ -158,13 +177,37 @@ class Sought:
         )
 
     def mention(self, column: Column, held: sql.Composable) -> sql.Composable:
-        """Write the whole test of a value of a text or of JSON, to be used in any condition."""
+        """Write the whole test of a value of a text or of JSON, to be used in any condition.
+
+        A name counts only where it is not a part of an address, which may be anybody's.
+        """
         if not self.texts:
             return sql.SQL("false")
-        value = sql.SQL("CAST({} AS text)").format(held)
-        computed = sql.Identifier("mention", "lowered")
-        return sql.SQL("(SELECT {} FROM (SELECT {} AS lowered OFFSET 0) AS mention)").format(
-            self.test(column, value, computed), self.lowered(value)
+        value: sql.Composable = sql.SQL("CAST({} AS text)").format(held)
+        computed = [sql.SQL("{} AS lowered").format(self.lowered(value))]
+        if (others := self.others_pattern()) is not None:
+            computed.append(sql.SQL("{} AS others").format(others))
+            value = sql.SQL(
+                """regexp_replace({} COLLATE pg_catalog."default", mention.others, ' ', 'gi')"""
+            ).format(value)
+        test = self.test(column, value, sql.Identifier("mention", "lowered"), in_addresses=False)
+        return sql.SQL("(SELECT {} FROM (SELECT {} OFFSET 0) AS mention)").format(
+            test, sql.SQL(", ").join(computed)
+        )
+
+    def others_pattern(self) -> sql.Composable | None:
+        """Write, as SQL, the expression for any address of ``others``; None without that query."""
+        if self.others is None:
+            return None
+        address: sql.Composable = sql.SQL(r"regexp_replace(o.address, '([^[:alnum:]])', '\\\1', 'g')")
+        # First all to one character each: what stands for the next has some of them in it.
+        places = {char: chr(number) for number, char in enumerate("@+._-", 3)}
+        pairs = [("\\" + char, place) for char, place in places.items()]
+        for searched, put in (*pairs, *((place, spelled(char)) for char, place in places.items())):
+            address = sql.SQL("replace({}, {}, {})").format(address, sql.Literal(searched), sql.Literal(put))
+        # Without any it matches nothing.
+        return sql.SQL("(SELECT coalesce(string_agg({}, '|'), '$x') FROM ({}) AS o)").format(
+            address, self.others
         )
 
     def uuid_test(self, column: Column, held: sql.Composable) -> sql.Composable | None:

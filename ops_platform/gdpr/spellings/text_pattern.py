@@ -35,6 +35,12 @@ _AFTER = (
     rf"(?:$|[^[:alnum:]_.-]|[.-](?:$|[^[:alnum:]_])|[._-]+(?:{_MARKS})(?:$|[^[:alpha:]])"
     rf"|\.(?:{_ENDINGS})(?:$|[^[:alnum:]]))"
 )
+_NO_ADDRESS = (
+    rf"(?!(?:{spelled('+')}[[:alnum:]._%=&;#+-]+)?{spelled('@')}[[:alnum:]-]+{spelled('.')}[[:alnum:]])"
+)
+"""What may not stand behind a name, where it is then the first part of an address."""
+OTHERS = "\u0002others\u0002"
+"""The place in a pattern for an expression of addresses that are other people's."""
 _BEFORE_IN_FILE = r"(?:^|[^[:alnum:].])"
 _AFTER_IN_FILE = rf"(?:(?:[_-][[:alnum:]_.-]*)?\.(?:{_ENDINGS})(?:$|[^[:alnum:]]))"
 _LONG_HANDLE = 8
@@ -47,31 +53,41 @@ _PLAIN = str.maketrans(
 )
 
 
-def expression(texts: Iterable[str]) -> str:
-    """Write the expression for any of ``texts``, in any of its spellings, standing by itself."""
-    return "|".join(f"{before}{body}{after}" for before, body, after in _places(texts))
+def expression(texts: Iterable[str], *, in_addresses: bool = True) -> str:
+    """Write the expression for any of ``texts``, in any of its spellings, standing by itself.
+
+    ``in_addresses``: also as the first part of an address that is none of them.
+    """
+    return "|".join(f"{before}{body}{after}" for before, body, after in _places(texts, in_addresses))
 
 
-def replaceable(texts: Iterable[str], *, values_of_json: bool = False) -> tuple[str, str]:
-    r"""Write the same expression for replacing, and what goes before the replacement: ``\1\2``.
+def replaceable(
+    texts: Iterable[str], *, values_of_json: bool = False, others: bool = False
+) -> tuple[str, str]:
+    r"""Write the expression for replacing, not in addresses, and what goes before the replacement: ``\1\2``.
 
     What stands behind is looked at and not part of the match. ``values_of_json``: only within the strings
-    of a JSON document that are no keys.
+    of a JSON document that are no keys. ``others``: not where ``OTHERS`` matches, which is to be replaced.
     """
     within = r'(?=(?:[^"\\]|\\.)*"[[:space:]]*(?:[],}]|$))' if values_of_json else ""
-    places = _places(texts)
-    pattern = "|".join(f"({before}){body}(?={after}){within}" for before, body, after in places)
+    places = _places(texts, in_addresses=False)
+    but = f"(?!{OTHERS})" if others else ""
+    pattern = "|".join(f"({before}){but}{body}(?={after}){within}" for before, body, after in places)
     return pattern, "".join(f"\\{number}" for number in range(1, len(places) + 1))
 
 
-def _places(texts: Iterable[str]) -> list[tuple[str, str, str]]:
+def _places(texts: Iterable[str], in_addresses: bool) -> list[tuple[str, str, str]]:
     """List what is looked for, and what must stand before it and behind it."""
     texts = sorted(set(texts))
     words = [text for text in texts if not is_uuid(text)]
     uuids = [text for text in texts if is_uuid(text)]
     phones = [phone_pattern.pattern(text) for text in words if is_phone(text)]
     words = [text for text in words if not is_phone(text)]
-    bodies = [body for text in words for body in _bodies(text)]
+    bodies = [
+        f"{body}{'' if in_addresses or is_email(text) else _NO_ADDRESS}"
+        for text in words
+        for body in _bodies(text)
+    ]
     in_files = [body for text in words if _in_file_names(text) for body in _bodies(text)]
     digits = [text.replace("-", "") for text in uuids]
     places = [

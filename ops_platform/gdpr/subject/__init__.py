@@ -28,6 +28,7 @@ __all__ = [
     "is_subject",
     "joint_name",
     "name_reuse",
+    "others_addresses",
     "reused_names",
     "reused_values",
     "row_predicates",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ from ops_platform.gdpr.data_map import (
 )
 from ops_platform.gdpr.schema import Catalogue, Name
 from ops_platform.gdpr.spellings import Sought
-from ops_platform.gdpr.subject import constant_sql, subject_key
+from ops_platform.gdpr.subject import constant_sql, others_addresses, subject_key
 from ops_platform.gdpr.subject.identity import Identity, joint_name
 
 
@@ -168,7 +168,8 @@ def mentioned(data_map: DataMap, identity: Identity, spared: SparedRows | None) 
     """Select the identifiers by which rows may be found that only mention the subject."""
     if spared is not None:
         identity = identity.without(spared.reused_values)
-    return Sought.of(identity.names(data_map.subject))
+    sought = Sought.of(identity.names(data_map.subject))
+    return replace(sought, others=others_addresses.of_mailbox(data_map.subject, identity))
 
 
 def _mentions(

@@ -372,3 +372,7 @@ def test_only_texts_and_documents_that_are_no_arrays_are_redacted() -> None:
     )
     assert found(notes(AUTHOR, named), catalogue(tagged)) == [("notes (named)", "other-type")] * 2
     assert found(notes(AUTHOR, replace(named, way=ByMention(("body",))))) == []
+    keyed = replace(NOTES_RELATION, unique=frozenset({("user_id", "body")}))
+    assert found(notes(AUTHOR, replace(named, way=ByMention(("body",)))), catalogue(keyed)) == [
+        ("notes (named)", "redacted-key")
+    ]

@@ -257,3 +257,73 @@ def test_a_row_that_the_law_keeps_is_left_as_it_is(bare_product: Product, tmp_pa
         "my own, anna_k.7",
         "thanks @[erased]! [erased], anna_k.70 and old.anna_k.7",
     ]
+
+
+OTHERS = """
+INSERT INTO users VALUES (3, 'anna.k+eve@example.org', 'evelyn.9'), (4, 'anna_k.7@mail.example', 'kay_nine');
+"""
+"""Of people whose addresses hold an identifier of the subject's."""
+
+
+def test_addresses_of_others_stay_as_they_are(bare_product: Product, tmp_path: Path) -> None:
+    filled(bare_product)
+    said = {
+        "to anna.k+eve@example.org or anna.k@example.org": "to anna.k+eve@example.org or [erased]",
+        "see anna.k%2Beve%40example.org, by anna_k.7": "see anna.k%2Beve%40example.org, by [erased]",
+        "anna_k.7@mail.example is not @anna_k.7": "anna_k.7@mail.example is not @[erased]",
+        "anna_k.7@mail.example alone": "anna_k.7@mail.example alone",
+        "anna.k+eve@example.org alone": "anna.k+eve@example.org alone",
+    }
+    with bare_product.owner() as owner:
+        owner.execute(OTHERS)
+        for number, text in enumerate(said, 10):
+            owner.execute("INSERT INTO comments (id, author_id, body) VALUES (%s, 2, %s)", (number, text))
+    data_map = map_of(tmp_path, MAP)
+    with bare_product.eraser() as eraser:
+        known, what = catalogue.read(eraser), erasing(eraser, data_map, "1")
+        assert [one.column for one in foresee(eraser, data_map, known, what).uncovered] == []
+        engine.erase(eraser, data_map, known, what)
+        assert left(eraser, data_map, what) == ([], [])
+        rows = eraser.execute("SELECT body FROM comments WHERE id >= 10 ORDER BY id").fetchall()
+        emails = eraser.execute("SELECT email FROM users WHERE id > 2 ORDER BY id").fetchall()
+    assert [row["body"] for row in rows] == [*said.values()]
+    assert [row["email"] for row in emails] == ["anna.k+eve@example.org", "anna_k.7@mail.example"]
+
+
+def test_a_name_in_an_address_that_may_be_anybodys_is_for_people_to_decide(
+    bare_product: Product, tmp_path: Path
+) -> None:
+    filled(bare_product)
+    text = "mail my sister, anna_k.7@mail.example or anna_k.7+shop@mail.example"
+    with bare_product.owner() as owner:
+        owner.execute("INSERT INTO comments (id, author_id, body) VALUES (10, 2, %s)", (text,))
+    data_map = map_of(tmp_path, MAP)
+    with bare_product.eraser() as eraser:
+        known, what = catalogue.read(eraser), erasing(eraser, data_map, "1")
+        seen = foresee(eraser, data_map, known, what).uncovered
+        assert [(one.column, one.rows) for one in seen] == [("body", 1)]
+        engine.erase(eraser, data_map, known, what)
+        [row] = eraser.execute("SELECT body FROM comments WHERE id = 10").fetchall()
+        assert left(eraser, data_map, what) == ([], ["comments.body"])
+    assert row["body"] == text
+
+
+def test_a_text_that_would_become_too_long_is_refused_first(bare_product: Product, tmp_path: Path) -> None:
+    filled(bare_product)
+    longer = MAP.replace("erase: redact, export: [id, body]", "erase: {redact: (taken out)}")
+    data_map = map_of(tmp_path, longer)
+    with bare_product.owner() as owner:
+        owner.execute(
+            "INSERT INTO comments (id, author_id, note) VALUES (9, 2, rpad('to anna_k.7 ', 57, '.'))"
+        )
+    before = bare_product.digest()
+    with bare_product.eraser() as eraser:
+        known, what = catalogue.read(eraser), erasing(eraser, data_map, "1")
+        engine.refuse_unredactable(eraser, data_map, known, what)
+        with bare_product.owner() as owner:
+            owner.execute("UPDATE comments SET note = rpad(note, 58, '.') WHERE id = 9")
+        with pytest.raises(CheckFailed, match=r"in 1 rows .* cannot be replaced exactly"):
+            engine.refuse_unredactable(eraser, data_map, known, what)
+        with bare_product.owner() as owner:
+            owner.execute("UPDATE comments SET note = rpad(note, 57) WHERE id = 9")
+    assert bare_product.digest() == before

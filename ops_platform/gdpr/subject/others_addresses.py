@@ -1,0 +1,85 @@
+"""Addresses of other accounts in which an identifier of the subject stands, as queries."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from ops_platform.gdpr.data_map import Subject
+from ops_platform.gdpr.schema import Catalogue, Name
+from ops_platform.gdpr.spellings import Sought, is_email, mailbox
+from ops_platform.gdpr.subject.identity import Identity, is_subject
+
+_ADDRESS = sql.SQL('lower(CAST(t.{} AS text) COLLATE "C")')
+
+
+def of_mailbox(subject: Subject, identity: Identity) -> sql.Composed | None:
+    """Query those that differ from the subject's only behind a plus sign. None where they have none.
+
+    The query has one column, ``address``, in lower case.
+    """
+    own = [value for value in identity.of(subject.email) if isinstance(value, str) and is_email(value)]
+    if not own:
+        return None
+    address = _ADDRESS.format(sql.Identifier(subject.email))
+    tests = []
+    for local, domain in map(mailbox, own):
+        tests.append(
+            sql.SQL(
+                "({address} = {plain} OR (starts_with({address}, {tagged}) AND {address} LIKE {domain}))"
+            ).format(
+                address=address,
+                plain=sql.Literal(f"{local}@{domain}".lower()),
+                tagged=sql.Literal(f"{local}+".lower()),
+                domain=sql.Literal(
+                    "%@" + domain.lower().replace("\\", r"\\").replace("_", r"\_").replace("%", r"\%")
+                ),
+            )
+        )
+    return _query(
+        subject.table,
+        address,
+        identity,
+        sql.SQL("({}) AND {}").format(
+            sql.SQL(" OR ").join(tests), _another(subject, subject.table, identity)
+        ),
+    )
+
+
+def with_names(subject: Subject, catalogue: Catalogue, identity: Identity) -> list[sql.Composed]:
+    """Query those whose first part is a name of the subject's that is no address, by table.
+
+    Each query has one column, ``address``, in lower case.
+    """
+    names = [name for name in identity.names(subject) if isinstance(name, str) and not is_email(name)]
+    sought = Sought.of(names)
+    places = [(subject.table, subject.email), *((known.table, known.column) for known in subject.known_by)]
+    queries = []
+    for table, name in places if sought.texts else ():
+        relation = catalogue.relations.get(table)
+        column = relation.columns.get(name) if relation else None
+        if column is None or sought.value(column, sql.Identifier("t", name)) is None:
+            continue
+        address = _ADDRESS.format(sql.Identifier(name))
+        holds = sql.SQL("position('@' IN {}) > 1 AND {} AND {}").format(
+            address,
+            _another(subject, table, identity),
+            sought.mention(column, sql.SQL("split_part({}, '@', 1)").format(address)),
+        )
+        queries.append(_query(table, address, identity, holds))
+    return queries
+
+
+def _query(table: Name, address: sql.Composable, identity: Identity, test: sql.Composable) -> sql.Composed:
+    values = [*identity.values.values(), *(value for many in identity.known_by.values() for value in many)]
+    known = sorted({value.lower() for value in values if isinstance(value, str)})
+    return sql.SQL(
+        "SELECT DISTINCT {address} AS address FROM {table} AS t "
+        "WHERE {address} <> ALL (CAST({known} AS text[])) AND {test}"
+    ).format(address=address, table=table.identifier, known=sql.Literal(known), test=test)
+
+
+def _another(subject: Subject, table: Name, identity: Identity) -> sql.Composable:
+    """Write the condition that a row is not the subject's own, of which a later address may be known."""
+    if table != subject.table or not set(subject.key) <= set(identity.values):
+        return sql.SQL("true")
+    return sql.SQL("NOT {}").format(is_subject(subject, identity, "t"))
