@@ -59,10 +59,14 @@ def spared_rows(
     """Determine the rows to spare, as the database is now; None: all that names the subject is theirs."""
     others = successors(connection, data_map, catalogue, identity, times.cutoff)
     values = frozenset(folded(value) for value in reused_values(data_map, identity, others))
-    if times.replay:
-        key_reused = _is_newer(connection, data_map, identity, times.cutoff)
-        return SparedRows(times.cutoff, key_reused=key_reused, reused_values=values)
     names = reused_names(data_map, identity, others)
+    if times.replay:
+        return SparedRows(
+            times.cutoff,
+            key_reused=_is_newer(connection, data_map, identity, times.cutoff),
+            reused_values=values,
+            reused_together=names & {joint_name(columns) for columns in data_map.subject.together},
+        )
     if not names:
         return None
     erased_once = times.first_erasure is not None and times.first_erasure.reused_names is not None

@@ -92,7 +92,8 @@ class SparedRows:
 
     ``key_reused``: the row with the subject's key is itself newer, so that the key proves nothing either.
     ``reused_names``: the identifiers that somebody else has now; None after a restore, when any may be.
-    ``reused_values``: their values, texts in lower case.
+    ``reused_values``: their values, texts in lower case; ``reused_together``: what somebody else has now of
+    what names the subject only together (see ``joint_name``).
     ``erased_once``: the subject's rows by these names have been erased since; rows that hold such a name
     now are somebody else's.
     """
@@ -101,6 +102,7 @@ class SparedRows:
     key_reused: bool
     reused_names: frozenset[str] | None = None
     reused_values: frozenset[Any] = frozenset()
+    reused_together: frozenset[str] = frozenset()
     erased_once: bool = False
 
 
@@ -159,7 +161,8 @@ def _held(
         # Where the key is reused, its new owner has names of their own, too.
         if spared.key_reused:
             return sql.SQL("false")
-        own = identity.without(spared.reused_values)
+        lost = joint_name(holds_of(way)) in spared.reused_together
+        own = Identity({}) if lost else identity.without(spared.reused_values)
         return _holds_identifier(way, data_map.subject, catalogue, table, own, alias)
     return _not_newer(held, created, spared, alias)
 

@@ -226,6 +226,42 @@ def test_what_the_interrupted_erasure_knew_leads_to_what_it_had_not_erased_yet(
         assert connection.execute("SELECT FROM ops_platform.erasures").fetchall() == []
 
 
+def test_a_name_beside_a_tenant_that_is_somebody_elses_by_the_restored_moment(
+    bare_product: Product, tmp_path: Path
+) -> None:
+    data_map = map_of(
+        tmp_path,
+        """
+subject: {kind: user, table: users, key: id, email: email}
+tables:
+  users: {personal: [email, handle], plain: [tenant], rows: [{role: account, column: id, erase: delete}]}
+  words:
+    plain: [id]
+    rows: [{role: named, column: [tenant, handle], holds: [tenant, handle], erase: delete}]
+""",
+    )
+    keys = sealing_keys()
+    of = replace(customer_erased(), subject_key=SubjectKey("product", "user", "1", "integer"))
+    with bare_product.owner() as owner, bare_product.eraser() as connection:
+        owner.execute(
+            "CREATE TABLE users (id int PRIMARY KEY, tenant int, email text, handle text, "
+            "UNIQUE (tenant, handle));"
+            "CREATE TABLE words (id int PRIMARY KEY, tenant int, handle text);"
+            "CREATE INDEX ON words (handle);"
+            "INSERT INTO users VALUES (1, 1, 'anna@example.org', 'annahandle');"
+            "INSERT INTO words VALUES (1, 1, 'annahandle'), (2, 2, 'annahandle');"
+        )
+        who = subject_rows.identity(connection, data_map, catalogue.read(connection), "1")
+        assert who is not None
+        for taken, words in ((3, [1, 2]), (None, [2])):
+            product_inventory.keep(connection, keys, "r1", inventory.take(data_map, who))
+            owner.execute("DELETE FROM users")
+            if taken:
+                owner.execute("INSERT INTO users VALUES (3, 1, 'cleo@example.org', 'annahandle')")
+            replay.replay(connection, data_map, [of], keys=keys)
+            assert [row["id"] for row in owner.execute("SELECT id FROM words ORDER BY id")] == words
+
+
 def test_a_replay_names_the_rows_of_others_that_it_leaves(bare_product: Product, tmp_path: Path) -> None:
     text = CUSTOMER_MAP + "  page: {plain: [id], rows: [{role: named, mentions: [said], erase: redact}]}\n"
     data_map = map_of(
