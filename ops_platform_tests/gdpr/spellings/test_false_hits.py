@@ -1,4 +1,4 @@
-"""In generated text about other people nobody is found by mistake: at most once in a million rows."""
+"""In generated text about other people nobody is found by mistake."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ WHO = (
 )
 NEAR = 100
 """Every so many rows there is one about people with nearly the same names."""
+MANY = 100_000
+"""Rows of the long test, which take about a minute; a million would take ten."""
 CORPUS = """
 CREATE TABLE corpus (n bigint, text text, encoded text, bytes bytea, document jsonb, words tsvector);
 WITH lists AS (
@@ -84,6 +86,6 @@ def test_nobody_is_found_by_mistake(demo: Connection) -> None:
 
 
 @pytest.mark.full
-def test_nobody_is_found_by_mistake_in_a_million_rows(demo: Connection) -> None:
-    write(demo, 1_000_000)
-    assert sum(hits(demo).values()) <= 1
+def test_nobody_is_found_by_mistake_in_many_rows(demo: Connection) -> None:
+    write(demo, MANY)
+    assert hits(demo) == {}
