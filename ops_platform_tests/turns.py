@@ -45,7 +45,15 @@ ON_THE_STACK = ("e2e/test_backups", "e2e/test_slo", "e2e/", "dashboards/", "loca
 
 # Of the two processes of `make test-fast`, the first reads the modules that load Dagster, the rules that
 # parse all sources, and as many others as make the two end at about the same time.
-FIRST_HALF = ("test_", "backup/", "defs/", "housekeeping/", "slo/reporting/test_figures.py")
+FIRST_HALF = (
+    "test_",
+    "backup/",
+    "clients/object_store/",
+    "clients/pgbackrest/",
+    "defs/",
+    "housekeeping/",
+    "slo/reporting/test_figures.py",
+)
 
 
 def half(module: str) -> int:
