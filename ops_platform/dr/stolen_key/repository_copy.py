@@ -5,7 +5,6 @@ The copy costs storage for a day, the term of the drill bucket's lock.
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +14,10 @@ from ops_platform.backup.stanza import BackupContext
 from ops_platform.clients import object_store
 from ops_platform.clients.object_store import ObjectStore, StoredObject
 from ops_platform.clients.pgbackrest import Layout
+from ops_platform.clients.waiting import wait_until
 from ops_platform.dr.plan import Plan
 from ops_platform.dr.restore import past_repository
-from ops_platform.errors import CheckFailed, Unavailable
+from ops_platform.errors import CheckFailed
 
 COPIERS = 8
 """Copies at a time; the store does the copying."""
@@ -91,12 +91,18 @@ def wait_for_later_second(drill: ObjectStore, stanza: str, moment: datetime) -> 
 
     Raises Unavailable when it does not come.
     """
-    key, give_up = f"{stanza}/{_PROBE}-{uuid4().hex[:8]}", time.monotonic() + CLOCK_SECONDS
-    while time.monotonic() < give_up:
+    key = f"{stanza}/{_PROBE}-{uuid4().hex[:8]}"
+
+    def is_later() -> bool:
         drill.put(key, b"")
         stored = drill.head(key)
-        if stored is not None and stored.modified_at > moment:
-            drill.delete(key)
-            return
-        time.sleep(0.5)
-    raise Unavailable("the object store's clock stands still: look at its host")
+        return stored is not None and stored.modified_at > moment
+
+    wait_until(
+        is_later,
+        CLOCK_SECONDS,
+        "the object store's clock does not go on",
+        interval=0.5,
+        hint="look at its host",
+    )
+    drill.delete(key)
