@@ -5,12 +5,9 @@ from __future__ import annotations
 from html import escape
 from string import Template
 
-from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse, Response
+from fastapi import APIRouter
 
 from ops_platform.api.appearance import Brand, confirmation_texts
-from ops_platform.api.edge import guards
-from ops_platform.api.openapi import problems
 from ops_platform.api.pages import layout
 from ops_platform.api.pages.assets import STATIC
 from ops_platform.api.service import Service
@@ -19,7 +16,6 @@ from ops_platform.gdpr.requests import LANGUAGES, PAGE, REQUEST_TYPES, Language,
 
 def router(service: Service) -> APIRouter:
     """Build the route of the page, which is rendered once in each language."""
-    routes = APIRouter(tags=["data subjects"])
     pages = {
         language: render(
             language,
@@ -29,19 +25,7 @@ def router(service: Service) -> APIRouter:
         )
         for language in LANGUAGES
     }
-
-    @routes.get(
-        PAGE,
-        response_class=HTMLResponse,
-        summary="The page that the mailed link opens",
-        responses=problems(413),
-    )
-    async def verify_page(request: Request, lang: str = "") -> Response:
-        """Serve the page in English or French: ``lang``, else ``Accept-Language``."""
-        guards.count_as(request, "page")
-        return layout.respond(request, lang, pages)
-
-    return routes
+    return layout.router(PAGE, "verify_page", "The page that the mailed link opens", pages)
 
 
 def render(language: Language, brand: Brand, privacy_notice_url: str | None, *, asks_consent: bool) -> str:

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from html import escape
 from string import Template
 
-from starlette.requests import Request
+from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
 from ops_platform.api.appearance import Brand
+from ops_platform.api.edge import guards
+from ops_platform.api.openapi import problems
 from ops_platform.api.pages.assets import STATIC
 from ops_platform.gdpr.requests import LANGUAGES, Language, language_of
 
@@ -62,9 +64,17 @@ def render(
     )
 
 
-def respond(request: Request, lang: str, pages: Mapping[Language, str]) -> Response:
-    """Answer with the page in ``lang``, else in the best language of ``Accept-Language``."""
-    chosen = next((language for language in LANGUAGES if language == lang), None)
-    language = chosen or language_of(request.headers.get("accept-language"))
-    headers = {"Content-Security-Policy": POLICY, "Content-Language": language, "Vary": "Accept-Language"}
-    return HTMLResponse(pages[language], headers=headers)
+def router(path: str, name: str, summary: str, pages: Mapping[Language, str]) -> APIRouter:
+    """Build the route of a page that is the same for everybody; ``name`` is the operation's."""
+    routes = APIRouter(tags=["data subjects"])
+
+    @routes.get(path, name=name, response_class=HTMLResponse, summary=summary, responses=problems(413))
+    async def page(request: Request, lang: str = "") -> Response:
+        """Serve the page in English or French: ``lang``, else ``Accept-Language``."""
+        guards.count_as(request, "page")
+        chosen = next((language for language in LANGUAGES if language == lang), None)
+        language = chosen or language_of(request.headers.get("accept-language"))
+        headers = {"Content-Security-Policy": POLICY, "Content-Language": language, "Vary": "Accept-Language"}
+        return HTMLResponse(pages[language], headers=headers)
+
+    return routes

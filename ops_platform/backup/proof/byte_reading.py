@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ops_platform.backup.proof.files_look import UNREADABLE, read_manifest
+from ops_platform.backup.proof.files_look import parsed, read_manifest
 from ops_platform.backup.proof.reading_plan import StoredItem
 from ops_platform.clients.decompression import decompress
 from ops_platform.clients.object_store import ObjectStore
@@ -18,7 +18,6 @@ from ops_platform.clients.pgbackrest import (
     Layout,
     Manifest,
     PgBackRest,
-    PgBackRestError,
     SegmentFile,
     StoredFile,
     StoredObject,
@@ -128,14 +127,7 @@ class ByteReader:
         return self._archive[0]
 
     def _passphrase_in(self, index: str) -> str | None:
-        try:
-            return archive_passphrase(self.pgbackrest.repo_get(index))
-        except PgBackRestError as error:
-            if error.code not in UNREADABLE:
-                raise
-            raise CheckFailed(f"{index} is missing or cannot be decrypted") from None
-        except CheckFailed as error:
-            raise CheckFailed(f"{index}: {error}") from None
+        return parsed(self.pgbackrest, index, archive_passphrase, index)
 
     def _object(self, stored: StoredObject) -> Reading:
         # A name that is no UTF-8 cannot be asked for over S3's interface; pgBackRest has it as it is.

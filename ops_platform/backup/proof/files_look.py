@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import orjson
 import psycopg
@@ -31,7 +32,9 @@ StoredFile = tuple[str, int, int]
 """Path below the folder of the sets, size in bytes, time of arrival (Unix seconds)."""
 Flat = Callable[[str], Iterable[StoredFile]]
 """(after) -> the files of all sets whose paths sort after it ("": all), in their order."""
-UNREADABLE = (55, 95)
+T = TypeVar("T")
+
+_UNREADABLE = (55, 95)
 """Exit codes of repo-get for one file: it is missing, or is no longer what was encrypted."""
 
 
@@ -233,20 +236,29 @@ def damage_of_segments(ctx: BackupContext) -> dict[str, dict[str, str]]:
     return {}
 
 
+def parsed(pgbackrest: PgBackRest, path: str, parse: Callable[[str], T], where: str) -> T:
+    """Read a file of the repository's own, called ``where``, with ``parse``, which may raise CheckFailed.
+
+    Raises CheckFailed when it is missing or damaged, PgBackRestError when S3 cannot be read.
+    """
+    try:
+        return parse(pgbackrest.repo_get(path))
+    except PgBackRestError as error:
+        if error.code not in _UNREADABLE:
+            raise
+        raise CheckFailed(f"{where} is missing or cannot be decrypted") from None
+    except CheckFailed as error:
+        raise CheckFailed(f"{where}: {error}") from None
+
+
 def read_manifest(pgbackrest: PgBackRest, label: str, name: str = layout.MANIFEST) -> Manifest:
     """Read one manifest of a set.
 
     Raises CheckFailed when it is missing, damaged or another set's, PgBackRestError when S3 cannot be read.
     """
     where = f"{label}/{name}"
-    try:
-        manifest = Manifest.parse(pgbackrest.repo_get(f"{Layout(pgbackrest.stanza).set(label)}/{name}"))
-    except PgBackRestError as error:
-        if error.code not in UNREADABLE:
-            raise
-        raise CheckFailed(f"{where} is missing or cannot be decrypted") from None
-    except CheckFailed as error:
-        raise CheckFailed(f"{where}: {error}") from None
+    path = f"{Layout(pgbackrest.stanza).set(label)}/{name}"
+    manifest = parsed(pgbackrest, path, Manifest.parse, where)
     if manifest.label != label:
         raise CheckFailed(f"{where} is that of set {manifest.label}")
     return manifest

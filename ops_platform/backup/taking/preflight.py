@@ -7,24 +7,21 @@ condition that does not hold is one line that says what to do. Taking the backup
 from __future__ import annotations
 
 import os
-import socket
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import BackupContext, Kind
 from ops_platform.backup.taking import adoption, promotion
 from ops_platform.backup.taking.report import BackupRequest
 from ops_platform.clients import postgres
+from ops_platform.clients.object_store import endpoint
 from ops_platform.clients.pgbackrest import LOCKED, PgBackRestError, supported_servers
-from ops_platform.clients.safe_errors import describe
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
-from ops_platform.settings import S3Place, named_for
+from ops_platform.settings import named_for
 
 CONNECT_SECONDS = 5.0
 STANZA_LOCK_SECONDS = 90.0
@@ -35,10 +32,6 @@ FREE_BYTES = 64 << 20
 PATIENT_TRIES = 3
 """Of a person who has to restore, over whatever line is left."""
 PAUSE_SECONDS = 1.0
-
-
-class NoAnswer(Unavailable):
-    """Nobody answered, or not in time: another try may succeed."""
 
 
 @dataclass(frozen=True)
@@ -213,45 +206,12 @@ def reach_endpoint(ctx: BackupContext, tries: int = 1) -> None:
         return
     for tried in range(1, tries + 1):
         try:
-            _handshake(place, CONNECT_SECONDS * tried)
+            endpoint.handshake(place, CONNECT_SECONDS * tried)
             return
         except Unavailable as error:
-            if tried == tries or not isinstance(error, NoAnswer):
+            if tried == tries or not isinstance(error, endpoint.NoAnswer):
                 raise Unavailable(named_for(place.repository, str(error))) from None
         time.sleep(PAUSE_SECONDS)
-
-
-def _handshake(place: S3Place, seconds: float) -> None:
-    url = place.endpoint_url or ""
-    parts = urlsplit(url if "//" in url else f"https://{url}")
-    try:
-        host, port = parts.hostname or "", parts.port or 443
-    except ValueError:
-        raise Unavailable("the endpoint's port is no number: correct OPS_S3_ENDPOINT_URL") from None
-    where = f"S3 at {host}:{port}"
-    try:
-        context = ssl.create_default_context(cafile=None if place.ca_file is None else str(place.ca_file))
-    except OSError as error:
-        raise Unavailable(
-            f"the CA file {place.ca_file} cannot be used ({describe(error)}): correct OPS_CA_FILE"
-        ) from None
-    try:
-        with (
-            socket.create_connection((host, port), seconds) as plain,
-            context.wrap_socket(plain, server_hostname=host),
-        ):
-            return
-    except ssl.SSLCertVerificationError as error:
-        raise Unavailable(
-            f"the certificate of {where} is not accepted ({error.verify_message}): "
-            "correct OPS_CA_FILE or OPS_S3_ENDPOINT_URL"
-        ) from None
-    except ssl.SSLError:
-        raise NoAnswer(f"{where} does not speak TLS: correct OPS_S3_ENDPOINT_URL") from None
-    except OSError as error:
-        raise NoAnswer(
-            f"{where} cannot be reached ({describe(error)}): start it or correct OPS_S3_ENDPOINT_URL"
-        ) from None
 
 
 def create_stanza(ctx: BackupContext) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "abort_unfinished",
     "as_of",
     "drill_from_settings",
+    "endpoint",
     "from_settings",
     "multipart",
 ]

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from ops_platform.backup.taking import preflight
+from ops_platform.clients.object_store import endpoint
 from ops_platform.errors import Unavailable
 from ops_platform.settings import S3Place
 
@@ -26,12 +27,12 @@ def line(monkeypatch: pytest.MonkeyPatch, *answers: Unavailable | None) -> list[
         if answer is not None:
             raise answer
 
-    monkeypatch.setattr(preflight, "_handshake", handshake)
+    monkeypatch.setattr(endpoint, "handshake", handshake)
     monkeypatch.setattr(preflight, "PAUSE_SECONDS", 0.0)
     return seconds
 
 
-LOST = preflight.NoAnswer("S3 at far:443 cannot be reached (timed out)")
+LOST = endpoint.NoAnswer("S3 at far:443 cannot be reached (timed out)")
 
 
 def test_a_restore_tries_again_and_longer(monkeypatch: pytest.MonkeyPatch) -> None:
