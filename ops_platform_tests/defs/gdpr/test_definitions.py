@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -192,9 +193,18 @@ def test_an_export_is_made_and_completed(place: Scene, instance: dg.DagsterInsta
     assert event.asset_key == EXPORTS
     assert int(str(event.metadata["rows_found"].value)) > 10
     assert sum(1 for _ in place.exports.list(f"{request_id}/")) == 1
-    # Whoever has a copy made and is erased then leaves no copy.
+    # An erasure leaves the promised copy until its time is over, and then no copy.
     erasure = place.request()
-    assert job(platform).execute_in_process(run_config={"request_id": erasure}, instance=instance).success
+    erase = job(platform)
+    assert erase.execute_in_process(run_config={"request_id": erasure}, instance=instance).success
+    assert sum(1 for _ in place.exports.versions(f"{request_id}/")) == 1
+    place.requests.connection.execute(
+        "INSERT INTO gdpr_downloads (request_id, at, url_expires_at, event_id) "
+        "SELECT %s, verified_at + interval '1 second', verified_at, %s "
+        "FROM gdpr_requests WHERE request_id = %s",
+        (request_id, uuid4(), erasure),
+    )
+    assert erase.execute_in_process(run_config={"request_id": erasure}, instance=instance).success
     assert sum(1 for _ in place.exports.versions(f"{request_id}/")) == 0
 
 
