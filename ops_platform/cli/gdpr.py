@@ -9,7 +9,8 @@ from uuid import UUID
 
 import click
 
-from ops_platform.cli import arguments, gdpr_erase, legal_hold, output
+from ops_platform.cli import arguments, gdpr_erase, output
+from ops_platform.cli.gdpr_upkeep import legal_hold, processing_record
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 
@@ -34,6 +35,8 @@ def map_() -> None:
 def check(data_map: Path | None, json_output: bool) -> None:
     """Compare the map with the database; exit 1 when anything is not classified or cannot be carried out.
 
+    Notes name what Art. 15 GDPR asks a controller to say and the map does not. They refuse nothing.
+
     \b
     Example:
       PGSERVICE=shop ops-platform gdpr map check --data-map data_map.yaml
@@ -41,21 +44,19 @@ def check(data_map: Path | None, json_output: bool) -> None:
     from ops_platform.clients import postgres
     from ops_platform.gdpr import map_check
     from ops_platform.gdpr.data_map import parser
+    from ops_platform.gdpr.transparency import gaps
 
     settings = load_settings()
     loaded_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
     with postgres.session(settings.product_database_url or "") as connection:
         findings = map_check.check(connection, loaded_map)
+    notes = gaps.notes(loaded_map)
     if json_output:
-        output.print_json(
-            {
-                "version": loaded_map.version,
-                "findings": [
-                    {"where": finding.where, "code": finding.code, "said": finding.message}
-                    for finding in findings
-                ],
-            }
-        )
+        said = {
+            name: [{"where": one.where, "code": one.code, "said": one.message} for one in some]
+            for name, some in (("findings", findings), ("notes", notes))
+        }
+        output.print_json({"version": loaded_map.version, **said})
     elif findings:
         output.print_table(
             f"{len(findings)} findings",
@@ -66,6 +67,12 @@ def check(data_map: Path | None, json_output: bool) -> None:
         click.echo(
             f"{len(loaded_map.tables)} tables and {len(loaded_map.views)} views are covered "
             f"(map {loaded_map.version})"
+        )
+    if notes and not json_output:
+        output.print_table(
+            f"{len(notes)} notes, which refuse nothing",
+            ("where", "what", "code"),
+            [(note.where, note.message, note.code) for note in notes],
         )
     if findings:
         output.end(1)
@@ -290,7 +297,7 @@ def token(subject: UUID, seconds: int) -> None:
 
 
 gdpr.add_command(legal_hold.hold)
-
+gdpr.add_command(processing_record.record)
 gdpr.add_command(gdpr_erase.erase)
 gdpr.add_command(gdpr_erase.preview)
 COMMANDS = (gdpr,)

@@ -3,6 +3,7 @@
 Whether a map fits a database is checked in ``map_check``.
 """
 
+from ops_platform.gdpr.data_map.controller import Controller
 from ops_platform.gdpr.data_map.json_path import EVERY, JsonPath, leaves
 from ops_platform.gdpr.data_map.model import (
     PSEUDONYM,
@@ -47,6 +48,7 @@ __all__ = [
     "ByMention",
     "ByParent",
     "Constant",
+    "Controller",
     "DataMap",
     "Delete",
     "JsonPath",

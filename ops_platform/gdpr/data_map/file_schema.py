@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from ops_platform.gdpr.data_map.model import UNDECIDED
+
+
+def written(text: str) -> str:
+    """Return a text that is written. Raises ValueError for one that is blank or left to be written."""
+    if not text.strip() or text.lstrip().startswith(UNDECIDED):
+        raise ValueError("is not written yet: write it, or leave the key out")
+    return text
+
 
 Text = Annotated[str, Field(min_length=1)]
+Stated = Annotated[str, AfterValidator(written)]
+"""A text that is written: neither blank nor left to be written."""
 Names = Annotated[
     list[Text],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
@@ -129,6 +141,45 @@ class Accepted(Strict):
     because: Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
+class Recipient(Strict):
+    """An item of the controller's ``recipients``."""
+
+    name: Stated
+    purpose: Stated
+
+
+class ThirdCountry(Strict):
+    """An item of ``third_countries``."""
+
+    country: Stated
+    recipient: Stated
+    safeguards: Stated
+
+
+class AutomatedDecision(Strict):
+    """An item of ``automated_decisions``."""
+
+    decision: Stated
+    logic: Stated
+    consequences: Stated
+
+
+class Controller(Strict):
+    """``controller``: who is responsible, and what they must say of the processing."""
+
+    name: Stated
+    address: Stated | None = None
+    contact: Stated | None = None
+    representative: Stated | None = None
+    dpo: Stated | None = None
+    supervisory_authority: Stated | None = None
+    sources: list[Stated] | None = None
+    recipients: list[Recipient] | None = None
+    third_countries: list[ThirdCountry] | None = None
+    automated_decisions: list[AutomatedDecision] | None = None
+    security: list[Stated] | None = None
+
+
 class Map(Strict):
     """The whole file."""
 
@@ -140,3 +191,4 @@ class Map(Strict):
     cache: list[CacheKeys] = []
     processors: list[Processor] = []
     accepted: list[Accepted] = []
+    controller: Controller | None = None

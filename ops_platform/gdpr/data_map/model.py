@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ops_platform.gdpr.data_map.controller import Controller
 from ops_platform.gdpr.data_map.json_path import JsonPath
 from ops_platform.gdpr.schema import Name, quoted
 
@@ -318,6 +319,7 @@ class DataMap:
     cache: tuple[CacheKeys, ...]
     processors: tuple[Processor, ...]
     accepted: tuple[Accepted, ...] = ()
+    controller: Controller | None = None
 
     def belongings(self) -> Iterator[tuple[Table, Belonging]]:
         """Yield every role of every table, in the map's order."""

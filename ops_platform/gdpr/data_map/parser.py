@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from ops_platform import lined_yaml
 from ops_platform.errors import ConfigurationError
-from ops_platform.gdpr.data_map import file_schema
+from ops_platform.gdpr.data_map import controller_parser, file_schema
 from ops_platform.gdpr.data_map.map_document import MapDocument
 from ops_platform.gdpr.data_map.model import (
     UNDECIDED,
@@ -101,6 +101,7 @@ class _Parser:
             cache=tuple(CacheKeys(k.pattern, k.purpose) for k in model.cache),
             processors=tuple(Processor(p.name, p.purpose, p.email) for p in model.processors),
             accepted=self._accepted(model.accepted),
+            controller=None if model.controller is None else controller_parser.parse(model.controller),
         )
         self._check_parents(model, data_map)
         subject_parser.check_known_by(data_map)

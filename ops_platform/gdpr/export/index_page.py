@@ -10,6 +10,7 @@ from urllib.parse import quote
 from ops_platform.gdpr.export.overview import Overview, Part
 from ops_platform.gdpr.export.page_values import Words, label, value
 from ops_platform.gdpr.export.texts import RIGHTS, TEXTS
+from ops_platform.gdpr.transparency import disclosure
 
 _STYLE = """
 :root{color-scheme:light dark;
@@ -66,15 +67,46 @@ def _lines(overview: Overview) -> Iterator[str]:
         for part in empty:
             yield f"<li>{escape(part.title)} ({escape(part.role)}): {escape(part.purpose)}</li>"
         yield "</ul>"
-    yield f"<h2>{escape(texts['recipients'])}</h2><ul>"
-    for processor in overview.data_map.processors:
-        yield f"<li>{escape(processor.name)}: {escape(processor.purpose)} ({escape(processor.email)})</li>"
-    if not overview.data_map.processors:
-        yield f"<li>{escape(texts['no-recipients'])}</li>"
-    yield f"</ul><h2>{escape(texts['rights'])}</h2><ul>"
+    yield from _disclosure(overview, texts)
+    yield f"<h2>{escape(texts['rights'])}</h2><ul>"
     for article, right in RIGHTS[overview.language]:
         yield f"<li>{escape(article)}: {escape(right)}</li>"
     yield "</ul></main></body></html>"
+
+
+def _disclosure(overview: Overview, texts: Mapping[str, str]) -> Iterator[str]:
+    """Write what the map states of the processing; what it leaves out is left out."""
+    told = disclosure.statement(overview.data_map)
+    if "controller" in told:
+        who = told["controller"]
+        lines = [who["name"], *([who["address"]] if "address" in who else [])]
+        lines += [
+            texts[name].format(**{name: who[name]})
+            for name in ("contact", "representative", "dpo")
+            if name in who
+        ]
+        if "supervisory_authority" in told:
+            lines.append(texts["supervisory_authority"].format(authority=told["supervisory_authority"]))
+        yield _listed(texts["controller"], lines)
+    if told.get("sources"):
+        yield _listed(texts["sources"], told["sources"])
+    yield _listed(
+        texts["recipients"],
+        [
+            f"{recipient['name']}: {recipient['purpose']}"
+            + (f" ({recipient['contact']})" if "contact" in recipient else "")
+            for recipient in told["recipients"]
+        ]
+        or [texts["no-recipients"]],
+    )
+    for name in ("third_countries", "automated_decisions"):
+        if name in told:
+            items = [" · ".join(item.values()) for item in told[name]]
+            yield _listed(texts[name], items or [texts[f"no-{name}"]])
+
+
+def _listed(title: str, items: Iterable[str]) -> str:
+    return f"<h2>{escape(title)}</h2><ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
 
 
 def _part(overview: Overview, part: Part, *, is_open: bool) -> Iterator[str]:

@@ -11,6 +11,7 @@ from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.export.texts import RIGHTS, TEXTS
 from ops_platform.gdpr.export.zip_archive import Entry
 from ops_platform.gdpr.requests import Language
+from ops_platform.gdpr.transparency import disclosure
 
 FORMAT = "ops-platform-export/1"
 
@@ -66,10 +67,7 @@ def about(overview: Overview) -> dict[str, Any]:
             {"place": place, "purpose": purpose, **({"retention": retention} if retention else {})}
             for place, purpose, retention in purposes
         ],
-        "recipients": [
-            {"name": processor.name, "purpose": processor.purpose, "contact": processor.email}
-            for processor in overview.data_map.processors
-        ],
+        **disclosure.statement(overview.data_map),
         "rights": [{"article": article, "right": right} for article, right in RIGHTS[overview.language]],
         "explanation": [TEXTS[overview.language]["how"], TEXTS[overview.language]["others"]],
     }

@@ -29,6 +29,16 @@ EN = {
     "recipients": "Who else processes your data",
     "no-recipients": "Nobody else.",
     "rights": "Your rights",
+    "controller": "Who is responsible for your data",
+    "contact": "Contact: {contact}",
+    "representative": "Representative in the Union: {representative}",
+    "dpo": "Data protection officer: {dpo}",
+    "supervisory_authority": "Supervisory authority: {authority}",
+    "sources": "Where your data come from",
+    "third_countries": "Transfers to countries outside the European Union",
+    "no-third_countries": "There are none.",
+    "automated_decisions": "Decisions that are made without a person",
+    "no-automated_decisions": "There are none.",
 }
 FR = {
     "title": "Vos données",
@@ -55,6 +65,16 @@ FR = {
     "recipients": "Qui d'autre traite vos données",
     "no-recipients": "Personne d'autre.",
     "rights": "Vos droits",
+    "controller": "Qui répond de vos données",
+    "contact": "Contact : {contact}",
+    "representative": "Représentant dans l'Union : {representative}",
+    "dpo": "Délégué à la protection des données : {dpo}",
+    "supervisory_authority": "Autorité de contrôle : {authority}",
+    "sources": "D'où viennent vos données",
+    "third_countries": "Transferts vers des pays hors de l'Union européenne",
+    "no-third_countries": "Il n'y en a pas.",
+    "automated_decisions": "Décisions prises sans intervention humaine",
+    "no-automated_decisions": "Il n'y en a pas.",
 }
 RIGHTS_EN = (
     ("Art. 15", "To know what is stored about you, and to have a copy: this archive."),
