@@ -18,16 +18,6 @@ from ops_platform.slo.counting.scrapes import FOREVER, HORIZON, NEVER, Scrapes
 Siblings = Mapping[Labels, Sequence[Series]]
 
 
-def reset_times(series: Sequence[Series]) -> Times:
-    """Collect the times (ms) at which one of these counters of a target was reset: its value fell."""
-    resets = [
-        counter.times[1:][(np.diff(counter.values) < 0) & (np.diff(counter.times) <= HORIZON)]
-        for counter in series
-        if counter.times.size
-    ]
-    return np.unique(np.concatenate([no_times(), *resets]))
-
-
 @dataclass(frozen=True)
 class Family:
     """The series of one target and metric, for what they reveal about each other. Times are in ms."""
@@ -75,8 +65,11 @@ class Family:
         if value == 0:
             return None
         last = (int(counter.times[index - 1]), int(counter.values[index - 1])) if index else counter.earlier
-        if last is not None and value >= last[1] and not (started is not None and last[0] < started <= time):
+        began = started is not None and last is not None and last[0] < started <= time
+        if last is not None and value >= last[1] and not began:
             return "comes back: what it counted meanwhile is not known"
+        if last is not None and not began and (started is not None or 2 * value > last[1]):
+            return "comes back with less, and nothing proves that it began anew"
         if self.may_continue(time, value):
             return "appears while another one ends: new, or only named anew?"
         if high == low and self._may_be_relayed(counter, time, value):

@@ -69,10 +69,11 @@ def _parsed(
     source: Prometheus, selector: Selector, raw: range_query.Raw, read_targets: Targets
 ) -> tuple[list[Series], list[Unknown]]:
     """Parse the series that count events, and the times at which stored values do not."""
-    chosen = deduplication.merge_replicas(raw, frozenset(source.replica_labels), read_targets.turns)
-    flawed: list[Unknown] = []
+    names = frozenset(source.replica_labels)
+    differing = deduplication.differences(raw, names, read_targets.turns)
+    flawed = [stretch for stretches in differing.values() for stretch in stretches]
     joined: dict[Labels, list[tuple[float, float]]] = {}
-    for labels, samples in sorted(chosen.items()):
+    for labels, samples in sorted(deduplication.merge_replicas(raw, names, read_targets.turns).items()):
         own = lookback.canonical(labels) if selector.bound is not None else labels
         if own in joined:
             # One spelling after the other is an update; both at once are two counters.

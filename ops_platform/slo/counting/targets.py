@@ -11,6 +11,7 @@ import numpy as np
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo.counting import deduplication, range_query
+from ops_platform.slo.counting.counter_falls import JITTER
 from ops_platform.slo.counting.deduplication import ReplicaTurns
 from ops_platform.slo.counting.range_query import Raw, milliseconds, times_of
 from ops_platform.slo.counting.samples import Labels, Times, no_times, show, target_of
@@ -42,7 +43,13 @@ def read(source: Prometheus, jobs: Collection[str], since: datetime, until: date
         target: ReplicaTurns.of({replica: _good(ups) for replica, ups in by_replica.items()}, low, high)
         for target, by_replica in by_target.items()
     }
-    started = _started(source, jobs, since, until, turns)
+    raw = _of_jobs(source, "process_start_time_seconds", jobs, since, until)
+    # A value that is not a time tells nothing, and must not stop the counting of everything else.
+    raw = {
+        labels: [sample for sample in samples if abs(sample[1]) <= LATEST] for labels, samples in raw.items()
+    }
+    started = _started(raw, names, turns)
+    differing = deduplication.differences(raw, names, turns, JITTER / 1000)
     scrapes = {}
     for target, by_replica in by_target.items():
         reports = started.get(target, [])
@@ -57,7 +64,10 @@ def read(source: Prometheus, jobs: Collection[str], since: datetime, until: date
             times_of(reports),
             np.array([round(value * 1000) for _, value in reports], np.int64),
         )
-    duplicates = {target: _duplicates(by_replica) for target, by_replica in by_target.items()}
+    duplicates = {
+        target: (*_duplicates(by_replica), *differing.get(target, ()))
+        for target, by_replica in by_target.items()
+    }
     return Targets(
         scrapes, turns, {target: stretches for target, stretches in duplicates.items() if stretches}
     )
@@ -75,19 +85,12 @@ def _good(ups: Raw) -> Times:
 
 
 def _started(
-    source: Prometheus,
-    jobs: Collection[str],
-    since: datetime,
-    until: datetime,
-    turns: Mapping[Labels, ReplicaTurns],
+    raw: Raw, names: frozenset[str], turns: Mapping[Labels, ReplicaTurns]
 ) -> dict[Labels, list[tuple[float, float]]]:
-    """Read since when each target's process runs: (scraped at, started at) in Unix seconds, in order."""
+    """Collect since when each target's process runs: (scraped at, started at) in Unix seconds, in order."""
     reported: dict[Labels, list[tuple[float, float]]] = {}
-    raw = _of_jobs(source, "process_start_time_seconds", jobs, since, until)
-    for labels, samples in deduplication.merge_replicas(raw, frozenset(source.replica_labels), turns).items():
-        # A value that is not a time tells nothing, and must not stop the counting of everything else.
-        plausible = [sample for sample in samples if abs(sample[1]) <= LATEST]
-        reported.setdefault(target_of(labels), []).extend(plausible)
+    for labels, samples in deduplication.merge_replicas(raw, names, turns).items():
+        reported.setdefault(target_of(labels), []).extend(samples)
     return {target: sorted(samples) for target, samples in reported.items()}
 
 

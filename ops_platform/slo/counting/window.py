@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from ops_platform.slo.counting import counter_deltas, counter_starts
+from ops_platform.slo.counting import counter_deltas, counter_falls
 from ops_platform.slo.counting.range_query import milliseconds, moment
 from ops_platform.slo.counting.reader import Reading
 from ops_platform.slo.counting.samples import Labels, Series, Times, fingerprint, no_times, show
@@ -20,7 +20,7 @@ from ops_platform.slo.objectives import Indicator, Selector
 SURROUNDINGS = timedelta(milliseconds=VIEW)
 """The time that must be read before and after the windows to be counted."""
 REASON_LENGTH = 300
-RULES = "2"
+RULES = "3"
 """Version of the counting rules, part of every fingerprint.
 
 It changes with these modules, so that a count by new rules is not taken for one from fewer samples.
@@ -70,7 +70,7 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
     scrape_times = np.unique(
         np.concatenate([no_times(), *(times for seen in scrapes.values() for times in (seen.good, seen.bad))])
     )
-    resets = _resets(reading, indicator)
+    resets = _resets(reading, indicator, scrapes)
     lines = {
         selector: counter_deltas.timeline(
             reading.series[selector], scrapes, resets, scrape_times, reading.since, reading.until
@@ -115,13 +115,16 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
     return windows
 
 
-def _resets(reading: Reading, indicator: Indicator) -> dict[Labels, Times]:
+def _resets(reading: Reading, indicator: Indicator, scrapes: Mapping[Labels, Scrapes]) -> dict[Labels, Times]:
     """Collect by target when any of the indicator's counters was reset; no other counter matters."""
     by_target: dict[Labels, list[Series]] = defaultdict(list)
     for selector in indicator.selectors:
         for counter in reading.series[selector]:
             by_target[counter.target].append(counter)
-    return {target: counter_starts.reset_times(series) for target, series in by_target.items()}
+    return {
+        target: counter_falls.reset_times(series, scrapes.get(target, Scrapes(no_times())))
+        for target, series in by_target.items()
+    }
 
 
 def _good_selector(indicator: Indicator) -> Selector:
