@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ops_platform.slo.counting.counter_falls import Falls, swaps
-from ops_platform.slo.counting.counter_starts import Family, labels_but_instance, missing_between
+from ops_platform.slo.counting.counter_starts import Family, labels_but_target, missing_between
 from ops_platform.slo.counting.samples import Labels, Mask, Series, Times, Values, no_times, show
 from ops_platform.slo.counting.scrapes import (
     HORIZON,
@@ -84,7 +84,7 @@ def timeline(
     siblings: dict[Labels, list[Series]] = defaultdict(list)
     for counter in series:
         families[counter.target].append(counter)
-        siblings[labels_but_instance(counter)].append(counter)
+        siblings[labels_but_target(counter)].append(counter)
     lines = []
     for target, family in families.items():
         target_scrapes = scrapes.get(target, Scrapes(no_times()))

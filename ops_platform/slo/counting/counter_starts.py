@@ -24,7 +24,7 @@ class Family:
 
     scrapes: Scrapes
     siblings: Siblings
-    """All series by their labels without the instance."""
+    """All series by their labels without the target's, but of one job."""
     last_seen_at: Times
     """Last sample of a series that a later good scrape no longer showed."""
     back_at: Times
@@ -87,7 +87,7 @@ class Family:
 
     def _may_be_relayed(self, counter: Series, time: int, value: int) -> bool:
         """Tell whether the same series of another instance, with at most ``value``, has just ended."""
-        for other in self.siblings.get(labels_but_instance(counter), ()):
+        for other in self.siblings.get(labels_but_target(counter), ()):
             if other.target == counter.target:
                 continue
             index = int(np.searchsorted(other.times, time, side="left")) - 1
@@ -99,9 +99,9 @@ class Family:
         return False
 
 
-def labels_but_instance(counter: Series) -> Labels:
-    """Drop the instance: what the same series of another instance has in common with it."""
-    return tuple(pair for pair in counter.labels if pair[0] != "instance")
+def labels_but_target(counter: Series) -> Labels:
+    """Drop the target but its job: what the same series of another instance has in common with it."""
+    return (*counter.own_labels, ("job", counter.label("job")))
 
 
 def missing_between(times: Times, following: Times, scrapes: Scrapes) -> Mask:

@@ -12,15 +12,15 @@ that hours still add up to days.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ops_platform.slo.counting.range_query import Raw, times_of
-from ops_platform.slo.counting.samples import Labels, Mask, Times, show, target_of
-from ops_platform.slo.counting.scrapes import HORIZON, Unknown, around, gaps
+from ops_platform.slo.counting.samples import Labels, Mask, Series, Times, address_of, show
+from ops_platform.slo.counting.scrapes import HORIZON, Unknown, around, gaps, merged
 
 Floats = NDArray[np.float64]
 MARGIN = 60_000
@@ -70,11 +70,16 @@ def split_replica_labels(labels: Labels, names: frozenset[str]) -> tuple[Labels,
     return own, tuple(pair for pair in labels if pair[0] in names)
 
 
-def merge_replicas(series: Raw, names: frozenset[str], turns: Mapping[Labels, ReplicaTurns]) -> Raw:
+def merge_replicas(
+    series: Raw,
+    names: frozenset[str],
+    turns: Mapping[Labels, ReplicaTurns],
+    target_of: Callable[[Labels], Labels] = address_of,
+) -> Raw:
     """Join the replicas' series to one each, without their labels, of the samples that count.
 
-    ``names``: the labels that name a replica. ``turns``: by target; a series of no known target keeps the
-    first replica's samples.
+    ``names``: the labels that name a replica. ``turns``: by target, which ``target_of`` finds for a series'
+    own labels; a series of no known target keeps the first replica's samples.
     """
     if not names:
         return series
@@ -82,7 +87,7 @@ def merge_replicas(series: Raw, names: frozenset[str], turns: Mapping[Labels, Re
     leading: dict[Labels, Labels] = {}
     for labels in sorted(series):
         own, replica = split_replica_labels(labels, names)
-        target_turns = turns.get(tuple(pair for pair in own if pair[0] in ("job", "instance")))
+        target_turns = turns.get(target_of(own))
         if target_turns is None:
             if leading.setdefault(own, replica) == replica:
                 merged.setdefault(own, []).extend(series[labels])
@@ -94,7 +99,11 @@ def merge_replicas(series: Raw, names: frozenset[str], turns: Mapping[Labels, Re
 
 
 def differences(
-    series: Raw, names: frozenset[str], turns: Mapping[Labels, ReplicaTurns], slack: float = 0
+    series: Raw,
+    names: frozenset[str],
+    turns: Mapping[Labels, ReplicaTurns],
+    target_of: Callable[[Labels], Labels] = address_of,
+    slack: float = 0,
 ) -> dict[Labels, list[Unknown]]:
     """Find by target where what is called a replica shows other values than the one that counts.
 
@@ -182,3 +191,48 @@ def compared(times: Times, values: Floats, at: Times, others: Floats, slack: flo
     comparable = inside & (at - times[low] < NEAR) & (times[high] - at < NEAR) & (falls[low] == falls[high])
     within = (values[low] - slack <= others) & (others <= values[high] + slack)
     return comparable & within, comparable & ~within
+
+
+def doubled(series: Sequence[Series]) -> list[Unknown]:
+    """Declare unknown where one counter seems to be stored twice: every event would count twice.
+
+    Series that differ only by labels of their targets, at one instance, are compared. Those that show the
+    same are one counter, scraped by two jobs, at two endpoints, or by replicas of Prometheus that nobody
+    named; those that show different values are two processes behind one name.
+    """
+    stretches: list[Unknown] = []
+    same_name: dict[Labels, list[Series]] = defaultdict(list)
+    for counter in series:
+        if not counter.times.size:
+            continue
+        others = same_name[(*counter.own_labels, ("instance", counter.label("instance")))]
+        for other in others:
+            stretches += _twice(other, counter)
+        others.append(counter)
+    return stretches
+
+
+def _twice(other: Series, counter: Series) -> list[Unknown]:
+    at = counter.times
+    before = np.searchsorted(other.times, at, side="right") - 1
+    after = np.searchsorted(other.times, at, side="left")
+    inside = (before >= 0) & (after < other.times.size)
+    low, high = np.maximum(before, 0), np.minimum(after, other.times.size - 1)
+    both = inside & (other.times[high] - other.times[low] <= HORIZON)
+    _, different = compared(
+        other.times, other.values.astype(np.float64), at, counter.values.astype(np.float64)
+    )
+    # Counters that only cross differ again soon: one sample that is the same proves nothing.
+    apart = np.searchsorted(at[different], [at - NEAR, at + NEAR], side="left")
+    # Zero and zero is zero, whether it is one counter or two.
+    some = (counter.values > 0) | (other.values[high] > 0)
+    doubt = both & some & (apart[0] == apart[1])
+    differing = tuple(pair for pair in other.labels if pair not in counter.labels)
+    names = ", ".join(name for name, _ in differing)
+    return merged(
+        np.where(after > 0, other.times[np.maximum(after - 1, 0)], at - 1)[doubt],
+        other.times[high][doubt],
+        f"every event would count twice: name one {names} in the selector or, of replicas of Prometheus, "
+        "their label in OPS_PROMETHEUS_REPLICA_LABELS; the same counter are "
+        f"{show(differing)} and {show(counter.labels)}",
+    )
