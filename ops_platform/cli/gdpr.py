@@ -88,8 +88,12 @@ def check(data_map: Path | None, json_output: bool) -> None:
     help="Its key; given again for each column of a key of several.",
 )
 @click.option("--email", default="email", show_default=True, help="Its column with the e-mail address.")
-def draft(subject: str, key: tuple[str, ...], email: str) -> None:
+@click.option("--without-values", is_flag=True, help="By names and types only: no rows are read.")
+def draft(subject: str, key: tuple[str, ...], email: str, without_values: bool) -> None:
     """Propose a map from the catalogue, as YAML on stdout. You must complete it: 'map check' says where.
+
+    Where no foreign key tells, it goes by names, types and samples of values, each read in at most 2 seconds,
+    and says in 'undecided' what it has guessed, and why. Columns that it may not read are named on stderr.
 
     \b
     Example:
@@ -105,8 +109,11 @@ def draft(subject: str, key: tuple[str, ...], email: str) -> None:
     except ValueError as error:
         raise ConfigurationError(f"--subject: {error}") from None
     with postgres.session(load_settings().product_database_url or "") as connection:
-        catalogue = schema.read(connection)
-    click.echo(drafting.draft(catalogue, table, key, email), nl=False)
+        look = drafting.ValueLook(None if without_values else connection)
+        text = drafting.draft(schema.read(connection), table, key, email, look)
+    click.echo(text, nl=False)
+    for column, reason in sorted(look.unseen.items()):
+        click.echo(f"no values of {column} were compared: {reason}", err=True)
 
 
 @gdpr.command()

@@ -68,6 +68,13 @@ def _table(table: Table, relation: Relation, catalogue: Catalogue) -> Table:
         ),
         created=table.created if table.created in columns else None,
         triggers={name: reason for name, reason in table.triggers.items() if name in triggers},
+        reasons=_existing(table.reasons, columns),
+        refers={
+            name: (target, to)
+            for name, (target, to) in _existing(table.refers, columns).items()
+            if target in catalogue.relations and to in catalogue.relations[target].columns
+        },
+        undecided=_existing(table.undecided, columns),
     )
 
 

@@ -17,8 +17,11 @@ from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import row_predicates, subject_key
 from ops_platform.gdpr.tombstones import SealingKeys, Tombstone
 
-HARMLESS = ("no-index", "undecided")
-"""Codes of findings that only make an erasure slow, or leave texts of an export unwritten."""
+HARMLESS = ("no-index", "undecided", "undecided-link", "undecided-column", "untrue-reference")
+"""Codes of findings that only make an erasure slow, leave texts unwritten, or ask for a decision on a column.
+
+Who was erased before the decision is erased again by what was decided then.
+"""
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ class Row(Strict):
     where: Annotated[dict[str, Any], Field(min_length=1)] | None = None
     erase: Literal["delete", "remove", "redact"] | Erase
     export: Literal["own", "none"] | list[Text]
+    undecided: Text | None = None
 
 
 class Table(Strict):
@@ -80,6 +81,10 @@ class Table(Strict):
     created: Text | None = None
     title: Text | None = None
     titles: dict[str, Text] = {}
+    reasons: dict[str, Annotated[str, Field(min_length=1, pattern=r"\S")]] = {}
+    refers: dict[str, Text] = {}
+    undecided: dict[str, Text] = {}
+    categories: dict[str, Text] = {}
 
 
 class View(Strict):

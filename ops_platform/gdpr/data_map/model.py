@@ -152,6 +152,8 @@ class Belonging:
     """All columns, none, or these columns of rows shared with others, who are pseudonymised."""
     where: Mapping[str, tuple[Constant, ...]] = field(default_factory=dict)
     """Only rows whose columns have one of these values, by column: ``record_type`` beside ``record_id``."""
+    undecided: str = ""
+    """Why a draft proposes the role, as long as nobody has confirmed it."""
 
     @property
     def columns(self) -> frozenset[str]:
@@ -181,6 +183,14 @@ class Table:
     """What people call it; None: its name."""
     titles: Mapping[str, str] = field(default_factory=dict)
     """What people call its columns, where that is not their name."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why columns that look like a link, an address or a credential are right as they are in the lists."""
+    refers: Mapping[str, tuple[Name, str]] = field(default_factory=dict)
+    """The table and column whose values these columns hold, where no foreign key says so."""
+    undecided: Mapping[str, str] = field(default_factory=dict)
+    """Columns that a draft could not place, with what it found, as long as nobody has decided."""
+    categories: Mapping[str, str] = field(default_factory=dict)
+    """The category of personal data of columns, as the Fides taxonomy names it."""
 
     @property
     def linking(self) -> frozenset[str]:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ops_platform import lined_yaml
 from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr.data_map import controller_parser, file_schema
+from ops_platform.gdpr.data_map.category import CATEGORIES
 from ops_platform.gdpr.data_map.map_document import MapDocument
 from ops_platform.gdpr.data_map.model import (
     UNDECIDED,
@@ -138,11 +139,29 @@ class _Parser:
             created=model.created,
             title=model.title,
             titles=model.titles,
+            reasons=model.reasons,
+            refers={
+                column: self._refers((*path, "refers", column), to) for column, to in model.refers.items()
+            },
+            undecided=model.undecided,
+            categories=model.categories,
         )
-        for column in model.titles:
-            if column not in table.classified:
-                raise self._document.error((*path, "titles", column), f"the map has no column {column} here")
+        for key in ("titles", "reasons", "refers", "undecided", "categories"):
+            for column in getattr(model, key):
+                if column not in table.classified:
+                    raise self._document.error((*path, key, column), f"the map has no column {column} here")
+        for column, category in model.categories.items():
+            if category not in CATEGORIES:
+                raise self._document.error(
+                    (*path, "categories", column), f"{category!r} is no category of the Fides taxonomy"
+                )
         return table
+
+    def _refers(self, path: KeyPath, text: str) -> tuple[Name, str]:
+        try:
+            return Name.parse_column(text)
+        except ValueError as error:
+            raise self._document.error(path, str(error)) from None
 
     def _accepted(self, models: Sequence[file_schema.Accepted]) -> tuple[Accepted, ...]:
         accepted: list[Accepted] = []

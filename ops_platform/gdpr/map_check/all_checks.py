@@ -8,9 +8,11 @@ from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.map_check import (
     accepted_places,
     coverage,
+    declared_references,
     feasibility,
     json_sampling,
     type_pairs,
+    undecided_columns,
     where_values,
 )
 from ops_platform.gdpr.map_check.finding import Finding
@@ -30,5 +32,7 @@ def check(connection: Connection, data_map: DataMap) -> list[Finding]:
             *where_values.check(connection, data_map, catalogue),
             *type_pairs.check(connection, data_map, catalogue),
             *accepted_places.check(data_map, catalogue),
+            *undecided_columns.check(data_map, catalogue),
+            *declared_references.check(connection, data_map, catalogue),
         }
     )

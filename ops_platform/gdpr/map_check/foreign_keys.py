@@ -11,47 +11,60 @@ from ops_platform.gdpr.schema import Catalogue, Name, Reference
 
 def check(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
     """Require each reference to deleted rows to be in the map: else a delete fails, or cascades."""
-    gone = {
-        table.name
-        for table, belonging in data_map.belongings()
-        if isinstance(belonging.erasure, Delete) and belonging.erasure.otherwise is None
-    }
+    deleting = _deleting(data_map) | {data_map.subject.table}
     for reference in catalogue.references:
-        table = data_map.tables.get(reference.table)
-        where = f"{reference.table}.{'+'.join(reference.columns)}"
-        if reference.target not in gone | _deleting(data_map) | {data_map.subject.table}:
+        if reference.target not in deleting:
             continue
         if not _indexed(reference, catalogue):
             yield Finding(
-                where,
+                _place(reference),
                 "no-index",
                 f"refers to {reference.target} without an index that begins with it: "
                 "each delete there would read this whole table",
             )
-        covering = (
-            []
-            if table is None
-            else [
-                belonging
-                for belonging in table.belongings
-                if _covers(belonging, reference, data_map, catalogue)
-            ]
+        if finding := uncovered(reference, data_map, catalogue):
+            yield finding
+
+
+def uncovered(reference: Reference, data_map: DataMap, catalogue: Catalogue) -> Finding | None:
+    """Find that rows refer to the subject in no role, or would refer to rows that go."""
+    table = data_map.tables.get(reference.table)
+    covering = [
+        belonging
+        for belonging in (table.belongings if table else ())
+        if _covers(belonging, reference, data_map, catalogue)
+    ]
+    if reference.target == data_map.subject.table and not covering:
+        return Finding(
+            _place(reference),
+            "unlinked-reference",
+            f"refers to {reference.target}, the subject: say so in rows, as a role without where by "
+            f"{_columns(reference)}",
         )
-        if reference.target == data_map.subject.table and not covering:
-            yield Finding(
-                where,
-                "unlinked-reference",
-                f"refers to {reference.target}, the subject: say so in rows, as a role without where by "
-                f"{_columns(reference)}",
-            )
-        elif reference.target in gone and not any(_lets_go(belonging, reference) for belonging in covering):
-            yield Finding(
-                where,
-                "reference-left",
-                f"refers to rows of {reference.target} that go ({reference.on_delete}): rows of this table "
-                f"must be deleted too, by a role without where by {_columns(reference)}, or have the column "
-                "set, or those be deleted only unless referenced",
-            )
+    if reference.target in _gone(data_map) and not any(
+        _lets_go(belonging, reference) for belonging in covering
+    ):
+        return Finding(
+            _place(reference),
+            "reference-left",
+            f"refers to rows of {reference.target} that go ({reference.on_delete}): rows of this table "
+            f"must be deleted too, by a role without where by {_columns(reference)}, or have the column "
+            "set, or those be deleted only unless referenced",
+        )
+    return None
+
+
+def _place(reference: Reference) -> str:
+    return f"{reference.table}.{'+'.join(reference.columns)}"
+
+
+def _gone(data_map: DataMap) -> set[Name]:
+    """Select the tables from which erasure deletes rows, referenced or not."""
+    return {
+        table.name
+        for table, belonging in data_map.belongings()
+        if isinstance(belonging.erasure, Delete) and belonging.erasure.otherwise is None
+    }
 
 
 def _columns(reference: Reference) -> str:

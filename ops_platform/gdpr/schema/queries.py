@@ -41,7 +41,8 @@ SELECT n.nspname AS schema, c.relname AS relation, a.attname AS column,
             ELSE format_type(b.oid, NULL) END AS base,
        t.typcategory = 'A' AS array, a.attnotnull OR t.typnotnull AS not_null,
        a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity, a.atthasdef AS has_default,
-       CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) ELSE '' END AS expression
+       CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) ELSE '' END AS expression,
+       b.typtype = 'c' AS composite
 FROM pg_attribute AS a
 JOIN pg_class AS c ON c.oid = a.attrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -55,7 +56,7 @@ CROSS JOIN LATERAL (
         SELECT CASE u.typtype WHEN 'd' THEN u.typbasetype ELSE u.typelem END, down.depth + 1
         FROM down JOIN pg_type AS u ON u.oid = down.oid
         WHERE u.typtype = 'd' OR (u.typcategory = 'A' AND u.typelem <> 0))
-    SELECT u.oid, u.typname FROM down JOIN pg_type AS u ON u.oid = down.oid
+    SELECT u.oid, u.typname, u.typtype FROM down JOIN pg_type AS u ON u.oid = down.oid
     ORDER BY down.depth DESC LIMIT 1) AS b
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f', 'v', 'm') AND {visible}
 ORDER BY 1, 2, a.attnum

@@ -21,7 +21,7 @@ Kind = Literal["table", "partitioned", "partition", "child", "foreign", "view", 
 class Column:
     """A column. ``type`` as format_type writes it; ``base``: the type below arrays and domains.
 
-    ``expression``: what a generated one is computed from.
+    ``expression``: what a generated one is computed from. ``composite``: its type is a row of columns.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Column:
     identity: bool
     has_default: bool
     expression: str = ""
+    composite: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def read(connection: Connection) -> Catalogue:
             row["identity"],
             row["has_default"],
             row["expression"] or "",
+            row["composite"],
         )
     keys: dict[Name, tuple[str, ...]] = {}
     leading: dict[Name, set[tuple[str, ...]]] = {}

@@ -167,6 +167,25 @@ ADDRESS, PREFIX, WHERE = (
 )
 
 
+def test_decisions_on_columns(tmp_path: Path) -> None:
+    decided = """    personal: [email]
+    reasons: {email: Ours.}
+    refers: {email: mails.address}
+    undecided: {email: "TODO: what?"}
+    categories: {email: user.contact.email}
+"""
+    text = MAP.replace("    personal: [email]\n", decided).replace(
+        "holds: email,", "holds: email, undecided: x,"
+    )
+    data_map = load(tmp_path, text)
+    users, pages = (data_map.tables[Name("public", name)] for name in ("users", "pages"))
+    assert users.reasons == {"email": "Ours."}
+    assert users.refers == {"email": (Name("public", "mails"), "address")}
+    assert users.undecided == {"email": "TODO: what?"}
+    assert users.categories == {"email": "user.contact.email"}
+    assert [belonging.undecided for belonging in pages.belongings] == ["x"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
@@ -235,6 +254,9 @@ def test_what_is_accepted(tmp_path: Path) -> None:
         ("table: users", "table: a.b.c", 4, "is not a relation's name"),
         ("personal: [email]", "personal: [email]\n    plain: [email]", 12, "email is in personal already"),
         ("personal: [email]", "personal: [email]\n    titles: {phone: Telephone}", 12, "has no column phone"),
+        ("personal: [email]", "personal: [email]\n    reasons: {phone: Ours.}", 12, "has no column phone"),
+        ("personal: [email]", "personal: [email]\n    refers: {email: mails}", 12, "'mails' is no column"),
+        ("personal: [email]", "personal: [email]\n    categories: {email: user.mail}", 12, "no category"),
         ("column: id, erase: delete", "erase: delete", 13, "one of column, array, json"),
         (
             "column: id, erase: delete",

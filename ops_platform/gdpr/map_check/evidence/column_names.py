@@ -1,0 +1,141 @@
+"""What the name and type of a column tell of it: a link, an address, a credential. Pure."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable
+
+from ops_platform.gdpr.schema import Column, Name, Relation
+
+
+def _words(*lines: str) -> frozenset[str]:
+    return frozenset(word for line in lines for word in line.split())
+
+
+PEOPLE = _words(
+    "account actor admin agent applicant approver assignee attendee author buyer client contact creator",
+    "customer donor editor employee follower guest host invitee inviter member moderator operator owner",
+    "participant patient payee payer person player poster profile receiver recipient referrer registrant",
+    "reporter requester reviewer sender staff student subscriber teacher uploader user visitor voter worker",
+    "writer",
+)
+"""Words that name somebody rather than something."""
+_LINKS = _words("id ids uid uids uuid uuids guid guids pk fk by")
+_ADDRESSES = _words(
+    "email emails mail mails phone phones telephone tel mobile fax msisdn whatsapp ip ips ipaddress ipv4",
+    "ipv6 address addresses",
+)
+_CREDENTIALS = _words(
+    "password passwd pwd passphrase passcode pin secret secrets token tokens apikey credential credentials",
+    "otp totp salt",
+)
+_KEYS = _words("api access private signing encryption secret auth session")
+_OF_ADDRESSES = _words(
+    "type types kind status state format template subject level frequency provider locale language domain",
+    "count",
+)
+"""Last words of names that are about an address, and hold none."""
+TEXTS = frozenset(("text", "character varying", "character", "citext", "name"))
+_NUMBERS = frozenset(("smallint", "integer", "bigint", "numeric"))
+_OPAQUE = frozenset(("hstore", "tsvector"))
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+def words(name: str) -> list[str]:
+    """Split a name into its words in small letters: ``userId``, ``user_id`` and ``USER ID`` alike."""
+    return [word.lower() for word in _WORD.findall(name)]
+
+
+def stem(column: Column, tables: Iterable[Name]) -> str | None:
+    """Tell of what a column holds the id: ``user`` of ``user_id``, ``approved`` of ``approved_by``.
+
+    None for a column that is no link by its name. ``tables``: a name such as ``userid`` says so only where a
+    table has that name, or the word is one of PEOPLE.
+    """
+    if column.base not in TEXTS | _NUMBERS | {"uuid"}:
+        return None
+    parts = words(column.name)
+    if len(parts) > 1 and parts[-1] in _LINKS:
+        return "_".join(parts[:-1])
+    if column.base == "numeric" or not parts:
+        return None
+    joined = "".join(parts)
+    for ending in ("id", "ids"):
+        start = joined.removesuffix(ending)
+        if start != joined and (start in PEOPLE or start in {_flat(table) for table in tables}):
+            return start
+    return joined if joined in PEOPLE and column.base not in TEXTS else None
+
+
+def names(stem_: str, table: Name) -> bool:
+    """Tell whether a stem is the name of a table, in the singular or plural, or ends with it."""
+    return any(
+        _singular("_".join(words(stem_)[start:])) == _singular("_".join(words(table.relation)))
+        for start in range(len(words(stem_)))
+    )
+
+
+def is_own_key(column: Column, relation: Relation, stem_: str) -> bool:
+    """Tell whether a column numbers the rows of its own table, and refers to nothing."""
+    if column.name not in relation.key:
+        return False
+    alone = len(relation.key) == 1 and (column.identity or column.has_default)
+    return alone or _singular(stem_) == _singular("_".join(words(relation.name.relation)))
+
+
+def is_address(column: Column) -> bool:
+    """Tell whether a column looks like an address of a person: of e-mail, a telephone, the net."""
+    if column.base in ("inet", "cidr", "macaddr", "macaddr8"):
+        return True
+    parts = words(column.name)
+    if column.base in _NUMBERS:
+        return (
+            bool(set(parts) & {"phone", "telephone", "mobile", "msisdn"}) and parts[-1] not in _OF_ADDRESSES
+        )
+    if column.base not in TEXTS | {"bytea"} or not parts or parts[-1] in _OF_ADDRESSES:
+        return False
+    joined = "".join(parts)
+    return bool(set(parts) & _ADDRESSES) or "email" in joined or joined.endswith("phone")
+
+
+def is_email(column: Column) -> bool:
+    """Tell whether a text column looks like an address of e-mail."""
+    parts = words(column.name)
+    return column.base in TEXTS and is_address(column) and ("email" in "".join(parts) or "mail" in parts)
+
+
+def is_credential(column: Column) -> bool:
+    """Tell whether a column looks like something that a person, or a program of theirs, signs in with."""
+    if column.base not in TEXTS | {"bytea", "uuid"}:
+        return False
+    parts = words(column.name)
+    pairs = itertools.pairwise(parts)
+    return (
+        bool(set(parts) & _CREDENTIALS)
+        or any(first in _KEYS and second in ("key", "keys") for first, second in pairs)
+        or "password" in "".join(parts)
+    )
+
+
+def is_opaque(column: Column) -> bool:
+    """Tell whether a column has a type of which no part can be classified by itself."""
+    return column.composite or column.base in _OPAQUE
+
+
+def _flat(table: Name) -> str:
+    return _singular("".join(words(table.relation)))
+
+
+def _singular(text: str) -> str:
+    for ending, instead in (
+        ("ies", "y"),
+        ("sses", "ss"),
+        ("xes", "x"),
+        ("ches", "ch"),
+        ("shes", "sh"),
+        ("s", ""),
+    ):
+        if text.endswith(ending) and not text.endswith("ss"):
+            return text.removesuffix(ending) + instead
+    return text

@@ -1,0 +1,56 @@
+"""Samples of a column's values, compared with the keys of a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from ops_platform.clients.postgres import Connection, one_row
+from ops_platform.gdpr.map_check import json_sampling
+from ops_platform.gdpr.schema import Name
+
+MOSTLY = 0.95
+"""The share of values from which on a column is taken to hold the keys: rows that are gone leave some."""
+VALUES = 500
+"""Distinct values of a sample that are looked up."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """``there`` of ``values`` distinct values of a sample, NULL left out, are keys of the table."""
+
+    values: int
+    there: int
+
+    @property
+    def mostly(self) -> bool:
+        """Whether so many are keys that the column can be taken to hold them."""
+        return self.values > 0 and self.there >= MOSTLY * self.values
+
+
+def share(connection: Connection, table: Name, column: str, target: Name, to: str) -> Share:
+    """Compare a sample of a column with the keys of ``target``, in an index of ``to``.
+
+    Raises what psycopg raises, also where the two types cannot be compared.
+    """
+    percentage = json_sampling.block_percentage(connection, table)
+    source = sql.SQL("{} TABLESAMPLE SYSTEM ({})").format(table.identifier, sql.Literal(percentage))
+    query = sql.SQL(
+        """
+        SELECT count(*) AS values, count(*) FILTER (WHERE EXISTS (
+            SELECT FROM {target} AS t WHERE t.{to} = s.value)) AS there
+        FROM (SELECT DISTINCT value FROM (
+                SELECT {column} AS value FROM {source} WHERE {column} IS NOT NULL LIMIT {rows}) AS r
+              LIMIT {values}) AS s
+        """
+    ).format(
+        target=target.identifier,
+        to=sql.Identifier(to),
+        column=sql.Identifier(column),
+        source=table.identifier if percentage >= 100 else source,
+        rows=sql.Literal(json_sampling.SAMPLE),
+        values=sql.Literal(VALUES),
+    )
+    row = one_row(connection, query)
+    return Share(row["values"], row["there"])
