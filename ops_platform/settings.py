@@ -190,6 +190,21 @@ class ApiSettings(Group):
     """Addresses or networks whose X-Forwarded-For is believed."""
     rate_limit: int = Field(5, validation_alias="OPS_API_RATE_LIMIT")
     """Requests in any 15 minutes for each address and for each subject."""
+    connections: int = Field(512, validation_alias="OPS_API_CONNECTIONS")
+    """Connections at once, in all."""
+    connections_per_address: int = Field(64, validation_alias="OPS_API_CONNECTIONS_PER_ADDRESS")
+    """Connections at once from one address, of IPv6 from one /64; a trusted proxy's are not counted so."""
+    head_bytes: int = Field(16384, validation_alias="OPS_API_HEAD_BYTES", ge=1024)
+    """Size of a request's line and header fields."""
+    head_fields: int = Field(100, validation_alias="OPS_API_HEAD_FIELDS", ge=16)
+    head_seconds: float = Field(10.0, validation_alias="OPS_API_HEAD_SECONDS", gt=0)
+    """For the TLS handshake, and again until a request's head is complete."""
+    body_seconds: float = Field(15.0, validation_alias="OPS_API_BODY_SECONDS", gt=0)
+    """Until a request's body is complete."""
+    idle_seconds: int = Field(5, validation_alias="OPS_API_IDLE_SECONDS", ge=1)
+    """Between an answer and the next request of a connection."""
+    unread_seconds: float = Field(30.0, validation_alias="OPS_API_UNREAD_SECONDS", gt=0)
+    """In which a client may leave an answer unread."""
     privacy_notice_url: str | None = Field(None, validation_alias="OPS_API_PRIVACY_NOTICE_URL")
     exports_url: str | None = Field(None, validation_alias="OPS_API_EXPORTS_URL")
     """The S3 endpoint in subjects' download links, when they reach it by another name than we do."""

@@ -6,21 +6,25 @@ import gc
 import logging
 import signal
 import sys
+from collections.abc import Sequence
+from typing import Any, cast
 
 import uvicorn
 from prometheus_client import start_http_server
 
 from ops_platform.api.app import build
+from ops_platform.api.edge import ConnectionLimits, Connections, Doorway, RequestLimits, protocol
 from ops_platform.api.service import Service, open_service
 from ops_platform.clients import safe_errors
 from ops_platform.errors import ConfigurationError, OpsError
 from ops_platform.settings import ApiSettings, load_settings
 
 STOP_SECONDS = 3
+BACKLOG = 256
 
 
-def server(service: Service, api: ApiSettings) -> uvicorn.Server:
-    """Prepare the HTTP server; the caller runs it.
+def server(service: Service, api: ApiSettings, connections: Connections) -> uvicorn.Server:
+    """Prepare the HTTP server; the caller runs it over the doorways of ``connections``.
 
     Raises ConfigurationError when only one of certificate and key is configured, or a file is missing.
     """
@@ -32,11 +36,23 @@ def server(service: Service, api: ApiSettings) -> uvicorn.Server:
             raise ConfigurationError(
                 f"there is no file {file}: correct OPS_API_CERTIFICATE_FILE or _KEY_FILE"
             )
+    limits = RequestLimits(
+        api.head_bytes,
+        api.head_fields,
+        api.head_seconds,
+        api.body_seconds,
+        api.idle_seconds,
+        api.unread_seconds,
+    )
     return uvicorn.Server(
         uvicorn.Config(
             build(service),
-            host=api.listen_host,
-            port=api.listen_port,
+            # A doorway's connections are admitted in Python, which uvloop would pass by.
+            loop="asyncio",
+            http=cast("Any", protocol(limits, connections)),
+            ws="none",
+            backlog=BACKLOG,
+            timeout_keep_alive=limits.idle_seconds,
             ssl_certfile=certificate,
             ssl_keyfile=key,
             # Addresses and request ids are personal data; metrics and lineage record what happens.
@@ -52,7 +68,7 @@ def server(service: Service, api: ApiSettings) -> uvicorn.Server:
 
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT; return 0, 1 when it could not listen, 2 for a wrong configuration."""
+    """Serve until SIGTERM or SIGINT; return 0, 1 when it could not start, 2 for a wrong configuration."""
     safe_errors.guard(logging.INFO)
     # httpx logs every request at INFO; the pool quotes the URL of a server that cannot be reached.
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -60,7 +76,9 @@ def main() -> int:
     try:
         settings = load_settings()
         service = open_service(settings)
-        running = server(service, settings.api)
+        connections = open_connections(service, settings.api)
+        running = server(service, settings.api, connections)
+        doorways = _listen(settings.api, connections)
         _serve_metrics(service, settings.api)
     except OpsError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -71,10 +89,28 @@ def main() -> int:
     try:
         # Objects that exist by now stay: each search of them for garbage would take tens of milliseconds.
         gc.freeze()
-        running.run()
+        running.run(sockets=list(doorways))
     finally:
         service.close()
     return 0 if running.started else 1
+
+
+def open_connections(service: Service, api: ApiSettings) -> Connections:
+    """Build the table of connections. Raises ConfigurationError for limits that cannot be kept."""
+    limits = ConnectionLimits.within_descriptors(
+        api.connections, api.connections_per_address, api.head_seconds
+    )
+    return Connections(limits, service.trusted_proxies, service.metrics.refused)
+
+
+def _listen(api: ApiSettings, connections: Connections) -> Sequence[Doorway]:
+    host, port = api.listen_host, api.listen_port
+    try:
+        return Doorway.listen_on(host, port, connections)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {error.strerror}; free it or set OPS_API_LISTEN_PORT"
+        ) from None
 
 
 def _serve_metrics(service: Service, api: ApiSettings) -> None:

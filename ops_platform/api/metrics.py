@@ -18,7 +18,17 @@ OPERATIONS = (
     "page",
     "other",
 )
-STATUSES = (200, 202, 204, 400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 500, 503)
+STATUSES = (200, 202, 204, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 422, 429, 500, 503)
+REASONS = (
+    "connections",
+    "connections-of-address",
+    "slow-handshake",
+    "slow-head",
+    "slow-body",
+    "unread-answer",
+    "head-too-large",
+    "malformed",
+)
 
 
 class ApiMetrics:
@@ -37,6 +47,12 @@ class ApiMetrics:
             "Verification tokens that fitted no request: typing errors, or guesses.",
             registry=self.registry,
         )
+        self.refused_connections = Counter(
+            "gdpr_api_refused_connections_total",
+            "Connections refused or cut before the API itself saw a request, by reason.",
+            ("reason",),
+            registry=self.registry,
+        )
         self.seconds = Histogram(
             "gdpr_api_response_seconds",
             "Time to the answer.",
@@ -46,8 +62,14 @@ class ApiMetrics:
         for operation in OPERATIONS:
             for status in STATUSES:
                 self.responses.labels(operation, str(status))
+        for reason in REASONS:
+            self.refused_connections.labels(reason)
 
     def answered(self, operation: str, status: int, seconds: float) -> None:
         """Count an answer and its duration."""
         self.responses.labels(operation, str(status)).inc()
         self.seconds.observe(seconds)
+
+    def refused(self, reason: str) -> None:
+        """Count a connection that was refused or cut."""
+        self.refused_connections.labels(reason).inc()

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ops_platform.api.__main__ import server
+from ops_platform.api.__main__ import open_connections, server
 from ops_platform.api.service import open_service
 from ops_platform.errors import ConfigurationError
-from ops_platform.settings import load_settings
+from ops_platform.settings import Settings, load_settings
 from ops_platform_tests.api.house import EMAIL, House, problem
 from ops_platform_tests.api.running import running_api
 from ops_platform_tests.services import Services
@@ -71,12 +71,19 @@ def test_bytes_that_are_no_http_are_survived(services: Services, api: House, tmp
         ({"OPS_API_URL": ""}, "OPS_API_URL"),
         ({"OPS_API_CERTIFICATE_FILE": "/nothing"}, "OPS_API_KEY_FILE"),
         ({"OPS_API_TRUSTED_PROXIES": "x"}, "OPS_API_TRUSTED_PROXIES"),
+        ({"OPS_API_CONNECTIONS": "0"}, "OPS_API_CONNECTIONS"),
+        ({"OPS_API_CONNECTIONS": "2000000000"}, "file descriptors"),
     ],
 )
 def test_wrong_settings_are_refused(api: House, changes: dict[str, str], said: str) -> None:
     settings = load_settings({**api.environ, **changes})
     with pytest.raises(ConfigurationError, match=said):
-        server(open_service(settings), settings.api)
+        _start(settings)
+
+
+def _start(settings: Settings) -> None:
+    service = open_service(settings)
+    server(service, settings.api, open_connections(service, settings.api))
 
 
 def test_a_wrong_setting_is_one_line(api: House) -> None:

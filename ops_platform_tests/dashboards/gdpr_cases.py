@@ -15,6 +15,7 @@ def answers(status: int, operation: str = "status") -> str:
     return f'gdpr_api_responses_total{{operation="{operation}",status="{status}"}}'
 
 
+CUT = 'gdpr_api_refused_connections_total{reason="slow-head"}'
 WRONG = "gdpr_api_wrong_tokens_total"
 
 
@@ -74,6 +75,15 @@ GDPR = (
     Case(
         "GdprApiRateLimited", "a client that does not stop", 20, {answers(429): "0x10 120x20"}, api(), "120"
     ),
+    Case(
+        "GdprApiConnectionsRefused",
+        "a client that draws its connections out",
+        20,
+        {CUT: "0x10 600x20"},
+        ({"severity": "warning", "service": "gdpr", "reason": "slow-head"},),
+        "600",
+    ),
+    Case("GdprApiConnectionsRefused", "people on slow lines", 60, {CUT: "0+20x60"}),
     Case("GdprApiRateLimited", "an impatient person", 20, {answers(429): "0x10 20x20"}),
     Case("GdprTokensGuessed", "a burst", 20, {WRONG: "0x10 30x20"}, api("critical"), "30"),
     Case("GdprTokensGuessed", "typing errors", 60, {WRONG: "0+1x60"}),

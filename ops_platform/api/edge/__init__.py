@@ -1,8 +1,22 @@
-"""The edge of the API: size limits, security headers, rate limits, and an answer whatever happens inside.
+"""The edge of the API: limits of connections, sizes and times, security headers, rate limits.
 
-Every request passes it before its endpoint. Endpoints are in ``api.routes``.
+Every request passes it before its endpoint, and gets an answer whatever happens inside. Endpoints are in
+``api.routes``.
 """
 
+from ops_platform.api.edge.connections import ConnectionLimits, Connections, Doorway
+from ops_platform.api.edge.http_protocol import RequestLimits, protocol
 from ops_platform.api.edge.shield import BodyTooLarge, Shield, too_large, unexpected
 
-__all__ = ["BodyTooLarge", "Shield", "guards", "too_large", "unexpected"]
+__all__ = [
+    "BodyTooLarge",
+    "ConnectionLimits",
+    "Connections",
+    "Doorway",
+    "RequestLimits",
+    "Shield",
+    "guards",
+    "protocol",
+    "too_large",
+    "unexpected",
+]

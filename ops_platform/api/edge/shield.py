@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 
@@ -21,7 +22,7 @@ OPERATION = "ops_platform.operation"
 """Key of the scope's state: the operation that the request is counted as."""
 
 POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-_HEADERS = {
+_SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -32,6 +33,13 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _HSTS = ("Strict-Transport-Security", "max-age=31536000")
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)*\.?"
+    r"|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+)
+"""A name, an IPv4 address or an IPv6 address in brackets, with or without a port."""
+_GET_THAT_DOES_SOMETHING = "/api/gdpr/download/"
+"""Gives out a link and records it: not for HEAD, which changes nothing."""
 
 Answered = Callable[[str, int, float], None]
 """Called with the operation, the status and the seconds of each answer."""
@@ -52,7 +60,7 @@ class Shield:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 0
+        began, status, is_head = time.perf_counter(), 0, scope["method"] == "HEAD"
         state = scope.setdefault("state", {})
 
         async def sending(message: Message) -> None:
@@ -61,11 +69,20 @@ class Shield:
                 status = message["status"]
                 _add_headers(message, state, scope["scheme"] == "https")
                 self._answered(state.get(OPERATION, "other"), status, time.perf_counter() - began)
+            elif is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
+        if not _has_one_host(scope):
+            problem = Problem(400, "invalid-host", "A request names exactly one host, in the header Host.")
+            await problem.response()(scope, receive, sending)
+            return
         if _declared_length(scope) > LARGEST_BODY_BYTES:
             await too_large().response()(scope, receive, sending)
             return
+        if scope["method"] == "HEAD" and not scope["path"].startswith(_GET_THAT_DOES_SOMETHING):
+            # The answer's body is left out below.
+            scope = {**scope, "method": "GET"}
         try:
             await self._app(scope, _limited(receive), sending)
         except Exception as error:
@@ -82,6 +99,16 @@ def too_large() -> Problem:
 def unexpected() -> Problem:
     """Build the answer to an unforeseen error."""
     return Problem(500, "unexpected", "Something went wrong here. Nothing was half done; try again later.")
+
+
+def security_headers(is_tls: bool) -> Mapping[str, str]:
+    """Return the headers of every answer, unless its endpoint sets them otherwise."""
+    return {**_SECURITY_HEADERS, **({_HSTS[0]: _HSTS[1]} if is_tls else {})}
+
+
+def _has_one_host(scope: Scope) -> bool:
+    names = Headers(scope=scope).getlist("host")
+    return len(names) == 1 and _HOST.fullmatch(names[0]) is not None
 
 
 def _limited(receive: Receive) -> Receive:
@@ -108,7 +135,5 @@ def _add_headers(message: Message, state: Mapping[str, object], is_tls: bool) ->
     extra = state.get(EXTRA_HEADERS)
     for name, value in extra.items() if isinstance(extra, dict) else ():
         headers[name] = value
-    for name, value in _HEADERS.items():
+    for name, value in security_headers(is_tls).items():
         headers.setdefault(name, value)
-    if is_tls:
-        headers.setdefault(*_HSTS)
