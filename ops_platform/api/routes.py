@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ops_platform.api import schemas
+from ops_platform.api import schemas, transitions
 from ops_platform.api.edge import guards
 from ops_platform.api.openapi import json_body, problems
 from ops_platform.api.problems import Problem, not_found
@@ -28,8 +27,9 @@ from ops_platform.api.schemas import (
 from ops_platform.api.service import Service
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import certificates, requests
+from ops_platform.gdpr.certificates import html_page
 from ops_platform.gdpr.export import archive_store
-from ops_platform.gdpr.requests import Consent, Language, language_of
+from ops_platform.gdpr.requests import language_of
 
 BEARER: list[dict[str, list[str]]] = [{"bearer": []}]
 EITHER: list[dict[str, list[str]]] = [{"bearer": []}, {"session": []}]
@@ -63,7 +63,7 @@ def _changing(routes: APIRouter, service: Service) -> None:
         subject = await guards.limited_subject(service, request, by_mail=False)
         body = await guards.body(request, NewRequest)
         language = body.language or language_of(request.headers.get("accept-language"))
-        made = await run_in_threadpool(_make, service, subject, body, language)
+        made = await run_in_threadpool(transitions.make, service, subject, body, language)
         response.headers["Location"] = f"/api/gdpr/status/{made.request_id}"
         return made
 
@@ -78,7 +78,7 @@ def _changing(routes: APIRouter, service: Service) -> None:
         """Cancel a request whose work has not begun; it stays cancelled."""
         guards.count_as(request, "cancel")
         subject = await guards.limited_subject(service, request, by_mail=True)
-        return await run_in_threadpool(_cancel, service, requestId, subject)
+        return await run_in_threadpool(transitions.cancel, service, requestId, subject)
 
     @routes.post(
         "/verify/{requestId}",
@@ -93,7 +93,7 @@ def _changing(routes: APIRouter, service: Service) -> None:
         # The token names no subject, so the limit is counted against the request.
         await guards.limit(service, request, f"request:{requestId[:100]}")
         body = await guards.body(request, Verification)
-        return await run_in_threadpool(_verify, service, requestId, body)
+        return await run_in_threadpool(transitions.verify, service, requestId, body)
 
     @routes.post(
         "/verify/{requestId}/description",
@@ -110,7 +110,7 @@ def _changing(routes: APIRouter, service: Service) -> None:
         guards.count_as(request, "describe")
         await guards.limit(service, request, f"request:{requestId[:100]}", scope="describe/")
         body = await guards.body(request, TypedToken)
-        return await run_in_threadpool(_describe, service, requestId, body)
+        return await run_in_threadpool(transitions.describe, service, requestId, body)
 
 
 def _reading(routes: APIRouter, service: Service) -> None:
@@ -172,17 +172,28 @@ def _reading(routes: APIRouter, service: Service) -> None:
         openapi_extra={"security": EITHER},
     )
     def certificate(request: Request, requestId: str) -> Response:
-        """Get the signed certificate as a file. 409 while there is none."""
+        """Get the signed certificate as a file. 409 while there is none.
+
+        With ``Accept: text/html`` as a page to read, in the language of Accept-Language.
+        """
         guards.count_as(request, "certificate")
         found = _find(service, requestId, guards.subject(service, request))
         with service.ops.reading() as connection:
             issued = certificates.find(connection, found.request_id)
         if issued is None:
             raise Problem(409, "no-certificate", "There is no certificate: the data are not erased.")
-        name = f'attachment; filename="{issued.file_name}"'
-        return Response(
-            issued.as_file(), media_type="application/json", headers={"Content-Disposition": name}
-        )
+        if "text/html" not in request.headers.get("accept", ""):
+            return _file(issued.as_file(), "application/json", issued.file_name)
+        language = language_of(request.headers.get("accept-language"))
+        return _file(html_page.page(issued, language), "text/html", issued.page_name)
+
+
+def _file(content: str, media_type: str, name: str) -> Response:
+    return Response(
+        content,
+        media_type=media_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "Vary": "Accept, Accept-Language"},
+    )
 
 
 def results(connection: Connection, own_requests: Sequence[requests.Request]) -> dict[str, schemas.Result]:
@@ -200,78 +211,6 @@ def results(connection: Connection, own_requests: Sequence[requests.Request]) ->
         request_id: schemas.Result(kept.get(request_id), request_id in certified, waiting.get(request_id))
         for request_id in ids
     }
-
-
-def _make(service: Service, subject: UUID, body: NewRequest, language: Language) -> MadeRequest:
-    with service.product.reading() as product:
-        email = service.addresses.find(product, subject)
-    if email is None:
-        raise Problem(403, "no-account", "There is no account with an address for this token.")
-    with service.ops.use() as connection:
-        made = requests.submit(
-            connection,
-            subject,
-            body.request_type,
-            email=email,
-            language=language,
-            api_url=service.api_url,
-            now=service.clock(),
-        )
-    return schemas.made(made)
-
-
-def _cancel(service: Service, request_id: str, subject: UUID) -> RequestView:
-    with service.ops.use() as connection:
-        try:
-            return schemas.view(
-                requests.cancel(connection, _known_form(request_id), subject, now=service.clock())
-            )
-        except requests.UnknownRequest:
-            raise not_found() from None
-        except requests.NotPossible:
-            detail = "It can no longer be cancelled: the work has begun, or the request has ended."
-            raise Problem(409, "too-late", detail) from None
-
-
-def _describe(service: Service, request_id: str, body: TypedToken) -> RequestDescription:
-    now = service.clock()
-    with _refusing(service) as connection:
-        described = requests.describe(connection, _known_form(request_id), body.token, now=now)
-    return schemas.description(described, now)
-
-
-def _verify(service: Service, request_id: str, body: Verification) -> RequestView:
-    consent = None
-    if service.consent_version is not None:
-        if not body.consent:
-            raise Problem(422, "consent-missing", "Agree to the wording on the page, then confirm again.")
-        consent = Consent(service.consent_version)
-    with _refusing(service) as connection:
-        verified = requests.verify(
-            connection,
-            _known_form(request_id),
-            body.token,
-            now=service.clock(),
-            consent=consent,
-            choice=body.existing_export,
-        )
-    return schemas.view(verified)
-
-
-@contextmanager
-def _refusing(service: Service) -> Iterator[Connection]:
-    """Use a connection; a refusal of the request becomes a problem, and what it counted is kept."""
-    refusal: requests.RequestError | None = None
-    with service.ops.use() as connection:
-        try:
-            yield connection
-        except requests.RequestError as error:
-            connection.commit()  # a wrong token is counted
-            refusal = error
-    if refusal is not None:
-        if isinstance(refusal, requests.UnknownRequest):
-            service.metrics.wrong_tokens.inc()
-        raise _refusal(refusal)
 
 
 def _download(service: Service, request_id: str, subject: UUID) -> Download:
@@ -298,27 +237,9 @@ def _download(service: Service, request_id: str, subject: UUID) -> Download:
     return Download(url=url, expires_at=expires_at)
 
 
-def _refusal(error: requests.RequestError) -> Problem:
-    if isinstance(error, requests.AlreadyVerified):
-        return Problem(409, "already-confirmed", "This request was confirmed before. There is nothing to do.")
-    if isinstance(error, requests.NotPossible):
-        return Problem(409, "cancelled", "This request was cancelled. Make a new one.")
-    if isinstance(error, requests.TokenExpired):
-        return Problem(410, "expired", "This code is no longer valid. Make the request again for a new one.")
-    return Problem(404, "not-found", "There is no such request, or a newer mail has replaced this code.")
-
-
 def _find(service: Service, request_id: str, subject: UUID) -> requests.Request:
     with service.ops.reading() as connection:
         try:
-            return requests.find(connection, _known_form(request_id), subject)
+            return requests.find(connection, transitions.known_form(request_id), subject)
         except requests.UnknownRequest:
             raise not_found() from None
-
-
-def _known_form(request_id: str) -> str:
-    """Return the id when it is short printable ASCII, else the empty id, which no request has.
-
-    Databases refuse some other characters with an error.
-    """
-    return request_id if request_id.isascii() and request_id.isprintable() and len(request_id) <= 100 else ""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import click
 
-from ops_platform.cli import arguments, gdpr_erase, output
+from ops_platform.cli import arguments, gdpr_erase, output, proofs
 from ops_platform.cli.gdpr_upkeep import legal_hold, processing_record
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
@@ -114,77 +114,6 @@ def draft(subject: str, key: tuple[str, ...], email: str, without_values: bool) 
     click.echo(text, nl=False)
     for column, reason in sorted(look.unseen.items()):
         click.echo(f"no values of {column} were compared: {reason}", err=True)
-
-
-@gdpr.command()
-@click.argument("request")
-def certificate(request: str) -> None:
-    """Print the certificate of an erasure, by the id of its request, as a file; exit 1 when there is none.
-
-    From the ops database and the ledger bucket, which must agree. The signature is checked.
-
-    \b
-    Example:
-      ops-platform gdpr certificate 0f5b2c0e-… > certificate.json
-    """
-    from ops_platform.clients import object_store, postgres
-    from ops_platform.gdpr import certificates
-
-    settings = load_settings()
-    keys = certificates.public_keys(settings)
-    identity = settings.s3.identities.get("ledger")
-    ledger = object_store.from_settings(settings, "ledger") if identity and identity.bucket else None
-    with postgres.session(settings.require("database_url")) as ops:
-        issued = certificates.retrieve(ops, ledger, keys, request)
-    click.echo(issued.as_file(), nl=False)
-
-
-@gdpr.command(name="verify-certificate")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--public-key",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=None,
-    help="PEM of the issuer's public key; else OPS_GDPR_PUBLIC_KEY.",
-)
-@output.as_json
-def verify_certificate(file: Path, public_key: Path | None, json_output: bool) -> None:
-    """Check the signature of an erasure certificate; exit 1 when it is not genuine or was changed.
-
-    Needs only the file and the issuer's public key, neither a database nor the platform.
-
-    \b
-    Example:
-      ops-platform gdpr verify-certificate certificate.json --public-key issuer.pem
-    """
-    from ops_platform.audit import PublicKeys
-    from ops_platform.errors import ConfigurationError
-    from ops_platform.gdpr import certificates
-
-    try:
-        text = file.read_bytes()
-        pem = None if public_key is None else public_key.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise ConfigurationError(f"cannot read {file} or the public key: correct the path") from None
-    keys = certificates.public_keys(load_settings()) if pem is None else PublicKeys.parse(pem, "--public-key")
-    document = certificates.verify(text, keys)
-    if json_output:
-        output.print_json(document)
-        return
-    click.echo(
-        f"genuine: certificate {document['certificate_id']} of request {document['request_id']}, "
-        f"issued {document['issued_at']}"
-    )
-    output.print_table(
-        "what was done",
-        ("store", "place", "role", "action", "before", "changed", "after"),
-        [tuple(str(effect[name]) for name in certificates.EFFECT_FIELDS) for effect in document["effects"]],
-    )
-    for kept in document["kept_by_law"]:
-        click.echo(f"kept by law: {kept['rows']} rows of {kept['table']}: {kept['basis']}; {kept['term']}")
-    for place in document.get("accepted", ()):
-        click.echo(f"accepted: named in {place['rows']} rows of {place['place']}: {place['because']}")
-    click.echo(f"the last backup that can hold the data expires {document['last_backup_expires_at']}")
 
 
 @gdpr.command(epilog=arguments.DATABASE)
@@ -307,4 +236,9 @@ gdpr.add_command(legal_hold.hold)
 gdpr.add_command(processing_record.record)
 gdpr.add_command(gdpr_erase.erase)
 gdpr.add_command(gdpr_erase.preview)
+gdpr.add_command(proofs.certificate)
+gdpr.add_command(proofs.verify_certificate)
+gdpr.add_command(proofs.lineage)
+gdpr.add_command(proofs.processor_answered)
+map_.add_command(proofs.show)
 COMMANDS = (gdpr,)

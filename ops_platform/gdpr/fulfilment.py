@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import export
-from ops_platform.gdpr.certificates import Issued
+from ops_platform.gdpr.certificates import Issued, map_store
 from ops_platform.gdpr.erasure import completion_mail as farewell
 from ops_platform.gdpr.erasure import pipeline
 from ops_platform.gdpr.erasure.checkpoints import At, Case, Log
@@ -76,6 +76,7 @@ def export_data(
     with work_queue.claimed(ops_url, request_id, "export", run_id, _now) as (ops, claim):
         context = opening()
         version = context.data_map.version
+        map_store.keep(ops, context.data_map)
         work_queue.enter(ops, claim, "export", version)
         effects = export.run(context, request_id, lambda place, count: log(f"{place}: {count} written"))
         with ops.transaction():

@@ -49,10 +49,15 @@ def test_a_session_looks_downloads_and_cancels_but_makes_no_request(api: House) 
     assert api.send("GET", f"/api/gdpr/status/{erased}", headers=session).json() == listed[1]
     assert api.send("GET", f"/api/gdpr/download/{export}", headers=session).status_code == 200
     certificate = api.send("GET", f"/api/gdpr/certificate/{erased}", headers=session)
-    assert certificate.json() == {"certificate": {"format": "x"}, "key_id": "key", "signature": "c2ln"}
+    wrapped = certificate.json()
+    assert wrapped == {"certificate": wrapped["certificate"], "key_id": "key", "signature": "c2ln"}
+    assert wrapped["certificate"]["request_id"] == erased
     name = f'attachment; filename="erasure-certificate-{erased}.json"'
     assert certificate.headers["content-disposition"] == name
     problem(api.send("GET", f"/api/gdpr/certificate/{export}", headers=session), 409, "no-certificate")
+    page = api.send("GET", f"/api/gdpr/certificate/{erased}", headers={**session, "Accept": "text/html"})
+    assert page.headers["content-disposition"] == name.replace(".json", ".html")
+    assert f"<dd>{erased}</dd>" in page.text
     problem(api.send("GET", f"/api/gdpr/status/{bert}", headers=session), 404, "not-found")
     wish = {"request_type": "erasure"}
     problem(api.send("POST", "/api/gdpr/request", json=wish, headers=session), 401, "unauthorized")

@@ -1,9 +1,10 @@
-"""Erasure certificates: the signed document, and where certificates are kept.
+"""Erasure certificates: the signed document, where certificates are kept, and the maps that they name.
 
 Not here: the proof that a certificate states, which ``gdpr.erasure`` gathers, and the signing keys
 (``audit``).
 """
 
+from ops_platform.gdpr.certificates import facts, html_page, line_checks, map_store
 from ops_platform.gdpr.certificates.certificate_store import (
     adopt,
     find,
@@ -16,6 +17,7 @@ from ops_platform.gdpr.certificates.certificate_store import (
 from ops_platform.gdpr.certificates.document import (
     EFFECT_FIELDS,
     Issued,
+    NotGenuine,
     compose,
     public_keys,
     signing_key,
@@ -25,12 +27,17 @@ from ops_platform.gdpr.certificates.document import (
 __all__ = [
     "EFFECT_FIELDS",
     "Issued",
+    "NotGenuine",
     "adopt",
     "compose",
+    "facts",
     "find",
     "from_ledger",
+    "html_page",
     "issue",
     "issued",
+    "line_checks",
+    "map_store",
     "public_keys",
     "retrieve",
     "signing_key",

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from ops_platform.audit import PublicKeys, SigningKey, configured_public_keys, configured_signing_key
 from ops_platform.errors import CheckFailed
+from ops_platform.gdpr.certificates.facts import Facts
 from ops_platform.gdpr.data_map import DataMap, Keep
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.schema import Name
@@ -25,7 +26,9 @@ from ops_platform.gdpr.subject import SubjectKey
 from ops_platform.gdpr.tombstones import Tombstone
 from ops_platform.settings import Settings
 
-FORMAT = "ops-platform erasure certificate 1"
+FORMAT = "ops-platform erasure certificate 2"
+FORMATS = ("ops-platform erasure certificate 1", FORMAT)
+"""All formats that were ever issued: each stays verifiable. The first lacks the members of ``Facts``."""
 EFFECT_FIELDS = ("store", "place", "role", "action", "before", "changed", "after")
 """The fields of each effect in a certificate."""
 LARGEST = 16 << 20
@@ -67,6 +70,11 @@ class Issued:
         """Name of the certificate as a file."""
         return f"erasure-certificate-{self.request_id}.json"
 
+    @property
+    def page_name(self) -> str:
+        """Name of the certificate's page as a file."""
+        return f"erasure-certificate-{self.request_id}.html"
+
     def as_file(self) -> str:
         """Return the JSON text that ``verify`` reads."""
         wrapped = {
@@ -88,15 +96,16 @@ def compose(
     backups_expire_at: datetime,
     now: datetime,
     accepted: Mapping[tuple[Name, str], int] | None = None,
+    facts: Facts | None = None,
 ) -> dict[str, Any]:
     """Compose the certificate of a finished erasure, not signed yet.
 
     ``proof``: for each step that changed rows, the result of the check that nobody else's changed.
     ``residue``: rows still found, by place, without what the law keeps. ``accepted``: rows in which the
     subject stays named, by relation and column that the map accepts. ``not_searched``:
-    identifiers for which nothing but what the map names was looked at, and why. Raises CheckFailed when
-    residue or
-    effects show that something is left.
+    identifiers for which nothing but what the map names was looked at, and why. ``facts`` None: as
+    certificates were before there were any. Raises CheckFailed when residue or effects show that something
+    is left.
     """
     left = [
         effect.place
@@ -107,13 +116,14 @@ def compose(
         places = ", ".join(sorted({*residue, *left}))
         raise CheckFailed(f"nothing is certified while something is left: {places}")
     return {
-        "format": FORMAT,
+        "format": FORMATS[0] if facts is None else FORMAT,
         "certificate_id": str(uuid4()),
         "request_id": tombstone.request_id,
         "stanza": tombstone.subject_key.stanza,
         "subject_type": tombstone.subject_key.kind,
         "commitment": commitment(tombstone.subject_key, tombstone.salt),
         "map_version": data_map.version,
+        **({} if facts is None else facts.document()),
         "cutoff": _time(tombstone.erased_at),
         "issued_at": _time(now),
         "effects": [asdict(effect) for effect in effects],
@@ -196,7 +206,7 @@ def verify(text: bytes, keys: PublicKeys) -> dict[str, Any]:
         genuine = False
     if not genuine:
         raise NotGenuine("it was changed after it was signed, or the signature is another certificate's")
-    if certificate.get("format") != FORMAT:
+    if certificate.get("format") not in FORMATS:
         raise NotGenuine("its signature is genuine, but it is no erasure certificate of this version")
     return certificate
 

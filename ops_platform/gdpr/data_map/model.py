@@ -6,6 +6,7 @@ database, erasure and export carry it out.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -319,7 +320,10 @@ class Accepted:
 
 @dataclass(frozen=True)
 class DataMap:
-    """The whole map; ``version`` is a hash of its content: 16 hex digits of SHA-256."""
+    """The whole map; ``version`` is a hash of its content: 16 hex digits of SHA-256.
+
+    ``document``: the content that the hash is of, as JSON; empty where the map was not read from a file.
+    """
 
     version: str
     subject: Subject
@@ -330,6 +334,12 @@ class DataMap:
     processors: tuple[Processor, ...]
     accepted: tuple[Accepted, ...] = ()
     controller: Controller | None = None
+    document: str = field(default="", repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """The hex SHA-256 of ``document``, which ``version`` is the beginning of."""
+        return hashlib.sha256(self.document.encode()).hexdigest()
 
     def belongings(self) -> Iterator[tuple[Table, Belonging]]:
         """Yield every role of every table, in the map's order."""

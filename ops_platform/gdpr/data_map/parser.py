@@ -91,10 +91,9 @@ class _Parser:
                 )
         for number, keys in enumerate(model.cache):
             subject_parser.check_placeholders(("cache", number, "pattern"), keys.pattern, subject)
+        document = json.dumps(self._source.value, sort_keys=True, default=str)
         data_map = DataMap(
-            version=hashlib.sha256(
-                json.dumps(self._source.value, sort_keys=True, default=str).encode()
-            ).hexdigest()[:16],
+            version=hashlib.sha256(document.encode()).hexdigest()[:16],
             subject=subject,
             tables=tables,
             views=views,
@@ -103,6 +102,7 @@ class _Parser:
             processors=tuple(Processor(p.name, p.purpose, p.email) for p in model.processors),
             accepted=self._accepted(model.accepted),
             controller=None if model.controller is None else controller_parser.parse(model.controller),
+            document=document,
         )
         self._check_parents(model, data_map)
         subject_parser.check_known_by(data_map)

@@ -13,5 +13,6 @@ __all__ = [
     "context",
     "inventory",
     "pipeline",
+    "processor_answers",
     "product_inventory",
 ]

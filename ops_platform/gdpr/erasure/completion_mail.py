@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from ops_platform.clients.mail import outbox, smtp
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr.certificates import Issued
+from ops_platform.gdpr.certificates import Issued, html_page
 from ops_platform.gdpr.requests import Language, Text
 
 GIVE_UP_AFTER = timedelta(days=30)
@@ -25,7 +25,8 @@ Your account and everything that was stored about you have been deleted for good
 Reference:   {request_id}
 Certificate: {certificate_id}
 
-The certificate is attached: keep it. It is signed, says what was deleted where, and names nobody.
+The certificate is attached, to check and as a page to read: keep it. It is signed, says what was
+deleted where, and names nobody.
 
 {kept}{accepted}Backups made before cannot be changed. The last one that can hold your data expires on
 {expires}; whatever is restored until then is deleted again before it is used.
@@ -41,8 +42,8 @@ vous l'avez demandé{except_listed}.
 Référence :  {request_id}
 Certificat : {certificate_id}
 
-Le certificat est joint : gardez-le. Il est signé, dit ce qui a été supprimé et où, et ne nomme
-personne.
+Le certificat est joint, à vérifier et sous forme de page à lire : gardez-le. Il est signé, dit ce
+qui a été supprimé et où, et ne nomme personne.
 
 {kept}{accepted}Les sauvegardes antérieures ne peuvent pas être modifiées. La dernière qui peut contenir vos
 données expire le {expires} ; tout ce qui serait restauré d'ici là est supprimé de nouveau avant usage.
@@ -89,13 +90,14 @@ def write(ops: Connection, language: Language, email: str, issued: Issued, now: 
     """Put mail and certificate into the outbox, in the caller's transaction, once for each request."""
     mail = text(language, issued)
     certificate = smtp.Attachment(issued.file_name, "application/json", issued.as_file())
+    page = smtp.Attachment(issued.page_name, "text/html", html_page.page(issued, language))
     outbox.put(
         ops,
         f"gdpr-erased:{issued.request_id}",
         email,
         mail.subject,
         mail.body,
-        attachments=[certificate],
+        attachments=[certificate, page],
         give_up_after=GIVE_UP_AFTER,
         now=now,
     )

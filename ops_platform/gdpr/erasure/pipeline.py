@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import certificates
-from ops_platform.gdpr.certificates import Issued
+from ops_platform.gdpr.certificates import Issued, map_store
 from ops_platform.gdpr.erasure.checkpoints import At, Case, LineageCheckpoints, Log
 from ops_platform.gdpr.erasure.context import ErasureContext
 from ops_platform.gdpr.erasure.steps import (
@@ -71,6 +71,7 @@ def run(
     Unavailable, ConfigurationError, NotYet while letters wait, or what psycopg raises; then the next
     attempt continues.
     """
+    map_store.keep(ops, context.data.data_map)  # certificate and lineage name it by its hash
     with contextlib.closing(context.data.product()) as product:
         checkpoints = LineageCheckpoints(ops, case, context.data.data_map.version, enter, at, log)
         state = RecordedErasure(context.data, product, checkpoints, log, context, ops, case, finish)

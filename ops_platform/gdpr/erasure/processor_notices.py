@@ -24,6 +24,7 @@ State = Literal["sent", "waiting", "given up"]
 class _Letter:
     number: int
     state: State
+    sent_at: datetime | None
 
 
 def write(
@@ -58,6 +59,12 @@ def effects(ops: Connection, data_map: DataMap, request_id: str) -> list[Effect]
     return letters
 
 
+def told_at(ops: Connection, data_map: DataMap, request_id: str) -> dict[str, datetime]:
+    """Read when the letter to each processor has left, by name; those who were not told are left out."""
+    newest = {processor.name: _newest(ops, request_id, processor) for processor in data_map.processors}
+    return {name: letter.sent_at for name, letter in newest.items() if letter and letter.sent_at}
+
+
 def remaining(ops: Connection, data_map: DataMap, request_id: str) -> list[Effect]:
     """Find the processors whose letter has not left yet."""
     return [effect for effect in effects(ops, data_map, request_id) if effect.after]
@@ -74,6 +81,7 @@ def _newest(ops: Connection, request_id: str, processor: Processor) -> _Letter |
         _Letter(
             int(row["dedup_key"].removeprefix(prefix)),
             "sent" if row["sent_at"] else "given up" if row["given_up_at"] else "waiting",
+            row["sent_at"],
         )
         for row in rows
         # Any other ending belongs to a processor whose name begins with this one's.

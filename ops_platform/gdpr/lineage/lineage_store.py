@@ -28,9 +28,11 @@ class Line:
 class CompletedStep:
     """The record that a step was done; ``details`` as given to ``record``. Times are aware."""
 
+    step: str
     details: Mapping[str, Any]
     map_version: str | None
     recorded_at: datetime
+    run_id: str | None
 
 
 def record(
@@ -108,12 +110,17 @@ def completed_steps(connection: Connection, request_id: str) -> list[str]:
 
 def completions(connection: Connection, request_id: str, step: str) -> list[CompletedStep]:
     """Read each completion of one step, oldest first."""
+    return [done for done in steps(connection, request_id) if done.step == step]
+
+
+def steps(connection: Connection, request_id: str) -> list[CompletedStep]:
+    """Read each completion of every step, and each change of status, oldest first."""
     rows = connection.execute(
-        "SELECT details, map_version, recorded_at FROM gdpr_lineage WHERE request_id = %s AND step = %s "
+        "SELECT step, details, map_version, recorded_at, run_id FROM gdpr_lineage WHERE request_id = %s "
         "AND store IS NULL ORDER BY id",
-        (request_id, step),
+        (request_id,),
     )
-    return [CompletedStep(row["details"], row["map_version"], row["recorded_at"]) for row in rows]
+    return [CompletedStep(**row) for row in rows]
 
 
 def totals(lines: Iterable[Line]) -> list[Effect]:

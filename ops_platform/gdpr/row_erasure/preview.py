@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -9,8 +10,9 @@ from psycopg import sql
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr.data_map import Anonymise, DataMap, Delete, Keep, Redact
 from ops_platform.gdpr.row_erasure.plan import Step, plan
+from ops_platform.gdpr.row_erasure.residue_scan import NOT_READ
 from ops_platform.gdpr.schema import Catalogue
-from ops_platform.gdpr.spellings import why_skipped
+from ops_platform.gdpr.spellings import Sought, why_skipped
 from ops_platform.gdpr.subject import Identity, row_predicates
 
 
@@ -22,6 +24,14 @@ class Share:
     role: str
     erasure: str
     rows: int
+
+
+@dataclass(frozen=True)
+class Searching:
+    """The reach of a residue scan: ``columns`` by table, and the names of the ``identifiers``."""
+
+    columns: Mapping[str, tuple[str, ...]]
+    identifiers: tuple[str, ...]
 
 
 def preview(
@@ -55,6 +65,28 @@ def not_searched(data_map: DataMap, *identities: Identity) -> dict[str, str]:
                 if reason is not None and name not in data_map.subject.parts:
                     reasons.setdefault(name, set()).add(reason)
     return {name: ", or ".join(sorted(found)) for name, found in sorted(reasons.items())}
+
+
+def searched(data_map: DataMap, catalogue: Catalogue, *identities: Identity) -> Searching:
+    """Say in which columns, by table, the residue scan looks, and for which identifiers, by name."""
+    sought = Sought.of(value for identity in identities for value in identity.names(data_map.subject))
+    columns = {
+        str(relation.name): tuple(
+            name for name, column in relation.columns.items() if sought.searches(column)
+        )
+        for relation in catalogue.relations.values()
+        if relation.kind not in NOT_READ
+    }
+    names = {
+        name
+        for identity in identities
+        for name in (*identity.values, *identity.known_by)
+        if name not in data_map.subject.parts
+        and any(why_skipped(value) is None for value in identity.of(name))
+    }
+    return Searching(
+        {table: searched for table, searched in columns.items() if searched}, tuple(sorted(names))
+    )
 
 
 def describe(step: Step) -> str:

@@ -18,6 +18,8 @@ from ops_platform.gdpr.schema import Catalogue, Column, Name, Relation
 from ops_platform.gdpr.spellings import Lexemes, Sought, lexemes
 
 Source = Callable[[Relation], sql.Composable | None]
+NOT_READ = ("partition", "view")
+"""A partition's rows are its parent's; a view has none. A child can have columns of its own."""
 _COUNTS = 1000
 """Figures of one query: PostgreSQL allows 1,664."""
 
@@ -100,8 +102,7 @@ def scan_each(
     hits: list[list[Residue]] = [[] for _ in searches]
     tests = [_Tests(connection, search.values, search.shared) for search in searches]
     for relation in catalogue.relations.values():
-        if relation.kind in ("partition", "view"):
-            # A partition's rows are its parent's; a view has none. A child can have columns of its own.
+        if relation.kind in NOT_READ:
             continue
         conditions = [search.excluded.get(relation.name) for search in searches]
         at_once = max(1, _COUNTS // max(1, len(relation.columns)))

@@ -73,6 +73,11 @@ class Sought:
             "array_to_string(ARRAY(SELECT encode(b.one, 'escape') FROM unnest({}) AS b (one)), ' ')"
         ).format(held)
 
+    def searches(self, column: Column) -> bool:
+        """Tell whether a column of this type is searched: others hold no names."""
+        held = sql.Identifier(column.name)
+        return self.value(column, held) is not None or self.uuid_test(column, held) is not None
+
     @staticmethod
     def lowered(value: sql.Composable) -> sql.Composable:
         """Write ``value`` with ASCII letters in lower case: this is quick, whatever the database's locale."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
 from ops_platform.audit import keys as audit_keys
+from ops_platform.cli.gdpr import gdpr
 from ops_platform.clients.object_store import bucket as object_store
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.dr.verification import backup_expiry as backup_term
@@ -18,6 +22,7 @@ from ops_platform.errors import CheckFailed, Unavailable
 from ops_platform.gdpr import fulfilment as request_work
 from ops_platform.gdpr.certificates import certificate_store as certificates
 from ops_platform.gdpr.certificates import document as certificate
+from ops_platform.gdpr.certificates import map_store
 from ops_platform.gdpr.erasure import context as erasure_context
 from ops_platform.gdpr.erasure import pipeline
 from ops_platform.gdpr.erasure.context import ErasureContext
@@ -100,6 +105,39 @@ def test_a_request_ends_with_a_certificate_that_anybody_can_check(place: Scene) 
     for value in place.identity.values.values():
         assert str(value) not in text.decode() or len(str(value)) < 5
     assert {*STEPS, "completed"} <= set(place.requests.steps(request_id))
+    _says_what_an_auditor_asks(place, request_id, found)
+
+
+def _says_what_an_auditor_asks(place: Scene, request_id: str, found: dict[str, Any]) -> None:
+    """Who, when, where, what was searched, by which map, and who was told: also in the lineage."""
+    [database] = found["databases"]
+    with place.product.cluster.superuser(place.product.name) as superuser:
+        row = superuser.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone()
+    assert row is not None
+    assert (database["database"], database["system_identifier"]) == (place.product.name, row[0])
+    assert found["controller"]["name"] == "Folio Publishing"
+    request = place.requests.row(request_id)
+    assert datetime.fromisoformat(found["received_at"]) == request["created_at"]
+    assert datetime.fromisoformat(found["confirmed_at"]) == request["verified_at"]
+    assert datetime.fromisoformat(found["due_at"]) - request["verified_at"] == timedelta(hours=72)
+    assert found["done_at"] <= found["issued_at"]
+    assert "email" in found["searched"]["identifiers"]
+    assert "body" in found["searched"]["columns"]["comments"]
+    assert "created_at" not in found["searched"]["columns"]["comments"]
+    [processor] = found["processors"]
+    assert processor["told_at"] is not None
+    assert processor["acknowledged_at"] is None
+    assert map_store.find(place.requests.worker, found["map_version"]).sha256 == found["map_sha256"]
+    runner = CliRunner(env={"OPS_DATABASE_URL": place.ops_url})
+    answered = ["processor-answered", request_id, processor["name"], "--at", "2026-12-01T00:00:00Z"]
+    assert runner.invoke(gdpr, answered).output == "recorded\n"
+    assert "already" in runner.invoke(gdpr, answered).output
+    assert isinstance(runner.invoke(gdpr, [*answered[:2], "Nobody"]).exception, CheckFailed)
+    lineage = json.loads(runner.invoke(gdpr, ["lineage", request_id, "--json"]).output)
+    assert lineage["answers"] == {processor["name"]: "2026-12-01T00:00:00+00:00"}
+    [certified] = [step["details"] for step in lineage["steps"] if step["step"] == "certificate"]
+    assert certified["databases"] == found["databases"]
+    assert certified["map_sha256"] == found["map_sha256"]
 
 
 @pytest.mark.parametrize(("step", "when"), KILLED_IN_ANY_RUN)

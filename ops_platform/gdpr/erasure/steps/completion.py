@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import certificates, requests, row_erasure
 from ops_platform.gdpr.erasure import inventory
+from ops_platform.gdpr.erasure.steps import certificate_facts
 from ops_platform.gdpr.erasure.steps.base import RecordedErasure, Result, Step
 from ops_platform.gdpr.requests import work_queue
 from ops_platform.gdpr.row_erasure import Journal, preview
 from ops_platform.gdpr.tombstones import tombstone_store
+
+_ON_RECORD = (
+    *("controller", "databases", "received_at", "confirmed_at", "due_at", "done_at", "searched"),
+    *("not_searched", "processors", "accepted", "map_sha256"),
+)
+"""Members of the certificate that the request's lineage repeats."""
 
 
 class Certify(Step[RecordedErasure]):
@@ -36,13 +44,20 @@ class Certify(Step[RecordedErasure]):
                 not_searched=preview.not_searched(state.data_map, *state.row_erasure().identities),
                 backups_expire_at=expires,
                 now=context.clock(),
+                facts=certificate_facts.gather(state),
             )
             issued = certificates.issue(
                 state.ops, context.ledger, context.signing_key, composed, keys=context.public_keys
             )
         state.certificate = issued
         state.log(f"certificate {issued.certificate_id}; the last backup with the data expires {expires:%F}")
-        return Result(details={"certificate_id": issued.certificate_id})
+        said = json.loads(issued.document)
+        return Result(
+            details={
+                "certificate_id": issued.certificate_id,
+                **{name: said[name] for name in _ON_RECORD if name in said},
+            }
+        )
 
 
 class Finish(Step[RecordedErasure]):

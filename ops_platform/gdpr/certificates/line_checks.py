@@ -1,0 +1,90 @@
+"""Checks of a certificate, line by line and offline: each says what it looked at, and whether it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ops_platform.audit import PublicKeys
+from ops_platform.gdpr.certificates import document
+from ops_platform.gdpr.certificates.document import NotGenuine
+
+CLOCKS_APART = timedelta(minutes=5)
+"""The times come from the clocks of several machines."""
+
+
+@dataclass(frozen=True)
+class LineCheck:
+    """One line: ``name`` is what was checked; ``passed``; ``text`` says what was found."""
+
+    name: str
+    passed: bool
+    text: str
+
+
+def check(text: bytes, keys: PublicKeys, map_document: str | None = None) -> list[LineCheck]:
+    """Check a certificate file in every respect; needs neither a database nor the network.
+
+    ``map_document``: the map that it names, as ``map_store`` keeps it; None: it is not compared. A file that
+    cannot be read as a certificate has one line, since nothing in it can be believed.
+    """
+    try:
+        certificate = document.verify(text, keys)
+    except NotGenuine as error:
+        return [LineCheck("signature", False, str(error))]
+    lines = [
+        LineCheck("signature", True, "it is as it was signed"),
+        _left(certificate),
+        _times(certificate),
+    ]
+    return [*lines, *_map(certificate, map_document)]
+
+
+def _left(certificate: Mapping[str, Any]) -> LineCheck:
+    """Check that nothing of the subject is left where it is not kept by law, or accepted."""
+    left = [
+        f"{effect['after']} in {effect['place']} as {effect['role']}"
+        for effect in certificate.get("effects", ())
+        if effect["after"] and effect["store"] != "backups" and not effect["action"].startswith("keep")
+    ]
+    if certificate.get("residue_rows") != 0:
+        left.append(f"{certificate.get('residue_rows')} rows with an identifier")
+    return LineCheck(
+        "nothing left", not left, ", ".join(left) or "nothing but what is kept by law or accepted"
+    )
+
+
+def _times(certificate: Mapping[str, Any]) -> LineCheck:
+    """Check that the times are in the order in which things happen; unknown ones are passed over."""
+    names = ("received_at", "confirmed_at", "cutoff", "done_at", "issued_at")
+    known = [(name, certificate[name]) for name in names if certificate.get(name)]
+    wrong = [
+        f"{later} is before {earlier}"
+        for (earlier, first), (later, second) in itertools.pairwise(known)
+        if datetime.fromisoformat(second) < datetime.fromisoformat(first) - CLOCKS_APART
+    ]
+    return LineCheck("times", not wrong, ", ".join(wrong) or _punctuality(certificate))
+
+
+def _punctuality(certificate: Mapping[str, Any]) -> str:
+    due, done = certificate.get("due_at"), certificate.get("done_at")
+    if not due or not done:
+        return "in order; there was no request with a term"
+    late = datetime.fromisoformat(done) - datetime.fromisoformat(due)
+    hours = late.total_seconds() / 3600
+    return f"in order; done {hours:.1f} h after it was due" if hours > 0 else "in order; done within the term"
+
+
+def _map(certificate: Mapping[str, Any], map_document: str | None) -> Iterator[LineCheck]:
+    if map_document is None:
+        return
+    found = hashlib.sha256(map_document.encode()).hexdigest()
+    named = certificate.get("map_sha256") or certificate["map_version"]
+    same = found.startswith(named)
+    yield LineCheck(
+        "map", same, f"it is the map {named}" if same else f"the map is {found}, the certificate's is {named}"
+    )

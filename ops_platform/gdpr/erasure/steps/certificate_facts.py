@@ -1,0 +1,63 @@
+"""The facts that a certificate states beside effects and proof, gathered when nothing is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.gdpr.certificates import facts
+from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.erasure import processor_answers, processor_notices
+from ops_platform.gdpr.erasure.steps.base import RecordedErasure
+from ops_platform.gdpr.lineage import lineage_store
+from ops_platform.gdpr.requests import due_at
+from ops_platform.gdpr.row_erasure import preview
+
+_WHO = ("name", "address", "contact", "representative", "dpo", "supervisory_authority")
+
+
+def gather(state: RecordedErasure) -> facts.Facts:
+    """Gather the facts of an erasure whose verification has passed."""
+    request_id, data_map = state.case.request_id, state.data_map
+    received_at, confirmed_at = _times(state.ops, request_id)
+    verified = lineage_store.completions(state.ops, request_id, "verification")
+    searching = preview.searched(data_map, state.catalogue, *state.row_erasure().identities)
+    return facts.Facts(
+        controller=_controller(data_map),
+        databases=(facts.identify(state.product, state.context.term.stanza),),
+        received_at=received_at,
+        confirmed_at=confirmed_at,
+        due_at=due_at(confirmed_at),
+        done_at=verified[-1].recorded_at if verified else state.context.clock(),
+        searched=facts.Searched(searching.columns, searching.identifiers),
+        processors=_processors(state.ops, data_map, request_id),
+        map_sha256=data_map.sha256,
+    )
+
+
+def _times(ops: Connection, request_id: str) -> tuple[datetime | None, datetime | None]:
+    """Read when the request came and when it was confirmed; None without a request."""
+    row = ops.execute(
+        "SELECT created_at, verified_at FROM gdpr_requests WHERE request_id = %s", (request_id,)
+    ).fetchone()
+    return (None, None) if row is None else (row["created_at"], row["verified_at"])
+
+
+def _processors(ops: Connection, data_map: DataMap, request_id: str) -> list[facts.ProcessorNotice]:
+    told = processor_notices.told_at(ops, data_map, request_id)
+    answered = processor_answers.times(ops, request_id)
+    return [
+        facts.ProcessorNotice(
+            processor.name, processor.purpose, told.get(processor.name), answered.get(processor.name)
+        )
+        for processor in data_map.processors
+    ]
+
+
+def _controller(data_map: DataMap) -> Mapping[str, str] | None:
+    """Return who answers for the data and how to reach them, as the map says it; None where it does not."""
+    if data_map.controller is None:
+        return None
+    who = {name: getattr(data_map.controller, name) for name in _WHO}
+    return {name: text for name, text in who.items() if text}
