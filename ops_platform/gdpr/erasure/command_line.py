@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import functools
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -13,7 +13,7 @@ from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import row_erasure, schema
-from ops_platform.gdpr.erasure import data_stores, inventory, pipeline, product_inventory
+from ops_platform.gdpr.erasure import data_stores, inventory, pipeline, product_inventory, unrecorded_id
 from ops_platform.gdpr.erasure.checkpoints import Case, Log, NoCheckpoints
 from ops_platform.gdpr.erasure.context import DataStores, ErasureContext
 from ops_platform.gdpr.erasure.inventory import Inventory
@@ -37,11 +37,6 @@ from ops_platform.gdpr.tombstones import SealingKeys
 ACTOR = "cli"
 
 
-def unrecorded_id(kind: str, key: str) -> str:
-    """Derive the id of an erasure that no ops database knows of; ``key``: the subject's, as text."""
-    return hashlib.sha256(f"{kind} {key}".encode()).hexdigest()[:32]
-
-
 @dataclass(repr=False)
 class UnrecordedErasure(ErasureState):
     """An erasure that no ops database knows of. ``key``: the subject's key as text.
@@ -53,13 +48,13 @@ class UnrecordedErasure(ErasureState):
     keys: SealingKeys | None = None
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    @property
+    @functools.cached_property
     def erasure_id(self) -> str:
         """The id of the erasure and its pseudonym, the same at every attempt; destroyed at the end.
 
-        It tells who is meant to whoever can guess the key: it is printed nowhere.
+        It tells who is meant to whoever has the salt and can guess the key: it is printed nowhere.
         """
-        return unrecorded_id(self.subject.kind, self.subject.key)
+        return unrecorded_id.derive(self.product, self.subject.kind, self.subject.key)
 
     def row_erasure(self) -> RowErasure:
         """Describe the erasure of the rows; its cutoff is the beginning of the first attempt."""
