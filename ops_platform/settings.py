@@ -150,6 +150,10 @@ class GdprSettings(Group):
     signing_key: SecretStr | None = Field(None, validation_alias="OPS_GDPR_SIGNING_KEY")
     """PEM of the Ed25519 key that erasure certificates are signed with."""
     public_key: str | None = Field(None, validation_alias="OPS_GDPR_PUBLIC_KEY")
+    timestamp_url: str | None = Field(None, validation_alias="OPS_GDPR_TIMESTAMP_URL")
+    """A time stamping authority (RFC 3161) for certificates; None: they have no trusted time."""
+    timestamp_ca_file: Path | None = Field(None, validation_alias="OPS_GDPR_TIMESTAMP_CA_FILE")
+    """PEM of the roots of that authority; None: the system's."""
 
 
 class AgentSettings(Group):

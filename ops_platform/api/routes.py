@@ -168,7 +168,10 @@ def _reading(routes: APIRouter, service: Service) -> None:
         "/certificate/{requestId}",
         response_model=Certificate,
         summary="The certificate of your erasure",
-        responses=problems(401, 404, 409, 413, 429, 503),
+        responses={
+            200: {"content": {"text/html": {"schema": {"type": "string"}}}},
+            **problems(401, 404, 409, 413, 429, 503),
+        },
         openapi_extra={"security": EITHER},
     )
     def certificate(request: Request, requestId: str) -> Response:
@@ -180,10 +183,11 @@ def _reading(routes: APIRouter, service: Service) -> None:
         found = _find(service, requestId, guards.subject(service, request))
         with service.ops.reading() as connection:
             issued = certificates.find(connection, found.request_id)
+            token = certificates.trusted_time.find(connection, found.request_id)
         if issued is None:
             raise Problem(409, "no-certificate", "There is no certificate: the data are not erased.")
         if "text/html" not in request.headers.get("accept", ""):
-            return _file(issued.as_file(), "application/json", issued.file_name)
+            return _file(issued.as_file(token), "application/json", issued.file_name)
         language = language_of(request.headers.get("accept-language"))
         return _file(html_page.page(issued, language), "text/html", issued.page_name)
 

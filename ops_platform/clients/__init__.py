@@ -16,5 +16,6 @@ __all__ = [
     "prometheus",
     "redis",
     "safe_errors",
+    "timestamp_authority",
     "waiting",
 ]

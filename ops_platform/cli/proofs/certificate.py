@@ -39,7 +39,8 @@ def certificate(request: str, html: bool, language: Language) -> None:
     ledger = object_store.from_settings(settings, "ledger") if identity and identity.bucket else None
     with postgres.session(settings.require("database_url")) as ops:
         issued = certificates.retrieve(ops, ledger, keys, request)
-    click.echo(certificates.html_page.page(issued, language) if html else issued.as_file(), nl=False)
+        token = certificates.trusted_time.find(ops, request)
+    click.echo(certificates.html_page.page(issued, language) if html else issued.as_file(token), nl=False)
 
 
 @click.command(name="verify-certificate")
@@ -56,8 +57,16 @@ def certificate(request: str, html: bool, language: Language) -> None:
     default=None,
     help="The map to compare with the one that it names: a data_map.yaml, or what 'gdpr map show' prints.",
 )
+@click.option(
+    "--timestamp-ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="PEM of the roots of the time stamping authority; else OPS_GDPR_TIMESTAMP_CA_FILE, or the system's.",
+)
 @output.as_json
-def verify_certificate(file: Path, public_key: Path | None, data_map: Path | None, json_output: bool) -> None:
+def verify_certificate(
+    file: Path, public_key: Path | None, data_map: Path | None, timestamp_ca: Path | None, json_output: bool
+) -> None:
     """Check an erasure certificate line by line; exit 1 when any line fails, which is named.
 
     Needs only the file and the issuer's public key, neither a database nor the platform. Certificates of
@@ -68,6 +77,7 @@ def verify_certificate(file: Path, public_key: Path | None, data_map: Path | Non
       ops-platform gdpr verify-certificate certificate.json --public-key issuer.pem
     """
     from ops_platform.audit import PublicKeys
+    from ops_platform.clients import timestamp_authority
     from ops_platform.gdpr import certificates
     from ops_platform.gdpr.certificates import line_checks
     from ops_platform.gdpr.data_map import parser
@@ -77,8 +87,10 @@ def verify_certificate(file: Path, public_key: Path | None, data_map: Path | Non
         pem = None if public_key is None else public_key.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         raise ConfigurationError(f"cannot read {file} or the public key: correct the path") from None
-    keys = certificates.public_keys(load_settings()) if pem is None else PublicKeys.parse(pem, "--public-key")
-    lines = line_checks.check(text, keys, parser.load(data_map).document if data_map else None)
+    settings = load_settings()
+    keys = certificates.public_keys(settings) if pem is None else PublicKeys.parse(pem, "--public-key")
+    roots = timestamp_ca.absolute() if timestamp_ca else timestamp_authority.ca_file(settings)
+    lines = line_checks.check(text, keys, parser.load(data_map).document if data_map else None, roots)
     failed = [line for line in lines if not line.passed]
     if not json_output:
         output.print_table(

@@ -18,6 +18,7 @@ from ops_platform.defs.resources import PlatformResource
 from ops_platform.gdpr.lineage import lineage_store
 from ops_platform.gdpr.reports import monthly_report, pending_review
 from ops_platform.gdpr.requests import NotClaimed, NotYet
+from ops_platform.settings import Settings
 
 # Ops import the modules of their work, so that the definitions load in less time.
 DUTY = {"duty": "gdpr"}
@@ -130,9 +131,12 @@ gdpr_export = _request_job(
 
 @dg.op(description="Which confirmed requests wait, which are near their deadline or past it, which failed.")
 def look_at_requests(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
-    """Review the open requests. Raises Failure with the findings."""
-    with reported_failures(), postgres.session(platform.settings().require("database_url")) as ops:
-        review = pending_review.review(ops, _now())
+    """Review the open requests, after a look for certificates to stamp. Raises Failure with the findings."""
+    with reported_failures():
+        settings = platform.settings()
+        unstamped = _stamp_certificates(settings, context.log.warning)
+        with postgres.session(settings.require("database_url")) as ops:
+            review = pending_review.review(ops, _now())
     columns = ("request", "type", "status", "step", "attempts", "due", "why")
     rows = [
         (
@@ -150,7 +154,25 @@ def look_at_requests(context: dg.OpExecutionContext, platform: PlatformResource)
         "waiting": dg.MetadataValue.md(markdown.table(columns, rows)),
         "unverified": dg.MetadataValue.int(review.unverified),
     }
-    return _require_none(review.findings, metadata)
+    findings = [*review.findings]
+    if unstamped:
+        findings.append(
+            f"{unstamped} certificates have no trusted time: is the authority of OPS_GDPR_TIMESTAMP_URL away?"
+        )
+    return _require_none(findings, metadata)
+
+
+def _stamp_certificates(settings: Settings, log: Callable[[str], None]) -> int:
+    """Stamp the certificates that lack a trusted time; return how many are left. 0 without an authority."""
+    from ops_platform.clients import object_store, timestamp_authority
+    from ops_platform.gdpr.certificates import trusted_time
+
+    authority = timestamp_authority.from_settings(settings)
+    if authority is None:
+        return 0
+    ledger = object_store.from_settings(settings, "ledger")
+    with postgres.session(settings.require("database_url"), autocommit=True) as ops:
+        return trusted_time.stamp_missing(ops, ledger, authority, log)
 
 
 @dg.op(description="The report on the month that is over; it goes into the audit ledger, too.")

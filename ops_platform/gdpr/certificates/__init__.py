@@ -4,7 +4,7 @@ Not here: the proof that a certificate states, which ``gdpr.erasure`` gathers, a
 (``audit``).
 """
 
-from ops_platform.gdpr.certificates import facts, html_page, line_checks, map_store
+from ops_platform.gdpr.certificates import facts, html_page, line_checks, map_store, trusted_time
 from ops_platform.gdpr.certificates.certificate_store import (
     adopt,
     find,
@@ -42,5 +42,6 @@ __all__ = [
     "retrieve",
     "signing_key",
     "stored",
+    "trusted_time",
     "verify",
 ]

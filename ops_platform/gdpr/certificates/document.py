@@ -31,6 +31,8 @@ FORMATS = ("ops-platform erasure certificate 1", FORMAT)
 """All formats that were ever issued: each stays verifiable. The first lacks the members of ``Facts``."""
 EFFECT_FIELDS = ("store", "place", "role", "action", "before", "changed", "after")
 """The fields of each effect in a certificate."""
+TRUSTED_TIME = "trusted_time"
+"""The one optional member of a file, beside the certificate: its token is over the signed document."""
 LARGEST = 16 << 20
 """Bytes of the largest file that is read."""
 LIMITS = (
@@ -75,13 +77,15 @@ class Issued:
         """Name of the certificate's page as a file."""
         return f"erasure-certificate-{self.request_id}.html"
 
-    def as_file(self) -> str:
-        """Return the JSON text that ``verify`` reads."""
+    def as_file(self, trusted_time: bytes | None = None) -> str:
+        """Return the JSON text that ``verify`` reads. ``trusted_time``: the token, None without one."""
         wrapped = {
             "certificate": json.loads(self.document),
             "key_id": self.key_id,
             "signature": self.signature,
         }
+        if trusted_time is not None:
+            wrapped[TRUSTED_TIME] = base64.b64encode(trusted_time).decode()
         return json.dumps(wrapped, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -185,9 +189,10 @@ def verify(text: bytes, keys: PublicKeys) -> dict[str, Any]:
         wrapped = _strict_json(text)
     except ValueError as error:
         raise NotGenuine(f"this is not a certificate: {error}") from None
-    if not isinstance(wrapped, dict) or set(wrapped) != {"certificate", "key_id", "signature"}:
+    if not isinstance(wrapped, dict) or {*wrapped} - {TRUSTED_TIME} != {"certificate", "key_id", "signature"}:
         raise NotGenuine(
-            "this is not a certificate: it must have certificate, key_id and signature, and nothing else"
+            "this is not a certificate: it must have certificate, key_id and signature, and nothing else but "
+            "a trusted_time"
         )
     certificate, key_id, signature = (wrapped[name] for name in ("certificate", "key_id", "signature"))
     if not isinstance(certificate, dict) or not isinstance(key_id, str) or not isinstance(signature, str):
@@ -209,6 +214,20 @@ def verify(text: bytes, keys: PublicKeys) -> dict[str, Any]:
     if certificate.get("format") not in FORMATS:
         raise NotGenuine("its signature is genuine, but it is no erasure certificate of this version")
     return certificate
+
+
+def trusted_time_in(text: bytes) -> bytes | None:
+    """Read the token in a certificate file that ``verify`` accepts; None: it has no trusted time.
+
+    Raises NotGenuine when it is not base64.
+    """
+    encoded = json.loads(text).get(TRUSTED_TIME)
+    if encoded is None:
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError, TypeError):
+        raise NotGenuine("its trusted time is not base64: it was changed") from None
 
 
 def commitment(subject: SubjectKey, salt: bytes) -> str:

@@ -7,10 +7,13 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from ops_platform.audit import PublicKeys
-from ops_platform.gdpr.certificates import document
+from ops_platform.clients.timestamp_authority import SYSTEM_CA_FILE
+from ops_platform.errors import OpsError
+from ops_platform.gdpr.certificates import document, trusted_time
 from ops_platform.gdpr.certificates.document import NotGenuine
 
 CLOCKS_APART = timedelta(minutes=5)
@@ -26,10 +29,13 @@ class LineCheck:
     text: str
 
 
-def check(text: bytes, keys: PublicKeys, map_document: str | None = None) -> list[LineCheck]:
+def check(
+    text: bytes, keys: PublicKeys, map_document: str | None = None, timestamp_roots: Path = SYSTEM_CA_FILE
+) -> list[LineCheck]:
     """Check a certificate file in every respect; needs neither a database nor the network.
 
-    ``map_document``: the map that it names, as ``map_store`` keeps it; None: it is not compared. A file that
+    ``map_document``: the map that it names, as ``map_store`` keeps it; None: it is not compared.
+    ``timestamp_roots``: PEM of the roots of the authority of its trusted time. A file that
     cannot be read as a certificate has one line, since nothing in it can be believed.
     """
     try:
@@ -40,6 +46,7 @@ def check(text: bytes, keys: PublicKeys, map_document: str | None = None) -> lis
         LineCheck("signature", True, "it is as it was signed"),
         _left(certificate),
         _times(certificate),
+        _trusted_time(text, certificate, timestamp_roots),
     ]
     return [*lines, *_map(certificate, map_document)]
 
@@ -68,6 +75,21 @@ def _times(certificate: Mapping[str, Any]) -> LineCheck:
         if datetime.fromisoformat(second) < datetime.fromisoformat(first) - CLOCKS_APART
     ]
     return LineCheck("times", not wrong, ", ".join(wrong) or _punctuality(certificate))
+
+
+def _trusted_time(text: bytes, certificate: Mapping[str, Any], roots: Path) -> LineCheck:
+    """Check the token of the authority, if there is one, and that it is from after the issue."""
+    name = "trusted time"
+    try:
+        token = document.trusted_time_in(text)
+        if token is None:
+            return LineCheck(name, True, "no trusted time yet: the times are the issuer's own")
+        at = trusted_time.verify(token, document.canonical(certificate), roots)
+    except OpsError as error:
+        return LineCheck(name, False, str(error))
+    if at < datetime.fromisoformat(certificate["issued_at"]) - CLOCKS_APART:
+        return LineCheck(name, False, f"{at:%F %T} UTC is before it was issued")
+    return LineCheck(name, True, f"it existed at {at:%F %T} UTC, says a time stamping authority")
 
 
 def _punctuality(certificate: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from ops_platform.clients.mail import outbox, smtp
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr.certificates import Issued, html_page
+from ops_platform.gdpr.certificates import Issued, html_page, trusted_time
 from ops_platform.gdpr.requests import Language, Text
 
 GIVE_UP_AFTER = timedelta(days=30)
@@ -89,7 +89,9 @@ def _list(heading: str, lines: list[str]) -> str:
 def write(ops: Connection, language: Language, email: str, issued: Issued, now: datetime) -> None:
     """Put mail and certificate into the outbox, in the caller's transaction, once for each request."""
     mail = text(language, issued)
-    certificate = smtp.Attachment(issued.file_name, "application/json", issued.as_file())
+    certificate = smtp.Attachment(
+        issued.file_name, "application/json", issued.as_file(trusted_time.find(ops, issued.request_id))
+    )
     page = smtp.Attachment(issued.page_name, "text/html", html_page.page(issued, language))
     outbox.put(
         ops,

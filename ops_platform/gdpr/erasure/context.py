@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops_platform.audit import PublicKeys, SigningKey
-from ops_platform.clients import object_store, postgres
+from ops_platform.clients import object_store, postgres, timestamp_authority
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
+from ops_platform.clients.timestamp_authority import TimestampAuthority
 from ops_platform.gdpr import certificates
 from ops_platform.gdpr.data_map import DataMap, parser
 from ops_platform.gdpr.erasure import objects as object_erasure
@@ -57,6 +58,8 @@ class ErasureContext:
     signing_key: SigningKey
     public_keys: PublicKeys | None = None
     """The keys of all certificates, also from before a rotation; None: that of ``signing_key``."""
+    authority: TimestampAuthority | None = None
+    """The source of trusted time for certificates; None where none is configured."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     letter_seconds: float = LETTER_SECONDS
 
@@ -92,4 +95,5 @@ def open_context(settings: Settings, term: BackupTerm, data_map: Path | None = N
         encryption.sealing_keys(settings),
         certificates.signing_key(settings),
         certificates.public_keys(settings) if settings.gdpr.public_key else None,
+        timestamp_authority.from_settings(settings),
     )

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 from ops_platform.clients.postgres import Connection
+from ops_platform.errors import OpsError
 from ops_platform.gdpr import certificates, requests, row_erasure
+from ops_platform.gdpr.certificates import trusted_time
 from ops_platform.gdpr.erasure import inventory
 from ops_platform.gdpr.erasure.steps import certificate_facts
 from ops_platform.gdpr.erasure.steps.base import RecordedErasure, Result, Step
@@ -50,6 +52,7 @@ class Certify(Step[RecordedErasure]):
                 state.ops, context.ledger, context.signing_key, composed, keys=context.public_keys
             )
         state.certificate = issued
+        _stamp(state)
         state.log(f"certificate {issued.certificate_id}; the last backup with the data expires {expires:%F}")
         said = json.loads(issued.document)
         return Result(
@@ -88,6 +91,19 @@ class Finish(Step[RecordedErasure]):
                 state.checkpoints.append(self.name)
         state.checkpoints.done.add(self.name)  # recorded already, with the end of the request
         return Result()
+
+
+def _stamp(state: RecordedErasure) -> None:
+    """Give the certificate a trusted time, and earlier ones that lack it; nothing waits for an authority."""
+    authority = state.context.authority
+    if authority is None:
+        return
+    try:
+        at = trusted_time.stamp(state.ops, state.context.ledger, authority, state.certificate)
+        state.log(f"trusted time {at:%F %T} UTC")
+        trusted_time.stamp_missing(state.ops, state.context.ledger, authority, state.log)
+    except OpsError as error:
+        state.log(f"no trusted time yet, the certificate is stamped later: {error}")
 
 
 def _proof(product: Connection, erasure_id: str) -> list[dict[str, Any]]:

@@ -31,4 +31,20 @@ ALTER TABLE gdpr_processor_answers ENABLE ALWAYS TRIGGER gdpr_processor_answers_
 COMMENT ON TABLE gdpr_processor_answers IS
     'A processor has answered that they have erased the subject of a request. Append-only.';
 
-GRANT SELECT, INSERT ON gdpr_maps, gdpr_processor_answers TO ops_worker;
+CREATE TABLE gdpr_trusted_times (
+    request_id text PRIMARY KEY,
+    token      bytea NOT NULL,
+    trusted_at timestamptz NOT NULL,
+    stored_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE TRIGGER gdpr_trusted_times_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON gdpr_trusted_times
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE gdpr_trusted_times ENABLE ALWAYS TRIGGER gdpr_trusted_times_append_only;
+COMMENT ON TABLE gdpr_trusted_times IS
+    'When a certificate existed, by a time stamping authority (RFC 3161). Append-only; a certificate without a row has no trusted time yet.';
+COMMENT ON COLUMN gdpr_trusted_times.token IS 'Over the SHA-256 of the certificate''s document, in DER.';
+COMMENT ON COLUMN gdpr_trusted_times.trusted_at IS 'The time that the token says.';
+
+GRANT SELECT, INSERT ON gdpr_maps, gdpr_processor_answers, gdpr_trusted_times TO ops_worker;
+-- The API gives a certificate to its subject, with its trusted time.
+GRANT SELECT (request_id, token) ON gdpr_trusted_times TO ops_api;
