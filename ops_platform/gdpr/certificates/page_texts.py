@@ -8,7 +8,7 @@ EN = {
     "title": "Certificate of an erasure",
     "intro": "An account and everything that was stored about its owner were deleted. This page is for "
     "reading; the file that came with it, {file}, is signed and can be checked.",
-    "controller": "Responsible for the data",
+    "controller": "Who answers for the data",
     "request": "Request",
     "certificate": "Certificate",
     "received": "Asked for",
@@ -41,7 +41,7 @@ FR = {
     "title": "Certificat d'effacement",
     "intro": "Un compte et tout ce qui était enregistré au sujet de son titulaire ont été supprimés. "
     "Cette page est destinée à la lecture ; le fichier joint, {file}, est signé et peut être vérifié.",
-    "controller": "Responsable du traitement",
+    "controller": "Qui répond du traitement",
     "request": "Demande",
     "certificate": "Certificat",
     "received": "Demandé le",
