@@ -1,8 +1,9 @@
 """Exact event counts: from the samples of counters to whole numbers per window.
 
 The events between two samples of a series are the difference of their values, or the second value
-where the counter was reset; they are booked at the time of the second sample. So sums over adjacent
-windows ``(start, end]`` telescope: however time is cut, the parts add up to the whole, to the last event.
+where the counter was provably reset (``counter_falls``); they are booked at the time of the second
+sample. So sums over adjacent windows ``(start, end]`` telescope: however time is cut, the parts add up to
+the whole, to the last event.
 
 Whether the events at a moment are known depends on what lies within VIEW of it, and never on where a
 window begins; otherwise the parts would not add up. Unknown are
@@ -22,7 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ops_platform.slo.counting.counter_starts import Family, labels_but_instance, missing_between
+from ops_platform.slo.counting.counter_falls import Falls, swaps
+from ops_platform.slo.counting.counter_starts import Family, labels_but_target, missing_between
 from ops_platform.slo.counting.samples import Labels, Mask, Series, Times, Values, no_times, show
 from ops_platform.slo.counting.scrapes import (
     HORIZON,
@@ -82,7 +84,7 @@ def timeline(
     siblings: dict[Labels, list[Series]] = defaultdict(list)
     for counter in series:
         families[counter.target].append(counter)
-        siblings[labels_but_instance(counter)].append(counter)
+        siblings[labels_but_target(counter)].append(counter)
     lines = []
     for target, family in families.items():
         target_scrapes = scrapes.get(target, Scrapes(no_times()))
@@ -111,15 +113,17 @@ def _counted(family: Family, counters: Sequence[Series], since: int) -> list[Tim
         times, values = counter.times, counter.values
         if not times.size:
             continue
+        falls = Falls.of(counter, family.scrapes)
         before = np.concatenate(([0], values[:-1]))
         alone = np.concatenate(([True], np.diff(times) > HORIZON))
-        reset, doubtful = _began_anew(counter, before, alone, family)
-        counts = np.where(reset, values, values - before)
+        reset, doubtful = _began_anew(counter, before, alone, falls, family)
+        counts = np.where(reset, values, np.maximum(values - before, 0))
         unknown = merged(
             np.concatenate(([0], times[:-1]))[doubtful],
             times[doubtful],
             f"{show(counter.labels)} goes on or begins anew: that cannot be told",
         )
+        unknown += falls.unproven
         for index in np.flatnonzero(alone).tolist():
             time = int(times[index])
             reset[index] = False
@@ -127,39 +131,45 @@ def _counted(family: Family, counters: Sequence[Series], since: int) -> list[Tim
                 # The first sample of the reading is the anchor: it is over before the result begins to hold.
                 counts[index] = 0
                 continue
-            doubt = family.doubt(counter, index)
+            doubt = None if falls.created[index] else family.doubt(counter, index)
             counts[index] = 0 if doubt else values[index]
             if doubt:
                 unknown.append(Unknown(time - HORIZON, time, f"{show(counter.labels)} {doubt}"))
-        unattempted = family.scrapes.unattempted(times)
+        unattempted = family.scrapes.unattempted(times[~falls.created])
         if unattempted.size:
             unknown += around(
                 unattempted, f"there is no up of {show(counter.target)}: who is missing cannot be told"
             )
+        unknown += around(
+            np.intersect1d(swaps(family.scrapes), times),
+            f"{show(counter.target)} answers as a process that began before the last scrape, and was another "
+            "one then: several behind one address?",
+        )
         lines.append(Timeline(times, counts, times[reset], tuple(unknown)))
     return lines
 
 
-def _began_anew(counter: Series, before: Values, alone: Mask, family: Family) -> tuple[Mask, Mask]:
-    """Mark the samples that count from zero, and those of which that is in doubt.
+def _began_anew(
+    counter: Series, before: Values, alone: Mask, falls: Falls, family: Family
+) -> tuple[Mask, Mask]:
+    """Mark the samples that count from zero, and those of which that is in doubt though they did not fall.
 
-    Only samples with a predecessor within HORIZON are marked. A counter whose value fell was reset. One
-    whose value did not fall may have been reset too: then its process reports a later start, and another
-    counter of the process fell. Either sign alone may mean something else: an exporter restarted and
-    relays a counter that goes on, or it forgot one label.
+    Only samples with a predecessor within HORIZON are marked. A counter whose value did not fall may have
+    been reset too: then its process reports a later start, and another counter of the process was reset.
+    Either sign alone may mean something else: an exporter restarted and relays a counter that goes on, or
+    it forgot one label.
     """
     times, values = counter.times, counter.values
     previous = np.concatenate(([0], times[:-1]))
-    starts = family.scrapes.process_starts(times)
-    restarted = (starts > previous) & (starts <= times)
     others = np.searchsorted(family.resets, times, "right") > np.searchsorted(
         family.resets, previous, "right"
     )
     open_ = ~alone & (values >= before) & (before > 0)
-    reset = (values < before) | (open_ & restarted & others)
-    doubtful = open_ & (restarted != others)
+    reset = falls.reset | (open_ & falls.process_began & others)
+    doubtful = open_ & (falls.process_began != others)
     # Gone for some scrapes and back: meanwhile another name may have counted its events.
     missed = np.concatenate(([False], missing_between(times[:-1], times[1:], family.scrapes)))
-    for index in np.flatnonzero(missed & ~alone & (values > before)).tolist():
+    created_before = np.concatenate(([False], falls.created[:-1]))
+    for index in np.flatnonzero(missed & ~alone & (values > before) & ~created_before).tolist():
         doubtful[index] |= family.may_continue(int(times[index]), int(values[index]))
     return reset, doubtful

@@ -18,23 +18,13 @@ from ops_platform.slo.counting.scrapes import FOREVER, HORIZON, NEVER, Scrapes
 Siblings = Mapping[Labels, Sequence[Series]]
 
 
-def reset_times(series: Sequence[Series]) -> Times:
-    """Collect the times (ms) at which one of these counters of a target was reset: its value fell."""
-    resets = [
-        counter.times[1:][(np.diff(counter.values) < 0) & (np.diff(counter.times) <= HORIZON)]
-        for counter in series
-        if counter.times.size
-    ]
-    return np.unique(np.concatenate([no_times(), *resets]))
-
-
 @dataclass(frozen=True)
 class Family:
     """The series of one target and metric, for what they reveal about each other. Times are in ms."""
 
     scrapes: Scrapes
     siblings: Siblings
-    """All series by their labels without the instance."""
+    """All series by their labels without the target's, but of one job."""
     last_seen_at: Times
     """Last sample of a series that a later good scrape no longer showed."""
     back_at: Times
@@ -75,8 +65,11 @@ class Family:
         if value == 0:
             return None
         last = (int(counter.times[index - 1]), int(counter.values[index - 1])) if index else counter.earlier
-        if last is not None and value >= last[1] and not (started is not None and last[0] < started <= time):
+        began = started is not None and last is not None and last[0] < started <= time
+        if last is not None and value >= last[1] and not began:
             return "comes back: what it counted meanwhile is not known"
+        if last is not None and not began and (started is not None or 2 * value > last[1]):
+            return "comes back with less, and nothing proves that it began anew"
         if self.may_continue(time, value):
             return "appears while another one ends: new, or only named anew?"
         if high == low and self._may_be_relayed(counter, time, value):
@@ -94,7 +87,7 @@ class Family:
 
     def _may_be_relayed(self, counter: Series, time: int, value: int) -> bool:
         """Tell whether the same series of another instance, with at most ``value``, has just ended."""
-        for other in self.siblings.get(labels_but_instance(counter), ()):
+        for other in self.siblings.get(labels_but_target(counter), ()):
             if other.target == counter.target:
                 continue
             index = int(np.searchsorted(other.times, time, side="left")) - 1
@@ -106,9 +99,9 @@ class Family:
         return False
 
 
-def labels_but_instance(counter: Series) -> Labels:
-    """Drop the instance: what the same series of another instance has in common with it."""
-    return tuple(pair for pair in counter.labels if pair[0] != "instance")
+def labels_but_target(counter: Series) -> Labels:
+    """Drop the target but its job: what the same series of another instance has in common with it."""
+    return (*counter.own_labels, ("job", counter.label("job")))
 
 
 def missing_between(times: Times, following: Times, scrapes: Scrapes) -> Mask:

@@ -1,5 +1,8 @@
 """Replicas: one target scraped by several Prometheuses into one store. One of them counts, never the sum.
 
+Those that are called replicas are compared before one is dropped: where they differ by more than the times
+of their scrapes explain they are none, and nothing is known.
+
 The first by name counts, with all series of the target. Where it has no good scrape for longer than
 HORIZON, the next one's samples stand in, away from the first one's by more than their clocks can
 differ: a counter must not seem to run backwards. This depends on the scrapes alone, not on windows, so
@@ -8,17 +11,22 @@ that hours still add up to days.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ops_platform.slo.counting.range_query import Raw
-from ops_platform.slo.counting.samples import Labels, Times
-from ops_platform.slo.counting.scrapes import gaps
+from ops_platform.slo.counting.range_query import Raw, times_of
+from ops_platform.slo.counting.samples import Labels, Mask, Series, Times, address_of, show
+from ops_platform.slo.counting.scrapes import HORIZON, Unknown, around, gaps, merged
 
+Floats = NDArray[np.float64]
 MARGIN = 60_000
 """Milliseconds; a fifth of HORIZON, so that a switch from one replica to another leaves no gap."""
+NEAR = 3 * MARGIN
+"""Milliseconds within which there must be samples on both sides of one to compare it with them."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +70,16 @@ def split_replica_labels(labels: Labels, names: frozenset[str]) -> tuple[Labels,
     return own, tuple(pair for pair in labels if pair[0] in names)
 
 
-def merge_replicas(series: Raw, names: frozenset[str], turns: Mapping[Labels, ReplicaTurns]) -> Raw:
+def merge_replicas(
+    series: Raw,
+    names: frozenset[str],
+    turns: Mapping[Labels, ReplicaTurns],
+    target_of: Callable[[Labels], Labels] = address_of,
+) -> Raw:
     """Join the replicas' series to one each, without their labels, of the samples that count.
 
-    ``names``: the labels that name a replica. ``turns``: by target; a series of no known target keeps the
-    first replica's samples.
+    ``names``: the labels that name a replica. ``turns``: by target, which ``target_of`` finds for a series'
+    own labels; a series of no known target keeps the first replica's samples.
     """
     if not names:
         return series
@@ -74,7 +87,7 @@ def merge_replicas(series: Raw, names: frozenset[str], turns: Mapping[Labels, Re
     leading: dict[Labels, Labels] = {}
     for labels in sorted(series):
         own, replica = split_replica_labels(labels, names)
-        target_turns = turns.get(tuple(pair for pair in own if pair[0] in ("job", "instance")))
+        target_turns = turns.get(target_of(own))
         if target_turns is None:
             if leading.setdefault(own, replica) == replica:
                 merged.setdefault(own, []).extend(series[labels])
@@ -83,3 +96,143 @@ def merge_replicas(series: Raw, names: frozenset[str], turns: Mapping[Labels, Re
             sample for sample in series[labels] if target_turns.counts(replica, round(sample[0] * 1000))
         )
     return {own: sorted(samples) for own, samples in merged.items() if samples}
+
+
+def differences(
+    series: Raw,
+    names: frozenset[str],
+    turns: Mapping[Labels, ReplicaTurns],
+    target_of: Callable[[Labels], Labels] = address_of,
+    slack: float = 0,
+) -> dict[Labels, list[Unknown]]:
+    """Find by target where what is called a replica shows other values than the one that counts.
+
+    Also where one takes another's place and was not seen to show the same shortly before or after. Values
+    that are no more than ``slack`` apart are the same.
+    """
+    if not names:
+        return {}
+    by_own: dict[Labels, dict[Labels, list[tuple[float, float]]]] = defaultdict(dict)
+    for labels, samples in series.items():
+        own, replica = split_replica_labels(labels, names)
+        by_own[own][replica] = samples
+    by_target: dict[Labels, list[Unknown]] = defaultdict(list)
+    for own, by_replica in by_own.items():
+        target = target_of(own)
+        target_turns = turns.get(target)
+        if target_turns is not None and target_turns.stand_ins:
+            by_target[target] += _differences(own, by_replica, target_turns, names, slack)
+    return by_target
+
+
+def _differences(
+    own: Labels,
+    by_replica: Mapping[Labels, list[tuple[float, float]]],
+    turns: ReplicaTurns,
+    names: frozenset[str],
+    slack: float,
+) -> list[Unknown]:
+    counting: list[tuple[float, float, int]] = []
+    dropped: list[tuple[float, float, int]] = []
+    for number, replica in enumerate(sorted(by_replica)):
+        for time, value in by_replica[replica]:
+            counts = turns.counts(replica, round(time * 1000))
+            (counting if counts else dropped).append((time, value, number))
+    counting.sort()
+    dropped.sort()
+    times, values, replicas = _arrays(counting)
+    at, others, dropped_of = _arrays(dropped)
+    same, other = np.zeros(at.size, np.bool_), np.zeros(at.size, np.bool_)
+    for number in range(len(by_replica)):
+        of_others, mine = replicas != number, dropped_of == number
+        same[mine], other[mine] = compared(times[of_others], values[of_others], at[mine], others[mine], slack)
+    # The one that counts scraped well all around and never showed the series.
+    low, high = np.searchsorted(times, [at - HORIZON, at + HORIZON], side="left")
+    before = np.searchsorted(turns.good, [at - HORIZON, at - MARGIN], side="right")
+    after = np.searchsorted(turns.good, [at + MARGIN, at + HORIZON], side="left")
+    lacking = (low == high) & (before[0] < before[1]) & (after[0] < after[1])
+    labels = ", ".join(sorted(names))
+    stretches = around(
+        at[other | lacking],
+        f"{show(own)} differs between what OPS_PROMETHEUS_REPLICA_LABELS ({labels}) calls replicas: "
+        "those are different counters",
+    )
+    for index in np.flatnonzero((np.diff(replicas) != 0) & (np.diff(times) <= HORIZON)).tolist():
+        left, right = int(times[index]), int(times[index + 1])
+        if not ((at[same] > left - 2 * MARGIN) & (at[same] < right + 2 * MARGIN)).any():
+            stretches.append(
+                Unknown(left, right, f"{show(own)} goes on in a replica that was not seen to show the same")
+            )
+    return stretches
+
+
+def _arrays(samples: Sequence[tuple[float, float, int]]) -> tuple[Times, Floats, Times]:
+    """Split (Unix seconds, value, number) into times in milliseconds, values and numbers."""
+    return (
+        times_of((time, value) for time, value, _ in samples),
+        np.array([value for _, value, _ in samples], np.float64),
+        np.array([number for _, _, number in samples], np.int64),
+    )
+
+
+def compared(times: Times, values: Floats, at: Times, others: Floats, slack: float = 0) -> tuple[Mask, Mask]:
+    """Compare ``others``, samples of a counter at ``at``, with its values at ``times``, both in order.
+
+    Returns which are the same as far as the times of scrapes can tell, and which differ; neither where
+    there are no samples close enough on both sides, or the counter fell between them.
+    """
+    if not times.size or not at.size:
+        return np.zeros(at.size, np.bool_), np.zeros(at.size, np.bool_)
+    low = np.searchsorted(times, at - MARGIN, side="right") - 1
+    high = np.searchsorted(times, at + MARGIN, side="left")
+    falls = np.concatenate(([0], np.cumsum(np.diff(values) < -slack)))
+    inside = (low >= 0) & (high < times.size)
+    low, high = np.maximum(low, 0), np.minimum(high, times.size - 1)
+    comparable = inside & (at - times[low] < NEAR) & (times[high] - at < NEAR) & (falls[low] == falls[high])
+    within = (values[low] - slack <= others) & (others <= values[high] + slack)
+    return comparable & within, comparable & ~within
+
+
+def doubled(series: Sequence[Series]) -> list[Unknown]:
+    """Declare unknown where one counter seems to be stored twice: every event would count twice.
+
+    Series that differ only by labels of their targets, at one instance, are compared. Those that show the
+    same are one counter, scraped by two jobs, at two endpoints, or by replicas of Prometheus that nobody
+    named; those that show different values are two processes behind one name.
+    """
+    stretches: list[Unknown] = []
+    same_name: dict[Labels, list[Series]] = defaultdict(list)
+    for counter in series:
+        if not counter.times.size:
+            continue
+        others = same_name[(*counter.own_labels, ("instance", counter.label("instance")))]
+        for other in others:
+            stretches += _twice(other, counter)
+        others.append(counter)
+    return stretches
+
+
+def _twice(other: Series, counter: Series) -> list[Unknown]:
+    at = counter.times
+    before = np.searchsorted(other.times, at, side="right") - 1
+    after = np.searchsorted(other.times, at, side="left")
+    inside = (before >= 0) & (after < other.times.size)
+    low, high = np.maximum(before, 0), np.minimum(after, other.times.size - 1)
+    both = inside & (other.times[high] - other.times[low] <= HORIZON)
+    _, different = compared(
+        other.times, other.values.astype(np.float64), at, counter.values.astype(np.float64)
+    )
+    # Counters that only cross differ again soon: one sample that is the same proves nothing.
+    apart = np.searchsorted(at[different], [at - NEAR, at + NEAR], side="left")
+    # Zero and zero is zero, whether it is one counter or two.
+    some = (counter.values > 0) | (other.values[high] > 0)
+    doubt = both & some & (apart[0] == apart[1])
+    differing = tuple(pair for pair in other.labels if pair not in counter.labels)
+    names = ", ".join(name for name, _ in differing)
+    return merged(
+        np.where(after > 0, other.times[np.maximum(after - 1, 0)], at - 1)[doubt],
+        other.times[high][doubt],
+        f"every event would count twice: name one {names} in the selector or, of replicas of Prometheus, "
+        "their label in OPS_PROMETHEUS_REPLICA_LABELS; the same counter are "
+        f"{show(differing)} and {show(counter.labels)}",
+    )

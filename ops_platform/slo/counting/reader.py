@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ops_platform.clients.prometheus import Prometheus
@@ -56,7 +56,7 @@ def read(source: Prometheus, selectors: Iterable[Selector], since: datetime, unt
         doubts[selector] = (
             *([Unknown(milliseconds(since), milliseconds(until), gauge)] if gauge else []),
             *flawed,
-            *_duplicates(parsed),
+            *deduplication.doubled(parsed),
         )
     jobs_since = {
         selector: _jobs_since(source, selector, jobs[selector], raw[selector], read_targets, since)
@@ -69,9 +69,11 @@ def _parsed(
     source: Prometheus, selector: Selector, raw: range_query.Raw, read_targets: Targets
 ) -> tuple[list[Series], list[Unknown]]:
     """Parse the series that count events, and the times at which stored values do not."""
-    chosen = deduplication.merge_replicas(raw, frozenset(source.replica_labels), read_targets.turns)
-    flawed: list[Unknown] = []
+    names = frozenset(source.replica_labels)
+    differing = deduplication.differences(raw, names, read_targets.turns, read_targets.target_of)
+    flawed = [stretch for stretches in differing.values() for stretch in stretches]
     joined: dict[Labels, list[tuple[float, float]]] = {}
+    chosen = deduplication.merge_replicas(raw, names, read_targets.turns, read_targets.target_of)
     for labels, samples in sorted(chosen.items()):
         own = lookback.canonical(labels) if selector.bound is not None else labels
         if own in joined:
@@ -88,7 +90,7 @@ def _parsed(
     for labels, samples in joined.items():
         counter, flaws = Series.parse(labels, samples)
         flawed += [stretch for flaw in flaws for stretch in around(flaw.times, flaw.reason)]
-        parsed.append(counter)
+        parsed.append(replace(counter, scraped=read_targets.target_of(labels)))
     return parsed, flawed
 
 
@@ -161,20 +163,3 @@ def _is_gauge(source: Prometheus, selector: Selector) -> str | None:
                 f"{selector.metric} is a {', '.join(sorted(kinds))}: an objective needs a counter of events"
             )
     return None
-
-
-def _duplicates(series: Sequence[Series]) -> list[Unknown]:
-    """Declare unknown where one counter is stored twice: every event would count twice."""
-    stretches: list[Unknown] = []
-    same_counter: dict[Labels, list[Series]] = {}
-    for counter in series:
-        others = same_counter.setdefault(tuple(pair for pair in counter.labels if pair[0] != "job"), [])
-        for other in others:
-            stretches += overlapping(
-                other.times,
-                counter.times,
-                f"{show(other.labels)} and {show(counter.labels)} are the same counter: every event would "
-                "count twice; name one job in the selector",
-            )
-        others.append(counter)
-    return stretches

@@ -53,6 +53,8 @@ class Series:
     """Whether there are samples before these."""
     earlier: tuple[int, int] | None = None
     """Time (ms) and value of the last sample before these, if it was asked for."""
+    scraped: Labels | None = None
+    """Labels of the target that shows it; None: job and instance are all that is known of it."""
 
     @classmethod
     def parse(cls, labels: Labels, samples: Sequence[tuple[float, float]]) -> tuple[Series, list[Flaw]]:
@@ -94,12 +96,18 @@ class Series:
 
     @property
     def target(self) -> Labels:
-        """The scraped target: the labels that Prometheus itself attaches."""
-        return target_of(self.labels)
+        """The scraped target: all labels that Prometheus itself attaches."""
+        return address_of(self.labels) if self.scraped is None else self.scraped
+
+    @property
+    def own_labels(self) -> Labels:
+        """The labels that the target's process gave it, not those of the target."""
+        attached = {name for name, _ in self.target}
+        return tuple(pair for pair in self.labels if pair[0] not in attached)
 
 
-def target_of(labels: Labels) -> Labels:
-    """Keep the labels that name a target: job and instance."""
+def address_of(labels: Labels) -> Labels:
+    """Keep the labels that every target has: job and instance."""
     return tuple(pair for pair in labels if pair[0] in ("job", "instance"))
 
 

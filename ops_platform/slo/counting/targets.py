@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo.counting import deduplication, range_query
+from ops_platform.slo.counting.counter_falls import JITTER
 from ops_platform.slo.counting.deduplication import ReplicaTurns
 from ops_platform.slo.counting.range_query import Raw, milliseconds, times_of
-from ops_platform.slo.counting.samples import Labels, Times, no_times, show, target_of
-from ops_platform.slo.counting.scrapes import Scrapes, Unknown, overlapping
-from ops_platform.slo.objectives import Matcher
+from ops_platform.slo.counting.samples import Labels, Times, address_of, no_times
+from ops_platform.slo.counting.scrapes import Scrapes, Unknown
+from ops_platform.slo.objectives import Matcher, Selector
 
 LATEST = 2**40
 """Unix seconds; no process starts later. NaN is not below it either."""
@@ -23,72 +24,81 @@ LATEST = 2**40
 
 @dataclass(frozen=True)
 class Targets:
-    """By target: its scrapes, which replica counts when, and where it is stored more than once."""
+    """By target, named by all labels of its ``up``: its scrapes, and which replica counts when."""
 
     scrapes: Mapping[Labels, Scrapes]
     turns: Mapping[Labels, ReplicaTurns]
-    duplicates: Mapping[Labels, tuple[Unknown, ...]]
+    differing: Mapping[Labels, Sequence[Unknown]]
+    """Where what is called replicas reports different processes."""
+    at: Mapping[Labels, Sequence[Labels]] = field(default_factory=dict)
+    """The targets by job and instance, those with most labels first: the paths or ports of one address."""
+
+    def target_of(self, labels: Labels) -> Labels:
+        """Find the target that shows a series: the one whose labels are all among the series'.
+
+        Where relabelling took labels from the series, it is the only target of this job and instance. When
+        there are several, and none to be preferred, only job and instance are returned.
+        """
+        address = address_of(labels)
+        candidates = self.at.get(address, ())
+        within = [target for target in candidates if set(target) <= set(labels)]
+        if within and (len(within) == 1 or len(within[0]) > len(within[1])):
+            return within[0]
+        return candidates[0] if len(candidates) == 1 else address
+
+
+def in_scope(selector: Selector, target: Labels) -> bool:
+    """Tell whether the target may show such series: its labels fit all matchers on names that it has."""
+    attached = dict(target)
+    return all(
+        matcher.fits(attached[matcher.name]) for matcher in selector.matchers if matcher.name in attached
+    )
 
 
 def read(source: Prometheus, jobs: Collection[str], since: datetime, until: datetime) -> Targets:
     """Read the scrapes of all targets of ``jobs`` between ``since`` and ``until``. Raises Unavailable."""
     names = frozenset(source.replica_labels)
     low, high = milliseconds(since), milliseconds(until)
-    by_target: dict[Labels, dict[Labels, Raw]] = defaultdict(lambda: defaultdict(dict))
+    by_target: dict[Labels, Raw] = defaultdict(dict)
     for labels, samples in _of_jobs(source, "up", jobs, since, until).items():
         own, replica = deduplication.split_replica_labels(labels, names)
-        by_target[target_of(own)][replica][own] = samples
+        by_target[tuple(pair for pair in own if pair[0] != "__name__")][replica] = samples
     turns = {
-        target: ReplicaTurns.of({replica: _good(ups) for replica, ups in by_replica.items()}, low, high)
-        for target, by_replica in by_target.items()
+        target: ReplicaTurns.of({replica: _good(samples) for replica, samples in ups.items()}, low, high)
+        for target, ups in by_target.items()
     }
-    started = _started(source, jobs, since, until, turns)
+    found = Targets({}, turns, {}, _by_address(by_target))
+    raw = _of_jobs(source, "process_start_time_seconds", jobs, since, until)
+    # A value that is not a time tells nothing, and must not stop the counting of everything else.
+    raw = {
+        labels: [sample for sample in samples if abs(sample[1]) <= LATEST] for labels, samples in raw.items()
+    }
+    started: dict[Labels, list[tuple[float, float]]] = defaultdict(list)
+    for labels, samples in deduplication.merge_replicas(raw, names, turns, found.target_of).items():
+        started[found.target_of(labels)] += samples
     scrapes = {}
-    for target, by_replica in by_target.items():
-        reports = started.get(target, [])
-        bad = [
-            times_of(sample for sample in samples if sample[1] != 1)
-            for ups in by_replica.values()
-            for samples in ups.values()
-        ]
+    for target, ups in by_target.items():
+        reports = sorted(started[target])
+        bad = [times_of(sample for sample in samples if sample[1] != 1) for samples in ups.values()]
         scrapes[target] = Scrapes(
             turns[target].good,
             np.unique(np.concatenate([no_times(), *bad])),
             times_of(reports),
             np.array([round(value * 1000) for _, value in reports], np.int64),
         )
-    duplicates = {target: _duplicates(by_replica) for target, by_replica in by_target.items()}
-    return Targets(
-        scrapes, turns, {target: stretches for target, stretches in duplicates.items() if stretches}
-    )
+    differing = deduplication.differences(raw, names, turns, found.target_of, JITTER / 1000)
+    return replace(found, scrapes=scrapes, differing=differing)
 
 
-def _good(ups: Raw) -> Times:
-    return np.unique(
-        np.concatenate(
-            [
-                no_times(),
-                *(times_of(sample for sample in samples if sample[1] == 1) for samples in ups.values()),
-            ]
-        )
-    )
+def _by_address(targets: Iterable[Labels]) -> dict[Labels, list[Labels]]:
+    at: dict[Labels, list[Labels]] = defaultdict(list)
+    for target in sorted(targets, key=lambda labels: (-len(labels), labels)):
+        at[address_of(target)].append(target)
+    return at
 
 
-def _started(
-    source: Prometheus,
-    jobs: Collection[str],
-    since: datetime,
-    until: datetime,
-    turns: Mapping[Labels, ReplicaTurns],
-) -> dict[Labels, list[tuple[float, float]]]:
-    """Read since when each target's process runs: (scraped at, started at) in Unix seconds, in order."""
-    reported: dict[Labels, list[tuple[float, float]]] = {}
-    raw = _of_jobs(source, "process_start_time_seconds", jobs, since, until)
-    for labels, samples in deduplication.merge_replicas(raw, frozenset(source.replica_labels), turns).items():
-        # A value that is not a time tells nothing, and must not stop the counting of everything else.
-        plausible = [sample for sample in samples if abs(sample[1]) <= LATEST]
-        reported.setdefault(target_of(labels), []).extend(plausible)
-    return {target: sorted(samples) for target, samples in reported.items()}
+def _good(samples: Sequence[tuple[float, float]]) -> Times:
+    return times_of(sample for sample in samples if sample[1] == 1)
 
 
 def _of_jobs(source: Prometheus, metric: str, jobs: Collection[str], since: datetime, until: datetime) -> Raw:
@@ -101,22 +111,3 @@ def _of_jobs(source: Prometheus, metric: str, jobs: Collection[str], since: date
 def _literal(text: str) -> str:
     """Escape text for PromQL's regular expressions (RE2)."""
     return "".join(char if char.isalnum() or char in "_-" else f"\\{char}" for char in text)
-
-
-def _duplicates(ups: Mapping[Labels, Raw]) -> tuple[Unknown, ...]:
-    """Declare unknown where one replica, by its labels, has the target under several sets of labels."""
-    stretches: list[Unknown] = []
-    for ups_of_replica in ups.values():
-        earlier: list[tuple[Labels, Times]] = []
-        for labels, samples in ups_of_replica.items():
-            times = times_of(samples)
-            for other, other_times in earlier:
-                differing = ", ".join(sorted({name for name, _ in set(labels) ^ set(other)}))
-                stretches += overlapping(
-                    other_times,
-                    times,
-                    f"{show(labels)} is stored more than once; if replicas of Prometheus write it, "
-                    f"name their label ({differing}) in OPS_PROMETHEUS_REPLICA_LABELS",
-                )
-            earlier.append((labels, times))
-    return tuple(stretches)

@@ -10,17 +10,18 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from ops_platform.slo.counting import counter_deltas, counter_starts
+from ops_platform.slo.counting import counter_deltas, counter_falls
 from ops_platform.slo.counting.range_query import milliseconds, moment
 from ops_platform.slo.counting.reader import Reading
 from ops_platform.slo.counting.samples import Labels, Series, Times, fingerprint, no_times, show
 from ops_platform.slo.counting.scrapes import HORIZON, NEVER, VIEW, Scrapes, Unknown, gaps, merged, touching
+from ops_platform.slo.counting.targets import in_scope
 from ops_platform.slo.objectives import Indicator, Selector
 
 SURROUNDINGS = timedelta(milliseconds=VIEW)
 """The time that must be read before and after the windows to be counted."""
 REASON_LENGTH = 300
-RULES = "2"
+RULES = "4"
 """Version of the counting rules, part of every fingerprint.
 
 It changes with these modules, so that a count by new rules is not taken for one from fewer samples.
@@ -70,7 +71,7 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
     scrape_times = np.unique(
         np.concatenate([no_times(), *(times for seen in scrapes.values() for times in (seen.good, seen.bad))])
     )
-    resets = _resets(reading, indicator)
+    resets = _resets(reading, indicator, scrapes)
     lines = {
         selector: counter_deltas.timeline(
             reading.series[selector], scrapes, resets, scrape_times, reading.since, reading.until
@@ -80,7 +81,7 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
     # The most telling reason comes first.
     unknown = [
         *(stretch for selector in indicator.selectors for stretch in reading.doubts[selector]),
-        *(stretch for target in scrapes for stretch in reading.targets.duplicates.get(target, ())),
+        *(stretch for target in scrapes for stretch in reading.targets.differing.get(target, ())),
         *(stretch for line in lines.values() for stretch in line.unknown),
         *_missing_series(indicator, reading),
     ]
@@ -115,13 +116,16 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
     return windows
 
 
-def _resets(reading: Reading, indicator: Indicator) -> dict[Labels, Times]:
+def _resets(reading: Reading, indicator: Indicator, scrapes: Mapping[Labels, Scrapes]) -> dict[Labels, Times]:
     """Collect by target when any of the indicator's counters was reset; no other counter matters."""
     by_target: dict[Labels, list[Series]] = defaultdict(list)
     for selector in indicator.selectors:
         for counter in reading.series[selector]:
             by_target[counter.target].append(counter)
-    return {target: counter_starts.reset_times(series) for target, series in by_target.items()}
+    return {
+        target: counter_falls.reset_times(series, scrapes.get(target, Scrapes(no_times())))
+        for target, series in by_target.items()
+    }
 
 
 def _good_selector(indicator: Indicator) -> Selector:
@@ -179,7 +183,12 @@ def _labels_but_bound(series: Series) -> Labels:
 
 
 def _relevant_scrapes(reading: Reading, indicator: Indicator) -> dict[Labels, Scrapes]:
-    """Select the targets that could have such series, without failures before their job had any."""
+    """Select the targets that could have such series, without failures before their job had any.
+
+    Those are of a job that has some, and their labels fit the matchers: a failing target of another
+    namespace or cluster hides no events of this one.
+    """
+    showing = {counter.target for selector in indicator.selectors for counter in reading.series[selector]}
     known: dict[str, int] = {}
     for selector in indicator.selectors:
         for job, since in reading.jobs[selector].items():
@@ -187,7 +196,8 @@ def _relevant_scrapes(reading: Reading, indicator: Indicator) -> dict[Labels, Sc
     scrapes = {}
     for target, target_scrapes in reading.targets.scrapes.items():
         job = dict(target).get("job", "")
-        if job in known:
+        could = target in showing or any(in_scope(selector, target) for selector in indicator.selectors)
+        if job in known and could:
             scrapes[target] = replace(
                 target_scrapes, bad=target_scrapes.bad[target_scrapes.bad >= known[job]]
             )

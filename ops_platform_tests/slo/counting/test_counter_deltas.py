@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops_platform.slo.counting import counter_starts
+from ops_platform.slo.counting import counter_falls
 from ops_platform.slo.counting.counter_deltas import Timeline, timeline
+from ops_platform.slo.counting.counter_falls import JITTER, SKEW
 from ops_platform.slo.counting.samples import Labels, Series, Times
 from ops_platform.slo.counting.scrapes import HORIZON, VIEW, Scrapes
 from ops_platform_tests import hypothesis_profile
@@ -25,7 +26,7 @@ def counted(history: list[Life], since: int, until: int) -> Timeline:
     known = {life.target: life.scrapes for life in seen if life.ticks}
     pulse = np.array(sorted({one.at for life in seen for one in life.ticks}), np.int64)
     series = [one for life in seen for one in life.series]
-    fell = {life.target: counter_starts.reset_times(life.series) for life in seen}
+    fell = {life.target: counter_falls.reset_times(life.series, life.scrapes) for life in seen}
     return timeline(series, known, fell, pulse, since, until)
 
 
@@ -52,8 +53,13 @@ def oracle(history: list[Life], start: int, end: int) -> int | None:
                 value = one.value(name)
                 if value is None:
                     continue
+                swapped = swapped_at(life, one)
+                if swapped:
+                    unknown.append((one.at - HORIZON, one.at + HORIZON))
                 if last is not None and one.at - last.at <= HORIZON:
                     more = goes_on(life, name, one, last)
+                    if more is None and value < (last.value(name) or 0):
+                        unknown.append((last.at, back_at(life, name, one, last) or one.at + HORIZON))
                 elif provably_new(life, history, name, one, last):
                     more = value
                 else:
@@ -90,10 +96,15 @@ def goes_on(life: Life, name: str, one: Tick, last: Tick) -> int | None:
     """What was added between two samples of a series; None: that cannot be told."""
     value, before = one.value(name) or 0, last.value(name) or 0
     between = [each for each in life.ticks if last.at <= each.at <= one.at and each.how == "good"]
-    if value < before or before == 0:
+    began = has_begun(one, last)
+    if value < before:
+        if one.started is None:
+            halved = 2 * value <= before and back_at(life, name, one, last) is None
+            return value if halved else None
+        return value if began else None
+    if before == 0:
         more = value
     else:
-        began = one.started is not None and last.at < one.started <= one.at
         others = any(
             fell_at(life, other, each) for other in life.names for each in between if last.at < each.at
         )
@@ -105,14 +116,37 @@ def goes_on(life: Life, name: str, one: Tick, last: Tick) -> int | None:
     return more
 
 
+def has_begun(one: Tick, last: Tick) -> bool:
+    """Does its process say at ``one`` that it began since ``last``, as it did not then?"""
+    if one.started is None or last.started is None:
+        return False
+    return one.started - last.started > JITTER and last.at - SKEW < one.started <= one.at + SKEW
+
+
+def swapped_at(life: Life, one: Tick) -> bool:
+    before = [each for each in life.ticks if each.at < one.at and each.how == "good"]
+    if not before or one.started is None or before[-1].started is None or one.at - before[-1].at > HORIZON:
+        return False
+    return abs(one.started - before[-1].started) > JITTER and not has_begun(one, before[-1])
+
+
+def back_at(life: Life, name: str, one: Tick, last: Tick) -> int | None:
+    for each in life.ticks:
+        value = each.value(name)
+        if one.at < each.at <= one.at + HORIZON and value is not None and value >= (last.value(name) or 0):
+            return each.at
+    return None
+
+
 def fell_at(life: Life, name: str, one: Tick) -> bool:
+    """Was it reset then, as far as that is proven?"""
     value = one.value(name)
     shown = [
-        each.value(name) or 0
-        for each in life.ticks
-        if one.at - HORIZON <= each.at < one.at and each.value(name) is not None
+        each for each in life.ticks if one.at - HORIZON <= each.at < one.at and each.value(name) is not None
     ]
-    return value is not None and bool(shown) and value < shown[-1]
+    if value is None or not shown or value >= (shown[-1].value(name) or 0):
+        return False
+    return goes_on(life, name, one, shown[-1]) is not None
 
 
 def provably_new(life: Life, history: list[Life], name: str, one: Tick, last: Tick | None) -> bool:
@@ -126,8 +160,10 @@ def provably_new(life: Life, history: list[Life], name: str, one: Tick, last: Ti
         return False
     if value == 0:
         return True
-    if last is not None and (starts is None or starts <= last.at) and value >= (last.value(name) or 0):
-        return False
+    if last is not None and (starts is None or starts <= last.at):
+        before = last.value(name) or 0
+        if value >= before or one.started is not None or 2 * value > before:
+            return False
     if renamed(life, name, one):
         return False
     return bool(just) or not any(relayed(other, name, one) for other in history if other is not life)
@@ -245,7 +281,7 @@ def count(samples: dict[int, int], scrapes: Scrapes | None = None) -> int | None
 
 def lined(series: list[Series], seen: Scrapes, pulse: Times | None = None, until: int = UNTIL) -> Timeline:
     """Of one target."""
-    fell = {TARGET: counter_starts.reset_times(series)}
+    fell = {TARGET: counter_falls.reset_times(series, seen)}
     return timeline(series, {TARGET: seen}, fell, times(*every()) if pulse is None else pulse, SINCE, until)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ops_platform.slo.counting import counter_starts
+from ops_platform.slo.counting import counter_falls
 from ops_platform.slo.counting.counter_deltas import timeline
 from ops_platform.slo.counting.samples import Labels, Series, Times
 from ops_platform.slo.counting.scrapes import VIEW, Scrapes
@@ -38,7 +38,10 @@ def told(at: Times, started: int | None, before: int = -5_000_000) -> Scrapes:
 
 def events(found: list[Series], scrapes: dict[Labels, Scrapes]) -> int | None:
     fell = {
-        one.target: counter_starts.reset_times([each for each in found if each.target == one.target])
+        one.target: counter_falls.reset_times(
+            [each for each in found if each.target == one.target],
+            scrapes.get(one.target, Scrapes(every()[:0])),
+        )
         for one in found
     }
     line = timeline(found, scrapes, fell, every(), 0, UNTIL)

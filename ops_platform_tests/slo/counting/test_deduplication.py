@@ -21,7 +21,7 @@ from ops_platform.slo.counting.deduplication import ReplicaTurns
 from ops_platform.slo.counting.event_count import HOUR
 from ops_platform.slo.counting.range_query import Raw
 from ops_platform.slo.counting.samples import Labels, Series, Times
-from ops_platform.slo.counting.scrapes import VIEW, Scrapes, gaps
+from ops_platform.slo.counting.scrapes import VIEW, Scrapes, Unknown, gaps, touching
 from ops_platform.slo.objectives import openslo
 from ops_platform_tests.slo.recorded import prometheus_with, publishing
 
@@ -74,7 +74,9 @@ def test_cuts_of_time_add_up_whichever_replica_is_away(data: st.DataObject) -> N
         ]
         scrapes = {target: Scrapes(each.good) for target, each in turns.items()}
         line = timeline(series, scrapes, {}, pulse, low, high)
-        if line.missing(start, end):
+        differing = deduplication.differences(within, frozenset(["replica"]), turns).get(TARGET, ())
+        assert not any("different counters" in stretch.reason for stretch in differing)
+        if line.missing(start, end) or touching(differing, start, end):
             return None
         return int(line.events(np.array([start, end], np.int64))[0])
 
@@ -111,6 +113,50 @@ def test_what_one_has_lost_another_stands_in_for() -> None:
     # Its own where it has them.
     assert set(a) <= set(samples)
     assert chosen({"a": a}) == a
+
+
+def differing(a: list[tuple[float, float]], b: list[tuple[float, float]]) -> list[Unknown]:
+    """Of two that are called replicas, each with its samples of a counter and a good scrape at each."""
+    series = (("__name__", "x_total"), *TARGET)
+    raw = {(*series, ("replica", name)): samples for name, samples in (("a", a), ("b", b)) if samples}
+    ticks = np.arange(STEP, 180 * STEP, STEP, dtype=np.int64)
+    turns = {TARGET: ReplicaTurns.of({(("replica", "a"),): ticks, (("replica", "b"),): ticks}, 0, 3_600_000)}
+    return deduplication.differences(raw, frozenset(["replica"]), turns).get(TARGET, [])
+
+
+def test_replicas_that_differ_are_none() -> None:
+    """A hint that names a cluster's label as a replica's must not halve a count in silence."""
+    ticks = range(1, 180)
+    mine = [(20.0 * tick, 1000.0 + tick) for tick in ticks]
+    assert differing(mine, [(time + 7, value) for time, value in mine]) == []
+    # A minute is what clocks may differ by; another cluster's counter is further off.
+    [all_of_it] = differing(mine, [(time, value + 40) for time, value in mine])
+    assert "different counters" in all_of_it.reason
+    assert all_of_it.until - all_of_it.after > 3_000_000
+    # One that began anew at other times than the other.
+    assert differing(mine, [(time, value if value < 1100 else value - 1099) for time, value in mine])
+    # One that the counting replica never shows, although it scrapes.
+    assert differing([], mine)
+    assert differing(mine, []) == []
+
+
+def test_one_takes_the_place_of_another_that_it_was_seen_beside() -> None:
+    series = (("__name__", "x_total"), *TARGET)
+
+    def switched(first_of_b: int) -> list[Unknown]:
+        a = [(20.0 * tick, 1000.0 + tick) for tick in range(1, 60)]
+        b = [(20.0 * tick, 1000.0 + tick) for tick in range(first_of_b, 180)]
+        raw = {(*series, ("replica", "a")): a, (*series, ("replica", "b")): b}
+        good: dict[Labels, Times] = {
+            labels[2:][-1:]: np.array([round(time * 1000) for time, _ in samples], np.int64)
+            for labels, samples in raw.items()
+        }
+        turns = {TARGET: ReplicaTurns.of(good, 0, 180 * STEP)}
+        return deduplication.differences(raw, frozenset(["replica"]), turns).get(TARGET, [])
+
+    assert switched(first_of_b=1) == []
+    [unseen] = switched(first_of_b=60)
+    assert "was not seen to show the same" in unseen.reason
 
 
 HOURS = 3

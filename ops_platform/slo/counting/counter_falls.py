@@ -1,0 +1,113 @@
+"""Falls of counters: a value below the one before is a counter that began anew only where that is proven.
+
+Proof is a process that reports a later start, or a zero that Prometheus stored at the counter's creation.
+A counter that falls while its process goes on has dipped (a proxy that answers from memory, a lagging
+replica), or an exporter relays another process: which of the two, and what happened, cannot be told. Of a
+target that reports no start, a fall to at most half is believed, unless the value is soon back.
+
+Not here: series that appear or come back (``counter_starts``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ops_platform.slo.counting.samples import Mask, Series, Times, Values, no_times, show
+from ops_platform.slo.counting.scrapes import HORIZON, NEVER, Scrapes, Unknown
+
+JITTER = 2_000
+"""Milliseconds by which one process reports its start differently: the kernel rounds the time of its boot."""
+SKEW = 60_000
+"""Milliseconds by which the clocks of Prometheus and of a target may differ."""
+
+
+@dataclass(frozen=True)
+class Falls:
+    """The samples of a counter at which it began anew, by sample; and the times at which it may have."""
+
+    reset: Mask
+    """The value fell, and that the counter began anew is proven."""
+    process_began: Mask
+    """The process began between the sample before and this one."""
+    created: Mask
+    """Prometheus stored the zero that it began with, at the time of its creation, without a scrape."""
+    unproven: tuple[Unknown, ...]
+
+    @classmethod
+    def of(cls, counter: Series, scrapes: Scrapes) -> Falls:
+        """Judge each fall of ``counter`` from the sample before, within HORIZON."""
+        times, values = counter.times, counter.values
+        previous = np.concatenate(([NEVER], times[:-1]))
+        before = np.concatenate(([0], values[:-1]))
+        fell = (values < before) & (times - previous <= HORIZON)
+        began = process_began(times, previous, scrapes)
+        created = created_zeros(counter, scrapes)
+        silent = scrapes.process_starts(times) == NEVER
+        proven = fell & (created | began)
+        unproven: list[Unknown] = []
+        for index in np.flatnonzero(fell & ~proven).tolist():
+            back = _back_at(times, values, index)
+            if silent[index] and back is None and 2 * values[index] <= before[index]:
+                proven[index] = True
+                continue
+            known_to_run = "" if silent[index] else ", and its process had not begun anew"
+            unproven.append(
+                Unknown(
+                    int(times[index - 1]),
+                    int(times[index]) + HORIZON if back is None else back,
+                    f"{show(counter.labels)} fell from {before[index]} to {values[index]}{known_to_run}: "
+                    "a dip, or a restart?",
+                )
+            )
+        return cls(proven, began, created, tuple(unproven))
+
+
+def _back_at(times: Times, values: Values, index: int) -> int | None:
+    """Find when, within HORIZON after the fall at ``index``, the value is what it was or more."""
+    end = int(np.searchsorted(times, times[index] + HORIZON, side="right"))
+    higher = np.flatnonzero(values[index:end] >= values[index - 1])
+    return int(times[index + int(higher[0])]) if higher.size else None
+
+
+def process_began(times: Times, previous: Times, scrapes: Scrapes) -> Mask:
+    """Mark the ``times`` at which the process reports a start after ``previous``, which it did not then."""
+    now, then = scrapes.process_starts(times), scrapes.process_starts(previous)
+    told = then != NEVER
+    later = np.where(told, (now - then > JITTER) & (now > previous - SKEW), now > previous)
+    return np.asarray((now != NEVER) & later & (now <= times + np.where(told, SKEW, 0)))
+
+
+def swaps(scrapes: Scrapes) -> Times:
+    """List the times (ms) at which another process answers, though it had run at the scrape before.
+
+    Its start goes back, or on to one before that scrape: several processes behind one address.
+    """
+    times, starts = scrapes.reported_at, scrapes.reported_starts
+    if times.size < 2:
+        return no_times()
+    then, previous, now, at = starts[:-1], times[:-1], starts[1:], times[1:]
+    began = (now > then) & (now > previous - SKEW) & (now <= at + SKEW)
+    swapped: Times = at[(np.abs(now - then) > JITTER) & ~began & (at - previous <= HORIZON)]
+    return swapped
+
+
+def created_zeros(counter: Series, scrapes: Scrapes) -> Mask:
+    """Mark the zeros that were stored at a counter's creation (``created-timestamp-zero-ingestion``).
+
+    Those are zeros away from any scrape in a series whose other samples are of scrapes; an exporter that
+    gives its samples times of its own has none.
+    """
+    times = counter.times
+    scraped = np.isin(times, scrapes.good, assume_unique=True)
+    near = np.diff(times) <= HORIZON
+    before = np.concatenate(([True], scraped[:-1] | ~near))
+    after = np.concatenate((scraped[1:] & near, [False]))
+    return np.asarray((counter.values == 0) & ~scraped & before & after)
+
+
+def reset_times(series: list[Series], scrapes: Scrapes) -> Times:
+    """Collect the times (ms) at which one of these counters of a target was reset, as far as proven."""
+    resets = [counter.times[Falls.of(counter, scrapes).reset] for counter in series if counter.times.size]
+    return np.unique(np.concatenate([no_times(), *resets]))
