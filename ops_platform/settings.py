@@ -3,7 +3,7 @@
 Every secret ``NAME`` may be given as ``NAME_FILE`` instead, the path of a file that holds it.
 When ``OPS_DATABASE_URL`` is not set and the state directory holds an ``environment`` file (the
 embedded stack writes one), its lines serve as defaults: the command line then works beside a
-running stack with nothing exported.
+running stack with nothing exported. Its product database is none where libpq's own variables name another.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ S3_ROLES = ("backup", "backup_reader", "backup_pruner", "media", "exports", "led
 
 BACKUP_ROLES = tuple(role for role in S3_ROLES if role.startswith("backup"))
 """The roles that have an identity of their own in each repository."""
+
+LIBPQ_TARGETS = ("PGSERVICE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE")
+"""libpq's own variables that say which database is meant."""
+_PRODUCT_URLS = tuple(f"OPS_PRODUCT_{role}DATABASE_URL" for role in ("", "OWNER_", "ERASER_"))
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _BUCKET = re.compile(r"OPS_S3_BACKUP\w*_BUCKET")
@@ -293,10 +297,21 @@ class Settings(Group):
         """
         value = getattr(self, name)
         if value is None:
+            variable, libpq = f"OPS_{name.upper()}", self.libpq_target
+            if variable in _PRODUCT_URLS and libpq is not None:
+                raise ConfigurationError(
+                    f"{variable} is not set, and {libpq} names another database than a running stack's: "
+                    f"set {variable} or unset {libpq}"
+                )
             raise ConfigurationError(
-                f"OPS_{name.upper()} is not set: start the stack with 'ops-platform up' or set it"
+                f"{variable} is not set: start the stack with 'ops-platform up' or set it"
             )
         return str(value)
+
+    @property
+    def libpq_target(self) -> str | None:
+        """The first of libpq's own variables that names a database; None where no one does."""
+        return next((name for name in LIBPQ_TARGETS if name in self.environ), None)
 
     def s3_place(self, role: str) -> S3Place:
         """Return the endpoint at which the bucket of ``role`` is."""
@@ -371,12 +386,21 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     Works with an empty environment. Raises ConfigurationError on a malformed number, a
     ``_FILE`` that cannot be read, or a variable given in both forms.
     """
-    variables = dict(os.environ if environ is None else environ)
+    given = dict(os.environ if environ is None else environ)
+    variables = dict(given)
     state_dir = Path(variables.get("OPS_STATE_DIR") or default_state_dir(variables))
     if "OPS_DATABASE_URL" not in variables:
         stack = _environment_file(state_dir / ENVIRONMENT_FILE)
         variables = {**_stack_defaults(stack, variables), **variables}
-    environment = Environment(variables)
+    # What libpq's own variables name is meant for every role; a file of stanzas may go on naming the stack's.
+    elsewhere = any(name in given for name in LIBPQ_TARGETS)
+    environment = Environment(
+        {
+            name: value
+            for name, value in variables.items()
+            if name in given or not (elsewhere and name in _PRODUCT_URLS)
+        }
+    )
     run_as = environment.text("OPS_RUN_AS_USER") or "postgres"
     identities = {role: _identity(environment, role) for role in S3_ROLES}
     of_second = {role: _identity(environment, role, "REPO2_") for role in BACKUP_ROLES}
@@ -397,8 +421,7 @@ def _stack_defaults(stack: Mapping[str, str], variables: Mapping[str, str]) -> d
     migrated nor erased from.
     """
     other_product = "OPS_PRODUCT_DATABASE_URL" in variables
-    roles = ("OPS_PRODUCT_OWNER_DATABASE_URL", "OPS_PRODUCT_ERASER_DATABASE_URL")
-    return {name: value for name, value in stack.items() if not (other_product and name in roles)}
+    return {name: value for name, value in stack.items() if not (other_product and name in _PRODUCT_URLS)}
 
 
 def _environment_file(path: Path) -> dict[str, str]:

@@ -144,6 +144,12 @@ def test_migrate_brings_the_heartbeat_into_both_databases_and_is_safe_to_repeat(
 
     assert first.returncode == 0, first.stderr
     assert second.stdout.count("already current") == 3, second.stdout + second.stderr
+    where = f"127.0.0.1:{cluster.port}"
+    assert second.stderr.splitlines() == [
+        f"about to change the ops database {where}/fresh_ops",
+        f"about to change the product database {where}/fresh_product",
+    ]
+    assert "ops_owner" not in second.stderr
     for name in ("fresh_ops", "fresh_product"):
         with cluster.superuser(name) as superuser:
             found = superuser.execute("SELECT to_regclass('ops_platform.heartbeats') IS NOT NULL").fetchone()

@@ -98,6 +98,34 @@ def test_whoever_names_a_product_database_means_it_in_every_role(tmp_path: Path)
     assert (other.product_owner_database_url, other.product_eraser_database_url) == (None, None)
 
 
+@pytest.mark.parametrize("variable", ["PGSERVICE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE"])
+def test_what_libpqs_variables_name_wins_over_a_stack_that_happens_to_run(
+    variable: str, tmp_path: Path
+) -> None:
+    names = [f"OPS_PRODUCT_{role}DATABASE_URL" for role in ("", "OWNER_", "ERASER_")]
+    lines = [f"{name}=postgresql://stack/product\n" for name in (*names, "OPS_DATABASE_URL")]
+    (tmp_path / "environment").write_text("".join(lines), encoding="utf-8")
+
+    beside = load_settings({"OPS_STATE_DIR": str(tmp_path), variable: "5432"})
+    said = load_settings(
+        {"OPS_STATE_DIR": str(tmp_path), variable: "5432", names[0]: "postgresql://mine/shop"}
+    )
+
+    assert (
+        beside.product_database_url,
+        beside.product_owner_database_url,
+        beside.product_eraser_database_url,
+    ) == (None, None, None)
+    assert beside.database_url is not None
+    # The stanzas of the stack keep their connections.
+    assert beside.expand("${OPS_PRODUCT_DATABASE_URL}", "backups.yaml") == "postgresql://stack/product"
+    with pytest.raises(
+        ConfigurationError, match=f"OPS_PRODUCT_DATABASE_URL is not set, and {variable} names"
+    ):
+        beside.require("product_database_url")
+    assert said.product_database_url == "postgresql://mine/shop"
+
+
 def test_references_are_expanded_or_refused_by_place_and_name(tmp_path: Path) -> None:
     settings = load_settings({"OPS_STATE_DIR": str(tmp_path), "WHERE": "/data"})
 

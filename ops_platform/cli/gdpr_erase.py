@@ -35,17 +35,23 @@ def erase(data_map: Path | None, subject_file: TextIO, no_tombstone: bool, json_
     Needs the ops database, OPS_GDPR_ENCRYPTION_KEY and OPS_GDPR_SIGNING_KEY, and issues a certificate for
     each subject. Run the command again after a failure or a kill: it continues. Subjects are numbered in the
     order of the file, and never named. The product database is OPS_PRODUCT_ERASER_DATABASE_URL, else
-    OPS_PRODUCT_DATABASE_URL, else that of libpq's own variables; prepare it with 'ops-platform migrate'.
+    OPS_PRODUCT_DATABASE_URL, else that of libpq's own variables, which come before those of a running
+    embedded stack; it is named on stderr before anything is changed. Prepare it with 'ops-platform migrate'.
 
     \b
     Example:
       echo 0f5b2c… | ops-platform gdpr erase --subject-file -
     """
+    from ops_platform.gdpr.erasure import context as erasure_context
+
     keys, settings = arguments.subject_keys(subject_file), load_settings()
     prepare = _without_tombstone if no_tombstone else _with_tombstone
     erase_subject, close = prepare(settings, data_map)
     results: list[dict[str, Any]] = []
     try:
+        output.announce("product database", erasure_context.product_url(settings))
+        if not no_tombstone:
+            output.announce("ops database", settings.require("database_url"))
         for number, key in enumerate(keys, 1):
             click.echo(f"subject {number}", err=True)
             results.append({"subject": number, **(erase_subject(key) or {"found": False})})

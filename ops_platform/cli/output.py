@@ -74,6 +74,17 @@ def progress_bar(label: str) -> Iterator[Callable[[float], None]]:
         yield lambda fraction: progress.update(task, completed=fraction)
 
 
+def announce(what: str, url: str) -> None:
+    """Name on stderr the database that is about to change, as a connection to it was made.
+
+    Raises what ``postgres.connect`` raises.
+    """
+    from ops_platform.clients import postgres
+
+    with postgres.session(url) as connection:
+        click.echo(f"about to change the {what} {postgres.located(connection)}", err=True)
+
+
 def size(count: int | None) -> str:
     """Word a number of bytes with units of powers of 1024; None is "-"."""
     if count is None:

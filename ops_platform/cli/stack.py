@@ -80,16 +80,24 @@ def env() -> None:
 def migrate() -> None:
     """Bring the ops database, and the footprint in the product database, to the current schema.
 
-    Needs OPS_OWNER_DATABASE_URL and, for the product, OPS_PRODUCT_OWNER_DATABASE_URL.
+    Needs OPS_OWNER_DATABASE_URL and, for the product, OPS_PRODUCT_OWNER_DATABASE_URL, or libpq's own
+    variables (PGSERVICE, PGHOST) for a product database without an ops database.
     """
     from ops_platform.clients.postgres import migrations
 
     settings = load_settings()
-    ops = settings.require("owner_database_url")
-    # The ops database is a stanza, too, and needs the footprint's heartbeat.
-    targets = [("ops database", ops, "ops"), ("ops database", ops, "product")]
-    if settings.product_owner_database_url is not None:
-        targets.append(("product database", settings.product_owner_database_url, "product"))
+    product = settings.product_owner_database_url
+    if product is None and settings.product_database_url is None and settings.libpq_target is not None:
+        product = ""
+    targets = []
+    if product is None or settings.owner_database_url is not None:
+        ops = settings.require("owner_database_url")
+        # The ops database is a stanza, too, and needs the footprint's heartbeat.
+        targets += [("ops database", ops, "ops"), ("ops database", ops, "product")]
+    if product is not None:
+        targets.append(("product database", product, "product"))
+    for name, url in dict.fromkeys((name, url) for name, url, _ in targets):
+        output.announce(name, url)
     for name, url, folder in targets:
         applied = migrations.migrate(url, files.carried("sql") / folder)
         click.echo(f"{name}, sql/{folder}: {', '.join(applied) if applied else 'already current'}")

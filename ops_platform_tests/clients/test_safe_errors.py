@@ -43,6 +43,51 @@ def test_bad_errors_say_what_they_are_and_quote_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_advice_quotes_nothing(name: str) -> None:
+    advice = safe_errors.database_advice(CASES[name][0]())
+    assert_silent(advice or "")
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "silent"),
+    [
+        (
+            database_error(pg.QueryCanceled, "canceling statement due to statement timeout"),
+            ("due to statement timeout", "ALTER ROLE ... SET statement_timeout"),
+            ("see that it runs",),
+        ),
+        (
+            database_error(pg.InsufficientPrivilege, "permission denied for table people"),
+            ("permission denied for table people", "42501"),
+            (),
+        ),
+        (
+            database_error(pg.LockNotAvailable, "canceling statement due to lock timeout"),
+            ("due to lock timeout", "another session holds the lock"),
+            ("see that it runs",),
+        ),
+        (
+            database_error(pg.DiskFull, "could not extend file: No space left on device"),
+            ("No space left", "give the server what it lacks"),
+            ("see that it runs",),
+        ),
+        (
+            database_error(pg.UndefinedTable, 'relation "people" does not exist', statement_position="15"),
+            ('relation "people" does not exist', "where that is the platform's own"),
+            (),
+        ),
+    ],
+)
+def test_advice_names_the_reason_and_can_help(
+    error: psycopg.Error, words: tuple[str, ...], silent: tuple[str, ...]
+) -> None:
+    advice = safe_errors.database_advice(error) or ""
+    assert [word for word in words if word not in advice] == []
+    assert [word for word in silent if word in advice] == []
+    assert "\n" not in advice
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_frames_quote_nothing_either(name: str) -> None:
     """The frames of the raising test itself show code, of which none holds a value."""
     make, words = CASES[name]

@@ -86,6 +86,21 @@ class Products:
             ensure_database(superuser, name, "product_owner", ("ops_eraser", "ops_worker"))
         return Product(self.cluster, name)
 
+    def create_in(self, encoding: str) -> Product:
+        """Create one in another encoding, migrated as the others are."""
+        name = f"erasing_{encoding.lower()}"
+        with self.cluster.superuser() as superuser:
+            superuser.execute(
+                sql.SQL(
+                    "CREATE DATABASE {} TEMPLATE template0 OWNER product_owner ENCODING {} LOCALE 'C'"
+                ).format(sql.Identifier(name), sql.Literal(encoding))
+            )
+            ensure_database(superuser, name, "product_owner", ("ops_eraser", "ops_worker"))
+        with self.cluster.superuser(name) as superuser:
+            run_roles(superuser, "product")
+        migrate(self.cluster.url("ops_owner", name), files.carried("sql") / "product")
+        return Product(self.cluster, name)
+
     def drop(self, product: Product) -> None:
         with self.cluster.superuser() as superuser:
             superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(product.name)))

@@ -61,6 +61,7 @@ def place(subject_file: TextIO, basis: str, by: str | None, data_map: Path | Non
     stanza = backup_expiry.product_backup_term(settings).stanza
     with postgres.session(settings.require("product_database_url")) as product:
         subject = subject_key.parse(product, loaded_map, schema.read(product), stanza, keys[0])
+    output.announce("ops database", settings.require("database_url"))
     with postgres.session(settings.require("database_url")) as ops:
         legal_hold = legal_holds.place(ops, subject, basis, by or arguments.user(), datetime.now(UTC))
     click.echo(f"legal hold {legal_hold.id}: no erasure of this subject begins until it is released")
@@ -106,6 +107,8 @@ def release(number: int, by: str | None) -> None:
     from ops_platform.clients import postgres
     from ops_platform.gdpr.tombstones import legal_holds
 
-    with postgres.session(load_settings().require("database_url")) as ops:
+    url = load_settings().require("database_url")
+    output.announce("ops database", url)
+    with postgres.session(url) as ops:
         legal_holds.release(ops, number, by or arguments.user(), datetime.now(UTC))
     click.echo(f"legal hold {number} is released")

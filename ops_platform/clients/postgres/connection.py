@@ -23,7 +23,7 @@ UNREADABLE = "an address that cannot be read"
 
 
 def connect(url: str, *, application: str = "ops-platform", autocommit: bool = False) -> Connection:
-    """Open a connection whose rows are dicts and whose session is in UTC.
+    """Open a connection whose rows are dicts and whose session is in UTC and speaks UTF-8.
 
     Raises Unavailable with a line that names host, port and database, never the URL.
     """
@@ -34,6 +34,8 @@ def connect(url: str, *, application: str = "ops-platform", autocommit: bool = F
             row_factory=dict_row,
             application_name=application,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            # Whatever the database's encoding and PGCLIENTENCODING say: the server converts.
+            client_encoding="UTF8",
         )
         _in_utc(connection)
         return connection
@@ -71,6 +73,12 @@ def describe(url: str) -> str:
     if not re.fullmatch(r"[\d,]*", port) or "@" in host + database:
         return UNREADABLE
     return f"{host or 'local socket'}:{port or 5432}/{database}"
+
+
+def located(connection: Connection) -> str:
+    """Name host (or socket directory), port and database that a connection has reached."""
+    info = connection.info
+    return f"{info.host or 'local socket'}:{info.port}/{info.dbname}"
 
 
 def one_row(

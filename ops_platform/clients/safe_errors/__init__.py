@@ -8,6 +8,7 @@ clients know their settings.
 
 from ops_platform.clients.safe_errors.frames import Note, frames
 from ops_platform.clients.safe_errors.lines import code, describe, why
+from ops_platform.clients.safe_errors.postgresql import LET_RUN
 from ops_platform.clients.safe_errors.postgresql import advice as database_advice
 from ops_platform.clients.safe_errors.process import guard
 from ops_platform.clients.safe_errors.tls import TlsFault, tls_fault
@@ -21,6 +22,7 @@ from ops_platform.clients.safe_errors.words import (
 )
 
 __all__ = [
+    "LET_RUN",
     "Note",
     "TlsFault",
     "address",

@@ -90,14 +90,35 @@ def advice(error: BaseException) -> str | None:
     names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] == "psycopg"}
     if not names:
         return None
+    state, reason_given = getattr(error, "sqlstate", None) or "none", why(error)
+    said = f"{reason_given} (SQLSTATE {state})" if reason_given else f"SQLSTATE {state}"
     if names & {"UndefinedTable", "UndefinedColumn", "UndefinedFunction"}:
-        return "the database has another schema than this version needs: run 'ops-platform migrate'"
-    state = getattr(error, "sqlstate", None) or "none"
+        return f"{said}: where that is the platform's own, run 'ops-platform migrate': its schema is older"
     if "InsufficientPrivilege" in names:
-        return f"the database role may not do this (SQLSTATE {state}): use the URL of the role it is for"
+        return (
+            f"the database role may not do this: {said}: use the URL of the role it is for, or grant it that"
+        )
+    if "QueryCanceled" in names:
+        return f"{said}: {LET_RUN}"
+    if "LockNotAvailable" in names:
+        return f"{said}: another session holds the lock (see pg_locks): wait for its end, then try again"
     if "OperationalError" in names:
-        return f"the database ended the work (SQLSTATE {state}): see that it runs, then try again"
-    return f"the database refused it ({type(error).__name__}, SQLSTATE {state}); --debug says more"
+        remedy = _REMEDIES.get(state[:2], "see that it runs, then try again")
+        return f"the database ended the work: {said}: {remedy}"
+    return f"the database refused it: {type(error).__name__}, {said}; --debug says more"
+
+
+LET_RUN = (
+    "where statement_timeout ended it, raise that for this role (ALTER ROLE ... SET statement_timeout), then "
+    "run it again"
+)
+"""What to do about a statement that the server cancelled."""
+_REMEDIES = {
+    "53": "give the server what it lacks, then try again",
+    "54": "the server's limit is reached: report it with --debug",
+    "55": "wait until it is in the state for this, then try again",
+}
+"""What to do by the class of SQLSTATE, where waiting for a server to run would not help."""
 
 
 def _message(state: str, diag: Any) -> str:

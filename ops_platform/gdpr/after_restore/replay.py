@@ -17,10 +17,15 @@ from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import row_predicates, subject_key
 from ops_platform.gdpr.tombstones import SealingKeys, Tombstone
 
-HARMLESS = ("no-index", "undecided", "undecided-link", "undecided-column", "untrue-reference")
-"""Codes of findings that only make an erasure slow, leave texts unwritten, or ask for a decision on a column.
+HARMLESS = (
+    *("no-index", "undecided", "undecided-link", "undecided-column", "untrue-reference"),
+    *("trigger-changes", "trigger-undoes", "waived-nowhere"),
+)
+"""Codes of findings that only make an erasure slow, leave texts unwritten, ask for a decision on a column, or
+are read in the source of triggers.
 
-Who was erased before the decision is erased again by what was decided then.
+Who was erased before the decision is erased again by what was decided then; whether a change holds is proved
+in its transaction.
 """
 
 

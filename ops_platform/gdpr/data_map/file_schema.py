@@ -185,6 +185,14 @@ class Controller(Strict):
     security: list[Stated] | None = None
 
 
+class Waiver(Strict):
+    """An item of ``waived``: a finding of ``map check`` that is excused, and why."""
+
+    finding: Literal["no-index", "no-key", "trigger-undoes"]
+    place: Text
+    because: Annotated[str, Field(min_length=1, pattern=r"\S")]
+
+
 class Map(Strict):
     """The whole file."""
 
@@ -197,3 +205,4 @@ class Map(Strict):
     processors: list[Processor] = []
     accepted: list[Accepted] = []
     controller: Controller | None = None
+    waived: list[Waiver] = []

@@ -59,6 +59,10 @@ class ByParent:
     to: tuple[str, ...]
     roles: tuple[str, ...]
 
+    def goes_through(self, parent: Belonging) -> bool:
+        """Tell whether rows are found through the parent's rows of this role."""
+        return parent.role in self.roles if self.roles else not isinstance(parent.way, ByMention)
+
 
 @dataclass(frozen=True)
 class ByArray:
@@ -319,6 +323,18 @@ class Accepted:
 
 
 @dataclass(frozen=True)
+class Waiver:
+    """A finding of ``map check`` that is excused at ``place``, and ``because`` of what.
+
+    ``place``: a table, or a column or trigger of it.
+    """
+
+    finding: str
+    place: str
+    because: str
+
+
+@dataclass(frozen=True)
 class DataMap:
     """The whole map; ``version`` is a hash of its content: 16 hex digits of SHA-256.
 
@@ -334,6 +350,7 @@ class DataMap:
     processors: tuple[Processor, ...]
     accepted: tuple[Accepted, ...] = ()
     controller: Controller | None = None
+    waived: tuple[Waiver, ...] = ()
     document: str = field(default="", repr=False)
 
     @property

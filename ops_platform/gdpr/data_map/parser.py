@@ -17,6 +17,7 @@ from ops_platform.gdpr.data_map.map_document import MapDocument
 from ops_platform.gdpr.data_map.model import (
     UNDECIDED,
     Accepted,
+    Belonging,
     ByMention,
     ByParent,
     CacheKeys,
@@ -26,10 +27,11 @@ from ops_platform.gdpr.data_map.model import (
     Subject,
     Table,
     View,
+    Waiver,
 )
 from ops_platform.gdpr.data_map.row_parser import RowParser
 from ops_platform.gdpr.data_map.subject_parser import SubjectParser
-from ops_platform.gdpr.schema import Name
+from ops_platform.gdpr.schema import Name, quoted
 from ops_platform.lined_yaml import Document, KeyPath
 
 
@@ -103,6 +105,7 @@ class _Parser:
             accepted=self._accepted(model.accepted),
             controller=None if model.controller is None else controller_parser.parse(model.controller),
             document=document,
+            waived=self._waived(model.waived, tables),
         )
         self._check_parents(model, data_map)
         subject_parser.check_known_by(data_map)
@@ -180,6 +183,37 @@ class _Parser:
             accepted.append(place)
         return tuple(accepted)
 
+    def _waived(
+        self, models: Sequence[file_schema.Waiver], tables: Mapping[Name, Table]
+    ) -> tuple[Waiver, ...]:
+        waived = dict[tuple[str, str], Waiver]()
+        for number, model in enumerate(models):
+            path = ("waived", number)
+            place = self._place_of_waiver((*path, "place"), model.place, tables)
+            if model.because.lstrip().startswith(UNDECIDED):
+                raise self._document.error(
+                    (*path, "because"), "is not written yet: say why that is right as it is"
+                )
+            if (model.finding, place) in waived:
+                raise self._document.error((*path, "place"), f"{place} is there twice")
+            waived[model.finding, place] = Waiver(model.finding, place, model.because)
+        return tuple(waived.values())
+
+    def _place_of_waiver(self, path: KeyPath, text: str, tables: Mapping[Name, Table]) -> str:
+        """Read a table of the map, or a table and one of its columns or triggers."""
+        try:
+            if (table := Name.parse(text)) in tables:
+                return str(table)
+        except ValueError:
+            pass
+        try:
+            table, name = Name.parse_column(text)
+        except ValueError as error:
+            raise self._document.error(path, str(error)) from None
+        if table not in tables:
+            raise self._document.error(path, f"the map has no table {table}")
+        return f"{table}.{quoted(name)}"
+
     def _check_parents(self, model: file_schema.Map, data_map: DataMap) -> None:
         """Refuse ``through`` that names a table or role outside the map, or leads in a circle."""
         for text, table in model.tables.items():
@@ -198,17 +232,27 @@ class _Parser:
                         (*path, "through"),
                         f"nothing says whose the rows of {row.through} are: mentions do not",
                     )
-                if self._is_circular(data_map, Name.parse(text), set()):
-                    raise self._document.error((*path, "through"), "leads in a circle and never to a subject")
+                belonging = data_map.tables[Name.parse(text)].belongings[number]
+                if self._is_circular(data_map, Name.parse(text), belonging, frozenset()):
+                    raise self._document.error(
+                        (*path, "through"),
+                        "leads in a circle and never to a subject: name in roles those of the parent that do",
+                    )
 
-    def _is_circular(self, data_map: DataMap, name: Name, seen: set[Name]) -> bool:
-        if name in seen:
+    def _is_circular(
+        self, data_map: DataMap, table: Name, belonging: Belonging, seen: frozenset[tuple[Name, str]]
+    ) -> bool:
+        """Tell whether a role is found through itself, by way of whichever roles it goes through."""
+        way, place = belonging.way, (table, belonging.role)
+        if place in seen:
             return True
-        table = data_map.tables.get(name)
+        parent = data_map.tables.get(way.table) if isinstance(way, ByParent) else None
+        if not isinstance(way, ByParent) or parent is None:
+            return False
         return any(
-            self._is_circular(data_map, belonging.way.table, seen | {name})
-            for belonging in (table.belongings if table else ())
-            if isinstance(belonging.way, ByParent)
+            self._is_circular(data_map, parent.name, other, seen | {place})
+            for other in parent.belongings
+            if way.goes_through(other)
         )
 
     def _check_disjoint(self, path: KeyPath, classes: Mapping[str, list[str]]) -> None:

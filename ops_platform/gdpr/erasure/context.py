@@ -64,6 +64,11 @@ class ErasureContext:
     letter_seconds: float = LETTER_SECONDS
 
 
+def product_url(settings: Settings) -> str:
+    """Return the URL of the product database for erasures; empty: what libpq's own variables say."""
+    return settings.product_eraser_database_url or settings.product_database_url or ""
+
+
 def open_stores(settings: Settings, data_map: Path | None = None) -> DataStores:
     """Make the clients of the data stores, without connecting.
 
@@ -72,7 +77,7 @@ def open_stores(settings: Settings, data_map: Path | None = None) -> DataStores:
     from ops_platform.clients.redis import cache as caches  # redis takes long to import
 
     parsed_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
-    url = settings.product_eraser_database_url or settings.product_database_url or ""
+    url = product_url(settings)
     return DataStores(
         parsed_map,
         lambda: postgres.connect(url, application="ops-platform erasure", autocommit=True),

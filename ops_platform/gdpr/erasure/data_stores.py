@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import psycopg
+
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr import map_check, schema
@@ -62,9 +64,19 @@ def identify(
         shared_prefix_guard.refuse_shared(product, data_map, identity)
         return identity, True
     values = subject_key.values(product, data_map.subject, subject)
-    if email:
+    if email and _can_hold(product, email):
         values[data_map.subject.email] = email
     return row_predicates.with_side_tables(product, data_map, catalogue, values), False
+
+
+def _can_hold(product: Connection, text: str) -> bool:
+    """Tell whether the database's encoding has all characters of a text: another is in none of its rows."""
+    try:
+        with product.transaction():
+            product.execute("SELECT CAST(%s AS text)", (text,))
+    except psycopg.errors.UntranslatableCharacter:
+        return False
+    return True
 
 
 def objects_and_keys(stores: DataStores, inventory: Inventory) -> list[Effect]:

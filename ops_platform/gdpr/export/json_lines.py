@@ -7,7 +7,7 @@ each character for JSON's escapes, which for long texts takes as long as all its
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from struct import Struct
 
@@ -18,6 +18,8 @@ from ops_platform.clients.postgres import Connection, copy_out
 
 BLOCK = 256 * 1024
 """Bytes of lines in one block; a longer row is a block of its own."""
+PIECE = 1 << 20
+"""Bytes of a large row that are sent at once."""
 # https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 _LENGTH = Struct("!i").unpack_from
@@ -34,18 +36,27 @@ class Block:
 
 
 def read(
-    connection: Connection, query: sql.Composable, texts: Sequence[str] = ()
+    connection: Connection,
+    query: sql.Composable,
+    texts: Sequence[str] = (),
+    piecewise: Callable[[str], sql.Composable] | None = None,
 ) -> Generator[Block, None, None]:
     """Read one line for each row of ``query``, in the caller's transaction, whose encoding is UTF-8.
 
     The query's first column is the JSON of an object with a member or more. The columns after it are
-    texts, one for each name in ``texts``, and become members of that name. Raises what psycopg raises.
+    texts, one for each name in ``texts``, and become members of that name. With ``piecewise``, a last column
+    is the place of a row that is too large to be sent whole, and NULL otherwise; for a place it builds the
+    query of the line's ``pieces``, which come at the end. Raises what psycopg raises.
     """
     names = [b"," + json.dumps(name, ensure_ascii=False).encode() + b":" for name in texts]
     lines: list[bytes] = []
     size = rows = 0
+    places: list[str] = []
     copying = sql.SQL("COPY ({}) TO STDOUT WITH (FORMAT binary)").format(query)
     for data in _rows(connection, copying):
+        if piecewise is not None and (place := _last_field(data, len(names) + 2)) is not None:
+            places.append(place)
+            continue
         end = _COUNT + 4 + _LENGTH(data, _COUNT)[0]
         lines.append(_on_one_line(bytes(data[_COUNT + 4 : end])))
         if names:
@@ -64,6 +75,30 @@ def read(
             lines, size, rows = [], 0, 0
     if lines:
         yield Block(b"".join(lines), rows)
+    for place in places:
+        assert piecewise is not None  # noqa: S101 - there are no places then
+        copying = sql.SQL("COPY ({}) TO STDOUT WITH (FORMAT binary)").format(piecewise(place))
+        for data in _rows(connection, copying):
+            yield Block(_on_one_line(bytes(data[_COUNT + 4 :])), 0)
+        yield Block(b"\n", 1)
+
+
+def pieces(lines: sql.Composable) -> sql.Composable:
+    """Build the query for pieces of PIECE bytes. ``lines``: a query for the line, as bytes of that name."""
+    return sql.SQL(
+        "SELECT substring(whole.line FROM piece.number * {size} + 1 FOR {size}) "
+        "FROM ({lines} OFFSET 0) AS whole "
+        "CROSS JOIN LATERAL generate_series(0, (octet_length(whole.line) - 1) / {size}) AS piece (number)"
+    ).format(size=sql.Literal(PIECE), lines=lines)
+
+
+def _last_field(data: memoryview, count: int) -> str | None:
+    """Return the text of the last of a row's ``count`` fields; None where it is NULL."""
+    start = _COUNT
+    for _ in range(count - 1):
+        start += 4 + max(_LENGTH(data, start)[0], 0)
+    length = _LENGTH(data, start)[0]
+    return None if length < 0 else str(data[start + 4 : start + 4 + length], "ascii")
 
 
 def _rows(connection: Connection, statement: sql.Composed) -> Iterator[memoryview]:

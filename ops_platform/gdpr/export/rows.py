@@ -12,12 +12,24 @@ from ops_platform.gdpr.data_map import Belonging, ByArray, ByColumn, ByParent, D
 from ops_platform.gdpr.export import json_lines
 from ops_platform.gdpr.export.json_lines import Block
 from ops_platform.gdpr.export.json_redaction import Redaction, pseudonym
-from ops_platform.gdpr.schema import Catalogue, Column
+from ops_platform.gdpr.schema import Catalogue, Column, Name
 from ops_platform.gdpr.subject import Identity, constant_sql, row_predicates
 
 TEXTS = {"text", "character varying"}
 LONG = 256
 """Bytes from which a text is cheaper to escape here than in the database."""
+MAX = 4 << 20
+"""Bytes of texts and bytes in a row up to which it is sent whole."""
+STORED = 64 << 10
+"""Bytes, as they are stored, of other values up to which a row is: compressed, 250 times as much at most."""
+FIXED = frozenset(
+    (
+        *("smallint", "integer", "bigint", "real", "double precision", "numeric", "boolean", "uuid", "date"),
+        *("timestamp with time zone", "timestamp without time zone", "time without time zone"),
+        *("time with time zone", "interval", "inet", "cidr", "macaddr", "oid", "money"),
+    )
+)
+"""Types without large values."""
 SAMPLE = 100
 """Rows of a table whose texts are measured for it."""
 
@@ -47,7 +59,53 @@ class Rows:
     ) -> Generator[Block, None, None]:
         """Read the rows in blocks, in the caller's transaction. Raises what psycopg raises."""
         long_texts = self._long_texts(connection, table, belonging)
-        return json_lines.read(connection, self._query(table, belonging, long_texts), long_texts)
+        large = self._large(table, belonging) if self._has_large(connection, table) else None
+        query = self._query(table, belonging, long_texts, large)
+
+        def piecewise(place: str) -> sql.Composable:
+            oid, _, ctid = place.partition(" ")
+            row = sql.SQL("t.tableoid = CAST({} AS oid) AND t.ctid = CAST({} AS tid)").format(
+                sql.Literal(oid), sql.Literal(ctid)
+            )
+            return json_lines.pieces(self._lines(table, belonging, row))
+
+        return json_lines.read(connection, query, long_texts, piecewise if large is not None else None)
+
+    def _has_large(self, connection: Connection, table: Table) -> bool:
+        """Tell whether rows may be large: no value of MAX bytes can be stored in less than STORED."""
+        row = one_row(
+            connection,
+            "SELECT coalesce(sum(pg_relation_size(c.reltoastrelid)), 0) >= %s AS large FROM ("
+            "SELECT CAST(%s AS regclass) AS relid "
+            "UNION SELECT relid FROM pg_partition_tree(CAST(%s AS regclass)) "
+            "UNION SELECT inhrelid FROM pg_inherits) AS part JOIN pg_class AS c ON c.oid = part.relid "
+            "WHERE c.reltoastrelid <> 0",
+            (STORED, *[table.name.identifier.as_string(connection)] * 2),
+        )
+        return bool(row["large"])
+
+    def _large(self, table: Table, belonging: Belonging) -> sql.Composable | None:
+        """Write the condition for rows that are sent in pieces; the values' sizes are known without them."""
+        columns = self.columns(table, belonging)
+        plain = [column for column in columns if column.base in (*TEXTS, "bytea") and not column.array]
+        packed = [
+            column for column in columns if column not in plain and (column.array or column.base not in FIXED)
+        ]
+        tests = [
+            sql.SQL("{} > {}").format(
+                sql.SQL(" + ").join(
+                    sql.SQL("coalesce({}({}), 0)").format(sql.SQL(function), _reference(column))
+                    for column in some
+                ),
+                sql.Literal(limit),
+            )
+            for some, function, limit in (
+                (plain, "octet_length", MAX),
+                (packed, "pg_column_size", STORED),
+            )
+            if some
+        ]
+        return sql.SQL("({})").format(sql.SQL(" OR ").join(tests)) if tests else None
 
     def _long_texts(self, connection: Connection, table: Table, belonging: Belonging) -> list[str]:
         """Guess from the table's first rows which columns have long texts. A wrong guess costs only time."""
@@ -73,22 +131,74 @@ class Rows:
         # The JSON object needs one column at least.
         return long if len(long) < len(exported) else long[1:]
 
-    def _query(self, table: Table, belonging: Belonging, long_texts: Sequence[str]) -> sql.Composable:
-        """Build the query for one JSON object a row, followed by its long texts."""
+    def _query(
+        self,
+        table: Table,
+        belonging: Belonging,
+        long_texts: Sequence[str],
+        large: sql.Composable | None = None,
+    ) -> sql.Composable:
+        """Build the query for one JSON object a row, followed by its long texts.
+
+        ``large``: the rows of which only the place is sent, as a last column.
+        """
+        shown: list[sql.Composable] = [sql.SQL("row_to_json(r.*)")]
+        shown += [sql.SQL("CAST({} AS text)").format(sql.Identifier("t", name)) for name in long_texts]
+        if large is not None:
+            shown = [sql.SQL("CASE WHEN {} THEN NULL ELSE {} END").format(large, value) for value in shown]
+            place = "CAST(t.tableoid AS text) || ' ' || CAST(t.ctid AS text)"
+            shown.append(sql.SQL("CASE WHEN {} THEN {} END").format(large, sql.SQL(place)))
+        return sql.SQL("SELECT {} {}").format(
+            sql.SQL(", ").join(shown),
+            self._source(table, belonging, self._exported_here(table, belonging), long_texts),
+        )
+
+    def _lines(self, table: Table, belonging: Belonging, condition: sql.Composable) -> sql.Composable:
+        """Build the query for the lines of some rows, as bytes."""
+        return sql.SQL("SELECT convert_to(CAST(row_to_json(r.*) AS text), 'UTF8') AS line {}").format(
+            self._source(table, belonging, condition)
+        )
+
+    def _source(
+        self, table: Table, belonging: Belonging, condition: sql.Composable, left_out: Sequence[str] = ()
+    ) -> sql.Composable:
+        """Write what follows a query's columns: rows called t, and what is shown of each, called r.
+
+        A column of the product's may be called r as well: ``r.*`` is ours in any case.
+        """
         values = [
             sql.SQL("{} AS {}").format(self._value(table, belonging, column), sql.Identifier(column.name))
             for column in self.columns(table, belonging)
-            if column.name not in long_texts
+            if column.name not in left_out
         ]
-        texts = [sql.SQL(", CAST({} AS text)").format(sql.Identifier("t", name)) for name in long_texts]
-        return sql.SQL(
-            "SELECT row_to_json(r){} FROM {} AS t CROSS JOIN LATERAL (SELECT {}) AS r WHERE {}"
-        ).format(
-            sql.Composed(texts),
-            table.name.identifier,
-            sql.SQL(", ").join(values),
-            self._condition(table, belonging),
+        return sql.SQL("FROM {} AS t CROSS JOIN LATERAL (SELECT {}) AS r WHERE {}").format(
+            table.name.identifier, sql.SQL(", ").join(values), condition
         )
+
+    def _exported_here(self, table: Table, belonging: Belonging) -> sql.Composable:
+        """Write the condition for the role's rows, without those that a child or partition exports whole."""
+        condition = self._condition(table, belonging)
+        for child in self.data_map.tables.values():
+            whole = [role for role in child.belongings if role.export == "own"]
+            if not whole or not self._is_part(child.name, table.name):
+                continue
+            theirs = sql.SQL(" OR ").join(
+                row_predicates.condition(
+                    self.data_map, self.catalogue, child.name, role, self.identity, "part"
+                )
+                for role in whole
+            )
+            condition = sql.SQL(
+                "({} AND NOT EXISTS (SELECT FROM {} AS part "
+                "WHERE part.tableoid = t.tableoid AND part.ctid = t.ctid AND ({})))"
+            ).format(condition, child.name.identifier, theirs)
+        return condition
+
+    def _is_part(self, name: Name, of: Name) -> bool:
+        """Tell whether a relation is a partition or an inherited child, at whatever depth."""
+        relation = self.catalogue.relations.get(name)
+        parent = relation.parent if relation else None
+        return parent is not None and (parent == of or self._is_part(parent, of))
 
     def _condition(self, table: Table, belonging: Belonging) -> sql.Composable:
         return row_predicates.condition(

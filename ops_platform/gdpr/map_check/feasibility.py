@@ -8,7 +8,6 @@ from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map import (
     PSEUDONYM,
     STAND_IN,
-    Anonymise,
     Belonging,
     ByColumn,
     ByParent,
@@ -20,10 +19,10 @@ from ops_platform.gdpr.data_map import (
     Value,
     View,
 )
-from ops_platform.gdpr.map_check import foreign_keys, row_links
+from ops_platform.gdpr.map_check import foreign_keys, row_links, update_triggers
 from ops_platform.gdpr.map_check.finding import Finding
 from ops_platform.gdpr.row_erasure import plan
-from ops_platform.gdpr.schema import Catalogue, Relation
+from ops_platform.gdpr.schema import Catalogue, Relation, Trigger
 
 
 def check(data_map: DataMap, catalogue: Catalogue) -> list[Finding]:
@@ -33,6 +32,7 @@ def check(data_map: DataMap, catalogue: Catalogue) -> list[Finding]:
         *_order(data_map, catalogue),
         *foreign_keys.check(data_map, catalogue),
         *_stand_in(data_map, catalogue),
+        *update_triggers.check(data_map, catalogue),
     ]
     for table in data_map.tables.values():
         relation = catalogue.relations.get(table.name)
@@ -43,7 +43,40 @@ def check(data_map: DataMap, catalogue: Catalogue) -> list[Finding]:
             findings += _belonging(table, belonging, relation, data_map, catalogue)
     for view in data_map.views.values():
         findings += _view(view, catalogue)
-    return sorted(set(findings))
+    excused = {(waiver.finding, waiver.place) for waiver in data_map.waived}
+    return sorted(
+        {
+            *(
+                finding
+                for finding in findings
+                if not excused & {(finding.code, place) for place in finding.waivable}
+            ),
+            *_waivers(data_map, catalogue),
+        }
+    )
+
+
+def _waivers(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
+    """List waivers for what is not there. One that excuses nothing today may be needed when a table grows."""
+    places = {
+        place
+        for name in data_map.tables
+        if (relation := catalogue.relations.get(name)) is not None
+        for place in Finding.places(
+            name, *relation.columns, *(trigger.name for trigger in _triggers(relation, catalogue))
+        )
+    }
+    for waiver in data_map.waived:
+        if waiver.place not in places:
+            yield Finding(
+                waiver.place, "waived-nowhere", "is not there: remove it from waived, or correct its name"
+            )
+
+
+def _triggers(relation: Relation, catalogue: Catalogue) -> Iterator[Trigger]:
+    parts = [child for child in catalogue.relations.values() if child.parent == relation.name]
+    for storing in (relation, *parts):
+        yield from storing.triggers
 
 
 def _subject(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
@@ -85,11 +118,12 @@ def _order(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
 
 def _relation(table: Table, relation: Relation, catalogue: Catalogue) -> Iterator[Finding]:
     changing = [belonging for belonging in table.belongings if not isinstance(belonging.erasure, Keep)]
-    if changing and not relation.key:
+    if changing and not relation.tells_rows_apart:
         yield Finding(
             str(table.name),
             "no-key",
             "has no primary key and no unique index without NULLs: its rows cannot be told apart",
+            Finding.places(table.name),
         )
     if table.belongings and relation.row_security:
         yield Finding(
@@ -154,11 +188,7 @@ def _belonging(
     if isinstance(belonging.export, tuple):
         for name in sorted(set(belonging.export) - set(relation.columns)):
             yield Finding(where, "no-such-column", f"exports {name}, which is not there")
-    values: Mapping[str, Value] = {}
-    if isinstance(belonging.erasure, Anonymise):
-        values = belonging.erasure.columns
-    elif isinstance(belonging.erasure, Delete) and belonging.erasure.otherwise is not None:
-        values = belonging.erasure.otherwise
+    values = update_triggers.values(belonging)
     yield from _values(where, values, relation, catalogue, data_map)
     if values and isinstance(way, ByColumn):
         kept = [
@@ -195,13 +225,7 @@ def _stand_in(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
     values = [
         value
         for _, belonging in data_map.belongings()
-        for value in (
-            belonging.erasure.columns.values()
-            if isinstance(belonging.erasure, Anonymise)
-            else (belonging.erasure.otherwise or {}).values()
-            if isinstance(belonging.erasure, Delete)
-            else ()
-        )
+        for value in update_triggers.values(belonging).values()
     ]
     subject = data_map.subject
     relation = catalogue.relations.get(subject.table)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from ops_platform.gdpr.data_map import Anonymise, Belonging, ByColumn, ByParent, DataMap, Delete
 from ops_platform.gdpr.map_check.finding import Finding
-from ops_platform.gdpr.schema import Catalogue, Name, Reference
+from ops_platform.gdpr.schema import Catalogue, Name, Reference, index_predicate
 
 
 def check(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
@@ -21,6 +21,7 @@ def check(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
                 "no-index",
                 f"refers to {reference.target} without an index that begins with it: "
                 "each delete there would read this whole table",
+                Finding.places(reference.table, *reference.columns),
             )
         if finding := uncovered(reference, data_map, catalogue):
             yield finding
@@ -92,6 +93,13 @@ def _covers(belonging: Belonging, reference: Reference, data_map: DataMap, catal
             for held in _held_by_target(reference.target, data_map)
         )
     if isinstance(way, ByParent) and way.table == reference.target:
+        parent = data_map.tables.get(way.table)
+        if any(
+            belonging.erasure == Delete() and not way.goes_through(belonging)
+            for belonging in (parent.belongings if parent else ())
+        ):
+            # What refers to rows that go in another role is not found.
+            return False
         return _determines(dict(zip(way.columns, way.to, strict=True)), reference, catalogue)
     return False
 
@@ -138,7 +146,20 @@ def _lets_go(belonging: Belonging, reference: Reference) -> bool:
 
 def _indexed(reference: Reference, catalogue: Catalogue) -> bool:
     relation = catalogue.relations.get(reference.table)
-    width = len(reference.columns)
-    return relation is not None and any(
-        set(index[:width]) == set(reference.columns) for index in relation.leading if len(index) >= width
-    )
+    if relation is None:
+        return False
+    width, columns = len(reference.columns), set(reference.columns)
+    indexes = [
+        *relation.leading,
+        *(
+            index.columns
+            for index in relation.partial
+            # What is NULL refers to nothing.
+            if index.ordered
+            and all(
+                name in columns and condition == index_predicate.NOT_NULL
+                for name, condition in index.conditions.items()
+            )
+        ),
+    ]
+    return relation.small or any(set(index[:width]) == columns for index in indexes if len(index) >= width)

@@ -11,7 +11,9 @@ from ops_platform.gdpr.schema import Catalogue, Name
 
 SAMPLE = 5000
 """Documents read of each column; of a larger table, from blocks drawn at random."""
-_AT_ONCE = 50
+LARGEST = 1 << 20
+"""Bytes of the largest document, as text, that is read."""
+_AT_ONCE = 5
 
 
 def sample(connection: Connection, data_map: DataMap, catalogue: Catalogue) -> SampledPaths:
@@ -29,8 +31,11 @@ def _paths(connection: Connection, table: Name, column: str) -> set[JsonPath]:
     percentage = block_percentage(connection, table)
     source = sql.SQL("{} TABLESAMPLE SYSTEM ({})").format(table.identifier, sql.Literal(percentage))
     query = sql.SQL(
-        "SELECT {column} AS document FROM {source} WHERE {column} IS NOT NULL LIMIT {limit}"
+        "SELECT {column} AS document FROM {source} "
+        "WHERE pg_column_size({column}) <= {largest} AND octet_length(CAST({column} AS text)) <= {largest} "
+        "LIMIT {limit}"
     ).format(
+        largest=sql.Literal(LARGEST),
         column=sql.Identifier(column),
         source=table.identifier if percentage >= 100 else source,
         limit=sql.Literal(SAMPLE),
@@ -38,7 +43,7 @@ def _paths(connection: Connection, table: Name, column: str) -> set[JsonPath]:
     paths: set[JsonPath] = set()
     # A server-side cursor needs a transaction, also on a connection in autocommit mode.
     with connection.transaction(), connection.cursor("documents") as cursor:
-        # A few at a time: a document may have ten megabytes.
+        # A few at a time: parsed, a document takes ten times its size.
         cursor.itersize = _AT_ONCE
         for row in cursor.execute(query):
             paths |= set(leaves(row["document"]))

@@ -16,7 +16,7 @@ from ops_platform.gdpr.data_map import (
 )
 from ops_platform.gdpr.map_check.finding import Finding
 from ops_platform.gdpr.row_erasure import redaction
-from ops_platform.gdpr.schema import Catalogue, Column, Relation
+from ops_platform.gdpr.schema import Catalogue, Column, Relation, index_predicate
 
 _TYPE_FAMILIES = {
     **dict.fromkeys(("text", "character varying", "character", "citext", "name"), "text"),
@@ -37,9 +37,14 @@ def check(
     if isinstance(way, ByMention):
         yield from _mentions(where, way, relation, catalogue)
         return
-    if not _indexed(belonging, relation):
+    if not relation.small and not _indexed(belonging, relation):
         several = ", together with where," if belonging.where else ""
-        yield Finding(where, "no-index", f"is found by {', '.join(way.columns)}, which{several} has no index")
+        yield Finding(
+            where,
+            "no-index",
+            f"is found by {', '.join(way.columns)}, which{several} has no index",
+            Finding.places(relation.name, *way.columns),
+        )
     for name, target in zip(way.columns, _targets(belonging, data_map, catalogue), strict=True):
         column = relation.columns[name]
         if target is None or isinstance(way, ByJson):
@@ -83,11 +88,34 @@ def _mentions(where: str, way: ByMention, relation: Relation, catalogue: Catalog
 def _indexed(belonging: Belonging, relation: Relation) -> bool:
     """Tell whether an index begins with a column that the role goes by, after columns of ``where``."""
     columns = set(belonging.way.columns)
-    return bool(columns & relation.indexed) or any(
+    indexes = [*relation.leading]
+    first = set(relation.indexed)
+    for index in relation.partial:
+        if all(_implies(belonging, name, condition) for name, condition in index.conditions.items()):
+            first.add(index.columns[0])
+            if index.ordered:
+                indexes.append(index.columns)
+    return bool(columns & first) or any(
         place and set(index[:place]) <= set(belonging.where) and column in columns
-        for index in relation.leading
+        for index in indexes
         for place, column in enumerate(index)
     )
+
+
+def _implies(belonging: Belonging, column: str, condition: str) -> bool:
+    """Tell whether all rows that the role finds meet the condition of a partial index."""
+    if column in belonging.way.columns:
+        # What is NULL equals nothing.
+        return condition == index_predicate.NOT_NULL
+    values = [constant.value for constant in belonging.where.get(column, ())]
+    if condition == index_predicate.NOT_NULL:
+        return bool(values) and None not in values
+    if len(values) != 1:
+        return False
+    [value] = values
+    if condition == index_predicate.NULL or value is None:
+        return condition == index_predicate.NULL and value is None
+    return condition == f"={str(value).lower() if isinstance(value, bool) else value}"
 
 
 def _targets(belonging: Belonging, data_map: DataMap, catalogue: Catalogue) -> list[Column | None]:

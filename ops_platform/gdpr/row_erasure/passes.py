@@ -14,7 +14,9 @@ from typing import TypeVar
 import psycopg
 from psycopg import sql
 
+from ops_platform.clients import safe_errors
 from ops_platform.clients.postgres import Connection
+from ops_platform.clients.safe_errors import why
 from ops_platform.errors import CheckFailed, ConfigurationError, OpsError, Unavailable
 from ops_platform.gdpr.data_map import ByParent, DataMap
 from ops_platform.gdpr.row_erasure import batch, collateral_check, residue_scan, statements
@@ -256,35 +258,50 @@ class Passes:
         self, current: Callable[[], Change], work: Callable[[], T], *, tries: int = TRIES
     ) -> T:
         """Run ``work`` in a transaction, again on conflicts. ``current``: the change to name in an error."""
+        conflict = ""
         for _ in range(tries):
             try:
                 with batch.snapshot(self.connection):
                     return work()
-            except _CONFLICTS:
+            except _CONFLICTS as error:
+                conflict = why(error)
                 continue
             except _STILL_REFERENCED:
                 raise
-            except psycopg.errors.InsufficientPrivilege:
+            except psycopg.errors.InsufficientPrivilege as error:
                 change = current()
                 raise ConfigurationError(
-                    f"role {self.connection.info.user} may not do '{change.action}' on {change.table}, or a "
-                    "policy hides rows from it: connect as ops_eraser, or grant it that role's privileges"
+                    f"role {self.connection.info.user} may not do '{change.action}' on {change.table}: "
+                    f"{why(error)}: connect as ops_eraser, or grant it that role's privileges, which are not "
+                    "hindered by policies"
                 ) from None
             except psycopg.Error as error:
                 if error.sqlstate is None:
                     raise
-                # Never the error's text, which quotes rows.
-                where = f" ({error.diag.constraint_name})" if error.diag.constraint_name else ""
                 change = current()
                 raise CheckFailed(
                     f"{change.table} ({change.role}): the database refuses '{change.action}': "
-                    f"{type(error).__name__}{where}: set values in the data map that the table accepts"
+                    f"{_refusal(error)}"
                 ) from None
         change = current()
         raise Unavailable(
-            f"{change.table} ({change.role}): others keep rows of it locked or change them all the time: "
-            "try again later"
+            f"{change.table} ({change.role}): others keep rows of it locked or change them all the time "
+            f"({conflict}): try again later"
         )
+
+
+def _refusal(error: psycopg.Error) -> str:
+    """Say why the server refused a statement, and what to do about that; never with a row's values."""
+    # why() leaves out what quotes rows, and the constraint's name says which value it is about.
+    reason, state = why(error), error.sqlstate or ""
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return f"{reason}: {safe_errors.LET_RUN}, which continues"
+    if state[:2] in ("22", "23"):
+        where = f" ({error.diag.constraint_name})" if error.diag.constraint_name else ""
+        return f"{type(error).__name__}{where}: set values in the data map that the table accepts"
+    if state[:2] == "P0":
+        return f"{reason}: a trigger of the table does: let it pass what the platform's role writes"
+    return f"{reason}: remove the cause, then run it again, which continues"
 
 
 def _blocked(change: Change, error: Exception) -> OpsError:

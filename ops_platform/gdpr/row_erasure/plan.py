@@ -5,6 +5,7 @@ Pure: derived from the map and the catalogue, the same for every subject.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,15 +62,38 @@ def plan(data_map: DataMap, catalogue: Catalogue) -> Plan:
         for name, table in tables.items()
         for belonging in table.belongings
         if isinstance(belonging.way, ByParent)
+        and belonging.way.table != name
+        and _loses(tables.get(belonging.way.table), belonging.way)
     }
-    order = dependency_order.children_first(tables, catalogue, child_and_parent)
-    emptied = [reference for reference in order.broken if dependency_order.nullable(reference, catalogue)]
+    references = [
+        reference
+        for reference in catalogue.references
+        if reference.table in tables and _matters(reference, tables)
+    ]
+    needed = [
+        reference
+        for reference in references
+        if reference.table != reference.target
+        and any(
+            belonging.erasure == Delete() and belonging.columns & set(_nullable_columns(reference, catalogue))
+            for belonging in tables[reference.table].belongings
+        )
+    ]
+    order = dependency_order.children_first(
+        tables, catalogue, child_and_parent, references=references, needed=needed
+    )
+    emptied = [
+        reference
+        for reference in order.broken
+        if reference not in needed and dependency_order.nullable(reference, catalogue)
+    ]
     steps = [
         Step("empty", reference.table, belonging, _nullable_columns(reference, catalogue))
         for reference in emptied
         for belonging in tables[reference.table].belongings
-        # Rows that may stay keep their references.
+        # Rows that may stay keep their references, and rows that are found by one would be found no more.
         if belonging.erasure == Delete()
+        and not belonging.columns & set(_nullable_columns(reference, catalogue))
     ]
     for name in order.tables:
         steps += [
@@ -79,16 +103,74 @@ def plan(data_map: DataMap, catalogue: Catalogue) -> Plan:
     return Plan(tuple(steps), tuple(reference for reference in order.broken if reference not in emptied))
 
 
+def sets(belonging: Belonging) -> frozenset[str]:
+    """List the columns that a role sets in rows that stay."""
+    erasure = belonging.erasure
+    if isinstance(erasure, Anonymise):
+        return frozenset(erasure.columns)
+    return frozenset(erasure.otherwise or ()) if isinstance(erasure, Delete) else frozenset()
+
+
+def _matters(reference: Reference, tables: Mapping[Name, Table]) -> bool:
+    """Tell whether a reference orders its tables: rows that stay can be referred to at any time."""
+    target = tables.get(reference.target)
+    deleted = target is not None and any(
+        isinstance(belonging.erasure, Delete) for belonging in target.belongings
+    )
+    return deleted and any(
+        isinstance(belonging.erasure, Delete) or sets(belonging) & set(reference.columns)
+        for belonging in tables[reference.table].belongings
+    )
+
+
+def _loses(parent: Table | None, way: ByParent) -> bool:
+    """Tell whether rows that are found by ``way`` are found no more once the parent's rows are changed."""
+    belongings = parent.belongings if parent else ()
+    return any(
+        # What the parent itself is found through may go before it.
+        isinstance(found.way, ByParent)
+        or any(
+            isinstance(other.erasure, Remove)
+            or (isinstance(other.erasure, Delete) and not isinstance(found.erasure, Keep))
+            or sets(other) & {*found.columns, *way.to}
+            for other in belongings
+        )
+        for found in belongings
+        if way.goes_through(found)
+    )
+
+
 def _nullable_columns(reference: Reference, catalogue: Catalogue) -> tuple[str, ...]:
-    columns = catalogue.relations[reference.table].columns
-    return tuple(name for name in reference.columns if not columns[name].not_null)
+    relation = catalogue.relations.get(reference.table)
+    columns = relation.columns if relation else {}
+    return tuple(name for name in reference.columns if name in columns and not columns[name].not_null)
 
 
 def deleting_first(table: Table) -> list[Belonging]:
-    """Sort deletions first: a deleted row need not be changed before, and keeps no row it refers to."""
+    """Sort deletions first: a deleted row need not be changed before, and keeps no row it refers to.
+
+    Roles that are found through other roles of the same table come before those.
+    """
 
     def place(belonging: Belonging) -> int:
         conditional = isinstance(belonging.erasure, Delete) and belonging.erasure.otherwise is not None
         return _ORDER[type(belonging.erasure)] + conditional
 
-    return sorted(table.belongings, key=place)
+    waiting, ordered = sorted(table.belongings, key=place), list[Belonging]()
+    while waiting:
+        ready = next(
+            (belonging for belonging in waiting if not _awaits_another(belonging, waiting, table.name)),
+            waiting[0],
+        )
+        ordered.append(ready)
+        waiting.remove(ready)
+    return ordered
+
+
+def _awaits_another(belonging: Belonging, waiting: list[Belonging], table: Name) -> bool:
+    """Tell whether one of ``waiting`` is found through this role of its own table."""
+    return any(
+        isinstance(other.way, ByParent) and other.way.table == table and other.way.goes_through(belonging)
+        for other in waiting
+        if other is not belonging
+    )

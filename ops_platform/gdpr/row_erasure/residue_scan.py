@@ -11,9 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
+from ops_platform.clients import safe_errors
 from ops_platform.clients.postgres import Connection, one_row
+from ops_platform.clients.safe_errors import why
+from ops_platform.errors import ConfigurationError, Unavailable
 from ops_platform.gdpr.schema import Catalogue, Column, Name, Relation
 from ops_platform.gdpr.spellings import Lexemes, Sought, lexemes
 
@@ -221,7 +225,22 @@ def _count(
         table=relation.name.identifier if source is None else source,
         where=where or sql.SQL("true"),
     )
-    row = one_row(connection, query)
+    try:
+        row = one_row(connection, query)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            f"role {connection.info.user} may not look for what is left in {relation.name}: {why(error)}: "
+            "connect as ops_eraser, or give this role BYPASSRLS and SELECT on every table"
+        ) from None
+    except psycopg.errors.QueryCanceled as error:
+        raise Unavailable(
+            f"the search of {relation.name} for what is left was ended: {why(error)}: {safe_errors.LET_RUN}"
+        ) from None
+    except psycopg.errors.LockNotAvailable as error:
+        raise Unavailable(
+            f"{relation.name} could not be searched for what is left: {why(error)}: another session holds it "
+            "locked: wait for its end, then try again"
+        ) from None
     for place, (number, column_name, _) in enumerate(counts):
         if row[f"c{place}"]:
             hits[number].append(Residue(relation.name, column_name, int(row[f"c{place}"])))

@@ -258,12 +258,23 @@ def without_element(
     return sql.SQL("CAST({} AS {})").format(edited, sql.SQL(column_type))
 
 
+def refers(reference: Reference, row: str, target: str) -> sql.Composable:
+    """Write the condition that the row called ``row`` refers to that called ``target``."""
+    tests = [
+        sql.SQL("{} = {}").format(sql.Identifier(row, column), sql.Identifier(target, to))
+        for column, to in zip(reference.columns, reference.target_columns, strict=True)
+    ]
+    if reference.within is not None:
+        # Another partition may have a row with the same values.
+        tests.append(
+            sql.SQL("{} IN (SELECT relid FROM pg_partition_tree(to_regclass({})))").format(
+                sql.Identifier(target, "tableoid"), sql.Literal(reference.within.identifier.as_string(None))
+            )
+        )
+    return sql.SQL(" AND ").join(tests)
+
+
 def _exists(reference: Reference) -> sql.Composable:
-    pairs = zip(reference.columns, reference.target_columns, strict=True)
     return sql.SQL("EXISTS (SELECT FROM {} AS r WHERE {})").format(
-        reference.table.identifier,
-        sql.SQL(" AND ").join(
-            sql.SQL("{} = {}").format(sql.Identifier("r", column), sql.Identifier(ROW, target))
-            for column, target in pairs
-        ),
+        reference.table.identifier, refers(reference, "r", ROW)
     )

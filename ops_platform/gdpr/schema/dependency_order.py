@@ -21,24 +21,27 @@ class Order:
 
 
 def children_first(
-    tables: Collection[Name], catalogue: Catalogue, precedences: Collection[tuple[Name, Name]] = ()
+    tables: Collection[Name],
+    catalogue: Catalogue,
+    precedences: Collection[tuple[Name, Name]] = (),
+    *,
+    references: Collection[Reference] | None = None,
+    needed: Collection[Reference] = (),
 ) -> Order:
     """Put each table before those that its rows refer to.
 
-    ``precedences``: further pairs of tables of which the first must come first. Raises CheckFailed, with
-    the tables' names, for a circle that cannot be opened.
+    ``precedences``: further pairs of tables of which the first must come first. ``references``: those that
+    matter; None: all. ``needed``: those that may not be emptied. Raises CheckFailed, with the tables' names,
+    for a circle that cannot be opened.
     """
-    edges = [
+    within = [
         reference
-        for reference in catalogue.references
-        if reference.table in tables and reference.target in tables and reference.table != reference.target
+        for reference in (catalogue.references if references is None else references)
+        if reference.table in tables and reference.target in tables
     ]
+    edges = [reference for reference in within if reference.table != reference.target]
     # A row that refers to another one of its table may be deleted in a later batch than that one.
-    broken = [
-        reference
-        for reference in catalogue.references
-        if reference.table == reference.target and reference.table in tables
-    ]
+    broken = [reference for reference in within if reference.table == reference.target]
     for reference in broken:
         if not _breakable(reference, catalogue):
             raise CheckFailed(_circle_message([reference.table], [reference]))
@@ -48,12 +51,21 @@ def children_first(
         except CycleError as error:
             circle: list[Name] = error.args[1]
             closing = [edge for edge in edges if _closes(edge, circle)]
-            candidates = [edge for edge in closing if _breakable(edge, catalogue)]
+            candidates = [
+                edge
+                for edge in closing
+                if edge.deferrable or (edge not in needed and nullable(edge, catalogue))
+            ]
             if not candidates:
                 raise CheckFailed(_circle_message(circle[:-1], closing)) from None
             # A column that can be emptied first is preferred: then no constraint is checked late.
             chosen = min(
-                candidates, key=lambda edge: (not nullable(edge, catalogue), str(edge.table), edge.name)
+                candidates,
+                key=lambda edge: (
+                    edge in needed or not nullable(edge, catalogue),
+                    str(edge.table),
+                    edge.name,
+                ),
             )
             broken.append(chosen)
             edges.remove(chosen)

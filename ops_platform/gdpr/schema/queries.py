@@ -1,4 +1,7 @@
-"""The SQL queries of ``schema.reader``. Parameter: ``ours``, the schema of the platform's own tables."""
+"""The SQL queries of ``schema.reader``.
+
+Parameters: ``ours``, the schema of the platform's own tables; ``small``, the bytes of a small table at most.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,8 @@ SELECT n.nspname AS schema, c.relname AS relation, row_security_active(c.oid) AS
             ELSE CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned' WHEN 'f' THEN 'foreign'
                                 WHEN 'v' THEN 'view' WHEN 'm' THEN 'matview' END END AS kind,
        pn.nspname AS parent_schema, p.relname AS parent,
+       (SELECT coalesce(sum(pg_relation_size(t.relid)), 0) FROM pg_partition_tree(c.oid) AS t
+        WHERE t.isleaf) <= %(small)s AS small,
        -- From version 17 on, the right to refresh can be granted.
        pg_has_role(c.relowner, 'USAGE')
            OR CASE WHEN current_setting('server_version_num')::int >= 170000
@@ -65,14 +70,17 @@ ORDER BY 1, 2, a.attnum
 INDEXES = sql.SQL("""
 SELECT n.nspname AS schema, c.relname AS relation,
        i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AND i.indimmediate
-           AND bool_and(k.attnotnull) AS identifies,
+           -- From version 15 on, NULLs can be equal to each other.
+           AND (bool_and(k.attnotnull) OR coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false))
+           AS identifies,
        -- What differs in its small letters differs.
        CASE WHEN i.indisunique AND i.indpred IS NULL AND i.indisvalid AND bool_and(k.said IS NOT NULL)
             THEN array_agg(k.said::text ORDER BY k.place) END AS distinct_,
-       i.indpred IS NULL AND i.indisvalid AS complete, m.amname IN ('btree', 'hash') AS ordered,
+       i.indisvalid AS valid, pg_get_expr(i.indpred, i.indrelid) AS predicate,
+       m.amname IN ('btree', 'hash') AS ordered,
        -- Up to the first expression: an index on (lower(a), b) finds no b.
-       (array_agg(k.attname::text ORDER BY k.place))[
-           :coalesce(array_position(array_agg(k.attname::text ORDER BY k.place), NULL) - 1, count(*)::int)
+       (array_agg(k.found::text ORDER BY k.place))[
+           :coalesce(array_position(array_agg(k.found::text ORDER BY k.place), NULL) - 1, count(*)::int)
        ] AS columns
 FROM pg_index AS i
 JOIN pg_class AS c ON c.oid = i.indrelid
@@ -81,7 +89,7 @@ JOIN pg_class AS x ON x.oid = i.indexrelid
 JOIN pg_am AS m ON m.oid = x.relam
 CROSS JOIN LATERAL (
     SELECT a.attname, coalesce(a.attnotnull, false) AS attnotnull, u.place,
-           coalesce(a.attname, e.attname) AS said
+           coalesce(a.attname, e.attname) AS said, coalesce(a.attname, d.attname) AS found
     FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS u (attnum, place)
     LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = u.attnum AND u.attnum > 0
     LEFT JOIN pg_attribute AS e
@@ -89,10 +97,16 @@ CROSS JOIN LATERAL (
         AND pg_get_indexdef(i.indexrelid, u.place::int, true)
             IN (format('lower(%%I)', e.attname), format('lower(%%I::text)', e.attname),
                 format('upper(%%I)', e.attname), format('upper(%%I::text)', e.attname))
+    -- A json document is searched as jsonb.
+    LEFT JOIN pg_attribute AS d
+        ON u.attnum = 0 AND d.attrelid = c.oid AND d.attnum > 0 AND NOT d.attisdropped
+        AND d.atttypid = 'json'::regtype
+        AND pg_get_indexdef(i.indexrelid, u.place::int, true) IN (format('(%%I::jsonb)', d.attname),
+                                                                  format('((%%I)::jsonb)', d.attname))
     WHERE u.place <= i.indnkeyatts) AS k
 WHERE {visible}
-GROUP BY 1, 2, i.indexrelid, i.indisunique, i.indisprimary, i.indpred, i.indexprs, i.indisvalid,
-         i.indimmediate, m.amname
+GROUP BY 1, 2, i.indexrelid, i.indrelid, i.indisunique, i.indisprimary, i.indpred, i.indexprs, i.indisvalid,
+         i.indimmediate, m.amname, to_jsonb(i)
 ORDER BY 1, 2, i.indisprimary DESC, count(*), i.indexrelid
 """).format(visible=_VISIBLE)
 
@@ -105,7 +119,11 @@ SELECT n.nspname AS schema, c.relname AS relation, t.tgname AS name, p.proname A
             ELSE p.proname NOT IN ('suppress_redundant_updates_trigger', 'tsvector_update_trigger',
                                    'tsvector_update_trigger_column') END AS writes,
        -- Before each row's update.
-       t.tgtype & 19 = 19 AND (p.proname ~ '^tsvector_update_trigger' OR p.prosrc ~* 'tsvector') AS vectors
+       t.tgtype & 19 = 19 AND (p.proname ~ '^tsvector_update_trigger' OR p.prosrc ~* 'tsvector') AS vectors,
+       t.tgtype & 17 = 17 AS updates, t.tgtype & 2 = 2 AS before, l.lanname AS language, p.prosrc AS source,
+       encode(t.tgargs, 'escape') AS arguments,
+       ARRAY(SELECT a.attname::text FROM unnest(t.tgattr::smallint[]) AS u (attnum)
+             JOIN pg_attribute AS a ON a.attrelid = t.tgrelid AND a.attnum = u.attnum) AS update_of
 FROM pg_trigger AS t
 JOIN pg_class AS c ON c.oid = t.tgrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -113,7 +131,7 @@ JOIN pg_proc AS p ON p.oid = t.tgfoid
 JOIN pg_language AS l ON l.oid = p.prolang
 WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled <> 'D' AND {visible}
 UNION ALL
-SELECT n.nspname, c.relname, r.rulename, 'rule', true, false
+SELECT n.nspname, c.relname, r.rulename, 'rule', true, false, false, false, '', '', '', '{{}}'
 FROM pg_rewrite AS r
 JOIN pg_class AS c ON c.oid = r.ev_class
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -124,6 +142,8 @@ ORDER BY 1, 2, 3
 REFERENCES = sql.SQL("""
 SELECT f.conname AS name, n.nspname AS schema, c.relname AS relation,
        tn.nspname AS target_schema, t.relname AS target, f.condeferrable AS deferrable,
+       CASE WHEN d.relispartition THEN dn.nspname END AS within_schema,
+       CASE WHEN d.relispartition THEN d.relname END AS within,
        CASE f.confdeltype WHEN 'a' THEN 'no action' WHEN 'r' THEN 'restrict' WHEN 'c' THEN 'cascade'
                           WHEN 'n' THEN 'set null' ELSE 'set default' END AS on_delete,
        (SELECT array_agg(a.attname::text ORDER BY u.place)
@@ -133,9 +153,13 @@ SELECT f.conname AS name, n.nspname AS schema, c.relname AS relation,
         FROM unnest(f.confkey) WITH ORDINALITY AS u (attnum, place)
         JOIN pg_attribute AS a ON a.attrelid = f.confrelid AND a.attnum = u.attnum) AS target_columns
 FROM pg_constraint AS f
-JOIN pg_class AS c ON c.oid = f.conrelid
+-- A foreign key that a partition alone has, or that refers to one alone, counts as the whole table's.
+JOIN pg_class AS p ON p.oid = f.conrelid
+JOIN pg_class AS c ON c.oid = CASE WHEN p.relispartition THEN pg_partition_root(p.oid) ELSE p.oid END
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
-JOIN pg_class AS t ON t.oid = f.confrelid
+JOIN pg_class AS d ON d.oid = f.confrelid
+JOIN pg_namespace AS dn ON dn.oid = d.relnamespace
+JOIN pg_class AS t ON t.oid = CASE WHEN d.relispartition THEN pg_partition_root(d.oid) ELSE d.oid END
 JOIN pg_namespace AS tn ON tn.oid = t.relnamespace
 WHERE f.contype = 'f' AND f.conparentid = 0 AND {visible}
 ORDER BY 2, 3, 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from uuid import uuid4
 
 import pytest
@@ -33,6 +34,8 @@ def test_each_gets_a_certificate_and_nobody_is_named(place: Scene) -> None:
     first, second = json.loads(done.stdout)
     assert second == {"subject": 2, "found": False}
     assert str(place.who) not in done.stdout + done.stderr
+    announced = re.findall("^about to change the (ops|product) database .+:[0-9]+/.+$", done.stderr, re.M)
+    assert announced == ["product", "ops"]
     assert place.residue() == []
     assert (place.rows_of(), place.objects(place.who), place.keys(place.who)) == (0, 0, 0)
     assert place.others() == before

@@ -19,6 +19,12 @@ from ops_platform.local.servers.postgres_cluster import PostgresCluster
 pytestmark = pytest.mark.services
 
 
+@pytest.fixture(autouse=True)
+def no_table_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo's tables are: what is said of large ones is tested all the same."""
+    monkeypatch.setattr(catalogue, "SMALL", -1)
+
+
 def found(connection: Connection, data_map: DataMap) -> list[tuple[str, str]]:
     return [(one.where, one.code) for one in map_check.check(connection, data_map)]
 

@@ -23,9 +23,10 @@ from ops_platform.gdpr.data_map.model import (
     KnownBy,
     Redact,
     View,
+    Waiver,
 )
 from ops_platform.gdpr.map_check.feasibility import check
-from ops_platform.gdpr.schema.reader import Catalogue, Trigger
+from ops_platform.gdpr.schema.reader import Catalogue, PartialIndex, Trigger
 from ops_platform.gdpr.schema.relation_name import Name
 from ops_platform_tests.gdpr.catalogues import (
     ACCOUNT,
@@ -376,3 +377,70 @@ def test_only_texts_and_documents_that_are_no_arrays_are_redacted() -> None:
     assert found(notes(AUTHOR, replace(named, way=ByMention(("body",)))), catalogue(keyed)) == [
         ("notes (named)", "redacted-key")
     ]
+
+
+UNINDEXED = replace(NOTES_RELATION, leading=frozenset(), indexed=frozenset({"id"}))
+LINK = PartialIndex(("user_id",), {"user_id": "NOT NULL"}, ordered=True)
+
+
+@pytest.mark.parametrize("code", ["no-index", "no-key"])
+def test_a_reasoned_waiver_excuses_a_finding_at_its_place_alone(code: str) -> None:
+    where = catalogue(replace(UNINDEXED, key=()))
+    before = found(data_map(), where)
+    places = {"notes", "notes.user_id"} if code == "no-index" else {"notes"}
+    for place in places:
+        waived = replace(data_map(), waived=(Waiver(code, place, "it is read once a year"),))
+        assert found(waived, where) == [one for one in before if one[1] != code]
+    for place in ("notes.body", "users"):
+        assert found(replace(data_map(), waived=(Waiver(code, place, "why"),)), where) == before
+    elsewhere = replace(data_map(), waived=(Waiver(code, "notes.gone", "why"),))
+    assert set(found(elsewhere, where)) == {*before, ("notes.gone", "waived-nowhere")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "fits"),
+    [
+        ({"small": True}, True),
+        ({"partial": (LINK,)}, True),
+        ({"partial": (replace(LINK, conditions={"user_id": "NULL"}),)}, False),
+        ({"partial": (replace(LINK, conditions={"user_id": "NOT NULL", "body": "=x"}),)}, False),
+        ({"partial": (replace(LINK, columns=("body",)),)}, False),
+    ],
+)
+def test_an_index_on_the_rows_that_are_looked_for_is_one(changes: dict[str, Any], fits: bool) -> None:
+    where = catalogue(replace(UNINDEXED, **changes))
+    codes = [code for _, code in found(data_map(), where)]
+    assert codes == ([] if fits else ["no-index", "no-index"])
+
+
+@pytest.mark.parametrize(
+    ("condition", "constants", "fits"),
+    [
+        ("NULL", (Constant(None),), True),
+        ("NULL", (Constant("x"),), False),
+        ("=x", (Constant("x"),), True),
+        ("=x", (Constant("x"), Constant("y")), False),
+        ("=true", (Constant(True),), True),
+        ("NOT NULL", (Constant("x"), Constant("y")), True),
+        ("NOT NULL", (Constant("x"), Constant(None)), False),
+    ],
+)
+def test_an_index_on_a_part_serves_a_role_for_that_part(
+    condition: str, constants: tuple[Constant, ...], fits: bool
+) -> None:
+    index = PartialIndex(("user_id",), {"body": condition}, ordered=True)
+    role = replace(AUTHOR, where={"body": constants})
+    where = catalogue(replace(UNINDEXED, partial=(index,), leading=frozenset({("user_id",)})), references=())
+    table = replace(NOTES_TABLE, belongings=(role,), personal=frozenset())
+    assert (found(data_map(table), where) == [("notes (author)", "no-index")]) is not fits
+
+
+def test_rows_with_a_unique_name_in_small_letters_can_be_told_apart() -> None:
+    body = column("body", "text", not_null=True)
+    named = replace(
+        NOTES_RELATION,
+        key=(),
+        unique=frozenset({("body",)}),
+        columns={**NOTES_RELATION.columns, "body": body},
+    )
+    assert found(data_map(), catalogue(named)) == []

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from ops_platform.gdpr.data_map import (
-    Anonymise,
     Belonging,
     ByMention,
     DataMap,
@@ -72,7 +71,14 @@ class AfterImage:
         image = sql.SQL(
             "SELECT {columns}{flag} FROM {table} AS t WHERE ({out}) IS NOT TRUE AND {only}"
         ).format(
-            columns=_selected(relation, {**columns, **_vectors(relation, columns, changed)}),
+            columns=_selected(
+                relation,
+                {
+                    **columns,
+                    **_vectors(relation, columns, changed),
+                    **self._kept_by_triggers(relation, columns, rules),
+                },
+            ),
             flag=sql.SQL(", {} AS {}").format(changed, sql.Identifier(flag)) if anew else sql.SQL(""),
             # Without the rows of its children, which their own rules change, too.
             table=sql.SQL("ONLY {}" if apart else "{}").format(relation.name.identifier),
@@ -115,7 +121,7 @@ class AfterImage:
                     self._without(value, [belonging for belonging, _ in removals], column.type),
                     value,
                 )
-            emptied = [held for belonging, held in rules if name in _sets(belonging)]
+            emptied = [held for belonging, held in rules if name in plan.sets(belonging)]
             if emptied:
                 value = sql.SQL("CASE WHEN {} THEN NULL ELSE {} END").format(_any(emptied), value)
             mentions = [
@@ -130,6 +136,29 @@ class AfterImage:
             if removals or emptied or mentions:
                 written[name] = value
         return written
+
+    def _kept_by_triggers(
+        self, relation: Relation, written: Collection[str], rules: Sequence[tuple[Belonging, sql.Composable]]
+    ) -> dict[str, sql.Composable]:
+        """Leave out plain columns that a trigger will compute anew, in the rows of which a source changes."""
+        table = self.data_map.tables.get(relation.name)
+        if table is None or not table.triggers:
+            return {}
+        kept: dict[str, list[sql.Composable]] = {}
+        for trigger in relation.triggers:
+            for assignment in trigger.row.assignments:
+                if assignment.column not in table.plain - set(written) or assignment.old:
+                    continue
+                for belonging, held in rules:
+                    columns = _written(belonging)
+                    sources = columns if assignment.reads is None else columns & assignment.reads
+                    if sources and trigger.acts_on(columns):
+                        kept.setdefault(assignment.column, []).append(held)
+        return {
+            name: sql.SQL("CASE WHEN {} THEN NULL ELSE {} END").format(_any(tests), sql.Identifier(ROW, name))
+            for name, tests in kept.items()
+            if name in relation.columns
+        }
 
     def _without(
         self, value: sql.Composable, belongings: Sequence[Belonging], column_type: str
@@ -167,7 +196,7 @@ class AfterImage:
             linking = frozenset(
                 belonging.where if isinstance(belonging.way, ByMention) else belonging.columns
             )
-            lost = [test for earlier, test in before if linking & _sets(earlier)]
+            lost = [test for earlier, test in before if linking & plan.sets(earlier)]
             if lost:
                 held = sql.SQL("({} AND ({}) IS NOT TRUE)").format(held, _any(lost))
             before.append((belonging, held))
@@ -205,14 +234,10 @@ class AfterImage:
     def _stays(self, reference: Reference, target: str, depth: int) -> sql.Composable:
         """Write the condition that a row will go on referring to ``target``."""
         alias = f"r{depth}"
-        equal = sql.SQL(" AND ").join(
-            sql.SQL("{} = {}").format(sql.Identifier(alias, column), sql.Identifier(target, to))
-            for column, to in zip(reference.columns, reference.target_columns, strict=True)
-        )
         return sql.SQL("EXISTS (SELECT FROM {} AS {} WHERE {} AND ({}) IS NOT TRUE)").format(
             reference.table.identifier,
             sql.Identifier(alias),
-            equal,
+            statements.refers(reference, alias, target),
             self._goes(reference, alias, depth - 1),
         )
 
@@ -224,22 +249,21 @@ class AfterImage:
                 deleted.append(self._deleted(table, belonging, alias, depth))
             elif isinstance(belonging.erasure, Keep):
                 kept.append(self.held(table, belonging, alias))
-            elif _sets(belonging) & set(reference.columns) and reference.table != reference.target:
+            elif plan.sets(belonging) & set(reference.columns) and reference.table != reference.target:
                 emptied.append(self.held(table, belonging, alias))
         return sql.SQL("(({} AND {} IS NOT TRUE) OR {})").format(_any(deleted), _any(kept), _any(emptied))
 
 
-def _sets(belonging: Belonging) -> frozenset[str]:
-    """List the columns that a role sets in rows that stay."""
-    erasure = belonging.erasure
-    if isinstance(erasure, Anonymise):
-        return frozenset(erasure.columns)
-    return frozenset(erasure.otherwise or ()) if isinstance(erasure, Delete) else frozenset()
+def _written(belonging: Belonging) -> frozenset[str]:
+    """List the columns that a role writes in rows that stay."""
+    if isinstance(belonging.erasure, Remove | Redact):
+        return frozenset(belonging.way.columns)
+    return plan.sets(belonging)
 
 
 def _changes(belonging: Belonging) -> bool:
     """Tell whether a role updates rows that stay."""
-    return bool(_sets(belonging)) or isinstance(belonging.erasure, Remove | Redact)
+    return bool(_written(belonging))
 
 
 def _selected(relation: Relation, columns: Mapping[str, sql.Composable]) -> sql.Composable:
