@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from ops_platform.api import schemas, transitions
 from ops_platform.api.edge import guards
 from ops_platform.api.openapi import json_body, problems
-from ops_platform.api.problems import Problem, not_found
+from ops_platform.api.problems import Problem, not_found, unauthorized
 from ops_platform.api.schemas import (
     Certificate,
     Download,
@@ -136,9 +136,13 @@ def _reading(routes: APIRouter, service: Service) -> None:
         openapi_extra={"security": EITHER},
     )
     def list_requests(request: Request) -> RequestList:
+        """List your requests. A bearer token of an account that has been erased gets 401."""
         guards.count_as(request, "requests")
         subject = guards.subject(service, request)
         with service.ops.reading() as connection:
+            # A session of a mailed link is the person's own; the product's tokens may outlive the account.
+            if guards.session(request) is None and requests.is_erased(connection, subject):
+                raise unauthorized("The account of this token has been erased.", attempted=True)
             own_requests = requests.find_all(connection, subject)
             known = results(connection, own_requests)
         return RequestList(
@@ -157,11 +161,13 @@ def _reading(routes: APIRouter, service: Service) -> None:
     def download(request: Request, requestId: str) -> Download:
         """Get a link to the export. It works for 15 minutes; ask for another until 72 hours after completion.
 
-        Each answer is recorded. 409 while there is nothing to download, 410 when it has been deleted.
+        Each answer is recorded, and limited on a count of its own. 409 while there is nothing to download,
+        410 when it has been deleted.
         """
         guards.count_as(request, "download")
         subject = guards.subject(service, request)
         guards.same_mailbox(service, request)
+        guards.limit_in_thread(service, request, f"subject:{subject}", scope="download/")
         return _download(service, requestId, subject)
 
     @routes.get(

@@ -58,6 +58,15 @@ def test_a_link_for_15_minutes_until_72_hours_after(api: House) -> None:
     assert str(anna) not in str(events)
 
 
+def test_links_are_limited_on_a_count_of_their_own(api: House) -> None:
+    anna = api.person()
+    request_id = exported(api, anna)
+    answers = [download(api, request_id, anna).status_code for _ in range(6)]
+    assert answers == [200] * 5 + [429]
+    assert api.table.count("gdpr_downloads") == 5
+    assert api.send("GET", f"/api/gdpr/status/{request_id}", headers=api.bearer(anna)).status_code == 200
+
+
 def test_nobody_else_gets_one(api: House) -> None:
     api.unlimited()
     anna, bert = api.person(), api.person()

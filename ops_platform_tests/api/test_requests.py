@@ -35,6 +35,19 @@ def test_from_the_wish_to_the_verified_request(api: House) -> None:
     problem(api.verify(body["request_id"], token), 409, "already-confirmed")
 
 
+def test_a_token_that_outlives_its_account_lists_nothing(api: House) -> None:
+    anna = api.person()
+    request_id = api.request(anna, "erasure").json()["request_id"]
+    api.verify(request_id, api.table.token(request_id))
+    assert api.send("GET", "/api/gdpr/requests", headers=api.bearer(anna)).status_code == 200
+    for status in ("processing", "completed"):
+        api.table.claim(request_id, status)
+    problem(api.send("GET", "/api/gdpr/requests", headers=api.bearer(anna)), 401, "unauthorized")
+    # Its own request, whose id only they know, tells that it is done.
+    told = api.send("GET", f"/api/gdpr/status/{request_id}", headers=api.bearer(anna))
+    assert told.json()["status"] == "completed"
+
+
 def test_the_address_is_the_one_on_record_never_the_bodys(api: House) -> None:
     anna = api.person("anna.on.record@example.org")
     sent = {"request_type": "erasure", "email": "eve@example.org", "requestor_email": "eve@example.org"}

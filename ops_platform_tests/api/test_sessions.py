@@ -45,7 +45,8 @@ def test_a_session_looks_downloads_and_cancels_but_makes_no_request(api: House) 
     assert [one["request_id"] for one in listed] == [open_request, erased, export]
     assert [one["has_certificate"] for one in listed] == [False, True, False]
     assert [one["download_until"] for one in listed] == [None, None, "2026-03-04T12:00:00Z"]
-    assert listed == api.send("GET", "/api/gdpr/requests", headers=api.bearer(anna)).json()["requests"]
+    # The product's own token of an account that has been erased shows none of them.
+    problem(api.send("GET", "/api/gdpr/requests", headers=api.bearer(anna)), 401, "unauthorized")
     assert api.send("GET", f"/api/gdpr/status/{erased}", headers=session).json() == listed[1]
     assert api.send("GET", f"/api/gdpr/download/{export}", headers=session).status_code == 200
     certificate = api.send("GET", f"/api/gdpr/certificate/{erased}", headers=session)

@@ -19,6 +19,8 @@ ALLOWABLE = frozenset(
     ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 )
 LONGEST_TOKEN = 8192
+TYPES = frozenset(["jwt", "at+jwt", "application/at+jwt"])
+"""``typ`` of a token that grants access (RFC 9068); one made for a logout or a proof is signed as well."""
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -54,7 +56,7 @@ class Identity:
             header = jwt.get_unverified_header(token)
             key_id = header.get("kid")
             # Checked before the key is looked up: a forbidden algorithm is not worth a fetch.
-            if header.get("alg") not in self.algorithms:
+            if header.get("alg") not in self.algorithms or str(header.get("typ", "JWT")).lower() not in TYPES:
                 raise _invalid()
             key = self.keys.find(key_id if isinstance(key_id, str) else None)
             if key is None:

@@ -90,15 +90,22 @@ class KeySet:
 def parse(text: str) -> dict[str | None, jwt.PyJWK]:
     """Read the signature keys of a JWKS document, by id; leave out those that cannot be used.
 
-    Raises Unavailable when it is not such a document or holds no key.
+    Raises Unavailable when it is not such a document, holds no key, or two of the same id: which of them
+    signed a token would then depend on their order.
     """
     try:
         entries = json.loads(text)["keys"]
-        keys = {entry.get("kid"): key for entry in entries if (key := _key(entry)) is not None}
+        named = [(entry.get("kid"), key) for entry in entries if (key := _key(entry)) is not None]
+        keys = dict(named)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Unavailable(
             "the identity provider's key document is not a JWKS: correct OPS_JWT_JWKS_*"
         ) from None
+    if len(keys) < len(named):
+        raise Unavailable(
+            "the identity provider's JWKS holds two keys of one id: withdraw one of them, or correct "
+            "OPS_JWT_JWKS_*"
+        )
     if not keys:
         raise Unavailable("the identity provider's JWKS holds no public key: correct OPS_JWT_JWKS_*")
     return keys

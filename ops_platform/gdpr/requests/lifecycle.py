@@ -281,6 +281,15 @@ def find_all(connection: Connection, subject: UUID) -> list[Request]:
     return [_request(row) for row in rows]
 
 
+def is_erased(connection: Connection, subject: UUID) -> bool:
+    """Tell whether an erasure of the subject has been completed."""
+    query = (
+        "SELECT FROM gdpr_requests WHERE creator_id = %s AND request_type = 'erasure' "
+        "AND status = 'completed' LIMIT 1"
+    )
+    return connection.execute(query, (subject,)).fetchone() is not None
+
+
 def scrub(ops: Connection, subject: UUID, made_until: datetime) -> int:
     """Empty the personal fields of an erased subject's requests; how many were changed. The requests stay.
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from ops_platform.api.auth import bearer_token as identity
 from ops_platform.api.auth.bearer_token import Identity
-from ops_platform.api.auth.jwks import AGAIN_SECONDS, FRESH_SECONDS, STALE_SECONDS, KeySet
+from ops_platform.api.auth.jwks import AGAIN_SECONDS, FRESH_SECONDS, STALE_SECONDS, KeySet, parse
 from ops_platform.api.problems import Problem
 from ops_platform.errors import ConfigurationError, Unavailable
 from ops_platform.settings import JwtSettings
@@ -125,6 +125,8 @@ def forgeries(desk: Desk) -> dict[str, str]:
         "no signature": f"{header}.{claims}.",
         "a stranger's key": jwt.encode(payload, stranger, "EdDSA", headers={"kid": "first"}),
         "its own key along": jwt.encode(payload, stranger, "EdDSA", headers={"kid": "first", "jwk": own}),
+        "a logout token": jwt.encode(payload, key, "EdDSA", headers={"kid": "first", "typ": "logout+jwt"}),
+        "a type that is no text": jwt.encode(payload, key, "EdDSA", headers={"kid": "first", "typ": ["JWT"]}),
         "an unknown key": jwt.encode(payload, stranger, "EdDSA", headers={"kid": "x"}),
         "a list as key id": f"{part({'alg': 'EdDSA', 'kid': ['first']})}.{claims}.{'A' * 86}",
         "critical": jwt.encode(payload, desk.provider.keys["first"][1], "EdDSA",
@@ -140,6 +142,30 @@ def forgeries(desk: Desk) -> dict[str, str]:
 def test_forgeries(desk: Desk) -> None:
     for name, token in forgeries(desk).items():
         assert desk.refuses(f"Bearer {token}"), name
+
+
+def test_the_types_of_access_tokens(desk: Desk) -> None:
+    claims = jwt.decode(desk.provider.token(uuid4()), options={"verify_signature": False})
+    _, key = desk.provider.keys["first"]
+    for kind in ("JWT", "jwt", "at+jwt", "application/at+jwt", None):
+        assert desk.accepts(jwt.encode(claims, key, "EdDSA", headers={"kid": "first", "typ": kind}))
+
+
+def test_two_keys_of_one_id_are_not_chosen_from(desk: Desk) -> None:
+    token = desk.provider.token(uuid4())
+    assert desk.accepts(token)
+    first, *_ = json.loads(desk.provider.file.read_text())["keys"]
+    other = {**first, "x": part(b"x" * 32)}
+    for keys in ([first, other], [other, first], [{**first, "kid": None}, {**other, "kid": None}]):
+        with pytest.raises(Unavailable, match="two keys of one id"):
+            parse(json.dumps({"keys": keys}))
+    # What was known before goes on for a while.
+    desk.provider.file.write_text(json.dumps({"keys": [other, first]}))
+    desk.time.now += FRESH_SECONDS
+    assert desk.accepts(token)
+    desk.time.now += STALE_SECONDS
+    with pytest.raises(Unavailable):
+        desk.accepts(token)
 
 
 def test_headers_that_are_no_bearer_token(desk: Desk) -> None:
