@@ -7,11 +7,15 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from ops_platform.errors import ConfigurationError
+from ops_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from ops_platform.gdpr.data_map import DataMap
 
 objectives = click.option(
     "--objectives",
@@ -26,6 +30,13 @@ data_map = click.option(
     default=None,
     help="Else data_map.yaml in OPS_CONFIG_DIR.",
 )
+kind = click.option(
+    "--kind",
+    default=None,
+    metavar="NAME",
+    help="The kind of subject whose keys these are; required where the map has several.",
+)
+"""The kind of subject, of those in the data map."""
 subject_file = click.option(
     "--subject-file",
     type=click.File(encoding="utf-8-sig"),
@@ -99,6 +110,16 @@ def user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid-{os.getuid()}"
+
+
+def load_map(settings: Settings, data_map: Path | None, kind: str | None) -> DataMap:
+    """Parse the data map, for this kind of subject.
+
+    Raises ConfigurationError, with the kinds, when the map has several and none was named.
+    """
+    from ops_platform.gdpr.data_map import kinds, parser
+
+    return kinds.choose(parser.load(data_map or settings.config_dir / "data_map.yaml"), kind)
 
 
 def subject_keys(file: TextIO) -> list[str]:

@@ -79,7 +79,13 @@ def check(data_map: Path | None, json_output: bool) -> None:
 
 
 @map_.command(epilog=arguments.DATABASE)
-@click.option("--subject", required=True, help="The table of the data subjects: users, or schema.users.")
+@click.option(
+    "--subject",
+    "subjects",
+    required=True,
+    multiple=True,
+    help="The table of the data subjects: users, or schema.users; given again for each further kind.",
+)
 @click.option(
     "--key",
     multiple=True,
@@ -89,7 +95,7 @@ def check(data_map: Path | None, json_output: bool) -> None:
 )
 @click.option("--email", default="email", show_default=True, help="Its column with the e-mail address.")
 @click.option("--without-values", is_flag=True, help="By names and types only: no rows are read.")
-def draft(subject: str, key: tuple[str, ...], email: str, without_values: bool) -> None:
+def draft(subjects: tuple[str, ...], key: tuple[str, ...], email: str, without_values: bool) -> None:
     """Propose a map from the catalogue, as YAML on stdout. You must complete it: 'map check' says where.
 
     Where no foreign key tells, it goes by names, types and samples of values, each read in at most 2 seconds,
@@ -105,12 +111,12 @@ def draft(subject: str, key: tuple[str, ...], email: str, without_values: bool) 
     from ops_platform.gdpr.schema import Name
 
     try:
-        table = Name.parse(subject)
+        tables = [Name.parse(subject) for subject in subjects]
     except ValueError as error:
         raise ConfigurationError(f"--subject: {error}") from None
     with postgres.session(load_settings().product_database_url or "") as connection:
         look = drafting.ValueLook(None if without_values else connection)
-        text = drafting.draft(schema.read(connection), table, key, email, look)
+        text = drafting.draft_of_kinds(schema.read(connection), tables, key, email, look)
     click.echo(text, nl=False)
     for column, reason in sorted(look.unseen.items()):
         click.echo(f"no values of {column} were compared: {reason}", err=True)
@@ -118,6 +124,7 @@ def draft(subject: str, key: tuple[str, ...], email: str, without_values: bool) 
 
 @gdpr.command(epilog=arguments.DATABASE)
 @arguments.data_map
+@arguments.kind
 @arguments.subject_file
 @click.option(
     "--out",
@@ -137,6 +144,7 @@ def draft(subject: str, key: tuple[str, ...], email: str, without_values: bool) 
 @output.as_json
 def export(
     data_map: Path | None,
+    kind: str | None,
     subject_file: TextIO,
     directory: Path,
     language: Language,
@@ -157,12 +165,11 @@ def export(
     from functools import partial
 
     from ops_platform.clients import object_store, postgres
-    from ops_platform.gdpr.data_map import parser
     from ops_platform.gdpr.export import ExportRequest, NoSuchSubject, to_file
 
     keys = arguments.subject_keys(subject_file)
     settings = load_settings()
-    loaded_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
+    loaded_map = arguments.load_map(settings, data_map, kind)
     if without_objects:
         loaded_map = replace(loaded_map, objects=())
     try:

@@ -13,6 +13,7 @@ from ops_platform.cli import arguments, output
 from ops_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from ops_platform.gdpr.data_map import DataMap
     from ops_platform.gdpr.lineage import Effect
     from ops_platform.gdpr.row_erasure.foresight import Outlook
 
@@ -21,6 +22,7 @@ Erase = Callable[[str], "dict[str, Any] | None"]
 
 @click.command()
 @arguments.data_map
+@arguments.kind
 @arguments.subject_file
 @click.option(
     "--no-tombstone",
@@ -29,7 +31,9 @@ Erase = Callable[[str], "dict[str, Any] | None"]
     "brings the subject back.",
 )
 @output.as_json
-def erase(data_map: Path | None, subject_file: TextIO, no_tombstone: bool, json_output: bool) -> None:
+def erase(
+    data_map: Path | None, kind: str | None, subject_file: TextIO, no_tombstone: bool, json_output: bool
+) -> None:
     """Erase subjects for good, as the data map says. Exit 1 when one does not exist; dry run: 'preview'.
 
     Needs the ops database, OPS_GDPR_ENCRYPTION_KEY and OPS_GDPR_SIGNING_KEY, and issues a certificate for
@@ -46,7 +50,7 @@ def erase(data_map: Path | None, subject_file: TextIO, no_tombstone: bool, json_
 
     keys, settings = arguments.subject_keys(subject_file), load_settings()
     prepare = _without_tombstone if no_tombstone else _with_tombstone
-    erase_subject, close = prepare(settings, data_map)
+    erase_subject, close = prepare(settings, arguments.load_map(settings, data_map, kind))
     results: list[dict[str, Any]] = []
     try:
         output.announce("product database", erasure_context.product_url(settings))
@@ -67,7 +71,7 @@ def erase(data_map: Path | None, subject_file: TextIO, no_tombstone: bool, json_
         output.end(1)
 
 
-def _with_tombstone(settings: Settings, data_map: Path | None) -> tuple[Erase, Callable[[], None]]:
+def _with_tombstone(settings: Settings, data_map: DataMap) -> tuple[Erase, Callable[[], None]]:
     from ops_platform.dr.verification import backup_expiry
     from ops_platform.gdpr.erasure import command_line
     from ops_platform.gdpr.erasure import context as erasure_context
@@ -86,7 +90,7 @@ def _with_tombstone(settings: Settings, data_map: Path | None) -> tuple[Erase, C
     return erase_subject, context.data.close
 
 
-def _without_tombstone(settings: Settings, data_map: Path | None) -> tuple[Erase, Callable[[], None]]:
+def _without_tombstone(settings: Settings, data_map: DataMap) -> tuple[Erase, Callable[[], None]]:
     from ops_platform.gdpr.erasure import command_line
     from ops_platform.gdpr.erasure import context as erasure_context
     from ops_platform.gdpr.tombstones import encryption
@@ -123,9 +127,10 @@ def _print(result: dict[str, Any]) -> None:
 
 @click.command(epilog=arguments.DATABASE)
 @arguments.data_map
+@arguments.kind
 @arguments.subject_file
 @output.as_json
-def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> None:
+def preview(data_map: Path | None, kind: str | None, subject_file: TextIO, json_output: bool) -> None:
     """Count what an erasure would do, and search for what it would leave; nothing is changed.
 
     Exit 1 when a subject does not exist, or when an erasure would be refused because no rule of the map
@@ -139,12 +144,11 @@ def preview(data_map: Path | None, subject_file: TextIO, json_output: bool) -> N
     from ops_platform.clients import postgres
     from ops_platform.errors import CheckFailed
     from ops_platform.gdpr import map_check, schema
-    from ops_platform.gdpr.data_map import parser
     from ops_platform.gdpr.row_erasure.foresight import outlook
 
     keys = arguments.subject_keys(subject_file)
     settings = load_settings()
-    loaded_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
+    loaded_map = arguments.load_map(settings, data_map, kind)
     with postgres.session(settings.product_database_url or "", autocommit=True) as connection:
         with connection.transaction():
             if map_check.check(connection, loaded_map):

@@ -38,7 +38,8 @@ _by = click.option("--by", default=None, help="Who decided it; else the user of 
     default=None,
     help="Else data_map.yaml in OPS_CONFIG_DIR.",
 )
-def place(subject_file: TextIO, basis: str, by: str | None, data_map: Path | None) -> None:
+@arguments.kind
+def place(subject_file: TextIO, basis: str, by: str | None, data_map: Path | None, kind: str | None) -> None:
     """Keep a subject's data for now; exit 1 when their erasure has begun already.
 
     \b
@@ -49,7 +50,6 @@ def place(subject_file: TextIO, basis: str, by: str | None, data_map: Path | Non
     from ops_platform.dr.verification import backup_expiry
     from ops_platform.errors import ConfigurationError
     from ops_platform.gdpr import schema
-    from ops_platform.gdpr.data_map import parser
     from ops_platform.gdpr.subject import subject_key
     from ops_platform.gdpr.tombstones import legal_holds
 
@@ -57,7 +57,7 @@ def place(subject_file: TextIO, basis: str, by: str | None, data_map: Path | Non
     if len(keys) != 1:
         raise ConfigurationError("--subject-file must hold one key: a hold is about one subject")
     settings = load_settings()
-    loaded_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
+    loaded_map = arguments.load_map(settings, data_map, kind)
     stanza = backup_expiry.product_backup_term(settings).stanza
     with postgres.session(settings.require("product_database_url")) as product:
         subject = subject_key.parse(product, loaded_map, schema.read(product), stanza, keys[0])

@@ -255,6 +255,7 @@ def _bring_up_to_date(
     if not _knows_certificates(connection):
         log("this ops database is older than erasures: then run 'ops-platform migrate' and tombstone_replay")
         return "an ops database from before the first erasure", {}
+    ledger_reconciliation.prepare(connection)
     done = reconcile(connection, settings)
     said = (
         f"of {done.tombstones} tombstones in the object-locked ledger {done.adopted} were missing or open in "

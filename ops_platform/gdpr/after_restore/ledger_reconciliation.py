@@ -12,7 +12,7 @@ from uuid import UUID
 
 from ops_platform.audit import PublicKeys
 from ops_platform.clients.object_store import ObjectStore
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr import certificates, requests
 from ops_platform.gdpr.certificates import Issued
 from ops_platform.gdpr.erasure import inventory
@@ -33,6 +33,20 @@ class Reconciled:
     certificates: int
     scrubbed: int
     unfinished: int
+
+
+def prepare(ops: Connection) -> None:
+    """Let an ops database from before the kinds of subject take tombstones of each, until it is migrated.
+
+    Raises what psycopg raises, also where this role may not change the table.
+    """
+    row = one_row(
+        ops,
+        "SELECT NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'erasure_tombstones'::regclass "
+        "AND attname = 'requestable' AND NOT attisdropped) AS missing",
+    )
+    if row["missing"]:
+        ops.execute("ALTER TABLE erasure_tombstones ADD COLUMN requestable boolean NOT NULL DEFAULT true")
 
 
 def reconcile(
@@ -69,7 +83,7 @@ def _reopen(ops: Connection, tombstone: Tombstone) -> None:
     It must have been verified, whatever the ops database knows of it. Another open request of the subject
     is enough: it erases the same.
     """
-    subject = _uuid(tombstone)
+    subject = tombstone.subject_key.creator
     if subject is None:
         return
     ops.execute(
@@ -91,7 +105,7 @@ def _finish(ops: Connection, tombstone: Tombstone, issued: Issued) -> int:
     A failed request beside another open erasure of the subject stays failed until that one has ended:
     only one can be open, and the other is later or at work.
     """
-    subject = _uuid(tombstone)
+    subject = tombstone.subject_key.creator
     if subject is not None:
         _end_earlier(ops, tombstone, subject, issued)
     ops.execute(
@@ -120,7 +134,3 @@ def _end_earlier(ops: Connection, tombstone: Tombstone, subject: UUID, issued: I
         "AND (status = 'pending' OR (status = 'processing' AND request_type = 'export'))",
         (issued.issued_at, subject, tombstone.request_id, issued.issued_at),
     )
-
-
-def _uuid(tombstone: Tombstone) -> UUID | None:
-    return UUID(tombstone.subject_key.key) if tombstone.subject_key.key_type == "uuid" else None

@@ -6,15 +6,36 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ops_platform.gdpr.data_map import Anonymise, Belonging, ByMention, ByParent, DataMap, Delete, Table
+from ops_platform.gdpr.data_map import (
+    Anonymise,
+    Belonging,
+    ByMention,
+    ByParent,
+    DataMap,
+    Delete,
+    Subject,
+    Table,
+)
 from ops_platform.gdpr.schema import Catalogue, Relation
 
 
 def fit(data_map: DataMap, catalogue: Catalogue) -> DataMap:
     """Leave out tables, views, columns and triggers that the database does not have.
 
-    What the database has and the map does not name stays a finding of ``map_check``.
+    Also other kinds of subject whose table is missing. What the database has and the map does not name stays
+    a finding of ``map_check``.
     """
+    fitted = _fit(data_map, catalogue)
+    others = (_fit(other, catalogue) for other in data_map.others if _is_there(other.subject, catalogue))
+    return replace(fitted, others=tuple(others))
+
+
+def _is_there(subject: Subject, catalogue: Catalogue) -> bool:
+    relation = catalogue.relations.get(subject.table)
+    return relation is not None and {*subject.key, subject.email} <= set(relation.columns)
+
+
+def _fit(data_map: DataMap, catalogue: Catalogue) -> DataMap:
     relations = catalogue.relations
     tables = {
         name: _table(table, relations[name], catalogue)
@@ -64,6 +85,11 @@ def _table(table: Table, relation: Relation, catalogue: Catalogue) -> Table:
         belongings=tuple(
             _belonging(belonging, columns)
             for belonging in table.belongings
+            if _has_its_columns(belonging, columns, catalogue)
+        ),
+        of_other_kinds=tuple(
+            _belonging(belonging, columns)
+            for belonging in table.of_other_kinds
             if _has_its_columns(belonging, columns, catalogue)
         ),
         created=table.created if table.created in columns else None,

@@ -9,7 +9,7 @@ from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import map_check, row_erasure, schema
 from ops_platform.gdpr.after_restore import older_schema
-from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.data_map import DataMap, kinds
 from ops_platform.gdpr.erasure import inventory, product_inventory
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.row_erasure import RowErasure, materialised_views
@@ -72,9 +72,16 @@ def replay(
             f"the data map does not fit the restored database in {len(findings)} places, as {first}: "
             "'ops-platform gdpr map check' against it says what to add"
         )
+    of_kind = {
+        kind: older_schema.fit(of_subject, catalogue)
+        for kind, of_subject in _maps(data_map, tombstones).items()
+    }
     came_back, effects, unredactable = 0, list[Effect](), list[Effect]()
     for number, tombstone in enumerate(tombstones, 1):
-        erased, left = _erase(connection, fitted, catalogue, tombstone, keys)
+        of_subject = of_kind[tombstone.subject_key.kind]
+        if not any(table.belongings for table in of_subject.tables.values()):
+            continue  # in the restored moment there were no subjects of this kind yet
+        erased, left = _erase(connection, of_subject, catalogue, tombstone, keys)
         for effect in left:
             log(
                 f"tombstone {number} of {len(tombstones)}: in {effect.before} rows of {effect.place} an "
@@ -88,6 +95,23 @@ def replay(
     # Always: a replay that was killed before its refresh has left erased rows in the views.
     materialised_views.refresh(connection, fitted, catalogue)
     return Replayed(len(tombstones), came_back, tuple(_sums(effects)), tuple(_sums(unredactable)))
+
+
+def _maps(data_map: DataMap, tombstones: Iterable[Tombstone]) -> dict[str, DataMap]:
+    """Find the map of every kind of subject that was erased. Raises CheckFailed when one is not there."""
+    maps: dict[str, DataMap] = {}
+    for tombstone in tombstones:
+        kind = tombstone.subject_key.kind
+        found = maps.get(kind) or kinds.find(data_map, kind)
+        if found is None:
+            known = " and ".join(kinds.names(data_map))
+            raise CheckFailed(
+                f"a {kind} was erased (request {tombstone.request_id}), but the data map has only the kind "
+                f"{known}, whose keys may be equal: use a map that has it, too, and let the restored "
+                "database take no traffic before"
+            )
+        maps[kind] = found
+    return maps
 
 
 def _erase(

@@ -65,6 +65,7 @@ __all__ = [
     "Way",
     "holds_of",
     "json_edit_sql",
+    "kinds",
     "leaves",
     "parser",
 ]

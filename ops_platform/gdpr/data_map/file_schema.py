@@ -25,6 +25,8 @@ Names = Annotated[
     Field(min_length=1),
 ]
 """One name, or a list of several."""
+Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""The name of a kind of subject."""
 
 
 class Strict(BaseModel):
@@ -50,9 +52,13 @@ class Erase(Strict):
 
 
 class Row(Strict):
-    """An item of ``rows``: one role in which rows of the table belong to a subject."""
+    """An item of ``rows``: one role in which rows of the table belong to a subject.
+
+    ``of``, here and elsewhere: the kinds of subject that the item is about.
+    """
 
     role: Text
+    of: Names | None = None
     column: Names | None = None
     through: Text | None = None
     to: Names | None = None
@@ -103,10 +109,9 @@ class KnownBy(Strict):
     roles: list[Text] = []
 
 
-class Subject(Strict):
-    """``subject``: the table of the people whose data the map describes."""
+class SubjectOfKind(Strict):
+    """A value of ``subjects``: the table of the people of one kind whose data the map describes."""
 
-    kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     table: Text
     key: Names
     email: Text
@@ -115,10 +120,17 @@ class Subject(Strict):
     stand_in: dict[str, Any] = {}
 
 
+class Subject(SubjectOfKind):
+    """``subject``: that of a map with one kind."""
+
+    kind: Kind
+
+
 class Objects(Strict):
     """An item of ``objects``: the subject's files in a bucket."""
 
     bucket: Text
+    of: Text | None = None
     prefix: Text
     purpose: Text
     export: bool
@@ -128,6 +140,7 @@ class CacheKeys(Strict):
     """An item of ``cache``: the subject's keys in Redis."""
 
     pattern: Text
+    of: Text | None = None
     purpose: Text
 
 
@@ -135,6 +148,7 @@ class Processor(Strict):
     """An item of ``processors``."""
 
     name: Text
+    of: Names | None = None
     purpose: Text
     email: Text
 
@@ -143,6 +157,7 @@ class Accepted(Strict):
     """An item of ``accepted``: where an erased subject may be found, and why."""
 
     place: Text
+    of: Names | None = None
     because: Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
@@ -197,7 +212,8 @@ class Map(Strict):
     """The whole file."""
 
     version: Literal[1]
-    subject: Subject
+    subject: Subject | None = None
+    subjects: Annotated[dict[Kind, SubjectOfKind], Field(min_length=1)] | None = None
     tables: Annotated[dict[str, Table], Field(min_length=1)]
     views: dict[str, View] = {}
     objects: list[Objects] = []

@@ -59,7 +59,9 @@ class MapDocument:
         ways = {belonging.role: belonging.way for belonging in table.belongings}
         for role in roles:
             if role not in ways:
-                raise self.error(path, f"{table.name} has no role {role!r}")
+                elsewhere = role in [belonging.role for belonging in table.of_other_kinds]
+                reason = " of this kind of subject" if elsewhere else ""
+                raise self.error(path, f"{table.name} has no role {role!r}{reason}")
             if isinstance(ways[role], ByMention):
                 raise self.error(
                     path,

@@ -196,13 +196,20 @@ class Table:
     """Columns that a draft could not place, with what it found, as long as nobody has decided."""
     categories: Mapping[str, str] = field(default_factory=dict)
     """The category of personal data of columns, as the Fides taxonomy names it."""
+    of_other_kinds: tuple[Belonging, ...] = ()
+    """The roles in which rows belong to subjects of other kinds: in this map they only classify columns."""
+
+    @property
+    def everyones(self) -> tuple[Belonging, ...]:
+        """All roles, whatever kind of subject they are about."""
+        return (*self.belongings, *self.of_other_kinds)
 
     @property
     def linking(self) -> frozenset[str]:
         """The columns by which rows belong to somebody; those with mentions are classified besides."""
         return frozenset(
             column
-            for belonging in self.belongings
+            for belonging in self.everyones
             for column in (belonging.where if isinstance(belonging.way, ByMention) else belonging.columns)
         )
 
@@ -336,9 +343,11 @@ class Waiver:
 
 @dataclass(frozen=True)
 class DataMap:
-    """The whole map; ``version`` is a hash of its content: 16 hex digits of SHA-256.
+    """The map for one kind of subject; ``version`` is a hash of the file's content: 16 hex digits of SHA-256.
 
     ``document``: the content that the hash is of, as JSON; empty where the map was not read from a file.
+    ``others``: the same file's maps for its other kinds, see ``kinds``. ``requestable``: requests of the API
+    are about this kind.
     """
 
     version: str
@@ -352,6 +361,8 @@ class DataMap:
     controller: Controller | None = None
     waived: tuple[Waiver, ...] = ()
     document: str = field(default="", repr=False)
+    others: tuple[DataMap, ...] = ()
+    requestable: bool = True
 
     @property
     def sha256(self) -> str:

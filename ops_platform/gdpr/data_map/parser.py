@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from ops_platform import lined_yaml
 from ops_platform.errors import ConfigurationError
-from ops_platform.gdpr.data_map import controller_parser, file_schema
+from ops_platform.gdpr.data_map import controller_parser, file_schema, kinds
 from ops_platform.gdpr.data_map.category import CATEGORIES
+from ops_platform.gdpr.data_map.kind_parser import KindParser, KindSource, concerns
 from ops_platform.gdpr.data_map.map_document import MapDocument
 from ops_platform.gdpr.data_map.model import (
     UNDECIDED,
@@ -36,7 +38,10 @@ from ops_platform.lined_yaml import Document, KeyPath
 
 
 def load(file: Path) -> DataMap:
-    """Parse a data map. Raises ConfigurationError at the first fault, with file and line."""
+    """Parse a data map; where it has several kinds of subject, that of the first: see ``kinds``.
+
+    Raises ConfigurationError at the first fault, with file and line.
+    """
     source = lined_yaml.load_one(file)
     try:
         model = file_schema.Map.model_validate(source.value)
@@ -58,7 +63,9 @@ def _complaint(source: Document, error: ValidationError) -> str:
 
 def _path(steps: tuple[str | int, ...]) -> list[str | int]:
     """Leave out the steps that pydantic adds for the alternatives of a value."""
-    return [step for step in steps if step != "Erase" and not str(step).startswith(("literal[", "list["))]
+    return [
+        step for step in steps if step != "Erase" and not str(step).startswith(("literal[", "list[", "[key]"))
+    ]
 
 
 class _Parser:
@@ -69,14 +76,87 @@ class _Parser:
         self._document = MapDocument(source)
 
     def map(self, model: file_schema.Map) -> DataMap:
-        subject_parser = SubjectParser(self._document)
-        subject = subject_parser.parse(model)
+        """Parse the map for the file's first kind of subject, which knows the others."""
+        kind_parser = KindParser(self._document)
+        sources = kind_parser.parse(model)
+        for number, place in enumerate(model.objects):
+            if not place.prefix.endswith("/"):
+                raise self._document.error(
+                    ("objects", number, "prefix"),
+                    "must end with a slash: users/1 is also the beginning of users/10",
+                )
+        maps = [self._map_of(model, source) for source in sources]
+        known = [
+            replace(
+                data_map,
+                requestable=data_map is maps[0],
+                tables={
+                    name: replace(
+                        table,
+                        of_other_kinds=tuple(
+                            belonging
+                            for other in maps
+                            if other is not data_map
+                            for belonging in other.tables[name].belongings
+                        ),
+                    )
+                    for name, table in data_map.tables.items()
+                },
+            )
+            for data_map in maps
+        ]
+        for source, data_map in zip(sources, known, strict=True):
+            self._check_names(model, data_map)
+            self._check_parents(model, data_map, several=len(known) > 1)
+            SubjectParser(self._document, source.path).check_known_by(data_map)
+        kind_parser.refuse_shared_keys(model, known)
+        return kinds.join(known)[0]
+
+    def _map_of(self, model: file_schema.Map, source: KindSource) -> DataMap:
+        """Parse what is about this kind of subject."""
+        kind, subject_parser = source.kind, SubjectParser(self._document, source.path)
+        subject = subject_parser.parse(model, source)
         tables: dict[Name, Table] = {}
         for text, table_model in model.tables.items():
             table = self._table(text, table_model, subject)
             if table.name in tables:
                 raise self._document.error(("tables", text), f"{table.name} is there twice")
             tables[table.name] = table
+        objects, cache = list[Objects](), list[CacheKeys]()
+        for number, place in enumerate(model.objects):
+            if concerns(place, kind):
+                subject_parser.check_placeholders(("objects", number, "prefix"), place.prefix, subject)
+                objects.append(Objects(place.bucket, place.prefix, place.purpose, place.export))
+        for number, keys in enumerate(model.cache):
+            if concerns(keys, kind):
+                subject_parser.check_placeholders(("cache", number, "pattern"), keys.pattern, subject)
+                cache.append(CacheKeys(keys.pattern, keys.purpose))
+        document = self._content(model)
+        return DataMap(
+            version=hashlib.sha256(document.encode()).hexdigest()[:16],
+            subject=subject,
+            tables=tables,
+            views=self._views(model),
+            objects=tuple(objects),
+            cache=tuple(cache),
+            processors=tuple(
+                Processor(one.name, one.purpose, one.email) for one in model.processors if concerns(one, kind)
+            ),
+            accepted=self._accepted(model.accepted, kind),
+            controller=None if model.controller is None else controller_parser.parse(model.controller),
+            document=document,
+            waived=self._waived(model.waived, tables),
+        )
+
+    def _content(self, model: file_schema.Map) -> str:
+        """Write what the file says as JSON with sorted keys, of which the version is a hash."""
+        value = self._source.value
+        if model.subjects is not None:
+            # The order of the kinds says which the API serves, and sorted keys do not tell it.
+            value = {**value, "kinds": list(model.subjects)}
+        return json.dumps(value, sort_keys=True, default=str)
+
+    def _views(self, model: file_schema.Map) -> dict[Name, View]:
         views = {}
         for text, view in model.views.items():
             path = ("views", text)
@@ -84,53 +164,31 @@ class _Parser:
             self._check_disjoint(path, {"personal": view.personal, "plain": view.plain})
             refresh = self._document.name((*path, "refresh"), view.refresh) if view.refresh else None
             views[name] = View(name, frozenset(view.personal), frozenset(view.plain), refresh)
-        for number, objects in enumerate(model.objects):
-            prefix_path = ("objects", number, "prefix")
-            subject_parser.check_placeholders(prefix_path, objects.prefix, subject)
-            if not objects.prefix.endswith("/"):
-                raise self._document.error(
-                    prefix_path, "must end with a slash: users/1 is also the beginning of users/10"
-                )
-        for number, keys in enumerate(model.cache):
-            subject_parser.check_placeholders(("cache", number, "pattern"), keys.pattern, subject)
-        document = json.dumps(self._source.value, sort_keys=True, default=str)
-        data_map = DataMap(
-            version=hashlib.sha256(document.encode()).hexdigest()[:16],
-            subject=subject,
-            tables=tables,
-            views=views,
-            objects=tuple(Objects(o.bucket, o.prefix, o.purpose, o.export) for o in model.objects),
-            cache=tuple(CacheKeys(k.pattern, k.purpose) for k in model.cache),
-            processors=tuple(Processor(p.name, p.purpose, p.email) for p in model.processors),
-            accepted=self._accepted(model.accepted),
-            controller=None if model.controller is None else controller_parser.parse(model.controller),
-            document=document,
-            waived=self._waived(model.waived, tables),
-        )
-        self._check_parents(model, data_map)
-        subject_parser.check_known_by(data_map)
-        return data_map
+        return views
 
     def _table(self, text: str, model: file_schema.Table, subject: Subject) -> Table:
         path = ("tables", text)
         documents = {}
-        for column, kinds in model.documents.items():
+        for column, classes in model.documents.items():
             documents[column] = {
-                self._document.json_path((*path, "documents", column, text_path), text_path): kind
-                for text_path, kind in kinds.items()
+                self._document.json_path((*path, "documents", column, text_path), text_path): class_
+                for text_path, class_ in classes.items()
             }
         self._check_disjoint(
             path, {"personal": model.personal, "plain": model.plain, "documents": list(model.documents)}
         )
         row_parser = RowParser(self._document, subject)
-        rows = [row_parser.parse((*path, "rows", number), row) for number, row in enumerate(model.rows)]
-        roles = [belonging.role for belonging in rows]
-        for number, role in enumerate(roles):
-            if role in roles[:number]:
+        rows = list[Belonging]()
+        for number, row in enumerate(model.rows):
+            if not concerns(row, subject.kind):
+                continue
+            belonging = row_parser.parse((*path, "rows", number), row)
+            if belonging.role in [earlier.role for earlier in rows]:
                 raise self._document.error(
-                    (*path, "rows", number, "role"), f"the role {role!r} is there twice"
+                    (*path, "rows", number, "role"), f"the role {belonging.role!r} is there twice"
                 )
-        table = Table(
+            rows.append(belonging)
+        return Table(
             name=self._document.name(path, text),
             purpose=model.purpose,
             retention=model.retention,
@@ -149,16 +207,22 @@ class _Parser:
             undecided=model.undecided,
             categories=model.categories,
         )
-        for key in ("titles", "reasons", "refers", "undecided", "categories"):
-            for column in getattr(model, key):
-                if column not in table.classified:
-                    raise self._document.error((*path, key, column), f"the map has no column {column} here")
-        for column, category in model.categories.items():
-            if category not in CATEGORIES:
-                raise self._document.error(
-                    (*path, "categories", column), f"{category!r} is no category of the Fides taxonomy"
-                )
-        return table
+
+    def _check_names(self, model: file_schema.Map, data_map: DataMap) -> None:
+        """Refuse what is said of columns that the table does not have, and unknown categories."""
+        for text, table in model.tables.items():
+            for key in ("titles", "reasons", "refers", "undecided", "categories"):
+                for column in getattr(table, key):
+                    if column not in data_map.tables[Name.parse(text)].classified:
+                        raise self._document.error(
+                            ("tables", text, key, column), f"the map has no column {column} here"
+                        )
+            for column, category in table.categories.items():
+                if category not in CATEGORIES:
+                    raise self._document.error(
+                        ("tables", text, "categories", column),
+                        f"{category!r} is no category of the Fides taxonomy",
+                    )
 
     def _refers(self, path: KeyPath, text: str) -> tuple[Name, str]:
         try:
@@ -166,9 +230,11 @@ class _Parser:
         except ValueError as error:
             raise self._document.error(path, str(error)) from None
 
-    def _accepted(self, models: Sequence[file_schema.Accepted]) -> tuple[Accepted, ...]:
+    def _accepted(self, models: Sequence[file_schema.Accepted], kind: str) -> tuple[Accepted, ...]:
         accepted: list[Accepted] = []
         for number, model in enumerate(models):
+            if not concerns(model, kind):
+                continue
             path = ("accepted", number)
             try:
                 place = Accepted(*Name.parse_column(model.place), model.because)
@@ -214,17 +280,22 @@ class _Parser:
             raise self._document.error(path, f"the map has no table {table}")
         return f"{table}.{quoted(name)}"
 
-    def _check_parents(self, model: file_schema.Map, data_map: DataMap) -> None:
+    def _check_parents(self, model: file_schema.Map, data_map: DataMap, *, several: bool) -> None:
         """Refuse ``through`` that names a table or role outside the map, or leads in a circle."""
         for text, table in model.tables.items():
             for number, row in enumerate(table.rows):
-                if row.through is None:
+                if row.through is None or not concerns(row, data_map.subject.kind):
                     continue
                 path = ("tables", text, "rows", number)
                 parent = data_map.tables.get(Name.parse(row.through))
                 if parent is None:
                     raise self._document.error((*path, "through"), f"the map has no table {row.through}")
                 self._document.check_roles((*path, "roles"), parent, row.roles or ())
+                if several and not parent.belongings:
+                    raise self._document.error(
+                        (*path, "through"),
+                        f"no rows of {row.through} are of a {data_map.subject.kind}: say so there first",
+                    )
                 if parent.belongings and all(
                     isinstance(belonging.way, ByMention) for belonging in parent.belongings
                 ):

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ops_platform.gdpr.data_map import file_schema
+from ops_platform.gdpr.data_map.kind_parser import KindSource, concerns
 from ops_platform.gdpr.data_map.map_document import MapDocument
 from ops_platform.gdpr.data_map.model import STAND_IN, ByColumn, DataMap, KnownBy, Subject
 from ops_platform.gdpr.schema import Name
@@ -20,12 +21,14 @@ class SubjectParser:
     """The parser of the subject. Its methods raise ConfigurationError with the place of what is wrong."""
 
     document: MapDocument
+    path: KeyPath
+    """Where the subject stands in the document."""
 
-    def parse(self, model: file_schema.Map) -> Subject:
+    def parse(self, model: file_schema.Map, source: KindSource) -> Subject:
         """Parse the subject; what else is read of its row stands in the tables' ``holds``."""
-        given, path = model.subject, ("subject", "stand_in")
+        given, path = source.subject, (*self.path, "stand_in")
         if len(set(given.key)) < len(given.key):
-            raise self.document.error(("subject", "key"), "names a column twice")
+            raise self.document.error((*self.path, "key"), "names a column twice")
         stand_in = self.document.values(path, given.stand_in)
         if STAND_IN in stand_in.values():
             raise self.document.error(
@@ -41,7 +44,7 @@ class SubjectParser:
             row.holds
             for table in model.tables.values()
             for row in table.rows
-            if row.holds is not None and len(row.holds) > 1
+            if row.holds is not None and len(row.holds) > 1 and concerns(row, source.kind)
         ]
         parts = dict.fromkeys(
             column
@@ -55,8 +58,8 @@ class SubjectParser:
             if set(columns) <= set(parts) and not set(given.key) <= set(columns)
         )
         return Subject(
-            given.kind,
-            self.document.name(("subject", "table"), given.table),
+            source.kind,
+            self.document.name((*self.path, "table"), given.table),
             tuple(given.key),
             given.email,
             identifiers,
@@ -67,7 +70,7 @@ class SubjectParser:
         )
 
     def _known_by(self, number: int, model: file_schema.KnownBy, tables: Collection[Name]) -> KnownBy:
-        path = ("subject", "known_by", number, "table")
+        path = (*self.path, "known_by", number, "table")
         table = self.document.name(path, model.table)
         if table not in tables:
             raise self.document.error(path, f"the map has no table {table}")
@@ -77,7 +80,7 @@ class SubjectParser:
         """Refuse side tables of which the map does not say whose their rows are, by the subject's row."""
         subject = data_map.subject
         for number, known in enumerate(subject.known_by):
-            path, table = ("subject", "known_by", number), data_map.tables[known.table]
+            path, table = (*self.path, "known_by", number), data_map.tables[known.table]
             if known.name in [other.name for other in subject.known_by[:number]]:
                 raise self.document.error(path, f"{known.name} is there twice")
             self.document.check_roles((*path, "roles"), table, known.roles)

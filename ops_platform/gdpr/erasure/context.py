@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ops_platform.audit import PublicKeys, SigningKey
@@ -14,7 +13,7 @@ from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.clients.timestamp_authority import TimestampAuthority
 from ops_platform.gdpr import certificates
-from ops_platform.gdpr.data_map import DataMap, parser
+from ops_platform.gdpr.data_map import DataMap, kinds, parser
 from ops_platform.gdpr.erasure import objects as object_erasure
 from ops_platform.gdpr.erasure.objects import Stores
 from ops_platform.gdpr.tombstones import BackupTerm, SealingKeys, encryption
@@ -69,25 +68,28 @@ def product_url(settings: Settings) -> str:
     return settings.product_eraser_database_url or settings.product_database_url or ""
 
 
-def open_stores(settings: Settings, data_map: Path | None = None) -> DataStores:
+def open_stores(settings: Settings, data_map: DataMap | None = None) -> DataStores:
     """Make the clients of the data stores, without connecting.
 
+    ``data_map``: None is the settings' one, for the kind of subject that requests of the API are about.
     Raises ConfigurationError that says which setting is missing.
     """
     from ops_platform.clients.redis import cache as caches  # redis takes long to import
 
-    parsed_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
+    if data_map is None:
+        parsed = parser.load(settings.config_dir / "data_map.yaml")
+        data_map = kinds.of_requests(parsed, settings.api.subject_table)
     url = product_url(settings)
     return DataStores(
-        parsed_map,
+        data_map,
         lambda: postgres.connect(url, application="ops-platform erasure", autocommit=True),
-        object_erasure.stores(settings, parsed_map),
-        caches.from_settings(settings) if parsed_map.cache else None,
+        object_erasure.stores(settings, data_map),
+        caches.from_settings(settings) if data_map.cache else None,
     )
 
 
-def open_context(settings: Settings, term: BackupTerm, data_map: Path | None = None) -> ErasureContext:
-    """Make the context, without connecting.
+def open_context(settings: Settings, term: BackupTerm, data_map: DataMap | None = None) -> ErasureContext:
+    """Make the context, without connecting. ``data_map``: see ``open_stores``.
 
     Raises ConfigurationError that says which setting is missing.
     """

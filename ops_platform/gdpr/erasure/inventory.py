@@ -65,6 +65,8 @@ class Inventory:
     cache: tuple[CachePlace, ...]
     later_identities: tuple[Identity, ...] = ()
     until: datetime | None = None
+    kind: str = ""
+    """The kind of subject; empty in inventories of older versions of the platform."""
 
     @property
     def identities(self) -> tuple[Identity, ...]:
@@ -87,7 +89,7 @@ def take(data_map: DataMap, identity: Identity) -> Inventory:
         for cache_entry in data_map.cache
         if (parts := _parts(cache_entry.pattern, identity)) is not None
     ]
-    return Inventory(data_map.version, identity, tuple(objects), tuple(cache))
+    return Inventory(data_map.version, identity, tuple(objects), tuple(cache), kind=data_map.subject.kind)
 
 
 def mark_reused(inventory: Inventory, others: Iterable[Identity], until: datetime) -> Inventory:
@@ -131,9 +133,17 @@ def keep(
 
 
 def merge(stored: Inventory | None, inventory: Inventory, *, sure: bool) -> Inventory:
-    """Add ``inventory`` to what is stored. ``sure``: its identifiers come from the subject's own row."""
+    """Add ``inventory`` to what is stored. ``sure``: its identifiers come from the subject's own row.
+
+    Raises CheckFailed when they are of different kinds of subject, whose keys may be equal.
+    """
     if stored is None:
         return inventory
+    if stored.kind and inventory.kind and stored.kind != inventory.kind:
+        raise CheckFailed(
+            f"this erasure was begun of a {stored.kind}, by the data map it is of a {inventory.kind}: let "
+            "the map have both kinds, the one of the API's requests first"
+        )
     first = inventory.identity | stored.identity
     later = [first | identity for identity in inventory.identities] if sure else []
     return Inventory(
@@ -144,6 +154,7 @@ def merge(stored: Inventory | None, inventory: Inventory, *, sure: bool) -> Inve
         tuple(identity for identity in _distinct([*stored.later_identities, *later]) if identity != first),
         # Once the row is gone, the first time is the more certain one.
         stored.until if stored.until and not sure else _earlier(stored.until, inventory.until),
+        inventory.kind or stored.kind,
     )
 
 
@@ -226,6 +237,7 @@ def _document(inventory: Inventory) -> bytes:
             # An older version of the platform would not look for what it cannot read.
             "format": 2 if any(identity.known_by for identity in inventory.identities) else 1,
             "map_version": inventory.map_version,
+            "kind": inventory.kind,
             "names": [
                 {name: _with_type(value) for name, value in identity.values.items()}
                 for identity in inventory.identities
@@ -262,6 +274,7 @@ def _parse(plain: bytes) -> Inventory:
         tuple(later),
         # Inventories of older versions of the platform lack this time.
         datetime.fromisoformat(until) if (until := document.get("until")) else None,
+        document.get("kind", ""),
     )
 
 

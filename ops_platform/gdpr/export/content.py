@@ -166,7 +166,7 @@ class _Content:
         if column.name in table.titles:
             return False
         key = set(self.source.data_map.subject.key)
-        ways = [belonging.way for belonging in table.belongings if column.name in belonging.way.columns]
+        ways = [belonging.way for belonging in table.everyones if column.name in belonging.way.columns]
         refers = any(
             isinstance(way, ByParent) or (isinstance(way, ByColumn) and key & set(way.holds)) for way in ways
         )

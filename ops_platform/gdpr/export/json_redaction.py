@@ -17,6 +17,8 @@ from psycopg import sql
 from ops_platform.gdpr.data_map import EVERY, ByJson, JsonPath, Table
 from ops_platform.gdpr.subject import Identity
 
+_NOBODY = ""
+"""No identifier has this name, so that no value is the subject's."""
 TRUE, FALSE = sql.SQL("true"), sql.SQL("false")
 
 
@@ -70,6 +72,10 @@ class Redaction:
         for belonging in table.belongings:
             if isinstance(belonging.way, ByJson) and belonging.way.column == column:
                 root.at(belonging.way.path).holds.add(belonging.way.holds)
+        for belonging in table.of_other_kinds:
+            if isinstance(belonging.way, ByJson) and belonging.way.column == column:
+                # Somebody of another kind, whose keys say nothing of this subject.
+                root.at(belonging.way.path).holds.add(_NOBODY)
         return self._place(root, document, TRUE if own else FALSE)
 
     def array(self, column: sql.Composable, holds: set[str]) -> sql.Composable:

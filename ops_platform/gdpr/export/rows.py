@@ -216,7 +216,7 @@ class Rows:
     def _value(self, table: Table, belonging: Belonging, column: Column) -> sql.Composable:
         reference = _reference(column)
         redaction = Redaction(self.identity, self.salt)
-        links = [linking for linking in table.belongings if column.name in linking.way.columns]
+        links = [linking for linking in table.everyones if column.name in linking.way.columns]
         if column.name in table.documents:
             return redaction.document(
                 table,
@@ -224,13 +224,17 @@ class Rows:
                 sql.SQL("CAST({} AS jsonb)").format(reference),
                 own=belonging.export == "own",
             )
-        arrays = {linking.way.holds for linking in links if isinstance(linking.way, ByArray)}
-        if arrays:
-            return redaction.array(reference, arrays)
+        # Keys of other kinds of subject are other people's, even if they are equal.
+        ours = [linking for linking in links if linking in table.belongings]
+        if any(isinstance(linking.way, ByArray) for linking in links):
+            return redaction.array(
+                reference, {linking.way.holds for linking in ours if isinstance(linking.way, ByArray)}
+            )
         keys = [linking for linking in links if isinstance(linking.way, ByColumn | ByParent)]
         if keys and belonging not in keys:
             # The column names the row's owner in another role: the subject too, or somebody else.
-            mine = sql.SQL(" OR ").join(self._condition(table, linking) for linking in keys)
+            own = [self._condition(table, linking) for linking in keys if linking in ours]
+            mine = sql.SQL(" OR ").join(own) if own else sql.SQL("false")
             return sql.SQL(
                 "CASE WHEN {value} IS NULL THEN NULL WHEN {mine} OR ({somebody}) IS NOT TRUE "
                 "THEN to_jsonb({value}) ELSE to_jsonb({pseudonym}) END"

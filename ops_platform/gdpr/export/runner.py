@@ -17,7 +17,7 @@ from ops_platform.clients.mail import outbox
 from ops_platform.clients.object_store import ObjectStore, Upload
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr.data_map import DataMap, parser
+from ops_platform.gdpr.data_map import DataMap, kinds, parser
 from ops_platform.gdpr.export import archive_store, content
 from ops_platform.gdpr.export.archive_store import Export
 from ops_platform.gdpr.export.content import ExportRequest
@@ -51,7 +51,9 @@ def open_context(settings: Settings) -> ExportContext:
         product=partial(postgres.connect, product, application=application),
         exports=object_store.from_settings(settings, "exports"),
         media=partial(object_store.from_settings, settings),
-        data_map=parser.load(settings.config_dir / "data_map.yaml"),
+        data_map=kinds.of_requests(
+            parser.load(settings.config_dir / "data_map.yaml"), settings.api.subject_table
+        ),
         api_url=settings.require("api_url"),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import schema
-from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.data_map import DataMap, kinds
 from ops_platform.gdpr.map_check import (
     accepted_places,
     coverage,
@@ -21,18 +21,19 @@ from ops_platform.gdpr.map_check.finding import Finding
 def check(connection: Connection, data_map: DataMap) -> list[Finding]:
     """List the findings, sorted; none means that every column is classified and the map can be carried out.
 
+    For every kind of subject in the map's file.
     Raises what psycopg raises.
     """
     catalogue = schema.read(connection)
     sampled_paths = json_sampling.sample(connection, data_map, catalogue)
-    return sorted(
-        {
-            *coverage.check(data_map, catalogue, sampled_paths),
-            *feasibility.check(data_map, catalogue),
-            *where_values.check(connection, data_map, catalogue),
-            *type_pairs.check(connection, data_map, catalogue),
-            *accepted_places.check(data_map, catalogue),
-            *undecided_columns.check(data_map, catalogue),
-            *declared_references.check(connection, data_map, catalogue),
+    findings = set(coverage.check(data_map, catalogue, sampled_paths))
+    for of_kind in kinds.every(data_map):
+        findings |= {
+            *feasibility.check(of_kind, catalogue),
+            *where_values.check(connection, of_kind, catalogue),
+            *type_pairs.check(connection, of_kind, catalogue),
+            *accepted_places.check(of_kind, catalogue),
+            *undecided_columns.check(of_kind, catalogue),
+            *declared_references.check(connection, of_kind, catalogue),
         }
-    )
+    return sorted(findings)

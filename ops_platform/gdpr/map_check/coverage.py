@@ -66,13 +66,13 @@ def _table(table: Table, catalogue: Catalogue, sampled_paths: SampledPaths) -> I
             "classified-twice",
             "names a subject in rows, so leave it out of the lists",
         )
-    if table.personal and not table.belongings:
+    if table.personal and not table.everyones:
         yield Finding(
             str(table.name),
             "nobodys",
             f"{', '.join(sorted(table.personal))} are personal, but no rows are anybody's: say whose in rows",
         )
-    if relation.kind == "foreign" and (table.personal or table.belongings):
+    if relation.kind == "foreign" and (table.personal or table.everyones):
         yield Finding(
             str(table.name),
             "foreign-table",
@@ -99,12 +99,12 @@ def _documents(table: Table, relation: Relation, sampled_paths: SampledPaths) ->
     linked = {
         column: [
             belonging.way.path
-            for belonging in table.belongings
+            for belonging in table.everyones
             if isinstance(belonging.way, ByJson) and belonging.way.column == column
         ]
         for column in relation.columns
     }
-    arrays = {belonging.way.column for belonging in table.belongings if isinstance(belonging.way, ByArray)}
+    arrays = {belonging.way.column for belonging in table.everyones if isinstance(belonging.way, ByArray)}
     for name, column in relation.columns.items():
         where = f"{table.name}.{name}"
         if (name in table.documents or linked[name]) and column.type not in JSON_TYPES:

@@ -123,7 +123,7 @@ def _is_removed(column: Column, table: Table) -> bool:
     if column.name not in table.personal:
         return column.name in table.documents
     # Without any role, the table is a finding of its own.
-    return not table.belongings or any(_removes(belonging, column.name) for belonging in table.belongings)
+    return not table.everyones or any(_removes(belonging, column.name) for belonging in table.everyones)
 
 
 def _removes(belonging: Belonging, column: str) -> bool:

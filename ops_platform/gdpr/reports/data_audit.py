@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from psycopg import sql
 
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr import map_check, schema
-from ops_platform.gdpr.data_map import DataMap, Table
+from ops_platform.gdpr.data_map import DataMap, Subject, Table, kinds
 from ops_platform.gdpr.map_check import JSON_TYPES, Finding, json_sampling
 from ops_platform.gdpr.schema import Catalogue, Column
 
@@ -35,9 +35,8 @@ def _suspicious(connection: Connection, data_map: DataMap, catalogue: Catalogue)
         if not tests:
             continue
         counts = _count_sampled(connection, table, tests)
-        for number, (where, code, _) in enumerate(tests):
+        for number, (where, code, content, _) in enumerate(tests):
             if count := counts[f"c{number}"]:
-                content = "e-mail addresses" if code == "email-like" else f"keys of a {data_map.subject.kind}"
                 yield Finding(
                     f"{table.name}.{where}",
                     code,
@@ -46,14 +45,14 @@ def _suspicious(connection: Connection, data_map: DataMap, catalogue: Catalogue)
 
 
 def _count_sampled(
-    connection: Connection, table: Table, tests: list[tuple[str, str, sql.Composable]]
+    connection: Connection, table: Table, tests: list[tuple[str, str, str, sql.Composable]]
 ) -> dict[str, int]:
     percentage = json_sampling.block_percentage(connection, table.name)
     source = sql.SQL("{} TABLESAMPLE SYSTEM ({})").format(table.name.identifier, sql.Literal(percentage))
     query = sql.SQL("SELECT {counts} FROM (SELECT * FROM {source} LIMIT {limit}) AS t").format(
         counts=sql.SQL(", ").join(
             sql.SQL("count(*) FILTER (WHERE {}) AS {}").format(test, sql.Identifier(f"c{number}"))
-            for number, (_, _, test) in enumerate(tests)
+            for number, (_, _, _, test) in enumerate(tests)
         ),
         source=table.name.identifier if percentage >= 100 else source,
         limit=sql.Literal(json_sampling.SAMPLE),
@@ -63,44 +62,49 @@ def _count_sampled(
 
 def _tests(
     table: Table, columns: Mapping[str, Column], data_map: DataMap, catalogue: Catalogue
-) -> Iterator[tuple[str, str, sql.Composable]]:
+) -> Iterator[tuple[str, str, str, sql.Composable]]:
+    """Yield the tests of plain columns: the place, the code of a finding, what was found, the test."""
+    subjects = [of_kind.subject for of_kind in kinds.every(data_map) if _uuid_key(of_kind, catalogue)]
     for name in sorted(table.plain & set(columns)):
         column, reference = columns[name], sql.Identifier("t", name)
         if column.base in _TEXTS:
-            yield from _text_tests(name, sql.SQL("CAST({} AS text)").format(reference), data_map, catalogue)
-        elif column.base == "uuid" and not column.array and _uuid_key(data_map, catalogue):
-            yield (
-                name,
-                "subject-key",
-                sql.SQL("{} IN (SELECT {} FROM {})").format(
-                    reference, sql.Identifier(data_map.subject.key[0]), data_map.subject.table.identifier
-                ),
-            )
-    for name, kinds in table.documents.items():
-        for path, kind in kinds.items():
-            if kind == "plain" and name in columns:
+            yield from _text_tests(name, sql.SQL("CAST({} AS text)").format(reference), subjects)
+        elif column.base == "uuid" and not column.array:
+            for subject in subjects:
+                yield (
+                    name,
+                    "subject-key",
+                    f"keys of a {subject.kind}",
+                    sql.SQL("{} IN (SELECT {} FROM {})").format(
+                        reference, sql.Identifier(subject.key[0]), subject.table.identifier
+                    ),
+                )
+    for name, classes in table.documents.items():
+        for path, class_ in classes.items():
+            if class_ == "plain" and name in columns:
                 text = sql.SQL(
                     "(SELECT string_agg(v #>> '{{}}', ' ') FROM jsonb_path_query(CAST({} AS jsonb), {}) AS v)"
                 ).format(sql.Identifier("t", name), sql.Literal(path.sql))
-                yield from _text_tests(f"{name} {path}", text, data_map, catalogue)
+                yield from _text_tests(f"{name} {path}", text, subjects)
 
 
 def _text_tests(
-    where: str, text: sql.Composable, data_map: DataMap, catalogue: Catalogue
-) -> Iterator[tuple[str, str, sql.Composable]]:
-    yield where, "email-like", sql.SQL("{} ~* {}").format(text, sql.Literal(_EMAIL))
-    if _uuid_key(data_map, catalogue):
+    where: str, text: sql.Composable, subjects: Iterable[Subject]
+) -> Iterator[tuple[str, str, str, sql.Composable]]:
+    yield where, "email-like", "e-mail addresses", sql.SQL("{} ~* {}").format(text, sql.Literal(_EMAIL))
+    for subject in subjects:
         yield (
             where,
             "subject-key",
+            f"keys of a {subject.kind}",
             sql.SQL(
                 "EXISTS (SELECT FROM regexp_matches({text}, {pattern}, 'gi') AS m "
                 "JOIN {subjects} AS s ON s.{key} = CAST(m[1] AS uuid))"
             ).format(
                 text=text,
                 pattern=sql.Literal(f"({_UUID})"),
-                subjects=data_map.subject.table.identifier,
-                key=sql.Identifier(data_map.subject.key[0]),
+                subjects=subject.table.identifier,
+                key=sql.Identifier(subject.key[0]),
             ),
         )
 

@@ -19,7 +19,7 @@ SHORTEST_DOWNLOAD = timedelta(hours=3)
 
 ERASURE_HAS_BEGUN = """
     EXISTS (SELECT FROM erasure_tombstones AS t
-            WHERE t.subject_key = CAST(r.creator_id AS text)
+            WHERE t.subject_key = CAST(r.creator_id AS text) AND t.requestable
               AND (t.completed_at IS NULL
                    OR EXISTS (SELECT FROM gdpr_inventories AS i WHERE i.request_id = t.gdpr_request_id)))
 """

@@ -36,6 +36,7 @@ from ops_platform.gdpr.subject import (
     folded,
     is_subject,
     joint_name,
+    other_kinds,
     others_addresses,
     reused_names,
     reused_values,
@@ -74,7 +75,11 @@ def residue(
     if not times.replay:
         others = successors(connection, data_map, catalogue, identity, times.cutoff)
         shared = _Others(data_map, catalogue, identity, times, others).shared()
-    shared = replace(shared, others=_addresses_of_others(connection, data_map, catalogue, identity))
+    shared = replace(
+        shared,
+        others=_addresses_of_others(connection, data_map, catalogue, identity),
+        kinds=other_kinds.find(connection, data_map, catalogue, identity),
+    )
     own_values = [value for value in identity.names(data_map.subject) if value not in shared.values]
     if rows is None:
         hits = residue_scan.scan(connection, catalogue, own_values, excluded, shared)
@@ -108,9 +113,9 @@ def _addresses_of_others(
     subject = data_map.subject
     if subject.email not in catalogue.relations[subject.table].columns:
         return ()
-    mailboxes = others_addresses.of_mailbox(subject, identity)
+    mailboxes = others_addresses.of_mailbox(data_map, identity)
     queries = [mailboxes] if mailboxes is not None else []
-    queries += others_addresses.with_names(subject, catalogue, identity)
+    queries += others_addresses.with_names(data_map, catalogue, identity)
     found = [str(row["address"]) for query in queries for row in connection.execute(query)]
     # Each makes the expression longer. Those beyond stay hits.
     return tuple(dict.fromkeys(filter(is_email, found)))[:OTHERS]

@@ -20,6 +20,7 @@ from ops_platform.clients.safe_errors import why
 from ops_platform.errors import ConfigurationError, Unavailable
 from ops_platform.gdpr.schema import Catalogue, Column, Name, Relation
 from ops_platform.gdpr.spellings import Lexemes, Sought, lexemes
+from ops_platform.gdpr.subject import Theirs
 
 Source = Callable[[Relation], sql.Composable | None]
 NOT_READ = ("partition", "view")
@@ -47,13 +48,14 @@ class Shared:
     """Names that somebody else has now as well, and conditions for what is theirs, of rows called t.
 
     ``rows``: of whole rows, by table. ``columns``: of one column, by table and column. ``others``: names of
-    other people, within which the subject's are no hits.
+    other people, within which the subject's are no hits. ``kinds``: what other kinds of subject have.
     """
 
     values: tuple[Any, ...] = ()
     rows: Mapping[Name, sql.Composable] = field(default_factory=dict)
     columns: Mapping[tuple[Name, str], sql.Composable] = field(default_factory=dict)
     others: tuple[str, ...] = ()
+    kinds: tuple[Theirs, ...] = ()
 
     def exclude(self, relation: Name, column: str, test: sql.Composable) -> sql.Composable:
         """Restrict ``test`` to what is not theirs."""
@@ -149,6 +151,9 @@ class _Tests:
 
     def __post_init__(self) -> None:
         self.own, self.others = Sought.of(self.values), Sought.of(self.shared.values)
+        theirs = {of_kind.value: of_kind for of_kind in self.shared.kinds}
+        self._own = _by_kinds(self.values, theirs)
+        self._others = _by_kinds(self.shared.values, theirs)
         # An address may contain a handle: in an address that is somebody else's now, it is no hit.
         self.masked = [
             text
@@ -159,10 +164,13 @@ class _Tests:
     def of(self, relation: Relation, column: Column, lowered: sql.Composable) -> sql.Composable | None:
         """Write the test of a column of the row called t; None where it holds no names."""
         tests = []
-        if (test := self._test(self.own, column, lowered, self.masked)) is not None:
-            tests.append(test)
-        if (test := self._test(self.others, column, lowered)) is not None:
-            tests.append(self.shared.exclude(relation.name, column.name, test))
+        for sought, theirs in self._own:
+            if (test := self._test(sought, column, lowered, self.masked)) is not None:
+                tests.append(theirs.exclude(relation.name, column.name, test) if theirs else test)
+        for sought, theirs in self._others:
+            if (test := self._test(sought, column, lowered)) is not None:
+                test = self.shared.exclude(relation.name, column.name, test)
+                tests.append(theirs.exclude(relation.name, column.name, test) if theirs else test)
         return sql.SQL("({})").format(sql.SQL(" OR ").join(tests)) if tests else None
 
     def _test(
@@ -179,6 +187,12 @@ class _Tests:
             if (found := self._lexemes[sought]) is not None:
                 test = sql.SQL("({} OR {})").format(test, found.test(held))
         return test
+
+
+def _by_kinds(values: Sequence[Any], theirs: Mapping[Any, Theirs]) -> list[tuple[Sought, Theirs | None]]:
+    """Take those values apart that other kinds of subject have, too."""
+    alone = Sought.of(value for value in values if value not in theirs)
+    return [(alone, None), *((Sought.of([value]), theirs[value]) for value in values if value in theirs)]
 
 
 def _count(

@@ -6,7 +6,7 @@ whom is not known here.
 
 from ops_platform.gdpr.spellings.column_test import Sought
 from ops_platform.gdpr.spellings.lexemes import Lexemes
-from ops_platform.gdpr.spellings.searched_values import MIN_LENGTH, is_email, mailbox, why_skipped
+from ops_platform.gdpr.spellings.searched_values import MIN_LENGTH, is_email, is_uuid, mailbox, why_skipped
 from ops_platform.gdpr.spellings.text_pattern import OTHERS, expression, replaceable
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Sought",
     "expression",
     "is_email",
+    "is_uuid",
     "lexemes",
     "mailbox",
     "replaceable",

@@ -12,6 +12,7 @@ from ops_platform.gdpr.subject.name_reuse import (
     spared_rows,
     successors,
 )
+from ops_platform.gdpr.subject.other_kinds import Theirs
 from ops_platform.gdpr.subject.row_predicates import SparedRows
 from ops_platform.gdpr.subject.subject_key import SubjectKey
 from ops_platform.gdpr.subject.templates import fill_placeholders
@@ -21,6 +22,7 @@ __all__ = [
     "Identity",
     "SparedRows",
     "SubjectKey",
+    "Theirs",
     "Times",
     "constant_sql",
     "fill_placeholders",
@@ -28,6 +30,7 @@ __all__ = [
     "is_subject",
     "joint_name",
     "name_reuse",
+    "other_kinds",
     "others_addresses",
     "reused_names",
     "reused_values",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from psycopg import sql
 
-from ops_platform.gdpr.data_map import Subject
+from ops_platform.gdpr.data_map import DataMap, Subject
 from ops_platform.gdpr.schema import Catalogue, Name
 from ops_platform.gdpr.spellings import Sought, is_email, mailbox
 from ops_platform.gdpr.subject.identity import Identity, is_subject
@@ -12,15 +14,24 @@ from ops_platform.gdpr.subject.identity import Identity, is_subject
 _ADDRESS = sql.SQL('lower(CAST(t.{} AS text) COLLATE "C")')
 
 
-def of_mailbox(subject: Subject, identity: Identity) -> sql.Composed | None:
+def of_mailbox(data_map: DataMap, identity: Identity) -> sql.Composed | None:
     """Query those that differ from the subject's only behind a plus sign. None where they have none.
 
-    The query has one column, ``address``, in lower case.
+    Of accounts of all kinds. The query has one column, ``address``, in lower case.
     """
-    own = [value for value in identity.of(subject.email) if isinstance(value, str) and is_email(value)]
+    own = [
+        value for value in identity.of(data_map.subject.email) if isinstance(value, str) and is_email(value)
+    ]
     if not own:
         return None
-    address = _ADDRESS.format(sql.Identifier(subject.email))
+    return sql.SQL(" UNION ").join(
+        _of_mailbox(data_map.subject, of_kind.subject, identity, own)
+        for of_kind in (data_map, *data_map.others)
+    )
+
+
+def _of_mailbox(subject: Subject, accounts: Subject, identity: Identity, own: Sequence[str]) -> sql.Composed:
+    address = _ADDRESS.format(sql.Identifier(accounts.email))
     tests = []
     for local, domain in map(mailbox, own):
         tests.append(
@@ -36,25 +47,33 @@ def of_mailbox(subject: Subject, identity: Identity) -> sql.Composed | None:
             )
         )
     return _query(
-        subject.table,
+        accounts.table,
         address,
         identity,
         sql.SQL("({}) AND {}").format(
-            sql.SQL(" OR ").join(tests), _another(subject, subject.table, identity)
+            sql.SQL(" OR ").join(tests), _another(subject, accounts.table, identity)
         ),
     )
 
 
-def with_names(subject: Subject, catalogue: Catalogue, identity: Identity) -> list[sql.Composed]:
+def with_names(data_map: DataMap, catalogue: Catalogue, identity: Identity) -> list[sql.Composed]:
     """Query those whose first part is a name of the subject's that is no address, by table.
 
-    Each query has one column, ``address``, in lower case.
+    Of accounts of all kinds. Each query has one column, ``address``, in lower case.
     """
+    subject = data_map.subject
     names = [name for name in identity.names(subject) if isinstance(name, str) and not is_email(name)]
     sought = Sought.of(names)
-    places = [(subject.table, subject.email), *((known.table, known.column) for known in subject.known_by)]
+    places = [
+        place
+        for accounts in (subject, *(other.subject for other in data_map.others))
+        for place in (
+            (accounts.table, accounts.email),
+            *((known.table, known.column) for known in accounts.known_by),
+        )
+    ]
     queries = []
-    for table, name in places if sought.texts else ():
+    for table, name in dict.fromkeys(places) if sought.texts else ():
         relation = catalogue.relations.get(table)
         column = relation.columns.get(name) if relation else None
         if column is None or sought.value(column, sql.Identifier("t", name)) is None:

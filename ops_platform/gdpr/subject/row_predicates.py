@@ -172,7 +172,7 @@ def mentioned(data_map: DataMap, identity: Identity, spared: SparedRows | None) 
     if spared is not None:
         identity = identity.without(spared.reused_values)
     sought = Sought.of(identity.names(data_map.subject))
-    return replace(sought, others=others_addresses.of_mailbox(data_map.subject, identity))
+    return replace(sought, others=others_addresses.of_mailbox(data_map, identity))
 
 
 def _mentions(

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
@@ -21,12 +22,21 @@ from ops_platform.gdpr.schema import Catalogue
 
 @dataclass(frozen=True)
 class SubjectKey:
-    """A subject's key. ``kind``: the data map's word for subjects; ``key_type`` in PostgreSQL's words."""
+    """A subject's key. ``kind``: the data map's word for subjects; ``key_type`` in PostgreSQL's words.
+
+    ``requestable``: requests of the API are about this kind. The same key of another kind is somebody else's.
+    """
 
     stanza: str
     kind: str
     key: str
     key_type: str
+    requestable: bool = True
+
+    @property
+    def creator(self) -> UUID | None:
+        """The key, by which requests and exports name their subject; None for those who can have none."""
+        return UUID(self.key) if self.requestable and self.key_type == "uuid" else None
 
 
 def texts(subject: Subject, key: str) -> list[str]:
@@ -80,7 +90,7 @@ def parse(
         raise ConfigurationError(
             f"a key of a {subject.kind} must be of the type {' and '.join(types)}: correct the key"
         )
-    return SubjectKey(stanza, subject.kind, join(row["key"]), join(types))
+    return SubjectKey(stanza, subject.kind, join(row["key"]), join(types), data_map.requestable)
 
 
 def values(connection: Connection, subject: Subject, subject_key: SubjectKey) -> dict[str, Any]:

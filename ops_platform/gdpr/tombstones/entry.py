@@ -42,7 +42,9 @@ def document(tombstone: Tombstone) -> bytes:
     """Write the tombstone as the JSON document that is sealed; ``parse`` reads it."""
     return json.dumps(
         {
-            "format": 1,
+            # An older version of the platform would take the subject for one of the API's requests.
+            "format": 1 if tombstone.subject_key.requestable else 2,
+            **({} if tombstone.subject_key.requestable else {"requestable": False}),
             "stanza": tombstone.subject_key.stanza,
             "subject_type": tombstone.subject_key.kind,
             "subject_key": tombstone.subject_key.key,
@@ -59,7 +61,7 @@ def document(tombstone: Tombstone) -> bytes:
 def parse(plain: bytes, key: str) -> Tombstone:
     """Parse a ``document`` that was found at ``key``. Raises CheckFailed for an unknown format."""
     document = json.loads(plain)
-    if document.get("format") != 1:
+    if document.get("format") not in (1, 2):
         raise CheckFailed(
             f"the tombstone {key} was written by another version of ops-platform: use that version"
         )
@@ -69,6 +71,7 @@ def parse(plain: bytes, key: str) -> Tombstone:
             document["subject_type"],
             document["subject_key"],
             document["subject_key_type"],
+            document.get("requestable", True),
         ),
         datetime.fromisoformat(document["erased_at"]),
         document["request_id"],

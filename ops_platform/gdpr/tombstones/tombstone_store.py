@@ -98,6 +98,25 @@ def complete(
     return expires
 
 
+def refuse_other_kind(ops: Connection, subject_key: SubjectKey) -> None:
+    """Raise CheckFailed where requests were about another kind of subject than this one is of.
+
+    Their keys may be equal: whoever asked as one would be erased as the other.
+    """
+    if not subject_key.requestable:
+        return
+    row = ops.execute(
+        "SELECT subject_type FROM erasure_tombstones WHERE stanza = %s AND requestable "
+        "AND subject_type <> %s LIMIT 1",
+        (subject_key.stanza, subject_key.kind),
+    ).fetchone()
+    if row is not None:
+        raise CheckFailed(
+            f"requests have been about a {row['subject_type']} so far, and the first kind of subject in the "
+            f"data map is {subject_key.kind}: put {row['subject_type']} first; nothing was destroyed"
+        )
+
+
 def of_request(ops: Connection, request_id: str) -> Tombstone | None:
     """Read the tombstone of a request; None when the ops database has none."""
     row = ops.execute(_SELECT + "WHERE gdpr_request_id = %s", (request_id,)).fetchone()
@@ -118,7 +137,8 @@ def under_way(ops: Connection, stanza: str) -> set[str]:
     """
     rows = ops.execute(
         "SELECT t.gdpr_request_id FROM erasure_tombstones AS t JOIN gdpr_requests AS r "
-        "ON CAST(r.creator_id AS text) = t.subject_key WHERE t.stanza = %s AND r.request_type = 'erasure' "
+        "ON CAST(r.creator_id AS text) = t.subject_key AND t.requestable "
+        "WHERE t.stanza = %s AND r.request_type = 'erasure' "
         "AND r.status IN ('pending', 'processing') AND r.verified_at IS NOT NULL "
         "AND (r.request_id = t.gdpr_request_id "
         "OR NOT EXISTS (SELECT FROM gdpr_certificates AS c WHERE c.request_id = t.gdpr_request_id))",
@@ -140,8 +160,8 @@ def adopt(
     """
     changed = ops.execute(
         "INSERT INTO erasure_tombstones AS t (stanza, subject_type, subject_key, subject_key_type, "
-        "erased_at, completed_at, expires_at, gdpr_request_id, copied_at, map_version, salt) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+        "requestable, erased_at, completed_at, expires_at, gdpr_request_id, copied_at, map_version, salt) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (stanza, subject_type, subject_key) DO UPDATE SET erased_at = excluded.erased_at, "
         "completed_at = excluded.completed_at, expires_at = excluded.expires_at, "
         "gdpr_request_id = excluded.gdpr_request_id, "
@@ -154,6 +174,7 @@ def adopt(
             tombstone.subject_key.kind,
             tombstone.subject_key.key,
             tombstone.subject_key.key_type,
+            tombstone.subject_key.requestable,
             tombstone.erased_at,
             completed_at,
             expires_at,
@@ -177,7 +198,7 @@ def expire(ops: Connection, stanza: str, oldest_backup: datetime | None, now: da
         return 0
     expired = ops.execute(
         "DELETE FROM erasure_tombstones WHERE stanza = %s AND expires_at <= %s AND completed_at < %s "
-        "RETURNING subject_type, subject_key, subject_key_type, completed_at",
+        "RETURNING subject_type, subject_key, subject_key_type, requestable, completed_at",
         (stanza, now, oldest_backup),
     ).fetchall()
     for row in expired:
@@ -186,7 +207,7 @@ def expire(ops: Connection, stanza: str, oldest_backup: datetime | None, now: da
             "AND released_at <= %s",
             (stanza, row["subject_type"], row["subject_key"], row["completed_at"]),
         )
-        if row["subject_key_type"] == "uuid":
+        if row["requestable"] and row["subject_key_type"] == "uuid":
             ops.execute(
                 "UPDATE gdpr_requests SET creator_id = gen_random_uuid() WHERE creator_id = %s::uuid "
                 "AND created_at <= %s AND status IN ('completed', 'failed')",
@@ -196,7 +217,7 @@ def expire(ops: Connection, stanza: str, oldest_backup: datetime | None, now: da
 
 
 _SELECT = (
-    "SELECT stanza, subject_type, subject_key, subject_key_type, erased_at, gdpr_request_id, "
+    "SELECT stanza, subject_type, subject_key, subject_key_type, requestable, erased_at, gdpr_request_id, "
     "map_version, salt, completed_at FROM erasure_tombstones "
 )
 
@@ -215,18 +236,19 @@ def _insert(
     """Insert the row. It replaces that of an earlier erasure of the subject, whose locked copy stays."""
     row = one_row(
         ops,
-        "INSERT INTO erasure_tombstones (stanza, subject_type, subject_key, subject_key_type, erased_at, "
-        "gdpr_request_id, map_version, salt) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
+        "INSERT INTO erasure_tombstones (stanza, subject_type, subject_key, subject_key_type, requestable, "
+        "erased_at, gdpr_request_id, map_version, salt) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (stanza, subject_type, subject_key) DO UPDATE SET erased_at = excluded.erased_at, "
         "gdpr_request_id = excluded.gdpr_request_id, map_version = excluded.map_version, "
         "salt = excluded.salt, completed_at = NULL, copied_at = NULL, expires_at = NULL "
-        "RETURNING stanza, subject_type, subject_key, subject_key_type, erased_at, gdpr_request_id, "
-        "map_version, salt, completed_at",
+        "RETURNING stanza, subject_type, subject_key, subject_key_type, requestable, erased_at, "
+        "gdpr_request_id, map_version, salt, completed_at",
         (
             subject_key.stanza,
             subject_key.kind,
             subject_key.key,
             subject_key.key_type,
+            subject_key.requestable,
             now,
             request_id,
             map_version,
@@ -238,7 +260,13 @@ def _insert(
 
 def _tombstone(row: Mapping[str, Any]) -> Tombstone:
     return Tombstone(
-        SubjectKey(row["stanza"], row["subject_type"], row["subject_key"], row["subject_key_type"]),
+        SubjectKey(
+            row["stanza"],
+            row["subject_type"],
+            row["subject_key"],
+            row["subject_key_type"],
+            row["requestable"],
+        ),
         row["erased_at"],
         row["gdpr_request_id"],
         row["map_version"] or "",

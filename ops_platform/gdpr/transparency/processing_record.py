@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ops_platform import markdown
-from ops_platform.gdpr.data_map import ByMention, DataMap, Keep, Table
+from ops_platform.gdpr.data_map import ByMention, DataMap, Keep, Table, kinds
 from ops_platform.gdpr.transparency.disclosure import recipients
 
 FORMAT = "ops-platform-processing-record/1"
@@ -28,22 +28,26 @@ _ASKED = {
 
 def compose(data_map: DataMap) -> dict[str, Any]:
     """Compose the record; ``not_told`` lists what Art. 30(1) asks for and the map does not say."""
-    controller = data_map.controller
+    controller, maps = data_map.controller, kinds.every(data_map)
     who = ("name", "address", "contact", "representative", "dpo")
+    known = [recipient for of_kind in maps for recipient in recipients(of_kind)]
     return {
         "format": FORMAT,
         "map_version": data_map.version,
         "controller": None
         if controller is None
         else {name: getattr(controller, name) or None for name in who},
-        "categories_of_subjects": [data_map.subject.kind],
+        "categories_of_subjects": kinds.names(data_map),
         "activities": [_activity(table) for table in data_map.tables.values() if _is_personal(table)],
         "files": [
             {"place": f"{objects.bucket}/{objects.prefix}", "purpose": objects.purpose}
-            for objects in data_map.objects
+            for of_kind in maps
+            for objects in of_kind.objects
         ],
-        "caches": [{"pattern": keys.pattern, "purpose": keys.purpose} for keys in data_map.cache],
-        "recipients": recipients(data_map),
+        "caches": [
+            {"pattern": keys.pattern, "purpose": keys.purpose} for of_kind in maps for keys in of_kind.cache
+        ],
+        "recipients": [one for place, one in enumerate(known) if one not in known[:place]],
         "third_countries": None
         if controller is None or controller.third_countries is None
         else [asdict(transfer) for transfer in controller.third_countries],
@@ -61,7 +65,7 @@ def as_markdown(record: dict[str, Any]) -> str:
 
 
 def _is_personal(table: Table) -> bool:
-    return bool(table.personal or table.belongings or table.documents)
+    return bool(table.personal or table.everyones or table.documents)
 
 
 def _activity(table: Table) -> dict[str, Any]:
@@ -78,15 +82,15 @@ def _activity(table: Table) -> dict[str, Any]:
         "retention": table.retention,
         "kept_by_law": [
             {"role": belonging.role, "basis": belonging.erasure.basis, "term": belonging.erasure.term}
-            for belonging in table.belongings
+            for belonging in table.everyones
             if isinstance(belonging.erasure, Keep)
         ],
-        "roles": [belonging.role for belonging in table.belongings],
+        "roles": [belonging.role for belonging in table.everyones],
         "categories_of_data": sorted({*table.personal, *documents}),
         "links_to_the_subject": sorted(
             {
                 column
-                for belonging in table.belongings
+                for belonging in table.everyones
                 if not isinstance(belonging.way, ByMention)
                 for column in belonging.way.columns
             }

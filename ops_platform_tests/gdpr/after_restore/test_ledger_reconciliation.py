@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from ops_platform import files
 from ops_platform.audit.keys import PublicKeys, SigningKey, generate
 from ops_platform.clients.object_store.bucket import ObjectStore
 from ops_platform.clients.postgres import connection as postgres
@@ -44,8 +45,11 @@ class Memory:
     data_map: DataMap
     now: datetime
 
-    def erasure(self, subject: UUID, request_id: str, *, complete: bool) -> Tombstone:
-        of = SubjectKey("product", "creator", str(subject), "uuid")
+    def erasure(
+        self, subject: UUID, request_id: str, *, complete: bool, requestable: bool = True
+    ) -> Tombstone:
+        kind = "creator" if requestable else "employee"
+        of = SubjectKey("product", kind, str(subject), "uuid", requestable)
         one = tombstones.write(
             self.lost,
             self.ledger,
@@ -118,6 +122,33 @@ def test_what_was_done_is_done_and_the_address_is_gone_again(memory: Memory) -> 
     assert row["expires_at"] == TERM.expires(memory.now)
     assert certificates.find(memory.ops, "r1") == certificates.find(memory.lost, "r1")
     assert memory.reconcile() == Reconciled(1, 0, 0, 0, 0), "a second time changes nothing"
+
+
+def test_the_same_key_of_another_kind_opens_and_ends_no_request(memory: Memory) -> None:
+    subject = uuid4()
+    memory.restored_request(subject, "r1")
+    memory.erasure(subject, "r2", complete=True, requestable=False)
+    memory.erasure(uuid4(), "r3", complete=False, requestable=False)
+    assert memory.reconcile() == Reconciled(2, 2, 1, 0, 1)
+    requests = memory.ops.execute("SELECT request_id, status, requestor_email FROM gdpr_requests").fetchall()
+    assert [tuple(row.values()) for row in requests] == [("r1", "pending", "anna@example.org")]
+    assert {one.subject_key.requestable for one in tombstones.read(memory.ops, "product")} == {False}
+
+
+def test_a_backup_from_before_the_kinds_of_subject_takes_tombstones_of_each(
+    memory: Memory, ops_database: OpsDatabase
+) -> None:
+    subject = uuid4()
+    memory.erasure(subject, "r1", complete=True, requestable=False)
+    with ops_database.superuser() as superuser:
+        superuser.execute("ALTER TABLE erasure_tombstones DROP COLUMN requestable CASCADE")
+    with postgres.connect(ops_database.url("ops_owner"), autocommit=True) as owner:
+        reconciliation.prepare(owner)
+        reconciliation.prepare(owner)
+        # As the migration does that comes later.
+        owner.execute((files.carried("sql") / "ops" / "0026_gdpr_kinds_of_subject.sql").read_text())
+    assert memory.reconcile() == Reconciled(1, 1, 1, 0, 0)
+    assert [one.subject_key.requestable for one in tombstones.read(memory.ops, "product")] == [False]
 
 
 def test_a_backup_from_before_the_verification_is_brought_up_too(memory: Memory) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from ops_platform.clients.object_store.s3_errors import ObjectStoreRefused
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.errors import CheckFailed, ConfigurationError
+from ops_platform.gdpr.requests import precedence
 from ops_platform.gdpr.requests.deadlines import FINISH_WITHIN
 from ops_platform.gdpr.subject.subject_key import SubjectKey
 from ops_platform.gdpr.tombstones import ledger_copies as tombstone_copies
@@ -241,6 +242,34 @@ def test_a_tombstone_goes_only_when_no_backup_is_older(kept: Kept) -> None:
     assert [row["theirs"] for row in rows] == [False, True], "what was made since is somebody's who came back"
     holds = kept.ops.execute("SELECT subject_key FROM gdpr_legal_holds ORDER BY id").fetchall()
     assert [row["subject_key"] for row in holds] == [of.key, held.key], "the same of what was released since"
+
+
+def test_the_same_key_of_another_kind_is_nobody_of_the_requests(kept: Kept) -> None:
+    of = somebody()
+    other = replace(of, kind="employee", requestable=False)
+    another = kept.write(other, "r2")
+    kept.ops.execute(
+        "INSERT INTO gdpr_requests (request_id, creator_id, request_type, requestor_email, verified_at, "
+        "created_at) VALUES ('r1', %s, 'erasure', '', now(), %s)",
+        (of.key, kept.now),
+    )
+    begun = f"SELECT {precedence.ERASURE_HAS_BEGUN} AS begun FROM gdpr_requests AS r"
+    assert kept.ops.execute(begun).fetchall() == [{"begun": False}]
+    assert tombstones.under_way(kept.ops, "product") == set()
+    one = kept.write(of, "r1")
+    assert kept.ops.execute(begun).fetchall() == [{"begun": True}]
+    assert tombstones.under_way(kept.ops, "product") == {"r1"}
+    published = kept.ops.execute("SELECT gdpr_request_id FROM data_erasure_tombstones").fetchall()
+    assert published == [{"gdpr_request_id": "r1"}]
+    # Both know their kind also without the ops database.
+    copies = tombstone_copies.read(kept.ledger, kept.keys, "product")
+    assert {copy.request_id: copy.subject_key for copy in copies} == {"r1": of, "r2": other}
+    assert [copy.subject_key.creator is None for copy in (one, another)] == [False, True]
+    kept.ops.execute("UPDATE gdpr_requests SET status = 'failed', outcome = 'cancelled'")
+    late = kept.complete(another, kept.now) + timedelta(days=1)
+    assert tombstones.expire(kept.ops, "product", late, late) == 1
+    theirs = kept.ops.execute("SELECT creator_id::text AS creator FROM gdpr_requests").fetchall()
+    assert theirs == [{"creator": of.key}]
 
 
 def test_the_row_must_be_durable(kept: Kept, ops_database: OpsDatabase) -> None:

@@ -108,8 +108,8 @@ class RecordedErasure(ErasureState):
 
     @property
     def subject_id(self) -> UUID | None:
-        """The key, by which requests and exports name their subject; None where keys are not UUIDs."""
-        return UUID(self.subject.key) if self.subject.key_type == "uuid" else None
+        """The key, by which requests and exports name their subject; None where they cannot."""
+        return self.subject.creator
 
     def identify(self) -> tuple[Identity, bool]:
         """Find the identifiers of the key now, and whether the subject has a row. Raises CheckFailed."""

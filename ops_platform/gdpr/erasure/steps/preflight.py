@@ -29,6 +29,7 @@ class Preflight(Step[RecordedErasure]):
         state.subject = subject_key.parse(
             state.product, state.data_map, state.catalogue, context.term.stanza, state.case.subject
         )
+        tombstone_store.refuse_other_kind(state.ops, state.subject)
         if tombstone_store.of_request(state.ops, state.case.request_id) is None:
             legal_holds.refuse(state.ops, state.subject)
         identity, has_row = state.identify()
@@ -37,7 +38,7 @@ class Preflight(Step[RecordedErasure]):
         state.log(
             f"{sum(rows.values())} rows in {len(rows)} roles" if has_row else "there is no such account"
         )
-        return Result(details={"rows": rows, "account": has_row})
+        return Result(details={"rows": rows, "account": has_row, "subject_type": state.subject.kind})
 
     def _refuse_uncovered(self, state: RecordedErasure, identity: Identity, *, has_row: bool) -> None:
         """Search for what no rule would erase, by all that this attempt and earlier ones know."""

@@ -21,6 +21,7 @@ from ops_platform.gdpr.data_map import (
     ByArray,
     ByColumn,
     ByParent,
+    DataMap,
     Delete,
     Table,
 )
@@ -40,7 +41,13 @@ def propose(connection: Connection, image: AfterImage, hit: Residue) -> str:
             if _rows(connection, image, table, relation, belonging, hit.column) >= hit.rows:
                 return text
     place = Accepted(hit.table, hit.column, f"{UNDECIDED}, why may it stay")
-    return f"accepted: {_flow([{'place': str(place), 'because': place.because}])}"
+    accepted = {"place": str(place), **_of(image.data_map), "because": place.because}
+    return f"accepted: {_flow([accepted])}"
+
+
+def _of(data_map: DataMap) -> dict[str, str]:
+    """Say which kind of subject an entry is about, where the map has several."""
+    return {"of": data_map.subject.kind} if data_map.others else {}
 
 
 def _rows(
@@ -73,7 +80,8 @@ def _candidates(
     known = {belonging.way.columns for belonging in table.belongings}
     for way, row in (*_by_value(image, relation, column), *_by_reference(image, relation)):
         if way.columns not in known:
-            said = {"role": _role(way.columns[-1]), **row, "erase": "delete", "export": "own"}
+            role = {"role": _role(way.columns[-1]), **_of(image.data_map)}
+            said = {**role, **row, "erase": "delete", "export": "own"}
             yield (
                 Belonging(said["role"], way, Delete(), "own"),
                 f"tables.{table.name}.rows: {_flow([said])}",
