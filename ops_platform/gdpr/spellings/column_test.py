@@ -133,7 +133,7 @@ class Sought:
             )
         )
         for identifier in self._words:
-            test = _matches(text, text_pattern.expression([identifier], in_addresses=in_addresses))
+            test = _matches(text, self._word_patterns[identifier, in_addresses])
             if anchors.needed(identifier, encoded=True):
                 test = sql.SQL(
                     "CASE WHEN {plain} OR ({encoders} AND {encoded}) OR {entity} OR {broken} THEN {test} "
@@ -153,7 +153,7 @@ class Sought:
                 for text in self._words
                 if not text.isascii() and anchors.needed(text, encoded=True)
             ]
-            among_bytes = _matches(value, bytes_pattern.expression(self._words))
+            among_bytes = _matches(value, self._bytes_pattern)
             if not self._anchors.without:
                 among_bytes = sql.SQL("CASE WHEN {} THEN {} ELSE false END").format(
                     sql.SQL(" OR ").join([_any_position(self._wide_words, lowered), *accented]), among_bytes
@@ -178,7 +178,7 @@ class Sought:
             anchors=_any_position(self._anchors.base64, lowered),
             broken=_any_position(breaks[-1:], lowered),
             joined=_joined(self._anchors.base64, lowered, breaks),
-            test=_matches(value, base64_pattern.expression(self.texts) or "", exactly=True),
+            test=_matches(value, self._base64_pattern, exactly=True),
         )
 
     def mention(self, column: Column, held: sql.Composable) -> sql.Composable:
@@ -233,6 +233,24 @@ class Sought:
     @functools.cached_property
     def _anchors(self) -> Anchors:
         return anchors.of(self.texts)
+
+    # A scan tests hundreds of columns with the same expressions, each of which takes milliseconds to write.
+    @functools.cached_property
+    def _word_patterns(self) -> dict[tuple[str, bool], str]:
+        """The expression for each of the words, by whether it counts within an address."""
+        return {
+            (word, in_addresses): text_pattern.expression([word], in_addresses=in_addresses)
+            for word in self._words
+            for in_addresses in (True, False)
+        }
+
+    @functools.cached_property
+    def _bytes_pattern(self) -> str:
+        return bytes_pattern.expression(self._words)
+
+    @functools.cached_property
+    def _base64_pattern(self) -> str:
+        return base64_pattern.expression(self.texts) or ""
 
     @functools.cached_property
     def _wide_words(self) -> tuple[str, ...]:
