@@ -12,7 +12,7 @@ from ops_platform.gdpr.data_map import Belonging, ByArray, ByColumn, ByParent, D
 from ops_platform.gdpr.export import json_lines
 from ops_platform.gdpr.export.json_lines import Block
 from ops_platform.gdpr.export.json_redaction import Redaction, pseudonym
-from ops_platform.gdpr.schema import Catalogue, Column, Name
+from ops_platform.gdpr.schema import Catalogue, Column
 from ops_platform.gdpr.subject import Identity, constant_sql, row_predicates
 
 TEXTS = {"text", "character varying"}
@@ -180,7 +180,7 @@ class Rows:
         condition = self._condition(table, belonging)
         for child in self.data_map.tables.values():
             whole = [role for role in child.belongings if role.export == "own"]
-            if not whole or not self._is_part(child.name, table.name):
+            if not whole or child.name == table.name or child.name not in self.catalogue.parts(table.name):
                 continue
             theirs = sql.SQL(" OR ").join(
                 row_predicates.condition(
@@ -193,12 +193,6 @@ class Rows:
                 "WHERE part.tableoid = t.tableoid AND part.ctid = t.ctid AND ({})))"
             ).format(condition, child.name.identifier, theirs)
         return condition
-
-    def _is_part(self, name: Name, of: Name) -> bool:
-        """Tell whether a relation is a partition or an inherited child, at whatever depth."""
-        relation = self.catalogue.relations.get(name)
-        parent = relation.parent if relation else None
-        return parent is not None and (parent == of or self._is_part(parent, of))
 
     def _condition(self, table: Table, belonging: Belonging) -> sql.Composable:
         return row_predicates.condition(

@@ -160,15 +160,17 @@ class Batches:
     def _cascade_targets(self, tables: Collection[Name]) -> set[Name] | None:
         """List the tables that deletions cascade into; None where no trigger is declared.
 
-        Declared triggers excuse changes elsewhere, but not there.
+        Declared triggers excuse changes elsewhere, but not there, nor in partitions of them.
         """
         if not any(self.writer.data_map.tables[table].triggers for table in tables):
             return None
+        catalogue = self.writer.catalogue
         return {
-            reference.table
+            part
             for table in tables
-            for reference in self.writer.catalogue.referring(table)
+            for reference in catalogue.referring(table)
             if reference.on_delete not in ("no action", "restrict")
+            for part in catalogue.parts(reference.table)
         }
 
     def _change(self, change: Change, leaf: Leaf, places: Sequence[str]) -> tuple[int, dict[int, Counts]]:

@@ -146,6 +146,11 @@ class Catalogue:
     functions: Mapping[Name, bool] = field(default_factory=dict)
     """Functions without arguments, and whether the role that reads the catalogue may call them."""
 
+    def parts(self, name: Name) -> set[Name]:
+        """List a relation with its partitions and inherited children, at whatever depth."""
+        below = [relation.name for relation in self.relations.values() if relation.parent == name]
+        return {name}.union(*(self.parts(part) for part in below))
+
     def referring(self, target: Name) -> list[Reference]:
         """List the foreign keys on ``target``."""
         return [reference for reference in self.references if reference.target == target]

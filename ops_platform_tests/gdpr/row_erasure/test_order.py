@@ -118,3 +118,15 @@ def test_a_column_by_which_rows_are_found_is_not_emptied_to_open_a_circle() -> N
     order = steps(data_map, both)
     assert [step for step in order if step.startswith("empty")] == ["empty teams/owner"]
     assert order.index("delete members/of team") < order.index("delete teams/owner")
+
+
+def test_a_table_has_its_partitions_and_theirs() -> None:
+    parts = [relation(Name("public", name), column("id")) for name in ("a", "b", "c", "d")]
+    whole = Catalogue(
+        {
+            part.name: replace(part, parent=above.name if above else None)
+            for part, above in zip(parts, (None, parts[0], parts[1], None), strict=True)
+        },
+        (),
+    )
+    assert {str(name) for name in whole.parts(parts[0].name)} == {"a", "b", "c"}
