@@ -63,7 +63,7 @@ def _trigger(table: Table, relation: Relation, trigger: Trigger) -> Iterator[Fin
         also |= {
             assignment.column
             for assignment in trigger.row.assignments
-            if assignment.column not in written and _follows(assignment, written)
+            if assignment.column not in written and not assignment.if_null and _follows(assignment, written)
         }
     left = sorted(also & set(relation.columns) - (table.plain if table.triggers else frozenset()))
     if left:
@@ -96,6 +96,8 @@ def _problems(trigger: Trigger, written: set[str], given: Mapping[str, Value]) -
 def _undoes(assignment: Assignment, value: Value | None) -> bool:
     """Tell whether an assignment surely replaces ``value``: what normalises it, leaves it as good."""
     expression = assignment.expression.lower()
+    if assignment.if_null:
+        return value == Constant(None)
     if assignment.old or (assignment.reads is not None and assignment.column not in assignment.reads):
         return True
     if not isinstance(value, Constant) or assignment.reads != frozenset((assignment.column,)):

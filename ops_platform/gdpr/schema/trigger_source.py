@@ -18,6 +18,7 @@ _OTHER_BRANCH = re.compile(
 _IDENTIFIER = r'(?:"[^"]+"|\w+)'
 _ASSIGNED = re.compile(rf"\bnew\s*\.\s*({_IDENTIFIER})\s*(:=|=)\s*([^;]*)", re.IGNORECASE)
 _BEFORE_STATEMENT = re.compile(r"(?:\A|;|>>|\b(?:begin|then|else|loop))\s*\Z", re.IGNORECASE)
+_GUARD = re.compile(r"\b(?:els)?if\b([^;]*?)\bthen\s*\Z", re.IGNORECASE)
 _SELECTED = re.compile(rf"\binto\s+(?:strict\s+)?((?:new\s*\.\s*{_IDENTIFIER}\s*,?\s*)+)", re.IGNORECASE)
 _WHOLE = re.compile(r"\bnew\s*:=|\binto\s+(?:strict\s+)?new\b(?!\s*\.)", re.IGNORECASE)
 _FIELD = re.compile(rf"\b(new|old)\s*\.\s*({_IDENTIFIER})", re.IGNORECASE)
@@ -34,13 +35,15 @@ _DIFFERS = re.compile(
 class Assignment:
     """A column of the updated row that the function sets. ``reads``: columns of the new row, None: any.
 
-    ``expression``: what it is set to; ``old``: the row as it was is part of that.
+    ``expression``: what it is set to; ``old``: the row as it was is part of that. ``if_null``: only where
+    the new row has NULL there.
     """
 
     column: str
     reads: frozenset[str] | None
     old: bool
     expression: str = ""
+    if_null: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,19 +85,25 @@ def row_changes(function: str, language: str, source: str, arguments: Sequence[s
 def _assignments(text: str) -> Iterator[Assignment]:
     for match in _ASSIGNED.finditer(text):
         if match[2] == ":=" or _BEFORE_STATEMENT.search(text[: match.start()]):
-            yield _assignment(match[1], match[3])
+            yield _assignment(match[1], match[3], text[: match.start()])
     for match in _SELECTED.finditer(text):
         for _, name in _FIELD.findall(match[1]):
             # The statement may read any column.
             yield Assignment(_name(name), None, False)
 
 
-def _assignment(column: str, expression: str) -> Assignment:
+def _assignment(column: str, expression: str, before: str) -> Assignment:
     fields = _FIELD.findall(expression)
     reads = frozenset(_name(name) for row, name in fields if row.lower() == "new")
     old = re.search(r"\bold\b", expression, re.IGNORECASE) is not None
     whole = _WHOLE_ROW.search(expression) is not None
-    return Assignment(_name(column), None if whole else reads, old, " ".join(expression.split()))
+    own = rf"new\s*\.\s*{re.escape(column)}"
+    guard = _GUARD.search(before)
+    if_null = re.match(rf"coalesce\s*\(\s*{own}\s*,", expression, re.IGNORECASE) is not None or (
+        guard is not None
+        and re.fullmatch(rf"\s*\(?\s*{own}\s+is\s+null\s*\)?\s*", guard[1], re.IGNORECASE) is not None
+    )
+    return Assignment(_name(column), None if whole else reads, old, " ".join(expression.split()), if_null)
 
 
 def _compared(condition: str) -> Iterator[str]:

@@ -75,6 +75,9 @@ def test_what_would_undo_or_refuse_a_change_is_found_by_name(source: str, value:
         ("NEW.body := lower(NEW.body)", Constant(None)),
         ("IF NEW.id <> OLD.id THEN RAISE EXCEPTION 'fixed'; END IF", "pseudonym"),
         ("NEW.search := lower(NEW.id)", "pseudonym"),
+        ("IF NEW.search IS NULL THEN NEW.search := lower(NEW.body); END IF", "pseudonym"),
+        ("IF NEW.body IS NULL THEN NEW.body := OLD.body; END IF", "pseudonym"),
+        ("NEW.body := coalesce(NEW.body, OLD.body)", "pseudonym"),
     ],
 )
 def test_what_lets_a_change_pass_is_no_finding(source: str, value: Value) -> None:
