@@ -122,6 +122,7 @@ SELECT n.nspname AS schema, c.relname AS relation, t.tgname AS name, p.proname A
        t.tgtype & 19 = 19 AND (p.proname ~ '^tsvector_update_trigger' OR p.prosrc ~* 'tsvector') AS vectors,
        t.tgtype & 17 = 17 AS updates, t.tgtype & 2 = 2 AS before, l.lanname AS language, p.prosrc AS source,
        encode(t.tgargs, 'escape') AS arguments,
+       CASE WHEN t.tgqual IS NOT NULL THEN pg_get_triggerdef(t.oid) ELSE '' END AS definition,
        ARRAY(SELECT a.attname::text FROM unnest(t.tgattr::smallint[]) AS u (attnum)
              JOIN pg_attribute AS a ON a.attrelid = t.tgrelid AND a.attnum = u.attnum) AS update_of
 FROM pg_trigger AS t
@@ -131,7 +132,7 @@ JOIN pg_proc AS p ON p.oid = t.tgfoid
 JOIN pg_language AS l ON l.oid = p.prolang
 WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled <> 'D' AND {visible}
 UNION ALL
-SELECT n.nspname, c.relname, r.rulename, 'rule', true, false, false, false, '', '', '', '{{}}'
+SELECT n.nspname, c.relname, r.rulename, 'rule', true, false, false, false, '', '', '', '', '{{}}'
 FROM pg_rewrite AS r
 JOIN pg_class AS c ON c.oid = r.ev_class
 JOIN pg_namespace AS n ON n.oid = c.relnamespace

@@ -65,7 +65,7 @@ class Trigger:
 
     ``vectors``: it computes text search vectors of a row anew with each update. ``row``: what it does to
     each row that is updated, before that; of one that acts afterwards, only what it refuses. ``update_of``:
-    the columns of which one must be written; empty: any.
+    the columns of which one must be written; empty: any. ``when``: those that its condition looks at.
     """
 
     name: str
@@ -74,10 +74,11 @@ class Trigger:
     vectors: bool = False
     row: RowChanges = trigger_source.NONE
     update_of: frozenset[str] = frozenset()
+    when: frozenset[str] = frozenset()
 
     def acts_on(self, columns: Collection[str]) -> bool:
         """Tell whether an update that writes ``columns`` sets it off."""
-        return not self.update_of or bool(self.update_of & set(columns))
+        return all(not some or some & set(columns) for some in (self.update_of, self.when))
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,7 @@ def read(connection: Connection) -> Catalogue:
                 row["vectors"],
                 _row_changes(row) if row["updates"] else trigger_source.NONE,
                 frozenset(row["update_of"]),
+                trigger_source.compared(row["definition"]),
             )
         )
     relations = {}

@@ -82,6 +82,16 @@ def row_changes(function: str, language: str, source: str, arguments: Sequence[s
     )
 
 
+def compared(definition: str) -> frozenset[str]:
+    """Read the columns of which one must change by a trigger's WHEN; empty: it may act on any update."""
+    condition = re.search(r"\bWHEN \((.*)\) EXECUTE ", definition, re.DOTALL)
+    columns = frozenset(_compared(condition[1])) if condition else frozenset[str]()
+    alone = condition is not None and re.fullmatch(
+        rf"(?:{_DIFFERS.pattern}|[()\s]|\bor\b)*", condition[1], re.IGNORECASE
+    )
+    return columns if alone else frozenset()
+
+
 def _assignments(text: str) -> Iterator[Assignment]:
     for match in _ASSIGNED.finditer(text):
         if match[2] == ":=" or _BEFORE_STATEMENT.search(text[: match.start()]):

@@ -65,6 +65,10 @@ def test_triggers_indexes_and_partitions_are_read_as_they_are(
             CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS
                 'BEGIN NEW.search := lower(NEW.body); NEW.changed_at := now(); RETURN NEW; END';
             CREATE TRIGGER kept BEFORE INSERT OR UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION keep();
+            CREATE FUNCTION count_up() RETURNS trigger LANGUAGE plpgsql AS
+                'BEGIN NEW.id := NEW.id + 1; RETURN NEW; END';
+            CREATE TRIGGER counted BEFORE UPDATE ON notes FOR EACH ROW
+                WHEN (OLD.changed_at IS DISTINCT FROM NEW.changed_at) EXECUTE FUNCTION count_up();
             CREATE TRIGGER vectors BEFORE INSERT OR UPDATE ON notes FOR EACH ROW
                 EXECUTE FUNCTION tsvector_update_trigger(tsv, 'pg_catalog.simple', body);
             CREATE TABLE events (id int, at date, actor_id int, meta json, PRIMARY KEY (id, at))

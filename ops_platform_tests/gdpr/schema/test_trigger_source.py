@@ -70,3 +70,21 @@ def test_functions_that_come_with_the_server_are_known() -> None:
     )
     assert [(found.column, found.reads) for found in vectors.assignments] == [("v", frozenset({"a"}))]
     assert trigger_source.row_changes("moddatetime", "c", "", ("changed",)).assignments[0].column == "changed"
+
+
+@pytest.mark.parametrize(
+    ("when", "columns"),
+    [
+        ("old.state IS DISTINCT FROM new.state", {"state"}),
+        ("(old.a IS DISTINCT FROM new.a) OR (old.b <> new.b)", {"a", "b"}),
+        ("old.* IS DISTINCT FROM new.*", set()),
+        ("(old.a IS DISTINCT FROM new.a) OR (new.b > 5)", set()),
+        ("new.a IS NOT NULL", set()),
+    ],
+)
+def test_the_columns_of_a_condition_are_read_where_it_is_about_nothing_else(
+    when: str, columns: set[str]
+) -> None:
+    said = f"CREATE TRIGGER t BEFORE UPDATE ON x FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION f()"
+    assert set(trigger_source.compared(said)) == columns
+    assert trigger_source.compared("") == frozenset()
