@@ -7,6 +7,7 @@ from ops_platform.gdpr.data_map.controller import Controller
 from ops_platform.gdpr.data_map.json_path import EVERY, JsonPath, leaves
 from ops_platform.gdpr.data_map.model import (
     PSEUDONYM,
+    REDACTED,
     STAND_IN,
     UNDECIDED,
     Accepted,
@@ -37,6 +38,7 @@ from ops_platform.gdpr.data_map.model import (
 __all__ = [
     "EVERY",
     "PSEUDONYM",
+    "REDACTED",
     "STAND_IN",
     "UNDECIDED",
     "Accepted",

@@ -21,6 +21,8 @@ PSEUDONYM = "pseudonym"
 """A random name, the same throughout one erasure, whose link to the subject is stored nowhere."""
 STAND_IN = "stand_in"
 """The key of the subject table's row that replaces an erased subject in rows shared with others."""
+REDACTED = "[erased]"
+"""What takes the place of an identifier in texts of others, unless the map says otherwise."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 from ops_platform.gdpr.data_map import file_schema
 from ops_platform.gdpr.data_map.map_document import MapDocument
 from ops_platform.gdpr.data_map.model import (
+    REDACTED,
     STAND_IN,
     Anonymise,
     Belonging,
@@ -30,8 +31,6 @@ from ops_platform.gdpr.data_map.model import (
 )
 from ops_platform.lined_yaml import KeyPath
 
-REDACTED = "[erased]"
-"""What takes the place of an identifier, unless the map says otherwise."""
 _SAFE_TEXT = re.compile(r"[A-Za-z0-9 \[\]()*._-]+")
 
 

@@ -86,7 +86,7 @@ def _activity(table: Table) -> dict[str, Any]:
             if isinstance(belonging.erasure, Keep)
         ],
         "roles": [belonging.role for belonging in table.everyones],
-        "categories_of_data": sorted({*table.personal, *documents}),
+        "categories_of_data": sorted({*(_with_category(table, name) for name in table.personal), *documents}),
         "links_to_the_subject": sorted(
             {
                 column
@@ -96,6 +96,11 @@ def _activity(table: Table) -> dict[str, Any]:
             }
         ),
     }
+
+
+def _with_category(table: Table, column: str) -> str:
+    category = table.categories.get(column)
+    return column if category is None else f"{column} ({category})"
 
 
 def _not_told(data_map: DataMap) -> list[str]:

@@ -121,6 +121,13 @@ def test_the_record_of_processing_says_what_the_map_tells_and_what_it_does_not(t
     assert processing_record.compose(parsed(tmp_path, ALL))["not_told"] == []
 
 
+def test_the_record_names_the_categories_that_the_map_names(tmp_path: Path) -> None:
+    text = MAP.replace("personal: [email]", "personal: [email]\n    categories: {email: user.contact.email}")
+    (tmp_path / "data_map.yaml").write_text(text, encoding="utf-8")
+    record = processing_record.compose(map_file.load(tmp_path / "data_map.yaml"))
+    assert record["activities"][0]["categories_of_data"] == ["email (user.contact.email)"]
+
+
 def test_a_record_without_a_controller_calls_nothing_none(tmp_path: Path) -> None:
     record = processing_record.compose(parsed(tmp_path, ""))
     assert "controller" in record["not_told"]

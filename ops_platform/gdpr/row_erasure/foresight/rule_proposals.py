@@ -7,6 +7,7 @@ A proposal is tried on the rows before it is made. What becomes of the rows is f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -14,18 +15,21 @@ from psycopg import sql
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr.data_map import (
+    REDACTED,
     UNDECIDED,
     Accepted,
     Anonymise,
     Belonging,
     ByArray,
     ByColumn,
+    ByMention,
     ByParent,
     DataMap,
     Delete,
+    Redact,
     Table,
 )
-from ops_platform.gdpr.row_erasure import residue_scan
+from ops_platform.gdpr.row_erasure import redaction, residue_scan
 from ops_platform.gdpr.row_erasure.foresight.after_image import AfterImage
 from ops_platform.gdpr.row_erasure.residue_scan import Residue
 from ops_platform.gdpr.schema import Column, Relation
@@ -40,6 +44,8 @@ def propose(connection: Connection, image: AfterImage, hit: Residue) -> str:
         for belonging, text in _candidates(image, table, relation, hit.column):
             if _rows(connection, image, table, relation, belonging, hit.column) >= hit.rows:
                 return text
+        if redacting := _redaction(connection, image, table, relation, hit.column):
+            return redacting
     place = Accepted(hit.table, hit.column, f"{UNDECIDED}, why may it stay")
     accepted = {"place": str(place), **_of(image.data_map), "because": place.because}
     return f"accepted: {_flow([accepted])}"
@@ -48,6 +54,29 @@ def propose(connection: Connection, image: AfterImage, hit: Residue) -> str:
 def _of(data_map: DataMap) -> dict[str, str]:
     """Say which kind of subject an entry is about, where the map has several."""
     return {"of": data_map.subject.kind} if data_map.others else {}
+
+
+def _redaction(
+    connection: Connection, image: AfterImage, table: Table, relation: Relation, column: str
+) -> str | None:
+    """Propose to redact the column, if that leaves no identifier in it, and it is in no key."""
+    references = image.catalogue.references
+    keys = {name for columns in (relation.key, *relation.unique) for name in columns}
+    keys |= {name for key in references if key.table == relation.name for name in key.columns}
+    keys |= {name for key in references if key.target == relation.name for name in key.target_columns}
+    roles = [belonging.role for belonging in table.belongings]
+    role = "mentioned" if "mentioned" not in roles else f"mentioned in {column}"
+    if column in keys or role in roles or not redaction.can_redact(relation.columns[column]):
+        return None
+    rule = Belonging(role, ByMention((column,)), Redact(REDACTED), "none")
+    tables = {**image.data_map.tables, table.name: replace(table, belongings=(*table.belongings, rule))}
+    redacted = replace(image, data_map=replace(image.data_map, tables=tables))
+    values = [value for identity, _ in image.subjects for value in identity.names(image.data_map.subject)]
+    rows = redacted.rows(relation)
+    if residue_scan.within(connection, relation, values, sql.SQL("true"), source=rows, only=column):
+        return None
+    said = {"role": role, "mentions": [column], "erase": "redact", "export": "none"}
+    return f"tables.{table.name}.rows: {_flow([said])}"
 
 
 def _rows(

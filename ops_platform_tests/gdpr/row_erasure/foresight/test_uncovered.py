@@ -151,7 +151,7 @@ def test_what_is_foreseen_is_what_is_left(bare_product: Product, tmp_path: Path)
 PROPOSED = {
     "CREATE TABLE more (id int PRIMARY KEY, mail text); INSERT INTO more VALUES (1, 'Anna@Example.org')": (
         "more.mail",
-        "accepted: [{place: more.mail, because: 'TODO, why may it stay'}]",
+        "tables.more.rows: [{role: mentioned, mentions: [mail], erase: redact, export: none}]",
     ),
     "CREATE TABLE more (id int PRIMARY KEY, mail text); INSERT INTO more VALUES (1, 'anna@example.org')": (
         "more.mail",
@@ -175,6 +175,16 @@ PROPOSED = {
     ),
     "CREATE TABLE more (id int PRIMARY KEY, user_id int REFERENCES users, t text);"
     "INSERT INTO more VALUES (1, 2, 'to anna@example.org')": (
+        "more.t",
+        "tables.more.rows: [{role: mentioned, mentions: [t], erase: redact, export: none}]",
+    ),
+    # What cannot be replaced, and what is a key, is not proposed to be.
+    "CREATE TABLE more (id int PRIMARY KEY, t text);"
+    "INSERT INTO more VALUES (1, encode('to anna@example.org', 'base64'))": (
+        "more.t",
+        "accepted: [{place: more.t, because: 'TODO, why may it stay'}]",
+    ),
+    "CREATE TABLE more (t text PRIMARY KEY); INSERT INTO more VALUES ('to anna@example.org')": (
         "more.t",
         "accepted: [{place: more.t, because: 'TODO, why may it stay'}]",
     ),
