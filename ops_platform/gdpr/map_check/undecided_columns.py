@@ -18,7 +18,7 @@ from ops_platform.gdpr.data_map import (
     Keep,
     Table,
 )
-from ops_platform.gdpr.map_check import row_links
+from ops_platform.gdpr.map_check import row_links, type_pairs
 from ops_platform.gdpr.map_check.evidence import column_names
 from ops_platform.gdpr.map_check.finding import Finding
 from ops_platform.gdpr.schema import Catalogue, Column, Relation
@@ -96,6 +96,8 @@ def _is_open_link(
         return False
     if table.name == data_map.subject.table and column.name in data_map.subject.columns:
         return False
+    if type_pairs.type_of(relation, column.name) is not None:
+        return True
     subject = catalogue.relations.get(data_map.subject.table)
     keys = {
         row_links.family(subject.columns[name])

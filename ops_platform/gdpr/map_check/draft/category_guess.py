@@ -21,8 +21,8 @@ _BY_WORDS: Sequence[tuple[str, str]] = (
     ("user.contact.address", "address addresses"),
     ("user.name.first", "first_name firstname given_name forename"),
     ("user.name.last", "last_name lastname surname family_name"),
-    ("user.account.username", "username user_name handle login nickname nick screen_name"),
-    ("user.name", "full_name fullname display_name real_name legal_name"),
+    ("user.account.username", "username user_name handle login nickname nick screen_name display_name"),
+    ("user.name", "full_name fullname real_name legal_name"),
     ("user.demographic.date_of_birth", "birth birthday birthdate dob date_of_birth born"),
     ("user.demographic.gender", "gender sex pronouns"),
     ("user.demographic.language", "locale language"),
@@ -62,7 +62,7 @@ _LABELLED = [(category, [words.split("_") for words in names.split()]) for categ
 
 def category_of(column: Column) -> str | None:
     """Guess the category of a column by its name."""
-    if column.base in ("boolean", "interval") or column.base.startswith(("timestamp", "time ")):
+    if column.base in ("boolean", "interval", "uuid") or column.base.startswith(("timestamp", "time ")):
         return None
     if column_names.is_email(column):
         return "user.contact.email"

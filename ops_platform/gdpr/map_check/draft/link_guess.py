@@ -160,7 +160,7 @@ class Guesser:
         own = _OF_ITS_OWN_TABLE.fullmatch(words[0]) and len(words) <= 2 and len(relation.key) == 1
         if own and self._same_kind(column, relation.key[0], relation.name):
             return relation.name
-        by = column_names.words(column.name)[-1] == "by"
+        by = "by" in (words[-1], column_names.words(column.name)[-1])
         return self.subject if self.key_width == 1 and (by or words[-1] in column_names.PEOPLE) else None
 
     def _named(self, relation: Relation, stem: str) -> Name | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ops_platform.gdpr.map_check.draft.link_guess import Guess
 from ops_platform.gdpr.schema import Catalogue, Name, Reference
@@ -13,7 +13,7 @@ from ops_platform.gdpr.schema import Catalogue, Name, Reference
 class Link:
     """Columns that hold ``to`` of rows of ``target``.
 
-    ``guess``: why that is assumed; empty for foreign keys.
+    ``guess``: why that is assumed; empty for foreign keys. ``further``: the rows are somebody's without it.
     """
 
     columns: tuple[str, ...]
@@ -22,6 +22,7 @@ class Link:
     on_delete: str = ""
     guess: str = ""
     where: Mapping[str, str] = field(default_factory=dict)
+    further: bool = False
 
 
 @dataclass
@@ -64,9 +65,28 @@ def ownership(
         level = further
     sure = {(table, guess.column) for table, found in guesses.items() for guess in found if guess.sure}
     for number, (table, link) in enumerate(edges):
-        if number not in used and link.guess:
+        if number not in used and not link.guess and {table, link.target} <= reached:
+            _add_further(owned, table, link)
+        elif number not in used and link.guess:
             _leave(owned[table], table, link, reached, (table, link.columns[0]) in sure)
     return owned
+
+
+def _add_further(owned: Mapping[Name, Owned], table: Name, link: Link) -> None:
+    """Add a foreign key from somebody's rows to others of somebody's, unless that leads in a circle."""
+    known = {other.columns for other in owned[table].links}
+    if link.columns in known or _leads_to(owned, link.target, table):
+        return
+    why = f"these are somebody's, and refer to rows of {link.target} besides, which go"
+    owned[table].links.append(replace(link, guess=why, further=True))
+
+
+def _leads_to(owned: Mapping[Name, Owned], start: Name, end: Name) -> bool:
+    seen, level = {start}, [start]
+    while level:
+        level = [link.target for name in level for link in owned[name].links if link.target not in seen]
+        seen.update(level)
+    return end in seen
 
 
 def _leave(owned: Owned, table: Name, link: Link, reached: set[Name], sure: bool) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ops_platform.gdpr.data_map import UNDECIDED
+from ops_platform.gdpr.map_check import row_links, type_pairs
 from ops_platform.gdpr.map_check.coverage import JSON_TYPES
 from ops_platform.gdpr.map_check.draft import category_guess
 from ops_platform.gdpr.map_check.draft.ownership import Link, Owned
@@ -34,15 +35,25 @@ class TableProposal:
     look: ValueLook
     catalogue: Catalogue
     ownership: Mapping[Name, Owned]
+    _known: dict[Name, list[dict[str, Any]]] = field(default_factory=dict)
 
     def entry(self, relation: Relation) -> dict[str, Any]:
         """Propose the entry of a table."""
         owned, rows = self.ownership[relation.name], self._rows(relation)
-        linking = {column for link in owned.links for column in (*link.columns, *link.where)} | (
-            set(self.key) if relation.name == self.subject else set()
-        )
+        linking = {
+            column
+            for row in rows
+            for column in (*_names(row.get("column") or row["array"]), *row.get("where", ()))
+        }
         rest = [column for column in relation.columns.values() if column.name not in linking]
         undecided = dict(owned.undecided)
+        referring = {
+            name
+            for reference in self.catalogue.references
+            if reference.table == relation.name
+            for name in reference.columns
+        }
+        deletes = self._deletes(relation)
         categories = {
             name: category
             for name in sorted(linking)
@@ -50,18 +61,21 @@ class TableProposal:
         }
         personal = []
         for column in rest:
-            category = category_guess.category_of(column)
+            category = None if column.name in referring else category_guess.category_of(column)
             if seen := self._seen(relation, column, category):
                 category, evidence = seen
                 if not rows:
                     undecided.setdefault(column.name, evidence)
             elif not rows and category in category_guess.STRONG and column.name not in owned.refers:
                 undecided.setdefault(column.name, f"looks like {category}, and no rows here are anybody's")
-            if rows and (seen or _looks_personal(column)):
+            if deletes and column.name in undecided and not self._may_hold_a_key(relation, column):
+                # No key of the subject has its type: it goes with the row.
+                del undecided[column.name]
+                personal.append(column.name)
+            elif rows and (seen or _looks_personal(column)):
                 personal.append(column.name)
                 if category:
                     categories[column.name] = category
-        deletes = any(row["erase"] == "delete" for row in rows)
         for column in rest:
             if column.name in undecided or column.name in owned.refers or column.generated:
                 continue
@@ -88,13 +102,20 @@ class TableProposal:
         return {key: names for key, names in (("personal", personal), ("plain", plain)) if names}
 
     def _rows(self, relation: Relation) -> list[dict[str, Any]]:
+        if relation.name in self._known:
+            return self._known[relation.name]
         rows: list[dict[str, Any]] = []
         if relation.name == self.subject:
             key = one_or_several(self.key)
             rows.append({"role": "account", "column": key, "erase": "delete", "export": "own"})
         for link in self.ownership[relation.name].links:
-            rows.append(self._row(relation, link, [row["role"] for row in rows]))
+            if not link.further or self._deletes(self.catalogue.relations[link.target]):
+                rows.append(self._row(relation, link, [row["role"] for row in rows]))
+        self._known[relation.name] = rows
         return rows
+
+    def _deletes(self, relation: Relation) -> bool:
+        return any(row["erase"] == "delete" for row in self._rows(relation))
 
     def _row(self, relation: Relation, link: Link, roles: Sequence[str]) -> dict[str, Any]:
         columns, to = link.columns, link.to
@@ -117,7 +138,10 @@ class TableProposal:
         else:
             by = column_names.words(columns[-1])[-1:] == ["by"]
             keeps = nullable and (
-                link.on_delete == "set null" or relation.name == self.subject or (link.guess and by)
+                link.on_delete == "set null"
+                or relation.name == self.subject
+                or link.further
+                or (link.guess and by)
             )
             # The last one: a tenant comes before what it holds.
             row["erase"] = {"anonymise": {nullable[-1]: None}} if keeps else "delete"
@@ -125,6 +149,12 @@ class TableProposal:
         if link.guess:
             row["undecided"] = f"{UNDECIDED}: {link.guess}; is it right?"
         return row
+
+    def _may_hold_a_key(self, relation: Relation, column: Column) -> bool:
+        if type_pairs.type_of(relation, column.name) is not None:
+            return True
+        columns = self.catalogue.relations[self.subject].columns
+        return row_links.family(column) in {row_links.family(columns[name]) for name in self.key}
 
     def _seen(self, relation: Relation, column: Column, category: str | None) -> tuple[str, str] | None:
         """Look at the values of a text whose name does not tell."""
@@ -159,6 +189,10 @@ def _kind(column: Column) -> str:
 def one_or_several(columns: Sequence[str]) -> str | list[str]:
     """Write one name, or a list of several, as the map does."""
     return columns[0] if len(columns) == 1 else list(columns)
+
+
+def _names(columns: str | list[str]) -> list[str]:
+    return [columns] if isinstance(columns, str) else columns
 
 
 def _role(column: str, roles: Sequence[str]) -> str:
