@@ -147,7 +147,7 @@ def test_what_no_rule_covers_is_named_before_anything_is_destroyed(shop: Product
         owner.execute("INSERT INTO note VALUES (2, 'call person7@example.org')")
     for _ in range(2):
         with pytest.raises(
-            CheckFailed, match=r"note\.body \(1 rows; accepted: .*place: note\.body"
+            CheckFailed, match=r"note\.body \(1 rows; tables\.note\.rows: .*mentions: \[body\], erase: redact"
         ) as refused:
             erase(data, 7)
         assert "person7" not in str(refused.value)

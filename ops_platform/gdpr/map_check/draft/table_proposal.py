@@ -148,6 +148,11 @@ class TableProposal:
             row["export"] = "none" if keeps else "own"
         if link.guess:
             row["undecided"] = f"{UNDECIDED}: {link.guess}; is it right?"
+        elif nullable and row["erase"] == "delete" and link.on_delete != "cascade":
+            # A row that can do without the person may be others' as well: an association with a contact.
+            row["undecided"] = (
+                f"{UNDECIDED}: {nullable[-1]} may be NULL; are these rows theirs, or kept without them?"
+            )
         return row
 
     def _may_hold_a_key(self, relation: Relation, column: Column) -> bool:
