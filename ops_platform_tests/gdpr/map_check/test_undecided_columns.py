@@ -162,6 +162,9 @@ def test_a_key_of_the_table_itself() -> None:
         ("box", "boxes", True),
         ("class", "classes", True),
         ("user", "user", True),
+        ("status", "statuses", True),
+        ("house", "houses", True),
+        ("day", "days", True),
     ],
 )
 def test_names_of_tables(stem: str, relation: str, same: bool) -> None:

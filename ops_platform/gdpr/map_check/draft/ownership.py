@@ -66,27 +66,17 @@ def ownership(
     sure = {(table, guess.column) for table, found in guesses.items() for guess in found if guess.sure}
     for number, (table, link) in enumerate(edges):
         if number not in used and not link.guess and {table, link.target} <= reached:
-            _add_further(owned, table, link)
+            _add_further(owned[table], link)
         elif number not in used and link.guess:
             _leave(owned[table], table, link, reached, (table, link.columns[0]) in sure)
     return owned
 
 
-def _add_further(owned: Mapping[Name, Owned], table: Name, link: Link) -> None:
-    """Add a foreign key from somebody's rows to others of somebody's, unless that leads in a circle."""
-    known = {other.columns for other in owned[table].links}
-    if link.columns in known or _leads_to(owned, link.target, table):
-        return
-    why = f"these are somebody's, and refer to rows of {link.target} besides, which go"
-    owned[table].links.append(replace(link, guess=why, further=True))
-
-
-def _leads_to(owned: Mapping[Name, Owned], start: Name, end: Name) -> bool:
-    seen, level = {start}, [start]
-    while level:
-        level = [link.target for name in level for link in owned[name].links if link.target not in seen]
-        seen.update(level)
-    return end in seen
+def _add_further(owned: Owned, link: Link) -> None:
+    """Add a foreign key from somebody's rows to others of somebody's, or to others of the same table."""
+    if link.columns not in {other.columns for other in owned.links}:
+        why = f"these are somebody's, and refer to rows of {link.target} besides, which go"
+        owned.links.append(replace(link, guess=why, further=True))
 
 
 def _leave(owned: Owned, table: Name, link: Link, reached: set[Name], sure: bool) -> None:
@@ -98,8 +88,9 @@ def _leave(owned: Owned, table: Name, link: Link, reached: set[Name], sure: bool
         owned.undecided.setdefault(column, link.guess)
         return
     owned.refers[column] = (link.target, to)
-    if link.target in reached and link.target != table:
+    if link.target in reached:
         owned.undecided[column] = f"{link.guess}; its rows are somebody's, and so may be these"
+        _add_further(owned, link)
     elif not sure:
         owned.undecided[column] = f"{link.guess}; is refers right"
 

@@ -46,7 +46,7 @@ class TableProposal:
             for column in (*_names(row.get("column") or row["array"]), *row.get("where", ()))
         }
         rest = [column for column in relation.columns.values() if column.name not in linking]
-        undecided = dict(owned.undecided)
+        undecided = {name: why for name, why in owned.undecided.items() if name not in linking}
         referring = {
             name
             for reference in self.catalogue.references
@@ -84,7 +84,9 @@ class TableProposal:
                 undecided[column.name] = f"{_kind(column)}, and {left}: may it stay"
         plain = [column.name for column in rest if column.name not in personal]
         lists = {"personal": personal, "plain": plain, "categories": categories}
-        refers = {name: f"{table}.{quoted(to)}" for name, (table, to) in owned.refers.items()}
+        refers = {
+            name: f"{table}.{quoted(to)}" for name, (table, to) in owned.refers.items() if name not in linking
+        }
         told = {name: f"{UNDECIDED}: {why}?" for name, why in sorted(undecided.items())}
         return {
             "purpose": f"{UNDECIDED}: why do you keep this?",
@@ -102,6 +104,14 @@ class TableProposal:
         return {key: names for key, names in (("personal", personal), ("plain", plain)) if names}
 
     def _rows(self, relation: Relation) -> list[dict[str, Any]]:
+        rows = list(self._first(relation))
+        for link in self.ownership[relation.name].links:
+            if link.further and self._deletes(self.catalogue.relations[link.target]):
+                rows.append(self._row(relation, link, [row["role"] for row in rows]))
+        return rows
+
+    def _first(self, relation: Relation) -> list[dict[str, Any]]:
+        """Propose the roles that say whose the rows are, without what they refer to besides."""
         if relation.name in self._known:
             return self._known[relation.name]
         rows: list[dict[str, Any]] = []
@@ -109,13 +119,13 @@ class TableProposal:
             key = one_or_several(self.key)
             rows.append({"role": "account", "column": key, "erase": "delete", "export": "own"})
         for link in self.ownership[relation.name].links:
-            if not link.further or self._deletes(self.catalogue.relations[link.target]):
+            if not link.further:
                 rows.append(self._row(relation, link, [row["role"] for row in rows]))
         self._known[relation.name] = rows
         return rows
 
     def _deletes(self, relation: Relation) -> bool:
-        return any(row["erase"] == "delete" for row in self._rows(relation))
+        return any(row["erase"] == "delete" for row in self._first(relation))
 
     def _row(self, relation: Relation, link: Link, roles: Sequence[str]) -> dict[str, Any]:
         columns, to = link.columns, link.to
@@ -124,11 +134,14 @@ class TableProposal:
         nullable = [column for column in columns if not relation.columns[column].not_null]
         if link.target != self.subject:
             row |= {"through": str(link.target), "to": one_or_several(to)}
-            parents = self._rows(self.catalogue.relations[link.target])
+            target = self.catalogue.relations[link.target]
+            parents = [parent["role"] for parent in self._first(target)]
             # What somebody has only approved is not theirs, and what belongs to it neither.
-            theirs = [parent["role"] for parent in parents if parent["erase"] == "delete"]
-            if len(theirs) < len(parents):
-                row["roles"] = theirs or [parent["role"] for parent in parents]
+            theirs = [parent["role"] for parent in self._first(target) if parent["erase"] == "delete"]
+            if len(theirs) < len(parents) or any(
+                other.further for other in self.ownership[link.target].links
+            ):
+                row["roles"] = theirs or parents
         elif to != self.key:
             row |= {"holds": one_or_several(to)}
         if link.where:

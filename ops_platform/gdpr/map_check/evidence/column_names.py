@@ -63,7 +63,9 @@ def stem(column: Column, tables: Iterable[Name]) -> str | None:
     joined = "".join(parts)
     for ending in ("id", "ids"):
         start = joined.removesuffix(ending)
-        if start != joined and (start in PEOPLE or start in {_flat(table) for table in tables}):
+        if start != joined and (
+            start in PEOPLE or any(_same(start, "".join(words(table.relation))) for table in tables)
+        ):
             return start
     return joined if joined in PEOPLE and column.base not in TEXTS else None
 
@@ -71,7 +73,7 @@ def stem(column: Column, tables: Iterable[Name]) -> str | None:
 def names(stem_: str, table: Name) -> bool:
     """Tell whether a stem is the name of a table, in the singular or plural, or ends with it."""
     return any(
-        _singular("_".join(words(stem_)[start:])) == _singular("_".join(words(table.relation)))
+        _same("_".join(words(stem_)[start:]), "_".join(words(table.relation)))
         for start in range(len(words(stem_)))
     )
 
@@ -81,7 +83,7 @@ def is_own_key(column: Column, relation: Relation, stem_: str) -> bool:
     if column.name not in relation.key:
         return False
     alone = len(relation.key) == 1 and (column.identity or column.has_default)
-    return alone or _singular(stem_) == _singular("_".join(words(relation.name.relation)))
+    return alone or _same(stem_, "_".join(words(relation.name.relation)))
 
 
 def is_address(column: Column) -> bool:
@@ -123,19 +125,10 @@ def is_opaque(column: Column) -> bool:
     return column.composite or column.base in _OPAQUE
 
 
-def _flat(table: Name) -> str:
-    return _singular("".join(words(table.relation)))
+def _same(name: str, other: str) -> bool:
+    """Tell whether two names are the same, or one is the other's plural."""
+    return name == other or _is_plural(name, other) or _is_plural(other, name)
 
 
-def _singular(text: str) -> str:
-    for ending, instead in (
-        ("ies", "y"),
-        ("sses", "ss"),
-        ("xes", "x"),
-        ("ches", "ch"),
-        ("shes", "sh"),
-        ("s", ""),
-    ):
-        if text.endswith(ending) and not text.endswith("ss"):
-            return text.removesuffix(ending) + instead
-    return text
+def _is_plural(plural: str, singular: str) -> bool:
+    return plural in (f"{singular}s", f"{singular}es", f"{singular.removesuffix('y')}ies")
