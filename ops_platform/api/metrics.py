@@ -12,6 +12,7 @@ OPERATIONS = (
     "status",
     "requests",
     "download",
+    "received",
     "certificate",
     "sign-in",
     "session",

@@ -81,6 +81,23 @@ def _changing(routes: APIRouter, service: Service) -> None:
         return await run_in_threadpool(transitions.cancel, service, requestId, subject)
 
     @routes.post(
+        "/download/{requestId}/received",
+        response_model=RequestView,
+        summary="Say that you have your copy",
+        responses=problems(401, 404, 409, 413, 429, 503),
+        openapi_extra={"security": EITHER},
+    )
+    async def receive_copy(request: Request, requestId: str) -> RequestView:
+        """Say that you have the copy: an erasure waits for its download no longer. It cannot be taken back.
+
+        409 before a link to it was given out. A second time answers as the first.
+        """
+        guards.count_as(request, "received")
+        subject = await guards.limited_subject(service, request, by_mail=True)
+        await run_in_threadpool(guards.same_mailbox, service, request)
+        return await run_in_threadpool(transitions.receive_copy, service, requestId, subject)
+
+    @routes.post(
         "/verify/{requestId}",
         response_model=RequestView,
         summary="Confirm a request with the mailed token",
@@ -126,7 +143,7 @@ def _reading(routes: APIRouter, service: Service) -> None:
         guards.count_as(request, "status")
         found = _find(service, requestId, guards.subject(service, request))
         with service.ops.reading() as connection:
-            return schemas.view(found, results(connection, [found]).get(found.request_id))
+            return schemas.view(found, results(connection, [found], service.clock()).get(found.request_id))
 
     @routes.get(
         "/requests",
@@ -144,7 +161,7 @@ def _reading(routes: APIRouter, service: Service) -> None:
             if guards.session(request) is None and requests.is_erased(connection, subject):
                 raise unauthorized("The account of this token has been erased.", attempted=True)
             own_requests = requests.find_all(connection, subject)
-            known = results(connection, own_requests)
+            known = results(connection, own_requests, service.clock())
         return RequestList(
             requests=[
                 schemas.view(own_request, known.get(own_request.request_id)) for own_request in own_requests
@@ -206,8 +223,11 @@ def _file(content: str, media_type: str, name: str) -> Response:
     )
 
 
-def results(connection: Connection, own_requests: Sequence[requests.Request]) -> dict[str, schemas.Result]:
+def results(
+    connection: Connection, own_requests: Sequence[requests.Request], now: datetime
+) -> dict[str, schemas.Result]:
     """Find what came of the requests, by their ids."""
+    awaited = set[str]()
     ids = [request.request_id for request in own_requests]
     kept: dict[str, datetime | None] = {**archive_store.kept_until(connection, ids)}
     certified = certificates.issued(connection, ids)
@@ -217,8 +237,12 @@ def results(connection: Connection, own_requests: Sequence[requests.Request]) ->
         waiting |= waits.erasures
         # An open erasure deletes a copy before its time.
         kept |= {export: until for export, until in waits.exports.items() if kept.get(export)}
+        awaited |= {export for export, until in waits.exports.items() if until and until > now}
+    received = requests.precedence.downloaded(connection, [*awaited])
     return {
-        request_id: schemas.Result(kept.get(request_id), request_id in certified, waiting.get(request_id))
+        request_id: schemas.Result(
+            kept.get(request_id), request_id in certified, waiting.get(request_id), request_id in received
+        )
         for request_id in ids
     }
 

@@ -68,6 +68,10 @@ class RequestView(BaseModel):
         "an erasure that does not wait for it."
     )
     has_certificate: bool = Field(description="An erasure certificate was issued.")
+    can_be_received: bool = Field(
+        description="Of an export: a link to it was given out, and an erasure waits for it, until its "
+        "subject says that they have it."
+    )
 
 
 class MadeRequest(RequestView):
@@ -90,7 +94,7 @@ class SignInSent(BaseModel):
 
 
 class Session(BaseModel):
-    """A session, as bearer token, for one's requests, downloads, certificates and for cancelling."""
+    """A session, as bearer token, for one's requests, downloads and certificates, and for cancelling."""
 
     session: str
     expires_at: datetime
@@ -139,12 +143,14 @@ class Health(BaseModel):
 class Result:
     """The result of a request: until when its export can be downloaded, whether it has a certificate.
 
-    ``waits_until``: until when at most an open erasure waits for an export.
+    ``waits_until``: until when at most an open erasure waits for an export. ``can_be_received``: an erasure
+    waits for this export, of which a link was given out.
     """
 
     download_until: datetime | None = None
     has_certificate: bool = False
     waits_until: datetime | None = None
+    can_be_received: bool = False
 
 
 def view(request: requests.Request, result: Result | None = None) -> RequestView:
@@ -176,5 +182,6 @@ def _fields(request: requests.Request, result: Result | None = None) -> dict[str
         "can_be_cancelled": request.status == "pending",
         "download_until": result.download_until,
         "has_certificate": result.has_certificate,
+        "can_be_received": result.can_be_received,
         "waits_until": result.waits_until,
     }

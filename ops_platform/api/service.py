@@ -16,6 +16,7 @@ from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres.pool import Pool
 from ops_platform.clients.redis import MovingWindow, cache
 from ops_platform.errors import ConfigurationError
+from ops_platform.gdpr.data_map import parser
 from ops_platform.gdpr.requests import EmailOnRecord, address_lookup
 from ops_platform.settings import Settings
 
@@ -64,6 +65,7 @@ def open_service(settings: Settings) -> Service:
     api = settings.api
     if api.rate_limit < 1:
         raise ConfigurationError("OPS_API_RATE_LIMIT must be 1 or more")
+    _refuse_joint_keys(settings)
     identity = bearer_token.from_settings(settings.jwt, jwks.from_settings(settings))
     trusted = addresses.networks(api.trusted_proxies)
     api_url, ops, product = (
@@ -82,6 +84,20 @@ def open_service(settings: Settings) -> Service:
         consent_version=api.consent_version,
         brand=appearance.from_settings(settings.page),
     )
+
+
+def _refuse_joint_keys(settings: Settings) -> None:
+    """Raise ConfigurationError for a data map with a key of several columns: ``sub`` is one value.
+
+    Where the API's host has no map, nothing is asked.
+    """
+    file = settings.config_dir / "data_map.yaml"
+    key = parser.load(file).subject.key if file.is_file() else ()
+    if len(key) > 1:
+        raise ConfigurationError(
+            f"{file}: subject.key has the columns {', '.join(key)}, and a bearer token names a subject by "
+            "one value: erase and export by the command line, or give the subjects' table a UUID as key"
+        )
 
 
 def _exports(settings: Settings) -> ObjectStore:

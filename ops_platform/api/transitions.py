@@ -55,6 +55,19 @@ def cancel(service: Service, request_id: str, subject: UUID) -> RequestView:
             raise Problem(409, "too-late", detail) from None
 
 
+def receive_copy(service: Service, request_id: str, subject: UUID) -> RequestView:
+    """Record that the subject has the copy of their export. Raises Problem where they cannot have it."""
+    with service.ops.use() as connection:
+        try:
+            found = requests.find(connection, known_form(request_id), subject)
+        except requests.UnknownRequest:
+            raise not_found() from None
+        if not requests.precedence.receive_copy(connection, found.request_id, service.clock()):
+            detail = "This is no copy that you have downloaded. Download it first."
+            raise Problem(409, "not-downloaded", detail)
+    return schemas.view(found)
+
+
 def describe(service: Service, request_id: str, body: TypedToken) -> RequestDescription:
     """Describe the request that the token would confirm. Raises Problem."""
     now = service.clock()

@@ -191,6 +191,19 @@ def requests_are_followed(anna: Person, export: str, erased: str) -> None:
     with page.expect_download() as download:
         page.get_by_role("button", name="Download my copy").click()
     assert Path(download.value.path()).read_bytes() == DATA
+    # Whoever has their copy need not wait, and is asked once more.
+    received = page.get_by_role("button", name="I have my copy")
+    received.click()
+    looks_good(page, "received")
+    page.get_by_role("button", name="No, wait").click()
+    expect(received).to_be_focused()
+    assert table.worker.execute("SELECT FROM gdpr_exports WHERE received_at IS NOT NULL").rowcount == 0
+    received.click()
+    page.get_by_role("button", name="Yes, I have it: delete the rest").click()
+    expect(page.get_by_role("status").filter(has_text="Thank you.")).to_be_visible()
+    expect(received).to_have_count(0)
+    assert table.worker.execute("SELECT FROM gdpr_exports WHERE received_at IS NOT NULL").rowcount == 1
+    waiting = page.get_by_role("article").filter(has_text="Confirmed. The work begins soon.")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the certificate").click()
     assert download.value.suggested_filename == f"erasure-certificate-{erased}.json"

@@ -29,6 +29,19 @@ def download(api: House, request_id: str, subject: UUID) -> Answer:
     return api.send("GET", f"/api/gdpr/download/{request_id}", headers=api.bearer(subject))
 
 
+def test_only_a_subject_with_a_link_says_that_they_have_it(api: House) -> None:
+    api.unlimited()
+    anna, bert = api.person(), api.person("bert@example.org")
+    request_id = exported(api, anna)
+    path = f"/api/gdpr/download/{request_id}/received"
+    problem(api.send("POST", path, headers=api.bearer(anna)), 409, "not-downloaded")
+    problem(api.send("POST", path, headers=api.bearer(bert)), 404, "not-found")
+    download(api, request_id, anna)
+    for _ in range(2):
+        assert api.send("POST", path, headers=api.bearer(anna)).status_code == 200
+    problem(api.send("POST", path), 401, "unauthorized")
+
+
 def test_a_link_for_15_minutes_until_72_hours_after(api: House) -> None:
     api.unlimited()
     anna = api.person()

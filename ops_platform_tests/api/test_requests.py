@@ -311,6 +311,7 @@ def test_health_and_the_description(api: House) -> None:
         "/api/gdpr/verify/{requestId}/description", "/api/gdpr/certificate/{requestId}",
         "/api/gdpr/status", "/api/gdpr/sign-in", "/api/gdpr/session",
         "/api/gdpr/status/{requestId}", "/api/gdpr/requests", "/api/gdpr/download/{requestId}",
+        "/api/gdpr/download/{requestId}/received",
         "/api/gdpr/verify", "/healthz", "/readyz",
     }  # fmt: skip
     assert "$defs" not in json.dumps(described)

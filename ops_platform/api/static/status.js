@@ -113,6 +113,7 @@
     const answer = await (await call("GET", "download/" + request.request_id)).json();
     location.assign(answer.url);
     say("downloading");
+    lookSoon();
   }
 
   async function certificate(request) {
@@ -125,8 +126,11 @@
     say("downloading");
   }
 
-  function sure() {
+  // What is asked differs: the names of its texts begin with the button's.
+  function sure(name) {
     const dialog = byId("sure");
+    const parts = { suretitle: "sure", surewhat: "what", yes: "yes", no: "no" };
+    Object.entries(parts).forEach(([id, part]) => { byId(id).textContent = texts[name + "_" + part]; });
     return new Promise((resolve) => {
       let answer = false;
       byId("yes").onclick = () => { answer = true; dialog.close(); };
@@ -137,11 +141,20 @@
   }
 
   async function cancel(request) {
-    if (!(await sure())) {
+    if (!(await sure("cancel"))) {
       return;
     }
     await call("DELETE", "request/" + request.request_id);
     say("cancelled");
+    await look();
+  }
+
+  async function receive(request) {
+    if (!(await sure("receive"))) {
+      return;
+    }
+    await call("POST", "download/" + request.request_id + "/received");
+    say("received");
     await look();
   }
 
@@ -189,6 +202,9 @@
     if (name === "state-ready") {
       actions.append(button("download", "primary", request, download));
     }
+    if (request.can_be_received) {
+      actions.append(button("receive", "", request, receive));
+    }
     if (request.has_certificate) {
       actions.append(button("certificate", "primary", request, certificate));
     }
@@ -196,6 +212,12 @@
       actions.append(button("cancel", "", request, cancel));
     }
     return element;
+  }
+
+  // A link was given out: what can be done now has changed.
+  function lookSoon() {
+    clearTimeout(timer);
+    timer = setTimeout(lookAgain, 0);
   }
 
   function lookLater() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -35,6 +36,7 @@ WAIT_ENDS = """
         WHEN x.deleted_at IS NOT NULL THEN NULL
         WHEN x.completed_at >= r.verified_at OR r.waits_until IS NOT NULL THEN least(
             x.expires_at,
+            x.received_at,
             CASE
                 WHEN x.completed_at < r.verified_at THEN r.waits_until
                 WHEN x.completed_at < r.verified_at + %(first)s
@@ -50,8 +52,9 @@ WAIT_ENDS = """
 """SQL value: until when the erasure ``r`` waits for the export ``e``, recorded as ``x``; NULL: not at all.
 
 An export that is being written has the erasure's 48 hours; a copy has a day of them, or the time that the
-person chose. After a download has begun, SHORTEST_DOWNLOAD, or what the bytes take at 1 Mbit/s. An erasure
-that is late, because its attempts fail or a hold is on it, grants the whole time of a later copy.
+person chose. After a download has begun, SHORTEST_DOWNLOAD, or what the bytes take at 1 Mbit/s; not at all
+when the person has said that they have it. An erasure that is late, because its attempts fail or a hold is on
+it, grants the whole time of a later copy.
 """
 _WAIT = {"first": EXPORT_FIRST, "fetch": FETCH_WITHIN, "download": SHORTEST_DOWNLOAD}
 ERASURE_WAITS = f"""
@@ -149,6 +152,31 @@ def waits(connection: Connection, subject: UUID) -> Waits:
             before = found.exports.get(row["export"], until)
             found.exports[row["export"]] = min(until, before) if until and before else None
     return found
+
+
+def receive_copy(connection: Connection, export_id: str, now: datetime) -> bool:
+    """Record that the subject has this copy: no erasure waits for it any more. In the caller's transaction.
+
+    False when no link to it was ever given out: then they cannot have it, and nothing is changed.
+    """
+    return bool(
+        connection.execute(
+            "UPDATE gdpr_exports AS x SET received_at = coalesce(received_at, %(now)s) "
+            "WHERE request_id = %(id)s "
+            "AND EXISTS (SELECT FROM gdpr_downloads AS d WHERE d.request_id = x.request_id)",
+            {"now": now, "id": export_id},
+        ).rowcount
+    )
+
+
+def downloaded(connection: Connection, export_ids: Sequence[str]) -> set[str]:
+    """Select those of the exports to which a link was given out, and that nobody has said to have yet."""
+    rows = connection.execute(
+        "SELECT request_id FROM gdpr_exports AS x WHERE request_id = ANY (%s) AND received_at IS NULL "
+        "AND EXISTS (SELECT FROM gdpr_downloads AS d WHERE d.request_id = x.request_id)",
+        (list(export_ids),),
+    )
+    return {row["request_id"] for row in rows}
 
 
 def erasure_has_begun(connection: Connection, request_id: str) -> bool:

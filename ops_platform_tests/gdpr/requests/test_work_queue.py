@@ -262,6 +262,27 @@ def test_an_erasure_that_is_held_up_for_long_grants_a_later_copy_its_whole_time(
     assert due(table, made.expires_at) == [erasure]
 
 
+def test_a_person_who_has_their_copy_ends_the_wait_and_nobody_who_cannot_have_it(table: Requests) -> None:
+    subject = uuid4()
+    export = verified(table, "export", subject=subject)
+    made = exported(table, export, T0)
+    erasure = table.make(subject, now=T0 + SECOND).request.request_id
+    table.verify(erasure, table.token(erasure), T0 + SECOND, "wait")
+    now = T0 + 2 * SECOND
+    assert not export_first.receive_copy(table.connection, export, now)
+    assert due(table, now) == []
+    exports.record_download(table.connection, made, now, now)
+    assert export_first.downloaded(table.connection, [export]) == {export}
+    assert due(table, now) == []
+    assert export_first.receive_copy(table.connection, export, now)
+    assert due(table, now) == [erasure]
+    assert export_first.downloaded(table.connection, [export]) == set()
+    # The first time counts.
+    assert export_first.receive_copy(table.connection, export, now + SECOND)
+    row = table.worker.execute("SELECT received_at FROM gdpr_exports").fetchone()
+    assert row == {"received_at": now}
+
+
 def test_a_copy_goes_with_an_erasure_that_was_told_not_to_wait(table: Requests) -> None:
     subject = uuid4()
     export = verified(table, "export", subject=subject)
