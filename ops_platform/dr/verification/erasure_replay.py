@@ -26,7 +26,14 @@ from ops_platform.gdpr.after_restore import Reconciled, Replayed, ledger_reconci
 from ops_platform.gdpr.after_restore import replay as replay_engine
 from ops_platform.gdpr.data_map import parser
 from ops_platform.gdpr.requests import work_queue
-from ops_platform.gdpr.tombstones import LEDGER_PREFIX, Tombstone, encryption, ledger_copies, tombstone_store
+from ops_platform.gdpr.tombstones import (
+    LEDGER_PREFIX,
+    Tombstone,
+    encryption,
+    ledger_copies,
+    sealed_identities,
+    tombstone_store,
+)
 from ops_platform.settings import Settings
 
 NAME = "tombstones"
@@ -53,8 +60,16 @@ class Tombstones:
     def merged_with(self, other: Tombstones) -> Tombstones:
         """Merge two sources: each tombstone once, the oldest first."""
         known = {tombstone.ledger_key for tombstone in self.tombstones}
-        more = [tombstone for tombstone in other.tombstones if tombstone.ledger_key not in known]
-        both = sorted([*self.tombstones, *more], key=lambda tombstone: tombstone.erased_at)
+        others = {tombstone.ledger_key: tombstone for tombstone in other.tombstones}
+        # Either may have lost who the subject was.
+        own = [
+            replace(tombstone, identity=others[tombstone.ledger_key].identity)
+            if tombstone.identity is None and tombstone.ledger_key in others
+            else tombstone
+            for tombstone in self.tombstones
+        ]
+        more = [tombstone for key, tombstone in others.items() if key not in known]
+        both = sorted([*own, *more], key=lambda tombstone: tombstone.erased_at)
         return Tombstones(both, f"{self.source} and {other.source}")
 
 
@@ -103,7 +118,8 @@ def from_ledger(settings: Settings, stanza: str) -> Tombstones:
     source = "the object-locked ledger"
     if not any(islice(ledger.versions(f"{LEDGER_PREFIX}{stanza}/"), 1)):
         return Tombstones((), source)
-    copies = ledger_copies.read(ledger, encryption.sealing_keys(settings), stanza)
+    keys = encryption.sealing_keys(settings)
+    copies = sealed_identities.attach_copies(ledger, keys, ledger_copies.read(ledger, keys, stanza))
     completed = certificates.stored(ledger)
     tombstones = [replace(copy, completed_at=completed.get(copy.request_id)) for copy in copies]
     return Tombstones(tombstones, source)
@@ -201,7 +217,7 @@ def _not_under_way(ops: Connection, stanza: str, log: Callable[[str], None]) -> 
 
 def _stored(ops: Connection, stanza: str) -> list[Tombstone]:
     """Read a stanza's tombstones; complete are those with a certificate, the last step of an erasure."""
-    tombstones = tombstone_store.read(ops, stanza)
+    tombstones = sealed_identities.attach(ops, tombstone_store.read(ops, stanza))
     certified = certificates.issued(ops, [tombstone.request_id for tombstone in tombstones])
     return [
         tombstone if tombstone.request_id in certified else replace(tombstone, completed_at=None)

@@ -16,7 +16,13 @@ from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr import certificates, requests
 from ops_platform.gdpr.certificates import Issued
 from ops_platform.gdpr.erasure import inventory
-from ops_platform.gdpr.tombstones import SealingKeys, Tombstone, ledger_copies, tombstone_store
+from ops_platform.gdpr.tombstones import (
+    SealingKeys,
+    Tombstone,
+    ledger_copies,
+    sealed_identities,
+    tombstone_store,
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ def reconcile(
 
     Raises CheckFailed for a copy that cannot be read or a certificate that is not genuine.
     """
-    tombstones = ledger_copies.read(ledger, keys)
+    tombstones = sealed_identities.attach_copies(ledger, keys, ledger_copies.read(ledger, keys))
     adopted = certified = scrubbed = unfinished = 0
     for tombstone in tombstones:
         issued = certificates.find(ops, tombstone.request_id) or certificates.from_ledger(
@@ -68,6 +74,7 @@ def reconcile(
             completed = issued.issued_at if issued else None
             expires = issued.backups_expire_at if issued else None
             adopted += tombstone_store.adopt(ops, tombstone, completed, expires, now)
+            sealed_identities.adopt(ops, tombstone)
             if issued is None:
                 unfinished += 1
                 _reopen(ops, tombstone)

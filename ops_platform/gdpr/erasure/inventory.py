@@ -17,9 +17,8 @@ from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.subject import Identity, fill_placeholders
-from ops_platform.gdpr.tombstones import SealingKeys, encryption
+from ops_platform.gdpr.tombstones import SealingKeys, encryption, sealed_identities
 
-PURPOSE = "inventory"
 _STORE_PRECISION = timedelta(seconds=1)
 """Object stores give times of writing in whole seconds, rounded down."""
 T = TypeVar("T")
@@ -182,7 +181,7 @@ def _read(ops: Connection, keys: SealingKeys, request_id: str, lock: str) -> Inv
 def write(inventory: Inventory, keys: SealingKeys | None, erasure_id: str) -> bytes:
     """Write the inventory of an erasure, sealed where there are keys."""
     plain = _document(inventory)
-    return plain if keys is None else keys.seal(plain, _purpose(erasure_id))
+    return plain if keys is None else keys.seal(plain, sealed_identities.purpose(erasure_id))
 
 
 def read(written: bytes, keys: SealingKeys | None, erasure_id: str) -> Inventory:
@@ -202,12 +201,7 @@ def read(written: bytes, keys: SealingKeys | None, erasure_id: str) -> Inventory
         raise ConfigurationError(
             f"what is known of a begun erasure was sealed: set {encryption.NAME} to the key of then"
         )
-    return _parse(keys.open(written, _purpose(erasure_id)))
-
-
-def _purpose(request_id: str) -> str:
-    """Bind the seal to the request: its inventory does not open in another's place."""
-    return f"{PURPOSE} of request {request_id}"
+    return _parse(keys.open(written, sealed_identities.purpose(erasure_id)))
 
 
 def _union(first: Iterable[T], second: Iterable[T]) -> tuple[T, ...]:

@@ -15,5 +15,6 @@ __all__ = [
     "encryption",
     "ledger_copies",
     "legal_holds",
+    "sealed_identities",
     "tombstone_store",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ops_platform.errors import CheckFailed
@@ -28,14 +28,19 @@ class Tombstone:
     map_version: str
     salt: bytes
     completed_at: datetime | None = None
+    identity: bytes | None = field(default=None, compare=False, repr=False)
+    """Who the subject was, sealed, where that was read with it: see ``sealed_identities``."""
+
+    @property
+    def opaque_id(self) -> str:
+        """The name of its copies: the same for the same tombstone, and useless for guessing a subject."""
+        identity = f"{self.request_id} {self.erased_at.astimezone(UTC).isoformat()} {self.salt.hex()}"
+        return hashlib.sha256(identity.encode()).hexdigest()[:40]
 
     @property
     def ledger_key(self) -> str:
-        """The key of its copy: the same for the same tombstone, and useless for guessing a subject."""
-        identity = f"{self.request_id} {self.erased_at.astimezone(UTC).isoformat()} {self.salt.hex()}"
-        return (
-            f"{LEDGER_PREFIX}{self.subject_key.stanza}/{hashlib.sha256(identity.encode()).hexdigest()[:40]}"
-        )
+        """The key of its copy."""
+        return f"{LEDGER_PREFIX}{self.subject_key.stanza}/{self.opaque_id}"
 
 
 def document(tombstone: Tombstone) -> bytes:

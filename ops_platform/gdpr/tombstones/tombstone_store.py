@@ -16,7 +16,7 @@ from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.requests import FINISH_WITHIN
 from ops_platform.gdpr.subject import SubjectKey
-from ops_platform.gdpr.tombstones import ledger_copies, legal_holds
+from ops_platform.gdpr.tombstones import ledger_copies, legal_holds, sealed_identities
 from ops_platform.gdpr.tombstones.backup_expiry import BackupTerm
 from ops_platform.gdpr.tombstones.encryption import SealingKeys
 from ops_platform.gdpr.tombstones.entry import Tombstone
@@ -201,6 +201,7 @@ def expire(ops: Connection, stanza: str, oldest_backup: datetime | None, now: da
         "RETURNING subject_type, subject_key, subject_key_type, requestable, completed_at",
         (stanza, now, oldest_backup),
     ).fetchall()
+    sealed_identities.forget(ops)
     for row in expired:
         ops.execute(
             "DELETE FROM gdpr_legal_holds WHERE stanza = %s AND subject_type = %s AND subject_key = %s "

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from ops_platform.clients.postgres.connection import Connection
-from ops_platform.errors import CheckFailed
+from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr.after_restore import replay
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.erasure import inventory, product_inventory
@@ -224,6 +224,34 @@ def test_what_the_interrupted_erasure_knew_leads_to_what_it_had_not_erased_yet(
         tickets = [row["id"] for row in owner.execute("SELECT id FROM ticket ORDER BY id")]
         assert (done.came_back, tickets) == ((0, [1, 2]) if taken else (1, [2]))
         assert connection.execute("SELECT FROM ops_platform.erasures").fetchall() == []
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_replay_finds_what_the_erasure_found_where_the_product_had_deleted_the_account(
+    bare_product: Product, tmp_path: Path, taken: bool
+) -> None:
+    """The erasure went by the address of the request; the restored moment is after the account, before it.
+
+    ``taken``: somebody else had the address by then, and nothing says how old a ticket is.
+    """
+    keys, data_map = sealing_keys(), map_of(tmp_path, CUSTOMER_MAP)
+    with bare_product.owner() as owner, bare_product.eraser() as connection:
+        owner.execute(CUSTOMERS)
+        who = subject_rows.identity(connection, data_map, catalogue.read(connection), "1")
+        assert who is not None
+        owner.execute("DELETE FROM customer WHERE id = 1")
+        if taken:
+            owner.execute("INSERT INTO customer VALUES (3, 'Anna@example.org')")
+        # The key alone leads to nothing.
+        assert replay.replay(connection, data_map, [customer_erased()], keys=keys).came_back == 0
+        known = replace(inventory.take(data_map, who), until=CUTOFF)
+        tombstone = replace(customer_erased(), identity=inventory.write(known, keys, "r1"))
+        done = replay.replay(connection, data_map, [tombstone], keys=keys)
+        tickets = [row["id"] for row in owner.execute("SELECT id FROM ticket ORDER BY id")]
+        assert (done.came_back, tickets) == ((0, [1, 2]) if taken else (1, [2]))
+        assert connection.execute("SELECT FROM ops_platform.erasures").fetchall() == []
+        with pytest.raises(ConfigurationError, match="OPS_GDPR_ENCRYPTION_KEY"):
+            replay.replay(connection, data_map, [tombstone])
 
 
 def test_a_name_beside_a_tenant_that_is_somebody_elses_by_the_restored_moment(

@@ -24,7 +24,7 @@ from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.row_erasure import Residue, RowErasure
 from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import Identity, SubjectKey, name_reuse
-from ops_platform.gdpr.tombstones import Tombstone
+from ops_platform.gdpr.tombstones import Tombstone, sealed_identities
 
 EndRequest = Callable[[Connection, Issued], None]
 """Ends the request, in the transaction that ends the erasure."""
@@ -165,6 +165,14 @@ class RecordedErasure(ErasureState):
                 inventory.keep(self.ops, keys, request_id, self.foreseen[0], sure=self.foreseen[1])
             self.inventory = inventory.keep(self.ops, keys, request_id, present, sure=has_row)
         product_inventory.keep(self.product, keys, request_id, self.inventory)
+
+    def remember_identity(self, until: datetime) -> None:
+        """Keep who the subject is, sealed, for replays after a restore; locked ``until``."""
+        keys, request_id = self.context.keys, self.case.request_id
+        stored = sealed_identities.find(self.ops, request_id)
+        if stored is None or inventory.read(stored, keys, request_id) != self.inventory:
+            sealed = inventory.write(self.inventory, keys, request_id)
+            sealed_identities.keep(self.ops, self.context.ledger, self.tombstone, sealed, until)
 
     def unfinished(self) -> list[str]:
         """Find the other erasures of this subject that were not completed, by their requests."""

@@ -34,6 +34,7 @@ class Certify(Step[RecordedErasure]):
         expires = tombstone_store.complete(
             state.ops, context.ledger, context.keys, state.tombstone, context.term, context.clock()
         )
+        state.remember_identity(expires)
         issued = certificates.find(state.ops, request_id)
         if issued is None or self.name not in state.checkpoints.done:
             composed = certificates.compose(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ops_platform.gdpr.erasure import data_stores, inventory, product_inventory
 from ops_platform.gdpr.erasure.steps.base import RecordedErasure, Result, Step
-from ops_platform.gdpr.requests import precedence, work_queue
+from ops_platform.gdpr.requests import FINISH_WITHIN, precedence, work_queue
 from ops_platform.gdpr.tombstones import tombstone_store
 
 
@@ -53,6 +53,7 @@ class TakeInventory(Step[RecordedErasure]):
                 for stored in state.stored(earlier):
                     state.inventory = inventory.keep(state.ops, keys, request_id, stored)
         product_inventory.keep(state.product, keys, request_id, state.inventory)
+        state.remember_identity(state.context.term.expires(state.tombstone.erased_at + FINISH_WITHIN))
         if self.name in state.checkpoints.done:
             return Result()
         # Counted before anything is destroyed: an attempt that is killed later cannot say what it removed.

@@ -1,0 +1,109 @@
+"""Who the subjects of tombstones were, sealed, for as long as a backup can bring their rows back.
+
+A tombstone holds the key alone. Where the product had deleted the account's row by the restored moment, the
+key leads to nothing, and the rows that name the subject otherwise would stay: a replay reads the names here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+
+from ops_platform.clients.object_store import ObjectStore
+from ops_platform.clients.postgres import Connection
+from ops_platform.errors import CheckFailed
+from ops_platform.gdpr.tombstones.encryption import SealingKeys
+from ops_platform.gdpr.tombstones.entry import Tombstone
+
+LEDGER_PREFIX = "identities/"
+READERS = 8
+
+
+def purpose(request_id: str) -> str:
+    """Bind the seal to the request: it does not open in another's place."""
+    return f"inventory of request {request_id}"
+
+
+def keep(ops: Connection, ledger: ObjectStore, tombstone: Tombstone, sealed: bytes, until: datetime) -> None:
+    """Store the sealed identity of a tombstone's subject, and a copy in the ledger, locked ``until``.
+
+    It replaces an earlier one. ``ops`` commits by itself.
+    """
+    ops.execute(
+        "INSERT INTO gdpr_sealed_identities (request_id, sealed) VALUES (%s, %s) "
+        "ON CONFLICT (request_id) DO UPDATE SET sealed = excluded.sealed",
+        (tombstone.request_id, sealed),
+    )
+    ledger.put(_ledger_key(tombstone), sealed, retain_until=until)
+
+
+def find(ops: Connection, request_id: str) -> bytes | None:
+    """Read the sealed identity of a request's subject; None when there is none."""
+    return _stored(ops, [request_id]).get(request_id)
+
+
+def attach(ops: Connection, tombstones: Iterable[Tombstone]) -> list[Tombstone]:
+    """Give the tombstones the sealed identities that the ops database has."""
+    tombstones = list(tombstones)
+    stored = _stored(ops, [tombstone.request_id for tombstone in tombstones])
+    return [replace(tombstone, identity=stored.get(tombstone.request_id)) for tombstone in tombstones]
+
+
+def attach_copies(ledger: ObjectStore, keys: SealingKeys, tombstones: Iterable[Tombstone]) -> list[Tombstone]:
+    """Give the tombstones the sealed identities that the ledger has; needs no database.
+
+    Of several versions the newest that is genuine, whatever was put over it or deleted since.
+    """
+    versions: dict[str, list[str | None]] = {}
+    for version in ledger.versions(LEDGER_PREFIX):
+        if not version.delete_marker:  # listed newest first
+            versions.setdefault(version.key, []).append(version.version_id)
+    ledger.client  # noqa: B018 - build it once, before threads share it
+
+    def read(tombstone: Tombstone) -> Tombstone:
+        key = _ledger_key(tombstone)
+        for version_id in versions.get(key, ()):
+            sealed = ledger.get(key, version_id)
+            try:
+                keys.open(sealed, purpose(tombstone.request_id))
+            except CheckFailed:
+                continue
+            return replace(tombstone, identity=sealed)
+        return tombstone
+
+    with ThreadPoolExecutor(READERS, thread_name_prefix="identities") as pool:
+        return list(pool.map(read, tombstones))
+
+
+def adopt(ops: Connection, tombstone: Tombstone) -> None:
+    """Bring the identity back into an ops database that has lost it, in the caller's transaction.
+
+    One that is older than the table takes none: the ledger has it.
+    """
+    known = ops.execute("SELECT to_regclass('public.gdpr_sealed_identities') AS table").fetchone()
+    if tombstone.identity is not None and known is not None and known["table"] is not None:
+        ops.execute(
+            "INSERT INTO gdpr_sealed_identities (request_id, sealed) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            (tombstone.request_id, tombstone.identity),
+        )
+
+
+def forget(ops: Connection) -> None:
+    """Delete the identities whose tombstone is gone, or another's by now; in the caller's transaction."""
+    ops.execute(
+        "DELETE FROM gdpr_sealed_identities AS i WHERE NOT EXISTS (SELECT FROM erasure_tombstones AS t "
+        "WHERE t.gdpr_request_id = i.request_id)"
+    )
+
+
+def _stored(ops: Connection, request_ids: list[str]) -> Mapping[str, bytes]:
+    rows = ops.execute(
+        "SELECT request_id, sealed FROM gdpr_sealed_identities WHERE request_id = ANY (%s)", (request_ids,)
+    )
+    return {row["request_id"]: bytes(row["sealed"]) for row in rows}
+
+
+def _ledger_key(tombstone: Tombstone) -> str:
+    return f"{LEDGER_PREFIX}{tombstone.subject_key.stanza}/{tombstone.opaque_id}"
