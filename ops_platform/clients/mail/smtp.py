@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+from ops_platform.clients.mail import look
+from ops_platform.clients.mail.look import LOGO_ID, Look
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 from ops_platform.settings import Settings
 
@@ -60,6 +63,8 @@ class Mailer:
     username: str | None = None
     password: SecretStr | None = None
     timeout_seconds: float = TIMEOUT_SECONDS
+    look: Look | None = None
+    """The company's look; None: mails are plain text."""
 
     def send(self, mail: Mail) -> None:
         """Deliver the message for every recipient to the server.
@@ -121,7 +126,7 @@ class Mailer:
             raise ConfigurationError("a mail has no recipient: give at least one")
         message = EmailMessage()
         try:
-            message["From"] = self.sender
+            message["From"] = self._from()
             message["To"] = ", ".join(mail.recipients)
             message["Subject"] = mail.subject
             message["Date"] = formatdate()
@@ -134,6 +139,13 @@ class Mailer:
                 f"a mail's address or subject cannot be written ({type(error).__name__}): correct it"
             ) from None
         message.set_content(mail.text)
+        if self.look is not None:
+            message.add_alternative(self.look.html(mail.text, mail.subject), subtype="html")
+            if self.look.logo is not None:
+                page = message.get_body(("html",))
+                assert isinstance(page, EmailMessage)  # noqa: S101 - it was just added
+                kind = self.look.logo_kind
+                page.add_related(self.look.logo, "image", kind, cid=f"<{LOGO_ID}>", disposition="inline")
         for attachment in mail.attachments:
             kind, _, subtype = attachment.media_type.partition("/")
             message.add_attachment(
@@ -141,9 +153,12 @@ class Mailer:
             )
         return message
 
+    def _from(self) -> str | Address:
+        return self.sender if self.look is None else Address(self.look.name, addr_spec=self.sender)
+
 
 def mailer(settings: Settings) -> Mailer:
-    """Build the mailer that ``OPS_SMTP_*`` configures."""
+    """Build the mailer that ``OPS_SMTP_*`` configures, with the look of ``OPS_PAGE_*``."""
     smtp = settings.smtp
     return Mailer(
         host=smtp.host,
@@ -153,6 +168,7 @@ def mailer(settings: Settings) -> Mailer:
         ca_file=settings.ca_file,
         username=smtp.username,
         password=smtp.password,
+        look=look.from_settings(settings.page),
     )
 
 
