@@ -208,6 +208,10 @@ def requests_are_followed(anna: Person, export: str, erased: str) -> None:
         page.get_by_role("button", name="Download the certificate").click()
     assert download.value.suggested_filename == f"erasure-certificate-{erased}.json"
     assert b'"signature"' in Path(download.value.path()).read_bytes()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="The certificate as a page to read").click()
+    assert download.value.suggested_filename == f"erasure-certificate-{erased}.html"
+    assert b"<h1>Certificate of an erasure</h1>" in Path(download.value.path()).read_bytes()
     # What is under way is followed without loading the page anew.
     request_id = str(waiting.get_by_text(re.compile("[0-9a-f-]{36}")).text_content())
     cancel = waiting.get_by_role("button", name="Cancel this request")

@@ -28,8 +28,8 @@
     }
   }
 
-  async function call(method, path, body) {
-    const headers = {};
+  async function call(method, path, body, accept) {
+    const headers = accept ? { Accept: accept, "Accept-Language": lang } : {};
     if (body !== undefined) {
       headers["Content-Type"] = "application/json";
     }
@@ -116,11 +116,14 @@
     lookSoon();
   }
 
-  async function certificate(request) {
-    const file = await (await call("GET", "certificate/" + request.request_id)).blob();
+  const certificate = (request) => save(request, "application/json", ".json");
+  const certificatePage = (request) => save(request, "text/html", ".html");
+
+  async function save(request, type, ending) {
+    const answer = await call("GET", "certificate/" + request.request_id, undefined, type);
     const anchor = document.createElement("a");
-    anchor.href = URL.createObjectURL(file);
-    anchor.download = "erasure-certificate-" + request.request_id + ".json";
+    anchor.href = URL.createObjectURL(await answer.blob());
+    anchor.download = "erasure-certificate-" + request.request_id + ending;
     anchor.click();
     URL.revokeObjectURL(anchor.href);
     say("downloading");
@@ -207,6 +210,7 @@
     }
     if (request.has_certificate) {
       actions.append(button("certificate", "primary", request, certificate));
+      actions.append(button("certificate_page", "", request, certificatePage));
     }
     if (request.can_be_cancelled) {
       actions.append(button("cancel", "", request, cancel));
