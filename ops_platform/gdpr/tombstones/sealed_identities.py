@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from ops_platform.clients.object_store import ObjectStore
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.tombstones.encryption import SealingKeys
 from ops_platform.gdpr.tombstones.entry import Tombstone
@@ -45,8 +45,14 @@ def find(ops: Connection, request_id: str) -> bytes | None:
 
 
 def attach(ops: Connection, tombstones: Iterable[Tombstone]) -> list[Tombstone]:
-    """Give the tombstones the sealed identities that the ops database has."""
+    """Give the tombstones the sealed identities that the ops database has.
+
+    A database that is older than the table has none: a restore must not wait for a migration, and in an
+    emergency the ledger has them, too.
+    """
     tombstones = list(tombstones)
+    if not _has_place(ops):
+        return tombstones
     stored = _stored(ops, [tombstone.request_id for tombstone in tombstones])
     return [replace(tombstone, identity=stored.get(tombstone.request_id)) for tombstone in tombstones]
 
@@ -82,8 +88,7 @@ def adopt(ops: Connection, tombstone: Tombstone) -> None:
 
     One that is older than the table takes none: the ledger has it.
     """
-    known = ops.execute("SELECT to_regclass('public.gdpr_sealed_identities') AS table").fetchone()
-    if tombstone.identity is not None and known is not None and known["table"] is not None:
+    if tombstone.identity is not None and _has_place(ops):
         ops.execute(
             "INSERT INTO gdpr_sealed_identities (request_id, sealed) VALUES (%s, %s) ON CONFLICT DO NOTHING",
             (tombstone.request_id, tombstone.identity),
@@ -96,6 +101,11 @@ def forget(ops: Connection) -> None:
         "DELETE FROM gdpr_sealed_identities AS i WHERE NOT EXISTS (SELECT FROM erasure_tombstones AS t "
         "WHERE t.gdpr_request_id = i.request_id)"
     )
+
+
+def _has_place(ops: Connection) -> bool:
+    row = one_row(ops, "SELECT to_regclass('public.gdpr_sealed_identities') IS NOT NULL AS found")
+    return bool(row["found"])
 
 
 def _stored(ops: Connection, request_ids: list[str]) -> Mapping[str, bytes]:
