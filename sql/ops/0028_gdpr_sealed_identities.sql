@@ -1,4 +1,4 @@
--- depends: 0026_gdpr_copies_received
+-- depends: 0027_gdpr_copies_received
 -- A replay after a restore finds what the first erasure found, also where the account's row was gone by then.
 
 CREATE TABLE gdpr_sealed_identities (
