@@ -344,7 +344,9 @@ def test_a_backup_from_before_the_platform_erased_anything(
     migrate(owner, files.carried("sql") / "demo")
     seed(owner, scale=0.01)
     with cluster.superuser("product") as superuser:
-        superuser.execute("DROP TABLE ops_platform.erasure_steps, ops_platform.erasures")
+        superuser.execute(
+            "DROP TABLE ops_platform.erasure_steps, ops_platform.erasures, ops_platform.erasure_salt"
+        )
         superuser.execute("DELETE FROM ops_platform._yoyo_migration WHERE migration_id > '0002'")
     answer = replayed(erased, cluster, "product", erased.site.name)
     assert answer.result == "pass", answer.summary
