@@ -15,6 +15,7 @@ from ops_platform.settings import load_settings
 if TYPE_CHECKING:
     from ops_platform.slo.counting.window import WindowCount
     from ops_platform.slo.objectives import Objective
+    from ops_platform.slo.reporting import Tally
 
 
 MAX_REASONS = 10
@@ -83,7 +84,9 @@ def compute(
 ) -> None:
     """Count good and all events by the hour, from raw samples; needs nothing but Prometheus.
 
-    Nothing is stored. Exit 1 when a count could not be determined.
+    Nothing is stored. The verdict says what is certain over the whole time: met, at risk (at most a quarter
+    of the budget is left), breached, or undecided because of hours that are not known. Exit 1 when a count
+    could not be determined.
 
     \b
     Example:
@@ -185,17 +188,16 @@ def _print(counts: dict[Objective, list[WindowCount]]) -> None:
     rows, reasons = [], []
     for objective, windows in counts.items():
         tally = Tally.of(windows)
-        left = error_budget.remaining(tally, objective.target)
         rows.append(
             (
                 objective.id,
-                tally.state,
-                tally.good,
-                tally.total,
-                tally.bad,
-                error_budget.percent(error_budget.achievement(tally)),
+                error_budget.verdict(tally, objective),
+                *_events(tally),
+                _good(tally),
                 error_budget.percent(objective.target),
-                "none to spend" if objective.target == 1 else error_budget.percent(left, 1),
+                "none to spend"
+                if objective.target == 1
+                else error_budget.percent_between(error_budget.remaining_bounds(tally, objective.target), 1),
                 f"{tally.windows - tally.missing} of {tally.windows}",
             )
         )
@@ -206,7 +208,7 @@ def _print(counts: dict[Objective, list[WindowCount]]) -> None:
         ]
     columns = (
         "objective",
-        "state",
+        "verdict",
         "good",
         "all",
         "bad",
@@ -220,6 +222,28 @@ def _print(counts: dict[Objective, list[WindowCount]]) -> None:
         click.echo(reason, err=True)
     if len(reasons) > MAX_REASONS:
         click.echo(f"and {len(reasons) - MAX_REASONS} more; --json has them all", err=True)
+
+
+def _events(tally: Tally) -> tuple[object, object, object]:
+    """Write good, all and bad events; least and most where they are bounded."""
+    bounds = tally.known
+    if tally.total is not None or bounds is None:
+        return tally.good, tally.total, tally.bad
+    return (
+        f"{bounds.good_least} to {bounds.good_most}",
+        f"{bounds.good_least + bounds.bad_least} to {bounds.good_most + bounds.bad_most}",
+        f"{bounds.bad_least} to {bounds.bad_most}",
+    )
+
+
+def _good(tally: Tally) -> str:
+    from ops_platform.slo.reporting import error_budget
+
+    return (
+        "no events"
+        if tally.state == "no_data"
+        else error_budget.percent_between(error_budget.achievement_bounds(tally))
+    )
 
 
 def _described(objective: Objective) -> dict[str, Any]:
@@ -244,9 +268,17 @@ def _computed(objective: Objective, windows: list[WindowCount]) -> dict[str, Any
 
     tally = Tally.of(windows)
     share, left = error_budget.achievement(tally), error_budget.remaining(tally, objective.target)
+    shares = error_budget.achievement_bounds(tally)
+    budgets = error_budget.remaining_bounds(tally, objective.target)
     return {
         **_described(objective),
         "state": tally.state,
+        "verdict": error_budget.verdict(tally, objective),
+        "windows_known": tally.windows - tally.missing,
+        "windows_expected": tally.windows,
+        "bounds": None if tally.known is None else asdict(tally.known),
+        "achievement_bounds": None if shares is None else [float(bound) for bound in shares],
+        "error_budget_remaining_bounds": None if budgets is None else [float(bound) for bound in budgets],
         "good_events": tally.good,
         "total_events": tally.total,
         "achievement": None if share is None else float(share),

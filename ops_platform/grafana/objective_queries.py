@@ -50,11 +50,11 @@ def budget_left(window: str | None = None) -> str:
 
 
 def state(window: str | None = None) -> str:
-    """Encode the state: 0 ok, 1 no_data, 2 source_missing."""
-    missing, nothing = (
-        exact("slo_state", window, "max", state=name) for name in ("source_missing", "no_data")
+    """Encode the state: 0 ok, 1 no_data, 2 source_missing, 4 bounded."""
+    bounded, missing, nothing = (
+        exact("slo_state", window, "max", state=name) for name in ("bounded", "source_missing", "no_data")
     )
-    return f"2 * {missing} + {nothing}"
+    return f"4 * {bounded} + 2 * {missing} + {nothing}"
 
 
 def rule(expr: str) -> str:

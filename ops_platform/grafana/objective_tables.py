@@ -24,6 +24,10 @@ STATES = value_mappings(
         2: ("source missing", RED),
         # Two agents disagree for the moment in which only one has looked.
         3: ("source missing", RED),
+        4: ("bounded", YELLOW),
+        5: ("bounded", YELLOW),
+        6: ("source missing", RED),
+        7: ("source missing", RED),
     }
 )
 KEYS = {"service": "Service", "slo": "Objective"}

@@ -17,19 +17,23 @@ from ops_platform.agent.expiring_value import ExpiringValue
 from ops_platform.agent.metrics.definition import Sample, gauge, known_sample
 from ops_platform.clients.postgres import Connection
 from ops_platform.slo.objectives import Objective
-from ops_platform.slo.reporting import STATES, figures
+from ops_platform.slo.reporting import STATES, VERDICTS, figures
 
 _OBJECTIVE = ("service", "slo")
 _WINDOW = (*_OBJECTIVE, "window")
+_BOUNDED = (*_WINDOW, "bound")
+"""``bound`` is least or most; a figure that is known does not have this label."""
 
 METRICS = (
-    gauge("slo_achievement_percentage", "Good events out of all, in percent.", _WINDOW),
-    gauge("slo_error_budget_remaining", "What is left of the error budget, in percent.", _WINDOW),
+    gauge("slo_achievement_percentage", "Good events out of all, in percent.", _BOUNDED),
+    gauge("slo_error_budget_remaining", "What is left of the error budget, in percent.", _BOUNDED),
     gauge("slo_target_percentage", "The share of good events that is promised.", _OBJECTIVE),
     gauge("slo_period_info", "Always 1; its window is what the objective is judged over.", _WINDOW),
     gauge("slo_good_events", "Good events, without excluded ones.", _WINDOW),
     gauge("slo_total_events", "All events, without excluded ones.", _WINDOW),
     gauge("slo_state", "1 for the state of the figure that holds.", (*_WINDOW, "state")),
+    gauge("slo_verdict", "1 for what is certain of the objective in the window.", (*_WINDOW, "verdict")),
+    gauge("slo_unknown_hours", "Hours of the window whose events are not known.", _WINDOW),
     gauge("slo_measured_timestamp_seconds", "End of the newest hour with figures.", _OBJECTIVE),
     gauge("slo_exclusion_active", "1 while planned maintenance is excluded.", _OBJECTIVE),
 )
@@ -50,6 +54,11 @@ class FigureState:
     total: int | None
     achievement: float | None
     budget_remaining: float | None
+    verdict: str | None = None
+    unknown_hours: int | None = None
+    achievement_bounds: tuple[float, float] | None = None
+    """Least and most; None when it is known, or nothing bounds it."""
+    budget_bounds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,17 @@ class SloMetrics:
                     yield Sample("slo_state", (*window, state), figure.state == state)
                 yield from known_sample("slo_good_events", window, figure.good)
                 yield from known_sample("slo_total_events", window, figure.total)
-                yield from known_sample("slo_achievement_percentage", window, figure.achievement)
-                yield from known_sample("slo_error_budget_remaining", window, figure.budget_remaining)
+                for verdict in VERDICTS:
+                    if figure.verdict is not None:
+                        yield Sample("slo_verdict", (*window, verdict), figure.verdict == verdict)
+                yield from known_sample("slo_unknown_hours", window, figure.unknown_hours)
+                for name, value, bounds in (
+                    ("slo_achievement_percentage", figure.achievement, figure.achievement_bounds),
+                    ("slo_error_budget_remaining", figure.budget_remaining, figure.budget_bounds),
+                ):
+                    yield from known_sample(name, window, value)
+                    for bound, limit in zip(("least", "most"), bounds or (), strict=False):
+                        yield Sample(name, (*window, bound), limit)
 
 
 def objectives(connection: Connection, promised: Sequence[Objective]) -> list[ObjectiveState]:
@@ -116,12 +134,22 @@ def objectives(connection: Connection, promised: Sequence[Objective]) -> list[Ob
                     row["sample_count"],
                     _float(row["actual_percentage"]),
                     _float(row["error_budget_remaining"]),
+                    row["verdict"],
+                    None if row["windows_known"] is None else row["windows_expected"] - row["windows_known"],
+                    _bounds(row, "actual_percentage"),
+                    _bounds(row, "error_budget_remaining"),
                 )
                 for row in rows[objective.service, objective.name]
             ),
         )
         for objective in promised
     ]
+
+
+def _bounds(row: dict[str, Any], column: str) -> tuple[float, float] | None:
+    """Read least and most of a figure that is not known itself."""
+    least, most = row[f"{column}_least"], row[f"{column}_most"]
+    return None if row["state"] != "bounded" or least is None or most is None else (float(least), float(most))
 
 
 def _float(value: Decimal | None) -> float | None:

@@ -121,13 +121,13 @@ def compliance(reach: timedelta) -> dg.AssetsDefinition:
         partitions_def=HOURLY,
         backfill_policy=ONE_RUN,
         description="Achievement, error budget and burn of every objective over 1, 7 and 30 days, the "
-        "calendar month and its own period, at the end of each hour. One hour that is unknown makes its "
-        "windows unknown.",
+        "calendar month and its own period, at the end of each hour. An hour that is unknown leaves a least "
+        "and a most, and a verdict that holds for both, or is undecided.",
         check_specs=[
             dg.AssetCheckSpec(
                 "budget_within_bounds",
                 asset=key,
-                description="No error budget is nearly or wholly spent over its own period.",
+                description="Every objective is met over its own period, whatever its unknown hours held.",
             )
         ],
     )(_compliance)
@@ -202,12 +202,18 @@ def _metadata(
         plotted[f"{objective.id}: samples"] = dg.MetadataValue.url(
             graph_url(prometheus, objective.indicator.total.query, end, HOUR)
         )
+        tally = Tally.of([window])
+        plotted[f"{objective.id}: verdict"] = dg.MetadataValue.text(budget.verdict(tally, objective))
         if window.total is None or window.bad is None:
             plotted[f"{objective.id}: unknown"] = dg.MetadataValue.text(window.reason or "")
+            if window.bounds is not None:
+                least, most = window.bounds.bad_least, window.bounds.bad_most
+                plotted[f"{objective.id}: bad, at least"] = dg.MetadataValue.int(least)
+                plotted[f"{objective.id}: bad, at most"] = dg.MetadataValue.int(most)
             continue
         plotted[f"{objective.id}: events"] = dg.MetadataValue.int(window.total)
         plotted[f"{objective.id}: bad"] = dg.MetadataValue.int(window.bad)
-        share = budget.achievement(Tally.of([window]))
+        share = budget.achievement(tally)
         if share is not None:
             plotted[f"{objective.id}: good %"] = _percent(share)
     seen = sum(window.scrapes_seen for window in windows.values())
@@ -237,6 +243,9 @@ def _figures_metadata(figures_of: dict[Objective, list[Figure]]) -> dict[str, dg
                 plotted[f"{objective.id} {figure.window}: budget left %"] = dg.MetadataValue.float(
                     float(left * 100)
                 )
+            plotted[f"{objective.id} {figure.window}: verdict"] = dg.MetadataValue.text(
+                figure.verdict or "undecided"
+            )
     return plotted
 
 
@@ -245,7 +254,10 @@ def _percent(share: Fraction) -> dg.MetadataValue:
 
 
 def _table(figures_of: dict[Objective, list[Figure]]) -> str:
-    columns = ("objective", "window", "state", "good", "all", "good %", "budget left %")
+    columns = (
+        "objective", "window", "verdict", "state", "good", "all", "good %", "target %", "budget left %",
+        "hours known",
+    )  # fmt: skip
     rows = []
     for objective, figures in figures_of.items():
         for figure in figures:
@@ -253,29 +265,36 @@ def _table(figures_of: dict[Objective, list[Figure]]) -> str:
             left = (
                 "no budget"
                 if objective.target == 1
-                else budget.percent(budget.remaining(tally, objective.target), 1)
+                else budget.percent_between(budget.remaining_bounds(tally, objective.target), 1)
             )
             numbers = ["-" if number is None else str(number) for number in (tally.good, tally.total)]
-            share = budget.percent(budget.achievement(tally))
-            rows.append((objective.id, figure.window, tally.state, *numbers, share, left))
+            no_events = tally.state == "no_data"
+            share = "no events" if no_events else budget.percent_between(budget.achievement_bounds(tally))
+            rows.append(
+                (
+                    objective.id,
+                    figure.window,
+                    figure.verdict or "undecided",
+                    tally.state,
+                    *numbers,
+                    share,
+                    budget.percent(objective.target),
+                    left,
+                    f"{tally.windows - tally.missing} of {tally.windows}",
+                )
+            )
     return markdown.table(columns, rows)
 
 
 def _bounds(figures_of: dict[Objective, list[Figure]]) -> dg.AssetCheckResult:
-    """Check the budget of each objective over its own period. An unknown one does not pass."""
-    critical, warning, unknown = [], [], []
+    """Check the verdict on each objective over its own period. One that is undecided does not pass."""
+    judged: dict[str, list[str]] = {"breached": [], "at risk": [], "undecided": [], "met": []}
     for objective, figures in figures_of.items():
         figure = next((other for other in figures if other.window == str(objective.period)), None)
-        if figure is None or figure.tally.total is None:
-            unknown.append(objective.id)
-        elif figure.severity == "critical":
-            critical.append(objective.id)
-        elif figure.severity == "warning":
-            warning.append(objective.id)
+        judged["undecided" if figure is None else figure.verdict or "undecided"].append(objective.id)
+    critical = judged["breached"]
     faults = [
-        f"{state}: {', '.join(names)}"
-        for state, names in (("spent", critical), ("nearly spent", warning), ("unknown", unknown))
-        if names
+        f"{verdict}: {', '.join(names)}" for verdict, names in judged.items() if names and verdict != "met"
     ]
     return dg.AssetCheckResult(
         check_name="budget_within_bounds",

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -28,14 +29,41 @@ from ops_platform.slo.counting.counter_starts import Family, labels_but_target, 
 from ops_platform.slo.counting.samples import Labels, Mask, Series, Times, Values, no_times, show
 from ops_platform.slo.counting.scrapes import (
     HORIZON,
+    NEVER,
     Scrapes,
     Unknown,
     around,
     failing,
     gaps,
     merged,
+    of_kind,
     touching,
 )
+
+
+@dataclass(frozen=True)
+class Step:
+    """From ``least`` to ``most`` events of a series in (``after``, ``until``], in milliseconds."""
+
+    after: int
+    until: int
+    least: int
+    most: int
+    alone: Step | None = None
+    """What it is for who does not see ``after``."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """The events of one series: those that are known, by sample, and the steps of which bounds are known."""
+
+    labels: Labels
+    target: Labels
+    times: Times
+    counts: Values
+    resets: Times
+    steps: tuple[Step, ...]
+    unknown: tuple[Unknown, ...]
 
 
 @dataclass(frozen=True)
@@ -49,6 +77,8 @@ class Timeline:
     counts: Values
     resets: Times
     unknown: tuple[Unknown, ...]
+    lines: tuple[Line, ...] = ()
+    """The series it is made of."""
 
     def events(self, bounds: Times) -> Values:
         """Count the events seen in each (bounds[i], bounds[i + 1]]."""
@@ -73,12 +103,14 @@ def timeline(
     scrape_times: Times,
     since: int,
     until: int,
+    doubted: Mapping[Labels, Times] = MappingProxyType({}),
 ) -> Timeline:
     """Join all events of ``series`` in (``since``, ``until``], in milliseconds, into one timeline.
 
     It holds from VIEW after ``since`` to VIEW before ``until``. ``scrapes``: those of all targets that
     could have such series; ``resets``: by target, when its counters were reset, these and others of the
-    same indicator; ``scrape_times``: when any target was scraped, well or in vain.
+    same indicator; ``scrape_times``: when any target was scraped, well or in vain; ``doubted``: by target,
+    when one of its counters may have been reset.
     """
     families: dict[Labels, list[Series]] = defaultdict(list)
     siblings: dict[Labels, list[Series]] = defaultdict(list)
@@ -89,12 +121,21 @@ def timeline(
     for target, family in families.items():
         target_scrapes = scrapes.get(target, Scrapes(no_times()))
         lines += _counted(
-            Family.of(family, target_scrapes, resets.get(target, no_times()), siblings), family, since
+            Family.of(
+                family,
+                target_scrapes,
+                resets.get(target, no_times()),
+                doubted.get(target, no_times()),
+                siblings,
+            ),
+            family,
+            since,
         )
     unknown = [gap for target, target_scrapes in scrapes.items() for gap in failing(target, target_scrapes)]
     unknown += [gap for line in lines for gap in line.unknown]
     unknown += [
-        Unknown(after, before, "nothing was scraped") for after, before in gaps(scrape_times, since, until)
+        Unknown(after, before, "nothing was scraped", "unseen")
+        for after, before in gaps(scrape_times, since, until)
     ]
     times = np.concatenate([no_times(), *(line.times for line in lines)])
     order = np.argsort(times, kind="stable")
@@ -103,27 +144,37 @@ def timeline(
         np.concatenate([no_times(), *(line.counts for line in lines)])[order],
         np.sort(np.concatenate([no_times(), *(line.resets for line in lines)])),
         tuple(unknown),
+        tuple(lines),
     )
 
 
-def _counted(family: Family, counters: Sequence[Series], since: int) -> list[Timeline]:
+def _counted(family: Family, counters: Sequence[Series], since: int) -> list[Line]:
     """Count the events of each series of one target."""
     lines = []
     for counter in counters:
         times, values = counter.times, counter.values
         if not times.size:
             continue
-        falls = Falls.of(counter, family.scrapes)
+        falls = Falls.of(counter, family.scrapes, family.doubted)
         before = np.concatenate(([0], values[:-1]))
         alone = np.concatenate(([True], np.diff(times) > HORIZON))
-        reset, doubtful = _began_anew(counter, before, alone, falls, family)
+        reset, doubtful, missed = _began_anew(counter, before, alone, falls, family)
         counts = np.where(reset, values, np.maximum(values - before, 0))
-        unknown = merged(
-            np.concatenate(([0], times[:-1]))[doubtful],
-            times[doubtful],
-            f"{show(counter.labels)} goes on or begins anew: that cannot be told",
+        unknown = of_kind(
+            merged(
+                np.concatenate(([0], times[:-1]))[doubtful],
+                times[doubtful],
+                f"{show(counter.labels)} goes on or begins anew: that cannot be told",
+            ),
+            "shown",
         )
         unknown += falls.unproven
+        steps = [
+            Step(int(times[index - 1]), int(times[index]), 0 if missed[index] else int(counts[index]), value)
+            for index in np.flatnonzero(doubtful).tolist()
+            for value in [int(values[index])]
+        ]
+        lower = [(stretch.after, stretch.until, True) for stretch in falls.unproven]
         for index in np.flatnonzero(alone).tolist():
             time = int(times[index])
             reset[index] = False
@@ -134,7 +185,21 @@ def _counted(family: Family, counters: Sequence[Series], since: int) -> list[Tim
             doubt = None if falls.created[index] else family.doubt(counter, index)
             counts[index] = 0 if doubt else values[index]
             if doubt:
-                unknown.append(Unknown(time - HORIZON, time, f"{show(counter.labels)} {doubt}"))
+                until = family.doubted_until(counter, index)
+                unknown.append(Unknown(time - HORIZON, until, f"{show(counter.labels)} {doubt}", "shown"))
+                step = _after_gap(family, counter, index)
+                steps.append(step if until == time else replace(step, least=0))
+                if until > time:
+                    lower.append((time, until, False))
+        doubtful[alone] = False
+        counts[doubtful] = 0
+        across = _across_falls(lower, falls.reset, doubtful, counter, counts)
+        # What comes after a dip may be compared with a value that had dipped.
+        steps = [
+            replace(step, least=0) if any(fall.after < step.after <= fall.until for fall in across) else step
+            for step in steps
+            if not any(fall.after <= step.after and step.until <= fall.until for fall in across)
+        ] + across
         unattempted = family.scrapes.unattempted(times[~falls.created])
         if unattempted.size:
             unknown += around(
@@ -145,14 +210,81 @@ def _counted(family: Family, counters: Sequence[Series], since: int) -> list[Tim
             f"{show(counter.target)} answers as a process that began before the last scrape, and was another "
             "one then: several behind one address?",
         )
-        lines.append(Timeline(times, counts, times[reset], tuple(unknown)))
+        lines.append(
+            Line(counter.labels, counter.target, times, counts, times[reset], tuple(steps), tuple(unknown))
+        )
     return lines
+
+
+def _after_gap(family: Family, counter: Series, index: int) -> Step:
+    """Bound the events up to the first sample of a series for HORIZON, which may be old or new.
+
+    In a process that has run all the while, and was not scraped in between, the difference is what it
+    counted; otherwise it counted at least that, and at most all that it shows.
+    """
+    after, before = family.since(counter, index)
+    alone = _since(family, counter, index, NEVER, 0)
+    return alone if after == NEVER else replace(_since(family, counter, index, after, before), alone=alone)
+
+
+def _since(family: Family, counter: Series, index: int, after: int, before: int) -> Step:
+    time, value = int(counter.times[index]), int(counter.values[index])
+    started = family.scrapes.process_start(time)
+    began = started is not None and after < started <= time
+    if value < before:
+        return Step(after, time, value if began or (started is None and 2 * value <= before) else 0, value)
+    if before and family.scrapes.same_process(after, time):
+        return Step(after, time, value - before, value - before)
+    if began and not before and started is not None:
+        return Step(started, time, 0, value)
+    return Step(after, time, value - before if before else 0, value)
+
+
+def _across_falls(
+    stretches: Sequence[tuple[int, int, bool]], reset: Mask, doubtful: Mask, counter: Series, counts: Values
+) -> list[Step]:
+    """Bound the events around falls that may be dips or restarts, and take them out of ``counts``.
+
+    A dip: the difference between the samples before and after. A restart: everything since. A stretch
+    (after, until, False) begins with a value that may have dipped already: it may have been nothing.
+    """
+    joined: list[tuple[int, int, bool]] = []
+    for after, until, from_known in sorted(stretches):
+        if joined and after < joined[-1][1]:
+            joined[-1] = joined[-1][0], max(until, joined[-1][1]), False
+        else:
+            joined.append((after, until, from_known))
+    steps = []
+    times, values = counter.times, counter.values
+    for after, until, whole in joined:
+        low, high = np.searchsorted(times, [after, until], side="right")
+        inside = np.arange(low, high)
+        earlier = counter.earlier[1] if counter.earlier else 0
+        before = np.concatenate(([earlier], values[:-1]))[inside]
+        anew = (values[inside] < before) | doubtful[inside]
+        most = np.where(anew, values[inside], values[inside] - before)
+        counts[inside] = 0
+        if not inside.size:
+            continue
+        if whole:
+            least = 0 if reset[inside].any() else max(0, int(values[high - 1]) - int(before[0]))
+            steps.append(Step(after, int(times[high - 1]), least, int(most.sum())))
+            continue
+        # Each sample by itself: a chain of falls, as in a crash loop, may have no end.
+        starts = np.concatenate(([after], times[inside[:-1]]))
+        steps += [
+            Step(int(start), int(times[index]), 0, int(events))
+            for start, index, events in zip(starts, inside, most, strict=True)
+        ]
+    return steps
 
 
 def _began_anew(
     counter: Series, before: Values, alone: Mask, falls: Falls, family: Family
-) -> tuple[Mask, Mask]:
+) -> tuple[Mask, Mask, Mask]:
     """Mark the samples that count from zero, and those of which that is in doubt though they did not fall.
+
+    Of the latter also those that another name may have counted.
 
     Only samples with a predecessor within HORIZON are marked. A counter whose value did not fall may have
     been reset too: then its process reports a later start, and another counter of the process was reset.
@@ -161,15 +293,20 @@ def _began_anew(
     """
     times, values = counter.times, counter.values
     previous = np.concatenate(([0], times[:-1]))
-    others = np.searchsorted(family.resets, times, "right") > np.searchsorted(
-        family.resets, previous, "right"
-    )
+
+    def between(moments: Times) -> Mask:
+        """Mark the samples before which, after the one before, is one of ``moments``."""
+        last, first = (np.searchsorted(moments, at, "right") for at in (times, previous))
+        return np.asarray(last > first)
+
+    others = between(family.resets)
     open_ = ~alone & (values >= before) & (before > 0)
     reset = falls.reset | (open_ & falls.process_began & others)
-    doubtful = open_ & (falls.process_began != others)
+    doubtful = open_ & ((falls.process_began != others) | (between(family.doubted) & ~reset))
     # Gone for some scrapes and back: meanwhile another name may have counted its events.
     missed = np.concatenate(([False], missing_between(times[:-1], times[1:], family.scrapes)))
     created_before = np.concatenate(([False], falls.created[:-1]))
+    renamed = np.zeros(times.size, np.bool_)
     for index in np.flatnonzero(missed & ~alone & (values > before) & ~created_before).tolist():
-        doubtful[index] |= family.may_continue(int(times[index]), int(values[index]))
-    return reset, doubtful
+        renamed[index] = family.may_continue(int(times[index]), int(values[index]))
+    return reset, doubtful | renamed, renamed

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ops_platform.slo.counting.samples import Mask, Series, Times, Values, no_times, show
-from ops_platform.slo.counting.scrapes import HORIZON, NEVER, Scrapes, Unknown
+from ops_platform.slo.counting.samples import Mask, Series, Times, no_times, show
+from ops_platform.slo.counting.scrapes import HORIZON, JITTER, NEVER, Scrapes, Unknown
 
-JITTER = 2_000
-"""Milliseconds by which one process reports its start differently: the kernel rounds the time of its boot."""
 SKEW = 60_000
 """Milliseconds by which the clocks of Prometheus and of a target may differ."""
+NOBODY: Times = no_times()
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,15 @@ class Falls:
     created: Mask
     """Prometheus stored the zero that it began with, at the time of its creation, without a scrape."""
     unproven: tuple[Unknown, ...]
+    fell_at: tuple[int, ...]
+    """When (ms) the unproven ones were seen."""
 
     @classmethod
-    def of(cls, counter: Series, scrapes: Scrapes) -> Falls:
-        """Judge each fall of ``counter`` from the sample before, within HORIZON."""
+    def of(cls, counter: Series, scrapes: Scrapes, doubted: Times = NOBODY) -> Falls:
+        """Judge each fall of ``counter`` from the sample before, within HORIZON.
+
+        ``doubted``: when another counter of the target fell, and had not begun anew for certain.
+        """
         times, values = counter.times, counter.values
         previous = np.concatenate(([NEVER], times[:-1]))
         before = np.concatenate(([0], values[:-1]))
@@ -48,8 +52,9 @@ class Falls:
         proven = fell & (created | began)
         unproven: list[Unknown] = []
         for index in np.flatnonzero(fell & ~proven).tolist():
-            back = _back_at(times, values, index)
-            if silent[index] and back is None and 2 * values[index] <= before[index]:
+            back = back_at(counter, index, int(before[index]))
+            alone = not np.isin(times[index], doubted)
+            if silent[index] and alone and back is None and 2 * values[index] <= before[index]:
                 proven[index] = True
                 continue
             known_to_run = "" if silent[index] else ", and its process had not begun anew"
@@ -59,15 +64,17 @@ class Falls:
                     int(times[index]) + HORIZON if back is None else back,
                     f"{show(counter.labels)} fell from {before[index]} to {values[index]}{known_to_run}: "
                     "a dip, or a restart?",
+                    "shown",
                 )
             )
-        return cls(proven, began, created, tuple(unproven))
+        return cls(proven, began, created, tuple(unproven), tuple(times[fell & ~proven].tolist()))
 
 
-def _back_at(times: Times, values: Values, index: int) -> int | None:
-    """Find when, within HORIZON after the fall at ``index``, the value is what it was or more."""
+def back_at(counter: Series, index: int, before: int) -> int | None:
+    """Find when (ms), within HORIZON after the sample at ``index``, the value is ``before`` or more."""
+    times = counter.times
     end = int(np.searchsorted(times, times[index] + HORIZON, side="right"))
-    higher = np.flatnonzero(values[index:end] >= values[index - 1])
+    higher = np.flatnonzero(counter.values[index:end] >= before)
     return int(times[index + int(higher[0])]) if higher.size else None
 
 
@@ -105,6 +112,12 @@ def created_zeros(counter: Series, scrapes: Scrapes) -> Mask:
     before = np.concatenate(([True], scraped[:-1] | ~near))
     after = np.concatenate((scraped[1:] & near, [False]))
     return np.asarray((counter.values == 0) & ~scraped & before & after)
+
+
+def doubted_times(series: list[Series], scrapes: Scrapes) -> Times:
+    """Collect the times (ms) at which one of these counters of a target fell, and may have been reset."""
+    falls = [fall for counter in series for fall in Falls.of(counter, scrapes).fell_at]
+    return np.unique(np.array(falls, np.int64))
 
 
 def reset_times(series: list[Series], scrapes: Scrapes) -> Times:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ops_platform.slo.counting.counter_falls import back_at
 from ops_platform.slo.counting.samples import Labels, Mask, Series, Times, Values, no_times
 from ops_platform.slo.counting.scrapes import FOREVER, HORIZON, NEVER, Scrapes
 
@@ -32,9 +33,13 @@ class Family:
     last_value: Values
     resets: Times
     """When a counter of the target was reset."""
+    doubted: Times
+    """When one fell, and may have been."""
 
     @classmethod
-    def of(cls, series: Sequence[Series], scrapes: Scrapes, resets: Times, siblings: Siblings) -> Family:
+    def of(
+        cls, series: Sequence[Series], scrapes: Scrapes, resets: Times, doubted: Times, siblings: Siblings
+    ) -> Family:
         """Collect where the ``series`` of one target were missing from good scrapes, and came back."""
         last_seen, back_at, last_values = [no_times()], [no_times()], [no_times()]
         for counter in series:
@@ -46,7 +51,7 @@ class Family:
             back_at.append(following[missed])
             last_values.append(counter.values[missed])
         joined = [np.concatenate(arrays) for arrays in (last_seen, back_at, last_values)]
-        return cls(scrapes, siblings, joined[0], joined[1], joined[2], resets)
+        return cls(scrapes, siblings, joined[0], joined[1], joined[2], resets, doubted)
 
     def doubt(self, counter: Series, index: int) -> str | None:
         """Say why the value of ``counter`` at ``index``, its first sample for HORIZON, may be old.
@@ -68,13 +73,42 @@ class Family:
         began = started is not None and last is not None and last[0] < started <= time
         if last is not None and value >= last[1] and not began:
             return "comes back: what it counted meanwhile is not known"
-        if last is not None and not began and (started is not None or 2 * value > last[1]):
+        if (
+            last is not None
+            and not began
+            and (started is not None or 2 * value > last[1] or back_at(counter, index, last[1]) is not None)
+        ):
             return "comes back with less, and nothing proves that it began anew"
         if self.may_continue(time, value):
             return "appears while another one ends: new, or only named anew?"
         if high == low and self._may_be_relayed(counter, time, value):
             return "begins with what another instance ended with: its own count, or one that it relays?"
         return None
+
+    def doubted_until(self, counter: Series, index: int) -> int:
+        """Find until when (ms) the doubt about ``index`` lasts: while a value may be one that has dipped."""
+        time = int(counter.times[index])
+        seen = (int(counter.times[index - 1]), int(counter.values[index - 1])) if index else counter.earlier
+        if seen is None or not 0 < int(counter.values[index]) < seen[1]:
+            return time
+        at, last = seen
+        started = self.scrapes.process_start(time)
+        if started is not None and at < started <= time:
+            return time
+        back = back_at(counter, index, last)
+        return time + HORIZON if back is None else back
+
+    def since(self, counter: Series, index: int) -> tuple[int, int]:
+        """Bound the time and value from which a series counted what it shows at ``index``, after a gap.
+
+        The time: of the sample before, or NEVER. The value: what it showed then, when the target was not
+        scraped well in between; else 0, for another name may have counted in its place.
+        """
+        if not index:
+            return NEVER, 0
+        after, value = int(counter.times[index - 1]), int(counter.values[index - 1])
+        low, high = np.searchsorted(self.scrapes.good, [after, counter.times[index]], side="right")
+        return after, value if high - low <= 1 else 0
 
     def may_continue(self, time: int, value: int) -> bool:
         """Tell whether a series that ended within HORIZON before ``time`` may go on with ``value``."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed
+from ops_platform.slo.bounds import Bounds
 from ops_platform.slo.objectives import Objective
 
 if TYPE_CHECKING:
@@ -133,7 +134,15 @@ def count(
     relevant = [exclusion for exclusion in exclusions if exclusion.overlaps(objective, bounds[0], bounds[-1])]
     whole = window.count(objective.indicator, reading, bounds)
     if not relevant:
-        return [replace(uncut, adjusted_good=uncut.good, adjusted_total=uncut.total) for uncut in whole]
+        return [
+            replace(
+                uncut,
+                adjusted_good=uncut.good,
+                adjusted_total=uncut.total,
+                adjusted_bounds=uncut.bounds,
+            )
+            for uncut in whole
+        ]
     edges = {
         edge
         for exclusion in relevant
@@ -150,14 +159,20 @@ def _adjusted(
     from ops_platform.slo.counting.window import REASON_LENGTH
 
     end = whole.start + timedelta(seconds=whole.seconds)
-    good = total = 0
+    bounds: Bounds | None = Bounds.exactly(0, 0)
+    doubt: str | None = None
     for part in parts:
         inside = whole.start <= part.start < end
         if not inside or any(exclusion.covers(part.start) for exclusion in exclusions):
             continue
-        if part.good is None or part.total is None:
+        known = None if part.good is None or part.bad is None else Bounds.exactly(part.good, part.bad)
+        if known is None:
             # The whole may be known all the same: what cancels out over an hour need not in a part of it.
-            reason = whole.reason or f"without what is excluded: {part.reason}"[:REASON_LENGTH]
-            return replace(whole, adjusted_good=None, adjusted_total=None, reason=reason)
-        good, total = good + part.good, total + part.total
-    return replace(whole, adjusted_good=good, adjusted_total=total)
+            doubt = doubt or f"without what is excluded: {part.reason}"[:REASON_LENGTH]
+        of_part = known or part.bounds
+        bounds = None if bounds is None or of_part is None else bounds + of_part
+    if doubt is not None or bounds is None:
+        reason = whole.reason or doubt
+        return replace(whole, adjusted_good=None, adjusted_total=None, adjusted_bounds=bounds, reason=reason)
+    good, bad = bounds.good_least, bounds.bad_least
+    return replace(whole, adjusted_good=good, adjusted_total=good + bad)

@@ -6,7 +6,8 @@ Whether a moment is known depends on what lies within VIEW of it, never on where
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
@@ -16,7 +17,20 @@ HORIZON = 300_000
 """Milliseconds; Prometheus itself looks back as far. Scrapes must come at least twice within it."""
 VIEW = 2 * HORIZON
 """Milliseconds that must be read before and after a moment to tell whether it is known."""
+JITTER = 2_000
+"""Milliseconds by which one process reports its start differently: the kernel rounds the time of its boot."""
 NEVER, FOREVER = -(2**60), 2**60
+
+
+Kind = Literal["unbounded", "shown", "unseen", "absent", "bucket"]
+"""What is known of the events of an unknown stretch of time.
+
+- ``shown``: samples bound them (``counter_deltas.Step``);
+- ``unseen``: a target was not scraped; no more than at its busiest nearby (``event_bounds``);
+- ``absent``: targets were scraped, and showed no series; as ``unseen``;
+- ``bucket``: all events were seen, and which of them are good was not;
+- ``unbounded``: nothing.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,11 @@ class Scrapes:
         index = np.minimum(np.searchsorted(self.reported_at, times, side="left"), self.reported_at.size - 1)
         return np.where(self.reported_at[index] == times, self.reported_starts[index], NEVER)
 
+    def same_process(self, time: int, later: int) -> bool:
+        """Tell whether one process, by the start that it reported at both scrapes, ran all the while."""
+        then, now = self.process_start(time), self.process_start(later)
+        return then is not None and now is not None and abs(now - then) <= JITTER
+
     def unattempted(self, times: Times) -> Times:
         """Select the ``times`` before which nobody tried to scrape the target for HORIZON."""
         tried = np.concatenate(([NEVER], np.sort(np.concatenate((self.good, self.bad)))))
@@ -54,6 +73,14 @@ class Unknown:
     after: int
     until: int
     reason: str
+    kind: Kind = "unbounded"
+    target: Labels = ()
+    """Of what is UNSEEN: the target, or all of them when it is empty."""
+
+
+def of_kind(stretches: Iterable[Unknown], kind: Kind, target: Labels = ()) -> list[Unknown]:
+    """Say of stretches what bounds their events."""
+    return [replace(stretch, kind=kind, target=target) for stretch in stretches]
 
 
 def touching(unknown: Iterable[Unknown], start: int, end: int) -> Unknown | None:
@@ -97,7 +124,7 @@ def failing(target: Labels, scrapes: Scrapes) -> list[Unknown]:
     leaving = (bad - before <= HORIZON) & untried(before + HORIZON, before + VIEW)
     unexcused = ~(covered | appearing | leaving)
     low, high = np.maximum(before, bad - HORIZON)[unexcused], np.minimum(after, bad + HORIZON)[unexcused]
-    return merged(low, high, f"{show(target)} cannot be scraped")
+    return of_kind(merged(low, high, f"{show(target)} cannot be scraped"), "unseen", target)
 
 
 def overlapping(times: Times, other: Times, reason: str) -> list[Unknown]:

@@ -11,11 +11,10 @@ import numpy as np
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo.counting import deduplication, range_query
-from ops_platform.slo.counting.counter_falls import JITTER
 from ops_platform.slo.counting.deduplication import ReplicaTurns
 from ops_platform.slo.counting.range_query import Raw, milliseconds, times_of
 from ops_platform.slo.counting.samples import Labels, Times, address_of, no_times
-from ops_platform.slo.counting.scrapes import Scrapes, Unknown
+from ops_platform.slo.counting.scrapes import JITTER, Scrapes, Unknown
 from ops_platform.slo.objectives import Matcher, Selector
 
 LATEST = 2**40

@@ -10,18 +10,29 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from ops_platform.slo.counting import counter_deltas, counter_falls
+from ops_platform.slo.bounds import Bounds
+from ops_platform.slo.counting import counter_deltas, counter_falls, event_bounds
 from ops_platform.slo.counting.range_query import milliseconds, moment
 from ops_platform.slo.counting.reader import Reading
 from ops_platform.slo.counting.samples import Labels, Series, Times, fingerprint, no_times, show
-from ops_platform.slo.counting.scrapes import HORIZON, NEVER, VIEW, Scrapes, Unknown, gaps, merged, touching
+from ops_platform.slo.counting.scrapes import (
+    HORIZON,
+    NEVER,
+    VIEW,
+    Scrapes,
+    Unknown,
+    gaps,
+    merged,
+    of_kind,
+    touching,
+)
 from ops_platform.slo.counting.targets import in_scope
 from ops_platform.slo.objectives import Indicator, Selector
 
 SURROUNDINGS = timedelta(milliseconds=VIEW)
 """The time that must be read before and after the windows to be counted."""
 REASON_LENGTH = 300
-RULES = "4"
+RULES = "5"
 """Version of the counting rules, part of every fingerprint.
 
 It changes with these modules, so that a count by new rules is not taken for one from fewer samples.
@@ -48,12 +59,16 @@ class WindowCount:
     adjusted_good: int | None = None
     adjusted_total: int | None = None
     """Counts without the excluded time; None: not counted yet, or unknown."""
+    bounds: Bounds | None = None
+    """Least and most events of a window that is not known; None: it is known, or nothing bounds it."""
+    adjusted_bounds: Bounds | None = None
+    """The same without the excluded time."""
 
     @property
     def state(self) -> str:
-        """``ok``, ``no_data`` (nothing happened) or ``source_missing``."""
+        """``ok``, ``no_data`` (nothing happened), ``bounded`` or ``source_missing``."""
         if self.total is None:
-            return "source_missing"
+            return "source_missing" if self.bounds is None else "bounded"
         return "ok" if self.total else "no_data"
 
     @property
@@ -71,10 +86,10 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
     scrape_times = np.unique(
         np.concatenate([no_times(), *(times for seen in scrapes.values() for times in (seen.good, seen.bad))])
     )
-    resets = _resets(reading, indicator, scrapes)
+    resets, doubted = _resets(reading, indicator, scrapes)
     lines = {
         selector: counter_deltas.timeline(
-            reading.series[selector], scrapes, resets, scrape_times, reading.since, reading.until
+            reading.series[selector], scrapes, resets, scrape_times, reading.since, reading.until, doubted
         )
         for selector in indicator.selectors
     }
@@ -97,6 +112,9 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
         else:
             good = int(events[_good_selector(indicator)][number])
         reason = _reason(unknown, start, end)
+        within = (
+            None if reason is None else event_bounds.bound(indicator, lines, unknown, scrapes, start, end)
+        )
         if reason is None and not 0 <= good <= total:
             reason = f"{total - good} of {total} events would be bad: are good or bad not among all of them?"
         expected, seen = _completeness(list(scrapes.values()), interval, start, end)
@@ -111,21 +129,26 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
                 scrapes_expected=expected,
                 scrapes_seen=seen,
                 resets=int(resets_in[number]),
+                bounds=within,
             )
         )
     return windows
 
 
-def _resets(reading: Reading, indicator: Indicator, scrapes: Mapping[Labels, Scrapes]) -> dict[Labels, Times]:
-    """Collect by target when any of the indicator's counters was reset; no other counter matters."""
+def _resets(
+    reading: Reading, indicator: Indicator, scrapes: Mapping[Labels, Scrapes]
+) -> tuple[dict[Labels, Times], dict[Labels, Times]]:
+    """Collect by target when any of the indicator's counters was reset, and may have been."""
     by_target: dict[Labels, list[Series]] = defaultdict(list)
     for selector in indicator.selectors:
         for counter in reading.series[selector]:
             by_target[counter.target].append(counter)
-    return {
-        target: counter_falls.reset_times(series, scrapes.get(target, Scrapes(no_times())))
-        for target, series in by_target.items()
-    }
+    resets, doubted = {}, {}
+    for target, series in by_target.items():
+        seen = scrapes.get(target, Scrapes(no_times()))
+        doubted[target] = counter_falls.doubted_times(series, seen)
+        resets[target] = np.setdiff1d(counter_falls.reset_times(series, seen), doubted[target])
+    return resets, doubted
 
 
 def _good_selector(indicator: Indicator) -> Selector:
@@ -138,7 +161,7 @@ def _missing_series(indicator: Indicator, reading: Reading) -> list[Unknown]:
     total = reading.series[indicator.total]
     times = np.unique(np.concatenate([no_times(), *(counter.times for counter in total)]))
     stretches = [
-        Unknown(after, until, f"there is no series of {indicator.total}")
+        Unknown(after, until, f"there is no series of {indicator.total}", "absent")
         for after, until in gaps(times, reading.since, reading.until)
     ]
     for selector in indicator.selectors:
@@ -161,10 +184,13 @@ def _missing_buckets(selector: Selector, buckets: Sequence[Series], total: Seque
             continue
         missing_times = np.setdiff1d(counter.times, bucket_times.get(_labels_but_bound(counter), no_times()))
         before = np.concatenate(([NEVER], missing_times[:-1])) if missing_times.size else missing_times
-        stretches += merged(
-            np.where(missing_times - before <= HORIZON, before, missing_times - 1),
-            missing_times,
-            f"there is no bucket {selector} at {show(counter.target)}",
+        stretches += of_kind(
+            merged(
+                np.where(missing_times - before <= HORIZON, before, missing_times - 1),
+                missing_times,
+                f"there is no bucket {selector} at {show(counter.target)}",
+            ),
+            "bucket",
         )
     return stretches
 

@@ -1,4 +1,4 @@
-"""Days as the sums of their stored hours, in the same table. One unknown hour makes the day unknown."""
+"""Days as the sums of their stored hours, in the same table; with an unknown hour, sums of bounds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import ConfigurationError
+from ops_platform.slo.bounds import Bounds
 from ops_platform.slo.objectives import Objective
-from ops_platform.slo.reporting import slo_store
+from ops_platform.slo.reporting import bound_columns, slo_store
 
 if TYPE_CHECKING:
     from ops_platform.slo.counting.window import WindowCount
@@ -61,6 +62,12 @@ def _day(start: datetime, hours: list[slo_store.Row], indicator: str) -> WindowC
         values = [row[column] for row in hours_of_indicator if row[column] is not None]
         return sum(int(value) for value in values) if len(values) == HOURS else None
 
+    def bounded(prefix: str) -> Bounds | None:
+        """Add up the bounds of the hours; None when one of them has none."""
+        bounds = [bound_columns.bounds_of(row, prefix) for row in hours_of_indicator]
+        known = [hour for hour in bounds if hour is not None]
+        return sum(known, Bounds.exactly(0, 0)) if len(known) == HOURS else None
+
     return WindowCount(
         start=start,
         seconds=HOURS * 3600,
@@ -73,4 +80,6 @@ def _day(start: datetime, hours: list[slo_store.Row], indicator: str) -> WindowC
         resets=sum(int(row["resets"] or 0) for row in hours),
         adjusted_good=summed("adjusted_good"),
         adjusted_total=summed("adjusted_total"),
+        bounds=None if summed("total") is not None else bounded(""),
+        adjusted_bounds=None if summed("adjusted_total") is not None else bounded("adjusted_"),
     )

@@ -43,18 +43,28 @@ WITH due AS MATERIALIZED (
 ), old AS (
     SELECT c.*, d.wanted,
            CASE WHEN d.nothing THEN 0 ELSE c.good END AS now_good,
-           CASE WHEN d.nothing THEN 0 ELSE c.total END AS now_total
+           CASE WHEN d.nothing THEN 0 ELSE c.total END AS now_total,
+           CASE WHEN NOT d.nothing THEN c.good_least END AS now_good_least,
+           CASE WHEN NOT d.nothing THEN c.good_most END AS now_good_most,
+           CASE WHEN NOT d.nothing THEN c.bad_least END AS now_bad_least,
+           CASE WHEN NOT d.nothing THEN c.bad_most END AS now_bad_most
     FROM slo_window_counts AS c JOIN due AS d USING (service, slo, window_start)
     WHERE c.window_seconds = 3600
     FOR UPDATE OF c
 ), compared AS (
-    SELECT *, (adjusted_good, adjusted_total) IS DISTINCT FROM (now_good, now_total) AS differs FROM old
+    SELECT *, (adjusted_good, adjusted_total, adjusted_good_least, adjusted_good_most, adjusted_bad_least,
+               adjusted_bad_most)
+              IS DISTINCT FROM
+              (now_good, now_total, now_good_least, now_good_most, now_bad_least, now_bad_most) AS differs
+    FROM old
 ), kept AS (
     INSERT INTO slo_window_revisions (REVISION) SELECT REVISION FROM compared WHERE differs
     ON CONFLICT DO NOTHING
 ), written AS (
     UPDATE slo_window_counts AS c SET
-        adjusted_good = n.now_good, adjusted_total = n.now_total, excluded = n.wanted, unapplied = NULL,
+        adjusted_good = n.now_good, adjusted_total = n.now_total, adjusted_good_least = n.now_good_least,
+        adjusted_good_most = n.now_good_most, adjusted_bad_least = n.now_bad_least,
+        adjusted_bad_most = n.now_bad_most, excluded = n.wanted, unapplied = NULL,
         reason = CASE WHEN c.total IS NULL THEN c.reason END,
         derived = c.derived AND NOT n.differs, revision = c.revision + n.differs::integer,
         computed_at = CASE WHEN n.differs THEN clock_timestamp() ELSE c.computed_at END,

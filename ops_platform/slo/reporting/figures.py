@@ -1,7 +1,7 @@
 """The reported figures of an objective: rolling and calendar windows over the stored hours, hour by hour.
 
-Written to ``slo_metrics``. Every figure is derived from sums of counts; one hour that is not known
-makes every window with it unknown.
+Written to ``slo_metrics``. Every figure is derived from sums of counts. With an hour that is not known, but
+bounded, it has a least and a most; with one that nothing bounds it is unknown.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from itertools import accumulate
 from typing import Any
 
 from ops_platform.clients.postgres import Connection, one_row
+from ops_platform.slo.bounds import Bounds
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import BURN_ALERTS, MONTH, Objective, Period
-from ops_platform.slo.reporting import error_budget
-from ops_platform.slo.reporting.error_budget import Severity, Tally
+from ops_platform.slo.reporting import bound_columns, error_budget
+from ops_platform.slo.reporting.error_budget import Severity, Tally, Verdict
 
 PERIODS: Mapping[str, Period] = {
     **{f"{days}d": Period("rolling", days) for days in (1, 7, 30)},
@@ -49,11 +50,12 @@ The alert SloFiguresStale has the same limit.
 
 @dataclass(frozen=True)
 class Hour:
-    """A stored hour's adjusted counts; None: unknown."""
+    """A stored hour's adjusted counts; None: unknown, and between ``bounds`` if there are any."""
 
     start: datetime
     good: int | None
     total: int | None
+    bounds: Bounds | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Figure:
     seconds: int
     tally: Tally
     severity: Severity | None
+    verdict: Verdict | None = None
 
 
 def figures(objective: Objective, hours: Sequence[Hour], moments: Sequence[datetime]) -> list[Figure]:
@@ -72,45 +75,63 @@ def figures(objective: Objective, hours: Sequence[Hour], moments: Sequence[datet
 
     ``hours`` must go back by ``reach`` before the first moment.
     """
-    known = [hour for hour in hours if hour.good is not None and hour.total is not None]
-    known_starts = {hour.start for hour in known}
-    good = [0, *accumulate(hour.good or 0 for hour in known)]
-    total = [0, *accumulate(hour.total or 0 for hour in known)]
-    # How many known hours began before each hour of the whole span.
+    known = {hour.start for hour in hours if hour.good is not None and hour.total is not None}
+    bounded = [(hour.start, bounds) for hour in hours if (bounds := _bounds(hour)) is not None]
+    sums = list(accumulate((bounds for _, bounds in bounded), initial=Bounds.exactly(0, 0)))
+    # How many known hours, and bounded ones, began before each hour of the whole span.
     back = reach([objective])
     begin = min([hour.start for hour in hours] + [moment - back for moment in moments])
-    span = (max(moments) - begin) // HOUR
-    before = [0, *accumulate(1 if begin + HOUR * number in known_starts else 0 for number in range(span))]
+    starts = [begin + HOUR * number for number in range((max(moments) - begin) // HOUR)]
+    known_before = [0, *accumulate(int(start in known) for start in starts)]
+    bounded_starts = {start for start, _ in bounded}
+    before = [0, *accumulate(int(start in bounded_starts) for start in starts)]
     computed = []
     for moment in moments:
         for name, period in periods(objective).items():
             start = period.start(moment)
-            low, high = before[(start - begin) // HOUR], before[(moment - begin) // HOUR]
+            first, last = (start - begin) // HOUR, (moment - begin) // HOUR
+            low, high = before[first], before[last]
             expected = (moment - start) // HOUR
-            whole = high - low == expected
-            tally = Tally(
-                good[high] - good[low] if whole else None,
-                total[high] - total[low] if whole else None,
+            tally = Tally.within(
+                sums[high] - sums[low] if high - low == expected else None,
                 expected,
-                expected - (high - low),
+                expected - (known_before[last] - known_before[first]),
             )
             seconds = int((moment - start).total_seconds())
-            computed.append(Figure(name, moment, seconds, tally, error_budget.breach(tally, objective)))
+            severity = error_budget.breach(tally, objective)
+            judged = error_budget.verdict(tally, objective)
+            computed.append(Figure(name, moment, seconds, tally, severity, judged))
     return computed
+
+
+def _bounds(hour: Hour) -> Bounds | None:
+    if hour.good is None or hour.total is None:
+        return hour.bounds
+    return Bounds.exactly(hour.good, hour.total - hour.good)
 
 
 def load_hours(ops: Connection, objective: Objective, start: datetime, end: datetime) -> list[Hour]:
     """Load the stored hours from ``start`` to ``end`` that this objective's indicator counted, in order."""
     rows = ops.execute(
         """
-        SELECT window_start, adjusted_good, adjusted_total FROM slo_window_counts
+        SELECT window_start, adjusted_good, adjusted_total, adjusted_good_least, adjusted_good_most,
+               adjusted_bad_least, adjusted_bad_most
+        FROM slo_window_counts
         WHERE service = %s AND slo = %s AND window_seconds = 3600 AND indicator = %s
           AND window_start >= %s AND window_start < %s
         ORDER BY window_start
         """,
         (objective.service, objective.name, objective.indicator.version, start, end),
     ).fetchall()
-    return [Hour(row["window_start"], row["adjusted_good"], row["adjusted_total"]) for row in rows]
+    return [
+        Hour(
+            row["window_start"],
+            row["adjusted_good"],
+            row["adjusted_total"],
+            None if row["adjusted_total"] is not None else bound_columns.bounds_of(row, "adjusted_"),
+        )
+        for row in rows
+    ]
 
 
 def newest(ops: Connection, objective: Objective) -> datetime | None:
@@ -137,7 +158,9 @@ def latest(ops: Connection, objectives: Sequence[Objective]) -> list[dict[str, A
         CROSS JOIN LATERAL (
             SELECT service_name, metric_name, slo_window, measured_at, state, success_count, sample_count,
                    violation_count, actual_percentage, error_budget_remaining, burn_rate, target_percentage,
-                   breach_severity, alert_fired
+                   breach_severity, alert_fired, verdict, windows_expected, windows_known,
+                   violation_count_least, violation_count_most, actual_percentage_least,
+                   actual_percentage_most, error_budget_remaining_least, error_budget_remaining_most
             FROM slo_metrics
             WHERE service_name = o.service AND metric_name = o.slo AND slo_window = o.slo_window
             ORDER BY measured_at DESC LIMIT 1) AS m
@@ -197,6 +220,10 @@ def store(ops: Connection, objective: Objective, figures_to_store: Sequence[Figu
             "total": figure.tally.total,
             "state": figure.tally.state,
             "severity": figure.severity,
+            "verdict": figure.verdict,
+            "expected": figure.tally.windows,
+            "known": figure.tally.windows - figure.tally.missing,
+            **bound_columns.columns(figure.tally.known),
         }
         for figure in figures_to_store
     ]
@@ -223,7 +250,9 @@ _STORE = """
 INSERT INTO slo_metrics AS m (
     metric_name, service_name, measured_at, time_window_seconds, target_percentage, actual_percentage,
     error_budget_remaining, burn_rate, sample_count, success_count, violation_count, breach_detected,
-    breach_severity, alert_fired, run_id, slo_window, version, state)
+    breach_severity, alert_fired, run_id, slo_window, version, state, verdict, windows_expected,
+    windows_known, violation_count_least, violation_count_most, actual_percentage_least,
+    actual_percentage_most, error_budget_remaining_least, error_budget_remaining_most)
 SELECT %(slo)s, %(service)s, g.measured_at, g.seconds, t.target * 100,
        100 * g.good::numeric / nullif(g.total, 0),
        CASE WHEN g.total = 0 AND t.target < 1 THEN 100
@@ -235,21 +264,38 @@ SELECT %(slo)s, %(service)s, g.measured_at, g.seconds, t.target * 100,
                  AND d.alertname = ANY (%(burn_alerts)s) AND d.labels ->> 'sloth_id' = %(sloth_id)s
                  AND d.received_at > g.measured_at - make_interval(secs => g.seconds)
                  AND d.received_at <= g.measured_at + %(newest)s::interval),
-       %(run_id)s, g.slo_window, %(version)s, g.state
+       %(run_id)s, g.slo_window, %(version)s, g.state, g.verdict, g.expected, g.known, g.bad_least,
+       g.bad_most,
+       100 * g.good_least::numeric / nullif(g.good_least + g.bad_most, 0),
+       100 * g.good_most::numeric / nullif(g.good_most + g.bad_least, 0),
+       CASE WHEN g.good_least + g.bad_most = 0 AND t.target < 1 THEN 100 ELSE
+           100 - 100 * g.bad_most::numeric / nullif((1 - t.target) * (g.good_least + g.bad_most), 0) END,
+       CASE WHEN g.good_most + g.bad_least = 0 AND t.target < 1 THEN 100 ELSE
+           100 - 100 * g.bad_least::numeric / nullif((1 - t.target) * (g.good_most + g.bad_least), 0) END
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS g (
          slo_window text, measured_at timestamptz, seconds integer, good bigint, total bigint, state text,
-         severity text)
+         severity text, verdict text, expected integer, known integer, good_least bigint, good_most bigint,
+         bad_least bigint, bad_most bigint)
 CROSS JOIN (SELECT %(numerator)s::numeric / %(denominator)s AS target) AS t
 ON CONFLICT (service_name, metric_name, slo_window, measured_at) WHERE slo_window IS NOT NULL DO UPDATE SET
     (time_window_seconds, target_percentage, actual_percentage, error_budget_remaining, burn_rate,
      sample_count, success_count, violation_count, breach_detected, breach_severity, alert_fired, run_id,
-     version, state)
+     version, state, verdict, windows_expected, windows_known, violation_count_least, violation_count_most,
+     actual_percentage_least, actual_percentage_most, error_budget_remaining_least,
+     error_budget_remaining_most)
   = (excluded.time_window_seconds, excluded.target_percentage, excluded.actual_percentage,
      excluded.error_budget_remaining, excluded.burn_rate, excluded.sample_count, excluded.success_count,
      excluded.violation_count, excluded.breach_detected, excluded.breach_severity,
-     m.alert_fired OR excluded.alert_fired, excluded.run_id, excluded.version, excluded.state)
-WHERE (m.sample_count, m.success_count, m.state, m.version, m.breach_severity, m.alert_fired)
+     m.alert_fired OR excluded.alert_fired, excluded.run_id, excluded.version, excluded.state,
+     excluded.verdict, excluded.windows_expected, excluded.windows_known, excluded.violation_count_least,
+     excluded.violation_count_most, excluded.actual_percentage_least, excluded.actual_percentage_most,
+     excluded.error_budget_remaining_least, excluded.error_budget_remaining_most)
+WHERE (m.sample_count, m.success_count, m.state, m.version, m.breach_severity, m.alert_fired, m.verdict,
+       m.windows_known, m.violation_count_least, m.violation_count_most, m.actual_percentage_least,
+       m.actual_percentage_most)
       IS DISTINCT FROM
       (excluded.sample_count, excluded.success_count, excluded.state, excluded.version,
-       excluded.breach_severity, m.alert_fired OR excluded.alert_fired)
+       excluded.breach_severity, m.alert_fired OR excluded.alert_fired, excluded.verdict,
+       excluded.windows_known, excluded.violation_count_least, excluded.violation_count_most,
+       excluded.actual_percentage_least, excluded.actual_percentage_most)
 """

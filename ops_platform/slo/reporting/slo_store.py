@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from ops_platform.clients.postgres import Connection, lock_key, one_row
 from ops_platform.slo.counting import HOUR, Exclusion, exclusions
 from ops_platform.slo.objectives import Objective
-from ops_platform.slo.reporting import figures
+from ops_platform.slo.reporting import bound_columns, figures
 
 if TYPE_CHECKING:
     from ops_platform.slo.counting.window import WindowCount
@@ -27,7 +27,8 @@ SETTLED = timedelta(hours=2)
 REVISION = """
     service, slo, window_start, window_seconds, good, total, state, reason, computed_at, indicator,
     fingerprint, adjusted_good, adjusted_total, scrapes_expected, scrapes_seen, resets, settled, revision,
-    run_id, checked_at, excluded"""
+    run_id, checked_at, excluded, good_least, good_most, bad_least, bad_most, adjusted_good_least,
+    adjusted_good_most, adjusted_bad_least, adjusted_bad_most"""
 """The columns of a row of counts that are kept as a revision when it changes."""
 
 
@@ -98,6 +99,8 @@ def store(
             "resets": count.resets,
             "settled": end + SETTLED <= now,
             "excluded": exclusions.as_multirange(excluded, objective, count.start, end),
+            **bound_columns.columns(count.bounds),
+            **bound_columns.columns(count.adjusted_bounds, "adjusted_"),
         }
         for count in counts
         for end in [count.start + timedelta(seconds=count.seconds)]
@@ -124,7 +127,9 @@ WITH given AS (
     FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
         window_start timestamptz, window_seconds integer, good bigint, total bigint, adjusted_good bigint,
         adjusted_total bigint, reason text, fingerprint text, scrapes_expected integer,
-        scrapes_seen integer, resets integer, settled boolean, excluded tstzmultirange)
+        scrapes_seen integer, resets integer, settled boolean, excluded tstzmultirange,
+        good_least bigint, good_most bigint, bad_least bigint, bad_most bigint, adjusted_good_least bigint,
+        adjusted_good_most bigint, adjusted_bad_least bigint, adjusted_bad_most bigint)
 ), old AS (
     SELECT c.* FROM slo_window_counts AS c JOIN given AS g USING (window_start, window_seconds)
     WHERE c.service = %(service)s AND c.slo = %(slo)s
@@ -132,14 +137,22 @@ WITH given AS (
 ), compared AS (
     SELECT g.*,
            coalesce(o.indicator = %(indicator)s AND CASE
+               -- So are the bounds of what was never known.
+               WHEN g.total IS NULL AND o.total IS NULL
+               THEN o.bad_most IS NOT NULL
+                    AND (g.scrapes_seen < o.scrapes_seen OR o.settled AND g.bad_most IS NULL)
                WHEN g.total IS NULL
                THEN o.total IS NOT NULL AND (o.settled OR g.scrapes_seen < o.scrapes_seen)
                -- The same samples, and less doubt: what was there before them is no longer known.
                ELSE o.total IS NULL AND o.settled AND o.fingerprint = g.fingerprint END, false) AS forgotten,
            o.service IS NULL
-           OR (o.good, o.total, o.adjusted_good, o.adjusted_total, o.reason, o.fingerprint, o.indicator)
+           OR (o.good, o.total, o.adjusted_good, o.adjusted_total, o.reason, o.fingerprint, o.indicator,
+               o.good_least, o.good_most, o.bad_least, o.bad_most, o.adjusted_good_least,
+               o.adjusted_good_most, o.adjusted_bad_least, o.adjusted_bad_most)
               IS DISTINCT FROM
-              (g.good, g.total, g.adjusted_good, g.adjusted_total, g.reason, g.fingerprint, %(indicator)s)
+              (g.good, g.total, g.adjusted_good, g.adjusted_total, g.reason, g.fingerprint, %(indicator)s,
+               g.good_least, g.good_most, g.bad_least, g.bad_most, g.adjusted_good_least,
+               g.adjusted_good_most, g.adjusted_bad_least, g.adjusted_bad_most)
               AS differs
     FROM given AS g LEFT JOIN old AS o USING (window_start, window_seconds)
 ), fresh AS (
@@ -162,19 +175,24 @@ WITH given AS (
     INSERT INTO slo_window_counts AS c (
         service, slo, window_start, window_seconds, good, total, adjusted_good, adjusted_total, state, reason,
         computed_at, indicator, fingerprint, scrapes_expected, scrapes_seen, resets, settled, run_id,
-        excluded, derived)
+        excluded, derived, good_least, good_most, bad_least, bad_most, adjusted_good_least,
+        adjusted_good_most, adjusted_bad_least, adjusted_bad_most)
     SELECT %(service)s, %(slo)s, window_start, window_seconds, good, total, adjusted_good, adjusted_total,
            state, reason, clock_timestamp(), %(indicator)s, fingerprint, scrapes_expected, scrapes_seen,
-           resets, settled, %(run_id)s, excluded, window_seconds <> 3600
+           resets, settled, %(run_id)s, excluded, window_seconds <> 3600, good_least, good_most, bad_least,
+           bad_most, adjusted_good_least, adjusted_good_most, adjusted_bad_least, adjusted_bad_most
     FROM fresh
     ON CONFLICT (service, slo, window_start, window_seconds) DO UPDATE SET
         (good, total, adjusted_good, adjusted_total, state, reason, computed_at, indicator, fingerprint,
-         scrapes_expected, scrapes_seen, resets, settled, run_id, excluded, derived, unapplied, checked_at,
-         revision)
+         scrapes_expected, scrapes_seen, resets, settled, run_id, excluded, derived, good_least, good_most,
+         bad_least, bad_most, adjusted_good_least, adjusted_good_most, adjusted_bad_least, adjusted_bad_most,
+         unapplied, checked_at, revision)
       = (excluded.good, excluded.total, excluded.adjusted_good, excluded.adjusted_total, excluded.state,
          excluded.reason, excluded.computed_at, excluded.indicator, excluded.fingerprint,
          excluded.scrapes_expected, excluded.scrapes_seen, excluded.resets, excluded.settled, excluded.run_id,
-         excluded.excluded, excluded.derived, NULL, clock_timestamp(), c.revision + 1)
+         excluded.excluded, excluded.derived, excluded.good_least, excluded.good_most, excluded.bad_least,
+         excluded.bad_most, excluded.adjusted_good_least, excluded.adjusted_good_most,
+         excluded.adjusted_bad_least, excluded.adjusted_bad_most, NULL, clock_timestamp(), c.revision + 1)
     RETURNING 1
 )
 SELECT count(*) AS changed FROM written
@@ -302,7 +320,9 @@ def hours_of(ops: Connection, objective: Objective, start: datetime, end: dateti
     return ops.execute(
         """
         SELECT window_start, good, total, adjusted_good, adjusted_total, state, reason, settled, revision,
-               fingerprint, indicator, scrapes_expected, scrapes_seen, resets
+               fingerprint, indicator, scrapes_expected, scrapes_seen, resets, good_least, good_most,
+               bad_least, bad_most, adjusted_good_least, adjusted_good_most, adjusted_bad_least,
+               adjusted_bad_most
         FROM slo_window_counts
         WHERE service = %s AND slo = %s AND window_seconds = 3600 AND window_start >= %s AND window_start < %s
         ORDER BY window_start

@@ -101,6 +101,9 @@ def full() -> AgentState:
                 (
                     FigureState("1d", "ok", 999, 1000, 99.9, 0.0),
                     FigureState("30d", "source_missing", None, None, None, None),
+                    FigureState(
+                        "7d", "bounded", None, None, None, None, "undecided", 1, (99.81, 99.95), (-90.0, 50.0)
+                    ),
                 ),
             ),
             ObjectiveState("webhooks", "signatures", 100.0, True, "28d"),

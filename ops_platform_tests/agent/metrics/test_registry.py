@@ -66,13 +66,15 @@ gauge dr_exercise_expected_since_timestamp_seconds{stanza,scenario}
 gauge dr_exercise_last_failed{stanza,scenario}
 gauge dr_predicted_rto_seconds{stanza}
 gauge dr_rto_target_seconds{stanza}
-gauge slo_achievement_percentage{service,slo,window}
-gauge slo_error_budget_remaining{service,slo,window}
+gauge slo_achievement_percentage{service,slo,window,bound}
+gauge slo_error_budget_remaining{service,slo,window,bound}
 gauge slo_target_percentage{service,slo}
 gauge slo_period_info{service,slo,window}
 gauge slo_good_events{service,slo,window}
 gauge slo_total_events{service,slo,window}
 gauge slo_state{service,slo,window,state}
+gauge slo_verdict{service,slo,window,verdict}
+gauge slo_unknown_hours{service,slo,window}
 gauge slo_measured_timestamp_seconds{service,slo}
 gauge slo_exclusion_active{service,slo}
 gauge audit_known

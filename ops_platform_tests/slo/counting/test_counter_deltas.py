@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from ops_platform.slo.counting import counter_falls
 from ops_platform.slo.counting.counter_deltas import Timeline, timeline
-from ops_platform.slo.counting.counter_falls import JITTER, SKEW
+from ops_platform.slo.counting.counter_falls import SKEW
 from ops_platform.slo.counting.samples import Labels, Series, Times
-from ops_platform.slo.counting.scrapes import HORIZON, VIEW, Scrapes
+from ops_platform.slo.counting.scrapes import HORIZON, JITTER, VIEW, Scrapes
 from ops_platform_tests import hypothesis_profile
 from ops_platform_tests.slo.histories import INTERVAL, Life, Tick, lives, times_around
 
@@ -58,8 +58,6 @@ def oracle(history: list[Life], start: int, end: int) -> int | None:
                     unknown.append((one.at - HORIZON, one.at + HORIZON))
                 if last is not None and one.at - last.at <= HORIZON:
                     more = goes_on(life, name, one, last)
-                    if more is None and value < (last.value(name) or 0):
-                        unknown.append((last.at, back_at(life, name, one, last) or one.at + HORIZON))
                 elif provably_new(life, history, name, one, last):
                     more = value
                 else:
@@ -67,6 +65,14 @@ def oracle(history: list[Life], start: int, end: int) -> int | None:
                 if more is None:
                     since = last.at if last is not None and one.at - last.at <= HORIZON else one.at - HORIZON
                     unknown.append((since, one.at))
+                    began = last is not None and one.started is not None and last.at < one.started <= one.at
+                    gap = last is not None and one.at - last.at > HORIZON
+                    if (
+                        last is not None
+                        and value < (last.value(name) or 0)
+                        and not (gap and (began or not value))
+                    ):
+                        unknown.append((since, back_at(life, name, one, last) or one.at + HORIZON))
                     more = 0
                 if start < one.at <= end:
                     events += more
@@ -162,7 +168,8 @@ def provably_new(life: Life, history: list[Life], name: str, one: Tick, last: Ti
         return True
     if last is not None and (starts is None or starts <= last.at):
         before = last.value(name) or 0
-        if value >= before or one.started is not None or 2 * value > before:
+        dipped = one.started is not None or 2 * value > before or back_at(life, name, one, last) is not None
+        if value >= before or dipped:
             return False
     if renamed(life, name, one):
         return False

@@ -169,7 +169,7 @@ def test_an_hour_without_scrapes_is_unknown_and_says_since_when(
 ) -> None:
     one = objectives()["transcoding"]
     found = counting.count(prometheus, [one], counting.hours(START, END), datetime.now(UTC))[one]
-    assert [each.state for each in found] == ["ok", "ok", "ok", "source_missing", "ok", "ok"]
+    assert [each.state for each in found] == ["ok", "ok", "ok", "bounded", "ok", "ok"]
     assert [each.total for each in found if each.total is not None] == [
         good for hour, good in enumerate(truth["good"]) if hour != 3
     ]
@@ -274,7 +274,9 @@ def test_the_command_line_needs_nothing_but_prometheus(
     assert done.exit_code == 1  # an hour is unknown
     found = {one["slo"]: one for one in json.loads(done.stdout)}
     assert found["success"]["good_events"] == sum(truth["good"])
-    assert found["transcoding"]["state"] == "source_missing"
+    assert found["transcoding"]["state"] == "bounded"
+    assert found["transcoding"]["verdict"] in ("met", "undecided")
+    assert (found["transcoding"]["windows_known"], found["transcoding"]["windows_expected"]) == (5, 6)
     done = CliRunner().invoke(cli, span)
     assert "publishing-success" in done.stdout
     assert "cannot be scraped" in done.stderr

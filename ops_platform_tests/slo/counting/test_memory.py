@@ -77,7 +77,7 @@ def alone(prometheus: Prometheus, one: Objective, start: datetime) -> object:
 
 
 def test_a_series_that_was_hidden_does_not_count_its_whole_life(prometheus: Prometheus) -> None:
-    assert states(prometheus, "availability") == ["ok", "ok", "source_missing", "ok", "ok", "ok"]
+    assert states(prometheus, "availability") == ["ok", "ok", "bounded", "ok", "ok", "ok"]
 
 
 def test_a_job_that_is_down_for_days_is_still_missed(prometheus: Prometheus) -> None:
@@ -99,6 +99,6 @@ def test_the_past_is_not_asked_for_of_a_process_that_has_begun_since(prometheus:
     asking = Counting(prometheus.url)
     hour = [START + 2 * HOUR, START + 3 * HOUR]
     [found] = counting.count(asking, [one], hour, datetime.now(UTC))[one]
-    assert found.state == "source_missing"
+    assert found.state == "bounded"
     assert asking.asked == 3  # the series, up, process_start_time_seconds
     asking.close()

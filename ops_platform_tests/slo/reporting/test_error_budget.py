@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops_platform.slo.bounds import Bounds
 from ops_platform.slo.counting.window import WindowCount
 from ops_platform.slo.objectives.model import Indicator, Objective, Period
 from ops_platform.slo.objectives.selector import Selector
@@ -79,3 +80,45 @@ def test_a_hair_less_than_everything_does_not_read_as_everything(share: Fraction
     text = budget.percent(share)
     assert (text == "100.000") == (share == 1)
     assert Fraction(text) <= share * 100
+
+
+def month(unknown: Bounds | None) -> Tally:
+    """719 hours of 10,000 events, 9 of them bad in each, and one that is not known."""
+    known = [window(9_991, 10_000)] * 719
+    lost = WindowCount(AT, 3600, None, None, "a gap", "", 240, 0, 0, bounds=unknown)
+    return Tally.of([*known, lost], 720)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "target", "verdict"),
+    [
+        pytest.param(Bounds(0, 100, 0, 20), "0.998", "met", id="a small gap"),
+        pytest.param(Bounds(0, 100, 0, 20), "0.999", "at risk", id="whatever it held, a tenth is left"),
+        pytest.param(Bounds(0, 10_000, 0, 10_000), "0.999", "undecided", id="it may have spent the rest"),
+        pytest.param(Bounds(0, 10_000, 0, 10_000), "0.9995", "breached", id="spent without it"),
+        pytest.param(None, "0.9", "undecided", id="nothing bounds it"),
+        pytest.param(Bounds(5, 5, 0, 0), "1", "breached", id="all must be good, and some were not"),
+    ],
+)
+def test_a_month_with_an_hour_that_is_not_known(unknown: Bounds | None, target: str, verdict: str) -> None:
+    tally, promise = month(unknown), objective(Fraction(target))
+    assert budget.verdict(tally, promise) == verdict
+    assert (tally.windows, tally.missing) == (720, 1)
+    assert tally.state == ("source_missing" if unknown is None else "bounded")
+    severity = {"met": None, "breached": "critical", "at risk": "warning", "undecided": "warning"}[verdict]
+    assert budget.breach(tally, promise) == (None if unknown is None else severity)
+
+
+def test_a_bounded_share_reads_as_two_numbers() -> None:
+    shares = budget.achievement_bounds(month(Bounds(0, 10_000, 0, 10_000)))
+    assert budget.percent_between(shares) == "99.771 to 99.910"
+    assert budget.percent_between(budget.achievement_bounds(Tally.of([window(999, 1000)]))) == "99.900"
+    assert budget.percent_between(None) == "unknown"
+
+
+def test_a_target_of_all_is_met_only_when_nothing_can_have_been_bad() -> None:
+    promise = objective(Fraction(1))
+    perfect = [window(10, 10)] * 2
+    for unknown, verdict in ((Bounds(3, 4, 0, 0), "met"), (Bounds(3, 4, 0, 1), "undecided")):
+        lost = WindowCount(AT, 3600, None, None, "a gap", "", 240, 0, 0, bounds=unknown)
+        assert budget.verdict(Tally.of([*perfect, lost]), promise) == verdict

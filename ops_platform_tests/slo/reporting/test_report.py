@@ -13,9 +13,11 @@ from click.testing import CliRunner, Result
 from ops_platform import files
 from ops_platform.cli import cli
 from ops_platform.clients.postgres import connection as postgres
+from ops_platform.slo.bounds import Bounds
 from ops_platform.slo.counting.event_count import HOUR
+from ops_platform.slo.counting.window import WindowCount
 from ops_platform.slo.objectives import openslo
-from ops_platform.slo.reporting import figures
+from ops_platform.slo.reporting import figures, slo_store
 from ops_platform.slo.reporting.figures import Hour
 from ops_platform_tests.services import OpsDatabase
 
@@ -97,3 +99,36 @@ def test_old_figures_are_named_old(ops_database: OpsDatabase, directory: Path) -
     as_json = report(ops_database, directory, "--json")
     assert as_json.exit_code == 1
     assert {row["freshness"] for row in rows(as_json)} == {"old"}
+
+
+def test_a_month_with_an_hour_that_is_not_known_is_two_numbers_and_a_verdict(
+    ops_database: OpsDatabase, directory: Path
+) -> None:
+    keep(ops_database, directory, timedelta(0), BOTH)
+    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + HOUR
+    at = end - 5 * HOUR
+    unknown = Bounds(0, 2000, 0, 2000)
+    hours = [Hour(end - HOUR * number, 1000, 1000) for number in range(24 * 31, 0, -1)]
+    hours = [Hour(at, None, None, unknown) if hour.start == at else hour for hour in hours]
+    lost = WindowCount(
+        at, 3600, None, None, "nothing was scraped", "x", 240, 0, 0, None, None, unknown, unknown
+    )
+    [first] = [objective for objective in openslo.load_directory(directory) if objective.name == BOTH[0]]
+    with postgres.session(ops_database.url("ops_worker")) as ops:
+        slo_store.lock_writers(ops)
+        slo_store.store(ops, first, [lost], "run", end)
+        [loaded] = figures.load_hours(ops, first, at, at + HOUR)
+        assert loaded == Hour(at, None, None, unknown)
+        figures.store(ops, first, figures.figures(first, hours, [end]), "run")
+    done = report(ops_database, directory)
+    assert done.exit_code == 1
+    assert "is not known, 0 to 2000 events bad: nothing was scraped" in done.output
+    found = {row["slo_window"]: row for row in rows(report(ops_database, directory, "--json"))
+             if row["metric_name"] == first.name}  # fmt: skip
+    month = found["30d"]
+    assert (month["verdict"], month["state"]) == ("undecided", "bounded")
+    assert (month["windows_known"], month["windows_expected"]) == (719, 720)
+    assert (month["violation_count_least"], month["violation_count_most"]) == (0, 2000)
+    assert (month["actual_percentage"], month["breach_severity"]) == (None, "warning")
+    assert [hour["bad_most"] for hour in month["worst_hours"]] == [2000]
+    assert found["month"]["verdict"] in ("undecided", "met")

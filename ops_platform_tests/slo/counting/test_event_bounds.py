@@ -1,0 +1,355 @@
+"""Bounds of what cannot be counted contain the truth, which generated histories know; and how wide they are.
+
+A history is an hour and more of one or two targets, scraped every minute: scrapes that fail, a Prometheus
+that is away, restarts with and without a reported start, crash loops, dips, labels that are born late. What
+happens while nobody looks is no busier than what is seen: that is what bounds by capacity assume.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ops_platform.slo.bounds import Bounds
+from ops_platform.slo.counting.range_query import moment
+from ops_platform.slo.counting.reader import Reading
+from ops_platform.slo.counting.samples import Labels, Mask, Series, Values
+from ops_platform.slo.counting.scrapes import HORIZON, NEVER, VIEW, Scrapes
+from ops_platform.slo.counting.targets import Targets
+from ops_platform.slo.counting.window import WindowCount, count
+from ops_platform.slo.objectives.model import Indicator
+from ops_platform.slo.objectives.selector import Selector
+from ops_platform_tests import hypothesis_profile
+
+MINUTE = 60_000
+TICKS = 80
+EDGES = (VIEW, VIEW + 30 * MINUTE, VIEW + 60 * MINUTE)
+TOTAL, BAD, GOOD = (
+    Selector.parse(text) for text in ("events_total", 'events_total{code="500"}', 'events_total{code!="500"}')
+)
+
+
+@dataclass
+class Life:
+    """One target: what its processes did in each minute, and what scrapes showed of it."""
+
+    target: Labels
+    at: np.ndarray[tuple[int], np.dtype[np.int64]]
+    good: np.ndarray[tuple[int], np.dtype[np.int64]]
+    bad: np.ndarray[tuple[int], np.dtype[np.int64]]
+    process: np.ndarray[tuple[int], np.dtype[np.int64]]
+    """The number of the process that runs."""
+    scraped: list[str]
+    """good, bad, or away, by tick."""
+    tells: bool
+    started: list[int]
+    """By process."""
+    dips: dict[int, int]
+    initialised: bool
+
+    def samples(self, code: str) -> dict[int, int]:
+        events = self.bad if code == "500" else self.good
+        shown: dict[int, int] = {}
+        value = 0
+        for tick in range(TICKS):
+            if tick and self.process[tick] != self.process[tick - 1]:
+                value = 0
+            value += int(events[tick])
+            if self.scraped[tick] == "good" and (value or self.initialised):
+                shown[int(self.at[tick])] = max(0, value - self.dips.get(tick, 0))
+        return shown
+
+    def series(self) -> list[Series]:
+        lines = []
+        for code in ("200", "500"):
+            shown = self.samples(code)
+            labels = (("__name__", "events_total"), ("code", code), *self.target)
+            if shown:
+                times = np.array(list(shown), np.int64)
+                lines.append(Series(labels, times, np.array(list(shown.values()), np.int64)))
+        return lines
+
+    def scrapes(self) -> Scrapes:
+        good = np.array([how == "good" for how in self.scraped])
+        bad = np.array([how == "bad" for how in self.scraped])
+        told = good if self.tells else np.zeros(TICKS, np.bool_)
+        starts = np.array(self.started, np.int64)[self.process]
+        return Scrapes(self.at[good], self.at[bad], self.at[told], starts[told])
+
+    @property
+    def deceives(self) -> bool:
+        """Tell whether a restart shows as much as there was: without a reported start nobody can see it."""
+        if self.tells:
+            return False
+        well = [tick for tick in range(TICKS) if self.scraped[tick] == "good"]
+        both = [self.samples(code) for code in ("200", "500")]
+        return any(
+            self.process[before] != self.process[after]
+            and not any(
+                int(self.at[after]) in shown
+                and shown[int(self.at[after])] < shown.get(int(self.at[before]), 0)
+                for shown in both
+            )
+            for before, after in itertools.pairwise(well)
+            if self.at[after] - self.at[before] <= HORIZON
+        )
+
+    def truth(self, start: int, end: int) -> tuple[int, int]:
+        """Count good and bad events in (start, end], each when a scrape showed it, or when it happened.
+
+        What a process did between its last scrape and its end is counted by nobody, unless no scrape came
+        for longer than HORIZON.
+        """
+        good = bad = 0
+        well = [tick for tick in range(TICKS) if self.scraped[tick] == "good"]
+        # A history begins and ends with scrapes: what lies outside is in no window.
+        for tick in range(well[0] + 1, well[-1] + 1):
+            position = bisect.bisect_left(well, tick)
+            before, after = well[position - 1], well[position]
+            shown = self.process[after] == self.process[tick]
+            began = max(int(self.at[before]), self.started[self.process[tick]])
+            if int(self.at[after]) - int(self.at[before]) <= HORIZON and not shown:
+                continue
+            near = int(self.at[after]) - began <= HORIZON
+            time = int(self.at[after] if shown and near else self.at[tick])
+            if start < time <= end:
+                good, bad = good + int(self.good[tick]), bad + int(self.bad[tick])
+        return good, bad
+
+
+def generated(seed: int) -> list[Life]:
+    random = np.random.default_rng(seed)
+    at = np.arange(1, TICKS + 1, dtype=np.int64) * MINUTE
+    away = set[int]()
+    if random.random() < 0.4:
+        begin = int(random.integers(12, 60))
+        away = set(range(begin, begin + int(random.integers(1, 15))))
+    return [_life(random, name, at, away) for name in "ab"[: int(random.integers(1, 3))]]
+
+
+def _life(
+    random: np.random.Generator, name: str, at: np.ndarray[tuple[int], np.dtype[np.int64]], away: set[int]
+) -> Life:
+    rate = int(random.integers(1, 40))
+    scraped = ["away" if tick in away else "good" for tick in range(TICKS)]
+    if random.random() < 0.5 and not away:
+        begin = int(random.integers(12, 60))
+        for tick in range(begin, begin + int(random.integers(1, 15))):
+            scraped[tick] = "bad" if scraped[tick] == "good" else scraped[tick]
+    restarts = set(random.integers(12, 68, int(random.integers(0, 3))).tolist())
+    if random.random() < 0.3:
+        begin = int(random.integers(12, 45))
+        restarts |= set(range(begin, begin + 20, int(random.integers(1, 4))))
+    process = np.cumsum([tick in restarts for tick in range(TICKS)])
+    started = [-VIEW * 9] + [int(at[tick]) - int(random.integers(1, 50_000)) for tick in sorted(restarts)]
+    # No busier unseen than seen; and what a process had begun when it was seen for the first time.
+    total = np.array([rate if how == "good" else int(random.integers(0, rate + 1)) for how in scraped])
+    bad = np.minimum(total, random.poisson(rate * random.choice([0, 0.01, 0.3]), TICKS))
+    total[0] += int(random.integers(0, 10_000))
+    dips = {}
+    if random.random() < 0.3:
+        begin = int(random.integers(12, 66))
+        # A dip that coincides with a restart hides events for good; one that is over unseen, or that ends
+        # above where it began, shows them late.
+        around = range(begin - 8, min(begin + 12, TICKS))
+        if not restarts & set(around) and all(scraped[tick] == "good" for tick in around):
+            lower = 3 * rate + int(random.integers(1, 500))
+            dips = dict.fromkeys(range(begin, begin + int(random.integers(1, 4))), lower)
+    return Life(
+        (("instance", name), ("job", "product")),
+        at,
+        total - bad,
+        bad,
+        process,
+        scraped,
+        bool(random.random() < 0.5),
+        started,
+        dips,
+        bool(random.random() < 0.7),
+    )
+
+
+def reading_of(history: list[Life], part: Selector) -> tuple[Indicator, Reading]:
+    series = [counter for life in history for counter in life.series()]
+    targets = Targets({life.target: life.scrapes() for life in history}, {}, {})
+    return indicated(series, targets, part, TICKS * MINUTE)
+
+
+def indicated(
+    series: list[Series], targets: Targets, part: Selector, until: int
+) -> tuple[Indicator, Reading]:
+    chosen = {
+        selector: tuple(
+            counter
+            for counter in series
+            if all(matcher.fits(counter.label(matcher.name)) for matcher in selector.matchers)
+        )
+        for selector in (TOTAL, part)
+    }
+    indicator = Indicator(total=TOTAL, **{"bad" if part == BAD else "good": part})
+    jobs = {selector: {"product": NEVER} for selector in chosen}
+    return indicator, Reading(0, until, chosen, dict.fromkeys(chosen, ()), jobs, targets)
+
+
+def windows(history: list[Life], part: Selector) -> list[WindowCount]:
+    return count(*reading_of(history, part), [moment(edge) for edge in EDGES])
+
+
+def cut(reading: Reading, since: int, until: int) -> Reading:
+    """Read only from ``since`` to ``until``, and what each series last was before."""
+
+    def inside(counter: Series) -> Series:
+        part = counter.between(since, until)
+        low = int(np.searchsorted(counter.times, since, side="right"))
+        earlier = (int(counter.times[low - 1]), int(counter.values[low - 1])) if low else None
+        return replace(part, known=low > 0, earlier=earlier)
+
+    def within(scrapes: Scrapes) -> Scrapes:
+        told = (since < scrapes.reported_at) & (scrapes.reported_at <= until)
+        return Scrapes(
+            scrapes.good[(since < scrapes.good) & (scrapes.good <= until)],
+            scrapes.bad[(since < scrapes.bad) & (scrapes.bad <= until)],
+            scrapes.reported_at[told],
+            scrapes.reported_starts[told],
+        )
+
+    return replace(
+        reading,
+        since=since,
+        until=until,
+        series={
+            selector: tuple(part for part in map(inside, series) if part.times.size)
+            for selector, series in reading.series.items()
+        },
+        targets=Targets(
+            {target: within(scrapes) for target, scrapes in reading.targets.scrapes.items()}, {}, {}
+        ),
+    )
+
+
+def outside(seed: int) -> tuple[list[str], int]:
+    """Say which windows of a history do not contain the truth; count those that are bounded."""
+    history = [life for life in generated(seed) if not life.deceives]
+    if not history:
+        return [], 0
+    faults, bounded = [], 0
+    for window, start, end in zip(
+        windows(history, BAD if seed % 2 else GOOD), EDGES, EDGES[1:], strict=False
+    ):
+        good, bad = (sum(pair) for pair in zip(*(life.truth(start, end) for life in history), strict=True))
+        bounds = window.bounds
+        if window.good is not None and window.bad is not None:
+            bounds = Bounds.exactly(window.good, window.bad)
+        if bounds is None:
+            continue
+        bounded += window.good is None
+        if not bounds.good_least <= good <= bounds.good_most:
+            faults.append(f"{seed}, until {end // MINUTE}: good {good} not in {bounds} ({window.reason})")
+        if not bounds.bad_least <= bad <= bounds.bad_most:
+            faults.append(f"{seed}, until {end // MINUTE}: bad {bad} not in {bounds} ({window.reason})")
+    return faults, bounded
+
+
+def test_bounds_contain_the_truth() -> None:
+    @settings(max_examples=hypothesis_profile.examples(200), deadline=None)
+    @given(st.integers(0, 2**32 - 1))
+    def contained(seed: int) -> None:
+        assert outside(seed)[0] == []
+
+    contained()
+
+
+def test_a_backfill_gives_what_each_run_gave() -> None:
+    @settings(max_examples=hypothesis_profile.examples(60), deadline=None)
+    @given(st.integers(0, 2**32 - 1))
+    def same(seed: int) -> None:
+        indicator, reading = reading_of(generated(seed), BAD)
+        together = count(indicator, reading, [moment(edge) for edge in EDGES])
+        for window, start, end in zip(together, EDGES, EDGES[1:], strict=False):
+            alone = cut(reading, start - VIEW, end + VIEW)
+            [found] = count(indicator, alone, [moment(start), moment(end)])
+            assert (found.good, found.total, found.bounds) == (window.good, window.total, window.bounds)
+
+    same()
+
+
+# --- how wide: an hour of one event a second --------------------------------------------------------------
+
+STEP = 15_000
+HOUR_END = VIEW + 3_600_000
+TIMES = np.arange(STEP, HOUR_END + VIEW + 1, STEP, dtype=np.int64)
+SECONDS = TIMES // 1000
+HALF = int(np.searchsorted(TIMES, VIEW + 1_800_000))
+TARGET: Labels = (("instance", "a"), ("job", "product"))
+
+
+def hour(good: Values, bad: Values, scrapes: Scrapes, kept: Mask) -> WindowCount:
+    series = [
+        Series((("__name__", "events_total"), ("code", code), *TARGET), TIMES[kept], values[kept])
+        for code, values in (("200", good), ("500", bad))
+    ]
+    indicator, reading = indicated(series, Targets({TARGET: scrapes}, {}, {}), BAD, HOUR_END + VIEW)
+    [window] = count(indicator, reading, [moment(VIEW), moment(HOUR_END)])
+    return window
+
+
+def told(starts: Values | int) -> Scrapes:
+    return Scrapes(TIMES, reported_at=TIMES, reported_starts=np.broadcast_to(starts, TIMES.shape))
+
+
+def test_a_dip_leaves_bounds_and_no_million() -> None:
+    """One sample 22 lower, and both counters together: counted before as 1,011,685, and 1,032,464."""
+    good, bad = 1_006_000 + SECONDS, 20_000 + SECONDS // 15
+    good[HALF] -= 22
+    bad[HALF] -= 2
+    window = hour(good, bad, told(-5_000_000), TIMES > 0)
+    assert window.state == "bounded"
+    bounds = window.bounds
+    assert bounds is not None
+    assert bounds.good_least == 3600 <= bounds.good_most <= 4000
+    assert bounds.bad_least == 240 <= bounds.bad_most <= 600
+
+
+@pytest.mark.parametrize(
+    ("starts", "widest"),
+    [
+        pytest.param(-5_000_000, 0, id="the same process before and after"),
+        pytest.param("restart", 500, id="another process began in the gap"),
+        pytest.param(None, 800, id="nobody says"),
+    ],
+)
+def test_a_gap_of_six_minutes(starts: int | str | None, widest: int) -> None:
+    end = HALF + 24
+    kept = (np.arange(TIMES.size) < HALF) | (np.arange(TIMES.size) >= end)
+    good, bad = SECONDS.copy(), SECONDS // 15
+    scrapes = Scrapes(TIMES[kept], TIMES[~kept])
+    if starts == "restart":
+        began = int(TIMES[end]) - 60_000
+        good[end:], bad[end:] = SECONDS[end:] - began // 1000, (SECONDS[end:] - began // 1000) // 15
+        reported = np.where(began > TIMES, -5_000_000, began)[kept]
+        scrapes = Scrapes(TIMES[kept], TIMES[~kept], TIMES[kept], reported)
+    elif starts is not None:
+        scrapes = Scrapes(TIMES[kept], TIMES[~kept], TIMES[kept], np.full(int(kept.sum()), starts))
+    bounds = hour(good, bad, scrapes, kept).bounds
+    assert bounds is not None
+    assert bounds.good_least <= 3600 <= bounds.good_most
+    assert bounds.bad_least <= 240 <= bounds.bad_most
+    assert bounds.bad_most - bounds.bad_least <= widest
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_ten_thousand_histories() -> None:
+    bounded = 0
+    for seed in range(10_000):
+        faults, of_history = outside(seed)
+        assert faults == []
+        bounded += of_history
+    # The histories are such that this is worth something.
+    assert bounded > 5_000
