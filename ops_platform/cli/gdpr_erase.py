@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -85,7 +86,9 @@ def _with_tombstone(settings: Settings, data_map: DataMap) -> tuple[Erase, Calla
             return None
         certificate = done.certificate
         ids = {"request_id": certificate.request_id, "certificate_id": certificate.certificate_id}
-        return {"found": True, **ids, "effects": _effects(done.effects)}
+        document, names = json.loads(certificate.document), ("others_told_apart", "shared_with_others")
+        about_others = {name: document[name] for name in names if name in document}
+        return {"found": True, **ids, "effects": _effects(done.effects), **about_others}
 
     return erase_subject, context.data.close
 
@@ -98,8 +101,9 @@ def _without_tombstone(settings: Settings, data_map: DataMap) -> tuple[Erase, Ca
     stores, keys = erasure_context.open_stores(settings, data_map), encryption.optional_keys(settings)
 
     def erase_subject(key: str) -> dict[str, Any] | None:
-        effects = command_line.erase_without_tombstone(stores, key, _log, keys)
-        return None if effects is None else {"found": True, "effects": _effects(effects)}
+        about_others: dict[str, Any] = {}
+        effects = command_line.erase_without_tombstone(stores, key, _log, keys, about_others.update)
+        return None if effects is None else {"found": True, "effects": _effects(effects), **about_others}
 
     return erase_subject, stores.close
 
@@ -133,9 +137,9 @@ def _print(result: dict[str, Any]) -> None:
 def preview(data_map: Path | None, kind: str | None, subject_file: TextIO, json_output: bool) -> None:
     """Count what an erasure would do, and search for what it would leave; nothing is changed.
 
-    Exit 1 when a subject does not exist, or when an erasure would be refused because no rule of the map
-    covers a place in which the subject is found. Subjects are numbered in the order of the file, and never
-    named.
+    Exit 1 when a subject does not exist, or when an erasure would be refused: because no rule of the map
+    covers a place in which the subject is found, or because rows are somebody else's, too, and the map does
+    not say what becomes of them. Subjects are numbered in the order of the file, and never named.
 
     \b
     Example:
@@ -167,7 +171,7 @@ def preview(data_map: Path | None, kind: str | None, subject_file: TextIO, json_
     else:
         for number, one in enumerate(previews, 1):
             _print_preview(number, one)
-    if not all(one is not None and not one.uncovered for one in previews):
+    if not all(one is not None and not one.refused for one in previews):
         output.end(1)
 
 
@@ -185,6 +189,21 @@ def _print_preview(number: int, preview: Outlook | None) -> None:
             f"subject {number}: nothing would be erased, for no rule removes them from",
             ("column", "rows", "a rule that would"),
             [(f"{place.table}.{place.column}", place.rows, place.rule) for place in preview.uncovered],
+        )
+    if preview.shared:
+        output.print_table(
+            f"subject {number}: rows that are somebody else's, too",
+            ("table", "role", "rows", "reached by", "becomes"),
+            [
+                (
+                    rows.table,
+                    rows.role,
+                    rows.rows,
+                    ", ".join(f"{count} {way}" for way, count in rows.reached_by.items()),
+                    rows.becomes or "refused: say in the role: shared",
+                )
+                for rows in preview.shared
+            ],
         )
     if preview.accepted:
         output.print_table(

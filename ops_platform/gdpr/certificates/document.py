@@ -45,6 +45,12 @@ LIMITS = (
     "Processors were told; what they did is in their answers.",
 )
 """Facts for the reader of a certificate that no erasure can change."""
+CONSEQUENCES = {
+    "keep": "These rows stay as they were for the others who need them.",
+    "stand_in": "These rows stay for the others who need them; nothing in them names the subject.",
+    "delete": "These rows were erased although others reached them, too: they are gone for them as well.",
+}
+"""For others, of what the data map says of rows that are theirs, too."""
 
 
 class NotGenuine(CheckFailed):
@@ -101,6 +107,7 @@ def compose(
     now: datetime,
     accepted: Mapping[tuple[Name, str], int] | None = None,
     facts: Facts | None = None,
+    about_others: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Compose the certificate of a finished erasure, not signed yet.
 
@@ -108,7 +115,8 @@ def compose(
     ``residue``: rows still found, by place, without what the law keeps. ``accepted``: rows in which the
     subject stays named, by relation and column that the map accepts. ``not_searched``:
     identifiers for which nothing but what the map names was looked at, and why. ``facts`` None: as
-    certificates were before there were any. Raises CheckFailed when residue or effects show that something
+    certificates were before there were any. ``about_others``: how others' rows were told apart, and what
+    became of rows that were theirs, too. Raises CheckFailed when residue or effects show that something
     is left.
     """
     left = [
@@ -132,6 +140,11 @@ def compose(
         "issued_at": _time(now),
         "effects": [asdict(effect) for effect in effects],
         "others_unchanged": [dict(check) for check in proof],
+        "others_told_apart": dict((about_others or {}).get("others_told_apart", {})),
+        "shared_with_others": [
+            {**rows, "consequence": CONSEQUENCES[rows["becomes"]]}
+            for rows in (about_others or {}).get("shared_with_others", ())
+        ],
         "residue_rows": 0,
         "not_searched": dict(not_searched or {}),
         "kept_by_law": _kept_by_law(data_map, effects),

@@ -72,6 +72,7 @@ class Row(Strict):
     erase: Literal["delete", "remove", "redact"] | Erase
     export: Literal["own", "none"] | list[Text]
     undecided: Text | None = None
+    shared: Literal["keep", "stand_in", "delete"] | None = None
 
 
 class Table(Strict):

@@ -146,6 +146,8 @@ class Redact:
 
 
 Erasure = Delete | Anonymise | Remove | Keep | Redact
+Handling = Literal["keep", "stand_in", "delete"]
+"""Handling of rows that others need: left as they are; kept without the subject; erased all the same."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,18 @@ class Belonging:
     """Only rows whose columns have one of these values, by column: ``record_type`` beside ``record_id``."""
     undecided: str = ""
     """Why a draft proposes the role, as long as nobody has confirmed it."""
+    shared: Handling | None = None
+    """What becomes of a row that another subject reaches, too; None: nothing is erased then."""
+
+    @property
+    def replaced(self) -> Mapping[str, Value]:
+        """The values with which a row that would be deleted stays for others, with ``shared: stand_in``."""
+        if self.shared != STAND_IN or not isinstance(self.erasure, Delete):
+            return {}
+        if self.erasure.otherwise is not None:
+            return self.erasure.otherwise
+        stand_in: Value = "stand_in"
+        return dict.fromkeys(self.way.columns, stand_in)
 
     @property
     def columns(self) -> frozenset[str]:

@@ -59,7 +59,7 @@ class RowParser:
             )
         export = row.export if isinstance(row.export, str) else tuple(row.export)
         where = self._where((*path, "where"), row, way)
-        return Belonging(row.role, way, erasure, export, where, row.undecided or "")
+        return Belonging(row.role, way, erasure, export, where, row.undecided or "", row.shared)
 
     def _way(self, path: KeyPath, row: file_schema.Row) -> Way:
         given = [

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from ops_platform.audit import ledger
@@ -47,6 +49,7 @@ class UnrecordedErasure(ErasureState):
     key: str
     keys: SealingKeys | None = None
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    tell: Callable[[dict[str, Any]], None] = lambda facts: None
 
     @functools.cached_property
     def erasure_id(self) -> str:
@@ -129,7 +132,8 @@ class ForgetProgress(Step[UnrecordedErasure]):
     name = "done"
 
     def perform(self, state: UnrecordedErasure) -> Result:
-        """Forget the journal of this erasure."""
+        """Forget the journal of this erasure, after ``tell`` was told what it says of others."""
+        state.tell(state.about_others())
         row_erasure.forget(state.product, state.erasure_id)
         return Result()
 
@@ -202,15 +206,20 @@ STEPS_WITHOUT_TOMBSTONE: tuple[Step[UnrecordedErasure], ...] = (
 
 
 def erase_without_tombstone(
-    stores: DataStores, key: str, log: Log, keys: SealingKeys | None = None
+    stores: DataStores,
+    key: str,
+    log: Log,
+    keys: SealingKeys | None = None,
+    tell: Callable[[dict[str, Any]], None] = lambda facts: None,
 ) -> list[Effect] | None:
     """Erase in a database that the platform does not manage; return the effects, or None: no such subject.
 
+    ``tell`` is told at the end how others were told apart, and what became of rows that were theirs, too.
     Who is meant is kept in the database until the verification has passed, sealed with ``keys``. Afterwards
     nothing records the erasure: a backup brings the subject back. Raises what the steps raise.
     """
     with contextlib.closing(stores.product()) as product:
-        state = UnrecordedErasure(stores, product, NoCheckpoints(), log, key, keys)
+        state = UnrecordedErasure(stores, product, NoCheckpoints(), log, key, keys, tell=tell)
         try:
             pipeline.attempt(STEPS_WITHOUT_TOMBSTONE, state)
         except _NoSubject:

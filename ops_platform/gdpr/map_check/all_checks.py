@@ -11,6 +11,7 @@ from ops_platform.gdpr.map_check import (
     declared_references,
     feasibility,
     json_sampling,
+    shared_handling,
     type_pairs,
     undecided_columns,
     where_values,
@@ -35,5 +36,6 @@ def check(connection: Connection, data_map: DataMap) -> list[Finding]:
             *accepted_places.check(of_kind, catalogue),
             *undecided_columns.check(of_kind, catalogue),
             *declared_references.check(connection, of_kind, catalogue),
+            *shared_handling.check(of_kind),
         }
     return sorted(findings)

@@ -40,7 +40,7 @@ def values(belonging: Belonging) -> Mapping[str, Value]:
     erasure = belonging.erasure
     if isinstance(erasure, Anonymise):
         return erasure.columns
-    return (erasure.otherwise or {}) if isinstance(erasure, Delete) else {}
+    return (erasure.otherwise or belonging.replaced) if isinstance(erasure, Delete) else {}
 
 
 def _trigger(table: Table, relation: Relation, trigger: Trigger) -> Iterator[Finding]:

@@ -17,6 +17,8 @@ from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.row_erasure import collateral_check
 from ops_platform.gdpr.row_erasure.collateral_check import Counters, Counts, Spread
 from ops_platform.gdpr.row_erasure.journal import Journal
+from ops_platform.gdpr.row_erasure.others import bystanders
+from ops_platform.gdpr.row_erasure.others.bystanders import Bystanders
 from ops_platform.gdpr.row_erasure.statements import Change, Writer
 from ops_platform.gdpr.schema import Name
 
@@ -120,6 +122,8 @@ class Batches:
         before = collateral_check.counters(self.connection, "SET LOCAL random_page_cost = 0.1")
         own_rows = self.writer.any_role(change.table)
         neighbours, digest = collateral_check.neighbours(self.connection, leaf.name, places, own_rows)
+        self._refuse_rows_of_others(change, leaf, places)
+        around = self._around(change, leaf, places)
         rows, meant = self._change(change, leaf, places)
         by_triggers = self.verify(
             before, meant, change.table, moving=leaf.moves(change.sets), settled=settled
@@ -129,7 +133,43 @@ class Batches:
                 f"{leaf.name}: rows that are not the subject's changed with {change.role}'s: "
                 "nothing of it was kept: look for triggers and rules of this table"
             )
-        return rows, self.journal.record_changed(change.key, rows, len(neighbours), by_triggers)
+        for name in around.changed(self.connection):
+            raise Spread(
+                f"{name}: rows of another {self.writer.data_map.subject.kind}, by its foreign keys, changed "
+                f"with {change.table} ({change.role}): nothing of it was kept: look for triggers and rules"
+            )
+        return rows, self.journal.record_changed(
+            change.key, rows, len(neighbours), by_triggers, len(around.owners)
+        )
+
+    def _refuse_rows_of_others(self, change: Change, leaf: Leaf, places: Sequence[str]) -> None:
+        """Raise Spread where rows are another subject's by the catalogue, and nobody decided about them."""
+        unforeseen = self.writer.unforeseen(change)
+        if unforeseen is None:
+            return
+        query = sql.SQL("SELECT count(*) AS rows FROM ONLY {} AS t WHERE t.ctid = ANY ({}) AND {}").format(
+            leaf.name.identifier, collateral_check.tids(places), unforeseen
+        )
+        rows = one_row(self.connection, query)["rows"]
+        if rows:
+            raise Spread(
+                f"{change.table} ({change.role}): {rows} rows are another "
+                f"{self.writer.data_map.subject.kind}'s by foreign keys, whatever the data map says: "
+                "nothing of it was kept: correct the role, or say in shared what becomes of such rows"
+            )
+
+    def _around(self, change: Change, leaf: Leaf, places: Sequence[str]) -> Bystanders:
+        """Take the digests of other subjects around the rows. A declared trigger may change what is there."""
+        if self.writer.data_map.tables[change.table].triggers:
+            return Bystanders()
+        neighbours = bystanders.around(
+            self.writer.decisions.reach.ownership,
+            self.writer.identity,
+            change.table,
+            change.step.belonging,
+            deleted=change.kind == "delete",
+        )
+        return bystanders.look(self.connection, neighbours, leaf.name, leaf.oid, places)
 
     def verify(
         self,

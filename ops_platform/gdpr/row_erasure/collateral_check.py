@@ -64,7 +64,8 @@ SELECT c.oid::bigint AS relation, n.nspname AS schema, c.relname AS name,
        pg_stat_get_xact_tuples_deleted(c.oid) AS deleted
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-  AND (n.nspname, c.relname) NOT IN (('ops_platform', 'erasures'), ('ops_platform', 'erasure_steps'))
+  AND (n.nspname, c.relname) NOT IN (('ops_platform', 'erasures'), ('ops_platform', 'erasure_steps'),
+                                       ('ops_platform', 'erasure_shared_rows'))
 """
 # TRUNCATE counts no rows, but takes an exclusive lock.
 _EXCLUSIVE_LOCKS: LiteralString = """

@@ -23,12 +23,13 @@ from ops_platform.gdpr.row_erasure import batch as batch_work
 from ops_platform.gdpr.row_erasure import collateral_check, materialised_views, passes, residue_exemptions
 from ops_platform.gdpr.row_erasure.batch import snapshot
 from ops_platform.gdpr.row_erasure.journal import Journal, Noted, Step
+from ops_platform.gdpr.row_erasure.others import Reach, SharedRows, register
 from ops_platform.gdpr.row_erasure.passes import Passes
 from ops_platform.gdpr.row_erasure.plan import plan
 from ops_platform.gdpr.row_erasure.residue_scan import Residue
 from ops_platform.gdpr.row_erasure.statements import Change
 from ops_platform.gdpr.schema import Catalogue, Name
-from ops_platform.gdpr.subject import FirstErasure, Identity, Times
+from ops_platform.gdpr.subject import FirstErasure, Identity, Times, spared_rows
 
 BATCH = 5000
 """Rows that are changed in one transaction."""
@@ -142,6 +143,19 @@ def unredactable(
                 rows = batch_work.waiting(connection, writer, change, writer.unredactable(change))
             if rows:
                 yield Effect("postgresql", str(change.table), change.role, change.action, rows, 0, rows)
+
+
+def find_shared(
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, erasure: RowErasure
+) -> list[SharedRows]:
+    """Count the rows that would be erased and that another subject reaches, too; change nothing."""
+    found: dict[tuple[str, str], SharedRows] = {}
+    for identity in erasure.identities:
+        with searching(connection):
+            spared = spared_rows(connection, data_map, catalogue, identity, erasure.times)
+            for rows in register.find(connection, Reach(data_map, catalogue, identity, spared)):
+                found.setdefault((rows.table, rows.role), rows)
+    return [*found.values()]
 
 
 def remaining(

@@ -40,7 +40,7 @@ class Journal:
 
     def open(self, map_version: str) -> None:
         """Begin or continue the journal. Raises ConfigurationError where a table or a right is missing."""
-        with self._place_for_progress():
+        with self.place_for_progress():
             self.connection.execute(
                 "INSERT INTO ops_platform.erasures (erasure_id, map_version) VALUES (%s, %s) "
                 "ON CONFLICT (erasure_id) DO UPDATE SET map_version = excluded.map_version",
@@ -48,7 +48,8 @@ class Journal:
             )
 
     @contextmanager
-    def _place_for_progress(self) -> Iterator[None]:
+    def place_for_progress(self) -> Iterator[None]:
+        """Raise ConfigurationError where a table of the journal, or a right on it, is missing."""
         try:
             yield
         except (
@@ -70,7 +71,7 @@ class Journal:
 
         Raises ConfigurationError where the database has no place for it.
         """
-        with self._place_for_progress(), self.connection.transaction():
+        with self.place_for_progress(), self.connection.transaction():
             row = self.connection.execute(
                 "SELECT identity FROM ops_platform.erasures WHERE erasure_id = %s", (self.erasure_id,)
             ).fetchone()
@@ -78,7 +79,7 @@ class Journal:
 
     def keep_identity(self, identity: bytes, map_version: str) -> None:
         """Begin or continue the journal with who is erased; on the disk before anything is destroyed."""
-        with self._place_for_progress(), self.connection.transaction():
+        with self.place_for_progress(), self.connection.transaction():
             self.connection.execute("SET LOCAL synchronous_commit = on")
             self.connection.execute(
                 "INSERT INTO ops_platform.erasures (erasure_id, map_version, identity) VALUES (%s, %s, %s) "
@@ -88,7 +89,7 @@ class Journal:
 
     def is_begun(self) -> bool:
         """Tell whether there is a journal of this erasure: rows may have been erased."""
-        with self._place_for_progress(), self.connection.transaction():
+        with self.place_for_progress(), self.connection.transaction():
             query = "SELECT FROM ops_platform.erasures WHERE erasure_id = %s"
             return self.connection.execute(query, (self.erasure_id,)).rowcount > 0
 
@@ -122,11 +123,13 @@ class Journal:
             {"rows": rows, **self._parameters(step)},
         )
 
-    def record_changed(self, step: Step, rows: int, beside: int, by_triggers: Mapping[str, int]) -> int:
+    def record_changed(
+        self, step: Step, rows: int, beside: int, by_triggers: Mapping[str, int], reached: int = 0
+    ) -> int:
         """Note ``rows`` changed, in the transaction that changed them; returns the step's sum so far.
 
-        ``beside``: rows of others that were compared. ``by_triggers``: rows that declared triggers changed,
-        by table.
+        ``beside``: rows of others that were compared. ``reached``: of those, by foreign keys, whose owners'
+        digests were. ``by_triggers``: rows that declared triggers changed, by table.
         """
         row = self.connection.execute(
             """
@@ -135,7 +138,9 @@ class Journal:
                 finished_at = now(),
                 control = control || jsonb_build_object(
                     'transactions', coalesce((control ->> 'transactions')::bigint, 0) + 1,
-                    'rows_beside', coalesce((control ->> 'rows_beside')::bigint, 0) + %(beside)s)
+                    'rows_beside', coalesce((control ->> 'rows_beside')::bigint, 0) + %(beside)s,
+                    'rows_by_foreign_keys',
+                    coalesce((control ->> 'rows_by_foreign_keys')::bigint, 0) + %(reached)s)
                 || CASE WHEN %(also)s::jsonb = '{}' THEN '{}'::jsonb ELSE jsonb_build_object('by_triggers', (
                     SELECT jsonb_object_agg(key, rows) FROM (
                         SELECT key, sum(value::bigint) AS rows
@@ -148,6 +153,7 @@ class Journal:
             {
                 "rows": rows,
                 "beside": beside,
+                "reached": reached,
                 "also": Jsonb(dict(by_triggers)),
                 **self._parameters(step),
             },
@@ -183,8 +189,16 @@ class Journal:
         }
 
     def forget(self) -> None:
-        """Delete the erasure's journal, with its pseudonym."""
-        self.connection.execute("DELETE FROM ops_platform.erasures WHERE erasure_id = %s", (self.erasure_id,))
+        """Delete the erasure's journal, with its pseudonym and its register of shared rows."""
+        with self.connection.transaction():
+            there = "SELECT FROM pg_tables WHERE schemaname = 'ops_platform' AND tablename = %s"
+            if self.connection.execute(there, ("erasure_shared_rows",)).rowcount:
+                self.connection.execute(
+                    "DELETE FROM ops_platform.erasure_shared_rows WHERE erasure_id = %s", (self.erasure_id,)
+                )
+            self.connection.execute(
+                "DELETE FROM ops_platform.erasures WHERE erasure_id = %s", (self.erasure_id,)
+            )
 
     def _parameters(self, step: Step) -> dict[str, Any]:
         table, role, action = step

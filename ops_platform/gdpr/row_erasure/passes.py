@@ -23,11 +23,12 @@ from ops_platform.gdpr.row_erasure import batch, collateral_check, residue_scan,
 from ops_platform.gdpr.row_erasure.batch import Batches, Leaf
 from ops_platform.gdpr.row_erasure.collateral_check import Spread
 from ops_platform.gdpr.row_erasure.journal import Journal
+from ops_platform.gdpr.row_erasure.others import Reach, Register, register
 from ops_platform.gdpr.row_erasure.plan import Plan
 from ops_platform.gdpr.row_erasure.pseudonyms import Substitutes
 from ops_platform.gdpr.row_erasure.statements import Change, Writer
 from ops_platform.gdpr.schema import Catalogue, Name
-from ops_platform.gdpr.subject import Identity, Times, is_subject, spared_rows
+from ops_platform.gdpr.subject import Identity, SparedRows, Times, is_subject, spared_rows
 
 BATCHED_PASSES = 2
 """Passes that change batch by batch, a transaction each."""
@@ -103,6 +104,7 @@ class Passes:
         spreads = 0
         for number in range(BATCHED_PASSES + LOCKING_PASSES):
             self._blocked = None
+            self._record_shared()
             changed = self._locking_pass(steps) if number >= BATCHED_PASSES else self._batched_pass(steps)
             if self._blocked is None and not changed:
                 return
@@ -128,7 +130,34 @@ class Passes:
         """Build the writer of a pass, with the rows that are to be spared now."""
         substitutes = Substitutes(self.journal, self.data_map, self.catalogue)
         spared = spared_rows(self.connection, self.data_map, self.catalogue, self.identity, self.times)
-        return Writer(self.data_map, self.catalogue, self.identity, substitutes, spared)
+        recorded = Register(self.journal).recorded(self._reach(spared))
+        return Writer(self.data_map, self.catalogue, self.identity, substitutes, spared, recorded)
+
+    def _reach(self, spared: SparedRows | None) -> Reach:
+        return Reach(self.data_map, self.catalogue, self.identity, spared)
+
+    def _record_shared(self) -> None:
+        """Write down what others reach, too, as long as it shows.
+
+        Raises CheckFailed where the map does not say what becomes of it.
+        """
+        if not any(register.possible(self._reach(None))):
+            return
+        try:
+            with batch.snapshot(self.connection):
+                spared = spared_rows(
+                    self.connection, self.data_map, self.catalogue, self.identity, self.times
+                )
+                Register(self.journal).record(self._reach(spared), replay=self.times.replay)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise ConfigurationError(
+                f"role {self.connection.info.user} may not look for rows that are somebody else's, too: "
+                f"{why(error)}: connect as ops_eraser, or grant it that role's privileges"
+            ) from None
+        except (psycopg.errors.QueryCanceled, *_CONFLICTS) as error:
+            raise Unavailable(
+                f"the look for rows that are somebody else's, too, was ended: {why(error)}: try again later"
+            ) from None
 
     def _batched_pass(self, steps: Sequence[Group]) -> int:
         writer, changed = self.writer(), 0
@@ -171,7 +200,7 @@ class Passes:
         if change.kind == "keep":
             rows = batch.waiting(self.connection, writer, change)
             self.journal.record_found(change.key, rows)
-            if rows and isinstance(change.step.belonging.way, ByParent):
+            if rows and change.step.kind == "keep" and isinstance(change.step.belonging.way, ByParent):
                 self.journal.record_kept(change.key, self._count_hits(writer, change.table))
             return []
         leaves = batch.leaves(self.connection, writer, change)

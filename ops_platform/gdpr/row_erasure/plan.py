@@ -108,7 +108,9 @@ def sets(belonging: Belonging) -> frozenset[str]:
     erasure = belonging.erasure
     if isinstance(erasure, Anonymise):
         return frozenset(erasure.columns)
-    return frozenset(erasure.otherwise or ()) if isinstance(erasure, Delete) else frozenset()
+    if not isinstance(erasure, Delete):
+        return frozenset()
+    return frozenset(erasure.otherwise or ()) | frozenset(belonging.replaced)
 
 
 def _matters(reference: Reference, tables: Mapping[Name, Table]) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 from psycopg import sql
@@ -23,6 +24,7 @@ from ops_platform.gdpr.data_map import (
     json_edit_sql,
 )
 from ops_platform.gdpr.row_erasure import preview, redaction
+from ops_platform.gdpr.row_erasure.others import Decisions, Reach, Recorded, concerns, joined
 from ops_platform.gdpr.row_erasure.plan import Step
 from ops_platform.gdpr.row_erasure.pseudonyms import Substitutes
 from ops_platform.gdpr.row_erasure.redaction import Mention
@@ -43,6 +45,8 @@ class Change:
     action: str
     referenced: bool | None = None
     """For a half: whether it is about rows that others refer to. None: the whole step."""
+    apart: bool = False
+    """Whether it is about the rows that others reach, too, and that the map keeps for them."""
 
     @property
     def table(self) -> Name:
@@ -65,6 +69,8 @@ class Change:
         erasure = self.step.belonging.erasure
         if self.step.kind == "empty":
             return dict.fromkeys(self.step.columns, Constant(None))
+        if self.apart:
+            return self.step.belonging.replaced
         if isinstance(erasure, Anonymise):
             return erasure.columns
         if isinstance(erasure, Delete) and self.referenced:
@@ -80,7 +86,26 @@ class Change:
 
 
 def changes(step: Step) -> list[Change]:
-    """Split a step into its changes: one, or two where rows are deleted unless they are referred to."""
+    """Split a step into its changes: one, or two where rows are deleted unless they are referred to.
+
+    Besides, where the map keeps rows that others reach, what becomes of these.
+    """
+    return [*_apart(step), *_halves(step)]
+
+
+def _apart(step: Step) -> list[Change]:
+    belonging = step.belonging
+    if step.kind not in ("delete", "anonymise") or not concerns(belonging):
+        return []
+    if belonging.shared == "keep":
+        return [Change(step, "keep", "keep as it is where it is another's, too", apart=True)]
+    if belonging.replaced:
+        columns = ", ".join(sorted(belonging.replaced))
+        return [Change(step, "set", f"anonymise {columns} where it is another's, too", apart=True)]
+    return []
+
+
+def _halves(step: Step) -> list[Change]:
     erasure = step.belonging.erasure
     action = preview.describe(step)
     if step.kind == "keep":
@@ -106,6 +131,18 @@ class Writer:
     identity: Identity
     substitutes: Substitutes
     spared: SparedRows | None = None
+    recorded: Recorded = field(default_factory=Recorded)
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        """What was decided about rows that others reach."""
+        return Decisions(Reach(self.data_map, self.catalogue, self.identity, self.spared), self.recorded)
+
+    def unforeseen(self, change: Change) -> sql.Composable | None:
+        """Write the condition for rows of others, by foreign keys, that nobody decided to change."""
+        if change.apart or change.kind == "keep":
+            return None
+        return self.decisions.unforeseen(change.table, change.step.belonging)
 
     def any_role(self, table: Name) -> sql.Composable:
         """Write the condition for rows that are the subject's in any role."""
@@ -156,7 +193,10 @@ class Writer:
 
     def _found(self, change: Change) -> sql.Composable:
         """Write the condition for rows of the change's role, without those that the law keeps."""
-        tests = [self._condition(change.table, change.role)]
+        tests = [
+            self._condition(change.table, change.role),
+            *self.decisions.limits(change.table, change.step.belonging, apart=change.apart),
+        ]
         if isinstance(change.step.belonging.erasure, Delete | Redact):
             # A row that must be kept in one role is neither deleted nor rewritten in another.
             tests += [
@@ -258,23 +298,7 @@ def without_element(
     return sql.SQL("CAST({} AS {})").format(edited, sql.SQL(column_type))
 
 
-def refers(reference: Reference, row: str, target: str) -> sql.Composable:
-    """Write the condition that the row called ``row`` refers to that called ``target``."""
-    tests = [
-        sql.SQL("{} = {}").format(sql.Identifier(row, column), sql.Identifier(target, to))
-        for column, to in zip(reference.columns, reference.target_columns, strict=True)
-    ]
-    if reference.within is not None:
-        # Another partition may have a row with the same values.
-        tests.append(
-            sql.SQL("{} IN (SELECT relid FROM pg_partition_tree(to_regclass({})))").format(
-                sql.Identifier(target, "tableoid"), sql.Literal(reference.within.identifier.as_string(None))
-            )
-        )
-    return sql.SQL(" AND ").join(tests)
-
-
 def _exists(reference: Reference) -> sql.Composable:
     return sql.SQL("EXISTS (SELECT FROM {} AS r WHERE {})").format(
-        reference.table.identifier, refers(reference, "r", ROW)
+        reference.table.identifier, joined(reference, "r", ROW)
     )

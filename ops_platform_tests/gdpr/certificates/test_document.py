@@ -79,6 +79,29 @@ def test_it_says_what_was_done_what_is_kept_and_what_still_expires(genuine: Issu
     assert "VACUUM" in " ".join(said["limits"])
 
 
+def test_it_says_how_others_were_told_apart_and_what_they_lost(demo_map: DataMap) -> None:
+    told_apart = {"by_foreign_keys": ["posts"], "by_data_map_only": ["audit_logs"], "not_at_all": []}
+    follows = {"table": "follows", "role": "follower", "reached_by": ["another creator's"], "rows": 2}
+    said = certificate.compose(
+        tombstone(),
+        demo_map,
+        (),
+        proof=(),
+        residue={},
+        backups_expire_at=NOW,
+        now=NOW,
+        about_others={
+            "others_told_apart": told_apart,
+            "shared_with_others": [{**follows, "becomes": becomes} for becomes in ("delete", "keep")],
+        },
+    )
+    assert said["others_told_apart"] == told_apart
+    lost, kept = said["shared_with_others"]
+    assert lost["rows"] == 2
+    assert "gone for them" in lost["consequence"]
+    assert "stay as they were" in kept["consequence"]
+
+
 def test_it_names_nobody_and_only_the_salt_tells_whom_it_is_about(genuine: Issued) -> None:
     assert SUBJECT.key not in genuine.as_file()
     said = json.loads(genuine.document)

@@ -102,6 +102,12 @@ def test_a_request_ends_with_a_certificate_that_anybody_can_check(place: Scene) 
     assert sum(one.changed for one in done.effects if one.store == "postgresql") > 10
     assert [one["table"] for one in found["kept_by_law"]] == ["ledger_entries"]
     assert found["others_unchanged"]
+    assert "follows" in found["others_told_apart"]["by_foreign_keys"]
+    assert "audit_logs" in found["others_told_apart"]["by_data_map_only"]
+    shared = {(one["table"], one["role"]): one for one in found["shared_with_others"]}
+    assert shared["follows", "follower"]["becomes"] == "delete"
+    assert shared["follows", "follower"]["rows"] > 0
+    assert "gone for them" in shared["follows", "follower"]["consequence"]
     for value in place.identity.values.values():
         assert str(value) not in text.decode() or len(str(value)) < 5
     assert {*STEPS, "completed"} <= set(place.requests.steps(request_id))

@@ -177,7 +177,8 @@ CASES = {
     personal: [note]
     plain: [id]
     rows:
-      - {role: buyer, column: [tenant, member], erase: delete}
+      # Whoever helps loses the order with its buyer.
+      - {role: buyer, column: [tenant, member], erase: delete, shared: delete}
       - {role: helper, column: [helper, tenant], holds: [id, tenant], erase: {anonymise: {helper: null}}}
   lines:
     plain: [line, tenant]

@@ -21,7 +21,7 @@ from ops_platform.gdpr.erasure.checkpoints import Case, Checkpoints, LineageChec
 from ops_platform.gdpr.erasure.context import DataStores, ErasureContext
 from ops_platform.gdpr.erasure.inventory import Inventory
 from ops_platform.gdpr.lineage import Effect
-from ops_platform.gdpr.row_erasure import Residue, RowErasure
+from ops_platform.gdpr.row_erasure import Journal, Residue, RowErasure, others
 from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import Identity, SubjectKey, name_reuse
 from ops_platform.gdpr.tombstones import Tombstone, sealed_identities
@@ -48,6 +48,14 @@ class ErasureState(ABC):
     inventory: Inventory = field(init=False)
     accepted: tuple[Residue, ...] = field(init=False, default=())
     """Where the verification found the subject by the map's leave."""
+
+    def about_others(self) -> dict[str, Any]:
+        """Say how others' rows were told apart, and what became of rows that were theirs, too."""
+        journal = Journal(self.product, self.row_erasure().erasure_id)
+        return {
+            "others_told_apart": others.told_apart(self.data_map, self.catalogue),
+            "shared_with_others": others.Register(journal).summary(),
+        }
 
     @property
     def data_map(self) -> DataMap:

@@ -43,6 +43,7 @@ class Certify(Step[RecordedErasure]):
                 state.checkpoints.totals(),
                 proof=_proof(state.product, request_id),
                 residue={},
+                about_others=state.about_others(),
                 accepted={hit.place: hit.rows for hit in state.accepted},
                 not_searched=preview.not_searched(state.data_map, *state.row_erasure().identities),
                 backups_expire_at=expires,

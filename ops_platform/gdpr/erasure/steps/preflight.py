@@ -5,7 +5,7 @@ from __future__ import annotations
 from ops_platform.gdpr import row_erasure
 from ops_platform.gdpr.erasure import data_stores, inventory, product_inventory
 from ops_platform.gdpr.erasure.steps.base import ErasureState, RecordedErasure, Result, Step
-from ops_platform.gdpr.row_erasure import RowErasure, preview
+from ops_platform.gdpr.row_erasure import RowErasure, others, preview
 from ops_platform.gdpr.subject import Identity, subject_key
 from ops_platform.gdpr.tombstones import legal_holds, tombstone_store
 
@@ -63,10 +63,17 @@ class Preflight(Step[RecordedErasure]):
 
 
 def refuse_uncovered(state: ErasureState, erasure: RowErasure) -> None:
-    """Raise CheckFailed where the erasure would leave the subject in a place that the map does not accept."""
+    """Raise CheckFailed where the erasure would leave the subject in a place that the map does not accept.
+
+    And where rows are another subject's, too, and the map does not say what becomes of them.
+    """
     row_erasure.refuse_unredactable(state.product, state.data_map, state.catalogue, erasure)
     foresight = row_erasure.foresee(state.product, state.data_map, state.catalogue, erasure)
     foresight.refuse()
+    shared = row_erasure.find_shared(state.product, state.data_map, state.catalogue, erasure)
+    others.register.refuse(shared)
+    for rows in shared:
+        state.log(f"shared with others: {rows}: {rows.becomes}")
     for hit in foresight.accepted:
         state.log(f"accepted: the subject stays named in {hit.rows} rows of {hit.table}.{hit.column}")
 

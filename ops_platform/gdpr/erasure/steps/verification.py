@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import row_erasure
@@ -57,12 +58,15 @@ class Verify(Step[State]):
         accepted = {f"{hit.table}.{hit.column}": hit.rows for hit in state.accepted}
         for place, rows in accepted.items():
             state.log(f"accepted: the subject stays named in {rows} rows of {place}")
+        about_others = state.about_others()
+        state.log(_said(about_others["others_told_apart"]))
         not_searched = preview.not_searched(state.data_map, *state.row_erasure().identities)
         return Result(
             details={
                 "remaining": 0,
                 "residue_rows": 0,
                 "not_searched": not_searched,
+                **about_others,
                 **({"accepted": accepted} if accepted else {}),
             }
         )
@@ -75,6 +79,20 @@ class VerifyAndAwaitLetters(Verify[RecordedErasure]):
         """Raise NotYet while letters wait, besides what ``Verify`` raises."""
         verified = super().perform(state)
         return Result(await_letters(state), verified.details)
+
+
+def _said(told_apart: Mapping[str, Any]) -> str:
+    """Say how others were told apart, in one line."""
+    parts = [
+        f"{words} {', '.join(told_apart[key])}"
+        for key, words in (
+            ("by_foreign_keys", "by foreign keys in"),
+            ("by_data_map_only", "only by the data map in"),
+            ("not_at_all", "not at all in"),
+        )
+        if told_apart[key]
+    ]
+    return f"others were told apart {'; '.join(parts)}. {told_apart['statement']}"
 
 
 def _repeat(step: Step[State], state: State) -> None:

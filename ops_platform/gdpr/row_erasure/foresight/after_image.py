@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from ops_platform.gdpr.data_map import (
+    Anonymise,
     Belonging,
     ByMention,
     DataMap,
@@ -23,6 +24,7 @@ from ops_platform.gdpr.data_map import (
     Table,
 )
 from ops_platform.gdpr.row_erasure import plan, redaction, statements
+from ops_platform.gdpr.row_erasure.others import Reach, joined
 from ops_platform.gdpr.row_erasure.redaction import Mention
 from ops_platform.gdpr.schema import Catalogue, Column, Name, Reference, Relation
 from ops_platform.gdpr.subject import Identity, SparedRows, row_predicates
@@ -191,7 +193,7 @@ class AfterImage:
         """Yield the rules in the plan's order, with the rows that they still find after those before."""
         before: list[tuple[Belonging, sql.Composable]] = []
         for table, belonging in self._rules(name):
-            held = self.held(table, belonging, ROW)
+            held = self._changing(table, belonging, ROW)
             # A mention may stand in another of the columns.
             linking = frozenset(
                 belonging.where if isinstance(belonging.way, ByMention) else belonging.columns
@@ -220,9 +222,28 @@ class AfterImage:
             for identity, spared in self.subjects
         )
 
+    def _changing(self, table: Table, belonging: Belonging, alias: str) -> sql.Composable:
+        """Write the condition for rows that the role changes if they stay: not those kept for others."""
+        if isinstance(belonging.erasure, Anonymise) and belonging.shared == "keep":
+            return self._alone(table, belonging, alias)
+        return self.held(table, belonging, alias)
+
+    def _alone(self, table: Table, belonging: Belonging, alias: str) -> sql.Composable:
+        """Write the condition for rows of the role that no other subject reaches."""
+        tests = []
+        for identity, spared in self.subjects:
+            held = row_predicates.condition(
+                self.data_map, self.catalogue, table.name, belonging, identity, alias, spared
+            )
+            reach = Reach(self.data_map, self.catalogue, identity, spared)
+            shared = reach.shared(table.name, belonging, alias)
+            tests.append(held if shared is None else sql.SQL("({} AND {} IS NOT TRUE)").format(held, shared))
+        return _any(tests)
+
     def _deleted(self, table: Table, belonging: Belonging, alias: str, depth: int) -> sql.Composable:
         """Write the condition for rows that the role deletes: of some only those that nothing refers to."""
-        held = self.held(table, belonging, alias)
+        stays = belonging.shared in ("keep", "stand_in")
+        held = self._alone(table, belonging, alias) if stays else self.held(table, belonging, alias)
         erasure = belonging.erasure
         assert isinstance(erasure, Delete)  # noqa: S101 - the callers ask for no other
         references = self.catalogue.referring(table.name)
@@ -237,7 +258,7 @@ class AfterImage:
         return sql.SQL("EXISTS (SELECT FROM {} AS {} WHERE {} AND ({}) IS NOT TRUE)").format(
             reference.table.identifier,
             sql.Identifier(alias),
-            statements.refers(reference, alias, target),
+            joined(reference, alias, target),
             self._goes(reference, alias, depth - 1),
         )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr.data_map import DataMap
-from ops_platform.gdpr.row_erasure import preview
-from ops_platform.gdpr.row_erasure.engine import RowErasure
+from ops_platform.gdpr.row_erasure import others, preview
+from ops_platform.gdpr.row_erasure.engine import RowErasure, find_shared
 from ops_platform.gdpr.row_erasure.foresight.uncovered import Uncovered, foresee
+from ops_platform.gdpr.row_erasure.others import SharedRows
 from ops_platform.gdpr.row_erasure.preview import Share
 from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import row_predicates
@@ -29,6 +31,7 @@ class AcceptedPlace:
 class Outlook:
     """What an erasure would do by role, and what it would leave. With ``uncovered`` places it is refused.
 
+    So it is with ``shared`` rows of which the map does not say what becomes. ``told_apart``: how others are.
     ``not_searched``: the identifiers that the scan passes over, by name, and why.
     """
 
@@ -36,6 +39,13 @@ class Outlook:
     uncovered: tuple[Uncovered, ...]
     accepted: tuple[AcceptedPlace, ...]
     not_searched: Mapping[str, str] = field(default_factory=dict)
+    shared: tuple[SharedRows, ...] = ()
+    told_apart: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether an erasure would be refused."""
+        return bool(self.uncovered) or any(rows.becomes is None for rows in self.shared)
 
 
 def of_key(connection: Connection, data_map: DataMap, catalogue: Catalogue, key: str) -> Outlook | None:
@@ -48,9 +58,9 @@ def of_key(connection: Connection, data_map: DataMap, catalogue: Catalogue, key:
     if identity is None:
         return None
     shares = preview.preview(connection, data_map, catalogue, identity)
-    found = foresee(
-        connection, data_map, catalogue, RowErasure("preview", identity, datetime.now(UTC)), preview=True
-    )
+    erasure = RowErasure("preview", identity, datetime.now(UTC))
+    shared = find_shared(connection, data_map, catalogue, erasure)
+    found = foresee(connection, data_map, catalogue, erasure, preview=True)
     because = {place.place: place for place in data_map.accepted}
     return Outlook(
         tuple(shares),
@@ -60,4 +70,6 @@ def of_key(connection: Connection, data_map: DataMap, catalogue: Catalogue, key:
             for hit in found.accepted
         ),
         preview.not_searched(data_map, identity),
+        tuple(shared),
+        others.told_apart(data_map, catalogue),
     )

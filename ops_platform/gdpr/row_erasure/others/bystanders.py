@@ -1,0 +1,170 @@
+"""Digests of other subjects' rows around the rows of a batch, one for each subject, by foreign keys alone.
+
+Around a row are the rows that it refers to and those that refer to it. In a REPEATABLE READ transaction only
+our own changes can make a digest differ. The data map is not asked whose a row is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from ops_platform.clients.postgres import Connection
+from ops_platform.gdpr.data_map import Belonging, ByColumn
+from ops_platform.gdpr.row_erasure import collateral_check
+from ops_platform.gdpr.row_erasure.others.owners import Ownership, joined
+from ops_platform.gdpr.schema import Name, Reference
+from ops_platform.gdpr.subject import Identity
+
+ROWS = 50
+"""Rows of others that are compared for each foreign key and batch, at most."""
+
+Place = tuple[int, int, str]
+"""The number of the neighbour, the oid of the relation, and the row's ctid."""
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A table with rows around those of a batch; ``at_child``: these rows refer to those of the batch."""
+
+    reference: Reference
+    at_child: bool
+    other: sql.Composable
+
+    @property
+    def table(self) -> Name:
+        """The table of the rows that are compared."""
+        return self.reference.table if self.at_child else self.reference.target
+
+
+@dataclass(frozen=True)
+class Bystanders:
+    """The rows around a batch, by place: whose each is, as a text of the database, and its digest."""
+
+    neighbours: tuple[Neighbour, ...] = ()
+    owners: Mapping[Place, str] = field(default_factory=dict)
+    digests: Mapping[Place, str] = field(default_factory=dict)
+
+    @property
+    def subjects(self) -> int:
+        """The number of other subjects."""
+        return len(set(self.owners.values()))
+
+    def by_owner(self, digests: Mapping[Place, str]) -> dict[str, str]:
+        """Compute each owner's digest; a row that is gone counts as one."""
+        hashes: dict[str, hashlib._Hash] = {}
+        for place in sorted(self.owners):
+            one = hashes.setdefault(self.owners[place], hashlib.sha256())
+            one.update(digests.get(place, "gone").encode())
+        return {owner: one.hexdigest() for owner, one in hashes.items()}
+
+    def changed(self, connection: Connection) -> list[Name]:
+        """Compute the digests again; list the tables in which those of another subject differ now."""
+        if not self.owners:
+            return []
+        now = dict(self._again(connection))
+        if self.by_owner(now) == self.by_owner(self.digests):
+            return []
+        return sorted(
+            {
+                self.neighbours[place[0]].table
+                for place in self.owners
+                if now.get(place) != self.digests[place]
+            }
+        )
+
+    def _again(self, connection: Connection) -> Iterator[tuple[Place, str]]:
+        for number, neighbour in enumerate(self.neighbours):
+            places = [place for place in self.owners if place[0] == number]
+            if not places:
+                continue
+            query = sql.SQL(
+                "SELECT t.tableoid::bigint AS oid, t.ctid::text AS place, encode({row}, 'hex') AS digest "
+                "FROM {table} AS t WHERE t.ctid = ANY ({places}) AND t.tableoid = ANY ({oids})"
+            ).format(
+                row=collateral_check.row_digest(None),
+                table=neighbour.table.identifier,
+                places=collateral_check.tids([ctid for _, _, ctid in places]),
+                oids=sql.SQL("CAST({} AS oid[])").format(sql.Literal(sorted({oid for _, oid, _ in places}))),
+            )
+            for row in connection.execute(query):
+                yield (number, row["oid"], row["place"]), row["digest"]
+
+
+def around(
+    ownership: Ownership, identity: Identity, table: Name, belonging: Belonging, *, deleted: bool
+) -> tuple[Neighbour, ...]:
+    """List the tables whose rows can be another subject's and lie around rows of this role.
+
+    ``deleted``: the rows of the batch go, so that those that refer to them matter, as far as an index finds
+    them.
+    """
+    neighbours = []
+    for reference in ownership.catalogue.references:
+        if reference.table == table and not _is_by(reference, belonging, ownership):
+            other = ownership.other(identity, reference.target, "t")
+            if other is not None:
+                neighbours.append(Neighbour(reference, False, other))
+        to_these = reference.target == table and not ownership.owned_only_by(reference)
+        if to_these and deleted and _indexed(reference, ownership):
+            other = ownership.other(identity, reference.table, "t")
+            if other is not None:
+                neighbours.append(Neighbour(reference, True, other))
+    return tuple(neighbours)
+
+
+def look(
+    connection: Connection, neighbours: tuple[Neighbour, ...], leaf: Name, oid: int, places: Sequence[str]
+) -> Bystanders:
+    """Take the digests of others' rows around those of ``leaf`` at ``places``, its ctids."""
+    owners, digests = dict[Place, str](), dict[Place, str]()
+    for number, neighbour in enumerate(neighbours):
+        reference = neighbour.reference
+        columns = reference.target_columns if neighbour.at_child else reference.columns
+        query = sql.SQL(
+            """
+            SELECT t.tableoid::bigint AS oid, t.ctid::text AS place, {other} AS owner,
+                   encode({row}, 'hex') AS digest
+            FROM (SELECT DISTINCT b.tableoid, {columns} FROM ONLY {leaf} AS b
+                  WHERE b.ctid = ANY ({places})) AS b
+            JOIN {table} AS t ON {joined}
+            WHERE ({other}) IS NOT NULL
+              AND (t.tableoid = {oid} AND t.ctid = ANY ({places})) IS NOT TRUE
+            LIMIT {limit}
+            """
+        ).format(
+            other=neighbour.other,
+            row=collateral_check.row_digest(None),
+            columns=sql.SQL(", ").join(sql.Identifier("b", column) for column in columns),
+            leaf=leaf.identifier,
+            places=collateral_check.tids(places),
+            table=neighbour.table.identifier,
+            joined=joined(reference, *(("t", "b") if neighbour.at_child else ("b", "t"))),
+            oid=sql.Literal(oid),
+            limit=sql.Literal(ROWS),
+        )
+        for row in connection.execute(query):
+            place = (number, row["oid"], row["place"])
+            owners[place], digests[place] = row["owner"], row["digest"]
+    return Bystanders(neighbours, owners, digests)
+
+
+def _is_by(reference: Reference, belonging: Belonging, ownership: Ownership) -> bool:
+    """Tell whether rows of the role refer by this key to nobody but the subject."""
+    way = belonging.way
+    return (
+        isinstance(way, ByColumn)
+        and reference.target == ownership.subject.table
+        and dict(zip(way.columns, way.holds, strict=True))
+        == dict(zip(reference.columns, reference.target_columns, strict=True))
+    )
+
+
+def _indexed(reference: Reference, ownership: Ownership) -> bool:
+    relation = ownership.catalogue.relations.get(reference.table)
+    return relation is not None and any(
+        set(index[: len(reference.columns)]) == set(reference.columns) for index in relation.leading
+    )

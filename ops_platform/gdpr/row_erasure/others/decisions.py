@@ -1,0 +1,64 @@
+"""The decisions about shared rows as conditions: which rows a change takes, and which it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from ops_platform.gdpr.data_map import Anonymise, Belonging, ByParent
+from ops_platform.gdpr.row_erasure.others.reach import ROW, Reach, concerns
+from ops_platform.gdpr.row_erasure.others.register import Recorded
+from ops_platform.gdpr.schema import Name
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What was decided about the rows that others ``reach``, as ``recorded``."""
+
+    reach: Reach
+    recorded: Recorded
+
+    def unforeseen(self, table: Name, belonging: Belonging) -> sql.Composable | None:
+        """Write the condition for rows of others, by foreign keys, that nobody decided to change.
+
+        None: there are none, or the role leaves such rows to the others.
+        """
+        ways = self.reach.by_foreign_keys(table, belonging) if concerns(belonging) else []
+        if not ways:
+            return None
+        test = sql.SQL("({})").format(sql.SQL(" OR ").join(way.test for way in ways))
+        recorded = self.recorded.test(self.reach.catalogue, table, belonging)
+        return test if recorded is None else sql.SQL("({} AND NOT {})").format(test, recorded)
+
+    def limits(self, table: Name, belonging: Belonging, *, apart: bool) -> list[sql.Composable]:
+        """Write what limits a change of the role. ``apart``: it is about the rows that stay for others."""
+        if not concerns(belonging):
+            return [*self._references_that_stay(belonging)]
+        # With stand_in, what an anonymise rule sets is set all the same.
+        if belonging.shared != "keep" and not belonging.replaced:
+            return []
+        recorded = self.recorded.test(self.reach.catalogue, table, belonging)
+        if apart:
+            return [recorded or sql.SQL("false")]
+        return [] if recorded is None else [sql.SQL("NOT {}").format(recorded)]
+
+    def _references_that_stay(self, belonging: Belonging) -> Iterator[sql.Composable]:
+        """Leave references to rows that stay for others, who may have made them."""
+        way, alias = belonging.way, f"{ROW}_kept"
+        if not isinstance(way, ByParent) or not isinstance(belonging.erasure, Anonymise):
+            return
+        for parent in self.reach.data_map.tables[way.table].belongings:
+            recorded = self.recorded.test(self.reach.catalogue, way.table, parent, alias)
+            if recorded is None or parent.shared not in ("keep", "stand_in"):
+                continue
+            yield sql.SQL("NOT EXISTS (SELECT FROM {} AS {} WHERE {} AND {})").format(
+                way.table.identifier,
+                sql.Identifier(alias),
+                sql.SQL(" AND ").join(
+                    sql.SQL("{} = {}").format(sql.Identifier(alias, to), sql.Identifier(ROW, column))
+                    for column, to in zip(way.columns, way.to, strict=True)
+                ),
+                recorded,
+            )
