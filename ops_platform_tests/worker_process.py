@@ -27,6 +27,7 @@ _LOADED = [
     "ops_platform_tests.gdpr.erasure_worker",
     "ops_platform_tests.gdpr.export_worker",
     "ops_platform_tests.slo.worker",
+    "ops_platform_tests.worker_libraries",
 ]
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(_LOADED)
