@@ -49,7 +49,6 @@ FIRST_HALF = (
     "test_",
     "backup/",
     "clients/object_store/",
-    "clients/pgbackrest/",
     "defs/",
     "housekeeping/",
     "slo/reporting/test_figures.py",
