@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ops_platform.agent.metrics import (
     AuditMetrics,
@@ -14,6 +15,7 @@ from ops_platform.agent.metrics import (
     DrMetrics,
     GdprMetrics,
     OpsDatabaseReader,
+    RetentionMetrics,
     SloMetrics,
     Source,
     SystemMetrics,
@@ -39,12 +41,13 @@ class AgentState:
     slo: SloMetrics
     audit: AuditMetrics
     gdpr: GdprMetrics
+    retention: RetentionMetrics
     system: SystemMetrics
 
     @property
     def sources(self) -> tuple[Source, ...]:
         """All that export metrics."""
-        return (self.backup, self.dr, self.slo, self.audit, self.gdpr, self.system)
+        return (self.backup, self.dr, self.slo, self.audit, self.gdpr, self.retention, self.system)
 
     @property
     def readers(self) -> tuple[OpsDatabaseReader, ...]:
@@ -52,11 +55,16 @@ class AgentState:
 
         ``system`` is the last: the age that it exports is that of a complete reading.
         """
-        return (self.backup, self.dr, self.audit, self.gdpr, self.system)
+        return (self.backup, self.dr, self.audit, self.gdpr, self.retention, self.system)
 
 
-def initial_state(targets: Mapping[str, Targets], refresh_seconds: float) -> AgentState:
-    """Make a state without facts for these stanzas; loops refresh them every ``refresh_seconds``."""
+def initial_state(
+    targets: Mapping[str, Targets], refresh_seconds: float, data_map: Path | None = None
+) -> AgentState:
+    """Make a state without facts for these stanzas; loops refresh them every ``refresh_seconds``.
+
+    ``data_map``: the file whose terms of retention are watched.
+    """
     good_for = KEPT_REFRESHES * refresh_seconds
     return AgentState(
         backup=BackupMetrics(
@@ -69,5 +77,6 @@ def initial_state(targets: Mapping[str, Targets], refresh_seconds: float) -> Age
         slo=SloMetrics(good_for),
         audit=AuditMetrics(good_for),
         gdpr=GdprMetrics(good_for),
+        retention=RetentionMetrics(good_for, data_map),
         system=SystemMetrics(good_for, certificates_good_for=3 * CERTIFICATE_SECONDS),
     )

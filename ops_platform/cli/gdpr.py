@@ -10,7 +10,7 @@ from uuid import UUID
 import click
 
 from ops_platform.cli import arguments, gdpr_erase, output, proofs
-from ops_platform.cli.gdpr_upkeep import legal_hold, processing_record
+from ops_platform.cli.gdpr_upkeep import legal_hold, processing_record, retention
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 
@@ -35,22 +35,27 @@ def map_() -> None:
 def check(data_map: Path | None, json_output: bool) -> None:
     """Compare the map with the database; exit 1 when anything is not classified or cannot be carried out.
 
-    Notes name what Art. 15 GDPR asks a controller to say and the map does not. They refuse nothing.
+    Notes name what Art. 15 GDPR asks a controller to say and the map does not, and kept values that are
+    computed from erased ones. They refuse nothing.
 
     \b
     Example:
       PGSERVICE=shop ops-platform gdpr map check --data-map data_map.yaml
     """
     from ops_platform.clients import postgres
-    from ops_platform.gdpr import map_check
+    from ops_platform.gdpr import map_check, schema
     from ops_platform.gdpr.data_map import parser
+    from ops_platform.gdpr.map_check import derived_values
+    from ops_platform.gdpr.retention import term_check
     from ops_platform.gdpr.transparency import gaps
 
     settings = load_settings()
     loaded_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
     with postgres.session(settings.product_database_url or "") as connection:
         findings = map_check.check(connection, loaded_map)
-    notes = gaps.notes(loaded_map)
+        catalogue = schema.read(connection)
+        findings = sorted({*findings, *term_check.check(loaded_map, catalogue)})
+        notes = [*gaps.notes(loaded_map), *derived_values.notes(connection, loaded_map, catalogue)]
     if json_output:
         said = {
             name: [{"where": one.where, "code": one.code, "said": one.message} for one in some]
@@ -241,6 +246,7 @@ def token(subject: UUID, seconds: int) -> None:
 
 gdpr.add_command(legal_hold.hold)
 gdpr.add_command(processing_record.record)
+gdpr.add_command(retention.retention)
 gdpr.add_command(gdpr_erase.erase)
 gdpr.add_command(gdpr_erase.preview)
 gdpr.add_command(proofs.certificate)

@@ -2,8 +2,8 @@
 
 From the database upwards: ``schema``, ``data_map`` and its ``map_check``, ``transparency``, ``subject``,
 ``row_erasure``, ``lineage``, ``tombstones``, ``certificates``, then ``erasure``, ``after_restore`` and
-``export``, with ``requests``, ``fulfilment`` and ``reports`` on top. Not here: HTTP (``api``) and Dagster
-(``defs.gdpr``).
+``export``, with ``requests``, ``fulfilment``, ``retention`` and ``reports`` on top. Not here: HTTP (``api``)
+and Dagster (``defs.gdpr``).
 """
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "map_check",
     "reports",
     "requests",
+    "retention",
     "row_erasure",
     "schema",
     "subject",

@@ -23,6 +23,10 @@ def api(severity: str = "warning") -> tuple[Mapping[str, str], ...]:
     return ({"severity": severity, "service": "gdpr"},)
 
 
+def table_alert() -> tuple[Mapping[str, str], ...]:
+    return ({"severity": "warning", "service": "gdpr", "table": "posts"},)
+
+
 def request(severity: str, request_type: str = "erasure", **labels: str) -> tuple[Mapping[str, str], ...]:
     return ({"severity": severity, "service": "gdpr", "request_type": request_type, **labels},)
 
@@ -60,6 +64,34 @@ GDPR = (
     ),
     Case("GdprUnusualVolume", "one a minute, as all week", WEEK + HOUR, {PENDING: "0+30x400"}),
     Case("GdprUnusualVolume", "a few after a quiet week", WEEK + HOUR, {PENDING: "0x336 5+5x10"}),
+    Case(
+        "GdprRetentionOverdue",
+        "a run left rows behind",
+        1,
+        gauge("gdpr_retention_overdue_rows", 3, table="posts"),
+        table_alert(),
+        "3",
+    ),
+    Case("GdprRetentionOverdue", "none is late", 1, gauge("gdpr_retention_overdue_rows", 0, table="posts")),
+    Case(
+        "GdprRetentionUnknown",
+        "never looked at",
+        50 * HOUR,
+        gauge("gdpr_retention_looked_timestamp_seconds", 0, 101, table="posts"),
+        table_alert(),
+    ),
+    Case(
+        "GdprRetentionUnknown",
+        "a term is new, and a run is to come",
+        48 * HOUR,
+        gauge("gdpr_retention_looked_timestamp_seconds", 0, 101, table="posts"),
+    ),
+    Case(
+        "GdprRetentionUnknown",
+        "looked at each day",
+        80 * HOUR,
+        {'gdpr_retention_looked_timestamp_seconds{table="posts"}': "0x48 86400x48 172800x48 259200x48"},
+    ),
     # Operations and processes add up.
     Case(
         "GdprApiUnauthorised",

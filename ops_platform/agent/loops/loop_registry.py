@@ -80,6 +80,7 @@ class LoopRegistry:
                 for name, stanza in self._config.stanzas.items()
             },
             settings.agent.refresh_seconds,
+            settings.config_dir / "data_map.yaml",
         )
         self._receiving = threading.Lock()
         self._deliveries = self._ops_session("agent receiver")

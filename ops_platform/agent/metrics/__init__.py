@@ -30,6 +30,7 @@ from ops_platform.agent.metrics.registry import (
     begin_snapshot,
     read_in_one_snapshot,
 )
+from ops_platform.agent.metrics.retention import RetentionMetrics
 from ops_platform.agent.metrics.slo import FigureState, ObjectiveState, SloMetrics
 from ops_platform.agent.metrics.system import Deliveries, LoopMetrics, SystemMetrics
 from ops_platform.agent.metrics.window import WindowState
@@ -52,6 +53,7 @@ __all__ = [
     "ObjectiveState",
     "OpsDatabaseReader",
     "RequestState",
+    "RetentionMetrics",
     "Sample",
     "SampleCollector",
     "SetSummary",

@@ -12,13 +12,25 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from ops_platform.agent.metrics import archiving, audit, backup, dr, gdpr, index, proof, slo, system, window
+from ops_platform.agent.metrics import (
+    archiving,
+    audit,
+    backup,
+    dr,
+    gdpr,
+    index,
+    proof,
+    retention,
+    slo,
+    system,
+    window,
+)
 from ops_platform.agent.metrics.definition import Metric, Sample
 from ops_platform.clients.postgres import Connection
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
-    for module in (backup, archiving, index, window, proof, dr, slo, audit, gdpr, system)
+    for module in (backup, archiving, index, window, proof, dr, slo, audit, gdpr, retention, system)
     for metric in module.METRICS
 }  # fmt: skip
 """The definition of every metric that the agent exports; ``docs/metrics.md`` explains them to people."""

@@ -229,6 +229,54 @@ def audit_data(context: dg.OpExecutionContext, platform: PlatformResource) -> dg
     return _require_none([str(finding) for finding in findings], metadata)
 
 
+@dg.op(description="Rows whose term in the data map is over, deleted or made anonymous; on record by table.")
+def retain(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    """Carry out the terms of retention. Raises Failure with the tables whose term is not carried out."""
+    from ops_platform.dr.verification import backup_expiry
+    from ops_platform.gdpr.retention import daily_run, retention_store
+
+    with reported_failures():
+        settings = platform.settings()
+        if not (settings.config_dir / "data_map.yaml").exists():
+            return dg.Output(None, metadata={"what": "there is no data map, and so no term"})
+        data_map = platform.data_map()
+        if not any(table.term for table in data_map.tables.values()):
+            # Nothing of the product is needed then.
+            with postgres.session(settings.require("database_url"), autocommit=True) as ops:
+                retention_store.forget_looks(ops)
+            return dg.Output(None, metadata={"what": "no table of the data map has a term"})
+        url = settings.product_eraser_database_url or settings.require("product_database_url")
+        with (
+            postgres.session(url, application="ops-platform retention", autocommit=True) as product,
+            postgres.session(settings.require("database_url"), autocommit=True) as ops,
+        ):
+            report = daily_run.run(
+                product,
+                ops,
+                data_map,
+                backup_expiry.product_backup_term(settings).stanza,
+                actor=f"dagster:{context.run.run_id}",
+                dagster_run=context.run.run_id,
+                progress=lambda place, changed: context.log.info(f"{place}: {changed} rows"),
+            )
+    columns = ("table", "action", "term", "changed", "due", "held", "undated")
+    rows = [
+        (
+            table.table,
+            table.action,
+            table.term,
+            table.changed,
+            *((table.counts.due, table.counts.held, table.counts.undated) if table.counts else [None] * 3),
+        )
+        for table in report.tables
+    ]
+    metadata: dict[str, dg.MetadataValue] = {
+        "run": dg.MetadataValue.text(report.run_id or ""),
+        "tables": dg.MetadataValue.md(markdown.table(columns, rows)),
+    }
+    return _require_none(report.problems, metadata)
+
+
 def _plain_job(name: str, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
     @dg.job(name=name, executor_def=dg.in_process_executor, tags=DUTY, description=description)
     def job() -> None:
@@ -252,7 +300,12 @@ data_audit_job = _plain_job(
     audit_data,
     "Compare the data map with the database and look for personal data in unexpected columns.",
 )
-JOBS = [gdpr_erasure, gdpr_export, gdpr_pending_review, compliance_report, data_audit_job]
+gdpr_retention = _plain_job(
+    "gdpr_retention",
+    retain,
+    "Delete rows whose term in the data map is over, or make them anonymous; fails where a term is not kept.",
+)
+JOBS = [gdpr_erasure, gdpr_export, gdpr_pending_review, compliance_report, data_audit_job, gdpr_retention]
 
 
 def _require_none(findings: list[str], metadata: dict[str, Any]) -> dg.Output[None]:

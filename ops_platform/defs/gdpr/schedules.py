@@ -1,8 +1,8 @@
-"""The schedules of the reports on data subjects' requests. UTC."""
+"""The schedules of retention and of the reports on data subjects' requests. UTC."""
 
 import dagster as dg
 
-from ops_platform.defs.gdpr.jobs import compliance_report, data_audit_job, gdpr_pending_review
+from ops_platform.defs.gdpr.jobs import compliance_report, data_audit_job, gdpr_pending_review, gdpr_retention
 
 _RUNNING = dg.DefaultScheduleStatus.RUNNING
 
@@ -27,4 +27,16 @@ gdpr_data_audit_quarterly = dg.ScheduleDefinition(
     execution_timezone="UTC",
     default_status=_RUNNING,
 )
-SCHEDULES = [gdpr_pending_review_daily, gdpr_compliance_report_monthly, gdpr_data_audit_quarterly]
+gdpr_retention_daily = dg.ScheduleDefinition(
+    name="gdpr_retention_daily",
+    job=gdpr_retention,
+    cron_schedule="40 3 * * *",
+    execution_timezone="UTC",
+    default_status=_RUNNING,
+)
+SCHEDULES = [
+    gdpr_pending_review_daily,
+    gdpr_compliance_report_monthly,
+    gdpr_data_audit_quarterly,
+    gdpr_retention_daily,
+]

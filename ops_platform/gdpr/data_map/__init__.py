@@ -35,6 +35,7 @@ from ops_platform.gdpr.data_map.model import (
     Way,
     holds_of,
 )
+from ops_platform.gdpr.data_map.retention_term import Period, RetentionTerm
 
 __all__ = [
     "EVERY",
@@ -59,9 +60,11 @@ __all__ = [
     "Keep",
     "KnownBy",
     "Objects",
+    "Period",
     "Processor",
     "Redact",
     "Remove",
+    "RetentionTerm",
     "Subject",
     "Table",
     "Value",

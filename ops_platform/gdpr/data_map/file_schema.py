@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from ops_platform.gdpr.data_map.model import UNDECIDED
 
@@ -75,11 +75,24 @@ class Row(Strict):
     shared: Literal["keep", "stand_in", "delete"] | None = None
 
 
+class Retention(Strict):
+    """``retention`` as a mapping: a term that is enforced. ``text``: what an export says of it."""
+
+    after: Text
+    of: Text
+    do: Literal["delete", "anonymise"]
+    zone: Text | None = None
+    text: Text | None = None
+
+
 class Table(Strict):
     """A value of ``tables``."""
 
     purpose: Text
-    retention: Text
+    retention: Annotated[
+        Annotated[Text, Tag("<text>")] | Annotated[Retention, Tag("<retention>")],
+        Discriminator(lambda value: "<retention>" if isinstance(value, dict) else "<text>"),
+    ]
     personal: list[Text] = []
     plain: list[Text] = []
     documents: dict[str, dict[str, Literal["personal", "plain"]]] = {}

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ops_platform.gdpr.data_map.controller import Controller
 from ops_platform.gdpr.data_map.json_path import JsonPath
+from ops_platform.gdpr.data_map.retention_term import RetentionTerm
 from ops_platform.gdpr.schema import Name, quoted
 
 UNDECIDED = "TODO"
@@ -212,6 +213,8 @@ class Table:
     """Columns that a draft could not place, with what it found, as long as nobody has decided."""
     categories: Mapping[str, str] = field(default_factory=dict)
     """The category of personal data of columns, as the Fides taxonomy names it."""
+    term: RetentionTerm | None = None
+    """The term that is enforced; None: ``retention`` is a text for people."""
     of_other_kinds: tuple[Belonging, ...] = ()
     """The roles in which rows belong to subjects of other kinds: in this map they only classify columns."""
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ops_platform import lined_yaml
 from ops_platform.errors import ConfigurationError
-from ops_platform.gdpr.data_map import controller_parser, file_schema, kinds
+from ops_platform.gdpr.data_map import controller_parser, file_schema, kinds, retention_parser
 from ops_platform.gdpr.data_map.category import CATEGORIES
 from ops_platform.gdpr.data_map.kind_parser import KindParser, KindSource, concerns
 from ops_platform.gdpr.data_map.map_document import MapDocument
@@ -64,7 +64,10 @@ def _complaint(source: Document, error: ValidationError) -> str:
 def _path(steps: tuple[str | int, ...]) -> list[str | int]:
     """Leave out the steps that pydantic adds for the alternatives of a value."""
     return [
-        step for step in steps if step != "Erase" and not str(step).startswith(("literal[", "list[", "[key]"))
+        step
+        for step in steps
+        if step not in ("Erase", "<retention>", "<text>")
+        and not str(step).startswith(("literal[", "list[", "[key]"))
     ]
 
 
@@ -188,10 +191,11 @@ class _Parser:
                     (*path, "rows", number, "role"), f"the role {belonging.role!r} is there twice"
                 )
             rows.append(belonging)
+        retention, term = retention_parser.parse(self._document, path, model)
         return Table(
             name=self._document.name(path, text),
             purpose=model.purpose,
-            retention=model.retention,
+            retention=retention,
             personal=frozenset(model.personal),
             plain=frozenset(model.plain),
             documents=documents,
@@ -206,6 +210,7 @@ class _Parser:
             },
             undecided=model.undecided,
             categories=model.categories,
+            term=term,
         )
 
     def _check_names(self, model: file_schema.Map, data_map: DataMap) -> None:

@@ -4,4 +4,4 @@ from ops_platform.gdpr.map_check.all_checks import check
 from ops_platform.gdpr.map_check.coverage import JSON_TYPES
 from ops_platform.gdpr.map_check.finding import Finding
 
-__all__ = ["JSON_TYPES", "Finding", "check", "draft", "json_sampling"]
+__all__ = ["JSON_TYPES", "Finding", "check", "derived_values", "draft", "json_sampling"]

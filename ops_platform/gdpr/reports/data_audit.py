@@ -10,6 +10,7 @@ from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr import map_check, schema
 from ops_platform.gdpr.data_map import DataMap, Subject, Table, kinds
 from ops_platform.gdpr.map_check import JSON_TYPES, Finding, json_sampling
+from ops_platform.gdpr.retention import term_check
 from ops_platform.gdpr.schema import Catalogue, Column
 
 _TEXTS = ("text", "character varying", "character", "citext", "name", "xml", "hstore", *JSON_TYPES)
@@ -18,12 +19,18 @@ _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 def audit(connection: Connection, data_map: DataMap) -> list[Finding]:
-    """List the findings of ``map_check``, and plain columns with personal data. Raises what psycopg raises.
+    """List the findings of ``map check``, and plain columns with personal data. Raises what psycopg raises.
 
     Of a large table, it reads rows from blocks drawn at random: each audit sees others.
     """
     catalogue = schema.read(connection)
-    return sorted({*map_check.check(connection, data_map), *_suspicious(connection, data_map, catalogue)})
+    return sorted(
+        {
+            *map_check.check(connection, data_map),
+            *term_check.check(data_map, catalogue),
+            *_suspicious(connection, data_map, catalogue),
+        }
+    )
 
 
 def _suspicious(connection: Connection, data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:

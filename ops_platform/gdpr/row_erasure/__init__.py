@@ -3,6 +3,8 @@
 Tombstones, objects, caches and certificates are not known here.
 """
 
+from ops_platform.gdpr.row_erasure.batch import snapshot
+from ops_platform.gdpr.row_erasure.collateral_check import Spread
 from ops_platform.gdpr.row_erasure.engine import (
     RowErasure,
     Searched,
@@ -25,6 +27,8 @@ __all__ = [
     "Residue",
     "RowErasure",
     "Searched",
+    "Spread",
+    "collateral_check",
     "erase",
     "find_shared",
     "foresee",
@@ -39,5 +43,6 @@ __all__ = [
     "remaining",
     "residue",
     "search",
+    "snapshot",
     "unredactable",
 ]

@@ -30,6 +30,8 @@ def place(ops: Connection, subject_key: SubjectKey, basis: str, placed_by: str, 
     A complete erasure prevents no hold: a subject with this key has come back since.
     """
     lock(ops, subject_key)
+    # Retention deletes rows of many subjects at a time: the hold is there before or after such a batch.
+    ops.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key(fence(subject_key.stanza)),))
     erasure = one_row(
         ops,
         "SELECT EXISTS (SELECT FROM erasure_tombstones WHERE stanza = %s AND subject_type = %s "
@@ -74,6 +76,21 @@ def active(ops: Connection, subject_key: SubjectKey | None = None) -> list[Legal
         },
     ).fetchall()
     return [LegalHold(**row) for row in rows]
+
+
+def fence(stanza: str) -> str:
+    """Name the advisory lock that holds and batches of retention take, one at a time."""
+    return f"gdpr/retention/holds/{stanza}"
+
+
+def keys(ops: Connection, stanza: str) -> dict[int, tuple[str, str]]:
+    """Map the active holds on subjects of ``stanza`` to the kind and the key of the subject: never log it."""
+    rows = ops.execute(
+        "SELECT id, subject_type, subject_key FROM gdpr_legal_holds "
+        "WHERE released_at IS NULL AND stanza = %s ORDER BY id",
+        (stanza,),
+    )
+    return {row["id"]: (row["subject_type"], row["subject_key"]) for row in rows}
 
 
 def refuse(ops: Connection, subject_key: SubjectKey) -> None:

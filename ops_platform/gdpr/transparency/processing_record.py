@@ -80,6 +80,7 @@ def _activity(table: Table) -> dict[str, Any]:
         "title": table.title,
         "purpose": table.purpose,
         "retention": table.retention,
+        "enforced": table.term is not None,
         "kept_by_law": [
             {"role": belonging.role, "basis": belonging.erasure.basis, "term": belonging.erasure.term}
             for belonging in table.everyones
@@ -146,7 +147,7 @@ def _lines(record: dict[str, Any]) -> Iterator[str]:
                 activity["purpose"],
                 ", ".join(activity["categories_of_data"]),
                 ", ".join(activity["links_to_the_subject"]),
-                activity["retention"],
+                activity["retention"] + (" (carried out daily)" if activity["enforced"] else ""),
                 "; ".join(f"{kept['basis']}: {kept['term']}" for kept in activity["kept_by_law"]),
             )
             for activity in record["activities"]

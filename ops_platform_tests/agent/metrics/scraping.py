@@ -28,6 +28,7 @@ from ops_platform.agent.supervised_loop import Loop, LoopState
 from ops_platform.backup.monitoring import Archiver, WalDisk, Window
 from ops_platform.backup.proof.read_store import Summary
 from ops_platform.backup.taking.recorded_sets import History
+from ops_platform.gdpr.retention.retention_store import Look
 from ops_platform_tests.backup.shapes import entry, repository
 
 NOW = 1_000_000.0
@@ -116,6 +117,7 @@ def full() -> AgentState:
             "export": RequestState({"pending": 0, "failed": 0}),
         }
     )
+    known.retention.looks.put([Look("posts", 2, at), Look("letters", None, None)])
     known.system.deliveries.put(Deliveries({("critical", "firing"): 4}, at))
     known.system.certificates.put([Expiry("s3", "endpoint", at), Expiry("tls/ca.pem", "file", None, "away")])
     known.system.dagster_up.put(True)

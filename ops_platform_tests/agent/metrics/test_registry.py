@@ -11,6 +11,7 @@ from ops_platform.agent.metrics import (
     gdpr,
     index,
     proof,
+    retention,
     slo,
     system,
     window,
@@ -85,6 +86,8 @@ counter gdpr_requests_total{request_type,status}
 gauge gdpr_oldest_pending_seconds{request_type}
 gauge gdpr_verification_duration_ms{request_type}
 gauge gdpr_processing_duration_ms{request_type}
+gauge gdpr_retention_overdue_rows{table}
+gauge gdpr_retention_looked_timestamp_seconds{table}
 gauge ops_platform_build_info{version,python}
 gauge ops_database_up
 gauge ops_database_seen_age_seconds
@@ -115,7 +118,7 @@ def test_the_contract_s_names_types_and_labels_are_as_ever() -> None:
 
 
 def test_no_metric_is_defined_twice() -> None:
-    modules = (archiving, backup, index, window, proof, dr, slo, audit, gdpr, system)
+    modules = (archiving, backup, index, window, proof, dr, slo, audit, gdpr, retention, system)
     assert sum(len(module.METRICS) for module in modules) == len(METRICS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,12 +15,17 @@ from ops_platform.definitions import build_defs
 from ops_platform.defs.gdpr.assets import ERASURES, EXPORTS
 from ops_platform.defs.gdpr.sensors import REQUEST_TAG, gdpr_erasure_requests, gdpr_export_requests
 from ops_platform.defs.resources import PlatformResource
+from ops_platform.gdpr.data_map import DataMap, Period, RetentionTerm
 from ops_platform.gdpr.requests import work_queue as work
+from ops_platform.gdpr.schema import Name
 from ops_platform.settings import Settings, load_settings
 from ops_platform_tests.gdpr.erasure_scene import Scene
 from ops_platform_tests.gdpr.requests_database import Requests
 
 pytestmark = pytest.mark.services
+
+
+DELIVERIES = Name("public", "webhook_deliveries")
 
 
 class Known(PlatformResource):
@@ -238,3 +244,28 @@ def test_the_data_audit_runs_on_the_product(place: Scene, instance: dg.DagsterIn
     with place.product.owner() as owner:
         owner.execute("ALTER TABLE profiles ADD COLUMN shoe_size text")
     assert not definition.execute_in_process(instance=instance, raise_on_error=False).success
+
+
+class WithTerm(Known):
+    """The platform with a term for one table of the demo, all of whose rows are older."""
+
+    def data_map(self) -> DataMap:
+        loaded = super().data_map()
+        deliveries = loaded.tables[DELIVERIES]
+        with_term = replace(deliveries, term=RetentionTerm(Period(days=1), "delivered_at"))
+        return replace(loaded, tables={**loaded.tables, DELIVERIES: with_term})
+
+
+def test_retention_takes_what_has_a_term_and_does_nothing_where_no_table_has_one(
+    place: Scene, instance: dg.DagsterInstance
+) -> None:
+    before = place.product.digest()
+    platform = known(place.settings)
+    assert job(platform, "gdpr_retention").execute_in_process(instance=instance).success
+    assert place.product.digest() == before
+    done = job(WithTerm(values=platform.values), "gdpr_retention").execute_in_process(instance=instance)
+    assert done.success
+    after = place.product.digest()
+    assert after.pop("webhook_deliveries").startswith("(0,")
+    del before["webhook_deliveries"]
+    assert after == before
