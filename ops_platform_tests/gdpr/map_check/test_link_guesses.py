@@ -154,3 +154,26 @@ def test_categories_and_what_is_nobodys() -> None:
     # A text that holds no key of a user goes with the row.
     assert "external_id" in tables["profiles"]["personal"]
     assert list(tables["shops"]["undecided"]) == ["street"]
+
+
+def test_rows_go_with_every_row_that_goes() -> None:
+    """Also with a note that goes because of its bill; but no role is found through itself."""
+    bigint = "bigint"
+    tables = drafted(
+        table("bills", column("user_id", bigint, not_null=True), column("note_id", bigint, not_null=True)),
+        table("notes", column("user_id", bigint, not_null=True), column("bill_id", bigint, not_null=True)),
+        table("lines", column("note_id", bigint, not_null=True)),
+        references=(
+            reference("bills", "user_id", "users"),
+            reference("bills", "note_id", "notes"),
+            reference("notes", "user_id", "users"),
+            reference("notes", "bill_id", "bills"),
+            reference("lines", "note_id", "notes"),
+        ),
+    )
+    [line] = tables["lines"]["rows"]
+    assert line["roles"] == ["user", "bill"]
+    ways = {
+        (name, row["role"]): row.get("roles") for name in ("bills", "notes") for row in tables[name]["rows"]
+    }
+    assert sorted(map(len, filter(None, ways.values()))) == [1, 2]

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from ops_platform.errors import CheckFailed
+from ops_platform.gdpr.map_check.draft import role_graph
 from ops_platform.gdpr.map_check.draft.link_guess import Guesser
 from ops_platform.gdpr.map_check.draft.ownership import ownership
 from ops_platform.gdpr.map_check.draft.table_proposal import TableProposal, one_or_several
@@ -62,6 +63,8 @@ def draft(
         catalogue, table, {name: list(guesser.guesses(relation)) for name, relation in stored.items()}
     )
     proposal = TableProposal(table, tuple(key), look, catalogue, owned)
+    tables = {str(name): proposal.entry(relation) for name, relation in stored.items()}
+    role_graph.widen(tables)
     data_map: dict[str, Any] = {
         "version": 1,
         "subject": {
@@ -71,7 +74,7 @@ def draft(
             "email": email,
             "identifiers": identifiers,
         },
-        "tables": {str(name): proposal.entry(relation) for name, relation in stored.items()},
+        "tables": tables,
     }
     views = {
         str(name): proposal.view(relation)

@@ -74,7 +74,7 @@ def ownership(
 
 def _add_further(owned: Owned, link: Link) -> None:
     """Add a foreign key from somebody's rows to others of somebody's, or to others of the same table."""
-    if link.columns not in {other.columns for other in owned.links}:
+    if (link.columns, link.target) not in {(other.columns, other.target) for other in owned.links}:
         why = f"these are somebody's, and refer to rows of {link.target} besides, which go"
         owned.links.append(replace(link, guess=why, further=True))
 
