@@ -13,6 +13,7 @@ import pytest
 
 from ops_platform.clients.waiting import wait_until
 from ops_platform.local.components import PORT_NAMES
+from ops_platform.local.supervision import Supervisor
 from ops_platform_tests.local.test_stack import SERVICES
 from ops_platform_tests.ports import free_block
 from ops_platform_tests.running_stack import RunningStack, is_supervisor
@@ -60,6 +61,22 @@ def test_a_single_service_started_after_the_supervisor_died_leaves_no_orphan_eit
     assert not set(before.values()) & {process.pid for process in stack.processes()}
     stack.up()
     assert [name for name, row in stack.status().items() if not row["ready"]] == []
+
+
+def test_runs_wait_for_a_code_server_that_is_away(stack: RunningStack) -> None:
+    """Queued while the daemon was down too, as in an upgrade: none fails, all are done afterwards."""
+    programs = Supervisor(stack.layout, stack.layout.stack_id_file.read_text(encoding="utf-8").strip())
+    programs.stop(["daemon"])
+    runs = [stack.dagster.launch("wal_checks", {}) for _ in range(3)]
+    programs.stop(["code-server"])
+    programs.start("daemon")
+    tried = "DagsterUserCodeUnreachableError"
+    daemon_log = stack.layout.log("daemon")
+    wait_until(lambda: tried in daemon_log.read_text(encoding="utf-8"), 120, "the daemon tried a run")
+    assert {stack.dagster.run(run_id).status for run_id in runs} <= {"QUEUED", "STARTING"}
+    programs.start("code-server")
+    for run_id in runs:
+        assert stack.dagster.wait(run_id, 180).status == "SUCCESS"
 
 
 def _kill_supervisor(stack: RunningStack) -> None:

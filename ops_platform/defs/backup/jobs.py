@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG, PRIORITY_TAG, SCHEDULE_NAME_TAG
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG, SCHEDULE_NAME_TAG
 
 from ops_platform.backup.proof import rolling
 from ops_platform.backup.retention import cleanup, version_pruning
@@ -28,6 +28,7 @@ from ops_platform.backup.taking import (
     execution,
     precedence,
 )
+from ops_platform.defs import run_priority
 from ops_platform.defs.backup.assets import materialization
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource, StanzaLockResource
@@ -120,7 +121,7 @@ OPS = tuple(phase_op(phase) for phase in execution.PHASES)
 def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
     """Make the job ``name``, which takes one kind of backup."""
     kind = JOB_KINDS[name]
-    tags = {"duty": "backup"} | (_LONG if kind == "full" else {})
+    tags = {"duty": "backup", **run_priority.BACKUP} | (_LONG if kind == "full" else {})
 
     @dg.config_mapping(config_schema={**stanza_schema(config), "allow_promotion": _ALLOW_PROMOTION})
     def choose(value: dict[str, Any]) -> dict[str, Any]:
@@ -214,7 +215,7 @@ def verify_job(config: BackupConfig) -> dg.JobDefinition:
         read_bytes,
         "Read the repository against its checksums, a part a day: each byte twice before it expires.",
         duty="backup",
-        tags={PRIORITY_TAG: "-10", **_LONG},
+        tags={**run_priority.WHEN_IDLE, **_LONG},
     )
 
 

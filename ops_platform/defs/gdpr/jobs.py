@@ -3,7 +3,7 @@
 A run is told the opaque id of a request and nothing else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ import dagster as dg
 from ops_platform import markdown
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
+from ops_platform.defs import run_priority
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.gdpr.assets import erased, materialization
 from ops_platform.defs.resources import PlatformResource
@@ -105,14 +106,22 @@ def export_data(
     )
 
 
-def _request_job(name: str, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
+def _request_job(
+    name: str, op: dg.OpDefinition, description: str, priority: Mapping[str, str]
+) -> dg.JobDefinition:
     """Define a job of one op for the request named in its run config."""
 
     @dg.config_mapping(config_schema={"request_id": dg.Field(str, description="The opaque id of a request.")})
     def choose(value: dict[str, Any]) -> dict[str, Any]:
         return {"ops": {op.name: {"config": {"request_id": value["request_id"]}}}}
 
-    @dg.job(name=name, config=choose, executor_def=dg.in_process_executor, tags=DUTY, description=description)
+    @dg.job(
+        name=name,
+        config=choose,
+        executor_def=dg.in_process_executor,
+        tags={**DUTY, **priority},
+        description=description,
+    )
     def job() -> None:
         op()
 
@@ -123,9 +132,13 @@ gdpr_erasure = _request_job(
     "gdpr_erasure",
     erase,
     "Erase the subject of a confirmed request from every store, prove it and certify it.",
+    run_priority.ERASURE,
 )
 gdpr_export = _request_job(
-    "gdpr_export", export_data, "Write the data of a confirmed request's subject to the exports bucket."
+    "gdpr_export",
+    export_data,
+    "Write the data of a confirmed request's subject to the exports bucket.",
+    run_priority.EXPORT,
 )
 
 

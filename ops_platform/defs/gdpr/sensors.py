@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from ops_platform.clients import postgres
+from ops_platform.defs import run_priority
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.gdpr.requests import Due, RequestType, work_queue
@@ -44,7 +45,7 @@ def _request_sensor(name: str, request_type: RequestType) -> dg.SensorDefinition
                 yield dg.RunRequest(
                     run_key=f"{due.request_id}:{attempt}",
                     run_config={"request_id": due.request_id},
-                    tags={REQUEST_TAG: due.request_id},
+                    tags={REQUEST_TAG: due.request_id, **run_priority.of_request(due.due_at, now)},
                 )
         if not requested:
             yield dg.SkipReason(

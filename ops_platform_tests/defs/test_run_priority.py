@@ -1,0 +1,35 @@
+"""What begins first when more runs wait than may run at once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import yaml
+from dagster._core.storage.tags import PRIORITY_TAG
+
+from ops_platform import files
+from ops_platform.defs import run_priority
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_near_deadlines_and_backups_go_before_exports_and_checks() -> None:
+    order = [
+        run_priority.of_request(NOW + timedelta(hours=24, seconds=-1), NOW),
+        run_priority.BACKUP,
+        run_priority.ERASURE,
+        {},
+        run_priority.EXPORT,
+        run_priority.WHEN_IDLE,
+    ]
+    priorities = [int(tags.get(PRIORITY_TAG, "0")) for tags in order]
+    assert priorities == sorted(set(priorities), reverse=True)
+    assert run_priority.of_request(NOW + timedelta(hours=24), NOW) == {}
+    assert run_priority.of_request(NOW - timedelta(hours=1), NOW) == run_priority.BEFORE_ALL
+
+
+def test_exports_cannot_fill_the_queue() -> None:
+    runs = yaml.safe_load(files.carried("dagster.yaml").read_text(encoding="utf-8"))["concurrency"]["runs"]
+    [lane] = [one for one in runs["tag_concurrency_limits"] if one["key"] == run_priority.LANE_TAG]
+    assert run_priority.EXPORT[run_priority.LANE_TAG] == lane["value"]
+    assert lane["limit"] < runs["max_concurrent_runs"] // 2
