@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import os
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -345,11 +346,12 @@ def test_a_gap_of_six_minutes(starts: int | str | None, widest: int) -> None:
 
 @pytest.mark.full
 @pytest.mark.timeout(900)
-def test_ten_thousand_histories() -> None:
-    bounded = 0
-    for seed in range(10_000):
+def test_many_histories() -> None:
+    """As many as ``OPS_TEST_HISTORIES`` says; 10,000 take two and a half minutes."""
+    histories, bounded = int(os.environ.get("OPS_TEST_HISTORIES", "2500")), 0
+    for seed in range(histories):
         faults, of_history = outside(seed)
         assert faults == []
         bounded += of_history
     # The histories are such that this is worth something.
-    assert bounded > 5_000
+    assert bounded > histories // 2
