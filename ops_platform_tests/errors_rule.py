@@ -38,13 +38,15 @@ _FORBIDDEN |= dict.fromkeys(
 )
 _DIAG = {"column_name", "constraint_name", "schema_name", "sqlstate", "statement_position", "table_name"}
 _ASKED = {
-    "__cause__", "__context__", "add_note", "code", "diag", "errno", "errors", "exit_code", "faultCode",
+    "__cause__", "__context__", "add_note", "code", "diag", "errno", "error_status_hint", "errors", "exit_code",
+    "faultCode",
     "faultString", "filename", "problem", "problem_mark", "reason", "recipients", "response", "show",
     "smtp_code", "sqlstate", "headers", "status_code", "strerror", "verify_message",
 }  # fmt: skip
 """What may be asked of a foreign error: codes and places, and words of parsers and of the system."""
 _CALLED = {"describe", "frames", "database_advice", "failure", "reason", "end", "_complain", "_refused"}
-"""Methods and functions of modules that may be given one."""
+_CALLED |= {"connection_lost"}
+"""Methods and functions of modules that may be given one; asyncio itself hands a protocol its own."""
 _NAMES = {"error", "exc", "exception"}
 """Arguments that are errors whatever their annotation says; those of ours are annotated as such."""
 _PLAIN = (ValueError, LookupError, TypeError, AttributeError, ImportError, KeyboardInterrupt)
