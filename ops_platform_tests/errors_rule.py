@@ -38,8 +38,8 @@ _FORBIDDEN |= dict.fromkeys(
 )
 _DIAG = {"column_name", "constraint_name", "schema_name", "sqlstate", "statement_position", "table_name"}
 _ASKED = {
-    "__cause__", "__context__", "add_note", "code", "diag", "errno", "error_status_hint", "errors", "exit_code",
-    "faultCode",
+    "__cause__", "__context__", "add_note", "code", "diag", "errno", "error_status_hint", "errors",
+    "exit_code", "faultCode",
     "faultString", "filename", "problem", "problem_mark", "reason", "recipients", "response", "show",
     "smtp_code", "sqlstate", "headers", "status_code", "strerror", "verify_message",
 }  # fmt: skip
