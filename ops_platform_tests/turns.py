@@ -49,6 +49,7 @@ FIRST_HALF = (
     "test_",
     "backup/",
     "clients/object_store/",
+    "clients/pgbackrest/",
     "defs/",
     "housekeeping/",
     "slo/reporting/test_figures.py",
