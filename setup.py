@@ -69,6 +69,8 @@ setup(
         "psutil>=6",
         "fastapi>=0.115",
         "uvicorn>=0.30",
+        "h11>=0.16",
+        "idna>=3.7",
         "PyJWT[crypto]>=2.10",
         "isal>=1.7",
         "orjson>=3.11",

@@ -124,6 +124,7 @@ class SmtpSettings(Group):
     security: Literal["none", "starttls", "tls"] = Field("none", validation_alias="OPS_SMTP_SECURITY")
     username: str | None = Field(None, validation_alias="OPS_SMTP_USERNAME")
     password: SecretStr | None = Field(None, validation_alias="OPS_SMTP_PASSWORD")
+    password_without_tls: bool = Field(False, validation_alias="OPS_SMTP_PASSWORD_WITHOUT_TLS")
 
 
 class AuditSettings(Group):

@@ -6,14 +6,15 @@ the server's answer and the commit sends the same message, with the same Message
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from ops_platform.clients.mail.smtp import Attachment, Mail, Mailer, MailRefused
+from ops_platform.clients.mail.smtp import Attachment, Mail, Mailer, MailRefused, ascii_domain
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import ConfigurationError, Unavailable
 
@@ -106,7 +107,7 @@ def send_due(connection: Connection, mailer: Mailer, clock: Callable[[], datetim
 def _send_one(connection: Connection, mailer: Mailer, now: datetime) -> Round | None:
     """Send the next due mail; None when no mail is due. The caller commits, also after Unavailable."""
     row = connection.execute(
-        "SELECT id, dedup_key, recipient, subject, body, attachments, attempts, "
+        "SELECT id, dedup_key, recipient, subject, body, attachments, attempts, created_at, "
         "coalesce(give_up_at, created_at + %s) AS give_up_at FROM mail_outbox "
         "WHERE sent_at IS NULL AND given_up_at IS NULL AND next_attempt_at <= %s "
         "ORDER BY next_attempt_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
@@ -117,13 +118,10 @@ def _send_one(connection: Connection, mailer: Mailer, now: datetime) -> Round | 
     if now >= row["give_up_at"]:
         _finish(connection, row["id"], "given_up_at", now, None)
         return Round(given_up=1)
-    domain = mailer.sender.rpartition("@")[2] or "localhost"
     attachments = [Attachment(**attachment) for attachment in row["attachments"]]
-    mail = Mail(
-        [row["recipient"]], row["subject"], row["body"], f"<outbox.{row['id']}@{domain}>", attachments
-    )
     try:
-        mailer.send(mail)
+        message_id = _message_id(row["dedup_key"], row["created_at"], mailer.sender)
+        mailer.send(Mail([row["recipient"]], row["subject"], row["body"], message_id, attachments))
     except (MailRefused, ConfigurationError) as error:
         _finish(connection, row["id"], "given_up_at", now, str(error))
         return Round(given_up=1)
@@ -137,6 +135,15 @@ def _send_one(connection: Connection, mailer: Mailer, now: datetime) -> Round | 
         raise Unavailable(reason) from None
     _finish(connection, row["id"], "sent_at", now, None)
     return Round(sent=1)
+
+
+def _message_id(dedup_key: str, created_at: datetime, sender: str) -> str:
+    """Name the mail: the same at each attempt, and never another's, also after the database was restored.
+
+    Numbers of rows are given out anew then, and a receiver would drop the other mail as a repetition.
+    """
+    digest = hashlib.sha256(f"{dedup_key}\n{created_at.astimezone(UTC).isoformat()}".encode()).hexdigest()
+    return f"<{digest[:40]}@{ascii_domain(sender).rpartition('@')[2] or 'localhost'}>"
 
 
 def _postpone(connection: Connection, row: dict[str, Any], now: datetime, reason: str) -> None:

@@ -16,6 +16,7 @@ from email.utils import formatdate, make_msgid
 from pathlib import Path
 from typing import Literal
 
+import idna
 from pydantic import SecretStr
 
 from ops_platform.clients.mail import look
@@ -62,6 +63,8 @@ class Mailer:
     ca_file: Path | None = None
     username: str | None = None
     password: SecretStr | None = None
+    password_without_tls: bool = False
+    """Send the password over a connection that anybody on the way can read."""
     timeout_seconds: float = TIMEOUT_SECONDS
     look: Look | None = None
     """The company's look; None: mails are plain text."""
@@ -76,12 +79,19 @@ class Mailer:
         where = f"the mail server at {self.host}:{self.port}"
         try:
             with self._connect() as server:
-                refused = server.send_message(message, self.sender, list(mail.recipients))
+                refused = server.send_message(
+                    message, ascii_domain(self.sender), [ascii_domain(one) for one in mail.recipients]
+                )
         except smtplib.SMTPAuthenticationError:
             raise Unavailable(
                 f"{where} refused the user name or password: correct OPS_SMTP_USERNAME"
             ) from None
         except smtplib.SMTPNotSupportedError:
+            if not _is_ascii(self.sender, *mail.recipients):
+                raise MailRefused(
+                    f"{where} takes no address with letters beyond ASCII before the @ (SMTPUTF8): use "
+                    "one that does"
+                ) from None
             raise Unavailable(f"{where} does not offer what OPS_SMTP_SECURITY asks for: correct it") from None
         except smtplib.SMTPRecipientsRefused as error:
             raise _refused(where, [code for code, _ in error.recipients.values()]) from None
@@ -100,6 +110,13 @@ class Mailer:
             raise _refused(where, [code for code, _ in refused.values()])
 
     def _connect(self) -> smtplib.SMTP:
+        signs_in = self.username is not None and self.password is not None
+        if signs_in and self.security == "none" and not self.password_without_tls:
+            # Unavailable, not a fault of the mail: it waits until this is put right.
+            raise Unavailable(
+                "the password of the mail server is not sent without TLS: set OPS_SMTP_SECURITY to starttls "
+                "or tls, or OPS_SMTP_PASSWORD_WITHOUT_TLS to true"
+            )
         server: smtplib.SMTP
         if self.security == "tls":
             server = smtplib.SMTP_SSL(
@@ -127,11 +144,11 @@ class Mailer:
         message = EmailMessage()
         try:
             message["From"] = self._from()
-            message["To"] = ", ".join(mail.recipients)
+            message["To"] = ", ".join(ascii_domain(one) for one in mail.recipients)
             message["Subject"] = mail.subject
             message["Date"] = formatdate()
             message["Message-ID"] = mail.message_id or make_msgid(
-                domain=self.sender.rpartition("@")[2] or None
+                domain=ascii_domain(self.sender).rpartition("@")[2] or None
             )
         except Exception as error:
             # For an invalid address the email package raises whatever its parser stumbles over.
@@ -154,7 +171,22 @@ class Mailer:
         return message
 
     def _from(self) -> str | Address:
-        return self.sender if self.look is None else Address(self.look.name, addr_spec=self.sender)
+        sender = ascii_domain(self.sender)
+        return sender if self.look is None else Address(self.look.name, addr_spec=sender)
+
+
+def ascii_domain(address: str) -> str:
+    """Write an address's domain in ASCII (IDNA 2008), as every mail server knows it.
+
+    Raises ConfigurationError, without the address, when it is no domain.
+    """
+    local, at, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
+    try:
+        return f"{local}{at}{idna.encode(domain, uts46=True).decode()}"
+    except idna.IDNAError:
+        raise ConfigurationError("a mail's address has a domain that is none (IDNA): correct it") from None
 
 
 def mailer(settings: Settings) -> Mailer:
@@ -168,8 +200,13 @@ def mailer(settings: Settings) -> Mailer:
         ca_file=settings.ca_file,
         username=smtp.username,
         password=smtp.password,
+        password_without_tls=smtp.password_without_tls,
         look=look.from_settings(settings.page),
     )
+
+
+def _is_ascii(*addresses: str) -> bool:
+    return all(ascii_domain(address).isascii() for address in addresses)
 
 
 def _refused(where: str, codes: Sequence[int]) -> OpsError:

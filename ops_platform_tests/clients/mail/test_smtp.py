@@ -15,7 +15,7 @@ from aiosmtpd.handlers import Message
 from aiosmtpd.smtp import AuthResult
 from pydantic import SecretStr
 
-from ops_platform.clients.mail.smtp import Mail, Mailer, MailRefused, mailer
+from ops_platform.clients.mail.smtp import Mail, Mailer, MailRefused, ascii_domain, mailer
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 from ops_platform.settings import load_settings
 from ops_platform_tests.ports import free_ports
@@ -120,6 +120,50 @@ def test_login(authority: tuple[Path, ssl.SSLContext]) -> None:
             sink.mailer(password=SecretStr("wrong-secret"), **arguments).send(mail())
     assert "wrong-secret" not in str(refused.value)
     assert len(sink.handler.kept) == 1
+
+
+def test_no_password_without_tls_unless_a_setting_says_so() -> None:
+    seen: list[bytes] = []
+
+    def check(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+        seen.append(data.password)
+        return AuthResult(success=True)
+
+    with Sink(authenticator=check, auth_require_tls=False) as sink:
+        arguments: dict[str, Any] = {"username": "ops", "password": SecretStr("secret")}
+        with pytest.raises(Unavailable, match="OPS_SMTP_PASSWORD_WITHOUT_TLS"):
+            sink.mailer(**arguments).send(mail())
+        assert (seen, sink.handler.kept) == ([], [])
+        sink.mailer(password_without_tls=True, **arguments).send(mail())
+    assert (seen, len(sink.handler.kept)) == ([b"secret"], 1)
+    values = {"OPS_SMTP_USERNAME": "ops", "OPS_SMTP_PASSWORD": "secret"}
+    assert not mailer(load_settings(values)).password_without_tls
+    assert mailer(load_settings({**values, "OPS_SMTP_PASSWORD_WITHOUT_TLS": "true"})).password_without_tls
+
+
+def test_a_domain_with_other_letters_needs_nothing_of_the_server() -> None:
+    with Sink(enable_SMTPUTF8=False) as sink:
+        sink.mailer().send(mail(recipients=["anna@Bücher.example"]))
+    (message,) = sink.handler.kept
+    assert message["To"] == message["X-RcptTo"] == "anna@xn--bcher-kva.example"
+
+
+def test_a_name_with_other_letters_goes_to_a_server_that_takes_it() -> None:
+    name = "jürgen@bücher.example"
+    with Sink(enable_SMTPUTF8=True) as sink:
+        sink.mailer().send(mail(recipients=[name]))
+    (message,) = sink.handler.kept
+    assert message["X-RcptTo"] == "jürgen@xn--bcher-kva.example"
+    with Sink(enable_SMTPUTF8=False) as sink, pytest.raises(MailRefused, match="SMTPUTF8") as refused:
+        sink.mailer().send(mail(recipients=[name]))
+    assert "jürgen" not in str(refused.value)
+
+
+@pytest.mark.parametrize("domain", ["bü..example", "-ü.example", "ü" * 70 + ".example", "‍.example"])
+def test_a_domain_that_is_none_is_said_without_the_address(domain: str) -> None:
+    with pytest.raises(ConfigurationError, match="IDNA") as refused:
+        ascii_domain(f"anna@{domain}")
+    assert "anna" not in str(refused.value)
 
 
 def test_a_server_without_starttls_is_said() -> None:
