@@ -190,14 +190,18 @@ class LimitedProtocol(H11Protocol):
             ),
             (b"connection", b"close"),
         ]
-        for event in (
-            h11.Response(status_code=problem.status, headers=fields, reason=STATUS_PHRASES[problem.status]),
-            h11.Data(data=bytes(answer.body)),
-            h11.EndOfMessage(),
-        ):
-            self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
-        self._watch()
+        try:
+            for event in (
+                h11.Response(
+                    status_code=problem.status, headers=fields, reason=STATUS_PHRASES[problem.status]
+                ),
+                h11.Data(data=b"" if self._parser.is_head else bytes(answer.body)),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        finally:
+            self.transport.close()
+            self._watch()
 
     def _abort(self, reason: str) -> None:
         if reason:
@@ -210,20 +214,27 @@ class _Parser(h11.Connection):
 
     def __init__(self, limits: RequestLimits) -> None:
         super().__init__(h11.SERVER, limits.head_bytes)
-        self.too_large = False
+        self.too_large = self.is_head = False
         self._limits = limits
 
     def next_event(self) -> Any:
         """Return the next event. Raises RemoteProtocolError for what is no HTTP, or too much of it."""
         try:
             event = super().next_event()
-            if isinstance(event, h11.Request) and self._exceeds(event):
-                self._process_error(self.their_role)
-                raise h11.RemoteProtocolError("too large a head", error_status_hint=431)
+            if isinstance(event, h11.Request):
+                self.is_head = event.method == b"HEAD"
+                if self._exceeds(event):
+                    self._process_error(self.their_role)
+                    raise h11.RemoteProtocolError("too large a head", error_status_hint=431)
         except h11.RemoteProtocolError as error:
             self.too_large = error.error_status_hint == 431
             raise
         return event
+
+    def start_next_cycle(self) -> None:
+        """Wait for the next request, of which nothing is known yet."""
+        self.is_head = False
+        super().start_next_cycle()
 
     def _exceeds(self, request: h11.Request) -> bool:
         """Tell whether a head that came at once, of which h11 measures nothing, is too large."""

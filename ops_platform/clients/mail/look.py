@@ -5,6 +5,7 @@ Nothing is loaded from elsewhere: the logo comes with the mail.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import PageSettings
 
+log = logging.getLogger(__name__)
 LOGO_ID = "logo@ops-platform"
 LOGO_KINDS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
 """Image files that mail programs show; with another kind, as SVG, a mail has no logo."""
@@ -49,7 +51,8 @@ class Look:
 def from_settings(page: PageSettings) -> Look | None:
     """Read the look that OPS_PAGE_NAME, _COLOUR and _LOGO_FILE configure; None without a name.
 
-    Raises ConfigurationError that names the setting.
+    Raises ConfigurationError for a colour that is none. A logo that cannot be used is left out, with a
+    warning: the settings are the pages', on whose host the file is, and mails must leave.
     """
     if page.name is None:
         return None
@@ -61,15 +64,20 @@ def from_settings(page: PageSettings) -> Look | None:
     return Look(page.name, page.colour, _logo(page.logo_file), kind)
 
 
-def _logo(file: Path) -> bytes:
+def _logo(file: Path) -> bytes | None:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise ConfigurationError(f"OPS_PAGE_LOGO_FILE: cannot read {file}: {error.strerror}") from None
+        log.warning("mails have no logo: OPS_PAGE_LOGO_FILE: cannot read %s: %s", file, error.strerror)
+        return None
     if len(content) > LARGEST_LOGO_BYTES:
-        raise ConfigurationError(
-            f"OPS_PAGE_LOGO_FILE: {file} has {len(content)} bytes: {LARGEST_LOGO_BYTES} are the most"
+        log.warning(
+            "mails have no logo: OPS_PAGE_LOGO_FILE: %s has %d bytes: %d are the most",
+            file,
+            len(content),
+            LARGEST_LOGO_BYTES,
         )
+        return None
     return content
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from ops_platform.clients.mail.smtp import Attachment, Mail, Mailer, MailRefused, ascii_domain
+from ops_platform.clients.mail.smtp import Attachment, Mail, Mailer, MailRefused
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import ConfigurationError, Unavailable
 
@@ -120,7 +120,7 @@ def _send_one(connection: Connection, mailer: Mailer, now: datetime) -> Round | 
         return Round(given_up=1)
     attachments = [Attachment(**attachment) for attachment in row["attachments"]]
     try:
-        message_id = _message_id(row["dedup_key"], row["created_at"], mailer.sender)
+        message_id = _message_id(row["dedup_key"], row["created_at"], mailer.sender_address)
         mailer.send(Mail([row["recipient"]], row["subject"], row["body"], message_id, attachments))
     except (MailRefused, ConfigurationError) as error:
         _finish(connection, row["id"], "given_up_at", now, str(error))
@@ -143,7 +143,7 @@ def _message_id(dedup_key: str, created_at: datetime, sender: str) -> str:
     Numbers of rows are given out anew then, and a receiver would drop the other mail as a repetition.
     """
     digest = hashlib.sha256(f"{dedup_key}\n{created_at.astimezone(UTC).isoformat()}".encode()).hexdigest()
-    return f"<{digest[:40]}@{ascii_domain(sender).rpartition('@')[2] or 'localhost'}>"
+    return f"<{digest[:40]}@{sender.rpartition('@')[2] or 'localhost'}>"
 
 
 def _postpone(connection: Connection, row: dict[str, Any], now: datetime, reason: str) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.utils import formatdate, make_msgid, parseaddr
 from pathlib import Path
 from typing import Literal
 
@@ -80,14 +80,14 @@ class Mailer:
         try:
             with self._connect() as server:
                 refused = server.send_message(
-                    message, ascii_domain(self.sender), [ascii_domain(one) for one in mail.recipients]
+                    message, self.sender_address, [ascii_domain(one) for one in mail.recipients]
                 )
         except smtplib.SMTPAuthenticationError:
             raise Unavailable(
                 f"{where} refused the user name or password: correct OPS_SMTP_USERNAME"
             ) from None
         except smtplib.SMTPNotSupportedError:
-            if not _is_ascii(self.sender, *mail.recipients):
+            if not _is_ascii(self.sender_address, *mail.recipients):
                 raise MailRefused(
                     f"{where} takes no address with letters beyond ASCII before the @ (SMTPUTF8): use "
                     "one that does"
@@ -148,7 +148,7 @@ class Mailer:
             message["Subject"] = mail.subject
             message["Date"] = formatdate()
             message["Message-ID"] = mail.message_id or make_msgid(
-                domain=ascii_domain(self.sender).rpartition("@")[2] or None
+                domain=self.sender_address.rpartition("@")[2] or None
             )
         except Exception as error:
             # For an invalid address the email package raises whatever its parser stumbles over.
@@ -170,9 +170,14 @@ class Mailer:
             )
         return message
 
+    @property
+    def sender_address(self) -> str:
+        """The sender without a name before it, its domain in ASCII."""
+        return ascii_domain(parseaddr(self.sender)[1] or self.sender)
+
     def _from(self) -> str | Address:
-        sender = ascii_domain(self.sender)
-        return sender if self.look is None else Address(self.look.name, addr_spec=sender)
+        name = self.look.name if self.look is not None else parseaddr(self.sender)[0]
+        return Address(name, addr_spec=self.sender_address) if name else self.sender_address
 
 
 def ascii_domain(address: str) -> str:

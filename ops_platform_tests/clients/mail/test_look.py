@@ -90,9 +90,18 @@ def test_a_kind_of_logo_that_mail_programs_do_not_show_is_left_out(tmp_path: Pat
     assert "<img" not in html
 
 
-def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+def test_a_wrong_colour_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="OPS_PAGE_COLOUR"):
+        sent(mail_of("en"), OPS_PAGE_NAME="Rosa", OPS_PAGE_COLOUR="red")
+
+
+def test_a_logo_that_cannot_be_used_is_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     large = tmp_path / "logo.png"
     large.write_bytes(bytes(LARGEST_LOGO_BYTES + 1))
-    for name, value in (("COLOUR", "red"), ("LOGO_FILE", str(large)), ("LOGO_FILE", "/no/such.png")):
-        with pytest.raises(ConfigurationError, match=f"OPS_PAGE_{name}"):
-            sent(mail_of("en"), OPS_PAGE_NAME="Rosa", **{f"OPS_PAGE_{name}": value})
+    for file in (str(large), "/no/such.png"):
+        caplog.clear()
+        html = part(sent(mail_of("en"), OPS_PAGE_NAME="Rosa", OPS_PAGE_LOGO_FILE=file), "html")
+        assert "<img" not in html
+        assert "OPS_PAGE_LOGO_FILE" in caplog.text

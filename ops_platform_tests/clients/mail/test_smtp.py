@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import ssl
+from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,17 @@ def test_a_domain_with_other_letters_needs_nothing_of_the_server() -> None:
         sink.mailer().send(mail(recipients=["anna@Bücher.example"]))
     (message,) = sink.handler.kept
     assert message["To"] == message["X-RcptTo"] == "anna@xn--bcher-kva.example"
+
+
+def test_a_sender_may_have_a_name() -> None:
+    with Sink() as sink:
+        replace(sink.mailer(), sender="Acme <privacy@bücher.example>").send(mail())
+    (message,) = sink.handler.kept
+    assert (message["From"], message["X-MailFrom"]) == (
+        "Acme <privacy@xn--bcher-kva.example>",
+        "privacy@xn--bcher-kva.example",
+    )
+    assert message["Message-ID"].endswith("@xn--bcher-kva.example>")
 
 
 def test_a_name_with_other_letters_goes_to_a_server_that_takes_it() -> None:
