@@ -20,5 +20,9 @@ WHEN_IDLE = {PRIORITY_TAG: "-10"}
 
 
 def of_request(due_at: datetime, now: datetime) -> dict[str, str]:
-    """Return the tags of a request's run beyond its job's: none, until its deadline is near."""
-    return dict(BEFORE_ALL) if due_at - now < NEAR else {}
+    """Return the tags of a request's run beyond its job's: none, until its deadline is near.
+
+    They are those of the moment in which the run is asked for; one that waits in the queue keeps them. A near
+    one has a lane of its own, or others' exports would hold it up.
+    """
+    return {**BEFORE_ALL, LANE_TAG: "urgent"} if due_at - now < NEAR else {}
