@@ -51,6 +51,10 @@ class Step:
     most: int
     alone: Step | None = None
     """What it is for who does not see ``after``."""
+    seen: int = 0
+    """How many of the most the counter itself shows: these are no matter of what is likely."""
+    parts: tuple[Step, ...] = ()
+    """What it is for a window that holds only a part of it."""
 
 
 @dataclass(frozen=True)
@@ -170,9 +174,9 @@ def _counted(family: Family, counters: Sequence[Series], since: int) -> list[Lin
         )
         unknown += falls.unproven
         steps = [
-            Step(int(times[index - 1]), int(times[index]), 0 if missed[index] else int(counts[index]), value)
+            Step(int(times[index - 1]), int(times[index]), least, int(values[index]), seen=least)
             for index in np.flatnonzero(doubtful).tolist()
-            for value in [int(values[index])]
+            for least in [0 if missed[index] else int(counts[index])]
         ]
         lower = [(stretch.after, stretch.until, True) for stretch in falls.unproven]
         for index in np.flatnonzero(alone).tolist():
@@ -195,11 +199,7 @@ def _counted(family: Family, counters: Sequence[Series], since: int) -> list[Lin
         counts[doubtful] = 0
         across = _across_falls(lower, falls.reset, doubtful, counter, counts)
         # What comes after a dip may be compared with a value that had dipped.
-        steps = [
-            replace(step, least=0) if any(fall.after < step.after <= fall.until for fall in across) else step
-            for step in steps
-            if not any(fall.after <= step.after and step.until <= fall.until for fall in across)
-        ] + across
+        steps = [*_beside(steps, across), *across]
         unattempted = family.scrapes.unattempted(times[~falls.created])
         if unattempted.size:
             unknown += around(
@@ -214,6 +214,22 @@ def _counted(family: Family, counters: Sequence[Series], since: int) -> list[Lin
             Line(counter.labels, counter.target, times, counts, times[reset], tuple(steps), tuple(unknown))
         )
     return lines
+
+
+def _beside(steps: Sequence[Step], across: Sequence[Step]) -> list[Step]:
+    """Select the steps outside of those ``across`` falls, which are in order and do not overlap.
+
+    What begins after a dip may be compared with a value that had dipped.
+    """
+    starts = np.array([fall.after for fall in across], np.int64)
+    ends = np.array([NEVER, *(fall.until for fall in across)], np.int64)
+    afters = np.array([step.after for step in steps], np.int64)
+    begun, before = ends[np.searchsorted(starts, afters, "right")], ends[np.searchsorted(starts, afters)]
+    return [
+        replace(step, least=0) if step.after <= fallen else step
+        for step, inside, fallen in zip(steps, begun.tolist(), before.tolist(), strict=True)
+        if step.until > inside
+    ]
 
 
 def _after_gap(family: Family, counter: Series, index: int) -> Step:
@@ -232,12 +248,15 @@ def _since(family: Family, counter: Series, index: int, after: int, before: int)
     started = family.scrapes.process_start(time)
     began = started is not None and after < started <= time
     if value < before:
-        return Step(after, time, value if began or (started is None and 2 * value <= before) else 0, value)
+        least = value if began or (started is None and 2 * value <= before) else 0
+        return Step(after, time, least, value, seen=value)
     if before and family.scrapes.same_process(after, time):
-        return Step(after, time, value - before, value - before)
+        return Step(after, time, value - before, value - before, seen=value - before)
+    seen, most = family.shown(counter, index)
     if began and not before and started is not None:
-        return Step(started, time, 0, value)
-    return Step(after, time, value - before if before else 0, value)
+        return Step(started, time, 0, most, seen=seen)
+    least = value - before if before else 0
+    return Step(after, time, least, most, seen=max(least, seen))
 
 
 def _across_falls(
@@ -266,16 +285,22 @@ def _across_falls(
         counts[inside] = 0
         if not inside.size:
             continue
-        if whole:
-            least = 0 if reset[inside].any() else max(0, int(values[high - 1]) - int(before[0]))
-            steps.append(Step(after, int(times[high - 1]), least, int(most.sum())))
-            continue
+        # A little lower is likely a dip; much lower may be a restart, and all of it new.
+        seen = np.where(
+            anew & (10 * values[inside] > 9 * before), np.maximum(values[inside] - before, 0), most
+        )
         # Each sample by itself: a chain of falls, as in a crash loop, may have no end.
         starts = np.concatenate(([after], times[inside[:-1]]))
-        steps += [
-            Step(int(start), int(times[index]), 0, int(events))
-            for start, index, events in zip(starts, inside, most, strict=True)
-        ]
+        parts = tuple(
+            Step(int(start), int(times[index]), 0, int(events), seen=int(shown))
+            for start, index, events, shown in zip(starts, inside, most, seen, strict=True)
+        )
+        if whole:
+            least = 0 if reset[inside].any() else max(0, int(values[high - 1]) - int(before[0]))
+            shown = least if (10 * values[inside] > 9 * before)[anew].all() else int(seen.sum())
+            steps.append(Step(after, int(times[high - 1]), least, int(most.sum()), seen=shown, parts=parts))
+        else:
+            steps += parts
     return steps
 
 

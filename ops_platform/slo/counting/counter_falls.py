@@ -3,7 +3,8 @@
 Proof is a process that reports a later start, or a zero that Prometheus stored at the counter's creation.
 A counter that falls while its process goes on has dipped (a proxy that answers from memory, a lagging
 replica), or an exporter relays another process: which of the two, and what happened, cannot be told. Of a
-target that reports no start, a fall to at most half is believed, unless the value is soon back.
+target that reports no start, a fall to at most half is believed, unless the value is soon back, or back at
+once a little later: two processes behind one address.
 
 Not here: series that appear or come back (``counter_starts``).
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ops_platform.slo.counting.samples import Mask, Series, Times, no_times, show
-from ops_platform.slo.counting.scrapes import HORIZON, JITTER, NEVER, Scrapes, Unknown
+from ops_platform.slo.counting.scrapes import HORIZON, JITTER, NEVER, VIEW, Scrapes, Unknown
 
 SKEW = 60_000
 """Milliseconds by which the clocks of Prometheus and of a target may differ."""
@@ -50,18 +51,19 @@ class Falls:
         created = created_zeros(counter, scrapes)
         silent = scrapes.process_starts(times) == NEVER
         proven = fell & (created | began)
+        believable = silent & ~np.isin(times, doubted) & (2 * values <= before)
         unproven: list[Unknown] = []
         for index in np.flatnonzero(fell & ~proven).tolist():
-            back = back_at(counter, index, int(before[index]))
-            alone = not np.isin(times[index], doubted)
-            if silent[index] and alone and back is None and 2 * values[index] <= before[index]:
+            latest = int(times[index - 1]) + VIEW
+            back = back_at(counter, index, int(before[index]), latest)
+            if believable[index] and (back is None or _grew(counter, index, int(before[index]), back)):
                 proven[index] = True
                 continue
             known_to_run = "" if silent[index] else ", and its process had not begun anew"
             unproven.append(
                 Unknown(
                     int(times[index - 1]),
-                    int(times[index]) + HORIZON if back is None else back,
+                    latest if back is None else back,
                     f"{show(counter.labels)} fell from {before[index]} to {values[index]}{known_to_run}: "
                     "a dip, or a restart?",
                     "shown",
@@ -70,12 +72,20 @@ class Falls:
         return cls(proven, began, created, tuple(unproven), tuple(times[fell & ~proven].tolist()))
 
 
-def back_at(counter: Series, index: int, before: int) -> int | None:
-    """Find when (ms), within HORIZON after the sample at ``index``, the value is ``before`` or more."""
+def back_at(counter: Series, index: int, before: int, latest: int) -> int | None:
+    """Find when (ms), from the sample at ``index`` to ``latest``, the value is ``before`` or more."""
     times = counter.times
-    end = int(np.searchsorted(times, times[index] + HORIZON, side="right"))
+    end = int(np.searchsorted(times, latest, side="right"))
     higher = np.flatnonzero(counter.values[index:end] >= before)
     return int(times[index + int(higher[0])]) if higher.size else None
+
+
+def _grew(counter: Series, index: int, before: int, back: int) -> bool:
+    """Tell whether the value that fell at ``index`` came ``back`` (ms) by counting: late, in small steps."""
+    at = int(np.searchsorted(counter.times, back))
+    rise = int(counter.values[at]) - int(counter.values[at - 1])
+    late = back > int(counter.times[index]) + HORIZON
+    return late and 2 * rise <= before - int(counter.values[index])
 
 
 def process_began(times: Times, previous: Times, scrapes: Scrapes) -> Mask:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ops_platform.slo.counting.counter_falls import back_at
 from ops_platform.slo.counting.samples import Labels, Mask, Series, Times, Values, no_times
-from ops_platform.slo.counting.scrapes import FOREVER, HORIZON, NEVER, Scrapes
+from ops_platform.slo.counting.scrapes import FOREVER, HORIZON, NEVER, VIEW, Scrapes
 
 Siblings = Mapping[Labels, Sequence[Series]]
 
@@ -76,7 +76,11 @@ class Family:
         if (
             last is not None
             and not began
-            and (started is not None or 2 * value > last[1] or back_at(counter, index, last[1]) is not None)
+            and (
+                started is not None
+                or 2 * value > last[1]
+                or back_at(counter, index, last[1], time + HORIZON) is not None
+            )
         ):
             return "comes back with less, and nothing proves that it began anew"
         if self.may_continue(time, value):
@@ -95,7 +99,7 @@ class Family:
         started = self.scrapes.process_start(time)
         if started is not None and at < started <= time:
             return time
-        back = back_at(counter, index, last)
+        back = back_at(counter, index, last, time + HORIZON)
         return time + HORIZON if back is None else back
 
     def since(self, counter: Series, index: int) -> tuple[int, int]:
@@ -109,6 +113,27 @@ class Family:
         after, value = int(counter.times[index - 1]), int(counter.values[index - 1])
         low, high = np.searchsorted(self.scrapes.good, [after, counter.times[index]], side="right")
         return after, value if high - low <= 1 else 0
+
+    def shown(self, counter: Series, index: int) -> tuple[int, int]:
+        """Bound what a series counted before ``index``, its first sample for HORIZON: seen, and at most.
+
+        Seen is what the sample itself proves to have been counted since somebody looked, or since its process
+        began; of the rest it may be that all happened long before.
+        """
+        time, value = int(counter.times[index]), int(counter.values[index])
+        last = (int(counter.times[index - 1]), int(counter.values[index - 1])) if index else counter.earlier
+        started = self.scrapes.process_start(time)
+        if last is None:
+            unread = counter.known and started is not None and started <= time
+            low, high = np.searchsorted(self.scrapes.good, [time - VIEW, time], side="left")
+            looked = high > low and self.scrapes.same_process(int(self.scrapes.good[low]), time)
+            recent = started is not None and time - VIEW < started <= time
+            return (value if unread or recent or (looked and not counter.known) else 0), value
+        if started is not None and last[0] < started <= time:
+            return value, value
+        if started is not None and started <= last[0] and value >= last[1]:
+            return value - last[1], value - last[1]
+        return max(0, value - last[1]), value
 
     def may_continue(self, time: int, value: int) -> bool:
         """Tell whether a series that ended within HORIZON before ``time`` may go on with ``value``."""

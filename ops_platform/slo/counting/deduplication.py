@@ -57,6 +57,11 @@ class ReplicaTurns:
             stand_ins[other] = spans
         return cls(first, used, stand_ins)
 
+    @property
+    def replicas(self) -> frozenset[Labels]:
+        """All that have an ``up`` of the target."""
+        return frozenset((self.first, *self.stand_ins))
+
     def counts(self, replica: Labels, time: int) -> bool:
         """Tell whether the samples of ``replica`` at ``time`` (ms) are the ones that count."""
         if replica == self.first:
@@ -120,7 +125,16 @@ def differences(
     for own, by_replica in by_own.items():
         target = target_of(own)
         target_turns = turns.get(target)
-        if target_turns is not None and target_turns.stand_ins:
+        if target_turns is None:
+            continue
+        for replica in set(by_replica) - target_turns.replicas:
+            # No Prometheus has that name: the application has a label of its own that is called so.
+            by_target[target] += around(
+                times_of(by_replica[replica]),
+                f"{show(own)} has {show(replica)} of OPS_PROMETHEUS_REPLICA_LABELS, and up of its target has "
+                "not: those are different counters",
+            )
+        if len(by_replica) > 1 or target_turns.stand_ins:
             by_target[target] += _differences(own, by_replica, target_turns, names, slack)
     return by_target
 

@@ -16,9 +16,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from ops_platform.slo.bounds import Bounds
-from ops_platform.slo.counting.counter_deltas import Line, Timeline
+from ops_platform.slo.counting.counter_deltas import Line, Step, Timeline
 from ops_platform.slo.counting.samples import Labels, Times, no_times
-from ops_platform.slo.counting.scrapes import HORIZON, VIEW, Scrapes, Unknown
+from ops_platform.slo.counting.scrapes import HORIZON, NEVER, VIEW, Scrapes, Unknown
 from ops_platform.slo.objectives import Indicator, Selector
 
 SLACK = 60_000
@@ -106,8 +106,13 @@ def _busiest(times: Times, counts: Times, doubts: Iterable[Unknown], start: int,
     low, high = np.searchsorted(times, [start + HORIZON, end], side="right")
     ends = times[low:high]
     known = np.ones(ends.size, np.bool_)
-    for stretch in doubts:
-        known &= (ends <= stretch.after) | (ends - HORIZON >= stretch.until)
+    stretches = np.array(sorted((stretch.after, stretch.until) for stretch in doubts), np.int64).reshape(
+        -1, 2
+    )
+    if stretches.size:
+        # Of those that begin before a time, the one that reaches furthest.
+        reached = np.concatenate(([NEVER], np.maximum.accumulate(stretches[:, 1])))
+        known = reached[np.searchsorted(stretches[:, 0], ends, side="left")] <= ends - HORIZON
     if not known.any():
         return None
     first = np.searchsorted(times, ends - HORIZON, side="right")
@@ -167,15 +172,18 @@ def _between_scrapes(scrapes: Scrapes, good: Times, stretch: Unknown) -> list[tu
         *good[max(low, 0) : high + 1].tolist(),
         *([stretch.until] if high >= good.size else []),
     ]
+    # What good scrapes do not show may count on in the same process; no later sample need show it.
+    hidden = stretch.kind == "absent" and bool(((good > stretch.after) & (good < stretch.until)).any())
     parts = []
     for after, until in itertools.pairwise(edges):
-        if after in good and until in good:
+        if after in good and until in good and not hidden:
             if scrapes.same_process(after, until):
                 continue
             if stretch.kind == "unseen" and until - after <= HORIZON:
                 continue
         started = scrapes.process_start(until) if until in good else None
-        if started is not None and started < until:
+        shown = not hidden or until >= stretch.until
+        if shown and started is not None and started < until:
             # What the process that is there has counted, it shows.
             until = min(until, started + SLACK)
         parts.append((max(after, stretch.after), min(until, stretch.until)))
@@ -192,7 +200,11 @@ def _length(spans: Collection[tuple[int, int]]) -> int:
 
 
 def _spread(lines: Iterable[Line], capacities: Capacities, window: tuple[int, int]) -> Spread:
-    """Add up the known events of these series in the window, and the bounds of the others."""
+    """Add up the known events of these series in the window, and the bounds of the others.
+
+    What a counter shows is believed however much it is; capacity limits only what nobody saw. Of a step that
+    reaches beyond the window all of it may have happened inside, or nothing.
+    """
     start, end = window
     least = most = 0
     for line in lines:
@@ -207,10 +219,16 @@ def _spread(lines: Iterable[Line], capacities: Capacities, window: tuple[int, in
             if step.after >= end or step.until <= start:
                 continue
             inside = start <= step.after and step.until <= end
-            at_least = step.least if inside else 0
-            at_most = step.most
-            if capacity is not None:
-                overlap = min(step.until, end) - max(step.after, start)
-                at_most = max(at_least, min(at_most, max(FEW, _most(capacity, overlap))))
-            least, most = least + at_least, most + at_most
+            least += step.least if inside else 0
+            for part in [step] if inside or not step.parts else step.parts:
+                most += _at_most(part, capacity, window)
     return least, most
+
+
+def _at_most(step: Step, capacity: int | None, window: tuple[int, int]) -> int:
+    overlap = min(step.until, window[1]) - max(step.after, window[0])
+    if overlap <= 0:
+        return 0
+    if capacity is None:
+        return step.most
+    return min(step.most, max(step.least, step.seen, FEW, _most(capacity, overlap)))

@@ -32,12 +32,19 @@ def jobs_with(source: Prometheus, selector: Selector, until: datetime) -> frozen
     return frozenset(names)
 
 
-def job_had(source: Prometheus, selector: Selector, job: str, until: datetime) -> bool:
-    """Tell whether the job had such series up to ``until``. Raises Unavailable."""
+def series_of(source: Prometheus, selector: Selector, job: str, until: datetime) -> list[Labels]:
+    """List the labels of all such series that the job had up to ``until``. Raises Unavailable."""
     only = Selector(selector.metric, (*selector.matchers, Matcher("job", "=", job)), selector.bound)
     series, warnings = source.series([only.query], until=until)
     range_query.refuse_partial(selector.query, warnings)
-    return bool(series)
+    names = frozenset(source.replica_labels)
+    return [deduplication.split_replica_labels(labels_of(labels), names)[0] for labels in series]
+
+
+def targets_of(source: Prometheus, job: str, until: datetime) -> list[Labels]:
+    """List the targets that the job had up to ``until``, by the labels of ``up``. Raises Unavailable."""
+    ups = series_of(source, Selector("up", ()), job, until)
+    return [tuple(pair for pair in labels if pair[0] != "__name__") for labels in ups]
 
 
 def known_before(source: Prometheus, series: Sequence[Series], until: datetime) -> frozenset[Labels]:

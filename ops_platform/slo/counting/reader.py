@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ops_platform.clients.prometheus import Prometheus
@@ -30,6 +30,8 @@ class Reading:
     """The jobs that have such series, and from when on, in milliseconds."""
     targets: Targets
     """All targets of these jobs."""
+    overridden: Mapping[Selector, Mapping[str, frozenset[str]]] = field(default_factory=dict)
+    """By job, the labels of targets of which earlier series had values of their own."""
 
 
 def read(source: Prometheus, selectors: Iterable[Selector], since: datetime, until: datetime) -> Reading:
@@ -58,11 +60,34 @@ def read(source: Prometheus, selectors: Iterable[Selector], since: datetime, unt
             *flawed,
             *deduplication.doubled(parsed),
         )
-    jobs_since = {
-        selector: _jobs_since(source, selector, jobs[selector], raw[selector], read_targets, since)
-        for selector in distinct
-    }
-    return Reading(milliseconds(since), milliseconds(until), series, doubts, jobs_since, read_targets)
+    jobs_since, overridden = {}, {}
+    for selector in distinct:
+        first = _first_samples(raw[selector])
+        # The index is asked only where the answer matters.
+        failing = [
+            target
+            for target, scrapes in read_targets.scrapes.items()
+            if (job := dict(target).get("job", "")) in jobs[selector]
+            and (
+                (scrapes.bad < first.get(job, FOREVER)).any()
+                or (scrapes.bad.size and not targets.in_scope(selector, target))
+            )
+        ]
+        earlier = {
+            job: lookback.series_of(source, selector, job, since)
+            for job in sorted({dict(target).get("job", "") for target in failing})
+        }
+        jobs_since[selector] = {
+            job: NEVER if earlier.get(job) else first.get(job, FOREVER) for job in jobs[selector]
+        }
+        overridden[selector] = {
+            job: frozenset[str]().union(*(read_targets.overridden(labels, former) for labels in found))
+            for job, found in earlier.items()
+            for former in [lookback.targets_of(source, job, since)]
+        }
+    return Reading(
+        milliseconds(since), milliseconds(until), series, doubts, jobs_since, read_targets, overridden
+    )
 
 
 def _parsed(
@@ -123,31 +148,13 @@ def _matters(counter: Series, scrapes: Scrapes, since: int) -> bool:
     return started is None or not since < started <= int(counter.times[0])
 
 
-def _jobs_since(
-    source: Prometheus,
-    selector: Selector,
-    jobs: Iterable[str],
-    raw: range_query.Raw,
-    read_targets: Targets,
-    since: datetime,
-) -> dict[str, int]:
-    """Tell from when on (ms) each job has such series: one that cannot be scraped for days is missing too."""
+def _first_samples(raw: range_query.Raw) -> dict[str, int]:
+    """Find when (ms) each job first showed such a series in the reading."""
     first: dict[str, int] = {}
     for labels, samples in raw.items():
         job = dict(labels).get("job", "")
         first[job] = min(first.get(job, FOREVER), round(samples[0][0] * 1000))
-    failing = {
-        dict(target).get("job", "")
-        for target, scrapes in read_targets.scrapes.items()
-        if (scrapes.bad < first.get(dict(target).get("job", ""), FOREVER)).any()
-    }
-    return {
-        # The index is asked only where the answer matters.
-        job: NEVER
-        if job in failing and lookback.job_had(source, selector, job, since)
-        else first.get(job, FOREVER)
-        for job in jobs
-    }
+    return first
 
 
 def _is_gauge(source: Prometheus, selector: Selector) -> str | None:

@@ -45,10 +45,29 @@ class Targets:
             return within[0]
         return candidates[0] if len(candidates) == 1 else address
 
+    def overridden(self, labels: Labels, former: Iterable[Labels] = ()) -> frozenset[str]:
+        """Name the target's labels of which a series has another value, or none, as by ``honor_labels``.
 
-def in_scope(selector: Selector, target: Labels) -> bool:
-    """Tell whether the target may show such series: its labels fit all matchers on names that it has."""
-    attached = dict(target)
+        ``former``: targets that there were once. None where the series has all labels of one of them: a
+        staging pod may have the address that one of production had.
+        """
+        address = address_of(labels)
+        candidates = [
+            *self.at.get(address, ()),
+            *(target for target in former if address_of(target) == address),
+        ]
+        if any(set(target) <= set(labels) for target in candidates):
+            return frozenset()
+        return frozenset(name for target in candidates for name, _ in set(target) - set(labels))
+
+
+def in_scope(selector: Selector, target: Labels, overridden: Collection[str] = ()) -> bool:
+    """Tell whether the target may show such series: its labels fit all matchers on names that it has.
+
+    ``overridden``: names of which series of its job have values of their own (``honor_labels``). The target's
+    say nothing then.
+    """
+    attached = {name: value for name, value in target if name not in overridden}
     return all(
         matcher.fits(attached[matcher.name]) for matcher in selector.matchers if matcher.name in attached
     )

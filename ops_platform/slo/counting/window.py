@@ -32,7 +32,7 @@ from ops_platform.slo.objectives import Indicator, Selector
 SURROUNDINGS = timedelta(milliseconds=VIEW)
 """The time that must be read before and after the windows to be counted."""
 REASON_LENGTH = 300
-RULES = "5"
+RULES = "6"
 """Version of the counting rules, part of every fingerprint.
 
 It changes with these modules, so that a count by new rules is not taken for one from fewer samples.
@@ -212,22 +212,41 @@ def _relevant_scrapes(reading: Reading, indicator: Indicator) -> dict[Labels, Sc
     """Select the targets that could have such series, without failures before their job had any.
 
     Those are of a job that has some, and their labels fit the matchers: a failing target of another
-    namespace or cluster hides no events of this one.
+    namespace or cluster hides no events of this one. Where series of the job override a label of their
+    target, it says nothing of the others either.
     """
     showing = {counter.target for selector in indicator.selectors for counter in reading.series[selector]}
     known: dict[str, int] = {}
     for selector in indicator.selectors:
         for job, since in reading.jobs[selector].items():
             known[job] = min(known.get(job, since), since)
+    overridden: dict[str, frozenset[str]] = {}
     scrapes = {}
     for target, target_scrapes in reading.targets.scrapes.items():
         job = dict(target).get("job", "")
+        if job not in known:
+            continue
         could = target in showing or any(in_scope(selector, target) for selector in indicator.selectors)
-        if job in known and could:
+        if not could:
+            if job not in overridden:
+                overridden[job] = _overridden(indicator, reading, job)
+            could = any(in_scope(selector, target, overridden[job]) for selector in indicator.selectors)
+        if could:
             scrapes[target] = replace(
                 target_scrapes, bad=target_scrapes.bad[target_scrapes.bad >= known[job]]
             )
     return scrapes
+
+
+def _overridden(indicator: Indicator, reading: Reading, job: str) -> frozenset[str]:
+    """Name the labels of a job's targets of which its series have values of their own."""
+    names = frozenset[str]()
+    for selector in indicator.selectors:
+        names |= reading.overridden.get(selector, {}).get(job, frozenset())
+        for counter in reading.series[selector]:
+            if counter.label("job") == job:
+                names |= reading.targets.overridden(counter.labels)
+    return names
 
 
 def _interval(scrapes: Sequence[Scrapes]) -> int:

@@ -72,7 +72,7 @@ def oracle(history: list[Life], start: int, end: int) -> int | None:
                         and value < (last.value(name) or 0)
                         and not (gap and (began or not value))
                     ):
-                        unknown.append((since, back_at(life, name, one, last) or one.at + HORIZON))
+                        unknown.append((since, back_at(life, name, one, last) or doubted_to(one, last)))
                     more = 0
                 if start < one.at <= end:
                     events += more
@@ -105,8 +105,8 @@ def goes_on(life: Life, name: str, one: Tick, last: Tick) -> int | None:
     began = has_begun(one, last)
     if value < before:
         if one.started is None:
-            halved = 2 * value <= before and back_at(life, name, one, last) is None
-            return value if halved else None
+            believed = 2 * value <= before and not returns(life, name, one, last)
+            return value if believed else None
         return value if began else None
     if before == 0:
         more = value
@@ -139,9 +139,25 @@ def swapped_at(life: Life, one: Tick) -> bool:
 def back_at(life: Life, name: str, one: Tick, last: Tick) -> int | None:
     for each in life.ticks:
         value = each.value(name)
-        if one.at < each.at <= one.at + HORIZON and value is not None and value >= (last.value(name) or 0):
+        near = one.at < each.at <= doubted_to(one, last)
+        if near and value is not None and value >= (last.value(name) or 0):
             return each.at
     return None
+
+
+def doubted_to(one: Tick, last: Tick) -> int:
+    """A dip can be seen for as long as what was before it."""
+    return last.at + VIEW if one.at - last.at <= HORIZON else one.at + HORIZON
+
+
+def returns(life: Life, name: str, one: Tick, last: Tick) -> bool:
+    """Soon, or later and at once: what counts anew comes there by small steps."""
+    back = back_at(life, name, one, last)
+    if back is None or back <= one.at + HORIZON:
+        return back is not None
+    shown = {each.at: each.value(name) for each in life.ticks if each.value(name) is not None}
+    rise = (shown[back] or 0) - (shown[max(at for at in shown if at < back)] or 0)
+    return 2 * rise > (last.value(name) or 0) - (one.value(name) or 0)
 
 
 def fell_at(life: Life, name: str, one: Tick) -> bool:
