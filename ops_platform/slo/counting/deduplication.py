@@ -238,13 +238,19 @@ def _twice(other: Series, counter: Series) -> list[Unknown]:
     )
     # Counters that only cross differ again soon: one sample that is the same proves nothing.
     apart = np.searchsorted(at[different], [at - NEAR, at + NEAR], side="left")
-    # Zero and zero is zero, whether it is one counter or two.
+    # Where neither changes nothing is counted, neither once nor twice.
+    first = np.concatenate(([True], np.diff(at) > HORIZON))
+    since = np.where(first, low, np.concatenate((low[:1], low[:-1])))
+    changed = first | np.concatenate(([True], np.diff(counter.values) != 0))
+    changed |= other.values[high] != other.values[since]
     some = (counter.values > 0) | (other.values[high] > 0)
-    doubt = both & some & (apart[0] == apart[1])
+    doubt = both & changed & some & (apart[0] == apart[1])
     differing = tuple(pair for pair in other.labels if pair not in counter.labels)
     names = ", ".join(name for name, _ in differing)
     return merged(
-        np.where(after > 0, other.times[np.maximum(after - 1, 0)], at - 1)[doubt],
+        np.where(
+            first, np.where(after > 0, other.times[np.maximum(after - 1, 0)], at - 1), other.times[since]
+        )[doubt],
         other.times[high][doubt],
         f"every event would count twice: name one {names} in the selector or, of replicas of Prometheus, "
         "their label in OPS_PROMETHEUS_REPLICA_LABELS; the same counter are "

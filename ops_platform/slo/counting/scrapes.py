@@ -127,6 +127,23 @@ def failing(target: Labels, scrapes: Scrapes) -> list[Unknown]:
     return of_kind(merged(low, high, f"{show(target)} cannot be scraped"), "unseen", target)
 
 
+def forgotten(target: Labels, scrapes: Scrapes, shown: Times, what: str) -> list[Unknown]:
+    """Declare unknown where good scrapes of one process do not show what it did, at ``shown``, for HORIZON.
+
+    For VIEW: afterwards nobody sees any more that it did.
+    """
+    following = np.concatenate((shown[1:], [FOREVER]))
+    stretches = []
+    for index in np.flatnonzero(following - shown > HORIZON).tolist():
+        after, before = int(shown[index]), min(int(following[index]), int(shown[index]) + VIEW + 1)
+        low, high = np.searchsorted(scrapes.good, [after + 1, before], side="left")
+        without = [at for at in scrapes.good[low:high].tolist() if scrapes.same_process(after, at)]
+        if without:
+            reason = f"{show(target)} no longer shows {what}, and its process goes on"
+            stretches.append(Unknown(after, max(without), reason, "absent", target))
+    return stretches
+
+
 def overlapping(times: Times, other: Times, reason: str) -> list[Unknown]:
     """Declare unknown where one counter is stored twice: ``other`` has samples between ``times``."""
     before = np.concatenate(([NEVER], times))[np.searchsorted(times, other, side="right")]

@@ -21,6 +21,7 @@ from ops_platform.slo.counting.scrapes import (
     VIEW,
     Scrapes,
     Unknown,
+    forgotten,
     gaps,
     merged,
     of_kind,
@@ -83,6 +84,7 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
     if edges[0] - VIEW < reading.since or edges[-1] + VIEW > reading.until:
         raise AssertionError("windows are counted from what lies around them too")
     scrapes = _relevant_scrapes(reading, indicator)
+    shown = {selector: _shown(reading.series[selector]) for selector in indicator.selectors}
     scrape_times = np.unique(
         np.concatenate([no_times(), *(times for seen in scrapes.values() for times in (seen.good, seen.bad))])
     )
@@ -99,6 +101,13 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
         *(stretch for target in scrapes for stretch in reading.targets.differing.get(target, ())),
         *(stretch for line in lines.values() for stretch in line.unknown),
         *_missing_series(indicator, reading),
+        *(
+            stretch
+            for selector, by_target in shown.items()
+            for target, times in by_target.items()
+            if target in scrapes
+            for stretch in forgotten(target, scrapes[target], times, str(selector))
+        ),
     ]
     events = {selector: line.events(edges) for selector, line in lines.items()}
     resets_in = lines[indicator.total].resets_in(edges)
@@ -149,6 +158,14 @@ def _resets(
         doubted[target] = counter_falls.doubted_times(series, seen)
         resets[target] = np.setdiff1d(counter_falls.reset_times(series, seen), doubted[target])
     return resets, doubted
+
+
+def _shown(series: Iterable[Series]) -> dict[Labels, Times]:
+    """Collect by target when it showed any of these series."""
+    by_target: dict[Labels, list[Times]] = defaultdict(list)
+    for counter in series:
+        by_target[counter.target].append(counter.times)
+    return {target: np.unique(np.concatenate(times)) for target, times in by_target.items()}
 
 
 def _good_selector(indicator: Indicator) -> Selector:

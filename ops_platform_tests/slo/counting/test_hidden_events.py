@@ -72,6 +72,22 @@ def test_a_metric_that_comes_back_shows_what_it_counted() -> None:
     assert bounds.bad_most >= 10_000 + 6600 // 15 + 3000 // 15 - 1
 
 
+@pytest.mark.parametrize("codes", [("500",), ("200", "500")], ids=["its errors", "all of one instance"])
+def test_what_a_running_process_no_longer_shows_is_missed(codes: tuple[str, ...]) -> None:
+    """A client library does not take a counter out of a process that runs."""
+    data = [
+        stored("x_total", values[kept], TIMES[kept], code=code, job="p", instance="a")
+        for code, values in (("200", GOOD), ("500", BAD))
+        for kept in [EDGES[0] + (1_200_000 if code in codes else 9 * HOUR) > TIMES]
+    ]
+    windows = counted(INDICATOR, *target(), *data, *target(instance="b"), *counters(instance="b"))
+    assert windows[0].state == "bounded"
+    assert "its process goes on" in (windows[0].reason or "")
+    # One that reports no start may have begun anew, and not counted anything since.
+    data += [*target(told=False), *target(told=False, instance="b"), *counters(instance="b")]
+    assert {window.state for window in counted(INDICATOR, *data)} == {"ok"}
+
+
 # --- what a counter shows is no matter of capacity ---
 
 
@@ -184,3 +200,40 @@ def test_an_address_that_production_had_once_is_not_missed() -> None:
         *of_prod("b", EARLIER),
     )
     assert [window.state for window in windows] == ["ok"] * 3
+
+
+# --- one counter that is stored twice ---
+
+
+def in_clusters(of_x: Values, of_y: Values, code: str) -> list[Stored]:
+    return [
+        stored("x_total", values, code=code, job="k", instance="10.0.0.1:80", cluster=cluster)
+        for cluster, values in (("x", of_x), ("y", of_y))
+    ]
+
+
+UPS = [stored("up", 1, job="k", instance="10.0.0.1:80", cluster=cluster) for cluster in "xy"]
+ONE = np.ones_like(SECONDS)
+
+
+def test_equal_values_that_do_not_change_count_nothing_twice() -> None:
+    """Two clusters with the same private address: both have had one error, weeks ago."""
+    windows = counted(
+        INDICATOR, *UPS, *in_clusters(SECONDS, 9000 + 3 * SECONDS, "200"), *in_clusters(ONE, ONE, "500")
+    )
+    assert [(window.good, window.bad) for window in windows] == [(4 * 3600, 0)] * 3
+
+
+@pytest.mark.parametrize("shift", [0, 1, 3])
+def test_a_slow_counter_that_is_stored_twice_never_counts_twice(shift: int) -> None:
+    """An event in 10 minutes, which the other one of the two shows a little later."""
+    slow = 7 + SECONDS // 600
+    late = np.concatenate((slow[:1].repeat(shift), slow[: slow.size - shift]))
+    series = in_clusters(SECONDS, 5 * SECONDS, "200") + in_clusters(slow, late, "500")
+    edges = [EDGES[0] + minutes * 60_000 for minutes in range(0, 170, 3)]
+    windows = counted(INDICATOR, *UPS, *series, edges=edges)
+    assert any(window.bad is not None for window in windows)
+    for start, window in zip(edges, windows, strict=False):
+        true = int(slow[start + 180_000 <= TIMES][0] - slow[start <= TIMES][0])
+        if window.bad is not None:
+            assert window.bad == true == 0
