@@ -7,11 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from itertools import combinations
 
-from ops_platform.gdpr.data_map import file_schema
+from ops_platform.gdpr.data_map import file_schema, kinds
 from ops_platform.gdpr.data_map.map_document import MapDocument
-from ops_platform.gdpr.data_map.model import Belonging, ByArray, ByColumn, ByJson, DataMap, holds_of
+from ops_platform.gdpr.data_map.model import (
+    Belonging,
+    ByArray,
+    ByColumn,
+    ByJson,
+    Constant,
+    DataMap,
+    holds_of,
+)
 from ops_platform.gdpr.schema import Name
 from ops_platform.lined_yaml import KeyPath
 
@@ -22,6 +31,11 @@ Item = (
     | file_schema.Processor
     | file_schema.Accepted
 )
+
+_BOOLEANS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on"), "1"),
+    **dict.fromkeys(("false", "f", "no", "n", "off"), "0"),
+}
 
 
 @dataclass(frozen=True)
@@ -85,8 +99,7 @@ class KindParser:
         for (_, of, bucket, template), (path, other_of, other_bucket, other) in combinations(places, 2):
             if bucket != other_bucket or of == other_of:
                 continue
-            begins, other_begins = _beginning(template), _beginning(other)
-            if begins.startswith(other_begins) or other_begins.startswith(begins):
+            if kinds.begin_alike(template, other):
                 raise self.document.error(
                     path,
                     f"may be the same as {template}, which is of every {of}: keys of different kinds can be "
@@ -131,28 +144,49 @@ def _items(model: file_schema.Map) -> Iterator[tuple[KeyPath, Sequence[str] | No
         yield ("accepted", number), accepted.of
 
 
-def _beginning(template: str) -> str:
-    """Return what stands before the first part that differs from subject to subject."""
-    return template.replace("*", "{").partition("{")[0]
-
-
 def _same_keys(first: Belonging, first_map: DataMap, second: Belonging, second_map: DataMap) -> bool:
-    """Tell whether the two find rows by keys in the very same place, which may be equal."""
+    """Tell whether one key may find rows in both roles."""
     way, other = first.way, second.way
     if not isinstance(way, ByColumn | ByArray | ByJson) or not isinstance(other, ByColumn | ByArray | ByJson):
         return False
-    if type(way) is not type(other) or set(way.columns) != set(other.columns):
-        return False
     if isinstance(way, ByJson) and isinstance(other, ByJson) and way.path != other.path:
         return False
-    keys = [set(one.subject.key) & set(holds_of(by)) for one, by in ((first_map, way), (second_map, other))]
-    return any(keys) and not _apart(first.where, second.where)
+    pairs = ((way, set(first_map.subject.key)), (other, set(second_map.subject.key)))
+    by_key = [key & set(holds_of(by)) for by, key in pairs]
+    whole = [key <= set(holds_of(by)) for by, key in pairs]
+    columns, others = (_finding(by, key) for by, key in pairs)
+    alike = (set(way.columns) == set(other.columns) and any(by_key)) or (
+        (columns <= others or others <= columns) and any(whole)
+    )
+    return alike and not _apart(first.where, second.where)
 
 
-def _apart(where: Mapping[str, Sequence[object]], other: Mapping[str, Sequence[object]]) -> bool:
+def _finding(way: ByColumn | ByArray | ByJson, key: set[str]) -> set[str]:
+    """Return the columns that find a row: of those that hold the key and more, the key's.
+
+    In two roles with columns of their own beside a common one, as a tenant's, these tell the rows apart.
+    """
+    held = dict(zip(way.columns, holds_of(way), strict=True))
+    return {column for column, of in held.items() if of in key} if key <= {*held.values()} else {*held}
+
+
+def _apart(where: Mapping[str, Sequence[Constant]], other: Mapping[str, Sequence[Constant]]) -> bool:
     """Tell whether no row can fit both conditions."""
     return any(
-        not any(value in other[column] for value in values)
+        {_comparable(value) for value in values}.isdisjoint(map(_comparable, other[column]))
         for column, values in where.items()
         if column in other
     )
+
+
+def _comparable(constant: Constant) -> str | None:
+    """Spell a constant so that whatever a column of some type takes for equal is equal."""
+    if constant.value is None:
+        return None
+    text = str(constant.value).strip()
+    spelled = _BOOLEANS.get(text.lower(), text)
+    try:
+        number = Decimal(spelled)
+    except InvalidOperation:
+        return spelled
+    return str(number.normalize()) if number.is_finite() and number else "0" if number == 0 else spelled

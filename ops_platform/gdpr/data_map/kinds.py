@@ -70,3 +70,12 @@ def of_requests(data_map: DataMap, table: str) -> DataMap:
                 f"{other.subject.kind} first, or set it to {served.subject.table}"
             )
     return served
+
+
+def begin_alike(template: str, other: str) -> bool:
+    """Tell whether two prefixes or patterns may be the same for keys of different kinds.
+
+    They begin alike up to the first part that differs from subject to subject.
+    """
+    first, second = (text.replace("*", "{").partition("{")[0] for text in (template, other))
+    return first.startswith(second) or second.startswith(first)

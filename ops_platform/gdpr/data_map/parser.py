@@ -308,8 +308,9 @@ class _Parser:
                         (*path, "through"),
                         f"nothing says whose the rows of {row.through} are: mentions do not",
                     )
-                belonging = data_map.tables[Name.parse(text)].belongings[number]
-                if self._is_circular(data_map, Name.parse(text), belonging, frozenset()):
+                table_of_kind = data_map.tables[Name.parse(text)]
+                belonging = next(one for one in table_of_kind.belongings if one.role == row.role)
+                if self._is_circular(data_map, table_of_kind.name, belonging, frozenset()):
                     raise self._document.error(
                         (*path, "through"),
                         "leads in a circle and never to a subject: name in roles those of the parent that do",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import combinations
 
 from ops_platform.clients import object_store
 from ops_platform.clients.object_store import ObjectStore, StoredObject, multipart
 from ops_platform.errors import CheckFailed, ConfigurationError
-from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.data_map import DataMap, kinds
 from ops_platform.gdpr.erasure.inventory import Inventory, ObjectPlace
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.settings import S3_ROLES, Settings
@@ -34,7 +35,8 @@ class _Counts:
 def stores(settings: Settings, data_map: DataMap) -> Stores:
     """Make the store of each bucket of the map; buckets are named there by S3 role or by their own name.
 
-    Raises ConfigurationError for a bucket that no role is configured for.
+    Raises ConfigurationError for a bucket that no role is configured for, and where keys of two kinds of
+    subject may be the same in one bucket, which the map names in two ways.
     """
     roles: dict[str, str] = {}
     for role in S3_ROLES:
@@ -50,7 +52,30 @@ def stores(settings: Settings, data_map: DataMap) -> Stores:
                 "write a role (media, exports) or set OPS_S3_<ROLE>_BUCKET"
             )
         stores_by_bucket[bucket] = object_store.from_settings(settings, roles[bucket])
+    _refuse_shared_prefixes(settings, data_map, roles)
     return stores_by_bucket
+
+
+def _refuse_shared_prefixes(settings: Settings, data_map: DataMap, roles: Mapping[str, str]) -> None:
+    """Refuse prefixes of two kinds that are the same: only settings say which names mean one bucket."""
+    places = [
+        (of_kind.subject.kind, entry, settings.s3.identity(roles[entry.bucket]))
+        for of_kind in kinds.every(data_map)
+        for entry in of_kind.objects
+        if entry.bucket in roles
+    ]
+    for (kind, entry, identity), (other_kind, other, other_identity) in combinations(places, 2):
+        if kind == other_kind or (identity.bucket, identity.place) != (
+            other_identity.bucket,
+            other_identity.place,
+        ):
+            continue
+        if kinds.begin_alike(identity.prefix + entry.prefix, other_identity.prefix + other.prefix):
+            raise ConfigurationError(
+                f"{other.bucket}/{other.prefix} of every {other_kind} may be the same as "
+                f"{entry.bucket}/{entry.prefix} of every {kind}: these are names of one bucket, and keys of "
+                "different kinds can be equal, so let the two begin with different words"
+            )
 
 
 def erase(

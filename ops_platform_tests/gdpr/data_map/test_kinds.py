@@ -6,13 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr.data_map import kinds
 from ops_platform.gdpr.data_map import parser as map_file
 from ops_platform.gdpr.data_map.model import DataMap, Delete, Keep
+from ops_platform.gdpr.erasure import objects as object_erasure
 from ops_platform.gdpr.schema.relation_name import Name
 from ops_platform.gdpr.transparency import processing_record
+from ops_platform.settings import S3Identity, S3Settings, Settings
 
 MAP = """\
 version: 1
@@ -153,6 +156,7 @@ def line_of(text: str, sought: str) -> int:
 
 
 BUYER = "{role: buyer, of: customer,"
+MAIL = "holds: [mail, id],"
 STAFF_FILES = "{role: mine, of: employee, column: owner, where: {type: [Staff, null]},"
 
 
@@ -203,6 +207,16 @@ STAFF_FILES = "{role: mine, of: employee, column: owner, where: {type: [Staff, n
         ),
         (STAFF_FILES, STAFF_FILES.replace("null", "Customer"), "{role: mine, of: e", "say in where"),
         (STAFF_FILES, STAFF_FILES.replace("type:", "kind:"), "{role: mine, of: e", "say in where"),
+        # A part of another's key, a name beside the key, constants that a column's type takes for equal.
+        (
+            STAFF_FILES,
+            STAFF_FILES.replace(
+                "column: owner, where: {type: [Staff, null]},", f"column: [t, owner], {MAIL}"
+            ),
+            "{role: mine, of: e",
+            "t and owner may hold the key of a customer",
+        ),
+        (STAFF_FILES, STAFF_FILES.replace("[Staff, null]", "' Customer'"), "{role: mine, of: e", "in where"),
         (
             "of: employee, column: packer, erase: {anonymise",
             "of: employee, column: buyer, erase: {anonymise",
@@ -245,6 +259,80 @@ def test_what_would_mix_kinds_is_refused(tmp_path: Path, old: str, new: str, at:
         load(tmp_path, text)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"{tmp_path / 'map.yaml'}:{line_of(text, at)}: ")
+
+
+TENANTS = MAP.replace(
+    "    table: employees\n    key: id\n", "    table: employees\n    key: [tenant, id]\n"
+).replace(", of: employee, column: id,", ", of: employee, column: [tenant, id],")
+
+
+@pytest.mark.parametrize(
+    ("customers", "employees", "refused"),
+    [
+        ("column: owner", "column: [tenant, owner]", True),
+        ("column: owner", "column: [tenant, employee]", False),
+        ("column: owner, where: {type: 1}", "column: [tenant, owner], where: {type: '1'}", True),
+        ("column: owner, where: {type: 1}", "column: [tenant, owner], where: {type: '1.0'}", True),
+        ("column: owner, where: {type: true}", "column: [tenant, owner], where: {type: 't'}", True),
+        ("column: owner, where: {type: false}", "column: [tenant, owner], where: {type: 0}", True),
+        ("column: owner, where: {type: 1}", "column: [tenant, owner], where: {type: [2, null]}", False),
+        ("column: owner, where: {type: A}", "column: [tenant, owner], where: {type: a}", False),
+    ],
+)
+def test_keys_of_several_columns_are_told_apart_too(
+    tmp_path: Path, customers: str, employees: str, refused: bool
+) -> None:
+    text = TENANTS
+    for old, new in (
+        ("{role: bearer, of: employee, column: employee,", "{role: bearer, of: employee, column: [a, b],"),
+        ("of: employee, column: packer,", "of: employee, column: [tenant, packer],"),
+        ("column: owner, where: {type: Customer}", customers),
+        ("column: owner, where: {type: [Staff, null]}", employees),
+        ("staff/{id}/", "staff/{tenant}/{id}/"),
+        ("staff:{id}:*", "staff:{tenant}:{id}:*"),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    if refused:
+        with pytest.raises(ConfigurationError, match="may hold the key of a customer"):
+            load(tmp_path, text)
+    else:
+        assert load(tmp_path, text)
+
+
+def test_two_names_of_one_bucket_are_one_place(tmp_path: Path) -> None:
+    """Only the settings know that a role and a bucket's own name mean the same."""
+    text = MAP.replace(
+        'bucket: media, of: employee, prefix: "staff/', 'bucket: acme, of: employee, prefix: "'
+    )
+    data_map = load(tmp_path, text)
+
+    def settings(media: str, exports: str) -> Settings:
+        identities = {
+            role: S3Identity(role=role, bucket=name, access_key_id="k", secret_access_key=SecretStr("s"))
+            for role, name in (("media", media), ("exports", exports))
+        }
+        return Settings(environ={}, state_dir=tmp_path, s3=S3Settings(identities=identities))
+
+    for of_kind in kinds.every(data_map):
+        with pytest.raises(ConfigurationError, match="names of one bucket, and keys of different kinds"):
+            object_erasure.stores(settings("acme", "x"), of_kind)
+        assert object_erasure.stores(settings("media", "acme"), of_kind)
+
+
+LINE = "      - {role: of, of: [customer, employee], column: nr, through: orders, to: id,"
+BOTH = "of: [customer, employee]"
+
+
+def test_roles_are_checked_in_the_rows_of_their_own_kind(tmp_path: Path) -> None:
+    """Rows of a file are counted over all kinds, those of a kind's map are not."""
+    line = next(line for line in MAP.splitlines(keepends=True) if line.startswith(LINE))
+    customer, employee = (line.replace(BOTH, f"of: {kind}") for kind in ("customer", "employee"))
+    assert load(tmp_path, MAP.replace(line, customer + employee))
+    circle = employee.replace("through: orders, to: id", "through: lines, to: up, roles: [of]")
+    last = employee.replace("role: of,", "role: last,")
+    with pytest.raises(ConfigurationError, match="leads in a circle"):
+        load(tmp_path, MAP.replace(line, customer + circle + last))
 
 
 def test_one_kind_may_be_written_either_way(tmp_path: Path) -> None:
