@@ -200,7 +200,11 @@ def _print_preview(number: int, preview: Outlook | None) -> None:
                     rows.role,
                     rows.rows,
                     ", ".join(f"{count} {way}" for way, count in rows.reached_by.items()),
-                    rows.becomes or "refused: say in the role: shared",
+                    rows.becomes
+                    if rows.becomes and not rows.refused
+                    else "refused: kept by law"
+                    if rows.by_law
+                    else "refused: say in the role: shared",
                 )
                 for rows in preview.shared
             ],

@@ -22,7 +22,7 @@ def _reasons(belonging: Belonging, data_map: DataMap) -> Iterator[str]:
     way, erasure, shared = belonging.way, belonging.erasure, belonging.shared
     if shared is None:
         return
-    if not others.concerns(belonging):
+    if not others.takes(belonging):
         yield "says what becomes of rows that others reach, but takes nothing from them: remove shared"
     elif shared == "keep" and not isinstance(way, ByParent):
         yield (

@@ -24,7 +24,7 @@ from ops_platform.gdpr.data_map import (
     json_edit_sql,
 )
 from ops_platform.gdpr.row_erasure import preview, redaction
-from ops_platform.gdpr.row_erasure.others import Decisions, Reach, Recorded, concerns, joined
+from ops_platform.gdpr.row_erasure.others import Decisions, Reach, Recorded, joined, takes
 from ops_platform.gdpr.row_erasure.plan import Step
 from ops_platform.gdpr.row_erasure.pseudonyms import Substitutes
 from ops_platform.gdpr.row_erasure.redaction import Mention
@@ -95,7 +95,7 @@ def changes(step: Step) -> list[Change]:
 
 def _apart(step: Step) -> list[Change]:
     belonging = step.belonging
-    if step.kind not in ("delete", "anonymise") or not concerns(belonging):
+    if step.kind not in ("delete", "anonymise") or not takes(belonging):
         return []
     if belonging.shared == "keep":
         return [Change(step, "keep", "keep as it is where it is another's, too", apart=True)]
@@ -139,7 +139,7 @@ class Writer:
         return Decisions(Reach(self.data_map, self.catalogue, self.identity, self.spared), self.recorded)
 
     def unforeseen(self, change: Change) -> sql.Composable | None:
-        """Write the condition for rows of others, by foreign keys, that nobody decided to change."""
+        """Write the condition for rows of others, by foreign keys or kind, that nobody decided to change."""
         if change.apart or change.kind == "keep":
             return None
         return self.decisions.unforeseen(change.table, change.step.belonging)

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import yaml
@@ -26,13 +27,15 @@ from ops_platform.gdpr.erasure.context import DataStores
 from ops_platform.gdpr.map_check import all_checks as map_check
 from ops_platform.gdpr.map_check.draft import kinds_proposal
 from ops_platform.gdpr.reports import data_audit
+from ops_platform.gdpr.row_erasure import engine as row_erasure
+from ops_platform.gdpr.row_erasure.foresight import outlook
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.schema.relation_name import Name
 from ops_platform.gdpr.tombstones import tombstone_store
 from ops_platform.gdpr.tombstones.legal_holds import Held
 from ops_platform.settings import Settings
 from ops_platform_tests.clients.running_redis import RunningRedis
-from ops_platform_tests.gdpr.erasing import Product, Products, map_of
+from ops_platform_tests.gdpr.erasing import Product, Products, erasing, map_of
 from ops_platform_tests.gdpr.erasure_scene import settings_of
 from ops_platform_tests.gdpr.other_stores import sealing_keys
 from ops_platform_tests.services import OpsDatabase, Services
@@ -330,6 +333,70 @@ def test_what_another_kind_has_is_no_residue_and_what_nobody_has_is(shop: Produc
     with pytest.raises(CheckFailed, match=r"payslips.mail \(1 rows;"):
         command_line.erase_without_tombstone(stores(shop, data_map), ANNA, print)
     assert there(shop) == list(EVERYTHING)
+
+
+CONTRACTS = f"""
+CREATE TABLE contracts (id int PRIMARY KEY, buyer uuid REFERENCES customers, seller uuid REFERENCES employees,
+                        terms text);
+CREATE INDEX ON contracts (buyer);
+CREATE INDEX ON contracts (seller);
+INSERT INTO contracts VALUES (1, '{ANNA}', '{BEN}', 'a'), (2, '{ANNA}', NULL, 'b'),
+    (3, '{BEN}', '{ANNA}', 'c');
+"""
+SELLER = """
+  contracts:
+    personal: [terms]
+    plain: [id]
+    rows:
+      - {role: buyer, of: customer, column: buyer, erase: delete}
+      - {role: seller, of: employee, column: seller, erase: KEEP}
+"""
+
+
+def test_rows_of_one_kind_are_not_deleted_with_another(shop: Product, tmp_path: Path) -> None:
+    """What the law keeps of an employee never is, what is an employee's, too, as the map decides."""
+    with shop.owner() as owner:
+        owner.execute(CONTRACTS)
+    kept = MAP + SELLER.replace("KEEP", "{keep: {basis: law, term: 10 y}}")
+    with shop.eraser() as eraser:
+        seen = outlook.of_key(eraser, map_of(tmp_path, kept), catalogue.read(eraser), ANNA)
+    assert seen is not None
+    assert seen.refused
+    assert [(one.table, one.rows, dict(one.reached_by)) for one in seen.shared] == [
+        ("contracts", 1, {"kept by law, of the kind employee (seller)": 1})
+    ]
+    for text, says in (
+        (kept, "kept by law"),
+        (
+            kept.replace("column: buyer, erase: delete}", "column: buyer, erase: delete, shared: delete}"),
+            "kept by law",
+        ),
+        (MAP + SELLER.replace("KEEP", "delete"), "somebody else's, too"),
+    ):
+        with pytest.raises(
+            CheckFailed, match=rf"{says}.* contracts \(buyer\): 1 rows: 1 .*employee \(seller\)"
+        ):
+            command_line.erase_without_tombstone(stores(shop, map_of(tmp_path, text)), ANNA, print)
+        assert there(shop) == list(EVERYTHING)
+    # A replay asks nobody, but for what the law keeps.
+    data_map = map_of(tmp_path, kept)
+    with shop.eraser() as eraser:
+        again, known = erasing(eraser, data_map, ANNA, replay=True), catalogue.read(eraser)
+        with pytest.raises(CheckFailed, match="kept by law"):
+            row_erasure.erase(eraser, data_map, known, again)
+    decided = kept.replace(
+        "column: buyer, erase: delete}",
+        "column: buyer, erase: {delete_unless_referenced: {buyer: null}}, shared: stand_in}",
+    )
+    with shop.owner() as owner:
+        assert map_check.check(owner, map_of(tmp_path, decided)) == []
+    done = command_line.erase_without_tombstone(stores(shop, map_of(tmp_path, decided)), ANNA, print)
+    assert done is not None
+    assert there(shop) == but(*CUSTOMER)
+    with shop.owner() as owner:
+        rows = owner.execute("SELECT id, buyer, seller::text, terms FROM contracts ORDER BY id").fetchall()
+    assert [tuple(row.values())[:2] for row in rows] == [(1, None), (3, UUID(BEN))]
+    assert (rows[0]["seller"], rows[0]["terms"]) == (BEN, "a")
 
 
 def test_a_map_is_checked_audited_and_drafted_for_all_kinds(shop: Product, tmp_path: Path) -> None:

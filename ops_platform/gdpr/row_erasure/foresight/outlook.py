@@ -45,7 +45,7 @@ class Outlook:
     @property
     def refused(self) -> bool:
         """Tell whether an erasure would be refused."""
-        return bool(self.uncovered) or any(rows.becomes is None for rows in self.shared)
+        return bool(self.uncovered) or any(rows.refused for rows in self.shared)
 
 
 def of_key(connection: Connection, data_map: DataMap, catalogue: Catalogue, key: str) -> Outlook | None:

@@ -1,12 +1,13 @@
-"""Other people's rows, told apart by the catalogue's foreign keys instead of the data map.
+"""Other people's rows, told apart by the catalogue's foreign keys instead of the data map; other kinds' by it.
 
 Not here: what becomes of the subject's own rows (``plan``, ``statements``), and which rows of a table changed
 at all (``collateral_check``).
 """
 
+from ops_platform.gdpr.row_erasure.others.anybody import takes
 from ops_platform.gdpr.row_erasure.others.decisions import Decisions
 from ops_platform.gdpr.row_erasure.others.owners import Ownership, joined
-from ops_platform.gdpr.row_erasure.others.reach import Reach, concerns
+from ops_platform.gdpr.row_erasure.others.reach import Reach
 from ops_platform.gdpr.row_erasure.others.register import Recorded, Register, SharedRows
 from ops_platform.gdpr.row_erasure.others.telling_apart import told_apart
 
@@ -18,8 +19,8 @@ __all__ = [
     "Register",
     "SharedRows",
     "bystanders",
-    "concerns",
     "joined",
     "register",
+    "takes",
     "told_apart",
 ]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from ops_platform.gdpr.data_map import Anonymise, Belonging, ByParent
-from ops_platform.gdpr.row_erasure.others.reach import ROW, Reach, concerns
+from ops_platform.gdpr.row_erasure.others.anybody import takes
+from ops_platform.gdpr.row_erasure.others.reach import ROW, Reach
 from ops_platform.gdpr.row_erasure.others.register import Recorded
 from ops_platform.gdpr.schema import Name
 
@@ -21,11 +22,13 @@ class Decisions:
     recorded: Recorded
 
     def unforeseen(self, table: Name, belonging: Belonging) -> sql.Composable | None:
-        """Write the condition for rows of others, by foreign keys, that nobody decided to change.
+        """Write the condition for rows of others, by foreign keys or kind, that nobody decided to change.
 
         None: there are none, or the role leaves such rows to the others.
         """
-        ways = self.reach.by_foreign_keys(table, belonging) if concerns(belonging) else []
+        if not takes(belonging):
+            return None
+        ways = [*self.reach.by_foreign_keys(table, belonging), *self.reach.of_other_kinds(table)]
         if not ways:
             return None
         test = sql.SQL("({})").format(sql.SQL(" OR ").join(way.test for way in ways))
@@ -34,7 +37,7 @@ class Decisions:
 
     def limits(self, table: Name, belonging: Belonging, *, apart: bool) -> list[sql.Composable]:
         """Write what limits a change of the role. ``apart``: it is about the rows that stay for others."""
-        if not concerns(belonging):
+        if not takes(belonging):
             return [*self._references_that_stay(belonging)]
         # With stand_in, what an anonymise rule sets is set all the same.
         if belonging.shared != "keep" and not belonging.replaced:

@@ -1,7 +1,8 @@
 """The ways in which another subject reaches rows that an erasure deletes or changes.
 
 By the same role of the data map with another key; by the row's own nearest foreign keys; by a row of theirs
-that refers to it. Pure: conditions in SQL, none where the catalogue rules a way out.
+that refers to it; as one of another kind, by their own roles. Pure: conditions in SQL, none where the
+catalogue rules a way out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from psycopg.types.json import Jsonb
 
 from ops_platform.gdpr.data_map import (
     EVERY,
-    Anonymise,
     Belonging,
     ByArray,
     ByColumn,
@@ -28,6 +28,7 @@ from ops_platform.gdpr.data_map import (
     KnownBy,
     json_edit_sql,
 )
+from ops_platform.gdpr.row_erasure.others.anybody import Anybody, takes, theirs
 from ops_platform.gdpr.row_erasure.others.owners import Ownership
 from ops_platform.gdpr.schema import Catalogue, Name
 from ops_platform.gdpr.subject import Identity, SparedRows, constant_sql, is_subject, row_predicates
@@ -37,21 +38,14 @@ ROW = "t"
 
 @dataclass(frozen=True)
 class Way:
-    """One way in which others reach a row, in words without values, and as a condition."""
+    """One way in which others reach a row, in words without values, and as a condition.
+
+    ``by_law``: the row is kept by law as theirs, so that nobody may decide to delete it.
+    """
 
     text: str
     test: sql.Composable
-
-
-def concerns(belonging: Belonging) -> bool:
-    """Tell whether a role can take something from another subject whose row it is, too.
-
-    Roles that only replace the subject's own reference or identifiers leave the row to the other.
-    """
-    erasure = belonging.erasure
-    if isinstance(erasure, Anonymise):
-        return not set(erasure.columns) <= set(belonging.way.columns)
-    return isinstance(erasure, Delete)
+    by_law: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,9 +74,9 @@ class Reach:
 
     def ways(self, table: Name, belonging: Belonging, alias: str = ROW) -> list[Way]:
         """List the ways for rows of a role that is about to delete or change them; empty: nobody can."""
-        if not concerns(belonging):
+        if not takes(belonging):
             return []
-        ways = self.by_foreign_keys(table, belonging, alias)
+        ways = [*self.by_foreign_keys(table, belonging, alias), *self.of_other_kinds(table, alias)]
         another = self._another(table, belonging, alias, found=True)
         if another is not None:
             kind = self.data_map.subject.kind
@@ -117,6 +111,17 @@ class Reach:
                 )
                 for incoming in self.ownership.incoming(self.identity, table, alias)
             ]
+        return ways
+
+    def of_other_kinds(self, table: Name, alias: str = ROW) -> list[Way]:
+        """List the ways of anybody of another kind, by roles in which the row is theirs."""
+        ways = list[Way]()
+        for other, role in theirs(self.data_map, table):
+            test = Anybody(other, self.catalogue).test(table, role, alias)
+            by_law = isinstance(role.erasure, Keep)
+            if test is not None:
+                kept = "kept by law, " if by_law else ""
+                ways.append(Way(f"{kept}of the kind {other.subject.kind} ({role.role})", test, by_law))
         return ways
 
     def _is_only_owner(self, table: Name, belonging: Belonging) -> bool:

@@ -28,7 +28,8 @@ SHOWN = 10
 class SharedRows:
     """The number of rows of a role that others reach, by which ways, and what the map says of them.
 
-    ``becomes`` is None where it says nothing: then nothing is erased.
+    ``becomes`` is None where it says nothing: then nothing is erased. ``by_law``: rows among them are kept by
+    law as those of another kind of subject, so that they may not be deleted.
     """
 
     table: str
@@ -36,6 +37,17 @@ class SharedRows:
     rows: int
     reached_by: Mapping[str, int]
     becomes: Handling | None
+    by_law: bool = False
+
+    @property
+    def refused(self) -> bool:
+        """Tell whether nothing is erased because of them."""
+        return self.becomes is None or self.loses_what_is_kept
+
+    @property
+    def loses_what_is_kept(self) -> bool:
+        """Tell whether a row that the law keeps would be deleted."""
+        return self.by_law and self.becomes in (None, "delete")
 
     def __str__(self) -> str:
         ways = ", ".join(f"{rows} {way}" for way, rows in self.reached_by.items())
@@ -54,18 +66,30 @@ def find(connection: Connection, reach: Reach) -> list[SharedRows]:
     ]
 
 
-def refuse(shared: list[SharedRows]) -> None:
-    """Raise CheckFailed where the map does not say what becomes of rows that others reach."""
-    undecided = [rows for rows in shared if rows.becomes is None]
-    if not undecided:
-        return
-    places = "; ".join(map(str, undecided[:SHOWN]))
-    more = len(undecided) - SHOWN
-    raise CheckFailed(
-        f"rows that the data map wants to erase are somebody else's, too, and were left: {places}"
-        f"{f'; and {more} more roles' if more > 0 else ''}: correct the role, or say in it what becomes of "
-        "such rows, as in shared: delete (or keep, or stand_in), then try again"
-    )
+def refuse(shared: list[SharedRows], *, replay: bool = False) -> None:
+    """Raise CheckFailed where the map does not say what becomes of rows that others reach.
+
+    And, in a ``replay`` too, where it would delete what the law keeps as another kind's.
+    """
+    kept = [rows for rows in shared if rows.loses_what_is_kept]
+    if kept:
+        raise CheckFailed(
+            "rows that the data map wants to erase are kept by law as those of subjects of another kind, and "
+            f"were left: {_places(kept)}: let the role take out only its own reference (anonymise), or keep "
+            "the rows (shared: stand_in, or keep), then try again"
+        )
+    undecided = [] if replay else [rows for rows in shared if rows.refused]
+    if undecided:
+        raise CheckFailed(
+            f"rows that the data map wants to erase are somebody else's, too, and were left: "
+            f"{_places(undecided)}: correct the role, or say in it what becomes of such rows, as in shared: "
+            "delete (or keep, or stand_in), then try again"
+        )
+
+
+def _places(shared: list[SharedRows]) -> str:
+    more = len(shared) - SHOWN
+    return "; ".join(map(str, shared[:SHOWN])) + (f"; and {more} more roles" if more > 0 else "")
 
 
 def possible(reach: Reach) -> Iterator[tuple[Name, Belonging, list[Way]]]:
@@ -113,11 +137,10 @@ class Register:
         """Write down the shared rows, on the disk before anything of them is destroyed.
 
         In the caller's transaction. ``replay``: rows of which the map says nothing are deleted as the first
-        erasure deleted them. Raises CheckFailed for such rows otherwise.
+        erasure deleted them, unless the law keeps them. Raises CheckFailed for such rows otherwise.
         """
         shared = {(rows.table, rows.role): rows for rows in find(self._connection, reach)}
-        if not replay:
-            refuse(list(shared.values()))
+        refuse(list(shared.values()), replay=replay)
         for table, belonging, ways in possible(reach):
             if (str(table), belonging.role) in shared:
                 self._insert(reach, table, belonging, ways)
@@ -200,7 +223,8 @@ def _count(
     row = connection.execute(query).fetchone()
     assert row is not None  # noqa: S101 - an aggregate has a row
     counts = {way.text: int(row[f"way_{n}"]) for n, way in enumerate(ways) if row[f"way_{n}"]}
-    return SharedRows(str(table), belonging.role, int(row["rows"]), counts, belonging.shared)
+    by_law = any(way.by_law and way.text in counts for way in ways)
+    return SharedRows(str(table), belonging.role, int(row["rows"]), counts, belonging.shared, by_law)
 
 
 def _tests(ways: list[Way]) -> sql.Composable:

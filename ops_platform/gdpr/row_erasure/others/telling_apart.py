@@ -36,12 +36,23 @@ def told_apart(data_map: DataMap, catalogue: Catalogue) -> dict[str, Any]:
         "by_foreign_keys": sorted(by_keys),
         "by_data_map_only": sorted(by_map),
         "not_at_all": sorted(by_nothing),
-        "statement": (
-            f"Foreign keys of the database were followed up to {DEPTH} references to the nearest subject."
-            if linked
-            else "No foreign key of the database leads to the subjects' table: only the data map told others "
-            "apart."
-            if catalogue.references
-            else "The database has no foreign keys between its tables: only the data map told others apart."
-        ),
+        "statement": _statement(catalogue, linked=linked) + _of_kinds(data_map),
     }
+
+
+def _statement(catalogue: Catalogue, *, linked: bool) -> str:
+    return (
+        f"Foreign keys of the database were followed up to {DEPTH} references to the nearest subject."
+        if linked
+        else "No foreign key of the database leads to the subjects' table: only the data map told others "
+        "apart."
+        if catalogue.references
+        else "The database has no foreign keys between its tables: only the data map told others apart."
+    )
+
+
+def _of_kinds(data_map: DataMap) -> str:
+    kinds = ", ".join(other.subject.kind for other in data_map.others)
+    return (
+        f" Subjects of other kinds ({kinds}) were told apart by their roles in the data map." if kinds else ""
+    )

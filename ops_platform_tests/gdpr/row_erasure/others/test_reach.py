@@ -7,18 +7,22 @@ from typing import Any
 
 import pytest
 
+from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map.model import (
     Anonymise,
     Belonging,
     ByArray,
     ByColumn,
+    ByMention,
     ByParent,
     Constant,
     Delete,
     Keep,
+    Table,
 )
-from ops_platform.gdpr.row_erasure.others import bystanders
+from ops_platform.gdpr.row_erasure.others import bystanders, register
 from ops_platform.gdpr.row_erasure.others.reach import Reach
+from ops_platform.gdpr.row_erasure.others.register import SharedRows
 from ops_platform.gdpr.row_erasure.others.telling_apart import told_apart
 from ops_platform.gdpr.schema.reader import Reference
 from ops_platform.gdpr.schema.relation_name import Name
@@ -80,6 +84,71 @@ def test_a_unique_address_is_one_persons() -> None:
     role = replace(AUTHOR, way=ByColumn(("body",), ("email",)))
     known = catalogue(unique, references=())
     assert Reach(data_map(replace(NOTES_TABLE, belongings=(role,))), known, IDENTITY).ways(NOTES, role) == []
+
+
+CLERKS = Name("public", "clerks")
+CLERK = Belonging("clerk", ByColumn(("by",), ("id",)), Keep("law", "a year"), "none")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ways"),
+    [
+        ({}, [("kept by law, of the kind clerk (clerk)", '("t"."by" IS NOT NULL)')]),
+        ({"where": {"id": (Constant(1),)}}, [("kept by law, of the kind clerk (clerk)", "IS NOT NULL) AND")]),
+        ({"erasure": Delete()}, [("of the kind clerk (clerk)", 'FROM "public"."clerks"')]),
+        (
+            {"way": ByColumn(("by",), ("mail",))},
+            [("kept by law, of the kind clerk (clerk)", '"mail" = "t"."by"')],
+        ),
+        ({"way": ByArray("by", "id")}, [("kept by law, of the kind clerk (clerk)", "cardinality")]),
+        ({"way": ByMention(("by",))}, []),
+        (
+            {"way": ByParent(("note",), NOTES, ("id",), ())},
+            [("kept by law, of the kind clerk (clerk)", '"to"."by" IS NOT NULL')],
+        ),
+        # What only refers to them is not theirs; what their export shows as their own is.
+        ({"erasure": Anonymise({"by": Constant(None)})}, []),
+        (
+            {"erasure": Anonymise({"by": Constant(None)}), "export": "own"},
+            [("of the kind clerk (clerk)", "")],
+        ),
+    ],
+)
+def test_people_of_other_kinds_reach_rows_by_their_roles(
+    theirs: dict[str, Any], ways: list[tuple[str, str]]
+) -> None:
+    relations = (EDITED, TAGS_RELATION, relation(CLERKS, column("id"), column("mail", "text")))
+    known = catalogue(*relations, references=())
+    tags = Table(TAGS, "p", "r", frozenset(), frozenset({"id"}), {}, (replace(CLERK, **theirs),))
+    notes = replace(NOTES_TABLE, belongings=(replace(CLERK, role="through"),))
+    other = data_map(tags, notes, kind="clerk", table=CLERKS, email="mail", identifiers=("id", "mail"))
+    tagger = Belonging("tagger", ByColumn(("note",), ("id",)), Delete(), "own")
+    own = replace(data_map(replace(tags, belongings=(tagger,))), others=(other,))
+    found = Reach(own, known, IDENTITY).ways(TAGS, tagger)
+    assert [way.text for way in found] == [text for text, _ in ways]
+    assert [way.by_law for way in found] == [text.startswith("kept") for text, _ in ways]
+    for way, (_, part) in zip(found, ways, strict=True):
+        assert part in way.test.as_string(None)
+    # Who takes out only a reference of their own leaves the row to them.
+    alone = replace(tagger, erasure=Anonymise({"note": Constant(None)}))
+    assert Reach(own, known, IDENTITY).ways(TAGS, alone) == []
+    assert "other kinds (clerk)" in told_apart(own, known)["statement"]
+
+
+def test_what_the_law_keeps_for_another_kind_is_never_deleted() -> None:
+    def shared(becomes: Any, *, by_law: bool) -> list[SharedRows]:
+        return [SharedRows("tags", "tagger", 1, {"way": 1}, becomes, by_law)]
+
+    for replay in (False, True):
+        for becomes in (None, "delete"):
+            with pytest.raises(CheckFailed, match=r"kept by law .* tags \(tagger\): 1 rows: 1 way"):
+                register.refuse(shared(becomes, by_law=True), replay=replay)
+        for becomes in ("keep", "stand_in"):
+            register.refuse(shared(becomes, by_law=True), replay=replay)
+        register.refuse(shared("delete", by_law=False), replay=replay)
+    register.refuse(shared(None, by_law=False), replay=True)
+    with pytest.raises(CheckFailed, match="somebody else's, too"):
+        register.refuse(shared(None, by_law=False))
 
 
 def test_nothing_lies_around_rows_of_the_subject_alone() -> None:
