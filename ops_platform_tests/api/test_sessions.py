@@ -47,6 +47,16 @@ def test_a_session_looks_downloads_and_cancels_but_makes_no_request(api: House) 
     assert [one["download_until"] for one in listed] == [None, None, "2026-03-04T12:00:00Z"]
     # The product's own token of an account that has been erased shows none of them.
     problem(api.send("GET", "/api/gdpr/requests", headers=api.bearer(anna)), 401, "unauthorized")
+    # Nor that of one who was erased on the command line, as of this kind of subject.
+    cleo = api.person("cleo@example.org")
+    for requestable, status in ((False, 200), (True, 401)):
+        api.table.worker.execute(
+            "INSERT INTO erasure_tombstones (stanza, subject_type, subject_key, subject_key_type, erased_at, "
+            "completed_at, gdpr_request_id, requestable) VALUES ('main', %s, %s, 'uuid', %s, %s, 'x', %s)",
+            (str(requestable), str(cleo), api.now, api.now, requestable),
+        )
+        listed_by = api.send("GET", "/api/gdpr/requests", headers=api.bearer(cleo))
+        assert listed_by.status_code == status
     assert api.send("GET", f"/api/gdpr/status/{erased}", headers=session).json() == listed[1]
     assert api.send("GET", f"/api/gdpr/download/{export}", headers=session).status_code == 200
     certificate = api.send("GET", f"/api/gdpr/certificate/{erased}", headers=session)

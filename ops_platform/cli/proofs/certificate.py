@@ -90,7 +90,7 @@ def verify_certificate(
     settings = load_settings()
     keys = certificates.public_keys(settings) if pem is None else PublicKeys.parse(pem, "--public-key")
     roots = timestamp_ca.absolute() if timestamp_ca else timestamp_authority.ca_file(settings)
-    lines = line_checks.check(text, keys, parser.load(data_map).document if data_map else None, roots)
+    lines = line_checks.check(text, keys, parser.document_of(data_map) if data_map else None, roots)
     failed = [line for line in lines if not line.passed]
     if not json_output:
         output.print_table(

@@ -31,8 +31,15 @@ class StoredMap:
         return self.sha256[:16]
 
     def value(self) -> Any:
-        """Parse the document: what the map's file says, without its comments."""
-        return json.loads(self.document)
+        """Parse the document: what the map's file says, without its comments.
+
+        Its kinds of subject are in the file's order, which is part of the map: see ``data_map.parser``.
+        """
+        value = json.loads(self.document)
+        order = value.pop("kinds", None)
+        if order is not None:
+            value["subjects"] = {kind: value["subjects"][kind] for kind in order}
+        return value
 
 
 def keep(ops: Connection, data_map: DataMap) -> None:

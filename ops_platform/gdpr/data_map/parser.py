@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -48,6 +49,22 @@ def load(file: Path) -> DataMap:
     except ValidationError as error:
         raise ConfigurationError(_complaint(source, error)) from None
     return _Parser(source).map(model)
+
+
+def document_of(file: Path) -> str:
+    """Write a map as the text that its version is a hash of, also a map that ``load`` would refuse by now.
+
+    Takes that text itself, too. Raises ConfigurationError for a file that is no YAML.
+    """
+    return _content(lined_yaml.load_one(file).value)
+
+
+def _content(value: Any) -> str:
+    """Write what the file says as JSON with sorted keys."""
+    if isinstance(value, dict) and isinstance(value.get("subjects"), dict):
+        # The order of the kinds says which the API serves, and sorted keys do not tell it.
+        value = {"kinds": list(value["subjects"]), **value}
+    return json.dumps(value, sort_keys=True, default=str)
 
 
 def _complaint(source: Document, error: ValidationError) -> str:
@@ -134,7 +151,7 @@ class _Parser:
             if concerns(keys, kind):
                 subject_parser.check_placeholders(("cache", number, "pattern"), keys.pattern, subject)
                 cache.append(CacheKeys(keys.pattern, keys.purpose))
-        document = self._content(model)
+        document = _content(self._source.value)
         return DataMap(
             version=hashlib.sha256(document.encode()).hexdigest()[:16],
             subject=subject,
@@ -150,14 +167,6 @@ class _Parser:
             document=document,
             waived=self._waived(model.waived, tables),
         )
-
-    def _content(self, model: file_schema.Map) -> str:
-        """Write what the file says as JSON with sorted keys, of which the version is a hash."""
-        value = self._source.value
-        if model.subjects is not None:
-            # The order of the kinds says which the API serves, and sorted keys do not tell it.
-            value = {**value, "kinds": list(model.subjects)}
-        return json.dumps(value, sort_keys=True, default=str)
 
     def _views(self, model: file_schema.Map) -> dict[Name, View]:
         views = {}

@@ -282,12 +282,14 @@ def find_all(connection: Connection, subject: UUID) -> list[Request]:
 
 
 def is_erased(connection: Connection, subject: UUID) -> bool:
-    """Tell whether an erasure of the subject has been completed."""
+    """Tell whether an erasure of the subject has been completed, by a request or on the command line."""
     query = (
-        "SELECT FROM gdpr_requests WHERE creator_id = %s AND request_type = 'erasure' "
-        "AND status = 'completed' LIMIT 1"
+        "SELECT WHERE EXISTS (SELECT FROM gdpr_requests WHERE creator_id = %(subject)s "
+        "AND request_type = 'erasure' AND status = 'completed') "
+        "OR EXISTS (SELECT FROM erasure_tombstones WHERE subject_key = CAST(%(subject)s AS text) "
+        "AND requestable AND completed_at IS NOT NULL)"
     )
-    return connection.execute(query, (subject,)).fetchone() is not None
+    return connection.execute(query, {"subject": subject}).fetchone() is not None
 
 
 def scrub(ops: Connection, subject: UUID, made_until: datetime) -> int:

@@ -273,6 +273,8 @@ class Passes:
         After waiting for the lock, the transaction's older snapshot does not show what others did meanwhile.
         """
         subject = self.data_map.subject
+        if subject.table not in self.catalogue.relations:
+            return
         query = sql.SQL("SELECT FROM {} AS t WHERE {} FOR UPDATE OF t {}").format(
             subject.table.identifier,
             is_subject(subject, self.identity, "t"),

@@ -10,6 +10,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from ops_platform.clients.postgres import one_row
+from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map import PSEUDONYM, STAND_IN, Constant, DataMap, Value
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.schema import Catalogue, Column
@@ -39,7 +40,13 @@ class Substitutes:
         if STAND_IN not in values.values() or self.journal.stand_in() is not None:
             return None
         subject = self.data_map.subject
-        columns = self.catalogue.relations[subject.table].columns
+        relation = self.catalogue.relations.get(subject.table)
+        if relation is None:
+            raise CheckFailed(
+                f"a stand-in for {subject.kind} is needed, but there is no table {subject.table} here: set "
+                "another value in the role until it is there"
+            )
+        columns = relation.columns
         given = self.known(subject.stand_in, columns)
         # Without given values the row consists of defaults.
         insert = sql.SQL("INSERT INTO {} AS t {} RETURNING {} AS key, {} AS place").format(

@@ -111,9 +111,10 @@ def _addresses_of_others(
 ) -> tuple[str, ...]:
     """Find addresses of other accounts in which the subject's own address or another name stands."""
     subject = data_map.subject
-    if subject.email not in catalogue.relations[subject.table].columns:
+    accounts = catalogue.relations.get(subject.table)
+    if accounts is None or subject.email not in accounts.columns:
         return ()
-    mailboxes = others_addresses.of_mailbox(data_map, identity)
+    mailboxes = others_addresses.of_mailbox(data_map, catalogue, identity)
     queries = [mailboxes] if mailboxes is not None else []
     queries += others_addresses.with_names(data_map, catalogue, identity)
     found = [str(row["address"]) for query in queries for row in connection.execute(query)]

@@ -241,7 +241,7 @@ class Writer:
     def _mention(self, change: Change) -> Mention:
         erasure = change.step.belonging.erasure
         assert isinstance(erasure, Redact)  # noqa: S101 - the plan names it redact
-        sought = row_predicates.mentioned(self.data_map, self.identity, self.spared)
+        sought = row_predicates.mentioned(self.data_map, self.catalogue, self.identity, self.spared)
         return Mention(sought, change.step.belonging.way.columns, erasure.text)
 
     def _condition(self, table: Name, role: str) -> sql.Composable:

@@ -84,6 +84,8 @@ def successors(
     or the side table says when. Texts are compared without regard to case, as in the residue scan.
     """
     subject = data_map.subject
+    if subject.table not in catalogue.relations:
+        return ()
     tests = [*_reuse_tests(connection, data_map, catalogue, identity, cutoff)]
     if not tests:
         return ()
@@ -116,7 +118,7 @@ def _reuse_tests(
             continue
         if folded(current.values.get(name)) != folded(value):
             given_up.append(value)
-            yield _equal(column, value)
+            yield equal(column, value)
         elif created is not None:
             yield sql.SQL("({} = {} AND {} > {})").format(
                 column, sql.Literal(value), sql.Identifier("t", created), sql.Literal(cutoff)
@@ -126,7 +128,7 @@ def _reuse_tests(
         if None not in values and values != [current.values.get(column) for column in columns]:
             yield sql.SQL("({})").format(
                 sql.SQL(" AND ").join(
-                    _equal(sql.Identifier("t", column), value)
+                    equal(sql.Identifier("t", column), value)
                     for column, value in zip(columns, values, strict=True)
                 )
             )
@@ -138,31 +140,31 @@ def _reuse_tests(
                 given_up.append(value)
             elif created is not None:
                 newer = sql.SQL("{} > {}").format(sql.Identifier("k", created), sql.Literal(cutoff))
-                yield _in_side_table(
+                yield in_side_table(
                     data_map,
                     catalogue,
                     known,
-                    sql.SQL("{} AND {}").format(_equal(sql.Identifier("k", known.column), value), newer),
+                    sql.SQL("{} AND {}").format(equal(sql.Identifier("k", known.column), value), newer),
                 )
     if not subject.known_by:
         return
     # A name that is free again may come back in another place: a second address as somebody's first.
     for value in given_up:
         if isinstance(value, str):
-            yield from (_equal(sql.Identifier("t", name), value) for name in names)
+            yield from (equal(sql.Identifier("t", name), value) for name in names)
         for known in subject.known_by:
             if isinstance(value, str) or value in identity.of(known.name):
-                equal = _equal(sql.Identifier("k", known.column), value)
-                yield _in_side_table(data_map, catalogue, known, equal)
+                same = equal(sql.Identifier("k", known.column), value)
+                yield in_side_table(data_map, catalogue, known, same)
 
 
-def _equal(column: sql.Composable, value: Any) -> sql.Composable:
+def equal(column: sql.Composable, value: Any) -> sql.Composable:
     """Compare texts without regard to case, whatever the type of the column."""
     pattern = "lower(CAST({} AS text)) = lower(CAST({} AS text))" if isinstance(value, str) else "{} = {}"
     return sql.SQL(pattern).format(column, sql.Literal(value))
 
 
-def _in_side_table(
+def in_side_table(
     data_map: DataMap, catalogue: Catalogue, known: KnownBy, test: sql.Composable
 ) -> sql.Composable:
     """Write the condition for subjects t with a row k of the side table for which ``test`` is true."""
@@ -248,7 +250,8 @@ def _current(connection: Connection, data_map: DataMap, catalogue: Catalogue, id
 def _is_newer(connection: Connection, data_map: DataMap, identity: Identity, cutoff: datetime) -> bool:
     """Tell whether the row that has the subject's key was created after ``cutoff``."""
     subject = data_map.subject
-    created = data_map.tables[subject.table].created
+    table = data_map.tables.get(subject.table)
+    created = table.created if table is not None else None
     if created is None:
         return False
     query = sql.SQL("SELECT coalesce(t.{} > {}, false) AS anew FROM {} AS t WHERE {}").format(

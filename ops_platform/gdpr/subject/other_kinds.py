@@ -6,7 +6,7 @@ erased by itself, so such rows stay, and nothing in them is left over from the e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -17,8 +17,8 @@ from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr.data_map import Anonymise, Belonging, ByColumn, ByMention, DataMap, Keep, Remove
 from ops_platform.gdpr.schema import Catalogue, Column, Name
 from ops_platform.gdpr.spellings import is_uuid
-from ops_platform.gdpr.subject import constant_sql, row_predicates
-from ops_platform.gdpr.subject.identity import Identity
+from ops_platform.gdpr.subject import constant_sql, name_reuse, row_predicates
+from ops_platform.gdpr.subject.identity import Identity, folded
 
 _TEXTS = frozenset(("text", "character varying", "character", "citext", "name"))
 
@@ -80,30 +80,53 @@ def _of_value(connection: Connection, data_map: DataMap, catalogue: Catalogue, v
 
 
 def _people(connection: Connection, other: DataMap, catalogue: Catalogue, value: Any) -> list[Identity]:
-    """List the identities of the other kind with this value: of rows, and of who may have had it alone."""
-    subject, columns = other.subject, catalogue.relations[other.subject.table].columns
-    named = {name: held for name in subject.identifiers if (held := _held(columns[name], value)) is not None}
-    people = [Identity({name: held}) for name, held in named.items()]
-    for known in subject.known_by:
-        held = _held(catalogue.relations[known.table].columns[known.column], value)
-        if held is not None:
-            people.append(Identity({}, {known.name: (held,)}))
-    if not named:
-        return people
+    """List the identities of those of the other kind who have this value, and of who had it alone.
+
+    When nobody has it, nothing is theirs by it: nobody would ever erase it.
+    """
+    subject, relations = other.subject, catalogue.relations
+    named = {
+        name: held
+        for name in subject.identifiers
+        if (held := _held(relations[subject.table].columns[name], value)) is not None
+    }
+    known_by = {
+        known.name: held
+        for known in subject.known_by
+        if (held := _held(relations[known.table].columns[known.column], value)) is not None
+    }
+    tests = [name_reuse.equal(sql.Identifier("t", name), held) for name, held in named.items()]
+    tests += [
+        name_reuse.in_side_table(
+            other, catalogue, known, name_reuse.equal(sql.Identifier("k", known.column), known_by[known.name])
+        )
+        for known in subject.known_by
+        if known.name in known_by
+    ]
+    if not tests:
+        return []
     query = sql.SQL("SELECT {columns} FROM {table} AS t WHERE {tests}").format(
         columns=sql.SQL(", ").join(sql.Identifier("t", name) for name in subject.columns),
         table=subject.table.identifier,
-        tests=sql.SQL(" OR ").join(
-            sql.SQL("lower(CAST({} AS text)) = lower({})" if isinstance(held, str) else "{} = {}").format(
-                sql.Identifier("t", name), sql.Literal(held)
-            )
-            for name, held in named.items()
-        ),
+        tests=sql.SQL(" OR ").join(tests),
     )
+    people = list[Identity]()
     for row in connection.execute(query).fetchall():
         values = {name: held for name, held in row.items() if held is not None}
-        people.append(row_predicates.with_side_tables(connection, other, catalogue, values))
+        person = row_predicates.with_side_tables(connection, other, catalogue, values)
+        # Also by the value alone, in the subject's spelling, which may differ in capitals.
+        people += [person, *_alone(person, named, known_by)]
     return people
+
+
+def _alone(person: Identity, named: Mapping[str, Any], known_by: Mapping[str, Any]) -> Iterator[Identity]:
+    """Yield an identity of each name that the person has."""
+    for name, held in named.items():
+        if folded(held) in map(folded, person.of(name)):
+            yield Identity({name: held})
+    for name, held in known_by.items():
+        if folded(held) in map(folded, person.of(name)):
+            yield Identity({}, {name: (held,)})
 
 
 def _of_erased(

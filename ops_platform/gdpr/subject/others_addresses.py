@@ -14,7 +14,7 @@ from ops_platform.gdpr.subject.identity import Identity, is_subject
 _ADDRESS = sql.SQL('lower(CAST(t.{} AS text) COLLATE "C")')
 
 
-def of_mailbox(data_map: DataMap, identity: Identity) -> sql.Composed | None:
+def of_mailbox(data_map: DataMap, catalogue: Catalogue, identity: Identity) -> sql.Composed | None:
     """Query those that differ from the subject's only behind a plus sign. None where they have none.
 
     Of accounts of all kinds. The query has one column, ``address``, in lower case.
@@ -22,12 +22,13 @@ def of_mailbox(data_map: DataMap, identity: Identity) -> sql.Composed | None:
     own = [
         value for value in identity.of(data_map.subject.email) if isinstance(value, str) and is_email(value)
     ]
-    if not own:
-        return None
-    return sql.SQL(" UNION ").join(
+    queries = [
         _of_mailbox(data_map.subject, of_kind.subject, identity, own)
         for of_kind in (data_map, *data_map.others)
-    )
+        # A restored database may not have it yet.
+        if own and of_kind.subject.table in catalogue.relations
+    ]
+    return sql.SQL(" UNION ").join(queries) if queries else None
 
 
 def _of_mailbox(subject: Subject, accounts: Subject, identity: Identity, own: Sequence[str]) -> sql.Composed:

@@ -36,10 +36,13 @@ from ops_platform.gdpr.subject.identity import Identity, joint_name
 def identity(connection: Connection, data_map: DataMap, catalogue: Catalogue, key: str) -> Identity | None:
     """Read the identity of the subject with this key, given as text.
 
-    None when there is no such row, or when the key's type cannot hold the text. Raises ConfigurationError
-    for a text that is no key of several columns, and what psycopg raises.
+    None when there is no such row, in a restored database not even the table, or when the key's type cannot
+    hold the text. Raises ConfigurationError for a text that is no key of several columns, and what psycopg
+    raises.
     """
     subject = data_map.subject
+    if subject.table not in catalogue.relations:
+        return None
     columns = catalogue.relations[subject.table].columns
     query = sql.SQL("SELECT {columns} FROM {table} WHERE {key}").format(
         columns=sql.SQL(", ").join(sql.Identifier(name) for name in subject.columns),
@@ -167,12 +170,14 @@ def _held(
     return _not_newer(held, created, spared, alias)
 
 
-def mentioned(data_map: DataMap, identity: Identity, spared: SparedRows | None) -> Sought:
+def mentioned(
+    data_map: DataMap, catalogue: Catalogue, identity: Identity, spared: SparedRows | None
+) -> Sought:
     """Select the identifiers by which rows may be found that only mention the subject."""
     if spared is not None:
         identity = identity.without(spared.reused_values)
     sought = Sought.of(identity.names(data_map.subject))
-    return replace(sought, others=others_addresses.of_mailbox(data_map, identity))
+    return replace(sought, others=others_addresses.of_mailbox(data_map, catalogue, identity))
 
 
 def _mentions(
@@ -185,7 +190,8 @@ def _mentions(
     spared: SparedRows | None,
 ) -> sql.Composable:
     """Write the condition for mentions. A name that somebody else has now may mean either: it is left."""
-    sought, columns = mentioned(data_map, identity, spared), catalogue.relations[table].columns
+    sought = mentioned(data_map, catalogue, identity, spared)
+    columns = catalogue.relations[table].columns
     tests = [sought.mention(columns[name], sql.Identifier(alias, name)) for name in way.columns]
     held = sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
     created = data_map.tables[table].created

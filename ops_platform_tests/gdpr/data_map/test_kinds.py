@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import SecretStr
 
 from ops_platform.errors import ConfigurationError
+from ops_platform.gdpr.certificates import map_store
 from ops_platform.gdpr.data_map import kinds
 from ops_platform.gdpr.data_map import parser as map_file
 from ops_platform.gdpr.data_map.model import DataMap, Delete, Keep
@@ -358,3 +361,24 @@ tables:
     assert old.requestable
     # As it was before there were kinds.
     assert old.version == "5d623754a4bb3de1"
+
+
+def test_a_stored_map_can_be_used_again(tmp_path: Path) -> None:
+    """As 'gdpr map show' prints it, whatever order the kinds' names have."""
+    renamed = load(
+        tmp_path,
+        MAP.replace("customer:\n", "visitor:\n")
+        .replace("of: customer", "of: visitor")
+        .replace("[customer,", "[visitor,"),
+    )
+    assert kinds.names(renamed) == ["visitor", "employee"]
+    stored = map_store.StoredMap(renamed.sha256, renamed.document, datetime(2026, 1, 1, tzinfo=UTC))
+    again = load(tmp_path, yaml.safe_dump(stored.value(), sort_keys=False))
+    assert (again.version, again.document) == (renamed.version, renamed.document)
+    # A certificate is compared with its text, as a file or as it is stored, whatever is refused by now.
+    for text in (yaml.safe_dump(stored.value(), sort_keys=False), stored.document):
+        (tmp_path / "shown").write_text(text)
+        assert map_file.document_of(tmp_path / "shown") == renamed.document
+    (tmp_path / "shown").write_text("{subjects: {b: 1, a: 2}}")
+    assert '"kinds": ["b", "a"]' in map_file.document_of(tmp_path / "shown")
+    assert kinds.names(again) == ["visitor", "employee"]

@@ -9,6 +9,7 @@ import signal
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr.after_restore import replay
 from ops_platform.gdpr.data_map import kinds, parser
 from ops_platform.gdpr.data_map.model import DataMap
-from ops_platform.gdpr.erasure import command_line
+from ops_platform.gdpr.erasure import command_line, inventory
 from ops_platform.gdpr.erasure.context import DataStores
 from ops_platform.gdpr.map_check import all_checks as map_check
 from ops_platform.gdpr.map_check.draft import kinds_proposal
@@ -31,7 +32,10 @@ from ops_platform.gdpr.row_erasure import engine as row_erasure
 from ops_platform.gdpr.row_erasure.foresight import outlook
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.schema.relation_name import Name
+from ops_platform.gdpr.subject.identity import Identity
+from ops_platform.gdpr.subject.subject_key import SubjectKey
 from ops_platform.gdpr.tombstones import tombstone_store
+from ops_platform.gdpr.tombstones.entry import Tombstone
 from ops_platform.gdpr.tombstones.legal_holds import Held
 from ops_platform.settings import Settings
 from ops_platform_tests.clients.running_redis import RunningRedis
@@ -333,6 +337,77 @@ def test_what_another_kind_has_is_no_residue_and_what_nobody_has_is(shop: Produc
     with pytest.raises(CheckFailed, match=r"payslips.mail \(1 rows;"):
         command_line.erase_without_tombstone(stores(shop, data_map), ANNA, print)
     assert there(shop) == list(EVERYTHING)
+
+
+def test_a_replay_erases_by_the_key_where_the_kinds_table_is_not_there_yet(
+    shop: Product, tmp_path: Path
+) -> None:
+    """Employees were split off later; what refers to them is older."""
+    with shop.owner() as owner:
+        owner.execute("ALTER TABLE orders DROP CONSTRAINT orders_packer_fkey")
+        owner.execute("DROP TABLE employees")
+        owner.execute("CREATE TABLE mentions (id int PRIMARY KEY, body text)")
+        owner.execute(f"INSERT INTO mentions VALUES (1, 'of {ANNA}, anna.k@example.org')")
+    text = (
+        MAP
+        + """
+  mentions:
+    plain: [id]
+    rows: [{role: named, of: employee, mentions: body, erase: redact}]
+"""
+    )
+    data_map, keys = map_of(tmp_path, text), sealing_keys()
+    employees = kinds.choose(data_map, "employee")
+    identity = Identity({"id": UUID(ANNA), "mail": "anna.k@example.org"})
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    key = SubjectKey("main", "employee", ANNA, "uuid", requestable=False)
+    sealed = inventory.write(inventory.take(employees, identity), keys, "r1")
+    tombstone = Tombstone(key, at, "r1", "m", bytes(32), at, sealed)
+    with shop.eraser() as eraser:
+        assert replay.replay(eraser, data_map, [tombstone], keys=keys).came_back == 1
+    with shop.owner() as owner:
+        [said] = owner.execute("SELECT body FROM mentions").fetchall()
+        packed = owner.execute("SELECT id, packer::text FROM orders ORDER BY id").fetchall()
+        files = owner.execute("SELECT id FROM files ORDER BY id").fetchall()
+    assert said["body"] == "of [erased], [erased]"
+    assert [(row["id"], row["packer"]) for row in packed] == [(1, BEN), (2, None)]
+    assert [row["id"] for row in files] == [1, 3, 4]
+
+
+def test_a_name_in_a_place_of_another_kind_is_residue_unless_somebody_there_has_it(
+    shop: Product, tmp_path: Path
+) -> None:
+    """Nobody would ever erase it as theirs."""
+    with shop.owner() as owner:
+        owner.execute(f"DELETE FROM employees WHERE id = '{ANNA}'")
+        owner.execute("CREATE TABLE visits (id int PRIMARY KEY, mail text)")
+        owner.execute("CREATE INDEX ON visits (mail)")
+        owner.execute("CREATE TABLE badges (id int PRIMARY KEY, mail text, employee uuid)")
+        owner.execute("CREATE INDEX ON badges (employee)")
+        owner.execute("UPDATE orders SET packer = NULL")
+        owner.execute("DELETE FROM payslips WHERE id = 1")
+        owner.execute("INSERT INTO visits VALUES (1, 'anna.k@example.org')")
+        owner.execute("INSERT INTO badges VALUES (1, 'Anna.K@example.org', gen_random_uuid())")
+    text = (
+        MAP.replace("email: mail}", "email: mail, known_by: [{table: badges, column: mail}]}")
+        + """
+  visits:
+    plain: [id]
+    rows: [{role: visitor, of: employee, column: mail, holds: badges.mail, erase: delete}]
+  badges:
+    personal: [mail]
+    plain: [id]
+    rows: [{role: bearer, of: employee, column: employee, erase: delete}]
+"""
+    )
+    with pytest.raises(CheckFailed, match=r"visits.mail \(1 rows;"):
+        command_line.erase_without_tombstone(stores(shop, map_of(tmp_path, text)), ANNA, print)
+    # As soon as an employee has the address, by a side table, too, the visits are theirs.
+    with shop.owner() as owner:
+        owner.execute(f"UPDATE badges SET employee = '{BEN}'")
+    assert command_line.erase_without_tombstone(stores(shop, map_of(tmp_path, text)), ANNA, print) is not None
+    with shop.owner() as owner:
+        assert owner.execute("SELECT FROM visits").fetchone() is not None
 
 
 CONTRACTS = f"""

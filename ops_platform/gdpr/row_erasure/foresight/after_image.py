@@ -181,7 +181,7 @@ class AfterImage:
     def _redacted(self, value: sql.Composable, column: Column, text: str) -> sql.Composable:
         """Write ``value`` without the identifiers of the subjects."""
         for identity, spared in self.subjects:
-            sought = row_predicates.mentioned(self.data_map, identity, spared)
+            sought = row_predicates.mentioned(self.data_map, self.catalogue, identity, spared)
             mention = Mention(sought, (column.name,), text)
             if sought.texts:
                 value = sql.SQL("(SELECT {} FROM (SELECT {} AS value OFFSET 0) AS edited)").format(

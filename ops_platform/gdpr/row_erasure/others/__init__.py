@@ -1,4 +1,4 @@
-"""Other people's rows, told apart by the catalogue's foreign keys instead of the data map; other kinds' by it.
+"""Other people's rows: told apart by the catalogue's foreign keys, not the data map; other kinds' by roles.
 
 Not here: what becomes of the subject's own rows (``plan``, ``statements``), and which rows of a table changed
 at all (``collateral_check``).

@@ -194,8 +194,8 @@ class Reach:
         known = next((known for known in subject.known_by if (known.name,) == holds), None)
         if known is not None:
             return self._in_side_table(known, values[0], owner, unique=unique)
-        relation = self.catalogue.relations[subject.table]
-        if unique and relation.identified_by(holds):
+        relation = self.catalogue.relations.get(subject.table)
+        if relation is None or (unique and relation.identified_by(holds)):
             return None
         tests = [
             sql.SQL("{} = {}").format(sql.Identifier(owner, held), value)
