@@ -155,8 +155,8 @@ class Batches:
             raise Spread(
                 f"{change.table} ({change.role}): {rows} rows are another "
                 f"{self.writer.data_map.subject.kind}'s by foreign keys, whatever the data map says, or of "
-                f"another kind: "
-                "nothing of it was kept: correct the role, or say in shared what becomes of such rows"
+                "another kind: nothing of it was kept: correct the role, or say in shared what becomes of "
+                "such rows"
             )
 
     def _around(self, change: Change, leaf: Leaf, places: Sequence[str]) -> Bystanders:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from ops_platform.gdpr.data_map import Anonymise, Belonging, ByParent
+from ops_platform.gdpr.data_map import Anonymise, Belonging, ByParent, Delete
 from ops_platform.gdpr.row_erasure.others.anybody import takes
 from ops_platform.gdpr.row_erasure.others.reach import ROW, Reach
 from ops_platform.gdpr.row_erasure.others.register import Recorded
@@ -33,7 +33,12 @@ class Decisions:
             return None
         test = sql.SQL("({})").format(sql.SQL(" OR ").join(way.test for way in ways))
         recorded = self.recorded.test(self.reach.catalogue, table, belonging)
-        return test if recorded is None else sql.SQL("({} AND NOT {})").format(test, recorded)
+        if recorded is None:
+            return test
+        undecided = sql.SQL("({} AND NOT {})").format(test, recorded)
+        # Of what the law keeps nobody decides: a row may have become such a one since it was recorded.
+        kept = [way.test for way in ways if way.by_law and isinstance(belonging.erasure, Delete)]
+        return sql.SQL("({})").format(sql.SQL(" OR ").join([undecided, *kept])) if kept else undecided
 
     def limits(self, table: Name, belonging: Belonging, *, apart: bool) -> list[sql.Composable]:
         """Write what limits a change of the role. ``apart``: it is about the rows that stay for others."""

@@ -21,8 +21,9 @@ from ops_platform.gdpr.data_map.model import (
     Table,
 )
 from ops_platform.gdpr.row_erasure.others import bystanders, register
+from ops_platform.gdpr.row_erasure.others.decisions import Decisions
 from ops_platform.gdpr.row_erasure.others.reach import Reach
-from ops_platform.gdpr.row_erasure.others.register import SharedRows
+from ops_platform.gdpr.row_erasure.others.register import Recorded, SharedRows
 from ops_platform.gdpr.row_erasure.others.telling_apart import told_apart
 from ops_platform.gdpr.schema.reader import Reference
 from ops_platform.gdpr.schema.relation_name import Name
@@ -129,6 +130,15 @@ def test_people_of_other_kinds_reach_rows_by_their_roles(
     assert [way.by_law for way in found] == [text.startswith("kept") for text, _ in ways]
     for way, (_, part) in zip(found, ways, strict=True):
         assert part in way.test.as_string(None)
+    unforeseen = Decisions(
+        Reach(own, known, IDENTITY), Recorded("e", frozenset({("tags", "tagger")}))
+    ).unforeseen
+    condition = unforeseen(TAGS, tagger)
+    assert (condition is None) == (not ways)
+    if condition is not None:
+        # What is recorded was decided about, but nobody decides about what the law keeps.
+        text, test = condition.as_string(None), found[0].test.as_string(None)
+        assert text.endswith(f" OR {test})") == found[0].by_law
     # Who takes out only a reference of their own leaves the row to them.
     alone = replace(tagger, erasure=Anonymise({"note": Constant(None)}))
     assert Reach(own, known, IDENTITY).ways(TAGS, alone) == []
