@@ -352,6 +352,7 @@ def test_a_replay_erases_by_the_key_where_the_kinds_table_is_not_there_yet(
         MAP
         + """
   mentions:
+    personal: [body]
     plain: [id]
     rows: [{role: named, of: employee, mentions: body, erase: redact}]
 """
@@ -379,13 +380,14 @@ def test_a_name_in_a_place_of_another_kind_is_residue_unless_somebody_there_has_
 ) -> None:
     """Nobody would ever erase it as theirs."""
     with shop.owner() as owner:
+        owner.execute("UPDATE orders SET packer = NULL")
         owner.execute(f"DELETE FROM employees WHERE id = '{ANNA}'")
         owner.execute("CREATE TABLE visits (id int PRIMARY KEY, mail text)")
         owner.execute("CREATE INDEX ON visits (mail)")
         owner.execute("CREATE TABLE badges (id int PRIMARY KEY, mail text, employee uuid)")
         owner.execute("CREATE INDEX ON badges (employee)")
-        owner.execute("UPDATE orders SET packer = NULL")
         owner.execute("DELETE FROM payslips WHERE id = 1")
+        owner.execute("DELETE FROM files WHERE id = 2")
         owner.execute("INSERT INTO visits VALUES (1, 'anna.k@example.org')")
         owner.execute("INSERT INTO badges VALUES (1, 'Anna.K@example.org', gen_random_uuid())")
     text = (
@@ -411,7 +413,7 @@ def test_a_name_in_a_place_of_another_kind_is_residue_unless_somebody_there_has_
 
 
 CONTRACTS = f"""
-CREATE TABLE contracts (id int PRIMARY KEY, buyer uuid REFERENCES customers, seller uuid REFERENCES employees,
+CREATE TABLE contracts (id int PRIMARY KEY, buyer uuid REFERENCES customers, seller uuid,
                         terms text);
 CREATE INDEX ON contracts (buyer);
 CREATE INDEX ON contracts (seller);
