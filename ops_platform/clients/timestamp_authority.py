@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,10 +42,15 @@ class TimestampAuthority:
         Raises Unavailable when the authority is away or refuses, CheckFailed when its answer is not what was
         asked for or not trusted.
         """
-        with tempfile.TemporaryDirectory(prefix="ops-timestamp-") as folder:
-            query, answer, token = (Path(folder) / name for name in ("query", "answer", "token"))
+        with _folder() as folder:
+            query, answer, token = (folder / name for name in ("query", "answer", "token"))
             # -cert: the token carries the signer's certificate, else nobody could verify it offline.
-            _openssl(["-query", "-digest", digest.hex(), "-sha256", "-cert", "-out", str(query)])
+            asked = _openssl(["-query", "-digest", digest.hex(), "-sha256", "-cert", "-out", str(query)])
+            if asked.code:
+                raise ConfigurationError(
+                    "openssl cannot write a question to a time stamping authority: is its configuration "
+                    "(OPENSSL_CONF) readable?"
+                )
             answer.write_bytes(self._post(query.read_bytes()))
             # By the query: its nonce shows that the answer is not an old one.
             ended = _openssl(
@@ -49,28 +58,59 @@ class TimestampAuthority:
             )
             if ended.code:
                 raise _refused(ended, self.ca_file)
-            _openssl(["-reply", "-in", str(answer), "-token_out", "-out", str(token)])
+            ended = _openssl(["-reply", "-in", str(answer), "-token_out", "-out", str(token)])
+            if ended.code:
+                raise CheckFailed("the answer of the time stamping authority holds no token of RFC 3161")
             return token.read_bytes()
 
     def _post(self, query: bytes) -> bytes:
+        """Ask the authority, for ``timeout_seconds`` in all."""
+        answer: Future[bytes] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._ask(query, time.monotonic() + self.timeout_seconds))
+            except BaseException as error:
+                answer.set_exception(error)
+
+        # httpx waits so long for each read: whoever sends a byte now and then would hold us for days.
+        threading.Thread(target=ask, name="time stamping", daemon=True).start()
+        try:
+            return answer.result(self.timeout_seconds)
+        except TimeoutError:
+            raise Unavailable(f"{self._where} did not answer in time") from None
+
+    def _ask(self, query: bytes, until: float) -> bytes:
         import httpx
 
-        where = f"the time stamping authority at {address(self.url)}"
+        body = bytearray()
         try:
             # No proxies from the environment: settings.py alone reads it.
-            with httpx.Client(timeout=self.timeout_seconds, trust_env=False) as client:
-                response = client.post(
-                    self.url, content=query, headers={"Content-Type": "application/timestamp-query"}
-                )
+            with (
+                httpx.Client(timeout=self.timeout_seconds, trust_env=False) as client,
+                client.stream(
+                    "POST", self.url, content=query, headers={"Content-Type": "application/timestamp-query"}
+                ) as response,
+            ):
+                for chunk in response.iter_raw():
+                    body += chunk
+                    if time.monotonic() > until:
+                        raise Unavailable(f"{self._where} did not answer in time")
+                    if len(body) > LARGEST:
+                        break
         except httpx.InvalidURL:
             raise Unavailable("OPS_GDPR_TIMESTAMP_URL is malformed: correct it") from None
         except httpx.TimeoutException:
-            raise Unavailable(f"{where} did not answer in time") from None
+            raise Unavailable(f"{self._where} did not answer in time") from None
         except httpx.HTTPError as error:
-            raise Unavailable(f"cannot reach {where}: {why(error)}") from None
-        if not response.is_success or len(response.content) > LARGEST:
-            raise Unavailable(f"{where} answered with {response.status_code}: is the URL right?")
-        return response.content
+            raise Unavailable(f"cannot reach {self._where}: {why(error)}") from None
+        if not response.is_success or len(body) > LARGEST:
+            raise Unavailable(f"{self._where} answered with {response.status_code}: is the URL right?")
+        return bytes(body)
+
+    @property
+    def _where(self) -> str:
+        return f"the time stamping authority at {address(self.url)}"
 
 
 def verify(token: bytes, digest: bytes, ca_file: Path = SYSTEM_CA_FILE) -> datetime:
@@ -79,8 +119,8 @@ def verify(token: bytes, digest: bytes, ca_file: Path = SYSTEM_CA_FILE) -> datet
     The signer's certificate has to be good at that time, not now: certificates expire, tokens do not.
     Raises CheckFailed when it is not genuine, or is over something else.
     """
-    with tempfile.TemporaryDirectory(prefix="ops-timestamp-") as folder:
-        file = Path(folder) / "token"
+    with _folder() as folder:
+        file = folder / "token"
         file.write_bytes(token)
         at = _time(file)
         ended = _openssl(
@@ -103,6 +143,16 @@ def from_settings(settings: Settings) -> TimestampAuthority | None:
 def ca_file(settings: Settings) -> Path:
     """Return the file of trusted roots: OPS_GDPR_TIMESTAMP_CA_FILE, else the system's."""
     return settings.gdpr.timestamp_ca_file or SYSTEM_CA_FILE
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Make a folder for openssl's files. Raises Unavailable when they cannot be written or read."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="ops-timestamp-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise Unavailable(f"a file for openssl cannot be written: {why(error)}: is the disk full?") from None
 
 
 def _time(token: Path) -> datetime:

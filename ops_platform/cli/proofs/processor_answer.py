@@ -28,7 +28,8 @@ def processor_answered(request: str, processor: str, at: str | None, by: str | N
     from ops_platform.clients import postgres
     from ops_platform.gdpr.erasure import processor_answers
 
-    answered_at = arguments.moment(at) if at else datetime.now(UTC)
+    now = datetime.now(UTC)
+    answered_at = arguments.moment(at) if at else now
     with postgres.session(load_settings().require("database_url")) as ops:
-        new = processor_answers.record(ops, request, processor, answered_at, by or arguments.user())
+        new = processor_answers.record(ops, request, processor, answered_at, by or arguments.user(), now)
     click.echo("recorded" if new else "there is an answer of theirs already, which stays")

@@ -170,13 +170,14 @@ def look_at_requests(context: dg.OpExecutionContext, platform: PlatformResource)
     findings = [*review.findings]
     if unstamped:
         findings.append(
-            f"{unstamped} certificates have no trusted time: is the authority of OPS_GDPR_TIMESTAMP_URL away?"
+            f"{unstamped} certificates could not be given a trusted time: is the authority of "
+            "OPS_GDPR_TIMESTAMP_URL away? The run's log says why"
         )
     return _require_none(findings, metadata)
 
 
 def _stamp_certificates(settings: Settings, log: Callable[[str], None]) -> int:
-    """Stamp the certificates that lack a trusted time; return how many are left. 0 without an authority."""
+    """Stamp certificates that lack a trusted time; return how many could not be. 0 without an authority."""
     from ops_platform.clients import object_store, timestamp_authority
     from ops_platform.gdpr.certificates import trusted_time
 
@@ -194,7 +195,15 @@ def report_month(context: dg.OpExecutionContext, platform: PlatformResource) -> 
     with reported_failures(), postgres.session(platform.settings().require("database_url")) as ops:
         report = monthly_report.report(ops, *monthly_report.month_before(_now()))
         monthly_report.record(ops, report, context.run.run_id)
-    columns = ("type", *next(iter(report.types)).entered, "late", "overdue", "median h", "longest h")
+    columns = (
+        "type",
+        *next(iter(report.types)).entered,
+        "late",
+        "overdue",
+        "median h",
+        "longest h",
+        "term unknown",
+    )
     rows = [
         (
             counts.request_type,
@@ -203,6 +212,7 @@ def report_month(context: dg.OpExecutionContext, platform: PlatformResource) -> 
             counts.overdue,
             counts.median_hours,
             counts.longest_hours,
+            counts.term_unknown,
         )
         for counts in report.types
     ]

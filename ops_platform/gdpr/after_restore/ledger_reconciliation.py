@@ -6,7 +6,7 @@ knows to be done, and empties their personal fields again. Changes nothing where
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -74,7 +74,7 @@ def reconcile(
             completed = issued.issued_at if issued else None
             expires = issued.backups_expire_at if issued else None
             adopted += tombstone_store.adopt(ops, tombstone, completed, expires, now)
-            sealed_identities.adopt(ops, tombstone)
+            _adopt_identity(ops, keys, tombstone)
             if issued is None:
                 unfinished += 1
                 _reopen(ops, tombstone)
@@ -82,6 +82,21 @@ def reconcile(
             certified += certificates.adopt(ops, issued)
             scrubbed += _finish(ops, tombstone, issued)
     return Reconciled(len(tombstones), adopted, certified, scrubbed, unfinished)
+
+
+def _adopt_identity(ops: Connection, keys: SealingKeys, tombstone: Tombstone) -> None:
+    """Add what the ledger knows of the subject to what the ops database knows: either may know less."""
+    [stored] = sealed_identities.attach(ops, [tombstone])
+    if tombstone.identity is None or stored.identity == tombstone.identity:
+        return
+    if stored.identity is not None:
+        request_id = tombstone.request_id
+        known = inventory.read(stored.identity, keys, request_id)
+        names = inventory.merge(known, inventory.read(tombstone.identity, keys, request_id), sure=True)
+        if names == known:
+            return
+        tombstone = replace(tombstone, identity=inventory.write(names, keys, request_id))
+    sealed_identities.adopt(ops, tombstone)
 
 
 def _reopen(ops: Connection, tombstone: Tombstone) -> None:

@@ -46,6 +46,8 @@ class ProcessorNotice:
 class Facts:
     """The facts. ``received_at`` to ``due_at`` are None where there was no request, as by hand.
 
+    And where a restore of the ops database has lost them.
+
     ``controller``: as in the data map; None where that names none. ``map_sha256``: hex, of the map as
     ``map_store`` keeps it. ``done_at``: when nothing was found any more.
     """

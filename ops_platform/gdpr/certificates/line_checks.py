@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,7 @@ from ops_platform.clients.timestamp_authority import SYSTEM_CA_FILE
 from ops_platform.errors import OpsError
 from ops_platform.gdpr.certificates import document, trusted_time
 from ops_platform.gdpr.certificates.document import NotGenuine
-
-CLOCKS_APART = timedelta(minutes=5)
-"""The times come from the clocks of several machines."""
+from ops_platform.gdpr.certificates.trusted_time import CLOCKS_APART
 
 
 @dataclass(frozen=True)
@@ -68,10 +66,19 @@ def _left(certificate: Mapping[str, Any]) -> LineCheck:
 def _times(certificate: Mapping[str, Any]) -> LineCheck:
     """Check that the times are in the order in which things happen; unknown ones are passed over."""
     names = ("received_at", "confirmed_at", "cutoff", "done_at", "issued_at")
-    known = [(name, certificate[name]) for name in names if certificate.get(name)]
+    of_processors = [
+        [
+            (f"told_at of {processor['name']}", processor["told_at"]),
+            (f"acknowledged_at of {processor['name']}", processor["acknowledged_at"]),
+            ("issued_at", certificate["issued_at"]),
+        ]
+        for processor in certificate.get("processors", ())
+    ]
+    orders = [[(name, certificate.get(name)) for name in names], *of_processors]
     wrong = [
         f"{later} is before {earlier}"
-        for (earlier, first), (later, second) in itertools.pairwise(known)
+        for order in orders
+        for (earlier, first), (later, second) in itertools.pairwise((name, at) for name, at in order if at)
         if datetime.fromisoformat(second) < datetime.fromisoformat(first) - CLOCKS_APART
     ]
     return LineCheck("times", not wrong, ", ".join(wrong) or _punctuality(certificate))
@@ -95,7 +102,7 @@ def _trusted_time(text: bytes, certificate: Mapping[str, Any], roots: Path) -> L
 def _punctuality(certificate: Mapping[str, Any]) -> str:
     due, done = certificate.get("due_at"), certificate.get("done_at")
     if not due or not done:
-        return "in order; there was no request with a term"
+        return "in order; no request with a term is known"
     late = datetime.fromisoformat(done) - datetime.fromisoformat(due)
     hours = late.total_seconds() / 3600
     return f"in order; done {hours:.1f} h after it was due" if hours > 0 else "in order; done within the term"

@@ -12,7 +12,7 @@ from typing import Literal
 
 from ops_platform.clients.mail import outbox
 from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr.data_map import DataMap, Processor
+from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.erasure.inventory import Inventory
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.spellings import is_email
@@ -35,12 +35,12 @@ def write(
     A letter that has left, or still waits, is not written again; one that was given up is.
     """
     for processor in data_map.processors:
-        newest = _newest(ops, request_id, processor)
+        newest = _newest(ops, request_id, processor.name)
         if newest is None or newest.state == "given up":
             number = 1 if newest is None else newest.number + 1
             outbox.put(
                 ops,
-                f"{_dedup_key(request_id, processor)}:{number}",
+                f"{_dedup_key(request_id, processor.name)}:{number}",
                 processor.email,
                 f"Please erase a data subject (our reference {request_id})",
                 _body(data_map, inventory, request_id),
@@ -53,7 +53,7 @@ def effects(ops: Connection, data_map: DataMap, request_id: str) -> list[Effect]
     """Read an effect for each processor: ``changed`` 1 once its letter has left, ``after`` 1 until then."""
     letters = []
     for processor in data_map.processors:
-        newest = _newest(ops, request_id, processor)
+        newest = _newest(ops, request_id, processor.name)
         sent = int(newest is not None and newest.state == "sent")
         letters.append(Effect("processor", processor.name, "recipient", "tell", 1, sent, 1 - sent))
     return letters
@@ -61,8 +61,14 @@ def effects(ops: Connection, data_map: DataMap, request_id: str) -> list[Effect]
 
 def told_at(ops: Connection, data_map: DataMap, request_id: str) -> dict[str, datetime]:
     """Read when the letter to each processor has left, by name; those who were not told are left out."""
-    newest = {processor.name: _newest(ops, request_id, processor) for processor in data_map.processors}
-    return {name: letter.sent_at for name, letter in newest.items() if letter and letter.sent_at}
+    left = {processor.name: left_at(ops, request_id, processor.name) for processor in data_map.processors}
+    return {name: at for name, at in left.items() if at is not None}
+
+
+def left_at(ops: Connection, request_id: str, processor: str) -> datetime | None:
+    """Read when the letter to the processor of this name has left; None: not yet, or it is not known."""
+    newest = _newest(ops, request_id, processor)
+    return None if newest is None else newest.sent_at
 
 
 def remaining(ops: Connection, data_map: DataMap, request_id: str) -> list[Effect]:
@@ -70,7 +76,7 @@ def remaining(ops: Connection, data_map: DataMap, request_id: str) -> list[Effec
     return [effect for effect in effects(ops, data_map, request_id) if effect.after]
 
 
-def _newest(ops: Connection, request_id: str, processor: Processor) -> _Letter | None:
+def _newest(ops: Connection, request_id: str, processor: str) -> _Letter | None:
     prefix = f"{_dedup_key(request_id, processor)}:"
     rows = ops.execute(
         "SELECT dedup_key, sent_at, given_up_at FROM mail_outbox WHERE dedup_key LIKE %s",
@@ -90,8 +96,8 @@ def _newest(ops: Connection, request_id: str, processor: Processor) -> _Letter |
     return max(letters, key=lambda letter: letter.number, default=None)
 
 
-def _dedup_key(request_id: str, processor: Processor) -> str:
-    return f"gdpr-processor:{request_id}:{processor.name}"
+def _dedup_key(request_id: str, processor: str) -> str:
+    return f"gdpr-processor:{request_id}:{processor}"
 
 
 def _body(data_map: DataMap, inventory: Inventory, request_id: str) -> str:

@@ -18,12 +18,18 @@ _ENTERED = """
 """
 _TIMES = """
     SELECT request_type, count(*) AS completed,
-           count(*) FILTER (WHERE completed_at > verified_at + %(within)s) AS late,
+           count(*) FILTER (WHERE completed_at > confirmed_at + %(within)s) AS late,
+           count(*) FILTER (WHERE confirmed_at IS NULL) AS term_unknown,
            percentile_cont(0.5) WITHIN GROUP (
-               ORDER BY extract(epoch FROM completed_at - verified_at)) AS median,
-           max(extract(epoch FROM completed_at - verified_at)) AS longest
-    FROM gdpr_requests
-    WHERE status = 'completed' AND completed_at >= %(start)s AND completed_at < %(end)s GROUP BY 1
+               ORDER BY extract(epoch FROM completed_at - confirmed_at)) AS median,
+           max(extract(epoch FROM completed_at - confirmed_at)) AS longest
+    FROM (
+        SELECT r.request_type, r.completed_at, CASE WHEN c.request_id IS NULL THEN r.verified_at END
+            AS confirmed_at
+        FROM gdpr_requests AS r LEFT JOIN gdpr_certificates AS c
+            ON c.request_id = r.request_id AND c.document::jsonb -> 'confirmed_at' = 'null'
+        WHERE r.status = 'completed' AND r.completed_at >= %(start)s AND r.completed_at < %(end)s
+    ) AS done GROUP BY 1
 """
 _OVERDUE = """
     SELECT request_type, count(*) AS n FROM gdpr_requests
@@ -64,6 +70,8 @@ class RequestTypeCounts:
     """Confirmed, past the deadline at the end of the period and not done."""
     median_hours: float | None
     longest_hours: float | None
+    term_unknown: int
+    """Completed, and a restore has lost when they were confirmed: in none of the figures of time."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,11 @@ class Report:
             if counts.late:
                 findings.append(
                     f"{counts.late} of {counts.completed} {counts.request_type} requests were completed late"
+                )
+            if counts.term_unknown:
+                findings.append(
+                    f"whether {counts.term_unknown} of {counts.completed} {counts.request_type} requests "
+                    "were completed in time is not known: a restore has lost when they were confirmed"
                 )
             if counts.overdue:
                 findings.append(
@@ -135,6 +148,7 @@ def report(connection: Connection, start: datetime, end: datetime) -> Report:
             overdue.get(kind, 0),
             _hours(times.get(kind), "median"),
             _hours(times.get(kind), "longest"),
+            times[kind]["term_unknown"] if kind in times else 0,
         )
         for kind in REQUEST_TYPES
     )

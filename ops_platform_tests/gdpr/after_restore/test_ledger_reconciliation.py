@@ -21,7 +21,12 @@ from ops_platform.gdpr.after_restore.ledger_reconciliation import Reconciled
 from ops_platform.gdpr.certificates import certificate_store as certificates
 from ops_platform.gdpr.certificates import document as certificate
 from ops_platform.gdpr.data_map.model import DataMap
+from ops_platform.gdpr.erasure import inventory
+from ops_platform.gdpr.erasure.inventory import Inventory
+from ops_platform.gdpr.erasure.steps import certificate_facts
+from ops_platform.gdpr.subject.identity import Identity
 from ops_platform.gdpr.subject.subject_key import SubjectKey
+from ops_platform.gdpr.tombstones import sealed_identities
 from ops_platform.gdpr.tombstones import tombstone_store as tombstones
 from ops_platform.gdpr.tombstones.encryption import SealingKeys
 from ops_platform.gdpr.tombstones.entry import Tombstone
@@ -103,6 +108,31 @@ def memory(
     ops_databases.drop(other)
 
 
+def test_who_it_was_about_comes_back_and_neither_side_loses_what_it_knows(memory: Memory) -> None:
+    one = memory.erasure(uuid4(), "r1", complete=False)
+
+    def known(**names: str) -> Inventory:
+        return inventory.take(memory.data_map, Identity({"id": one.subject_key.key, **names}))
+
+    def kept() -> Inventory:
+        sealed = sealed_identities.find(memory.ops, "r1")
+        assert sealed is not None
+        return inventory.read(sealed, memory.keys, "r1")
+
+    first = inventory.write(known(email="anna@example.org"), memory.keys, "r1")
+    until = memory.now + timedelta(days=80)
+    for _ in range(2):
+        sealed_identities.keep(memory.lost, memory.ledger, memory.keys, one, first, until)
+    assert sum(1 for _ in memory.ledger.versions("identities/")) == 1
+    memory.reconcile()
+    assert kept() == known(email="anna@example.org")
+    poorer = inventory.write(known(handle="anna"), memory.keys, "r1")
+    memory.ops.execute("UPDATE gdpr_sealed_identities SET sealed = %s", (poorer,))
+    for _ in range(2):
+        memory.reconcile()
+        assert kept().identity.values == known(email="anna@example.org", handle="anna").identity.values
+
+
 def test_what_was_done_is_done_and_the_address_is_gone_again(memory: Memory) -> None:
     subject = uuid4()
     one = memory.erasure(subject, "r1", complete=True)
@@ -180,7 +210,7 @@ def test_earlier_requests_are_scrubbed_and_later_ones_are_not(memory: Memory) ->
 
 def test_an_erasure_that_had_begun_is_open_again_to_be_finished(memory: Memory) -> None:
     subject, forgotten = uuid4(), uuid4()
-    memory.erasure(subject, "r1", complete=False)
+    one = memory.erasure(subject, "r1", complete=False)
     memory.restored_request(subject, "r1", verified=False)
     memory.erasure(forgotten, "r2", complete=False)
     assert memory.reconcile() == Reconciled(2, 2, 0, 0, 2)
@@ -188,6 +218,12 @@ def test_an_erasure_that_had_begun_is_open_again_to_be_finished(memory: Memory) 
         request = memory.request(request_id)
         assert (request["creator_id"], request["status"]) == (who, "pending")
         assert request["verified_at"] == memory.now
+    # Their certificates do not state as times of the request what is only the tombstones'.
+    received, _ = stated = certificate_facts.request_times(memory.ops, "r1", one.erased_at)
+    assert stated == (memory.request("r1")["created_at"], None)
+    assert received is not None
+    assert received < one.erased_at
+    assert certificate_facts.request_times(memory.ops, "r2", one.erased_at) == (None, None)
     assert memory.request("r1")["requestor_email"] == "anna@example.org", "it is still needed"
     assert memory.reconcile().adopted == 0
 

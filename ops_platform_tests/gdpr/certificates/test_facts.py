@@ -98,6 +98,14 @@ def test_one_of_before_stays_genuine(demo_map: DataMap) -> None:
 FAULTS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "something left": (lambda said: said["effects"][0].update(after=1), "nothing left"),
     "residue": (lambda said: said.update(residue_rows=2), "nothing left"),
+    "a processor who answered before they were told": (
+        lambda said: said["processors"][0].update(acknowledged_at="2026-03-01T10:00:00+00:00"),
+        "times",
+    ),
+    "a processor who answered after the issue": (
+        lambda said: said["processors"][0].update(acknowledged_at="2062-03-01T10:00:00+00:00"),
+        "times",
+    ),
     "done before it was confirmed": (lambda said: said.update(done_at="2026-02-01T00:00:00+00:00"), "times"),
 }
 
@@ -110,6 +118,13 @@ def test_each_line_that_fails_is_named(
     change(said)
     text = certificate.sign(said, KEY).as_file().encode()
     assert [check.name for check in line_checks.check(text, KEYS) if not check.passed] == [line]
+
+
+def test_no_term_is_told_where_it_is_not_known(demo_map: DataMap) -> None:
+    unknown = dict.fromkeys(("received_at", "confirmed_at", "due_at"))
+    text = signed(demo_map, **unknown).as_file().encode()
+    [line] = [check for check in line_checks.check(text, KEYS) if check.name == "times"]
+    assert (line.passed, line.text) == (True, "in order; no request with a term is known")
 
 
 def test_its_map_is_told_from_another(demo_map: DataMap) -> None:

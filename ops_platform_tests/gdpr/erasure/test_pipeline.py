@@ -67,6 +67,7 @@ def is_erased(place: Scene, request_id: str) -> None:
     assert place.ops_count("gdpr_certificates") == 1
     assert place.ops_count("gdpr_inventories") == 0
     assert [one.key for one in place.ledger.list("certificates/")] == [f"certificates/{request_id}.json"]
+    assert sum(1 for _ in place.ledger.list("identities/")) == 1
     with place.product.eraser() as product:
         rows = product.execute("SELECT count(*) AS n FROM ops_platform.erasures").fetchall()
     assert rows[0]["n"] == 0
@@ -135,7 +136,10 @@ def _says_what_an_auditor_asks(place: Scene, request_id: str, found: dict[str, A
     assert processor["acknowledged_at"] is None
     assert map_store.find(place.requests.worker, found["map_version"]).sha256 == found["map_sha256"]
     runner = CliRunner(env={"OPS_DATABASE_URL": place.ops_url})
-    answered = ["processor-answered", request_id, processor["name"], "--at", "2026-12-01T00:00:00Z"]
+    answered = ["processor-answered", request_id, processor["name"]]
+    for at in (T0.isoformat(), "2062-12-01T00:00:00Z"):
+        ended = runner.invoke(gdpr, [*answered, "--at", at])
+        assert "cannot have answered before, or in the future" in str(ended.exception)
     assert runner.invoke(gdpr, answered).output == "recorded\n"
     assert "already" in runner.invoke(gdpr, answered).output
     assert isinstance(runner.invoke(gdpr, [*answered[:2], "Nobody"]).exception, CheckFailed)

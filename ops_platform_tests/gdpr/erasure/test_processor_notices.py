@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
+from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map.model import DataMap, KnownBy, Processor
-from ops_platform.gdpr.erasure import inventory
+from ops_platform.gdpr.erasure import inventory, processor_answers
 from ops_platform.gdpr.erasure import processor_notices as processors
 from ops_platform.gdpr.erasure.inventory import Inventory
+from ops_platform.gdpr.lineage import lineage_store
 from ops_platform.gdpr.schema.relation_name import Name
 from ops_platform.gdpr.subject.identity import Identity
 from ops_platform_tests.services import OpsDatabase
@@ -142,3 +144,35 @@ def test_requests_whose_ids_begin_alike_are_told_apart(
     settle(ops_database, "sent_at")
     assert len(processors.remaining(ops, demo_map, "r")) == 1
     assert len(processors.remaining(ops, demo_map, "r11")) == 1
+
+
+def test_only_who_was_told_can_have_answered_and_not_before(
+    ops: Connection, ops_database: OpsDatabase, demo_map: DataMap, taken: Inventory
+) -> None:
+    """An answer stays for ever, and goes onto the certificate."""
+    name, now = "Newsletter service", datetime.now(UTC) + timedelta(minutes=1)
+
+    def record(at: datetime) -> bool:
+        return processor_answers.record(ops, "r1", name, at, "somebody", now)
+
+    def note() -> None:
+        effects = processors.effects(ops, demo_map, "r1")
+        lineage_store.record(ops, "r1", "processors", effects, run_id=None, map_version="m1")
+
+    processors.write(ops, demo_map, taken, "r1", NOW)
+    note()
+    with pytest.raises(CheckFailed, match="told were: nobody"):
+        record(now)
+    settle(ops_database, "sent_at")
+    for at in (now - timedelta(hours=1), now + timedelta(seconds=1)):
+        with pytest.raises(CheckFailed, match="cannot have answered before, or in the future"):
+            record(at)
+    note()
+    # Lineage knows longer than the outbox that the letter has left.
+    with ops_database.superuser() as superuser:
+        superuser.execute("DELETE FROM mail_outbox")
+    with pytest.raises(CheckFailed, match="cannot have answered before"):
+        record(now - timedelta(hours=1))
+    assert record(now)
+    assert not record(now)
+    assert processor_answers.times(ops, "r1") == {name: now}

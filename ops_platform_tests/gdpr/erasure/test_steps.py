@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 
 from ops_platform.gdpr import fulfilment as request_work
+from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.erasure import command_line, pipeline
 from ops_platform.gdpr.erasure.checkpoints import NoCheckpoints
 from ops_platform.gdpr.erasure.command_line import UnrecordedErasure
-from ops_platform.gdpr.erasure.steps.base import ErasureState, Result, Step
+from ops_platform.gdpr.erasure.steps.base import ErasureState, RecordedErasure, Result, Step
 from ops_platform.gdpr.lineage import lineage_store as lineage
 from ops_platform.gdpr.lineage.effect import Effect
+from ops_platform.gdpr.subject import other_kinds
+from ops_platform.gdpr.subject.identity import Identity
+from ops_platform.gdpr.subject.other_kinds import Theirs
 from ops_platform_tests.gdpr.erasure.test_pipeline import is_erased
 from ops_platform_tests.gdpr.erasure_scene import Scene
 
@@ -191,3 +197,21 @@ def test_who_goes_on_using_the_product_is_erased_without_a_tombstone_too(place: 
 
     assert command_line.erase_without_tombstone(place.context().data, str(place.who), log) is not None
     assert (place.objects(place.who), place.keys(place.who)) == (0, 0)
+
+
+def test_names_that_others_have_are_said_to_be_searched_for_in_part(
+    demo_map: DataMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = Identity({"id": uuid4(), "handle": "anna.w", "email": "anna@example.org", "full_name": "Al"})
+    state = RecordedErasure.__new__(RecordedErasure)
+    state.stores = cast(Any, SimpleNamespace(data_map=demo_map))
+    state.product, state.catalogue = cast(Any, None), cast(Any, None)
+    erasing = SimpleNamespace(identities=(who,))
+    monkeypatch.setattr(RecordedErasure, "row_erasure", lambda _: erasing)
+    monkeypatch.setattr(RecordedErasure, "reused_names", lambda _: ["full_name", "handle"])
+    monkeypatch.setattr(other_kinds, "find", lambda *_: (Theirs("anna@example.org"),))
+    said = state.not_searched()
+    assert [*said] == ["email", "full_name", "handle"]
+    assert said["email"].startswith("a person of another kind has it")
+    assert said["handle"].startswith("somebody else has it now")
+    assert said["full_name"].endswith(f", or {said['handle']}")

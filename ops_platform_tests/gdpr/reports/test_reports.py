@@ -90,6 +90,16 @@ def test_the_month_is_told_in_numbers(table: Requests) -> None:
         "1 of 2 export requests were completed late",
     ]
     assert open_one not in str(made.as_json())
+    # The certificate knows that the time of confirmation is not the person's, but a restore's.
+    with table.database.superuser() as superuser:
+        superuser.execute(
+            "INSERT INTO gdpr_certificates (request_id, certificate_id, document, signature, key_id, "
+            "issued_at) VALUES (%s, 'c', '{\"confirmed_at\": null}', 's', 'k', now())",
+            (late,),
+        )
+    made = compliance.report(table.worker, now - 100 * HOUR, now + 3 * HOUR)
+    assert (made.types[1].late, made.types[1].term_unknown, made.types[1].longest_hours) == (0, 1, 2.0)
+    assert "whether 1 of 2 export requests were completed in time is not known" in made.findings[1]
     before = compliance.report(table.worker, now - 300 * HOUR, now - 200 * HOUR)
     assert (before.findings, before.effects) == ([], ())
 

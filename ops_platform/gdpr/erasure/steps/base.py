@@ -21,13 +21,17 @@ from ops_platform.gdpr.erasure.checkpoints import Case, Checkpoints, LineageChec
 from ops_platform.gdpr.erasure.context import DataStores, ErasureContext
 from ops_platform.gdpr.erasure.inventory import Inventory
 from ops_platform.gdpr.lineage import Effect
-from ops_platform.gdpr.row_erasure import Journal, Residue, RowErasure, others
+from ops_platform.gdpr.row_erasure import Journal, Residue, RowErasure, others, preview
 from ops_platform.gdpr.schema import Catalogue
-from ops_platform.gdpr.subject import Identity, SubjectKey, name_reuse
+from ops_platform.gdpr.subject import Identity, SubjectKey, name_reuse, other_kinds
 from ops_platform.gdpr.tombstones import Tombstone, sealed_identities
 
 EndRequest = Callable[[Connection, Issued], None]
 """Ends the request, in the transaction that ends the erasure."""
+_REUSED = (
+    "somebody else has it now: not looked for in what is theirs, in newer rows and in materialised views"
+)
+_OF_OTHER_KINDS = "a person of another kind has it: not looked for in what is theirs"
 
 
 @dataclass(repr=False)
@@ -81,6 +85,22 @@ class ErasureState(ABC):
                 for name in name_reuse.reused_names(self.data_map, identity, others)
             }
         )
+
+    def not_searched(self) -> dict[str, str]:
+        """Say for which identifiers the residue scan does not look, or not everywhere, and why."""
+        identities = self.row_erasure().identities
+        reasons = preview.not_searched(self.data_map, *identities)
+        of_other_kinds = {
+            name
+            for identity in identities
+            for theirs in other_kinds.find(self.product, self.data_map, self.catalogue, identity)
+            for name in (*identity.values, *identity.known_by)
+            if theirs.value in identity.of(name) and name not in self.data_map.subject.parts
+        }
+        for names, reason in ((self.reused_names(), _REUSED), (sorted(of_other_kinds), _OF_OTHER_KINDS)):
+            for name in names:
+                reasons[name] = ", or ".join(filter(None, (reasons.get(name), reason)))
+        return dict(sorted(reasons.items()))
 
     def current_inventory(self) -> Inventory:
         """Return the inventory, with the places marked that somebody else has now, as the database is."""
@@ -155,11 +175,13 @@ class RecordedErasure(ErasureState):
         return known
 
     def stored(self, request_id: str) -> list[Inventory]:
-        """Read what the two databases have of a request's erasure."""
+        """Read what the two databases have of a request's erasure, beside the tombstone too."""
         keys = self.context.keys
         stored = (
             inventory.find(self.ops, keys, request_id),
             product_inventory.find(self.product, keys, request_id),
+            # Where both were restored to before the erasure, the ledger alone knew whom it is about.
+            self._sealed_identity(request_id),
         )
         return [found for found in stored if found is not None]
 
@@ -177,10 +199,17 @@ class RecordedErasure(ErasureState):
     def remember_identity(self, until: datetime) -> None:
         """Keep who the subject is, sealed, for replays after a restore; locked ``until``."""
         keys, request_id = self.context.keys, self.case.request_id
-        stored = sealed_identities.find(self.ops, request_id)
-        if stored is None or inventory.read(stored, keys, request_id) != self.inventory:
-            sealed = inventory.write(self.inventory, keys, request_id)
-            sealed_identities.keep(self.ops, self.context.ledger, self.tombstone, sealed, until)
+        stored, known = sealed_identities.find(self.ops, request_id), self._sealed_identity(request_id)
+        # Never less than before: the newest is the one that replays read.
+        all_known = inventory.merge(known, self.inventory, sure=True)
+        if stored is None or all_known != known:
+            stored = inventory.write(all_known, keys, request_id)
+        sealed_identities.keep(self.ops, self.context.ledger, keys, self.tombstone, stored, until)
+
+    def _sealed_identity(self, request_id: str) -> Inventory | None:
+        """Read the identity that is kept with the tombstone of a request; None when there is none."""
+        sealed = sealed_identities.find(self.ops, request_id)
+        return None if sealed is None else inventory.read(sealed, self.context.keys, request_id)
 
     def unfinished(self) -> list[str]:
         """Find the other erasures of this subject that were not completed, by their requests."""

@@ -20,7 +20,7 @@ _WHO = ("name", "address", "contact", "representative", "dpo", "supervisory_auth
 def gather(state: RecordedErasure) -> facts.Facts:
     """Gather the facts of an erasure whose verification has passed."""
     request_id, data_map = state.case.request_id, state.data_map
-    received_at, confirmed_at = _times(state.ops, request_id)
+    received_at, confirmed_at = request_times(state.ops, request_id, state.tombstone.erased_at)
     verified = lineage_store.completions(state.ops, request_id, "verification")
     searching = preview.searched(data_map, state.catalogue, *state.row_erasure().identities)
     return facts.Facts(
@@ -31,28 +31,51 @@ def gather(state: RecordedErasure) -> facts.Facts:
         due_at=due_at(confirmed_at),
         done_at=verified[-1].recorded_at if verified else state.context.clock(),
         searched=facts.Searched(searching.columns, searching.identifiers),
-        processors=_processors(state.ops, data_map, request_id),
+        processors=_processors(state.ops, data_map, request_id, state.context.clock()),
         map_sha256=data_map.sha256,
     )
 
 
-def _times(ops: Connection, request_id: str) -> tuple[datetime | None, datetime | None]:
-    """Read when the request came and when it was confirmed; None without a request."""
+def request_times(
+    ops: Connection, request_id: str, cutoff: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """Read when the request came and when it was confirmed; None without a request, or where that is lost.
+
+    ``cutoff``: the tombstone's, which a request has instead of the times that the ops database has lost.
+    """
     row = ops.execute(
         "SELECT created_at, verified_at FROM gdpr_requests WHERE request_id = %s", (request_id,)
     ).fetchone()
-    return (None, None) if row is None else (row["created_at"], row["verified_at"])
+    if row is None:
+        return None, None
+    # Nobody can have confirmed at the cutoff: the erasure begins after it was confirmed.
+    received_at, confirmed_at = (
+        None if row[name] == cutoff else row[name] for name in ("created_at", "verified_at")
+    )
+    return received_at, confirmed_at
 
 
-def _processors(ops: Connection, data_map: DataMap, request_id: str) -> list[facts.ProcessorNotice]:
+def _processors(
+    ops: Connection, data_map: DataMap, request_id: str, now: datetime
+) -> list[facts.ProcessorNotice]:
     told = processor_notices.told_at(ops, data_map, request_id)
     answered = processor_answers.times(ops, request_id)
     return [
         facts.ProcessorNotice(
-            processor.name, processor.purpose, told.get(processor.name), answered.get(processor.name)
+            processor.name,
+            processor.purpose,
+            told.get(processor.name),
+            _credible(told.get(processor.name), answered.get(processor.name), now),
         )
         for processor in data_map.processors
     ]
+
+
+def _credible(told_at: datetime | None, answered_at: datetime | None, now: datetime) -> datetime | None:
+    """Return an answer that can be one to the letter; older versions recorded any, for ever."""
+    if told_at is None or answered_at is None:
+        return None
+    return answered_at if told_at <= answered_at <= now else None
 
 
 def _controller(data_map: DataMap) -> Mapping[str, str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ops_platform.clients import safe_errors
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import OpsError
 from ops_platform.gdpr import certificates, requests, row_erasure
@@ -13,7 +14,7 @@ from ops_platform.gdpr.erasure import inventory
 from ops_platform.gdpr.erasure.steps import certificate_facts
 from ops_platform.gdpr.erasure.steps.base import RecordedErasure, Result, Step
 from ops_platform.gdpr.requests import work_queue
-from ops_platform.gdpr.row_erasure import Journal, preview
+from ops_platform.gdpr.row_erasure import Journal
 from ops_platform.gdpr.tombstones import tombstone_store
 
 _ON_RECORD = (
@@ -21,6 +22,8 @@ _ON_RECORD = (
     *("not_searched", "processors", "accepted", "map_sha256"),
 )
 """Members of the certificate that the request's lineage repeats."""
+_EARLIER, _EARLIER_SECONDS = 20, 20.0
+"""How many earlier certificates an erasure stamps when it is over, and for how long."""
 
 
 class Certify(Step[RecordedErasure]):
@@ -45,7 +48,7 @@ class Certify(Step[RecordedErasure]):
                 residue={},
                 about_others=state.about_others(),
                 accepted={hit.place: hit.rows for hit in state.accepted},
-                not_searched=preview.not_searched(state.data_map, *state.row_erasure().identities),
+                not_searched=state.not_searched(),
                 backups_expire_at=expires,
                 now=context.clock(),
                 facts=certificate_facts.gather(state),
@@ -92,20 +95,32 @@ class Finish(Step[RecordedErasure]):
             if is_new:
                 state.checkpoints.append(self.name)
         state.checkpoints.done.add(self.name)  # recorded already, with the end of the request
+        _stamp_earlier(state)
         return Result()
 
 
 def _stamp(state: RecordedErasure) -> None:
-    """Give the certificate a trusted time, and earlier ones that lack it; nothing waits for an authority."""
+    """Give the certificate a trusted time; nothing waits for an authority."""
     authority = state.context.authority
     if authority is None:
         return
     try:
         at = trusted_time.stamp(state.ops, state.context.ledger, authority, state.certificate)
         state.log(f"trusted time {at:%F %T} UTC")
-        trusted_time.stamp_missing(state.ops, state.context.ledger, authority, state.log)
-    except OpsError as error:
-        state.log(f"no trusted time yet, the certificate is stamped later: {error}")
+    except (OpsError, OSError) as error:
+        state.log(f"no trusted time yet, the certificate is stamped later: {safe_errors.why(error)}")
+
+
+def _stamp_earlier(state: RecordedErasure) -> None:
+    """Stamp certificates that were issued while the authority was away."""
+    authority = state.context.authority
+    if authority is not None and trusted_time.find(state.ops, state.case.request_id) is not None:
+        try:
+            trusted_time.stamp_missing(
+                state.ops, state.context.ledger, authority, state.log, most=_EARLIER, seconds=_EARLIER_SECONDS
+            )
+        except (OpsError, OSError) as error:
+            state.log(f"earlier certificates are stamped later: {safe_errors.why(error)}")
 
 
 def _proof(product: Connection, erasure_id: str) -> list[dict[str, Any]]:

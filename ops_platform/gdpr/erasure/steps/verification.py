@@ -12,7 +12,6 @@ from ops_platform.gdpr.erasure.steps.base import ErasureState, RecordedErasure, 
 from ops_platform.gdpr.erasure.steps.destruction import EraseRows
 from ops_platform.gdpr.erasure.steps.notification import await_letters
 from ops_platform.gdpr.lineage import Effect
-from ops_platform.gdpr.row_erasure import preview
 
 ROUNDS = 5
 """How many rounds may find something new: the subject may go on using the product."""
@@ -60,12 +59,11 @@ class Verify(Step[State]):
             state.log(f"accepted: the subject stays named in {rows} rows of {place}")
         about_others = state.about_others()
         state.log(_said(about_others["others_told_apart"]))
-        not_searched = preview.not_searched(state.data_map, *state.row_erasure().identities)
         return Result(
             details={
                 "remaining": 0,
                 "residue_rows": 0,
-                "not_searched": not_searched,
+                "not_searched": state.not_searched(),
                 **about_others,
                 **({"accepted": accepted} if accepted else {}),
             }
