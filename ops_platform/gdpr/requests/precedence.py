@@ -36,7 +36,7 @@ WAIT_ENDS = """
         WHEN x.deleted_at IS NOT NULL THEN NULL
         WHEN x.completed_at >= r.verified_at OR r.waits_until IS NOT NULL THEN least(
             x.expires_at,
-            x.received_at,
+            CASE WHEN x.received_at > r.verified_at THEN x.received_at END,
             CASE
                 WHEN x.completed_at < r.verified_at THEN r.waits_until
                 WHEN x.completed_at < r.verified_at + %(first)s
@@ -53,8 +53,8 @@ WAIT_ENDS = """
 
 An export that is being written has the erasure's 48 hours; a copy has a day of them, or the time that the
 person chose. After a download has begun, SHORTEST_DOWNLOAD, or what the bytes take at 1 Mbit/s; not at all
-when the person has said that they have it. An erasure that is late, because its attempts fail or a hold is on
-it, grants the whole time of a later copy.
+when the person has said since that they have it. An erasure that is late, because its attempts fail or a
+hold is on it, grants the whole time of a later copy.
 """
 _WAIT = {"first": EXPORT_FIRST, "fetch": FETCH_WITHIN, "download": SHORTEST_DOWNLOAD}
 ERASURE_WAITS = f"""
@@ -65,6 +65,17 @@ ERASURE_WAITS = f"""
 """
 """SQL condition: the erasure request ``r``, of whatever status, waits for an export; see ``waiting``."""
 _OPEN = "r.verified_at IS NOT NULL AND (r.status IN ('pending', 'processing') OR r.outcome = 'error')"
+_HAVE_SAID = f"""
+    x.received_at > coalesce((
+        SELECT max(r.verified_at) FROM gdpr_requests AS e JOIN gdpr_requests AS r
+            ON r.creator_id = e.creator_id AND r.request_type = 'erasure'
+        WHERE e.request_id = x.request_id AND {_OPEN}), '-infinity')
+"""  # noqa: S608 - our own texts
+"""SQL condition: the subject of the export ``x`` has said that they have it, since the newest open erasure.
+
+What was said before was not said of an erasure that offers to wait.
+"""
+_HAVE_HAD_A_LINK = "EXISTS (SELECT FROM gdpr_downloads AS d WHERE d.request_id = x.request_id)"
 
 
 Choice = Literal["wait", "delete"]
@@ -155,28 +166,28 @@ def waits(connection: Connection, subject: UUID) -> Waits:
 
 
 def receive_copy(connection: Connection, export_id: str, now: datetime) -> bool:
-    """Record that the subject has this copy: no erasure waits for it any more. In the caller's transaction.
+    """Record that the subject has this copy: no erasure that is confirmed by now waits for it any more.
 
-    False when no link to it was ever given out: then they cannot have it, and nothing is changed.
+    In the caller's transaction. False when no link to it was ever given out: then they cannot have it, and
+    nothing is changed.
     """
-    return bool(
-        connection.execute(
-            "UPDATE gdpr_exports AS x SET received_at = coalesce(received_at, %(now)s) "
-            "WHERE request_id = %(id)s "
-            "AND EXISTS (SELECT FROM gdpr_downloads AS d WHERE d.request_id = x.request_id)",
-            {"now": now, "id": export_id},
-        ).rowcount
-    )
+    query = f"""
+        UPDATE gdpr_exports AS x SET received_at = CASE WHEN {_HAVE_SAID} THEN received_at ELSE %(now)s END
+        WHERE request_id = %(id)s AND {_HAVE_HAD_A_LINK}
+    """  # noqa: S608 - our own texts
+    return bool(connection.execute(query, {"now": now, "id": export_id}).rowcount)
 
 
 def downloaded(connection: Connection, export_ids: Sequence[str]) -> set[str]:
-    """Select those of the exports to which a link was given out, and that nobody has said to have yet."""
-    rows = connection.execute(
-        "SELECT request_id FROM gdpr_exports AS x WHERE request_id = ANY (%s) AND received_at IS NULL "
-        "AND EXISTS (SELECT FROM gdpr_downloads AS d WHERE d.request_id = x.request_id)",
-        (list(export_ids),),
-    )
-    return {row["request_id"] for row in rows}
+    """Select those of the exports to which a link was given out, and that their subject has not said to have.
+
+    What they said before the newest open erasure does not count.
+    """
+    query = f"""
+        SELECT request_id FROM gdpr_exports AS x
+        WHERE request_id = ANY (%s) AND ({_HAVE_SAID}) IS NOT TRUE AND {_HAVE_HAD_A_LINK}
+    """  # noqa: S608 - our own texts
+    return {row["request_id"] for row in connection.execute(query, (list(export_ids),))}
 
 
 def erasure_has_begun(connection: Connection, request_id: str) -> bool:

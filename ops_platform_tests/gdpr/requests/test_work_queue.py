@@ -283,6 +283,22 @@ def test_a_person_who_has_their_copy_ends_the_wait_and_nobody_who_cannot_have_it
     assert row == {"received_at": now}
 
 
+def test_what_was_said_before_an_erasure_does_not_end_its_wait(table: Requests) -> None:
+    subject = uuid4()
+    export = verified(table, "export", subject=subject)
+    made = exported(table, export, T0)
+    exports.record_download(table.connection, made, T0, T0)
+    assert export_first.receive_copy(table.connection, export, T0 + SECOND)
+    now = T0 + 2 * SECOND
+    erasure = table.make(subject, now=now).request.request_id
+    table.verify(erasure, table.token(erasure), now, "wait")
+    now += SECOND
+    assert due(table, now) == []
+    assert export_first.downloaded(table.connection, [export]) == {export}
+    assert export_first.receive_copy(table.connection, export, now)
+    assert due(table, now) == [erasure]
+
+
 def test_a_copy_goes_with_an_erasure_that_was_told_not_to_wait(table: Requests) -> None:
     subject = uuid4()
     export = verified(table, "export", subject=subject)
