@@ -136,7 +136,7 @@ def _finish(ops: Connection, tombstone: Tombstone, issued: Issued) -> int:
         "AND (status = 'pending' OR (status = 'failed' AND outcome = 'error' AND NOT EXISTS ("
         "SELECT FROM gdpr_requests AS o WHERE o.creator_id = r.creator_id "
         "AND o.request_type = r.request_type AND o.status IN ('pending', 'processing'))))",
-        (tombstone.erased_at, tombstone.request_id),
+        (issued.confirmed_at or tombstone.erased_at, tombstone.request_id),
     )
     ops.execute(
         "UPDATE gdpr_requests SET status = 'completed', outcome = 'fulfilled', progress = 'done', "

@@ -74,6 +74,12 @@ class Issued:
         return datetime.fromisoformat(json.loads(self.document)["last_backup_expires_at"])
 
     @property
+    def confirmed_at(self) -> datetime | None:
+        """When the request was confirmed; None where the certificate does not say it."""
+        at = json.loads(self.document).get("confirmed_at")
+        return None if at is None else datetime.fromisoformat(at)
+
+    @property
     def file_name(self) -> str:
         """Name of the certificate as a file."""
         return f"erasure-certificate-{self.request_id}.json"

@@ -51,7 +51,13 @@ class Memory:
     now: datetime
 
     def erasure(
-        self, subject: UUID, request_id: str, *, complete: bool, requestable: bool = True
+        self,
+        subject: UUID,
+        request_id: str,
+        *,
+        complete: bool,
+        requestable: bool = True,
+        confirmed_at: datetime | None = None,
     ) -> Tombstone:
         kind = "creator" if requestable else "employee"
         of = SubjectKey("product", kind, str(subject), "uuid", requestable)
@@ -70,6 +76,8 @@ class Memory:
             composed = certificate.compose(
                 one, self.data_map, [], proof=[], residue={}, backups_expire_at=expires, now=self.now
             )
+            if confirmed_at is not None:
+                composed = {**composed, "confirmed_at": confirmed_at.isoformat()}
             certificates.issue(self.lost, self.ledger, KEY, composed)
         return one
 
@@ -235,6 +243,15 @@ def test_one_open_request_of_a_subject_is_enough(memory: Memory) -> None:
     assert memory.reconcile().unfinished == 1
     rows = memory.ops.execute("SELECT request_id FROM gdpr_requests").fetchall()
     assert [row["request_id"] for row in rows] == ["r9"]
+
+
+def test_a_lost_confirmation_was_when_the_certificate_says(memory: Memory) -> None:
+    subject, confirmed_at = uuid4(), memory.now - timedelta(hours=80)
+    memory.erasure(subject, "r1", complete=True, confirmed_at=confirmed_at)
+    memory.restored_request(subject, "r1", verified=False)
+    memory.reconcile()
+    request = memory.request("r1")
+    assert (request["status"], request["verified_at"]) == ("completed", confirmed_at)
 
 
 def failed_request(memory: Memory, subject: UUID, request_id: str) -> None:
