@@ -59,11 +59,15 @@ class AgentState:
 
 
 def initial_state(
-    targets: Mapping[str, Targets], refresh_seconds: float, data_map: Path | None = None
+    targets: Mapping[str, Targets],
+    refresh_seconds: float,
+    data_map: Path | None = None,
+    product_stanza: str | None = None,
 ) -> AgentState:
     """Make a state without facts for these stanzas; loops refresh them every ``refresh_seconds``.
 
-    ``data_map``: the file whose terms of retention are watched.
+    ``data_map``: the file whose terms of retention are watched. ``product_stanza``: that of its product; None
+    where it is not known.
     """
     good_for = KEPT_REFRESHES * refresh_seconds
     return AgentState(
@@ -77,6 +81,6 @@ def initial_state(
         slo=SloMetrics(good_for),
         audit=AuditMetrics(good_for),
         gdpr=GdprMetrics(good_for),
-        retention=RetentionMetrics(good_for, data_map),
+        retention=RetentionMetrics(good_for, data_map, product_stanza),
         system=SystemMetrics(good_for, certificates_good_for=3 * CERTIFICATE_SECONDS),
     )

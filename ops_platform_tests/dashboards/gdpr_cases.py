@@ -8,6 +8,7 @@ from ops_platform_tests.dashboards.rule_case import HOUR, WEEK, Case, gauge
 
 ERASURE = {"request_type": "erasure"}
 FAILED = 'gdpr_requests_total{request_type="erasure",status="failed"}'
+POSTS = {"stanza": "product", "table": "posts"}
 PENDING = 'gdpr_requests_total{request_type="export",status="pending"}'
 
 
@@ -24,7 +25,7 @@ def api(severity: str = "warning") -> tuple[Mapping[str, str], ...]:
 
 
 def table_alert() -> tuple[Mapping[str, str], ...]:
-    return ({"severity": "warning", "service": "gdpr", "table": "posts"},)
+    return ({"severity": "warning", "service": "gdpr", **POSTS},)
 
 
 def request(severity: str, request_type: str = "erasure", **labels: str) -> tuple[Mapping[str, str], ...]:
@@ -68,29 +69,42 @@ GDPR = (
         "GdprRetentionOverdue",
         "a run left rows behind",
         1,
-        gauge("gdpr_retention_overdue_rows", 3, table="posts"),
+        gauge("gdpr_retention_overdue_rows", 3, **POSTS),
         table_alert(),
         "3",
     ),
-    Case("GdprRetentionOverdue", "none is late", 1, gauge("gdpr_retention_overdue_rows", 0, table="posts")),
+    Case(
+        "GdprRetentionOverdue",
+        "two products have a table of this name",
+        1,
+        gauge("gdpr_retention_overdue_rows", 3, **POSTS)
+        | gauge("gdpr_retention_overdue_rows", 3, stanza="shop", table="posts"),
+        (*table_alert(), {**table_alert()[0], "stanza": "shop"}),
+        "3",
+    ),
+    Case("GdprRetentionOverdue", "none is late", 1, gauge("gdpr_retention_overdue_rows", 0, **POSTS)),
     Case(
         "GdprRetentionUnknown",
         "never looked at",
         50 * HOUR,
-        gauge("gdpr_retention_looked_timestamp_seconds", 0, 101, table="posts"),
+        gauge("gdpr_retention_looked_timestamp_seconds", 0, 101, **POSTS),
         table_alert(),
     ),
     Case(
         "GdprRetentionUnknown",
         "a term is new, and a run is to come",
         48 * HOUR,
-        gauge("gdpr_retention_looked_timestamp_seconds", 0, 101, table="posts"),
+        gauge("gdpr_retention_looked_timestamp_seconds", 0, 101, **POSTS),
     ),
     Case(
         "GdprRetentionUnknown",
         "looked at each day",
         80 * HOUR,
-        {'gdpr_retention_looked_timestamp_seconds{table="posts"}': "0x48 86400x48 172800x48 259200x48"},
+        {
+            'gdpr_retention_looked_timestamp_seconds{stanza="product",table="posts"}': (
+                "0x48 86400x48 172800x48 259200x48"
+            )
+        },
     ),
     # Operations and processes add up.
     Case(

@@ -16,7 +16,8 @@ COMMENT ON TABLE gdpr_retention_runs IS
 COMMENT ON COLUMN gdpr_retention_runs.problems IS 'Tables whose term was not carried out; NULL until the end.';
 
 CREATE TABLE gdpr_retention_looks (
-    table_name text PRIMARY KEY,
+    stanza     text NOT NULL,
+    table_name text NOT NULL,
     term       text NOT NULL,
     action     text NOT NULL CHECK (action IN ('delete', 'anonymise')),
     changed    bigint NOT NULL,
@@ -24,14 +25,15 @@ CREATE TABLE gdpr_retention_looks (
     held       bigint,
     overdue    bigint,
     looked_at  timestamptz,
-    problem    text
+    problem    text,
+    PRIMARY KEY (stanza, table_name)
 );
 COMMENT ON TABLE gdpr_retention_looks IS
-    'What the newest run of retention said of each table with a term in the data map.';
+    'What the newest run of retention of a stanza said of each table with a term in its data map.';
 COMMENT ON COLUMN gdpr_retention_looks.overdue IS
     'Rows that are there a day and more after their term, without those under a legal hold; NULL: nobody could look.';
 COMMENT ON COLUMN gdpr_retention_looks.looked_at IS 'When a look last succeeded; NULL: never.';
 
 GRANT SELECT, INSERT, UPDATE ON gdpr_retention_runs TO ops_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON gdpr_retention_looks TO ops_worker;
-GRANT SELECT (table_name, overdue, looked_at) ON gdpr_retention_looks TO ops_agent;
+GRANT SELECT (stanza, table_name, overdue, looked_at) ON gdpr_retention_looks TO ops_agent;

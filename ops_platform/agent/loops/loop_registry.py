@@ -34,6 +34,7 @@ from ops_platform.backup.taking import report_store
 from ops_platform.clients import object_store
 from ops_platform.clients.json_http import JsonService
 from ops_platform.clients.mail import outbox, smtp
+from ops_platform.dr.verification import backup_expiry
 from ops_platform.errors import OpsError, Unavailable
 from ops_platform.gdpr import requests
 from ops_platform.gdpr.export import archive_store
@@ -69,6 +70,7 @@ class LoopRegistry:
         self._config: BackupConfig = load_backups(settings)
         self._ops_url = settings.require("database_url")
         self._sessions: list[ReconnectingSession] = []
+        product = backup_expiry.known_product_stanza(settings, self._config)
         self.state: AgentState = initial_state(
             {
                 name: Targets(
@@ -81,6 +83,7 @@ class LoopRegistry:
             },
             settings.agent.refresh_seconds,
             settings.config_dir / "data_map.yaml",
+            product.cluster if product is not None else None,
         )
         self._receiving = threading.Lock()
         self._deliveries = self._ops_session("agent receiver")

@@ -5,7 +5,7 @@ The terms come from the data map itself: a table that no run has looked at is un
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +21,12 @@ METRICS = (
     gauge(
         "gdpr_retention_overdue_rows",
         "Rows a day and more beyond their term, without those under a legal hold, at the newest look.",
-        ("table",),
+        ("stanza", "table"),
     ),
     gauge(
         "gdpr_retention_looked_timestamp_seconds",
         "When a run of retention last looked at a table with a term; 0: never.",
-        ("table",),
+        ("stanza", "table"),
     ),
 )
 
@@ -55,22 +55,33 @@ class Terms:
 
 
 class RetentionMetrics:
-    """The newest looks, kept for ``good_for`` seconds after each read. ``data_map``: None without one."""
+    """The newest looks, kept for ``good_for`` seconds after each read. ``data_map``: None without one.
 
-    def __init__(self, good_for: float, data_map: Path | None = None) -> None:
+    ``stanza``: that of the map's product; None where it is not known here.
+    """
+
+    def __init__(self, good_for: float, data_map: Path | None = None, stanza: str | None = None) -> None:
         self.terms = Terms(data_map)
+        self.stanza = stanza
         self.looks: ExpiringValue[list[Look]] = ExpiringValue(good_for)
 
     def read(self, connection: Connection) -> None:
         """Read the ops database and, when it has changed, the map. Raises psycopg.Error."""
-        looks = {look.table: look for look in retention_store.looks(connection)}
-        never = {table: Look(table, None, None) for table in self.terms.tables()}
-        self.looks.put([*{**never, **looks}.values()])
+        self.looks.put(with_never(retention_store.looks(connection), self.terms.tables(), self.stanza))
 
     def samples(self, now: float) -> Iterator[Sample]:
         """Yield what is known; of a table that could not be looked at only when that was possible last."""
         for look in self.looks.get() or ():
             looked = 0.0 if look.looked_at is None else look.looked_at.timestamp()
-            yield Sample("gdpr_retention_looked_timestamp_seconds", (look.table,), looked)
+            yield Sample("gdpr_retention_looked_timestamp_seconds", (look.stanza, look.table), looked)
             if look.overdue is not None:
-                yield Sample("gdpr_retention_overdue_rows", (look.table,), look.overdue)
+                yield Sample("gdpr_retention_overdue_rows", (look.stanza, look.table), look.overdue)
+
+
+def with_never(looks: Sequence[Look], tables: Sequence[str], stanza: str | None) -> list[Look]:
+    """Add a look that never was for each of ``tables``, which have a term, that no run has looked at.
+
+    ``stanza``: that of their product; None: not known, and a look of any stanza counts.
+    """
+    seen = {look.table for look in looks if stanza is None or look.stanza == stanza}
+    return [*looks, *(Look(stanza or "", table, None, None) for table in tables if table not in seen)]

@@ -255,6 +255,7 @@ def audit_data(context: dg.OpExecutionContext, platform: PlatformResource) -> dg
 @dg.op(description="Rows whose term in the data map is over, deleted or made anonymous; on record by table.")
 def retain(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
     """Carry out the terms of retention. Raises Failure with the tables whose term is not carried out."""
+    from ops_platform.backup.stanza import load_backups
     from ops_platform.dr.verification import backup_expiry
     from ops_platform.gdpr.retention import daily_run, retention_store
 
@@ -264,9 +265,11 @@ def retain(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Out
             return dg.Output(None, metadata={"what": "there is no data map, and so no term"})
         data_map = platform.data_map()
         if not any(table.term for table in data_map.tables.values()):
-            # Nothing of the product is needed then.
+            # Nothing of the product is needed then; without a stanza, no run has looked at it.
+            stanza = backup_expiry.known_product_stanza(settings, load_backups(settings))
             with postgres.session(settings.require("database_url"), autocommit=True) as ops:
-                retention_store.forget_looks(ops)
+                if stanza is not None:
+                    retention_store.forget_looks(ops, stanza.cluster)
             return dg.Output(None, metadata={"what": "no table of the data map has a term"})
         url = settings.product_eraser_database_url or settings.require("product_database_url")
         with (

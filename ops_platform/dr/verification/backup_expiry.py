@@ -36,14 +36,23 @@ def product_backup_term(settings: Settings) -> BackupTerm:
 
 def product_stanza(settings: Settings, config: BackupConfig) -> Stanza:
     """Find the stanza whose connection is OPS_PRODUCT_DATABASE_URL. Raises ConfigurationError."""
-    url = settings.require("product_database_url")
-    for stanza in config.clusters.values():
-        try:
-            if stanza.database_url(settings) == url:
-                return stanza
-        except ConfigurationError:
-            continue  # variables of another stanza, which are not needed here
+    settings.require("product_database_url")
+    stanza = known_product_stanza(settings, config)
+    if stanza is not None:
+        return stanza
     raise ConfigurationError(
         "no stanza of backups.yaml has the connection ${OPS_PRODUCT_DATABASE_URL}: add the product's, so "
         "that an erasure knows how long backups hold the data"
     )
+
+
+def known_product_stanza(settings: Settings, config: BackupConfig) -> Stanza | None:
+    """Find the stanza whose connection is OPS_PRODUCT_DATABASE_URL; None: it is not set, or no stanza's."""
+    url = settings.product_database_url
+    for stanza in config.clusters.values():
+        try:
+            if url and stanza.database_url(settings) == url:
+                return stanza
+        except ConfigurationError:
+            continue  # variables of another stanza, which are not needed here
+    return None

@@ -48,7 +48,7 @@ def run(
     Unavailable, and what psycopg raises; nothing is then changed by this call but what an earlier one began.
     """
     if not _terms(data_map):
-        retention_store.forget_looks(ops)
+        retention_store.forget_looks(ops, stanza)
         return Report(None, datetime.now(UTC), data_map.version, ())
     catalogue, now = _ready(product, data_map)
     collateral_check.preflight(product)
@@ -69,7 +69,7 @@ def run(
             Effect("postgresql", table, ROLE, f"{action} (retention)", noted.before, noted.changed, 0)
             for (table, _, action), noted in journal.steps().items()
         ]
-        retention_store.finish(ops, report, _with_left(effects, report), actor, dagster_run)
+        retention_store.finish(ops, stanza, report, _with_left(effects, report), actor, dagster_run)
         journal.forget()
     finally:
         postgres.unlock_quietly(ops, lock)
@@ -93,7 +93,7 @@ def dry_run(product: Connection, ops: Connection | None, data_map: DataMap, stan
             tables.append(TableOutcome(str(name), term.action, str(term.after), 0, None, str(error)))
             continue
         left = counts.due - changed - counts.held
-        problem = _left(catalogue, name, left, counts.referenced) if left > 0 else None
+        problem = _left(due, name, left, counts.referenced) if left > 0 else None
         tables.append(
             TableOutcome(
                 str(name), term.action, str(term.after), changed, counts, problem, due.is_circular(name)
@@ -171,12 +171,13 @@ def _outcome(sweep: Sweep, name: Name, term: RetentionTerm, problems: dict[Name,
     except OpsError as error:
         return replace(outcome, problem=outcome.problem or str(error))
     left = counts.due - counts.held
-    problem = outcome.problem or (_left(sweep.catalogue, name, left, counts.referenced) if left else None)
+    due = DueRows(sweep.data_map, sweep.catalogue, sweep.now)
+    problem = outcome.problem or (_left(due, name, left, counts.referenced) if left else None)
     return replace(outcome, counts=counts, problem=problem)
 
 
-def _left(catalogue: Catalogue, name: Name, rows: int, referenced: int) -> str:
-    referring = ", ".join(sorted({str(reference.table) for reference in catalogue.referring(name)}))
+def _left(due: DueRows, name: Name, rows: int, referenced: int) -> str:
+    referring = ", ".join(sorted({str(reference.table) for reference in due.referring(name)}))
     if not referenced:
         return f"{rows} rows whose term is over are there still: the next run goes on"
     return (

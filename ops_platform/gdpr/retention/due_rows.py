@@ -16,8 +16,10 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from ops_platform.gdpr.data_map import ByMention, DataMap, RetentionTerm
+from ops_platform.gdpr.retention import role_reference
+from ops_platform.gdpr.retention.role_reference import RoleReference
 from ops_platform.gdpr.schema import Catalogue, Column, Name, Reference
-from ops_platform.gdpr.subject import Identity, row_predicates
+from ops_platform.gdpr.subject import Identity, constant_sql, row_predicates
 
 _NEVER = sql.SQL("false")
 _MARGIN = timedelta(days=5)
@@ -49,13 +51,18 @@ class DueRows:
         expired = _expired(term, columns[term.of], alias, now or self.now)
         if term.values is None:
             return expired
-        waiting = [
-            sql.SQL("CAST({} AS text) IS DISTINCT FROM CAST({} AS text)").format(
-                sql.Identifier(alias, name), value
-            )
-            for name, value in self.values(table).items()
-        ]
-        return sql.SQL("({} AND ({}))").format(expired, sql.SQL(" OR ").join(waiting))
+        return sql.SQL("({} AND {})").format(expired, self.waiting(table, alias))
+
+    def waiting(self, table: Name, alias: str) -> sql.Composable:
+        """Write the condition for rows that do not have the new values, whether their term is over or not."""
+        return _any(
+            [
+                sql.SQL("CAST({} AS text) IS DISTINCT FROM CAST({} AS text)").format(
+                    sql.Identifier(alias, name), value
+                )
+                for name, value in self.values(table).items()
+            ]
+        )
 
     def values(self, table: Name) -> dict[str, sql.Composable]:
         """Write the new values of the rows that are kept."""
@@ -91,28 +98,54 @@ class DueRows:
             return _NEVER
         tests = self._kept_but_by_itself(table, alias, seen)
         if self._deletes(table):
-            for reference in self.catalogue.referring(table):
+            for reference in self.referring(table):
                 if reference.table == table:
                     start = _any(self._kept_but_by_itself(table, "h", seen))
-                    tests.append(_refers_on(reference, alias, start))
+                    tests.append(_refers_on(reference, alias, start, self._where(reference, "h")))
         return _any(tests)
 
     def _kept_but_by_itself(self, table: Name, alias: str, seen: tuple[Name, ...]) -> list[sql.Composable]:
         tests = [self.held(table, alias)]
         if self._deletes(table):
-            for reference in self.catalogue.referring(table):
+            for reference in self.referring(table):
                 if self._deletes(reference.table) and reference.table not in (*seen, table):
                     inner = f"{alias}_"
-                    tests.append(
-                        _exists(reference, alias, inner, self.kept(reference.table, inner, (*seen, table)))
-                    )
+                    kept = self.kept(reference.table, inner, (*seen, table))
+                    tests.append(_exists(reference, alias, inner, [*self._where(reference, inner), kept]))
         return tests
 
     def referenced(self, table: Name, alias: str) -> sql.Composable:
-        """Write the condition for rows to which any other row refers."""
-        if not self._deletes(table):
-            return _NEVER
-        return _any([_exists(reference, alias, f"{alias}_") for reference in self.catalogue.referring(table)])
+        """Write the condition for rows to which any other row refers that still needs them."""
+        inner = f"{alias}_"
+        return _any(
+            [
+                _exists(
+                    reference,
+                    alias,
+                    inner,
+                    [*self._where(reference, inner), *self._needs(reference, inner)],
+                )
+                for reference in self.referring(table)
+            ]
+        )
+
+    def referring(self, table: Name) -> list[Reference]:
+        """List the references for which rows of ``table`` wait: all where they go, else of who is lost.
+
+        Rows that stay lose what leads from them to their person: who was found through them only, and holds
+        anything personal, would be found by nobody.
+        """
+        if self._deletes(table):
+            return role_reference.without_implied(self.catalogue.referring(table))
+        changed = set(self._term(table).values or ())
+        led = [
+            reference
+            for reference in self.catalogue.referring(table)
+            if isinstance(reference, RoleReference)
+            and reference.leads_by & changed
+            and (reference.names or self._is_somebodys(reference.table))
+        ]
+        return role_reference.without_implied(led)
 
     def goes(self, table: Name, alias: str, seen: tuple[Name, ...] = ()) -> sql.Composable:
         """Write the condition for rows that a run will take, whatever goes before them included."""
@@ -120,19 +153,18 @@ class DueRows:
             self.due(table, alias),
             sql.SQL("{} IS NOT TRUE").format(self.held(table, alias)),
         ]
-        if self._deletes(table):
-            inner = f"{alias}_"
-            for reference in self.catalogue.referring(table):
-                stays: sql.Composable = sql.SQL("true")
-                if self._deletes(reference.table):
-                    circular = reference.table in (*seen, table)
-                    goes = (
-                        self._due_and_free(reference.table, inner)
-                        if circular
-                        else self.goes(reference.table, inner, (*seen, table))
-                    )
-                    stays = sql.SQL("{} IS NOT TRUE").format(goes)
-                parts.append(sql.SQL("NOT {}").format(_exists(reference, alias, inner, stays)))
+        inner = f"{alias}_"
+        for reference in self.referring(table):
+            stays = [*self._where(reference, inner), *self._needs(reference, inner)]
+            if self._deletes(reference.table) or self._needs(reference, inner):
+                circular = reference.table in (*seen, table)
+                goes = (
+                    self._due_and_free(reference.table, inner)
+                    if circular
+                    else self.goes(reference.table, inner, (*seen, table))
+                )
+                stays.append(sql.SQL("{} IS NOT TRUE").format(goes))
+            parts.append(sql.SQL("NOT {}").format(_exists(reference, alias, inner, stays)))
         return sql.SQL("({})").format(sql.SQL(" AND ").join(parts))
 
     def takes(self, table: Name, alias: str) -> sql.Composable:
@@ -148,11 +180,34 @@ class DueRows:
             level = [
                 reference.table
                 for target in level
-                for reference in self.catalogue.referring(target)
+                for reference in self.referring(target)
                 if self._deletes(reference.table) and reference.table not in reached
             ]
             reached.update(level)
         return table in reached
+
+    def _where(self, reference: Reference, alias: str) -> list[sql.Composable]:
+        """Write the conditions under which a row refers at all: the ``where`` of a role."""
+        if not isinstance(reference, RoleReference):
+            return []
+        columns = self.catalogue.relations[reference.table].columns
+        return [constant_sql.is_any_of(columns[name], values, alias) for name, values in reference.where]
+
+    def _needs(self, reference: Reference, alias: str) -> list[sql.Composable]:
+        """Write the condition under which a row in a role must still be found: it is not anonymous yet."""
+        described = self.data_map.tables.get(reference.table)
+        if not isinstance(reference, RoleReference) or described is None or described.term is None:
+            return []
+        return [] if described.term.values is None else [self.waiting(reference.table, alias)]
+
+    def _is_somebodys(self, table: Name, seen: tuple[Name, ...] = ()) -> bool:
+        """Tell whether rows hold anything personal, or rows that are found through them do."""
+        described = self.data_map.tables[table]
+        return bool(described.personal or described.documents) or any(
+            self._is_somebodys(reference.table, (*seen, table))
+            for reference in self.catalogue.referring(table)
+            if isinstance(reference, RoleReference) and reference.table not in (*seen, table)
+        )
 
     def _due_and_free(self, table: Name, alias: str) -> sql.Composable:
         return sql.SQL("({} AND {} IS NOT TRUE)").format(self.due(table, alias), self.held(table, alias))
@@ -196,7 +251,7 @@ def _expired(term: RetentionTerm, column: Column, alias: str, now: datetime) -> 
 
 
 def _exists(
-    reference: Reference, alias: str, inner: str, condition: sql.Composable | None = None
+    reference: Reference, alias: str, inner: str, conditions: Sequence[sql.Composable] = ()
 ) -> sql.Composable:
     """Write the condition that a row of the reference's table refers to this one; not a row to itself."""
     pairs: list[sql.Composable] = [
@@ -209,15 +264,19 @@ def _exists(
                 "({inner}.tableoid, {inner}.ctid) IS DISTINCT FROM ({outer}.tableoid, {outer}.ctid)"
             ).format(inner=sql.Identifier(inner), outer=sql.Identifier(alias))
         )
-    if condition is not None:
-        pairs.append(condition)
+    pairs.extend(conditions)
     return sql.SQL("EXISTS (SELECT FROM {} AS {} WHERE {})").format(
         reference.table.identifier, sql.Identifier(inner), sql.SQL(" AND ").join(pairs)
     )
 
 
-def _refers_on(reference: Reference, alias: str, start: sql.Composable) -> sql.Composable:
-    """Write the condition for rows to which one of ``start``, called h, leads by a table's own reference."""
+def _refers_on(
+    reference: Reference, alias: str, start: sql.Composable, where: Sequence[sql.Composable]
+) -> sql.Composable:
+    """Write the condition for rows to which one of ``start``, called h, leads by a table's own reference.
+
+    ``where``: conditions under which a row, called h, refers to another.
+    """
     here, there = (
         sql.SQL(", ").join(sql.Identifier("h", column) for column in columns)
         for columns in (reference.columns, reference.target_columns)
@@ -225,8 +284,9 @@ def _refers_on(reference: Reference, alias: str, start: sql.Composable) -> sql.C
     names = [sql.Identifier(f"c{number}") for number in range(len(reference.columns))]
     columns = sql.SQL(", ").join(names)
     return sql.SQL(
-        "({outer}) IN (WITH RECURSIVE up ({columns}) AS (SELECT {here} FROM {table} AS h WHERE {start} "
-        "UNION SELECT {here} FROM {table} AS h JOIN up ON ({there}) = ({joined})) SELECT {columns} FROM up)"
+        "({outer}) IN (WITH RECURSIVE up ({columns}) AS (SELECT {here} FROM {table} AS h "
+        "WHERE {start} AND {where} UNION SELECT {here} FROM {table} AS h JOIN up ON ({there}) = ({joined}) "
+        "WHERE {where}) SELECT {columns} FROM up)"
     ).format(
         outer=sql.SQL(", ").join(sql.Identifier(alias, column) for column in reference.target_columns),
         columns=columns,
@@ -235,6 +295,7 @@ def _refers_on(reference: Reference, alias: str, start: sql.Composable) -> sql.C
         joined=sql.SQL(", ").join(sql.SQL("up.{}").format(name) for name in names),
         table=reference.table.identifier,
         start=start,
+        where=sql.SQL(" AND ").join(where) if where else sql.SQL("true"),
     )
 
 

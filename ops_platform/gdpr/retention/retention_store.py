@@ -15,11 +15,13 @@ from ops_platform.gdpr.retention.outcome import Report
 
 @dataclass(frozen=True)
 class Look:
-    """The newest look at a table. ``overdue``: rows; None where it could not be looked at.
+    """The newest look at a table of a stanza's product.
 
+    ``overdue``: rows; None where it could not be looked at.
     ``looked_at``: when one last succeeded; None: never.
     """
 
+    stanza: str
     table: str
     overdue: int | None
     looked_at: datetime | None
@@ -41,9 +43,14 @@ def begin(ops: Connection, stanza: str, map_version: str) -> str:
 
 
 def finish(
-    ops: Connection, report: Report, effects: Sequence[Effect], actor: str, dagster_run: str | None
+    ops: Connection,
+    stanza: str,
+    report: Report,
+    effects: Sequence[Effect],
+    actor: str,
+    dagster_run: str | None,
 ) -> None:
-    """Put the run on record, all in one transaction: lineage, audit event, the newest looks."""
+    """Put the run of ``stanza`` on record, all in one transaction: lineage, audit event, the newest looks."""
     run_id = report.run_id
     if run_id is None:
         raise ValueError("a dry run is not put on record")
@@ -69,23 +76,24 @@ def finish(
             (len(report.problems), report.map_version, run_id),
         )
         ops.execute(
-            "DELETE FROM gdpr_retention_looks WHERE NOT table_name = ANY (%s)",
-            ([table.table for table in report.tables],),
+            "DELETE FROM gdpr_retention_looks WHERE stanza = %s AND NOT table_name = ANY (%s)",
+            (stanza, [table.table for table in report.tables]),
         )
         for table in report.tables:
             counts = table.counts
             ops.execute(
                 """
                 INSERT INTO gdpr_retention_looks AS l
-                    (table_name, term, action, changed, due, held, overdue, looked_at, problem)
-                VALUES (%(table)s, %(term)s, %(action)s, %(changed)s, %(due)s, %(held)s, %(overdue)s,
-                        CASE WHEN %(looked)s THEN clock_timestamp() END, %(problem)s)
-                ON CONFLICT (table_name) DO UPDATE SET
+                    (stanza, table_name, term, action, changed, due, held, overdue, looked_at, problem)
+                VALUES (%(stanza)s, %(table)s, %(term)s, %(action)s, %(changed)s, %(due)s, %(held)s,
+                        %(overdue)s, CASE WHEN %(looked)s THEN clock_timestamp() END, %(problem)s)
+                ON CONFLICT (stanza, table_name) DO UPDATE SET
                     term = excluded.term, action = excluded.action, changed = excluded.changed,
                     due = excluded.due, held = excluded.held, overdue = excluded.overdue,
                     looked_at = coalesce(excluded.looked_at, l.looked_at), problem = excluded.problem
                 """,
                 {
+                    "stanza": stanza,
                     "table": table.table,
                     "term": table.term,
                     "action": table.action,
@@ -99,12 +107,14 @@ def finish(
             )
 
 
-def forget_looks(ops: Connection) -> None:
-    """Delete what was said of tables, when none has a term any more."""
-    ops.execute("DELETE FROM gdpr_retention_looks")
+def forget_looks(ops: Connection, stanza: str) -> None:
+    """Delete what was said of the tables of ``stanza``, when none has a term any more."""
+    ops.execute("DELETE FROM gdpr_retention_looks WHERE stanza = %s", (stanza,))
 
 
 def looks(ops: Connection) -> list[Look]:
-    """Read the newest look at each table. Raises what psycopg raises."""
-    rows = ops.execute("SELECT table_name, overdue, looked_at FROM gdpr_retention_looks ORDER BY table_name")
-    return [Look(row["table_name"], row["overdue"], row["looked_at"]) for row in rows]
+    """Read the newest look at each table of every stanza. Raises what psycopg raises."""
+    rows = ops.execute(
+        "SELECT stanza, table_name, overdue, looked_at FROM gdpr_retention_looks ORDER BY stanza, table_name"
+    )
+    return [Look(row["stanza"], row["table_name"], row["overdue"], row["looked_at"]) for row in rows]

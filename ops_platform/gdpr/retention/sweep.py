@@ -169,7 +169,7 @@ class Sweep:
         )
         values = due.values(table)
         if values:
-            rows = self._update(table, leaf, values, takes)
+            rows = self._update(table, leaf, values, takes, due.waiting(table, "t"))
             meant = {oid: (0, rows, 0)}
         else:
             rows = self.product.execute(
@@ -188,11 +188,20 @@ class Sweep:
         return rows
 
     def _update(
-        self, table: Name, leaf: Name, values: dict[str, sql.Composable], takes: sql.Composable
+        self,
+        table: Name,
+        leaf: Name,
+        values: dict[str, sql.Composable],
+        takes: sql.Composable,
+        waiting: sql.Composable,
     ) -> int:
-        """Set the values; the other columns must have the same SHA-256 before and after."""
+        """Set the values; the other columns must have the same SHA-256 before and after.
+
+        What a trigger makes of the values would be changed again by each round, and by each run.
+        """
         described = self.data_map.tables[table]
-        columns = self.catalogue.relations.get(leaf, self.catalogue.relations[table]).columns.values()
+        relation = self.catalogue.relations.get(leaf, self.catalogue.relations[table])
+        columns = relation.columns.values()
         free = described.plain if described.triggers else frozenset[str]()
         untouched = {column.name for column in columns if not column.generated} - set(values) - free
         digest = collateral_check.row_digest(untouched)
@@ -201,8 +210,9 @@ class Sweep:
             sql.SQL(
                 "WITH changed AS (UPDATE ONLY {leaf} AS t SET {assignments} "
                 "FROM (SELECT t.ctid AS place, {digest} AS digest FROM ONLY {leaf} AS t WHERE {takes}) AS p "
-                "WHERE t.ctid = p.place RETURNING p.digest = {digest} AS same) "
-                "SELECT count(*) AS rows, count(*) FILTER (WHERE NOT same) AS other FROM changed"
+                "WHERE t.ctid = p.place RETURNING p.digest = {digest} AS same, {waiting} AS still) "
+                "SELECT count(*) AS rows, count(*) FILTER (WHERE NOT same) AS other, "
+                "count(*) FILTER (WHERE still) AS still FROM changed"
             ).format(
                 leaf=leaf.identifier,
                 assignments=sql.SQL(", ").join(
@@ -210,12 +220,20 @@ class Sweep:
                 ),
                 digest=digest,
                 takes=takes,
+                waiting=waiting,
             ),
         )
         if row["other"]:
             raise Spread(
                 f"more columns of {row['other']} rows changed than {', '.join(sorted(values))}: "
                 "name the trigger in triggers"
+            )
+        if row["still"]:
+            triggers = sorted(trigger.name for trigger in relation.triggers if trigger.acts_on(values))
+            raise CheckFailed(
+                f"{row['still']} rows do not keep the values that 'anonymise' sets in "
+                f"{', '.join(sorted(values))}: look at the table's triggers ({', '.join(triggers)}), and "
+                "write in the map what they make of the values"
             )
         return int(row["rows"])
 

@@ -10,6 +10,8 @@ from dataclasses import replace
 
 from ops_platform.gdpr.data_map import DataMap, RetentionTerm, Table
 from ops_platform.gdpr.map_check import Finding
+from ops_platform.gdpr.retention import role_reference
+from ops_platform.gdpr.retention.role_reference import RoleReference
 from ops_platform.gdpr.schema import Catalogue, Column, Name, Reference, Relation
 
 _DECLARED = "refers of "
@@ -24,20 +26,24 @@ def check(data_map: DataMap, catalogue: Catalogue) -> list[Finding]:
             finding
             for table in data_map.tables.values()
             if table.term is not None and table.name in catalogue.relations
-            for finding in _table(table, table.term, catalogue.relations[table.name], catalogue)
+            for finding in (
+                *_table(table, table.term, catalogue.relations[table.name], catalogue),
+                *_unanswerable(table, table.term, data_map),
+            )
         }
     )
 
 
 def with_declared(data_map: DataMap, catalogue: Catalogue) -> Catalogue:
-    """Add the references that the map declares in ``refers`` to the catalogue's foreign keys."""
+    """Add the references that the map declares, in ``refers`` and roles, to the catalogue's foreign keys."""
     declared = [
         Reference(f"{_DECLARED}{column}", table.name, (column,), target, (to,), "no action", False)
         for table in data_map.tables.values()
         for column, (target, to) in table.refers.items()
         if column in _columns(table.name, catalogue) and to in _columns(target, catalogue)
     ]
-    return replace(catalogue, references=(*catalogue.references, *declared))
+    roles = role_reference.references(data_map, catalogue)
+    return replace(catalogue, references=(*catalogue.references, *declared, *roles))
 
 
 def _columns(name: Name, catalogue: Catalogue) -> Mapping[str, Column]:
@@ -91,9 +97,25 @@ def _table(table: Table, term: RetentionTerm, relation: Relation, catalogue: Cat
             yield Finding(f"{table.name}.{name}", "not-null", "is set to NULL, which it cannot be")
 
 
+def _unanswerable(table: Table, term: RetentionTerm, data_map: DataMap) -> Iterator[Finding]:
+    """Refuse a term that takes away names by which rows are found, where nobody can ask for these rows."""
+    for other, belonging in role_reference.unanswerable(data_map, table.name):
+        if term.values is None or set(term.values) & role_reference.names(data_map, table.name):
+            yield Finding(
+                f"{other.name} ({belonging.role})",
+                "no-term",
+                f"is found by what {table.name} holds, in an array, a document or a text: nobody can ask "
+                f"whether a row of {table.name} is needed, and without it this is found no more: leave the "
+                "term out there",
+            )
+
+
 def _references(table: Table, catalogue: Catalogue) -> Iterator[Finding]:
     """Require indexes on what refers here: each row is asked whether another refers to it."""
     for reference in catalogue.referring(table.name):
+        if isinstance(reference, RoleReference):
+            # The check of the map requires an index and types that fit of every role.
+            continue
         if reference.name.startswith(_DECLARED):
             [column], [target] = reference.columns, reference.target_columns
             type_ = _columns(reference.table, catalogue)[column].base

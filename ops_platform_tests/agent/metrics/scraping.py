@@ -117,7 +117,7 @@ def full() -> AgentState:
             "export": RequestState({"pending": 0, "failed": 0}),
         }
     )
-    known.retention.looks.put([Look("posts", 2, at), Look("letters", None, None)])
+    known.retention.looks.put([Look("product", "posts", 2, at), Look("product", "letters", None, None)])
     known.system.deliveries.put(Deliveries({("critical", "firing"): 4}, at))
     known.system.certificates.put([Expiry("s3", "endpoint", at), Expiry("tls/ca.pem", "file", None, "away")])
     known.system.dagster_up.put(True)

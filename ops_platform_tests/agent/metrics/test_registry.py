@@ -86,8 +86,8 @@ counter gdpr_requests_total{request_type,status}
 gauge gdpr_oldest_pending_seconds{request_type}
 gauge gdpr_verification_duration_ms{request_type}
 gauge gdpr_processing_duration_ms{request_type}
-gauge gdpr_retention_overdue_rows{table}
-gauge gdpr_retention_looked_timestamp_seconds{table}
+gauge gdpr_retention_overdue_rows{stanza,table}
+gauge gdpr_retention_looked_timestamp_seconds{stanza,table}
 gauge ops_platform_build_info{version,python}
 gauge ops_database_up
 gauge ops_database_seen_age_seconds

@@ -47,7 +47,8 @@ CREATE TABLE visits (id int, user_id int REFERENCES users, ip text, at timestamp
 CREATE TABLE visits_old PARTITION OF visits FOR VALUES FROM (MINVALUE) TO ('2025-01-01');
 CREATE TABLE visits_new PARTITION OF visits DEFAULT;
 CREATE INDEX ON visits (user_id);
-CREATE TABLE reviews (id int PRIMARY KEY, item_id int REFERENCES items);
+-- That a review is about an item only the map says.
+CREATE TABLE reviews (id int PRIMARY KEY, item_id int);
 CREATE INDEX ON reviews (item_id);
 INSERT INTO users SELECT n, 'user' || n || '@x.example', now() FROM generate_series(1, 9) AS n;
 -- Two of three are old; each has three items; letters answer each other.
@@ -397,3 +398,58 @@ def test_a_term_ends_by_the_calendar_of_its_zone(bare_product: Product) -> None:
         assert due("P58D", "wall", "Europe/Paris", "2026-03-30T10:00:00+00:00") == [1]
         assert due("P58D", "wall", "UTC", "2026-03-30T11:59:59+00:00") == []
         assert due("PT1H", "at", "Asia/Tokyo", "2026-01-31T13:00:00+00:00") == [1]
+
+
+PARCELS = """
+CREATE TABLE users (id int PRIMARY KEY, email text NOT NULL);
+CREATE TABLE parcels (id int PRIMARY KEY, user_id int, label text, sent timestamptz);
+CREATE INDEX ON parcels (user_id);
+CREATE TABLE scans (id int PRIMARY KEY, parcel_id int, place text, at timestamptz);
+CREATE INDEX ON scans (parcel_id);
+CREATE FUNCTION tidy() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN new.label := initcap(new.label); RETURN new; END $$;
+INSERT INTO users VALUES (1, 'a@x.example');
+INSERT INTO parcels SELECT n, 1, 'Label', now() - interval '90 d' FROM generate_series(1, 3) AS n;
+INSERT INTO scans VALUES (1, 1, 'Lyon', now() - interval '90 d'), (2, 2, 'Lyon', now() - interval '40 d');
+"""
+PARCELS_MAP = """
+subject: {kind: user, table: users, key: id, email: email}
+tables:
+  users:
+    personal: [email]
+    rows: [{role: account, column: id, erase: delete}]
+  parcels:
+    personal: [label]
+    plain: [id, sent]
+    retention: {after: P30D, of: sent, do: anonymise}
+    rows: [{role: buyer, column: user_id, erase: {anonymise: {user_id: null, label: {value: gone}}}}]
+  scans:
+    personal: [place]
+    plain: [id, at]
+    retention: {after: P60D, of: at, do: anonymise}
+    rows:
+      - {role: buyer, column: parcel_id, through: parcels, to: id, erase: {anonymise: {place: null}}}
+"""
+
+
+def test_what_leads_to_a_person_is_blanked_last_and_no_trigger_undoes_it(
+    bare_product: Product, ops_database: OpsDatabase, tmp_path: Path
+) -> None:
+    with bare_product.owner() as owner:
+        owner.execute(PARCELS)
+        owner.execute("CREATE TRIGGER tidy BEFORE UPDATE ON parcels FOR EACH ROW EXECUTE FUNCTION tidy()")
+    data_map = map_of(tmp_path, PARCELS_MAP)
+    report = ran(bare_product, ops_database, data_map)
+    assert changed(report) == {"parcels": 0, "scans": 1}
+    assert "2 rows do not keep the values" in report.problems[0]
+    assert "(tidy)" in report.problems[0]
+    with bare_product.owner() as owner:
+        owner.execute("DROP TRIGGER tidy ON parcels; UPDATE scans SET place = 'Lyon'")
+    plan, report = (work(bare_product, ops_database, data_map) for work in (foreseen, ran))
+    assert changed(plan) == changed(report) == {"parcels": 2, "scans": 1}
+    assert plan.problems == report.problems
+    assert "give scans a term" in report.problems[0]
+    assert numbers(bare_product, "SELECT id FROM parcels WHERE user_id = 1") == [(2,)], "its scan leads here"
+    with connections(bare_product, ops_database) as (eraser, ops):
+        daily_run.run(eraser, ops, replace(data_map, tables={}), "shop", actor="test")
+        assert {look.stanza for look in retention_store.looks(ops)} == {"product"}, "another product's stay"
