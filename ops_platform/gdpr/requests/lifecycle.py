@@ -286,8 +286,7 @@ def is_erased(connection: Connection, subject: UUID) -> bool:
     query = (
         "SELECT WHERE EXISTS (SELECT FROM gdpr_requests WHERE creator_id = %(subject)s "
         "AND request_type = 'erasure' AND status = 'completed') "
-        "OR EXISTS (SELECT FROM erasure_tombstones WHERE subject_key = CAST(%(subject)s AS text) "
-        "AND requestable AND completed_at IS NOT NULL)"
+        "OR has_been_erased(%(subject)s)"
     )
     return connection.execute(query, {"subject": subject}).fetchone() is not None
 
