@@ -96,6 +96,7 @@ def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource
             "came_back": rows.came_back,
             "rows_changed": sum(effect.changed for effect in rows.effects),
             "rows_to_redact_by_hand": sum(effect.after for effect in rows.unredactable),
+            "rows_left_to_others": sum(effect.after for effect in rows.left_to_others),
             "adopted_from_ledger": memory.adopted,
             "certificates_from_ledger": memory.certificates,
             "requests_scrubbed": memory.scrubbed,

@@ -16,6 +16,7 @@ from ops_platform.gdpr.data_map import (
     Subject,
     Table,
 )
+from ops_platform.gdpr.row_erasure import others
 from ops_platform.gdpr.schema import Catalogue, Relation
 
 
@@ -118,6 +119,12 @@ def _has_its_columns(belonging: Belonging, columns: Mapping[str, Any], catalogue
 
 
 def _belonging(belonging: Belonging, columns: Mapping[str, Any]) -> Belonging:
+    fitted = _with_its_columns(belonging, columns)
+    # Of what it took from others nothing may be left, and so nothing to decide.
+    return fitted if others.takes(fitted) else replace(fitted, shared=None)
+
+
+def _with_its_columns(belonging: Belonging, columns: Mapping[str, Any]) -> Belonging:
     erasure = belonging.erasure
     if isinstance(belonging.way, ByMention):
         return replace(

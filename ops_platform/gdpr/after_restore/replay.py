@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
@@ -19,10 +19,10 @@ from ops_platform.gdpr.tombstones import SealingKeys, Tombstone
 
 HARMLESS = (
     *("no-index", "undecided", "undecided-link", "undecided-column", "untrue-reference"),
-    *("trigger-changes", "trigger-undoes", "waived-nowhere"),
+    *("trigger-changes", "trigger-undoes", "waived-nowhere", "shared-without-key"),
 )
-"""Codes of findings that only make an erasure slow, leave texts unwritten, ask for a decision on a column, or
-are read in the source of triggers.
+"""Codes of findings that only make an erasure slow, leave texts unwritten, ask for a decision on a column,
+are read in the source of triggers, or fear that rows change meanwhile.
 
 Who was erased before the decision is erased again by what was decided then; whether a change holds is proved
 in its transaction.
@@ -35,12 +35,22 @@ class Replayed:
 
     ``came_back``: tombstoned subjects of whom data was found; ``effects``: summed over all of them.
     ``unredactable``: rows of others, by place, in which an identifier stands where it cannot be replaced.
+    ``left_to_others``: rows that others reach, too, of which the map does not say what becomes.
     """
 
     tombstones: int
     came_back: int
     effects: tuple[Effect, ...]
     unredactable: tuple[Effect, ...] = ()
+    left_to_others: tuple[Effect, ...] = ()
+
+
+@dataclass
+class _Left:
+    """What one replay could not do, and left to people."""
+
+    unredactable: list[Effect] = field(default_factory=list)
+    to_others: list[Effect] = field(default_factory=list)
 
 
 def replay(
@@ -76,25 +86,44 @@ def replay(
         kind: older_schema.fit(of_subject, catalogue)
         for kind, of_subject in _maps(data_map, tombstones).items()
     }
-    came_back, effects, unredactable = 0, list[Effect](), list[Effect]()
+    came_back, effects, all_left = 0, list[Effect](), _Left()
     for number, tombstone in enumerate(tombstones, 1):
         of_subject = of_kind[tombstone.subject_key.kind]
         if not any(table.belongings for table in of_subject.tables.values()):
             continue  # in the restored moment there were no subjects of this kind yet
         erased, left = _erase(connection, of_subject, catalogue, tombstone, keys)
-        for effect in left:
+        for effect in left.to_others:
+            log(
+                f"tombstone {number} of {len(tombstones)}: {_said(effect)}: they were left: delete them by "
+                f"hand where they are nobody else's, request {tombstone.request_id}"
+            )
+        for effect in left.unredactable:
             log(
                 f"tombstone {number} of {len(tombstones)}: in {effect.before} rows of {effect.place} an "
                 f"identifier cannot be replaced: take it out by hand, request {tombstone.request_id}"
             )
-        unredactable += left
+        all_left.unredactable += left.unredactable
+        all_left.to_others += left.to_others
         if erased:
             came_back += 1
             effects += erased
             log(f"tombstone {number} of {len(tombstones)}: erased again, request {tombstone.request_id}")
     # Always: a replay that was killed before its refresh has left erased rows in the views.
     materialised_views.refresh(connection, fitted, catalogue)
-    return Replayed(len(tombstones), came_back, tuple(_sums(effects)), tuple(_sums(unredactable)))
+    return Replayed(
+        len(tombstones),
+        came_back,
+        tuple(_sums(effects)),
+        tuple(_sums(all_left.unredactable)),
+        tuple(_sums(all_left.to_others)),
+    )
+
+
+def _said(left: Effect) -> str:
+    return (
+        f"{left.after} rows of {left.place} ({left.role}) are somebody else's, too, in the restored moment, "
+        "and the data map does not say in shared what becomes of such rows"
+    )
 
 
 def _maps(data_map: DataMap, tombstones: Iterable[Tombstone]) -> dict[str, DataMap]:
@@ -120,11 +149,8 @@ def _erase(
     catalogue: Catalogue,
     tombstone: Tombstone,
     keys: SealingKeys | None,
-) -> tuple[list[Effect], list[Effect]]:
-    """Erase one subject; return the effects, none when nothing of the subject was found.
-
-    And the rows of others in which an identifier was left, since it cannot be replaced.
-    """
+) -> tuple[list[Effect], _Left]:
+    """Erase one subject; return the effects, none when nothing of them was found, and what was left."""
     key = subject_key.values(connection, data_map.subject, tombstone.subject_key)
     identity = row_predicates.identity(connection, data_map, catalogue, tombstone.subject_key.key)
     has_row = identity is not None
@@ -153,10 +179,19 @@ def _erase(
         later_identities=names.later_identities,
         named_until=names.until,
     )
-    effects, left = list[Effect](), list[Effect]()
+    effects, left = list[Effect](), _Left()
     if row_erasure.remaining(connection, data_map, catalogue, erasing):
         product_inventory.keep(connection, keys, erasure_id, names, sure=has_row)
-        effects = row_erasure.erase(connection, data_map, catalogue, erasing)
+        try:
+            effects = row_erasure.erase(connection, data_map, catalogue, erasing)
+        except CheckFailed as error:
+            # Mostly they are what stands in its way: the subject's row cannot go while they refer to it.
+            undecided = row_erasure.left_to_others(connection, data_map, erasing)
+            if not undecided:
+                raise
+            also = "; ".join(map(_said, undecided))
+            raise CheckFailed(f"{error}; {also}: say it there, then run the replay again") from None
+        left.to_others += row_erasure.left_to_others(connection, data_map, erasing)
         remaining = row_erasure.remaining(connection, data_map, catalogue, erasing)
         if remaining:
             places = ", ".join(sorted({rows.place for rows in remaining}))
@@ -165,7 +200,7 @@ def _erase(
                 f"(request {tombstone.request_id}): "
                 "let the restored database take no traffic, and run the replay again"
             )
-        left += row_erasure.unredactable(connection, data_map, catalogue, erasing)
+        left.unredactable += row_erasure.unredactable(connection, data_map, catalogue, erasing)
     row_erasure.forget(connection, replay_id)
     if not unfinished:
         # The first erasure's journal, restored with the data, leads from a pseudonym to a request.

@@ -36,6 +36,6 @@ def check(connection: Connection, data_map: DataMap) -> list[Finding]:
             *accepted_places.check(of_kind, catalogue),
             *undecided_columns.check(of_kind, catalogue),
             *declared_references.check(connection, of_kind, catalogue),
-            *shared_handling.check(of_kind),
+            *shared_handling.check(of_kind, catalogue),
         }
     return sorted(findings)

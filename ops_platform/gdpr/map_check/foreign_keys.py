@@ -43,14 +43,15 @@ def uncovered(reference: Reference, data_map: DataMap, catalogue: Catalogue) -> 
             f"{_columns(reference)}",
         )
     if reference.target in _gone(data_map) and not any(
-        _lets_go(belonging, reference) for belonging in covering
+        _lets_go(belonging, reference, data_map) for belonging in covering
     ):
         return Finding(
             _place(reference),
             "reference-left",
             f"refers to rows of {reference.target} that go ({reference.on_delete}): rows of this table "
             f"must be deleted too, by a role without where by {_columns(reference)}, or have the column "
-            "set, or those be deleted only unless referenced",
+            "set, or those be deleted only unless referenced; rows that shared keeps for others stay, so "
+            "what they refer to must, too",
         )
     return None
 
@@ -136,12 +137,25 @@ def _determines(targets: Mapping[str, str], reference: Reference, catalogue: Cat
     return targets == pairs or (target is not None and target.identified_by(targets.values()))
 
 
-def _lets_go(belonging: Belonging, reference: Reference) -> bool:
-    """Tell whether erasure deletes the referring row or sets its referring column."""
-    erasure = belonging.erasure
+def _lets_go(belonging: Belonging, reference: Reference, data_map: DataMap) -> bool:
+    """Tell whether erasure deletes the referring row or sets its column, also where others need it."""
+    erasure, referring = belonging.erasure, set(reference.columns)
+    if not _stays_for_others(reference.target, data_map) and (
+        belonging.shared == "keep" or (belonging.replaced and not referring & set(belonging.replaced))
+    ):
+        return False
     if isinstance(erasure, Delete):
-        return erasure.otherwise is None or bool(set(erasure.otherwise) & set(reference.columns))
-    return isinstance(erasure, Anonymise) and bool(set(erasure.columns) & set(reference.columns))
+        return erasure.otherwise is None or bool(set(erasure.otherwise) & referring)
+    return isinstance(erasure, Anonymise) and bool(set(erasure.columns) & referring)
+
+
+def _stays_for_others(table: Name, data_map: DataMap) -> bool:
+    """Tell whether all rows of the table stay that others need, to which what is kept for them may refer."""
+    return all(
+        belonging.shared in ("keep", "stand_in")
+        for belonging in data_map.tables[table].belongings
+        if isinstance(belonging.erasure, Delete) and belonging.erasure.otherwise is None
+    )
 
 
 def _indexed(reference: Reference, catalogue: Catalogue) -> bool:

@@ -7,15 +7,30 @@ from collections.abc import Iterator
 from ops_platform.gdpr.data_map import Anonymise, Belonging, ByColumn, ByParent, DataMap, Delete
 from ops_platform.gdpr.map_check.finding import Finding
 from ops_platform.gdpr.row_erasure import others
+from ops_platform.gdpr.schema import Catalogue
 
 
-def check(data_map: DataMap) -> list[Finding]:
-    """List the roles whose ``shared`` makes no sense."""
-    return [
-        Finding(f"{table.name} ({belonging.role})", "shared", reason)
-        for table, belonging in data_map.belongings()
-        for reason in _reasons(belonging, data_map)
-    ]
+def check(data_map: DataMap, catalogue: Catalogue) -> list[Finding]:
+    """List the roles whose ``shared`` makes no sense, or of whose rows a decision could not be remembered."""
+    findings = []
+    for table, belonging in data_map.belongings():
+        place, relation = f"{table.name} ({belonging.role})", catalogue.relations.get(table.name)
+        findings += [Finding(place, "shared", reason) for reason in _reasons(belonging, data_map)]
+        if (
+            belonging.shared in ("keep", "stand_in")
+            and relation is not None
+            and not relation.tells_rows_apart
+        ):
+            findings.append(
+                Finding(
+                    place,
+                    "shared-without-key",
+                    f"says shared: {belonging.shared}, but nothing names the rows of {table.name}: a row "
+                    "that changes meanwhile would be taken for another: give the table a primary key, or a "
+                    "unique index on columns that are never NULL",
+                )
+            )
+    return findings
 
 
 def _reasons(belonging: Belonging, data_map: DataMap) -> Iterator[str]:

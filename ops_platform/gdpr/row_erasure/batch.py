@@ -143,21 +143,17 @@ class Batches:
         )
 
     def _refuse_rows_of_others(self, change: Change, leaf: Leaf, places: Sequence[str]) -> None:
-        """Raise Spread where rows are another subject's by the catalogue, and nobody decided about them."""
-        unforeseen = self.writer.unforeseen(change)
-        if unforeseen is None:
-            return
-        query = sql.SQL("SELECT count(*) AS rows FROM ONLY {} AS t WHERE t.ctid = ANY ({}) AND {}").format(
-            leaf.name.identifier, collateral_check.tids(places), unforeseen
-        )
-        rows = one_row(self.connection, query)["rows"]
-        if rows:
-            raise Spread(
-                f"{change.table} ({change.role}): {rows} rows are another "
-                f"{self.writer.data_map.subject.kind}'s by foreign keys, whatever the data map says, or of "
-                "another kind: nothing of it was kept: correct the role, or say in shared what becomes of "
-                "such rows"
-            )
+        """Raise Spread where rows are another subject's, too, and nobody decided about them."""
+        for shown_by, unforeseen in self.writer.unforeseen(change).items():
+            query = sql.SQL(
+                "SELECT count(*) AS rows FROM ONLY {} AS t WHERE t.ctid = ANY ({}) AND {}"
+            ).format(leaf.name.identifier, collateral_check.tids(places), unforeseen)
+            rows = one_row(self.connection, query)["rows"]
+            if rows:
+                raise Spread(
+                    f"{change.table} ({change.role}): {rows} rows are {shown_by}: "
+                    "nothing of it was kept: correct the role, or say in shared what becomes of such rows"
+                )
 
     def _around(self, change: Change, leaf: Leaf, places: Sequence[str]) -> Bystanders:
         """Take the digests of other subjects around the rows. A declared trigger may change what is there."""

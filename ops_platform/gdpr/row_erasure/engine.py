@@ -23,7 +23,7 @@ from ops_platform.gdpr.row_erasure import batch as batch_work
 from ops_platform.gdpr.row_erasure import collateral_check, materialised_views, passes, residue_exemptions
 from ops_platform.gdpr.row_erasure.batch import snapshot
 from ops_platform.gdpr.row_erasure.journal import Journal, Noted, Step
-from ops_platform.gdpr.row_erasure.others import Reach, SharedRows, register
+from ops_platform.gdpr.row_erasure.others import Reach, Register, SharedRows, register
 from ops_platform.gdpr.row_erasure.passes import Passes
 from ops_platform.gdpr.row_erasure.plan import plan
 from ops_platform.gdpr.row_erasure.residue_scan import Residue
@@ -87,7 +87,8 @@ def erase(
     ``connection`` is in autocommit mode. ``batch``: rows of one transaction. ``progress`` is told after each
     batch its table and the rows of the step changed so far. Safe to repeat, also after ``forget``.
     Raises CheckFailed when somebody else's row would change, when rows come faster than they go, or where
-    an identifier cannot be redacted; a replay leaves those rows.
+    an identifier cannot be redacted; a replay leaves those rows, and those that others reach, too, where the
+    map says nothing of them.
     ConfigurationError when the role or the database lacks what it needs; Unavailable while another run is
     at work or others keep rows locked; what psycopg raises.
     """
@@ -143,6 +144,24 @@ def unredactable(
                 rows = batch_work.waiting(connection, writer, change, writer.unredactable(change))
             if rows:
                 yield Effect("postgresql", str(change.table), change.role, change.action, rows, 0, rows)
+
+
+def left_to_others(connection: Connection, data_map: DataMap, erasure: RowErasure) -> list[Effect]:
+    """Count the rows that a replay left, by role: others reach them, and the map says nothing of those."""
+    undecided = {
+        (str(table.name), belonging.role)
+        for table, belonging in data_map.belongings()
+        if belonging.shared is None
+    }
+    rows: dict[tuple[str, str], int] = {}
+    for one in Register(Journal(connection, erasure.erasure_id)).summary() if erasure.replay else ():
+        role = (one["table"], one["role"])
+        if role in undecided:
+            rows[role] = rows.get(role, 0) + one["rows"]
+    return [
+        Effect("postgresql", *role, "leave to the others who reach it", number, 0, number)
+        for role, number in rows.items()
+    ]
 
 
 def find_shared(

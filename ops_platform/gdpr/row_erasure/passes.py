@@ -47,6 +47,9 @@ _CONFLICTS = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.LockNotAvailable,
 )
+_PRIVILEGES = (
+    "connect as ops_eraser with the privileges of sql/roles, BYPASSRLS among them, or grant them to it"
+)
 _STILL_REFERENCED = (psycopg.errors.ForeignKeyViolation, psycopg.errors.RestrictViolation)
 
 T = TypeVar("T")
@@ -152,7 +155,7 @@ class Passes:
         except psycopg.errors.InsufficientPrivilege as error:
             raise ConfigurationError(
                 f"role {self.connection.info.user} may not look for rows that are somebody else's, too: "
-                f"{why(error)}: connect as ops_eraser, or grant it that role's privileges"
+                f"{why(error)}: {_PRIVILEGES}"
             ) from None
         except (psycopg.errors.QueryCanceled, *_CONFLICTS) as error:
             raise Unavailable(
@@ -303,8 +306,7 @@ class Passes:
                 change = current()
                 raise ConfigurationError(
                     f"role {self.connection.info.user} may not do '{change.action}' on {change.table}: "
-                    f"{why(error)}: connect as ops_eraser, or grant it that role's privileges, which are not "
-                    "hindered by policies"
+                    f"{why(error)}: {_PRIVILEGES}"
                 ) from None
             except psycopg.Error as error:
                 if error.sqlstate is None:

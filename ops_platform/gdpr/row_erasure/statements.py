@@ -138,10 +138,10 @@ class Writer:
         """What was decided about rows that others reach."""
         return Decisions(Reach(self.data_map, self.catalogue, self.identity, self.spared), self.recorded)
 
-    def unforeseen(self, change: Change) -> sql.Composable | None:
-        """Write the condition for rows of others, by foreign keys or kind, that nobody decided to change."""
+    def unforeseen(self, change: Change) -> dict[str, sql.Composable]:
+        """Write the conditions for rows of others that nobody decided to change, by what shows whose."""
         if change.apart or change.kind == "keep":
-            return None
+            return {}
         return self.decisions.unforeseen(change.table, change.step.belonging)
 
     def any_role(self, table: Name) -> sql.Composable:

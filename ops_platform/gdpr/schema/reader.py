@@ -126,9 +126,18 @@ class Relation:
     @property
     def tells_rows_apart(self) -> bool:
         """Tell whether each row has a key, were it in small letters."""
-        return bool(self.key) or any(
-            all(name in self.columns and self.columns[name].not_null for name in columns)
-            for columns in self.unique
+        return bool(self.key or self.unique_names)
+
+    @property
+    def unique_names(self) -> tuple[str, ...]:
+        """The columns of a unique index without NULLs, also of their small letters; empty: there is none."""
+        return min(
+            (
+                columns
+                for columns in self.unique
+                if all(name in self.columns and self.columns[name].not_null for name in columns)
+            ),
+            default=(),
         )
 
     def identified_by(self, columns: Iterable[str]) -> bool:

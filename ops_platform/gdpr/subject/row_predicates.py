@@ -108,6 +108,11 @@ class SparedRows:
     reused_together: frozenset[str] = frozenset()
     erased_once: bool = False
 
+    @property
+    def after_restore(self) -> bool:
+        """Tell whether an erasure is repeated after a restore."""
+        return self.reused_names is None
+
 
 def condition(
     data_map: DataMap,

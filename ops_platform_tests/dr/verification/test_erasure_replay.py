@@ -351,6 +351,13 @@ def test_a_backup_from_before_the_platform_erased_anything(
     answer = replayed(erased, cluster, "product", erased.site.name)
     assert answer.result == "pass", answer.summary
     assert answer.numbers["came_back"] == 1
+    with cluster.superuser("product") as superuser:
+        # A newer backup, from before the last of the platform's tables.
+        superuser.execute("DROP TABLE ops_platform.erasure_shared_rows")
+        superuser.execute("DELETE FROM ops_platform._yoyo_migration WHERE migration_id > '0005'")
+        superuser.commit()
+        assert replayed(erased, cluster, "product", erased.site.name).result == "pass"
+        superuser.execute("SELECT FROM ops_platform.erasure_shared_rows")
 
 
 def test_a_map_that_does_not_fit_fails_and_says_where(

@@ -10,6 +10,7 @@ import pytest
 from ops_platform.gdpr.data_map.json_path import JsonPath
 from ops_platform.gdpr.data_map.model import (
     Anonymise,
+    Belonging,
     ByArray,
     ByColumn,
     ByJson,
@@ -20,9 +21,26 @@ from ops_platform.gdpr.data_map.model import (
     Keep,
     Redact,
     Remove,
+    Table,
 )
+from ops_platform.gdpr.map_check import foreign_keys
 from ops_platform.gdpr.map_check.shared_handling import check
-from ops_platform_tests.gdpr.catalogues import AUTHOR, BLANKED, NOTES, NOTES_TABLE, USERS, data_map
+from ops_platform.gdpr.schema.reader import Reference
+from ops_platform.gdpr.schema.relation_name import Name
+from ops_platform_tests.gdpr.catalogues import (
+    AUTHOR,
+    BLANKED,
+    CATALOGUE,
+    NOTES,
+    NOTES_RELATION,
+    NOTES_TABLE,
+    REFERENCE,
+    USERS,
+    catalogue,
+    column,
+    data_map,
+    relation,
+)
 
 THROUGH = ByParent(("id",), USERS, ("email",), ())
 REFERENCE_ONLY = Anonymise({"user_id": Constant(None)})
@@ -54,6 +72,63 @@ OTHERWISE = Delete({"user_id": Constant(None)})
 )
 def test_what_makes_no_sense_is_refused(changes: dict[str, Any], shared: Any, says: str) -> None:
     role = replace(AUTHOR, shared=shared, **changes)
-    findings = check(data_map(replace(NOTES_TABLE, belongings=(role,))))
+    findings = check(data_map(replace(NOTES_TABLE, belongings=(role,))), CATALOGUE)
     assert [(one.where, one.code) for one in findings] == ([(f"{NOTES} (author)", "shared")] if says else [])
     assert all(says in one.message for one in findings)
+
+
+@pytest.mark.parametrize(
+    ("index", "shared", "fits"),
+    [
+        ({}, "stand_in", False),
+        ({}, "delete", True),
+        ({"key": ("id",)}, "stand_in", True),
+        ({"unique": frozenset({("id",)})}, "stand_in", True),
+        # Of what may be NULL several rows can have the same.
+        ({"unique": frozenset({("user_id",)})}, "stand_in", False),
+    ],
+)
+def test_what_is_kept_for_others_has_a_name_that_outlives_a_change_of_the_row(
+    index: dict[str, Any], shared: Any, fits: bool
+) -> None:
+    """By a hash of the whole row, the change of any column made it somebody's alone."""
+    columns = {**NOTES_RELATION.columns, "id": column("id", not_null=True)}
+    known = catalogue(replace(NOTES_RELATION, **{"columns": columns, "key": (), **index}))
+    findings = check(data_map(replace(NOTES_TABLE, belongings=(replace(AUTHOR, shared=shared),))), known)
+    assert [one.code for one in findings] == ([] if fits else ["shared-without-key"])
+
+
+ITEMS = Name("public", "items")
+ITEM = Belonging("on", ByParent(("note",), NOTES, ("id",), ()), Delete(), "own", shared="keep")
+OF_NOTE = Reference("items_note", ITEMS, ("note",), NOTES, ("id",), "no action", False)
+
+
+@pytest.mark.parametrize(
+    ("item", "note", "left"),
+    [
+        ({}, "delete", True),
+        ({}, None, True),
+        ({}, "stand_in", False),
+        ({"shared": "delete"}, "delete", False),
+        ({"shared": None}, "delete", False),
+        ({"shared": "stand_in", "erasure": Delete({"said": Constant(None)})}, "delete", True),
+        ({"shared": "stand_in", "erasure": Delete({"note": Constant(None)})}, "delete", False),
+        ({"shared": "keep", "erasure": Delete({"note": Constant(None)})}, "delete", True),
+        ({"erasure": Anonymise({"note": Constant(None), "said": Constant(None)})}, "delete", True),
+        (
+            {"erasure": Anonymise({"note": Constant(None), "said": Constant(None)}), "shared": "stand_in"},
+            "delete",
+            False,
+        ),
+    ],
+)
+def test_what_is_kept_for_others_refers_to_nothing_that_goes(
+    item: dict[str, Any], note: Any, left: bool
+) -> None:
+    """It stopped for ever, half-way, with everything that had been destroyed before."""
+    items = relation(ITEMS, column("id"), column("note", not_null=True), column("said"))
+    known = catalogue(items, references=(REFERENCE, OF_NOTE))
+    notes = replace(NOTES_TABLE, belongings=(replace(AUTHOR, shared=note),))
+    table = Table(ITEMS, "p", "r", frozenset(), frozenset({"id", "said"}), {}, (replace(ITEM, **item),))
+    findings = [*foreign_keys.check(data_map(notes, table), known)]
+    assert [one.where for one in findings if one.code == "reference-left"] == (["items.note"] if left else [])

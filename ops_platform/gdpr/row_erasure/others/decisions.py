@@ -9,7 +9,7 @@ from psycopg import sql
 
 from ops_platform.gdpr.data_map import Anonymise, Belonging, ByParent, Delete
 from ops_platform.gdpr.row_erasure.others.anybody import takes
-from ops_platform.gdpr.row_erasure.others.reach import ROW, Reach
+from ops_platform.gdpr.row_erasure.others.reach import ROW, Reach, Way
 from ops_platform.gdpr.row_erasure.others.register import Recorded
 from ops_platform.gdpr.schema import Name
 
@@ -21,16 +21,24 @@ class Decisions:
     reach: Reach
     recorded: Recorded
 
-    def unforeseen(self, table: Name, belonging: Belonging) -> sql.Composable | None:
-        """Write the condition for rows of others, by foreign keys or kind, that nobody decided to change.
+    def unforeseen(self, table: Name, belonging: Belonging) -> dict[str, sql.Composable]:
+        """Write the conditions for rows of others that nobody decided to change, by what shows whose.
 
-        None: there are none, or the role leaves such rows to the others.
+        Empty: there are none, or the role leaves such rows to the others.
         """
         if not takes(belonging):
-            return None
-        ways = [*self.reach.by_foreign_keys(table, belonging), *self.reach.of_other_kinds(table)]
-        if not ways:
-            return None
+            return {}
+        another = f"another {self.reach.data_map.subject.kind}'s"
+        ways = {
+            f"{another} by foreign keys, whatever the data map says": self.reach.by_foreign_keys(
+                table, belonging
+            ),
+            f"{another} by the data map, since it was looked": self.reach.by_data_map(table, belonging),
+            "another kind's": self.reach.of_other_kinds(table),
+        }
+        return {whose: self._undecided(table, belonging, found) for whose, found in ways.items() if found}
+
+    def _undecided(self, table: Name, belonging: Belonging, ways: list[Way]) -> sql.Composable:
         test = sql.SQL("({})").format(sql.SQL(" OR ").join(way.test for way in ways))
         recorded = self.recorded.test(self.reach.catalogue, table, belonging)
         if recorded is None:
@@ -45,7 +53,8 @@ class Decisions:
         if not takes(belonging):
             return [*self._references_that_stay(belonging)]
         # With stand_in, what an anonymise rule sets is set all the same.
-        if belonging.shared != "keep" and not belonging.replaced:
+        undecided = belonging.shared is None and self.reach.leaves(belonging)
+        if belonging.shared != "keep" and not belonging.replaced and not undecided:
             return []
         recorded = self.recorded.test(self.reach.catalogue, table, belonging)
         if apart:
@@ -59,7 +68,7 @@ class Decisions:
             return
         for parent in self.reach.data_map.tables[way.table].belongings:
             recorded = self.recorded.test(self.reach.catalogue, way.table, parent, alias)
-            if recorded is None or parent.shared not in ("keep", "stand_in"):
+            if recorded is None or not self.reach.leaves(parent):
                 continue
             yield sql.SQL("NOT EXISTS (SELECT FROM {} AS {} WHERE {} AND {})").format(
                 way.table.identifier,

@@ -97,6 +97,15 @@ class Ownership:
             )
         )
 
+    def always_somebodys(self, table: Name, limit: int = DEPTH) -> bool:
+        """Tell whether every row of the table leads to a subject, by references that are never NULL."""
+        return table == self.subject.table or any(
+            self._always(reference)
+            and self.always_somebodys(reference.target, self.distances[reference.target])
+            for level in self.levels(table, limit)
+            for reference in level
+        )
+
     def owned_only_by(self, reference: Reference) -> bool:
         """Tell whether rows with this reference are always the owner's of the row that they refer to."""
         return [one for level in self.levels(reference.table) for one in level] == [reference]

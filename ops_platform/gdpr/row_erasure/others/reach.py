@@ -76,12 +76,35 @@ class Reach:
         """List the ways for rows of a role that is about to delete or change them; empty: nobody can."""
         if not takes(belonging):
             return []
-        ways = [*self.by_foreign_keys(table, belonging, alias), *self.of_other_kinds(table, alias)]
+        return [
+            *self.by_data_map(table, belonging, alias),
+            *self.by_foreign_keys(table, belonging, alias),
+            *self.of_other_kinds(table, alias),
+        ]
+
+    def by_data_map(self, table: Name, belonging: Belonging, alias: str = ROW) -> list[Way]:
+        """List the ways that only the map knows: by the same role, by a row through which these are found."""
+        kind, way, ways = self.data_map.subject.kind, belonging.way, list[Way]()
         another = self._another(table, belonging, alias, found=True)
         if another is not None:
-            kind = self.data_map.subject.kind
-            ways.insert(0, Way(f"another {kind}'s in the same role", another))
+            ways.append(Way(f"another {kind}'s in the same role", another))
+        if not isinstance(way, ByParent) or not takes(belonging):
+            return ways
+        owner = f"{alias}s"
+        for role in self._roles(way.table, way.roles):
+            shared = self.shared(way.table, role, owner) if self.leaves(role) else None
+            if shared is not None:
+                test = self._parents(way, alias, owner, self.found(way.table, role, owner), shared)
+                ways.append(Way(f"of a row of {way.table} that stays for another {kind}", test))
         return ways
+
+    def leaves(self, belonging: Belonging) -> bool:
+        """Tell whether rows of the role that others reach stay for them.
+
+        After a restore also where the map says nothing: the first erasure cannot have taken them.
+        """
+        undecided = belonging.shared is None and self.spared is not None and self.spared.after_restore
+        return takes(belonging) and (undecided or belonging.shared in ("keep", "stand_in"))
 
     def shared(self, table: Name, belonging: Belonging, alias: str = ROW) -> sql.Composable | None:
         """Write the condition for rows of the role that another reaches in any way; None: nobody can."""
@@ -162,17 +185,19 @@ class Reach:
         way, subject = belonging.way, self.data_map.subject
         test: sql.Composable | None
         if isinstance(way, ByColumn):
-            # Whose a name is by now, the rules for names that change hands say.
             by_key = set(subject.key) <= set(way.holds)
-            if found and (by_key or self.spared is not None):
+            if found and by_key:
                 return None
             values: list[sql.Composable] = [sql.Identifier(alias, column) for column in way.columns]
-            test = self._held_by_another(way.holds, values, alias, unique=found)
+            old = None if by_key else self._old(table, alias, found=found)
+            test = self._held_by_another(way.holds, values, alias, unique=found, old=old)
         elif isinstance(way, ByArray):
             element = sql.SQL("ANY ({})").format(sql.Identifier(alias, way.column))
-            test = self._held_by_another((way.holds,), [element], alias, unique=False)
+            test = self._held_by_another((way.holds,), [element], alias, unique=False, old=None)
         elif isinstance(way, ByJson):
             test = self._another_value(table, way, alias, found=found)
+            if found and (shared := self._own_name_held_by_another(table, way, alias)) is not None:
+                test = shared if test is None else sql.SQL("({} OR {})").format(test, shared)
         elif isinstance(way, ByMention):
             test = None
         else:
@@ -186,21 +211,55 @@ class Reach:
         ]
         return sql.SQL("({})").format(sql.SQL(" AND ").join([test, *where]))
 
+    def _old(self, table: Name, alias: str, *, found: bool) -> sql.Composable | None:
+        """Write the condition that whoever came after the cutoff cannot have made the row; None: unknown.
+
+        Without a time of creation, rows are not found by a name that somebody else has by now.
+        """
+        created = self.data_map.tables[table].created
+        if self.spared is None or (created is None and not found):
+            return None
+        if created is None:
+            return sql.SQL("true")
+        return sql.SQL("({} > {}) IS NOT TRUE").format(
+            sql.Identifier(alias, created), sql.Literal(self.spared.cutoff)
+        )
+
+    def _came_before(self, table: Name, owner: str, old: sql.Composable | None) -> list[sql.Composable]:
+        """Leave out owners, rows of ``table``, who surely came after the cutoff, where the row is ``old``."""
+        created = self.data_map.tables[table].created if table in self.data_map.tables else None
+        if old is None or created is None or self.spared is None:
+            return []
+        later = sql.SQL("({} > {}) IS TRUE").format(
+            sql.Identifier(owner, created), sql.Literal(self.spared.cutoff)
+        )
+        return [sql.SQL("NOT ({} AND {})").format(later, old)]
+
     def _held_by_another(
-        self, holds: tuple[str, ...], values: list[sql.Composable], alias: str, *, unique: bool
+        self,
+        holds: tuple[str, ...],
+        values: list[sql.Composable],
+        alias: str,
+        *,
+        unique: bool,
+        old: sql.Composable | None,
     ) -> sql.Composable | None:
-        """Write the condition that the values are another subject's. ``unique``: they are this one's."""
+        """Write the condition that the values are another subject's.
+
+        ``unique``: they are this one's. ``old``: where it is true, those who came later do not count.
+        """
         subject, owner = self.data_map.subject, f"{alias}o"
         known = next((known for known in subject.known_by if (known.name,) == holds), None)
         if known is not None:
-            return self._in_side_table(known, values[0], owner, unique=unique)
+            return self._in_side_table(known, values[0], owner, unique=unique, old=old)
         relation = self.catalogue.relations.get(subject.table)
         if relation is None or (unique and relation.identified_by(holds)):
             return None
-        tests = [
+        tests: list[sql.Composable] = [
             sql.SQL("{} = {}").format(sql.Identifier(owner, held), value)
             for held, value in zip(holds, values, strict=True)
         ]
+        tests += self._came_before(subject.table, owner, old)
         return sql.SQL("EXISTS (SELECT FROM {} AS {} WHERE {} AND NOT {})").format(
             subject.table.identifier,
             sql.Identifier(owner),
@@ -209,7 +268,13 @@ class Reach:
         )
 
     def _in_side_table(
-        self, known: KnownBy, value: sql.Composable, owner: str, *, unique: bool
+        self,
+        known: KnownBy,
+        value: sql.Composable,
+        owner: str,
+        *,
+        unique: bool,
+        old: sql.Composable | None,
     ) -> sql.Composable | None:
         relation = self.catalogue.relations.get(known.table)
         if relation is None or (unique and relation.identified_by([known.column])):
@@ -222,7 +287,7 @@ class Reach:
             sql.Identifier(owner),
             sql.Identifier(owner, known.column),
             value,
-            others,
+            sql.SQL(" AND ").join([others, *self._came_before(known.table, owner, old)]),
         )
 
     def _through(self, way: ByParent, alias: str, *, found: bool) -> sql.Composable | None:
@@ -239,14 +304,17 @@ class Reach:
         others = self._in_roles(way.table, way.roles, owner)
         if others is None:
             return None
-        return sql.SQL("EXISTS (SELECT FROM {} AS {} WHERE {} AND {})").format(
-            way.table.identifier,
-            sql.Identifier(owner),
-            sql.SQL(" AND ").join(
-                sql.SQL("{} = {}").format(sql.Identifier(owner, to), sql.Identifier(alias, column))
-                for column, to in zip(way.columns, way.to, strict=True)
-            ),
-            others,
+        return self._parents(way, alias, owner, others)
+
+    @staticmethod
+    def _parents(way: ByParent, alias: str, parent: str, *tests: sql.Composable) -> sql.Composable:
+        """Write the condition that row ``alias`` is found through a row ``parent`` with these ``tests``."""
+        joins = [
+            sql.SQL("{} = {}").format(sql.Identifier(parent, to), sql.Identifier(alias, column))
+            for column, to in zip(way.columns, way.to, strict=True)
+        ]
+        return sql.SQL("EXISTS (SELECT FROM {} AS {} WHERE {})").format(
+            way.table.identifier, sql.Identifier(parent), sql.SQL(" AND ").join([*joins, *tests])
         )
 
     def _roles(self, table: Name, names: Iterable[str]) -> list[Belonging]:
@@ -265,6 +333,15 @@ class Reach:
             if (test := self._another(table, belonging, alias, found=False)) is not None
         ]
         return sql.SQL("({})").format(sql.SQL(" OR ").join(tests)) if tests else None
+
+    def _own_name_held_by_another(self, table: Name, way: ByJson, alias: str) -> sql.Composable | None:
+        """Write the condition that somebody else has the subject's name by which the row was found, too."""
+        values = self.identity.of(way.holds)
+        if not values or way.holds in self.data_map.subject.key:
+            return None
+        own = sql.SQL("ANY ({})").format(sql.Literal(list(values)))
+        old = self._old(table, alias, found=True)
+        return self._held_by_another((way.holds,), [own], alias, unique=True, old=old)
 
     def _another_value(self, table: Name, way: ByJson, alias: str, *, found: bool) -> sql.Composable | None:
         """Write the condition that another value stands at the path; whether somebody has it is not asked."""

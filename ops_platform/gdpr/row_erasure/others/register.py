@@ -136,14 +136,29 @@ class Register:
     def record(self, reach: Reach, *, replay: bool = False) -> None:
         """Write down the shared rows, on the disk before anything of them is destroyed.
 
-        In the caller's transaction. ``replay``: rows of which the map says nothing are deleted as the first
-        erasure deleted them, unless the law keeps them. Raises CheckFailed for such rows otherwise.
+        In the caller's transaction. ``replay``: rows of which the map says nothing are left, for the first
+        erasure would have refused to take them. Raises CheckFailed for such rows otherwise, and for those
+        that the law keeps.
         """
         shared = {(rows.table, rows.role): rows for rows in find(self._connection, reach)}
         refuse(list(shared.values()), replay=replay)
+        if not replay:
+            self._forget_undecided(reach)
         for table, belonging, ways in possible(reach):
             if (str(table), belonging.role) in shared:
                 self._insert(reach, table, belonging, ways)
+
+    def _forget_undecided(self, reach: Reach) -> None:
+        """Delete what a replay that interrupted this erasure wrote down of rows that it left."""
+        recorded = self.recorded(reach).roles
+        for table, belonging in reach.data_map.belongings():
+            role = (str(table.name), belonging.role)
+            if belonging.shared is None and role in recorded:
+                self._connection.execute(
+                    "DELETE FROM ops_platform.erasure_shared_rows "
+                    "WHERE erasure_id = %s AND table_name = %s AND role = %s",
+                    (self.journal.erasure_id, *role),
+                )
 
     def recorded(self, reach: Reach) -> Recorded:
         """Read the roles of which rows are recorded; nothing is read where no role can be shared."""
@@ -186,7 +201,7 @@ class Register:
             erasure_id=sql.Literal(self.journal.erasure_id),
             table_name=sql.Literal(str(table)),
             role=sql.Literal(belonging.role),
-            becomes=sql.Literal(belonging.shared or "delete"),
+            becomes=sql.Literal(belonging.shared or "keep"),
             reached=sql.SQL(", ").join(
                 sql.SQL("CASE WHEN s.{} THEN {} END").format(
                     sql.Identifier(f"way_{n}"), sql.Literal(way.text)
@@ -238,7 +253,8 @@ def _any(ways: list[Way]) -> sql.Composable:
 
 
 def _hash(catalogue: Catalogue, table: Name, alias: str) -> sql.Composable:
-    """Write the SHA-256 of a row's key, of the whole row where it has none."""
-    columns = catalogue.relations[table].key or tuple(catalogue.relations[table].columns)
+    """Write the SHA-256 of what names a row: its key, else a unique index, else the whole row."""
+    relation = catalogue.relations[table]
+    columns = relation.key or relation.unique_names or tuple(relation.columns)
     row = sql.SQL(", ").join(sql.Identifier(alias, column) for column in columns)
     return sql.SQL("sha256(convert_to(CAST(ROW({}) AS text), getdatabaseencoding()))").format(row)

@@ -4,38 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
-from ops_platform.gdpr.data_map import ByMention, DataMap, Keep
+from ops_platform.gdpr.data_map import Belonging, ByColumn, ByMention, ByParent, DataMap, Keep
+from ops_platform.gdpr.row_erasure.others.anybody import takes
 from ops_platform.gdpr.row_erasure.others.owners import DEPTH, Ownership
-from ops_platform.gdpr.schema import Catalogue
+from ops_platform.gdpr.schema import Catalogue, Name
 
 
 def told_apart(data_map: DataMap, catalogue: Catalogue) -> dict[str, Any]:
     """Say by what the rows of others were told from the subject's, for each table that an erasure changes.
 
-    ``by_foreign_keys``: a foreign key leads from its rows to a subject, or from rows of subjects to them.
-    ``by_data_map_only``: none does, so only the map says whose a row is. ``not_at_all``: nor does the map,
-    for rows are found by what their text mentions.
+    ``by_foreign_keys``: its rows are found by a foreign key, or each leads to somebody by one and was asked.
+    ``by_data_map_only``: only the map says whose a row is; a foreign key that may be NULL told some apart at
+    most. ``not_at_all``: nor does the map, for rows are found by what their text mentions. Where a table's
+    roles differ, each is named. ``without_digests``: triggers of the table are declared to change others.
     """
     ownership = Ownership(data_map.subject, catalogue)
     linked = len(ownership.distances) > 1
-    by_keys, by_map, by_nothing = list[str](), list[str](), list[str]()
+    places: dict[str, list[str]] = {"by_foreign_keys": [], "by_data_map_only": [], "not_at_all": []}
+    without_digests = list[str]()
     for name, table in data_map.tables.items():
         roles = [role for role in table.belongings if not isinstance(role.erasure, Keep)]
         if not roles or name not in catalogue.relations:
             continue
-        leads = name in ownership.distances or any(
-            reference.table in ownership.distances for reference in catalogue.referring(name)
-        )
-        if leads and linked:
-            by_keys.append(str(name))
-        elif any(isinstance(role.way, ByMention) for role in roles):
-            by_nothing.append(str(name))
-        else:
-            by_map.append(str(name))
+        told = {
+            role.role: _told(data_map, ownership, name, role) if linked else _without_keys(role)
+            for role in roles
+        }
+        for role, by in told.items():
+            place = str(name) if len({*told.values()}) == 1 else f"{name} ({role})"
+            if place not in places[by]:
+                places[by].append(place)
+        if table.triggers:
+            without_digests.append(str(name))
     return {
-        "by_foreign_keys": sorted(by_keys),
-        "by_data_map_only": sorted(by_map),
-        "not_at_all": sorted(by_nothing),
+        **{by: sorted(named) for by, named in places.items()},
+        "without_digests": sorted(without_digests),
         "statement": _statement(catalogue, linked=linked) + _of_kinds(data_map),
     }
 
@@ -55,4 +58,43 @@ def _of_kinds(data_map: DataMap) -> str:
     kinds = ", ".join(other.subject.kind for other in data_map.others)
     return (
         f" Subjects of other kinds ({kinds}) were told apart by their roles in the data map." if kinds else ""
+    )
+
+
+def _without_keys(role: Belonging) -> str:
+    return "not_at_all" if isinstance(role.way, ByMention) else "by_data_map_only"
+
+
+def _told(data_map: DataMap, ownership: Ownership, table: Name, role: Belonging) -> str:
+    if _by_its_key(data_map, ownership, table, role):
+        return "by_foreign_keys"
+    # Roles that take nothing from others are not asked.
+    asked = takes(role) and not isinstance(role.way, ByMention)
+    return "by_foreign_keys" if asked and ownership.always_somebodys(table) else _without_keys(role)
+
+
+def _by_its_key(data_map: DataMap, ownership: Ownership, table: Name, role: Belonging) -> bool:
+    """Tell whether a foreign key, or the subject's own key, is what the role finds its rows by."""
+    way, subject = role.way, data_map.subject
+    if isinstance(way, ByColumn):
+        target, pairs = subject.table, {*zip(way.columns, way.holds, strict=True)}
+        if table == subject.table and {(column, column) for column in subject.key} <= pairs:
+            return True
+    elif isinstance(way, ByParent):
+        target, pairs = way.table, {*zip(way.columns, way.to, strict=True)}
+        parents = [one for one in data_map.tables[way.table].belongings if way.goes_through(one)]
+        if not all(_by_its_key(data_map, ownership, way.table, one) for one in parents):
+            return False
+    else:
+        return False
+    return any(
+        (
+            (reference.table, reference.target) == (table, target)
+            and {*zip(reference.columns, reference.target_columns, strict=True)} <= pairs
+        )
+        or (
+            (reference.table, reference.target) == (target, table)
+            and {*zip(reference.target_columns, reference.columns, strict=True)} <= pairs
+        )
+        for reference in ownership.catalogue.references
     )

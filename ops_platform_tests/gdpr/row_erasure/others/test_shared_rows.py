@@ -15,6 +15,7 @@ import pytest
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import map_check
+from ops_platform.gdpr.after_restore import replay
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.erasure import command_line
 from ops_platform.gdpr.erasure.context import DataStores
@@ -27,7 +28,9 @@ from ops_platform.gdpr.row_erasure.others.owners import Ownership
 from ops_platform.gdpr.row_erasure.others.register import Register
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.schema.relation_name import Name
-from ops_platform_tests.gdpr.erasing import Product, erasing, left, map_of
+from ops_platform.gdpr.subject.subject_key import SubjectKey
+from ops_platform.gdpr.tombstones.entry import Tombstone
+from ops_platform_tests.gdpr.erasing import CUTOFF, Product, erasing, left, map_of
 
 pytestmark = pytest.mark.services
 
@@ -208,6 +211,76 @@ def test_a_kill_forgets_nothing_of_what_was_shared(bare_product: Product, tmp_pa
     assert rows(bare_product, "SELECT id, customer FROM cards") == [(2, 1000), (3, 2)]
 
 
+def test_what_becomes_somebody_elses_meanwhile_is_not_taken(bare_product: Product, tmp_path: Path) -> None:
+    """Ben moves in while Anna's addresses go, one by one; only a link row without a foreign key shows it."""
+    shop(bare_product)
+    data_map, moved = the_map(tmp_path, "keep", "delete"), list[str]()
+    with bare_product.owner() as owner, bare_product.eraser() as eraser:
+        owner.execute("INSERT INTO addresses VALUES (4, 'of Anna alone'); INSERT INTO lives_at VALUES (1, 4)")
+
+        def move_in(place: str, number: int) -> None:
+            if not moved:
+                [home] = owner.execute("SELECT min(id) AS id FROM addresses WHERE street ~ 'Anna alone'")
+                owner.execute("INSERT INTO lives_at VALUES (2, %s)", (home["id"],))
+                moved.append(f"{place} {home['id']}")
+
+        what, known = erasing(eraser, data_map, "1"), catalogue.read(eraser)
+        row_erasure.erase(eraser, data_map, known, what, batch=1, progress=move_in)
+        assert left(eraser, data_map, what) == ([], [])
+    assert moved == ["addresses 4"]
+    assert rows(bare_product, "SELECT id FROM addresses") == [(2,), (3,), (4,)]
+    assert rows(bare_product, "SELECT customer, address FROM lives_at") == [(2, 2), (2, 3), (2, 4)]
+
+
+def test_what_hangs_on_a_row_that_stays_stays_with_it_or_is_decided(
+    bare_product: Product, tmp_path: Path
+) -> None:
+    shop(bare_product)
+    with bare_product.owner() as owner:
+        owner.execute(
+            "CREATE TABLE receipts (id int PRIMARY KEY, card int NOT NULL REFERENCES cards, said text);"
+            "CREATE INDEX ON receipts (card);"
+            "INSERT INTO receipts VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c')"
+        )
+    text = MAP + "  receipts:\n    plain: [id]\n    personal: [said]\n    rows:\n"
+    role = "      - {role: for, column: card, through: cards, to: id, erase: delete RECEIPT}\n"
+    undecided = the_map(tmp_path, "keep", "stand_in", text + role.replace(" RECEIPT", ""))
+    said = refused(bare_product, undecided)
+    assert "receipts (for): 1 rows: 1 of a row of cards that stays for another customer" in said
+    data_map = the_map(tmp_path, "keep", "stand_in", text + role.replace(" RECEIPT", ", shared: keep"))
+    with bare_product.eraser() as eraser:
+        assert map_check.check(eraser, data_map) == []
+        what = erasing(eraser, data_map, "1")
+        row_erasure.erase(eraser, data_map, catalogue.read(eraser), what)
+        assert left(eraser, data_map, what) == ([], [])
+    assert rows(bare_product, "SELECT id FROM receipts") == [(2,), (3,)]
+    assert rows(bare_product, "SELECT id, customer FROM cards") == [(2, 1000), (3, 2)]
+
+
+def test_a_replay_leaves_what_the_first_erasure_cannot_have_taken(
+    bare_product: Product, tmp_path: Path
+) -> None:
+    """In the restored moment others still need rows that they had given up when the erasure took place."""
+    shop(bare_product)
+    stone = Tombstone(
+        SubjectKey("product", "customer", "1", "integer"), CUTOFF, "r1", "m1", bytes(32), CUTOFF
+    )
+    said = list[str]()
+    with bare_product.eraser() as eraser:
+        # The card refers to the customer, who cannot go then.
+        with pytest.raises(CheckFailed, match=r"of cards still refer.*; 1 rows of cards \(holder\) are some"):
+            replay.replay(eraser, the_map(tmp_path, "keep"), [stone])
+        assert rows(bare_product, "SELECT id, customer FROM cards") == [(2, 1), (3, 2)]
+        done = replay.replay(eraser, the_map(tmp_path, "", "delete"), [stone], said.append)
+        assert [(one.place, one.role, one.after) for one in done.left_to_others] == [("addresses", "home", 1)]
+        assert any("1 rows of addresses (home) are somebody else's, too" in line for line in said)
+        assert eraser.execute("SELECT FROM ops_platform.erasure_shared_rows").fetchall() == []
+    assert rows(bare_product, "SELECT id FROM addresses") == [(2,), (3,)]
+    assert rows(bare_product, "SELECT id FROM customers WHERE id < 1000") == [(2,), (3,)]
+    for query, expected in OTHERS.items():
+        assert rows(bare_product, query) == expected
+
+
 def test_without_an_ops_database_it_is_refused_and_told_alike(bare_product: Product, tmp_path: Path) -> None:
     shop(bare_product)
     url = bare_product.cluster.url("ops_eraser", bare_product.name)
@@ -372,3 +445,44 @@ tables:
     assert seen["1"].told_apart["by_foreign_keys"] == []
     assert seen["1"].told_apart["by_data_map_only"] == ["customers", "talks", "tickets"]
     assert "no foreign keys" in seen["1"].told_apart["statement"]
+
+
+@pytest.mark.parametrize("came", ["2020-01-01", "2030-01-01"])
+def test_a_name_that_somebody_else_had_before_is_nobodys_alone(
+    bare_product: Product, tmp_path: Path, came: str
+) -> None:
+    """Also where the product has deleted the account itself, so that the address looks as if given up."""
+    with bare_product.owner() as owner, bare_product.eraser() as eraser:
+        owner.execute(
+            "CREATE TABLE customers (id int PRIMARY KEY, email text, since timestamptz);"
+            "CREATE INDEX ON customers (email);"
+            "CREATE TABLE tickets (id int PRIMARY KEY, sender text, at timestamptz);"
+            "CREATE INDEX ON tickets (sender);"
+            "INSERT INTO tickets VALUES (1, 'a@example.org', '2021-01-01'),"
+            "                           (2, 'c@example.org', '2021-01-01');"
+            "INSERT INTO customers VALUES (1, 'a@example.org', '2020-01-01'),"
+            "                             (3, 'c@example.org', '2020-01-01')"
+        )
+        data_map = map_of(
+            tmp_path,
+            """
+subject: {kind: customer, table: customers, key: id, email: email}
+tables:
+  customers:
+    {created: since, personal: [email], plain: [since], rows: [{role: account, column: id, erase: delete}]}
+  tickets:
+    created: at
+    plain: [id, at]
+    rows: [{role: sender, column: sender, holds: email, erase: delete}]
+""",
+        )
+        what, known = erasing(eraser, data_map, "1"), catalogue.read(eraser)
+        owner.execute("DELETE FROM customers WHERE id = 1")
+        owner.execute("INSERT INTO customers VALUES (2, 'a@example.org', %s)", (came,))
+        if came < "2026":
+            with pytest.raises(CheckFailed, match=r"tickets \(sender\): 1 rows: 1 another customer's in the"):
+                row_erasure.erase(eraser, data_map, known, what)
+        else:
+            row_erasure.erase(eraser, data_map, known, what)
+        tickets = [row["id"] for row in owner.execute("SELECT id FROM tickets ORDER BY id")]
+        assert tickets == ([1, 2] if came < "2026" else [2])
