@@ -292,8 +292,11 @@ def _across_falls(
         # Each sample by itself: a chain of falls, as in a crash loop, may have no end.
         starts = np.concatenate(([after], times[inside[:-1]]))
         parts = tuple(
-            Step(int(start), int(times[index]), 0, int(events), seen=int(shown))
-            for start, index, events, shown in zip(starts, inside, most, seen, strict=True)
+            # In a dip the value that fell shows late what was counted up to it.
+            Step(int(start), int(times[index]), 0, int(events) + int(hidden), seen=int(shown))
+            for start, index, events, shown, hidden in zip(
+                starts, inside, most, seen, np.where(anew, before, 0), strict=True
+            )
         )
         if whole:
             least = 0 if reset[inside].any() else max(0, int(values[high - 1]) - int(before[0]))

@@ -126,8 +126,10 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, truth: dict[str, list[i
     ]
     life.recorded[f"fractional_total{{{TARGET}}}"] = [(time, 0.5) for time in life.times.tolist()]
     life.recorded[f"negative_total{{{TARGET}}}"] = [(time, -1) for time in life.times.tolist()]
-    life.recorded[f"doubled_total{{{TARGET}}}"] = [(time, 1) for time in life.times.tolist()]
-    life.recorded['doubled_total{instance="a:1",job="again"}'] = [(time, 1) for time in life.times.tolist()]
+    for labels in (TARGET, 'instance="a:1",job="again"'):
+        life.recorded[f"doubled_total{{{labels}}}"] = [
+            (time, number) for number, time in enumerate(life.times.tolist())
+        ]
     # At the deploy the first scrape shows what was counted since it began.
     truth["good"], truth["failed"] = life.by_hour(good), life.by_hour(failed)
     truth["slow"] = life.by_hour(slow)
