@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from ops_platform.clients.object_store import bucket as stores
+from ops_platform.clients import object_store as stores
 from ops_platform.clients.object_store.bucket import ObjectStore
 from ops_platform.gdpr.export import archive_store as exports
 from ops_platform.local.servers.object_store_server import ObjectStoreServer

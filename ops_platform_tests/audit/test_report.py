@@ -10,7 +10,7 @@ import pytest
 
 from ops_platform.audit import report
 from ops_platform.audit.sealer import seal
-from ops_platform.clients.object_store import bucket as stores
+from ops_platform.clients import object_store as stores
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
 from ops_platform.local.servers.object_store_server import ObjectStoreServer

@@ -16,8 +16,8 @@ import psutil
 import psycopg
 import pytest
 
+from ops_platform.clients import object_store
 from ops_platform.clients.mail import maildir
-from ops_platform.clients.object_store import bucket as object_store
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
 from ops_platform.defs.gdpr.sensors import REQUEST_TAG

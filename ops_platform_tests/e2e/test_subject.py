@@ -15,8 +15,8 @@ import psycopg
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from ops_platform.clients import object_store
 from ops_platform.clients.mail import maildir
-from ops_platform.clients.object_store import bucket as object_store
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.waiting import wait_until
 from ops_platform_tests.e2e.browser import browser

@@ -55,7 +55,7 @@ def demo_map() -> DataMap:
 @pytest.fixture(scope="session")
 def media(object_store: ObjectStoreServer, demo_cluster: PostgresCluster) -> ObjectStore:
     """The demo's objects, as the media bucket's identity sees them."""
-    from ops_platform.clients.object_store import bucket as stores
+    from ops_platform.clients import object_store as stores
     from ops_platform.clients.postgres import connection as postgres
     from ops_platform.local.demo.seed.media_objects import seed_media
     from ops_platform.settings import load_settings

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from ops_platform import files
-from ops_platform.clients.object_store import bucket as object_store
+from ops_platform.clients import object_store
 from ops_platform.clients.object_store.bucket import ObjectStore
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.redis.cache import Cache, from_settings

@@ -13,8 +13,8 @@ import httpx
 import psycopg
 import pytest
 
+from ops_platform.clients import object_store
 from ops_platform.clients.mail import maildir
-from ops_platform.clients.object_store import bucket as object_store
 from ops_platform.clients.redis import cache
 from ops_platform.clients.waiting import wait_until
 from ops_platform_tests.running_stack import RunningStack, command_line

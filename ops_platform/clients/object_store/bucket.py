@@ -9,7 +9,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache, cached_property
@@ -20,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from ops_platform.clients.object_store.lifecycle import Lifecycle
 from ops_platform.clients.object_store.object_lock import BucketLock, Retention
 from ops_platform.clients.object_store.s3_errors import ATTEMPTS, ObjectMissing, ObjectStoreRefused, Place
+from ops_platform.clients.object_store.stored_object import StoredObject
 from ops_platform.errors import ConfigurationError
-from ops_platform.settings import S3Identity, Settings, named_for
+from ops_platform.settings import S3Identity, named_for
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -35,24 +35,6 @@ DELETE_BATCH = 1000
 """The most that S3 takes in one request."""
 _GONE = ("NoSuchKey", "NoSuchVersion")
 _BUILDING = threading.Lock()
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    """One version of one object; ``size`` in bytes. A delete marker has size 0 and no ETag.
-
-    ``encryption`` (``AES256``, ``aws:kms``) is known from ``head`` only: listings do not have it.
-    ``is_current``: no newer version or delete marker of the key hides it.
-    """
-
-    key: str
-    size: int
-    modified_at: datetime
-    etag: str
-    version_id: str | None = None
-    delete_marker: bool = False
-    encryption: str | None = None
-    is_current: bool = True
 
 
 class ObjectStore:
@@ -219,12 +201,7 @@ class ObjectStore:
             )
             for page in pages:
                 for item in page.get("Contents", []):
-                    yield StoredObject(
-                        self._relative(item["Key"]),
-                        item["Size"],
-                        item["LastModified"],
-                        item["ETag"].strip('"'),
-                    )
+                    yield StoredObject.current(self._relative(item["Key"]), item)
 
     def versions(self, prefix: str = "") -> Iterator[StoredObject]:
         """List every version and delete marker below ``prefix``, in key order, the newest of a key first.
@@ -239,27 +216,12 @@ class ObjectStore:
                 yield from sorted(
                     [
                         *(
-                            StoredObject(
-                                self._relative(item["Key"]),
-                                item["Size"],
-                                item["LastModified"],
-                                item["ETag"].strip('"'),
-                                item["VersionId"],
-                                is_current=item["IsLatest"],
-                            )
+                            StoredObject.version(self._relative(item["Key"]), item)
                             for item in page.get("Versions", [])
                         ),
                         *(
-                            StoredObject(
-                                self._relative(marker["Key"]),
-                                0,
-                                marker["LastModified"],
-                                "",
-                                marker["VersionId"],
-                                delete_marker=True,
-                                is_current=marker["IsLatest"],
-                            )
-                            for marker in page.get("DeleteMarkers", [])
+                            StoredObject.marker(self._relative(item["Key"]), item)
+                            for item in page.get("DeleteMarkers", [])
                         ),
                     ],
                     key=lambda stored: (stored.key, not stored.is_current, -stored.modified_at.timestamp()),
@@ -402,46 +364,6 @@ def _session() -> Session:
     import boto3
 
     return boto3.session.Session()
-
-
-def from_settings(settings: Settings, role: str) -> ObjectStore:
-    """Open the store of an S3 role (``backup``, ``media``, ``ledger``, ...).
-
-    Raises ConfigurationError when its bucket is not configured.
-    """
-    return _open(settings, settings.s3.identity(role))
-
-
-def drill_from_settings(settings: Settings, role: str) -> ObjectStore:
-    """Open the bucket of exercises that delete a copy of the repository, with the identity of ``role``.
-
-    Raises ConfigurationError when there is none, or when it is the bucket of any identity.
-    """
-    s3, repository = settings.s3, settings.s3_place(role).repository
-    if s3.drill_bucket is None:
-        needed = "no bucket is configured for exercises that delete: set OPS_S3_DRILL_BUCKET, see docs/iam"
-        raise ConfigurationError(named_for(repository, needed))
-    owner = next((other for other, known in s3.identities.items() if known.bucket == s3.drill_bucket), None)
-    if owner is not None:
-        taken = (
-            f"OPS_S3_DRILL_BUCKET is {s3.drill_bucket}, the bucket of the S3 role {owner}: all in it is "
-            "deleted, so it must be a bucket of its own"
-        )
-        raise ConfigurationError(named_for(repository, taken))
-    identity = s3.identity(role).model_copy(update={"bucket": s3.drill_bucket, "prefix": ""})
-    return _open(settings, identity)
-
-
-def _open(settings: Settings, identity: S3Identity) -> ObjectStore:
-    place = settings.s3_place(identity.role)
-    return ObjectStore(
-        place.endpoint_url,
-        place.region,
-        identity,
-        place.ca_file,
-        uri_style=place.uri_style,
-        repository=place.repository,
-    )
 
 
 def _identifier(key: str, version_id: str | None) -> ObjectIdentifierTypeDef:

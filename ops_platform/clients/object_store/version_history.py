@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ops_platform.clients.object_store.bucket import StoredObject
+    from ops_platform.clients.object_store.stored_object import StoredObject
 
 
 def as_of(versions: Iterable[StoredObject], moment: datetime) -> Iterator[StoredObject]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from ops_platform.clients.object_store import bucket as stores
+from ops_platform.clients import object_store as stores
 from ops_platform.clients.object_store.bucket import ObjectStore
 from ops_platform.clients.object_store.s3_errors import (
     ObjectExists,

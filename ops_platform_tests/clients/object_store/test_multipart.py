@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from isal import isal_zlib
 
-from ops_platform.clients.object_store import bucket as object_store
+from ops_platform.clients import object_store
 from ops_platform.clients.object_store.bucket import ObjectStore
 from ops_platform.clients.object_store.multipart import PART, Upload, abort_unfinished
 from ops_platform.clients.object_store.s3_errors import ObjectMissing

@@ -24,7 +24,7 @@ from ops_platform.backup.recovery_point import heartbeat
 from ops_platform.backup.stanza import pgbackrest_conf
 from ops_platform.backup.stanza.context import BackupContext
 from ops_platform.backup.stanza.pgbackrest_conf import PgBackRestPaths
-from ops_platform.clients.object_store import bucket as object_store
+from ops_platform.clients import object_store
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.dr.exercise import knowledge, runner
 from ops_platform.dr.exercise.drill import rehearse

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from ops_platform import files
 from ops_platform.audit.keys import generate
 from ops_platform.backup.stanza.context import open_context
-from ops_platform.clients.object_store import bucket as object_store
+from ops_platform.clients import object_store
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.migrations import migrate
 from ops_platform.defs.dr import jobs

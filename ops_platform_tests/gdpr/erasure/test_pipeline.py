@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from ops_platform.audit import keys as audit_keys
 from ops_platform.cli.gdpr import gdpr
-from ops_platform.clients.object_store import bucket as object_store
+from ops_platform.clients import object_store
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.dr.verification import backup_expiry as backup_term
 from ops_platform.errors import CheckFailed, Unavailable

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from ops_platform.clients.object_store import bucket as object_store
+from ops_platform.clients import object_store
 from ops_platform.clients.object_store.bucket import ObjectStore
 from ops_platform.clients.object_store.s3_errors import ObjectMissing
 from ops_platform.clients.postgres import connection as postgres
