@@ -56,18 +56,19 @@ class Shape:
         return not self.deleting
 
     def map(self) -> str:
+        # Rows here have several owners, and go all the same.
         owner = {
-            "delete": "delete",
-            "anonymise": '{anonymise: {owner: null, text: {value: "-"}}}',
-            "unless": '{delete_unless_referenced: {owner: stand_in, text: {value: "-"}}}',
+            "delete": "delete, shared: delete",
+            "anonymise": '{anonymise: {owner: null, text: {value: "-"}}}, shared: stand_in',
+            "unless": '{delete_unless_referenced: {owner: stand_in, text: {value: "-"}}}, shared: delete',
         }
         shared = """
       - {role: tagged, array: tags, erase: remove}
       - {role: named, json: doc, path: "a[*].id", erase: remove}
       - {role: mailed, json: doc, path: who, holds: email, erase: remove}
 """
-        other = {"delete": "delete", "anonymise": "{anonymise: {other: null}}"}
-        above = {"delete": "delete", "anonymise": "{anonymise: {above: null}}"}
+        other = {"delete": "delete, shared: delete", "anonymise": "{anonymise: {other: null}}"}
+        above = {"delete": "delete, shared: delete", "anonymise": "{anonymise: {above: null}}"}
         text = f"""
 subject: {{kind: user, table: users, key: id, email: email}}
 tables:

@@ -46,11 +46,11 @@ def test_triggers_indexes_and_partitions_are_read_as_they_are(
     documents: {meta: {user.id: personal}}
     rows:
       - {role: actor, column: actor_id, erase: delete}
-      - {role: target, json: meta, path: user.id, erase: delete}
+      - {role: target, json: meta, path: user.id, erase: delete, shared: delete}
   answers:
     plain: [id]
     rows:
-      - {role: author, column: user_id, erase: delete}
+      - {role: author, column: user_id, erase: delete, shared: delete}
       - {role: answer, column: parent_id, through: answers, to: id, roles: [author],
          erase: {anonymise: {parent_id: null}}}
 """,
