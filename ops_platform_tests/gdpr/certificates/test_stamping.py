@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from ops_platform.clients import timestamp_authority
-from ops_platform.clients.object_store.bucket import ObjectStore, StoredObject
+from ops_platform.clients.object_store import ObjectStore, StoredObject
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.clients.timestamp_authority import TimestampAuthority
 from ops_platform.errors import CheckFailed, OpsError, Unavailable

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from ops_platform.clients.object_store.bucket import ObjectStore, StoredObject
+from ops_platform.clients.object_store import ObjectStore, StoredObject
 from ops_platform.clients.object_store.object_lock import Retention
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.errors import CheckFailed, Unavailable
