@@ -19,10 +19,12 @@ from ops_platform.gdpr.tombstones import SealingKeys, Tombstone
 
 HARMLESS = (
     *("no-index", "undecided", "undecided-link", "undecided-column", "untrue-reference"),
-    *("trigger-changes", "trigger-undoes", "waived-nowhere", "shared-without-key"),
+    *("trigger-changes", "trigger-undoes", "waived-nowhere"),
+    *("shared-without-key", "shared-reference-left"),
 )
 """Codes of findings that only make an erasure slow, leave texts unwritten, ask for a decision on a column,
-are read in the source of triggers, or fear that rows change meanwhile.
+are read in the source of triggers, or fear for rows that others need: that they change, or would refer to
+what goes.
 
 Who was erased before the decision is erased again by what was decided then; whether a change holds is proved
 in its transaction.

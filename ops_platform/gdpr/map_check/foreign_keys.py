@@ -42,16 +42,24 @@ def uncovered(reference: Reference, data_map: DataMap, catalogue: Catalogue) -> 
             f"refers to {reference.target}, the subject: say so in rows, as a role without where by "
             f"{_columns(reference)}",
         )
-    if reference.target in _gone(data_map) and not any(
-        _lets_go(belonging, reference, data_map) for belonging in covering
-    ):
+    if reference.target not in _gone(data_map):
+        return None
+    letting_go = [belonging for belonging in covering if _lets_go(belonging, reference)]
+    if not letting_go:
         return Finding(
             _place(reference),
             "reference-left",
             f"refers to rows of {reference.target} that go ({reference.on_delete}): rows of this table "
             f"must be deleted too, by a role without where by {_columns(reference)}, or have the column "
-            "set, or those be deleted only unless referenced; rows that shared keeps for others stay, so "
-            "what they refer to must, too",
+            "set, or those be deleted only unless referenced",
+        )
+    if all(_stays_referring(belonging, reference, data_map) for belonging in letting_go):
+        return Finding(
+            _place(reference),
+            "shared-reference-left",
+            f"rows that shared keeps for others refer to rows of {reference.target} that go "
+            f"({reference.on_delete}): an erasure would stop half-way: say in shared that those stay, too, "
+            "or that these go, or set the column in them",
         )
     return None
 
@@ -137,16 +145,20 @@ def _determines(targets: Mapping[str, str], reference: Reference, catalogue: Cat
     return targets == pairs or (target is not None and target.identified_by(targets.values()))
 
 
-def _lets_go(belonging: Belonging, reference: Reference, data_map: DataMap) -> bool:
-    """Tell whether erasure deletes the referring row or sets its column, also where others need it."""
+def _lets_go(belonging: Belonging, reference: Reference) -> bool:
+    """Tell whether erasure deletes the referring row or sets its referring column."""
     erasure, referring = belonging.erasure, set(reference.columns)
-    if not _stays_for_others(reference.target, data_map) and (
-        belonging.shared == "keep" or (belonging.replaced and not referring & set(belonging.replaced))
-    ):
-        return False
     if isinstance(erasure, Delete):
         return erasure.otherwise is None or bool(set(erasure.otherwise) & referring)
     return isinstance(erasure, Anonymise) and bool(set(erasure.columns) & referring)
+
+
+def _stays_referring(belonging: Belonging, reference: Reference, data_map: DataMap) -> bool:
+    """Tell whether rows of the role that others need go on referring to rows that do not stay for them."""
+    stays = belonging.shared == "keep" or (
+        bool(belonging.replaced) and not set(reference.columns) & set(belonging.replaced)
+    )
+    return stays and not _stays_for_others(reference.target, data_map)
 
 
 def _stays_for_others(table: Name, data_map: DataMap) -> bool:
