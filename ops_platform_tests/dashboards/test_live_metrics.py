@@ -21,9 +21,12 @@ SEEN_IN_TEST_AGENT = frozenset(
         "audit_oldest_unsealed_timestamp_seconds",
         "backup_damaged_segments",
         "backup_verification_due_timestamp_seconds",
+        "gdpr_retention_looked_timestamp_seconds",
+        "gdpr_retention_overdue_rows",
     }
 )
-"""There while a backup runs or an event waits, or after the first reading: test_agent sees to all."""
+"""There while a backup runs or an event waits, after the first reading, or where the data map has terms:
+test_agent sees to all."""
 SEEN_AFTER_AN_EXERCISE = frozenset(
     {
         "dr_exercise_last_failed",
