@@ -54,7 +54,9 @@ def check(data_map: Path | None, json_output: bool) -> None:
     with postgres.session(settings.product_database_url or "") as connection:
         findings = map_check.check(connection, loaded_map)
         catalogue = schema.read(connection)
-        findings = sorted({*findings, *term_check.check(loaded_map, catalogue)})
+        findings = sorted(
+            {*findings, *map_check.doubts(connection, loaded_map), *term_check.check(loaded_map, catalogue)}
+        )
         notes = [*gaps.notes(loaded_map), *derived_values.notes(connection, loaded_map, catalogue)]
     if json_output:
         said = {

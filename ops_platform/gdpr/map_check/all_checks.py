@@ -39,3 +39,18 @@ def check(connection: Connection, data_map: DataMap) -> list[Finding]:
             *shared_handling.check(of_kind, catalogue),
         }
     return sorted(findings)
+
+
+def doubts(connection: Connection, data_map: DataMap) -> list[Finding]:
+    """List, sorted, what whoever writes the map should correct, and what keeps no erasure waiting.
+
+    Raises what psycopg raises.
+    """
+    catalogue = schema.read(connection)
+    return sorted(
+        {
+            finding
+            for of_kind in kinds.every(data_map)
+            for finding in declared_references.doubts(connection, of_kind, catalogue)
+        }
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ops_platform.gdpr.data_map import (
     Belonging,
@@ -14,6 +14,7 @@ from ops_platform.gdpr.data_map import (
     DataMap,
     holds_of,
 )
+from ops_platform.gdpr.map_check.evidence import column_names
 from ops_platform.gdpr.map_check.finding import Finding
 from ops_platform.gdpr.row_erasure import redaction
 from ops_platform.gdpr.schema import Catalogue, Column, Relation, index_predicate
@@ -27,6 +28,31 @@ _TYPE_FAMILIES = {
 def family(column: Column) -> str:
     """Name the types whose values can be compared with the column's."""
     return _TYPE_FAMILIES.get(column.base, column.base)
+
+
+def may_name(column: Column, stem: str, subject: Relation | None, key: Collection[str]) -> bool:
+    """Tell whether a column may hold what names the subject: the key, or another number or name of theirs.
+
+    ``stem``: what the column's name says it is of. An address is no link of another table: a column with one
+    is named after it. Texts that name the subject are held by columns that are called after people.
+    """
+    if subject is None:
+        return False
+    if family(column) in {family(subject.columns[name]) for name in key if name in subject.columns}:
+        return True
+    alone = {columns[0] for columns in (subject.key, *subject.unique) if len(columns) == 1}
+    others = {
+        family(other)
+        for other in subject.columns.values()
+        if other.name in alone
+        and not other.generated
+        and not column_names.is_address(other)
+        and not column_names.is_credential(other)
+    }
+    after_people = column_names.words(stem)[-1:] and column_names.words(stem)[-1] in column_names.PEOPLE
+    return family(column) in others and bool(
+        family(column) != "text" or after_people or column_names.names(stem, subject.name)
+    )
 
 
 def check(

@@ -87,6 +87,9 @@ def _is_open_link(
 ) -> bool:
     """Tell whether a column looks like a link that neither the map nor a foreign key explains."""
     stem = column_names.stem(column, catalogue.relations)
+    if stem is None and column.name in table.plain and column_names.is_person(column):
+        # A text may be somebody's name, which goes with the row; in a plain one, nobody looks for anybody.
+        stem = column.name
     if stem is None or column.name in table.refers or column_names.is_own_key(column, relation, stem):
         return False
     if any(
@@ -98,14 +101,10 @@ def _is_open_link(
         return False
     if type_pairs.type_of(relation, column.name) is not None:
         return True
-    subject = catalogue.relations.get(data_map.subject.table)
-    keys = {
-        row_links.family(subject.columns[name])
-        for name in data_map.subject.key
-        if subject is not None and name in subject.columns
-    }
-    # Of another type, it cannot hold the subject's key, and goes with the row.
-    return row_links.family(column) in keys or not _is_removed(column, table)
+    # Of another type, it cannot hold what names the subject, and goes with the row.
+    subject = data_map.subject
+    named = row_links.may_name(column, stem, catalogue.relations.get(subject.table), subject.key)
+    return named or not _is_removed(column, table)
 
 
 def _kind(column: Column) -> str | None:

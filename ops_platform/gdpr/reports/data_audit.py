@@ -27,6 +27,7 @@ def audit(connection: Connection, data_map: DataMap) -> list[Finding]:
     return sorted(
         {
             *map_check.check(connection, data_map),
+            *map_check.doubts(connection, data_map),
             *term_check.check(data_map, catalogue),
             *_suspicious(connection, data_map, catalogue),
         }

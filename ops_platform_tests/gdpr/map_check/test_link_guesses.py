@@ -133,6 +133,12 @@ def test_a_pair_of_a_type_and_an_id_is_nothing_by_itself() -> None:
     assert "says of what" in things["undecided"]["user_id"]
 
 
+def test_a_text_that_is_called_like_a_person_is_left_to_people() -> None:
+    """It may hold a handle, which is how users are known there, or a name that is written out."""
+    things = drafted(table("things", column("owner", "text"), column("shipped", "text")))["things"]
+    assert list(things["undecided"]) == ["owner"]
+
+
 def test_categories_and_what_is_nobodys() -> None:
     tables = drafted(
         table(

@@ -16,6 +16,8 @@ from ops_platform_tests.gdpr.catalogues import (
     NOTES,
     NOTES_RELATION,
     NOTES_TABLE,
+    USERS,
+    USERS_RELATION,
     catalogue,
     column,
     data_map,
@@ -47,6 +49,8 @@ def codes(table: Table, added: Column, **changes: object) -> list[tuple[str, str
         ("creatorid", "uuid"),
         ("write_uid", "uuid"),
         ("owner", "uuid"),
+        ("owner", "text"),
+        ("Author", "character varying"),
         ("watcher_ids", "uuid"),
         ("warehouse_id", "bigint"),
         ("contact_email", "text"),
@@ -103,6 +107,44 @@ def test_the_rows_being_deleted_is_no_decision_on_whose_they_are_too() -> None:
     assert codes(personal, column("payer_id")) == [("notes.payer_id", "undecided-link")]
     # A text is no key of a person here: it goes with the row.
     assert codes(personal, column("payer_id", "text")) == []
+    named = table("owner", plain=frozenset({"id"}), personal=frozenset({"body", "owner"}))
+    assert codes(named, column("owner", "text")) == [], "a name that is written out goes with the row, too"
+
+
+@pytest.mark.parametrize(
+    ("number", "type_", "found"),
+    [
+        (column("number", "bigint"), "integer", True),
+        (column("number", "text"), "character varying", True),
+        (column("number", "bigint"), "text", False),
+        (column("backup_email", "text"), "text", False),
+    ],
+)
+def test_a_link_by_another_number_of_the_person(number: Column, type_: str, found: bool) -> None:
+    """Orders that were placed under another address than the one that finds them would stay."""
+    personal = table("payer_id", plain=frozenset({"id"}), personal=frozenset({"body", "payer_id"}))
+    users = replace(
+        USERS_RELATION,
+        columns={**USERS_RELATION.columns, number.name: number},
+        unique=frozenset({(number.name,)}),
+    )
+    known = with_column(column("payer_id", type_))
+    known = replace(known, relations={**known.relations, USERS: users})
+    expected = [("notes.payer_id", "undecided-link")] if found else []
+    assert [(one.where, one.code) for one in check(data_map(personal), known)] == expected
+
+
+def test_a_text_that_is_not_called_after_people_holds_no_name_of_theirs() -> None:
+    handle, tax = column("handle", "text"), column("tax_id", "text")
+    users = replace(
+        USERS_RELATION,
+        columns={**USERS_RELATION.columns, "handle": handle},
+        unique=frozenset({("handle",)}),
+    )
+    known = with_column(tax)
+    known = replace(known, relations={**known.relations, USERS: users})
+    personal = table("tax_id", plain=frozenset({"id"}), personal=frozenset({"body", "tax_id"}))
+    assert check(data_map(personal), known) == []
 
 
 def test_a_role_that_leaves_the_address() -> None:

@@ -65,7 +65,11 @@ class Guesser:
             elif self._same_kind(column, self.holds[0]) and self._tells(column):
                 yield from self._by_values_alone(relation, column)
             else:
-                yield from self._identifier(relation, column)
+                found = next(self._identifier(relation, column), None)
+                if found is None and column_names.is_person(column):
+                    found = Guess(column.name, None, "", f"{column.type}: somebody's name, or a key")
+                if found is not None:
+                    yield found
 
     def _link(self, relation: Relation, column: Column, stem: str) -> Iterator[Guess]:
         type_column = type_pairs.type_of(relation, column.name)
@@ -123,7 +127,8 @@ class Guesser:
             alike = column.name == held or (
                 column_names.is_email(column) and column_names.is_email(identifier)
             )
-            by = column_names.stem(column, self.catalogue.relations) is not None
+            by = column_names.is_person(column)
+            by = by or column_names.stem(column, self.catalogue.relations) is not None
             if column.array or not (alike or by) or not self._same_kind(column, held):
                 continue
             share = self.look.share(relation.name, column.name, self.subject, held)

@@ -69,7 +69,7 @@ class TableProposal:
             elif not rows and category in category_guess.STRONG and column.name not in owned.refers:
                 undecided.setdefault(column.name, f"looks like {category}, and no rows here are anybody's")
             if deletes and column.name in undecided and not self._may_hold_a_key(relation, column):
-                # No key of the subject has its type: it goes with the row.
+                # Nothing that names the subject has its type: it goes with the row.
                 del undecided[column.name]
                 personal.append(column.name)
             elif rows and (seen or _looks_personal(column)):
@@ -171,8 +171,9 @@ class TableProposal:
     def _may_hold_a_key(self, relation: Relation, column: Column) -> bool:
         if type_pairs.type_of(relation, column.name) is not None:
             return True
-        columns = self.catalogue.relations[self.subject].columns
-        return row_links.family(column) in {row_links.family(columns[name]) for name in self.key}
+        subject = self.catalogue.relations[self.subject]
+        stem = column_names.stem(column, self.catalogue.relations) or column.name
+        return row_links.may_name(column, stem, subject, self.key)
 
     def _seen(self, relation: Relation, column: Column, category: str | None) -> tuple[str, str] | None:
         """Look at the values of a text whose name does not tell."""

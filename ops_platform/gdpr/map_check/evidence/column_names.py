@@ -70,6 +70,11 @@ def stem(column: Column, tables: Iterable[Name]) -> str | None:
     return joined if joined in PEOPLE and column.base not in TEXTS else None
 
 
+def is_person(column: Column) -> bool:
+    """Tell whether a text column is called like a person: ``owner``, which may hold a name or a key."""
+    return column.base in TEXTS and "".join(words(column.name)) in PEOPLE
+
+
 def names(stem_: str, table: Name) -> bool:
     """Tell whether a stem is the name of a table, in the singular or plural, or ends with it."""
     return any(

@@ -12,6 +12,8 @@ from ops_platform.gdpr.schema import Name
 
 MOSTLY = 0.95
 """The share of values from which on a column is taken to hold the keys: rows that are gone leave some."""
+HARDLY = 0.5
+"""The share below which no rows that are gone explain what is missing."""
 VALUES = 500
 """Distinct values of a sample that are looked up."""
 
@@ -28,14 +30,22 @@ class Share:
         """Whether so many are keys that the column can be taken to hold them."""
         return self.values > 0 and self.there >= MOSTLY * self.values
 
+    @property
+    def hardly(self) -> bool:
+        """Whether so few are keys that the column cannot be taken to hold them."""
+        return self.values > 0 and self.there < HARDLY * self.values
+
 
 def share(connection: Connection, table: Name, column: str, target: Name, to: str) -> Share:
-    """Compare a sample of a column with the keys of ``target``, in an index of ``to``.
+    """Compare a sample of a column with the keys of ``target``, in an index of ``to``; again the same sample.
 
     Raises what psycopg raises, also where the two types cannot be compared.
     """
     percentage = json_sampling.block_percentage(connection, table)
-    source = sql.SQL("{} TABLESAMPLE SYSTEM ({})").format(table.identifier, sql.Literal(percentage))
+    # With another sample each time, a map that passed would be refused by the next run.
+    source = sql.SQL("{} TABLESAMPLE SYSTEM ({}) REPEATABLE (0)").format(
+        table.identifier, sql.Literal(percentage)
+    )
     query = sql.SQL(
         """
         SELECT count(*) AS values, count(*) FILTER (WHERE EXISTS (
