@@ -345,11 +345,15 @@ def test_rows_without_a_date_are_the_others_once_the_subjects_are_gone(
 def test_a_name_that_both_have_is_the_subjects_until_their_row_is_gone(
     bare_product: Product, tmp_path: Path
 ) -> None:
-    """A family's address: then what is left of it is the other's account."""
+    """A family's address, if the map decides so: then what is left of it is the other's account."""
     with bare_product.owner() as owner, bare_product.eraser() as eraser:
         owner.execute(USERS)
         owner.execute("UPDATE users SET email = 'anna@example.org'")
-        data_map = map_of(tmp_path, MAP)
+        undecided, known = map_of(tmp_path, MAP), catalogue.read(eraser)
+        with pytest.raises(CheckFailed, match=r"letters \(r\): 1 rows: 1 another user's in the same role"):
+            row_erasure.erase(eraser, undecided, known, erasing(eraser, undecided, "1"))
+        decided = MAP.replace("holds: email, erase: delete", "holds: email, erase: delete, shared: delete")
+        data_map = map_of(tmp_path, decided)
         what = erasing(eraser, data_map, "1")
         row_erasure.erase(eraser, data_map, catalogue.read(eraser), what)
         assert left(eraser, data_map, what) == ([], [])
