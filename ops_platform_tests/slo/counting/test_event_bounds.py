@@ -434,7 +434,7 @@ def test_a_gap_of_six_minutes(starts: int | str | None, widest: int) -> None:
 @pytest.mark.full
 @pytest.mark.timeout(900)
 def test_many_histories() -> None:
-    """As many as ``OPS_TEST_HISTORIES`` says; 10,000 take two and a half minutes."""
+    """As many as ``OPS_TEST_HISTORIES`` says; 10,000 take four minutes."""
     histories, bounded = int(os.environ.get("OPS_TEST_HISTORIES", "2500")), 0
     for seed in range(histories):
         faults, of_history = outside(seed)
