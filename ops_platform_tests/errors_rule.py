@@ -45,8 +45,8 @@ _ASKED = {
 }  # fmt: skip
 """What may be asked of a foreign error: codes and places, and words of parsers and of the system."""
 _CALLED = {"describe", "frames", "database_advice", "failure", "reason", "end", "_complain", "_refused"}
-_CALLED |= {"connection_lost"}
-"""Methods and functions of modules that may be given one; asyncio itself hands a protocol its own."""
+_CALLED |= {"connection_lost", "set_exception", "why"}
+"""Methods and functions of modules that may be given one; asyncio and futures hand on their own."""
 _NAMES = {"error", "exc", "exception"}
 """Arguments that are errors whatever their annotation says; those of ours are annotated as such."""
 _PLAIN = (ValueError, LookupError, TypeError, AttributeError, ImportError, KeyboardInterrupt)
