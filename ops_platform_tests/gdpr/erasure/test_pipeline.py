@@ -226,6 +226,7 @@ def forget(place: Scene, database: str) -> None:
     if database == "ops":
         with place.requests.database.superuser() as superuser:
             superuser.execute("DELETE FROM gdpr_inventories")
+            superuser.execute("DELETE FROM gdpr_sealed_identities")
     else:
         with place.product.eraser() as product:
             product.execute("UPDATE ops_platform.erasures SET identity = NULL")
