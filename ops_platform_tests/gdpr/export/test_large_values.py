@@ -97,6 +97,7 @@ def test_large_rows_come_whole_and_in_pieces(
 
 
 @pytest.mark.full
+@pytest.mark.timeout(900)
 def test_a_hundred_megabytes_fit_into_250(bare_product: Product, tmp_path: Path) -> None:
     data_map = map_of(tmp_path, MAP)
     with bare_product.owner() as owner:
