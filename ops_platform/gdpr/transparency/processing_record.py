@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ops_platform import markdown
-from ops_platform.gdpr.data_map import ByMention, DataMap, Keep, Table, kinds
+from ops_platform.gdpr.data_map import UNDECIDED, ByMention, DataMap, Keep, Table, kinds
 from ops_platform.gdpr.transparency.disclosure import recipients
 
 FORMAT = "ops-platform-processing-record/1"
@@ -112,7 +112,7 @@ def _not_told(data_map: DataMap) -> list[str]:
         untold += [
             f"{table.name}: {name}"
             for name, text in (("purpose", table.purpose), ("retention", table.retention))
-            if text.startswith("TODO")
+            if text.startswith(UNDECIDED)
         ]
     return untold
 
