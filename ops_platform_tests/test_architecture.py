@@ -236,7 +236,7 @@ def test_only_settings_reads_the_environment() -> None:
                 names = {node.attr}
             if names & {"environ", "environb", "getenv", "putenv"}:
                 readers.add(str(path.relative_to(PACKAGE)))
-    assert readers == {"settings.py"}
+    assert readers == {"settings/reader.py"}
 
 
 WATCHER = """

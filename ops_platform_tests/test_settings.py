@@ -146,7 +146,11 @@ def test_pgbackrests_own_bucket_variable_names_the_backup_bucket(tmp_path: Path)
 def test_each_variable_is_explained_and_no_other() -> None:
     package = Path(ops_platform.__file__).parent
     repository = package.parent
-    written = re.findall(r'"((?:OPS|PGBACKREST)_[A-Z0-9_]+)"', (package / "settings.py").read_text("utf-8"))
+    written = [
+        name
+        for module in (package / "settings").glob("*.py")
+        for name in re.findall(r'"((?:OPS|PGBACKREST)_[A-Z0-9_]+)"', module.read_text("utf-8"))
+    ]
     read = {name for name in written if name != "OPS_"}
     for file in (repository / "dagster.yaml", repository / "workspace.yaml"):
         read |= set(re.findall(r"env: (OPS_[A-Z0-9_]+)", file.read_text("utf-8")))

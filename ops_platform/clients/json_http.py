@@ -33,7 +33,7 @@ class JsonService:
         verify: ssl.SSLContext | bool = self.url.startswith("https:")
         if verify and ca_file is not None:
             verify = ssl.create_default_context(cafile=str(ca_file))
-        # No proxies from the environment: settings.py alone reads it, and these services are near.
+        # No proxies from the environment: ops_platform.settings alone reads it, and these services are near.
         self._client = httpx.Client(timeout=timeout_seconds, verify=verify, trust_env=False)
 
     def __enter__(self) -> Self:

@@ -85,7 +85,7 @@ class TimestampAuthority:
 
         body = bytearray()
         try:
-            # No proxies from the environment: settings.py alone reads it.
+            # No proxies from the environment: ops_platform.settings alone reads it.
             with (
                 httpx.Client(timeout=self.timeout_seconds, trust_env=False) as client,
                 client.stream(
