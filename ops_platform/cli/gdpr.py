@@ -43,21 +43,20 @@ def check(data_map: Path | None, json_output: bool) -> None:
       PGSERVICE=shop ops-platform gdpr map check --data-map data_map.yaml
     """
     from ops_platform.clients import postgres
-    from ops_platform.gdpr import map_check, schema
+    from ops_platform.gdpr import connections, schema
+    from ops_platform.gdpr.connections import OpenDatabase
     from ops_platform.gdpr.data_map import parser
-    from ops_platform.gdpr.map_check import derived_values
-    from ops_platform.gdpr.retention import term_check
-    from ops_platform.gdpr.transparency import gaps
+    from ops_platform.gdpr.reports import map_review
 
     settings = load_settings()
     loaded_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
-    with postgres.session(settings.product_database_url or "") as connection:
-        findings = map_check.check(connection, loaded_map)
-        catalogue = schema.read(connection)
-        findings = sorted(
-            {*findings, *map_check.doubts(connection, loaded_map), *term_check.check(loaded_map, catalogue)}
-        )
-        notes = [*gaps.notes(loaded_map), *derived_values.notes(connection, loaded_map, catalogue)]
+    with (
+        postgres.session(settings.product_database_url or "") as connection,
+        connections.connected(connections.of_settings(settings, loaded_map)) as others,
+    ):
+        home = OpenDatabase(loaded_map, connection, schema.read(connection))
+        databases = connections.read(home, others)
+        findings, notes = map_review.findings(databases), map_review.notes(databases)
     if json_output:
         said = {
             name: [{"where": one.where, "code": one.code, "said": one.message} for one in some]
@@ -71,10 +70,9 @@ def check(data_map: Path | None, json_output: bool) -> None:
             [(finding.where, finding.message, finding.code) for finding in findings],
         )
     else:
-        click.echo(
-            f"{len(loaded_map.tables)} tables and {len(loaded_map.views)} views are covered "
-            f"(map {loaded_map.version})"
-        )
+        for part in loaded_map.everywhere:
+            covered = f"{len(part.tables)} tables and {len(part.views)} views are covered"
+            click.echo(f"{part.place(covered)} (map {loaded_map.version})")
     if notes and not json_output:
         output.print_table(
             f"{len(notes)} notes, which refuse nothing",

@@ -147,12 +147,13 @@ def preview(data_map: Path | None, kind: str | None, subject_file: TextIO, json_
     """
     from ops_platform.clients import postgres
     from ops_platform.errors import CheckFailed
-    from ops_platform.gdpr import map_check, schema
+    from ops_platform.gdpr import connections, map_check, schema
     from ops_platform.gdpr.row_erasure.foresight import outlook
 
     keys = arguments.subject_keys(subject_file)
     settings = load_settings()
     loaded_map = arguments.load_map(settings, data_map, kind)
+    connections.refuse_others(loaded_map, "a preview")
     with postgres.session(settings.product_database_url or "", autocommit=True) as connection:
         with connection.transaction():
             if map_check.check(connection, loaded_map):

@@ -112,16 +112,22 @@ def report_month(context: dg.OpExecutionContext, platform: PlatformResource) -> 
 @dg.op(description="The data map against the database, and personal data in samples of plain columns.")
 def audit_data(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
     """Audit the data map against the product's database. Raises Failure with the findings."""
+    from ops_platform.gdpr import connections, schema
     from ops_platform.gdpr.reports import data_audit
 
     with reported_failures():
         data_map, settings = platform.data_map(), platform.settings()
         url = settings.product_eraser_database_url or settings.require("product_database_url")
-        with postgres.session(url, application="ops-platform data audit") as product:
-            findings = data_audit.audit(product, data_map)
+        others = connections.of_settings(settings, data_map, application="ops-platform data audit")
+        with (
+            postgres.session(url, application="ops-platform data audit") as product,
+            connections.connected(others) as connected,
+        ):
+            home = connections.OpenDatabase(data_map, product, schema.read(product))
+            findings = data_audit.audit(connections.read(home, connected))
     metadata: dict[str, dg.MetadataValue] = {
         "map_version": dg.MetadataValue.text(data_map.version),
-        "tables": dg.MetadataValue.int(len(data_map.tables)),
+        "tables": dg.MetadataValue.int(sum(len(part.tables) for part in data_map.everywhere)),
         "findings": dg.MetadataValue.md(
             markdown.table(
                 ("where", "code", "what"),

@@ -21,7 +21,7 @@ from ops_platform.dr.inspection import Verification, failed, verdict
 from ops_platform.dr.restore import RestoredServer
 from ops_platform.dr.verification import backup_expiry
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr import certificates
+from ops_platform.gdpr import certificates, connections
 from ops_platform.gdpr.after_restore import Reconciled, Replayed, ledger_reconciliation
 from ops_platform.gdpr.after_restore import replay as replay_engine
 from ops_platform.gdpr.data_map import parser
@@ -175,9 +175,11 @@ def erase_again(
     """Replay tombstones in a product database; the data map is read only when there are any."""
     if not tombstones:
         return Replayed(0, 0, ())
+    data_map = parser.load(settings.config_dir / "data_map.yaml")
+    connections.refuse_others(data_map, "a replay of erasures")
     return replay_engine.replay(
         connection,
-        parser.load(settings.config_dir / "data_map.yaml"),
+        data_map,
         tombstones,
         log,
         encryption.optional_keys(settings),

@@ -35,6 +35,7 @@ from ops_platform.gdpr.data_map.model import (
     Way,
     holds_of,
 )
+from ops_platform.gdpr.data_map.parts.database import Database
 from ops_platform.gdpr.data_map.retention_term import Period, RetentionTerm
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Constant",
     "Controller",
     "DataMap",
+    "Database",
     "Delete",
     "Handling",
     "JsonPath",
@@ -75,4 +77,5 @@ __all__ = [
     "kinds",
     "leaves",
     "parser",
+    "parts",
 ]

@@ -26,7 +26,7 @@ Names = Annotated[
 ]
 """One name, or a list of several."""
 Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-"""The name of a kind of subject."""
+"""The name of a kind of subject, or of a database."""
 
 
 class Strict(BaseModel):
@@ -222,17 +222,35 @@ class Waiver(Strict):
     because: Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
-class Map(Strict):
-    """The whole file."""
+class Places(Strict):
+    """The places of one database."""
+
+    tables: Annotated[dict[str, Table], Field(min_length=1)]
+    views: dict[str, View] = {}
+    accepted: list[Accepted] = []
+    waived: list[Waiver] = []
+
+
+class Database(Places):
+    """A value of ``databases``: a database of the subject's beside that of their row."""
+
+    url_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+    stanza: Text | None = None
+
+
+class Map(Places):
+    """The whole file; its own places are those of the home database."""
 
     version: Literal[1]
     subject: Subject | None = None
     subjects: Annotated[dict[Kind, SubjectOfKind], Field(min_length=1)] | None = None
-    tables: Annotated[dict[str, Table], Field(min_length=1)]
-    views: dict[str, View] = {}
+    databases: dict[Kind, Database] = {}
     objects: list[Objects] = []
     cache: list[CacheKeys] = []
     processors: list[Processor] = []
-    accepted: list[Accepted] = []
     controller: Controller | None = None
-    waived: list[Waiver] = []
+
+    @property
+    def everywhere(self) -> list[tuple[tuple[str, ...], Places]]:
+        """List the places of all databases with their path in the file, the home database's first."""
+        return [((), self), *((("databases", name), places) for name, places in self.databases.items())]

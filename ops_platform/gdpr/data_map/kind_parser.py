@@ -131,17 +131,18 @@ def concerns(item: Item, kind: str) -> bool:
 
 
 def _items(model: file_schema.Map) -> Iterator[tuple[KeyPath, Sequence[str] | None]]:
-    for text, table in model.tables.items():
-        for number, row in enumerate(table.rows):
-            yield ("tables", text, "rows", number), row.of
+    for path, places in model.everywhere:
+        for text, table in places.tables.items():
+            for number, row in enumerate(table.rows):
+                yield (*path, "tables", text, "rows", number), row.of
+        for number, accepted in enumerate(places.accepted):
+            yield (*path, "accepted", number), accepted.of
     for number, place in enumerate(model.objects):
         yield ("objects", number), None if place.of is None else [place.of]
     for number, keys in enumerate(model.cache):
         yield ("cache", number), None if keys.of is None else [keys.of]
     for number, processor in enumerate(model.processors):
         yield ("processors", number), processor.of
-    for number, accepted in enumerate(model.accepted):
-        yield ("accepted", number), accepted.of
 
 
 def _same_keys(first: Belonging, first_map: DataMap, second: Belonging, second_map: DataMap) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ops_platform.gdpr.data_map.controller import Controller
 from ops_platform.gdpr.data_map.json_path import JsonPath
+from ops_platform.gdpr.data_map.parts.database import Database
 from ops_platform.gdpr.data_map.retention_term import RetentionTerm
 from ops_platform.gdpr.schema import Name, quoted
 
@@ -366,7 +367,8 @@ class DataMap:
 
     ``document``: the content that the hash is of, as JSON; empty where the map was not read from a file.
     ``others``: the same file's maps for its other kinds, see ``kinds``. ``requestable``: requests of the API
-    are about this kind.
+    are about this kind. ``databases``: the parts about further databases, each a map of its own whose
+    ``database`` it is; None: the home database, which has the subject's row.
     """
 
     version: str
@@ -382,11 +384,22 @@ class DataMap:
     document: str = field(default="", repr=False)
     others: tuple[DataMap, ...] = ()
     requestable: bool = True
+    database: Database | None = None
+    databases: tuple[DataMap, ...] = ()
 
     @property
     def sha256(self) -> str:
         """The hex SHA-256 of ``document``, which ``version`` is the beginning of."""
         return hashlib.sha256(self.document.encode()).hexdigest()
+
+    @property
+    def everywhere(self) -> tuple[DataMap, ...]:
+        """List the maps of all databases, the home database's first."""
+        return (self, *self.databases)
+
+    def place(self, text: object) -> str:
+        """Write a place of this map's database as it is named among those of others."""
+        return str(text) if self.database is None else self.database.place(text)
 
     def belongings(self) -> Iterator[tuple[Table, Belonging]]:
         """Yield every role of every table, in the map's order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from ops_platform.gdpr.data_map.model import (
     View,
     Waiver,
 )
+from ops_platform.gdpr.data_map.parts import part_parser
+from ops_platform.gdpr.data_map.parts.database import Database
 from ops_platform.gdpr.data_map.row_parser import RowParser
 from ops_platform.gdpr.data_map.subject_parser import SubjectParser
 from ops_platform.gdpr.schema import Name, quoted
@@ -126,8 +128,12 @@ class _Parser:
             for data_map in maps
         ]
         for source, data_map in zip(sources, known, strict=True):
-            self._check_names(model, data_map)
-            self._check_parents(model, data_map, several=len(known) > 1)
+            parts = part_parser.PartParser(self._document)
+            for (path, places), of_database in zip(model.everywhere, data_map.everywhere, strict=True):
+                self._check_names(path, places, of_database)
+                if of_database.database is not None:
+                    parts.check(path, places, of_database, data_map)
+                self._check_parents(path, places, of_database, several=len(known) > 1)
             SubjectParser(self._document, source.path).check_known_by(data_map)
         kind_parser.refuse_shared_keys(model, known)
         return kinds.join(known)[0]
@@ -136,12 +142,7 @@ class _Parser:
         """Parse what is about this kind of subject."""
         kind, subject_parser = source.kind, SubjectParser(self._document, source.path)
         subject = subject_parser.parse(model, source)
-        tables: dict[Name, Table] = {}
-        for text, table_model in model.tables.items():
-            table = self._table(text, table_model, subject)
-            if table.name in tables:
-                raise self._document.error(("tables", text), f"{table.name} is there twice")
-            tables[table.name] = table
+        tables = self._tables((), model, subject)
         objects, cache = list[Objects](), list[CacheKeys]()
         for number, place in enumerate(model.objects):
             if concerns(place, kind):
@@ -152,34 +153,67 @@ class _Parser:
                 subject_parser.check_placeholders(("cache", number, "pattern"), keys.pattern, subject)
                 cache.append(CacheKeys(keys.pattern, keys.purpose))
         document = _content(self._source.value)
-        return DataMap(
+        home = DataMap(
             version=hashlib.sha256(document.encode()).hexdigest()[:16],
             subject=subject,
             tables=tables,
-            views=self._views(model),
+            views=self._views((), model),
             objects=tuple(objects),
             cache=tuple(cache),
             processors=tuple(
                 Processor(one.name, one.purpose, one.email) for one in model.processors if concerns(one, kind)
             ),
-            accepted=self._accepted(model.accepted, kind),
+            accepted=self._accepted((), model, kind),
             controller=None if model.controller is None else controller_parser.parse(model.controller),
             document=document,
-            waived=self._waived(model.waived, tables),
+            waived=self._waived((), model, tables),
+        )
+        databases = part_parser.PartParser(self._document).databases(model)
+        return replace(
+            home,
+            databases=tuple(
+                self._part(("databases", name), model.databases[name], home, database)
+                for name, database in databases.items()
+            ),
         )
 
-    def _views(self, model: file_schema.Map) -> dict[Name, View]:
+    def _part(self, base: KeyPath, model: file_schema.Database, home: DataMap, database: Database) -> DataMap:
+        """Parse the part of the map about another database than the home."""
+        tables = self._tables(base, model, home.subject)
+        return replace(
+            home,
+            subject=part_parser.elsewhere(home.subject),
+            tables=tables,
+            views=self._views(base, model),
+            objects=(),
+            cache=(),
+            processors=(),
+            accepted=self._accepted(base, model, home.subject.kind),
+            waived=self._waived(base, model, tables),
+            database=database,
+        )
+
+    def _tables(self, base: KeyPath, model: file_schema.Places, subject: Subject) -> dict[Name, Table]:
+        tables: dict[Name, Table] = {}
+        for text, table_model in model.tables.items():
+            path = (*base, "tables", text)
+            table = self._table(path, text, table_model, subject)
+            if table.name in tables:
+                raise self._document.error(path, f"{table.name} is there twice")
+            tables[table.name] = table
+        return tables
+
+    def _views(self, base: KeyPath, model: file_schema.Places) -> dict[Name, View]:
         views = {}
         for text, view in model.views.items():
-            path = ("views", text)
+            path = (*base, "views", text)
             name = self._document.name(path, text)
             self._check_disjoint(path, {"personal": view.personal, "plain": view.plain})
             refresh = self._document.name((*path, "refresh"), view.refresh) if view.refresh else None
             views[name] = View(name, frozenset(view.personal), frozenset(view.plain), refresh)
         return views
 
-    def _table(self, text: str, model: file_schema.Table, subject: Subject) -> Table:
-        path = ("tables", text)
+    def _table(self, path: KeyPath, text: str, model: file_schema.Table, subject: Subject) -> Table:
         documents = {}
         for column, classes in model.documents.items():
             documents[column] = {
@@ -222,19 +256,19 @@ class _Parser:
             term=term,
         )
 
-    def _check_names(self, model: file_schema.Map, data_map: DataMap) -> None:
+    def _check_names(self, base: KeyPath, model: file_schema.Places, data_map: DataMap) -> None:
         """Refuse what is said of columns that the table does not have, and unknown categories."""
         for text, table in model.tables.items():
             for key in ("titles", "reasons", "refers", "undecided", "categories"):
                 for column in getattr(table, key):
                     if column not in data_map.tables[Name.parse(text)].classified:
                         raise self._document.error(
-                            ("tables", text, key, column), f"the map has no column {column} here"
+                            (*base, "tables", text, key, column), f"the map has no column {column} here"
                         )
             for column, category in table.categories.items():
                 if category not in CATEGORIES:
                     raise self._document.error(
-                        ("tables", text, "categories", column),
+                        (*base, "tables", text, "categories", column),
                         f"{category!r} is no category of the Fides taxonomy",
                     )
 
@@ -244,12 +278,12 @@ class _Parser:
         except ValueError as error:
             raise self._document.error(path, str(error)) from None
 
-    def _accepted(self, models: Sequence[file_schema.Accepted], kind: str) -> tuple[Accepted, ...]:
+    def _accepted(self, base: KeyPath, places: file_schema.Places, kind: str) -> tuple[Accepted, ...]:
         accepted: list[Accepted] = []
-        for number, model in enumerate(models):
+        for number, model in enumerate(places.accepted):
             if not concerns(model, kind):
                 continue
-            path = ("accepted", number)
+            path = (*base, "accepted", number)
             try:
                 place = Accepted(*Name.parse_column(model.place), model.because)
             except ValueError as error:
@@ -264,11 +298,11 @@ class _Parser:
         return tuple(accepted)
 
     def _waived(
-        self, models: Sequence[file_schema.Waiver], tables: Mapping[Name, Table]
+        self, base: KeyPath, places: file_schema.Places, tables: Mapping[Name, Table]
     ) -> tuple[Waiver, ...]:
         waived = dict[tuple[str, str], Waiver]()
-        for number, model in enumerate(models):
-            path = ("waived", number)
+        for number, model in enumerate(places.waived):
+            path = (*base, "waived", number)
             place = self._place_of_waiver((*path, "place"), model.place, tables)
             if model.because.lstrip().startswith(UNDECIDED):
                 raise self._document.error(
@@ -294,13 +328,15 @@ class _Parser:
             raise self._document.error(path, f"the map has no table {table}")
         return f"{table}.{quoted(name)}"
 
-    def _check_parents(self, model: file_schema.Map, data_map: DataMap, *, several: bool) -> None:
+    def _check_parents(
+        self, base: KeyPath, model: file_schema.Places, data_map: DataMap, *, several: bool
+    ) -> None:
         """Refuse ``through`` that names a table or role outside the map, or leads in a circle."""
         for text, table in model.tables.items():
             for number, row in enumerate(table.rows):
                 if row.through is None or not concerns(row, data_map.subject.kind):
                     continue
-                path = ("tables", text, "rows", number)
+                path = (*base, "tables", text, "rows", number)
                 parent = data_map.tables.get(Name.parse(row.through))
                 if parent is None:
                     raise self._document.error((*path, "through"), f"the map has no table {row.through}")

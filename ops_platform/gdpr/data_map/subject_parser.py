@@ -42,7 +42,8 @@ class SubjectParser:
         spellings = {spelling for known in known_by for spelling in known.spellings}
         held = [
             row.holds
-            for table in model.tables.values()
+            for _, places in model.everywhere
+            for table in places.tables.values()
             for row in table.rows
             if row.holds is not None and len(row.holds) > 1 and concerns(row, source.kind)
         ]

@@ -12,7 +12,7 @@ from ops_platform.clients import object_store, postgres, timestamp_authority
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.clients.timestamp_authority import TimestampAuthority
-from ops_platform.gdpr import certificates
+from ops_platform.gdpr import certificates, connections
 from ops_platform.gdpr.data_map import DataMap, kinds, parser
 from ops_platform.gdpr.erasure import objects as object_erasure
 from ops_platform.gdpr.erasure.objects import Stores
@@ -79,6 +79,7 @@ def open_stores(settings: Settings, data_map: DataMap | None = None) -> DataStor
     if data_map is None:
         parsed = parser.load(settings.config_dir / "data_map.yaml")
         data_map = kinds.of_requests(parsed, settings.api.subject_table)
+    connections.refuse_others(data_map, "an erasure")
     url = product_url(settings)
     return DataStores(
         data_map,

@@ -14,7 +14,7 @@ from typing import Any
 from ops_platform.clients.object_store import ObjectMissing, ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr import map_check, schema
+from ops_platform.gdpr import connections, map_check, schema
 from ops_platform.gdpr.data_map import Belonging, ByColumn, ByParent, DataMap, Objects, Table
 from ops_platform.gdpr.export import index_page, overview, page_values, row_schema
 from ops_platform.gdpr.export.json_lines import Block
@@ -68,6 +68,7 @@ def write(
     NoSuchSubject, CheckFailed when the map does not fit the database or files cannot be told from somebody
     else's, the store's errors, and what psycopg raises, also where a policy would hide rows.
     """
+    connections.refuse_others(data_map, "an export")
     with _snapshot(connection):
         if map_check.check(connection, data_map):
             raise CheckFailed(

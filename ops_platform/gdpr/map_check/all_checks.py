@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr import schema
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.data_map import DataMap, kinds
 from ops_platform.gdpr.map_check import (
     accepted_places,
@@ -22,12 +23,21 @@ from ops_platform.gdpr.map_check.finding import Finding
 def check(connection: Connection, data_map: DataMap) -> list[Finding]:
     """List the findings, sorted; none means that every column is classified and the map can be carried out.
 
-    For every kind of subject in the map's file.
+    For every kind of subject in the map's file; not for its other databases, see ``check_database``.
     Raises what psycopg raises.
     """
-    catalogue = schema.read(connection)
-    sampled_paths = json_sampling.sample(connection, data_map, catalogue)
-    findings = set(coverage.check(data_map, catalogue, sampled_paths))
+    return check_database(OpenDatabase(data_map, connection, schema.read(connection)))
+
+
+def check_database(database: OpenDatabase) -> list[Finding]:
+    """List the findings of one database, as ``check`` does, against its part of the map.
+
+    Places are named as that part has them. Raises what psycopg raises.
+    """
+    connection, data_map = database.connection, database.data_map
+    sampled_paths = json_sampling.sample(connection, data_map, database.catalogue)
+    findings = set(coverage.check(data_map, database.catalogue, sampled_paths))
+    catalogue = database.with_subject
     for of_kind in kinds.every(data_map):
         findings |= {
             *feasibility.check(of_kind, catalogue),

@@ -3,4 +3,4 @@
 Not here: the metrics of requests (``agent.metrics``), and the reports on SLOs (``slo.reporting``).
 """
 
-__all__ = ["data_audit", "monthly_report", "pending_review"]
+__all__ = ["data_audit", "map_review", "monthly_report", "pending_review"]

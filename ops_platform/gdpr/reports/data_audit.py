@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from psycopg import sql
 
 from ops_platform.clients.postgres import Connection, one_row
-from ops_platform.gdpr import map_check, schema
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.data_map import DataMap, Subject, Table, kinds
 from ops_platform.gdpr.map_check import JSON_TYPES, Finding, json_sampling
-from ops_platform.gdpr.retention import term_check
+from ops_platform.gdpr.reports import map_review
 from ops_platform.gdpr.schema import Catalogue, Column
 
 _TEXTS = ("text", "character varying", "character", "citext", "name", "xml", "hstore", *JSON_TYPES)
@@ -18,19 +18,22 @@ _EMAIL = r"[[:alnum:]._%+-]+@[[:alnum:]-]+(\.[[:alnum:]-]+)*\.[[:alpha:]]{2,}"
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
-def audit(connection: Connection, data_map: DataMap) -> list[Finding]:
+def audit(databases: Iterable[OpenDatabase]) -> list[Finding]:
     """List the findings of ``map check``, and plain columns with personal data. Raises what psycopg raises.
 
-    Of a large table, it reads rows from blocks drawn at random: each audit sees others.
+    Of a large table, it reads rows from blocks drawn at random: each audit sees others. For keys of subjects
+    it looks in the home database only.
     """
-    catalogue = schema.read(connection)
     return sorted(
-        {
-            *map_check.check(connection, data_map),
-            *map_check.doubts(connection, data_map),
-            *term_check.check(data_map, catalogue),
-            *_suspicious(connection, data_map, catalogue),
-        }
+        finding
+        for database in databases
+        for finding in map_review.in_its_database(
+            database,
+            {
+                *map_review.of_database(database),
+                *_suspicious(database.connection, database.data_map, database.catalogue),
+            },
+        )
     )
 
 

@@ -38,7 +38,12 @@ def compose(data_map: DataMap) -> dict[str, Any]:
         if controller is None
         else {name: getattr(controller, name) or None for name in who},
         "categories_of_subjects": kinds.names(data_map),
-        "activities": [_activity(table) for table in data_map.tables.values() if _is_personal(table)],
+        "activities": [
+            _activity(table, part)
+            for part in data_map.everywhere
+            for table in part.tables.values()
+            if _is_personal(table)
+        ],
         "files": [
             {"place": f"{objects.bucket}/{objects.prefix}", "purpose": objects.purpose}
             for of_kind in maps
@@ -53,7 +58,10 @@ def compose(data_map: DataMap) -> dict[str, Any]:
         else [asdict(transfer) for transfer in controller.third_countries],
         "security": None if controller is None or controller.security is None else list(controller.security),
         "tables_without_personal_data": [
-            str(table.name) for table in data_map.tables.values() if not _is_personal(table)
+            part.place(table.name)
+            for part in data_map.everywhere
+            for table in part.tables.values()
+            if not _is_personal(table)
         ],
         "not_told": _not_told(data_map),
     }
@@ -68,7 +76,7 @@ def _is_personal(table: Table) -> bool:
     return bool(table.personal or table.everyones or table.documents)
 
 
-def _activity(table: Table) -> dict[str, Any]:
+def _activity(table: Table, part: DataMap) -> dict[str, Any]:
     documents = [
         f"{column} {path}"
         for column, paths in table.documents.items()
@@ -76,7 +84,7 @@ def _activity(table: Table) -> dict[str, Any]:
         if kind == "personal"
     ]
     return {
-        "table": str(table.name),
+        "table": part.place(table.name),
         "title": table.title,
         "purpose": table.purpose,
         "retention": table.retention,
@@ -108,9 +116,10 @@ def _not_told(data_map: DataMap) -> list[str]:
     controller = data_map.controller
     untold = ["controller"] if controller is None else []
     untold += [name for name in _ASKED if controller is None or getattr(controller, name) is None]
-    for table in data_map.tables.values():
+    for part in data_map.everywhere:
         untold += [
-            f"{table.name}: {name}"
+            f"{part.place(table.name)}: {name}"
+            for table in part.tables.values()
             for name, text in (("purpose", table.purpose), ("retention", table.retention))
             if text.startswith(UNDECIDED)
         ]

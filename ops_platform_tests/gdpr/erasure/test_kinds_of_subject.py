@@ -21,6 +21,7 @@ from ops_platform.cli import cli
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr.after_restore import replay
+from ops_platform.gdpr.connections.open_database import OpenDatabase
 from ops_platform.gdpr.data_map import kinds, parser
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.erasure import command_line, inventory
@@ -496,7 +497,7 @@ def test_a_map_is_checked_audited_and_drafted_for_all_kinds(shop: Product, tmp_p
         )
         assert {
             (one.where, one.message.split(": ")[0].split("hold ")[-1])
-            for one in data_audit.audit(owner, seen)
+            for one in data_audit.audit([OpenDatabase(seen, owner, catalogue.read(owner))])
         } == {
             ("files.seen", "keys of a customer"),
             ("files.seen", "keys of a employee"),

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ops_platform.clients.postgres.connection import Connection
+from ops_platform.gdpr.connections.open_database import OpenDatabase
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.lineage import lineage_store as lineage
 from ops_platform.gdpr.lineage.effect import Effect
 from ops_platform.gdpr.reports import data_audit
 from ops_platform.gdpr.reports import monthly_report as compliance
 from ops_platform.gdpr.reports import pending_review as review
+from ops_platform.gdpr.schema import reader as schema
 from ops_platform_tests.gdpr.requests.test_work_queue import verified
 from ops_platform_tests.gdpr.requests_database import T0, Requests
 
@@ -105,7 +107,7 @@ def test_the_month_is_told_in_numbers(table: Requests) -> None:
 
 
 def test_the_demo_has_no_personal_data_in_plain_columns(demo: Connection, demo_map: DataMap) -> None:
-    assert data_audit.audit(demo, demo_map) == []
+    assert data_audit.audit([OpenDatabase(demo_map, demo, schema.read(demo))]) == []
 
 
 @pytest.mark.parametrize(
@@ -126,4 +128,5 @@ def test_personal_data_in_a_plain_column_is_found(
     demo: Connection, demo_map: DataMap, planted: str, where: str, code: str
 ) -> None:
     demo.execute(planted)
-    assert [(one.where, one.code) for one in data_audit.audit(demo, demo_map)] == [(where, code)]
+    found = data_audit.audit([OpenDatabase(demo_map, demo, schema.read(demo))])
+    assert [(one.where, one.code) for one in found] == [(where, code)]

@@ -1,0 +1,9 @@
+"""Connections to the databases of one subject: the home database, and those that the data map names.
+
+Not here: what a map says of them (``gdpr.data_map``), and clients of PostgreSQL (``clients.postgres``).
+"""
+
+from ops_platform.gdpr.connections.database_urls import Connect, of_settings
+from ops_platform.gdpr.connections.open_database import OpenDatabase, connected, read, refuse_others
+
+__all__ = ["Connect", "OpenDatabase", "connected", "of_settings", "read", "refuse_others"]

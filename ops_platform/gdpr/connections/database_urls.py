@@ -1,0 +1,40 @@
+"""The URLs of a map's other databases, from the environment variables that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from ops_platform.clients import postgres
+from ops_platform.clients.postgres import Connection
+from ops_platform.environment import Environment
+from ops_platform.errors import ConfigurationError, Unavailable
+from ops_platform.gdpr.data_map import Database, DataMap
+from ops_platform.settings import Settings
+
+Connect = Callable[[], Connection]
+"""Opens a connection. Raises ConfigurationError or Unavailable, which name the database."""
+
+
+def of_settings(
+    settings: Settings, data_map: DataMap, *, application: str = "ops-platform", autocommit: bool = False
+) -> Mapping[str, Connect]:
+    """Make the function that connects to each of the map's other databases, by name; connect to none."""
+    environment = Environment({name: value.get_secret_value() for name, value in settings.environ.items()})
+
+    def connect(database: Database) -> Connection:
+        url = environment.text(database.url_env)
+        if not url:
+            raise ConfigurationError(
+                f"{database.url_env} is not set: it holds the URL of the data map's database {database.name}"
+            )
+        try:
+            return postgres.connect(url, application=application, autocommit=autocommit)
+        except Unavailable as error:
+            raise Unavailable(f"database {database.name} ({database.url_env}): {error}") from None
+
+    return {
+        part.database.name: partial(connect, part.database)
+        for part in data_map.databases
+        if part.database is not None
+    }

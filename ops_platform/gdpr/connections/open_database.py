@@ -1,0 +1,98 @@
+"""A database of the subject's with an open connection, its part of the data map, and its catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
+
+from ops_platform.clients.postgres import Connection, one_row
+from ops_platform.errors import ConfigurationError
+from ops_platform.gdpr import schema
+from ops_platform.gdpr.connections.database_urls import Connect
+from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.schema import Catalogue, Column
+
+
+@dataclass(frozen=True)
+class OpenDatabase:
+    """A database; ``home``: that with the subject's row, None for the home database itself."""
+
+    data_map: DataMap
+    connection: Connection = field(repr=False)
+    catalogue: Catalogue = field(repr=False)
+    home: OpenDatabase | None = None
+
+    @property
+    def name(self) -> str:
+        """The name in the map; empty for the home database."""
+        return "" if self.data_map.database is None else self.data_map.database.name
+
+    @property
+    def with_subject(self) -> Catalogue:
+        """The catalogue with the table of the subjects, for checks of what columns here hold of them.
+
+        Its further columns are what side tables of the home database know the subject by. Nothing may be
+        asked of it in this database.
+        """
+        if self.home is None:
+            return self.catalogue
+        subject, relations = self.home.data_map.subject, self.home.catalogue.relations
+        relation = relations.get(subject.table)
+        if relation is None:
+            return self.catalogue
+        name, columns = self.data_map.subject.table, dict[str, Column](relation.columns)
+        for known in subject.known_by:
+            side_table = relations.get(known.table)
+            if side_table is not None and known.column in side_table.columns:
+                columns[known.name] = side_table.columns[known.column]
+        here = replace(relation, name=name, columns=columns)
+        return replace(self.catalogue, relations={**self.catalogue.relations, name: here})
+
+
+def refuse_others(data_map: DataMap, what: str) -> None:
+    """Raise ConfigurationError where the map has other databases, which ``what`` does not know yet."""
+    if data_map.databases:
+        names = " and ".join(part.database.name for part in data_map.databases if part.database)
+        raise ConfigurationError(
+            f"{what} does not know further databases yet, and the data map has {names}: use a map without "
+            "databases, and do there by hand what the law asks"
+        )
+
+
+@contextmanager
+def connected(connect: Mapping[str, Connect]) -> Iterator[dict[str, Connection]]:
+    """Open connections to all the databases, or to none: by name, closed at the end of the block.
+
+    Raises ConfigurationError or Unavailable, which name the database.
+    """
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(closing(opening())) for name, opening in connect.items()}
+
+
+def read(home: OpenDatabase, connections: Mapping[str, Connection]) -> tuple[OpenDatabase, ...]:
+    """Read the catalogues of the map's other databases; return all, the home database first.
+
+    Raises ConfigurationError where two are the same database.
+    """
+    others = [
+        OpenDatabase(part, connection, schema.read(connection), home)
+        for part in home.data_map.databases
+        if part.database is not None
+        for connection in [connections[part.database.name]]
+    ]
+    databases = (home, *others)
+    known: dict[tuple[str, str], str] = {}
+    for database in databases if others else ():
+        row = one_row(
+            database.connection,
+            "SELECT system_identifier::text AS cluster, current_database() AS database "
+            "FROM pg_control_system()",
+        )
+        place = (row["cluster"], row["database"])
+        if place in known:
+            raise ConfigurationError(
+                f"the data map's database {database.name} is the same as {known[place]}: correct its URL"
+            )
+        known[place] = database.name or "the product database"
+    return databases
