@@ -93,16 +93,14 @@ def compute(
       ops-platform slo compute --from 2026-01-31T00:00 --to 2026-02-01T00:00 \\
           --objectives ./objectives --prometheus http://prometheus:9090
     """
-    from ops_platform.clients.prometheus import Prometheus
+    from ops_platform.clients import prometheus_access
     from ops_platform.slo import counting
     from ops_platform.slo.objectives import openslo
 
     settings = load_settings()
     bounds = counting.hours(arguments.moment(since), arguments.moment(until))
     loaded = openslo.load_directory(objectives or settings.config_dir / "objectives")
-    address = url or settings.require("prometheus_url")
-    labels = replica_labels or settings.prometheus_replica_labels
-    source = Prometheus(address, ca_file=settings.ca_file, timeout_seconds=60, replica_labels=labels)
+    source = prometheus_access.connect(settings, url=url, replica_labels=replica_labels, timeout_seconds=60)
     with output.progress_bar("counting") as progress:
         counts = counting.count(source, loaded, bounds, datetime.now(UTC), progress=progress)
     if json_output:

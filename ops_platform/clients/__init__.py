@@ -14,6 +14,7 @@ __all__ = [
     "pgbackrest",
     "postgres",
     "prometheus",
+    "prometheus_access",
     "redis",
     "safe_errors",
     "timestamp_authority",

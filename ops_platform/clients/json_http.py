@@ -6,12 +6,13 @@ No service in particular is known here; ``prometheus`` and ``alertmanager`` buil
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ops_platform.clients.safe_errors import address, service, why
-from ops_platform.errors import Unavailable
+from ops_platform.clients.safe_errors import TlsFault, address, service, tls_fault, why
+from ops_platform.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
     import httpx
@@ -19,22 +20,70 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 10.0
 
 
+@dataclass(frozen=True)
+class Access:
+    """What a service asks of its clients: certificates, headers, a login; and the proxy on the way to it.
+
+    Credentials are never part of its text.
+    """
+
+    tls: ssl.SSLContext | None = None
+    """None: the system's authorities are trusted, and no certificate is shown."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    login: tuple[str, str] | None = field(default=None, repr=False)
+    """User and password of basic authentication."""
+    proxy_url: str | None = field(default=None, repr=False)
+    on_refusal: Callable[[int, str], str] = lambda status, body: ""
+    """Say what to do about an answer of this status; empty: nothing is known."""
+    on_tls_fault: Mapping[TlsFault, str] = field(default_factory=dict)
+    """What to do about a failed handshake."""
+
+
+def trust(ca_file: Path | None, setting: str = "OPS_CA_FILE") -> ssl.SSLContext:
+    """Make a TLS context that trusts the authorities in a PEM file; None: the system's.
+
+    Raises ConfigurationError, which names ``setting``, when the file cannot be used.
+    """
+    try:
+        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+    except ssl.SSLError:
+        raise ConfigurationError(f"{setting}: {ca_file} holds no certificates in PEM: correct it") from None
+    except OSError as error:
+        raise ConfigurationError(f"{setting}: {ca_file} cannot be read ({error.strerror})") from None
+
+
 class JsonService:
     """One base URL; error messages call the service ``name``."""
 
     def __init__(
-        self, name: str, url: str, *, ca_file: Path | None = None, timeout_seconds: float = TIMEOUT_SECONDS
+        self,
+        name: str,
+        url: str,
+        *,
+        ca_file: Path | None = None,
+        access: Access | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         import httpx  # with the first service: it takes long to load
 
         self.name = name
         self.url = url.rstrip("/")
+        self._access = access = access or Access()
         # Without TLS no certificates are read, which costs more than a request.
-        verify: ssl.SSLContext | bool = self.url.startswith("https:")
-        if verify and ca_file is not None:
-            verify = ssl.create_default_context(cafile=str(ca_file))
-        # No proxies from the environment: ops_platform.settings alone reads it, and these services are near.
-        self._client = httpx.Client(timeout=timeout_seconds, verify=verify, trust_env=False)
+        verify: ssl.SSLContext | bool = self.url.lower().startswith("https:")
+        if verify and access.tls is not None:
+            verify = access.tls
+        elif verify and ca_file is not None:
+            verify = trust(ca_file)
+        # No proxies from the environment: ops_platform.settings alone reads it.
+        self._client = httpx.Client(
+            timeout=timeout_seconds,
+            verify=verify,
+            trust_env=False,
+            headers=access.headers,
+            auth=access.login,
+            proxy=access.proxy_url,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -79,12 +128,18 @@ class JsonService:
         except httpx.TimeoutException:
             raise Unavailable(f"{self.name} at {where} did not answer in time: look at its log") from None
         except httpx.HTTPError as error:
-            raise Unavailable(f"cannot reach {self.name} at {where}: {why(error)}") from None
+            fault = tls_fault(error)
+            advice = self._access.on_tls_fault.get(fault, "") if fault else ""
+            if self._access.proxy_url is not None:
+                where += f" through the proxy at {address(self._access.proxy_url)}"
+            reason = ", ".join(part for part in (fault if advice else why(error), advice) if part)
+            raise Unavailable(f"cannot reach {self.name} at {where}: {reason}") from None
         if response.is_success:
             return response
+        advice = self._access.on_refusal(response.status_code, response.text)
         raise Unavailable(
             f"{self.name} refused {method} {path.partition('?')[0]} "
-            f"with {response.status_code}: {_reason(response)}"
+            f"with {response.status_code}: {_reason(response)}{advice and f'; {advice}'}"
         )
 
     def _json(self, response: httpx.Response) -> Any:

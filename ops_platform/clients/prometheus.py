@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ops_platform.clients.json_http import TIMEOUT_SECONDS, JsonService
-from ops_platform.clients.safe_errors import service
+from ops_platform.clients.json_http import TIMEOUT_SECONDS, Access, JsonService
+from ops_platform.clients.safe_errors import address, service
 from ops_platform.errors import Unavailable
 
 
@@ -77,11 +77,14 @@ class Prometheus:
         url: str,
         *,
         ca_file: Path | None = None,
+        access: Access | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         replica_labels: Sequence[str] = (),
     ) -> None:
         self.replica_labels = tuple(replica_labels)
-        self._service = JsonService("Prometheus", url, ca_file=ca_file, timeout_seconds=timeout_seconds)
+        self._service = JsonService(
+            "Prometheus", url, ca_file=ca_file, access=access, timeout_seconds=timeout_seconds
+        )
 
     @property
     def url(self) -> str:
@@ -189,7 +192,7 @@ class Prometheus:
     def _checked(self, body: Any) -> dict[str, Any]:
         if not isinstance(body, dict) or body.get("status") != "success":
             raise Unavailable(
-                f"Prometheus at {self._service.url} gave an unexpected answer: is the URL right?"
+                f"Prometheus at {address(self._service.url)} gave an unexpected answer: is the URL right?"
             )
         return body
 

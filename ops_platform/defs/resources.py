@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from ops_platform.backup.stanza import BackupContext, load_backups, locks, open_context
+from ops_platform.clients import prometheus_access
 from ops_platform.clients.alertmanager import Alertmanager
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.settings import Settings, load_settings
@@ -45,14 +46,7 @@ class PlatformResource(dg.ConfigurableResource[Any]):
 
     def prometheus(self) -> Prometheus:
         """Make a client that waits up to 120 s: queries may read a day of raw samples."""
-        settings = self.settings()
-        url = settings.require("prometheus_url")
-        return Prometheus(
-            url,
-            ca_file=settings.ca_file,
-            timeout_seconds=120,
-            replica_labels=settings.prometheus_replica_labels,
-        )
+        return prometheus_access.connect(self.settings(), timeout_seconds=120)
 
     def has_objectives(self) -> bool:
         """Tell whether there is any document of an objective."""

@@ -18,6 +18,7 @@ from ops_platform.settings.object_storage import (
     named_for,
 )
 from ops_platform.settings.process import Settings
+from ops_platform.settings.prometheus import PrometheusSettings
 from ops_platform.settings.reader import load_settings
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "GdprSettings",
     "JwtSettings",
     "PageSettings",
+    "PrometheusSettings",
     "S3Identity",
     "S3Place",
     "S3Settings",

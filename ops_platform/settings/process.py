@@ -18,6 +18,7 @@ from ops_platform.settings.object_storage import (
     S3Settings,
     SecondRepositorySettings,
 )
+from ops_platform.settings.prometheus import PrometheusSettings
 
 LIBPQ_TARGETS = ("PGSERVICE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE")
 """libpq's own variables that say which database is meant."""
@@ -48,6 +49,7 @@ class Settings(Group):
     prometheus_url: str | None = Field(None, validation_alias="OPS_PROMETHEUS_URL")
     prometheus_replica_labels: tuple[str, ...] = Field((), validation_alias="OPS_PROMETHEUS_REPLICA_LABELS")
     """Labels that tell replicas of Prometheus apart, when several write into the one that is queried."""
+    prometheus: PrometheusSettings = PrometheusSettings()
     alertmanager_url: str | None = Field(None, validation_alias="OPS_ALERTMANAGER_URL")
     api_url: str | None = Field(None, validation_alias="OPS_API_URL")
     dagster_url: str | None = Field(None, validation_alias="OPS_DAGSTER_URL")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-TlsFault = Literal["no TLS there", "another name", "expired", "unknown authority"]
+TlsFault = Literal[
+    "no TLS there",
+    "another name",
+    "expired",
+    "unknown authority",
+    "it asks for a client's certificate",
+    "it refuses our certificate",
+]
 
 
 def tls_fault(error: BaseException) -> TlsFault | None:
@@ -16,4 +23,8 @@ def tls_fault(error: BaseException) -> TlsFault | None:
         return "another name"
     if "certificate has expired" in text:
         return "expired"
+    if "CERTIFICATE_REQUIRED" in text or "certificate required" in text:
+        return "it asks for a client's certificate"
+    if "_ALERT_" in text and any(word in text for word in ("UNKNOWN_CA", "CERTIFICATE", "ACCESS_DENIED")):
+        return "it refuses our certificate"
     return "unknown authority" if "CERTIFICATE_VERIFY_FAILED" in text else None

@@ -1,0 +1,205 @@
+"""A client of the configured Prometheus: credentials, certificate, tenant and proxy from the settings.
+
+What it is asked, is not here (``clients.prometheus``).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import ssl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ops_platform.clients.json_http import Access, trust
+from ops_platform.clients.prometheus import Prometheus
+from ops_platform.clients.safe_errors import TlsFault
+from ops_platform.errors import ConfigurationError
+from ops_platform.settings import Settings
+
+PREFIX = "OPS_PROMETHEUS_"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VISIBLE = re.compile(r"[!-~]+( +[!-~]+)*")
+"""What a header's value may be made of: printable ASCII, no space at either end."""
+_ON_TLS_FAULT: Mapping[TlsFault, str] = {
+    "no TLS there": "write http:// in its URL",
+    "another name": "ask it by a name that its certificate is for",
+    "expired": "its certificate must be renewed",
+    "unknown authority": f"give the PEM of its authority as {PREFIX}CA_FILE",
+    "it asks for a client's certificate": f"give {PREFIX}CLIENT_CERTIFICATE_FILE and _KEY_FILE",
+    "it refuses our certificate": f"is {PREFIX}CLIENT_CERTIFICATE_FILE of an authority that it trusts?",
+}
+
+
+def connect(
+    settings: Settings,
+    *,
+    url: str | None = None,
+    replica_labels: Sequence[str] = (),
+    timeout_seconds: float,
+) -> Prometheus:
+    """Make a client of the Prometheus at ``url``; None: the configured one.
+
+    What the settings hold to sign in with is sent to whichever it is. Raises ConfigurationError when settings
+    contradict each other, or a file cannot be used.
+    """
+    place = url or settings.require("prometheus_url")
+    return Prometheus(
+        place,
+        access=access(settings, place),
+        timeout_seconds=timeout_seconds,
+        replica_labels=replica_labels or settings.prometheus_replica_labels,
+    )
+
+
+def access(settings: Settings, url: str) -> Access:
+    """Read from the settings how to ask the Prometheus at ``url``. Raises ConfigurationError."""
+    given = settings.prometheus
+    encrypted = _encrypted(url)
+    headers: dict[str, str] = {}
+    login: tuple[str, str] | None = None
+    if given.bearer_token is not None:
+        token = given.bearer_token.get_secret_value()
+        if given.username is not None or given.password is not None:
+            raise ConfigurationError(
+                f"{PREFIX}BEARER_TOKEN and {PREFIX}USERNAME or _PASSWORD are set: keep one of the two ways"
+            )
+        headers["Authorization"] = f"Bearer {_header('BEARER_TOKEN', token)}"
+    elif given.username is not None or given.password is not None:
+        if given.username is None or given.password is None:
+            lacking = "USERNAME" if given.username is None else "PASSWORD"
+            raise ConfigurationError(f"{PREFIX}{lacking} is not set, but its other half is: give both")
+        if ":" in given.username:
+            raise ConfigurationError(f"{PREFIX}USERNAME holds a colon, which basic authentication forbids")
+        login = given.username, given.password.get_secret_value()
+    if (headers or login) and not encrypted and not given.credentials_without_tls and not _is_here(url):
+        raise ConfigurationError(
+            "the URL of Prometheus is http://, and its token or password would be readable on the way: use "
+            f"https://, or set {PREFIX}CREDENTIALS_WITHOUT_TLS to true"
+        )
+    if given.tenant is not None:
+        if _TOKEN.fullmatch(given.tenant_header) is None:
+            raise ConfigurationError(f"{PREFIX}TENANT_HEADER is not the name of a header")
+        if given.tenant_header.lower() == "authorization":
+            raise ConfigurationError(f"{PREFIX}TENANT_HEADER cannot be Authorization")
+        headers[given.tenant_header] = _header("TENANT", given.tenant)
+    return Access(
+        tls=_tls(settings) if encrypted else None,
+        headers=headers,
+        login=login,
+        proxy_url=None if given.proxy_url is None else _proxy(given.proxy_url.get_secret_value()),
+        on_refusal=_on_refusal,
+        on_tls_fault=_ON_TLS_FAULT,
+    )
+
+
+def _encrypted(url: str) -> bool:
+    """Tell whether a URL is one of https; refuse what is no address of a Prometheus."""
+    try:
+        parts = urlsplit(url)
+        host, user = parts.hostname, parts.username
+        _ = parts.port
+    except ValueError:
+        raise ConfigurationError(
+            "the URL of Prometheus cannot be read: write https://HOST:PORT/PATH"
+        ) from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigurationError("the URL of Prometheus must be http:// or https://, a host and a port")
+    if user is not None or "@" in parts.netloc:
+        raise ConfigurationError(
+            f"the URL of Prometheus holds a user or password, which others can see: take it out, and set "
+            f"{PREFIX}USERNAME and {PREFIX}PASSWORD"
+        )
+    if parts.query or parts.fragment:
+        raise ConfigurationError("the URL of Prometheus ends with a query: give its base, without ? and #")
+    return parts.scheme == "https"
+
+
+def _is_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _header(name: str, value: str) -> str:
+    if _VISIBLE.fullmatch(value) is None:
+        raise ConfigurationError(f"{PREFIX}{name} is empty, or holds characters that no HTTP header may")
+    return value
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    given = settings.prometheus
+    own = given.ca_file is not None
+    context = trust(given.ca_file or settings.ca_file, f"{PREFIX}CA_FILE" if own else "OPS_CA_FILE")
+    certificate, key = given.client_certificate_file, given.client_key_file
+    if certificate is None:
+        if key is not None:
+            raise ConfigurationError(
+                f"{PREFIX}CLIENT_KEY_FILE is set, {PREFIX}CLIENT_CERTIFICATE_FILE is not: give both"
+            )
+        return context
+    for setting, file in (("CERTIFICATE", certificate), ("KEY", key)):
+        if file is not None:
+            _readable(f"{PREFIX}CLIENT_{setting}_FILE", file)
+    try:
+        context.load_cert_chain(certificate, key, password=_no_passphrase)
+    except ssl.SSLError as error:
+        fault = (
+            "are not of one pair"
+            if error.reason == "KEY_VALUES_MISMATCH"
+            else "hold no certificate and key in PEM"
+        )
+        raise ConfigurationError(
+            f"{PREFIX}CLIENT_CERTIFICATE_FILE and _KEY_FILE {fault}: correct them"
+        ) from None
+    return context
+
+
+def _readable(setting: str, file: Path) -> None:
+    try:
+        with file.open("rb"):
+            return
+    except OSError as error:
+        raise ConfigurationError(f"{setting}: {file} cannot be read ({error.strerror})") from None
+
+
+def _no_passphrase() -> str:
+    """Refuse to ask the terminal for a passphrase, which OpenSSL would do."""
+    raise ConfigurationError(
+        f"the key of {PREFIX}CLIENT_CERTIFICATE_FILE has a passphrase: give one without, in a file that "
+        "only this user can read"
+    )
+
+
+def _proxy(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if host is None or parts.scheme not in ("http", "https"):
+        raise ConfigurationError(f"{PREFIX}PROXY_URL must be http:// or https://, a host and a port")
+    return url
+
+
+def _on_refusal(status: int, body: str) -> str:
+    """Say which setting an answer of this status asks for."""
+    said = body.lower()
+    # Mimir and Cortex say "no org id", with 401; Thanos' receivers name a tenant.
+    if "org id" in said or "tenant" in said:
+        return f"give the tenant as {PREFIX}TENANT, and its header's name as _TENANT_HEADER"
+    if status == 400 and "certificate" in said:
+        return f"give {PREFIX}CLIENT_CERTIFICATE_FILE and _KEY_FILE"
+    return {
+        301: "it is somewhere else: correct its URL",
+        302: f"it sends people to a page to sign in: set {PREFIX}BEARER_TOKEN, or ask behind that page",
+        307: "it is somewhere else: correct its URL",
+        308: "it is somewhere else: correct its URL",
+        401: f"set {PREFIX}BEARER_TOKEN, or {PREFIX}USERNAME and _PASSWORD, or correct them",
+        403: f"what {PREFIX}BEARER_TOKEN or _USERNAME stands for may not ask this: let it, or set another",
+        404: "is the path in its URL right? Mimir's ends in /prometheus",
+        407: f"give the proxy's user and password in {PREFIX}PROXY_URL",
+    }.get(status, "")
