@@ -42,7 +42,10 @@ def validate(files: tuple[Path, ...], json_output: bool) -> None:
     from ops_platform.slo.objectives import openslo
     from ops_platform.slo.reporting import error_budget
 
-    objectives = openslo.load(files)
+    loaded = openslo.read(files)
+    objectives = loaded.objectives
+    for note in loaded.notes:
+        click.echo(f"note: {note}", err=True)
     if json_output:
         output.print_json([_described(objective) for objective in objectives])
         return
@@ -252,9 +255,8 @@ def _described(objective: Objective) -> dict[str, Any]:
         "title": objective.title,
         "target": str(objective.target),
         "period": str(objective.period),
-        "good": None if indicator.good is None else str(indicator.good),
-        "bad": None if indicator.bad is None else str(indicator.bad),
-        "total": str(indicator.total),
+        **indicator.definition,
+        "counts": indicator.unit,
         "version": objective.version,
     }
 

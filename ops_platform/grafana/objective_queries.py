@@ -82,10 +82,10 @@ def seconds_to_exhaustion() -> str:
 def budget_left_by_rules() -> str:
     """Compute the budget left, in percent, of objectives with a rolling period.
 
-    Of a calendar month the rules know only 30 days.
+    Of a calendar's periods the rules know only the last days, as many as it has as a rule.
     """
     left = rule(f"slo:period_error_budget_remaining:ratio{RULE}")
-    return f'100 * ({left} and on (service, slo) slo_period_info{{{CHOSEN},window!="month"}})'
+    return f'100 * ({left} and on (service, slo) slo_period_info{{{CHOSEN},window!~"month|.* .*"}})'
 
 
 def age() -> str:

@@ -129,10 +129,10 @@ def count(
 
     An unknown stretch leaves the adjusted counts known where it is excluded.
     """
-    from ops_platform.slo.counting import window  # loads numpy: only where something is counted
+    from ops_platform.slo.counting import measure  # loads numpy: only where something is counted
 
     relevant = [exclusion for exclusion in exclusions if exclusion.overlaps(objective, bounds[0], bounds[-1])]
-    whole = window.count(objective.indicator, reading, bounds)
+    whole = measure.count(objective.indicator, reading, bounds)
     if not relevant:
         return [
             replace(
@@ -149,7 +149,7 @@ def count(
         for edge in (exclusion.start, exclusion.end)
         if bounds[0] < edge < bounds[-1]
     }
-    parts = window.count(objective.indicator, reading, sorted({*bounds, *edges}))
+    parts = measure.count(objective.indicator, reading, sorted({*bounds, *edges}))
     return [_adjusted(uncut, parts, relevant) for uncut in whole]
 
 

@@ -3,18 +3,29 @@
 Not here: whether an objective is met (``slo.reporting``).
 """
 
-from ops_platform.slo.objectives.model import MONTH, Indicator, Objective, Period
+from ops_platform.slo.objectives.model import (
+    MONTH,
+    AnyIndicator,
+    GaugeIndicator,
+    Indicator,
+    Objective,
+    Period,
+    Slicing,
+)
 from ops_platform.slo.objectives.prometheus_rules import BURN_ALERTS
 from ops_platform.slo.objectives.selector import Matcher, Selector, format_bound
 
 __all__ = [
     "BURN_ALERTS",
     "MONTH",
+    "AnyIndicator",
+    "GaugeIndicator",
     "Indicator",
     "Matcher",
     "Objective",
     "Period",
     "Selector",
+    "Slicing",
     "format_bound",
     "openslo",
     "prometheus_rules",

@@ -47,7 +47,7 @@ class Selector:
 
     @classmethod
     def parse(cls, text: str) -> Selector:
-        """Parse a PromQL selector.
+        """Parse a PromQL selector of a counter.
 
         Raises ValueError, which says what cannot be counted exactly, and why.
         """
@@ -60,6 +60,15 @@ class Selector:
                 "computes something: exact counts come from raw samples, so name the counters only, "
                 'as in http_requests_total{code=~"5.."}'
             )
+        return cls.of(parsed)
+
+    @classmethod
+    def of(cls, parsed: VectorSelector, *, counter: bool = False, gauge: bool = False) -> Selector:
+        """Check a parsed selector, of a ``gauge`` or of a counter.
+
+        ``counter``: whether the document says that it is one, so that its name need not. Raises ValueError as
+        ``parse`` does.
+        """
         if parsed.offset is not None or parsed.at is not None:
             raise ValueError("looks at another time (offset or @): leave that out")
         matchers = parsed.matchers
@@ -68,7 +77,7 @@ class Selector:
         metric = parsed.name
         if not metric or any(matcher.name == "__name__" for matcher in matchers.matchers):
             raise ValueError("names no metric, or several: name one")
-        if not metric.endswith(_COUNTERS):
+        if not gauge and (metric.endswith("_sum") or not (counter or metric.endswith(_COUNTERS))):
             kind = "a sum of values" if metric.endswith("_sum") else "not a counter by its name"
             raise ValueError(f"is {kind}: events are counted by metrics ending in {', '.join(_COUNTERS)}")
         bound, kept = None, []
@@ -81,6 +90,11 @@ class Selector:
         if metric.endswith("_bucket") and bound is None:
             raise ValueError('counts every bucket at once: choose one, as in {le="10"}')
         return cls(metric, tuple(sorted(kept, key=str)), bound)
+
+    @property
+    def is_counter_by_name(self) -> bool:
+        """Whether the metric's name says that it is a counter."""
+        return self.metric.endswith(_COUNTERS)
 
     def __str__(self) -> str:
         inside = [str(matcher) for matcher in self.matchers]

@@ -17,7 +17,7 @@ from promql_parser import AggregateExpr, BinaryExpr, Call, MatrixSelector, Paren
 from ops_platform import lined_yaml
 from ops_platform.errors import ConfigurationError
 from ops_platform.lined_yaml import Document
-from ops_platform.slo.objectives.openslo import NAME
+from ops_platform.slo.objectives.documents import NAME
 from ops_platform.slo.objectives.selector import Selector
 
 VERSION = "prometheus/v1"

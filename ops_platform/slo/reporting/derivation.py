@@ -14,7 +14,7 @@ from fractions import Fraction
 from ops_platform.clients.postgres import Connection
 from ops_platform.slo import counting
 from ops_platform.slo.counting import HOUR
-from ops_platform.slo.objectives import MONTH, Objective, Period
+from ops_platform.slo.objectives import Objective, Period
 from ops_platform.slo.reporting import budget_ledger, daily_rollup, figures, slo_store
 from ops_platform.slo.reporting.figures import Figure
 
@@ -111,14 +111,9 @@ def _made_of(
 def _as_it_was(objective: Objective, row: slo_store.Row) -> Objective | None:
     if row["target"] is None:
         return None
-    earlier = replace(objective, target=Fraction(row["target"]), period=_period(row["period"]))
+    earlier = replace(objective, target=Fraction(row["target"]), period=Period.parse(row["period"]))
     # The version is a hash of the exact target, and the table's number may be rounded.
     return earlier if earlier.version == row["version"] else None
-
-
-def _period(text: str) -> Period:
-    """Parse what ``str`` makes of a period."""
-    return MONTH if text == str(MONTH) else Period("rolling", int(text.removesuffix("d")))
 
 
 def reach(ops: Connection, objective: Objective) -> timedelta:
@@ -127,7 +122,7 @@ def reach(ops: Connection, objective: Objective) -> timedelta:
         "SELECT DISTINCT period FROM slo_objectives WHERE (service, slo) = (%s, %s)",
         (objective.service, objective.name),
     ).fetchall()
-    versions = [replace(objective, period=_period(row["period"])) for row in rows]
+    versions = [replace(objective, period=Period.parse(row["period"])) for row in rows]
     return figures.reach([objective, *versions])
 
 

@@ -48,9 +48,7 @@ def register(ops: Connection, objectives: Iterable[Objective]) -> None:
         definition = {
             "title": objective.title,
             "description": objective.description,
-            "good": None if objective.indicator.good is None else str(objective.indicator.good),
-            "bad": None if objective.indicator.bad is None else str(objective.indicator.bad),
-            "total": str(objective.indicator.total),
+            **objective.indicator.definition,
         }
         ops.execute(
             """

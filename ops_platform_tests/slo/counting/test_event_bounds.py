@@ -243,7 +243,7 @@ def indicated(
         )
         for selector in (TOTAL, part)
     }
-    indicator = Indicator(total=TOTAL, **{"bad" if part == BAD else "good": part})
+    indicator = Indicator(TOTAL, bad=part) if part == BAD else Indicator(TOTAL, good=part)
     jobs = {selector: {"product": NEVER} for selector in chosen}
     return indicator, Reading(0, until, chosen, dict.fromkeys(chosen, ()), jobs, targets)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ops_platform import files
 from ops_platform.cli import cli
 from ops_platform.errors import ConfigurationError
 from ops_platform.slo.objectives import openslo
-from ops_platform.slo.objectives.model import Objective
+from ops_platform.slo.objectives.model import Objective, Period
 from ops_platform.slo.objectives.selector import Selector, spellings
 
 GOOD = """apiVersion: openslo/v1
@@ -97,7 +98,7 @@ def test_a_calendar_month(tmp_path: Path) -> None:
     [
         ("openslo/v1", "openslo/v2alpha", 1, "apiVersion must be openslo/v1"),
         ("apiVersion: openslo/v1", "version: prometheus/v1\nslos: []", 1, "slo import"),
-        ("kind: SLO", "kind: AlertPolicy", 2, "kind AlertPolicy is not supported"),
+        ("kind: SLO", "kind: AlertPolice", 2, "did you mean AlertPolicy?"),
         ("name: availability", "name: Availability!", 4, "pattern"),
         ("  service: api\n", "", 5, "service: is missing"),
         ("counter: true", "counter: false", 10, "counter"),
@@ -107,34 +108,30 @@ def test_a_calendar_month(tmp_path: Path) -> None:
             9,
             "exactly one",
         ),
-        ("ratioMetric:", "thresholdMetric:", 9, "counts no events"),
-        ('responses_total{code=~"5.."}', "sum(rate(responses_total[5m]))", 14, "computes something"),
+        ("ratioMetric:", "tresholdMetric:", 9, "did you mean thresholdMetric?"),
+        ('responses_total{code=~"5.."}', "avg(rate(responses_total[5m]))", 14, "computes something"),
+        ('responses_total{code=~"5.."}', "rate(responses_total[5m]) > 1", 14, "computes something"),
+        ('responses_total{code=~"5.."}', "sum by (code) (responses_total)", 14, "leave out by"),
+        ('responses_total{code=~"5.."}', "sum(a_total) + sum(b_total)", 14, "adds several metrics"),
+        ('responses_total{code=~"5.."}', "sum(a_total) - sum(b_total)", 9, "from all of them"),
         ('responses_total{code=~"5.."}', "responses_total offset 5m", 14, "offset"),
         ('responses_total{code=~"5.."}', "responses_total[5m]", 14, "computes something"),
         ('responses_total{code=~"5.."}', "'{__name__=~\"responses.*\"}'", 14, "names no metric"),
         ('responses_total{code=~"5.."}', "responses{", 14, "not PromQL"),
         ('responses_total{code=~"5.."}', "response_seconds_sum", 14, "sum of values"),
-        ('responses_total{code=~"5.."}', "queue_length", 14, "not a counter"),
         ('responses_total{code=~"5.."}', "response_seconds_bucket", 14, "choose one"),
         ('responses_total{code=~"5.."}', "'response_seconds_bucket{le=~\"1|2\"}'", 14, "exactly one bucket"),
-        (
-            "query: responses_total{",
-            "dimension: x\n              query: responses_total{",
-            13,
-            "nothing else",
-        ),
         ("duration: 30d", "duration: 30 days", 20, "not a duration"),
         ("duration: 30d", "duration: 1h", 20, "whole days"),
         ("duration: 30d", "duration: 180d", 20, "at most 90 days"),
         ("isRolling: true", "isRolling: false", 20, "calendar"),
-        ("Occurrences", "Timeslices", 22, "Occurrences"),
+        ("Occurrences", "Timeslices", 24, "needs a timeSliceWindow"),
+        ("Occurrences", "Timeslice", 22, "Timeslices"),
         ("target: 0.999", "target: 1", 24, "less than 1"),
         ("target: 0.999", "target: 0", 24, "greater than 0"),
         ("target: 0.999", "target: .nan", 24, "not a plain number"),
-        ("target: 0.999", "timeSliceTarget: 0.9", 24, "events are"),
+        ("target: 0.999", "target: 0.999\n      timeSliceTarget: 0.9", 24, "count events"),
         ("target: 0.999", "target: 0.999\n      targetPercent: 99.9", 24, "exactly one of target"),
-        ("    - target: 0.999", "    - target: 0.999\n    - target: 0.99", 23, "at most 1"),
-        ("spec:\n  service", "spec:\n  alertPolicies: []\n  service", 6, "generated from the objective"),
         ("spec:\n  service", "spec:\n  surprise: 1\n  service", 6, "is not known here"),
         ("spec:\n  service", "spec:\n  service: twice\n  service", 7, "service is there twice"),
         ("kind: SLO", "kind: [", 4, "not YAML"),
@@ -145,6 +142,14 @@ def test_a_calendar_month(tmp_path: Path) -> None:
             5,
             'only be "1"',
         ),
+        (
+            "  name: availability",
+            "  name: availability\n  annotations: {ops-platform/runbok-url: x}",
+            5,
+            "did you mean ops-platform/runbook-url?",
+        ),
+        ("        counter: true\n", "        counter: true\n        godo: 1\n", 11, "did you mean good?"),
+        ("            spec:\n", "            type: Datadog\n            spec:\n", 12, "is of Datadog"),
         *(
             (
                 "  name: availability",
@@ -233,7 +238,7 @@ def test_bounds_that_differ_in_the_seventh_digit_are_other_events() -> None:
 
 def test_the_command_names_the_line_and_exits_2(tmp_path: Path) -> None:
     file = tmp_path / "one.yaml"
-    file.write_text(GOOD.replace("responses_total\n", "rate(responses_total[5m])\n"))
+    file.write_text(GOOD.replace("responses_total\n", "avg(responses_total)\n"))
     done = CliRunner().invoke(cli, ["slo", "validate", str(file)], standalone_mode=False)
     assert isinstance(done.exception, ConfigurationError)
     assert f"{file}:18: total: " in str(done.exception)
@@ -241,3 +246,125 @@ def test_the_command_names_the_line_and_exits_2(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["slo", "validate", str(file), "--json"])
     assert done.exit_code == 0
     assert '"target": "999/1000"' in done.stdout
+
+
+def test_a_ratio_is_taken_apart_however_it_is_written(tmp_path: Path) -> None:
+    bad, total = 'responses_total{code=~"5.."}', "query: responses_total\n"
+    [plain] = load(tmp_path, GOOD)
+    for written in (
+        "rate({}[5m])",
+        "sum(rate({}[{{{{.window}}}}]))",
+        "(sum(increase({}[{{{{ .window }}}}])) or vector(0))",
+    ):
+        text = GOOD.replace(bad, f"'{written.format(bad)}'").replace(
+            total, f"query: '{written.format('responses_total')}'\n"
+        )
+        [one] = load(tmp_path, text)
+        assert one.indicator == plain.indicator
+    # All but the good ones are bad.
+    text = GOOD.replace(bad, "sum(rate(responses_total[5m])) - sum(rate(good_total[5m]))")
+    [one] = load(tmp_path, text)
+    assert one.indicator.definition == {"good": "good_total", "bad": None, "total": "responses_total"}
+
+
+RAW = """        rawType: {kind}
+        raw: {{metricSource: {{spec: {{query: '{query}'}}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "query", "counted"),
+    [
+        ("success", "sum(rate(g_total[5m])) / sum(rate(a_total[5m]))", "good"),
+        ("failure", "1 - sum(rate(g_total[5m])) / sum(rate(a_total[5m]))", "good"),
+        ("failure", "sum(rate(g_total[5m])) / sum(rate(a_total[5m]))", "bad"),
+        ("success", "1 - (sum(rate(g_total[5m])) / sum(rate(a_total[5m])))", "bad"),
+    ],
+)
+def test_a_raw_ratio_of_counters_counts_them(tmp_path: Path, kind: str, query: str, counted: str) -> None:
+    ratio = GOOD[GOOD.index("        counter: true") : GOOD.index("  timeWindow")]
+    [one] = load(tmp_path, GOOD.replace(ratio, RAW.format(kind=kind, query=query)))
+    assert one.indicator.definition["total"] == "a_total"
+    assert one.indicator.definition[counted] == "g_total"
+
+
+def test_what_the_author_should_know_is_noted(tmp_path: Path) -> None:
+    file = tmp_path / "0.yaml"
+    file.write_text(
+        GOOD.replace("query: responses_total\n", "query: responses\n              dimensions: [a]\n")
+        .replace("  timeWindow:\n    - duration: 30d\n      isRolling: true\n", "")
+        .replace("  name: availability", "  name: availability\n  labels: {tea-m: [a, b]}")
+    )
+    loaded = openslo.read([file])
+    assert [note.partition(": ")[0].rpartition(":")[2] for note in loaded.notes] == ["6", "20", "10"]
+    assert "no timeWindow" in loaded.notes[0]
+    assert "dimensions is not read" in loaded.notes[1]
+    assert "its name does not" in loaded.notes[2]
+    assert str(loaded.objectives[0].period) == "30d"
+    assert loaded.objectives[0].labels == (("tea_m", "a,b"),)
+
+
+def test_several_objectives_have_names_of_their_own(tmp_path: Path) -> None:
+    several = "    - {displayName: Really good, target: 0.999}\n    - {target: 0.9}\n"
+    found = load(tmp_path, GOOD.replace("    - target: 0.999\n", several))
+    assert [(one.name, float(one.target)) for one in found] == [
+        ("availability-2", 0.9),
+        ("availability-really-good", 0.999),
+    ]
+    assert found[0].indicator == found[1].indicator
+    with pytest.raises(ConfigurationError, match="would be called availability-a, as another one"):
+        load(tmp_path, GOOD.replace("    - target: 0.999\n", "    - {displayName: a, target: 0.9}\n" * 2))
+
+
+def test_a_sequence_of_objects_and_what_they_refer_to(tmp_path: Path) -> None:
+    policy = """
+- apiVersion: openslo/v1
+  kind: AlertPolicy
+  metadata: {name: fast}
+  spec:
+    alertWhenBreaching: true
+    conditions: [{conditionRef: burns}]
+    notificationTargets: [{targetRef: pager}]
+- apiVersion: openslo/v1
+  kind: AlertCondition
+  metadata: {name: burns}
+  spec:
+    severity: page
+    condition: {kind: burnrate, op: gt, threshold: 2, lookbackWindow: 1h, alertAfter: 5m}
+- apiVersion: openslo/v1
+  kind: AlertNotificationTarget
+  metadata: {name: pager}
+  spec: {target: pagerduty}
+- apiVersion: openslo/v1
+  kind: Service
+  metadata: {name: api}
+"""
+    slo = GOOD.replace("spec:\n  service", "spec:\n  alertPolicies: [{alertPolicyRef: fast}]\n  service", 1)
+    with pytest.raises(ConfigurationError, match=r"0\.yaml:6: no rules are made of alert policies"):
+        load(tmp_path, slo, policy)
+    assert len(load(tmp_path, GOOD, policy)) == 1
+    with pytest.raises(ConfigurationError, match=r"0\.yaml:6: there is no AlertPolicy fast"):
+        load(tmp_path, slo, "")
+    with pytest.raises(ConfigurationError, match=r"1\.yaml:10: kind AlertCondishion .* AlertCondition\?"):
+        load(tmp_path, slo, policy.replace("kind: AlertCondition", "kind: AlertCondishion"))
+
+
+def test_a_week_begins_at_the_calendars_hour(tmp_path: Path) -> None:
+    calendar = """    - duration: 1w
+      isRolling: false
+      calendar: {startTime: 2022-01-01 12:00:00, timeZone: America/New_York}
+"""
+    week = GOOD.replace("    - duration: 30d\n      isRolling: true\n", calendar)
+    [one] = load(tmp_path, week)
+    assert Period.parse(str(one.period)) == one.period
+    # In summer New York is four hours behind UTC, in winter five; a Saturday at noon there.
+    assert one.period.start(datetime(2026, 6, 10, tzinfo=UTC)) == datetime(2026, 6, 6, 16, tzinfo=UTC)
+    assert one.period.start(datetime(2026, 1, 10, 17, tzinfo=UTC)) == datetime(2026, 1, 3, 17, tzinfo=UTC)
+    assert one.period.start(datetime(2026, 1, 10, 18, tzinfo=UTC)) == datetime(2026, 1, 10, 17, tzinfo=UTC)
+    with pytest.raises(ConfigurationError, match="begins within an hour of UTC"):
+        load(tmp_path, week.replace("America/New_York", "Asia/Kolkata"))
+    with pytest.raises(ConfigurationError, match="no time zone"):
+        load(tmp_path, week.replace("America/New_York", "America/Old_York"))
+    [quarter] = load(tmp_path, week.replace("1w", "1Q"))
+    assert quarter.period.start(datetime(2026, 3, 1, tzinfo=UTC)) == datetime(2026, 1, 1, 17, tzinfo=UTC)
+    assert quarter.period.max_length == timedelta(days=92, hours=1)
