@@ -196,7 +196,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Let go of hypothesis' plugin, which imports all of hypothesis to say that it has nothing to say."""
+    """Let go of what takes long to say nothing.
+
+    Hypothesis' plugin imports all of hypothesis; and pytest collects garbage, among all modules.
+    """
+    gc.freeze()
     plugins = session.config.pluginmanager
     if (
         "hypothesis" not in sys.modules

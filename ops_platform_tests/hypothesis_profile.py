@@ -8,7 +8,7 @@ from hypothesis.internal.constants_ast import Constants
 
 EXAMPLES = 100
 """Examples of a property that does not say how many it needs."""
-FAST_SHARE = 10
+FAST_SHARE = 20
 """`make test-fast` looks at one in so many; `make test` at all."""
 
 # A busy machine is not a failure: no example of a property is timed.

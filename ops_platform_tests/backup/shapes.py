@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,9 +106,13 @@ def with_second_repository(document: dict[str, Any], **changes: Any) -> dict[str
 
 def write_two_repositories(directory: Path, **changes: Any) -> None:
     """Write the default backups.yaml with a second repository into ``directory``."""
+    (directory / "backups.yaml").write_text(_two_repositories(tuple(changes.items())), encoding="utf-8")
+
+
+@functools.cache
+def _two_repositories(changes: tuple[tuple[str, Any], ...]) -> str:
     default = yaml.safe_load((files.default_config_dir() / "backups.yaml").read_text(encoding="utf-8"))
-    text = yaml.safe_dump(with_second_repository(default, **changes), sort_keys=False)
-    (directory / "backups.yaml").write_text(text, encoding="utf-8")
+    return yaml.safe_dump(with_second_repository(default, **dict(changes)), sort_keys=False)
 
 
 ENVIRON = {

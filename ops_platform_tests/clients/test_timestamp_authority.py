@@ -22,7 +22,11 @@ DIGEST = bytes(32)
 
 @contextmanager
 def answering(first: bytes, then: bytes, times: int, pause: float) -> Iterator[str]:
-    """A server that sends ``first``, and ``then`` so many ``times``, with a pause before each."""
+    """A server that sends ``first``, and ``then`` so many ``times``, with a pause before each.
+
+    It stops when the block ends: the client's error keeps its connection open.
+    """
+    over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -32,7 +36,8 @@ def answering(first: bytes, then: bytes, times: int, pause: float) -> Iterator[s
                 try:
                     peer.sendall(first)
                     for _ in range(times):
-                        time.sleep(pause)
+                        if over.wait(pause):
+                            break
                         peer.sendall(then)
                 except OSError:
                     pass
@@ -40,6 +45,7 @@ def answering(first: bytes, then: bytes, times: int, pause: float) -> Iterator[s
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+        over.set()
         thread.join()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -61,8 +63,14 @@ def test_the_defaults_need_no_environment() -> None:
     assert config.repository.bucket == "${PGBACKREST_REPO1_S3_BUCKET}"
 
 
+@functools.cache
+def default_document() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(DEFAULT.read_text(encoding="utf-8"))
+    return document
+
+
 def changed(change: Callable[[dict[str, Any]], object]) -> str:
-    document = yaml.safe_load(DEFAULT.read_text(encoding="utf-8"))
+    document = copy.deepcopy(default_document())
     change(document)
     return yaml.safe_dump(document)
 

@@ -242,5 +242,6 @@ def test_an_answer_without_a_date_tells_no_clock(headers: dict[str, str]) -> Non
     assert dated(**headers).clock_behind() is None
 
 
+@pytest.mark.services
 def test_a_store_on_this_host_has_our_time(object_store: ObjectStoreServer) -> None:
     assert store(object_store).clock_behind() == timedelta(0)
