@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops_platform.cli import arguments, exclusion, output, report
+from ops_platform.cli import arguments, exclusion, output, report, source
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 
@@ -69,13 +69,8 @@ def validate(files: tuple[Path, ...], json_output: bool) -> None:
 @click.option("--from", "since", required=True, help="A full hour in UTC: 2026-01-31T14:00.")
 @click.option("--to", "until", required=True, help="A full hour in UTC, at least ten minutes ago.")
 @arguments.objectives
-@click.option("--prometheus", "url", default=None, help="Its URL; else OPS_PROMETHEUS_URL.")
-@click.option(
-    "--replica-label",
-    "replica_labels",
-    multiple=True,
-    help="Tells replicas of Prometheus apart, one of which counts; else OPS_PROMETHEUS_REPLICA_LABELS.",
-)
+@source.prometheus
+@source.replica_label
 @output.as_json
 def compute(
     since: str,
@@ -103,9 +98,9 @@ def compute(
     settings = load_settings()
     bounds = counting.hours(arguments.moment(since), arguments.moment(until))
     loaded = openslo.load_directory(objectives or settings.config_dir / "objectives")
-    source = prometheus_access.connect(settings, url=url, replica_labels=replica_labels, timeout_seconds=60)
+    client = prometheus_access.connect(settings, url=url, replica_labels=replica_labels, timeout_seconds=60)
     with output.progress_bar("counting") as progress:
-        counts = counting.count(source, loaded, bounds, datetime.now(UTC), progress=progress)
+        counts = counting.count(client, loaded, bounds, datetime.now(UTC), progress=progress)
     if json_output:
         output.print_json([_computed(objective, windows) for objective, windows in counts.items()])
     else:
@@ -289,5 +284,6 @@ def _computed(objective: Objective, windows: list[WindowCount]) -> dict[str, Any
 
 slo.add_command(exclusion.exclusion)
 slo.add_command(report.report)
+slo.add_command(source.check)
 
 COMMANDS = (slo,)

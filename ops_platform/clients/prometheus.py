@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ops_platform.clients.json_http import TIMEOUT_SECONDS, Access, JsonService
 from ops_platform.clients.safe_errors import address, service
@@ -42,6 +43,8 @@ class Target:
     instance: str
     health: str
     last_error: str
+    path: str = ""
+    """The path of its URL: ``/metrics``, ``/federate``."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,11 @@ class Prometheus:
         active = self._data("/api/v1/targets", {"state": "active"})["activeTargets"]
         return [
             Target(
-                target["labels"]["job"], target["labels"]["instance"], target["health"], target["lastError"]
+                target["labels"]["job"],
+                target["labels"]["instance"],
+                target["health"],
+                target["lastError"],
+                urlsplit(target.get("scrapeUrl", "")).path,
             )
             for target in active
         ]

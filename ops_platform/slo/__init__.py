@@ -4,4 +4,4 @@
 Alert rules are generated from objectives; dashboards are in ``grafana``; Dagster's assets in ``defs.slo``.
 """
 
-__all__ = ["counting", "objectives", "reporting"]
+__all__ = ["counting", "objectives", "reporting", "source_check"]

@@ -7,12 +7,16 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
+from ops_platform.clients import prometheus_access
 from ops_platform.clients.prometheus import Prometheus, Series
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
+from ops_platform.settings import load_settings
+from ops_platform_tests.clients.guarded import Guard
 from ops_platform_tests.ports import free_ports
 from ops_platform_tests.prometheus import metric_names
 
@@ -96,6 +100,23 @@ def test_a_wrong_query_is_one_line(prometheus: Prometheus) -> None:
         Unavailable, match=r"^Prometheus refused POST /api/v1/query with 400: [^\n]*parse error[^\n]*$"
     ):
         prometheus.query("up{")
+
+
+@pytest.mark.services
+def test_behind_a_proxy_that_asks_for_a_token_and_a_tenant(prometheus: Prometheus, tmp_path: Path) -> None:
+    guard = Guard({"Authorization": "Bearer t", "X-Scope-OrgID": "shop"}, upstream=prometheus.url)
+    environ = {"OPS_STATE_DIR": str(tmp_path), "OPS_PROMETHEUS_TENANT": "shop"}
+    with guard.running() as url:
+        for token in ("t", "u"):
+            settings = load_settings({**environ, "OPS_PROMETHEUS_BEARER_TOKEN": token})
+            client = prometheus_access.connect(settings, url=url, timeout_seconds=10)
+            if token == "t":
+                assert len(client.query("up").series) == 2
+                assert client.label_values("job", "up", until=datetime.now(UTC))[0] == ["itself", "nobody"]
+            else:
+                with pytest.raises(Unavailable, match="OPS_PROMETHEUS_BEARER_TOKEN"):
+                    client.query("up")
+            client.close()
 
 
 def test_nobody_there_is_one_line() -> None:
