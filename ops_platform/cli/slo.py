@@ -115,24 +115,52 @@ def compute(
     "directory",
     type=click.Path(path_type=Path, file_okay=False),
     default=None,
-    help="Write slo.yml there.",
+    help="Write slo.yml there; of kubernetes, slo-prometheusrules.yaml.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["prometheus", "kubernetes"]),
+    default="prometheus",
+    help="A rule file, or a PrometheusRule of the Prometheus Operator for each objective.",
+)
+@click.option("--namespace", default=None, help="The objects' namespace; of kubernetes only.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A label of the objects, as ruleSelector asks for; of kubernetes only. May be given again.",
 )
 @arguments.objectives
-def rules(directory: Path | None, objectives: Path | None) -> None:
+def rules(
+    directory: Path | None,
+    format_: str,
+    namespace: str | None,
+    labels: tuple[str, ...],
+    objectives: Path | None,
+) -> None:
     """Generate Prometheus rules of the objectives: recording rules with Sloth's names, and burn alerts.
 
     \b
-    Example:
+    Examples:
       ops-platform slo rules --out /etc/prometheus/rules
+      ops-platform slo rules --format kubernetes --label release=prometheus | kubectl apply -f -
     """
-    from ops_platform.slo.objectives import openslo, prometheus_rules
+    from ops_platform.slo.objectives import kubernetes_rules, openslo, prometheus_rules
 
+    if format_ != "kubernetes" and (namespace is not None or labels):
+        raise ConfigurationError("--namespace and --label go only with --format kubernetes")
+    parsed = kubernetes_rules.parse_labels(labels)
     loaded = openslo.load_directory(objectives or load_settings().config_dir / "objectives")
-    text = prometheus_rules.text(loaded)
+    if format_ == "kubernetes":
+        name, text = "slo-prometheusrules.yaml", kubernetes_rules.text(loaded, namespace, parsed)
+    else:
+        name, text = "slo.yml", prometheus_rules.text(loaded)
     if directory is None:
         click.echo(text, nl=False)
         return
-    target = directory / "slo.yml"
+    target = directory / name
     try:
         target.write_text(text, encoding="utf-8")
     except OSError as error:

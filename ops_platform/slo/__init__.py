@@ -1,6 +1,7 @@
 """Service level objectives: from a promise to exact counts, figures and an error budget.
 
 ``objectives`` holds the promises, ``counting`` counts events, ``reporting`` stores and judges the counts.
+``source_check`` says whether a Prometheus can be counted from.
 Alert rules are generated from objectives; dashboards are in ``grafana``; Dagster's assets in ``defs.slo``.
 """
 

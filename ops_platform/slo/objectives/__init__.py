@@ -27,6 +27,7 @@ __all__ = [
     "Selector",
     "Slicing",
     "format_bound",
+    "kubernetes_rules",
     "openslo",
     "prometheus_rules",
     "sloth_import",
