@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from ops_platform.clients.postgres import Connection, lock_key
 from ops_platform.errors import CheckFailed
-from ops_platform.slo.objectives import prometheus_rules
+from ops_platform.slo.objectives import burning_objective
 from ops_platform.slo.reporting import figures
 
 RETRY_SECONDS = 30
@@ -91,11 +91,7 @@ def record(connection: Connection, deliveries: list[Delivery]) -> int:
 
 def _objectives_of(deliveries: list[Delivery]) -> set[tuple[str, str]]:
     """List (service, SLO) of the objectives whose error budget burns."""
-    burning = [
-        prometheus_rules.burning_objective(delivery.labels)
-        for delivery in deliveries
-        if delivery.status == "firing"
-    ]
+    burning = [burning_objective(delivery.labels) for delivery in deliveries if delivery.status == "firing"]
     return {objective for objective in burning if objective is not None}
 
 

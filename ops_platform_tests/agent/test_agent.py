@@ -26,8 +26,8 @@ from ops_platform.dr.inspection.check_result import passed
 from ops_platform.errors import Unavailable
 from ops_platform.gdpr.requests import lifecycle as requests
 from ops_platform.gdpr.requests.deadlines import VERIFY_WITHIN
+from ops_platform.slo.objectives import alert_rules as rules
 from ops_platform.slo.objectives import openslo
-from ops_platform.slo.objectives import prometheus_rules as rules
 from ops_platform.slo.reporting import figures
 from ops_platform_tests.agent.process import AgentProcess, Samples
 from ops_platform_tests.agent.scene import Scene

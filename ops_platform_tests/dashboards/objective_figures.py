@@ -163,6 +163,14 @@ def recorded(one: Invented) -> Iterator[Served]:
     }
     for window, bad in one.bad.items():
         yield Served(f"slo:sli_error:ratio_rate{window}", bad, {**labels, "sloth_window": window})
+    for name in ("slo:events:rate5m", "slo:bad_events:rate5m"):
+        yield Served(name, 1, labels)
+    info = {"objective": f"{one.target:g}", "mode": "ops-platform", "spec": "openslo/v1"}
+    yield Served(
+        "sloth_slo_info",
+        1,
+        {**labels, "sloth_version": "ops-platform", **{f"sloth_{key}": text for key, text in info.items()}},
+    )
     yield Served("slo:objective:ratio", one.target / 100, labels)
     yield Served("slo:error_budget:ratio", one.budget, labels)
     yield Served("slo:time_period:days", one.days, labels)

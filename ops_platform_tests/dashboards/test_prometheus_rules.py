@@ -28,6 +28,11 @@ def rules_of(name: str) -> list[dict[str, Any]]:
     return [rule for group in document["groups"] for rule in group["rules"]]
 
 
+def groups_of(name: str) -> list[str]:
+    document = yaml.safe_load((RULES / name).read_text(encoding="utf-8"))
+    return [group["name"] for group in document["groups"]]
+
+
 def alerts_of(name: str) -> list[dict[str, Any]]:
     return [rule for rule in rules_of(name) if "alert" in rule]
 
@@ -77,6 +82,8 @@ def promtool_test(name: str, tick: int) -> dict[str, Any]:
     return {
         "rule_files": [str(RULES / name)],
         "evaluation_interval": f"{tick}m",
+        # Else the order is any, and an alert may look at what was recorded a tick ago.
+        "group_eval_order": groups_of(name),
         "tests": [
             {
                 "name": f"{case.alert}: {case.why}",

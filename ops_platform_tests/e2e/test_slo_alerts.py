@@ -22,7 +22,7 @@ from ops_platform.clients.waiting import wait_until
 from ops_platform.local.components import PORT_NAMES
 from ops_platform.local.demo.activity import requests
 from ops_platform.local.demo.failure_modes import FailureModes
-from ops_platform.slo.objectives.prometheus_rules import FAST, SLOW
+from ops_platform.slo.objectives.alert_rules import FAST, SLOW
 from ops_platform_tests.e2e.operator import ops_rows
 from ops_platform_tests.running_stack import RunningStack
 

@@ -3,6 +3,7 @@
 Not here: whether an objective is met (``slo.reporting``).
 """
 
+from ops_platform.slo.objectives.alert_rules import BURN_ALERTS, burning_objective
 from ops_platform.slo.objectives.model import (
     MONTH,
     AnyIndicator,
@@ -12,7 +13,6 @@ from ops_platform.slo.objectives.model import (
     Period,
     Slicing,
 )
-from ops_platform.slo.objectives.prometheus_rules import BURN_ALERTS
 from ops_platform.slo.objectives.selector import Matcher, Selector, format_bound
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "Period",
     "Selector",
     "Slicing",
+    "burning_objective",
+    "event_rates",
     "format_bound",
     "kubernetes_rules",
     "openslo",

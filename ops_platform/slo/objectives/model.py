@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from ops_platform.slo.objectives.alert_options import USUAL, AlertOptions
 from ops_platform.slo.objectives.alert_policy import AlertPolicy
 from ops_platform.slo.objectives.indicator import AnyIndicator, GaugeIndicator, Indicator, Slicing, digest
 from ops_platform.slo.objectives.period import MONTH, Calendar, Period
@@ -41,6 +42,7 @@ class Objective:
     annotations: tuple[tuple[str, str], ...] = ()
     """The document's annotations in order of name, without ours."""
     alert_policies: tuple[AlertPolicy, ...] = ()
+    alerts: AlertOptions = USUAL
 
     @property
     def id(self) -> str:

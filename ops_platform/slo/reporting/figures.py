@@ -261,7 +261,8 @@ SELECT %(slo)s, %(service)s, g.measured_at, g.seconds, t.target * 100,
        g.total, g.good, g.total - g.good, g.severity IS NOT NULL, g.severity,
        EXISTS (SELECT FROM alert_deliveries AS d
                WHERE d.service = %(service)s AND d.slo = %(slo)s AND d.status = 'firing'
-                 AND d.alertname = ANY (%(burn_alerts)s) AND d.labels ->> 'sloth_id' = %(sloth_id)s
+                 AND (d.alertname = ANY (%(burn_alerts)s) OR d.labels ->> 'sloth_severity' IS NOT NULL)
+                 AND d.labels ->> 'sloth_id' = %(sloth_id)s
                  AND d.received_at > g.measured_at - make_interval(secs => g.seconds)
                  AND d.received_at <= g.measured_at + %(newest)s::interval),
        %(run_id)s, g.slo_window, %(version)s, g.state, g.verdict, g.expected, g.known, g.bad_least,

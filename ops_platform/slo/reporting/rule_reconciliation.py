@@ -2,8 +2,9 @@
 
 The two are made in different ways from the same samples, so that a mistake in either shows. Prometheus
 extrapolates and knows no exclusions: ratios of raw counts are compared, within a tolerance of a tenth of
-the bad events, allowed or counted, and the events of a few scrapes. Where less than KNOWN of the period is
-known to either side, nothing is compared, and nothing has passed.
+the bad events, allowed or counted, and the events of a few scrapes. The rules that Prometheus has loaded
+must be those of the objective. Where less than KNOWN of the period is known to either side, nothing is
+compared, and nothing has passed.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 
+import promql_parser
+
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.clients.prometheus import Prometheus, Rule
-from ops_platform.slo.objectives import Objective
+from ops_platform.slo.objectives import Objective, event_rates
 
 SHARE = Fraction(1, 10)
 """Tolerance: of the ratio of bad events, allowed or counted, whichever is larger."""
@@ -140,19 +143,26 @@ def sums(ops: Connection, objective: Objective, end: datetime) -> Sums:
 def _ratio_by_rule(
     prometheus: Prometheus, loaded: Sequence[Rule], objective: Objective, end: datetime
 ) -> float | str | None:
-    """Evaluate the rule as Prometheus has loaded it at ``end``: its recorded samples may begin later.
+    """Compute the ratio over raw samples as the rules do, if Prometheus has loaded the objective's.
 
-    Text says why there is no answer.
+    What the rules recorded may begin later than the samples do. Text says why there is no answer.
     """
-    name = f"slo:sli_error:ratio_rate{objective.period.days}d"
-    matching = [rule for rule in loaded if rule.name == name and rule.labels.get("sloth_id") == objective.id]
-    if len(matching) != 1:
-        return (
-            f"Prometheus has {len(matching)} rules {name} of it: load what 'ops-platform slo rules' generates"
-        )
-    if matching[0].health == "err":
-        return f"the rule {name} fails: {matching[0].last_error}"
-    answer = prometheus.query(matching[0].query, at=end)
+    for name, query in event_rates.recordings(objective).items():
+        matching = [
+            rule for rule in loaded if rule.name == name and rule.labels.get("sloth_id") == objective.id
+        ]
+        if len(matching) != 1:
+            return (
+                f"Prometheus has {len(matching)} rules {name} of it: load what 'ops-platform slo rules' "
+                "generates"
+            )
+        if matching[0].health == "err":
+            return f"the rule {name} fails: {matching[0].last_error}"
+        # Prometheus has its own way of writing both.
+        written = [promql_parser.parse(text).prettify() for text in (matching[0].query, query)]
+        if written[0] != written[1]:
+            return f"Prometheus has another rule {name}: load what 'ops-platform slo rules' generates"
+    answer = prometheus.query(event_rates.raw_ratio(objective), at=end)
     if answer.warnings:
         return f"Prometheus answers in part: {answer.warnings[0]}"
     return answer.series[0].value if answer.series else None

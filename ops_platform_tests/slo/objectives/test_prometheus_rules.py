@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from ops_platform import files
 from ops_platform.cli import cli
-from ops_platform.slo.objectives import openslo
+from ops_platform.slo.objectives import alert_options, alert_rules, burn_tiers, event_rates, openslo
 from ops_platform.slo.objectives import prometheus_rules as rules
 from ops_platform.slo.objectives.model import Indicator, Objective, Period
 from ops_platform.slo.objectives.selector import Selector
@@ -39,17 +40,19 @@ def test_every_tier_can_fire(target: int, days: int) -> None:
         Indicator(Selector("a_total", ())),
         Period("rolling", days),
     )
-    found = rules.tiers(one)
+    found = burn_tiers.tiers(one)
     assert {tier.severity for tier in found} == {"critical", "warning"}
     for tier in found:
-        # What must be bad, of everything: less than all.
-        assert 0 < tier.factor * one.budget <= rules.REACHABLE
-        # Nobody is called for a pace at which the budget lasts.
-        assert tier.factor >= 1 or tier.factor * one.budget == rules.REACHABLE
+        # What must be bad, of everything: less than all, and more than what is allowed.
+        assert one.budget <= tier.factor * one.budget < 1
+    # Whatever burns faster than the budget lasts is told before it is spent: nothing burns in silence.
+    slowest = found[-1]
+    assert slowest.factor == 1
+    assert slowest.long_minutes <= max(one.period.days * 144, 4320)
 
 
 def test_the_usual_tiers_are_those_of_the_book() -> None:
-    found = rules.tiers(OBJECTIVES["api-availability"])
+    found = burn_tiers.tiers(OBJECTIVES["api-availability"])
     assert [(tier.severity, float(tier.factor), tier.long, tier.short) for tier in found] == [
         ("critical", 14.4, "1h", "5m"),
         ("critical", 6, "6h", "30m"),
@@ -57,20 +60,36 @@ def test_the_usual_tiers_are_those_of_the_book() -> None:
         ("warning", 1, "3d", "6h"),
     ]
     # At 90 % nothing burns faster than tenfold.
-    assert float(rules.tiers(OBJECTIVES["media-transcoding"])[0].factor) == 8
-    assert rules.tiers(OBJECTIVES["webhooks-signatures"]) == []
+    assert float(burn_tiers.tiers(OBJECTIVES["media-transcoding"])[0].factor) == 8
+    assert burn_tiers.tiers(OBJECTIVES["webhooks-signatures"]) == []
 
 
 def test_a_scale_makes_all_windows_shorter_or_longer_and_keeps_the_share_of_the_budget() -> None:
     one = OBJECTIVES["api-availability"]
-    assert tuple(rules.windows(one)) == USUAL
+    assert windows(one) == list(USUAL)
     short = replace(one, burn_window_scale=Fraction(1, 5))
-    assert rules.windows(short) == ["1m", "6m", "12m", "24m", "72m", "288m", "864m"]
+    # The last two are those of the slowest tier, which has a tenth of the period.
+    assert windows(short) == ["1m", "6m", "12m", "24m", "72m", "288m", "6h", "864m", "3d"]
     # The same share of the budget in a fifth of the time is five times the pace.
-    assert [tier.factor for tier in rules.tiers(short)] == [5 * tier.factor for tier in rules.tiers(one)]
-    assert rules.windows(replace(one, burn_window_scale=Fraction(2))) == [
+    assert [tier.factor for tier in burn_tiers.tiers(short)] == [
+        *(5 * tier.factor for tier in burn_tiers.tiers(one)),
+        1,
+    ]
+    assert windows(replace(one, burn_window_scale=Fraction(2))) == [
         "10m", "1h", "2h", "4h", "12h", "2d", "6d",
     ]  # fmt: skip
+
+
+def test_ninety_days_cannot_burn_away_in_silence() -> None:
+    long = replace(OBJECTIVES["api-availability"], period=Period("rolling", 90))
+    tickets = [tier for tier in burn_tiers.tiers(long) if tier.severity == "warning"]
+    assert [(float(tier.factor), tier.long, tier.short) for tier in tickets] == [
+        (9, "1d", "2h"), (3, "3d", "6h"), (1, "9d", "18h"),
+    ]  # fmt: skip
+
+
+def windows(one: Objective) -> list[str]:
+    return [burn_tiers.duration(minutes) for minutes in burn_tiers.windows(one)]
 
 
 def every_rule() -> Iterator[dict[str, Any]]:
@@ -82,6 +101,9 @@ def test_names_and_labels() -> None:
     recorded = {rule["record"] for rule in every_rule() if "record" in rule}
     assert recorded == {
         *(f"slo:sli_error:ratio_rate{window}" for window in (*USUAL, "30d")),
+        "slo:events:rate5m",
+        "slo:bad_events:rate5m",
+        "sloth_slo_info",
         "slo:objective:ratio",
         "slo:error_budget:ratio",
         "slo:time_period:days",
@@ -94,6 +116,84 @@ def test_names_and_labels() -> None:
         if "alert" in rule:
             assert rule["labels"]["severity"] in ("critical", "warning")
             assert {"summary", "description", "runbook_url"} <= set(rule["annotations"])
+
+
+def test_raw_samples_are_read_over_the_shortest_window_only() -> None:
+    """So that no other rule, however long its window, costs more with more series."""
+    for one in OBJECTIVES.values():
+        raw = [
+            rule
+            for group in rules.render([one])["groups"]
+            for rule in group["rules"]
+            if one.indicator.total.metric in rule["expr"]
+        ]
+        *recorded, absent = [rule.get("record") or rule["alert"] for rule in raw]
+        assert (tuple(recorded), absent) == (event_rates.names(one), alert_rules.ABSENT)
+        assert set(re.findall(r"\[(\w+)\]", " ".join(rule["expr"] for rule in raw))) == {"5m"}
+
+
+def test_a_document_names_grades_labels_and_disables_its_alerts() -> None:
+    options = {
+        "min-events": "500",
+        "disable": "spent, absent",
+        "severity": "warning",
+        "severity.burn-fast": "critical",
+        "name.burn-slow": "ApiLeaks",
+        "label-team": "payments",
+        "label-team.undecided": "platform",
+        "annotation-dashboard": "https://example.com/{{x}}",
+        "annotation-summary.burn-fast": "Come",
+    }
+    given = alert_options.parse({f"ops-platform/alert-{name}": value for name, value in options.items()})
+    document = replace(
+        OBJECTIVES["api-availability"],
+        alerts=given,
+        labels=(("service", "other"), ("tier", "1")),
+        annotations=(("example.com/owner", "Ann"), ("summary", "ours is better")),
+    )
+    fast, slow, undecided = alert_rules.alerts(document)
+    assert [rule["alert"] for rule in (fast, slow, undecided)] == [
+        "ErrorBudgetBurnFast", "ApiLeaks", "ErrorBudgetUndecided",
+    ]  # fmt: skip
+    assert [rule["labels"]["severity"] for rule in (fast, slow, undecided)] == [
+        "critical", "warning", "warning",
+    ]  # fmt: skip
+    assert [rule["labels"]["team"] for rule in (fast, slow, undecided)] == [
+        "payments", "payments", "platform",
+    ]  # fmt: skip
+    assert slow["annotations"]["dashboard"] == 'https://example.com/{{"{{"}}x}}'
+    assert (fast["annotations"]["summary"], "> 499.5)" in fast["expr"]) == ("Come", True)
+    assert (slow["labels"]["tier"], slow["labels"]["service"]) == ("1", "api")
+    assert slow["annotations"]["example_com_owner"] == "Ann"
+    assert slow["annotations"]["summary"].startswith("API availability")
+    # It still is the burn alert of this objective, with the runbook of its kind.
+    assert slow["annotations"]["runbook_url"].endswith("#errorbudgetburnslow")
+    burning_labels = {"alertname": slow["alert"], **slow["labels"]}
+    assert alert_rules.burning_objective(burning_labels) == ("api", "availability")
+    assert alert_rules.burning_objective({"alertname": "Other", **undecided["labels"]}) is None
+    none = replace(given, disabled=frozenset(alert_options.KINDS))
+    groups = rules.render([replace(OBJECTIVES["api-availability"], alerts=none)])["groups"]
+    assert [group["name"] for group in groups] == ["slo-sli-api-availability", "slo-meta-api-availability"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("min-evnts", "5", "'min-events'|min-events"),
+        ("min-events", "few", "whole number"),
+        ("min-events.spent", "5", "spent"),
+        ("disable", "burn-fats", "burn-fast"),
+        ("severity", "page", "critical or warning"),
+        ("severity.burnfast", "warning", "did you mean burn-fast"),
+        ("name", "Ours", "name one alert"),
+        ("name.spent", "two words", "name one alert"),
+        ("label-severity", "info", "set by the rules"),
+        ("label-", "x", "label"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused(name: str, value: str, word: str) -> None:
+    with pytest.raises(alert_options.AlertOptionError, match=word):
+        alert_options.parse({f"ops-platform/alert-{name}": value})
 
 
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -120,6 +220,17 @@ def test_promtool_accepts_them(file: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def promtool_test(file: Path, objectives: list[Objective], every: str, cases: list[Any]) -> dict[str, Any]:
+    """Make a test whose alerts look at what was recorded at the same moment: by itself the order is any."""
+    groups = [group["name"] for group in rules.render(objectives)["groups"]]
+    return {
+        "rule_files": [str(file)],
+        "evaluation_interval": every,
+        "group_eval_order": groups,
+        "tests": cases,
+    }
+
+
 def burnt(one: Objective, share: Fraction, fires: set[str], minutes: int = 90) -> dict[str, Any]:
     """A share of bad events for some minutes, and the severities that are to fire at their end."""
     known = {rule["labels"]["severity"] for rule in every_rule() if is_alert_of(rule, one)}
@@ -136,32 +247,39 @@ def burnt(one: Objective, share: Fraction, fires: set[str], minutes: int = 90) -
                 "eval_time": f"{minutes}m",
                 "exp_samples": [{"labels": f'{{alertname="{name}"}}', "value": 1}] * (severity in fires),
             }
-            for name, severity in ((rules.FAST, "critical"), (rules.SLOW, "warning"))
+            for name, severity in ((alert_rules.FAST, "critical"), (alert_rules.SLOW, "warning"))
         ],
     }
 
 
 def is_alert_of(rule: dict[str, Any], one: Objective) -> bool:
-    severity = {rules.FAST: "critical", rules.SLOW: "warning"}.get(rule.get("alert", ""))
+    severity = {alert_rules.FAST: "critical", alert_rules.SLOW: "warning"}.get(rule.get("alert", ""))
     labels = {"service": one.service, "slo": one.name, "severity": severity}
-    labels |= {"sloth_id": one.id, "sloth_service": one.service, "sloth_slo": one.name}
+    labels |= {
+        "sloth_severity": "page" if severity == "critical" else "ticket",
+        "sloth_id": one.id,
+        "sloth_service": one.service,
+        "sloth_slo": one.name,
+    }
     return rule["labels"] == labels
 
 
 @pytest.mark.services
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))
-def test_alerts_fire_when_the_budget_burns_and_not_before(file: Path, tmp_path: Path, name: str) -> None:
+def test_alerts_fire_when_the_budget_burns_and_not_before(tmp_path: Path, name: str) -> None:
     one = OBJECTIVES[name]
+    file = tmp_path / "slo.yml"
+    file.write_text(rules.text([one]))
     cases = [burnt(one, Fraction(0), set())]
     if one.target == 1:
         cases.append(burnt(one, Fraction(1, 1000), {"critical"}))
     else:
-        page = rules.tiers(one)[0].factor * one.budget
+        page = burn_tiers.tiers(one)[0].factor * one.budget
         cases.append(burnt(one, page * Fraction(11, 10), {"critical", "warning"}))
         # Within its budget, for days.
         cases.append(burnt(one, one.budget / 2, set()))
     path = tmp_path / "test.yml"
-    path.write_text(json.dumps({"rule_files": [str(file)], "evaluation_interval": "5m", "tests": cases}))
+    path.write_text(json.dumps(promtool_test(file, [one], "5m", cases)))
     done = promtool("test", "rules", str(path))
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -179,12 +297,13 @@ def test_what_people_wrote_is_no_template(tmp_path: Path) -> None:
         rule
         for group in rules.render([one])["groups"]
         for rule in group["rules"]
-        if rule.get("alert") == rules.FAST
+        if rule.get("alert") == alert_rules.FAST
     ]
-    test = {
-        "rule_files": [str(tmp_path / "slo.yml")],
-        "evaluation_interval": "5m",
-        "tests": [
+    test = promtool_test(
+        tmp_path / "slo.yml",
+        [one],
+        "5m",
+        [
             {
                 "interval": "1m",
                 "input_series": [
@@ -194,7 +313,7 @@ def test_what_people_wrote_is_no_template(tmp_path: Path) -> None:
                 "alert_rule_test": [
                     {
                         "eval_time": "90m",
-                        "alertname": rules.FAST,
+                        "alertname": alert_rules.FAST,
                         "exp_alerts": [
                             {
                                 "exp_labels": fast["labels"],
@@ -210,7 +329,7 @@ def test_what_people_wrote_is_no_template(tmp_path: Path) -> None:
                 ],
             }
         ],
-    }
+    )
     path = tmp_path / "test.yml"
     path.write_text(json.dumps(test))
     done = promtool("test", "rules", str(path))
@@ -218,12 +337,15 @@ def test_what_people_wrote_is_no_template(tmp_path: Path) -> None:
 
 
 @pytest.mark.services
-def test_without_traffic_there_is_no_ratio(file: Path, tmp_path: Path) -> None:
+def test_without_traffic_there_is_no_ratio(tmp_path: Path) -> None:
     one = OBJECTIVES["api-availability"]
-    test = {
-        "rule_files": [str(file)],
-        "evaluation_interval": "1m",
-        "tests": [
+    file = tmp_path / "slo.yml"
+    file.write_text(rules.text([one]))
+    test = promtool_test(
+        file,
+        [one],
+        "1m",
+        [
             {
                 "interval": "1m",
                 "input_series": [{"series": 'product_api_responses_total{code="200"}', "values": "7+0x60"}],
@@ -232,8 +354,69 @@ def test_without_traffic_there_is_no_ratio(file: Path, tmp_path: Path) -> None:
                 ],
             }
         ],
-    }
+    )
     path = tmp_path / "test.yml"
     path.write_text(yaml.safe_dump(test))
+    done = promtool("test", "rules", str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.services
+def test_slow_burns_and_low_targets_are_told(tmp_path: Path) -> None:
+    """Ninety days at 2.5 times the pace, and 5 % of 15 % that are promised; neither at the pace itself."""
+    usual = OBJECTIVES["api-availability"]
+    long, low = (
+        replace(usual, name="long", period=Period("rolling", 90)),
+        replace(usual, name="low", target=Fraction(15, 100)),
+    )
+    document = rules.render([long, low])
+    for group in document["groups"]:
+        # What they record of raw samples is given: ten days of those are too many.
+        group["rules"] = [
+            rule for rule in group["rules"] if rule.get("record") not in event_rates.names(usual)
+        ]
+    (tmp_path / "slo.yml").write_text(json.dumps(document))
+    hours = 10 * 24
+
+    def burns(one: Objective, share: Fraction) -> dict[str, str]:
+        return {
+            f"{name}{event_rates.own(one)}": f"{float(rate)}x{12 * hours}"
+            for name, rate in zip(event_rates.names(one), (Fraction(10), 10 * share), strict=True)
+        }
+
+    def case(of_long: Fraction, of_low: Fraction, fires: set[tuple[str, str]]) -> dict[str, Any]:
+        return {
+            "interval": "5m",
+            "input_series": [
+                {"series": name, "values": values}
+                for name, values in (burns(long, of_long) | burns(low, of_low)).items()
+            ],
+            "promql_expr_test": [
+                {
+                    "expr": 'count by (alertname, slo) (ALERTS{sloth_severity!=""})',
+                    "eval_time": f"{hours}h",
+                    "exp_samples": [
+                        {"labels": f'{{alertname="{name}", slo="{slo}"}}', "value": 1} for name, slo in fires
+                    ],
+                }
+            ],
+        }
+
+    fast, slow = alert_rules.BURN_ALERTS
+    test = promtool_test(
+        tmp_path / "slo.yml",
+        [long, low],
+        "2h",
+        [
+            case(
+                long.budget * Fraction(5, 2),
+                Fraction(95, 100),
+                {(slow, "long"), (fast, "low"), (slow, "low")},
+            ),
+            case(long.budget * Fraction(9, 10), Fraction(84, 100), set()),
+        ],
+    )
+    path = tmp_path / "test.yml"
+    path.write_text(json.dumps(test))
     done = promtool("test", "rules", str(path))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,7 +2,8 @@
 
 Annotations that we read: OpenSLO's targets end below 1, so an objective of 100 % says
 ``ops-platform/target: "1"``; ``ops-platform/burn-window-scale`` makes the windows of its burn alerts shorter
-or longer, and ``ops-platform/runbook-url`` names a runbook of its own.
+or longer, and ``ops-platform/runbook-url`` names a runbook of its own. Those of its alerts are in
+``alert_options``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import re
 from fractions import Fraction
 
 from ops_platform.errors import ConfigurationError
+from ops_platform.slo.objectives import alert_options
+from ops_platform.slo.objectives.alert_options import AlertOptionError, AlertOptions
 from ops_platform.slo.objectives.documents import (
     document_keys,
     written_alert,
@@ -63,6 +66,7 @@ def objectives(slo: Written[Slo], objects: Objects, notes: list[str]) -> list[Ob
                 period=period,
                 runbook_url=own.get(RUNBOOK),
                 burn_window_scale=_burn_window_scale(slo, own),
+                alerts=_alerts(slo, own),
                 labels=_labels(meta),
                 annotations=tuple(
                     sorted(pair for pair in meta.annotations.items() if not pair[0].startswith(OURS))
@@ -76,12 +80,19 @@ def objectives(slo: Written[Slo], objects: Objects, notes: list[str]) -> list[Ob
 def _own_annotations(slo: Written[Slo]) -> dict[str, str]:
     own = {name: text for name, text in slo.value.metadata.annotations.items() if name.startswith(OURS)}
     for name in own:
-        if name not in ANNOTATIONS:
+        if name not in ANNOTATIONS and not name.startswith(alert_options.PREFIX):
             raise ConfigurationError(
                 f"{slo.at('metadata', 'annotations', name)}: {name} "
                 f"{document_keys.nearest_key(ANNOTATIONS, name)}"
             )
     return own
+
+
+def _alerts(slo: Written[Slo], own: dict[str, str]) -> AlertOptions:
+    try:
+        return alert_options.parse(own)
+    except AlertOptionError as error:
+        raise ConfigurationError(f"{slo.at('metadata', 'annotations', error.key)}: {error}") from None
 
 
 def _names(slo: Written[Slo]) -> list[str]:
