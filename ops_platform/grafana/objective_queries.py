@@ -57,6 +57,14 @@ def state(window: str | None = None) -> str:
     return f"4 * {bounded} + 2 * {missing} + {nothing}"
 
 
+def verdict(window: str | None = None) -> str:
+    """Encode the verdict: 0 met, 1 at risk, 2 breached, 4 undecided."""
+    undecided, breached, at_risk = (
+        exact("slo_verdict", window, "max", verdict=name) for name in ("undecided", "breached", "at risk")
+    )
+    return f"4 * {undecided} + 2 * {breached} + {at_risk}"
+
+
 def rule(expr: str) -> str:
     """Relabel a rule's value with the labels of the exact figures."""
     named = f'label_replace({expr}, "service", "$1", "sloth_service", "(.*)")'

@@ -13,6 +13,7 @@ from ops_platform.grafana.objective_queries import (
     rule,
     seconds_to_exhaustion,
     state,
+    verdict,
 )
 from ops_platform.grafana.panels import Column
 from ops_platform.grafana.style import GREEN, GREY, RED, YELLOW, value_mappings
@@ -30,6 +31,19 @@ STATES = value_mappings(
         7: ("source missing", RED),
     }
 )
+VERDICTS = value_mappings(
+    {
+        0: ("met", GREEN),
+        1: ("at risk", YELLOW),
+        2: ("breached", RED),
+        # Two agents disagree for the moment in which only one has looked.
+        3: ("breached", RED),
+        4: ("undecided", GREY),
+        5: ("undecided", GREY),
+        6: ("breached", RED),
+        7: ("breached", RED),
+    }
+)
 KEYS = {"service": "Service", "slo": "Objective"}
 LEFT = ((0.001, YELLOW), (25.0, GREEN))
 BURNING = ((1.0, YELLOW), (6.0, RED))
@@ -39,6 +53,7 @@ LATE = ((2 * 3600.0, YELLOW), (3 * 3600.0, RED))
 def now() -> list[Column]:
     """List the columns of the objectives as they are now."""
     return [
+        Column("Verdict, own period", verdict(OWN), "none", mappings=VERDICTS),
         Column("Target", plain("slo_target_percentage"), "percent"),
         Column("Achieved, own period", achieved(OWN), "percent", 3),
         Column(

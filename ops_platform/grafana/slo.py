@@ -24,13 +24,15 @@ from ops_platform.grafana.objective_queries import (
     rule,
     seconds_to_exhaustion,
     state,
+    verdict,
 )
-from ops_platform.grafana.objective_tables import KEYS, LATE, STATES
+from ops_platform.grafana.objective_tables import KEYS, LATE, STATES, VERDICTS
 from ops_platform.grafana.page import Page
 from ops_platform.grafana.panels import PanelSpec, current_table, graph, state_timeline
 from ops_platform.grafana.style import GREY, PROMETHEUS, RED, YELLOW, Query
 
 FAST, SLOW = "slo.md#errorbudgetburnfast", "slo.md#errorbudgetburnslow"
+SPENT, UNDECIDED = "slo.md#errorbudgetspent", "slo.md#errorbudgetundecided"
 WINDOWED = "{{service}}/{{slo}} {{window}}"
 NAME = "{{service}}/{{slo}}"
 
@@ -72,7 +74,20 @@ def _now() -> list[Panel]:
             ),
             KEYS,
             *objective_tables.now(),
-        )
+        ),
+        state_timeline(
+            PanelSpec(
+                "Verdict by window",
+                "What is certain, whatever the unknown hours held. At risk: at most a quarter of it is "
+                "left. Undecided: that depends on what is not known, or the window is not counted yet.",
+                "none",
+                (SPENT, UNDECIDED),
+                24,
+                9,
+            ),
+            Query(verdict(), WINDOWED),
+            VERDICTS,
+        ),
     ]
 
 

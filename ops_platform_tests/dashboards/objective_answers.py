@@ -58,6 +58,10 @@ def state(one: Invented, window: str) -> float:
     return STATES.index(one.state(window))
 
 
+def verdict(one: Invented, window: str) -> float:
+    return {"met": 0.0, "at risk": 1.0, "breached": 2.0, "undecided": 4.0}[one.verdict(window)]
+
+
 def burn(window: str) -> Answer:
     def of(one: Invented) -> float | None:
         if one is WEBHOOKS or window not in one.bad:
@@ -98,15 +102,16 @@ def answers(passed: float) -> dict[str, Answer]:
     short, long = "Burn rate over minutes and hours", "Burn rate over hours and days"
     both = "Burn rate now and over the whole period"
     return {
-        f"{now}/A": target,
-        f"{now}/B": each(lambda one: achieved(one, one.period)),
-        f"{now}/C": each(lambda one: one.left(one.period)),
-        f"{now}/D": burn("5m"),
-        f"{now}/E": each(period_burn),
-        f"{now}/F": exhausted(),
-        f"{now}/G": each(lambda one: state(one, one.period)),
-        f"{now}/H": age,
-        f"{now}/I": each(lambda one: float(one is API)),
+        f"{now}/A": each(lambda one: verdict(one, one.period)),
+        f"{now}/B": target,
+        f"{now}/C": each(lambda one: achieved(one, one.period)),
+        f"{now}/D": each(lambda one: one.left(one.period)),
+        f"{now}/E": burn("5m"),
+        f"{now}/F": each(period_burn),
+        f"{now}/G": exhausted(),
+        f"{now}/H": each(lambda one: state(one, one.period)),
+        f"{now}/I": age,
+        f"{now}/J": each(lambda one: float(one is API)),
         "Achieved by window/A": each_window(achieved),
         "Achieved by window/B": target,
         "Error budget left by window/A": each_window(Invented.left),
@@ -129,6 +134,7 @@ def answers(passed: float) -> dict[str, Answer]:
         f"{window}/F": each_window(state),
         "Good events by window/A": each_window(good),
         "All events by window/A": each_window(total),
+        "Verdict by window/A": each_window(verdict),
         "State by window/A": each_window(state),
         "Error budget left, ledger and rules/A": each(lambda one: one.left(one.period)),
         "Error budget left, ledger and rules/B": each(by_rules),

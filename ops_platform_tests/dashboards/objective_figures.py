@@ -58,6 +58,15 @@ class Invented:
             return None
         return 100 * (1 - (count[1] - count[0]) / (self.budget * count[1])) if count[1] else 100.0
 
+    def verdict(self, window: str) -> str:
+        """What a known count of the window is judged to be; of a missing one nothing is certain."""
+        count, left = self.counts[window], self.left(window)
+        if count is None:
+            return "undecided"
+        if left is None:
+            return "met" if count[0] == count[1] else "breached"
+        return "breached" if left <= 1e-9 else "at risk" if left <= 25 else "met"
+
 
 def evenly(good: int, total: int) -> dict[str, tuple[int, int] | None]:
     return {window: (good * size, total * size) for size, window in enumerate(WINDOWS, 1)}
@@ -127,6 +136,7 @@ def known(one: Invented, start: float) -> ObjectiveState:
                 *(one.counts[window] or (None, None)),
                 one.achieved(window),
                 one.left(window),
+                one.verdict(window),
             )
             for window in one.counts
         ),

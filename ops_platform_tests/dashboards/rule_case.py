@@ -31,6 +31,8 @@ class Case:
     value: str = ""
     says: str = ""
     step: int = 1
+    groups: str = ""
+    """How the names of the groups end that are evaluated: all others would cost time for nothing."""
 
     @property
     def tick(self) -> int:

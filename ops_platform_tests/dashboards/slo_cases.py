@@ -44,7 +44,7 @@ def cases(one: Objective) -> Iterator[Case]:
     def case(
         alert: str, why: str, share: Fraction, fired: tuple[dict[str, str], ...] = (), value: str = ""
     ) -> Case:
-        return Case(alert, f"{one.id}: {why}", MINUTES, burns(share), fired, value, step=STEP)
+        return Case(alert, f"{one.id}: {why}", MINUTES, burns(share), fired, value, step=STEP, groups=one.id)
 
     none = Fraction(0)
     yield case(rules.FAST, "all is good", none)
@@ -114,7 +114,7 @@ def unseen_by_rate(one: Objective, perfect: Objective) -> Iterator[Case]:
 
     def case(why: str, series: dict[str, str], value: str = "") -> Case:
         fired = (fires(one, "critical", "page"),) if value else ()
-        return Case(rules.FAST, f"{one.id}: {why}", MINUTES, series, fired, value, step=STEP)
+        return Case(rules.FAST, f"{one.id}: {why}", MINUTES, series, fired, value, step=STEP, groups=one.id)
 
     well = responses(200, "1000+2000x35")
     # All of 5,000 bad events in a series' first sample, three minutes ago: three fifths of them yet.
@@ -140,6 +140,7 @@ def unseen_by_rate(one: Objective, perfect: Objective) -> Iterator[Case]:
         (fires(perfect, "critical", "page"),),
         f"{100 / 6:.4g}%",
         step=STEP,
+        groups=perfect.id,
     )
 
 
