@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ops_platform.agent import deliveries
+from ops_platform.agent.loops.document_watch import DocumentWatch
 from ops_platform.agent.loops.index_watch import IndexWatch
 from ops_platform.agent.loops.lock_watch import LockWatch
 from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
@@ -39,7 +40,6 @@ from ops_platform.errors import OpsError, Unavailable
 from ops_platform.gdpr import requests
 from ops_platform.gdpr.export import archive_store
 from ops_platform.settings import Settings
-from ops_platform.slo.objectives import openslo
 
 RECONCILE_SECONDS = 60.0
 WAL_HOURS_SECONDS = 60.0
@@ -140,11 +140,12 @@ class LoopRegistry:
         return self._database_loop("observe", self._settings.agent.refresh_seconds, step, session)
 
     def _objectives(self) -> Loop:
-        session, directory = self._ops_session("agent objectives"), self._settings.config_dir / "objectives"
+        session = self._ops_session("agent objectives")
+        documents = DocumentWatch(self._settings.config_dir / "objectives")
 
         def step() -> None:
-            # Read anew each time: a wrong document fails this loop and does not keep the agent from starting.
-            objectives = openslo.load_files(directory)
+            # Not before: a wrong document fails this loop and does not keep the agent from starting.
+            objectives = documents.objectives()
             with session.use() as connection:
                 begin_snapshot(connection)
                 self.state.slo.read(connection, objectives)
