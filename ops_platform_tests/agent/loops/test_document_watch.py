@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from ops_platform import files
-from ops_platform.agent.loops import document_watch
 from ops_platform.agent.loops.document_watch import DocumentWatch
 from ops_platform.errors import ConfigurationError
 from ops_platform.slo.objectives import Objective, openslo
@@ -41,7 +40,7 @@ def test_documents_are_parsed_when_they_change(tmp_path: Path, monkeypatch: pyte
     assert [watch.objectives(), watch.objectives()] == [openslo.load_files(directory)] * 2
     assert loading.times == 2
     now = time.time_ns()
-    monkeypatch.setattr(document_watch.time, "time_ns", lambda: now + 10_000_000_000)
+    monkeypatch.setattr(time, "time_ns", lambda: now + 10_000_000_000)
 
     def parses() -> int:
         before = loading.times
