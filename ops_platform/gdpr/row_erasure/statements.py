@@ -197,6 +197,10 @@ class Writer:
             self._condition(change.table, change.role),
             *self.decisions.limits(change.table, change.step.belonging, apart=change.apart),
         ]
+        tests += [
+            sql.SQL("{} IS NOT TRUE").format(self._condition(change.table, role))
+            for role in change.step.left_to
+        ]
         if isinstance(change.step.belonging.erasure, Delete | Redact):
             # A row that must be kept in one role is neither deleted nor rewritten in another.
             tests += [

@@ -23,20 +23,14 @@ class Order:
 def children_first(
     tables: Collection[Name],
     catalogue: Catalogue,
-    precedences: Collection[tuple[Name, Name]] = (),
-    *,
-    references: Collection[Reference] | None = None,
-    needed: Collection[Reference] = (),
 ) -> Order:
     """Put each table before those that its rows refer to.
 
-    ``precedences``: further pairs of tables of which the first must come first. ``references``: those that
-    matter; None: all. ``needed``: those that may not be emptied. Raises CheckFailed, with the tables' names,
-    for a circle that cannot be opened.
+    Raises CheckFailed, with the tables' names, for a circle that cannot be opened.
     """
     within = [
         reference
-        for reference in (catalogue.references if references is None else references)
+        for reference in catalogue.references
         if reference.table in tables and reference.target in tables
     ]
     edges = [reference for reference in within if reference.table != reference.target]
@@ -44,25 +38,21 @@ def children_first(
     broken = [reference for reference in within if reference.table == reference.target]
     for reference in broken:
         if not _breakable(reference, catalogue):
-            raise CheckFailed(_circle_message([reference.table], [reference]))
+            raise CheckFailed(circle_message([reference.table], [reference]))
     while True:
         try:
-            return Order(tuple(_sorted(tables, edges, precedences)), tuple(broken))
+            return Order(tuple(_sorted(tables, edges)), tuple(broken))
         except CycleError as error:
             circle: list[Name] = error.args[1]
             closing = [edge for edge in edges if _closes(edge, circle)]
-            candidates = [
-                edge
-                for edge in closing
-                if edge.deferrable or (edge not in needed and nullable(edge, catalogue))
-            ]
+            candidates = [edge for edge in closing if _breakable(edge, catalogue)]
             if not candidates:
-                raise CheckFailed(_circle_message(circle[:-1], closing)) from None
+                raise CheckFailed(circle_message(circle[:-1], closing)) from None
             # A column that can be emptied first is preferred: then no constraint is checked late.
             chosen = min(
                 candidates,
                 key=lambda edge: (
-                    edge in needed or not nullable(edge, catalogue),
+                    not nullable(edge, catalogue),
                     str(edge.table),
                     edge.name,
                 ),
@@ -91,20 +81,17 @@ def _closes(edge: Reference, circle: list[Name]) -> bool:
     return any({edge.table, edge.target} == {a, b} for a, b in itertools.pairwise(circle))
 
 
-def _sorted(
-    tables: Iterable[Name], edges: Iterable[Reference], precedences: Iterable[tuple[Name, Name]]
-) -> Iterable[Name]:
+def _sorted(tables: Iterable[Name], edges: Iterable[Reference]) -> Iterable[Name]:
     sorter: TopologicalSorter[Name] = TopologicalSorter()
     for name in sorted(tables):
         sorter.add(name)
     for edge in sorted(edges, key=lambda edge: (str(edge.table), edge.name)):
         sorter.add(edge.target, edge.table)
-    for first, then in sorted(precedences):
-        sorter.add(then, first)
     return sorter.static_order()
 
 
-def _circle_message(circle: list[Name], closing: list[Reference]) -> str:
+def circle_message(circle: list[Name], closing: list[Reference]) -> str:
+    """Word a circle that nothing opens; ``closing``: what could be changed."""
     columns = ", ".join(f"{edge.table}.{'+'.join(edge.columns)}" for edge in closing) or "their foreign keys"
     return (
         f"{' -> '.join(str(table) for table in circle)} refer to each other in a circle that nothing opens: "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from psycopg import sql
 
@@ -43,6 +44,15 @@ class AfterImage:
     data_map: DataMap
     catalogue: Catalogue
     subjects: Sequence[tuple[Identity, SparedRows | None]]
+
+    @cached_property
+    def _in_order(self) -> Mapping[Name, Sequence[Belonging]]:
+        """The roles of each table in the plan's order."""
+        roles: dict[Name, list[Belonging]] = {}
+        for step in plan.plan(self.data_map, self.catalogue).steps:
+            if step.kind != "empty":
+                roles.setdefault(step.table, []).append(step.belonging)
+        return roles
 
     def rows(
         self,
@@ -152,7 +162,7 @@ class AfterImage:
                 if assignment.column not in table.plain - set(written) or assignment.old:
                     continue
                 for belonging, held in rules:
-                    columns = _written(belonging)
+                    columns = plan.writes(belonging)
                     sources = columns if assignment.reads is None else columns & assignment.reads
                     if sources and trigger.acts_on(columns):
                         kept.setdefault(assignment.column, []).append(held)
@@ -209,7 +219,7 @@ class AfterImage:
         while name is not None:
             table = self.data_map.tables.get(name)
             if table is not None:
-                yield from ((table, belonging) for belonging in plan.deleting_first(table))
+                yield from ((table, belonging) for belonging in self._in_order.get(name, ()))
             relation = self.catalogue.relations.get(name)
             name = relation.parent if relation else None
 
@@ -275,16 +285,9 @@ class AfterImage:
         return sql.SQL("(({} AND {} IS NOT TRUE) OR {})").format(_any(deleted), _any(kept), _any(emptied))
 
 
-def _written(belonging: Belonging) -> frozenset[str]:
-    """List the columns that a role writes in rows that stay."""
-    if isinstance(belonging.erasure, Remove | Redact):
-        return frozenset(belonging.way.columns)
-    return plan.sets(belonging)
-
-
 def _changes(belonging: Belonging) -> bool:
     """Tell whether a role updates rows that stay."""
-    return bool(_written(belonging))
+    return bool(plan.writes(belonging))
 
 
 def _selected(relation: Relation, columns: Mapping[str, sql.Composable]) -> sql.Composable:
