@@ -98,7 +98,9 @@ def check(data_map: Path | None, json_output: bool) -> None:
     show_default=True,
     help="Its key; given again for each column of a key of several.",
 )
-@click.option("--email", default="email", show_default=True, help="Its column with the e-mail address.")
+@click.option(
+    "--email", default="email", show_default=True, help="Its column with the e-mail address, or TABLE.COLUMN."
+)
 @click.option("--without-values", is_flag=True, help="By names and types only: no rows are read.")
 def draft(subjects: tuple[str, ...], key: tuple[str, ...], email: str, without_values: bool) -> None:
     """Propose a map from the catalogue, as YAML on stdout. You must complete it: 'map check' says where.

@@ -32,8 +32,14 @@ def fit(data_map: DataMap, catalogue: Catalogue) -> DataMap:
 
 
 def _is_there(subject: Subject, catalogue: Catalogue) -> bool:
-    relation = catalogue.relations.get(subject.table)
-    return relation is not None and {*subject.key, subject.email} <= set(relation.columns)
+    relation, (table, column) = catalogue.relations.get(subject.table), subject.address
+    addresses = catalogue.relations.get(table)
+    return (
+        relation is not None
+        and set(subject.key) <= set(relation.columns)
+        and addresses is not None
+        and column in addresses.columns
+    )
 
 
 def _fit(data_map: DataMap, catalogue: Catalogue) -> DataMap:

@@ -121,6 +121,7 @@ class KnownBy(Strict):
     table: Text
     column: Text
     roles: list[Text] = []
+    undecided: str = ""
 
 
 class SubjectOfKind(Strict):

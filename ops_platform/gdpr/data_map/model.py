@@ -262,11 +262,13 @@ class KnownBy:
     """Identifiers in a side table: ``column`` of its rows that are the subject's in one of ``roles``.
 
     Without ``roles``: in any role but mentions that does not itself go by an identifier of a side table.
+    ``undecided``: why a draft proposes it, as long as nobody has confirmed it.
     """
 
     table: Name
     column: str
     roles: tuple[str, ...] = ()
+    undecided: str = ""
 
     @property
     def name(self) -> str:
@@ -283,10 +285,11 @@ class KnownBy:
 class Subject:
     """The subject table.
 
-    ``key``: its columns. ``identifiers``: columns whose values name the subject by themselves; a ``key`` of
-    one column is the first. ``parts``: columns that name nobody by themselves: of a composite key, or held
-    beside others. ``together``: sorted columns that name the subject together, beside those and the key.
-    ``stand_in``: the columns of the stand-in's row.
+    ``key``: its columns. ``email``: its column with the address, or a name of ``known_by``.
+    ``identifiers``: columns whose values name the subject by themselves; a ``key`` of one column is the
+    first. ``parts``: columns that name nobody by themselves: of a composite key, or held beside others.
+    ``together``: sorted columns that name the subject together, beside those and the key. ``stand_in``: the
+    columns of the stand-in's row.
     """
 
     kind: str
@@ -303,6 +306,12 @@ class Subject:
     def columns(self) -> tuple[str, ...]:
         """All columns of the subject's row that are read."""
         return tuple(dict.fromkeys((*self.key, *self.identifiers, *self.parts)))
+
+    @property
+    def address(self) -> tuple[Name, str]:
+        """The table and the column with the addresses of e-mail."""
+        known = next((known for known in self.known_by if known.name == self.email), None)
+        return (self.table, self.email) if known is None else (known.table, known.column)
 
 
 @dataclass(frozen=True)

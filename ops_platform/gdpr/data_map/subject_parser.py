@@ -38,8 +38,10 @@ class SubjectParser:
         known_by = tuple(self._known_by(number, item, tables) for number, item in enumerate(given.known_by))
         # A column of a composite key names nobody by itself, unless the map says that it does.
         alone = given.key if len(given.key) == 1 else []
-        identifiers = tuple(dict.fromkeys((*alone, given.email, *given.identifiers)))
-        spellings = {spelling for known in known_by for spelling in known.spellings}
+        spellings = {spelling: known.name for known in known_by for spelling in known.spellings}
+        email = spellings.get(given.email, given.email)
+        own = [] if given.email in spellings else [email]
+        identifiers = tuple(dict.fromkeys((*alone, *own, *given.identifiers)))
         held = [
             row.holds
             for _, places in model.everywhere
@@ -62,7 +64,7 @@ class SubjectParser:
             source.kind,
             self.document.name((*self.path, "table"), given.table),
             tuple(given.key),
-            given.email,
+            email,
             identifiers,
             stand_in,
             known_by,
@@ -75,7 +77,7 @@ class SubjectParser:
         table = self.document.name(path, model.table)
         if table not in tables:
             raise self.document.error(path, f"the map has no table {table}")
-        return KnownBy(table, model.column, tuple(model.roles))
+        return KnownBy(table, model.column, tuple(model.roles), model.undecided)
 
     def check_known_by(self, data_map: DataMap) -> None:
         """Refuse side tables of which the map does not say whose their rows are, by the subject's row."""

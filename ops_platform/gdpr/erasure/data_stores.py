@@ -64,9 +64,13 @@ def identify(
         shared_prefix_guard.refuse_shared(product, data_map, identity)
         return identity, True
     values = subject_key.values(product, data_map.subject, subject)
+    told = Identity({})
     if email and _can_hold(product, email):
-        values[data_map.subject.email] = email
-    return row_predicates.with_side_tables(product, data_map, catalogue, values), False
+        if data_map.subject.address[0] == data_map.subject.table:
+            values[data_map.subject.email] = email
+        else:
+            told = Identity({}, {data_map.subject.email: (email,)})
+    return row_predicates.with_side_tables(product, data_map, catalogue, values) | told, False
 
 
 def _can_hold(product: Connection, text: str) -> bool:

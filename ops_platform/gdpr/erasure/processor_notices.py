@@ -105,7 +105,8 @@ def _body(data_map: DataMap, inventory: Inventory, request_id: str) -> str:
     lines: dict[str, None] = {}
     for identity in inventory.identities:
         values = identity.values
-        names = [subject.email] if subject.email in values else [*subject.key, *subject.identifiers]
+        has_address = bool(identity.of(subject.email))
+        names = [subject.email] if has_address else [*subject.key, *subject.identifiers]
         lines |= dict.fromkeys(f"  {name}: {values[name]}" for name in names if name in values)
         # A processor may know any of several addresses.
         lines |= dict.fromkeys(

@@ -32,7 +32,19 @@ def check(data_map: DataMap, catalogue: Catalogue) -> list[Finding]:
             for table in data_map.tables.values()
             for finding in (*_left_by_a_draft(table), *_table(table, data_map, catalogue))
         }
+        | {*_identifiers(data_map)}
     )
+
+
+def _identifiers(data_map: DataMap) -> Iterator[Finding]:
+    for known in data_map.subject.known_by:
+        if known.undecided:
+            yield Finding(
+                known.name,
+                "undecided",
+                f"is a guess in known_by ({known.undecided}): remove it where it may be somebody else's, or "
+                "remove undecided from it",
+            )
 
 
 def _left_by_a_draft(table: Table) -> Iterator[Finding]:

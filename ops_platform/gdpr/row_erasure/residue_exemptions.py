@@ -110,9 +110,9 @@ def _addresses_of_others(
     connection: Connection, data_map: DataMap, catalogue: Catalogue, identity: Identity
 ) -> tuple[str, ...]:
     """Find addresses of other accounts in which the subject's own address or another name stands."""
-    subject = data_map.subject
-    accounts = catalogue.relations.get(subject.table)
-    if accounts is None or subject.email not in accounts.columns:
+    table, column = data_map.subject.address
+    accounts = catalogue.relations.get(table)
+    if accounts is None or column not in accounts.columns:
         return ()
     mailboxes = others_addresses.of_mailbox(data_map, catalogue, identity)
     queries = [mailboxes] if mailboxes is not None else []

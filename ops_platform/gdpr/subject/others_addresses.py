@@ -26,13 +26,14 @@ def of_mailbox(data_map: DataMap, catalogue: Catalogue, identity: Identity) -> s
         _of_mailbox(data_map.subject, of_kind.subject, identity, own)
         for of_kind in (data_map, *data_map.others)
         # A restored database may not have it yet.
-        if own and of_kind.subject.table in catalogue.relations
+        if own and of_kind.subject.address[0] in catalogue.relations
     ]
     return sql.SQL(" UNION ").join(queries) if queries else None
 
 
 def _of_mailbox(subject: Subject, accounts: Subject, identity: Identity, own: Sequence[str]) -> sql.Composed:
-    address = _ADDRESS.format(sql.Identifier(accounts.email))
+    table, column = accounts.address
+    address = _ADDRESS.format(sql.Identifier(column))
     tests = []
     for local, domain in map(mailbox, own):
         tests.append(
@@ -48,12 +49,10 @@ def _of_mailbox(subject: Subject, accounts: Subject, identity: Identity, own: Se
             )
         )
     return _query(
-        accounts.table,
+        table,
         address,
         identity,
-        sql.SQL("({}) AND {}").format(
-            sql.SQL(" OR ").join(tests), _another(subject, accounts.table, identity)
-        ),
+        sql.SQL("({}) AND {}").format(sql.SQL(" OR ").join(tests), _another(subject, table, identity)),
     )
 
 
@@ -69,7 +68,7 @@ def with_names(data_map: DataMap, catalogue: Catalogue, identity: Identity) -> l
         place
         for accounts in (subject, *(other.subject for other in data_map.others))
         for place in (
-            (accounts.table, accounts.email),
+            accounts.address,
             *((known.table, known.column) for known in accounts.known_by),
         )
     ]

@@ -145,6 +145,14 @@ def test_what_a_map_of_several_columns_says(tmp_path: Path) -> None:
     assert page.way == ByParent(("file", "tenant"), Name("public", "files"), ("id", "tenant"), ())
 
 
+def test_the_address_may_be_in_a_side_table(tmp_path: Path) -> None:
+    text = EXACT.replace("  email: email\n", "  email: public.addresses.address\n  identifiers: [login]\n")
+    subject = load(tmp_path, text).subject
+    assert (subject.email, subject.identifiers) == ("addresses.address", ("login",))
+    assert subject.address == (Name("public", "addresses"), "address")
+    assert load(tmp_path, EXACT).subject.address == (Name("public", "users"), "email")
+
+
 def test_mentions(tmp_path: Path) -> None:
     author = next(line for line in MAP.splitlines() if "role: author" in line).strip(" -")
     mentioned = "{role: named, mentions: [text, more], erase: redact, export: [text]}"

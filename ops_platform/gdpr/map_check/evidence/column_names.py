@@ -36,6 +36,10 @@ _OF_ADDRESSES = _words(
     "count",
 )
 """Last words of names that are about an address, and hold none."""
+_OF_IDENTIFIERS = _OF_ADDRESSES | _words("hash hashed digest sha256 md5 encrypted bidx bounces error id ip")
+_OF_ONE = _words("email emails mail mails phone phones telephone tel mobile msisdn whatsapp")
+_HANDLES = _words("handle login username user_name screen_name login_name user_login")
+_NICKNAMES = _words("nick nickname nick_name account_name alias slug")
 TEXTS = frozenset(("text", "character varying", "character", "citext", "name"))
 _NUMBERS = frozenset(("smallint", "integer", "bigint", "numeric"))
 _OPAQUE = frozenset(("hstore", "tsvector"))
@@ -110,6 +114,32 @@ def is_email(column: Column) -> bool:
     """Tell whether a text column looks like an address of e-mail."""
     parts = words(column.name)
     return column.base in TEXTS and is_address(column) and ("email" in "".join(parts) or "mail" in parts)
+
+
+def is_identifier(column: Column, relation: Relation) -> bool:
+    """Tell whether a column of people looks like what names one of them alone: an address, a handle.
+
+    Nicknames do only where no two rows have the same.
+    """
+    parts = words(column.name)
+    if column.array or not parts or is_credential(column) or parts[-1] in _OF_IDENTIFIERS:
+        return False
+    if is_address(column):
+        return bool(set(parts) & _OF_ONE) or "email" in "".join(parts) or parts[-1].endswith("phone")
+    if column.base not in TEXTS:
+        return False
+    ends = {parts[-1], "_".join(parts[-2:])}
+    return bool(ends & _HANDLES) or (bool(ends & _NICKNAMES) and relation.identified_by([column.name]))
+
+
+def names_addresses(column: Column, table: Name) -> bool:
+    """Tell whether a column holds what its table is called by: the number of ``phones``."""
+    about = {word.removesuffix("s") for word in words(table.relation)[-2:]}
+    return (
+        column.base in TEXTS
+        and words(column.name)[-1:] in (["address"], ["number"], ["value"])
+        and bool(about & {"email", "mail", "phone", "telephone", "msisdn"})
+    )
 
 
 def is_credential(column: Column) -> bool:
