@@ -138,10 +138,12 @@ def test_a_column_through_which_others_are_found_is_not_emptied_before() -> None
 
 def test_the_message_says_what_can_help() -> None:
     """No column and no constraint does where rows are found through each other."""
-    sets = {"sets": ["user_id"]}
+    sets = ["user_id"]
     data_map = catalogues.data_map(
-        table(POSTS, direct("author", "user_id"), through("of medium", "medium_id", MEDIA, "owner", **sets)),
-        table(MEDIA, direct("owner", "user_id"), through("of post", "post_id", POSTS, "author", **sets)),
+        table(
+            POSTS, direct("author", "user_id"), through("of medium", "medium_id", MEDIA, "owner", sets=sets)
+        ),
+        table(MEDIA, direct("owner", "user_id"), through("of post", "post_id", POSTS, "author", sets=sets)),
     )
     with pytest.raises(CheckFailed, match=r"posts \(of medium\)") as caught:
         plan.plan(data_map, catalogues.CATALOGUE)
