@@ -90,6 +90,8 @@ class StanzaLockResource(dg.ConfigurableResource[Any]):
     """
 
     wait_seconds: float = 6 * 3600.0
+    turn_seconds: float = 48 * 3600.0
+    """Wait of a scheduled backup for the one into the cluster's other repository: a full may take days."""
 
     _stack: ExitStack = PrivateAttr(default_factory=ExitStack)
     _held: set[str] = PrivateAttr(default_factory=set)

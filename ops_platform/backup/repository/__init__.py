@@ -27,6 +27,7 @@ __all__ = [
     "geometry_of",
     "index_files",
     "needed_segments",
+    "place_token",
     "repair",
     "without_manifest",
 ]

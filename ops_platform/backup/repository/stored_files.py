@@ -50,6 +50,11 @@ class StoredFiles:
         )
         return cls.open(ctx) if known else None
 
+    @property
+    def uri(self) -> str:
+        """Name the repository's place, for messages."""
+        return self.store.uri(self.base)
+
     def listing(self, folder: str, after: str = "") -> Iterator[ListedFile]:
         """List all files below a folder whose paths in it sort after ``after``, a thousand a request."""
         prefix = f"{self.base}{folder}/"
@@ -79,6 +84,10 @@ class StoredFiles:
     def put(self, path: str, body: bytes) -> None:
         """Write a file as it is."""
         self.store.put(self.base + path, body)
+
+    def put_new(self, path: str, body: bytes) -> None:
+        """Write a file that is not there yet. Raises ObjectExists when it is."""
+        self.store.put(self.base + path, body, if_none_match=True)
 
     def delete(self, path: str) -> None:
         """Remove a file; where the bucket keeps versions, behind a delete marker."""

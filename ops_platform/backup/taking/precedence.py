@@ -5,6 +5,8 @@ A full of a large cluster takes more hours than any backup should wait for the s
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ops_platform.backup.stanza import KINDS, Kind, cluster_of, locks
 from ops_platform.backup.taking import report_store
 from ops_platform.clients import postgres
@@ -33,13 +35,23 @@ def running_backup(ops_url: str, stanza: str, kind: Kind) -> str | None:
     An open report counts only while its own stanza holds the lock: the report of a run that died stays open
     until the next backup. Raises Unavailable when the ops database is away.
     """
+    return _running(ops_url, stanza, lambda running: precedes(running, (stanza, kind)))
+
+
+def running_elsewhere(ops_url: str, stanza: str) -> str | None:
+    """Name the backup that runs now into the other repository of the cluster; None when none does.
+
+    Raises Unavailable when the ops database is away.
+    """
+    return _running(ops_url, stanza, lambda running: running[0] != stanza)
+
+
+def _running(ops_url: str, stanza: str, is_meant: Callable[[tuple[str, Kind]], bool]) -> str | None:
     with postgres.session(ops_url, autocommit=True) as connection:
         if locks.is_free(connection, locks.backup_lock_name(stanza)):
             return None
         for row in report_store.running(connection, stanza):
-            if not precedes((row["stanza"], row["kind"]), (stanza, kind)):
-                continue
-            if locks.holds_backup_lock(connection, row["stanza"]):
+            if is_meant((row["stanza"], row["kind"])) and locks.holds_backup_lock(connection, row["stanza"]):
                 of = "" if row["stanza"] == stanza else f" of {row['stanza']}"
                 return f"a {row['kind']} backup{of} is running since {row['opened_at']:%Y-%m-%d %H:%M} UTC"
     return None

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ops_platform.backup.repository import Repository
+from ops_platform.backup.repository import Repository, place_token
 from ops_platform.backup.stanza import BackupContext, Kind
 from ops_platform.backup.taking import adoption, promotion
 from ops_platform.backup.taking.report import BackupRequest
@@ -102,10 +102,12 @@ def ensure_stanza(
 ) -> tuple[Repository, bool]:
     """Read the repository's list of sets, and whether the stanza had to be created there first.
 
-    Raises CheckFailed when it was there before, unless ``allow_promotion``; Unavailable and PgBackRestError.
+    Raises CheckFailed when it was there before, unless ``allow_promotion``; ConfigurationError when the
+    repository is the first one by another name; Unavailable and PgBackRestError.
     """
     reach_endpoint(ctx)
     repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
+    place_token.require_own(ctx, is_in_use=repository.exists, log=log)
     if repository.exists:
         return repository, False
     promotion.refuse_new_stanza(ctx, allow_promotion)

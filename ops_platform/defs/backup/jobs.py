@@ -8,6 +8,7 @@ A run that a schedule asked for gives way to a backup of its own kind or a stron
 set, its steps skipped, and the tag ``ops/skipped`` says why. One launched by hand waits for the lock.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ from ops_platform.defs.backup.assets import materialization
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource, StanzaLockResource
 from ops_platform.defs.stanza_jobs import stanza_job, stanza_schema
-from ops_platform.errors import OpsError
+from ops_platform.errors import OpsError, Unavailable
 
 JOB_KINDS: dict[str, Kind] = {
     "backup_full": "full",
@@ -99,20 +100,43 @@ def phase_op(phase: Phase) -> dg.OpDefinition:
 def _has_turn(
     context: dg.OpExecutionContext, backup: BackupContext, request: BackupRequest, lock: StanzaLockResource
 ) -> bool:
-    """Take the stanza's lock; False when a scheduled run gave way, and then its tag says to what."""
+    """Take the stanza's lock; False when a scheduled run gave way, and then its tag says to what.
+
+    A scheduled run comes next behind a backup into the cluster's other repository, however long that one is,
+    up to ``turn_seconds``.
+    """
     by_schedule = SCHEDULE_NAME_TAG in context.run.tags and context.run.root_run_id is None
+    began = time.monotonic()
 
     def give_way() -> None:
         if by_schedule:
             precedence.give_way(backup.ops_url, request.stanza, request.kind)
 
-    try:
-        lock.hold(backup, context.log.info, give_way)
-    except precedence.GaveWay as reason:
-        context.log.warning(f"no backup was taken: {reason}")
-        context.instance.add_run_tags(context.run.run_id, {SKIPPED_TAG: str(reason)})
-        return False
-    return True
+    while True:
+        try:
+            lock.hold(backup, context.log.info, give_way)
+        except precedence.GaveWay as reason:
+            return _skip(context, str(reason))
+        except Unavailable:
+            running = precedence.running_elsewhere(backup.ops_url, request.stanza) if by_schedule else None
+            if running is None:
+                raise
+            waited = time.monotonic() - began
+            if waited >= lock.turn_seconds:
+                return _skip(
+                    context,
+                    f"{request.stanza}: {running}, and this one waited {waited / 3600:.0f} h for its turn: "
+                    f"take a {request.kind} by hand behind it, or move one of the two schedules",
+                )
+            context.log.info(f"{running}: this one comes next")
+        else:
+            return True
+
+
+def _skip(context: dg.OpExecutionContext, reason: str) -> bool:
+    context.log.warning(f"no backup was taken: {reason}")
+    context.instance.add_run_tags(context.run.run_id, {SKIPPED_TAG: reason})
+    return False
 
 
 OPS = tuple(phase_op(phase) for phase in execution.PHASES)

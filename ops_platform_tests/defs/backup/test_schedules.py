@@ -3,8 +3,10 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import dagster as dg
@@ -15,12 +17,13 @@ from dagster import DagsterRunStatus
 from ops_platform.backup.stanza import KINDS, BackupContext, Kind, load_backups, locks
 from ops_platform.backup.taking import BackupRequest, precedence, report_store
 from ops_platform.clients import postgres
-from ops_platform.defs.backup import schedules
+from ops_platform.defs.backup import jobs, schedules
 from ops_platform.defs.backup.assets import backup_assets
 from ops_platform.defs.backup.definitions import backup_definitions
 from ops_platform.defs.backup.schedules import GHOST_AFTER, busy_reason
 from ops_platform.defs.dr.schedules import dr_schedules
 from ops_platform.defs.resources import PlatformResource, StanzaLockResource
+from ops_platform.errors import Unavailable
 from ops_platform.settings import Settings, load_settings
 from ops_platform_tests.backup.shapes import write_two_repositories
 from ops_platform_tests.services import OpsDatabase
@@ -188,6 +191,11 @@ def test_a_backup_gives_way_to_a_stronger_one_into_the_other_repository(
             kind: busy_reason(instance, platform, "product", kind, datetime.now(UTC)) for kind in KINDS
         }
         assert report_store.reconcile(connection, "product@offsite", but="product@offsite:long-full")
+        elsewhere = [
+            precedence.running_elsewhere(platform.url, one) for one in ("product", "product@offsite")
+        ]
+    assert "a full backup of product@offsite is running since" in str(elsewhere[0])
+    assert elsewhere[1] is None
     assert reasons["full"] is None, "it waits"
     assert "a full backup of product@offsite is running since" in str(reasons["differential"])
     assert "a full backup of product@offsite is running since" in str(reasons["incremental"])
@@ -254,6 +262,69 @@ def test_a_scheduled_run_that_finds_a_full_ends_as_skipped_and_says_why(
     # Whoever launches one by hand wants it: it waits, and says what it waited for.
     assert by_hand.status is DagsterRunStatus.FAILURE
     assert "ops/skipped" not in by_hand.tags
+
+
+class HeldLock(StanzaLockResource):
+    """It is held for so many waits as ``waits`` says."""
+
+    waits: int
+
+    def hold(self, backup: Any, log: Any, while_waiting: Any = None) -> None:
+        log(f"{self.waits} more")
+        if self.waits:
+            # A resource cannot be changed otherwise.
+            object.__setattr__(self, "waits", self.waits - 1)
+            raise Unavailable("the lock backup/product is held by somebody")
+
+
+@dataclass
+class OpOfARun:
+    """What an op knows of its run, and the tags and lines that it leaves."""
+
+    tags: dict[str, str]
+    added: dict[str, str] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def context(self) -> Any:
+        run = SimpleNamespace(tags=self.tags, root_run_id=None, run_id="run")
+        add = SimpleNamespace(add_run_tags=lambda _, tags: self.added.update(tags))
+        log = SimpleNamespace(info=self.lines.append, warning=self.lines.append)
+        return SimpleNamespace(run=run, instance=add, log=log)
+
+
+@pytest.mark.parametrize(
+    ("by", "elsewhere", "waits", "turn_seconds", "has_turn"),
+    [
+        ("schedule", True, 3, 3600.0, True),  # however often: it comes next
+        ("schedule", True, 1, 0.0, False),  # longer than anybody should wait
+        ("schedule", False, 1, 3600.0, None),  # somebody else holds it: that is a fault
+        ("hand", True, 1, 3600.0, None),
+    ],
+)
+def test_a_scheduled_full_comes_next_behind_the_one_into_the_other_repository(
+    monkeypatch: pytest.MonkeyPatch,
+    by: str,
+    elsewhere: bool,
+    waits: int,
+    turn_seconds: float,
+    has_turn: bool | None,
+) -> None:
+    running = "a full backup of product is running since 2026-11-22 02:00 UTC" if elsewhere else None
+    monkeypatch.setattr(precedence, "running_elsewhere", lambda *_: running)
+    op = OpOfARun({"dagster/schedule_name": "backup_full_weekly_product_offsite"} if by == "schedule" else {})
+    request = BackupRequest("product@offsite", "full", "run", "run", "dagster")
+    lock, backup = HeldLock(waits=waits, turn_seconds=turn_seconds), cast(Any, SimpleNamespace(ops_url=""))
+    if has_turn is None:
+        with pytest.raises(Unavailable):
+            jobs._has_turn(op.context, backup, request, lock)
+    else:
+        assert jobs._has_turn(op.context, backup, request, lock) == has_turn
+    reason = op.added.get(jobs.SKIPPED_TAG)
+    assert (reason is not None) == (has_turn is False)
+    if reason is not None:
+        assert reason.startswith(f"product@offsite: {running}, and this one waited 0 h for its turn: take a")
+    assert op.lines.count(f"{running}: this one comes next") == (waits if has_turn else 0)
 
 
 def skipped_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.DagsterEvent]:

@@ -13,6 +13,7 @@ import pytest
 from ops_platform.backup.monitoring import health
 from ops_platform.backup.monitoring.status import stanza_status
 from ops_platform.backup.proof import rolling
+from ops_platform.backup.repository import place_token
 from ops_platform.backup.stanza import pgbackrest_conf
 from ops_platform.backup.stanza.context import open_context
 from ops_platform.clients.waiting import wait_until
@@ -21,7 +22,7 @@ from ops_platform.dr.emergency import restore_command as break_glass
 from ops_platform.dr.exercise import runner
 from ops_platform.dr.exercise.report import ExerciseRequest
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
-from ops_platform.errors import OpsError, Unavailable
+from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 from ops_platform_tests.backup.site import Site, silent, take
 from ops_platform_tests.dr.practice import archive_now, make_demo_site, strike
 from ops_platform_tests.services import short_directory
@@ -96,6 +97,23 @@ def test_each_has_its_own_sets_and_all_wal(sites: Sites) -> None:
         assert (read.complete, read.damage) == (True, ())
         assert read.objects > 2
         assert stanza_status(site.context)["unverified_bytes"] == 0
+
+
+def test_the_first_store_by_another_name_is_no_second_repository(
+    sites: Sites, object_store: ObjectStoreServer
+) -> None:
+    """By ``localhost``, with other keys of the same bucket, as nobody's settings can tell."""
+    place_token.require_own(sites.second.context, is_in_use=True, log=refuse_to_log)
+    settings = sites.first.context.settings
+    endpoint = f"https://localhost:{object_store.ports['s3']}"
+    alias = settings.model_copy(update={"s3": settings.s3.model_copy(update={"endpoint_url": endpoint})})
+    same = replace(sites.second.context, settings=alias)
+    with pytest.raises(ConfigurationError, match="primary and offsite are one place by two names"):
+        place_token.require_own(same, is_in_use=True, log=refuse_to_log)
+
+
+def refuse_to_log(line: str) -> None:
+    raise AssertionError(line)
 
 
 def test_an_exercise_restores_from_the_second(sites: Sites) -> None:
