@@ -36,6 +36,9 @@ NAMES_SECONDS = 900.0
 NAMES_PER_LOOK = 1.5
 """Folders and timelines are listed at every second look, and when the server names one that is new."""
 
+LOOKS_PER_LISTING = 3
+"""So many looks rest on one listing of the archive while each segment is found by its own name."""
+
 Context = Callable[[], BackupContext]
 
 
@@ -121,7 +124,8 @@ class RepositoryWatch:
     """Watch on the repository: its sets, missing segments, and the newest heartbeat that can be recovered.
 
     It looks when the server says that it archived something, and once in ``look_seconds``: a listing costs
-    money, and shows nothing new before. Keeps the last observation.
+    money, and shows nothing new before. Where the server's own file of the segment can be read, its object is
+    asked for by name, and the archive is listed at every third look. Keeps the last observation.
     """
 
     def __init__(
@@ -138,6 +142,7 @@ class RepositoryWatch:
         self._observer: Observer | None = None
         self._looked: tuple[float, str | None] | None = None
         """When the last look began (monotonic seconds), and what the server had archived last by then."""
+        self._listed_at = -math.inf
         self.latest: Observation | None = None
         """``WalHours`` makes its rows of it."""
 
@@ -155,10 +160,12 @@ class RepositoryWatch:
             recorded = self._window.before(context.stanza.name)
             observation = self._look(context, asked)
         except OpsError:
-            self._looked = None
+            self._looked, self._listed_at = None, -math.inf
             self._state.repository_up.put(False)
             raise
         self._looked, self.latest = (began, named), observation
+        if self._observer is None or self._observer.has_listed:
+            self._listed_at = began
         self._state.repository_up.put(True)
         if observation.archive is not None:
             self._state.archiving.archive_seen(ArchiveEnd.whole(observation.archive), asked)
@@ -187,9 +194,12 @@ class RepositoryWatch:
         names_age = NAMES_SECONDS
         if not self._observer.sees_what_is_new:
             names_age = 0.0 if self._is_somewhere_new(asked) else NAMES_PER_LOOK * self._look_seconds
+        named = None if asked is None else asked.last_archived_wal
+        is_young = time.monotonic() - self._listed_at < LOOKS_PER_LISTING * self._look_seconds
         return self._observer.look(
             written=written,
             names_age=names_age,
+            arrived=named if is_young else None,
             damage_of=lambda repository: self._state.damage.get() or {},
             unreadable=self._state.reading.damaged_segments.get() or {},
         )

@@ -24,6 +24,7 @@ from ops_platform.backup.repository import (
     Repository,
     StoredFiles,
     geometry_of,
+    segment_probe,
 )
 from ops_platform.backup.stanza import BackupContext
 from ops_platform.backup.wal import ArchiveState, Geometry, Written
@@ -104,6 +105,8 @@ class Observer:
     ctx: BackupContext
     index_etag: str | None = field(init=False, default=None)
     """ETag of backup.info at the newest look; None where there is none, or it was not asked for."""
+    has_listed: bool = field(init=False, default=False)
+    """The newest look listed the archive."""
     _stored: StoredFiles | None = field(init=False)
     _reader: ArchiveReader | None = None
     _repository: Repository | None = None
@@ -112,6 +115,8 @@ class Observer:
     _geometry: tuple[Repository, Geometry] | None = None
     """The segment size that fits the sets of a repository."""
     _earlier: Observation | None = None
+    _archive: tuple[Database, Archive] | None = None
+    """The archive as it was seen last, unreadable segments included."""
 
     def __post_init__(self) -> None:
         self._stored = StoredFiles.of_live(self.ctx)
@@ -128,6 +133,7 @@ class Observer:
         names_age: float = 0.0,
         damage_of: Callable[[Repository], Mapping[str, str]] | None = None,
         unreadable: Mapping[str, Mapping[str, str]] | None = None,
+        arrived: str | None = None,
     ) -> Observation:
         """Observe the repository now.
 
@@ -135,15 +141,16 @@ class Observer:
         ``ArchiveReader.read``. ``damage_of`` says what is wrong with the stored files of sets (label ->
         text); by default the files of every set are looked at now. ``unreadable`` segments count as missing
         (archive id -> segment -> why); by default those that the ops database knows of now, none while it is
-        away. Raises PgBackRestError when the repository cannot be read, CheckFailed when no WAL segment size
-        fits its sets.
+        away. ``arrived``: what the server says it archived last; where the earlier look knew it, or it comes
+        next and is stored with the server's own bytes, the archive is not listed. Raises PgBackRestError when
+        the repository cannot be read, CheckFailed when no WAL segment size fits its sets.
         """
         ctx, listed = self.ctx, self._read_info()
         damage = damage_of_sets(ctx, listed) if damage_of is None else damage_of(listed)
         repository = listed.with_damage(damage)
         current, current_sets = _current(repository)
         if current is None or not current_sets:
-            self._earlier = None
+            self._earlier = self._archive = None
             return Observation(repository, None, None, None)
         if self._geometry is None or self._geometry[0] is not listed:
             self._geometry = listed, _geometry(ctx, current_sets)
@@ -151,12 +158,32 @@ class Observer:
         if self._reader is None:
             flat = None if self._stored is None else self._stored.listing
             self._reader = ArchiveReader(ctx.pgbackrest, _listings(ctx), flat=flat)
-        gaps = self._earlier.from_oldest.gaps if self._earlier and self._earlier.from_oldest else ()
-        archive = self._reader.read(current, geometry, gaps=gaps, written=written, names_age=names_age)
+        archive = None if arrived is None else self._unlisted(current, geometry, arrived, written)
+        self.has_listed = archive is None
+        if archive is None:
+            gaps = self._earlier.from_oldest.gaps if self._earlier and self._earlier.from_oldest else ()
+            archive = self._reader.read(current, geometry, gaps=gaps, written=written, names_age=names_age)
+        self._archive = current, archive
         known = damage_of_segments(ctx) if unreadable is None else unreadable
         archive = archive.without(known.get(current.archive_id, {}))
         self._earlier = judge(repository, current_sets, archive)
         return self._earlier
+
+    def _unlisted(
+        self, current: Database, geometry: Geometry, arrived: str, written: Written | None
+    ) -> Archive | None:
+        """Return the archive as it is now without listing it; None where that cannot be."""
+        if self._archive is None or self._stored is None or self._archive[0] != current:
+            return None
+        archive = self._archive[1]
+        if archive.geometry != geometry or written is None or written.timeline != archive.lineage.living:
+            return None
+        if archive.holds(arrived):
+            return archive
+        if not archive.expects(arrived):
+            return None
+        entry = segment_probe.find(self.ctx, self._stored, current, arrived, geometry)
+        return None if entry is None else archive.with_arrived(arrived, entry)
 
     def _read_info(self) -> Repository:
         """Read the sets, unless the files that list them are still the same: ``info`` lists the archive too.

@@ -29,5 +29,6 @@ __all__ = [
     "needed_segments",
     "place_token",
     "repair",
+    "segment_probe",
     "without_manifest",
 ]

@@ -62,6 +62,16 @@ class SegmentFolder:
         """Its segments in their order."""
         return tuple(sorted(self.load(), key=lambda archived: archived.segment))
 
+    @property
+    def known_rows(self) -> tuple[Row, ...]:
+        """What was listed, in the order of the segments."""
+        if self.rows is not None:
+            return self.rows
+        return tuple(
+            (archived.segment.number, archived.size, int(archived.archived_at.timestamp()))
+            for archived in self.segments
+        )
+
     @cached_property
     def facts(self) -> FolderFacts:
         """Its segments in short."""

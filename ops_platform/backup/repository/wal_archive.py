@@ -15,6 +15,7 @@ from ops_platform.backup.repository.segment_folders import (
     ArchivedSegment,
     FolderedSegments,
     SegmentFolder,
+    folder_of_rows,
 )
 from ops_platform.backup.wal import (
     ArchiveState,
@@ -25,7 +26,7 @@ from ops_platform.backup.wal import (
     archive_state,
     infer_geometry,
 )
-from ops_platform.clients.pgbackrest import layout
+from ops_platform.clients.pgbackrest import StoredEntry, layout
 
 BEHIND = timedelta(hours=1)
 """So long after a moment its WAL has arrived: recovery to it needs no folder that began later."""
@@ -106,6 +107,30 @@ class Archive:
             folder.without(inside[folder.name], self.geometry.name) if folder.name in inside else folder
             for folder in self.folders.values()
         )
+        return replace(self, segments=FolderedSegments(folders))
+
+    def expects(self, name: str) -> bool:
+        """Tell whether the segment ``name`` comes next on the living timeline, in a folder that is known."""
+        try:
+            segment = self.geometry.parse(name)
+        except ValueError:
+            return False
+        newest = self.newest_on(self.lineage.living)
+        return (
+            newest is not None
+            and segment == Segment(newest.timeline, newest.number + 1)
+            and self.geometry.folder(segment) in self.folders
+        )
+
+    def with_arrived(self, name: str, entry: StoredEntry) -> Archive:
+        """Return the archive with a segment that it ``expects``."""
+        segment = self.geometry.parse(name)
+        grown = self.folders[self.geometry.folder(segment)]
+        longer = replace(
+            folder_of_rows(grown.name, (*grown.known_rows, (segment.number, entry.size, entry.time))),
+            faults=grown.faults,
+        )
+        folders = (longer if folder is grown else folder for folder in self.folders.values())
         return replace(self, segments=FolderedSegments(folders))
 
     def at(self, moment: datetime) -> Archive:

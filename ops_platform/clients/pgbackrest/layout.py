@@ -41,6 +41,11 @@ class SegmentFile:
         match = _SEGMENT.fullmatch(name)
         return None if match is None else cls(match["segment"], match["checksum"], match["codec"])
 
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return f"{self.segment}-{self.checksum}" + ("" if self.codec is None else f".{self.codec}")
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ops_platform.agent.metrics import ArchivingState
-from ops_platform.backup.monitoring import ArchiveEnd, archiver, health, observe
+from ops_platform.backup.monitoring import ArchiveEnd, Observer, archiver, health, observe
 from ops_platform.backup.monitoring.verdict import Verdict
 from ops_platform.backup.wal import format_lsn
 from ops_platform.clients.child_process import Launcher
@@ -63,12 +63,16 @@ def asked(site: Site) -> archiver.Archiver:
         return archiver.read(connection)
 
 
-def agent_sees(site: Site) -> set[str]:
-    """The faults that the agent's two loops find, one round of each after the other."""
+def agent_sees(site: Site, kept: Observer | None = None) -> set[str]:
+    """The faults that the agent's two loops find, one round of each after the other.
+
+    ``kept``: the agent's observer, which has listed the archive before.
+    """
     state = ArchivingState(60)
     state.server_seen(asked(site))
     said = archiver.written(state.archiver.get(), datetime.now(UTC))
-    seen = observe(site.context, written=said).archive
+    named = asked(site).last_archived_wal
+    seen = (kept or Observer(site.context)).look(written=said, arrived=named).archive
     assert seen is not None
     state.archive_seen(ArchiveEnd.whole(seen), state.archiver.get())
     state.server_seen(asked(site))
@@ -86,9 +90,22 @@ def judged(site: Site) -> Verdict:
     return verdict
 
 
-def test_a_server_that_archives_here_is_healthy(archiving: Site) -> None:
+@pytest.fixture(scope="module")
+def kept(archiving: Site) -> Observer:
+    return Observer(archiving.context)
+
+
+def test_a_server_that_archives_here_is_healthy(archiving: Site, kept: Observer) -> None:
     archive_one(archiving)
-    assert agent_sees(archiving) == set()
+    assert agent_sees(archiving, kept) == set()
+    assert kept.has_listed
+    for _ in range(2):
+        # What the server has archived since is found by the name that its bytes give, and is part of it all.
+        archive_one(archiving)
+        assert agent_sees(archiving, kept) == set()
+        assert not kept.has_listed
+    known, listed = kept.look(arrived=None), observe(archiving.context)
+    assert known.from_oldest == listed.from_oldest
     assert judged(archiving).passed, judged(archiving).summary
 
 
@@ -101,7 +118,7 @@ def test_a_server_that_archives_here_is_healthy(archiving: Site) -> None:
     ],
 )
 def test_a_success_that_is_a_loss_is_red_and_green_when_mended(
-    archiving: Site, command: Callable[[str | None], None], text: str, faults: set[str]
+    archiving: Site, kept: Observer, command: Callable[[str | None], None], text: str, faults: set[str]
 ) -> None:
     elsewhere = archiving.cluster.data_dir.with_name("elsewhere")
     elsewhere.mkdir(exist_ok=True)
@@ -109,13 +126,14 @@ def test_a_success_that_is_a_loss_is_red_and_green_when_mended(
     command(text.format(elsewhere=elsewhere, own=archiving.cluster.archive_command()))
     lost = archive_one(archiving)
     assert not asked(archiving).failing
-    assert agent_sees(archiving) == faults
+    assert agent_sees(archiving, kept) == faults
+    assert kept.has_listed, "nothing but a listing says that something is not there"
     verdict = judged(archiving)
     assert not verdict.passed
     assert lost in verdict.summary
     command(None)
     archive_one(archiving)
-    assert agent_sees(archiving) == set()
+    assert agent_sees(archiving, kept) == set()
     assert judged(archiving).passed, judged(archiving).summary
 
 
