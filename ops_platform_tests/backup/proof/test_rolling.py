@@ -70,7 +70,7 @@ def key_of(site: Site, row: dict[str, object]) -> str:
     return f"pgbackrest/{folder}/{site.name}/{row['holder']}/{row['name']}"
 
 
-def test_a_sound_repository_is_read_once_and_called_so(unread: Site) -> None:
+def test_a_sound_repository_is_read_once_and_called_so_until_it_is_due_again(unread: Site) -> None:
     assert {one["verified_at"] for one in stanza_status(unread.context)["sets"]} == {None}
     first = read(unread)
     first.require_sound(unread.name)
@@ -80,55 +80,57 @@ def test_a_sound_repository_is_read_once_and_called_so(unread: Site) -> None:
     assert None not in {one["verified_at"] for one in status["sets"]}
     assert status["unverified_bytes"] == 0
     assert verdict(unread, "bytes_verified").passed
-    again = read(unread)
+    again, again_at = read(unread), datetime.now(UTC)
     assert again.objects <= 2, "only what was archived since"
+    # With a short retention everything is due again.
+    rolling.run(unread.context, silent, counts_for=timedelta(microseconds=1))
+    assert {row["reads"] for row in rows(unread, f"stored_at < '{again_at.isoformat()}'")} == {2}
 
 
-def test_a_flipped_bit_in_a_bundle_is_named_until_it_is_repaired(
-    unread: Site, object_store: ObjectStoreServer
+def test_a_flipped_bit_is_named_until_it_is_repaired(
+    backed_up: Site, second_backup: Done, object_store: ObjectStoreServer
 ) -> None:
-    read(unread)
-    newest = max(one.label for one in unread.repository().of_kind("full"))
-    bundle = rows(unread, f"holder = '{newest}' AND name = 'bundle/1'")[0]
-    with flipped(object_store, key_of(unread, bundle)):
+    """In a bundle, in a segment, and in a manifest: each is its own damage."""
+    site = backed_up
+    read(site)
+    newest = max(one.label for one in site.repository().of_kind("full"))
+    last, needed = site.labels()[-1], site.repository().sets[-1].wal_start
+    bundle = rows(site, f"holder = '{newest}' AND name = 'bundle/1'")[0]
+    segment = rows(site, f"kind = 'wal' AND name LIKE '{needed}-%'")[0]
+    manifest = rows(site, f"holder = '{last}' AND name = 'backup.manifest.copy'")[0]
+    with (
+        flipped(object_store, key_of(site, bundle)),
+        flipped(object_store, key_of(site, segment)),
+        flipped(object_store, key_of(site, manifest)),
+    ):
         said: list[str] = []
-        result = read(unread, say=said.append)
-        assert result.objects <= 3, "what was overwritten is unread again, the rest is not"
-        (damage,) = result.damage
-        assert f"{newest}/bundle/1: wrong bytes in pg_data/" in damage
-        assert newest in damage.rpartition("(of ")[2]
+        result = read(site, say=said.append)
+        assert result.objects <= 5, "what was overwritten is unread again, the rest is not"
+        damage = "; ".join(result.damage)
+        (of_bundle,) = (one for one in result.damage if f"{newest}/bundle/1" in one)
+        assert f"{newest}/bundle/1: wrong bytes in pg_data/" in of_bundle
+        assert newest in of_bundle.rpartition("(of ")[2]
+        assert str(segment["name"]) in damage
+        assert f"(of {last})" in damage, "the set that cannot become consistent without it"
+        assert f"{manifest['holder']}/backup.manifest.copy" in damage
         with pytest.raises(CheckFailed, match=f"{newest}/bundle/1"):
-            result.require_sound(unread.name)
-        assert not verdict(unread, "bytes_verified").passed
-        assert not verdict(unread, "files_present").passed
-        assert newest not in {one.label for one in observe(unread.context).restorable()}
-        sets = {one["label"]: one for one in stanza_status(unread.context)["sets"]}
+            result.require_sound(site.name)
+        examined = {one.name: one for one in health.examine(site.context, datetime.now(UTC))}
+        assert not examined["bytes_verified"].passed
+        assert not examined["files_present"].passed
+        assert not examined["archive_contiguous"].passed
+        assert needed in examined["archive_contiguous"].summary
+        assert newest not in {one.label for one in observe(site.context).restorable()}
+        status = stanza_status(site.context)
+        sets = {one["label"]: one for one in status["sets"]}
         assert "wrong bytes" in sets[newest]["damage"]
         assert sets[newest]["verified_at"] is None
-        assert read(unread).damage == result.damage, "it stays red, and is read again by each run"
-    read(unread).require_sound(unread.name)
-    assert verdict(unread, "bytes_verified").passed
-    assert newest in {one.label for one in observe(unread.context).restorable()}
-
-
-def test_a_flipped_bit_in_a_segment_and_in_a_manifest_is_named(
-    unread: Site, object_store: ObjectStoreServer
-) -> None:
-    read(unread)
-    needed = unread.repository().sets[-1].wal_start
-    segment = rows(unread, f"kind = 'wal' AND name LIKE '{needed}-%'")[0]
-    manifest = rows(unread, f"holder = '{unread.labels()[-1]}' AND name = 'backup.manifest.copy'")[0]
-    with flipped(object_store, key_of(unread, segment)), flipped(object_store, key_of(unread, manifest)):
-        damage = "; ".join(read(unread).damage)
-        contiguous, status = verdict(unread, "archive_contiguous"), stanza_status(unread.context)
-    assert str(segment["name"]) in damage
-    assert f"(of {unread.labels()[-1]})" in damage, "the set that cannot become consistent without it"
-    assert f"{manifest['holder']}/backup.manifest.copy" in damage
-    assert not contiguous.passed
-    assert needed in contiguous.summary
-    assert status["wal_gap_segments"] == 1
-    assert any(f"segment {needed} counts as missing" in note for note in status["notes"])
-    read(unread).require_sound(unread.name)
+        assert status["wal_gap_segments"] == 1
+        assert any(f"segment {needed} counts as missing" in note for note in status["notes"])
+        assert set(read(site).damage) == set(result.damage), "it stays red, and is read again by each run"
+    read(site).require_sound(site.name)
+    assert verdict(site, "bytes_verified").passed
+    assert newest in {one.label for one in observe(site.context).restorable()}
 
 
 def test_a_run_keeps_to_its_bounds_and_the_next_goes_on(unread: Site) -> None:
@@ -145,16 +147,6 @@ def test_a_run_keeps_to_its_bounds_and_the_next_goes_on(unread: Site) -> None:
     assert total >= len(rows(unread))
     assert {row["reads"] for row in rows(unread)} == {1}
     assert not read(unread, seconds=0).damage
-
-
-def test_a_short_retention_makes_everything_due_again(unread: Site) -> None:
-    moment, reads = timedelta(microseconds=1), []
-    for _ in range(2):
-        rolling.run(unread.context, silent, counts_for=moment)
-        reads.append({(row["holder"], row["name"]): int(str(row["reads"])) for row in rows(unread)})
-    first, second = reads
-    assert first
-    assert all(second[name] >= 2 for name in first)
 
 
 def test_a_run_that_is_killed_knows_no_less_and_is_continued(

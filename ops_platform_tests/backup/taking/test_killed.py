@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from uuid import uuid4
 
@@ -13,6 +13,7 @@ import pytest
 from ops_platform.backup.stanza import locks
 from ops_platform.backup.taking import execution
 from ops_platform.backup.taking import report_store as records
+from ops_platform.clients import postgres
 from ops_platform.clients.pgbackrest.command import PgBackRestError
 from ops_platform.clients.waiting import wait_until
 from ops_platform_tests.backup.site import Site, silent, take
@@ -113,42 +114,48 @@ def test_a_run_given_up_for_dead_completes_its_own_report(backed_up: Site) -> No
     assert (row["status"], row["label"], row["error_reason"]) == ("completed", taken.label, None)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.full)])
-def test_pgbackrest_killed(backed_up: Site, number: signal.Signals) -> None:
-    def kill_it(line: str) -> None:
-        if COPYING in line:
-            for process in pgbackrests(backed_up):
-                process.send_signal(number)
+def fail_while_copying(site: Site, act: Callable[[], None], error: type[BaseException], match: str) -> None:
+    """Take an incremental that ends with this error, by what is done when pgBackRest copies."""
 
-    request = backed_up.request("incremental")
-    with pytest.raises(PgBackRestError, match=r"was killed by signal 9|told to stop"):
-        execution.run_backup(backed_up.context, request, kill_it, silent)
-    assert backed_up.report(request.run_id)["status"] == "failed"
-    take(backed_up, "incremental")
+    def at_copying(line: str) -> None:
+        if COPYING in line:
+            act()
+
+    request = site.request("incremental")
+    with pytest.raises(error, match=match):
+        execution.run_backup(site.context, request, at_copying, silent)
+    assert site.report(request.run_id)["status"] == "failed"
+    assert not pgbackrests(site)
 
 
 class Interrupted(BaseException):
     """Like Dagster's own: no Exception."""
 
 
-def test_an_interruption_ends_pgbackrest_at_once(backed_up: Site) -> None:
-    def interrupt(line: str) -> None:
-        if COPYING in line:
-            raise Interrupted
+def test_pgbackrest_is_killed_then_interrupted_then_a_session_drops(backed_up: Site) -> None:
+    """Each of the next backups begins behind a death, and needs no human."""
 
-    request = backed_up.request("incremental")
-    began = time.monotonic()
-    with pytest.raises(Interrupted):
-        execution.run_backup(backed_up.context, request, interrupt, silent)
-    assert not pgbackrests(backed_up)
-    assert time.monotonic() - began < 10
-    row = backed_up.report(request.run_id)
-    assert (row["status"], row["error_reason"]) == ("failed", "ended by Interrupted")
+    def kill() -> None:
+        for process in pgbackrests(backed_up):
+            process.kill()
 
+    fail_while_copying(backed_up, kill, PgBackRestError, r"was killed by signal 9|told to stop")
 
-def test_the_ops_database_dropping_our_session_spoils_no_backup(backed_up: Site) -> None:
-    """A restart of the ops database ends the session that holds the lock; the set is made all the same."""
+    interrupted_at: list[float] = []
 
+    def interrupt() -> None:
+        interrupted_at.append(time.monotonic())
+        raise Interrupted("by Dagster")
+
+    fail_while_copying(backed_up, interrupt, Interrupted, "by Dagster")
+    assert time.monotonic() - interrupted_at[0] < 10, "pgBackRest is ended at once"
+    with postgres.session(backed_up.context.ops_url) as connection:
+        reasons = connection.execute(
+            "SELECT error_reason FROM backup_reports WHERE status = 'failed' ORDER BY opened_at DESC LIMIT 1"
+        ).fetchall()
+    assert [row["error_reason"] for row in reasons] == ["ended by Interrupted"]
+
+    # A restart of the ops database ends the session that holds the lock; the set is made all the same.
     def drop(line: str) -> None:
         if COPYING in line:
             with backed_up.database.superuser() as superuser:
@@ -160,6 +167,16 @@ def test_the_ops_database_dropping_our_session_spoils_no_backup(backed_up: Site)
     request = backed_up.request("incremental")
     report = execution.run_backup(backed_up.context, request, drop, silent)
     assert backed_up.report(request.run_id)["label"] == report.backup_set.label
+
+
+@pytest.mark.full
+def test_pgbackrest_is_told_to_stop(backed_up: Site) -> None:
+    def terminate() -> None:
+        for process in pgbackrests(backed_up):
+            process.terminate()
+
+    fail_while_copying(backed_up, terminate, PgBackRestError, r"was killed by signal|told to stop")
+    take(backed_up, "incremental")
 
 
 def kill_a_full(site: Site) -> str:
