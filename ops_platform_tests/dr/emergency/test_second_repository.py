@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,7 +15,8 @@ from ops_platform.backup.monitoring import health
 from ops_platform.backup.monitoring.status import stanza_status
 from ops_platform.backup.proof import rolling
 from ops_platform.backup.repository import place_token
-from ops_platform.backup.stanza import pgbackrest_conf
+from ops_platform.backup.retention import cleanup, version_pruning
+from ops_platform.backup.stanza import BackupContext, pgbackrest_conf
 from ops_platform.backup.stanza.context import open_context
 from ops_platform.clients.waiting import wait_until
 from ops_platform.dr.emergency import judgement, other_repository
@@ -22,6 +24,7 @@ from ops_platform.dr.emergency import restore_command as break_glass
 from ops_platform.dr.exercise import runner
 from ops_platform.dr.exercise.report import ExerciseRequest
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
+from ops_platform.dr.restore import past_repository
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 from ops_platform_tests.backup.site import Site, silent, take
 from ops_platform_tests.dr.practice import archive_now, make_demo_site, strike
@@ -122,6 +125,52 @@ def test_an_exercise_restores_from_the_second(sites: Sites) -> None:
     outcome = runner.run(sites.second.context, request, silent, silent)
     assert (outcome.result, outcome.reason) == ("success", None)
     assert outcome.backup_label == sites.second.labels()[0]
+
+
+def under_policy_of_one_full(ctx: BackupContext) -> BackupContext:
+    """The same, since days cannot pass in a test."""
+    text = ctx.pgbackrest.config_file.read_text(encoding="utf-8")
+    text = re.sub(
+        r"full-type=time", "full-type=count", re.sub(r"retention-full=\d+", "retention-full=1", text)
+    )
+    path = ctx.pgbackrest.config_file.with_name("one-full.conf")
+    pgbackrest_conf.write(path, text, ctx.settings.run_as)
+    return replace(ctx, pgbackrest=replace(ctx.pgbackrest, config_file=path))
+
+
+def test_the_second_is_cleaned_pruned_stolen_and_read_as_it_was(sites: Sites) -> None:
+    """Each works on its own sets, bucket and keys, and leaves those of the first alone."""
+    second, of_first = sites.second, sites.first.labels()
+    run, moment = str(uuid4()), datetime.now(UTC)
+    request = ExerciseRequest("manual", second.name, "stolen_key", run, run, 1_800_000, 900_000)
+    stolen = runner.run(second.context, request, silent, silent)
+    assert (stolen.result, stolen.reason) == ("success", None)
+    assert stolen.backup_label == second.labels()[0]
+
+    take(second, "full")
+    old, new = second.labels()
+    keeps_one = under_policy_of_one_full(second.context)
+    plan = cleanup.plan(keeps_one)
+    assert cleanup.apply(keeps_one, plan, operation_id=run, log=silent).expired == (old,)
+    assert second.labels() == [new]
+    assert second.audit(run)[-2:] == [("intent", None), ("outcome", "success")]
+    pruned = version_pruning.prune(second.context, datetime.now(UTC), operation_id=run, log=silent)
+    assert (pruned.by_lifecycle, pruned.removed) == (False, 0), "all of it is locked"
+
+    # As it was before the cleanup.
+    past = past_repository.from_settings(second.context, moment)
+    with break_glass.open_workspace(second.context, short_directory() / "data") as here:
+        told = break_glass.explain(
+            second.context, here, RecoveryTarget.latest(), None, datetime.now(UTC), repository=past
+        )
+        assert told.plan.backup_set.label == old
+        known = judgement.knowledge(second.context, told, silent, moment)
+        done = break_glass.carry_out(
+            second.context, here, known, datetime.now(UTC), silent, silent, repository=past
+        )
+    assert {result.name: result.summary for result in done.results if result.result == "fail"} == {}
+    assert judgement.judge(done).restored
+    assert sites.first.labels() == of_first
 
 
 @pytest.mark.usefixtures("second_away")
