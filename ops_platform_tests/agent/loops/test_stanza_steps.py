@@ -1,25 +1,30 @@
-"""The beats that a process remembers, and what it tells of a server's configuration."""
+"""The beats that a process remembers, what it tells of a server's configuration, and when it lists."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from ops_platform.agent.loops import stanza_steps
 from ops_platform.agent.loops.stanza_steps import (
     REMEMBERED_HEARTBEATS,
     ArchiverWatch,
     RecentHeartbeats,
+    RepositoryWatch,
     clock_skew,
 )
 from ops_platform.agent.metrics import Targets
 from ops_platform.agent.state import initial_state
+from ops_platform.backup.monitoring import Archiver, Observation
 from ops_platform.backup.recovery_point.rpo import Heartbeat
 from ops_platform.backup.stanza import adopt_configuration, open_context
+from ops_platform.backup.taking import preflight
 from ops_platform.errors import Unavailable
-from ops_platform_tests.backup.shapes import EPOCH, two_repositories
+from ops_platform_tests.backup.shapes import EPOCH, entry, repository, two_repositories
 
 
 def beat(number: int) -> Heartbeat:
@@ -87,3 +92,55 @@ def test_a_configuration_that_no_backup_adopted_is_told_where_the_server_is(
     assert told() is True
     assert told(OPS_S3_BACKUP_ACCESS_KEY_ID="new") is False
     assert told(OPS_REPO2_PGBACKREST_CIPHER_PASS="") is False
+
+
+class FakeObserver:
+    """It lists whenever it is not told what has arrived."""
+
+    sees_what_is_new = True
+    index_etag = None
+    has_listed = False
+
+    def __init__(self, context: object) -> None:
+        self.arrived: list[str | None] = []
+
+    def look(self, *, arrived: str | None, **_: object) -> Observation:
+        self.arrived.append(arrived)
+        self.has_listed = arrived is None
+        return Observation(repository(entry(3)), None, None, None)
+
+
+def test_the_archive_is_listed_at_each_third_look_and_after_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(stanza_steps, "Observer", FakeObserver)
+    monkeypatch.setattr(preflight, "reach_endpoint", lambda context: None)
+    monkeypatch.setattr(stanza_steps, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    targets = Targets(900.0, 1800.0, {"full": 626400.0}, 35 * 86_400.0)
+    state = initial_state({"product": targets}, 1e6).backup.stanzas["product"]
+    context = cast(Any, SimpleNamespace(stanza=SimpleNamespace(name="product")))
+    window = cast(Any, SimpleNamespace(before=lambda stanza: None, after=lambda *_: None))
+    watch = RepositoryWatch(lambda: context, cast(Any, Away()), RecentHeartbeats(), state, window, 60.0)
+
+    def steps(*named: str) -> list[str | None]:
+        """Look a minute apart, each time behind a new segment."""
+        for name in named:
+            state.archiving.archiver.put(Archiver(0, False, last_archived_wal=name))
+            watch.step()
+            now[0] += 60
+        asked = cast(FakeObserver, watch._observer).arrived
+        seen, asked[:] = [*asked], []
+        return seen
+
+    assert steps("A", "B", "C", "D", "E", "F", "G") == [None, "B", "C", None, "E", "F", None]
+    assert watch.latest is not None
+
+    def fails(context: object) -> None:
+        raise Unavailable("S3 is away")
+
+    monkeypatch.setattr(preflight, "reach_endpoint", fails)
+    with pytest.raises(Unavailable):
+        watch.step()
+    monkeypatch.setattr(preflight, "reach_endpoint", lambda context: None)
+    assert steps("H", "I") == [None, "I"], "what was stored meanwhile is not known"

@@ -1,4 +1,8 @@
-"""kill -9 of an exercise's worker in each phase: the janitor leaves nothing of it, the next one succeeds."""
+"""kill -9 of an exercise's worker in each phase: the janitor leaves nothing of it, the next one succeeds.
+
+The next one of each moment is that of the moment behind it, which comes further before it is killed; behind
+the last, which is killed when all is done but recorded, an exercise runs to its end.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,10 @@ def copies(site: Site) -> bool:
     return any(one.name() == "pgbackrest" and "restore" in one.cmdline() for one in in_scratch(site))
 
 
-@pytest.mark.parametrize("moment", ["restore", *MOMENTS])
+LAST = [*MOMENTS][-1]
+
+
+@pytest.mark.parametrize("moment", ["select", "restore", *[*MOMENTS][1:]])
 def test_nothing_is_left_and_the_next_succeeds(beating: Site, moment: str) -> None:
     strike(beating, 1)
     root, ops_url, run_id = scratch.scratch_root(beating.settings), beating.context.ops_url, str(uuid4())
@@ -66,6 +73,8 @@ def test_nothing_is_left_and_the_next_succeeds(beating: Site, moment: str) -> No
         [row] = [one for one in records.history(ops, beating.name) if one["run_id"] == run_id]
         assert (row["result"], row["success_criteria_met"]) == ("failed", False)
 
+    if moment != LAST:
+        return
     again = str(uuid4())
     request = ExerciseRequest("manual", beating.name, "latest", again, run_id, 1_800_000, 900_000)
     outcome = runner.run(beating.context, request, silent, silent)
