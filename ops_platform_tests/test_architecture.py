@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import grimp
@@ -241,7 +242,6 @@ def test_only_settings_reads_the_environment() -> None:
 
 WATCHER = """
 import os, sys
-{before}
 FORBIDDEN = {
     "socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname", "subprocess.Popen",
     "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.mkdir", "os.rename",
@@ -250,26 +250,30 @@ FORBIDDEN = {
 }
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 seen = []
+class Unwatched:
+    now = False
+    def __enter__(self): Unwatched.now = True
+    def __exit__(self, *_): Unwatched.now = False
 def watch(event, arguments):
+    if Unwatched.now:
+        return
     if event in FORBIDDEN:
         seen.append((event, str(arguments)[:200]))
     elif event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING:
         seen.append((event, str(arguments[0])))
 sys.addaudithook(watch)
 {action}
-print("\\n".join(map(str, seen)))
+for one in seen: print(one)
 """
 
 
-# Their own imports run "file", open /dev/null and bind ::1 to see what the machine can do.
-LIBRARIES = "import dagster, boto3"
+def watched(action: str) -> list[str]:
+    """What ``action`` prints, then what it did that it must not, in a fresh interpreter with no environment.
 
-
-def watched(action: str, before: str = LIBRARIES) -> list[str]:
-    """What ``action`` did that it must not, in a fresh interpreter with an empty environment."""
-    program = WATCHER.replace("{before}", before).replace("{action}", action)
+    It is not watched while ``Unwatched`` holds.
+    """
     ended = subprocess.run(
-        [sys.executable, "-B", "-c", program],
+        [sys.executable, "-B", "-W", "ignore", "-c", WATCHER.replace("{action}", action)],
         env={},
         capture_output=True,
         text=True,
@@ -277,25 +281,11 @@ def watched(action: str, before: str = LIBRARIES) -> list[str]:
         cwd="/",
     )
     assert ended.returncode == 0, ended.stderr
-    return ended.stdout.split("\n")[:-1] if ended.stdout.strip() else []
-
-
-@pytest.mark.processes
-def test_importing_any_module_does_nothing_outside() -> None:
-    """The front door first, as a code server does; then each module that it has not imported yet."""
-    names = ["ops_platform.definitions"]
-    names += [
-        ".".join(("ops_platform", *path.relative_to(PACKAGE).with_suffix("").parts))
-        for path in sources.PATHS
-        if path.name not in ("__init__.py", "__main__.py")
-    ]
-    assert watched(f"import importlib\nfor name in {names!r}: importlib.import_module(name)") == []
+    return ended.stdout.splitlines()
 
 
 def test_the_watcher_sees() -> None:
-    seen = watched(
-        "import tempfile, socket\ntempfile.mkdtemp()\nsocket.getaddrinfo('127.0.0.1', 1)", before=""
-    )
+    seen = watched("import tempfile, socket\ntempfile.mkdtemp()\nsocket.getaddrinfo('127.0.0.1', 1)")
     assert len(seen) >= 2
 
 
@@ -314,32 +304,49 @@ WORK = {
 """Modules of ours that stand for the many that only a run works with."""
 
 
-@functools.cache
-def loaded() -> tuple[set[str], set[str]]:
-    """What the definitions load and Dagster does not, and what is loaded when the work is, too.
+@dataclass(frozen=True)
+class Imports:
+    """What came of importing the definitions, then the work, then each other module, in one interpreter."""
 
-    In a fresh interpreter with an empty environment.
-    """
-    program = (
-        "import sys, dagster\nbefore = set(sys.modules)\n"
+    definitions: set[str]
+    """Names of the modules that the definitions load and Dagster does not."""
+    work: set[str]
+    """The same when the work is loaded, too."""
+    outside: list[str]
+    """What any of it did outside the interpreter."""
+
+
+@functools.cache
+def imports() -> Imports:
+    names = [
+        ".".join(("ops_platform", *path.relative_to(PACKAGE).with_suffix("").parts))
+        for path in sources.PATHS
+        if path.name not in ("__init__.py", "__main__.py")
+    ]
+    # The libraries' own imports run "file", open /dev/null and bind ::1 to see what the machine can do.
+    definitions, work, *outside = watched(
+        "import importlib\n"
+        "with Unwatched(): import dagster\n"
+        "before = set(sys.modules)\n"
         "import ops_platform.definitions\nprint(*(set(sys.modules) - before))\n"
-        f"import {', '.join(sorted(WORK))}\nprint(*(set(sys.modules) - before))"
+        "loaded = set(sys.modules)\n"
+        "with Unwatched(): import boto3\n"
+        "libraries = set(sys.modules) - loaded\n"
+        f"import {', '.join(sorted(WORK))}\nprint(*(set(sys.modules) - before - libraries))\n"
+        f"for name in {names!r}: importlib.import_module(name)"
     )
-    ended = subprocess.run(
-        [sys.executable, "-B", "-W", "ignore", "-c", program],
-        env={},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        cwd=PACKAGE.parent,
-    )
-    definitions, work = ended.stdout.splitlines()
-    return set(definitions.split()), set(work.split())
+    return Imports(set(definitions.split()), set(work.split()), outside)
+
+
+@pytest.mark.processes
+def test_importing_any_module_does_nothing_outside() -> None:
+    """The front door first, as a code server does; then each module that it has not imported yet."""
+    assert imports().outside == []
 
 
 @pytest.mark.processes
 def test_the_definitions_load_what_they_need_and_no_more() -> None:
-    names, _ = loaded()
+    names = imports().definitions
     assert "ops_platform.defs.resources" in names
     assert {name.split(".")[0] for name in names} & HEAVY == set()
     assert names & WORK == set()
@@ -348,5 +355,5 @@ def test_the_definitions_load_what_they_need_and_no_more() -> None:
 @pytest.mark.processes
 def test_what_stands_for_the_work_is_heavy() -> None:
     """Under whatever name: a module that was renamed must not be looked for in vain."""
-    _, names = loaded()
+    names = imports().work
     assert names >= WORK | {"numpy"}
