@@ -172,6 +172,7 @@ def export(
     from functools import partial
 
     from ops_platform.clients import object_store, postgres
+    from ops_platform.gdpr import connections
     from ops_platform.gdpr.export import ExportRequest, NoSuchSubject, to_file
 
     keys = arguments.subject_keys(subject_file)
@@ -185,14 +186,17 @@ def export(
         raise ConfigurationError(f"cannot make the directory {directory}: {error.strerror}") from None
     written: list[to_file.ExportFile | None] = []
     try:
-        with postgres.session(settings.product_database_url or "") as connection:
+        with (
+            postgres.session(settings.product_database_url or "") as connection,
+            connections.connected(connections.of_settings(settings, loaded_map)) as others,
+        ):
             connection.commit()
             for number, key in enumerate(keys, 1):
                 request = ExportRequest(key, language, datetime.now(UTC))
                 file = directory / f"subject-{number}.zip"
                 try:
                     media = partial(object_store.from_settings, settings)
-                    written.append(to_file.write(connection, loaded_map, request, file, media))
+                    written.append(to_file.write(connection, loaded_map, request, file, media, others))
                 except NoSuchSubject:
                     written.append(None)
     finally:

@@ -47,14 +47,18 @@ def erase(
     Example:
       echo 0f5b2c… | ops-platform gdpr erase --subject-file -
     """
+    from ops_platform.gdpr import connections
     from ops_platform.gdpr.erasure import context as erasure_context
 
     keys, settings = arguments.subject_keys(subject_file), load_settings()
     prepare = _without_tombstone if no_tombstone else _with_tombstone
-    erase_subject, close = prepare(settings, arguments.load_map(settings, data_map, kind))
+    loaded_map = arguments.load_map(settings, data_map, kind)
+    erase_subject, close = prepare(settings, loaded_map)
     results: list[dict[str, Any]] = []
     try:
         output.announce("product database", erasure_context.product_url(settings))
+        for name, connect in connections.of_settings(settings, loaded_map).items():
+            output.announce_connected(f"database {name}", connect)
         if not no_tombstone:
             output.announce("ops database", settings.require("database_url"))
         for number, key in enumerate(keys, 1):
@@ -78,7 +82,8 @@ def _with_tombstone(settings: Settings, data_map: DataMap) -> tuple[Erase, Calla
     from ops_platform.gdpr.erasure import context as erasure_context
 
     url = settings.require("database_url")
-    context = erasure_context.open_context(settings, backup_expiry.product_backup_term(settings), data_map)
+    term = backup_expiry.product_backup_term(settings, data_map)
+    context = erasure_context.open_context(settings, term, data_map)
 
     def erase_subject(key: str) -> dict[str, Any] | None:
         done = command_line.erase(url, context, key, _log)
@@ -153,15 +158,19 @@ def preview(data_map: Path | None, kind: str | None, subject_file: TextIO, json_
     keys = arguments.subject_keys(subject_file)
     settings = load_settings()
     loaded_map = arguments.load_map(settings, data_map, kind)
-    connections.refuse_others(loaded_map, "a preview")
-    with postgres.session(settings.product_database_url or "", autocommit=True) as connection:
-        with connection.transaction():
-            if map_check.check(connection, loaded_map):
-                raise CheckFailed(
-                    "the map does not fit the database: 'ops-platform gdpr map check' says where"
-                )
-        catalogue = schema.read(connection)
-        previews = [outlook.of_key(connection, loaded_map, catalogue, key) for key in keys]
+    with (
+        postgres.session(settings.product_database_url or "", autocommit=True) as connection,
+        connections.connected(connections.of_settings(settings, loaded_map, autocommit=True)) as others,
+    ):
+        home = connections.OpenDatabase(loaded_map, connection, schema.read(connection))
+        databases = connections.read(home, others)
+        for database in databases:
+            with database.named(), database.connection.transaction():
+                if map_check.check_database(database):
+                    raise CheckFailed(
+                        "the map does not fit the database: 'ops-platform gdpr map check' says where"
+                    )
+        previews = [outlook.of_key(databases, key) for key in keys]
     if json_output:
         output.print_json(
             [

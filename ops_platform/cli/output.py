@@ -16,6 +16,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ops_platform.clients.postgres import Connection
+
 PIPED_COLUMNS = 160
 
 as_json = click.option("--json", "json_output", is_flag=True, help="Print JSON for programs.")
@@ -81,7 +83,17 @@ def announce(what: str, url: str) -> None:
     """
     from ops_platform.clients import postgres
 
-    with postgres.session(url) as connection:
+    announce_connected(what, lambda: postgres.connect(url))
+
+
+def announce_connected(what: str, connect: Callable[[], Connection]) -> None:
+    """Name on stderr the database that is about to change, as ``connect`` reaches it.
+
+    Raises what ``connect`` raises.
+    """
+    from ops_platform.clients import postgres
+
+    with connect() as connection:
         click.echo(f"about to change the {what} {postgres.located(connection)}", err=True)
 
 

@@ -62,7 +62,8 @@ class PlatformResource(dg.ConfigurableResource[Any]):
         from ops_platform.gdpr.erasure import context as erasure_context
 
         settings = self.settings()
-        return erasure_context.open_context(settings, backup_expiry.product_backup_term(settings))
+        term = backup_expiry.product_backup_term(settings, self.data_map())
+        return erasure_context.open_context(settings, term)
 
     def export(self) -> "ExportContext":
         """Open the context of an export. Raises ConfigurationError that names a missing setting."""

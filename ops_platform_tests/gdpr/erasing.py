@@ -118,7 +118,8 @@ class Products:
 def map_of(directory: Path, text: str) -> DataMap:
     """Purposes and the like are filled in: tests are about rows."""
     document = yaml.safe_load(text)
-    for table in document["tables"].values():
+    parts = (document, *document.get("databases", {}).values())
+    for table in (table for part in parts for table in part["tables"].values()):
         table.setdefault("purpose", "a test")
         table.setdefault("retention", "a test")
         for row in table.get("rows", ()):

@@ -129,6 +129,14 @@ def _print(document: dict[str, Any]) -> None:
     click.echo(f"the last backup that can hold the data expires {document['last_backup_expires_at']}")
 
 
+def _of_several(database: dict[str, Any]) -> str:
+    """Word what the certificate says of one of several databases."""
+    if "name" not in database:
+        return ""
+    at = database["last_backup_expires_at"]
+    return f", {database['name']} in the map; its last backup expires {at or 'at a time that is not known'}"
+
+
 def _facts(document: dict[str, Any]) -> list[tuple[str, str]]:
     """Word what the certificate says beside its effects; what an old one does not say is left out."""
     said = [
@@ -139,8 +147,9 @@ def _facts(document: dict[str, Any]) -> list[tuple[str, str]]:
     said += [
         (
             "database",
-            f"{database['database']} of {database['stanza']}, cluster {database['system_identifier']}, "
-            f"PostgreSQL {database['server_version']}",
+            f"{database['database']} of {database['stanza'] or 'no stanza'}, cluster "
+            f"{database['system_identifier']}, PostgreSQL {database['server_version']}"
+            + _of_several(database),
         )
         for database in document.get("databases", ())
     ]

@@ -25,6 +25,7 @@ from ops_platform.dr.verification import (
     Tombstones,
     erasure_replay,
     live_source,
+    replay_places,
     suite,
 )
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
@@ -116,7 +117,10 @@ class EmergencyChecks:
     def tombstones(self, server: RestoredServer) -> Verification:
         """Erase again whoever was erased."""
         database = live_source.database_name(self.ctx)
-        return erasure_replay.replay(self._tombstones(), server, database, self.ctx.settings, self.log)
+        stanza = self.ctx.stanza.cluster
+        return erasure_replay.replay(
+            self._tombstones(), server, stanza, database, self.ctx.settings, self.log
+        )
 
     def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
         """Return the checks that must pass before the cluster may take traffic."""
@@ -154,7 +158,7 @@ class EmergencyChecks:
         return self._references_by_moment[wanted]
 
     def _tombstones(self) -> Tombstones:
-        stanza = self.ctx.stanza.cluster
+        stanza = replay_places.subjects_stanza(self.ctx.settings, self.ctx.stanza.cluster)
         # A restore of the ops database itself cannot ask it: it may be lost, or hold wrong data.
         if not ops_is_up(self.ctx):
             self.log("the ops database does not answer: reading tombstones from the object-locked ledger")

@@ -18,5 +18,6 @@ __all__ = [
     "live_source",
     "recovery_checks",
     "refresh",
+    "replay_places",
     "suite",
 ]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupConfig, Stanza, load_backups
 from ops_platform.errors import ConfigurationError
+from ops_platform.gdpr.data_map import Database, DataMap
 from ops_platform.gdpr.tombstones import BackupTerm
 from ops_platform.settings import Settings
 
@@ -28,10 +32,28 @@ def backup_term(config: BackupConfig, stanza: Stanza) -> BackupTerm:
     return BackupTerm(stanza.cluster, max(traces))
 
 
-def product_backup_term(settings: Settings) -> BackupTerm:
-    """Return how long backups of the product hold an erased subject. Raises ConfigurationError."""
+def product_backup_term(settings: Settings, data_map: DataMap | None = None) -> BackupTerm:
+    """Return how long backups of the product hold an erased subject, and those of the map's other databases.
+
+    Raises ConfigurationError, also where the map names a stanza that backups.yaml does not have.
+    """
     config = load_backups(settings)
-    return backup_term(config, product_stanza(settings, config))
+    term = backup_term(config, product_stanza(settings, config))
+    others = [part.database for part in (data_map.databases if data_map else ()) if part.database]
+    return replace(term, elsewhere={other.name: _lifetime(config, other) for other in others})
+
+
+def _lifetime(config: BackupConfig, database: Database) -> timedelta | None:
+    """Return how long backups of a further database hold a subject; None: they are not the platform's."""
+    if database.stanza is None:
+        return None
+    stanza = config.clusters.get(database.stanza)
+    if stanza is None:
+        raise ConfigurationError(
+            f"databases.{database.name}.stanza in the data map is {database.stanza}, which backups.yaml does "
+            f"not have, but {', '.join(config.clusters)}: correct it, or leave it out"
+        )
+    return backup_term(config, stanza).set_lifetime
 
 
 def product_stanza(settings: Settings, config: BackupConfig) -> Stanza:

@@ -7,6 +7,7 @@ takes traffic. A restored ops database is brought up to date from the ledger.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -14,16 +15,17 @@ from itertools import islice
 from ops_platform import files
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.retention import version_pruning
-from ops_platform.backup.stanza import BackupContext, load_backups
+from ops_platform.backup.stanza import BackupContext, load_backups, open_context
 from ops_platform.clients import object_store, postgres
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.dr.inspection import Verification, failed, verdict
 from ops_platform.dr.restore import RestoredServer
-from ops_platform.dr.verification import backup_expiry
+from ops_platform.dr.verification import backup_expiry, replay_places
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr import certificates, connections
-from ops_platform.gdpr.after_restore import Reconciled, Replayed, ledger_reconciliation
+from ops_platform.gdpr import certificates, connections, schema
+from ops_platform.gdpr.after_restore import Reconciled, Replayed, ledger_reconciliation, older_schema
 from ops_platform.gdpr.after_restore import replay as replay_engine
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.data_map import parser
 from ops_platform.gdpr.requests import work_queue
 from ops_platform.gdpr.tombstones import (
@@ -126,11 +128,17 @@ def from_ledger(settings: Settings, stanza: str) -> Tombstones:
 
 
 def replay(
-    known: Tombstones, server: RestoredServer, database: str, settings: Settings, log: Callable[[str], None]
+    known: Tombstones,
+    server: RestoredServer,
+    stanza: str,
+    database: str,
+    settings: Settings,
+    log: Callable[[str], None],
 ) -> Verification:
     """Erase again whoever was erased, in ``database`` of the restored server. Passes when nobody is left.
 
-    Where it is the ops database, it is brought up to date from the ledger too.
+    And in the databases of ``stanza`` that the data map names. Where ``database`` is the ops database, it is
+    brought up to date from the ledger too.
     """
     said, numbers = [], dict[str, int]()
     with server.connect(database) as connection:
@@ -140,8 +148,7 @@ def replay(
                 said.append(text)
                 numbers |= counted
             if known.count:
-                _migrate_footprint(connection, server.url(database, FOOTPRINT_OWNER), log)
-                done = erase_again(connection, settings, known.tombstones, log)
+                done = _replay_in(server, stanza, connection, database, settings, known.tombstones, log)
                 rows = sum(effect.changed for effect in done.effects)
                 numbers |= {"came_back": done.came_back, "rows": rows}
                 said.append(
@@ -169,21 +176,62 @@ def replay(
     )
 
 
-def erase_again(
-    connection: Connection, settings: Settings, tombstones: Sequence[Tombstone], log: Callable[[str], None]
+def _replay_in(
+    server: RestoredServer,
+    stanza: str,
+    connection: Connection,
+    database: str,
+    settings: Settings,
+    tombstones: Sequence[Tombstone],
+    log: Callable[[str], None],
 ) -> Replayed:
-    """Replay tombstones in a product database; the data map is read only when there are any."""
+    """Replay in the databases of a restored server; not in ``database`` where no row of subjects is."""
+    data_map = parser.load(settings.config_dir / "data_map.yaml")
+    parts = replay_places.parts_in(settings, data_map, stanza)
+    keys = encryption.optional_keys(settings)
+    with ExitStack() as stack:
+        if replay_places.subjects_stanza(settings, stanza) == stanza:
+            _migrate_footprint(connection, server.url(database, FOOTPRINT_OWNER), log)
+            done, subjects = replay_engine.replay(connection, data_map, tombstones, log, keys), connection
+        else:
+            # Whose a name is by now, only the product's own database says.
+            done, subjects = Replayed(len(tombstones), 0, ()), stack.enter_context(_product(settings))
+        catalogue = schema.read(subjects)
+        home = OpenDatabase(older_schema.fit(data_map, catalogue), subjects, catalogue)
+        there = set(server.databases()) if parts else set()
+        for part, name in parts:
+            if name not in there:
+                log(f"there is no database {name} in the restored moment")
+                continue
+            other = stack.enter_context(server.connect(name))
+            _migrate_footprint(other, server.url(name, FOOTPRINT_OWNER), log)
+            done |= replay_engine.replay(other, part, tombstones, log, keys, home)
+        return done
+
+
+def erase_again(
+    product: Connection, settings: Settings, tombstones: Sequence[Tombstone], log: Callable[[str], None]
+) -> Replayed:
+    """Replay tombstones in the product databases that serve now; the map is read only when there are any."""
     if not tombstones:
         return Replayed(0, 0, ())
     data_map = parser.load(settings.config_dir / "data_map.yaml")
-    connections.refuse_others(data_map, "a replay of erasures")
-    return replay_engine.replay(
-        connection,
-        data_map,
-        tombstones,
-        log,
-        encryption.optional_keys(settings),
-    )
+    keys = encryption.optional_keys(settings)
+    connect = connections.of_settings(settings, data_map, application="ops-platform erasure", autocommit=True)
+    with connections.connected(connect) as others:
+        done = replay_engine.replay(product, data_map, tombstones, log, keys)
+        home = OpenDatabase(data_map, product, schema.read(product))
+        for database in connections.read(home, others)[1:]:
+            with database.named():
+                done |= replay_engine.replay(
+                    database.connection, database.data_map, tombstones, log, keys, home
+                )
+        return done
+
+
+def _product(settings: Settings) -> AbstractContextManager[Connection]:
+    url = settings.product_eraser_database_url or settings.require("product_database_url")
+    return postgres.session(url, application="ops-platform erasure", autocommit=True)
 
 
 def replay_live(settings: Settings, log: Callable[[str], None]) -> ReplayedLive:
@@ -193,11 +241,10 @@ def replay_live(settings: Settings, log: Callable[[str], None]) -> ReplayedLive:
     again for rows that came back. Raises an OpsError when anything is left, or psycopg's error.
     """
     stanza = backup_expiry.product_stanza(settings, load_backups(settings)).name
-    product = settings.product_eraser_database_url or settings.require("product_database_url")
     with postgres.session(settings.require("database_url"), autocommit=True) as ops:
         memory = reconcile(ops, settings)
         tombstones, under_way = _not_under_way(ops, stanza, log)
-        with postgres.session(product, application="ops-platform erasure", autocommit=True) as connection:
+        with _product(settings) as connection:
             return ReplayedLive(memory, erase_again(connection, settings, tombstones, log), under_way)
 
 
@@ -238,7 +285,13 @@ def expire(ctx: BackupContext, now: datetime) -> int:
     A deleted set of which the bucket keeps versions counts: it can be restored. Raises PgBackRestError or
     an error of the object store when these cannot be read; then nothing is deleted.
     """
-    oldest = [_oldest_backup(repository) for repository in (ctx, *ctx.in_other_repositories())]
+    stanzas = replay_places.further_stanzas(ctx.settings, ctx.stanza.cluster)
+    holding = (ctx, *(open_context(ctx.settings, stanza) for stanza in sorted(stanzas)))
+    oldest = [
+        _oldest_backup(repository)
+        for context in holding
+        for repository in (context, *context.in_other_repositories())
+    ]
     known = [began for began in oldest if began is not None]
     with postgres.session(ctx.ops_url) as ops:
         # A repository of which it is not known may hold older sets than the others.

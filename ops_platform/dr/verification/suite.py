@@ -36,6 +36,7 @@ from ops_platform.dr.verification import (
     live_source,
     negative_control,
     page_checks,
+    replay_places,
 )
 from ops_platform.dr.verification.data_checks import Accepted
 from ops_platform.errors import OpsError
@@ -105,8 +106,10 @@ class ExerciseChecks:
 
     def tombstones(self, server: RestoredServer) -> Verification:
         """Erase again whoever was erased."""
-        tombstones = erasure_replay.from_ops_database(self.ctx.ops_url, self.ctx.stanza.cluster)
-        return erasure_replay.replay(tombstones, server, self._database, self.ctx.settings, self.log)
+        settings, stanza = self.ctx.settings, self.ctx.stanza.cluster
+        of_subjects = replay_places.subjects_stanza(settings, stanza)
+        tombstones = erasure_replay.from_ops_database(self.ctx.ops_url, of_subjects)
+        return erasure_replay.replay(tombstones, server, stanza, self._database, settings, self.log)
 
     def critical(self, server: RestoredServer, plan: Plan, moment: datetime) -> Sequence[Check]:
         """Return the checks that must pass before the cluster may take traffic."""
@@ -148,20 +151,26 @@ def prepare(ctx: BackupContext, scenario: str, log: Callable[[str], None]) -> Ex
     """
     refresh(ctx, log)
     keys, stanza, ops_url = reference_store.public_keys(ctx.settings), ctx.stanza.cluster, ctx.ops_url
+    of_subjects = replay_places.subjects_stanza(ctx.settings, stanza)
 
     found: dict[tuple[datetime, int], References] = {}
 
     def find(moment: datetime, history: History) -> References:
         if (moment, history.timeline) not in found:
             with postgres.session(ops_url) as ops:
-                found[moment, history.timeline] = _around(ops, keys, stanza, moment, history)
+                found[moment, history.timeline] = _around(ops, keys, stanza, of_subjects, moment, history)
         return found[moment, history.timeline]
 
     return ExerciseChecks(ctx, scenario, find, log)
 
 
-def _around(ops: Connection, keys: PublicKeys, stanza: str, moment: datetime, history: History) -> References:
-    """Find the references on both sides of a moment, those of what a restore left behind passed over."""
+def _around(
+    ops: Connection, keys: PublicKeys, stanza: str, of_subjects: str, moment: datetime, history: History
+) -> References:
+    """Find the references on both sides of a moment, those of what a restore left behind passed over.
+
+    ``of_subjects``: the stanza whose tombstones are about the subjects in this one.
+    """
 
     def lies_on(reference: Reference) -> bool:
         return reference.lies_on(history, lambda timeline, lsn: rpo.newest_on(ops, stanza, timeline, lsn))
@@ -170,7 +179,7 @@ def _around(ops: Connection, keys: PublicKeys, stanza: str, moment: datetime, hi
     after = reference_store.after(ops, keys, stanza, moment)
     if after is not None and not history.names(after.timeline):
         after = None
-    erased = before is not None and erasure_replay.anyone_erased_since(ops, stanza, before.marker)
+    erased = before is not None and erasure_replay.anyone_erased_since(ops, of_subjects, before.marker)
     return References(before, after, erased)
 
 
@@ -188,7 +197,8 @@ def refresh(ctx: BackupContext, log: Callable[[str], None] | None = None) -> Ref
             earlier = reference_store.before(ops, keys, stanza, row["now"])
         except reference_store.OtherFormat:
             earlier = None
-        erased = earlier is not None and erasure_replay.anyone_erased_since(ops, stanza, earlier.marker)
+        of_subjects = replay_places.subjects_stanza(ctx.settings, stanza)
+        erased = earlier is not None and erasure_replay.anyone_erased_since(ops, of_subjects, earlier.marker)
     taken = capture.take(ctx, earlier, erased)
     # References are kept as long as a set can exist that is compared with them.
     repositories = (ctx, *ctx.in_other_repositories())

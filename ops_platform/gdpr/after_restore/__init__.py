@@ -6,4 +6,4 @@ A restored database may have an older schema than the data map: ``older_schema``
 from ops_platform.gdpr.after_restore.ledger_reconciliation import Reconciled
 from ops_platform.gdpr.after_restore.replay import Replayed
 
-__all__ = ["Reconciled", "Replayed", "ledger_reconciliation", "replay"]
+__all__ = ["Reconciled", "Replayed", "ledger_reconciliation", "older_schema", "replay"]

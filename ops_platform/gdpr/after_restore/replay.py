@@ -9,11 +9,11 @@ from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import map_check, row_erasure, schema
 from ops_platform.gdpr.after_restore import older_schema
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.data_map import DataMap, kinds
 from ops_platform.gdpr.erasure import inventory, product_inventory
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.row_erasure import RowErasure, materialised_views
-from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import row_predicates, subject_key
 from ops_platform.gdpr.tombstones import SealingKeys, Tombstone
 
@@ -37,7 +37,8 @@ class Replayed:
 
     ``came_back``: tombstoned subjects of whom data was found; ``effects``: summed over all of them.
     ``unredactable``: rows of others, by place, in which an identifier stands where it cannot be replaced.
-    ``left_to_others``: rows that others reach, too, of which the map does not say what becomes.
+    ``left_to_others``: rows that others reach, too, of which the map does not say what becomes. ``requests``:
+    of those who came back, by the ids of their tombstones' requests.
     """
 
     tombstones: int
@@ -45,6 +46,19 @@ class Replayed:
     effects: tuple[Effect, ...]
     unredactable: tuple[Effect, ...] = ()
     left_to_others: tuple[Effect, ...] = ()
+    requests: frozenset[str] = frozenset()
+
+    def __or__(self, other: Replayed) -> Replayed:
+        """Join with a replay of the same tombstones in another database."""
+        requests = self.requests | other.requests
+        return Replayed(
+            max(self.tombstones, other.tombstones),
+            len(requests),
+            (*self.effects, *other.effects),
+            (*self.unredactable, *other.unredactable),
+            (*self.left_to_others, *other.left_to_others),
+            requests,
+        )
 
 
 @dataclass
@@ -61,13 +75,15 @@ def replay(
     tombstones: Sequence[Tombstone],
     log: Callable[[str], None] = lambda line: None,
     keys: SealingKeys | None = None,
+    home: OpenDatabase | None = None,
 ) -> Replayed:
     """Erase the tombstoned subjects in the restored database; spare rows newer than their cutoffs.
 
     ``connection`` is in autocommit mode. The map is the newest; what an older database does not have yet
     is passed over. Safe to repeat. A tombstone without ``completed_at`` is of an erasure that goes on
     later: what is done of it here is recorded as its own, for its certificate. ``keys``: they seal who was
-    meant, for a replay that goes on after a kill; None: it can be read there. Raises CheckFailed when
+    meant, for a replay that goes on after a kill; None: it can be read there. ``home``: the database with the
+    subjects' rows, for a part of the map about another one. Raises CheckFailed when
     the map does not fit the database or something is left: the database must not take traffic then.
     """
     if not tombstones:
@@ -75,9 +91,8 @@ def replay(
     with connection.transaction():
         catalogue = schema.read(connection)
         fitted = older_schema.fit(data_map, catalogue)
-        findings = [
-            finding for finding in map_check.check(connection, fitted) if finding.code not in HARMLESS
-        ]
+        database = OpenDatabase(fitted, connection, catalogue, home)
+        findings = [finding for finding in map_check.check_database(database) if finding.code not in HARMLESS]
     if findings:
         first = ", ".join(f"{finding.where} ({finding.code})" for finding in findings[:3])
         raise CheckFailed(
@@ -88,12 +103,12 @@ def replay(
         kind: older_schema.fit(of_subject, catalogue)
         for kind, of_subject in _maps(data_map, tombstones).items()
     }
-    came_back, effects, all_left = 0, list[Effect](), _Left()
+    requests, effects, all_left = set[str](), list[Effect](), _Left()
     for number, tombstone in enumerate(tombstones, 1):
         of_subject = of_kind[tombstone.subject_key.kind]
         if not any(table.belongings for table in of_subject.tables.values()):
             continue  # in the restored moment there were no subjects of this kind yet
-        erased, left = _erase(connection, of_subject, catalogue, tombstone, keys)
+        erased, left = _erase(replace(database, data_map=of_subject), tombstone, keys)
         for effect in left.to_others:
             log(
                 f"tombstone {number} of {len(tombstones)}: {_said(effect)}: they were left: delete them by "
@@ -107,17 +122,18 @@ def replay(
         all_left.unredactable += left.unredactable
         all_left.to_others += left.to_others
         if erased:
-            came_back += 1
+            requests.add(tombstone.request_id)
             effects += erased
             log(f"tombstone {number} of {len(tombstones)}: erased again, request {tombstone.request_id}")
     # Always: a replay that was killed before its refresh has left erased rows in the views.
     materialised_views.refresh(connection, fitted, catalogue)
     return Replayed(
         len(tombstones),
-        came_back,
-        tuple(_sums(effects)),
-        tuple(_sums(all_left.unredactable)),
-        tuple(_sums(all_left.to_others)),
+        len(requests),
+        _sums(fitted, effects),
+        _sums(fitted, all_left.unredactable),
+        _sums(fitted, all_left.to_others),
+        frozenset(requests),
     )
 
 
@@ -146,19 +162,18 @@ def _maps(data_map: DataMap, tombstones: Iterable[Tombstone]) -> dict[str, DataM
 
 
 def _erase(
-    connection: Connection,
-    data_map: DataMap,
-    catalogue: Catalogue,
-    tombstone: Tombstone,
-    keys: SealingKeys | None,
+    database: OpenDatabase, tombstone: Tombstone, keys: SealingKeys | None
 ) -> tuple[list[Effect], _Left]:
     """Erase one subject; return the effects, none when nothing of them was found, and what was left."""
+    connection, data_map, catalogue = database.connection, database.data_map, database.catalogue
+    home = database.home or database
     key = subject_key.values(connection, data_map.subject, tombstone.subject_key)
-    identity = row_predicates.identity(connection, data_map, catalogue, tombstone.subject_key.key)
+    subjects = (home.connection, home.data_map, home.catalogue)
+    identity = row_predicates.identity(*subjects, tombstone.subject_key.key)
     has_row = identity is not None
     if identity is None:
         # Rows elsewhere may still hold the key.
-        identity = row_predicates.with_side_tables(connection, data_map, catalogue, key)
+        identity = row_predicates.with_side_tables(*subjects, key)
     replay_id = f"replay {tombstone.request_id}"
     unfinished = tombstone.completed_at is None
     erasure_id = tombstone.request_id if unfinished else replay_id
@@ -180,6 +195,7 @@ def _erase(
         replay=True,
         later_identities=names.later_identities,
         named_until=names.until,
+        home=database.home,
     )
     effects, left = list[Effect](), _Left()
     if row_erasure.remaining(connection, data_map, catalogue, erasing):
@@ -210,8 +226,8 @@ def _erase(
     return effects, left
 
 
-def _sums(effects: Iterable[Effect]) -> list[Effect]:
-    """Sum the effects over all subjects, by place, role and action."""
+def _sums(data_map: DataMap, effects: Iterable[Effect]) -> tuple[Effect, ...]:
+    """Sum the effects over all subjects, by place, role and action; places are named with their database."""
     sums: dict[tuple[str, str, str], Effect] = {}
     for effect in effects:
         key = (effect.place, effect.role, effect.action)
@@ -226,4 +242,4 @@ def _sums(effects: Iterable[Effect]) -> list[Effect]:
                 after=known.after + effect.after,
             )
         )
-    return list(sums.values())
+    return tuple(replace(effect, place=data_map.place(effect.place)) for effect in sums.values())

@@ -111,7 +111,7 @@ def compose(
     not_searched: Mapping[str, str] | None = None,
     backups_expire_at: datetime,
     now: datetime,
-    accepted: Mapping[tuple[Name, str], int] | None = None,
+    accepted: Mapping[str, Mapping[tuple[Name, str], int]] | None = None,
     facts: Facts | None = None,
     about_others: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -119,11 +119,11 @@ def compose(
 
     ``proof``: for each step that changed rows, the result of the check that nobody else's changed.
     ``residue``: rows still found, by place, without what the law keeps. ``accepted``: rows in which the
-    subject stays named, by relation and column that the map accepts. ``not_searched``:
-    identifiers for which nothing but what the map names was looked at, and why. ``facts`` None: as
-    certificates were before there were any. ``about_others``: how others' rows were told apart, and what
-    became of rows that were theirs, too. Raises CheckFailed when residue or effects show that something
-    is left.
+    subject stays named, by database ("" is the home) and the relation and column that its part of the map
+    accepts. ``not_searched``: identifiers for which nothing but what the map names was looked at, and why.
+    ``facts`` None: as certificates were before there were any. ``about_others``: how others' rows were told
+    apart, and what became of rows that were theirs, too. Raises CheckFailed when residue or effects show that
+    something is left.
     """
     left = [
         effect.place
@@ -156,7 +156,10 @@ def compose(
         "kept_by_law": _kept_by_law(data_map, effects),
         "accepted": _accepted(data_map, accepted or {}),
         "last_backup_expires_at": _time(backups_expire_at),
-        "limits": list(LIMITS),
+        "limits": [
+            *LIMITS,
+            *(limit for database in (facts.databases if facts else ()) for limit in database.limits),
+        ],
     }
 
 
@@ -169,23 +172,26 @@ def _kept_by_law(data_map: DataMap, effects: Sequence[Effect]) -> list[dict[str,
     rows = {(effect.place, effect.role): effect.after for effect in effects if effect.store == "postgresql"}
     return [
         {
-            "table": str(table.name),
+            "table": part.place(table.name),
             "role": belonging.role,
             "basis": belonging.erasure.basis,
             "term": belonging.erasure.term,
-            "rows": rows.get((str(table.name), belonging.role), 0),
+            "rows": rows.get((part.place(table.name), belonging.role), 0),
         }
-        for table, belonging in data_map.belongings()
+        for part in data_map.everywhere
+        for table, belonging in part.belongings()
         if isinstance(belonging.erasure, Keep)
     ]
 
 
-def _accepted(data_map: DataMap, rows: Mapping[tuple[Name, str], int]) -> list[dict[str, Any]]:
+def _accepted(data_map: DataMap, rows: Mapping[str, Mapping[tuple[Name, str], int]]) -> list[dict[str, Any]]:
     """List where the subject stays named because the map accepts it, with the reason."""
     return [
-        {"place": str(place), "because": place.because, "rows": rows[place.place]}
-        for place in data_map.accepted
-        if rows.get(place.place)
+        {"place": part.place(place), "because": place.because, "rows": found[place.place]}
+        for part in data_map.everywhere
+        for found in [rows.get(part.database.name if part.database else "", {})]
+        for place in part.accepted
+        if found.get(place.place)
     ]
 
 

@@ -11,17 +11,50 @@ from ops_platform.clients.postgres import Connection, one_row
 
 
 @dataclass(frozen=True)
-class DatabaseIdentity:
-    """The database that was searched and erased from.
+class Backups:
+    """Backups of one of several databases; ``name``: the database's in the data map.
 
-    ``system_identifier``: of its cluster, as PostgreSQL gave it at its creation; replicas and restores share
-    it.
+    ``expire_at``: when the last one that can hold the data is deleted; None: nobody here knows.
     """
 
-    stanza: str
+    name: str
+    expire_at: datetime | None
+
+
+@dataclass(frozen=True)
+class DatabaseIdentity:
+    """A database that was searched and erased from.
+
+    ``stanza``: None where its backups are not the platform's. ``system_identifier``: of its cluster, as
+    PostgreSQL gave it at its creation; replicas and restores share it. ``backups``: None for the only one.
+    """
+
+    stanza: str | None
     database: str
     system_identifier: str
     server_version: str
+    backups: Backups | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Write it as a member of the certificate."""
+        said = {name: value for name, value in asdict(self).items() if name != "backups"}
+        if self.backups is None:
+            return said
+        return {
+            "name": self.backups.name,
+            **said,
+            "last_backup_expires_at": _time(self.backups.expire_at),
+        }
+
+    @property
+    def limits(self) -> list[str]:
+        """State what the certificate cannot say of it."""
+        if self.backups is None or self.backups.expire_at is not None:
+            return []
+        return [
+            f"The platform makes no backups of the database {self.backups.name} ({self.database}): until "
+            "when its backups hold the data is not known, and last_backup_expires_at does not count them."
+        ]
 
 
 @dataclass(frozen=True)
@@ -66,7 +99,7 @@ class Facts:
         """Write the facts as members of the certificate; times in UTC."""
         return {
             "controller": None if self.controller is None else dict(self.controller),
-            "databases": [asdict(database) for database in self.databases],
+            "databases": [database.document() for database in self.databases],
             **{
                 name: _time(getattr(self, name))
                 for name in ("received_at", "confirmed_at", "due_at", "done_at")
@@ -87,7 +120,7 @@ class Facts:
         }
 
 
-def identify(connection: Connection, stanza: str) -> DatabaseIdentity:
+def identify(connection: Connection, stanza: str | None) -> DatabaseIdentity:
     """Read which database the connection is to. Raises what psycopg raises."""
     row = one_row(
         connection,

@@ -71,9 +71,12 @@ def _facts(said: Mapping[str, Any], texts: Mapping[str, str]) -> Iterator[tuple[
     for database in said.get("databases", ()):
         yield (
             texts["database"],
-            f"{database['database']} ({database['stanza']}, {database['system_identifier']}, "
-            f"PostgreSQL {database['server_version']})",
+            f"{database['database']} ({database['stanza'] or texts['unknown']}, "
+            f"{database['system_identifier']}, PostgreSQL {database['server_version']})",
         )
+        if "last_backup_expires_at" in database:
+            at = database["last_backup_expires_at"]
+            yield f"{texts['expires']} ({database['name']})", _moment(at) if at else texts["unknown"]
     yield texts["map"], said.get("map_sha256") or said["map_version"]
 
 

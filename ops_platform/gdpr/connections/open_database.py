@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 
 from ops_platform.clients.postgres import Connection, one_row
-from ops_platform.errors import ConfigurationError
+from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
 from ops_platform.gdpr import schema
 from ops_platform.gdpr.connections.database_urls import Connect
 from ops_platform.gdpr.data_map import DataMap
@@ -16,17 +16,34 @@ from ops_platform.gdpr.schema import Catalogue, Column
 
 @dataclass(frozen=True)
 class OpenDatabase:
-    """A database; ``home``: that with the subject's row, None for the home database itself."""
+    """A database; ``home``: that with the subject's row, None for the home database itself.
+
+    ``cluster``: the system identifier of its cluster; empty where it was not asked.
+    """
 
     data_map: DataMap
     connection: Connection = field(repr=False)
     catalogue: Catalogue = field(repr=False)
     home: OpenDatabase | None = None
+    cluster: str = ""
 
     @property
     def name(self) -> str:
         """The name in the map; empty for the home database."""
         return "" if self.data_map.database is None else self.data_map.database.name
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Name the database in the errors that its block raises, where it is not the home database."""
+        try:
+            yield
+        except (CheckFailed, ConfigurationError, Unavailable) as error:
+            if not self.name:
+                raise
+            kind = next(
+                base for base in (CheckFailed, ConfigurationError, Unavailable) if isinstance(error, base)
+            )
+            raise kind(f"database {self.name}: {error}") from None
 
     @property
     def with_subject(self) -> Catalogue:
@@ -50,16 +67,6 @@ class OpenDatabase:
         return replace(self.catalogue, relations={**self.catalogue.relations, name: here})
 
 
-def refuse_others(data_map: DataMap, what: str) -> None:
-    """Raise ConfigurationError where the map has other databases, which ``what`` does not know yet."""
-    if data_map.databases:
-        names = " and ".join(part.database.name for part in data_map.databases if part.database)
-        raise ConfigurationError(
-            f"{what} does not know further databases yet, and the data map has {names}: use a map without "
-            "databases, and do there by hand what the law asks"
-        )
-
-
 @contextmanager
 def connected(connect: Mapping[str, Connect]) -> Iterator[dict[str, Connection]]:
     """Open connections to all the databases, or to none: by name, closed at the end of the block.
@@ -81,9 +88,10 @@ def read(home: OpenDatabase, connections: Mapping[str, Connection]) -> tuple[Ope
         if part.database is not None
         for connection in [connections[part.database.name]]
     ]
-    databases = (home, *others)
-    known: dict[tuple[str, str], str] = {}
-    for database in databases if others else ():
+    if not others:
+        return (home,)
+    databases, known = list[OpenDatabase](), dict[tuple[str, str], str]()
+    for database in (home, *others):
         row = one_row(
             database.connection,
             "SELECT system_identifier::text AS cluster, current_database() AS database "
@@ -95,4 +103,5 @@ def read(home: OpenDatabase, connections: Mapping[str, Connection]) -> tuple[Ope
                 f"the data map's database {database.name} is the same as {known[place]}: correct its URL"
             )
         known[place] = database.name or "the product database"
-    return databases
+        databases.append(replace(database, cluster=row["cluster"]))
+    return tuple(databases)

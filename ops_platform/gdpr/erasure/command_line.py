@@ -74,7 +74,7 @@ class UnrecordedErasure(ErasureState):
 
     def known(self) -> Inventory | None:
         """Read what an earlier attempt wrote down; None when there was none."""
-        return product_inventory.find(self.product, self.keys, self.erasure_id)
+        return product_inventory.find_anywhere(self.databases, self.keys, self.erasure_id)
 
     def present(self) -> tuple[Inventory, bool]:
         """Take the inventory of the subject as the database is, and whether they have a row."""
@@ -86,7 +86,7 @@ class UnrecordedErasure(ErasureState):
         present, has_row = self.present()
         # Since this attempt found the subject, the product itself may have deleted the row.
         known = inventory.merge(self.inventory, present, sure=has_row)
-        self.inventory = product_inventory.keep(self.product, self.keys, self.erasure_id, known)
+        self.inventory = product_inventory.keep_everywhere(self.databases, self.keys, self.erasure_id, known)
 
 
 class _NoSubject(Exception):
@@ -103,11 +103,11 @@ class FindSubject(Step[UnrecordedErasure]):
 
         Raises _NoSubject when there is none, CheckFailed when something would be left.
         """
-        state.catalogue = data_stores.check(state.product, state.stores)
+        state.adopt_databases(data_stores.check(state.product, state.stores, state.connections))
         state.subject = subject_key.parse(state.product, state.data_map, state.catalogue, "", state.key)
         known, (present, has_row) = state.known(), state.present()
         if known is None:
-            product_inventory.refuse_lost(state.product, state.data_map, state.erasure_id, has_row=has_row)
+            product_inventory.refuse_lost(state.databases, state.erasure_id, has_row=has_row)
             if not has_row:
                 raise _NoSubject
         state.inventory = inventory.merge(known, present, sure=has_row)
@@ -134,7 +134,10 @@ class ForgetProgress(Step[UnrecordedErasure]):
     def perform(self, state: UnrecordedErasure) -> Result:
         """Forget the journal of this erasure, after ``tell`` was told what it says of others."""
         state.tell(state.about_others())
-        row_erasure.forget(state.product, state.erasure_id)
+        erasure_id = state.erasure_id
+        # At home last: a retry learns there whom it is about.
+        for database in reversed(state.databases):
+            row_erasure.forget(database.connection, erasure_id)
         return Result()
 
 
@@ -218,8 +221,9 @@ def erase_without_tombstone(
     Who is meant is kept in the database until the verification has passed, sealed with ``keys``. Afterwards
     nothing records the erasure: a backup brings the subject back. Raises what the steps raise.
     """
-    with contextlib.closing(stores.product()) as product:
+    with stores.connected() as (product, others):
         state = UnrecordedErasure(stores, product, NoCheckpoints(), log, key, keys, tell=tell)
+        state.connections = others
         try:
             pipeline.attempt(STEPS_WITHOUT_TOMBSTONE, state)
         except _NoSubject:

@@ -30,7 +30,7 @@ deleted where, and names nobody.
 
 {kept}{accepted}Backups made before cannot be changed. The last one that can hold your data expires on
 {expires}; whatever is restored until then is deleted again before it is used.
-
+{unknown}
 This is our last mail to you: your address is deleted, too.
 """,
     "fr": """Votre compte et vos données ont été supprimés
@@ -47,7 +47,7 @@ qui a été supprimé et où, et ne nomme personne.
 
 {kept}{accepted}Les sauvegardes antérieures ne peuvent pas être modifiées. La dernière qui peut contenir vos
 données expire le {expires} ; tout ce qui serait restauré d'ici là est supprimé de nouveau avant usage.
-
+{unknown}
 C'est notre dernier message : votre adresse est supprimée, elle aussi.
 """,
 }
@@ -58,6 +58,11 @@ _KEPT = {
 _ACCEPTED = {
     "en": "You stay named in:\n{lines}\n\n",
     "fr": "Vous restez nommé dans :\n{lines}\n\n",
+}
+_UNKNOWN = {
+    "en": "Backups of {names} are not made by this platform: until when they hold your data is not known.\n",
+    "fr": "Les sauvegardes de {names} ne sont pas faites par cette plateforme : on ne sait pas\n"
+    "jusqu'à quand elles contiennent vos données.\n",
 }
 _EXCEPT = {"en": ",\nexcept what is listed below", "fr": ", sauf ce qui est indiqué ci-dessous"}
 
@@ -71,6 +76,11 @@ def text(language: Language, issued: Issued) -> Text:
         if kept["rows"]
     ]
     accepted = [f"- {accepted['place']}: {accepted['because']}" for accepted in document.get("accepted", ())]
+    unknown = [
+        database["name"]
+        for database in document.get("databases", ())
+        if database.get("last_backup_expires_at", "known") is None
+    ]
     body = _BODIES[language].format(
         request_id=issued.request_id,
         certificate_id=issued.certificate_id,
@@ -78,6 +88,7 @@ def text(language: Language, issued: Issued) -> Text:
         kept=_list(_KEPT[language], kept),
         accepted=_list(_ACCEPTED[language], accepted),
         expires=document["last_backup_expires_at"][:10],
+        unknown=_UNKNOWN[language].format(names=", ".join(unknown)) if unknown else "",
     )
     return Text(_SUBJECTS[language], body)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.clients.timestamp_authority import TimestampAuthority
 from ops_platform.gdpr import certificates, connections
+from ops_platform.gdpr.connections import Connect
 from ops_platform.gdpr.data_map import DataMap, kinds, parser
 from ops_platform.gdpr.erasure import objects as object_erasure
 from ops_platform.gdpr.erasure.objects import Stores
@@ -28,13 +30,26 @@ LETTER_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class DataStores:
-    """The stores with a subject's data. ``product`` opens an autocommit connection."""
+    """The stores with a subject's data. ``product`` opens an autocommit connection.
+
+    ``elsewhere``: those of the map's other databases, by name.
+    """
 
     data_map: DataMap
     product: Callable[[], Connection]
     stores: Stores
     cache: Cache | None
     """None when the map names no keys."""
+    elsewhere: Mapping[str, Connect] = field(default_factory=dict)
+
+    @contextmanager
+    def connected(self) -> Iterator[tuple[Connection, Mapping[str, Connection]]]:
+        """Connect to the product database and all others, by name, or to none.
+
+        Raises Unavailable or ConfigurationError with the name of the one that does not answer.
+        """
+        with closing(self.product()) as product, connections.connected(self.elsewhere) as others:
+            yield product, others
 
     def close(self) -> None:
         """Close the connections to the cache."""
@@ -79,13 +94,13 @@ def open_stores(settings: Settings, data_map: DataMap | None = None) -> DataStor
     if data_map is None:
         parsed = parser.load(settings.config_dir / "data_map.yaml")
         data_map = kinds.of_requests(parsed, settings.api.subject_table)
-    connections.refuse_others(data_map, "an erasure")
     url = product_url(settings)
     return DataStores(
         data_map,
         lambda: postgres.connect(url, application="ops-platform erasure", autocommit=True),
         object_erasure.stores(settings, data_map),
         caches.from_settings(settings) if data_map.cache else None,
+        connections.of_settings(settings, data_map, application="ops-platform erasure", autocommit=True),
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import psycopg
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed, ConfigurationError
-from ops_platform.gdpr import map_check, schema
+from ops_platform.gdpr import connections, map_check, schema
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.erasure import objects as object_erasure
 from ops_platform.gdpr.erasure.checkpoints import Log
@@ -21,34 +22,47 @@ from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import Identity, SubjectKey, row_predicates, shared_prefix_guard, subject_key
 
 
-def check(product: Connection, stores: DataStores) -> Catalogue:
-    """Read the catalogue, and check that the map fits it and that all needed stores answer.
+def check(
+    product: Connection, stores: DataStores, elsewhere: Mapping[str, Connection]
+) -> tuple[OpenDatabase, ...]:
+    """Read the catalogues, and check that the map fits them and that all needed stores answer.
 
-    Changes nothing. Raises CheckFailed, ConfigurationError or Unavailable, before anything is destroyed.
+    ``elsewhere``: connections to the map's other databases, by name. Returns the databases, the home database
+    first. Changes nothing. Raises CheckFailed, ConfigurationError or Unavailable, before anything is
+    destroyed.
     """
-    row = product.execute(
+    home = OpenDatabase(stores.data_map, product, schema.read(product))
+    databases = connections.read(home, elsewhere)
+    for database in databases:
+        with database.named():
+            _check_database(database)
+    for store in stores.stores.values():
+        store.check()
+    if stores.cache is not None:
+        stores.cache.ping()
+    return databases
+
+
+def _check_database(database: OpenDatabase) -> None:
+    connection = database.connection
+    row = connection.execute(
         "SELECT FROM pg_attribute "
         "WHERE attrelid = to_regclass('ops_platform.erasures') AND attname = 'identity'"
     ).fetchone()
     if row is None:
         raise ConfigurationError(
             "the product database lacks the platform's tables for erasures: run 'ops-platform migrate'"
+            + (" with OPS_PRODUCT_OWNER_DATABASE_URL set to its owner's URL" if database.name else "")
         )
     # Documents are sampled with a server-side cursor, which needs a transaction.
-    with product.transaction():
-        findings = map_check.check(product, stores.data_map)
+    with connection.transaction():
+        findings = map_check.check_database(database)
     if findings:
         raise CheckFailed(
             f"the map does not fit the database, {len(findings)} findings, the first: {findings[0]}: "
             "correct the map until 'ops-platform gdpr map check' finds nothing"
         )
-    catalogue = schema.read(product)
-    plan.plan(stores.data_map, catalogue)
-    for store in stores.stores.values():
-        store.check()
-    if stores.cache is not None:
-        stores.cache.ping()
-    return catalogue
+    plan.plan(database.data_map, database.catalogue)
 
 
 def identify(

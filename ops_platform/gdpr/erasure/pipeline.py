@@ -7,7 +7,6 @@ something is left.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -72,9 +71,10 @@ def run(
     attempt continues.
     """
     map_store.keep(ops, context.data.data_map)  # certificate and lineage name it by its hash
-    with contextlib.closing(context.data.product()) as product:
+    with context.data.connected() as (product, others):
         checkpoints = LineageCheckpoints(ops, case, context.data.data_map.version, enter, at, log)
         state = RecordedErasure(context.data, product, checkpoints, log, context, ops, case, finish)
+        state.connections = others
         attempt(STEPS, state)
         return Outcome(tuple(checkpoints.totals()), state.certificate)
 

@@ -6,10 +6,11 @@ moment when it knew less, and no attempt may call the rest erased because of tha
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.data_map import Anonymise, Belonging, DataMap, Delete, Redact, Remove
 from ops_platform.gdpr.erasure import inventory as inventories
 from ops_platform.gdpr.erasure.inventory import Inventory
@@ -44,17 +45,41 @@ def keep(
     return merged
 
 
+def find_anywhere(
+    databases: Iterable[OpenDatabase], keys: SealingKeys | None, erasure_id: str
+) -> Inventory | None:
+    """Read the inventories of all databases, as one; None when there is none."""
+    known = None
+    for database in databases:
+        with database.named():
+            stored = find(database.connection, keys, erasure_id)
+        known = known if stored is None else inventories.merge(known, stored, sure=True)
+    return known
+
+
+def keep_everywhere(
+    databases: Iterable[OpenDatabase], keys: SealingKeys | None, erasure_id: str, inventory: Inventory
+) -> Inventory:
+    """Store the inventory in all databases, each merged with what was there; return all that is known."""
+    for database in databases:
+        with database.named():
+            inventory = keep(database.connection, keys, erasure_id, inventory)
+    return inventory
+
+
 def refuse_lost(
-    product: Connection, data_map: DataMap, erasure_id: str, *, has_row: bool, name: str = "an erasure"
+    databases: Sequence[OpenDatabase], erasure_id: str, *, has_row: bool, name: str = "an erasure"
 ) -> None:
     """Raise CheckFailed where an erasure without an inventory has begun, and no row says who is meant.
 
-    ``has_row``: whether the subject has a row; rules may have emptied it of identifiers, and side tables.
+    In any of ``databases``, the home database first. ``has_row``: whether the subject has a row; rules may
+    have emptied it of identifiers, and side tables.
     ``name``: what the message calls the erasure.
     """
+    data_map = databases[0].data_map
     if has_row and not data_map.subject.known_by and not _emptied(data_map):
         return
-    if Journal(product, erasure_id).is_begun():
+    if any(Journal(database.connection, erasure_id).is_begun() for database in databases):
         raise CheckFailed(
             f"{name} has begun, and who was meant is known no more but for the key: what "
             "names them otherwise cannot be looked for, so it is not called erased: see 'An erasure no "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,6 +15,7 @@ from ops_platform.clients.object_store import ObjectMissing, ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import connections, map_check, schema
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.data_map import Belonging, ByColumn, ByParent, DataMap, Objects, Table
 from ops_platform.gdpr.export import index_page, overview, page_values, row_schema
 from ops_platform.gdpr.export.json_lines import Block
@@ -60,35 +61,48 @@ def write(
     sink: Sink,
     media: Callable[[str], ObjectStore],
     progress: Progress = lambda place, count: None,
+    others: Mapping[str, Connection] | None = None,
 ) -> list[Effect]:
     """Write the whole archive into ``sink``; return what was exported.
 
-    All rows are of one snapshot; ``connection`` has no open transaction before or after. ``media`` opens
-    the store of a bucket. ``progress`` takes a place and the rows or objects of it that are done. Raises
-    NoSuchSubject, CheckFailed when the map does not fit the database or files cannot be told from somebody
-    else's, the store's errors, and what psycopg raises, also where a policy would hide rows.
+    All rows of a database are of one snapshot; no connection has an open transaction before or after.
+    ``others``: to the map's other databases, by name. ``media`` opens the store of a bucket. ``progress``
+    takes a place and the rows or objects of it that are done. Raises NoSuchSubject, CheckFailed when the map
+    does not fit a database or files cannot be told from somebody else's, the store's errors, and what psycopg
+    raises, also where a policy would hide rows.
     """
-    connections.refuse_others(data_map, "an export")
-    with _snapshot(connection):
-        if map_check.check(connection, data_map):
-            raise CheckFailed(
-                "the data map does not fit the database: 'ops-platform gdpr map check' says where"
-            )
-        # The check reports policies; should one hide rows all the same, fail rather than export some.
-        connection.execute("SET LOCAL row_security = off")
-        catalogue = schema.read(connection)
-        identity = row_predicates.identity(connection, data_map, catalogue, request.key)
+    with ExitStack() as snapshots:
+        for opened in (connection, *(others or {}).values()):
+            snapshots.enter_context(_snapshot(opened))
+        databases = connections.read(
+            OpenDatabase(data_map, connection, schema.read(connection)), others or {}
+        )
+        for database in databases:
+            with database.named():
+                _check(database)
+        identity = row_predicates.identity(connection, data_map, databases[0].catalogue, request.key)
         if identity is None:
             raise NoSuchSubject("the subject is not in the database: nothing to export")
         # Files below the subject's prefix might be somebody else's.
         exported = tuple(objects for objects in data_map.objects if objects.export)
         shared_prefix_guard.refuse_shared(connection, replace(data_map, objects=exported, cache=()), identity)
+        salt = token_hex(32)
         with Archive(sink, request.now) as archive:
-            content = _Content(Rows(data_map, catalogue, identity, token_hex(32)), archive, progress)
-            content.rows(connection)
+            content = _Content(data_map, archive, progress)
+            for database in databases:
+                rows = Rows(database.data_map, database.catalogue, identity, salt)
+                content.rows(rows, database.connection)
             content.objects(identity, media)
             content.explain(request)
         return content.effects
+
+
+def _check(database: OpenDatabase) -> None:
+    """Raise CheckFailed where the map does not fit; let later statements fail where a policy hides rows."""
+    if map_check.check_database(database):
+        raise CheckFailed("the data map does not fit the database: 'ops-platform gdpr map check' says where")
+    # The check reports policies; should one hide rows all the same, fail rather than export some.
+    database.connection.execute("SET LOCAL row_security = off")
 
 
 @contextmanager
@@ -109,21 +123,24 @@ def _snapshot(connection: Connection) -> Iterator[None]:
 
 @dataclass
 class _Content:
-    source: Rows
+    """The content while it is written; ``data_map``: the home database's."""
+
+    data_map: DataMap
     archive: Archive
     progress: Progress
     effects: list[Effect] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
 
-    def rows(self, connection: Connection) -> None:
-        for table, belonging in self.source.data_map.belongings():
-            if self.source.columns(table, belonging):
-                self._rows(connection, table, belonging)
+    def rows(self, source: Rows, connection: Connection) -> None:
+        """Write the rows of one database."""
+        for table, belonging in source.data_map.belongings():
+            if source.columns(table, belonging):
+                self._rows(source, connection, table, belonging)
 
-    def _rows(self, connection: Connection, table: Table, belonging: Belonging) -> None:
-        columns = self.source.columns(table, belonging)
+    def _rows(self, source: Rows, connection: Connection, table: Table, belonging: Belonging) -> None:
+        columns = source.columns(table, belonging)
         part = Part(
-            str(table.name),
+            source.data_map.place(table.name),
             belonging.role,
             table.purpose,
             table.retention,
@@ -136,13 +153,15 @@ class _Content:
             shared=belonging.export != "own",
             schema=row_schema.of_row(columns, table.titles, table.linking),
         )
-        source = self.source.blocks(connection, table, belonging)
-        with prefetched(source, lambda block: len(block.lines)) as blocks:
-            self._part(part, blocks)
+        database = source.data_map.database
+        folder = f"data/{database.name}" if database else "data"
+        path = safe_path(f"{folder}/{_path_part(str(table.name))}/{_path_part(part.role)}")
+        found = source.blocks(connection, table, belonging)
+        with prefetched(found, lambda block: len(block.lines)) as blocks:
+            self._part(part, path, blocks)
 
-    def _part(self, part: Part, blocks: Iterator[Block]) -> None:
+    def _part(self, part: Part, path: str, blocks: Iterator[Block]) -> None:
         first, rest_follows = self._first(blocks)
-        path = safe_path(f"data/{_path_part(part.place)}/{_path_part(part.role)}")
         if rest_follows:
             with self.archive.file(f"{path}.jsonl") as file:
                 for block in self._counted(part, [first], blocks):
@@ -166,7 +185,7 @@ class _Content:
         """Tell whether a column says nothing to people: keys, references, hashes, what searches use."""
         if column.name in table.titles:
             return False
-        key = set(self.source.data_map.subject.key)
+        key = set(self.data_map.subject.key)
         ways = [belonging.way for belonging in table.everyones if column.name in belonging.way.columns]
         refers = any(
             isinstance(way, ByParent) or (isinstance(way, ByColumn) and key & set(way.holds)) for way in ways
@@ -205,7 +224,7 @@ class _Content:
         return Block(bytes(lines), rows), False
 
     def objects(self, identity: Identity, media: Callable[[str], ObjectStore]) -> None:
-        for objects in self.source.data_map.objects:
+        for objects in self.data_map.objects:
             if objects.export:
                 self._objects(objects, identity, media)
 
@@ -243,7 +262,7 @@ class _Content:
         self.effects.append(Effect("s3", place, "files", "export", count, count, count))
 
     def explain(self, request: ExportRequest) -> None:
-        facts = Overview(self.source.data_map, self.parts, request.language, request.now, request.request_id)
+        facts = Overview(self.data_map, self.parts, request.language, request.now, request.request_id)
         self.archive.put("about.json", _json(overview.about(facts)))
         self.archive.put("index.html", index_page.index(facts))
         self.archive.put("schema.json", _json(row_schema.document(facts)))

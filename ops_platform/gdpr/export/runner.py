@@ -5,8 +5,8 @@ Each request gets one archive, whatever kills a run in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -17,6 +17,8 @@ from ops_platform.clients.mail import outbox
 from ops_platform.clients.object_store import ObjectStore, Upload
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
+from ops_platform.gdpr import connections
+from ops_platform.gdpr.connections import Connect
 from ops_platform.gdpr.data_map import DataMap, kinds, parser
 from ops_platform.gdpr.export import archive_store, content
 from ops_platform.gdpr.export.archive_store import Export
@@ -30,7 +32,10 @@ CONTENT_TYPE = "application/zip"
 
 @dataclass(frozen=True)
 class ExportContext:
-    """The systems of an export: ``ops`` and ``product`` open connections, ``media`` the store of a bucket."""
+    """The systems of an export: ``ops`` and ``product`` open connections, ``media`` the store of a bucket.
+
+    ``elsewhere`` opens those to the map's other databases, by name.
+    """
 
     ops: Callable[[], Connection]
     product: Callable[[], Connection]
@@ -39,6 +44,7 @@ class ExportContext:
     data_map: DataMap
     api_url: str
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    elsewhere: Mapping[str, Connect] = field(default_factory=dict)
 
 
 def open_context(settings: Settings) -> ExportContext:
@@ -46,15 +52,17 @@ def open_context(settings: Settings) -> ExportContext:
     application = "ops-platform export"
     # Policies hide rows from the workers' role, and an export without them would not be whole.
     product = settings.product_eraser_database_url or settings.require("product_database_url")
+    data_map = kinds.of_requests(
+        parser.load(settings.config_dir / "data_map.yaml"), settings.api.subject_table
+    )
     return ExportContext(
         ops=partial(postgres.connect, settings.require("database_url"), application=application),
         product=partial(postgres.connect, product, application=application),
         exports=object_store.from_settings(settings, "exports"),
         media=partial(object_store.from_settings, settings),
-        data_map=kinds.of_requests(
-            parser.load(settings.config_dir / "data_map.yaml"), settings.api.subject_table
-        ),
+        data_map=data_map,
         api_url=settings.require("api_url"),
+        elsewhere=connections.of_settings(settings, data_map, application=application),
     )
 
 
@@ -86,8 +94,14 @@ def _make(context: ExportContext, request: dict[str, Any], progress: Callable[[s
     content_request = ExportRequest(
         str(request["creator_id"]), request["language"], context.clock(), request_id
     )
-    with context.product() as product, Upload(context.exports, key, content_type=CONTENT_TYPE) as upload:
-        effects = content.write(product, context.data_map, content_request, upload, context.media, progress)
+    with (
+        context.product() as product,
+        connections.connected(context.elsewhere) as others,
+        Upload(context.exports, key, content_type=CONTENT_TYPE) as upload,
+    ):
+        effects = content.write(
+            product, context.data_map, content_request, upload, context.media, progress, others
+        )
     with context.ops() as ops:
         if precedence.erasure_has_begun(ops, request_id):
             # This run has lost its claim meanwhile, or the erasure would have waited.

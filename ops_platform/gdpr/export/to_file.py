@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -44,8 +44,11 @@ def write(
     request: ExportRequest,
     file: Path,
     media: Callable[[str], ObjectStore],
+    others: Mapping[str, Connection] | None = None,
 ) -> ExportFile:
     """Write an archive to ``file``, which appears when it is whole, readable by its owner alone.
+
+    ``others``: connections to the map's other databases, by name.
 
     Raises ConfigurationError when the file exists or cannot be written, and what ``content.write`` raises.
     """
@@ -54,7 +57,7 @@ def write(
     try:
         with files.replacing(file) as out:
             sink = _Hashing(out)
-            effects = content.write(connection, data_map, request, sink, media)
+            effects = content.write(connection, data_map, request, sink, media, others=others)
             size = out.tell()
     except OSError as error:
         raise ConfigurationError(f"cannot write {file}: {error.strerror}") from None

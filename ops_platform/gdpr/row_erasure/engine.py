@@ -17,6 +17,7 @@ from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.clients.safe_errors import why
 from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.row_erasure import batch as batch_work
@@ -51,7 +52,8 @@ class RowErasure:
     ``later_identities``: other values of the subject's identifiers since the erasure began, with the key.
     ``replay``: repeated after a restore; rows created after ``cutoff`` are spared where their table says
     when they were created. ``named_until``: until when the identifiers surely were the subject's, where that
-    is not ``cutoff``. ``first_erasure``: the first complete erasure; see ``subject.name_reuse``.
+    is not ``cutoff``. ``first_erasure``: the first complete erasure; see ``subject.name_reuse``. ``home``:
+    the database with the subject's row, where these rows are in another one.
     """
 
     erasure_id: str
@@ -61,6 +63,7 @@ class RowErasure:
     later_identities: tuple[Identity, ...] = ()
     named_until: datetime | None = None
     first_erasure: FirstErasure | None = None
+    home: OpenDatabase | None = None
 
     @property
     def identities(self) -> tuple[Identity, ...]:
@@ -70,7 +73,7 @@ class RowErasure:
     @property
     def times(self) -> Times:
         """The times that decide whose a row is."""
-        return Times(self.named_until or self.cutoff, self.replay, self.first_erasure)
+        return Times(self.named_until or self.cutoff, self.replay, self.first_erasure, self.home)
 
 
 def erase(

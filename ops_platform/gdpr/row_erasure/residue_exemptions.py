@@ -73,11 +73,11 @@ def residue(
         _add_alternative(excluded, table, test)
     shared = Shared()
     if not times.replay:
-        others = successors(connection, data_map, catalogue, identity, times.cutoff)
+        others = successors(*_of_subjects(connection, data_map, catalogue, times), identity, times.cutoff)
         shared = _Others(data_map, catalogue, identity, times, others).shared()
     shared = replace(
         shared,
-        others=_addresses_of_others(connection, data_map, catalogue, identity),
+        others=_addresses_of_others(*_of_subjects(connection, data_map, catalogue, times), identity),
         kinds=other_kinds.find(connection, data_map, catalogue, identity),
     )
     own_values = [value for value in identity.names(data_map.subject) if value not in shared.values]
@@ -104,6 +104,18 @@ def residue(
         for hit in hits
         if hit.rows > kept.get((hit.table, hit.column), 0)
     ]
+
+
+def _of_subjects(
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, times: Times
+) -> tuple[Connection, DataMap, Catalogue]:
+    """Return where the subjects' table is: here, unless ``times`` has another database."""
+    home = times.home
+    return (
+        (connection, data_map, catalogue)
+        if home is None
+        else (home.connection, home.data_map, home.catalogue)
+    )
 
 
 def _addresses_of_others(

@@ -14,13 +14,14 @@ handle. The rule for a name (any identifier but the key) that a row with another
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from psycopg import sql
 
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.data_map import ByColumn, DataMap, KnownBy
 from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import constant_sql, row_predicates
@@ -45,18 +46,22 @@ class Times:
     """The times that decide whose a row is.
 
     ``cutoff``: until then the names were the subject's. ``replay``: the erasure is repeated after a restore.
-    ``first_erasure``: the first complete erasure, None before its end.
+    ``first_erasure``: the first complete erasure, None before its end. ``home``: the database that says who
+    has which name now; None: the one whose rows are meant.
     """
 
     cutoff: datetime
     replay: bool = False
     first_erasure: FirstErasure | None = None
+    home: OpenDatabase | None = None
 
 
 def spared_rows(
     connection: Connection, data_map: DataMap, catalogue: Catalogue, identity: Identity, times: Times
 ) -> SparedRows | None:
     """Determine the rows to spare, as the database is now; None: all that names the subject is theirs."""
+    if times.home is not None:
+        return _spared_elsewhere(times.home, identity, replace(times, home=None))
     others = successors(connection, data_map, catalogue, identity, times.cutoff)
     values = frozenset(folded(value) for value in reused_values(data_map, identity, others))
     names = reused_names(data_map, identity, others)
@@ -73,6 +78,51 @@ def spared_rows(
     return SparedRows(
         times.cutoff, key_reused=False, reused_names=names, reused_values=values, erased_once=erased_once
     )
+
+
+def _spared_elsewhere(home: OpenDatabase, identity: Identity, times: Times) -> SparedRows:
+    """Determine the rows to spare in another database than that of the subjects."""
+    place = (home.connection, home.data_map, home.catalogue)
+    spared = spared_rows(*place, identity, times)
+    if spared is None:
+        spared = SparedRows(times.cutoff, key_reused=False, reused_names=frozenset())
+    return replace(spared, namesakes=frozenset(_namesakes(*place, identity, times.cutoff)))
+
+
+def _namesakes(
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, identity: Identity, cutoff: datetime
+) -> Iterator[str]:
+    """Yield the identifiers of which somebody else, who did not come later for sure, has a value, too."""
+    subject = data_map.subject
+    if subject.table not in catalogue.relations:
+        return
+    columns = {(name,) for name in subject.identifiers} | set(subject.together)
+    tests: dict[str, sql.Composable] = {}
+    for names in sorted(columns - {subject.key}):
+        values = [identity.values.get(name) for name in names]
+        if None not in values:
+            tests[joint_name(names)] = sql.SQL(" AND ").join(
+                sql.SQL("{} = {}").format(sql.Identifier("t", name), sql.Literal(value))
+                for name, value in zip(names, values, strict=True)
+            )
+    for known in subject.known_by:
+        values = list(identity.of(known.name))
+        if values:
+            held = sql.SQL("{} = ANY ({})").format(sql.Identifier("k", known.column), sql.Literal(values))
+            tests[known.name] = in_side_table(data_map, catalogue, known, held)
+    table = data_map.tables.get(subject.table)
+    created = table.created if table is not None else None
+    for name, test in tests.items():
+        query = sql.SQL("SELECT EXISTS (SELECT FROM {} AS t WHERE {} AND NOT {} AND {}) AS other").format(
+            subject.table.identifier,
+            test,
+            is_subject(subject, identity, "t"),
+            sql.SQL("true")
+            if created is None
+            else sql.SQL("({} > {}) IS NOT TRUE").format(sql.Identifier("t", created), sql.Literal(cutoff)),
+        )
+        if one_row(connection, query)["other"]:
+            yield name
 
 
 def successors(

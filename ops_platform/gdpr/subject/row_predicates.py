@@ -98,7 +98,8 @@ class SparedRows:
     ``reused_values``: their values, texts in lower case; ``reused_together``: what somebody else has now of
     what names the subject only together (see ``joint_name``).
     ``erased_once``: the subject's rows by these names have been erased since; rows that hold such a name
-    now are somebody else's.
+    now are somebody else's. ``namesakes``: what another subject has as well, told only where the subjects'
+    table is in another database.
     """
 
     cutoff: datetime
@@ -107,6 +108,7 @@ class SparedRows:
     reused_values: frozenset[Any] = frozenset()
     reused_together: frozenset[str] = frozenset()
     erased_once: bool = False
+    namesakes: frozenset[str] = frozenset()
 
     @property
     def after_restore(self) -> bool:

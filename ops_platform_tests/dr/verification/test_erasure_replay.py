@@ -315,7 +315,7 @@ class Reachable:
 def replayed(erased: Erased, cluster: PostgresCluster, database: str, stanza: str) -> Verification:
     found = tombstones.from_ledger(erased.site.settings, stanza)
     server: Any = Reachable(cluster)
-    return tombstones.replay(found, server, database, erased.site.settings, silent)
+    return tombstones.replay(found, server, stanza, database, erased.site.settings, silent)
 
 
 def test_a_restored_ops_database_remembers_again_and_forgets_addresses(

@@ -31,3 +31,19 @@ def test_it_lists_what_stays(
     assert ("- invoices: tax law; ten years" in body) == bool(kept)
     assert ("- minutes.body: Minutes are not rewritten." in body) == bool(accepted)
     assert max(map(len, body.splitlines())) <= 110
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_says_of_which_backups_nothing_is_known(language: Language) -> None:
+    databases = [
+        {"name": "product", "last_backup_expires_at": "2026-06-01T00:00:00Z"},
+        {"name": "billing", "last_backup_expires_at": None},
+    ]
+    document = {"kept_by_law": [], "last_backup_expires_at": "2026-06-01T00:00:00Z", "databases": databases}
+    issued = Issued(
+        "request", "certificate", json.dumps(document), "c2ln", "key", datetime(2026, 3, 1, tzinfo=UTC)
+    )
+    body = completion_mail.text(language, issued).body
+    assert "billing" in body
+    assert "product" not in body
+    assert max(map(len, body.splitlines())) <= 110

@@ -437,7 +437,7 @@ def test_rows_of_one_kind_are_not_deleted_with_another(shop: Product, tmp_path: 
         owner.execute(CONTRACTS)
     kept = MAP + SELLER.replace("KEEP", "{keep: {basis: law, term: 10 y}}")
     with shop.eraser() as eraser:
-        seen = outlook.of_key(eraser, map_of(tmp_path, kept), catalogue.read(eraser), ANNA)
+        seen = outlook.of_key([OpenDatabase(map_of(tmp_path, kept), eraser, catalogue.read(eraser))], ANNA)
     assert seen is not None
     assert seen.refused
     assert [(one.table, one.rows, dict(one.reached_by)) for one in seen.shared] == [

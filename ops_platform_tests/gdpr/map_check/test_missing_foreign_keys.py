@@ -13,6 +13,7 @@ import yaml
 
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.gdpr import map_check
+from ops_platform.gdpr.connections.open_database import OpenDatabase
 from ops_platform.gdpr.data_map import parser
 from ops_platform.gdpr.map_check import draft
 from ops_platform.gdpr.row_erasure import engine as row_erasure
@@ -184,7 +185,7 @@ def test_a_draft_of_tables_without_foreign_keys(bare_product: Product, tmp_path:
     data_map = parser.load(file)
     before = bare_product.digest(*MINE)
     with bare_product.eraser() as eraser:
-        foreseen = of_key(eraser, data_map, catalogue.read(eraser), "7")
+        foreseen = of_key([OpenDatabase(data_map, eraser, catalogue.read(eraser))], "7")
         assert foreseen is not None
         assert foreseen.uncovered == ()
         what = erasing(eraser, data_map, "7")

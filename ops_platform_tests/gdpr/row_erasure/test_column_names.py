@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ops_platform.gdpr.connections.open_database import OpenDatabase
 from ops_platform.gdpr.export import ExportRequest, to_file
 from ops_platform.gdpr.map_check import all_checks
 from ops_platform.gdpr.row_erasure import engine as row_erasure
@@ -114,7 +115,7 @@ tables:
             assert all(row[name] == f"{name} x" for row in own for name in names if name != "digest")
             shared = json.loads(archive.read("data/t/person.json"))
             assert {row["id"] for row in shared} == {1, 4, 7, 10}
-        seen = outlook.of_key(eraser, data_map, known, "1")
+        seen = outlook.of_key([OpenDatabase(data_map, eraser, known)], "1")
         assert seen is not None
         assert seen.uncovered == ()
         erasure = erasing(eraser, data_map, "1")

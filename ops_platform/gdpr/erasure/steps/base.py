@@ -15,6 +15,7 @@ from uuid import UUID
 
 from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr.certificates import Issued
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.erasure import data_stores, inventory, product_inventory
 from ops_platform.gdpr.erasure.checkpoints import Case, Checkpoints, LineageCheckpoints, Log
@@ -38,8 +39,9 @@ _OF_OTHER_KINDS = "a person of another kind has it: not looked for in what is th
 class ErasureState(ABC):
     """The state that the steps of one attempt share. It holds who the subject is, and is never printed.
 
-    ``catalogue``, ``subject`` and ``inventory`` are set by the first steps; reading one before that raises
-    AttributeError.
+    ``catalogue``, ``databases``, ``subject`` and ``inventory`` are set by the first steps; reading one before
+    that raises AttributeError. ``databases``: all of the subject's, that of ``product`` first.
+    ``connections``: to the others, by name.
     """
 
     stores: DataStores
@@ -47,19 +49,33 @@ class ErasureState(ABC):
     """An autocommit connection."""
     checkpoints: Checkpoints
     log: Log
+    connections: Mapping[str, Connection] = field(init=False, default_factory=dict)
+    databases: tuple[OpenDatabase, ...] = field(init=False)
     catalogue: Catalogue = field(init=False)
     subject: SubjectKey = field(init=False)
     inventory: Inventory = field(init=False)
-    accepted: tuple[Residue, ...] = field(init=False, default=())
-    """Where the verification found the subject by the map's leave."""
+    accepted: Mapping[str, tuple[Residue, ...]] = field(init=False, default_factory=dict)
+    """Where the verification found the subject by the map's leave, by the name of the database."""
+
+    def adopt_databases(self, databases: tuple[OpenDatabase, ...]) -> None:
+        """Set the databases that were checked, and the catalogue of the first."""
+        self.databases, self.catalogue = databases, databases[0].catalogue
+
+    def row_erasure_in(self, database: OpenDatabase) -> RowErasure:
+        """Describe the erasure of the rows of one database."""
+        return replace(self.row_erasure(), home=database.home)
 
     def about_others(self) -> dict[str, Any]:
         """Say how others' rows were told apart, and what became of rows that were theirs, too."""
-        journal = Journal(self.product, self.row_erasure().erasure_id)
-        return {
-            "others_told_apart": others.told_apart(self.data_map, self.catalogue),
-            "shared_with_others": others.Register(journal).summary(),
-        }
+        erasure_id = self.row_erasure().erasure_id
+        told, shared = list[Mapping[str, Any]](), list[dict[str, Any]]()
+        for database in self.databases:
+            place = database.data_map.place
+            journal = Journal(database.connection, erasure_id)
+            told.append(others.told_apart(database.data_map, database.catalogue))
+            shared += [{**rows, "table": place(rows["table"])} for rows in others.Register(journal).summary()]
+        maps = [database.data_map for database in self.databases]
+        return {"others_told_apart": others.join_told(maps, told), "shared_with_others": shared}
 
     @property
     def data_map(self) -> DataMap:
@@ -175,11 +191,11 @@ class RecordedErasure(ErasureState):
         return known
 
     def stored(self, request_id: str) -> list[Inventory]:
-        """Read what the two databases have of a request's erasure, beside the tombstone too."""
+        """Read what the databases have of a request's erasure, beside the tombstone too."""
         keys = self.context.keys
         stored = (
             inventory.find(self.ops, keys, request_id),
-            product_inventory.find(self.product, keys, request_id),
+            product_inventory.find_anywhere(self.databases, keys, request_id),
             # Where both were restored to before the erasure, the ledger alone knew whom it is about.
             self._sealed_identity(request_id),
         )
@@ -194,7 +210,7 @@ class RecordedErasure(ErasureState):
             if self.foreseen is not None and self.foreseen[0].identity != identity:
                 inventory.keep(self.ops, keys, request_id, self.foreseen[0], sure=self.foreseen[1])
             self.inventory = inventory.keep(self.ops, keys, request_id, present, sure=has_row)
-        product_inventory.keep(self.product, keys, request_id, self.inventory)
+        product_inventory.keep_everywhere(self.databases, keys, request_id, self.inventory)
 
     def remember_identity(self, until: datetime) -> None:
         """Keep who the subject is, sealed, for replays after a restore; locked ``until``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from ops_platform.clients.postgres import Connection
@@ -17,22 +18,56 @@ from ops_platform.gdpr.row_erasure import preview
 _WHO = ("name", "address", "contact", "representative", "dpo", "supervisory_authority")
 
 
-def gather(state: RecordedErasure) -> facts.Facts:
-    """Gather the facts of an erasure whose verification has passed."""
+def gather(state: RecordedErasure, expires: datetime) -> facts.Facts:
+    """Gather the facts of an erasure whose verification has passed.
+
+    ``expires``: when the last backup with the data is deleted, of those that are known.
+    """
     request_id, data_map = state.case.request_id, state.data_map
     received_at, confirmed_at = request_times(state.ops, request_id, state.tombstone.erased_at)
     verified = lineage_store.completions(state.ops, request_id, "verification")
-    searching = preview.searched(data_map, state.catalogue, *state.row_erasure().identities)
+    identities = state.row_erasure().identities
+    searching = [
+        (database, preview.searched(database.data_map, database.catalogue, *identities))
+        for database in state.databases
+    ]
     return facts.Facts(
         controller=_controller(data_map),
-        databases=(facts.identify(state.product, state.context.term.stanza),),
+        databases=_databases(state, expires),
         received_at=received_at,
         confirmed_at=confirmed_at,
         due_at=due_at(confirmed_at),
         done_at=verified[-1].recorded_at if verified else state.context.clock(),
-        searched=facts.Searched(searching.columns, searching.identifiers),
+        searched=facts.Searched(
+            {
+                database.data_map.place(table): columns
+                for database, searched in searching
+                for table, columns in searched.columns.items()
+            },
+            searching[0][1].identifiers,
+        ),
         processors=_processors(state.ops, data_map, request_id, state.context.clock()),
         map_sha256=data_map.sha256,
+    )
+
+
+def _databases(state: RecordedErasure, expires: datetime) -> tuple[facts.DatabaseIdentity, ...]:
+    home, *others = state.databases
+    term = state.context.term
+    identity = facts.identify(home.connection, term.stanza)
+    if not others:
+        return (identity,)
+    each = term.each(expires)
+    return (
+        replace(identity, backups=facts.Backups("product", each[""])),
+        *(
+            replace(
+                facts.identify(other.connection, stanza),
+                backups=facts.Backups(other.name, each.get(other.name)),
+            )
+            for other in others
+            for stanza in [other.data_map.database.stanza if other.data_map.database else None]
+        ),
     )
 
 

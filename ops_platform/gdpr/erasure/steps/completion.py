@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from ops_platform.clients import safe_errors
-from ops_platform.clients.postgres import Connection
 from ops_platform.errors import OpsError
 from ops_platform.gdpr import certificates, requests, row_erasure
 from ops_platform.gdpr.certificates import trusted_time
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.erasure import inventory
 from ops_platform.gdpr.erasure.steps import certificate_facts
 from ops_platform.gdpr.erasure.steps.base import RecordedErasure, Result, Step
@@ -44,14 +45,16 @@ class Certify(Step[RecordedErasure]):
                 state.tombstone,
                 state.data_map,
                 state.checkpoints.totals(),
-                proof=_proof(state.product, request_id),
+                proof=_proof(state.databases, request_id),
                 residue={},
                 about_others=state.about_others(),
-                accepted={hit.place: hit.rows for hit in state.accepted},
+                accepted={
+                    name: {hit.place: hit.rows for hit in hits} for name, hits in state.accepted.items()
+                },
                 not_searched=state.not_searched(),
                 backups_expire_at=expires,
                 now=context.clock(),
-                facts=certificate_facts.gather(state),
+                facts=certificate_facts.gather(state, expires),
             )
             issued = certificates.issue(
                 state.ops, context.ledger, context.signing_key, composed, keys=context.public_keys
@@ -77,8 +80,9 @@ class Finish(Step[RecordedErasure]):
         """End the request and record the step in one transaction, with other open requests of the subject."""
         # This destroys the pseudonym: from now on nothing leads from anonymised rows to the subject.
         ended = [state.case.request_id, *state.unfinished()]
-        for request_id in ended:
-            row_erasure.forget(state.product, request_id)
+        for database in state.databases:
+            for request_id in ended:
+                row_erasure.forget(database.connection, request_id)
         now, subject, is_new = (
             state.context.clock(),
             state.subject_id,
@@ -123,10 +127,17 @@ def _stamp_earlier(state: RecordedErasure) -> None:
             state.log(f"earlier certificates are stamped later: {safe_errors.why(error)}")
 
 
-def _proof(product: Connection, erasure_id: str) -> list[dict[str, Any]]:
+def _proof(databases: Iterable[OpenDatabase], erasure_id: str) -> list[dict[str, Any]]:
     """Collect, for each step that changed rows, the comparisons that prove no other rows changed."""
     return [
-        {**entry.control, "table": table, "role": role, "action": action, "changed": entry.changed}
-        for (table, role, action), entry in Journal(product, erasure_id).steps().items()
+        {
+            **entry.control,
+            "table": database.data_map.place(table),
+            "role": role,
+            "action": action,
+            "changed": entry.changed,
+        }
+        for database in databases
+        for (table, role, action), entry in Journal(database.connection, erasure_id).steps().items()
         if entry.changed
     ]

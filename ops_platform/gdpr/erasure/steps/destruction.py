@@ -5,10 +5,14 @@ The verification finds what appears after a step.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ops_platform.gdpr import row_erasure
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.erasure import data_stores
 from ops_platform.gdpr.erasure.steps.base import ErasureState, RecordedErasure, Result, State, Step
 from ops_platform.gdpr.export import archive_store
+from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.requests import work_queue
 
 
@@ -49,13 +53,8 @@ class EraseRows(Step[ErasureState]):
     def perform(self, state: ErasureState) -> Result:
         """Record the identifiers that others have by now, in the details."""
         state.refresh_inventory()
-        effects = row_erasure.erase(
-            state.product,
-            state.data_map,
-            state.catalogue,
-            state.row_erasure(),
-            progress=lambda place, done: state.log(f"{place}: {done} rows changed"),
-        )
+        # At home last: what is elsewhere can be told from others' only by what stands there.
+        effects = [effect for database in reversed(state.databases) for effect in _erase(state, database)]
         # Objects may have been put below a name since the last look; somebody else can have it from now on.
         effects += data_stores.erase_objects(state.stores, state.current_inventory(), state.log)
         state.refresh_inventory()
@@ -64,6 +63,24 @@ class EraseRows(Step[ErasureState]):
     def adopt(self, state: ErasureState) -> None:
         """Refresh the inventory: the names may have changed since the earlier attempt."""
         state.refresh_inventory()
+
+
+def _erase(state: ErasureState, database: OpenDatabase) -> list[Effect]:
+    """Erase the rows of one database; return the effects, their places with its name."""
+    place = database.data_map.place
+
+    def progress(table: str, done: int) -> None:
+        state.log(f"{place(table)}: {done} rows changed")
+
+    with database.named():
+        effects = row_erasure.erase(
+            database.connection,
+            database.data_map,
+            database.catalogue,
+            state.row_erasure_in(database),
+            progress=progress,
+        )
+    return [replace(effect, place=place(effect.place)) for effect in effects]
 
 
 class EraseCache(Step[ErasureState]):

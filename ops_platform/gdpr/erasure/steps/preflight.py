@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import row_erasure
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.erasure import data_stores, inventory, product_inventory
+from ops_platform.gdpr.erasure.checkpoints import Log
 from ops_platform.gdpr.erasure.steps.base import ErasureState, RecordedErasure, Result, Step
 from ops_platform.gdpr.row_erasure import RowErasure, others, preview
 from ops_platform.gdpr.subject import Identity, subject_key
@@ -22,7 +28,8 @@ class Preflight(Step[RecordedErasure]):
         something of the subject, Unavailable for a store that is away.
         """
         context = state.context
-        state.catalogue = data_stores.check(state.product, state.stores)
+        state.adopt_databases(data_stores.check(state.product, state.stores, state.connections))
+        _refuse_untrue_stanzas(state.databases, context.term.stanza)
         context.ledger.check()
         if context.exports is not None:
             context.exports.check()
@@ -46,11 +53,7 @@ class Preflight(Step[RecordedErasure]):
         if known is None:
             for request_id in (state.case.request_id, *state.unfinished()):
                 product_inventory.refuse_lost(
-                    state.product,
-                    state.data_map,
-                    request_id,
-                    has_row=has_row,
-                    name=f"the erasure {request_id}",
+                    state.databases, request_id, has_row=has_row, name=f"the erasure {request_id}"
                 )
         if state.checkpoints.first_erasure() is not None:
             return  # the rows are erased: the verification searches
@@ -62,23 +65,54 @@ class Preflight(Step[RecordedErasure]):
         refuse_uncovered(state, state.erasure_of_rows(foreseen, cutoff))
 
 
+def _refuse_untrue_stanzas(databases: Sequence[OpenDatabase], own: str) -> None:
+    """Raise CheckFailed where the map says another stanza than a database has for sure, or none.
+
+    ``own``: that of the home database. The certificate says until when backups hold the data, and a restore
+    of a cluster erases again what comes back in all its databases.
+    """
+    home = databases[0]
+    for database in databases[1:]:
+        said = database.data_map.database.stanza if database.data_map.database else None
+        if (database.cluster == home.cluster) != (said == own):
+            raise CheckFailed(
+                f"the database {database.name} is {'not ' if said == own else ''}in the product database's "
+                f"cluster, whose stanza is {own}, and the data map says of it "
+                f"{f'stanza {said}' if said else 'no stanza'}: correct databases.{database.name}.stanza"
+            )
+
+
 def refuse_uncovered(state: ErasureState, erasure: RowErasure) -> None:
     """Raise CheckFailed where the erasure would leave the subject in a place that the map does not accept.
 
-    And where rows are another subject's, too, and the map does not say what becomes of them.
+    And where rows are another subject's, too, and the map does not say what becomes of them. In all
+    databases, before anything is destroyed in one.
     """
-    row_erasure.refuse_unredactable(state.product, state.data_map, state.catalogue, erasure)
-    foresight = row_erasure.foresee(state.product, state.data_map, state.catalogue, erasure)
+    for database in state.databases:
+        with database.named():
+            _refuse_in(database, replace(erasure, home=database.home), state.log)
+
+
+def _refuse_in(database: OpenDatabase, erasure: RowErasure, log: Log) -> None:
+    place = database.data_map.place
+    where = database.connection, database.data_map, database.catalogue
+    row_erasure.refuse_unredactable(*where, erasure)
+    foresight = row_erasure.foresee(*where, erasure)
     foresight.refuse()
-    shared = row_erasure.find_shared(state.product, state.data_map, state.catalogue, erasure)
+    shared = row_erasure.find_shared(*where, erasure)
     others.register.refuse(shared)
     for rows in shared:
-        state.log(f"shared with others: {rows}: {rows.becomes}")
+        log(f"shared with others: {place(rows)}: {rows.becomes}")
     for hit in foresight.accepted:
-        state.log(f"accepted: the subject stays named in {hit.rows} rows of {hit.table}.{hit.column}")
+        column = place(f"{hit.table}.{hit.column}")
+        log(f"accepted: the subject stays named in {hit.rows} rows of {column}")
 
 
 def _rows_by_role(state: RecordedErasure, identity: Identity) -> dict[str, int]:
     """Count the subject's rows by ``table/role``; zeros are left out."""
-    shares = preview.preview(state.product, state.data_map, state.catalogue, identity)
-    return {f"{share.table}/{share.role}": share.rows for share in shares if share.rows}
+    return {
+        database.data_map.place(f"{share.table}/{share.role}"): share.rows
+        for database in state.databases
+        for share in preview.preview(database.connection, database.data_map, database.catalogue, identity)
+        if share.rows
+    }

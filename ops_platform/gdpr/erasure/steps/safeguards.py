@@ -36,7 +36,7 @@ class WriteTombstone(Step[RecordedErasure]):
 
 
 class TakeInventory(Step[RecordedErasure]):
-    """Seal the subject's identifiers and places, in both databases; add to what an earlier attempt sealed."""
+    """Seal the subject's identifiers and places, in all databases; add to what an earlier attempt sealed."""
 
     name = "inventory"
 
@@ -52,7 +52,7 @@ class TakeInventory(Step[RecordedErasure]):
             for earlier in state.unfinished():
                 for stored in state.stored(earlier):
                     state.inventory = inventory.keep(state.ops, keys, request_id, stored)
-        product_inventory.keep(state.product, keys, request_id, state.inventory)
+        product_inventory.keep_everywhere(state.databases, keys, request_id, state.inventory)
         state.remember_identity(state.context.term.expires(state.tombstone.erased_at + FINISH_WITHIN))
         if self.name in state.checkpoints.done:
             return Result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ops_platform.errors import CheckFailed
@@ -54,7 +55,11 @@ class Verify(Step[State]):
             raise CheckFailed(f"{data_stores.places(left)} fill again while they are erased: {self._advice}")
         _refuse_residue(state)
         state.log("nothing is left: not in what the map names, and not in any other column")
-        accepted = {f"{hit.table}.{hit.column}": hit.rows for hit in state.accepted}
+        accepted = {
+            database.data_map.place(f"{hit.table}.{hit.column}"): hit.rows
+            for database in state.databases
+            for hit in state.accepted.get(database.name, ())
+        }
         for place, rows in accepted.items():
             state.log(f"accepted: the subject stays named in {rows} rows of {place}")
         about_others = state.about_others()
@@ -100,8 +105,15 @@ def _repeat(step: Step[State], state: State) -> None:
 
 def _left(state: ErasureState) -> list[Effect]:
     """Count what is left of all that the map names."""
+    rows = [
+        replace(effect, place=database.data_map.place(effect.place))
+        for database in state.databases
+        for effect in row_erasure.remaining(
+            database.connection, database.data_map, database.catalogue, state.row_erasure_in(database)
+        )
+    ]
     return [
-        *row_erasure.remaining(state.product, state.data_map, state.catalogue, state.row_erasure()),
+        *rows,
         *data_stores.objects_and_keys(state.stores, state.current_inventory()),
     ]
 
@@ -111,11 +123,20 @@ def _refuse_residue(state: ErasureState) -> None:
 
     Columns that the map accepts are set in ``state``.
     """
-    found = row_erasure.search(state.product, state.data_map, state.catalogue, state.row_erasure())
-    state.accepted = found.accepted
-    if not found.left:
+    left, state.accepted = list[str](), {}
+    for database in state.databases:
+        with database.named():
+            found = row_erasure.search(
+                database.connection, database.data_map, database.catalogue, state.row_erasure_in(database)
+            )
+        state.accepted = {**state.accepted, database.name: found.accepted}
+        left += [
+            database.data_map.place(f"{column.table}.{column.column} ({column.rows} rows)")
+            for column in found.left
+        ]
+    if not left:
         return
-    places = ", ".join(f"{column.table}.{column.column} ({column.rows} rows)" for column in found.left)
+    places = ", ".join(left)
     reused_names = state.reused_names()
     if reused_names:
         raise CheckFailed(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ops_platform.clients.postgres import Connection
-from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.row_erasure import others, preview
 from ops_platform.gdpr.row_erasure.engine import RowErasure, find_shared
 from ops_platform.gdpr.row_erasure.foresight.uncovered import Uncovered, foresee
 from ops_platform.gdpr.row_erasure.others import SharedRows
 from ops_platform.gdpr.row_erasure.preview import Share
-from ops_platform.gdpr.schema import Catalogue
-from ops_platform.gdpr.subject import row_predicates
+from ops_platform.gdpr.subject import Identity, row_predicates
 
 
 @dataclass(frozen=True)
@@ -48,28 +46,55 @@ class Outlook:
         return bool(self.uncovered) or any(rows.refused for rows in self.shared)
 
 
-def of_key(connection: Connection, data_map: DataMap, catalogue: Catalogue, key: str) -> Outlook | None:
+def of_key(databases: Sequence[OpenDatabase], key: str) -> Outlook | None:
     """Count what an erasure of the subject with this key would do, and search for what it would leave.
 
-    None: there is no such subject. ``connection`` is in autocommit mode. Raises ConfigurationError where
-    this role does not see all rows; what psycopg raises.
+    In all ``databases``, the home database first; their connections are in autocommit mode. None: there is no
+    such subject. Raises ConfigurationError where this role does not see all rows; what psycopg raises.
     """
-    identity = row_predicates.identity(connection, data_map, catalogue, key)
+    home = databases[0]
+    identity = row_predicates.identity(home.connection, home.data_map, home.catalogue, key)
     if identity is None:
         return None
-    shares = preview.preview(connection, data_map, catalogue, identity)
-    erasure = RowErasure("preview", identity, datetime.now(UTC))
-    shared = find_shared(connection, data_map, catalogue, erasure)
-    found = foresee(connection, data_map, catalogue, erasure, preview=True)
+    found = list[Outlook]()
+    for database in databases:
+        with database.named():
+            found.append(_in_database(database, identity))
+    told = [outlook.told_apart for outlook in found]
+    return Outlook(
+        tuple(share for outlook in found for share in outlook.shares),
+        tuple(place for outlook in found for place in outlook.uncovered),
+        tuple(place for outlook in found for place in outlook.accepted),
+        found[0].not_searched,
+        tuple(rows for outlook in found for rows in outlook.shared),
+        others.join_told([database.data_map for database in databases], told),
+    )
+
+
+def _in_database(database: OpenDatabase, identity: Identity) -> Outlook:
+    """Look at one database; places are named among those of others."""
+    data_map, where = database.data_map, (database.connection, database.data_map, database.catalogue)
+    place = data_map.place
+    shares = preview.preview(*where, identity)
+    erasure = RowErasure("preview", identity, datetime.now(UTC), home=database.home)
+    shared = find_shared(*where, erasure)
+    found = foresee(*where, erasure, preview=True)
     because = {place.place: place for place in data_map.accepted}
     return Outlook(
-        tuple(shares),
-        found.uncovered,
+        tuple(replace(share, table=place(share.table)) for share in shares),
         tuple(
-            AcceptedPlace(str(because[hit.place]), because[hit.place].because, hit.rows)
+            replace(
+                uncovered,
+                table=place(uncovered.table),
+                rule=f"databases.{database.name}.{uncovered.rule}" if database.name else uncovered.rule,
+            )
+            for uncovered in found.uncovered
+        ),
+        tuple(
+            AcceptedPlace(place(because[hit.place]), because[hit.place].because, hit.rows)
             for hit in found.accepted
         ),
         preview.not_searched(data_map, identity),
-        tuple(shared),
-        others.told_apart(data_map, catalogue),
+        tuple(replace(rows, table=place(rows.table)) for rows in shared),
+        others.told_apart(data_map, database.catalogue),
     )

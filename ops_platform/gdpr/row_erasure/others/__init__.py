@@ -9,7 +9,7 @@ from ops_platform.gdpr.row_erasure.others.decisions import Decisions
 from ops_platform.gdpr.row_erasure.others.owners import Ownership, joined
 from ops_platform.gdpr.row_erasure.others.reach import Reach
 from ops_platform.gdpr.row_erasure.others.register import Recorded, Register, SharedRows
-from ops_platform.gdpr.row_erasure.others.telling_apart import told_apart
+from ops_platform.gdpr.row_erasure.others.telling_apart import join_told, told_apart
 
 __all__ = [
     "Decisions",
@@ -19,6 +19,7 @@ __all__ = [
     "Register",
     "SharedRows",
     "bystanders",
+    "join_told",
     "joined",
     "register",
     "takes",

@@ -31,7 +31,14 @@ from ops_platform.gdpr.data_map import (
 from ops_platform.gdpr.row_erasure.others.anybody import Anybody, takes, theirs
 from ops_platform.gdpr.row_erasure.others.owners import Ownership
 from ops_platform.gdpr.schema import Catalogue, Name
-from ops_platform.gdpr.subject import Identity, SparedRows, constant_sql, is_subject, row_predicates
+from ops_platform.gdpr.subject import (
+    Identity,
+    SparedRows,
+    constant_sql,
+    is_subject,
+    joint_name,
+    row_predicates,
+)
 
 ROW = "t"
 
@@ -191,6 +198,14 @@ class Reach:
             values: list[sql.Composable] = [sql.Identifier(alias, column) for column in way.columns]
             old = None if by_key else self._old(table, alias, found=found)
             test = self._held_by_another(way.holds, values, alias, unique=found, old=old)
+        elif isinstance(way, ByArray) and self._elsewhere:
+            own = sql.SQL("CAST({} AS {})").format(
+                sql.Literal(list(self.identity.of(way.holds))),
+                sql.SQL(self.catalogue.relations[table].columns[way.column].type),
+            )
+            test = sql.SQL("EXISTS (SELECT FROM unnest({}) AS e (value) WHERE e.value <> ALL ({}))").format(
+                sql.Identifier(alias, way.column), own
+            )
         elif isinstance(way, ByArray):
             element = sql.SQL("ANY ({})").format(sql.Identifier(alias, way.column))
             test = self._held_by_another((way.holds,), [element], alias, unique=False, old=None)
@@ -249,6 +264,8 @@ class Reach:
         ``unique``: they are this one's. ``old``: where it is true, those who came later do not count.
         """
         subject, owner = self.data_map.subject, f"{alias}o"
+        if self._elsewhere:
+            return self._held_by_another_elsewhere(holds, values, unique=unique)
         known = next((known for known in subject.known_by if (known.name,) == holds), None)
         if known is not None:
             return self._in_side_table(known, values[0], owner, unique=unique, old=old)
@@ -266,6 +283,32 @@ class Reach:
             sql.SQL(" AND ").join(tests),
             is_subject(subject, self.identity, owner),
         )
+
+    @property
+    def _elsewhere(self) -> bool:
+        """Tell whether the subjects' table is in another database."""
+        return self.data_map.database is not None
+
+    def _held_by_another_elsewhere(
+        self, holds: tuple[str, ...], values: list[sql.Composable], *, unique: bool
+    ) -> sql.Composable:
+        """Write the condition for a database without the subjects' table.
+
+        A value that is not this one's is another's, whether there is such a subject or not.
+        """
+        namesake = self.spared is not None and joint_name(holds) in self.spared.namesakes
+        if unique:
+            return sql.SQL("true" if namesake else "false")
+        there = [sql.SQL("{} IS NOT NULL").format(value) for value in values]
+        own = [
+            sql.SQL("{} IN ({})").format(value, sql.SQL(", ").join(map(sql.Literal, known)))
+            if (known := self.identity.of(name))
+            else sql.SQL("false")
+            for name, value in zip(holds, values, strict=True)
+        ]
+        if not namesake:
+            there.append(sql.SQL("NOT ({})").format(sql.SQL(" AND ").join(own)))
+        return sql.SQL("({})").format(sql.SQL(" AND ").join(there))
 
     def _in_side_table(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ops_platform.gdpr.data_map import Belonging, ByColumn, ByMention, ByParent, DataMap, Keep
@@ -40,6 +41,18 @@ def told_apart(data_map: DataMap, catalogue: Catalogue) -> dict[str, Any]:
         **{by: sorted(named) for by, named in places.items()},
         "without_digests": sorted(without_digests),
         "statement": _statement(catalogue, linked=linked) + _of_kinds(data_map),
+    }
+
+
+def join_told(maps: Sequence[DataMap], told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Join what ``told_apart`` said of each of the databases of ``maps``."""
+    named = [*zip(maps, told, strict=True)]
+    return {
+        **{
+            name: [data_map.place(table) for data_map, said in named for table in said[name]]
+            for name in ("by_foreign_keys", "by_data_map_only", "not_at_all", "without_digests")
+        },
+        "statement": " ".join(data_map.place(said["statement"]) for data_map, said in named),
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ops_platform.errors import CheckFailed
+from ops_platform.gdpr.connections.open_database import OpenDatabase
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.map_check import all_checks as map_check
 from ops_platform.gdpr.row_erasure import engine as row_erasure
@@ -219,7 +220,7 @@ def test_each_hit_is_named_with_a_rule_that_covers_it(bare_product: Product, tmp
         with bare_product.owner() as owner:
             owner.execute("DROP TABLE IF EXISTS more, accounts, logs, users;" + SMALL + rows)
         with bare_product.eraser() as eraser:
-            found = of_key(eraser, data_map, catalogue.read(eraser), "1")
+            found = of_key([OpenDatabase(data_map, eraser, catalogue.read(eraser))], "1")
         assert found is not None
         assert [(f"{one.table}.{one.column}", one.rows, one.rule) for one in found.uncovered] == [
             (place, 1, rule)
@@ -234,8 +235,8 @@ def test_what_the_map_accepts_is_told_apart(bare_product: Product, tmp_path: Pat
     accepted = "accepted: [{place: public.more.t, because: Minutes.}]\n"
     data_map = map_of(tmp_path, SMALL_MAP.replace("more: {plain: []}", "more: {plain: [id, t]}") + accepted)
     with bare_product.eraser() as eraser:
-        found = of_key(eraser, data_map, catalogue.read(eraser), "1")
-        assert of_key(eraser, data_map, catalogue.read(eraser), "3") is None
+        found = of_key([OpenDatabase(data_map, eraser, catalogue.read(eraser))], "1")
+        assert of_key([OpenDatabase(data_map, eraser, catalogue.read(eraser))], "3") is None
         with eraser.transaction():
             codes = {one.code for one in map_check.check(eraser, data_map)}
     assert found is not None

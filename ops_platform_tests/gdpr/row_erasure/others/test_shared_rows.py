@@ -16,6 +16,7 @@ from ops_platform.clients.postgres import connection as postgres
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import map_check
 from ops_platform.gdpr.after_restore import replay
+from ops_platform.gdpr.connections.open_database import OpenDatabase
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.erasure import command_line
 from ops_platform.gdpr.erasure.context import DataStores
@@ -104,8 +105,8 @@ def test_what_two_people_need_is_listed_and_refused(bare_product: Product, tmp_p
     data_map = the_map(tmp_path)
     with bare_product.eraser() as eraser:
         assert map_check.check(eraser, data_map) == []
-        seen = outlook.of_key(eraser, data_map, catalogue.read(eraser), "1")
-        alone = outlook.of_key(eraser, data_map, catalogue.read(eraser), "3")
+        seen = outlook.of_key([OpenDatabase(data_map, eraser, catalogue.read(eraser))], "1")
+        alone = outlook.of_key([OpenDatabase(data_map, eraser, catalogue.read(eraser))], "3")
     assert seen is not None
     assert alone is not None
     assert seen.refused
@@ -363,10 +364,10 @@ tables:
     with bare_product.eraser() as eraser:
         data_map, known = map_of(tmp_path, text.replace(" CARD", "")), catalogue.read(eraser)
         assert map_check.check(eraser, data_map) == []
-        seen = outlook.of_key(eraser, data_map, known, "[1, 1]")
+        seen = outlook.of_key([OpenDatabase(data_map, eraser, known)], "[1, 1]")
         assert seen is not None
         assert [(one.table, one.rows) for one in seen.shared] == [("cards", 1)]
-        other = outlook.of_key(eraser, data_map, known, "[2, 1]")
+        other = outlook.of_key([OpenDatabase(data_map, eraser, known)], "[2, 1]")
         assert other is not None
         assert other.shared == ()
         deciding = map_of(tmp_path, text.replace(" CARD", ", shared: delete"))
@@ -428,7 +429,7 @@ tables:
     )
     with bare_product.eraser() as eraser:
         known = catalogue.read(eraser)
-        seen = {key: outlook.of_key(eraser, data_map, known, key) for key in "123"}
+        seen = {key: outlook.of_key([OpenDatabase(data_map, eraser, known)], key) for key in "123"}
     assert {
         key: [(one.table, one.rows, list(one.reached_by)) for one in looked.shared]
         for key, looked in seen.items()
