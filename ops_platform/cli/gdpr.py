@@ -101,8 +101,21 @@ def check(data_map: Path | None, json_output: bool) -> None:
 @click.option(
     "--email", default="email", show_default=True, help="Its column with the e-mail address, or TABLE.COLUMN."
 )
+@click.option(
+    "--database",
+    nargs=2,
+    metavar="NAME VARIABLE",
+    help="Draft the part about another database than the subjects': its name in the map, and the environment "
+    "variable with its URL.",
+)
 @click.option("--without-values", is_flag=True, help="By names and types only: no rows are read.")
-def draft(subjects: tuple[str, ...], key: tuple[str, ...], email: str, without_values: bool) -> None:
+def draft(
+    subjects: tuple[str, ...],
+    key: tuple[str, ...],
+    email: str,
+    database: tuple[str, str] | None,
+    without_values: bool,
+) -> None:
     """Propose a map from the catalogue, as YAML on stdout. You must complete it: 'map check' says where.
 
     Where no foreign key tells, it goes by names, types and samples of values, each read in at most 2 seconds,
@@ -112,8 +125,11 @@ def draft(subjects: tuple[str, ...], key: tuple[str, ...], email: str, without_v
     Example:
       PGSERVICE=shop ops-platform gdpr map draft --subject customers > data_map.yaml
     """
+    from contextlib import closing
+
     from ops_platform.clients import postgres
-    from ops_platform.gdpr import schema
+    from ops_platform.gdpr import connections, schema
+    from ops_platform.gdpr.data_map import Database
     from ops_platform.gdpr.map_check import draft as drafting
     from ops_platform.gdpr.schema import Name
 
@@ -121,9 +137,22 @@ def draft(subjects: tuple[str, ...], key: tuple[str, ...], email: str, without_v
         tables = [Name.parse(subject) for subject in subjects]
     except ValueError as error:
         raise ConfigurationError(f"--subject: {error}") from None
-    with postgres.session(load_settings().product_database_url or "") as connection:
-        look = drafting.ValueLook(None if without_values else connection)
-        text = drafting.draft_of_kinds(schema.read(connection), tables, key, email, look)
+    if database and len(tables) > 1:
+        raise ConfigurationError("--database goes with one --subject: several kinds need a map each")
+    settings = load_settings()
+    with postgres.session(settings.product_database_url or "") as connection:
+        look, home = drafting.ValueLook(None if without_values else connection), schema.read(connection)
+        if not database:
+            text = drafting.draft_of_kinds(home, tables, key, email, look)
+        else:
+            other = Database(*database)
+            with closing(connections.connect(settings, other)) as opened:
+                if not without_values and tables[0] in home.relations:
+                    subject = drafting.Subjects(connection, home.relations[tables[0]])
+                    look = drafting.ValueLook(opened, subjects=subject)
+                text = drafting.draft_of_database(
+                    schema.read(opened), home, tables[0], key, email, other, look
+                )
     click.echo(text, nl=False)
     for column, reason in sorted(look.unseen.items()):
         click.echo(f"no values of {column} were compared: {reason}", err=True)

@@ -21,7 +21,7 @@ from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.dr.inspection import Verification, failed, verdict
 from ops_platform.dr.restore import RestoredServer
 from ops_platform.dr.verification import backup_expiry, replay_places
-from ops_platform.errors import CheckFailed
+from ops_platform.errors import CheckFailed, Unavailable
 from ops_platform.gdpr import certificates, connections, schema
 from ops_platform.gdpr.after_restore import Reconciled, Replayed, ledger_reconciliation, older_schema
 from ops_platform.gdpr.after_restore import replay as replay_engine
@@ -194,8 +194,7 @@ def _replay_in(
             _migrate_footprint(connection, server.url(database, FOOTPRINT_OWNER), log)
             done, subjects = replay_engine.replay(connection, data_map, tombstones, log, keys), connection
         else:
-            # Whose a name is by now, only the product's own database says.
-            done, subjects = Replayed(len(tombstones), 0, ()), stack.enter_context(_product(settings))
+            done, subjects = Replayed(len(tombstones), 0, ()), _serving(settings, stack)
         catalogue = schema.read(subjects)
         home = OpenDatabase(older_schema.fit(data_map, catalogue), subjects, catalogue)
         there = set(server.databases()) if parts else set()
@@ -220,13 +219,25 @@ def erase_again(
     connect = connections.of_settings(settings, data_map, application="ops-platform erasure", autocommit=True)
     with connections.connected(connect) as others:
         done = replay_engine.replay(product, data_map, tombstones, log, keys)
-        home = OpenDatabase(data_map, product, schema.read(product))
+        catalogue = schema.read(product)
+        home = OpenDatabase(older_schema.fit(data_map, catalogue), product, catalogue)
         for database in connections.read(home, others)[1:]:
             with database.named():
                 done |= replay_engine.replay(
                     database.connection, database.data_map, tombstones, log, keys, home
                 )
         return done
+
+
+def _serving(settings: Settings, stack: ExitStack) -> Connection:
+    """Connect to the product database that serves, which alone says whose a name is by now."""
+    try:
+        return stack.enter_context(_product(settings))
+    except Unavailable as error:
+        raise CheckFailed(
+            f"{error}: it says whose a name is by now: start it, then run the replay again, and let the "
+            "restored database take no traffic before"
+        ) from None
 
 
 def _product(settings: Settings) -> AbstractContextManager[Connection]:

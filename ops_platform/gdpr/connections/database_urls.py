@@ -23,19 +23,24 @@ def of_settings(
     settings: Settings, data_map: DataMap, *, application: str = "ops-platform", autocommit: bool = False
 ) -> Mapping[str, Connect]:
     """Make the function that connects to each of the map's other databases, by name; connect to none."""
-
-    def connect(database: Database) -> Connection:
-        url = _url(settings, database)
-        try:
-            return postgres.connect(url, application=application, autocommit=autocommit)
-        except Unavailable as error:
-            raise Unavailable(f"database {database.name} ({database.url_env}): {error}") from None
-
     return {
-        part.database.name: partial(connect, part.database)
+        part.database.name: partial(
+            connect, settings, part.database, application=application, autocommit=autocommit
+        )
         for part in data_map.databases
         if part.database is not None
     }
+
+
+def connect(
+    settings: Settings, database: Database, *, application: str = "ops-platform", autocommit: bool = False
+) -> Connection:
+    """Connect to a database. Raises ConfigurationError or Unavailable, which name it."""
+    url = _url(settings, database)
+    try:
+        return postgres.connect(url, application=application, autocommit=autocommit)
+    except Unavailable as error:
+        raise Unavailable(f"database {database.name} ({database.url_env}): {error}") from None
 
 
 def database_name(settings: Settings, part: DataMap) -> str:

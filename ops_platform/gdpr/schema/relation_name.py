@@ -13,7 +13,10 @@ _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 @dataclass(frozen=True, order=True)
 class Name:
-    """The qualified name of a table, view or materialised view."""
+    """The qualified name of a table, view or materialised view.
+
+    No relation has an empty schema: it stands for the subjects' table where that is in another database.
+    """
 
     schema: str
     relation: str
@@ -40,7 +43,7 @@ class Name:
 
     def __str__(self) -> str:
         relation = quoted(self.relation)
-        return relation if self.schema == DEFAULT_SCHEMA else f"{quoted(self.schema)}.{relation}"
+        return relation if self.schema in (DEFAULT_SCHEMA, "") else f"{quoted(self.schema)}.{relation}"
 
     @property
     def identifier(self) -> sql.Identifier:

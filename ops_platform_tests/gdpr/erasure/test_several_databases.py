@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from ops_platform.cli import cli
@@ -305,7 +306,7 @@ def _comes_back_with_either(place: Place) -> None:
     assert (shop.left(), shop.ben()) == ([0, 0, 0], [2, 6])
     assert replay_places.subjects_stanza(settings, "ops") == "ops"
     assert replay_places.further_stanzas(settings, "product") == set()
-    # As if billing were a cluster of its own, restored alone: whose names are whose says the product that serves.
+    # As if billing were a cluster of its own, restored alone: whose a name is says the product that serves.
     map_of(settings.config_dir, MAP.replace("    tables:\n", "    stanza: money\n    tables:\n", 1))
     assert replay_places.subjects_stanza(settings, "money") == "product"
     assert replay_places.further_stanzas(settings, "product") == {"money"}
@@ -314,6 +315,25 @@ def _comes_back_with_either(place: Place) -> None:
     replayed = erasure_replay.replay(known, server, "money", shop.billing.name, settings, print)
     assert replayed.passed, replayed
     assert (shop.left(), shop.ben()) == ([0, 0, 0], [2, 6])
+
+
+def _can_be_drafted(place: Place) -> None:
+    database = ("--database", "billing", "BILLING_DATABASE_URL")
+    drafted = place.run("map", "draft", "--subject", "customers", *database)
+    assert drafted.exit_code == 0, drafted.output
+    part = yaml.safe_load(drafted.stdout)["databases"]["billing"]
+    assert part["url_env"] == "BILLING_DATABASE_URL"
+    assert [*part["tables"]] == ["customers", "invoices", "payers", "reminders"]
+    roles = {name: [row["column"] for row in table.get("rows", ())] for name, table in part["tables"].items()}
+    assert roles == {
+        "customers": [],
+        "invoices": ["payer"],
+        "payers": ["customer", "mail"],
+        "reminders": ["mail"],
+    }
+    [by_name] = part["tables"]["reminders"]["rows"]
+    assert by_name["holds"] == "email"
+    assert "2 of 2 sampled values are email of customers" in by_name["undecided"]
 
 
 def _is_exported(file: Path) -> None:
@@ -333,6 +353,7 @@ def _is_exported(file: Path) -> None:
 
 @pytest.mark.full
 def test_one_tombstone_and_one_certificate(place: Place, ops_database: OpsDatabase, tmp_path: Path) -> None:
+    _can_be_drafted(place)
     checked = place.run("map", "check")
     assert checked.exit_code == 0, checked.output
     assert "billing: 4 tables and 0 views are covered" in checked.output

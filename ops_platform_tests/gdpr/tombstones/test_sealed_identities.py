@@ -13,7 +13,7 @@ from ops_platform.clients.object_store.object_lock import Retention
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.errors import CheckFailed, Unavailable
 from ops_platform.gdpr.data_map.model import DataMap
-from ops_platform.gdpr.erasure import inventory, product_inventory
+from ops_platform.gdpr.erasure import inventory
 from ops_platform.gdpr.erasure.context import ErasureContext
 from ops_platform.gdpr.erasure.inventory import Inventory
 from ops_platform.gdpr.erasure.steps.base import RecordedErasure
@@ -98,11 +98,10 @@ class Scene:
 def place(monkeypatch: pytest.MonkeyPatch) -> Scene:
     keys, rows, ledger = sealing_keys(), Rows(), Ledger()
     erasure = RecordedErasure.__new__(RecordedErasure)
-    erasure.ops, erasure.product = cast(Connection, rows), cast(Connection, None)
+    erasure.ops, erasure.databases = cast(Connection, rows), ()
     erasure.context = cast(ErasureContext, _Context(keys, cast(ObjectStore, ledger)))
     erasure.case, erasure.tombstone = cast(Any, _Case()), TOMBSTONE
     monkeypatch.setattr(inventory, "find", lambda *_: None)
-    monkeypatch.setattr(product_inventory, "find", lambda *_: None)
     return Scene(rows, ledger, keys, erasure)
 
 

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import yaml
 
 from ops_platform.errors import CheckFailed
+from ops_platform.gdpr.data_map import Database
 from ops_platform.gdpr.map_check.draft import known_by_guess, role_graph
 from ops_platform.gdpr.map_check.draft.link_guess import Guesser
 from ops_platform.gdpr.map_check.draft.ownership import ownership
 from ops_platform.gdpr.map_check.draft.table_proposal import TableProposal, one_or_several
 from ops_platform.gdpr.map_check.draft.value_look import ValueLook
 from ops_platform.gdpr.map_check.evidence import column_names
-from ops_platform.gdpr.schema import Catalogue, Name
+from ops_platform.gdpr.schema import Catalogue, Name, Relation
 
 _STORED = ("table", "partitioned", "foreign")
 
@@ -31,28 +33,10 @@ def draft(
     ``email``: a column of the subject's table, or ``table.column`` of a side table.
     ``look``: the look at values; without one, names and types have to do.
     """
-    subject = catalogue.relations.get(table)
-    if subject is None:
-        raise CheckFailed(f"there is no table {table}")
-    for column in key:
-        if column not in subject.columns:
-            raise CheckFailed(f"{table} has no column {column}")
-    look, own = look or ValueLook(), [email] if email in subject.columns else []
-    identifiers = [
-        name
-        for name, column in subject.columns.items()
-        if name not in (*own, *key) and column_names.is_identifier(column, subject)
-    ]
-    guesser = Guesser(catalogue, table, (*key, *own, *identifiers), len(key), look)
-    stored = {
-        name: relation for name, relation in sorted(catalogue.relations.items()) if relation.kind in _STORED
-    }
-    owned = ownership(
-        catalogue, table, {name: list(guesser.guesses(relation)) for name, relation in stored.items()}
-    )
-    proposal = TableProposal(table, tuple(key), look, catalogue, owned)
-    tables = {str(name): proposal.entry(relation) for name, relation in stored.items()}
-    role_graph.widen(tables)
+    subject, look = _subject(catalogue, table, key), look or ValueLook()
+    own = [email] if email in subject.columns else []
+    identifiers = _identifiers(subject, (*own, *key))
+    tables, views = _places(catalogue, table, key, (*own, *identifiers), look)
     known_by = list(known_by_guess.known_by(catalogue, table, tables))
     address = email if own else known_by_guess.address(known_by, email)
     if address is None:
@@ -71,11 +55,76 @@ def draft(
         },
         "tables": tables,
     }
+    return _written({**data_map, **({"views": views} if views else {})})
+
+
+def draft_of_database(
+    catalogue: Catalogue,
+    home: Catalogue,
+    table: Name,
+    key: Sequence[str],
+    email: str,
+    database: Database,
+    look: ValueLook,
+) -> str:
+    """Draft the part of a map about another database than that of the subject's ``table``, as YAML.
+
+    ``home``: the catalogue of the latter. Identifiers of its side tables are not looked for. Raises
+    CheckFailed when the table or a column of its key is not there.
+    """
+    subject, elsewhere = _subject(home, table, key), Name("", table.relation)
+    with_subject = replace(
+        catalogue, relations={**catalogue.relations, elsewhere: replace(subject, name=elsewhere)}
+    )
+    own = [email] if email in subject.columns else []
+    tables, views = _places(
+        with_subject, elsewhere, key, (*own, *_identifiers(subject, (*own, *key))), look
+    )
+    part = {"url_env": database.url_env, "tables": tables, **({"views": views} if views else {})}
+    return _written({"databases": {database.name: part}})
+
+
+def _subject(catalogue: Catalogue, table: Name, key: Sequence[str]) -> Relation:
+    subject = catalogue.relations.get(table)
+    if subject is None:
+        raise CheckFailed(f"there is no table {table}")
+    for column in key:
+        if column not in subject.columns:
+            raise CheckFailed(f"{table} has no column {column}")
+    return subject
+
+
+def _identifiers(subject: Relation, known: Sequence[str]) -> list[str]:
+    return [
+        name
+        for name, column in subject.columns.items()
+        if name not in known and column_names.is_identifier(column, subject)
+    ]
+
+
+def _places(
+    catalogue: Catalogue, subject: Name, key: Sequence[str], identifiers: Sequence[str], look: ValueLook
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Propose the entries of the tables and views of a database."""
+    guesser = Guesser(catalogue, subject, (*key, *identifiers), len(key), look)
+    stored = {
+        name: relation
+        for name, relation in sorted(catalogue.relations.items())
+        if relation.kind in _STORED and name.schema
+    }
+    owned = ownership(
+        catalogue, subject, {name: list(guesser.guesses(relation)) for name, relation in stored.items()}
+    )
+    proposal = TableProposal(subject, tuple(key), look, catalogue, owned)
+    tables = {str(name): proposal.entry(relation) for name, relation in stored.items()}
+    role_graph.widen(tables)
     views = {
         str(name): proposal.view(relation)
         for name, relation in sorted(catalogue.relations.items())
         if relation.kind in ("view", "matview")
     }
-    if views:
-        data_map["views"] = views
+    return tables, views
+
+
+def _written(data_map: dict[str, Any]) -> str:
     return yaml.safe_dump(data_map, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)

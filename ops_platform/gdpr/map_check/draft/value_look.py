@@ -14,7 +14,7 @@ from ops_platform.clients.safe_errors import why
 from ops_platform.gdpr.map_check import json_sampling
 from ops_platform.gdpr.map_check.evidence import value_sampling
 from ops_platform.gdpr.map_check.evidence.value_sampling import Share
-from ops_platform.gdpr.schema import Name
+from ops_platform.gdpr.schema import Name, Relation
 
 SECONDS = 2
 """Time limit of each statement."""
@@ -31,19 +31,35 @@ CONTENTS = {
 """Categories that values show by themselves, with their patterns."""
 
 
+@dataclass(frozen=True)
+class Subjects:
+    """The table of the subjects in another database than the tables of the draft."""
+
+    connection: Connection
+    relation: Relation
+
+
 @dataclass
 class ValueLook:
-    """A look through ``connection``, or none. ``unseen``: the columns that it could not look at, and why."""
+    """A look through ``connection``, or none. ``unseen``: the columns that it could not look at, and why.
+
+    ``subjects``: where the subjects' table is in another database; None: in this one.
+    """
 
     connection: Connection | None = None
     unseen: dict[str, str] = field(default_factory=dict)
+    subjects: Subjects | None = None
 
     def share(self, table: Name, column: str, target: Name, to: str) -> Share | None:
         """Compare a column's values with the keys of a table; None where that could not be done."""
         if self.connection is None:
             return None
         with self._statement(table, column) as connection:
-            return value_sampling.share(connection, table, column, target, to)
+            if self.subjects is None or target.schema:
+                return value_sampling.share(connection, table, column, target, to)
+            other, relation = self.subjects.connection, self.subjects.relation
+            with _limited(other):
+                return value_sampling.share_elsewhere(connection, table, column, other, relation, to)
         return None
 
     def types(self, table: Name, column: str) -> list[str]:
@@ -87,12 +103,18 @@ class ValueLook:
         """Run what is within in a transaction of its own, with the time limit; note what fails."""
         assert self.connection is not None  # noqa: S101 - callers have asked
         try:
-            with self.connection.transaction():
-                limit = sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(f"{SECONDS}s"))
-                self.connection.execute(limit)
+            with _limited(self.connection):
                 yield self.connection
-        except psycopg.errors.UndefinedFunction:
-            # Types without a common operator: the values cannot be the same.
+        except (psycopg.errors.UndefinedFunction, psycopg.DataError):
+            # Types without a common operator, or text that the other type cannot be: they are not the same.
             return
         except (psycopg.errors.QueryCanceled, psycopg.errors.InsufficientPrivilege) as error:
             self.unseen[f"{table}.{column}"] = why(error)
+
+
+@contextmanager
+def _limited(connection: Connection) -> Iterator[None]:
+    """Open a transaction whose statements have the time limit."""
+    with connection.transaction():
+        connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(f"{SECONDS}s")))
+        yield
