@@ -156,6 +156,14 @@ def test_what_a_part_cannot_have_is_refused_by_name(
     assert "\n" not in str(refused.value)
 
 
+def test_a_term_of_who_is_meant_is_refused(tmp_path: Path) -> None:
+    content = document()
+    term = {"after": "P2Y", "of": "made", "do": "delete"}
+    content["tables"]["users"] |= {"retention": term, "plain": ["made"]}
+    with pytest.raises(ConfigurationError, match=r"billing: rows here are found by what users says"):
+        parse(tmp_path, content)
+
+
 def test_several_kinds_of_subject_are_refused(tmp_path: Path) -> None:
     content = document()
     del content["subject"]

@@ -64,6 +64,14 @@ class PartParser:
 
     def check(self, path: KeyPath, model: file_schema.Places, part: DataMap, home: DataMap) -> None:
         """Refuse what a part of the map at ``path`` cannot have."""
+        for name in (home.subject.table, *(known.table for known in home.subject.known_by)):
+            described = home.tables.get(name)
+            if described is not None and described.term is not None:
+                raise self.document.error(
+                    path,
+                    f"rows here are found by what {name} says of people, and its term of retention would end "
+                    "that: write the retention of that table as a text",
+                )
         for text, table_model in model.tables.items():
             place: KeyPath = (*path, "tables", text)
             table = part.tables[Name.parse(text)]
