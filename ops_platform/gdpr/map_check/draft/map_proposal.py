@@ -77,9 +77,7 @@ def draft_of_database(
         catalogue, relations={**catalogue.relations, elsewhere: replace(subject, name=elsewhere)}
     )
     own = [email] if email in subject.columns else []
-    tables, views = _places(
-        with_subject, elsewhere, key, (*own, *_identifiers(subject, (*own, *key))), look
-    )
+    tables, views = _places(with_subject, elsewhere, key, (*own, *_identifiers(subject, (*own, *key))), look)
     part = {"url_env": database.url_env, "tables": tables, **({"views": views} if views else {})}
     return _written({"databases": {database.name: part}})
 
