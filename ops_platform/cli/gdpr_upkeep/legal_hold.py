@@ -81,6 +81,8 @@ def list_holds(json_output: bool) -> None:
             [
                 {
                     "id": active.id,
+                    "stanza": active.stanza,
+                    "kind": active.kind,
                     "basis": active.basis,
                     "placed_by": active.placed_by,
                     "placed_at": active.placed_at,
@@ -91,9 +93,16 @@ def list_holds(json_output: bool) -> None:
         return
     output.print_table(
         f"{len(holds)} active legal holds",
-        ("id", "basis", "placed by", "placed at"),
+        ("id", "stanza", "kind", "basis", "placed by", "placed at"),
         [
-            (str(active.id), active.basis, active.placed_by, f"{active.placed_at:%Y-%m-%d %H:%M}")
+            (
+                str(active.id),
+                active.stanza,
+                active.kind,
+                active.basis,
+                active.placed_by,
+                f"{active.placed_at:%Y-%m-%d %H:%M}",
+            )
             for active in holds
         ],
     )

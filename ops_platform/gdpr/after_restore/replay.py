@@ -183,8 +183,9 @@ def _erase(
     for begun_id in (tombstone.request_id, replay_id):
         stored = product_inventory.find(connection, keys, begun_id)
         known = known if stored is None else inventory.merge(known, stored, sure=True)
-    if tombstone.identity is not None and not has_row:
-        # The product had deleted the row by then, or not made it yet: only the first erasure knows the names.
+    if tombstone.identity is not None:
+        # In the restored moment they may have had another name, or the product had deleted the row, or not
+        # made it yet: only the first erasure knows what else was theirs.
         first = inventory.read(tombstone.identity, keys, tombstone.request_id)
         known = inventory.merge(known, first, sure=True)
     names = inventory.merge(known, inventory.take(data_map, identity), sure=has_row)

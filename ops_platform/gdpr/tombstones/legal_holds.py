@@ -12,9 +12,14 @@ from ops_platform.gdpr.subject import SubjectKey
 
 @dataclass(frozen=True)
 class LegalHold:
-    """A hold, without the subject: a reader of the list need not know whom it is about."""
+    """A hold, without the subject: a reader of the list need not know whom it is about.
+
+    ``kind``: of the subject, as the data map names it; ``stanza``: of the database whose data they are.
+    """
 
     id: int
+    stanza: str
+    kind: str
     basis: str
     placed_by: str
     placed_at: datetime
@@ -43,7 +48,8 @@ def place(ops: Connection, subject_key: SubjectKey, basis: str, placed_by: str, 
     row = one_row(
         ops,
         "INSERT INTO gdpr_legal_holds (stanza, subject_type, subject_key, basis, placed_by, placed_at) "
-        "VALUES (%s, %s, %s, %s, %s, %s) RETURNING id, basis, placed_by, placed_at",
+        "VALUES (%s, %s, %s, %s, %s, %s) "
+        "RETURNING id, stanza, subject_type AS kind, basis, placed_by, placed_at",
         (subject_key.stanza, subject_key.kind, subject_key.key, basis, placed_by, now),
     )
     return LegalHold(**row)
@@ -65,7 +71,8 @@ def release(ops: Connection, hold_id: int, released_by: str, now: datetime) -> N
 def active(ops: Connection, subject_key: SubjectKey | None = None) -> list[LegalHold]:
     """List the active holds of one subject, or of all; the oldest first."""
     rows = ops.execute(
-        "SELECT id, basis, placed_by, placed_at FROM gdpr_legal_holds WHERE released_at IS NULL "
+        "SELECT id, stanza, subject_type AS kind, basis, placed_by, placed_at "
+        "FROM gdpr_legal_holds WHERE released_at IS NULL "
         "AND (%(all)s OR (stanza = %(stanza)s AND subject_type = %(kind)s AND subject_key = %(key)s)) "
         "ORDER BY id",
         {

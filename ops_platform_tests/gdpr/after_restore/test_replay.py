@@ -254,6 +254,28 @@ def test_a_replay_finds_what_the_erasure_found_where_the_product_had_deleted_the
             replay.replay(connection, data_map, [tombstone])
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_replay_goes_by_names_that_the_subject_did_not_have_in_the_restored_moment(
+    bare_product: Product, tmp_path: Path, taken: bool
+) -> None:
+    """They had the address, then another one, then the first again: the restored moment is in between."""
+    keys, data_map = sealing_keys(), map_of(tmp_path, CUSTOMER_MAP)
+    with bare_product.owner() as owner, bare_product.eraser() as connection:
+        owner.execute(CUSTOMERS)
+        who = subject_rows.identity(connection, data_map, catalogue.read(connection), "1")
+        assert who is not None
+        known = replace(inventory.take(data_map, who), until=CUTOFF)
+        owner.execute("UPDATE customer SET email = 'between@example.org' WHERE id = 1")
+        owner.execute("INSERT INTO ticket SELECT 3, 'between@example.org'")
+        if taken:
+            # Whose the ticket is nobody can say by then.
+            owner.execute("INSERT INTO customer VALUES (3, 'Anna@example.org')")
+        tombstone = replace(customer_erased(), identity=inventory.write(known, keys, "r1"))
+        assert replay.replay(connection, data_map, [tombstone], keys=keys).came_back == 1
+        tickets = [row["id"] for row in owner.execute("SELECT id FROM ticket ORDER BY id")]
+        assert tickets == ([1, 2] if taken else [2])
+
+
 def test_a_name_beside_a_tenant_that_is_somebody_elses_by_the_restored_moment(
     bare_product: Product, tmp_path: Path
 ) -> None:

@@ -57,6 +57,8 @@ def test_a_hold_is_placed_listed_without_the_subject_and_released(
     assert str(SUBJECT) not in placed.output + listed.output
     [shown] = json.loads(listed.output)
     assert (shown["id"], shown["basis"], shown["placed_by"]) == (hold.id, "claim 2026/17", "counsel")
+    # Keys of two kinds may be equal, and each stanza has its own.
+    assert (shown["kind"], shown["stanza"]) == ("creator", demo_cluster.name)
     assert run("release", str(hold.id)).exit_code == 0
     assert json.loads(run("list", "--json").output) == []
     again = run("release", str(hold.id))
