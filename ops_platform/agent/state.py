@@ -18,6 +18,7 @@ from ops_platform.agent.metrics import (
     RetentionMetrics,
     SloMetrics,
     Source,
+    SyntheticMetrics,
     SystemMetrics,
     Targets,
 )
@@ -26,6 +27,8 @@ KEPT_REFRESHES = 4
 """A fact stays known for this many refreshes that bring no new one."""
 REFRESHES_PER_LOOK = 4
 """The repository is looked at once in this many refreshes, sooner when the server archived something."""
+PROBE_SECONDS = 15.0
+"""Pause between two rounds of probes: each scrape of Prometheus shows a new one."""
 CERTIFICATE_SECONDS = 300.0
 """Pause between two readings of the certificates."""
 LOCK_SECONDS = 900.0
@@ -42,12 +45,14 @@ class AgentState:
     audit: AuditMetrics
     gdpr: GdprMetrics
     retention: RetentionMetrics
+    synthetic: SyntheticMetrics
     system: SystemMetrics
 
     @property
     def sources(self) -> tuple[Source, ...]:
         """All that export metrics."""
-        return (self.backup, self.dr, self.slo, self.audit, self.gdpr, self.retention, self.system)
+        duties = (self.backup, self.dr, self.slo, self.audit, self.gdpr, self.retention)
+        return (*duties, self.synthetic, self.system)
 
     @property
     def readers(self) -> tuple[OpsDatabaseReader, ...]:
@@ -82,5 +87,6 @@ def initial_state(
         audit=AuditMetrics(good_for),
         gdpr=GdprMetrics(good_for),
         retention=RetentionMetrics(good_for, data_map, product_stanza),
+        synthetic=SyntheticMetrics(PROBE_SECONDS),
         system=SystemMetrics(good_for, certificates_good_for=3 * CERTIFICATE_SECONDS),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +26,15 @@ from ops_platform.agent.loops.wal_hours import WalHours
 from ops_platform.agent.loops.window_watch import WindowWatch
 from ops_platform.agent.metrics import Targets, begin_snapshot, read_in_one_snapshot
 from ops_platform.agent.probes import certificates, dagster_health
-from ops_platform.agent.state import CERTIFICATE_SECONDS, REFRESHES_PER_LOOK, AgentState, initial_state
+from ops_platform.agent.probes.endpoint_answer import Prober
+from ops_platform.agent.probes.endpoint_list import ProbeList
+from ops_platform.agent.state import (
+    CERTIFICATE_SECONDS,
+    PROBE_SECONDS,
+    REFRESHES_PER_LOOK,
+    AgentState,
+    initial_state,
+)
 from ops_platform.agent.supervised_loop import Loop
 from ops_platform.backup.monitoring import freshness
 from ops_platform.backup.recovery_point import heartbeat
@@ -93,6 +102,7 @@ class LoopRegistry:
         """Make the loops of the agent and of every stanza."""
         loops = [self._observe(), self._reconcile(), self._prune(), self._seal(), self._certificates()]
         loops += [self._objectives(), self._mail(), self._expire_requests(), self._expire_exports()]
+        loops.append(self._probe())
         if self._settings.dagster_url:
             loops.append(self._ask_dagster(self._settings.dagster_url))
         for name, stanza in self._config.clusters.items():
@@ -242,6 +252,17 @@ class LoopRegistry:
             )
 
         return Loop("certificates", CERTIFICATE_SECONDS, step, patience=120.0)
+
+    def _probe(self) -> Loop:
+        endpoints, prober = ProbeList(self._settings), Prober(self._settings.ca_file)
+        metrics = self.state.synthetic
+
+        def step() -> None:
+            probes = endpoints.probes()
+            metrics.begin(probes, time.monotonic())
+            prober.ask(probes, metrics.put)
+
+        return Loop("probes", PROBE_SECONDS, step)
 
     def _ask_dagster(self, url: str) -> Loop:
         service = JsonService("Dagster", url, ca_file=self._settings.ca_file)

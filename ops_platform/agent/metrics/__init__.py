@@ -32,6 +32,7 @@ from ops_platform.agent.metrics.registry import (
 )
 from ops_platform.agent.metrics.retention import RetentionMetrics
 from ops_platform.agent.metrics.slo import FigureState, ObjectiveState, SloMetrics
+from ops_platform.agent.metrics.synthetic import SyntheticMetrics
 from ops_platform.agent.metrics.system import Deliveries, LoopMetrics, SystemMetrics
 from ops_platform.agent.metrics.window import WindowState
 
@@ -60,6 +61,7 @@ __all__ = [
     "SloMetrics",
     "Source",
     "StanzaState",
+    "SyntheticMetrics",
     "SystemMetrics",
     "Targets",
     "WindowState",

@@ -22,6 +22,7 @@ from ops_platform.agent.metrics import (
     proof,
     retention,
     slo,
+    synthetic,
     system,
     window,
 )
@@ -30,7 +31,9 @@ from ops_platform.clients.postgres import Connection
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
-    for module in (backup, archiving, index, window, proof, dr, slo, audit, gdpr, retention, system)
+    for module in (
+        backup, archiving, index, window, proof, dr, slo, audit, gdpr, retention, synthetic, system
+    )
     for metric in module.METRICS
 }  # fmt: skip
 """The definition of every metric that the agent exports; ``docs/metrics.md`` explains them to people."""

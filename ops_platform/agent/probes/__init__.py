@@ -1,4 +1,4 @@
-"""Probes of what the agent watches from outside: certificates and Dagster's own health.
+"""Probes of what the agent watches from outside: certificates, Dagster's own health, endpoints.
 
 They only return facts. Loops call them, ``agent.metrics`` exports the facts.
 """
@@ -6,4 +6,11 @@ They only return facts. Loops call them, ``agent.metrics`` exports the facts.
 from ops_platform.agent.probes.certificates import Expiry
 from ops_platform.agent.probes.dagster_health import DagsterHealth
 
-__all__ = ["DagsterHealth", "Expiry", "certificates", "dagster_health"]
+__all__ = [
+    "DagsterHealth",
+    "Expiry",
+    "certificates",
+    "dagster_health",
+    "endpoint_answer",
+    "endpoint_list",
+]

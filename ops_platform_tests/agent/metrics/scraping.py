@@ -23,6 +23,7 @@ from ops_platform.agent.metrics import (
 )
 from ops_platform.agent.probes.certificates import Expiry
 from ops_platform.agent.probes.dagster_health import Daemon, DagsterHealth
+from ops_platform.agent.probes.endpoint_list import Probe
 from ops_platform.agent.state import AgentState, initial_state
 from ops_platform.agent.supervised_loop import Loop, LoopState
 from ops_platform.backup.monitoring import Archiver, WalDisk, Window
@@ -118,6 +119,9 @@ def full() -> AgentState:
         }
     )
     known.retention.looks.put([Look("product", "posts", 2, at), Look("product", "letters", None, None)])
+    probe = Probe(name="front", url="https://shop.example")
+    known.synthetic.begin([probe], NOW)
+    known.synthetic.put(probe, "ok", 0.2)
     known.system.deliveries.put(Deliveries({("critical", "firing"): 4}, at))
     known.system.certificates.put([Expiry("s3", "endpoint", at), Expiry("tls/ca.pem", "file", None, "away")])
     known.system.dagster_up.put(True)

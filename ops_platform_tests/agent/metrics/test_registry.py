@@ -13,6 +13,7 @@ from ops_platform.agent.metrics import (
     proof,
     retention,
     slo,
+    synthetic,
     system,
     window,
 )
@@ -99,6 +100,9 @@ gauge agent_loop_last_success_timestamp_seconds{loop}
 gauge agent_loop_stale_after_seconds{loop}
 gauge certificate_known{certificate,source}
 gauge certificate_expiry_timestamp_seconds{certificate,source}
+counter synthetic_probes_total{probe,result}
+counter synthetic_probes_missed_total{probe}
+gauge synthetic_probe_seconds{probe}
 gauge dagster_up
 gauge dagster_daemon_healthy{daemon}
 gauge dagster_daemon_heartbeat_timestamp_seconds{daemon}
@@ -118,7 +122,9 @@ def test_the_contract_s_names_types_and_labels_are_as_ever() -> None:
 
 
 def test_no_metric_is_defined_twice() -> None:
-    modules = (archiving, backup, index, window, proof, dr, slo, audit, gdpr, retention, system)
+    modules = (
+        archiving, backup, index, window, proof, dr, slo, audit, gdpr, retention, synthetic, system,
+    )  # fmt: skip
     assert sum(len(module.METRICS) for module in modules) == len(METRICS)
 
 
