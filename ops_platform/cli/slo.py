@@ -178,9 +178,11 @@ def rules(
     help="Directory for the OpenSLO documents; existing files are not overwritten.",
 )
 def import_(file: Path, directory: Path) -> None:
-    """Turn a Sloth file (prometheus/v1) into OpenSLO documents.
+    """Turn documents of other tools into OpenSLO v1: Sloth's, Pyrra's, and OpenSLO v1alpha.
 
-    Its queries must be sums of rates of counters; anything else is refused with file and line.
+    Sloth's files (prometheus/v1) and Kubernetes objects (PrometheusServiceLevel), Pyrra's
+    ServiceLevelObjective, with labels and options of alerts. Queries must be sums of rates of counters, or
+    gauges; anything else is refused with file and line. What has no like here is dropped, with a line each.
 
     \b
     Example:
@@ -188,15 +190,15 @@ def import_(file: Path, directory: Path) -> None:
     """
     import yaml
 
-    from ops_platform.slo.objectives import sloth_import
+    from ops_platform.slo import importing
 
-    documents = sloth_import.convert(file)
+    imported = importing.convert(file)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        existing = [name for name in documents if (directory / name).exists()]
+        existing = [name for name in imported.documents if (directory / name).exists()]
         if existing:
             raise ConfigurationError(f"{directory / existing[0]}: is there already; choose another directory")
-        for name, document in documents.items():
+        for name, document in imported.documents.items():
             text = yaml.safe_dump(document, sort_keys=False, width=110)
             (directory / name).write_text(text, encoding="utf-8")
             click.echo(str(directory / name))
@@ -204,6 +206,8 @@ def import_(file: Path, directory: Path) -> None:
         raise ConfigurationError(
             f"{error.filename or directory}: cannot be written ({error.strerror}); choose another directory"
         ) from None
+    for dropped in imported.dropped:
+        click.echo(dropped, err=True)
 
 
 def _print(counts: dict[Objective, list[WindowCount]]) -> None:

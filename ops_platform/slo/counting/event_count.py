@@ -10,7 +10,7 @@ from ops_platform.clients.prometheus import Prometheus
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.slo.counting import exclusions
 from ops_platform.slo.counting.exclusions import Exclusion
-from ops_platform.slo.objectives import Objective
+from ops_platform.slo.objectives import GaugeIndicator, Indicator, Objective
 
 if TYPE_CHECKING:
     from ops_platform.slo.counting.window import WindowCount
@@ -56,12 +56,20 @@ def count(
             f"the window until {bounds[-1]:%Y-%m-%d %H:%M} UTC can be counted from "
             f"{bounds[-1] + SURROUNDINGS:%H:%M} on: whether a scrape is missing shows a little later"
         )
-    selectors = [selector for objective in objectives for selector in objective.indicator.selectors]
+    counters, gauges = (
+        [
+            selector
+            for objective in objectives
+            if isinstance(objective.indicator, kind)
+            for selector in objective.indicator.selectors
+        ]
+        for kind in (Indicator, GaugeIndicator)
+    )
     counts: dict[Objective, list[WindowCount]] = {objective: [] for objective in objectives}
     windows = max(1, len(bounds) - 1)
     for first in range(0, len(bounds) - 1, TOGETHER):
         part = bounds[first : first + TOGETHER + 1]
-        reading = reader.read(prometheus, selectors, part[0] - SURROUNDINGS, part[-1] + SURROUNDINGS)
+        reading = reader.read(prometheus, counters, part[0] - SURROUNDINGS, part[-1] + SURROUNDINGS, gauges)
         for objective in objectives:
             counts[objective] += exclusions.count(objective, reading, part, excluded)
         progress(min(1.0, (first + TOGETHER) / windows))

@@ -129,7 +129,7 @@ def count(
 
     An unknown stretch leaves the adjusted counts known where it is excluded.
     """
-    from ops_platform.slo.counting import measure  # loads numpy: only where something is counted
+    from ops_platform.slo.counting.kinds import measure  # loads numpy: only where something is counted
 
     relevant = [exclusion for exclusion in exclusions if exclusion.overlaps(objective, bounds[0], bounds[-1])]
     whole = measure.count(objective.indicator, reading, bounds)

@@ -34,12 +34,19 @@ class Reading:
     """By job, the labels of targets of which earlier series had values of their own."""
 
 
-def read(source: Prometheus, selectors: Iterable[Selector], since: datetime, until: datetime) -> Reading:
-    """Read all series of ``selectors``.
+def read(
+    source: Prometheus,
+    selectors: Iterable[Selector],
+    since: datetime,
+    until: datetime,
+    gauges: Iterable[Selector] = (),
+) -> Reading:
+    """Read all series of ``selectors``, which are counters, and of ``gauges``.
 
     Raises Unavailable when Prometheus is away or its answer may be partial.
     """
-    distinct = list(dict.fromkeys(selectors))
+    counters = set(selectors := list(selectors))
+    distinct = list(dict.fromkeys([*selectors, *gauges]))
     raw = {selector: range_query.read(source, selector.query, since, until) for selector in distinct}
     jobs = {
         selector: lookback.jobs_with(source, selector, since)
@@ -52,6 +59,9 @@ def read(source: Prometheus, selectors: Iterable[Selector], since: datetime, unt
     series: dict[Selector, tuple[Series, ...]] = {}
     doubts: dict[Selector, tuple[Unknown, ...]] = {}
     for selector in distinct:
+        if selector not in counters:
+            series[selector], doubts[selector] = _gauges(source, raw[selector], read_targets), ()
+            continue
         parsed, flawed = _parsed(source, selector, raw[selector], read_targets)
         series[selector] = _with_earlier(source, parsed, read_targets, since)
         gauge = _is_gauge(source, selector)
@@ -87,6 +97,16 @@ def read(source: Prometheus, selectors: Iterable[Selector], since: datetime, unt
         }
     return Reading(
         milliseconds(since), milliseconds(until), series, doubts, jobs_since, read_targets, overridden
+    )
+
+
+def _gauges(source: Prometheus, raw: range_query.Raw, read_targets: Targets) -> tuple[Series, ...]:
+    """Keep every sample of gauges, of the replica that counts: another one's are taken at other moments."""
+    names = frozenset(source.replica_labels)
+    chosen = deduplication.merge_replicas(raw, names, read_targets.turns, read_targets.target_of)
+    return tuple(
+        replace(Series.of_gauge(labels, samples), scraped=read_targets.target_of(labels))
+        for labels, samples in sorted(chosen.items())
     )
 
 

@@ -81,6 +81,18 @@ class Series:
             whole &= ~wrong
         return cls(labels, times[whole], values[whole].astype(np.int64)), flaws
 
+    @classmethod
+    def of_gauge(cls, labels: Labels, samples: Sequence[tuple[float, float]]) -> Series:
+        """Keep the samples of a gauge, (Unix seconds, value), whatever they are.
+
+        Raises Unavailable when the samples are out of order.
+        """
+        raw = np.asarray(samples, dtype=np.float64).reshape(-1, 2)
+        times = np.rint(raw[:, 0] * 1000).astype(np.int64)
+        if (np.diff(times) <= 0).any():
+            raise Unavailable(f"Prometheus answered {show(labels)} with samples out of order")
+        return cls(labels, times, raw[:, 1].copy().view(np.int64))
+
     def with_earlier(self, earlier: tuple[int, int] | None) -> Series:
         """Add the last sample before these, (ms, value); None when it is known to exist and was not read."""
         return replace(self, known=True, earlier=earlier)
@@ -93,6 +105,11 @@ class Series:
     def label(self, name: str) -> str:
         """Read a label; empty when the series does not have it, as in PromQL."""
         return next((value for key, value in self.labels if key == name), "")
+
+    @property
+    def gauge_values(self) -> NDArray[np.float64]:
+        """The values of a gauge, whose bits ``values`` holds."""
+        return self.values.view(np.float64)
 
     @property
     def target(self) -> Labels:

@@ -28,7 +28,7 @@ from ops_platform.slo.counting.scrapes import (
     touching,
 )
 from ops_platform.slo.counting.targets import in_scope
-from ops_platform.slo.objectives import Indicator, Selector
+from ops_platform.slo.objectives import AnyIndicator, Indicator, Selector
 
 SURROUNDINGS = timedelta(milliseconds=VIEW)
 """The time that must be read before and after the windows to be counted."""
@@ -78,12 +78,17 @@ class WindowCount:
         return None if self.total is None or self.good is None else self.total - self.good
 
 
-def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) -> list[WindowCount]:
-    """Count the windows between ``bounds``, which ``reading`` must surround by SURROUNDINGS."""
+def count(
+    indicator: Indicator, reading: Reading, bounds: Sequence[datetime], *, with_evidence: bool = True
+) -> list[WindowCount]:
+    """Count the windows between ``bounds``, which ``reading`` must surround by SURROUNDINGS.
+
+    Without evidence the windows have no fingerprint and no number of scrapes.
+    """
     edges = np.array([milliseconds(bound) for bound in bounds], np.int64)
     if edges[0] - VIEW < reading.since or edges[-1] + VIEW > reading.until:
         raise AssertionError("windows are counted from what lies around them too")
-    scrapes = _relevant_scrapes(reading, indicator)
+    scrapes = relevant_scrapes(reading, indicator)
     shown = {selector: _shown(reading.series[selector]) for selector in indicator.selectors}
     scrape_times = np.unique(
         np.concatenate([no_times(), *(times for seen in scrapes.values() for times in (seen.good, seen.bad))])
@@ -100,7 +105,7 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
         *(stretch for selector in indicator.selectors for stretch in reading.doubts[selector]),
         *(stretch for target in scrapes for stretch in reading.targets.differing.get(target, ())),
         *(stretch for line in lines.values() for stretch in line.unknown),
-        *_missing_series(indicator, reading),
+        *missing_series(indicator, reading),
         *(
             stretch
             for selector, by_target in shown.items()
@@ -111,7 +116,7 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
     ]
     events = {selector: line.events(edges) for selector, line in lines.items()}
     resets_in = lines[indicator.total].resets_in(edges)
-    interval = _interval(list(scrapes.values()))
+    interval = interval_of(list(scrapes.values()))
     windows = []
     for number in range(len(edges) - 1):
         start, end = int(edges[number]), int(edges[number + 1])
@@ -126,7 +131,9 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
         )
         if reason is None and not 0 <= good <= total:
             reason = f"{total - good} of {total} events would be bad: are good or bad not among all of them?"
-        expected, seen = _completeness(list(scrapes.values()), interval, start, end)
+        expected, seen = (
+            completeness(list(scrapes.values()), interval, start, end) if with_evidence else (0, 0)
+        )
         windows.append(
             WindowCount(
                 start=moment(start),
@@ -134,7 +141,7 @@ def count(indicator: Indicator, reading: Reading, bounds: Sequence[datetime]) ->
                 good=None if reason else good,
                 total=None if reason else total,
                 reason=reason,
-                fingerprint=_fingerprint(indicator, reading, scrapes, start, end),
+                fingerprint=fingerprint_of(indicator, reading, scrapes, start, end) if with_evidence else "",
                 scrapes_expected=expected,
                 scrapes_seen=seen,
                 resets=int(resets_in[number]),
@@ -173,7 +180,7 @@ def _good_selector(indicator: Indicator) -> Selector:
     return indicator.good
 
 
-def _missing_series(indicator: Indicator, reading: Reading) -> list[Unknown]:
+def missing_series(indicator: AnyIndicator, reading: Reading) -> list[Unknown]:
     """Declare unknown where series are missing: all of the total, or a bucket of an instance."""
     total = reading.series[indicator.total]
     times = np.unique(np.concatenate([no_times(), *(counter.times for counter in total)]))
@@ -225,7 +232,7 @@ def _labels_but_bound(series: Series) -> Labels:
     return tuple(pair for pair in series.labels if pair[0] not in ("__name__", "le"))
 
 
-def _relevant_scrapes(reading: Reading, indicator: Indicator) -> dict[Labels, Scrapes]:
+def relevant_scrapes(reading: Reading, indicator: AnyIndicator) -> dict[Labels, Scrapes]:
     """Select the targets that could have such series, without failures before their job had any.
 
     Those are of a job that has some, and their labels fit the matchers: a failing target of another
@@ -255,7 +262,7 @@ def _relevant_scrapes(reading: Reading, indicator: Indicator) -> dict[Labels, Sc
     return scrapes
 
 
-def _overridden(indicator: Indicator, reading: Reading, job: str) -> frozenset[str]:
+def _overridden(indicator: AnyIndicator, reading: Reading, job: str) -> frozenset[str]:
     """Name the labels of a job's targets of which its series have values of their own."""
     names = frozenset[str]()
     for selector in indicator.selectors:
@@ -266,13 +273,13 @@ def _overridden(indicator: Indicator, reading: Reading, job: str) -> frozenset[s
     return names
 
 
-def _interval(scrapes: Sequence[Scrapes]) -> int:
+def interval_of(scrapes: Sequence[Scrapes]) -> int:
     """Compute the median time between scrapes: milliseconds, in whole seconds."""
     steps = np.concatenate([no_times(), *(np.diff(target_scrapes.good) for target_scrapes in scrapes)])
     return round(float(np.median(steps)) / 1000) * 1000 if steps.size else 0
 
 
-def _completeness(scrapes: Sequence[Scrapes], interval: int, start: int, end: int) -> tuple[int, int]:
+def completeness(scrapes: Sequence[Scrapes], interval: int, start: int, end: int) -> tuple[int, int]:
     """Count the scrapes to be expected of the targets that were there, and the good ones."""
     expected = seen = 0
     for target_scrapes in scrapes:
@@ -287,8 +294,8 @@ def _completeness(scrapes: Sequence[Scrapes], interval: int, start: int, end: in
     return expected, seen
 
 
-def _fingerprint(
-    indicator: Indicator, reading: Reading, scrapes: Mapping[Labels, Scrapes], start: int, end: int
+def fingerprint_of(
+    indicator: AnyIndicator, reading: Reading, scrapes: Mapping[Labels, Scrapes], start: int, end: int
 ) -> str:
     """Hash the samples and scrapes in and around the window, the rules and the indicator."""
     digest = hashlib.sha256(f"{RULES} {indicator.version}".encode())

@@ -1,9 +1,10 @@
-"""Objectives: OpenSLO documents, selectors, Sloth import, and the Prometheus rules made from them.
+"""Objectives: OpenSLO documents, selectors, and the Prometheus rules made from them.
 
 Not here: whether an objective is met (``slo.reporting``).
 """
 
 from ops_platform.slo.objectives.alert_rules import BURN_ALERTS, burning_objective
+from ops_platform.slo.objectives.indicator import PARTS
 from ops_platform.slo.objectives.model import (
     MONTH,
     AnyIndicator,
@@ -18,6 +19,7 @@ from ops_platform.slo.objectives.selector import Matcher, Selector, format_bound
 __all__ = [
     "BURN_ALERTS",
     "MONTH",
+    "PARTS",
     "AnyIndicator",
     "GaugeIndicator",
     "Indicator",
@@ -27,10 +29,11 @@ __all__ = [
     "Selector",
     "Slicing",
     "burning_objective",
+    "documents",
     "event_rates",
     "format_bound",
     "kubernetes_rules",
     "openslo",
     "prometheus_rules",
-    "sloth_import",
+    "promql",
 ]

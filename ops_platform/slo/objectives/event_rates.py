@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ops_platform.slo.objectives import burn_tiers
+from ops_platform.slo.objectives import burn_tiers, measured_rates
 from ops_platform.slo.objectives.burn_tiers import duration, seconds
-from ops_platform.slo.objectives.model import Objective
+from ops_platform.slo.objectives.model import Indicator, Objective
 from ops_platform.slo.objectives.selector import Selector
 
 DAY = 1440
@@ -34,6 +34,11 @@ def shortest(objective: Objective) -> Fraction:
     return burn_tiers.windows(objective)[0]
 
 
+def counts_events(objective: Objective) -> bool:
+    """Tell whether it counts the events of counters: no samples of a gauge, no slices of time."""
+    return isinstance(objective.indicator, Indicator) and objective.indicator.slicing is None
+
+
 def names(objective: Objective) -> tuple[str, str]:
     """Name the records of all events a second, and of bad ones."""
     window = duration(shortest(objective))
@@ -43,6 +48,8 @@ def names(objective: Objective) -> tuple[str, str]:
 def all_events(objective: Objective) -> str:
     """Write the PromQL of all events a second over the shortest window; no value without the metric."""
     total, window = objective.indicator.total, duration(shortest(objective))
+    if not counts_events(objective):
+        return measured_rates.all_measured(objective.indicator, seconds(shortest(objective)))
     return f"sum(rate({total.query}[{window}])) + {_first_values(objective, total)}"
 
 
@@ -50,6 +57,8 @@ def bad_events(objective: Objective) -> str:
     """Write the PromQL of bad events a second over the shortest window, from the record of all events."""
     window = duration(shortest(objective))
     both = f"{names(objective)[0]}{own(objective)}"
+    if not counts_events(objective):
+        return measured_rates.bad_measured(objective.indicator, seconds(shortest(objective)))
 
     def counted(selector: Selector) -> str:
         # Errors that never happened have no series.

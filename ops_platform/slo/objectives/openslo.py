@@ -23,6 +23,7 @@ from ops_platform.slo.objectives.documents import (
     Objects,
     Slo,
     Written,
+    data_source,
     document_keys,
     written_slo,
 )
@@ -124,7 +125,9 @@ def _object(source: Document) -> Written[AnyObject]:
             f"{source.at(('kind',))}: kind {kind} {document_keys.nearest_key(KINDS, str(kind))}"
         )
     try:
-        return Written(source, model.model_validate(source.value))
+        written = Written(source, model.model_validate(source.value))
+        data_source.refuse_secrets(written)
+        return written
     except ValidationError as error:
         path, reason = document_keys.complaint(model, error)
         name = ".".join(str(part) for part in path)

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from ops_platform.slo.objectives import alert_rules, burn_tiers, event_rates
+from ops_platform.slo.objectives import alert_rules, burn_tiers, event_rates, policy_alerts
 from ops_platform.slo.objectives.alert_rules import number
 from ops_platform.slo.objectives.burn_tiers import duration
 from ops_platform.slo.objectives.event_rates import own
@@ -48,10 +48,24 @@ def _groups(objective: Objective) -> list[dict[str, Any]]:
     ]
     if slow:
         groups[1]["interval"] = "2m"
-    alerts = alert_rules.alerts(objective)
+    alerts = [*alert_rules.alerts(objective), *_asked(objective)]
     if alerts:
         groups.append({"name": f"slo-alerts-{objective.id}", "rules": alerts})
     return groups
+
+
+def _asked(objective: Objective) -> list[dict[str, Any]]:
+    """Build the alerts that the document asks for itself."""
+    shortest = event_rates.shortest(objective)
+    return [
+        alert
+        for policy in objective.alert_policies
+        for alert in policy_alerts.rules(
+            objective,
+            policy,
+            event_rates.error_ratio(objective, max(shortest, Fraction(policy.window_seconds, 60))),
+        )
+    ]
 
 
 def _record(objective: Objective, name: str, expr: str, **more: str) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
+import promql_parser
 import pytest
 from click.testing import CliRunner
 
 from ops_platform import files
 from ops_platform.cli import cli
 from ops_platform.errors import ConfigurationError
-from ops_platform.slo.objectives import openslo
+from ops_platform.slo.objectives import openslo, prometheus_rules
 from ops_platform.slo.objectives.model import Objective, Period
 from ops_platform.slo.objectives.selector import Selector, spellings
 
@@ -99,7 +100,7 @@ def test_a_calendar_month(tmp_path: Path) -> None:
         ("openslo/v1", "openslo/v2alpha", 1, "apiVersion must be openslo/v1"),
         ("apiVersion: openslo/v1", "version: prometheus/v1\nslos: []", 1, "slo import"),
         ("kind: SLO", "kind: AlertPolice", 2, "did you mean AlertPolicy?"),
-        ("name: availability", "name: Availability!", 4, "pattern"),
+        ("name: availability", "name: Availability!", 4, "is not a name that OpenSLO accepts"),
         ("  service: api\n", "", 5, "service: is missing"),
         ("counter: true", "counter: false", 10, "counter"),
         (
@@ -340,9 +341,20 @@ def test_a_sequence_of_objects_and_what_they_refer_to(tmp_path: Path) -> None:
   metadata: {name: api}
 """
     slo = GOOD.replace("spec:\n  service", "spec:\n  alertPolicies: [{alertPolicyRef: fast}]\n  service", 1)
-    with pytest.raises(ConfigurationError, match=r"0\.yaml:6: no rules are made of alert policies"):
-        load(tmp_path, slo, policy)
-    assert len(load(tmp_path, GOOD, policy)) == 1
+    [one] = load(tmp_path, slo, policy)
+    [alert] = one.alert_policies
+    assert (alert.severity, alert.window_seconds, alert.after_seconds) == ("page", 3600, 300)
+    assert (alert.name, alert.targets) == ("fast", ("pager",))
+    [rule] = [
+        rule
+        for group in prometheus_rules.render([one])["groups"]
+        for rule in group["rules"]
+        if rule.get("alert") == "SloPolicyFast"
+    ]
+    assert rule["expr"].endswith("/ 0.001 > 2.0")
+    assert rule["for"] == "300s"
+    assert {"critical", "page", "pager"} <= set(rule["labels"].values())
+    promql_parser.parse(rule["expr"])
     with pytest.raises(ConfigurationError, match=r"0\.yaml:6: there is no AlertPolicy fast"):
         load(tmp_path, slo, "")
     with pytest.raises(ConfigurationError, match=r"1\.yaml:10: kind AlertCondishion .* AlertCondition\?"):

@@ -15,6 +15,7 @@ __all__ = [
     "Objects",
     "Slo",
     "Written",
+    "data_source",
     "document_keys",
     "written_slo",
 ]

@@ -21,10 +21,16 @@ def complaint(model: type[BaseModel], error: ValidationError) -> tuple[tuple[str
     # A key that is written wrong explains more than the missing one that it stands for.
     first = next((details for details in errors if details["type"] == "extra_forbidden"), errors[0])
     path = first["loc"]
-    # What is wrong with a key itself stands under it as "[key]".
-    path = path[:-1] if path and path[-1] == "[key]" else path
-    return path, nearest_key(_fields(model, path[:-1]), path[-1]) if first["type"] == "extra_forbidden" else (
-        lined_yaml.complaint(first)
+    if first["type"] == "extra_forbidden":
+        return path, nearest_key(_fields(model, path[:-1]), path[-1])
+    if first["type"] != "string_pattern_mismatch":
+        return path, lined_yaml.complaint(first)
+    if path[-1] == "[key]":
+        # What is wrong with a key itself stands under it.
+        return path[:-1], "is no name: letters, digits and . _ - between them, at most 63"
+    return path, (
+        f"{first['input']!r} is not a name that OpenSLO accepts: small letters, digits and hyphens between "
+        "them, at most 63"
     )
 
 

@@ -31,19 +31,6 @@ PROMETHEUS = ("prometheus", "thanos", "mimir", "cortex")
 
 def indicator(slo: Written[Slo], target: Written[Target], objects: Objects, notes: list[str]) -> AnyIndicator:
     """Read what one of an SLO's objectives measures. Raises ConfigurationError, with file and line."""
-    measured = _measured(slo, target, objects, notes)
-    if isinstance(measured, GaugeIndicator):
-        raise ConfigurationError(
-            f"{target.at()}: samples of gauges are not counted: use a ratioMetric of counters"
-        )
-    if measured.slicing is not None:
-        raise ConfigurationError(
-            f"{target.at()}: time slices are not counted: use budgetingMethod Occurrences"
-        )
-    return measured
-
-
-def _measured(slo: Written[Slo], target: Written[Target], objects: Objects, notes: list[str]) -> AnyIndicator:
     sli = _sli(slo, target, objects)
     ratio, threshold = sli.value.ratioMetric, sli.value.thresholdMetric
     if (ratio is None) == (threshold is None):

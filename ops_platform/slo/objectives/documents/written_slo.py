@@ -42,11 +42,6 @@ def objectives(slo: Written[Slo], objects: Objects, notes: list[str]) -> list[Ob
     own = _own_annotations(slo)
     period = written_period.period(slo, notes)
     policies = written_alert.policies(slo, objects, notes)
-    if policies:
-        raise ConfigurationError(
-            f"{slo.at('spec', 'alertPolicies')}: no rules are made of alert policies: alerts are generated "
-            "from the objective, so leave this out"
-        )
     names = _names(slo)
     several = len(spec.objectives) > 1
     made = []

@@ -1,0 +1,293 @@
+"""Samples of gauges and slices of time: exact where all was seen, else between bounds that hold the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import cast
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ops_platform.clients.prometheus import Prometheus
+from ops_platform.slo.bounds import Bounds
+from ops_platform.slo.counting import exclusions, reader
+from ops_platform.slo.counting.exclusions import Exclusion
+from ops_platform.slo.counting.kinds import measure
+from ops_platform.slo.counting.kinds.time_slices import slice_bounds
+from ops_platform.slo.counting.range_query import moment
+from ops_platform.slo.counting.samples import Times
+from ops_platform.slo.counting.scrapes import VIEW
+from ops_platform.slo.counting.window import WindowCount
+from ops_platform.slo.objectives import (
+    AnyIndicator,
+    GaugeIndicator,
+    Indicator,
+    Objective,
+    Period,
+    Slicing,
+    promql,
+)
+from ops_platform.slo.objectives.indicator import PARTS
+from ops_platform_tests.slo.counting.stored import EDGES, SECONDS, TIMES, Memory, Stored
+
+JOB, INSTANCE = "probe", "a:1"
+Numbers = NDArray[np.int64] | NDArray[np.float64]
+PROBE = GaugeIndicator(promql.gauge("probe_success"), "gte", Fraction(1))
+MINUTE = Slicing(60, Fraction(95, 100))
+
+
+def counted(
+    indicator: AnyIndicator, *data: Stored, edges: Sequence[int] = EDGES, excluded: Sequence[Exclusion] = ()
+) -> list[WindowCount]:
+    is_gauge = isinstance(indicator, GaugeIndicator)
+    reading = reader.read(
+        cast(Prometheus, Memory(data)),
+        () if is_gauge else indicator.selectors,
+        moment(edges[0] - VIEW),
+        moment(edges[-1] + VIEW),
+        indicator.selectors if is_gauge else (),
+    )
+    bounds = [moment(edge) for edge in edges]
+    if not excluded:
+        return measure.count(indicator, reading, bounds)
+    one = Objective("s", "n", "", "", Fraction(9, 10), indicator, Period("rolling", 30))
+    return exclusions.count(one, reading, bounds, excluded)
+
+
+def gauge(values: Numbers, times: Times = TIMES, name: str = "probe_success", **labels: str) -> Stored:
+    shown = np.broadcast_to(values, times.shape).astype(float).tolist()
+    samples = list(zip((times / 1000).tolist(), shown, strict=True))
+    return Stored({"__name__": name, "job": JOB, "instance": INSTANCE, **labels}, samples)
+
+
+UP = gauge(np.ones(TIMES.size), name="up")
+
+
+def at(minute: float, hour: int = 0) -> int:
+    return EDGES[hour] + round(minute * 60_000)
+
+
+def down(*spans: tuple[int, int]) -> Times:
+    """Find the scrapes in these spans of time, which are to fail."""
+    return np.concatenate([TIMES[(low < TIMES) & (high >= TIMES)] for low, high in spans])
+
+
+def test_every_sample_of_a_boolean_gauge_counts() -> None:
+    values = np.ones(TIMES.size, np.int64)
+    values[np.isin(TIMES, down((at(10), at(11)), (at(5, 1), at(5.25, 1))))] = 0
+    counts = counted(PROBE, UP, gauge(values))
+    assert [(one.good, one.total, one.state) for one in counts] == [
+        (236, 240, "ok"),
+        (239, 240, "ok"),
+        (240, 240, "ok"),
+    ]
+    sliced = counted(replace(PROBE, slicing=MINUTE), UP, gauge(values))
+    assert [(one.good, one.total) for one in sliced] == [(59, 60), (59, 60), (60, 60)]
+
+
+def test_a_scrape_that_failed_is_a_sample_that_nobody_saw() -> None:
+    """Not one that succeeded, nor one that did not."""
+    lost = down((at(10), at(12)))
+    kept = TIMES[~np.isin(TIMES, lost)]
+    up = gauge((~np.isin(TIMES, lost)).astype(np.int64), name="up")
+    [first, second, _] = counted(PROBE, up, gauge(np.ones(kept.size, np.int64), kept))
+    assert (first.state, first.bounds) == ("bounded", Bounds(232, 240, 0, 8))
+    assert "cannot be scraped" in (first.reason or "")
+    assert (second.good, second.total) == (240, 240)
+    [sliced, *_] = counted(replace(PROBE, slicing=MINUTE), up, gauge(np.ones(kept.size, np.int64), kept))
+    assert sliced.bounds == Bounds(58, 60, 0, 2)
+    # A sample that is missing among good scrapes, too.
+    [hidden, *_] = counted(PROBE, UP, gauge(np.ones(kept.size, np.int64), kept))
+    assert hidden.bounds == Bounds(232, 240, 0, 8)
+
+
+def test_a_prometheus_that_is_away_leaves_bounds_and_one_without_the_metric_none() -> None:
+    lost = down((at(10), at(17)))
+    kept = TIMES[~np.isin(TIMES, lost)]
+    [first, *_] = counted(
+        PROBE, gauge(np.ones(kept.size), kept, "up"), gauge(np.ones(kept.size, np.int64), kept)
+    )
+    assert first.bounds == Bounds(212, 240, 0, 28)
+    gone = TIMES[at(10) >= TIMES]
+    counts = counted(PROBE, UP, gauge(np.ones(gone.size, np.int64), gone))
+    assert [one.state for one in counts] == ["source_missing"] * 3
+    assert "no series of probe_success" in (counts[1].reason or "")
+    # A slice is one slice, whatever was in it.
+    sliced = counted(replace(PROBE, slicing=MINUTE), UP, gauge(np.ones(gone.size, np.int64), gone))
+    assert [one.bounds for one in sliced] == [
+        Bounds(10, 60, 0, 50),
+        Bounds(0, 60, 0, 60),
+        Bounds(0, 60, 0, 60),
+    ]
+
+
+def test_what_is_no_number_or_no_share_is_not_known() -> None:
+    values = np.ones(TIMES.size)
+    values[np.isin(TIMES, down((at(10), at(10.25))))] = np.nan
+    [first, second, _] = counted(PROBE, UP, gauge(values))
+    assert first.bounds == Bounds(239, 240, 0, 1)
+    assert second.total == 240
+    share = GaugeIndicator(promql.gauge("probe_success"))
+    [first, *_] = counted(share, UP, gauge(np.full(TIMES.size, 0.64)))
+    assert (first.good, first.total) == (240 * 640_000, 240 * PARTS)
+    [first, *_] = counted(replace(share, inverted=True), UP, gauge(np.full(TIMES.size, 0.05)))
+    assert (first.good, first.total) == (240 * 950_000, 240 * PARTS)
+    [first, *_] = counted(share, UP, gauge(np.full(TIMES.size, 7)))
+    assert first.bounds == Bounds(0, 240 * PARTS, 0, 240 * PARTS)
+
+
+LAG = GaugeIndicator(promql.gauge("sum(min_over_time(lag[2m]))"), "lt", Fraction(100), slicing=MINUTE)
+
+
+def test_a_computed_gauge_is_what_promql_makes_of_it() -> None:
+    random = np.random.default_rng(3)
+    one, other = (random.integers(0, 110, TIMES.size) for _ in range(2))
+    counts = counted(LAG, UP, gauge(one, name="lag", p="1"), gauge(other, name="lag", p="2"))
+
+    def value(end: int) -> int:
+        seen = (end - 120_000 < TIMES) & (end >= TIMES)
+        return int(one[seen].min() + other[seen].min())
+
+    for number, count in enumerate(counts):
+        ends = range(EDGES[number] + 60_000, EDGES[number + 1] + 1, 60_000)
+        good = sum(value(end) < 100 for end in ends)
+        assert 0 < good < 60 or good == 60
+        assert (count.good, count.total) == (good, 60)
+    # One scrape that failed: the two minutes that look back on it.
+    lost = down((at(10), at(10.25)))
+    kept = ~np.isin(TIMES, lost)
+    up = gauge(kept.astype(np.int64), name="up")
+    [first, *_] = counted(LAG, up, gauge(one[kept], TIMES[kept], name="lag", p="1"))
+    assert first.bounds is not None
+    assert first.bounds.good_most - first.bounds.good_least == 2
+
+
+ERRORS = Indicator(promql.events("e_total").counter, bad=promql.events('e_total{code="500"}').counter)
+
+
+def test_slices_of_counters_are_what_their_events_are() -> None:
+    random = np.random.default_rng(5)
+    bad, good = random.integers(0, 2, TIMES.size), random.integers(0, 20, TIMES.size)
+    data = (
+        UP,
+        gauge(np.cumsum(good), name="e_total", code="200"),
+        gauge(np.cumsum(bad), name="e_total", code="500"),
+    )
+    by_target = counted(replace(ERRORS, slicing=MINUTE), *data)
+    by_share = counted(replace(ERRORS, slicing=Slicing(300)), *data)
+    for number in range(3):
+        shares: dict[int, list[Fraction]] = {60_000: [], 300_000: []}
+        for length, found in shares.items():
+            for end in range(EDGES[number] + length, EDGES[number + 1] + 1, length):
+                seen = (end - length < TIMES) & (end >= TIMES)
+                total = int(good[seen].sum() + bad[seen].sum())
+                found += [Fraction(int(good[seen].sum()), total)] if total else []
+        minutes = shares[60_000]
+        assert (by_target[number].good, by_target[number].total) == (
+            sum(share >= MINUTE.target for share in minutes if MINUTE.target is not None),
+            len(minutes),
+        )
+        assert by_share[number].good == sum(int(share * PARTS) for share in shares[300_000])
+        assert by_share[number].total == 12 * PARTS
+
+
+def test_slices_in_which_nothing_happened_count_neither_way_and_unknown_ones_either() -> None:
+    still = replace(ERRORS, slicing=MINUTE)
+    per_scrape = np.zeros(TIMES.size, np.int64)
+    per_scrape[np.isin(TIMES, down((at(20), at(30))))] = 1
+    [first, second, _] = counted(still, UP, gauge(np.cumsum(per_scrape), name="e_total", code="200"))
+    assert (first.good, first.total, second.total, second.state) == (10, 10, 0, "no_data")
+    lost = down((at(10), at(18)))
+    kept = ~np.isin(TIMES, lost)
+    up = gauge(kept.astype(np.int64), name="up")
+    [first, *_] = counted(still, up, gauge(SECONDS[kept], TIMES[kept], name="e_total", code="200"))
+    assert first.bounds is not None
+    assert 50 <= first.bounds.good_least <= 52
+    assert first.bounds.bad_least == 0
+    assert 8 <= first.bounds.bad_most <= 10
+
+
+def test_the_hours_of_a_day_are_counted_as_each_by_itself() -> None:
+    random = np.random.default_rng(9)
+    lost = down((at(10), at(13)), (at(50, 1), at(4, 2)))
+    kept = TIMES[~np.isin(TIMES, lost)]
+    data = (gauge(np.ones(kept.size), kept, "up"), gauge(random.integers(0, 2, kept.size), kept))
+    lag = (gauge(np.ones(kept.size), kept, "up"), gauge(random.integers(0, 2, kept.size), kept, name="lag"))
+    for indicator, series in ((PROBE, data), (replace(PROBE, slicing=MINUTE), data), (LAG, lag)):
+        together = counted(indicator, *series)
+        alone = [counted(indicator, *series, edges=EDGES[number : number + 2])[0] for number in range(3)]
+        assert together == alone
+
+
+def test_an_exclusion_takes_the_slices_that_end_in_it() -> None:
+    values = np.ones(TIMES.size, np.int64)
+    values[np.isin(TIMES, down((at(10), at(20))))] = 0
+    excluded = [Exclusion("s", None, moment(at(10.5)), moment(at(19.5)))]
+    for slicing, good, total in ((None, 200, 204), (MINUTE, 50, 51)):
+        [first, *_] = counted(replace(PROBE, slicing=slicing), UP, gauge(values), excluded=excluded)
+        assert (first.good, first.total) == ((200, 240) if slicing is None else (50, 60))
+        assert (first.adjusted_good, first.adjusted_total) == (good, total)
+
+
+@given(
+    st.lists(st.integers(0, 6), min_size=4, max_size=4),
+    st.integers(0, 6),
+    st.integers(0, 6),
+    st.sampled_from([None, Fraction(1, 2), Fraction(95, 100), Fraction(1)]),
+)
+def test_the_bounds_of_a_slice_hold_whatever_its_events_were(
+    edges: list[int], good: int, bad: int, target: Fraction | None
+) -> None:
+    (good_least, good_most), (bad_least, bad_most) = sorted(edges[:2]), sorted(edges[2:])
+    events = Bounds(good_least, good_most, bad_least, bad_most)
+    slicing = Slicing(60, target)
+    if good_least <= good <= good_most and bad_least <= bad <= bad_most:
+        truth, bounds = slice_bounds(Bounds.exactly(good, bad), slicing), slice_bounds(events, slicing)
+        assert bounds.good_least <= truth.good_least <= truth.good_most <= bounds.good_most
+        assert bounds.bad_least <= truth.bad_least <= truth.bad_most <= bounds.bad_most
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.lists(
+        st.tuples(st.integers(0, 170), st.integers(1, 30), st.sampled_from(["fails", "away", "hides"])),
+        max_size=4,
+    ),
+    st.sampled_from([None, MINUTE, Slicing(300), Slicing(600, Fraction(1, 2))]),
+)
+def test_bounds_hold_what_truly_was(
+    seed: int, troubles: list[tuple[int, int, str]], slicing: Slicing | None
+) -> None:
+    """Whatever is not seen is decided by the seed: good or bad."""
+    random = np.random.default_rng(seed)
+    values = random.integers(0, 2, TIMES.size)
+    seen, tried, well = (np.ones(TIMES.size, np.bool_) for _ in range(3))
+    for minute, length, kind in troubles:
+        within = (at(minute) < TIMES) & (at(minute + length) >= TIMES)
+        seen &= ~within
+        tried &= ~within if kind == "away" else True
+        well &= ~within if kind == "fails" else True
+    indicator = replace(PROBE, slicing=slicing)
+    truth = counted(indicator, UP, gauge(values))
+    up = gauge(well[tried].astype(np.int64), TIMES[tried], "up")
+    counts = counted(indicator, up, gauge(values[seen], TIMES[seen]))
+    for true, count in zip(truth, counts, strict=True):
+        assert true.good is not None
+        assert true.bad is not None
+        if count.good is not None and not troubles:
+            assert (count.good, count.total) == (true.good, true.total)
+        if count.bounds is None:
+            continue
+        assert count.bounds.good_least <= true.good <= count.bounds.good_most
+        assert count.bounds.bad_least <= true.bad <= count.bounds.bad_most
+
+
+@pytest.mark.parametrize("text", ["max(avg_over_time(x[5m]))", "last_over_time(x[1m])", "count(x)"])
+def test_a_gauge_is_written_as_it_was_read(text: str) -> None:
+    assert promql.gauge(str(promql.gauge(text))) == promql.gauge(text)
