@@ -147,6 +147,9 @@ def pytest_collection_modifyitems(config: Any, items: list[pytest.Item]) -> None
         # A full test needs services too, and must not slip into `-m "not services"`.
         if item.get_closest_marker("full") and not item.get_closest_marker("services"):
             item.add_marker(pytest.mark.services)
+        # Dagster's storage takes a second to load.
+        if "shared_instance" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.processes)
         # Its first test starts the stack, which takes minutes where other stacks start beside it.
         if _is_on_the_stack(item) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(STACK_SECONDS))

@@ -66,6 +66,7 @@ def test_what_cannot_begin_fails_every_check_and_the_next_scenario_is_tried(
     assert "pitr: " in said
 
 
+@pytest.mark.processes
 def test_a_check_chosen_alone_is_asked_alone(job: dg.JobDefinition, instance: dg.DagsterInstance) -> None:
     chosen = job.get_subset(asset_selection=set(), asset_check_selection={dg.AssetCheckKey(LATEST, "roles")})
     ended = chosen.execute_in_process(instance=instance, raise_on_error=False)

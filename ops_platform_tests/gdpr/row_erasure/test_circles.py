@@ -17,6 +17,7 @@ from ops_platform.gdpr.data_map.model import Anonymise, Belonging, ByColumn, ByP
 from ops_platform.gdpr.row_erasure import plan
 from ops_platform.gdpr.row_erasure.plan import Plan, Step
 from ops_platform.gdpr.schema import Catalogue, Name, Reference
+from ops_platform_tests import hypothesis_profile
 from ops_platform_tests.gdpr import catalogues
 from ops_platform_tests.gdpr.catalogues import column, relation
 
@@ -246,7 +247,7 @@ def carry_out(step: Step, data: Rows, tables: dict[Name, Table]) -> None:
             row.update(dict.fromkeys(step.columns or erasure.columns))  # type: ignore[union-attr]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=hypothesis_profile.examples(60))
 @given(maps(), rows())
 def test_whatever_was_the_subjects_is_erased_in_one_pass(
     made: tuple[list[Table], Catalogue], data: Rows
