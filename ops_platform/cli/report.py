@@ -1,15 +1,17 @@
-"""``ops-platform slo report``: the stored figures of the objectives, and whether they are up to date."""
+"""``ops-platform slo report`` and ``export``: what is stored of the objectives, and whether it is current."""
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from ops_platform.cli import arguments, output
+from ops_platform.errors import ConfigurationError
 from ops_platform.settings import load_settings
 
 if TYPE_CHECKING:
@@ -148,3 +150,72 @@ def _percent(value: Decimal | None) -> str:
     from ops_platform.slo.reporting import error_budget
 
     return error_budget.percent(None if value is None else Fraction(value) / 100)
+
+
+@click.command()
+@click.option(
+    "--what",
+    type=click.Choice(["hours", "days", "figures", "ledger", "exclusions", "objectives"]),
+    default="hours",
+    show_default=True,
+    help="The view: of schema analysis in the ops database.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "json", "parquet"]), default="csv", show_default=True
+)
+@click.option("--from", "since", default=None, help="A time in UTC: 2026-01-31T14:00.")
+@click.option("--to", "until", default=None, help="A time in UTC, not included.")
+@click.option("--service", default=None, help="Of this service only.")
+@click.option("--slo", default=None, help="Of objectives of this name only.")
+@click.option(
+    "--out",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Replace this file; else standard output.",
+)
+def export(
+    what: str,
+    form: str,
+    since: str | None,
+    until: str | None,
+    service: str | None,
+    slo: str | None,
+    path: Path | None,
+) -> None:
+    """Write counts, figures or the ledger to a file, for analysts; memory does not grow with the rows.
+
+    Needs the ops database: OPS_ANALYST_DATABASE_URL, else OPS_DATABASE_URL. Parquet needs pyarrow
+    (pip install 'ops-platform[parquet]').
+
+    \b
+    Examples:
+      ops-platform slo export --from 2026-01-01T00:00 --to 2026-02-01T00:00 --out january.csv
+      ops-platform slo export --what ledger --format json
+    """
+    from ops_platform import analysis
+    from ops_platform.analysis import writers
+
+    selection = analysis.Selection(
+        service,
+        slo,
+        None if since is None else arguments.moment(since),
+        None if until is None else arguments.moment(until),
+    )
+    if path is None:
+        if form == "parquet":
+            raise ConfigurationError("Parquet is no text: name a file with --out")
+        with analysis.read(cast(Any, what), selection) as records:
+            writers.write(records, cast(Any, form), sys.stdout.buffer)
+        return
+    part = path.with_name(f"{path.name}.part")
+    try:
+        try:
+            with analysis.read(cast(Any, what), selection) as records, part.open("wb") as file:
+                rows = writers.write(records, cast(Any, form), file)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be written ({error.strerror})") from None
+    click.echo(f"{path}: {rows} rows")

@@ -316,6 +316,7 @@ def _computed(objective: Objective, windows: list[WindowCount]) -> dict[str, Any
 
 slo.add_command(exclusion.exclusion)
 slo.add_command(report.report)
+slo.add_command(report.export)
 slo.add_command(source.check)
 
 COMMANDS = (slo,)

@@ -98,6 +98,7 @@ def operator(components: Components, chosen: Mapping[str, str]) -> dict[str, str
         **common(components, chosen),
         **_databases(components, "ops_worker"),
         "OPS_OWNER_DATABASE_URL": components.ops.url("ops_owner"),
+        "OPS_ANALYST_DATABASE_URL": components.ops.url("ops_analyst"),
         "OPS_PRODUCT_OWNER_DATABASE_URL": components.product.url("ops_owner"),
         **_identities(components, *S3_ROLES),
         **_cipher(components),

@@ -39,6 +39,8 @@ class Settings(Group):
     """System user for PostgreSQL and pgBackRest when we are root; None otherwise."""
     database_url: str | None = Field(None, validation_alias="OPS_DATABASE_URL")
     owner_database_url: str | None = Field(None, validation_alias="OPS_OWNER_DATABASE_URL")
+    analyst_database_url: str | None = Field(None, validation_alias="OPS_ANALYST_DATABASE_URL")
+    """The ops database as the role that only reads counts and figures; None: database_url is used."""
     product_database_url: str | None = Field(None, validation_alias="OPS_PRODUCT_DATABASE_URL")
     product_owner_database_url: str | None = Field(None, validation_alias="OPS_PRODUCT_OWNER_DATABASE_URL")
     product_eraser_database_url: str | None = Field(None, validation_alias="OPS_PRODUCT_ERASER_DATABASE_URL")

@@ -3,7 +3,7 @@
 DO $$
 DECLARE role_name TEXT;
 BEGIN
-    FOREACH role_name IN ARRAY ARRAY['ops_owner', 'ops_worker', 'ops_agent', 'ops_api', 'ops_backup', 'ops_eraser', 'ops_dagster'] LOOP
+    FOREACH role_name IN ARRAY ARRAY['ops_owner', 'ops_worker', 'ops_agent', 'ops_api', 'ops_backup', 'ops_eraser', 'ops_dagster', 'ops_analyst'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', role_name);
         END IF;
@@ -15,5 +15,15 @@ GRANT EXECUTE ON FUNCTION pg_create_restore_point(TEXT) TO ops_backup;
 GRANT EXECUTE ON FUNCTION pg_switch_wal() TO ops_backup;
 GRANT EXECUTE ON FUNCTION pg_backup_start(TEXT, BOOLEAN) TO ops_backup;
 GRANT EXECUTE ON FUNCTION pg_backup_stop(BOOLEAN) TO ops_backup;
+-- Analysts read the views of the schema "analysis", in the ops database, and change nothing.
+ALTER ROLE ops_analyst SET default_transaction_read_only = on;
+ALTER ROLE ops_analyst SET statement_timeout = '5min';
+DO $$
+BEGIN
+    IF to_regnamespace('analysis') IS NOT NULL THEN
+        GRANT USAGE ON SCHEMA analysis TO ops_analyst;
+        GRANT SELECT ON ALL TABLES IN SCHEMA analysis TO ops_analyst;
+    END IF;
+END $$;
 -- Preflight, checks and metrics look at the server's state.
 GRANT pg_monitor TO ops_worker, ops_agent;
