@@ -6,17 +6,18 @@ One run does all objectives, and one run a whole backfill. The work itself is in
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from ops_platform import markdown
+from ops_platform.clients import postgres
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
+from ops_platform.defs.slo.objective_view import budgets_left, burn_downs, left_out, percent, worst_hours
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import Objective
-from ops_platform.slo.reporting import Figure, Tally, graph_url, refresh
+from ops_platform.slo.reporting import Figure, Tally, figure_causes, graph_url, refresh
 from ops_platform.slo.reporting import error_budget as budget
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ HOURLY = dg.HourlyPartitionsDefinition(f"{SINCE}-00:00", timezone="UTC")
 DAILY = dg.DailyPartitionsDefinition(SINCE, timezone="UTC")
 ONE_RUN = dg.BackfillPolicy.single_run()
 COUNTS = dg.AssetKey(["slo", "hourly_counts"])
+LEDGER = dg.AssetKey(["slo", "error_budget"])
 
 
 @dg.asset(
@@ -64,9 +66,11 @@ def hourly_counts(
             context.log.error(f"not counted again: {fault}")
         counted = refresh.count_hours(url, source, objectives, start, end, context.run.run_id, now)
         missing = refresh.unknown(url, objectives, [*recount.stored, (start, end)])
+        with postgres.session(url) as ops:
+            excluded = figure_causes.left_out(ops, start, end)
     for hour, window_of in _by_hour(counted.counts).items():
         context.add_asset_metadata(
-            _metadata(window_of, hour + HOUR, source.url),
+            _metadata(window_of, hour + HOUR, source.url, excluded),
             asset_key=COUNTS,
             partition_key=hour.strftime(HOURLY.fmt),
         )
@@ -90,7 +94,7 @@ def hourly_counts(
 
 
 @dg.asset(
-    key=["slo", "error_budget"],
+    key=LEDGER,
     deps=[COUNTS],
     group_name=GROUP,
     kinds={"postgres"},
@@ -104,7 +108,19 @@ def error_budget(context: dg.AssetExecutionContext, platform: PlatformResource) 
     start, end = _span(context)
     with reported_failures(allow_retries=True):
         entries = refresh.enter_ledger(_url(platform), platform.objectives(), start, end, context.run.run_id)
-    return dg.MaterializeResult(metadata={"entries": entries})
+        prometheus = platform.settings().prometheus_url
+        with postgres.session(_url(platform)) as ops:
+            objectives = platform.objectives()
+            for moment, budgets in budgets_left(ops, objectives, start, end).items():
+                context.add_asset_metadata(
+                    budgets, asset_key=LEDGER, partition_key=(moment - HOUR).strftime(HOURLY.fmt)
+                )
+            tables = {
+                "burn_down": dg.MetadataValue.md(burn_downs(ops, objectives, end)),
+                "worst_hours": dg.MetadataValue.md(worst_hours(ops, objectives, end, prometheus)),
+                "left_out": dg.MetadataValue.md(left_out(figure_causes.left_out(ops, start, end))),
+            }
+    return dg.MaterializeResult(metadata={"entries": entries, **tables})
 
 
 def compliance(reach: timedelta) -> dg.AssetsDefinition:
@@ -194,7 +210,7 @@ def _by_hour(
 
 
 def _metadata(
-    windows: "dict[Objective, WindowCount]", end: datetime, prometheus: str
+    windows: "dict[Objective, WindowCount]", end: datetime, prometheus: str, excluded: list[dict[str, Any]]
 ) -> dict[str, dg.MetadataValue]:
     """Collect numbers that plot over the partitions, by objective, and links to the samples."""
     plotted: dict[str, dg.MetadataValue] = {}
@@ -202,6 +218,19 @@ def _metadata(
         plotted[f"{objective.id}: samples"] = dg.MetadataValue.url(
             graph_url(prometheus, objective.indicator.total.query, end, HOUR)
         )
+        maintenance = [
+            row
+            for row in excluded
+            if (row["service"], row["slo"])
+            in ((objective.service, None), (objective.service, objective.name))
+            and row["starts_at"] < end
+            and row["ends_at"] > end - HOUR
+        ]
+        if maintenance:
+            plotted[f"{objective.id}: left out"] = dg.MetadataValue.md(left_out(maintenance))
+            if window.adjusted_good is not None and window.adjusted_total is not None:
+                bad = window.adjusted_total - window.adjusted_good
+                plotted[f"{objective.id}: bad, without that"] = dg.MetadataValue.int(bad)
         tally = Tally.of([window])
         plotted[f"{objective.id}: verdict"] = dg.MetadataValue.text(budget.verdict(tally, objective))
         if window.total is None or window.bad is None:
@@ -215,7 +244,7 @@ def _metadata(
         plotted[f"{objective.id}: bad"] = dg.MetadataValue.int(window.bad)
         share = budget.achievement(tally)
         if share is not None:
-            plotted[f"{objective.id}: good %"] = _percent(share)
+            plotted[f"{objective.id}: good %"] = percent(share)
     seen = sum(window.scrapes_seen for window in windows.values())
     expected = sum(window.scrapes_expected for window in windows.values())
     plotted["scrapes seen"] = dg.MetadataValue.int(seen)
@@ -238,19 +267,13 @@ def _figures_metadata(figures_of: dict[Objective, list[Figure]]) -> dict[str, dg
             share = budget.achievement(figure.tally)
             left = budget.remaining(figure.tally, objective.target)
             if share is not None:
-                plotted[f"{objective.id} {figure.window}: good %"] = _percent(share)
+                plotted[f"{objective.id} {figure.window}: good %"] = percent(share)
             if left is not None:
-                plotted[f"{objective.id} {figure.window}: budget left %"] = dg.MetadataValue.float(
-                    float(left * 100)
-                )
+                plotted[f"{objective.id} {figure.window}: budget left %"] = percent(left, 1)
             plotted[f"{objective.id} {figure.window}: verdict"] = dg.MetadataValue.text(
                 figure.verdict or "undecided"
             )
     return plotted
-
-
-def _percent(share: Fraction) -> dg.MetadataValue:
-    return dg.MetadataValue.float(float(share * 100))
 
 
 def _table(figures_of: dict[Objective, list[Figure]]) -> str:

@@ -12,6 +12,7 @@ __all__ = [
     "VERDICTS",
     "Figure",
     "Tally",
+    "burn_down",
     "completeness",
     "error_budget",
     "exclusion_adjustment",

@@ -1,4 +1,4 @@
-"""Where a budget went: the worst hours of an objective's own period, and the maintenance in it."""
+"""Where a budget went: the worst hours of an objective's own period, and the maintenance in a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def worst_hours(ops: Connection, objective: Objective, end: datetime) -> list[di
     return ops.execute(
         """
         SELECT window_start, adjusted_total AS total, adjusted_total - adjusted_good AS bad,
-               adjusted_bad_least AS bad_least, adjusted_bad_most AS bad_most,
+               adjusted_bad_least AS bad_least, adjusted_bad_most AS bad_most, resets,
                CASE WHEN adjusted_total IS NULL THEN coalesce(reason, 'not known') END AS reason
         FROM slo_window_counts
         WHERE service = %s AND slo = %s AND window_seconds = 3600 AND indicator = %s
@@ -45,10 +45,21 @@ def maintenance(ops: Connection, objective: Objective, end: datetime) -> list[di
     """List the exclusions in force that touch the period up to ``end``, the earliest first."""
     return ops.execute(
         """
-        SELECT starts_at, ends_at, reason FROM slo_exclusions
+        SELECT id, starts_at, ends_at, reason FROM slo_exclusions
         WHERE service = %s AND (slo IS NULL OR slo = %s) AND withdrawn_at IS NULL
           AND starts_at < %s AND ends_at > %s
         ORDER BY starts_at, id
         """,
         (objective.service, objective.name, end, objective.period.start(end)),
+    ).fetchall()
+
+
+def left_out(ops: Connection, start: datetime, end: datetime) -> list[dict[str, Any]]:
+    """List the exclusions in force of all services that touch the time from ``start`` to ``end``."""
+    return ops.execute(
+        """
+        SELECT id, service, slo, starts_at, ends_at, reason FROM slo_exclusions
+        WHERE withdrawn_at IS NULL AND starts_at < %s AND ends_at > %s ORDER BY starts_at, id
+        """,
+        (end, start),
     ).fetchall()

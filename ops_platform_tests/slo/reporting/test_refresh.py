@@ -343,6 +343,15 @@ def test_a_backfill_in_one_dagster_run(
         assert event.asset_materialization is not None
         metadata = event.asset_materialization.metadata
         assert metadata["publishing-success: events"].value
+        assert len(str(metadata["publishing-success: good %"].value)) <= len("99.999")
+        [event] = instance.fetch_materializations(
+            dg.AssetRecordsFilter(dg.AssetKey(["slo", "error_budget"]), asset_partitions=[keys[1]]), limit=1
+        ).records
+        assert event.asset_materialization is not None
+        shown = event.asset_materialization.metadata
+        assert shown["publishing-success: verdict"].value == "undecided"
+        assert "publishing-success | 30d |" in str(shown["burn_down"].value)
+        assert "/graph?g0.expr=product_publishing_attempts_total" in str(shown["worst_hours"].value)
         link = httpx.URL(str(metadata["publishing-success: samples"].value))
         assert link.params["g0.expr"] == "product_publishing_attempts_total"
         assert httpx.get(link, follow_redirects=True).status_code == 200
@@ -354,4 +363,6 @@ def test_a_backfill_in_one_dagster_run(
         # The newest full hour or the one before.
         assert checks["newest_window_present"].passed == (presence.newest_due(datetime.now(UTC)) < END)
         assert "reconciled_with_rules" not in checks
+        assert checks["objective_publishing_success"].metadata["hours known"].value
+        assert not any(one.passed for name, one in checks.items() if name.startswith("objective_"))
     assert len([row for row in table(ops_database) if row["total"]]) == 2 * HOURS

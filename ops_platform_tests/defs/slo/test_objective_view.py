@@ -1,0 +1,51 @@
+"""What the UI shows of one objective, without a database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from ops_platform.defs.slo import objective_view
+from ops_platform.slo.objectives import Selector
+from ops_platform.slo.reporting.burn_down import Remaining, drawn
+from ops_platform_tests.slo.stored import SIGNATURES
+
+AT = datetime(2026, 1, 31, tzinfo=UTC)
+
+
+def test_a_budget_is_drawn_and_what_is_unknown_is_never_a_block() -> None:
+    left = (Decimal(100), Decimal("99.99"), Decimal(50), Decimal("0.01"), Decimal(0), Decimal(-400), None)
+    assert drawn([Remaining(AT, least, Decimal(100), None) for least in left]) == "██▅▁✗✗?"
+
+
+def test_percentages_have_sense_and_round_down() -> None:
+    assert objective_view.percent(Fraction(9995, 10000) + Fraction(1, 10**9)).value == 99.95
+    assert objective_view.percent(1 - Fraction(1, 10**9)).value == 99.999
+    assert objective_view.percent(Fraction(-1, 3), 1).value == -33.4
+
+
+def test_each_objective_has_a_check_of_its_own_name() -> None:
+    others = [replace(SIGNATURES, service="a", name="b-c"), replace(SIGNATURES, service="a-b", name="c")]
+    names = objective_view.check_names([SIGNATURES, *others])
+    assert len(names) == 3
+    assert all(name.replace("_", "").isalnum() for name in names)
+    assert names["objective_webhooks_signatures"] is SIGNATURES
+    [checks] = objective_view.objective_checks([SIGNATURES, *others])
+    assert {key.name for key in checks.check_keys} == set(names)
+    assert objective_view.objective_checks([]) == []
+
+
+def test_deployments_are_looked_for_at_the_targets_of_the_objective() -> None:
+    selector = Selector.parse('x_total{job="api",code="500"}')
+    assert objective_view.process_starts(selector) == 'process_start_time_seconds{job="api"}'
+    assert objective_view.process_starts(Selector.parse("x_total")) == "process_start_time_seconds"
+
+
+def test_an_exclusion_is_shown_by_the_number_that_the_console_shows() -> None:
+    shown = objective_view.left_out(
+        [{"id": 7, "starts_at": AT, "ends_at": AT, "reason": "announced | upgrade"}]
+    )
+    assert "| 7 | 2026-01-31 00:00 | 2026-01-31 00:00 | announced \\| upgrade |" in shown
+    assert objective_view.left_out([]) == "nothing"
