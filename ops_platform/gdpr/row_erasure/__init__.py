@@ -16,6 +16,7 @@ from ops_platform.gdpr.row_erasure.engine import (
     remaining,
     residue,
     search,
+    searching,
     unredactable,
 )
 from ops_platform.gdpr.row_erasure.foresight import Foresight, foresee
@@ -31,6 +32,7 @@ __all__ = [
     "Spread",
     "collateral_check",
     "erase",
+    "exempt_places",
     "find_shared",
     "foresee",
     "foresight",
@@ -45,6 +47,7 @@ __all__ = [
     "remaining",
     "residue",
     "search",
+    "searching",
     "snapshot",
     "unredactable",
 ]

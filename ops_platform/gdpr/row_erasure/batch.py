@@ -135,7 +135,7 @@ class Batches:
             )
         for name in around.changed(self.connection):
             raise Spread(
-                f"{name}: rows of another {self.writer.data_map.subject.kind}, by its foreign keys, changed "
+                f"{name}: rows of another subject, by its foreign keys, changed "
                 f"with {change.table} ({change.role}): nothing of it was kept: look for triggers and rules"
             )
         return rows, self.journal.record_changed(
@@ -159,12 +159,14 @@ class Batches:
         """Take the digests of other subjects around the rows. A declared trigger may change what is there."""
         if self.writer.data_map.tables[change.table].triggers:
             return Bystanders()
+        reach = self.writer.decisions.reach
         neighbours = bystanders.around(
-            self.writer.decisions.reach.ownership,
+            reach.ownership,
             self.writer.identity,
             change.table,
             change.step.belonging,
             deleted=change.kind == "delete",
+            of_other_kinds=reach.of_others,
         )
         return bystanders.look(self.connection, neighbours, leaf.name, leaf.oid, places)
 

@@ -240,6 +240,11 @@ def test_one_person_of_two_kinds_is_erased_by_each_alone(place: Place, tmp_path:
         ).fetchall()
     certificates = [json.loads(row["document"]) for row in rows]
     assert [one["subject_type"] for one in certificates] == ["customer", "employee"]
+    # Where her address stays, for she is an employee as well: the scan passes over it, and says so.
+    left = {one["place"]: one["rows"] for one in certificates[0]["others_told_apart"]["left_to_other_kinds"]}
+    assert left["employees.mail"] == left["payslips.mail"] == 1
+    assert not [place for place in left if place.startswith(("customers.", "orders.contact"))]
+    assert "left_to_other_kinds" not in certificates[1]["others_told_apart"]
     assert certificates[0]["commitment"] != certificates[1]["commitment"]
     assert [row["details"]["subject_type"] for row in lineage] == ["customer", "employee"]
     assert {

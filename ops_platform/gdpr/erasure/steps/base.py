@@ -22,7 +22,15 @@ from ops_platform.gdpr.erasure.checkpoints import Case, Checkpoints, LineageChec
 from ops_platform.gdpr.erasure.context import DataStores, ErasureContext
 from ops_platform.gdpr.erasure.inventory import Inventory
 from ops_platform.gdpr.lineage import Effect
-from ops_platform.gdpr.row_erasure import Journal, Residue, RowErasure, others, preview
+from ops_platform.gdpr.row_erasure import (
+    Journal,
+    Residue,
+    RowErasure,
+    exempt_places,
+    others,
+    preview,
+    searching,
+)
 from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import Identity, SubjectKey, name_reuse, other_kinds
 from ops_platform.gdpr.tombstones import Tombstone, sealed_identities
@@ -67,15 +75,24 @@ class ErasureState(ABC):
 
     def about_others(self) -> dict[str, Any]:
         """Say how others' rows were told apart, and what became of rows that were theirs, too."""
-        erasure_id = self.row_erasure().erasure_id
+        row_erasure = self.row_erasure()
         told, shared = list[Mapping[str, Any]](), list[dict[str, Any]]()
         for database in self.databases:
             place = database.data_map.place
-            journal = Journal(database.connection, erasure_id)
+            journal = Journal(database.connection, row_erasure.erasure_id)
             told.append(others.told_apart(database.data_map, database.catalogue))
             shared += [{**rows, "table": place(rows["table"])} for rows in others.Register(journal).summary()]
         maps = [database.data_map for database in self.databases]
-        return {"others_told_apart": others.join_told(maps, told), "shared_with_others": shared}
+        with searching(self.product):
+            # A map of several databases has one kind of subject.
+            left = exempt_places.of_other_kinds(
+                self.product, self.data_map, self.catalogue, row_erasure.identities
+            )
+        told_apart = {
+            **others.join_told(maps, told),
+            **({"left_to_other_kinds": left} if left else {}),
+        }
+        return {"others_told_apart": told_apart, "shared_with_others": shared}
 
     @property
     def data_map(self) -> DataMap:

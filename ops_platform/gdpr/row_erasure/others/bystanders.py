@@ -95,14 +95,26 @@ class Bystanders:
 
 
 def around(
-    ownership: Ownership, identity: Identity, table: Name, belonging: Belonging, *, deleted: bool
+    ownership: Ownership,
+    identity: Identity,
+    table: Name,
+    belonging: Belonging,
+    *,
+    deleted: bool,
+    of_other_kinds: Sequence[Ownership] = (),
 ) -> tuple[Neighbour, ...]:
     """List the tables whose rows can be another subject's and lie around rows of this role.
 
     ``deleted``: the rows of the batch go, so that those that refer to them matter, as far as an index finds
-    them.
+    them. ``of_other_kinds``: anybody of these is another subject, whatever their key.
     """
-    neighbours = []
+    neighbours = list[Neighbour]()
+    for kind in of_other_kinds:
+        for reference in ownership.catalogue.references:
+            if reference.table == table:
+                neighbours += _of_anybody(kind, reference, at_child=False)
+            if reference.target == table and deleted and _indexed(reference, ownership):
+                neighbours += _of_anybody(kind, reference, at_child=True)
     for reference in ownership.catalogue.references:
         if reference.table == table and not _is_by(reference, belonging, ownership):
             other = ownership.other(identity, reference.target, "t")
@@ -114,6 +126,14 @@ def around(
             if other is not None:
                 neighbours.append(Neighbour(reference, True, other))
     return tuple(neighbours)
+
+
+def _of_anybody(kind: Ownership, reference: Reference, *, at_child: bool) -> Iterator[Neighbour]:
+    owner = kind.other(None, reference.table if at_child else reference.target, "t")
+    if owner is not None:
+        # Keys of different kinds can be equal.
+        named = sql.SQL("{} || ({})").format(sql.Literal(f"{kind.subject.kind} "), owner)
+        yield Neighbour(reference, at_child, named)
 
 
 def look(

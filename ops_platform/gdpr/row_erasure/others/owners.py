@@ -2,7 +2,7 @@
 
 A comment that refers to its author and to a post is its author's: the post, and with it the post's author, is
 further away. Rows that refer to two subjects directly are both theirs. The data map says only which table
-holds the subjects, and its key.
+holds the subjects, and its key. Of each kind of subject by itself.
 """
 
 from __future__ import annotations
@@ -69,14 +69,20 @@ class Ownership:
                 break
         return nearest
 
-    def other(self, identity: Identity, table: Name, alias: str, limit: int = DEPTH) -> sql.Composable | None:
+    def other(
+        self, identity: Identity | None, table: Name, alias: str, limit: int = DEPTH
+    ) -> sql.Composable | None:
         """Write the key, as text, of another subject whose row ``alias`` is; NULL where there is none.
 
-        None: no foreign key leads from the table to a subject.
+        ``identity``: None where the erased one is of another kind, and anybody is another. None: no foreign
+        key leads from the table to a subject.
         """
         if table == self.subject.table:
+            key = _text(alias, self.subject.key)
+            if identity is None:
+                return key
             return sql.SQL("CASE WHEN NOT {} THEN {} END").format(
-                is_subject(self.subject, identity, alias), _text(alias, self.subject.key)
+                is_subject(self.subject, identity, alias), key
             )
         levels = self.levels(table, limit)
         if not levels:
@@ -149,7 +155,7 @@ class Ownership:
             sql.SQL(" OR ").join(others),
         )
 
-    def _other_by(self, reference: Reference, identity: Identity, alias: str) -> sql.Composable:
+    def _other_by(self, reference: Reference, identity: Identity | None, alias: str) -> sql.Composable:
         if reference.target != self.subject.table:
             parent = f"{alias}p"
             limit = self.distances[reference.target]
@@ -167,7 +173,9 @@ class Ownership:
             _text(alias, reference.columns),
         )
 
-    def _is_own(self, reference: Reference, identity: Identity, alias: str) -> sql.Composable:
+    def _is_own(self, reference: Reference, identity: Identity | None, alias: str) -> sql.Composable:
+        if identity is None:
+            return sql.SQL("false")
         if set(reference.target_columns) == set(self.subject.key):
             tests = [
                 sql.SQL("{} = {}").format(sql.Identifier(alias, column), sql.Literal(identity.values[target]))

@@ -69,6 +69,15 @@ class Reach:
         """The owners of rows by foreign keys."""
         return Ownership(self.data_map.subject, self.catalogue)
 
+    @cached_property
+    def of_others(self) -> tuple[Ownership, ...]:
+        """The owners of rows by foreign keys, of each other kind of subject."""
+        return tuple(
+            Ownership(other.subject, self.catalogue)
+            for other in self.data_map.others
+            if other.subject.table in self.catalogue.relations
+        )
+
     def found(self, table: Name, belonging: Belonging, alias: str = ROW) -> sql.Composable:
         """Write the condition for rows of the role, without those that the law keeps."""
         tests = [self._in_role(table, belonging, alias)]

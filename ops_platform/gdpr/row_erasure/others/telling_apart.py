@@ -70,7 +70,10 @@ def _statement(catalogue: Catalogue, *, linked: bool) -> str:
 def _of_kinds(data_map: DataMap) -> str:
     kinds = ", ".join(other.subject.kind for other in data_map.others)
     return (
-        f" Subjects of other kinds ({kinds}) were told apart by their roles in the data map." if kinds else ""
+        f" Subjects of other kinds ({kinds}) were told apart by their roles in the data map; rows around the "
+        "changed ones that foreign keys give to them were compared before and after."
+        if kinds
+        else ""
     )
 
 
