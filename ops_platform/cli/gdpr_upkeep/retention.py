@@ -47,7 +47,7 @@ def retention(data_map: Path | None, dry_run: bool, json_output: bool) -> None:
 def _carry_out(settings: Settings, data_map: DataMap) -> Report:
     from ops_platform.clients import postgres
     from ops_platform.dr.verification import backup_expiry
-    from ops_platform.gdpr.retention import daily_run
+    from ops_platform.gdpr.retention import daily_run, outside_places
 
     output.announce("product database", _url(settings))
     output.announce("ops database", settings.require("database_url"))
@@ -62,6 +62,7 @@ def _carry_out(settings: Settings, data_map: DataMap) -> Report:
             backup_expiry.product_backup_term(settings).stanza,
             actor=f"cli:{arguments.user()}",
             progress=lambda place, changed: click.echo(f"  {place}: {changed} rows", err=True),
+            outside=outside_places.configured(settings, data_map),
         )
 
 

@@ -143,7 +143,7 @@ def retain(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Out
     """Carry out the terms of retention. Raises Failure with the tables whose term is not carried out."""
     from ops_platform.backup.stanza import load_backups
     from ops_platform.dr.verification import backup_expiry
-    from ops_platform.gdpr.retention import daily_run, retention_store
+    from ops_platform.gdpr.retention import daily_run, outside_places, retention_store
 
     with reported_failures():
         settings = platform.settings()
@@ -170,6 +170,7 @@ def retain(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Out
                 actor=f"dagster:{context.run.run_id}",
                 dagster_run=context.run.run_id,
                 progress=lambda place, changed: context.log.info(f"{place}: {changed} rows"),
+                outside=outside_places.configured(settings, data_map),
             )
     columns = ("table", "action", "term", "changed", "due", "held", "undated")
     rows = [

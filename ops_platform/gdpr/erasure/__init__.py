@@ -7,11 +7,13 @@ and their queue, tombstones, certificates and lineage as such, and the erasure o
 """
 
 __all__ = [
+    "cache",
     "checkpoints",
     "command_line",
     "completion_mail",
     "context",
     "inventory",
+    "objects",
     "pipeline",
     "processor_answers",
     "product_inventory",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection, one_row
@@ -19,6 +20,7 @@ from ops_platform.gdpr.retention import retention_store, term_check
 from ops_platform.gdpr.retention.due_rows import DueRows
 from ops_platform.gdpr.retention.held_subjects import Holds
 from ops_platform.gdpr.retention.outcome import Report, TableOutcome
+from ops_platform.gdpr.retention.outside_places import OutsidePlaces
 from ops_platform.gdpr.retention.sweep import ROLE, Sweep
 from ops_platform.gdpr.row_erasure import Journal, collateral_check, materialised_views
 from ops_platform.gdpr.schema import Catalogue, Name, dependency_order
@@ -39,11 +41,12 @@ def run(
     actor: str,
     dagster_run: str | None = None,
     progress: Progress = lambda place, changed: None,
+    outside: OutsidePlaces | None = None,
 ) -> Report:
     """Carry out the terms of ``data_map``, or go on with a run that was killed; put it on record.
 
-    Both connections are in autocommit mode. Without a term nothing is done and nothing put on record. What
-    fails in one table is in the report, and the others go on.
+    Both connections are in autocommit mode. ``outside``: the product's buckets and cache. Without a term
+    nothing is done and nothing put on record. What fails in one table is in the report, and the others go on.
     Raises CheckFailed when the map does not fit the database or another run is at work, ConfigurationError,
     Unavailable, and what psycopg raises; nothing is then changed by this call but what an earlier one began.
     """
@@ -61,12 +64,21 @@ def run(
         journal.open(data_map.version)
         _forget_finished(product, run_id)
         holds = Holds(ops, product, data_map, catalogue, stanza)
-        sweep = Sweep(product, data_map, catalogue, holds, journal, now, progress)
+        sweep = Sweep(
+            product,
+            data_map,
+            catalogue,
+            holds,
+            journal,
+            now,
+            progress,
+            outside=outside or OutsidePlaces(),
+        )
         problems = _sweep_all(sweep)
         tables = tuple(_outcome(sweep, name, term, problems) for name, term in _terms(data_map))
         report = Report(run_id, now, data_map.version, tables)
         effects = [
-            Effect("postgresql", table, ROLE, f"{action} (retention)", noted.before, noted.changed, 0)
+            Effect(*_place(table), ROLE, f"{action} (retention)", noted.before, noted.changed, 0)
             for (table, _, action), noted in journal.steps().items()
         ]
         retention_store.finish(ops, stanza, report, _with_left(effects, report), actor, dagster_run)
@@ -100,6 +112,16 @@ def dry_run(product: Connection, ops: Connection | None, data_map: DataMap, stan
             )
         )
     return Report(None, now, data_map.version, tuple(tables), holds_known=ops is not None)
+
+
+def _place(journalled: str) -> tuple[Literal["postgresql", "s3", "redis"], str]:
+    """Separate the store from the place; a table stands alone."""
+    store, _, place = journalled.partition(":")
+    if store == "s3":
+        return "s3", place
+    if store == "redis":
+        return "redis", place
+    return "postgresql", journalled
 
 
 def _terms(data_map: DataMap) -> list[tuple[Name, RetentionTerm]]:

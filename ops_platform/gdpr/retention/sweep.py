@@ -6,7 +6,7 @@ A batch and its note in the journal are one transaction: whoever is killed goes 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
@@ -20,8 +20,10 @@ from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.retention.due_rows import LATE, DueRows
 from ops_platform.gdpr.retention.held_subjects import HeldSubjects, Holds
 from ops_platform.gdpr.retention.outcome import Counts
+from ops_platform.gdpr.retention.outside_places import OutsidePlaces
 from ops_platform.gdpr.row_erasure import Journal, Spread, collateral_check, snapshot
 from ops_platform.gdpr.schema import Catalogue, Name
+from ops_platform.gdpr.subject import Identity
 
 BATCH = 5000
 """Rows that are changed in one transaction."""
@@ -31,6 +33,8 @@ TRIES = 10
 """Attempts at one batch that conflicts with others."""
 ROUNDS = 1000
 """Searches of one table in one pass: answers to answers go a level at a time."""
+SUBJECTS = 100
+"""Rows in one transaction of subjects whose objects or cached keys go with them."""
 ROLE = "retention"
 """What stands for the role in the journal."""
 _CONFLICTS = (
@@ -57,6 +61,7 @@ class Sweep:
     now: datetime
     progress: Callable[[str, int], None] = lambda place, changed: None
     size: int = BATCH
+    outside: OutsidePlaces = field(default_factory=OutsidePlaces)
 
     def take(self, table: Name) -> int:
         """Change every row of ``table`` that may go now; returns their number.
@@ -66,14 +71,15 @@ class Sweep:
         """
         total = 0
         self.journal.record_found(self._step(table), 0)
+        size = min(self.size, SUBJECTS) if self._of_subjects(table) else self.size
         for _ in range(ROUNDS):
             places = self._guarded(table, lambda: self._places(table))
             if not places:
                 return total
             changed = 0
             for (leaf, oid), rows in places.items():
-                for start in range(0, len(rows), self.size):
-                    changed += self._batch(table, leaf, oid, rows[start : start + self.size])
+                for start in range(0, len(rows), size):
+                    changed += self._batch(table, leaf, oid, rows[start : start + size])
                     self.progress(str(table), total + changed)
             total += changed
             if not changed:
@@ -168,6 +174,8 @@ class Sweep:
             collateral_check.tids(places), sql.Literal(oid), due.takes(table, "t")
         )
         values = due.values(table)
+        of_subjects = self._of_subjects(table)
+        going = self._identities(of_subjects, leaf, takes) if of_subjects else []
         if values:
             rows = self._update(table, leaf, values, takes, due.waiting(table, "t"))
             meant = {oid: (0, rows, 0)}
@@ -185,7 +193,29 @@ class Sweep:
         if neighbours and collateral_check.digest(self.product, leaf, neighbours) != digest:
             raise Spread("rows whose term is not over changed: look for triggers and rules of this table")
         self.journal.record_changed(self._step(table), rows, len(neighbours), by_triggers)
+        if of_subjects is not None:
+            # Last, when nothing but the commit can fail: whoever is killed here finds the rows due again.
+            for effect in self.outside.erase(self.product, of_subjects, going):
+                step = (f"{effect.store}:{effect.place}", ROLE, effect.action)
+                self.journal.record_found(step, effect.before)
+                self.journal.record_changed(step, effect.changed, 0, {})
         return rows
+
+    def _of_subjects(self, table: Name) -> DataMap | None:
+        """Find the kind of subject whose objects or cached keys are named by what goes here."""
+        term = self.data_map.tables[table].term
+        return None if term is None else self.outside.of(self.data_map, table, term)
+
+    def _identities(self, of_kind: DataMap, leaf: Name, takes: sql.Composable) -> list[Identity]:
+        query = sql.SQL("SELECT {} FROM ONLY {} AS t WHERE {}").format(
+            sql.SQL(", ").join(sql.Identifier("t", name) for name in of_kind.subject.columns),
+            leaf.identifier,
+            takes,
+        )
+        return [
+            Identity({name: value for name, value in row.items() if value is not None})
+            for row in self.product.execute(query)
+        ]
 
     def _update(
         self,

@@ -1,0 +1,121 @@
+"""Objects and cached keys of accounts whose term is over: they go with them, and never without them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from ops_platform.clients.postgres import connection as postgres
+from ops_platform.clients.redis import Cache
+from ops_platform.errors import CheckFailed, ConfigurationError
+from ops_platform.gdpr.data_map import DataMap
+from ops_platform.gdpr.retention import daily_run
+from ops_platform.gdpr.retention.outcome import Report
+from ops_platform.gdpr.retention.outside_places import OutsidePlaces
+from ops_platform.gdpr.schema import Name
+from ops_platform.local.servers.object_store_server import ObjectStoreServer
+from ops_platform_tests.gdpr.erasing import Product, map_of
+from ops_platform_tests.gdpr.other_stores import store
+from ops_platform_tests.services import OpsDatabase
+
+MAP = """
+subject: {kind: user, table: users, key: id, email: email}
+tables:
+  users:
+    personal: [email]
+    plain: [seen]
+    retention: {after: P3Y, of: seen, do: delete}
+    rows: [{role: account, column: id, erase: delete}]
+objects: [{bucket: media, prefix: "users/{id}/", purpose: Pictures., export: true}]
+cache: [{pattern: "user:{id}:*", purpose: Pages.}]
+"""
+
+
+@dataclass
+class Keys:
+    """A cache in memory."""
+
+    keys: set[str] = field(default_factory=set)
+
+    def matching(self, parts: tuple[str, ...]) -> Iterator[str]:
+        return (key for key in sorted(self.keys) if fnmatch(key, "*".join(parts)))
+
+    def delete(self, keys: Iterable[str]) -> int:
+        gone = self.keys & set(keys)
+        self.keys -= gone
+        return len(gone)
+
+
+def test_what_names_nothing_outside_needs_no_store(tmp_path: Path) -> None:
+    data_map = map_of(tmp_path, MAP)
+    users = Name("public", "users")
+    term = data_map.tables[users].term
+    assert term is not None
+    with pytest.raises(ConfigurationError, match="media is not configured here"):
+        OutsidePlaces().of(data_map, users, term)
+    assert OutsidePlaces().of(data_map, Name("public", "visits"), term) is None
+
+
+@pytest.mark.services
+def test_what_an_account_has_outside_goes_with_it(
+    bare_product: Product,
+    ops_database: OpsDatabase,
+    object_store: ObjectStoreServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    admin = store(object_store, "admin")
+    admin.client.create_bucket(Bucket="retention-media")
+    bucket = store(object_store, "admin", bucket="retention-media")
+    for key in ("users/1/face", "users/1/cat", "users/12/face", "users/3/face"):
+        bucket.client.put_object(Bucket="retention-media", Key=bucket.prefix + key, Body=b"x")
+    cache, data_map = Keys({"user:1:page", "user:12:page", "user:3:page"}), map_of(tmp_path, MAP)
+    outside = OutsidePlaces({"media": bucket}, cast(Cache, cache))
+    with bare_product.owner() as owner:
+        owner.execute(
+            "CREATE TABLE users (id int PRIMARY KEY, email text NOT NULL, seen timestamptz);"
+            "INSERT INTO users VALUES (1, 'a@x.example', '2020-01-01'), (3, 'c@x.example', now())"
+        )
+
+    def left() -> tuple[list[str], set[str], int]:
+        with bare_product.cluster.superuser(bare_product.name) as superuser:
+            [(rows,)] = superuser.execute("SELECT count(*) FROM users").fetchall()
+        return sorted(one.key for one in bucket.list()), set(cache.keys), int(str(rows))
+
+    before = left()
+    # Where objects could not be reached, nobody would know any more whose they are.
+    report = ran(bare_product, ops_database, data_map, OutsidePlaces())
+    assert "not configured here" in report.problems[0]
+    assert left() == before
+    with monkeypatch.context() as patched:
+        patched.setattr("ops_platform.gdpr.erasure.objects.erase", refuse)
+        assert "keep appearing" in ran(bare_product, ops_database, data_map, outside).problems[0]
+    assert left() == before
+    report = ran(bare_product, ops_database, data_map, outside)
+    assert list(report.problems) == []
+    assert left() == (["users/12/face", "users/3/face"], {"user:12:page", "user:3:page"}, 1)
+    with postgres.session(ops_database.url()) as ops:
+        lineage = ops.execute(
+            "SELECT store, object, affected FROM gdpr_lineage WHERE request_id = %s AND store IS NOT NULL "
+            "ORDER BY store",
+            (report.run_id,),
+        ).fetchall()
+    assert [tuple(row.values()) for row in lineage] == [
+        ("postgresql", "users", 1),
+        ("redis", "user:{id}:*", 1),
+        ("s3", "media/users/{id}/", 2),
+    ]
+
+
+def refuse(*_: object) -> list[object]:
+    raise CheckFailed("objects keep appearing")
+
+
+def ran(product: Product, ops_database: OpsDatabase, data_map: DataMap, outside: OutsidePlaces) -> Report:
+    with product.eraser() as eraser, postgres.session(ops_database.url(), autocommit=True) as ops:
+        return daily_run.run(eraser, ops, data_map, "product", actor="test", outside=outside)
