@@ -44,7 +44,7 @@ class RowParser:
     def parse(self, path: KeyPath, row: file_schema.Row) -> Belonging:
         """Parse the item at ``path``. Raises ConfigurationError for what is ambiguous or contradictory."""
         way = self._way(path, row)
-        erasure = self._erasure((*path, "erase"), row)
+        erasure = self._erasure((*path, "erase"), row, way)
         if isinstance(erasure, Remove) and not isinstance(way, ByArray | ByJson):
             raise self.document.error(
                 (*path, "erase"), "'remove' takes an element out of an array or document; this row has none"
@@ -147,7 +147,7 @@ class RowParser:
             where[column] = tuple(Constant(value) for value in values)
         return where
 
-    def _erasure(self, path: KeyPath, row: file_schema.Row) -> Erasure:
+    def _erasure(self, path: KeyPath, row: file_schema.Row, way: Way) -> Erasure:
         if row.erase == "delete":
             return Delete()
         if row.erase == "remove":
@@ -163,7 +163,7 @@ class RowParser:
         if row.erase.keep is not None:
             return Keep(row.erase.keep.basis, row.erase.keep.term)
         if row.erase.anonymise is not None:
-            return Anonymise(self._values((*path, "anonymise"), row.erase.anonymise))
+            return Anonymise(self._values((*path, "anonymise"), row.erase.anonymise, way))
         if row.erase.redact is not None:
             if not _SAFE_TEXT.fullmatch(row.erase.redact):
                 raise self.document.error(
@@ -172,13 +172,16 @@ class RowParser:
                 )
             return Redact(row.erase.redact)
         values = row.erase.delete_unless_referenced or {}
-        return Delete(self._values((*path, "delete_unless_referenced"), values))
+        return Delete(self._values((*path, "delete_unless_referenced"), values, way))
 
-    def _values(self, path: KeyPath, given: Mapping[str, Any]) -> dict[str, Value]:
-        values = self.document.values(path, given)
+    def _values(self, path: KeyPath, given: Mapping[str, Any], way: Way) -> dict[str, Value]:
+        values, key = self.document.values(path, given), self.subject.key
+        held = dict(zip(way.columns, way.holds, strict=True)) if isinstance(way, ByColumn) else {}
         for column, value in values.items():
-            if value == STAND_IN and len(self.subject.key) > 1:
+            if value == STAND_IN and len(key) > 1 and held.get(column) not in key:
                 raise self.document.error(
-                    (*path, column), "a stand-in needs a key of one column: give a value or 'pseudonym'"
+                    (*path, column),
+                    f"a stand-in has a key of {len(key)} columns, and nothing says which this holds: let the "
+                    "row be found by it, or give a value or 'pseudonym'",
                 )
         return values

@@ -207,7 +207,9 @@ def _values(
     where: str, values: Mapping[str, Value], relation: Relation, catalogue: Catalogue, data_map: DataMap
 ) -> Iterator[Finding]:
     subject = catalogue.relations.get(data_map.subject.table)
-    key = subject.columns.get(data_map.subject.key[0]) if subject else None
+    # Of a key of several columns each holds what it is found by, which is checked there.
+    [first, *more] = data_map.subject.key
+    key = subject.columns.get(first) if subject and not more else None
     for name, value in values.items():
         column = relation.columns.get(name)
         if column is None:
@@ -236,6 +238,15 @@ def _stand_in(data_map: DataMap, catalogue: Catalogue) -> Iterator[Finding]:
     where = f"{subject.table} (stand-in)"
     yield from _values(where, subject.stand_in, relation, catalogue, data_map)
     for name, column in relation.columns.items():
-        given = column.has_default or column.generated or column.identity or name in subject.stand_in
+        given = column.made_by_itself or name in subject.stand_in
+        # Of a key of several columns it takes the subject's own values, as their tenant.
+        given = given or (len(subject.key) > 1 and name in subject.key)
         if column.not_null and not given:
             yield Finding(where, "not-null", f"must say what {name} is: it cannot be NULL and has no default")
+    made = [relation.columns[name].made_by_itself for name in subject.key if name in relation.columns]
+    if len(subject.key) > 1 and not any(made) and not set(subject.key) & set(subject.stand_in):
+        yield Finding(
+            where,
+            "no-key",
+            f"would have the subject's own key: give one of {', '.join(subject.key)} a default, or a value",
+        )

@@ -51,8 +51,8 @@ def _reasons(belonging: Belonging, data_map: DataMap) -> Iterator[str]:
             yield "has no reference to the subject to replace, only one to another row: say keep or delete"
         elif not isinstance(way, ByColumn):
             yield "finds the subject among others: take them out with erase: remove, without shared"
-        elif way.holds != data_map.subject.key or len(way.holds) > 1:
+        elif set(way.holds) != set(data_map.subject.key):
             yield (
-                "puts the stand-in's key in place of the subject's, which must be of one column and what "
+                "puts the stand-in's key in place of the subject's, which must be what "
                 "the rows are found by: say delete_unless_referenced with the values to set, or delete"
             )

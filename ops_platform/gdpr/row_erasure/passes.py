@@ -131,7 +131,7 @@ class Passes:
 
     def writer(self) -> Writer:
         """Build the writer of a pass, with the rows that are to be spared now."""
-        substitutes = Substitutes(self.journal, self.data_map, self.catalogue)
+        substitutes = Substitutes(self.journal, self.data_map, self.catalogue, self.identity)
         spared = spared_rows(self.connection, self.data_map, self.catalogue, self.identity, self.times)
         recorded = Register(self.journal).recorded(self._reach(spared))
         return Writer(self.data_map, self.catalogue, self.identity, substitutes, spared, recorded)

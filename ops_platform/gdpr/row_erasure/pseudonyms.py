@@ -14,22 +14,35 @@ from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map import PSEUDONYM, STAND_IN, Constant, DataMap, Value
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.schema import Catalogue, Column
+from ops_platform.gdpr.subject import Identity, subject_key
 
 
 @dataclass(frozen=True)
 class Substitutes:
-    """The substitutes of one erasure: the same at every attempt, until the journal is forgotten."""
+    """The substitutes of one erasure: the same at every attempt, until the journal is forgotten.
+
+    ``identity``: of the subject, whose tenant a stand-in has.
+    """
 
     journal: Journal
     data_map: DataMap
     catalogue: Catalogue
+    identity: Identity
 
-    def known(self, values: Mapping[str, Value], columns: Mapping[str, Column]) -> dict[str, sql.Composable]:
-        """Write those of ``values`` that exist already: a stand-in is made when the first row needs it."""
+    def known(
+        self,
+        values: Mapping[str, Value],
+        columns: Mapping[str, Column],
+        parts: Mapping[str, str] | None = None,
+    ) -> dict[str, sql.Composable]:
+        """Write those of ``values`` that exist already: a stand-in is made when the first row needs it.
+
+        ``parts``: the subject's column that each column holds, of a key of several.
+        """
         return {
             name: expression
             for name, value in values.items()
-            if (expression := self._sql(value, columns[name])) is not None
+            if (expression := self._sql(value, columns[name], (parts or {}).get(name))) is not None
         }
 
     def make_stand_in(self, values: Mapping[str, Value]) -> int | None:
@@ -47,7 +60,7 @@ class Substitutes:
                 "another value in the role until it is there"
             )
         columns = relation.columns
-        given = self.known(subject.stand_in, columns)
+        given = self.known(subject.stand_in, columns) | self._own_parts(columns)
         # Without given values the row consists of defaults.
         insert = sql.SQL("INSERT INTO {} AS t {} RETURNING {} AS key, {} AS place").format(
             subject.table.identifier,
@@ -56,15 +69,27 @@ class Substitutes:
             )
             if given
             else sql.SQL("DEFAULT VALUES"),
-            # The map's parser refuses a stand-in for keys of several columns.
-            sql.SQL("CAST({} AS text)").format(sql.Identifier("t", subject.key[0])),
+            sql.SQL("ARRAY[{}]").format(
+                sql.SQL(", ").join(
+                    sql.SQL("CAST({} AS text)").format(sql.Identifier("t", name)) for name in subject.key
+                )
+            ),
             sql.SQL("CAST(t.tableoid AS bigint)"),
         )
         row = one_row(self.journal.connection, insert)
-        self.journal.keep_stand_in(row["key"])
+        self.journal.keep_stand_in(subject_key.join(row["key"]))
         return int(row["place"])
 
-    def _sql(self, value: Value, column: Column) -> sql.Composable | None:
+    def _own_parts(self, columns: Mapping[str, Column]) -> dict[str, sql.Composable]:
+        """Write the subject's own values for parts of a key that the stand-in does not get otherwise."""
+        subject = self.data_map.subject
+        return {
+            name: _cast(sql.Literal(self.identity.values[name]), columns[name])
+            for name in subject.key
+            if len(subject.key) > 1 and name not in subject.stand_in and not columns[name].made_by_itself
+        }
+
+    def _sql(self, value: Value, column: Column, part: str | None) -> sql.Composable | None:
         if value == PSEUDONYM:
             pseudonym = self.journal.pseudonym()
             if pseudonym is None:
@@ -73,7 +98,11 @@ class Substitutes:
             return _cast(sql.Literal(text), column)
         if value == STAND_IN:
             key = self.journal.stand_in()
-            return None if key is None else _cast(sql.Literal(key), column)
+            if key is None:
+                return None
+            texts = subject_key.texts(self.data_map.subject, key)
+            held = self.data_map.subject.key.index(part) if len(texts) > 1 and part else 0
+            return _cast(sql.Literal(texts[held]), column)
         assert isinstance(value, Constant)  # noqa: S101 - the two keywords are handled above
         if value.value is not None and column.type in ("json", "jsonb"):
             return _cast(sql.Literal(Jsonb(value.value)), column)

@@ -97,7 +97,9 @@ def residue(
         kept = _kept_through_parents(data_map, journal)
         if rows is not None and kept:
             # Those whose parents are still there were left out by their condition.
-            writer = Writer(data_map, catalogue, identity, Substitutes(journal, data_map, catalogue))
+            writer = Writer(
+                data_map, catalogue, identity, Substitutes(journal, data_map, catalogue, identity)
+            )
             kept = _without_present(connection, data_map, catalogue, writer, kept)
     return [
         Residue(hit.table, hit.column, hit.rows - kept.get((hit.table, hit.column), 0))

@@ -12,6 +12,7 @@ from psycopg import sql
 from ops_platform.gdpr.data_map import (
     Anonymise,
     ByArray,
+    ByColumn,
     ByJson,
     ByParent,
     Constant,
@@ -76,6 +77,12 @@ class Change:
         if isinstance(erasure, Delete) and self.referenced:
             return erasure.otherwise or {}
         return {}
+
+    @property
+    def parts(self) -> Mapping[str, str]:
+        """The subject's column that each column holds by which the rows are found."""
+        way = self.step.belonging.way
+        return dict(zip(way.columns, way.holds, strict=True)) if isinstance(way, ByColumn) else {}
 
     @property
     def sets(self) -> frozenset[str]:
@@ -216,7 +223,7 @@ class Writer:
         if change.step.kind == "redact":
             return redaction.assignments(self._mention(change), columns)
         if change.step.kind != "remove":
-            return self.substitutes.known(change.values, columns)
+            return self.substitutes.known(change.values, columns, change.parts)
         [column] = change.step.belonging.way.columns
         held = sql.Identifier(ROW, column)
         edited = without_element(held, change.step.belonging.way, self.identity, columns[column].type)
@@ -258,7 +265,7 @@ class Writer:
     def _differs(self, change: Change) -> sql.Composable:
         """Compare as texts, because not every type has an equality. A stand-in not made yet differs."""
         columns = self.catalogue.relations[change.table].columns
-        known = self.substitutes.known(change.values, columns)
+        known = self.substitutes.known(change.values, columns, change.parts)
         if set(known) != set(change.values):
             return sql.SQL("true")
         tests = [

@@ -41,6 +41,11 @@ class Column:
     expression: str = ""
     composite: bool = False
 
+    @property
+    def made_by_itself(self) -> bool:
+        """Tell whether the database gives it a value where an insert names none."""
+        return self.has_default or self.generated or self.identity
+
 
 @dataclass(frozen=True)
 class Reference:

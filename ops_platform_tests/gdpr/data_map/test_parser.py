@@ -153,6 +153,12 @@ def test_the_address_may_be_in_a_side_table(tmp_path: Path) -> None:
     assert load(tmp_path, EXACT).subject.address == (Name("public", "users"), "email")
 
 
+def test_a_stand_in_of_several_columns_is_put_where_the_rows_are_found(tmp_path: Path) -> None:
+    text = EXACT.replace("erase: delete\n", "erase: {anonymise: {record: stand_in}}\n", 1)
+    [holder, _] = load(tmp_path, text).tables[Name("public", "files")].belongings
+    assert holder.erasure == Anonymise({"record": "stand_in"})
+
+
 def test_mentions(tmp_path: Path) -> None:
     author = next(line for line in MAP.splitlines() if "role: author" in line).strip(" -")
     mentioned = "{role: named, mentions: [text, more], erase: redact, export: [text]}"
@@ -223,9 +229,9 @@ def test_decisions_on_columns(tmp_path: Path) -> None:
         (PREFIX, "{addresses.address}/", 37, "may have several values"),
         (
             "erase: delete\n",
-            "erase: {anonymise: {record: stand_in}}\n",
+            "erase: {anonymise: {type: stand_in}}\n",
             28,
-            "a stand-in needs a key of one column",
+            "nothing says which this holds",
         ),
     ],
 )

@@ -229,6 +229,27 @@ def test_a_stand_in_that_cannot_be_made() -> None:
     assert found(data_map(), catalogue(needed)) == []
 
 
+def test_a_stand_in_with_the_subjects_own_key() -> None:
+    """Its tenant is the subject's; its number must be another one."""
+    by_both = ByColumn(("tenant", "user_id"), ("tenant", "id"))
+    shared = notes(replace(AUTHOR, way=by_both, erasure=Anonymise({"user_id": "stand_in"})))
+    keyed = replace(shared, subject=replace(shared.subject, key=("tenant", "id"), parts=("tenant", "id")))
+    where = f"{USERS_RELATION.name} (stand-in)"
+
+    def members(**changes: bool) -> Catalogue:
+        columns = {
+            "tenant": column("tenant"),
+            "id": column("id", **changes),
+            "email": column("email", "text"),
+        }
+        users = replace(USERS_RELATION, columns=columns, key=("tenant", "id"))
+        note = replace(NOTES_RELATION, columns={**NOTES_RELATION.columns, "tenant": column("tenant")})
+        return catalogue(users, note)
+
+    assert (where, "no-key") in found(keyed, members())
+    assert (where, "no-key") not in found(keyed, members(identity=True))
+
+
 def test_kept_rows_that_another_role_would_delete() -> None:
     owner = replace(AUTHOR, role="owner")
     pages = replace(NOTES_TABLE, name=PAGES, belongings=(owner,))

@@ -58,7 +58,7 @@ OTHERWISE = Delete({"user_id": Constant(None)})
         ({"way": THROUGH}, "delete", ""),
         ({"way": THROUGH}, "stand_in", "no reference to the subject"),
         ({"way": THROUGH, "erasure": OTHERWISE}, "stand_in", ""),
-        ({"way": ByColumn(("user_id",), ("email",))}, "stand_in", "must be of one column"),
+        ({"way": ByColumn(("user_id",), ("email",))}, "stand_in", "must be what the rows are found by"),
         ({"way": ByArray("tags", "id")}, "stand_in", "erase: remove"),
         ({"way": ByJson("doc", JsonPath(("a",)), "id")}, "keep", "still name the subject in doc"),
         ({"erasure": BLANKED.erasure}, "stand_in", ""),
