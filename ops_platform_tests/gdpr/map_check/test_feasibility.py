@@ -236,10 +236,10 @@ def test_a_stand_in_with_the_subjects_own_key() -> None:
     keyed = replace(shared, subject=replace(shared.subject, key=("tenant", "id"), parts=("tenant", "id")))
     where = f"{USERS_RELATION.name} (stand-in)"
 
-    def members(**changes: bool) -> Catalogue:
+    def members(identity: bool = False) -> Catalogue:
         columns = {
             "tenant": column("tenant"),
-            "id": column("id", **changes),
+            "id": column("id", identity=identity),
             "email": column("email", "text"),
         }
         users = replace(USERS_RELATION, columns=columns, key=("tenant", "id"))
