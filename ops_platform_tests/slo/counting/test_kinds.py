@@ -33,6 +33,7 @@ from ops_platform.slo.objectives import (
     promql,
 )
 from ops_platform.slo.objectives.indicator import PARTS
+from ops_platform_tests import hypothesis_profile
 from ops_platform_tests.slo.counting.stored import EDGES, SECONDS, TIMES, Memory, Stored
 
 JOB, INSTANCE = "probe", "a:1"
@@ -252,7 +253,7 @@ def test_the_bounds_of_a_slice_hold_whatever_its_events_were(
         assert bounds.bad_least <= truth.bad_least <= truth.bad_most <= bounds.bad_most
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=hypothesis_profile.examples(25))
 @given(
     st.integers(0, 2**32 - 1),
     st.lists(
