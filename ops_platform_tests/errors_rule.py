@@ -45,7 +45,7 @@ _ASKED = {
 }  # fmt: skip
 """What may be asked of a foreign error: codes and places, and words of parsers and of the system."""
 _CALLED = {"describe", "frames", "database_advice", "failure", "reason", "end", "_complain", "_refused"}
-_CALLED |= {"connection_lost", "set_exception", "why"}
+_CALLED |= {"connection_lost", "set_exception", "why", "complaint"}
 """Methods and functions of modules that may be given one; asyncio and futures hand on their own."""
 _NAMES = {"error", "exc", "exception"}
 """Arguments that are errors whatever their annotation says; those of ours are annotated as such."""
@@ -83,6 +83,12 @@ def findings(source: str, module: ModuleType | None = None) -> Found:
 def _parsed(source: str) -> ast.Module:
     """Parse a module once for all that is asked of it."""
     return ast.parse(source)
+
+
+@functools.lru_cache(maxsize=8)
+def _nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """Walk a module once for all that is asked of it."""
+    return tuple(ast.walk(tree))
 
 
 def called_by_dagster(source: str) -> list[ast.FunctionDef]:
@@ -185,7 +191,7 @@ def _is_decorator(node: ast.expr) -> bool:
 
 
 def _forbidden(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [getattr(node, "module", None), *(alias.name for alias in node.names)]
             if "traceback" in names:
@@ -209,7 +215,7 @@ def _calls(node: ast.Call, name: str) -> bool:
 
 def _foreign(tree: ast.Module, module: ModuleType | None) -> Iterator[tuple[ast.AST, str]]:
     """(where it is known, name) of each foreign error that is caught or handed over."""
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         if isinstance(node, ast.ExceptHandler) and node.name and node.type is not None:
             # What cannot be looked up counts as foreign.
             if any(_is_foreign(kind, tree, module, unknown=True) for kind in _kinds(node.type)):
@@ -290,7 +296,7 @@ def _value(node: ast.expr, tree: ast.Module, module: ModuleType | None) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _imports(tree: ast.AST) -> list[ast.Import | ast.ImportFrom]:
-    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return [node for node in _nodes(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 def _uses(scope: ast.AST, name: str) -> Iterator[ast.expr]:
