@@ -151,11 +151,18 @@ TOGETHER = {
     "of_a_slow_host": ("no_bundle", "codec_gz", "one_process"),
     "of_a_fast_host": ("no_encryption", "codec_zst", "four_processes"),
     "of_the_data_directory": ("no_checksums", "segments_of_64_mb"),
+    "of_a_long_chain": ("two_fulls", "differential", "incremental", "all_kinds", "crashed_in_between"),
+    "of_plain_files": ("codec_none", "nothing_but_copies"),
 }
 """Shapes that one backup can have at once: where all of them are sound, each of them is."""
+CHAINS = {
+    "of_a_long_chain": ("full", "full", "diff", "incr", "incr"),
+    "of_plain_files": ("full", "incr"),
+}
+"""Of groups whose shapes have chains of their own, one that has each of them in it."""
 RECIPES = HEALTHY | {
     group: (
-        together([HEALTHY[name][0] for name in names]),
+        together([HEALTHY[name][0] for name in names], CHAINS.get(group)),
         tuple(dict.fromkeys(scenario for name in names for scenario in HEALTHY[name][1])),
     )
     for group, names in TOGETHER.items()

@@ -101,12 +101,17 @@ class Recipe:
     """The first heartbeat comes so late that it can be a target in time."""
 
 
-def together(recipes: Sequence[Recipe]) -> Recipe:
-    """All that several recipes do, in their order, in one; they must have the same chain, beats and base."""
+def together(recipes: Sequence[Recipe], chain: Sequence[str] | None = None) -> Recipe:
+    """All that several recipes do, in their order, in one; they must have the same beats and base.
+
+    Their chains must be the same, or each a part of ``chain``, in its order.
+    """
     first = recipes[0]
-    assert {(one.base, tuple(one.chain), one.beats, one.late) for one in recipes} == {
-        (first.base, tuple(first.chain), first.beats, first.late)
-    }
+    chain = first.chain if chain is None else chain
+    assert {(one.base, one.beats, one.late) for one in recipes} == {(first.base, first.beats, first.late)}
+    for one in recipes:
+        left = iter(chain)
+        assert all(kind in left for kind in one.chain), f"{one.chain} is no part of {chain}"
 
     def steps(name: str) -> Callable[[Twin], None]:
         every = list(dict.fromkeys(getattr(one, name) for one in recipes))
@@ -125,6 +130,7 @@ def together(recipes: Sequence[Recipe]) -> Recipe:
 
     return replace(
         first,
+        chain=chain,
         stanza=united("stanza"),
         settings=united("settings"),
         dead=steps("dead"),
