@@ -17,7 +17,7 @@ from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
 from ops_platform.agent.loops.window_watch import WindowWatch
 from ops_platform.agent.metrics import ArchivingState, StanzaState, summarise_sets
 from ops_platform.backup.monitoring import ArchiveEnd, Archiver, Observation, Observer, archiver, wal_disk
-from ops_platform.backup.proof import FilesLook
+from ops_platform.backup.proof import OLDER_FILES_SECONDS, FilesLook
 from ops_platform.backup.recovery_point import Heartbeat, heartbeat, rpo
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.stanza import BackupContext, is_adopted
@@ -29,8 +29,6 @@ REMEMBERED_HEARTBEATS = 10_000
 """About a day: for so long the process knows the recovery point without the ops database."""
 FILES_SECONDS = 300.0
 """Pause between looks at the stored files of the sets."""
-OLDER_FILES_SECONDS = 900.0
-"""Age at which those of the sets before the newest full are listed again: thousands, and none is new."""
 NAMES_SECONDS = 900.0
 """Age at which folders and timelines are listed again, where each look sees by itself those that are new."""
 NAMES_PER_LOOK = 1.5
@@ -251,7 +249,7 @@ class FilesWatch:
         labels = frozenset(backup_set.label for backup_set in repository.sets)
         if labels != self._labels or time.monotonic() - self._looked_at > FILES_SECONDS:
             began = time.monotonic()
-            self._look = self._look or FilesLook.of(self._context())
+            self._look = self._look or FilesLook.of(self._context(), shares=True)
             faults = self._look.damaged(labels, older_age=OLDER_FILES_SECONDS) if labels else {}
             self._missing = {label: found.summary for label, found in faults.items()}
             self._labels, self._looked_at = labels, began

@@ -63,14 +63,15 @@ class Accounts:
         return expected is not None and self.window.seconds(point) < expected - TOLERANCE_SECONDS
 
 
-def draw_up(ctx: BackupContext, written: Written | None) -> Accounts:
+def draw_up(ctx: BackupContext, written: Written | None, older_age: float = 0.0) -> Accounts:
     """Read the records, then the repository, then the records of what is missing.
 
-    ``written`` is what the server said of its timeline, None when it was not asked.
+    ``written`` is what the server said of its timeline, None when it was not asked; ``older_age``: see
+    ``observe``.
     Raises what ``observe`` raises.
     """
     before, history, unknown = _recorded(ctx)
-    observation = observe(ctx, written=written)
+    observation = observe(ctx, written=written, older_age=older_age)
     lost = None
     if before is not None:
         try:

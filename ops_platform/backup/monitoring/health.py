@@ -17,6 +17,7 @@ from ops_platform.backup.monitoring.archiver import ArchiveEnd, Archiver
 from ops_platform.backup.monitoring.freshness import freshness
 from ops_platform.backup.monitoring.observation import Observation
 from ops_platform.backup.monitoring.verdict import Verdict
+from ops_platform.backup.proof import OLDER_FILES_SECONDS
 from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupContext, Kind, Stanza
 from ops_platform.backup.taking import preflight
@@ -42,12 +43,13 @@ NAMED_GAPS = 5
 def examine(ctx: BackupContext, now: datetime) -> list[Verdict]:
     """Reach all verdicts on a stanza; a system that cannot be reached fails its verdicts and raises nothing.
 
-    The repository is read once for all of them. ``now`` is an aware time.
+    The repository is read once for all of them, but for what the agent listed of older sets a moment ago.
+    ``now`` is an aware time.
     """
     asked = archiver.ask(ctx)  # before the listing: what it names by then must be there
     try:
         preflight.reach_endpoint(ctx)
-        drawn_up = accounts.draw_up(ctx, archiver.written(asked, now))
+        drawn_up = accounts.draw_up(ctx, archiver.written(asked, now), OLDER_FILES_SECONDS)
         observation = drawn_up.observation
     except OpsError as error:
         return [_unknown(name, kind, error) for name, kind in _names(ctx.stanza)]

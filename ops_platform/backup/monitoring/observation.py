@@ -249,9 +249,15 @@ def _geometry(ctx: BackupContext, sets: Sequence[BackupSet]) -> Geometry:
         raise CheckFailed(f"stanza {ctx.stanza.name}: {error}: look at 'pgbackrest info'") from None
 
 
-def observe(ctx: BackupContext, *, written: Written | None = None) -> Observation:
-    """Observe the repository once; raises like ``Observer.look``."""
-    return Observer(ctx).look(written=written)
+def observe(ctx: BackupContext, *, written: Written | None = None, older_age: float = 0.0) -> Observation:
+    """Observe the repository once; raises like ``Observer.look``.
+
+    The files of the sets before the newest full may be known from a listing of the agent's, ``older_age``
+    seconds ago.
+    """
+    return Observer(ctx).look(
+        written=written, damage_of=lambda repository: damage_of_sets(ctx, repository, older_age)
+    )
 
 
 def _listings(ctx: BackupContext) -> Path | None:

@@ -34,6 +34,8 @@ Flat = Callable[[str], Iterable[StoredFile]]
 """(after) -> the files of all sets whose paths sort after it ("": all), in their order."""
 T = TypeVar("T")
 
+OLDER_FILES_SECONDS = 900.0
+"""Age at which the files of the sets before the newest full are listed again: thousands, and none is new."""
 _UNREADABLE = (55, 95)
 """Exit codes of repo-get for one file: it is missing, or is no longer what was encrypted."""
 
@@ -48,7 +50,7 @@ class _Judged:
 
 @dataclass(frozen=True)
 class _Older:
-    """What was listed of the sets before the full called ``before``: label -> digest, and when."""
+    """What was listed of the sets before the full called ``before``: label -> digest; and when (Unix)."""
 
     before: str
     at: float
@@ -68,28 +70,33 @@ class FilesLook:
     """What the memory is of: another repository may have sets of the same labels."""
     flat: Flat | None = None
     """Lists a thousand files a request; without it pgBackRest lists, a folder a request."""
-    clock: Callable[[], float] = time.monotonic
+    shares: bool = False
+    """It keeps in the memory, too, what it listed of older sets: others then need not list that again."""
+    clock: Callable[[], float] = time.time
     _judged: dict[str, _Judged] = field(default_factory=dict)
     _older: _Older | None = None
+    _shared: _Older | None = None
+    """What the memory has of older sets."""
 
     @classmethod
-    def of(cls, ctx: BackupContext) -> FilesLook:
+    def of(cls, ctx: BackupContext, *, shares: bool = False) -> FilesLook:
         """Make one whose memory lies in the state directory, the same for every configuration."""
         memory = pgbackrest_conf.production_paths(ctx.settings).config_file.with_name(
             f"files-of-{ctx.stanza.name}.json"
         )
         stored = StoredFiles.of_live(ctx)
         flat = None if stored is None else functools.partial(stored.of_sets, ctx.pgbackrest.layout)
-        return cls(ctx.pgbackrest, memory, ctx.repository_uri(""), flat)
+        return cls(ctx.pgbackrest, memory, ctx.repository_uri(""), flat, shares)
 
     def damaged(self, labels: Iterable[str], *, older_age: float = 0.0) -> dict[str, Faults]:
         """Find the sets that lack files: label -> faults. Raises an OpsError when S3 cannot be read.
 
         What is stored of the sets before the newest full may be known from a listing of ``older_age`` seconds
-        ago: no newer set uses it.
+        ago, of this one or of one that ``shares`` it: no newer set uses it.
         """
         labels = list(labels)
         remembered = self._judged or self._recall()
+        shared = self._shared
         newest_full = max((label for label in labels if layout.is_full(label)), default="")
         older = self._older
         if older is not None and not (
@@ -104,6 +111,7 @@ class FilesLook:
         if older is None:
             listed = {label: digest for label, digest in digests.items() if label < newest_full}
             older = self._older = _Older(newest_full, self.clock(), listed)
+            self._shared = older if self.shares else self._shared
         digests = {**older.digests, **digests}
         judged: dict[str, _Judged] = {}
         references: dict[str, Manifest | str] = {}
@@ -119,7 +127,7 @@ class FilesLook:
                 known = self._judge(label, folders, digests, manifest_of)
             judged[label] = known
         self._judged = judged
-        if judged != remembered:
+        if judged != remembered or self._shared is not shared:
             self._remember()
         return {label: verdict.faults for label, verdict in judged.items() if verdict.faults.count}
 
@@ -188,11 +196,19 @@ class FilesLook:
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
             if self.memory is not None:
                 remembered = orjson.loads(self.memory.read_bytes())
-                return {
+                judged = {
                     label: _Judged(known["folders"], Faults(tuple(known["faults"]), int(known["count"])))
                     for label, known in remembered.get(self.repository, {}).items()
                 }
+                if (older := remembered.get(self._older_key)) is not None:
+                    self._shared = _Older(str(older["before"]), float(older["at"]), dict(older["digests"]))
+                    self._older = self._older or self._shared
+                return judged
         return {}
+
+    @property
+    def _older_key(self) -> str:
+        return f"older sets of {self.repository}"
 
     def _remember(self) -> None:
         if self.memory is None:
@@ -201,15 +217,19 @@ class FilesLook:
             label: {"folders": judged.folders, "faults": judged.faults.named, "count": judged.faults.count}
             for label, judged in self._judged.items()
         }
-        text = orjson.dumps({self.repository: remembered}).decode()
+        whole: dict[str, object] = {self.repository: remembered}
+        if (older := self._shared) is not None:
+            whole[self._older_key] = {"before": older.before, "at": older.at, "digests": older.digests}
+        text = orjson.dumps(whole).decode()
         with suppress(OSError):
             files.write_atomically(self.memory, text)
 
 
-def damage_of_sets(ctx: BackupContext, repository: Repository) -> dict[str, str]:
+def damage_of_sets(ctx: BackupContext, repository: Repository, older_age: float = 0.0) -> dict[str, str]:
     """Find the sets that lack files or hold wrong bytes: label -> what is wrong. Raises PgBackRestError.
 
     What was read and found wrong is known to the ops database; while that is away, what is missing is known.
+    ``older_age``: see ``FilesLook.damaged``.
     """
     if not repository.sets:
         return {}
@@ -219,7 +239,8 @@ def damage_of_sets(ctx: BackupContext, repository: Repository) -> dict[str, str]
         postgres.session(ctx.ops_url, application="ops-platform look") as connection,
     ):
         damaged |= read_store.damaged_sets(connection, ctx.stanza.name)
-    faults = FilesLook.of(ctx).damaged(backup_set.label for backup_set in repository.sets)
+    labels = (backup_set.label for backup_set in repository.sets)
+    faults = FilesLook.of(ctx).damaged(labels, older_age=older_age)
     return {**damaged, **{label: found.summary for label, found in faults.items()}}
 
 

@@ -176,3 +176,33 @@ def test_older_sets_are_listed_rarely_and_newer_ones_at_each_look() -> None:
     assert asked[3:] == [f"{FULL[:-1]}E~"] * 2, "one listing for the whole chain"
     # With another memory than this one's nothing is known of the older ones.
     assert set(FilesLook(stored, flat=flat).damaged(MANIFESTS, older_age=900.0)) == {OTHER, INCR}  # type: ignore[arg-type]
+
+
+def test_what_the_agent_listed_of_older_sets_is_not_listed_again_by_others(tmp_path: Path) -> None:
+    stored, now, asked = Stored(), [0.0], []
+
+    def flat(after: str) -> Iterator[tuple[str, int, int]]:
+        asked.append(after)
+        yield from ((path, size, 1) for path, size in sorted(stored.sizes.items()) if path > after)
+
+    def look(*, shares: bool = False, older_age: float = 900.0) -> set[str]:
+        files = FilesLook(stored, tmp_path / "memory", "s3://here", flat, shares, lambda: now[0])  # type: ignore[arg-type]
+        return set(files.damaged(MANIFESTS, older_age=older_age))
+
+    since_newest_full = f"{OTHER[:-1]}E~"
+    assert look() == look() == set()
+    assert asked == ["", ""], "only the agent's is kept"
+    assert look(shares=True) == set()
+    now[0] += 600
+    del stored.sizes[f"{INCR}/pg_data/new.lz4"]
+    assert look() == set()
+    del stored.sizes[f"{OTHER}/bundle/1"]
+    assert look() == {OTHER}
+    assert asked[3:] == [since_newest_full] * 2
+    assert look(older_age=0.0) == {OTHER, INCR}, "a cleanup looks at all there is"
+    now[0] += 301
+    assert look() == {OTHER, INCR}
+    assert asked[5:] == ["", ""]
+    now[0] -= 3600
+    assert look() == {OTHER, INCR}
+    assert asked[7:] == [""], "the clock was put back"
