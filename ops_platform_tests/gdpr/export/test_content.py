@@ -34,6 +34,8 @@ from ops_platform_tests.gdpr.subject.test_row_predicates import BY_HAND
 
 pytestmark = pytest.mark.services
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ENOUGH = 25
+"""So many people are exported, and more when nobody has rows in some place yet."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,23 @@ def exported(
     return Archive(sink.getvalue(), effects)
 
 
+@dataclass
+class Archives:
+    """One archive of each subject, for tests that only look: an export takes half a second."""
+
+    made: dict[str, Archive]
+
+    def of(self, connection: Connection, data_map: DataMap, key: str, media: ObjectStore) -> Archive:
+        if key not in self.made:
+            self.made[key] = exported(connection, data_map, key, media)
+        return self.made[key]
+
+
+@pytest.fixture(scope="module")
+def archives() -> Archives:
+    return Archives({})
+
+
 @pytest.fixture(scope="session")
 def heavy(demo_cluster: PostgresCluster) -> dict[str, Any]:
     """The identifiers of who has most."""
@@ -103,7 +122,7 @@ def heavy(demo_cluster: PostgresCluster) -> dict[str, Any]:
 
 
 def test_it_holds_all_rows_that_sql_by_hand_finds(
-    worker: Connection, demo_map: DataMap, media: ObjectStore
+    worker: Connection, demo_map: DataMap, media: ObjectStore, archives: Archives
 ) -> None:
     seen: set[tuple[str, str]] = set()
     people = worker.execute(
@@ -111,7 +130,7 @@ def test_it_holds_all_rows_that_sql_by_hand_finds(
     ).fetchall()
     worker.commit()
     for person in people:
-        archive = exported(worker, demo_map, str(person["id"]), media)
+        archive = archives.of(worker, demo_map, str(person["id"]), media)
         stated = {(part["place"], part["role"]): part.get("rows") for part in archive.manifest["parts"]}
         effects = {(one.place, one.role): one.changed for one in archive.effects}
         for place in set(BY_HAND) & set(stated):
@@ -121,14 +140,16 @@ def test_it_holds_all_rows_that_sql_by_hand_finds(
             if row["count"]:
                 seen.add(place)
         worker.commit()
+        if person["number"] >= ENOUGH and len(seen) == len(BY_HAND) - 1:
+            break
     # A referrer is shown nothing of whom he brought.
     assert set(BY_HAND) - seen == {("creators", "referrer")}
 
 
 def test_rows_are_what_is_in_the_database(
-    worker: Connection, demo_map: DataMap, media: ObjectStore, heavy: dict[str, Any]
+    worker: Connection, demo_map: DataMap, media: ObjectStore, heavy: dict[str, Any], archives: Archives
 ) -> None:
-    archive = exported(worker, demo_map, str(heavy["id"]), media)
+    archive = archives.of(worker, demo_map, str(heavy["id"]), media)
     for place, query in {
         ("posts", "author"): "SELECT id, title, body, status FROM posts WHERE creator_id = %(id)s",
         ("comments", "author"): "SELECT id, post_id, body FROM comments WHERE author_id = %(id)s",
@@ -157,14 +178,18 @@ def test_rows_are_what_is_in_the_database(
 
 
 def test_it_names_nobody_else(
-    worker: Connection, demo_map: DataMap, media: ObjectStore, heavy: dict[str, Any]
+    worker: Connection, demo_map: DataMap, media: ObjectStore, heavy: dict[str, Any], archives: Archives
 ) -> None:
     people = worker.execute("SELECT id::text, email, handle, number FROM creators").fetchall()
     worker.commit()
-    chosen = [str(heavy["id"]), *(one["id"] for one in people if one["number"] <= 25)]
+    chosen = [str(heavy["id"]), *(one["id"] for one in people if one["number"] <= ENOUGH)]
     pseudonyms: list[set[str]] = []
+    seen: set[str] = set()
     for key in chosen:
-        archive = exported(worker, demo_map, key, media)
+        # A second one of who is there twice.
+        look = exported if key in seen else archives.of
+        seen.add(key)
+        archive = look(worker, demo_map, key, media)
         words = set(
             re.findall(
                 r"[\w.@+-]+", re.sub(r'"(body|title|message)": *"(?:[^"\\\\]|\\\\.)*"', "", archive.text)
@@ -204,9 +229,9 @@ def test_media_are_there_byte_by_byte(worker: Connection, demo_map: DataMap, med
 
 
 def test_the_manifest_tells_every_file(
-    worker: Connection, demo_map: DataMap, media: ObjectStore, heavy: dict[str, Any]
+    worker: Connection, demo_map: DataMap, media: ObjectStore, heavy: dict[str, Any], archives: Archives
 ) -> None:
-    archive = exported(worker, demo_map, str(heavy["id"]), media)
+    archive = archives.of(worker, demo_map, str(heavy["id"]), media)
     assert archive.zip.testzip() is None
     listed = {one["path"]: one for one in archive.manifest["files"]}
     assert set(archive.zip.namelist()) - {"manifest.json"} == set(listed)
@@ -221,9 +246,9 @@ def test_the_manifest_tells_every_file(
 
 
 def test_the_schema_describes_every_file_of_rows(
-    worker: Connection, demo_map: DataMap, media: ObjectStore, heavy: dict[str, Any]
+    worker: Connection, demo_map: DataMap, media: ObjectStore, heavy: dict[str, Any], archives: Archives
 ) -> None:
-    archive = exported(worker, demo_map, str(heavy["id"]), media)
+    archive = archives.of(worker, demo_map, str(heavy["id"]), media)
     schemas = json.loads(archive.zip.read("schema.json"))["$defs"]
     assert set(schemas) == {name for name in archive.zip.namelist() if name.startswith("data/")}
     for path, schema in schemas.items():

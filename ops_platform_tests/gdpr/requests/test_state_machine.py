@@ -171,7 +171,7 @@ def fresh(databases: OpsDatabases) -> Iterator[OpsDatabase]:
     databases.drop(database)
 
 
-@pytest.mark.parametrize(("examples", "steps"), [(25, 20), pytest.param(150, 40, marks=pytest.mark.full)])
+@pytest.mark.parametrize(("examples", "steps"), [(12, 20), pytest.param(150, 40, marks=pytest.mark.full)])
 def test_any_sequence(ops_databases: OpsDatabases, examples: int, steps: int) -> None:
     with fresh(ops_databases) as database, requests_of(database) as table:
         machine = type("Machine", (Protocol,), {"table": table})
