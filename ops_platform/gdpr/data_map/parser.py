@@ -45,7 +45,11 @@ def load(file: Path) -> DataMap:
 
     Raises ConfigurationError at the first fault, with file and line.
     """
-    source = lined_yaml.load_one(file)
+    return parse(lined_yaml.load_one(file))
+
+
+def parse(source: Document) -> DataMap:
+    """Parse the document of a data map, as ``load`` does its file's."""
     try:
         model = file_schema.Map.model_validate(source.value)
     except ValidationError as error:

@@ -10,7 +10,7 @@ from ops_platform.clients.prometheus import Prometheus
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.slo.counting import exclusions
 from ops_platform.slo.counting.exclusions import Exclusion
-from ops_platform.slo.objectives import AnyIndicator, Indicator, Objective
+from ops_platform.slo.objectives import GaugeIndicator, Indicator, Objective
 
 if TYPE_CHECKING:
     from ops_platform.slo.counting.window import WindowCount
@@ -56,30 +56,21 @@ def count(
             f"the window until {bounds[-1]:%Y-%m-%d %H:%M} UTC can be counted from "
             f"{bounds[-1] + SURROUNDINGS:%H:%M} on: whether a scrape is missing shows a little later"
         )
+    counters, gauges = (
+        [
+            selector
+            for objective in objectives
+            if isinstance(objective.indicator, kind)
+            for selector in objective.indicator.selectors
+        ]
+        for kind in (Indicator, GaugeIndicator)
+    )
     counts: dict[Objective, list[WindowCount]] = {objective: [] for objective in objectives}
-    groups = _read_together(prometheus, objectives)
     windows = max(1, len(bounds) - 1)
     for first in range(0, len(bounds) - 1, TOGETHER):
         part = bounds[first : first + TOGETHER + 1]
-        since, until = part[0] - SURROUNDINGS, part[-1] + SURROUNDINGS
-        for (_, kind), (source, group) in groups.items():
-            selectors = [selector for objective in group for selector in objective.indicator.selectors]
-            counters, gauges = (selectors, ()) if kind is Indicator else ((), selectors)
-            reading = reader.read(source, counters, since, until, gauges)
-            for objective in group:
-                counts[objective] += exclusions.count(objective, reading, part, excluded)
+        reading = reader.read(prometheus, counters, part[0] - SURROUNDINGS, part[-1] + SURROUNDINGS, gauges)
+        for objective in objectives:
+            counts[objective] += exclusions.count(objective, reading, part, excluded)
         progress(min(1.0, (first + TOGETHER) / windows))
     return counts
-
-
-def _read_together(
-    prometheus: Prometheus, objectives: Sequence[Objective]
-) -> dict[tuple[str, type[AnyIndicator]], tuple[Prometheus, list[Objective]]]:
-    """Group objectives by the Prometheus that has their samples, and by their kind: counters or gauges."""
-    groups: dict[tuple[str, type[AnyIndicator]], tuple[Prometheus, list[Objective]]] = {}
-    for objective in objectives:
-        name = objective.indicator.source
-        source = prometheus if name is None else prometheus.source(name)
-        key = ("" if source is prometheus else source.url, type(objective.indicator))
-        groups.setdefault(key, (source, []))[1].append(objective)
-    return groups

@@ -5,14 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
-from ops_platform.clients.safe_errors import address
-
 
 def graph_url(prometheus: str, expression: str, end: datetime, span: timedelta) -> str:
     """Build the URL of a graph of ``expression`` over the ``span`` up to ``end``.
 
-    Prometheus 3 redirects from /graph too. A user and password in the URL are left out: links are kept and
-    shown.
+    Prometheus 3 redirects from /graph too.
     """
     query = {
         "g0.expr": expression,
@@ -20,4 +17,4 @@ def graph_url(prometheus: str, expression: str, end: datetime, span: timedelta) 
         "g0.range_input": f"{round(span.total_seconds())}s",
         "g0.end_input": f"{end.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
     }
-    return f"{address(prometheus.rstrip('/'))}/graph?{urlencode(query)}"
+    return f"{prometheus.rstrip('/')}/graph?{urlencode(query)}"

@@ -115,7 +115,8 @@ def test_a_further_reference_to_rows_that_go() -> None:
         references=references,
     )
     own, further = tables["comments"]["rows"]
-    assert "undecided" not in own
+    # Somebody else's post may have it as its best one.
+    assert "posts.best_comment_id" in own["undecided"]
     assert (further["through"], further["erase"]) == ("posts", {"anonymise": {"post_id": None}})
     assert further["undecided"].startswith("TODO: these are somebody's")
     assert further["roles"] == ["user"]
@@ -123,6 +124,48 @@ def test_a_further_reference_to_rows_that_go() -> None:
     assert (best["roles"], earlier["through"], earlier["roles"]) == (["user"], "posts", ["user"])
     # A post without its author might stay.
     assert "may be NULL" in post["undecided"]
+
+
+def test_rows_that_two_subjects_can_reach_are_asked_about() -> None:
+    """An erasure refuses them as long as the map says nothing of them."""
+    tables = drafted(
+        table("notes", *(column(name, "bigint", not_null=True) for name in ("author_id", "about_id"))),
+        table("letters", column("user_id", "bigint", not_null=True)),
+        references=(
+            reference("notes", "author_id", "users", "cascade"),
+            reference("notes", "about_id", "users"),
+            reference("letters", "user_id", "users"),
+        ),
+    )
+    assert [row["shared"] for row in tables["notes"]["rows"]] == ["delete", "delete"]
+    for row in tables["notes"]["rows"]:
+        assert row["undecided"] == (
+            "TODO: may also be another user's by notes.author_id or about_id; is it right to take such rows "
+            "from them, too?"
+        )
+    # What is one user's alone needs no decision.
+    assert not {"shared", "undecided"} & set(tables["letters"]["rows"][0])
+
+
+@pytest.mark.parametrize(
+    ("name", "keeps"),
+    [("approved_by_id", True), ("reviewer_id", True), ("point_of_contact_id", True), ("buyer_id", False)],
+)
+def test_who_only_had_to_do_with_a_row_does_not_own_it(name: str, keeps: bool) -> None:
+    """Else an association would be deleted with its contact, and all that belongs to it."""
+    tables = drafted(
+        table("associations", column(name, "bigint")),
+        table("accounts", column("association_id", "bigint", not_null=True)),
+        references=(
+            reference("associations", name, "users"),
+            reference("accounts", "association_id", "associations"),
+        ),
+    )
+    [row] = tables["associations"]["rows"]
+    assert row["erase"] == ({"anonymise": {name: None}} if keeps else "delete")
+    # What belongs to it goes with it, or stays with it.
+    assert ("rows" in tables["accounts"]) is not keeps
+    assert "may be NULL" in row["undecided"]
 
 
 def test_a_pair_of_a_type_and_an_id_is_nothing_by_itself() -> None:

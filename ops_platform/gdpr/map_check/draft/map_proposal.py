@@ -14,7 +14,7 @@ import yaml
 
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr.data_map import Database
-from ops_platform.gdpr.map_check.draft import known_by_guess, role_graph
+from ops_platform.gdpr.map_check.draft import known_by_guess, role_graph, shared_proposal
 from ops_platform.gdpr.map_check.draft.link_guess import Guesser
 from ops_platform.gdpr.map_check.draft.ownership import ownership
 from ops_platform.gdpr.map_check.draft.table_proposal import TableProposal, one_or_several
@@ -55,7 +55,10 @@ def draft(
         },
         "tables": tables,
     }
-    return _written({**data_map, **({"views": views} if views else {})})
+    if views:
+        data_map["views"] = views
+    shared_proposal.propose(data_map, catalogue)
+    return _written(data_map)
 
 
 def draft_of_database(
@@ -111,7 +114,7 @@ def _places(
         if relation.kind in _STORED and name.schema
     }
     owned = ownership(
-        catalogue, subject, {name: list(guesser.guesses(relation)) for name, relation in stored.items()}
+        catalogue, subject, key, {name: list(guesser.guesses(relation)) for name, relation in stored.items()}
     )
     proposal = TableProposal(subject, tuple(key), look, catalogue, owned)
     tables = {str(name): proposal.entry(relation) for name, relation in stored.items()}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ops_platform.gdpr.map_check.draft.link_guess import Guess
-from ops_platform.gdpr.schema import Catalogue, Name, Reference
+from ops_platform.gdpr.map_check.evidence import column_names
+from ops_platform.gdpr.schema import Catalogue, Name, Reference, Relation
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,24 @@ class Owned:
     undecided: dict[str, str] = field(default_factory=dict)
 
 
+def keeps(relation: Relation, link: Link, subject: Name, key: Sequence[str]) -> bool:
+    """Tell whether rows with a link are kept without it: it may be NULL, and hardly makes them theirs.
+
+    What belongs to such rows is not theirs either.
+    """
+    if all(relation.columns[column].not_null for column in link.columns):
+        return False
+    beside = column_names.is_beside(link.columns[-1], key_of_subject=[*link.to] == [*key])
+    return link.on_delete == "set null" or relation.name == subject or beside
+
+
 def ownership(
-    catalogue: Catalogue, subject: Name, guesses: Mapping[Name, Iterable[Guess]]
+    catalogue: Catalogue, subject: Name, key: Sequence[str], guesses: Mapping[Name, Iterable[Guess]]
 ) -> Mapping[Name, Owned]:
-    """Find the links that lead to a subject, direct ones first, then through tables with such links."""
+    """Find the links that lead to a subject, direct ones first, then through tables with such links.
+
+    ``key``: of the subject.
+    """
     owned = {name: Owned() for name in catalogue.relations}
     edges = [(reference.table, _of_reference(reference)) for reference in catalogue.references]
     for table, found in guesses.items():
@@ -59,6 +74,8 @@ def ownership(
                 continue
             owned[table].links.append(link)
             used.add(number)
+            if keeps(catalogue.relations[table], link, subject, key):
+                continue
             if table not in reached and table not in further:
                 further.append(table)
         reached.update(further)

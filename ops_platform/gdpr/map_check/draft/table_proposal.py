@@ -10,7 +10,7 @@ from typing import Any
 from ops_platform.gdpr.data_map import UNDECIDED
 from ops_platform.gdpr.map_check import row_links, type_pairs
 from ops_platform.gdpr.map_check.coverage import JSON_TYPES
-from ops_platform.gdpr.map_check.draft import category_guess
+from ops_platform.gdpr.map_check.draft import category_guess, ownership
 from ops_platform.gdpr.map_check.draft.ownership import Link, Owned
 from ops_platform.gdpr.map_check.draft.value_look import ValueLook
 from ops_platform.gdpr.map_check.evidence import column_names
@@ -149,19 +149,13 @@ class TableProposal:
         if key == "array":
             row |= {"erase": "remove", "export": "none"}
         else:
-            by = column_names.words(columns[-1])[-1:] == ["by"]
-            keeps = nullable and (
-                link.on_delete == "set null"
-                or relation.name == self.subject
-                or link.further
-                or (link.guess and by)
-            )
+            keeps = nullable and (link.further or ownership.keeps(relation, link, self.subject, self.key))
             # The last one: a tenant comes before what it holds.
             row["erase"] = {"anonymise": {nullable[-1]: None}} if keeps else "delete"
             row["export"] = "none" if keeps else "own"
         if link.guess:
             row["undecided"] = f"{UNDECIDED}: {link.guess}; is it right?"
-        elif nullable and row["erase"] == "delete" and link.on_delete != "cascade":
+        elif nullable and link.on_delete not in ("cascade", "set null") and relation.name != self.subject:
             # A row that can do without the person may be others' as well: an association with a contact.
             row["undecided"] = (
                 f"{UNDECIDED}: {nullable[-1]} may be NULL; are these rows theirs, or kept without them?"

@@ -21,6 +21,7 @@ PEOPLE = _words(
     "writer",
 )
 """Words that name somebody rather than something."""
+_ACTING = _words("approver assignee auditor deactivator impersonator moderator processor referrer reviewer")
 _LINKS = _words("id ids uid uids uuid uuids guid guids pk fk by")
 _ADDRESSES = _words(
     "email emails mail mails phone phones telephone tel mobile fax msisdn whatsapp ip ips ipaddress ipv4",
@@ -77,6 +78,19 @@ def stem(column: Column, tables: Iterable[Name]) -> str | None:
 def is_person(column: Column) -> bool:
     """Tell whether a text column is called like a person: ``owner``, which may hold a name or a key."""
     return column.base in TEXTS and "".join(words(column.name)) in PEOPLE
+
+
+def is_beside(name: str, *, key_of_subject: bool) -> bool:
+    """Tell whether a column names somebody who has to do with a row that is hardly theirs.
+
+    Who has approved, reviewed or archived it: ``approved_by_id``, ``reviewer_id``. Where the column holds no
+    key but an address, whoever is not simply called by it: ``reply_to_email``, not ``buyer_email``.
+    """
+    parts = words(name)
+    acting = "by" in parts[-3:] or bool(set(parts) & _ACTING) or parts[:3] == ["point", "of", "contact"]
+    if key_of_subject:
+        return acting
+    return acting or not set(parts) <= _ADDRESSES | PEOPLE | _HANDLES | {"e", "name", "address"}
 
 
 def names(stem_: str, table: Name) -> bool:
