@@ -55,9 +55,7 @@ FIRST_HALF = (
     "dashboards/",
     "defs/",
     "housekeeping/",
-    "slo/objectives/",
     "slo/reporting/test_figures.py",
-    "slo/test_corpus.py",
 )
 
 
