@@ -170,7 +170,7 @@ def preview(data_map: Path | None, kind: str | None, subject_file: TextIO, json_
                     raise CheckFailed(
                         "the map does not fit the database: 'ops-platform gdpr map check' says where"
                     )
-        previews = [outlook.of_key(databases, key) for key in keys]
+        previews = outlook.of_keys(databases, keys)
     if json_output:
         output.print_json(
             [

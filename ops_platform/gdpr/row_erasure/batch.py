@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg import IsolationLevel, sql
 
@@ -18,7 +19,7 @@ from ops_platform.gdpr.row_erasure import collateral_check
 from ops_platform.gdpr.row_erasure.collateral_check import Counters, Counts, Spread
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.row_erasure.others import bystanders
-from ops_platform.gdpr.row_erasure.others.bystanders import Bystanders
+from ops_platform.gdpr.row_erasure.others.bystanders import Neighbour
 from ops_platform.gdpr.row_erasure.statements import Change, Writer
 from ops_platform.gdpr.schema import Name
 
@@ -46,14 +47,22 @@ class Leaf:
 
 
 @contextmanager
-def snapshot(connection: Connection) -> Iterator[None]:
-    """Open a REPEATABLE READ transaction that fails where a row-level policy would hide rows from it."""
+def snapshot(connection: Connection, *, durable: bool = True) -> Iterator[None]:
+    """Open a REPEATABLE READ transaction that fails where a row-level policy would hide rows from it.
+
+    Not ``durable``: its end need not wait for the disk, to which it comes before what is written later.
+    """
     previous_level = connection.isolation_level
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with connection.transaction():
-            # With row_security off, a policy that would hide rows raises an error instead.
-            connection.execute(f"SET LOCAL row_security = off; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            # With row_security off, a policy that would hide rows raises an error instead. Compiling these
+            # long statements takes longer than executing them.
+            connection.execute(
+                "SET LOCAL row_security = off; SET LOCAL jit = off; "
+                f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
+                + ("" if durable else "; SET LOCAL synchronous_commit = off")
+            )
             yield
     finally:
         connection.isolation_level = previous_level
@@ -68,6 +77,19 @@ def waiting(
     )
     row = one_row(connection, query)
     return int(row["rows"])
+
+
+def any_waiting(connection: Connection, writer: Writer, changes: Sequence[Change]) -> bool:
+    """Tell whether rows wait for any of ``changes``, in one round trip."""
+    counts = [
+        sql.SQL("(SELECT count(*) FROM {} AS t WHERE {})").format(
+            change.table.identifier, writer.pending(change)
+        )
+        for change in changes
+    ]
+    total = sql.SQL(" + ").join(counts) if counts else sql.SQL("0")
+    row = one_row(connection, sql.SQL("SELECT {} AS rows").format(total))
+    return bool(row["rows"])
 
 
 def leaves(connection: Connection, writer: Writer, change: Change) -> list[Leaf]:
@@ -118,49 +140,63 @@ class Batches:
 
         ``settled``: check deferred constraints at once. Raises Spread and CheckFailed; then roll back.
         """
-        # The planner must see that fetching rows by ctid is cheap.
-        before = collateral_check.counters(self.connection, "SET LOCAL random_page_cost = 0.1")
         own_rows = self.writer.any_role(change.table)
-        neighbours, digest = collateral_check.neighbours(self.connection, leaf.name, places, own_rows)
-        self._refuse_rows_of_others(change, leaf, places)
-        around = self._around(change, leaf, places)
-        rows, meant = self._change(change, leaf, places)
-        by_triggers = self.verify(
-            before, meant, change.table, moving=leaf.moves(change.sets), settled=settled
+        unforeseen, around = self._unforeseen(change, leaf, places), self._around(change)
+        # The planner must see that fetching rows by ctid is cheap.
+        before, (beside, *of_others) = collateral_check.look(
+            self.connection,
+            "SET LOCAL random_page_cost = 0.1",
+            collateral_check.neighbours_query(leaf.name, places, own_rows),
+            *unforeseen.values(),
+            *bystanders.queries(around, leaf.name, leaf.oid, places),
         )
-        if neighbours and collateral_check.digest(self.connection, leaf.name, neighbours) != digest:
+        neighbours, digest = collateral_check.found_neighbours(beside)
+        for shown_by, [row] in zip(unforeseen, of_others, strict=False):
+            if row["rows"]:
+                raise Spread(
+                    f"{change.table} ({change.role}): {row['rows']} rows are {shown_by}: "
+                    "nothing of it was kept: correct the role, or say in shared what becomes of such rows"
+                )
+        others = bystanders.found(around, of_others[len(unforeseen) :])
+        rows, meant = self._change(change, leaf, places)
+        by_triggers, [[beside_now], *others_now] = self._verify(
+            before,
+            meant,
+            [change.table],
+            collateral_check.digest_query(leaf.name, neighbours),
+            *others.again(),
+            moving=leaf.moves(change.sets),
+            settled=settled,
+        )
+        if neighbours and beside_now["digest"] != digest:
             raise Spread(
                 f"{leaf.name}: rows that are not the subject's changed with {change.role}'s: "
                 "nothing of it was kept: look for triggers and rules of this table"
             )
-        for name in around.changed(self.connection):
+        for name in others.changed(others_now):
             raise Spread(
                 f"{name}: rows of another subject, by its foreign keys, changed "
                 f"with {change.table} ({change.role}): nothing of it was kept: look for triggers and rules"
             )
         return rows, self.journal.record_changed(
-            change.key, rows, len(neighbours), by_triggers, len(around.owners)
+            change.key, rows, len(neighbours), by_triggers, len(others.owners)
         )
 
-    def _refuse_rows_of_others(self, change: Change, leaf: Leaf, places: Sequence[str]) -> None:
-        """Raise Spread where rows are another subject's, too, and nobody decided about them."""
-        for shown_by, unforeseen in self.writer.unforeseen(change).items():
-            query = sql.SQL(
+    def _unforeseen(self, change: Change, leaf: Leaf, places: Sequence[str]) -> dict[str, sql.Composable]:
+        """Write the counts of rows that are another subject's, too, and about which nobody decided."""
+        return {
+            shown_by: sql.SQL(
                 "SELECT count(*) AS rows FROM ONLY {} AS t WHERE t.ctid = ANY ({}) AND {}"
             ).format(leaf.name.identifier, collateral_check.tids(places), unforeseen)
-            rows = one_row(self.connection, query)["rows"]
-            if rows:
-                raise Spread(
-                    f"{change.table} ({change.role}): {rows} rows are {shown_by}: "
-                    "nothing of it was kept: correct the role, or say in shared what becomes of such rows"
-                )
+            for shown_by, unforeseen in self.writer.unforeseen(change).items()
+        }
 
-    def _around(self, change: Change, leaf: Leaf, places: Sequence[str]) -> Bystanders:
-        """Take the digests of other subjects around the rows. A declared trigger may change what is there."""
+    def _around(self, change: Change) -> tuple[Neighbour, ...]:
+        """List the tables with other subjects' rows around. A declared trigger may change what is there."""
         if self.writer.data_map.tables[change.table].triggers:
-            return Bystanders()
+            return ()
         reach = self.writer.decisions.reach
-        neighbours = bystanders.around(
+        return bystanders.around(
             reach.ownership,
             self.writer.identity,
             change.table,
@@ -168,22 +204,27 @@ class Batches:
             deleted=change.kind == "delete",
             of_other_kinds=reach.of_others,
         )
-        return bystanders.look(self.connection, neighbours, leaf.name, leaf.oid, places)
 
-    def verify(
+    def verify(self, before: Counters, *tables: Name) -> dict[str, int]:
+        """Count the rows that declared triggers of ``tables`` changed on top, by table. Raises Spread.
+
+        Deferred constraints and triggers act now, while what they do can still be compared.
+        """
+        by_triggers, _ = self._verify(before, {}, tables)
+        return by_triggers
+
+    def _verify(
         self,
         before: Counters,
         meant: Mapping[int, Counts],
-        *tables: Name,
+        tables: Collection[Name],
+        *queries: sql.Composable,
         moving: bool = False,
         settled: bool = True,
-    ) -> dict[str, int]:
-        """Count the rows that declared triggers of ``tables`` changed on top, by table. Raises Spread.
-
-        ``settled``: deferred constraints and triggers act now, while what they do can still be compared.
-        """
-        after, locked = collateral_check.counters_and_locks(
-            self.connection, "SET CONSTRAINTS ALL IMMEDIATE" if settled else ""
+    ) -> tuple[dict[str, int], list[list[dict[str, Any]]]]:
+        """Verify the counts; returns what ``verify`` does, and the rows of ``queries``. Raises Spread."""
+        after, locked, results = collateral_check.look_again(
+            self.connection, "SET CONSTRAINTS ALL IMMEDIATE" if settled else "", *queries
         )
         done = collateral_check.difference(before, after)
         by_triggers = collateral_check.compare(
@@ -194,7 +235,7 @@ class Batches:
                 f"{name}: was locked against everybody while rows were changed, as TRUNCATE does: "
                 "nothing of it was kept: look for triggers and rules"
             )
-        return by_triggers
+        return by_triggers, results
 
     def _cascade_targets(self, tables: Collection[Name]) -> set[Name] | None:
         """List the tables that deletions cascade into; None where no trigger is declared.

@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
-from ops_platform.clients.postgres import Connection, one_row
+from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr.schema import Name
 
@@ -81,22 +81,37 @@ ORDER BY 1, 2
 
 def counters(connection: Connection, first: LiteralString = "") -> Counters:
     """Read the transaction's counters. ``first``: a statement to run before, in the same round trip."""
-    [rows] = _execute_all(connection, first, _COUNTERS)
-    return _watched(rows)
+    return look(connection, first)[0]
+
+
+def look(
+    connection: Connection, first: LiteralString, *queries: sql.Composable
+) -> tuple[Counters, list[list[dict[str, Any]]]]:
+    """Read the counters and the rows of ``queries``, in one round trip. ``first``: as for ``counters``."""
+    rows, *results = _execute_all(connection, first, _COUNTERS, *queries)
+    return _watched(rows), results
+
+
+def look_again(
+    connection: Connection, first: LiteralString, *queries: sql.Composable
+) -> tuple[Counters, list[Name], list[list[dict[str, Any]]]]:
+    """Read, too, the relations that this transaction has locked against all others; see ``look``."""
+    rows, locked, *results = _execute_all(connection, first, _COUNTERS, _EXCLUSIVE_LOCKS, *queries)
+    return _watched(rows), [Name(row["schema"], row["name"]) for row in locked], results
 
 
 def counters_and_locks(connection: Connection, first: LiteralString = "") -> tuple[Counters, list[Name]]:
-    """Read the counters, and the relations that this transaction has locked against all others.
-
-    ``first`` as for ``counters``.
-    """
-    rows, locked = _execute_all(connection, first, _COUNTERS, _EXCLUSIVE_LOCKS)
-    return _watched(rows), [Name(row["schema"], row["name"]) for row in locked]
+    """Read the counters and the locks; see ``look_again``."""
+    after, locked, _ = look_again(connection, first)
+    return after, locked
 
 
-def _execute_all(connection: Connection, *statements: LiteralString) -> list[list[dict[str, Any]]]:
+def _execute_all(
+    connection: Connection, *statements: LiteralString | sql.Composable
+) -> list[list[dict[str, Any]]]:
     """Execute the statements in one round trip; returns the rows of each that returns rows."""
-    cursor = connection.execute(";".join(statement for statement in statements if statement))
+    written = [sql.SQL(one) if isinstance(one, str) else one for one in statements if one]
+    cursor = connection.execute(sql.SQL(";").join(written))
     results = []
     while True:
         if cursor.description is not None:
@@ -177,10 +192,22 @@ def neighbours(
 
     ``places``: ctids. ``own_rows``: the condition for the subject's own rows, called t.
     """
+    [rows] = _execute_all(connection, neighbours_query(leaf, places, own_rows))
+    return found_neighbours(rows)
+
+
+def found_neighbours(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], str]:
+    """Return the ctids and the digest that ``neighbours_query`` has found."""
+    [row] = rows
+    return row["places"].split(";") if row["places"] else [], str(row["digest"])
+
+
+def neighbours_query(leaf: Name, places: Sequence[str], own_rows: sql.Composable) -> sql.Composable:
+    """Write the query of ``neighbours``."""
     pages = sorted({int(place[1:].split(",")[0]) for place in places})
     sample = pages[:: max(1, len(pages) // PAGES)][:PAGES]
     around = sorted({near for page in sample for near in (page - 1, page, page + 1) if near >= 0})
-    query = sql.SQL(
+    return sql.SQL(
         """
         SELECT coalesce(string_agg(place::text, ';' ORDER BY place), '') AS places, {digest} AS digest
         FROM (SELECT t.ctid AS place, {row} AS row FROM ONLY {leaf} AS t
@@ -199,8 +226,6 @@ def neighbours(
         own_rows=own_rows,
         rows=sql.Literal(ROWS),
     )
-    row = one_row(connection, query)
-    return row["places"].split(";") if row["places"] else [], str(row["digest"])
 
 
 _DIGEST = sql.SQL(
@@ -210,20 +235,24 @@ _DIGEST = sql.SQL(
 
 def digest(connection: Connection, leaf: Name, places: Sequence[str]) -> str:
     """Compute the digest of the rows at ``places``, over their content and their number."""
-    query = sql.SQL(
+    [[row]] = _execute_all(connection, digest_query(leaf, places))
+    return str(row["digest"])
+
+
+def digest_query(leaf: Name, places: Sequence[str]) -> sql.Composable:
+    """Write the query of ``digest``."""
+    return sql.SQL(
         """
         SELECT {digest} AS digest
         FROM (SELECT t.ctid AS place, {row} AS row FROM ONLY {leaf} AS t WHERE t.ctid = ANY ({places})) AS r
         """
     ).format(digest=_DIGEST, leaf=leaf.identifier, row=row_digest(None), places=tids(places))
-    row = one_row(connection, query)
-    return str(row["digest"])
 
 
 def tids(places: Sequence[str]) -> sql.Composable:
     """Write ctids as an SQL array."""
     return sql.SQL("CAST({} AS tid[])").format(
-        sql.Literal("{" + ",".join(f'"{place}"' for place in places) + "}")
+        sql.Literal('{"' + '","'.join(places) + '"}' if places else "{}")
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
+from psycopg import sql
 
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
@@ -27,6 +28,7 @@ from ops_platform.gdpr.row_erasure.journal import Journal, Noted, Step
 from ops_platform.gdpr.row_erasure.others import Reach, Register, SharedRows, register
 from ops_platform.gdpr.row_erasure.passes import Passes
 from ops_platform.gdpr.row_erasure.plan import plan
+from ops_platform.gdpr.row_erasure.residue_exemptions import Wanted
 from ops_platform.gdpr.row_erasure.residue_scan import Residue
 from ops_platform.gdpr.row_erasure.statements import Change
 from ops_platform.gdpr.schema import Catalogue, Name
@@ -109,11 +111,13 @@ def erase(
             _passes(connection, data_map, catalogue, erasure, identity, batch, progress).run(erasure_plan)
         known = journal.steps()
         changes = [change for group in passes.groups(erasure_plan) for change in group.changes]
-        with connection.transaction():
-            for change in changes:
-                if change.key not in known:
-                    journal.record_found(change.key, 0)
-        return _effects(changes, journal.steps())
+        missing = [change.key for change in changes if change.key not in known]
+        if missing:
+            with connection.transaction():
+                for key in missing:
+                    journal.record_found(key, 0)
+            known = journal.steps()
+        return _effects(changes, known)
 
 
 def refuse_unredactable(
@@ -203,23 +207,31 @@ def residue(
 
 
 def search(connection: Connection, data_map: DataMap, catalogue: Catalogue, erasure: RowErasure) -> Searched:
-    """Find where an identifier is left, kept rows excepted. Materialised views are refreshed first.
+    """Find where an identifier is left; see ``search_each``."""
+    [searched] = search_each(connection, data_map, catalogue, [erasure])
+    return searched
 
-    Raises ConfigurationError where a policy would hide rows from this role, also in tables that the map does
-    not mention.
+
+def search_each(
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, erasures: Sequence[RowErasure]
+) -> list[Searched]:
+    """Find where identifiers of each are left, kept rows excepted, in one pass through the database.
+
+    Materialised views are refreshed first. Raises ConfigurationError where a policy would hide rows from this
+    role, also in tables that the map does not mention.
     """
     materialised_views.refresh(connection, data_map, catalogue)
+    wanted = [
+        (place, Wanted(identity, erasure.times, erasure.erasure_id))
+        for place, erasure in enumerate(erasures)
+        for identity in erasure.identities
+    ]
     with searching(connection):
-        return sort_out(
-            data_map,
-            [
-                hit
-                for identity in erasure.identities
-                for hit in residue_exemptions.residue(
-                    connection, data_map, catalogue, identity, erasure.times, erasure.erasure_id
-                )
-            ],
-        )
+        found = residue_exemptions.residue_each(connection, data_map, catalogue, [one for _, one in wanted])
+    hits: list[list[Residue]] = [[] for _ in erasures]
+    for (place, _), of_identity in zip(wanted, found, strict=True):
+        hits[place] += of_identity
+    return [sort_out(data_map, of_erasure) for of_erasure in hits]
 
 
 @contextmanager
@@ -279,9 +291,12 @@ def _exclusive(connection: Connection, erasure_id: str) -> Iterator[None]:
     """Hold the erasure's lock. A killed run holds it until the server notices, hence the wait."""
     key = postgres.lock_key(f"erasure/{erasure_id}")
     try:
-        with connection.transaction():
-            connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-            connection.execute("SELECT pg_advisory_lock(%s)", (key,))
+        # Several statements at once are one transaction.
+        connection.execute(
+            sql.SQL("SET LOCAL lock_timeout = {}; SELECT pg_advisory_lock({})").format(
+                sql.Literal(LOCK_TIMEOUT), sql.Literal(key)
+            )
+        )
     except psycopg.errors.LockNotAvailable:
         raise Unavailable("another run is at work on this erasure: wait until it has ended") from None
     try:

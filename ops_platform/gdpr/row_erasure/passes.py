@@ -108,7 +108,10 @@ class Passes:
         for number in range(BATCHED_PASSES + LOCKING_PASSES):
             self._blocked = None
             self._record_shared()
-            changed = self._locking_pass(steps) if number >= BATCHED_PASSES else self._batched_pass(steps)
+            if number >= BATCHED_PASSES:
+                changed = self._locking_pass(steps)
+            else:
+                changed = self._batched_pass(steps, again=number > 0)
             if self._blocked is None and not changed:
                 return
             spreads += isinstance(self._blocked, Spread)
@@ -162,14 +165,32 @@ class Passes:
                 f"the look for rows that are somebody else's, too, was ended: {why(error)}: try again later"
             ) from None
 
-    def _batched_pass(self, steps: Sequence[Group]) -> int:
+    def _batched_pass(self, steps: Sequence[Group], *, again: bool) -> int:
         writer, changed = self.writer(), 0
+        if again and not self._any_waits(writer, steps):
+            steps = [
+                Group((change,), False)
+                for group in steps
+                for change in group.changes
+                if change.kind == "keep"
+            ]
         for group in steps:
             if group.together:
                 changed += self._together(writer, group.changes)
             else:
                 changed += sum(self._step(writer, change) for change in group.changes)
         return changed
+
+    def _any_waits(self, writer: Writer, steps: Sequence[Group]) -> bool:
+        """Tell whether rows wait for any change; mostly there are none in a second pass."""
+        changes = [change for group in steps for change in group.changes if change.kind != "keep"]
+        try:
+            with batch.snapshot(self.connection):
+                return batch.any_waiting(self.connection, writer, changes)
+        except psycopg.Error as error:
+            if error.sqlstate is None:
+                raise
+            return True  # the pass tries again, and names the table
 
     def _locking_pass(self, steps: Sequence[Group]) -> int:
         changes = [change for group in steps for change in group.changes]
@@ -181,7 +202,7 @@ class Passes:
 
         total = 0
         for _ in range(ROUNDS):
-            leaves = self._retried(change, lambda: self._search(writer, change))
+            leaves = self._retried(change, lambda: self._search(writer, change), durable=False)
             for leaf in leaves:
                 for places in self._batches(leaf):
                     try:
@@ -255,7 +276,7 @@ class Passes:
                             done.append((change, *batches.change_rows(change, leaf, places, settled=False)))
                     again = self._search_again(change, leaves)
             before = collateral_check.counters(self.connection)
-            by_triggers = batches.verify(before, {}, *{change.table for change, _, _ in done})
+            by_triggers = batches.verify(before, *{change.table for change, _, _ in done})
             if by_triggers:
                 self.journal.record_changed(done[-1][0].key, 0, 0, by_triggers)
             return done
@@ -285,17 +306,22 @@ class Passes:
         )
         self.connection.execute(query)
 
-    def _retried(self, change: Change, work: Callable[[], T]) -> T:
-        return self._retried_transaction(lambda: change, work)
+    def _retried(self, change: Change, work: Callable[[], T], *, durable: bool = True) -> T:
+        return self._retried_transaction(lambda: change, work, durable=durable)
 
     def _retried_transaction(
-        self, current: Callable[[], Change], work: Callable[[], T], *, tries: int = TRIES
+        self,
+        current: Callable[[], Change],
+        work: Callable[[], T],
+        *,
+        tries: int = TRIES,
+        durable: bool = True,
     ) -> T:
         """Run ``work`` in a transaction, again on conflicts. ``current``: the change to name in an error."""
         conflict = ""
         for _ in range(tries):
             try:
-                with batch.snapshot(self.connection):
+                with batch.snapshot(self.connection, durable=durable):
                     return work()
             except _CONFLICTS as error:
                 conflict = why(error)

@@ -5,9 +5,9 @@ The scan itself ignores the data map; the hits that an erasure leaves on purpose
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from psycopg import sql
 
@@ -26,7 +26,8 @@ from ops_platform.gdpr.data_map import (
 from ops_platform.gdpr.row_erasure import residue_scan
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.row_erasure.pseudonyms import Substitutes
-from ops_platform.gdpr.row_erasure.residue_scan import Residue, Shared
+from ops_platform.gdpr.row_erasure.residue_scan import Image, Residue, Search
+from ops_platform.gdpr.row_erasure.scan_tests import Shared
 from ops_platform.gdpr.row_erasure.statements import Writer
 from ops_platform.gdpr.schema import Catalogue, Name, Relation
 from ops_platform.gdpr.spellings import is_email
@@ -46,27 +47,56 @@ from ops_platform.gdpr.subject import (
 )
 
 K = TypeVar("K")
-Rows = Callable[[Relation, sql.Composable | None], sql.Composable]
 OTHERS = 100
 """Addresses of others at most, in which a name of the subject's is no hit."""
 
 
-def residue(
-    connection: Connection,
-    data_map: DataMap,
-    catalogue: Catalogue,
-    identity: Identity,
-    times: Times,
-    erasure_id: str | None,
-    rows: Rows | None = None,
-) -> list[Residue]:
-    """Find hits in rows that nobody meant to keep. Raises what psycopg raises.
+@dataclass(frozen=True)
+class Wanted:
+    """One identity that is searched for.
 
-    ``erasure_id``: None when it has not begun. ``rows`` writes what is searched in place of a relation,
-    without the kept rows and those of the condition that it is given, called t.
+    ``erasure_id``: None when the erasure has not begun. ``image``: writes what is searched in place of the
+    rows of a relation, without the kept rows and those of the condition that it is given, called t.
     """
+
+    identity: Identity
+    times: Times
+    erasure_id: str | None
+    image: RowImage | None = None
+
+
+class RowImage(Protocol):
+    """The rows of relations as something else than they are."""
+
+    def read(self, relation: Relation) -> sql.Composable:
+        """Write what is read of a relation."""
+
+    def rows(
+        self,
+        relation: Relation,
+        excluded: sql.Composable | None = None,
+        *,
+        table: sql.Composable | None = None,
+    ) -> sql.Composable:
+        """Write the subquery to search in place of ``table``, which has what ``read`` has written."""
+
+
+def residue_each(
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, wanted: Sequence[Wanted]
+) -> list[list[Residue]]:
+    """Find hits in rows that nobody meant to keep, of all in one pass. Raises what psycopg raises."""
+    searches = [_search(connection, data_map, catalogue, one) for one in wanted]
+    found = residue_scan.scan_each(connection, catalogue, searches)
+    return [
+        _without_kept(connection, data_map, catalogue, one, hits)
+        for one, hits in zip(wanted, found, strict=True)
+    ]
+
+
+def _search(connection: Connection, data_map: DataMap, catalogue: Catalogue, wanted: Wanted) -> Search:
+    identity, times = wanted.identity, wanted.times
     excluded: dict[Name, sql.Composable] = {}
-    if rows is None:
+    if wanted.image is None:
         for table, test in _kept(data_map, catalogue, identity):
             _add_alternative(excluded, table, test)
     for table, test in _newer(connection, data_map, catalogue, identity, times):
@@ -80,25 +110,36 @@ def residue(
         others=_addresses_of_others(*_of_subjects(connection, data_map, catalogue, times), identity),
         kinds=other_kinds.find(connection, data_map, catalogue, identity),
     )
-    own_values = [value for value in identity.names(data_map.subject) if value not in shared.values]
-    if rows is None:
-        hits = residue_scan.scan(connection, catalogue, own_values, excluded, shared)
-    else:
-        hits = residue_scan.scan(
-            connection,
-            catalogue,
-            own_values,
-            shared=shared,
-            source=lambda relation: rows(relation, excluded.get(relation.name)),
-        )
+    own_values = tuple(value for value in identity.names(data_map.subject) if value not in shared.values)
+    image = wanted.image
+    if image is None:
+        return Search(own_values, excluded, shared)
+
+    def rows(relation: Relation, table: sql.Composable) -> sql.Composable:
+        return image.rows(relation, excluded.get(relation.name), table=table)
+
+    return Search(own_values, shared=shared, image=Image(image.read, rows))
+
+
+def _without_kept(
+    connection: Connection,
+    data_map: DataMap,
+    catalogue: Catalogue,
+    wanted: Wanted,
+    hits: Sequence[Residue],
+) -> list[Residue]:
+    """Leave out hits in rows that the law keeps, as they were counted before their parents went."""
     kept: Mapping[tuple[Name, str], int] = {}
-    if erasure_id is not None:
-        journal = Journal(connection, erasure_id)
+    if wanted.erasure_id is not None:
+        journal = Journal(connection, wanted.erasure_id)
         kept = _kept_through_parents(data_map, journal)
-        if rows is not None and kept:
+        if wanted.image is not None and kept:
             # Those whose parents are still there were left out by their condition.
             writer = Writer(
-                data_map, catalogue, identity, Substitutes(journal, data_map, catalogue, identity)
+                data_map,
+                catalogue,
+                wanted.identity,
+                Substitutes(journal, data_map, catalogue, wanted.identity),
             )
             kept = _without_present(connection, data_map, catalogue, writer, kept)
     return [

@@ -4,7 +4,7 @@ The residue scan, rows found by a mention, and their redaction use the same matc
 whom is not known here.
 """
 
-from ops_platform.gdpr.spellings.column_test import Sought
+from ops_platform.gdpr.spellings.column_test import Kind, Sought
 from ops_platform.gdpr.spellings.lexemes import Lexemes
 from ops_platform.gdpr.spellings.searched_values import MIN_LENGTH, is_email, is_uuid, mailbox, why_skipped
 from ops_platform.gdpr.spellings.text_pattern import OTHERS, expression, replaceable
@@ -12,6 +12,7 @@ from ops_platform.gdpr.spellings.text_pattern import OTHERS, expression, replace
 __all__ = [
     "MIN_LENGTH",
     "OTHERS",
+    "Kind",
     "Lexemes",
     "Sought",
     "expression",
@@ -20,5 +21,6 @@ __all__ = [
     "lexemes",
     "mailbox",
     "replaceable",
+    "row_look",
     "why_skipped",
 ]

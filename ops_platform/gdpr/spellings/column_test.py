@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from psycopg import sql
@@ -21,6 +21,7 @@ from ops_platform.gdpr.spellings import (
 )
 from ops_platform.gdpr.spellings.anchors import Anchors
 from ops_platform.gdpr.spellings.characters import spelled
+from ops_platform.gdpr.spellings.positions import JOINED, any_position, breaks, every_position, joined
 from ops_platform.gdpr.spellings.searched_values import is_phone
 
 NAMELESS = frozenset(
@@ -35,11 +36,25 @@ NAMELESS = frozenset(
     )
 )
 """Types that cannot hold a name; all others are searched, also user-defined ones."""
-_BREAKS = ("\r\n", "\n")
-_JSON_BREAKS = (r"\r\n", r"\n")
-"""Ends of lines, as they are and as JSON writes them; the last one is part of each."""
+Kind = Literal["text", "json", "bytes"]
+_REMEMBERED = 64
+"""People whose expressions are kept."""
 _SHORTEST_BASE64 = 12
 """Bytes of the shortest value that is looked at for base64."""
+
+
+@dataclass(frozen=True)
+class Clues:
+    """What must stand in a value, in lower case, for an identifier to be found there.
+
+    One of ``words``, or one of ``encoded`` in base64; of ``phones`` what ``phone_clue`` tests. Not
+    ``certain``: there are identifiers without such texts.
+    """
+
+    words: frozenset[str]
+    encoded: frozenset[str]
+    phones: frozenset[str]
+    certain: bool
 
 
 @dataclass(frozen=True)
@@ -79,6 +94,11 @@ class Sought:
         return self.value(column, held) is not None or self.uuid_test(column, held) is not None
 
     @staticmethod
+    def kind(column: Column) -> Kind:
+        """Tell columns apart whose texts are tested differently."""
+        return "json" if column.base in ("json", "jsonb") else "bytes" if column.base == "bytea" else "text"
+
+    @staticmethod
     def lowered(value: sql.Composable) -> sql.Composable:
         """Write ``value`` with ASCII letters in lower case: this is quick, whatever the database's locale."""
         return sql.SQL('lower({} COLLATE "C")').format(value)
@@ -96,11 +116,11 @@ class Sought:
 
         ``in_addresses``: also for a name that is the first part of an address that is none of them.
         """
-        breaks = _JSON_BREAKS if column.base in ("json", "jsonb") else _BREAKS
-        tests = [self._plain(column, _masked(value, masked), lowered, breaks, in_addresses)]
+        ends = breaks(self.kind(column))
+        tests = [self._plain(column, _masked(value, masked), lowered, ends, in_addresses)]
         tests += [_phone(phone, _masked(value, masked), lowered) for phone in self.texts if is_phone(phone)]
         if self._anchors.base64:
-            tests.append(self._encoded(value, lowered, breaks))
+            tests.append(self._encoded(value, lowered, ends))
         return sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
 
     def _plain(
@@ -108,17 +128,17 @@ class Sought:
         column: Column,
         value: sql.Composable,
         lowered: sql.Composable,
-        breaks: Sequence[str],
+        ends: Sequence[str],
         in_addresses: bool,
     ) -> sql.Composable:
         words = (*self._anchors.words, *(self._wide_words if column.base == "bytea" else ()))
         # Quoted-printable may break the line within an anchor.
         broken = sql.SQL("({} AND {})").format(
-            _any_position(breaks[-1:], lowered),
-            _any_position([f"={line_break}" for line_break in breaks], lowered),
+            any_position(ends[-1:], lowered),
+            any_position([f"={line_break}" for line_break in ends], lowered),
         )
         quick = sql.SQL("({} OR ({} AND {}))").format(
-            _any_position(words, lowered), broken, _joined(words, lowered, breaks)
+            any_position(words, lowered), broken, joined(any_position(words, JOINED), lowered, ends)
         )
         if not self._words:
             return sql.SQL("false")
@@ -139,24 +159,24 @@ class Sought:
                     "CASE WHEN {plain} OR ({encoders} AND {encoded}) OR {entity} OR {broken} THEN {test} "
                     "ELSE false END"
                 ).format(
-                    plain=_every_position(anchors.needed(identifier, encoded=False), lowered),
-                    encoders=_any_position(anchors.ENCODERS, lowered),
-                    encoded=_every_position(anchors.needed(identifier, encoded=True), lowered),
-                    entity=_any_position(anchors.ENTITIES, lowered),
+                    plain=every_position(anchors.needed(identifier, encoded=False), lowered),
+                    encoders=any_position(anchors.ENCODERS, lowered),
+                    encoded=every_position(anchors.needed(identifier, encoded=True), lowered),
+                    entity=any_position(anchors.ENTITIES, lowered),
                     broken=broken,
                     test=test,
                 )
             tests.append(test)
         if column.base == "bytea":
             accented = [
-                _every_position(anchors.needed(text, encoded=True), lowered)
+                every_position(anchors.needed(text, encoded=True), lowered)
                 for text in self._words
                 if not text.isascii() and anchors.needed(text, encoded=True)
             ]
             among_bytes = _matches(value, self._bytes_pattern)
             if not self._anchors.without:
                 among_bytes = sql.SQL("CASE WHEN {} THEN {} ELSE false END").format(
-                    sql.SQL(" OR ").join([_any_position(self._wide_words, lowered), *accented]), among_bytes
+                    sql.SQL(" OR ").join([any_position(self._wide_words, lowered), *accented]), among_bytes
                 )
             tests.append(among_bytes)
         found = sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
@@ -164,9 +184,7 @@ class Sought:
             return found
         return sql.SQL("CASE WHEN {} THEN {} ELSE false END").format(quick, found)
 
-    def _encoded(
-        self, value: sql.Composable, lowered: sql.Composable, breaks: Sequence[str]
-    ) -> sql.Composable:
+    def _encoded(self, value: sql.Composable, lowered: sql.Composable, ends: Sequence[str]) -> sql.Composable:
         """Write the test for base64, also of values in lines, and of parts of mails, which say so."""
         return sql.SQL(
             "CASE WHEN octet_length({lowered}) >= {length} AND ({anchors} OR ({broken} "
@@ -175,10 +193,19 @@ class Sought:
         ).format(
             lowered=lowered,
             length=sql.Literal(_SHORTEST_BASE64),
-            anchors=_any_position(self._anchors.base64, lowered),
-            broken=_any_position(breaks[-1:], lowered),
-            joined=_joined(self._anchors.base64, lowered, breaks),
+            anchors=any_position(self._anchors.base64, lowered),
+            broken=any_position(ends[-1:], lowered),
+            joined=joined(any_position(self._anchors.base64, JOINED), lowered, ends),
             test=_matches(value, self._base64_pattern, exactly=True),
+        )
+
+    def clues(self, *, among_bytes: bool) -> Clues:
+        """List what ``test`` needs to find anything; ``among_bytes``: also in a column of bytes."""
+        return Clues(
+            words=frozenset((*self._anchors.words, *(self._wide_words if among_bytes else ()))),
+            encoded=frozenset(self._anchors.base64),
+            phones=frozenset(filter(is_phone, self.texts)),
+            certain=not self._anchors.without,
         )
 
     def mention(self, column: Column, held: sql.Composable) -> sql.Composable:
@@ -230,27 +257,22 @@ class Sought:
         """The texts that are no telephone numbers."""
         return tuple(text for text in self.texts if not is_phone(text))
 
-    @functools.cached_property
+    @property
     def _anchors(self) -> Anchors:
-        return anchors.of(self.texts)
+        return _anchors_of(self.texts)
 
-    # A scan tests hundreds of columns with the same expressions, each of which takes milliseconds to write.
-    @functools.cached_property
+    @property
     def _word_patterns(self) -> dict[tuple[str, bool], str]:
         """The expression for each of the words, by whether it counts within an address."""
-        return {
-            (word, in_addresses): text_pattern.expression([word], in_addresses=in_addresses)
-            for word in self._words
-            for in_addresses in (True, False)
-        }
+        return _word_patterns_of(self._words)
 
-    @functools.cached_property
+    @property
     def _bytes_pattern(self) -> str:
-        return bytes_pattern.expression(self._words)
+        return _bytes_pattern_of(self._words)
 
-    @functools.cached_property
+    @property
     def _base64_pattern(self) -> str:
-        return base64_pattern.expression(self.texts) or ""
+        return _base64_pattern_of(self.texts)
 
     @functools.cached_property
     def _wide_words(self) -> tuple[str, ...]:
@@ -259,38 +281,20 @@ class Sought:
         return (*("\\000".join(word) for word in self._anchors.words), *raw)
 
 
-def _any_position(texts: Sequence[str], lowered: sql.Composable) -> sql.Composable:
-    if not texts:
-        return sql.SQL("false")
-    tests = [sql.SQL("position({} IN {}) > 0").format(sql.Literal(text), lowered) for text in texts]
-    return sql.SQL("({})").format(sql.SQL(" OR ").join(tests))
-
-
-def _every_position(texts: Sequence[str], lowered: sql.Composable) -> sql.Composable:
-    tests = [sql.SQL("position({} IN {}) > 0").format(sql.Literal(text), lowered) for text in texts]
-    return sql.SQL("({})").format(sql.SQL(" AND ").join(tests))
-
-
-def _phone(number: str, value: sql.Composable, lowered: sql.Composable) -> sql.Composable:
-    """Write the test for a telephone number; most texts have digits, few have these."""
-    return sql.SQL(
-        "CASE WHEN {} AND position({} IN translate({}, {}, '')) > 0 THEN {} ELSE false END"
-    ).format(
-        _any_position(anchors.last_digits(number), lowered),
+def phone_clue(number: str, lowered: sql.Composable) -> sql.Composable:
+    """Write the quick look for a telephone number; most texts have digits, few have these."""
+    return sql.SQL("{} AND position({} IN translate({}, {}, '')) > 0").format(
+        any_position(anchors.last_digits(number), lowered),
         sql.Literal(phone_pattern.end(number)),
         lowered,
         sql.Literal(phone_pattern.GAPS),
-        _matches(value, text_pattern.expression([number])),
     )
 
 
-def _joined(texts: Sequence[str], lowered: sql.Composable, breaks: Sequence[str]) -> sql.Composable:
-    """Write the test for any of ``texts`` in what is left without the ends of lines."""
-    joined = lowered
-    for line_break in (*(f"={line_break}" for line_break in breaks), *breaks):
-        joined = sql.SQL("replace({}, {}, '')").format(joined, sql.Literal(line_break))
-    return sql.SQL("(SELECT {} FROM (SELECT {} AS text OFFSET 0) AS joined)").format(
-        _any_position(texts, sql.Identifier("joined", "text")), joined
+def _phone(number: str, value: sql.Composable, lowered: sql.Composable) -> sql.Composable:
+    """Write the test for a telephone number."""
+    return sql.SQL("CASE WHEN {} THEN {} ELSE false END").format(
+        phone_clue(number, lowered), _matches(value, text_pattern.expression([number]))
     )
 
 
@@ -306,3 +310,31 @@ def _matches(value: sql.Composable, pattern: str, *, exactly: bool = False) -> s
     """Match by the database's collation: a column's own may lack regular expressions or non-ASCII case."""
     operator = sql.SQL("~" if exactly else "~*")
     return sql.SQL('{} COLLATE pg_catalog."default" {} {}').format(value, operator, sql.Literal(pattern))
+
+
+# A scan tests hundreds of columns with the same expressions, and rows with mentions are looked for at every
+# batch: each takes milliseconds to write.
+
+
+@functools.lru_cache(_REMEMBERED)
+def _anchors_of(texts: tuple[str, ...]) -> Anchors:
+    return anchors.of(texts)
+
+
+@functools.lru_cache(_REMEMBERED)
+def _word_patterns_of(words: tuple[str, ...]) -> dict[tuple[str, bool], str]:
+    return {
+        (word, in_addresses): text_pattern.expression([word], in_addresses=in_addresses)
+        for word in words
+        for in_addresses in (True, False)
+    }
+
+
+@functools.lru_cache(_REMEMBERED)
+def _bytes_pattern_of(words: tuple[str, ...]) -> str:
+    return bytes_pattern.expression(words)
+
+
+@functools.lru_cache(_REMEMBERED)
+def _base64_pattern_of(texts: tuple[str, ...]) -> str:
+    return base64_pattern.expression(texts) or ""

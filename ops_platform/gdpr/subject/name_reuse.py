@@ -22,7 +22,15 @@ from psycopg import sql
 
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr.connections import OpenDatabase
-from ops_platform.gdpr.data_map import ByColumn, DataMap, KnownBy
+from ops_platform.gdpr.data_map import (
+    Belonging,
+    ByColumn,
+    ByMention,
+    ByParent,
+    DataMap,
+    KnownBy,
+    holds_of,
+)
 from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import constant_sql, row_predicates
 from ops_platform.gdpr.subject.identity import Identity, folded, is_subject, joint_name
@@ -62,6 +70,16 @@ def spared_rows(
     """Determine the rows to spare, as the database is now; None: all that names the subject is theirs."""
     if times.home is not None:
         return _spared_elsewhere(times.home, identity, replace(times, home=None))
+    if not times.replay and not any(
+        _is_by_name(data_map, belonging) for _, belonging in data_map.belongings()
+    ):
+        return None  # whoever has the name now: it leads to no row
+    return _spared(connection, data_map, catalogue, identity, times)
+
+
+def _spared(
+    connection: Connection, data_map: DataMap, catalogue: Catalogue, identity: Identity, times: Times
+) -> SparedRows | None:
     others = successors(connection, data_map, catalogue, identity, times.cutoff)
     values = frozenset(folded(value) for value in reused_values(data_map, identity, others))
     names = reused_names(data_map, identity, others)
@@ -83,7 +101,7 @@ def spared_rows(
 def _spared_elsewhere(home: OpenDatabase, identity: Identity, times: Times) -> SparedRows:
     """Determine the rows to spare in another database than that of the subjects."""
     place = (home.connection, home.data_map, home.catalogue)
-    spared = spared_rows(*place, identity, times)
+    spared = _spared(*place, identity, times)
     if spared is None:
         spared = SparedRows(times.cutoff, key_reused=False, reused_names=frozenset())
     return replace(spared, namesakes=frozenset(_namesakes(*place, identity, times.cutoff)))
@@ -123,6 +141,14 @@ def _namesakes(
         )
         if one_row(connection, query)["other"]:
             yield name
+
+
+def _is_by_name(data_map: DataMap, belonging: Belonging) -> bool:
+    """Tell whether a role finds rows by an identifier that may be somebody else's later."""
+    way = belonging.way
+    if isinstance(way, ByParent):
+        return False  # as far as the roles that it goes through do
+    return isinstance(way, ByMention) or not set(data_map.subject.key) <= set(holds_of(way))
 
 
 def successors(

@@ -16,6 +16,7 @@ from ops_platform.clients.postgres.connection import Connection
 from ops_platform.gdpr import spellings
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.row_erasure import residue_scan as residue
+from ops_platform.gdpr.row_erasure.scan_tests import Shared
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.schema.relation_name import Name
 from ops_platform.gdpr.subject import row_predicates as subject_rows
@@ -216,6 +217,6 @@ def test_names_of_others_are_no_hits(demo: Connection) -> None:
     demo.execute("CREATE TABLE forgotten (a text)")
     demo.execute("INSERT INTO forgotten VALUES ('anna.k+test@example.org'), ('x anna.k+shop@example.org')")
     known, table = catalogue.read(demo), Name("public", "forgotten")
-    shared = residue.Shared(others=("anna.k+test@example.org",))
-    found = residue.scan(demo, known, ["anna.k@example.org"], shared=shared)
+    shared = Shared(others=("anna.k+test@example.org",))
+    [found] = residue.scan_each(demo, known, [residue.Search(("anna.k@example.org",), shared=shared)])
     assert [hit.rows for hit in found if hit.table == table] == [1]

@@ -58,23 +58,26 @@ class AfterImage:
         self,
         relation: Relation,
         excluded: sql.Composable | None = None,
+        *,
         only: sql.Composable | None = None,
+        table: sql.Composable | None = None,
     ) -> sql.Composable:
         """Write the subquery to search in place of ``relation``.
 
         ``excluded``: a condition for further rows to leave out, called t. ``only``: one for rows to search.
+        ``table``: some of the rows of ``read``, with their tableoid; None: all of them.
         """
         out = [excluded] if excluded is not None else []
-        for table, belonging in self._rules(relation.name):
+        for of_rule, belonging in self._rules(relation.name):
             if isinstance(belonging.erasure, Keep):
-                out.append(self.held(table, belonging, ROW))
+                out.append(self.held(of_rule, belonging, ROW))
             elif isinstance(belonging.erasure, Delete):
-                out.append(self._deleted(table, belonging, ROW, DEPTH))
+                out.append(self._deleted(of_rule, belonging, ROW, DEPTH))
         rules = [*self._in_effect(relation.name)]
         columns = self._columns(relation, rules)
-        apart = self._searched_apart(relation)
-        if not out and not columns and only is None and not apart:
-            return relation.name.identifier
+        table = table or self.read(relation)
+        if not out and not columns and only is None:
+            return table
         changed = _any(held for belonging, held in rules if _changes(belonging))
         flag = next(
             name for number in itertools.count() if (name := f"changed_{number}") not in relation.columns
@@ -92,8 +95,7 @@ class AfterImage:
                 },
             ),
             flag=sql.SQL(", {} AS {}").format(changed, sql.Identifier(flag)) if anew else sql.SQL(""),
-            # Without the rows of its children, which their own rules change, too.
-            table=sql.SQL("ONLY {}" if apart else "{}").format(relation.name.identifier),
+            table=table,
             out=_any(out),
             only=only or sql.SQL("true"),
         )
@@ -101,6 +103,11 @@ class AfterImage:
             return sql.SQL("({})").format(image)
         # OFFSET keeps the planner from computing what they are made from for each of them.
         return sql.SQL("(SELECT {} FROM ({} OFFSET 0) AS t)").format(_selected(relation, anew), image)
+
+    def read(self, relation: Relation) -> sql.Composable:
+        """Write what is read of a relation: not the rows of children, which their own rules change, too."""
+        apart = self._searched_apart(relation)
+        return sql.SQL("ONLY {}" if apart else "{}").format(relation.name.identifier)
 
     def _searched_apart(self, relation: Relation) -> bool:
         """Tell whether inherited children have rules of their own; children are searched by themselves."""

@@ -10,7 +10,7 @@ from typing import Any
 from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.row_erasure import others, preview
 from ops_platform.gdpr.row_erasure.engine import RowErasure, find_shared
-from ops_platform.gdpr.row_erasure.foresight.uncovered import Uncovered, foresee
+from ops_platform.gdpr.row_erasure.foresight.uncovered import Foresight, Uncovered, foresee_each
 from ops_platform.gdpr.row_erasure.others import SharedRows
 from ops_platform.gdpr.row_erasure.preview import Share
 from ops_platform.gdpr.subject import Identity, row_predicates
@@ -47,19 +47,30 @@ class Outlook:
 
 
 def of_key(databases: Sequence[OpenDatabase], key: str) -> Outlook | None:
-    """Count what an erasure of the subject with this key would do, and search for what it would leave.
+    """Count and search for the subject with this key alone; see ``of_keys``."""
+    [outlook] = of_keys(databases, [key])
+    return outlook
+
+
+def of_keys(databases: Sequence[OpenDatabase], keys: Sequence[str]) -> list[Outlook | None]:
+    """Count what erasures of these subjects would do, and search for what each would leave, in one pass.
 
     In all ``databases``, the home database first; their connections are in autocommit mode. None: there is no
     such subject. Raises ConfigurationError where this role does not see all rows; what psycopg raises.
     """
     home = databases[0]
-    identity = row_predicates.identity(home.connection, home.data_map, home.catalogue, key)
-    if identity is None:
-        return None
-    found = list[Outlook]()
+    identities = [
+        row_predicates.identity(home.connection, home.data_map, home.catalogue, key) for key in keys
+    ]
+    known, in_databases = [one for one in identities if one is not None], list[list[Outlook]]()
     for database in databases:
         with database.named():
-            found.append(_in_database(database, identity))
+            in_databases.append(_in_database(database, known) if known else [])
+    joined = iter([_joined(databases, found) for found in zip(*in_databases, strict=True)])
+    return [None if identity is None else next(joined) for identity in identities]
+
+
+def _joined(databases: Sequence[OpenDatabase], found: Sequence[Outlook]) -> Outlook:
     told = [outlook.told_apart for outlook in found]
     return Outlook(
         tuple(share for outlook in found for share in outlook.shares),
@@ -71,17 +82,21 @@ def of_key(databases: Sequence[OpenDatabase], key: str) -> Outlook | None:
     )
 
 
-def _in_database(database: OpenDatabase, identity: Identity) -> Outlook:
+def _in_database(database: OpenDatabase, identities: Sequence[Identity]) -> list[Outlook]:
     """Look at one database; places are named among those of others."""
+    where, now = (database.connection, database.data_map, database.catalogue), datetime.now(UTC)
+    erasures = [RowErasure("preview", identity, now, home=database.home) for identity in identities]
+    foreseen = foresee_each(*where, erasures, preview=True)
+    return [_of_erasure(database, erasure, found) for erasure, found in zip(erasures, foreseen, strict=True)]
+
+
+def _of_erasure(database: OpenDatabase, erasure: RowErasure, found: Foresight) -> Outlook:
     data_map, where = database.data_map, (database.connection, database.data_map, database.catalogue)
-    place = data_map.place
-    shares = preview.preview(*where, identity)
-    erasure = RowErasure("preview", identity, datetime.now(UTC), home=database.home)
-    shared = find_shared(*where, erasure)
-    found = foresee(*where, erasure, preview=True)
-    because = {place.place: place for place in data_map.accepted}
+    place, because = data_map.place, {place.place: place for place in data_map.accepted}
     return Outlook(
-        tuple(replace(share, table=place(share.table)) for share in shares),
+        tuple(
+            replace(share, table=place(share.table)) for share in preview.preview(*where, erasure.identity)
+        ),
         tuple(
             replace(
                 uncovered,
@@ -94,7 +109,7 @@ def _in_database(database: OpenDatabase, identity: Identity) -> Outlook:
             AcceptedPlace(place(because[hit.place]), because[hit.place].because, hit.rows)
             for hit in found.accepted
         ),
-        preview.not_searched(data_map, identity),
-        tuple(replace(rows, table=place(rows.table)) for rows in shared),
+        preview.not_searched(data_map, erasure.identity),
+        tuple(replace(rows, table=place(rows.table)) for rows in find_shared(*where, erasure)),
         others.told_apart(data_map, database.catalogue),
     )

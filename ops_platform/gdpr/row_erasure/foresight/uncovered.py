@@ -5,6 +5,7 @@ It is the residue scan, on the rows as the erasure will leave them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ops_platform.clients.postgres import Connection
@@ -14,6 +15,7 @@ from ops_platform.gdpr.row_erasure import materialised_views, residue_exemptions
 from ops_platform.gdpr.row_erasure.engine import RowErasure, searching, sort_out
 from ops_platform.gdpr.row_erasure.foresight import rule_proposals
 from ops_platform.gdpr.row_erasure.foresight.after_image import AfterImage
+from ops_platform.gdpr.row_erasure.residue_exemptions import Wanted
 from ops_platform.gdpr.row_erasure.residue_scan import Residue
 from ops_platform.gdpr.schema import Catalogue
 from ops_platform.gdpr.subject import spared_rows
@@ -66,47 +68,73 @@ def foresee(
     *,
     preview: bool = False,
 ) -> Foresight:
-    """Search everywhere for what the erasure would leave. Changes nothing.
+    """Search everywhere for what the erasure would leave; see ``foresee_each``."""
+    [foresight] = foresee_each(connection, data_map, catalogue, [erasure], preview=preview)
+    return foresight
+
+
+def foresee_each(
+    connection: Connection,
+    data_map: DataMap,
+    catalogue: Catalogue,
+    erasures: Sequence[RowErasure],
+    *,
+    preview: bool = False,
+) -> list[Foresight]:
+    """Search everywhere for what each erasure would leave, in one pass. Changes nothing.
 
     Materialised views that are refreshed in the end are not searched: they will repeat the tables.
     ``preview``: another role will erase, which may refresh all of them, and no journal was begun. Otherwise
     rules are looked for only for those places that ``Foresight.refuse`` names.
     Raises ConfigurationError where this role does not see all rows.
     """
+    refreshed = set(data_map.views) if preview else materialised_views.refreshed(data_map, catalogue)
+    searched_catalogue = replace(
+        catalogue,
+        relations={name: relation for name, relation in catalogue.relations.items() if name not in refreshed},
+    )
     with searching(connection):
-        image = AfterImage(
-            data_map,
-            catalogue,
-            [
-                (identity, spared_rows(connection, data_map, catalogue, identity, erasure.times))
-                for identity in erasure.identities
-            ],
-        )
-        refreshed = set(data_map.views) if preview else materialised_views.refreshed(data_map, catalogue)
-        searched_catalogue = replace(
-            catalogue,
-            relations={
-                name: relation for name, relation in catalogue.relations.items() if name not in refreshed
-            },
-        )
-        erasure_id = None if preview else erasure.erasure_id
-        hits = [
-            hit
-            for identity in erasure.identities
-            for hit in residue_exemptions.residue(
-                connection, data_map, searched_catalogue, identity, erasure.times, erasure_id, image.rows
+        images = [
+            AfterImage(
+                data_map,
+                catalogue,
+                [
+                    (identity, spared_rows(connection, data_map, catalogue, identity, erasure.times))
+                    for identity in erasure.identities
+                ],
             )
+            for erasure in erasures
         ]
-        searched = sort_out(data_map, hits)
-        return Foresight(
-            tuple(
-                Uncovered(
-                    str(hit.table),
-                    hit.column,
-                    hit.rows,
-                    rule_proposals.propose(connection, image, hit) if preview or place < SHOWN else "",
-                )
-                for place, hit in enumerate(searched.left)
-            ),
-            searched.accepted,
+        wanted = [
+            (place, Wanted(identity, erasure.times, None if preview else erasure.erasure_id, images[place]))
+            for place, erasure in enumerate(erasures)
+            for identity in erasure.identities
+        ]
+        found = residue_exemptions.residue_each(
+            connection, data_map, searched_catalogue, [one for _, one in wanted]
         )
+        of_erasures: list[list[Residue]] = [[] for _ in erasures]
+        for (place, _), hits in zip(wanted, found, strict=True):
+            of_erasures[place] += hits
+        return [
+            _foresight(connection, data_map, image, hits, preview=preview)
+            for image, hits in zip(images, of_erasures, strict=True)
+        ]
+
+
+def _foresight(
+    connection: Connection, data_map: DataMap, image: AfterImage, hits: Sequence[Residue], *, preview: bool
+) -> Foresight:
+    searched = sort_out(data_map, hits)
+    return Foresight(
+        tuple(
+            Uncovered(
+                str(hit.table),
+                hit.column,
+                hit.rows,
+                rule_proposals.propose(connection, image, hit) if preview or place < SHOWN else "",
+            )
+            for place, hit in enumerate(searched.left)
+        ),
+        searched.accepted,
+    )

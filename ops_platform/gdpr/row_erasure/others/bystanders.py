@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from psycopg import sql
 
-from ops_platform.clients.postgres import Connection
 from ops_platform.gdpr.data_map import Belonging, ByColumn
 from ops_platform.gdpr.row_erasure import collateral_check
 from ops_platform.gdpr.row_erasure.others.owners import Ownership, joined
@@ -61,11 +61,19 @@ class Bystanders:
             one.update(digests.get(place, "gone").encode())
         return {owner: one.hexdigest() for owner, one in hashes.items()}
 
-    def changed(self, connection: Connection) -> list[Name]:
-        """Compute the digests again; list the tables in which those of another subject differ now."""
+    def again(self) -> list[sql.Composed]:
+        """Write the queries that compute the digests again."""
+        return [query for _, query in self._again()]
+
+    def changed(self, results: Sequence[Sequence[Mapping[str, Any]]]) -> list[Name]:
+        """List the tables in which digests of another subject differ now. ``results``: those of ``again``."""
         if not self.owners:
             return []
-        now = dict(self._again(connection))
+        now = {
+            (number, row["oid"], row["place"]): row["digest"]
+            for (number, _), rows in zip(self._again(), results, strict=True)
+            for row in rows
+        }
         if self.by_owner(now) == self.by_owner(self.digests):
             return []
         return sorted(
@@ -76,22 +84,25 @@ class Bystanders:
             }
         )
 
-    def _again(self, connection: Connection) -> Iterator[tuple[Place, str]]:
+    def _again(self) -> Iterator[tuple[int, sql.Composed]]:
         for number, neighbour in enumerate(self.neighbours):
             places = [place for place in self.owners if place[0] == number]
             if not places:
                 continue
-            query = sql.SQL(
-                "SELECT t.tableoid::bigint AS oid, t.ctid::text AS place, encode({row}, 'hex') AS digest "
-                "FROM {table} AS t WHERE t.ctid = ANY ({places}) AND t.tableoid = ANY ({oids})"
-            ).format(
-                row=collateral_check.row_digest(None),
-                table=neighbour.table.identifier,
-                places=collateral_check.tids([ctid for _, _, ctid in places]),
-                oids=sql.SQL("CAST({} AS oid[])").format(sql.Literal(sorted({oid for _, oid, _ in places}))),
+            yield (
+                number,
+                sql.SQL(
+                    "SELECT t.tableoid::bigint AS oid, t.ctid::text AS place, encode({row}, 'hex') AS digest "
+                    "FROM {table} AS t WHERE t.ctid = ANY ({places}) AND t.tableoid = ANY ({oids})"
+                ).format(
+                    row=collateral_check.row_digest(None),
+                    table=neighbour.table.identifier,
+                    places=collateral_check.tids([ctid for _, _, ctid in places]),
+                    oids=sql.SQL("CAST({} AS oid[])").format(
+                        sql.Literal(sorted({oid for _, oid, _ in places}))
+                    ),
+                ),
             )
-            for row in connection.execute(query):
-                yield (number, row["oid"], row["place"]), row["digest"]
 
 
 def around(
@@ -136,40 +147,48 @@ def _of_anybody(kind: Ownership, reference: Reference, *, at_child: bool) -> Ite
         yield Neighbour(reference, at_child, named)
 
 
-def look(
-    connection: Connection, neighbours: tuple[Neighbour, ...], leaf: Name, oid: int, places: Sequence[str]
-) -> Bystanders:
-    """Take the digests of others' rows around those of ``leaf`` at ``places``, its ctids."""
+def queries(
+    neighbours: tuple[Neighbour, ...], leaf: Name, oid: int, places: Sequence[str]
+) -> list[sql.Composed]:
+    """Write the queries for the digests of others' rows around those of ``leaf`` at ``places``, its ctids."""
+    return [_query(neighbour, leaf, oid, places) for neighbour in neighbours]
+
+
+def found(neighbours: tuple[Neighbour, ...], results: Sequence[Sequence[Mapping[str, Any]]]) -> Bystanders:
+    """Return what ``queries`` have found: their ``results``."""
     owners, digests = dict[Place, str](), dict[Place, str]()
-    for number, neighbour in enumerate(neighbours):
-        reference = neighbour.reference
-        columns = reference.target_columns if neighbour.at_child else reference.columns
-        query = sql.SQL(
-            """
-            SELECT t.tableoid::bigint AS oid, t.ctid::text AS place, {other} AS owner,
-                   encode({row}, 'hex') AS digest
-            FROM (SELECT DISTINCT b.tableoid, {columns} FROM ONLY {leaf} AS b
-                  WHERE b.ctid = ANY ({places})) AS b
-            JOIN {table} AS t ON {joined}
-            WHERE ({other}) IS NOT NULL
-              AND (t.tableoid = {oid} AND t.ctid = ANY ({places})) IS NOT TRUE
-            LIMIT {limit}
-            """
-        ).format(
-            other=neighbour.other,
-            row=collateral_check.row_digest(None),
-            columns=sql.SQL(", ").join(sql.Identifier("b", column) for column in columns),
-            leaf=leaf.identifier,
-            places=collateral_check.tids(places),
-            table=neighbour.table.identifier,
-            joined=joined(reference, *(("t", "b") if neighbour.at_child else ("b", "t"))),
-            oid=sql.Literal(oid),
-            limit=sql.Literal(ROWS),
-        )
-        for row in connection.execute(query):
+    for number, rows in enumerate(results):
+        for row in rows:
             place = (number, row["oid"], row["place"])
             owners[place], digests[place] = row["owner"], row["digest"]
     return Bystanders(neighbours, owners, digests)
+
+
+def _query(neighbour: Neighbour, leaf: Name, oid: int, places: Sequence[str]) -> sql.Composed:
+    reference = neighbour.reference
+    columns = reference.target_columns if neighbour.at_child else reference.columns
+    return sql.SQL(
+        """
+        SELECT t.tableoid::bigint AS oid, t.ctid::text AS place, {other} AS owner,
+               encode({row}, 'hex') AS digest
+        FROM (SELECT DISTINCT b.tableoid, {columns} FROM ONLY {leaf} AS b
+              WHERE b.ctid = ANY ({places})) AS b
+        JOIN {table} AS t ON {joined}
+        WHERE ({other}) IS NOT NULL
+          AND (t.tableoid = {oid} AND t.ctid = ANY ({places})) IS NOT TRUE
+        LIMIT {limit}
+        """
+    ).format(
+        other=neighbour.other,
+        row=collateral_check.row_digest(None),
+        columns=sql.SQL(", ").join(sql.Identifier("b", column) for column in columns),
+        leaf=leaf.identifier,
+        places=collateral_check.tids(places),
+        table=neighbour.table.identifier,
+        joined=joined(reference, *(("t", "b") if neighbour.at_child else ("b", "t"))),
+        oid=sql.Literal(oid),
+        limit=sql.Literal(ROWS),
+    )
 
 
 def _is_by(reference: Reference, belonging: Belonging, ownership: Ownership) -> bool:

@@ -11,7 +11,7 @@ from ops_platform.gdpr.connections.open_database import OpenDatabase
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.map_check import all_checks as map_check
 from ops_platform.gdpr.row_erasure import engine as row_erasure
-from ops_platform.gdpr.row_erasure.foresight.outlook import of_key
+from ops_platform.gdpr.row_erasure.foresight.outlook import of_key, of_keys
 from ops_platform.gdpr.row_erasure.foresight.uncovered import Foresight, foresee
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform_tests.gdpr.erasing import Product, erasing, map_of
@@ -230,17 +230,22 @@ def test_each_hit_is_named_with_a_rule_that_covers_it(bare_product: Product, tmp
 def test_what_the_map_accepts_is_told_apart(bare_product: Product, tmp_path: Path) -> None:
     with bare_product.owner() as owner:
         owner.execute(
-            SMALL + "CREATE TABLE more (id int, t text); INSERT INTO more VALUES (1, 'anna@example.org')"
+            SMALL + "CREATE TABLE more (id int, t text); INSERT INTO more VALUES "
+            "(1, 'anna@example.org'), (2, 'ben@example.org'), (3, 'to ben@example.org')"
         )
     accepted = "accepted: [{place: public.more.t, because: Minutes.}]\n"
     data_map = map_of(tmp_path, SMALL_MAP.replace("more: {plain: []}", "more: {plain: [id, t]}") + accepted)
     with bare_product.eraser() as eraser:
-        found = of_key([OpenDatabase(data_map, eraser, catalogue.read(eraser))], "1")
-        assert of_key([OpenDatabase(data_map, eraser, catalogue.read(eraser))], "3") is None
+        # All in one pass, and each for themselves.
+        database = OpenDatabase(data_map, eraser, catalogue.read(eraser))
+        found, nobody, ben = of_keys([database], ["1", "3", "2"])
         with eraser.transaction():
             codes = {one.code for one in map_check.check(eraser, data_map)}
+    assert nobody is None
     assert found is not None
-    assert found.uncovered == ()
+    assert ben is not None
+    assert (found.uncovered, ben.uncovered) == ((), ())
+    assert [(one.place, one.rows) for one in ben.accepted] == [("more.t", 2)]
     assert [(one.place, one.because, one.rows) for one in found.accepted] == [("more.t", "Minutes.", 1)]
     assert "accepted-and-erased" not in codes
 

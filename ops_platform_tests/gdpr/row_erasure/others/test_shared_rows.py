@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.errors import CheckFailed
@@ -394,15 +395,20 @@ def test_digests_of_other_people_notice_what_the_counters_were_told_to_expect(
             Ownership(data_map.subject, known), identity, cards, role, deleted=True
         )
         [card] = eraser.execute("SELECT ctid::text AS place, tableoid::bigint AS oid FROM cards WHERE id = 2")
-        seen = bystanders.look(eraser, neighbours, cards, card["oid"], [card["place"]])
+
+        def rows_of(queries: list[sql.Composed]) -> list[list[dict[str, Any]]]:
+            return [eraser.execute(query).fetchall() for query in queries]
+
+        queries = bystanders.queries(neighbours, cards, card["oid"], [card["place"]])
+        seen = bystanders.found(neighbours, rows_of(queries))
         assert (len(seen.owners), seen.subjects) == (1, 1), "Ben's order"
-        assert seen.changed(eraser) == []
+        assert seen.changed(rows_of(seen.again())) == []
         eraser.execute("UPDATE orders SET said = 'x' WHERE id = 5")
-        assert seen.changed(eraser) == [], "it is the subject's own"
+        assert seen.changed(rows_of(seen.again())) == [], "it is the subject's own"
         eraser.execute("UPDATE orders SET said = said WHERE id = 3")
-        assert seen.changed(eraser) == [], "it does not refer to this card"
+        assert seen.changed(rows_of(seen.again())) == [], "it does not refer to this card"
         eraser.execute("UPDATE orders SET said = 'x' WHERE id = 2")
-        assert seen.changed(eraser) == [Name("public", "orders")]
+        assert seen.changed(rows_of(seen.again())) == [Name("public", "orders")]
 
 
 def test_without_foreign_keys_it_says_so(bare_product: Product, tmp_path: Path) -> None:
