@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from ops_platform.clients.prometheus import Prometheus
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.slo.counting import event_count as counting
 from ops_platform.slo.counting.samples import Values
-from ops_platform.slo.objectives import openslo
+from ops_platform.slo.objectives import GaugeIndicator, Period, Slicing, event_rates, openslo, promql
 from ops_platform.slo.objectives.model import Indicator, Objective
 from ops_platform.slo.objectives.selector import Selector
 from ops_platform.slo.reporting.error_budget import Tally
@@ -116,6 +117,13 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, truth: dict[str, list[i
     for code, seen in (("200", good), ("500", failed)):
         life.counter(f'answers_seconds_bucket{{le="10.0",code="{code}",{TARGET}}}', seen)
         life.counter(f'answers_seconds_count{{code="{code}",{TARGET}}}', seen)
+    life.recorded[f"probe_success{{{TARGET}}}"] = list(
+        zip(life.times.tolist(), (random.random(size) < 0.9).astype(int).tolist(), strict=True)
+    )
+    for part in ("1", "2"):
+        life.recorded[f'lag{{part="{part}",{TARGET}}}'] = list(
+            zip(life.times.tolist(), random.normal(50, 20, size).tolist(), strict=True)
+        )
     # One says no time at which its process began, and shows no number before it shows one.
     odd = 'instance="odd:1",job="odd"'
     shown = [time for time in life.times.tolist() if not 0 < time - START.timestamp() < 1800]
@@ -282,3 +290,39 @@ def test_the_command_line_needs_nothing_but_prometheus(
     done = CliRunner().invoke(cli, span)
     assert "publishing-success" in done.stdout
     assert "cannot be scraped" in done.stderr
+
+
+def test_gauges_and_slices_are_what_prometheus_makes_of_the_samples(prometheus: Prometheus) -> None:
+    """By its own functions, hour by hour and minute by minute."""
+    probe = GaugeIndicator(promql.gauge("probe_success"), "gte", Fraction(1))
+    lag = promql.gauge("sum(min_over_time(lag[2m]))")
+    slow = GaugeIndicator(lag, "lt", Fraction(45), slicing=Slicing(60, Fraction(1)))
+    sliced = replace(probe, slicing=Slicing(300, Fraction(9, 10)))
+    made = {
+        name: Objective("s", name, "", "", Fraction(9, 10), indicator, Period("rolling", 30))
+        for name, indicator in (("probe", probe), ("slow", slow), ("sliced", sliced))
+    }
+    hours = [START + timedelta(hours=number) for number in range(3)]
+    counts = counting.count(prometheus, list(made.values()), hours, datetime.now(UTC))
+    for number, end in enumerate(hours[1:]):
+
+        def asked(query: str, at: datetime = end) -> float:
+            return prometheus.query(query, at=at).series[0].value
+
+        probes = counts[made["probe"]][number]
+        assert probes.total == asked("count_over_time(probe_success[1h])")
+        assert probes.good == asked("sum_over_time(probe_success[1h])")
+        minutes = [hours[number] + timedelta(minutes=minute) for minute in range(1, 61)]
+        slices = counts[made["slow"]][number]
+        assert slices.good == sum(asked(str(lag), minute) < 45 for minute in minutes)
+        assert (slices.total, slices.state) == (60, "ok")
+        assert 0 < (slices.good or 0) < 60
+        fives = counts[made["sliced"]][number]
+        assert fives.good == sum(
+            asked("avg_over_time(probe_success[5m])", minute) >= 0.9 for minute in minutes[4::5]
+        )
+        assert fives.total == 12
+        for objective in made.values():
+            # What the rules record is evaluated without a fault, and says about the same.
+            both, bad = event_rates.all_events(objective), event_rates.bad_events(objective)
+            assert 0 <= asked(bad) <= asked(both)
