@@ -6,7 +6,8 @@ No service in particular is known here; ``prometheus`` and ``alertmanager`` buil
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_SECONDS = 10.0
+PIECE_BYTES = 262_144
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,21 @@ class JsonService:
         response = self._request("POST", path, json=json, data=data)
         return self._json(response) if response.content else None
 
+    def post_in_pieces(self, path: str, data: Mapping[str, str]) -> Iterator[str]:
+        """Send a POST and yield the text of its answer as it arrives. Raises Unavailable."""
+        with (
+            self._failures_told(),
+            self._client.stream("POST", f"{self.url}{path}", data=dict(data)) as response,
+        ):
+            if not response.is_success:
+                response.read()
+                self._refuse_failure(response, "POST", path)
+            yield from response.iter_text(PIECE_BYTES)
+
+    def not_json(self) -> Unavailable:
+        """Make the error about an answer that is not JSON."""
+        return Unavailable(f"{self.name} at {address(self.url)} did not answer in JSON: is the URL right?")
+
     def text(self, path: str) -> str:
         """Send a GET and return its answer as text. Raises Unavailable."""
         return self._request("GET", path).text
@@ -118,11 +135,19 @@ class JsonService:
             return False
 
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        with self._failures_told():
+            response = self._client.request(method, f"{self.url}{path}", **arguments)
+        self._refuse_failure(response, method, path)
+        return response
+
+    @contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        """Raise Unavailable, with what to do, in place of failures on the way."""
         import httpx
 
         where = address(self.url)
         try:
-            response = self._client.request(method, f"{self.url}{path}", **arguments)
+            yield
         except httpx.InvalidURL:
             raise Unavailable(f"the URL of {self.name} is malformed: correct it") from None
         except httpx.TimeoutException:
@@ -134,8 +159,10 @@ class JsonService:
                 where += f" through the proxy at {address(self._access.proxy_url)}"
             reason = ", ".join(part for part in (fault if advice else why(error), advice) if part)
             raise Unavailable(f"cannot reach {self.name} at {where}: {reason}") from None
+
+    def _refuse_failure(self, response: httpx.Response, method: str, path: str) -> None:
         if response.is_success:
-            return response
+            return
         advice = self._access.on_refusal(response.status_code, response.text)
         raise Unavailable(
             f"{self.name} refused {method} {path.partition('?')[0]} "
@@ -146,9 +173,7 @@ class JsonService:
         try:
             return response.json()
         except ValueError:
-            raise Unavailable(
-                f"{self.name} at {address(self.url)} did not answer in JSON: is the URL right?"
-            ) from None
+            raise self.not_json() from None
 
 
 def _reason(response: httpx.Response) -> str:

@@ -6,25 +6,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ops_platform.clients import matrix_stream
 from ops_platform.clients.json_http import TIMEOUT_SECONDS, Access, JsonService
 from ops_platform.clients.safe_errors import address, service
 from ops_platform.errors import Unavailable
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 @dataclass(frozen=True)
 class Series:
-    """One series of an answer: its labels and its samples as (Unix seconds, value)."""
+    """One series of an answer: its labels and its samples as (Unix seconds, value).
+
+    Those of a range are an array of such rows.
+    """
 
     labels: Mapping[str, str]
-    samples: tuple[tuple[float, float], ...]
+    samples: tuple[tuple[float, float], ...] | NDArray[np.float64]
 
     @property
     def value(self) -> float:
         """The newest value."""
-        return self.samples[-1][1]
+        return float(self.samples[-1][1])
 
 
 @dataclass(frozen=True)
@@ -110,12 +118,18 @@ class Prometheus:
         form = {"query": expression}
         if at is not None:
             form["time"] = f"{at.timestamp():.3f}"
-        body = self._checked(self._service.post("/api/v1/query", data=form))
+        try:
+            answered, matrix = matrix_stream.parse(self._service.post_in_pieces("/api/v1/query", form))
+        except ValueError:
+            raise self._service.not_json() from None
+        body = self._checked(answered)
         data = body["data"]
-        if data["resultType"] in ("scalar", "string"):
-            series: tuple[Series, ...] = (Series({}, (_sample(data["result"]),)),)
+        if data["resultType"] == "matrix":
+            series = tuple(Series(labels, samples) for labels, samples in matrix)
+        elif data["resultType"] == "vector":
+            series = tuple(Series(item["metric"], (_sample(item["value"]),)) for item in data["result"])
         else:
-            series = tuple(_series(item) for item in data["result"])
+            series = (Series({}, (_sample(data["result"]),)),)
         return Answer(series, tuple(map(service, body.get("warnings", ()))))
 
     def series(
@@ -206,8 +220,3 @@ class Prometheus:
 
 def _sample(pair: Any) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
-
-
-def _series(item: Mapping[str, Any]) -> Series:
-    samples = item["values"] if "values" in item else [item["value"]]
-    return Series(item["metric"], tuple(_sample(pair) for pair in samples))

@@ -28,6 +28,7 @@ from ops_platform.slo.counting.event_count import HOUR
 from ops_platform.slo.objectives import openslo
 from ops_platform.slo.objectives.model import Objective
 from ops_platform.slo.reporting import refresh as keeping
+from ops_platform_tests.benchmarks import slo_scale
 from ops_platform_tests.benchmarks.measure import Report, Target, Timing
 from ops_platform_tests.prometheus import running_prometheus
 from ops_platform_tests.services import OpsDatabase, OpsDatabases, Services
@@ -54,7 +55,7 @@ def run(say: Callable[[str], None], *, quick: bool = False) -> list[Report]:
                 known = openslo.load_directory(files.default_config_dir() / "objectives")
                 report = _measured(say, databases.create(), prometheus, known, start, end)
                 _in_dagster(say, report, databases, prometheus, directory, min(30, days - 1), end)
-                return [report]
+            return [report, *slo_scale.run(say, databases, quick=quick)]
     finally:
         services.close()
 

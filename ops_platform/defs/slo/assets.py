@@ -14,6 +14,7 @@ from ops_platform import markdown
 from ops_platform.clients import postgres
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
+from ops_platform.defs.slo import event_metadata
 from ops_platform.defs.slo.objective_view import budgets_left, burn_downs, left_out, percent, worst_hours
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import Objective
@@ -70,7 +71,9 @@ def hourly_counts(
             excluded = figure_causes.left_out(ops, start, end)
     for hour, window_of in _by_hour(counted.counts).items():
         context.add_asset_metadata(
-            _metadata(window_of, hour + HOUR, source.url, excluded),
+            event_metadata.of_hour(window_of)
+            if len(window_of) > event_metadata.PLOTTED
+            else _metadata(window_of, hour + HOUR, source.url, excluded),
             asset_key=COUNTS,
             partition_key=hour.strftime(HOURLY.fmt),
         )
@@ -164,12 +167,17 @@ def _compliance(
     for moment, figures in _by_moment(figures_of).items():
         if start < moment <= end:
             context.add_asset_metadata(
-                _figures_metadata(figures),
+                event_metadata.of_figures(figures)
+                if len(figures) > event_metadata.PLOTTED
+                else _figures_metadata(figures),
                 asset_key=dg.AssetKey(["slo", "compliance"]),
                 partition_key=(moment - HOUR).strftime(HOURLY.fmt),
             )
     yield dg.MaterializeResult(
-        metadata={"table": dg.MetadataValue.md(_table(last))}, check_results=[_bounds(last)]
+        metadata=event_metadata.of_figures(last)
+        if len(last) > event_metadata.PLOTTED
+        else {"table": dg.MetadataValue.md(_table(last))},
+        check_results=[_bounds(last)],
     )
 
 

@@ -49,6 +49,8 @@ class Falls:
         fell = (values < before) & (times - previous <= HORIZON)
         began = process_began(times, previous, scrapes)
         created = created_zeros(counter, scrapes)
+        if not fell.any():
+            return cls(fell, began, created, (), ())
         silent = scrapes.process_starts(times) == NEVER
         proven = fell & (created | began)
         believable = silent & ~np.isin(times, doubted) & (2 * values <= before)
@@ -117,6 +119,8 @@ def created_zeros(counter: Series, scrapes: Scrapes) -> Mask:
     gives its samples times of its own has none.
     """
     times = counter.times
+    if (counter.values != 0).all():
+        return np.zeros(times.size, np.bool_)
     scraped = np.isin(times, scrapes.good, assume_unique=True)
     near = np.diff(times) <= HORIZON
     before = np.concatenate(([True], scraped[:-1] | ~near))
@@ -126,11 +130,15 @@ def created_zeros(counter: Series, scrapes: Scrapes) -> Mask:
 
 def doubted_times(series: list[Series], scrapes: Scrapes) -> Times:
     """Collect the times (ms) at which one of these counters of a target fell, and may have been reset."""
-    falls = [fall for counter in series for fall in Falls.of(counter, scrapes).fell_at]
+    falls = [fall for counter in _falling(series) for fall in Falls.of(counter, scrapes).fell_at]
     return np.unique(np.array(falls, np.int64))
 
 
 def reset_times(series: list[Series], scrapes: Scrapes) -> Times:
     """Collect the times (ms) at which one of these counters of a target was reset, as far as proven."""
-    resets = [counter.times[Falls.of(counter, scrapes).reset] for counter in series if counter.times.size]
+    resets = [counter.times[Falls.of(counter, scrapes).reset] for counter in _falling(series)]
     return np.unique(np.concatenate([no_times(), *resets]))
+
+
+def _falling(series: list[Series]) -> list[Series]:
+    return [counter for counter in series if (np.diff(counter.values) < 0).any()]

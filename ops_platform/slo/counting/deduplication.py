@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ops_platform.slo.counting.range_query import Raw, times_of
+from ops_platform.slo.counting.range_query import Raw, Samples, joined, times_of
 from ops_platform.slo.counting.samples import Labels, Mask, Series, Times, address_of, show
 from ops_platform.slo.counting.scrapes import HORIZON, Unknown, around, gaps, merged
 
@@ -62,11 +62,12 @@ class ReplicaTurns:
         """All that have an ``up`` of the target."""
         return frozenset((self.first, *self.stand_ins))
 
-    def counts(self, replica: Labels, time: int) -> bool:
-        """Tell whether the samples of ``replica`` at ``time`` (ms) are the ones that count."""
-        if replica == self.first:
-            return True
-        return any(low < time <= high for low, high in self.stand_ins.get(replica, ()))
+    def counting(self, replica: Labels, times: Times) -> Mask:
+        """Tell which samples of ``replica`` at ``times`` (ms) are the ones that count."""
+        counts = np.full(times.size, replica == self.first)
+        for low, high in self.stand_ins.get(replica, ()):
+            counts |= (low < times) & (times <= high)
+        return counts
 
 
 def split_replica_labels(labels: Labels, names: frozenset[str]) -> tuple[Labels, Labels]:
@@ -88,19 +89,19 @@ def merge_replicas(
     """
     if not names:
         return series
-    merged: Raw = {}
+    parts: dict[Labels, list[Samples]] = defaultdict(list)
     leading: dict[Labels, Labels] = {}
     for labels in sorted(series):
         own, replica = split_replica_labels(labels, names)
         target_turns = turns.get(target_of(own))
         if target_turns is None:
             if leading.setdefault(own, replica) == replica:
-                merged.setdefault(own, []).extend(series[labels])
+                parts[own].append(series[labels])
             continue
-        merged.setdefault(own, []).extend(
-            sample for sample in series[labels] if target_turns.counts(replica, round(sample[0] * 1000))
-        )
-    return {own: sorted(samples) for own, samples in merged.items() if samples}
+        samples = series[labels]
+        parts[own].append(samples[target_turns.counting(replica, times_of(samples))])
+    merged = {own: joined(each) for own, each in parts.items()}
+    return {own: samples for own, samples in merged.items() if samples.size}
 
 
 def differences(
@@ -117,7 +118,7 @@ def differences(
     """
     if not names:
         return {}
-    by_own: dict[Labels, dict[Labels, list[tuple[float, float]]]] = defaultdict(dict)
+    by_own: dict[Labels, Raw] = defaultdict(dict)
     for labels, samples in series.items():
         own, replica = split_replica_labels(labels, names)
         by_own[own][replica] = samples
@@ -141,21 +142,20 @@ def differences(
 
 def _differences(
     own: Labels,
-    by_replica: Mapping[Labels, list[tuple[float, float]]],
+    by_replica: Raw,
     turns: ReplicaTurns,
     names: frozenset[str],
     slack: float,
 ) -> list[Unknown]:
-    counting: list[tuple[float, float, int]] = []
-    dropped: list[tuple[float, float, int]] = []
+    counting: list[Samples] = []
+    dropped: list[Samples] = []
     for number, replica in enumerate(sorted(by_replica)):
-        for time, value in by_replica[replica]:
-            counts = turns.counts(replica, round(time * 1000))
-            (counting if counts else dropped).append((time, value, number))
-    counting.sort()
-    dropped.sort()
-    times, values, replicas = _arrays(counting)
-    at, others, dropped_of = _arrays(dropped)
+        samples = np.column_stack((by_replica[replica], np.full(len(by_replica[replica]), number)))
+        counts = turns.counting(replica, times_of(samples))
+        counting.append(samples[counts])
+        dropped.append(samples[~counts])
+    times, values, replicas = _in_order(counting)
+    at, others, dropped_of = _in_order(dropped)
     same, other = np.zeros(at.size, np.bool_), np.zeros(at.size, np.bool_)
     for number in range(len(by_replica)):
         of_others, mine = replicas != number, dropped_of == number
@@ -180,13 +180,11 @@ def _differences(
     return stretches
 
 
-def _arrays(samples: Sequence[tuple[float, float, int]]) -> tuple[Times, Floats, Times]:
-    """Split (Unix seconds, value, number) into times in milliseconds, values and numbers."""
-    return (
-        times_of((time, value) for time, value, _ in samples),
-        np.array([value for _, value, _ in samples], np.float64),
-        np.array([number for _, _, number in samples], np.int64),
-    )
+def _in_order(parts: Sequence[Samples]) -> tuple[Times, Floats, Times]:
+    """Put rows of (Unix seconds, value, number) in order: times in milliseconds, values and numbers."""
+    together = np.concatenate(parts)
+    together = together[np.lexsort((together[:, 2], together[:, 1], together[:, 0]))]
+    return times_of(together), together[:, 1], together[:, 2].astype(np.int64)
 
 
 def compared(times: Times, values: Floats, at: Times, others: Floats, slack: float = 0) -> tuple[Mask, Mask]:

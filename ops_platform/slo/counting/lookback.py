@@ -83,14 +83,13 @@ def last_sample(source: Prometheus, counter: Series, since: datetime) -> tuple[i
     oldest = moment(int(counter.times[0])) - LOOK_BACK
     names = frozenset(source.replica_labels)
     for start, end in _backwards(since, oldest):
-        samples_found = [
-            sample
+        last_samples = [
+            (float(samples[-1, 0]), float(samples[-1, 1]))
             for labels, samples in range_query.read(source, _selector_of(counter), start, end).items()
             if canonical(deduplication.split_replica_labels(labels, names)[0]) == counter.labels
-            for sample in samples
         ]
-        if samples_found:
-            time, value = max(samples_found)
+        if last_samples:
+            time, value = max(last_samples)
             return round(time * 1000), int(value) if 0 <= value < math.inf else 0
     return milliseconds(oldest), 0
 

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import numpy as np
+
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo.counting import deduplication, lookback, range_query, targets
 from ops_platform.slo.counting.range_query import milliseconds, times_of
-from ops_platform.slo.counting.samples import Labels, Series, no_times, show
+from ops_platform.slo.counting.samples import Series, Times, no_times, show
 from ops_platform.slo.counting.scrapes import FOREVER, HORIZON, NEVER, Scrapes, Unknown, around, overlapping
 from ops_platform.slo.counting.targets import Targets
 from ops_platform.slo.objectives import Selector
@@ -56,15 +58,18 @@ def read(
     read_targets = targets.read(
         source, sorted({job for names in jobs.values() for job in names}), since, until
     )
+    types: dict[str, frozenset[str]] = {}
+    first_samples = {selector: _first_samples(raw[selector]) for selector in distinct}
     series: dict[Selector, tuple[Series, ...]] = {}
     doubts: dict[Selector, tuple[Unknown, ...]] = {}
     for selector in distinct:
         if selector not in counters:
-            series[selector], doubts[selector] = _gauges(source, raw[selector], read_targets), ()
+            series[selector], doubts[selector] = _gauges(source, raw.pop(selector), read_targets), ()
             continue
-        parsed, flawed = _parsed(source, selector, raw[selector], read_targets)
+        # Given away: of many series there is no room for both forms.
+        parsed, flawed = _parsed(source, selector, raw.pop(selector), read_targets)
         series[selector] = _with_earlier(source, parsed, read_targets, since)
-        gauge = _is_gauge(source, selector)
+        gauge = _is_gauge(source, selector, types)
         doubts[selector] = (
             *([Unknown(milliseconds(since), milliseconds(until), gauge)] if gauge else []),
             *flawed,
@@ -72,7 +77,7 @@ def read(
         )
     jobs_since, overridden = {}, {}
     for selector in distinct:
-        first = _first_samples(raw[selector])
+        first = first_samples[selector]
         # The index is asked only where the answer matters.
         failing = [
             target
@@ -113,11 +118,11 @@ def _gauges(source: Prometheus, raw: range_query.Raw, read_targets: Targets) -> 
 def _parsed(
     source: Prometheus, selector: Selector, raw: range_query.Raw, read_targets: Targets
 ) -> tuple[list[Series], list[Unknown]]:
-    """Parse the series that count events, and the times at which stored values do not."""
+    """Parse the series that count events, and the times at which stored values do not. Empties ``raw``."""
     names = frozenset(source.replica_labels)
     differing = deduplication.differences(raw, names, read_targets.turns, read_targets.target_of)
     flawed = [stretch for stretches in differing.values() for stretch in stretches]
-    joined: dict[Labels, list[tuple[float, float]]] = {}
+    joined: range_query.Raw = {}
     chosen = deduplication.merge_replicas(raw, names, read_targets.turns, read_targets.target_of)
     for labels, samples in sorted(chosen.items()):
         own = lookback.canonical(labels) if selector.bound is not None else labels
@@ -128,14 +133,19 @@ def _parsed(
                 times_of(samples),
                 f"{show(own)} is stored in two spellings: every event would count twice",
             )
-            seen = {time for time, _ in joined[own]}
-            samples = sorted([*joined[own], *(sample for sample in samples if sample[0] not in seen)])
+            others = samples[~np.isin(samples[:, 0], joined[own][:, 0])]
+            samples = range_query.joined([joined[own], others])
         joined[own] = samples
+    raw.clear()
+    chosen.clear()
     parsed = []
-    for labels, samples in joined.items():
-        counter, flaws = Series.parse(labels, samples)
+    same_times: dict[bytes, Times] = {}
+    for labels in list(joined):
+        counter, flaws = Series.parse(labels, joined.pop(labels))
         flawed += [stretch for flaw in flaws for stretch in around(flaw.times, flaw.reason)]
-        parsed.append(replace(counter, scraped=read_targets.target_of(labels)))
+        # Of one target all series are scraped at the same times.
+        times = same_times.setdefault(counter.times.tobytes(), counter.times)
+        parsed.append(replace(counter, times=times, scraped=read_targets.target_of(labels)))
     return parsed, flawed
 
 
@@ -173,15 +183,20 @@ def _first_samples(raw: range_query.Raw) -> dict[str, int]:
     first: dict[str, int] = {}
     for labels, samples in raw.items():
         job = dict(labels).get("job", "")
-        first[job] = min(first.get(job, FOREVER), round(samples[0][0] * 1000))
+        first[job] = min(first.get(job, FOREVER), int(times_of(samples[:1])[0]))
     return first
 
 
-def _is_gauge(source: Prometheus, selector: Selector) -> str | None:
-    """Say why Prometheus knows that a metric is no counter; None: it is one, or its type is not known."""
+def _is_gauge(source: Prometheus, selector: Selector, types: dict[str, frozenset[str]]) -> str | None:
+    """Say why Prometheus knows that a metric is no counter; None: it is one, or its type is not known.
+
+    ``types``: those that were asked for already, by name.
+    """
     # Of a histogram and of OpenMetrics counters the family is known, not each of its series.
     for name in (selector.metric, selector.metric.rpartition("_")[0]):
-        kinds = set(source.metric_types(name)) - {"unknown", "untyped"}
+        if name not in types:
+            types[name] = frozenset(source.metric_types(name))
+        kinds = types[name] - {"unknown", "untyped"}
         if kinds & set(COUNTERS):
             # A gauge may be called like its family: go_memstats_alloc_bytes, and the same with _total.
             return None

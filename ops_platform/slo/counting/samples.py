@@ -57,7 +57,9 @@ class Series:
     """Labels of the target that shows it; None: job and instance are all that is known of it."""
 
     @classmethod
-    def parse(cls, labels: Labels, samples: Sequence[tuple[float, float]]) -> tuple[Series, list[Flaw]]:
+    def parse(
+        cls, labels: Labels, samples: Sequence[tuple[float, float]] | NDArray[np.float64]
+    ) -> tuple[Series, list[Flaw]]:
         """Split samples of (Unix seconds, value) into those that count whole events, and flaws.
 
         Raises Unavailable when the samples are out of order.
@@ -82,7 +84,7 @@ class Series:
         return cls(labels, times[whole], values[whole].astype(np.int64)), flaws
 
     @classmethod
-    def of_gauge(cls, labels: Labels, samples: Sequence[tuple[float, float]]) -> Series:
+    def of_gauge(cls, labels: Labels, samples: Sequence[tuple[float, float]] | NDArray[np.float64]) -> Series:
         """Keep the samples of a gauge, (Unix seconds, value), whatever they are.
 
         Raises Unavailable when the samples are out of order.

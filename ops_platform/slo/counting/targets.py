@@ -12,7 +12,7 @@ import numpy as np
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo.counting import deduplication, range_query
 from ops_platform.slo.counting.deduplication import ReplicaTurns
-from ops_platform.slo.counting.range_query import Raw, milliseconds, times_of
+from ops_platform.slo.counting.range_query import Raw, Samples, milliseconds, times_of
 from ops_platform.slo.counting.samples import Labels, Times, address_of, no_times
 from ops_platform.slo.counting.scrapes import JITTER, Scrapes, Unknown
 from ops_platform.slo.objectives import Matcher, Selector
@@ -88,21 +88,19 @@ def read(source: Prometheus, jobs: Collection[str], since: datetime, until: date
     found = Targets({}, turns, {}, _by_address(by_target))
     raw = _of_jobs(source, "process_start_time_seconds", jobs, since, until)
     # A value that is not a time tells nothing, and must not stop the counting of everything else.
-    raw = {
-        labels: [sample for sample in samples if abs(sample[1]) <= LATEST] for labels, samples in raw.items()
-    }
-    started: dict[Labels, list[tuple[float, float]]] = defaultdict(list)
+    raw = {labels: samples[np.abs(samples[:, 1]) <= LATEST] for labels, samples in raw.items()}
+    started: dict[Labels, list[Samples]] = defaultdict(list)
     for labels, samples in deduplication.merge_replicas(raw, names, turns, found.target_of).items():
-        started[found.target_of(labels)] += samples
+        started[found.target_of(labels)].append(samples)
     scrapes = {}
     for target, ups in by_target.items():
-        reports = sorted(started[target])
-        bad = [times_of(sample for sample in samples if sample[1] != 1) for samples in ups.values()]
+        reports = range_query.joined(started[target])
+        bad = [times_of(samples[samples[:, 1] != 1]) for samples in ups.values()]
         scrapes[target] = Scrapes(
             turns[target].good,
             np.unique(np.concatenate([no_times(), *bad])),
             times_of(reports),
-            np.array([round(value * 1000) for _, value in reports], np.int64),
+            np.rint(reports[:, 1] * 1000).astype(np.int64),
         )
     differing = deduplication.differences(raw, names, turns, found.target_of, JITTER / 1000)
     return replace(found, scrapes=scrapes, differing=differing)
@@ -115,8 +113,8 @@ def _by_address(targets: Iterable[Labels]) -> dict[Labels, list[Labels]]:
     return at
 
 
-def _good(samples: Sequence[tuple[float, float]]) -> Times:
-    return times_of(sample for sample in samples if sample[1] == 1)
+def _good(samples: Samples) -> Times:
+    return times_of(samples[samples[:, 1] == 1])
 
 
 def _of_jobs(source: Prometheus, metric: str, jobs: Collection[str], since: datetime, until: datetime) -> Raw:

@@ -40,7 +40,7 @@ It changes with these modules, so that a count by new rules is not taken for one
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WindowCount:
     """Events seen in (``start``, ``start`` + ``seconds``].
 

@@ -88,6 +88,10 @@ def raw_ratio(objective: Objective) -> str:
         return f"sum(rate({selector.query}[{objective.period.days}d]))"
 
     indicator = objective.indicator
+    if not counts_events(objective):
+        length = objective.period.days * DAY * 60
+        bad = measured_rates.bad_measured(indicator, length)
+        return f"{bad} / ({measured_rates.all_measured(indicator, length)} > 0)"
     if indicator.bad is not None:
         return f"({rate(indicator.bad)} or vector(0)) / ({rate(indicator.total)} > 0)"
     assert indicator.good is not None  # noqa: S101 - one of the two is given

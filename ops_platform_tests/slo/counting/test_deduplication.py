@@ -19,7 +19,7 @@ from ops_platform.slo.counting import event_count as counting
 from ops_platform.slo.counting.counter_deltas import timeline
 from ops_platform.slo.counting.deduplication import ReplicaTurns
 from ops_platform.slo.counting.event_count import HOUR
-from ops_platform.slo.counting.range_query import Raw
+from ops_platform.slo.counting.range_query import Raw, Samples
 from ops_platform.slo.counting.samples import Labels, Series, Times
 from ops_platform.slo.counting.scrapes import VIEW, Scrapes, Unknown, gaps, touching
 from ops_platform.slo.objectives import openslo
@@ -40,6 +40,10 @@ def outages(draw: st.DrawFn, ticks: int, most: int) -> list[bool]:
     return made
 
 
+def rows(samples: list[tuple[float, float]]) -> Samples:
+    return np.array(samples, np.float64).reshape(-1, 2)
+
+
 @given(st.data())
 def test_cuts_of_time_add_up_whichever_replica_is_away(data: st.DataObject) -> None:
     ticks = 90
@@ -52,14 +56,16 @@ def test_cuts_of_time_add_up_whichever_replica_is_away(data: st.DataObject) -> N
         times = [(STEP * tick + shift + 60_000) / 1000 for tick, is_made in enumerate(made) if is_made]
         values = [float(truth[tick]) for tick, is_made in enumerate(made) if is_made]
         if times:
-            seen[("__name__", "x_total"), *TARGET, ("replica", name)] = list(zip(times, values, strict=True))
+            seen[("__name__", "x_total"), *TARGET, ("replica", name)] = rows(
+                list(zip(times, values, strict=True))
+            )
             scraped[(("replica", name),)] = times
 
     def events(start: int, end: int) -> int | None:
         """Of (start, end], from what surrounds it by VIEW, as a run reads it."""
         low, high = start - VIEW, end + VIEW
         within = {
-            labels: [one for one in samples if low < one[0] * 1000 <= high]
+            labels: samples[(low < samples[:, 0] * 1000) & (samples[:, 0] * 1000 <= high)]
             for labels, samples in seen.items()
         }
         good = {
@@ -102,9 +108,10 @@ def test_what_one_has_lost_another_stands_in_for() -> None:
             (("replica", name),): np.array([round(time * 1000) for time, _ in samples], np.int64)
             for name, samples in found.items()
         }
-        raw = {(*series, ("replica", name)): samples for name, samples in found.items()}
+        raw = {(*series, ("replica", name)): rows(samples) for name, samples in found.items()}
         turns = {TARGET: ReplicaTurns.of(good, 0, 60 * STEP)}
-        return deduplication.merge_replicas(raw, frozenset(["replica"]), turns)[series]
+        merged = deduplication.merge_replicas(raw, frozenset(["replica"]), turns)[series]
+        return [(time, value) for time, value in merged.tolist()]
 
     samples = chosen({"a": a, "b": b})
     times = np.array([round(time * 1000) for time, _ in samples], np.int64)
@@ -118,7 +125,7 @@ def test_what_one_has_lost_another_stands_in_for() -> None:
 def differing(a: list[tuple[float, float]], b: list[tuple[float, float]]) -> list[Unknown]:
     """Of two that are called replicas, each with its samples of a counter and a good scrape at each."""
     series = (("__name__", "x_total"), *TARGET)
-    raw = {(*series, ("replica", name)): samples for name, samples in (("a", a), ("b", b)) if samples}
+    raw = {(*series, ("replica", name)): rows(samples) for name, samples in (("a", a), ("b", b)) if samples}
     ticks = np.arange(STEP, 180 * STEP, STEP, dtype=np.int64)
     turns = {TARGET: ReplicaTurns.of({(("replica", "a"),): ticks, (("replica", "b"),): ticks}, 0, 3_600_000)}
     return deduplication.differences(raw, frozenset(["replica"]), turns).get(TARGET, [])
@@ -146,7 +153,7 @@ def test_one_takes_the_place_of_another_that_it_was_seen_beside() -> None:
     def switched(first_of_b: int) -> list[Unknown]:
         a = [(20.0 * tick, 1000.0 + tick) for tick in range(1, 60)]
         b = [(20.0 * tick, 1000.0 + tick) for tick in range(first_of_b, 180)]
-        raw = {(*series, ("replica", "a")): a, (*series, ("replica", "b")): b}
+        raw = {(*series, ("replica", "a")): rows(a), (*series, ("replica", "b")): rows(b)}
         good: dict[Labels, Times] = {
             labels[2:][-1:]: np.array([round(time * 1000) for time, _ in samples], np.int64)
             for labels, samples in raw.items()

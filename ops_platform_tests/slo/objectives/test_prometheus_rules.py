@@ -21,7 +21,7 @@ from ops_platform import files
 from ops_platform.cli import cli
 from ops_platform.slo.objectives import alert_options, alert_rules, burn_tiers, event_rates, openslo
 from ops_platform.slo.objectives import prometheus_rules as rules
-from ops_platform.slo.objectives.model import Indicator, Objective, Period
+from ops_platform.slo.objectives.model import Indicator, Objective, Period, Slicing
 from ops_platform.slo.objectives.selector import Selector
 from ops_platform_tests.slo.burning import burning
 
@@ -130,6 +130,16 @@ def test_raw_samples_are_read_over_the_shortest_window_only() -> None:
         *recorded, absent = [rule.get("record") or rule["alert"] for rule in raw]
         assert (tuple(recorded), absent) == (event_rates.names(one), alert_rules.ABSENT)
         assert set(re.findall(r"\[(\w+)\]", " ".join(rule["expr"] for rule in raw))) == {"5m"}
+
+
+def test_time_slices_are_reconciled_as_slices() -> None:
+    one = OBJECTIVES["api-availability"]
+    assert isinstance(one.indicator, Indicator)
+    sliced = replace(one, indicator=replace(one.indicator, slicing=Slicing(300, Fraction(99, 100))))
+    assert "[30d]" in event_rates.raw_ratio(one)
+    slices = event_rates.raw_ratio(sliced)
+    assert slices.count("[2592000s:60s]") == 2
+    assert slices.count(">= bool 0.99") == 2
 
 
 def test_a_document_names_grades_labels_and_disables_its_alerts() -> None:
