@@ -106,31 +106,32 @@ GDPR = (
             )
         },
     ),
-    # Operations and processes add up.
+    # Operations and processes add up. Bursts begin within the ten minutes: of the first of them Prometheus 3
+    # does not see the sample.
     Case(
         "GdprApiUnauthorised",
         "a burst over two operations",
         20,
-        {answers(401): "0x10 60x20", answers(401, "request"): "0x10 60x20"},
+        {answers(401): "0x12 60x20", answers(401, "request"): "0x12 60x20"},
         api(),
         "120",
     ),
     Case("GdprApiUnauthorised", "sessions that ended", 60, {answers(401): "0+5x60"}),
-    Case("GdprApiUnknownRequests", "ids are tried", 20, {answers(404): "0x10 60x20"}, api(), "60"),
-    Case("GdprApiUnknownRequests", "a scanner of other paths", 20, {answers(404, "other"): "0x10 900x20"}),
+    Case("GdprApiUnknownRequests", "ids are tried", 20, {answers(404): "0x12 60x20"}, api(), "60"),
+    Case("GdprApiUnknownRequests", "a scanner of other paths", 20, {answers(404, "other"): "0x12 900x20"}),
     Case(
-        "GdprApiRateLimited", "a client that does not stop", 20, {answers(429): "0x10 120x20"}, api(), "120"
+        "GdprApiRateLimited", "a client that does not stop", 20, {answers(429): "0x12 120x20"}, api(), "120"
     ),
     Case(
         "GdprApiConnectionsRefused",
         "a client that draws its connections out",
         20,
-        {CUT: "0x10 600x20"},
+        {CUT: "0x12 600x20"},
         ({"severity": "warning", "service": "gdpr", "reason": "slow-head"},),
         "600",
     ),
     Case("GdprApiConnectionsRefused", "people on slow lines", 60, {CUT: "0+20x60"}),
-    Case("GdprApiRateLimited", "an impatient person", 20, {answers(429): "0x10 20x20"}),
-    Case("GdprTokensGuessed", "a burst", 20, {WRONG: "0x10 30x20"}, api("critical"), "30"),
+    Case("GdprApiRateLimited", "an impatient person", 20, {answers(429): "0x12 20x20"}),
+    Case("GdprTokensGuessed", "a burst", 20, {WRONG: "0x12 30x20"}, api("critical"), "30"),
     Case("GdprTokensGuessed", "typing errors", 60, {WRONG: "0+1x60"}),
 )
