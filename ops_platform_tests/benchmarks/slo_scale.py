@@ -127,8 +127,9 @@ def _load(directory: Path, lines: Iterator[str]) -> None:
     with text.open("w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in lines)
         file.write("# EOF\n")
-    load = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "--quiet", str(text)]
-    subprocess.run([*load, str(directory / "data")], check=True, capture_output=True)
+    # Else every two hours are a block, and for each the whole text is read.
+    load = ["promtool", "tsdb", "create-blocks-from", "--max-block-duration=486h", "openmetrics", "--quiet"]
+    subprocess.run([*load, str(text), str(directory / "data")], check=True, capture_output=True)
     text.unlink()
 
 
