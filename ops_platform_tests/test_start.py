@@ -100,16 +100,6 @@ def test_a_module_gives_marks_once_and_to_all_its_tests() -> None:
     assert wrong == []
 
 
-def test_a_property_of_the_fast_part_leaves_its_number_of_examples_to_the_profile() -> None:
-    """Else `make test-fast` would look at as many as `make test`."""
-    wrong = []
-    for path in TESTS.rglob("test_*.py"):
-        source = path.read_text(encoding="utf-8")
-        if re.search(r"max_examples=\d", source) and not module_marks.needs_services(source):
-            wrong.append(path.name)
-    assert wrong == []
-
-
 def test_a_module_that_is_asked_for_is_read(
     pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from ops_platform_tests import turns
+from ops_platform_tests import module_marks, turns
 
 
 def test_every_name_is_a_module_or_a_group_of_several() -> None:
@@ -18,6 +19,16 @@ def test_each_fast_test_is_in_one_half_and_neither_is_empty() -> None:
     modules = [path.relative_to(root).as_posix() for path in root.rglob("test_*.py")]
     assert {turns.half(module) for module in modules} == {0, 1}
     assert [name for name in turns.FIRST_HALF if not any(one.startswith(name) for one in modules)] == []
+
+
+def test_a_property_of_the_fast_part_leaves_its_number_of_examples_to_the_profile() -> None:
+    """Else `make test-fast` would look at as many as `make test`."""
+    wrong = []
+    for path in Path(__file__).parent.rglob("test_*.py"):
+        source = path.read_text(encoding="utf-8")
+        if re.search(r"max_examples=\d", source) and not module_marks.needs_services(source):
+            wrong.append(path.name)
+    assert wrong == []
 
 
 def test_on_the_stack_what_waits_comes_late_and_the_crash_last() -> None:

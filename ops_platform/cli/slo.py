@@ -132,12 +132,19 @@ def compute(
     metavar="KEY=VALUE",
     help="A label of the objects, as ruleSelector asks for; of kubernetes only. May be given again.",
 )
+@click.option(
+    "--source",
+    default=None,
+    metavar="NAME",
+    help="Only of the objectives with this metricSourceRef: for that Prometheus.",
+)
 @arguments.objectives
 def rules(
     directory: Path | None,
     format_: str,
     namespace: str | None,
     labels: tuple[str, ...],
+    source: str | None,
     objectives: Path | None,
 ) -> None:
     """Generate Prometheus rules of the objectives: recording rules with Sloth's names, and burn alerts.
@@ -153,6 +160,10 @@ def rules(
         raise ConfigurationError("--namespace and --label go only with --format kubernetes")
     parsed = kubernetes_rules.parse_labels(labels)
     loaded = openslo.load_directory(objectives or load_settings().config_dir / "objectives")
+    if source is not None:
+        loaded = [objective for objective in loaded if objective.indicator.source == source]
+        if not loaded:
+            raise ConfigurationError(f"no objective has the metricSourceRef {source}: correct --source")
     if format_ == "kubernetes":
         name, text = "slo-prometheusrules.yaml", kubernetes_rules.text(loaded, namespace, parsed)
     else:

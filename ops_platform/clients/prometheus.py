@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from ops_platform.clients import matrix_stream
 from ops_platform.clients.json_http import TIMEOUT_SECONDS, Access, JsonService
 from ops_platform.clients.safe_errors import address, service
-from ops_platform.errors import Unavailable
+from ops_platform.errors import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +80,8 @@ class FiringAlert:
 class Prometheus:
     """The HTTP API of one Prometheus. Every method but ``ready`` raises Unavailable.
 
-    ``replica_labels`` tell apart the copies of a series that several replicas wrote into it.
+    ``replica_labels`` tell apart the copies of a series that several replicas wrote into it; ``named`` are
+    others, by the name that documents give them.
     """
 
     def __init__(
@@ -91,11 +92,27 @@ class Prometheus:
         access: Access | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         replica_labels: Sequence[str] = (),
+        named: Mapping[str, Prometheus] | None = None,
     ) -> None:
         self.replica_labels = tuple(replica_labels)
+        self._named = dict(named or {})
         self._service = JsonService(
             "Prometheus", url, ca_file=ca_file, access=access, timeout_seconds=timeout_seconds
         )
+
+    def source(self, name: str | None) -> Prometheus:
+        """Find the Prometheus of this name; itself without a name, and where there is no other.
+
+        Raises ConfigurationError for a name that OPS_PROMETHEUS_URLS does not have.
+        """
+        if name is None or not self._named:
+            return self
+        if name not in self._named:
+            raise ConfigurationError(
+                f"an objective's metricSourceRef is {name}, and OPS_PROMETHEUS_URLS names "
+                f"{', '.join(sorted(self._named))}: add {name}=URL"
+            )
+        return self._named[name]
 
     @property
     def url(self) -> str:
@@ -105,6 +122,8 @@ class Prometheus:
     def close(self) -> None:
         """Close the HTTP connections."""
         self._service.close()
+        for other in self._named.values():
+            other.close()
 
     def ready(self) -> bool:
         """Ask whether Prometheus serves queries; False when it cannot be reached."""

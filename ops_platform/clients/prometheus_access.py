@@ -41,16 +41,39 @@ def connect(
 ) -> Prometheus:
     """Make a client of the Prometheus at ``url``; None: the configured one.
 
+    The configured one knows those of OPS_PROMETHEUS_URLS by name; a ``url`` that is given stands for all.
     What the settings hold to sign in with is sent to whichever it is. Raises ConfigurationError when settings
     contradict each other, or a file cannot be used.
     """
-    place = url or settings.require("prometheus_url")
-    return Prometheus(
-        place,
-        access=access(settings, place),
-        timeout_seconds=timeout_seconds,
-        replica_labels=replica_labels or settings.prometheus_replica_labels,
-    )
+
+    def client(place: str, named: Mapping[str, Prometheus] | None = None) -> Prometheus:
+        return Prometheus(
+            place,
+            access=access(settings, place),
+            timeout_seconds=timeout_seconds,
+            replica_labels=replica_labels or settings.prometheus_replica_labels,
+            named=named,
+        )
+
+    if url is not None:
+        return client(url)
+    others = {name: client(place) for name, place in _named_urls(settings.prometheus.urls).items()}
+    return client(settings.require("prometheus_url"), others)
+
+
+def _named_urls(text: str | None) -> dict[str, str]:
+    """Parse ``name=URL``, separated by commas. Raises ConfigurationError."""
+    urls: dict[str, str] = {}
+    for entry in (text or "").split(","):
+        name, equals, place = entry.strip().partition("=")
+        if not entry.strip():
+            continue
+        if not equals or re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name) is None or name in urls:
+            raise ConfigurationError(
+                f"{PREFIX}URLS must be name=URL, separated by commas, each name once: eu=https://eu.example:9090"
+            )
+        urls[name] = place
+    return urls
 
 
 def access(settings: Settings, url: str) -> Access:

@@ -12,6 +12,8 @@ from ops_platform.environment import Group
 class PrometheusSettings(Group):
     """Credentials, certificate, tenant and proxy for Prometheus or what speaks its API."""
 
+    urls: str | None = Field(None, validation_alias="OPS_PROMETHEUS_URLS")
+    """Others beside OPS_PROMETHEUS_URL, as ``name=URL``: a document's ``metricSourceRef`` names one."""
     bearer_token: SecretStr | None = Field(None, validation_alias="OPS_PROMETHEUS_BEARER_TOKEN")
     username: str | None = Field(None, validation_alias="OPS_PROMETHEUS_USERNAME")
     password: SecretStr | None = Field(None, validation_alias="OPS_PROMETHEUS_PASSWORD")

@@ -213,3 +213,23 @@ def test_nothing_is_sent_that_was_not_asked_for(tmp_path: Path) -> None:
         ask(settings_of(tmp_path, {}), url)
         ask(settings_of(tmp_path, {"TENANT_HEADER": "X-Team"}), url)
     assert all(not headers.keys() & {"authorization", "x-scope-orgid", "x-team"} for headers in guard.asked)
+
+
+def test_others_are_known_by_the_name_that_documents_give_them(tmp_path: Path) -> None:
+    urls = "eu=http://eu.example:9090, us=http://us.example:9090"
+    given = {"URL": ELSEWHERE, "URLS": urls}
+    client = prometheus_access.connect(settings_of(tmp_path, given), timeout_seconds=5)
+    assert client.source(None) is client
+    assert client.source("eu").url == "http://eu.example:9090"
+    with pytest.raises(
+        ConfigurationError, match="metricSourceRef is asia, and OPS_PROMETHEUS_URLS names eu, us"
+    ):
+        client.source("asia")
+    # One that a command names stands for all, and so does the only one.
+    for settings, url in ((given, ELSEWHERE), ({"URL": ELSEWHERE}, None)):
+        one = prometheus_access.connect(settings_of(tmp_path, settings), url=url, timeout_seconds=5)
+        assert one.source("eu") is one
+    for wrong in ("eu", "eu=http://a,eu=http://b", "E U=http://a", "eu=http://me:hush@eu.example"):
+        with pytest.raises(ConfigurationError) as refused:
+            prometheus_access.connect(settings_of(tmp_path, given | {"URLS": wrong}), timeout_seconds=5)
+        assert "hush" not in str(refused.value)

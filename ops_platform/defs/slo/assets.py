@@ -22,6 +22,7 @@ from ops_platform.slo.reporting import Figure, Tally, figure_causes, graph_url, 
 from ops_platform.slo.reporting import error_budget as budget
 
 if TYPE_CHECKING:
+    from ops_platform.clients.prometheus import Prometheus
     from ops_platform.slo.counting.window import WindowCount
 
 GROUP = "slo"
@@ -73,7 +74,7 @@ def hourly_counts(
         context.add_asset_metadata(
             event_metadata.of_hour(window_of)
             if len(window_of) > event_metadata.PLOTTED
-            else _metadata(window_of, hour + HOUR, source.url, excluded),
+            else _metadata(window_of, hour + HOUR, source, excluded),
             asset_key=COUNTS,
             partition_key=hour.strftime(HOURLY.fmt),
         )
@@ -218,13 +219,21 @@ def _by_hour(
 
 
 def _metadata(
-    windows: "dict[Objective, WindowCount]", end: datetime, prometheus: str, excluded: list[dict[str, Any]]
+    windows: "dict[Objective, WindowCount]",
+    end: datetime,
+    prometheus: "Prometheus",
+    excluded: list[dict[str, Any]],
 ) -> dict[str, dg.MetadataValue]:
     """Collect numbers that plot over the partitions, by objective, and links to the samples."""
     plotted: dict[str, dg.MetadataValue] = {}
     for objective, window in windows.items():
         plotted[f"{objective.id}: samples"] = dg.MetadataValue.url(
-            graph_url(prometheus, objective.indicator.total.query, end, HOUR)
+            graph_url(
+                prometheus.source(objective.indicator.source).url,
+                objective.indicator.total.query,
+                end,
+                HOUR,
+            )
         )
         maintenance = [
             row

@@ -7,12 +7,10 @@ takes traffic. A restored ops database is brought up to date from the ledger.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 
-from ops_platform import files
 from ops_platform.backup.repository import Repository
 from ops_platform.backup.retention import version_pruning
 from ops_platform.backup.stanza import BackupContext, load_backups, open_context
@@ -20,13 +18,10 @@ from ops_platform.clients import object_store, postgres
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.dr.inspection import Verification, failed, verdict
 from ops_platform.dr.restore import RestoredServer
-from ops_platform.dr.verification import backup_expiry, replay_places
-from ops_platform.errors import CheckFailed, Unavailable
-from ops_platform.gdpr import certificates, connections, schema
-from ops_platform.gdpr.after_restore import Reconciled, Replayed, ledger_reconciliation, older_schema
-from ops_platform.gdpr.after_restore import replay as replay_engine
-from ops_platform.gdpr.connections import OpenDatabase
-from ops_platform.gdpr.data_map import parser
+from ops_platform.dr.verification import backup_expiry, database_replay, replay_places
+from ops_platform.errors import CheckFailed
+from ops_platform.gdpr import certificates
+from ops_platform.gdpr.after_restore import Reconciled, Replayed, ledger_reconciliation
 from ops_platform.gdpr.requests import work_queue
 from ops_platform.gdpr.tombstones import (
     LEDGER_PREFIX,
@@ -39,12 +34,6 @@ from ops_platform.gdpr.tombstones import (
 from ops_platform.settings import Settings
 
 NAME = "tombstones"
-FOOTPRINT_OWNER = "ops_owner"
-_ERASER = """
-DO $$ BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ops_eraser') THEN CREATE ROLE ops_eraser; END IF;
-END $$
-"""
 
 
 @dataclass(frozen=True)
@@ -148,7 +137,9 @@ def replay(
                 said.append(text)
                 numbers |= counted
             if known.count:
-                done = _replay_in(server, stanza, connection, database, settings, known.tombstones, log)
+                done = database_replay.in_server(
+                    server, stanza, connection, database, settings, known.tombstones, log
+                )
                 rows = sum(effect.changed for effect in done.effects)
                 numbers |= {"came_back": done.came_back, "rows": rows}
                 said.append(
@@ -176,75 +167,6 @@ def replay(
     )
 
 
-def _replay_in(
-    server: RestoredServer,
-    stanza: str,
-    connection: Connection,
-    database: str,
-    settings: Settings,
-    tombstones: Sequence[Tombstone],
-    log: Callable[[str], None],
-) -> Replayed:
-    """Replay in the databases of a restored server; not in ``database`` where no row of subjects is."""
-    data_map = parser.load(settings.config_dir / "data_map.yaml")
-    parts = replay_places.parts_in(settings, data_map, stanza)
-    keys = encryption.optional_keys(settings)
-    with ExitStack() as stack:
-        if replay_places.subjects_stanza(settings, stanza) == stanza:
-            _migrate_footprint(connection, server.url(database, FOOTPRINT_OWNER), log)
-            done, subjects = replay_engine.replay(connection, data_map, tombstones, log, keys), connection
-        else:
-            done, subjects = Replayed(len(tombstones), 0, ()), _serving(settings, stack)
-        catalogue = schema.read(subjects)
-        home = OpenDatabase(older_schema.fit(data_map, catalogue), subjects, catalogue)
-        there = set(server.databases()) if parts else set()
-        for part, name in parts:
-            if name not in there:
-                log(f"there is no database {name} in the restored moment")
-                continue
-            other = stack.enter_context(server.connect(name))
-            _migrate_footprint(other, server.url(name, FOOTPRINT_OWNER), log)
-            done |= replay_engine.replay(other, part, tombstones, log, keys, home)
-        return done
-
-
-def erase_again(
-    product: Connection, settings: Settings, tombstones: Sequence[Tombstone], log: Callable[[str], None]
-) -> Replayed:
-    """Replay tombstones in the product databases that serve now; the map is read only when there are any."""
-    if not tombstones:
-        return Replayed(0, 0, ())
-    data_map = parser.load(settings.config_dir / "data_map.yaml")
-    keys = encryption.optional_keys(settings)
-    connect = connections.of_settings(settings, data_map, application="ops-platform erasure", autocommit=True)
-    with connections.connected(connect) as others:
-        done = replay_engine.replay(product, data_map, tombstones, log, keys)
-        catalogue = schema.read(product)
-        home = OpenDatabase(older_schema.fit(data_map, catalogue), product, catalogue)
-        for database in connections.read(home, others)[1:]:
-            with database.named():
-                done |= replay_engine.replay(
-                    database.connection, database.data_map, tombstones, log, keys, home
-                )
-        return done
-
-
-def _serving(settings: Settings, stack: ExitStack) -> Connection:
-    """Connect to the product database that serves, which alone says whose a name is by now."""
-    try:
-        return stack.enter_context(_product(settings))
-    except Unavailable as error:
-        raise CheckFailed(
-            f"{error}: it says whose a name is by now: start it, then run the replay again, and let the "
-            "restored database take no traffic before"
-        ) from None
-
-
-def _product(settings: Settings) -> AbstractContextManager[Connection]:
-    url = settings.product_eraser_database_url or settings.require("product_database_url")
-    return postgres.session(url, application="ops-platform erasure", autocommit=True)
-
-
 def replay_live(settings: Settings, log: Callable[[str], None]) -> ReplayedLive:
     """Replay on the databases that serve now, after either was restored: the ops database, then the rows.
 
@@ -255,8 +177,10 @@ def replay_live(settings: Settings, log: Callable[[str], None]) -> ReplayedLive:
     with postgres.session(settings.require("database_url"), autocommit=True) as ops:
         memory = reconcile(ops, settings)
         tombstones, under_way = _not_under_way(ops, stanza, log)
-        with _product(settings) as connection:
-            return ReplayedLive(memory, erase_again(connection, settings, tombstones, log), under_way)
+        with database_replay.product(settings) as connection:
+            return ReplayedLive(
+                memory, database_replay.erase_again(connection, settings, tombstones, log), under_way
+            )
 
 
 def _not_under_way(ops: Connection, stanza: str, log: Callable[[str], None]) -> tuple[list[Tombstone], int]:
@@ -330,21 +254,6 @@ def reconcile(ops: Connection, settings: Settings) -> Reconciled:
     return ledger_reconciliation.reconcile(ops, ledger, keys, public, datetime.now(UTC))
 
 
-def _has_newest_tables(connection: Connection) -> bool:
-    """Tell whether every migration of a product database was applied, as its record says.
-
-    Not by one table of the newest: the next migration would be missed again.
-    """
-    row = one_row(connection, "SELECT to_regclass('ops_platform._yoyo_migration') IS NOT NULL AS kept")
-    if not row["kept"]:
-        return False
-    applied = {
-        row["migration_id"]
-        for row in connection.execute("SELECT migration_id FROM ops_platform._yoyo_migration")
-    }
-    return {file.stem for file in (files.carried("sql") / "product").glob("*.sql")} <= applied
-
-
 def _is_ops_database(connection: Connection) -> bool:
     row = one_row(connection, "SELECT to_regclass('public.erasure_tombstones') IS NOT NULL AS ours")
     return bool(row["ours"])
@@ -370,13 +279,3 @@ def _bring_up_to_date(
 def _knows_certificates(connection: Connection) -> bool:
     row = one_row(connection, "SELECT to_regclass('public.gdpr_certificates') IS NOT NULL AS known")
     return bool(row["known"])
-
-
-def _migrate_footprint(connection: Connection, owners_url: str, log: Callable[[str], None]) -> None:
-    """Make the tables in which an erasure notes its progress; the backup may be older than they are."""
-    if not _has_newest_tables(connection):
-        connection.execute(_ERASER)
-        from ops_platform.clients.postgres.migrations import migrate  # loads yoyo, only for an old copy
-
-        made = migrate(owners_url, files.carried("sql") / "product")
-        log(f"the backup is older than the platform's tables: brought up to date by {', '.join(made)}")

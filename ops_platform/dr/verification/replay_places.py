@@ -45,8 +45,10 @@ def further_stanzas(settings: Settings, stanza: str) -> set[str]:
     if data_map is None:
         return set()
     named = {part.database.stanza for part in data_map.databases if part.database and part.database.stanza}
+    if not named:
+        return set()
     own = backup_expiry.product_stanza(settings, load_backups(settings)).cluster
-    return {name for name in named if name != own} if stanza == own else set()
+    return named - {own} if stanza == own else set()
 
 
 def _parts(data_map: DataMap, stanza: str) -> list[DataMap]:

@@ -10,7 +10,7 @@ from ops_platform.clients.prometheus import Prometheus
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.slo.counting import exclusions
 from ops_platform.slo.counting.exclusions import Exclusion
-from ops_platform.slo.objectives import GaugeIndicator, Indicator, Objective
+from ops_platform.slo.objectives import AnyIndicator, Indicator, Objective
 
 if TYPE_CHECKING:
     from ops_platform.slo.counting.window import WindowCount
@@ -60,18 +60,16 @@ def count(
         )
     counts: dict[Objective, list[WindowCount]] = {objective: [] for objective in objectives}
     parts = [bounds[first : first + TOGETHER + 1] for first in range(0, len(bounds) - 1, TOGETHER)]
-    steps = [(part, batch) for part in parts for batch in _batches(objectives)]
-    for number, (part, batch) in enumerate(steps, start=1):
-        counters, gauges = (
-            [
-                selector
-                for objective in batch
-                if isinstance(objective.indicator, kind)
-                for selector in objective.indicator.selectors
-            ]
-            for kind in (Indicator, GaugeIndicator)
-        )
-        reading = reader.read(prometheus, counters, part[0] - SURROUNDINGS, part[-1] + SURROUNDINGS, gauges)
+    steps = [
+        (part, kind, source, batch)
+        for part in parts
+        for (_, kind), (source, group) in _read_together(prometheus, objectives).items()
+        for batch in _batches(group)
+    ]
+    for number, (part, kind, source, batch) in enumerate(steps, start=1):
+        selectors = [selector for objective in batch for selector in objective.indicator.selectors]
+        counters, gauges = (selectors, []) if kind is Indicator else ([], selectors)
+        reading = reader.read(source, counters, part[0] - SURROUNDINGS, part[-1] + SURROUNDINGS, gauges)
         for objective in batch:
             counts[objective] += exclusions.count(objective, reading, part, excluded)
         progress(number / len(steps))
@@ -83,3 +81,16 @@ def _batches(objectives: Sequence[Objective]) -> list[list[Objective]]:
     alike = sorted(objectives, key=lambda objective: str(objective.indicator.total))
     starts = range(0, len(alike), OBJECTIVES_TOGETHER)
     return [alike[first : first + OBJECTIVES_TOGETHER] for first in starts]
+
+
+def _read_together(
+    prometheus: Prometheus, objectives: Sequence[Objective]
+) -> dict[tuple[str, type[AnyIndicator]], tuple[Prometheus, list[Objective]]]:
+    """Group objectives by the Prometheus that has their samples, and by their kind: counters or gauges."""
+    groups: dict[tuple[str, type[AnyIndicator]], tuple[Prometheus, list[Objective]]] = {}
+    for objective in objectives:
+        name = objective.indicator.source
+        source = prometheus if name is None else prometheus.source(name)
+        key = ("" if source is prometheus else source.url, type(objective.indicator))
+        groups.setdefault(key, (source, []))[1].append(objective)
+    return groups

@@ -74,7 +74,7 @@ def _indicator(
             source,
             (*inside, "grouping"),
             f"grouping by {', '.join(map(str, given['grouping']))} is dropped: one objective counts all of "
-            "them; write one for each value that needs its own",
+            "them; the annotation ops-platform/grouping makes one for each value that it names",
         )
     if kind == "ratio":
         return _ratio(source, given, inside, "errors"), {}

@@ -75,11 +75,12 @@ def missing_buckets(prometheus: Prometheus, objectives: Sequence[Objective], at:
         ]
         if not buckets:
             continue
-        counting_instances = _instances(prometheus, objective.indicator.total.query, at)
+        source = prometheus.source(objective.indicator.source)
+        counting_instances = _instances(source, objective.indicator.total.query, at)
         if not counting_instances:
             faults.append(f"{objective.id}: no instance shows {objective.indicator.total}")
         for selector, bound in buckets:
-            instances = counting_instances - _instances(prometheus, selector.query, at)
+            instances = counting_instances - _instances(source, selector.query, at)
             faults += [
                 f"{objective.id}: {instance} has no bucket le={bound}" for instance in sorted(instances)
             ]

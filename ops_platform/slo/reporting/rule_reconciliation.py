@@ -54,14 +54,22 @@ def compare(
     ops: Connection, prometheus: Prometheus, objectives: Sequence[Objective], end: datetime
 ) -> list[Comparison]:
     """Compare each objective at ``end``, a full hour. Raises Unavailable when Prometheus cannot be asked."""
-    loaded = prometheus.rules()
-    return [
-        judge(
+    loaded = {
+        source.url: source.rules()
+        for source in {prometheus.source(objective.indicator.source) for objective in objectives}
+    }
+
+    def by_rule(objective: Objective) -> Comparison:
+        source = prometheus.source(objective.indicator.source)
+        return judge(
             objective,
             sums(ops, objective, end),
-            _ratio_by_rule(prometheus, loaded, objective, end),
-            _hours_with_samples(prometheus, objective, end),
+            _ratio_by_rule(source, loaded[source.url], objective, end),
+            _hours_with_samples(source, objective, end),
         )
+
+    return [
+        by_rule(objective)
         if event_rates.counts_events(objective)
         else judge_counts(objective, sums(ops, objective, end))
         for objective in objectives

@@ -59,10 +59,13 @@ def check(
 
     end = (now - SURROUNDINGS - timedelta(seconds=1)).replace(second=0, microsecond=0)
     source.query("vector(1)", at=end)
-    look = JobLook(source, end)
+    looks: dict[str, JobLook] = {}
     checks = []
     for number, objective in enumerate(objectives, start=1):
-        checks.append(_check(source, objective, end, now, look))
+        name = objective.indicator.source
+        own = source if name is None else source.source(name)
+        look = looks.setdefault(name or "", JobLook(own, end))
+        checks.append(_check(own, objective, end, now, look))
         progress(number / len(objectives))
     return checks
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -9,6 +10,7 @@ import signal
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,11 @@ from click.testing import CliRunner, Result
 
 from ops_platform.cli import cli
 from ops_platform.clients.postgres import connection as postgres
-from ops_platform.dr.verification import erasure_replay, replay_places
+from ops_platform.dr.verification import backup_expiry, erasure_replay, replay_places
 from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.erasure import command_line
+from ops_platform.gdpr.erasure import context as erasure_context
 from ops_platform.gdpr.erasure.context import DataStores
 from ops_platform.settings import Settings, load_settings
 from ops_platform_tests.clients.running_redis import RunningRedis
@@ -83,6 +86,26 @@ tables:
     plain: [id]
     rows: [{role: buyer, column: buyer, erase: delete, export: own}]
 """
+GROUPS = f"""
+CREATE TABLE members (id int PRIMARY KEY, grp int, customer uuid);
+CREATE INDEX ON members (customer);
+CREATE TABLE groups (id int PRIMARY KEY, label text);
+INSERT INTO groups VALUES (1, 'of both'), (2, 'of one');
+INSERT INTO members VALUES (1, 1, '{ANNA}'), (2, 1, '{BEN}'), (3, 2, '{ANNA}');
+"""
+_CUSTOMERS = "      customers: {plain: [id, label]}\n"
+WITH_GROUPS = (
+    _CUSTOMERS,
+    _CUSTOMERS
+    + """
+      members:
+        plain: [id, grp]
+        rows: [{role: in, column: customer, erase: delete, export: own}]
+      groups:
+        personal: [label]
+        rows: [{role: member, column: id, through: members, to: grp, erase: delete, export: own}]
+""",
+)
 OF_BILLING = {"billing: payers", "billing: invoices", "billing: reminders"}
 
 
@@ -172,6 +195,13 @@ def test_what_would_be_left_in_one_refuses_all(shop: Shop, tmp_path: Path) -> No
             replace(stores, data_map=map_of(tmp_path, accepted)),
         )
         home.execute(f"UPDATE customers SET email = 'ben.m@example.org' WHERE id = '{BEN}'")
+        # A group of two customers: here no foreign key and no table of customers says who Ben is.
+        billing.execute(GROUPS)
+        of_groups = replace(stores, data_map=map_of(tmp_path, MAP.replace(*WITH_GROUPS)))
+        refused(
+            r"^database billing: .*groups \(member\): 1 rows: 1 another customer's in the same", of_groups
+        )
+        billing.execute("DROP TABLE groups, members")
         billing.execute("ALTER TABLE payers RENAME mail TO email")
         refused("^database billing: the map does not fit the database")
         billing.execute("ALTER TABLE payers RENAME email TO mail")
@@ -349,6 +379,35 @@ def _is_exported(file: Path) -> None:
     places = {part["place"]: part["rows"] for part in json.loads(read["manifest.json"])["parts"]}
     assert places == {"customers": 1, "orders": 1, **dict(zip(sorted(OF_BILLING), (4, 1, 1), strict=True))}
     assert "billing: payers" in {item["place"] for item in json.loads(read["about.json"])["data"]}
+
+
+@pytest.mark.full
+def test_killed_at_each_step_with_a_tombstone(place: Place, ops_database: OpsDatabase) -> None:
+    """Each attempt dies one line of its log later than the one before, until one ends."""
+    settings, shop = place.with_billing, place.shop
+    of_product = MAP.replace("    tables:\n", "    stanza: product\n    tables:\n", 1)
+    data_map, url = map_of(settings.config_dir, of_product), settings.require("database_url")
+
+    def attempt(number: int) -> None:
+        lines = itertools.count(1)
+
+        def log(line: str) -> None:
+            if next(lines) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        term = backup_expiry.product_backup_term(settings, data_map)
+        context = erasure_context.open_context(settings, term, data_map)
+        assert command_line.erase(url, context, ANNA, log) is not None
+
+    attempts = next(number for number in itertools.count(1) if not killed(partial(attempt, number)))
+    assert attempts > 8
+    assert (shop.left(), shop.ben()) == ([0, 0, 0], [2, 6])
+    with postgres.session(ops_database.url("ops_worker")) as ops:
+        [stored] = ops.execute("SELECT document FROM gdpr_certificates").fetchall()
+        assert ops.execute("SELECT FROM gdpr_inventories").rowcount == 0
+    effects = json.loads(stored["document"])["effects"]
+    changed = {one["place"]: one["changed"] for one in effects if one["place"] in OF_BILLING}
+    assert changed == {"billing: payers": 1, "billing: invoices": 4, "billing: reminders": 1}
 
 
 @pytest.mark.full

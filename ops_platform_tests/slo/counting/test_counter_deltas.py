@@ -274,7 +274,7 @@ PROPERTIES = (parts_add_up, oracle_agrees, one_look_is_enough, nothing_counts_tw
 
 
 @pytest.mark.parametrize(
-    "examples", [60, pytest.param(400, marks=[pytest.mark.full, pytest.mark.timeout(900)])]
+    "examples", [30, pytest.param(400, marks=[pytest.mark.full, pytest.mark.timeout(900)])]
 )
 @pytest.mark.parametrize("holds", PROPERTIES)
 def test_whatever_happened(holds: Callable[[st.DataObject], None], examples: int) -> None:

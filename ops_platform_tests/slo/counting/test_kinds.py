@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo.bounds import Bounds
-from ops_platform.slo.counting import exclusions, reader
+from ops_platform.slo.counting import event_count, exclusions, reader
 from ops_platform.slo.counting.exclusions import Exclusion
 from ops_platform.slo.counting.kinds import measure
 from ops_platform.slo.counting.kinds.time_slices import slice_bounds
@@ -33,6 +33,7 @@ from ops_platform.slo.objectives import (
     promql,
 )
 from ops_platform.slo.objectives.indicator import PARTS
+from ops_platform_tests import hypothesis_profile
 from ops_platform_tests.slo.counting.stored import EDGES, SECONDS, TIMES, Memory, Stored
 
 JOB, INSTANCE = "probe", "a:1"
@@ -252,7 +253,7 @@ def test_the_bounds_of_a_slice_hold_whatever_its_events_were(
         assert bounds.bad_least <= truth.bad_least <= truth.bad_most <= bounds.bad_most
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=hypothesis_profile.examples(25))
 @given(
     st.integers(0, 2**32 - 1),
     st.lists(
@@ -291,3 +292,29 @@ def test_bounds_hold_what_truly_was(
 @pytest.mark.parametrize("text", ["max(avg_over_time(x[5m]))", "last_over_time(x[1m])", "count(x)"])
 def test_a_gauge_is_written_as_it_was_read(text: str) -> None:
     assert promql.gauge(str(promql.gauge(text))) == promql.gauge(text)
+
+
+class Named(Memory):
+    """A Prometheus in memory that knows another one by name."""
+
+    others: ClassVar[dict[str, Memory]] = {}
+    url = "http://one"
+
+    def source(self, name: str | None) -> Memory:
+        return self if name is None else self.others[name]
+
+
+def test_each_objective_is_counted_from_the_prometheus_that_it_names() -> None:
+    """And a metric that is a counter to one, and a gauge to another, is read as each of them asks."""
+    here, there = Named((UP, gauge(np.ones(TIMES.size)))), Named((UP, gauge(np.zeros(TIMES.size))))
+    there.__dict__["url"] = "http://eu"
+    here.others["eu"] = there
+    counter = Indicator(promql.events("probe_success").counter, good=promql.events("probe_success").counter)
+    objectives = [
+        Objective("s", name, "", "", Fraction(9, 10), indicator, Period("rolling", 30))
+        for name, indicator in (("a", PROBE), ("b", replace(PROBE, source="eu")), ("c", counter))
+    ]
+    bounds = [moment(edge) for edge in EDGES]
+    counts = event_count.count(cast(Prometheus, here), objectives, bounds, moment(EDGES[-1] + 10 * VIEW))
+    assert [counts[objective][1].good for objective in objectives] == [240, 0, 0]
+    assert counts[objectives[1]][1].total == 240

@@ -380,3 +380,20 @@ def test_a_week_begins_at_the_calendars_hour(tmp_path: Path) -> None:
     [quarter] = load(tmp_path, week.replace("1w", "1Q"))
     assert quarter.period.start(datetime(2026, 3, 1, tzinfo=UTC)) == datetime(2026, 1, 1, 17, tzinfo=UTC)
     assert quarter.period.max_length == timedelta(days=92, hours=1)
+
+
+def test_a_grouping_makes_an_objective_of_each_value(tmp_path: Path) -> None:
+    annotated = GOOD.replace(
+        "  name: availability",
+        '  name: availability\n  annotations: {ops-platform/grouping: "handler: /query, /query_range"}',
+    )
+    found = load(tmp_path, annotated)
+    assert [one.name for one in found] == ["availability-query", "availability-query-range"]
+    assert found[1].indicator.definition == {
+        "good": None,
+        "bad": 'responses_total{code=~"5..",handler="/query_range"}',
+        "total": 'responses_total{handler="/query_range"}',
+    }
+    for wrong in ("handler", "handler: ", "han-dler: a", "handler: /a, a", "handler: /"):
+        with pytest.raises(ConfigurationError, match=r"0\.yaml:5: "):
+            load(tmp_path, annotated.replace("handler: /query, /query_range", wrong))

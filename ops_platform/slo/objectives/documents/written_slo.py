@@ -2,7 +2,8 @@
 
 Annotations that we read: OpenSLO's targets end below 1, so an objective of 100 % says
 ``ops-platform/target: "1"``; ``ops-platform/burn-window-scale`` makes the windows of its burn alerts shorter
-or longer, and ``ops-platform/runbook-url`` names a runbook of its own. Those of its alerts are in
+or longer, ``ops-platform/runbook-url`` names a runbook of its own, and ``ops-platform/grouping`` makes an
+objective for each value of a label. Those of its alerts are in
 ``alert_options``.
 """
 
@@ -16,6 +17,7 @@ from ops_platform.slo.objectives import alert_options
 from ops_platform.slo.objectives.alert_options import AlertOptionError, AlertOptions
 from ops_platform.slo.objectives.documents import (
     document_keys,
+    grouping,
     written_alert,
     written_indicator,
     written_period,
@@ -28,7 +30,7 @@ OURS = "ops-platform/"
 TARGET = f"{OURS}target"
 RUNBOOK = f"{OURS}runbook-url"
 BURN_WINDOWS = f"{OURS}burn-window-scale"
-ANNOTATIONS = (TARGET, RUNBOOK, BURN_WINDOWS)
+ANNOTATIONS = (TARGET, RUNBOOK, BURN_WINDOWS, grouping.ANNOTATION)
 SHORTEST_SCALE, LONGEST_SCALE = Fraction(1, 5), Fraction(4)
 """The shortest burn window is then one minute, four scrapes; the longest twelve days."""
 
@@ -44,31 +46,30 @@ def objectives(slo: Written[Slo], objects: Objects, notes: list[str]) -> list[Ob
     policies = written_alert.policies(slo, objects, notes)
     names = _names(slo)
     several = len(spec.objectives) > 1
-    made = []
+    made: list[Objective] = []
     for number, name in enumerate(names):
         target = slo.part(spec.objectives[number], "spec", "objectives", number)
         title = meta.displayName or meta.name
         if several:
             title = f"{title}: {target.value.displayName or name}"
-        made.append(
-            Objective(
-                service=spec.service,
-                name=name,
-                title=title,
-                description=" ".join(spec.description.split()),
-                target=_share(slo, target),
-                indicator=written_indicator.indicator(slo, target, objects, notes),
-                period=period,
-                runbook_url=own.get(RUNBOOK),
-                burn_window_scale=_burn_window_scale(slo, own),
-                alerts=_alerts(slo, own),
-                labels=_labels(meta),
-                annotations=tuple(
-                    sorted(pair for pair in meta.annotations.items() if not pair[0].startswith(OURS))
-                ),
-                alert_policies=policies,
-            )
+        objective = Objective(
+            service=spec.service,
+            name=name,
+            title=title,
+            description=" ".join(spec.description.split()),
+            target=_share(slo, target),
+            indicator=written_indicator.indicator(slo, target, objects, notes),
+            period=period,
+            runbook_url=own.get(RUNBOOK),
+            burn_window_scale=_burn_window_scale(slo, own),
+            alerts=_alerts(slo, own),
+            labels=_labels(meta),
+            annotations=tuple(
+                sorted(pair for pair in meta.annotations.items() if not pair[0].startswith(OURS))
+            ),
+            alert_policies=policies,
         )
+        made += grouping.grouped(slo, objective)
     return made
 
 
