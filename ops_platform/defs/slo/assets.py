@@ -15,7 +15,14 @@ from ops_platform.clients import postgres
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.defs.slo import event_metadata
-from ops_platform.defs.slo.objective_view import budgets_left, burn_downs, left_out, percent, worst_hours
+from ops_platform.defs.slo.objective_view import (
+    budgets_left,
+    burn_downs,
+    left_out,
+    linked,
+    percent,
+    worst_hours,
+)
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import Objective
 from ops_platform.slo.reporting import Figure, Tally, figure_causes, graph_url, refresh
@@ -112,7 +119,7 @@ def error_budget(context: dg.AssetExecutionContext, platform: PlatformResource) 
     start, end = _span(context)
     with reported_failures(allow_retries=True):
         entries = refresh.enter_ledger(_url(platform), platform.objectives(), start, end, context.run.run_id)
-        prometheus = platform.settings().prometheus_url
+        prometheus = linked(platform)
         with postgres.session(_url(platform)) as ops:
             objectives = platform.objectives()
             for moment, budgets in budgets_left(ops, objectives, start, end).items():

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import psycopg
@@ -21,6 +21,9 @@ from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import Objective, Selector
 from ops_platform.slo.reporting import burn_down, figure_causes, figures, graph_url
 from ops_platform.slo.reporting import error_budget as budget
+
+if TYPE_CHECKING:
+    from ops_platform.clients.prometheus import Prometheus
 
 COMPLIANCE = dg.AssetKey(["slo", "compliance"])
 _OF_TARGETS = ("job", "instance", "namespace", "cluster")
@@ -69,7 +72,7 @@ def objective_checks(objectives: Sequence[Objective]) -> list[dg.AssetChecksDefi
 
 def _results(platform: PlatformResource, ids: Mapping[str, str]) -> list[dg.AssetCheckResult]:
     try:
-        prometheus = platform.settings().prometheus_url
+        prometheus = linked(platform)
         current = {objective.id: objective for objective in platform.objectives()}
         with postgres.session(platform.settings().require("database_url")) as ops:
             return [_checked(ops, name, current.get(id_), prometheus) for name, id_ in ids.items()]
@@ -78,7 +81,7 @@ def _results(platform: PlatformResource, ids: Mapping[str, str]) -> list[dg.Asse
 
 
 def _checked(
-    ops: Connection, name: str, objective: Objective | None, prometheus: str | None
+    ops: Connection, name: str, objective: Objective | None, prometheus: "Prometheus | None"
 ) -> dg.AssetCheckResult:
     if objective is None:
         return _not_passed(name, "it is no longer among the objectives: reload the code location")
@@ -108,10 +111,11 @@ def _checked(
         "worst hours": dg.MetadataValue.md(worst_hours(ops, [objective], end, prometheus)),
         "left out": dg.MetadataValue.md(left_out(figure_causes.maintenance(ops, objective, end))),
     }
-    if prometheus is not None:
+    server = server_url(prometheus, objective)
+    if server is not None:
         metadata["graph"] = dg.MetadataValue.url(
             graph_url(
-                prometheus,
+                server,
                 f'slo:sli_error:ratio_rate1h{{sloth_id="{objective.id}"}}',
                 end,
                 end - objective.period.start(end),
@@ -161,19 +165,20 @@ def budgets_left(
 
 
 def worst_hours(
-    ops: Connection, objectives: Sequence[Objective], end: datetime, prometheus: str | None
+    ops: Connection, objectives: Sequence[Objective], end: datetime, prometheus: "Prometheus | None"
 ) -> str:
     """Name the hours in which most of each budget went, as a table: those that nothing bounds come first."""
     rows = []
     for objective in objectives:
+        server = server_url(prometheus, objective)
         maintenance = figure_causes.maintenance(ops, objective, end)
         for hour in figure_causes.worst_hours(ops, objective, end):
             start = hour["window_start"].astimezone(UTC)
             at, restarts = f"{start:%Y-%m-%d %H:%M}", str(hour["resets"] or 0)
-            if prometheus is not None:
+            if server is not None:
                 total = objective.indicator.total
-                at = f"[{at}]({graph_url(prometheus, total.query, start + HOUR, HOUR)})"
-                restarts = f"[{restarts}]({graph_url(prometheus, process_starts(total), start + HOUR, HOUR)})"
+                at = f"[{at}]({graph_url(server, total.query, start + HOUR, HOUR)})"
+                restarts = f"[{restarts}]({graph_url(server, process_starts(total), start + HOUR, HOUR)})"
             touching = ", ".join(
                 str(row["id"])
                 for row in maintenance
@@ -188,6 +193,22 @@ def worst_hours(
         return "no bad events"
     columns = ("objective", "hour, UTC", "bad", "all", "restarts", "exclusion", "reason")
     return markdown.table(columns, [cells for _, cells in rows[:MOST_ROWS]])
+
+
+def linked(platform: PlatformResource) -> "Prometheus | None":
+    """Open the Prometheus that links lead to; None without a usable one: no figure needs it."""
+    try:
+        return platform.prometheus()
+    except OpsError:
+        return None
+
+
+def server_url(prometheus: "Prometheus | None", objective: Objective) -> str | None:
+    """Find the URL of the server that the objective is counted from."""
+    try:
+        return None if prometheus is None else prometheus.source(objective.indicator.source).url
+    except OpsError:
+        return None
 
 
 def process_starts(selector: Selector) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 
+from ops_platform.clients.prometheus import Prometheus
 from ops_platform.defs.slo import objective_view
 from ops_platform.slo.objectives import Selector
 from ops_platform.slo.reporting.burn_down import Remaining, drawn
@@ -35,6 +36,16 @@ def test_each_objective_has_a_check_of_its_own_name() -> None:
     [checks] = objective_view.objective_checks([SIGNATURES, *others])
     assert {key.name for key in checks.check_keys} == set(names)
     assert objective_view.objective_checks([]) == []
+
+
+def test_links_lead_to_the_server_of_the_objective_or_nowhere() -> None:
+    other = Prometheus("https://eu.example:9090")
+    source = Prometheus("http://127.0.0.1:9090", named={"eu": other})
+    for name, url in ((None, source.url), ("eu", other.url), ("us", None)):
+        indicator = replace(SIGNATURES.indicator, source=name)
+        assert objective_view.server_url(source, replace(SIGNATURES, indicator=indicator)) == url
+    assert objective_view.server_url(None, SIGNATURES) is None
+    source.close()
 
 
 def test_deployments_are_looked_for_at_the_targets_of_the_objective() -> None:
