@@ -57,6 +57,9 @@ QUICK = {
     "max_wal_size": "256MB",
 }
 
+# Each heartbeat archives a whole segment, however little is in it; the embedded stack's have the usual 16.
+SEGMENT_MEGABYTES = 2
+
 
 def run_as() -> Account:
     """Who owns PostgreSQL's files in a test: 'postgres' when the tests run as root."""
@@ -198,6 +201,7 @@ class Services:
             database=roles,
             archive_config=state / "pgbackrest" / "pgbackrest.conf" if archive else None,
             pgbackrest=programs.find("pgbackrest"),
+            segment_megabytes=SEGMENT_MEGABYTES,
             settings={**QUICK, **(settings or {})},
         )
         self._clusters.append(cluster)

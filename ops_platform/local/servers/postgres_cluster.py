@@ -57,6 +57,8 @@ class PostgresCluster:
     settings: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     """Extra variables of the postmaster's otherwise clean environment."""
+    segment_megabytes: int = 16
+    """Size of a WAL segment, for initdb."""
     peers: tuple[str, ...] = ()
     """Roles that the invoking user may log in as over the Unix socket, without a password."""
 
@@ -111,6 +113,7 @@ class PostgresCluster:
             f"--pgdata={building}",
             f"--username={SUPERUSER}",
             "--data-checksums",
+            f"--wal-segsize={self.segment_megabytes}",
             "--encoding=UTF8",
             "--locale=C.UTF-8",
             "--auth=peer",
