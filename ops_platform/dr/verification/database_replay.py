@@ -48,13 +48,16 @@ def in_server(
     parts = replay_places.parts_in(settings, data_map, stanza)
     keys = encryption.optional_keys(settings)
     with ExitStack() as stack:
-        if replay_places.subjects_stanza(settings, stanza) == stanza:
+        restored = replay_places.subjects_stanza(settings, stanza) == stanza
+        if restored:
             _migrate_footprint(connection, server.url(database, FOOTPRINT_OWNER), log)
-            done, subjects = replay_engine.replay(connection, data_map, tombstones, log, keys), connection
-        else:
-            done, subjects = Replayed(len(tombstones), 0, ()), _serving(settings, stack)
-        catalogue = schema.read(subjects)
-        home = OpenDatabase(older_schema.fit(data_map, catalogue), subjects, catalogue)
+        done, home = Replayed(len(tombstones), 0, ()), None
+        if parts and restored:
+            home = replay_engine.opened(connection, data_map)
+        elif parts:
+            serving = _serving(settings, stack)
+            catalogue = schema.read(serving)
+            home = OpenDatabase(older_schema.fit(data_map, catalogue), serving, catalogue)
         there = set(server.databases()) if parts else set()
         for part, name in parts:
             if name not in there:
@@ -63,6 +66,9 @@ def in_server(
             other = stack.enter_context(server.connect(name))
             _migrate_footprint(other, server.url(name, FOOTPRINT_OWNER), log)
             done |= replay_engine.replay(other, part, tombstones, log, keys, home)
+        if restored:
+            # Last: the row says by which names of then the other databases are searched.
+            done |= replay_engine.replay(connection, data_map, tombstones, log, keys)
         return done
 
 
@@ -76,15 +82,14 @@ def erase_again(
     keys = encryption.optional_keys(settings)
     connect = connections.of_settings(settings, data_map, application="ops-platform erasure", autocommit=True)
     with connections.connected(connect) as others:
-        done = replay_engine.replay(connection, data_map, tombstones, log, keys)
-        catalogue = schema.read(connection)
-        home = OpenDatabase(older_schema.fit(data_map, catalogue), connection, catalogue)
-        for database in connections.read(home, others)[1:]:
+        done = Replayed(len(tombstones), 0, ())
+        databases = connections.read(replay_engine.opened(connection, data_map), others) if others else ()
+        for database in databases[1:]:
             with database.named():
                 done |= replay_engine.replay(
-                    database.connection, database.data_map, tombstones, log, keys, home
+                    database.connection, database.data_map, tombstones, log, keys, database.home
                 )
-        return done
+        return done | replay_engine.replay(connection, data_map, tombstones, log, keys)
 
 
 def _serving(settings: Settings, stack: ExitStack) -> Connection:

@@ -83,22 +83,14 @@ def replay(
     is passed over. Safe to repeat. A tombstone without ``completed_at`` is of an erasure that goes on
     later: what is done of it here is recorded as its own, for its certificate. ``keys``: they seal who was
     meant, for a replay that goes on after a kill; None: it can be read there. ``home``: the database with the
-    subjects' rows, for a part of the map about another one. Raises CheckFailed when
+    subjects' rows, for a part of the map about another one: where it was restored, too, its own replay comes
+    last, since a row of then says by which names its subject was known then. Raises CheckFailed when
     the map does not fit the database or something is left: the database must not take traffic then.
     """
     if not tombstones:
         return Replayed(0, 0, ())
-    with connection.transaction():
-        catalogue = schema.read(connection)
-        fitted = older_schema.fit(data_map, catalogue)
-        database = OpenDatabase(fitted, connection, catalogue, home)
-        findings = [finding for finding in map_check.check_database(database) if finding.code not in HARMLESS]
-    if findings:
-        first = ", ".join(f"{finding.where} ({finding.code})" for finding in findings[:3])
-        raise CheckFailed(
-            f"the data map does not fit the restored database in {len(findings)} places, as {first}: "
-            "'ops-platform gdpr map check' against it says what to add"
-        )
+    database = opened(connection, data_map, home)
+    fitted, catalogue = database.data_map, database.catalogue
     of_kind = {
         kind: older_schema.fit(of_subject, catalogue)
         for kind, of_subject in _maps(data_map, tombstones).items()
@@ -135,6 +127,21 @@ def replay(
         _sums(fitted, all_left.to_others),
         frozenset(requests),
     )
+
+
+def opened(connection: Connection, data_map: DataMap, home: OpenDatabase | None = None) -> OpenDatabase:
+    """Fit the newest map to the restored database. Raises CheckFailed when it does not fit."""
+    with connection.transaction():
+        catalogue = schema.read(connection)
+        database = OpenDatabase(older_schema.fit(data_map, catalogue), connection, catalogue, home)
+        findings = [finding for finding in map_check.check_database(database) if finding.code not in HARMLESS]
+    if findings:
+        first = ", ".join(f"{finding.where} ({finding.code})" for finding in findings[:3])
+        raise CheckFailed(
+            f"the data map does not fit the restored database in {len(findings)} places, as {first}: "
+            "'ops-platform gdpr map check' against it says what to add"
+        )
+    return database
 
 
 def _said(left: Effect) -> str:
@@ -181,8 +188,9 @@ def _erase(
     # erased rows that said it.
     known = None
     for begun_id in (tombstone.request_id, replay_id):
-        stored = product_inventory.find(connection, keys, begun_id)
-        known = known if stored is None else inventory.merge(known, stored, sure=True)
+        for journal in dict.fromkeys((home.connection, connection)):
+            stored = product_inventory.find(journal, keys, begun_id)
+            known = known if stored is None else inventory.merge(known, stored, sure=True)
     if tombstone.identity is not None:
         # In the restored moment they may have had another name, or the product had deleted the row, or not
         # made it yet: only the first erasure knows what else was theirs.
