@@ -18,31 +18,39 @@ MAP = """
 subject: {kind: user, table: users, key: id, email: email, identifiers: [handle]}
 tables:
   users: {personal: [email, handle], rows: [{role: account, column: id, erase: delete}]}
-objects: [{bucket: media, prefix: "users/{handle}/", purpose: x, export: false}]
+objects:
+  - {bucket: media, prefix: "users/{handle}/", purpose: x, export: false}
+  - {bucket: media, prefix: "mails/{email}/{handle}/", purpose: x, export: false}
+  - {bucket: media, prefix: "mails/{email}/{id}/", purpose: x, export: false}
 cache: [{pattern: "h:{handle}:*", purpose: x}, {pattern: "{handle}", purpose: x}]
 """
 
 
 @pytest.mark.parametrize(
-    ("handle", "refused"),
+    ("key", "handle", "refused"),
     [
-        ("anna", "followed by"),
-        ("anna/photos", "holds '/'"),
-        ("ben:x", "holds ':'"),
-        ("ben", None),
-        ("an", None),
+        (1, "anna", "followed by"),
+        (2, "anna/photos", "holds '/'"),
+        (1, "ben:x", "holds ':'"),
+        (3, "ben", None),
+        # Somebody else has it at the same time.
+        (4, "ben", "another user has the same handle"),
+        # The address alone is no prefix: that two have it is no matter.
+        (5, "ina", None),
+        (4, "an", None),
     ],
 )
 def test_a_name_that_is_a_folder_of_anothers(
-    bare_product: Product, tmp_path: Path, handle: str, refused: str | None
+    bare_product: Product, tmp_path: Path, key: int, handle: str, refused: str | None
 ) -> None:
     with bare_product.owner() as owner:
         owner.execute(
             "CREATE TABLE users (id int PRIMARY KEY, email text, handle text);"
             "INSERT INTO users VALUES (1, NULL, 'anna'), (2, NULL, 'anna/photos'), (3, NULL, 'ben'),"
-            "(4, NULL, NULL)"
+            "(4, NULL, NULL), (5, 'i@x.example', 'ina'), (6, 'i@x.example', 'joe')"
         )
-        data_map, who = map_of(tmp_path, MAP), Identity({"id": 1, "handle": handle})
+        data_map = map_of(tmp_path, MAP)
+        who = Identity({"id": key, "handle": handle} | ({"email": "i@x.example"} if key == 5 else {}))
         if refused is None:
             places.refuse_shared(owner, data_map, who)
             return
