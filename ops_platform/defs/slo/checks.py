@@ -1,6 +1,7 @@
 """Declared checks of the objectives' assets that look at more than one run's own hours."""
 
 from datetime import UTC, datetime
+from fractions import Fraction
 
 import dagster as dg
 import psycopg
@@ -89,13 +90,14 @@ def exclusions_applied(platform: PlatformResource) -> dg.AssetCheckResult:
 
 @dg.asset_check(
     asset=LEDGER,
-    description="The ledger equals the counts to the event, and agrees with Prometheus' recording rules: "
-    "a tenth of the budget, or of what is bad, and ten events may lie between. Nine tenths of the period "
-    "must be known to both.",
+    description="The ledger equals the counts to the event, and Prometheus has loaded the objective's "
+    "recording rules. Of events of counters it agrees with what rate makes of the period, and with what the "
+    "rules recorded of it where nine tenths are recorded: a tenth of the budget, or of what is bad, and ten "
+    "events may lie between. Nine tenths of the period must be known to both.",
 )
 @reported_failures()
 def reconciled_with_rules(platform: PlatformResource) -> dg.AssetCheckResult:
-    """Check that ledger, counts and recording rules agree; only a warning otherwise."""
+    """Check that ledger, counts and Prometheus' own ratios agree; only a warning otherwise."""
     try:
         objectives, source = platform.objectives(), platform.prometheus()
         with postgres.session(platform.settings().require("database_url")) as ops:
@@ -109,18 +111,34 @@ def reconciled_with_rules(platform: PlatformResource) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not faults,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(faults) or f"{len(compared)} objectives agree at {end:%Y-%m-%d %H:%M} UTC",
+        description="; ".join(faults) or f"{_agreed(compared)}, at {end:%Y-%m-%d %H:%M} UTC",
         metadata={"table": dg.MetadataValue.md(_table(compared))},
     )
 
 
+def _agreed(compared: list[rule_reconciliation.Comparison]) -> str:
+    """Say how many agree with what: what was not compared is not said to agree."""
+    by_rate, recorded = (
+        sum(not isinstance(ratio, str) for ratio in ratios)
+        for ratios in ([one.by_rate for one in compared], [one.recorded for one in compared])
+    )
+    return (
+        f"the ledger equals the counts of {len(compared)} objectives; {by_rate} of them agree with the rates "
+        f"of Prometheus, and {recorded} with what its rules recorded; the others were not compared with these"
+    )
+
+
 def _table(compared: list[rule_reconciliation.Comparison]) -> str:
-    rows = []
-    for comparison in compared:
-        exact = "unknown" if comparison.exact is None else f"{float(comparison.exact):.6%}"
-        by_rule = "unknown" if comparison.by_rule is None else f"{comparison.by_rule:.6%}"
-        rows.append((comparison.objective.id, exact, by_rule, f"{float(comparison.tolerance):.6%}"))
-    return markdown.table(("objective", "bad, counted", "bad, by the rule", "may differ by"), rows)
+    def shown(ratio: Fraction | float | str | None) -> str:
+        return ratio if isinstance(ratio, str) else "no events" if ratio is None else f"{float(ratio):.6%}"
+
+    rows = [
+        (one.objective.id, *map(shown, (one.exact, one.by_rate, one.recorded, one.tolerance)))
+        for one in compared
+    ]
+    return markdown.table(
+        ("objective", "bad, counted", "bad, by rate", "bad, as recorded", "may differ by"), rows
+    )
 
 
 def _unknown(error: Exception) -> dg.AssetCheckResult:

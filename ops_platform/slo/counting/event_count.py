@@ -76,6 +76,14 @@ def count(
     return counts
 
 
+def by_source(objectives: Sequence[Objective]) -> list[list[Objective]]:
+    """Group objectives by the name of the Prometheus that they are counted from, in their order."""
+    groups: dict[str | None, list[Objective]] = {}
+    for objective in objectives:
+        groups.setdefault(objective.indicator.source, []).append(objective)
+    return list(groups.values())
+
+
 def _batches(objectives: Sequence[Objective]) -> list[list[Objective]]:
     """Split objectives: those that count the same events stand side by side, so that they are read once."""
     alike = sorted(objectives, key=lambda objective: str(objective.indicator.total))

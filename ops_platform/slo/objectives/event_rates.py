@@ -71,14 +71,13 @@ def bad_events(objective: Objective) -> str:
 
 
 def recordings(objective: Objective) -> dict[str, str]:
-    """List what the ratio over the period is made of: the PromQL by the name that it is recorded under."""
+    """List the events and the ratios over each window: the PromQL by the name that it is recorded under."""
     both, bad = names(objective)
-    period = Fraction(objective.period.days * DAY)
-    return {
-        both: all_events(objective),
-        bad: bad_events(objective),
-        f"slo:sli_error:ratio_rate{duration(period)}": error_ratio(objective, period),
+    windows = sorted({*burn_tiers.windows(objective), Fraction(objective.period.days * DAY)})
+    ratios = {
+        f"slo:sli_error:ratio_rate{duration(window)}": error_ratio(objective, window) for window in windows
     }
+    return {both: all_events(objective), bad: bad_events(objective), **ratios}
 
 
 def raw_ratio(objective: Objective) -> str:

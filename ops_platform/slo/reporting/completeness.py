@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.clients.prometheus import Prometheus
-from ops_platform.errors import Unavailable
+from ops_platform.errors import OpsError, Unavailable
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import Objective, format_bound
 
@@ -64,9 +64,9 @@ def counted_until(ops: Connection, objectives: Sequence[Objective]) -> datetime 
 def missing_buckets(prometheus: Prometheus, objectives: Sequence[Objective], at: datetime) -> list[str]:
     """Name each instance that counted events of an objective in the hour before ``at``, but lacks a bucket.
 
-    Objectives of which no instance was seen are named too. Raises Unavailable.
+    Objectives of which no instance was seen are named too, and those whose Prometheus cannot be asked.
     """
-    faults = []
+    faults: list[str] = []
     for objective in objectives:
         buckets = [
             (selector, format_bound(selector.bound))
@@ -75,15 +75,18 @@ def missing_buckets(prometheus: Prometheus, objectives: Sequence[Objective], at:
         ]
         if not buckets:
             continue
-        source = prometheus.source(objective.indicator.source)
-        counting_instances = _instances(source, objective.indicator.total.query, at)
-        if not counting_instances:
-            faults.append(f"{objective.id}: no instance shows {objective.indicator.total}")
-        for selector, bound in buckets:
-            instances = counting_instances - _instances(source, selector.query, at)
-            faults += [
-                f"{objective.id}: {instance} has no bucket le={bound}" for instance in sorted(instances)
-            ]
+        try:
+            source = prometheus.source(objective.indicator.source)
+            counting_instances = _instances(source, objective.indicator.total.query, at)
+            if not counting_instances:
+                faults.append(f"{objective.id}: no instance shows {objective.indicator.total}")
+            for selector, bound in buckets:
+                instances = counting_instances - _instances(source, selector.query, at)
+                faults += [
+                    f"{objective.id}: {instance} has no bucket le={bound}" for instance in sorted(instances)
+                ]
+        except OpsError as error:
+            faults.append(f"{objective.id}: could not be looked at: {error}")
     return faults
 
 

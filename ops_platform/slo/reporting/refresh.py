@@ -50,6 +50,12 @@ class StoredCounts:
     counts: dict[Objective, list[WindowCount]]
     changed: int
 
+    def added_to(self, other: StoredCounts | None) -> StoredCounts:
+        """Put together what was counted of other objectives in the same windows."""
+        if other is None:
+            return self
+        return StoredCounts({**other.counts, **self.counts}, other.changed + self.changed)
+
 
 @dataclass(frozen=True)
 class Recount:
@@ -71,26 +77,37 @@ def count_hours(
 ) -> StoredCounts:
     """Count and store the hours from ``start`` to ``end``, and derive ledger, figures and days from them.
 
-    Raises what ``counting.count`` raises; everything stored before has been derived from then.
+    A Prometheus that cannot be asked keeps no objective of another one from being counted. Raises what
+    ``counting.count`` raises, after all that could be counted has been stored and derived from.
     """
     bounds = counting.hours(start, end)
     counts: dict[Objective, list[WindowCount]] = {objective: [] for objective in objectives}
     changed = 0
+    groups, failed = counting.by_source(objectives), list[OpsError]()
     with postgres.session(ops_url) as ops:
-        try:
-            for part in _parts(bounds):
-                stored = _count(ops, prometheus, objectives, part, run_id, now)
+        for part in _parts(bounds):
+            for group in tuple(groups):
+                try:
+                    stored = _count(ops, prometheus, group, part, run_id, now)
+                except OpsError as error:
+                    ops.rollback()
+                    failed.append(error)
+                    groups.remove(group)
+                    continue
                 changed += stored.changed
                 for objective, windows in stored.counts.items():
                     counts[objective] += windows
-                progress((bounds.index(part[-1])) / (len(bounds) - 1))
-        except OpsError:
-            ops.rollback()
-            _derive(ops, objectives, run_id)
-            ops.commit()
-            raise
+            progress((bounds.index(part[-1])) / (len(bounds) - 1))
         _derive(ops, objectives, run_id)
+    if failed:
+        raise _together(failed)
     return StoredCounts(counts, changed)
+
+
+def _together(failed: Sequence[OpsError]) -> OpsError:
+    """Make one error of several: whether a retry may help is what the first one says."""
+    told = list(dict.fromkeys(map(str, failed)))
+    return failed[0] if len(told) == 1 else type(failed[0])("; ".join(told))
 
 
 def recount_late(
@@ -103,7 +120,7 @@ def recount_late(
 ) -> Recount:
     """Finish what a killed run left, and count the hours before ``start`` again that need it.
 
-    A span that cannot be counted stops no other.
+    A span or a Prometheus that cannot be counted stops no other.
     """
     recount = Recount({}, [])
     with postgres.session(ops_url) as ops:
@@ -113,13 +130,17 @@ def recount_late(
         ops.commit()
         for since, until in slo_store.spans(hours):
             for part in _parts(counting.hours(since, until)):
-                try:
-                    recount.stored[part[0], part[-1]] = _count(ops, prometheus, objectives, part, run_id, now)
-                except OpsError as error:
-                    ops.rollback()
-                    recount.failed.append(
-                        f"{part[0]:%Y-%m-%d %H:%M} to {part[-1]:%Y-%m-%d %H:%M} UTC: {error}"
-                    )
+                for group in counting.by_source(objectives):
+                    try:
+                        stored = _count(ops, prometheus, group, part, run_id, now)
+                    except OpsError as error:
+                        ops.rollback()
+                        recount.failed.append(
+                            f"{part[0]:%Y-%m-%d %H:%M} to {part[-1]:%Y-%m-%d %H:%M} UTC: {error}"
+                        )
+                        continue
+                    span = part[0], part[-1]
+                    recount.stored[span] = stored.added_to(recount.stored.get(span))
         _derive(ops, objectives, run_id)
     return recount
 

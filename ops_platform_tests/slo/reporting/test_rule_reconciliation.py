@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 import pytest
 
 from ops_platform import files
 from ops_platform.clients.postgres import connection as postgres
-from ops_platform.clients.prometheus import Prometheus
+from ops_platform.clients.prometheus import Prometheus, Rule
 from ops_platform.clients.waiting import wait_until
+from ops_platform.defs.slo import checks
 from ops_platform.errors import Unavailable
 from ops_platform.slo.counting.event_count import HOUR
 from ops_platform.slo.objectives import openslo
 from ops_platform.slo.objectives import prometheus_rules as rules
-from ops_platform.slo.objectives.model import Objective, Period
+from ops_platform.slo.objectives.model import Objective, Period, Slicing
 from ops_platform.slo.reporting import completeness as presence
 from ops_platform.slo.reporting import refresh as keeping
 from ops_platform.slo.reporting import rule_reconciliation as reconciliation
-from ops_platform.slo.reporting.rule_reconciliation import Sums
+from ops_platform.slo.reporting.rule_reconciliation import Ruled, Sums
 from ops_platform_tests.services import OpsDatabase
 from ops_platform_tests.slo.recorded import prometheus_with, publishing
 
@@ -48,10 +50,13 @@ def sums(good: int, total: int, hours: int = WHOLE) -> Sums:
     ],
 )
 def test_within_the_tolerance_they_agree(objective: Objective, found: Sums, ruled: float | None) -> None:
-    assert reconciliation.judge(objective, found, ruled, WHOLE).fault is None
+    assert reconciliation.judge(objective, found, Ruled(ruled, ruled, WHOLE, WHOLE)).fault is None
     # Nine tenths of the period on both sides are enough.
     nearly = WHOLE * 9 // 10
-    assert reconciliation.judge(objective, replace(found, hours=nearly), ruled, nearly).fault is None
+    judged = reconciliation.judge(
+        objective, replace(found, hours=nearly), Ruled(ruled, ruled, nearly, nearly)
+    )
+    assert (judged.fault, judged.recorded) == (None, ruled)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +65,8 @@ def test_within_the_tolerance_they_agree(objective: Objective, found: Sums, rule
         (SUCCESS, sums(98_000, 100_000), 0.023, "apart"),
         (SUCCESS, sums(100_000, 100_000), 0.002, "apart"),
         (SIGNATURES, sums(100_000, 100_000), 0.001, "apart"),
-        (SUCCESS, sums(98_000, 100_000), None, "sees none"),
-        (SUCCESS, sums(0, 0), 0.02, "sees some"),
+        (SUCCESS, sums(98_000, 100_000), None, "has none by rate"),
+        (SUCCESS, sums(0, 0), 0.02, "has some by rate"),
         (SUCCESS, sums(0, 0, hours=0), None, "0 of the 720 hours"),
         (SUCCESS, sums(98_000, 100_000, hours=647), 0.02, "647 of the 720 hours"),
         (SUCCESS, sums(98_000, 100_000), "the rule fails", "the rule fails"),
@@ -71,14 +76,54 @@ def test_within_the_tolerance_they_agree(objective: Objective, found: Sums, rule
 def test_what_disagrees_or_is_unknown_does_not_pass(
     objective: Objective, found: Sums, ruled: float | str | None, word: str
 ) -> None:
-    fault = reconciliation.judge(objective, found, ruled, WHOLE).fault
+    asked = Ruled(fault=ruled) if isinstance(ruled, str) else Ruled(ruled, ruled, WHOLE, WHOLE)
+    fault = reconciliation.judge(objective, found, asked).fault
     assert fault is not None
     assert word in fault
 
 
 def test_what_prometheus_holds_too_little_of_does_not_pass() -> None:
-    fault = reconciliation.judge(SUCCESS, sums(98_000, 100_000), 0.02, 647).fault
+    fault = reconciliation.judge(SUCCESS, sums(98_000, 100_000), Ruled(0.02, 0.02, 647, WHOLE)).fault
     assert fault == "Prometheus has samples of only 647 of the 720 hours of the period (90% must be)"
+
+
+def test_what_the_rules_recorded_must_agree_and_where_it_is_too_little_that_is_said() -> None:
+    counted = sums(98_000, 100_000)
+    for recorded, word in ((0.03, "3.000000% as the rule recorded"), (None, "has none as the rule recorded")):
+        fault = reconciliation.judge(SUCCESS, counted, Ruled(0.02, recorded, WHOLE, WHOLE)).fault
+        assert word in (fault or "")
+    young = reconciliation.judge(SUCCESS, counted, Ruled(0.02, 0.5, WHOLE, 647))
+    assert young.fault is None
+    assert "records of only 647 of the 720" in str(young.recorded)
+
+
+def test_gauges_and_slices_are_not_said_to_agree_with_their_rules_which_must_be_loaded() -> None:
+    sliced = replace(SUCCESS, indicator=replace(SUCCESS.indicator, slicing=Slicing(60, Fraction(9, 10))))
+    away = Prometheus("http://127.0.0.1:9")
+    loaded = [
+        Rule("any", rule["record"], "recording", rule["expr"], "ok", "", rule["labels"])
+        for group in rules.render([sliced])["groups"]
+        for rule in group["rules"]
+        if "record" in rule
+    ]
+    # Nothing but the rules is asked for.
+    judged = reconciliation.judge(sliced, sums(9, 10), reconciliation.ask(away, loaded, sliced, END))
+    assert judged.fault is None
+    assert "not compared" in str(judged.by_rate)
+    assert "not compared" in str(judged.recorded)
+    assert "the ledger equals the counts of 1 objectives; 0 of them agree" in checks._agreed([judged])
+    assert "not compared" in checks._table([judged])
+    short = "slo:sli_error:ratio_rate5m"
+    for wrong, word in (
+        ([], "0 rules"),
+        ([rule for rule in loaded if rule.name != short], f"0 rules {short}"),
+        (
+            [replace(rule, query="vector(0)") if rule.name == short else rule for rule in loaded],
+            "another rule",
+        ),
+    ):
+        fault = reconciliation.judge(sliced, sums(9, 10), reconciliation.ask(away, wrong, sliced, END)).fault
+        assert word in (fault or "")
 
 
 HOURS = 24
@@ -116,15 +161,16 @@ def test_the_counts_agree_with_the_rules_that_prometheus_has_loaded(
         assert [one.fault for one in compared] == [None, None]
         for one in compared:
             assert one.exact is not None
-            assert one.by_rule is not None
-            assert abs(float(one.exact) - one.by_rule) < 0.002
+            assert isinstance(one.by_rate, float)
+            assert abs(float(one.exact) - one.by_rate) < 0.002
+            assert "records of only 0 of the 24 hours" in str(one.recorded)
             assert one.exact > 0
         # Half of the period: neither is what was counted enough, nor what Prometheus has.
         [half] = reconciliation.compare(ops, prometheus, [DAILY], END - HOUR * 12)
         assert "12 of the 24 hours" in (half.fault or "")
-        assert reconciliation._hours_with_samples(prometheus, DAILY, END - HOUR * 12) in (12, 13)
-        assert reconciliation._hours_with_samples(prometheus, DAILY, END) == 24
-        assert reconciliation._hours_with_samples(prometheus, DAILY, END - timedelta(days=9)) == 0
+        loaded = prometheus.rules()
+        for at, number in ((END - HOUR * 12, (12, 13)), (END, (24,)), (END - timedelta(days=9), (0,))):
+            assert reconciliation.ask(prometheus, loaded, DAILY, at).hours_with_samples in number
         # Where one is missing, its number is not taken for granted.
         [stranger] = reconciliation.compare(ops, prometheus, [LATENCY], END)
         assert stranger.fault is not None
