@@ -47,12 +47,13 @@ SELECT n.nspname AS schema, c.relname AS relation, a.attname AS column,
        t.typcategory = 'A' AS array, a.attnotnull OR t.typnotnull AS not_null,
        a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity, a.atthasdef AS has_default,
        CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) ELSE '' END AS expression,
-       b.typtype = 'c' AS composite
+       b.typtype = 'c' AS composite, b.typname = 'citext' OR l.collisdeterministic IS FALSE AS alike
 FROM pg_attribute AS a
 JOIN pg_class AS c ON c.oid = a.attrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_type AS t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
 -- Domains of domains, arrays of domains, domains of arrays: down to the type that holds the values.
 CROSS JOIN LATERAL (
     WITH RECURSIVE down AS (

@@ -28,6 +28,7 @@ class Column:
     """A column. ``type`` as format_type writes it; ``base``: the type below arrays and domains.
 
     ``expression``: what a generated one is computed from. ``composite``: its type is a row of columns.
+    ``alike``: texts that are not the same can be equal there, as those that differ in case.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Column:
     has_default: bool
     expression: str = ""
     composite: bool = False
+    alike: bool = False
 
     @property
     def made_by_itself(self) -> bool:
@@ -197,6 +199,7 @@ def read(connection: Connection) -> Catalogue:
             row["has_default"],
             row["expression"] or "",
             row["composite"],
+            row["alike"],
         )
     keys: dict[Name, tuple[str, ...]] = {}
     leading: dict[Name, set[tuple[str, ...]]] = {}

@@ -13,7 +13,7 @@ handle. The rule for a name (any identifier but the key) that a row with another
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,7 @@ from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.data_map import (
     Belonging,
+    ByArray,
     ByColumn,
     ByMention,
     ByParent,
@@ -69,7 +70,8 @@ def spared_rows(
 ) -> SparedRows | None:
     """Determine the rows to spare, as the database is now; None: all that names the subject is theirs."""
     if times.home is not None:
-        return _spared_elsewhere(times.home, identity, replace(times, home=None))
+        alike = frozenset(_held_alike(data_map, catalogue))
+        return _spared_elsewhere(times.home, identity, replace(times, home=None), alike)
     if not times.replay and not any(
         _is_by_name(data_map, belonging) for _, belonging in data_map.belongings()
     ):
@@ -98,19 +100,45 @@ def _spared(
     )
 
 
-def _spared_elsewhere(home: OpenDatabase, identity: Identity, times: Times) -> SparedRows:
-    """Determine the rows to spare in another database than that of the subjects."""
+def _held_alike(data_map: DataMap, catalogue: Catalogue) -> Iterator[str]:
+    """Yield the identifiers that columns hold in which one finds also what differs from it, as in case."""
+    for table, belonging in data_map.belongings():
+        way = belonging.way
+        if isinstance(way, ByColumn | ByArray):
+            columns = catalogue.relations[table.name].columns
+            yield from (
+                held
+                for column, held in zip(way.columns, holds_of(way), strict=True)
+                if column in columns and columns[column].alike
+            )
+
+
+def _spared_elsewhere(
+    home: OpenDatabase, identity: Identity, times: Times, alike: Collection[str]
+) -> SparedRows:
+    """Determine the rows to spare in another database than that of the subjects.
+
+    ``alike``: identifiers whose texts are equal there when they differ in case.
+    """
     place = (home.connection, home.data_map, home.catalogue)
     spared = _spared(*place, identity, times)
     if spared is None:
         spared = SparedRows(times.cutoff, key_reused=False, reused_names=frozenset())
-    return replace(spared, namesakes=frozenset(_namesakes(*place, identity, times.cutoff)))
+    return replace(spared, namesakes=frozenset(_namesakes(*place, identity, times.cutoff, alike)))
 
 
 def _namesakes(
-    connection: Connection, data_map: DataMap, catalogue: Catalogue, identity: Identity, cutoff: datetime
+    connection: Connection,
+    data_map: DataMap,
+    catalogue: Catalogue,
+    identity: Identity,
+    cutoff: datetime,
+    alike: Collection[str],
 ) -> Iterator[str]:
-    """Yield the identifiers of which somebody else, who did not come later for sure, has a value, too."""
+    """Yield the identifiers of which somebody else, who did not come later for sure, has a value, too.
+
+    Of those in ``alike`` also one that differs in case, which no index of the subjects' table may find.
+    """
     subject = data_map.subject
     if subject.table not in catalogue.relations:
         return
@@ -120,13 +148,16 @@ def _namesakes(
         values = [identity.values.get(name) for name in names]
         if None not in values:
             tests[joint_name(names)] = sql.SQL(" AND ").join(
-                sql.SQL("{} = {}").format(sql.Identifier("t", name), sql.Literal(value))
+                _same(sql.Identifier("t", name), value, alike=name in alike)
                 for name, value in zip(names, values, strict=True)
             )
     for known in subject.known_by:
         values = list(identity.of(known.name))
         if values:
-            held = sql.SQL("{} = ANY ({})").format(sql.Identifier("k", known.column), sql.Literal(values))
+            column = sql.Identifier("k", known.column)
+            held = sql.SQL("({})").format(
+                sql.SQL(" OR ").join(_same(column, value, alike=known.name in alike) for value in values)
+            )
             tests[known.name] = in_side_table(data_map, catalogue, known, held)
     table = data_map.tables.get(subject.table)
     created = table.created if table is not None else None
@@ -141,6 +172,10 @@ def _namesakes(
         )
         if one_row(connection, query)["other"]:
             yield name
+
+
+def _same(column: sql.Composable, value: Any, *, alike: bool) -> sql.Composable:
+    return equal(column, value) if alike else sql.SQL("{} = {}").format(column, sql.Literal(value))
 
 
 def _is_by_name(data_map: DataMap, belonging: Belonging) -> bool:
