@@ -71,7 +71,7 @@ def _foresee(settings: Settings, data_map: DataMap) -> Report:
 
     from ops_platform.clients import postgres
     from ops_platform.dr.verification import backup_expiry
-    from ops_platform.gdpr.retention import daily_run
+    from ops_platform.gdpr.retention import daily_run, outside_places
 
     with ExitStack() as opened:
         product = opened.enter_context(
@@ -81,7 +81,9 @@ def _foresee(settings: Settings, data_map: DataMap) -> Report:
         if settings.database_url:
             ops = opened.enter_context(postgres.session(settings.database_url, autocommit=True))
             stanza = backup_expiry.product_backup_term(settings).stanza
-        return daily_run.dry_run(product, ops, data_map, stanza)
+        return daily_run.dry_run(
+            product, ops, data_map, stanza, outside_places.configured(settings, data_map)
+        )
 
 
 def _url(settings: Settings) -> str:

@@ -38,26 +38,41 @@ def stores(settings: Settings, data_map: DataMap) -> Stores:
     Raises ConfigurationError for a bucket that no role is configured for, and where keys of two kinds of
     subject may be the same in one bucket, which the map names in two ways.
     """
+    stores_by_bucket = {
+        bucket: store(settings, bucket) for bucket in sorted({entry.bucket for entry in data_map.objects})
+    }
+    refuse_shared_prefixes(settings, data_map)
+    return stores_by_bucket
+
+
+def store(settings: Settings, bucket: str) -> ObjectStore:
+    """Make the store of a bucket as the map names it. Raises ConfigurationError as ``stores`` does."""
+    roles = _roles(settings)
+    if bucket not in roles:
+        raise ConfigurationError(
+            f"the data map names the bucket {bucket}, which no S3 role is configured for: "
+            "write a role (media, exports) or set OPS_S3_<ROLE>_BUCKET"
+        )
+    return object_store.from_settings(settings, roles[bucket])
+
+
+def _roles(settings: Settings) -> dict[str, str]:
+    """Find the role for each name that the map may give a bucket."""
     roles: dict[str, str] = {}
     for role in S3_ROLES:
         identity = settings.s3.identities.get(role)
         if identity is not None and identity.bucket is not None:
             roles.setdefault(identity.bucket, role)
             roles[role] = role
-    stores_by_bucket = {}
-    for bucket in sorted({entry.bucket for entry in data_map.objects}):
-        if bucket not in roles:
-            raise ConfigurationError(
-                f"the data map names the bucket {bucket}, which no S3 role is configured for: "
-                "write a role (media, exports) or set OPS_S3_<ROLE>_BUCKET"
-            )
-        stores_by_bucket[bucket] = object_store.from_settings(settings, roles[bucket])
-    _refuse_shared_prefixes(settings, data_map, roles)
-    return stores_by_bucket
+    return roles
 
 
-def _refuse_shared_prefixes(settings: Settings, data_map: DataMap, roles: Mapping[str, str]) -> None:
-    """Refuse prefixes of two kinds that are the same: only settings say which names mean one bucket."""
+def refuse_shared_prefixes(settings: Settings, data_map: DataMap) -> None:
+    """Refuse prefixes of two kinds that are the same: only settings say which names mean one bucket.
+
+    Raises ConfigurationError.
+    """
+    roles = _roles(settings)
     places = [
         (of_kind.subject.kind, entry, settings.s3.identity(roles[entry.bucket]))
         for of_kind in kinds.every(data_map)

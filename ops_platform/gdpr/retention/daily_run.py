@@ -88,18 +88,33 @@ def run(
     return report
 
 
-def dry_run(product: Connection, ops: Connection | None, data_map: DataMap, stanza: str) -> Report:
+def dry_run(
+    product: Connection,
+    ops: Connection | None,
+    data_map: DataMap,
+    stanza: str,
+    outside: OutsidePlaces | None = None,
+) -> Report:
     """Count what a run would do now; nothing is changed or put on record. Raises as ``run`` does.
 
-    ``ops`` None: holds are not known, and the report says so.
+    ``ops`` None: holds are not known, and the report says so. ``outside``: as of a run, not asked.
     """
     catalogue, now = _ready(product, data_map)
     holds = Holds(ops, product, data_map, catalogue, stanza)
-    sweep = Sweep(product, data_map, catalogue, holds, Journal(product, ""), now)
+    sweep = Sweep(
+        product,
+        data_map,
+        catalogue,
+        holds,
+        Journal(product, ""),
+        now,
+        outside=outside or OutsidePlaces(),
+    )
     due, tables = DueRows(data_map, catalogue, now), list[TableOutcome]()
     for name, term in _terms(data_map):
         try:
             _refuse_unknown(sweep, name)
+            sweep.of_subjects(name)
             counts, changed = sweep.count(name), sweep.foresee(name)
         except OpsError as error:
             tables.append(TableOutcome(str(name), term.action, str(term.after), 0, None, str(error)))

@@ -7,14 +7,14 @@ committed. Objects of rows that are not a subject's own are not known to the dat
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import ConfigurationError
-from ops_platform.gdpr.data_map import DataMap, RetentionTerm
+from ops_platform.gdpr.data_map import DataMap, RetentionTerm, kinds
 from ops_platform.gdpr.erasure import inventory, objects
 from ops_platform.gdpr.erasure.objects import Stores
 from ops_platform.gdpr.lineage import Effect
@@ -27,15 +27,20 @@ if TYPE_CHECKING:
 
 Place = tuple[Literal["s3", "redis"], str]
 """A store, and a place in it as the data map writes it."""
+_CACHE = "the cache"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True)
 class OutsidePlaces:
-    """The buckets and the cache of the product; without them, no subject with objects or keys goes."""
+    """The buckets and the cache of the product; without them, no subject with objects or keys goes.
+
+    ``missing``: why a bucket of the map, or the cache, is not here, by its name.
+    """
 
     stores: Stores = field(default_factory=dict)
     cache: Cache | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, data_map: DataMap, table: Name, term: RetentionTerm) -> DataMap | None:
         """Find the map of the kind whose objects or keys are named by what goes with rows of ``table``.
@@ -48,11 +53,15 @@ class OutsidePlaces:
                 continue
             if term.values is not None and not names & set(term.values):
                 continue
-            missing = {place.bucket for place in of_kind.objects} - set(self.stores)
-            if missing or (of_kind.cache and self.cache is None):
+            wanted = sorted({place.bucket for place in of_kind.objects} - set(self.stores))
+            if of_kind.cache and self.cache is None:
+                wanted.append(_CACHE)
+            if wanted:
+                why = "; ".join(self.missing[place] for place in wanted if place in self.missing)
+                lacking = " and ".join(f"{place} is not configured here" for place in wanted)
                 raise ConfigurationError(
-                    f"rows of {table} name objects or cached keys, and "
-                    f"{', '.join(sorted(missing)) or 'the cache'} is not configured here: they would be left"
+                    f"rows of {table} name objects or cached keys, and {lacking}: they would be left"
+                    + (f": {why}" if why else "")
                 )
             return of_kind
         return None
@@ -81,23 +90,27 @@ class OutsidePlaces:
 
 
 def configured(settings: Settings, data_map: DataMap) -> OutsidePlaces:
-    """Make the clients that the terms of ``data_map`` need, without connecting.
+    """Make the clients that ``data_map`` may need, without connecting.
 
-    Raises ConfigurationError for a bucket that no role is configured for, and what else is missing.
+    What is not configured is left out: it stops the tables that need it, and no others.
     """
-    needed = [
-        of_kind
-        for of_kind in (data_map, *data_map.others)
-        if (table := data_map.tables.get(of_kind.subject.table)) is not None and table.term is not None
-    ]
-    buckets: dict[str, ObjectStore] = {}
-    for of_kind in needed:
-        buckets |= objects.stores(settings, of_kind)
-    if not any(of_kind.cache for of_kind in needed):
-        return OutsidePlaces(buckets)
-    from ops_platform.clients.redis import cache as caches  # redis takes long to import
+    every = kinds.every(data_map)
+    stores, missing = dict[str, ObjectStore](), dict[str, str]()
+    for bucket in sorted({place.bucket for of_kind in every for place in of_kind.objects}):
+        try:
+            objects.refuse_shared_prefixes(settings, data_map)
+            stores[bucket] = objects.store(settings, bucket)
+        except ConfigurationError as error:
+            missing[bucket] = str(error)
+    cache = None
+    if any(of_kind.cache for of_kind in every):
+        from ops_platform.clients.redis import cache as caches  # redis takes long to import
 
-    return OutsidePlaces(buckets, caches.from_settings(settings))
+        try:
+            cache = caches.from_settings(settings)
+        except ConfigurationError as error:
+            missing[_CACHE] = str(error)
+    return OutsidePlaces(stores, cache, missing)
 
 
 def _templates(data_map: DataMap) -> list[str]:

@@ -71,7 +71,7 @@ class Sweep:
         """
         total = 0
         self.journal.record_found(self._step(table), 0)
-        size = min(self.size, SUBJECTS) if self._of_subjects(table) else self.size
+        size = min(self.size, SUBJECTS) if self.of_subjects(table) else self.size
         for _ in range(ROUNDS):
             places = self._guarded(table, lambda: self._places(table))
             if not places:
@@ -174,7 +174,7 @@ class Sweep:
             collateral_check.tids(places), sql.Literal(oid), due.takes(table, "t")
         )
         values = due.values(table)
-        of_subjects = self._of_subjects(table)
+        of_subjects = self.of_subjects(table)
         going = self._identities(of_subjects, leaf, takes) if of_subjects else []
         if values:
             rows = self._update(table, leaf, values, takes, due.waiting(table, "t"))
@@ -201,8 +201,11 @@ class Sweep:
                 self.journal.record_changed(step, effect.changed, 0, {})
         return rows
 
-    def _of_subjects(self, table: Name) -> DataMap | None:
-        """Find the kind of subject whose objects or cached keys are named by what goes here."""
+    def of_subjects(self, table: Name) -> DataMap | None:
+        """Find the kind of subject whose objects or cached keys are named by what goes here.
+
+        Raises ConfigurationError where a bucket or the cache is missing.
+        """
         term = self.data_map.tables[table].term
         return None if term is None else self.outside.of(self.data_map, table, term)
 

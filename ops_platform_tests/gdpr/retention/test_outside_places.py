@@ -14,11 +14,12 @@ from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.redis import Cache
 from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr.data_map import DataMap
-from ops_platform.gdpr.retention import daily_run
+from ops_platform.gdpr.retention import daily_run, outside_places
 from ops_platform.gdpr.retention.outcome import Report
 from ops_platform.gdpr.retention.outside_places import OutsidePlaces
 from ops_platform.gdpr.schema import Name
 from ops_platform.local.servers.object_store_server import ObjectStoreServer
+from ops_platform.settings import load_settings
 from ops_platform_tests.gdpr.erasing import Product, map_of
 from ops_platform_tests.gdpr.other_stores import store
 from ops_platform_tests.services import OpsDatabase
@@ -61,6 +62,17 @@ def test_what_names_nothing_outside_needs_no_store(tmp_path: Path) -> None:
     assert OutsidePlaces().of(data_map, Name("public", "visits"), term) is None
 
 
+def test_a_bucket_that_is_not_configured_stops_its_table_only(tmp_path: Path) -> None:
+    data_map = map_of(tmp_path, MAP)
+    outside = outside_places.configured(load_settings({}), data_map)
+    users = Name("public", "users")
+    term = data_map.tables[users].term
+    assert term is not None
+    with pytest.raises(ConfigurationError, match=r"media is not configured here.*OPS_S3_<ROLE>_BUCKET"):
+        outside.of(data_map, users, term)
+    assert outside.of(data_map, Name("public", "visits"), term) is None
+
+
 @pytest.mark.services
 def test_what_an_account_has_outside_goes_with_it(
     bare_product: Product,
@@ -92,6 +104,9 @@ def test_what_an_account_has_outside_goes_with_it(
     report = ran(bare_product, ops_database, data_map, OutsidePlaces())
     assert "not configured here" in report.problems[0]
     assert left() == before
+    with bare_product.eraser() as eraser:
+        foreseen = [daily_run.dry_run(eraser, None, data_map, "", known) for known in (None, outside)]
+    assert [report.problems[:1] == [] for report in foreseen] == [False, True]
     with monkeypatch.context() as patched:
         patched.setattr("ops_platform.gdpr.erasure.objects.erase", refuse)
         assert "keep appearing" in ran(bare_product, ops_database, data_map, outside).problems[0]
