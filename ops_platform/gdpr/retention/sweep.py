@@ -285,7 +285,10 @@ class Sweep:
         for _ in range(TRIES):
             try:
                 with snapshot(self.product):
-                    self.product.execute("SET LOCAL statement_timeout = 0; SET LOCAL jit = off")
+                    self.product.execute(
+                        "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "
+                        "SET LOCAL jit = off"
+                    )
                     return work()
             except _CONFLICTS:
                 continue
