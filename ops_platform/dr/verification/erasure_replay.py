@@ -217,9 +217,13 @@ def _stored(ops: Connection, stanza: str) -> list[Tombstone]:
 def expire(ctx: BackupContext, now: datetime) -> int:
     """Delete the stanza's tombstones that no set in any repository needs any more; return how many.
 
-    A deleted set of which the bucket keeps versions counts: it can be restored. Raises PgBackRestError or
-    an error of the object store when these cannot be read; then nothing is deleted.
+    A deleted set of which the bucket keeps versions counts: it can be restored. Raises ConfigurationError,
+    PgBackRestError or an error of the object store when these, or the map, cannot be read; then nothing is
+    deleted.
     """
+    with postgres.session(ctx.ops_url) as ops:
+        if not tombstone_store.read(ops, ctx.stanza.cluster):
+            return 0
     stanzas = replay_places.further_stanzas(ctx.settings, ctx.stanza.cluster)
     holding = (ctx, *(open_context(ctx.settings, stanza) for stanza in sorted(stanzas)))
     oldest = [

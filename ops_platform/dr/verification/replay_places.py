@@ -1,31 +1,43 @@
 """The databases of a stanza in which erased subjects may have come back, by the data map's databases.
 
 A subject's tombstone is the product's; where the map names further databases, a restore of their stanza
-brings the same subjects back.
+brings the same subjects back. Only of the product's own stanza and the ops database's is that known without
+a map.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from ops_platform import lined_yaml
-from ops_platform.backup.stanza import load_backups
+from ops_platform.backup.stanza import BackupConfig, load_backups
 from ops_platform.dr.verification import backup_expiry
 from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr import connections
 from ops_platform.gdpr.data_map import DataMap, parser
 from ops_platform.settings import Settings
 
+_PRODUCT, _OPS = "${OPS_PRODUCT_DATABASE_URL}", "${OPS_DATABASE_URL}"
+
 
 def subjects_stanza(settings: Settings, stanza: str) -> str:
     """Return the stanza whose tombstones are about the subjects in ``stanza``: itself, or the product's.
 
-    Raises ConfigurationError for a map with several databases that cannot be read.
+    Without a map a stanza may be of a database that the map named: the product's tombstones, which cannot be
+    replayed without it, tell whether that matters. Raises ConfigurationError for a map that cannot be read
+    and may name ``stanza``.
     """
-    data_map = _with_databases(settings)
-    if data_map is None or not _parts(data_map, stanza):
+    file, config = _map_file(settings), load_backups(settings)
+    product = _product(settings, config)
+    is_own = stanza == product or stanza in _connected(config, _OPS)
+    if not file.is_file():
+        return stanza if is_own or product is None else product
+    if is_own and not _names_databases(file):
         return stanza
-    return backup_expiry.product_stanza(settings, load_backups(settings)).cluster
+    if not _parts(parser.load(file), stanza):
+        return stanza
+    return backup_expiry.product_stanza(settings, config).cluster
 
 
 def parts_in(settings: Settings, data_map: DataMap, stanza: str) -> list[tuple[DataMap, str]]:
@@ -39,29 +51,36 @@ def parts_in(settings: Settings, data_map: DataMap, stanza: str) -> list[tuple[D
 def further_stanzas(settings: Settings, stanza: str) -> set[str]:
     """List the further stanzas whose backups hold subjects of ``stanza``; none where it is not the product's.
 
-    Raises ConfigurationError.
+    Raises ConfigurationError, also for a map that is missing: nobody knows then what it named.
     """
-    data_map = _with_databases(settings)
-    if data_map is None:
+    if stanza != _product(settings, load_backups(settings)):
         return set()
-    named = {part.database.stanza for part in data_map.databases if part.database and part.database.stanza}
-    if not named:
-        return set()
-    own = backup_expiry.product_stanza(settings, load_backups(settings)).cluster
-    return named - {own} if stanza == own else set()
+    databases = [part.database for part in parser.load(_map_file(settings)).databases]
+    return {database.stanza for database in databases if database and database.stanza} - {stanza}
+
+
+def _map_file(settings: Settings) -> Path:
+    return settings.config_dir / "data_map.yaml"
 
 
 def _parts(data_map: DataMap, stanza: str) -> list[DataMap]:
     return [part for part in data_map.databases if part.database and part.database.stanza == stanza]
 
 
-def _with_databases(settings: Settings) -> DataMap | None:
-    """Load the map if it names further databases; one that cannot be read keeps no other stanza waiting."""
-    file = settings.config_dir / "data_map.yaml"
-    if not file.is_file():
-        return None
+def _product(settings: Settings, config: BackupConfig) -> str | None:
+    """Name the product's stanza, also on a host that has no URL of the product; None: there is none."""
+    known = backup_expiry.known_product_stanza(settings, config)
+    return known.cluster if known else next(iter(_connected(config, _PRODUCT)), None)
+
+
+def _connected(config: BackupConfig, connection: str) -> list[str]:
+    return [name for name, stanza in config.clusters.items() if stanza.connection == connection]
+
+
+def _names_databases(file: Path) -> bool:
+    """Tell whether the map names further databases; one that is no YAML keeps no stanza of ours waiting."""
     try:
         said = lined_yaml.load_one(file).value
     except ConfigurationError:
-        return None
-    return parser.load(file) if isinstance(said, Mapping) and said.get("databases") else None
+        return False
+    return isinstance(said, Mapping) and bool(said.get("databases"))
