@@ -47,6 +47,10 @@ class _Judged:
     folders: Mapping[str, str]
     faults: Faults
 
+    def is_of(self, digests: Mapping[str, str]) -> bool:
+        """Tell whether the folders were listed then as ``digests`` (by label) say."""
+        return all(digests.get(used, "") == then for used, then in self.folders.items())
+
 
 @dataclass(frozen=True)
 class _Older:
@@ -103,7 +107,12 @@ class FilesLook:
             self.flat is not None
             and older.before == newest_full
             and 0 <= self.clock() - older.at < older_age
-            and all(label in remembered for label in labels if label < newest_full)
+            # A verdict of another listing would be judged anew, by files that are not listed now.
+            and all(
+                label in remembered and remembered[label].is_of(older.digests)
+                for label in labels
+                if label < newest_full
+            )
         ):
             older = None
         folders = self._list_all(newest_full if older is not None else "")
@@ -123,7 +132,7 @@ class FilesLook:
 
         for label in labels:
             known = remembered.get(label)
-            if known is None or any(digests.get(used, "") != then for used, then in known.folders.items()):
+            if known is None or not known.is_of(digests):
                 known = self._judge(label, folders, digests, manifest_of)
             judged[label] = known
         self._judged = judged

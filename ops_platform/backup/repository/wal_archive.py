@@ -110,7 +110,10 @@ class Archive:
         return replace(self, segments=FolderedSegments(folders))
 
     def expects(self, name: str) -> bool:
-        """Tell whether the segment ``name`` comes next on the living timeline, in a folder that is known."""
+        """Tell whether the segment ``name`` comes next on the living timeline, in a folder that is known.
+
+        Of one that is there and unusable only a listing tells more: another object of it may be the fault.
+        """
         try:
             segment = self.geometry.parse(name)
         except ValueError:
@@ -120,6 +123,7 @@ class Archive:
             newest is not None
             and segment == Segment(newest.timeline, newest.number + 1)
             and self.geometry.folder(segment) in self.folders
+            and name not in self.faults()
         )
 
     def with_arrived(self, name: str, entry: StoredEntry) -> Archive:

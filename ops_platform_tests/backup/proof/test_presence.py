@@ -206,3 +206,30 @@ def test_what_the_agent_listed_of_older_sets_is_not_listed_again_by_others(tmp_p
     now[0] -= 3600
     assert look() == {OTHER, INCR}
     assert asked[7:] == [""], "the clock was put back"
+
+
+def test_a_verdict_is_never_of_a_listing_that_does_not_hold_its_files(tmp_path: Path) -> None:
+    """What an earlier listing says of older sets and the verdicts of a later one are not mixed."""
+    stored, now = Stored(), [0.0]
+
+    def flat(after: str) -> Iterator[tuple[str, int, int]]:
+        yield from ((path, size, 1) for path, size in sorted(stored.sizes.items()) if path > after)
+
+    def look(*, shares: bool = False, older_age: float = 900.0) -> dict[str, str]:
+        files = FilesLook(stored, tmp_path / "memory", "s3://here", flat, shares, lambda: now[0])  # type: ignore[arg-type]
+        found = files.damaged(MANIFESTS, older_age=older_age)
+        return {label: faults.summary for label, faults in found.items()}
+
+    assert look(shares=True) == {}
+    lost = f"{INCR}/pg_data/new.lz4"
+    size = stored.sizes.pop(lost)
+    missing = {INCR: f"{lost} is missing"}
+    for older_age in (0.0, 900.0):
+        now[0] += 60
+        assert look(older_age=older_age) == missing
+    # As when its delete marker is removed: it is what it was, with its time.
+    stored.sizes[lost] = size
+    now[0] += 60
+    assert look(older_age=0.0) == {}
+    now[0] += 3600
+    assert look(shares=True) == look() == {}

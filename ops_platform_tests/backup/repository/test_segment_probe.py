@@ -111,6 +111,15 @@ def test_anything_else_has_to_be_listed(name: str) -> None:
     assert not archive(3, 4, 5).expects(name)
 
 
+def test_what_a_listing_found_unusable_has_to_be_listed_again() -> None:
+    """Of two objects of one segment the probe sees only the one of the server's bytes."""
+    newest, following = (GEOMETRY.name(Segment(1, number)) for number in (6, 7))
+    known = archive(3, 4, 5, 6).without({newest: "there are 2 objects of it, with 2 checksums"})
+    assert not known.holds(newest)
+    assert not known.expects(newest)
+    assert archive(3, 4, 5, 6).without({GEOMETRY.name(Segment(1, 4)): "it is empty"}).expects(following)
+
+
 def test_the_first_segment_of_a_folder_or_of_a_new_timeline_has_to_be_listed() -> None:
     last = GEOMETRY.per_log - 1
     assert not archive(last - 1, last).expects(GEOMETRY.name(Segment(1, last + 1)))
