@@ -25,6 +25,8 @@ class BackupRequest:
     launched_by: LaunchedBy
     allow_promotion: bool = False
     """True: a differential or incremental whose chain broke may become a full; a person has said so."""
+    turn_seconds: float = 0.0
+    """How long it waits for a backup into the cluster's other repository; 0: no schedule asked for it."""
 
     @property
     def backup_id(self) -> str:

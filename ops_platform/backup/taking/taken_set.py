@@ -124,8 +124,18 @@ def _backup(
 
     return wait_until(
         attempt,
-        PGBACKREST_LOCK_SECONDS,
+        _patience(ctx, request),
         f"another pgBackRest process holds the lock of stanza {request.stanza}",
         interval=2.0,
         hint="look for it with 'ps', or wait",
     )
+
+
+def _patience(ctx: BackupContext, request: BackupRequest) -> float:
+    """Compute for how many seconds to wait for pgBackRest's own lock.
+
+    A restart of the ops database frees the stanza's lock of a backup that goes on. Of one into the cluster's
+    other repository only pgBackRest's lock, which is one for both, says then that it runs.
+    """
+    turn = request.turn_seconds if ctx.in_other_repositories() else 0.0
+    return max(PGBACKREST_LOCK_SECONDS, turn)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG, SCHEDULE_NAME_TAG
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG, RETRY_NUMBER_TAG, SCHEDULE_NAME_TAG
 
 from ops_platform.backup.proof import rolling
 from ops_platform.backup.retention import cleanup, version_pruning
@@ -43,8 +43,9 @@ JOB_KINDS: dict[str, Kind] = {
 }
 SKIPPED_TAG = "ops/skipped"
 # A full of a large cluster, and a cleanup that waits for it, may take longer than any other run of the
-# platform (dagster.yaml).
+# platform (dagster.yaml). Another kind has the usual time, counted from the end of its longest wait.
 _LONG = {MAX_RUNTIME_SECONDS_TAG: str(4 * 24 * 3600)}
+_LONG_AFTER_ITS_TURN = {MAX_RUNTIME_SECONDS_TAG: str(60 * 3600)}
 _AFTER = {"after": dg.In(dg.Nothing)}
 _ALLOW_PROMOTION = dg.Field(
     bool,
@@ -84,8 +85,9 @@ def phase_op(phase: Phase) -> dg.OpDefinition:
         platform: PlatformResource,
         stanza_lock: StanzaLockResource,
     ) -> Iterator[dg.Output[None]]:
-        with _step(context, config, platform) as (opened, request):
-            if not _has_turn(context, opened, request, stanza_lock):
+        turn_seconds = stanza_lock.turn_seconds if _is_scheduled(context) else 0.0
+        with _step(context, config, platform, turn_seconds) as (opened, request):
+            if not _has_turn(context, opened, request, stanza_lock, takes_set=phase in _TAKE_SET):
                 return
             log = _printed(context) if isinstance(phase, TakeSet) else context.log.info
             backup = Backup(opened, request, log, _progress(context))
@@ -97,19 +99,34 @@ def phase_op(phase: Phase) -> dg.OpDefinition:
     return do
 
 
+def _is_scheduled(context: dg.OpExecutionContext) -> bool:
+    """Tell whether a schedule asked for the run, or Dagster retries one of a schedule whose worker died.
+
+    A person who executes one again asks for it; Dagster keeps the schedule's tag then, but not the retry's.
+    """
+    run = context.run
+    return SCHEDULE_NAME_TAG in run.tags and (run.root_run_id is None or RETRY_NUMBER_TAG in run.tags)
+
+
 def _has_turn(
-    context: dg.OpExecutionContext, backup: BackupContext, request: BackupRequest, lock: StanzaLockResource
+    context: dg.OpExecutionContext,
+    backup: BackupContext,
+    request: BackupRequest,
+    lock: StanzaLockResource,
+    *,
+    takes_set: bool,
 ) -> bool:
     """Take the stanza's lock; False when a scheduled run gave way, and then its tag says to what.
 
     A scheduled run comes next behind a backup into the cluster's other repository, however long that one is,
-    up to ``turn_seconds``.
+    up to ``turn_seconds``. ``takes_set``: whether it is still to take its set; else, in a retry, it gives
+    way to nothing.
     """
-    by_schedule = SCHEDULE_NAME_TAG in context.run.tags and context.run.root_run_id is None
+    by_schedule = _is_scheduled(context)
     began = time.monotonic()
 
     def give_way() -> None:
-        if by_schedule:
+        if by_schedule and takes_set:
             precedence.give_way(backup.ops_url, request.stanza, request.kind)
 
     while True:
@@ -122,6 +139,8 @@ def _has_turn(
             if running is None:
                 raise
             waited = time.monotonic() - began
+            if waited >= lock.turn_seconds and not takes_set:
+                raise
             if waited >= lock.turn_seconds:
                 return _skip(
                     context,
@@ -139,13 +158,14 @@ def _skip(context: dg.OpExecutionContext, reason: str) -> bool:
     return False
 
 
+_TAKE_SET = execution.PHASES[:2]
 OPS = tuple(phase_op(phase) for phase in execution.PHASES)
 
 
 def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
     """Make the job ``name``, which takes one kind of backup."""
     kind = JOB_KINDS[name]
-    tags = {"duty": "backup", **run_priority.BACKUP} | (_LONG if kind == "full" else {})
+    tags = {"duty": "backup", **run_priority.BACKUP} | (_LONG if kind == "full" else _LONG_AFTER_ITS_TURN)
 
     @dg.config_mapping(config_schema={**stanza_schema(config), "allow_promotion": _ALLOW_PROMOTION})
     def choose(value: dict[str, Any]) -> dict[str, Any]:
@@ -245,7 +265,7 @@ def verify_job(config: BackupConfig) -> dg.JobDefinition:
 
 @contextmanager
 def _step(
-    context: dg.OpExecutionContext, config: BackupOpConfig, platform: PlatformResource
+    context: dg.OpExecutionContext, config: BackupOpConfig, platform: PlatformResource, turn_seconds: float
 ) -> Iterator[tuple[BackupContext, BackupRequest]]:
     """Open the stanza; record any failure, and report it to Dagster in one line."""
     request = BackupRequest(
@@ -255,6 +275,7 @@ def _step(
         root_run_id=context.run.root_run_id or context.run.run_id,
         launched_by="dagster",
         allow_promotion=config.allow_promotion,
+        turn_seconds=turn_seconds,
     )
     backup: BackupContext | None = None
     with reported_failures():

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import dagster as dg
 import pytest
+import yaml
 from cronsim import CronSim
 from dagster import DagsterRunStatus
 
@@ -264,16 +265,31 @@ def test_a_scheduled_run_that_finds_a_full_ends_as_skipped_and_says_why(
     assert "ops/skipped" not in by_hand.tags
 
 
-class HeldLock(StanzaLockResource):
-    """It is held for so many waits as ``waits`` says."""
+HOUR = 3600.0
 
-    waits: int
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+CLOCK = Clock()
+
+
+class HeldLock(StanzaLockResource):
+    """It is free after ``hours``, by a clock that a wait for it moves."""
+
+    hours: float
 
     def hold(self, backup: Any, log: Any, while_waiting: Any = None) -> None:
-        log(f"{self.waits} more")
-        if self.waits:
-            # A resource cannot be changed otherwise.
-            object.__setattr__(self, "waits", self.waits - 1)
+        if while_waiting is not None:
+            while_waiting()
+        held = self.hours * HOUR
+        CLOCK.now = min(CLOCK.now + self.wait_seconds, max(CLOCK.now, held))
+        if CLOCK.now < held:
             raise Unavailable("the lock backup/product is held by somebody")
 
 
@@ -282,49 +298,97 @@ class OpOfARun:
     """What an op knows of its run, and the tags and lines that it leaves."""
 
     tags: dict[str, str]
+    root_run_id: str | None = None
     added: dict[str, str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
 
     @property
     def context(self) -> Any:
-        run = SimpleNamespace(tags=self.tags, root_run_id=None, run_id="run")
+        run = SimpleNamespace(tags=self.tags, root_run_id=self.root_run_id, run_id="run")
         add = SimpleNamespace(add_run_tags=lambda _, tags: self.added.update(tags))
         log = SimpleNamespace(info=self.lines.append, warning=self.lines.append)
         return SimpleNamespace(run=run, instance=add, log=log)
 
 
+SCHEDULE = {"dagster/schedule_name": "backup_full_weekly_product_offsite"}
+OPS = {
+    "schedule": OpOfARun(SCHEDULE),
+    "retry of a dead worker": OpOfARun({**SCHEDULE, "dagster/retry_number": "1"}, "root"),
+    "hand": OpOfARun({}),
+    "hand, again": OpOfARun(SCHEDULE, "root"),
+}
+
+
+def has_turn(op: OpOfARun, hours: float, monkeypatch: pytest.MonkeyPatch, *, takes_set: bool = True) -> bool:
+    """Ask for the lock that is free after so many hours, with the times that count in production."""
+    CLOCK.now = 0.0
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(monotonic=CLOCK))
+    request = BackupRequest("product@offsite", "full", "run", "run", "dagster")
+    lock, backup = HeldLock(hours=hours), cast(Any, SimpleNamespace(ops_url=""))
+    return jobs._has_turn(op.context, backup, request, lock, takes_set=takes_set)
+
+
 @pytest.mark.parametrize(
-    ("by", "elsewhere", "waits", "turn_seconds", "has_turn"),
+    ("by", "elsewhere", "hours", "turn"),
     [
-        ("schedule", True, 3, 3600.0, True),  # however often: it comes next
-        ("schedule", True, 1, 0.0, False),  # longer than anybody should wait
-        ("schedule", False, 1, 3600.0, None),  # somebody else holds it: that is a fault
-        ("hand", True, 1, 3600.0, None),
+        ("schedule", True, 47, True),  # however often: it comes next
+        ("schedule", True, 49, False),  # longer than anybody should wait
+        ("schedule", False, 7, None),  # somebody else holds it: that is a fault
+        ("retry of a dead worker", True, 47, True),
+        ("retry of a dead worker", True, 49, False),
+        ("hand", True, 5, True),
+        ("hand", True, 7, None),
+        ("hand, again", True, 7, None),
     ],
 )
 def test_a_scheduled_full_comes_next_behind_the_one_into_the_other_repository(
-    monkeypatch: pytest.MonkeyPatch,
-    by: str,
-    elsewhere: bool,
-    waits: int,
-    turn_seconds: float,
-    has_turn: bool | None,
+    monkeypatch: pytest.MonkeyPatch, by: str, elsewhere: bool, hours: float, turn: bool | None
 ) -> None:
     running = "a full backup of product is running since 2026-11-22 02:00 UTC" if elsewhere else None
     monkeypatch.setattr(precedence, "running_elsewhere", lambda *_: running)
-    op = OpOfARun({"dagster/schedule_name": "backup_full_weekly_product_offsite"} if by == "schedule" else {})
-    request = BackupRequest("product@offsite", "full", "run", "run", "dagster")
-    lock, backup = HeldLock(waits=waits, turn_seconds=turn_seconds), cast(Any, SimpleNamespace(ops_url=""))
-    if has_turn is None:
+    monkeypatch.setattr(precedence, "running_backup", lambda *_: None)
+    op = replace(OPS[by], added={}, lines=[])
+    if turn is None:
         with pytest.raises(Unavailable):
-            jobs._has_turn(op.context, backup, request, lock)
+            has_turn(op, hours, monkeypatch)
     else:
-        assert jobs._has_turn(op.context, backup, request, lock) == has_turn
+        assert has_turn(op, hours, monkeypatch) == turn
     reason = op.added.get(jobs.SKIPPED_TAG)
-    assert (reason is not None) == (has_turn is False)
+    assert (reason is not None) == (turn is False)
     if reason is not None:
-        assert reason.startswith(f"product@offsite: {running}, and this one waited 0 h for its turn: take a")
-    assert op.lines.count(f"{running}: this one comes next") == (waits if has_turn else 0)
+        assert reason.startswith(f"product@offsite: {running}, and this one waited 48 h for its turn: take a")
+    # Each round of six hours says what it waits for.
+    assert op.lines.count(f"{running}: this one comes next") == (7 if turn is not None and hours > 6 else 0)
+
+
+@pytest.mark.parametrize(
+    ("by", "gives_way"), [("schedule", True), ("retry of a dead worker", True), ("hand, again", False)]
+)
+def test_a_run_of_a_schedule_gives_way_until_it_has_its_set(
+    monkeypatch: pytest.MonkeyPatch, by: str, gives_way: bool
+) -> None:
+    monkeypatch.setattr(precedence, "running_backup", lambda *_: "a full backup is running")
+    monkeypatch.setattr(precedence, "running_elsewhere", lambda *_: "a full backup is running")
+    op = replace(OPS[by], added={}, lines=[])
+    assert has_turn(op, 5, monkeypatch) is not gives_way
+    assert (jobs.SKIPPED_TAG in op.added) == gives_way
+    # What was taken before the worker died has to be verified and recorded.
+    op = replace(OPS[by], added={}, lines=[])
+    assert has_turn(op, 5, monkeypatch, takes_set=False)
+    if gives_way:
+        with pytest.raises(Unavailable):
+            has_turn(op, 49, monkeypatch, takes_set=False)
+    assert op.added == {}
+
+
+@pytest.mark.parametrize("job", sorted(jobs.JOB_KINDS))
+def test_no_backup_is_ended_while_it_waits_or_works_behind_the_longest_wait(
+    defs: dg.Definitions, job: str
+) -> None:
+    usual = yaml.safe_load((Path(__file__).parents[3] / "dagster.yaml").read_text())["run_monitoring"]
+    longest = int(defs.resolve_job_def(job).tags["dagster/max_runtime"])
+    waits = StanzaLockResource().turn_seconds
+    assert longest >= waits + usual["max_runtime_seconds"]
 
 
 def skipped_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.DagsterEvent]:
