@@ -3,7 +3,17 @@
 Not here: what a map says of them (``gdpr.data_map``), and clients of PostgreSQL (``clients.postgres``).
 """
 
+from ops_platform.gdpr.connections import server_stanzas
 from ops_platform.gdpr.connections.database_urls import Connect, connect, database_name, of_settings
 from ops_platform.gdpr.connections.open_database import OpenDatabase, connected, read
 
-__all__ = ["Connect", "OpenDatabase", "connect", "connected", "database_name", "of_settings", "read"]
+__all__ = [
+    "Connect",
+    "OpenDatabase",
+    "connect",
+    "connected",
+    "database_name",
+    "of_settings",
+    "read",
+    "server_stanzas",
+]

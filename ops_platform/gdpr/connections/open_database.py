@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
@@ -18,14 +19,15 @@ from ops_platform.gdpr.schema import Catalogue, Column
 class OpenDatabase:
     """A database; ``home``: that with the subject's row, None for the home database itself.
 
-    ``cluster``: the system identifier of its cluster; empty where it was not asked.
+    ``server``: which one runs it, by its cluster's system identifier and the time of its start: standbys and
+    what was restored have the first of their source. Empty where it was not asked.
     """
 
     data_map: DataMap
     connection: Connection = field(repr=False)
     catalogue: Catalogue = field(repr=False)
     home: OpenDatabase | None = None
-    cluster: str = ""
+    server: str = ""
 
     @property
     def name(self) -> str:
@@ -90,18 +92,25 @@ def read(home: OpenDatabase, connections: Mapping[str, Connection]) -> tuple[Ope
     ]
     if not others:
         return (home,)
-    databases, known = list[OpenDatabase](), dict[tuple[str, str], str]()
+    databases, known = list[OpenDatabase](), list[tuple[str, dict[str, Any]]]()
     for database in (home, *others):
         row = one_row(
             database.connection,
-            "SELECT system_identifier::text AS cluster, current_database() AS database "
-            "FROM pg_control_system()",
+            "SELECT system_identifier || ' ' || extract(epoch FROM pg_postmaster_start_time()) AS server, "
+            "system_identifier::text AS cluster, current_database() AS database, "
+            "pg_is_in_recovery() AS standby FROM pg_control_system()",
         )
-        place = (row["cluster"], row["database"])
-        if place in known:
-            raise ConfigurationError(
-                f"the data map's database {database.name} is the same as {known[place]}: correct its URL"
-            )
-        known[place] = database.name or "the product database"
-        databases.append(replace(database, cluster=row["cluster"]))
+        for name, earlier in known:
+            if _is_same(row, earlier):
+                raise ConfigurationError(
+                    f"the data map's database {database.name} is the same as {name}: correct its URL"
+                )
+        known.append((database.name or "the product database", row))
+        databases.append(replace(database, server=row["server"]))
     return tuple(databases)
+
+
+def _is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two connections lead to one database, or to a copy of it that follows."""
+    copies = all(one[name] == other[name] for name in ("cluster", "database"))
+    return copies and (one["server"] == other["server"] or one["standby"] or other["standby"])

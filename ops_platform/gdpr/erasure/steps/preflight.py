@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from ops_platform.errors import CheckFailed
-from ops_platform.gdpr import row_erasure
+from ops_platform.gdpr import connections, row_erasure
 from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.erasure import data_stores, inventory, product_inventory
 from ops_platform.gdpr.erasure.checkpoints import Log
@@ -29,7 +27,7 @@ class Preflight(Step[RecordedErasure]):
         """
         context = state.context
         state.adopt_databases(data_stores.check(state.product, state.stores, state.connections))
-        _refuse_untrue_stanzas(state.databases, context.term.stanza)
+        connections.server_stanzas.refuse_untrue(state.databases, context.term.stanza)
         context.ledger.check()
         if context.exports is not None:
             context.exports.check()
@@ -63,23 +61,6 @@ class Preflight(Step[RecordedErasure]):
         state.foreseen = present, has_row
         foreseen = inventory.merge(known, present, sure=has_row)
         refuse_uncovered(state, state.erasure_of_rows(foreseen, cutoff))
-
-
-def _refuse_untrue_stanzas(databases: Sequence[OpenDatabase], own: str) -> None:
-    """Raise CheckFailed where the map says another stanza than a database has for sure, or none.
-
-    ``own``: that of the home database. The certificate says until when backups hold the data, and a restore
-    of a cluster erases again what comes back in all its databases.
-    """
-    home = databases[0]
-    for database in databases[1:]:
-        said = database.data_map.database.stanza if database.data_map.database else None
-        if (database.cluster == home.cluster) != (said == own):
-            raise CheckFailed(
-                f"the database {database.name} is {'not ' if said == own else ''}in the product database's "
-                f"cluster, whose stanza is {own}, and the data map says of it "
-                f"{f'stanza {said}' if said else 'no stanza'}: correct databases.{database.name}.stanza"
-            )
 
 
 def refuse_uncovered(state: ErasureState, erasure: RowErasure) -> None:
