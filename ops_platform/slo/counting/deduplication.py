@@ -104,6 +104,29 @@ def merge_replicas(
     return {own: samples for own, samples in merged.items() if samples.size}
 
 
+def strangers(
+    series: Raw,
+    names: frozenset[str],
+    turns: Mapping[Labels, ReplicaTurns],
+    target_of: Callable[[Labels], Labels] = address_of,
+) -> dict[Labels, list[Unknown]]:
+    """Find by target where a series has the label of a replica that no Prometheus has.
+
+    The application has a label of its own that is called so.
+    """
+    by_target: dict[Labels, list[Unknown]] = defaultdict(list)
+    for labels, samples in series.items() if names else ():
+        own, replica = split_replica_labels(labels, names)
+        target_turns = turns.get(target := target_of(own))
+        if target_turns is not None and replica not in target_turns.replicas:
+            by_target[target] += around(
+                times_of(samples),
+                f"{show(own)} has {show(replica)} of OPS_PROMETHEUS_REPLICA_LABELS, and up of its target has "
+                "not: those are different series",
+            )
+    return by_target
+
+
 def differences(
     series: Raw,
     names: frozenset[str],
@@ -122,19 +145,12 @@ def differences(
     for labels, samples in series.items():
         own, replica = split_replica_labels(labels, names)
         by_own[own][replica] = samples
-    by_target: dict[Labels, list[Unknown]] = defaultdict(list)
+    by_target = strangers(series, names, turns, target_of)
     for own, by_replica in by_own.items():
         target = target_of(own)
         target_turns = turns.get(target)
         if target_turns is None:
             continue
-        for replica in set(by_replica) - target_turns.replicas:
-            # No Prometheus has that name: the application has a label of its own that is called so.
-            by_target[target] += around(
-                times_of(by_replica[replica]),
-                f"{show(own)} has {show(replica)} of OPS_PROMETHEUS_REPLICA_LABELS, and up of its target has "
-                "not: those are different counters",
-            )
         if len(by_replica) > 1 or target_turns.stand_ins:
             by_target[target] += _differences(own, by_replica, target_turns, names, slack)
     return by_target

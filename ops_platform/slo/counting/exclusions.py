@@ -149,7 +149,7 @@ def count(
         for edge in (exclusion.start, exclusion.end)
         if bounds[0] < edge < bounds[-1]
     }
-    parts = measure.count(objective.indicator, reading, sorted({*bounds, *edges}))
+    parts = measure.count(objective.indicator, reading, sorted({*bounds, *edges}), bounds)
     return [_adjusted(uncut, parts, relevant) for uncut in whole]
 
 

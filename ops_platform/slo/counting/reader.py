@@ -11,7 +11,7 @@ import numpy as np
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo.counting import deduplication, lookback, range_query, targets
 from ops_platform.slo.counting.range_query import milliseconds, times_of
-from ops_platform.slo.counting.samples import Series, Times, no_times, show
+from ops_platform.slo.counting.samples import Labels, Series, Times, no_times, show
 from ops_platform.slo.counting.scrapes import FOREVER, HORIZON, NEVER, Scrapes, Unknown, around, overlapping
 from ops_platform.slo.counting.targets import Targets
 from ops_platform.slo.objectives import Selector
@@ -34,6 +34,8 @@ class Reading:
     """All targets of these jobs."""
     overridden: Mapping[Selector, Mapping[str, frozenset[str]]] = field(default_factory=dict)
     """By job, the labels of targets of which earlier series had values of their own."""
+    formerly: Mapping[Selector, frozenset[Labels]] = field(default_factory=dict)
+    """The earlier series of gauges whose targets fail, by their labels."""
 
 
 def read(
@@ -64,7 +66,7 @@ def read(
     doubts: dict[Selector, tuple[Unknown, ...]] = {}
     for selector in distinct:
         if selector not in counters:
-            series[selector], doubts[selector] = _gauges(source, raw.pop(selector), read_targets), ()
+            series[selector], doubts[selector] = _gauges(source, raw.pop(selector), read_targets, since)
             continue
         # Given away: of many series there is no room for both forms.
         parsed, flawed = _parsed(source, selector, raw.pop(selector), read_targets)
@@ -75,7 +77,7 @@ def read(
             *flawed,
             *deduplication.doubled(parsed),
         )
-    jobs_since, overridden = {}, {}
+    jobs_since, overridden, formerly = {}, {}, {}
     for selector in distinct:
         first = first_samples[selector]
         # The index is asked only where the answer matters.
@@ -85,7 +87,7 @@ def read(
             if (job := dict(target).get("job", "")) in jobs[selector]
             and (
                 (scrapes.bad < first.get(job, FOREVER)).any()
-                or (scrapes.bad.size and not targets.in_scope(selector, target))
+                or (scrapes.bad.size and not (selector in counters and targets.in_scope(selector, target)))
             )
         ]
         earlier = {
@@ -95,23 +97,45 @@ def read(
         jobs_since[selector] = {
             job: NEVER if earlier.get(job) else first.get(job, FOREVER) for job in jobs[selector]
         }
+        if selector not in counters:
+            formerly[selector] = frozenset(labels for found in earlier.values() for labels in found)
         overridden[selector] = {
             job: frozenset[str]().union(*(read_targets.overridden(labels, former) for labels in found))
             for job, found in earlier.items()
             for former in [lookback.targets_of(source, job, since)]
         }
     return Reading(
-        milliseconds(since), milliseconds(until), series, doubts, jobs_since, read_targets, overridden
+        milliseconds(since),
+        milliseconds(until),
+        series,
+        doubts,
+        jobs_since,
+        read_targets,
+        overridden,
+        formerly,
     )
 
 
-def _gauges(source: Prometheus, raw: range_query.Raw, read_targets: Targets) -> tuple[Series, ...]:
-    """Keep every sample of gauges, of the replica that counts: another one's are taken at other moments."""
+def _gauges(
+    source: Prometheus, raw: range_query.Raw, read_targets: Targets, since: datetime
+) -> tuple[tuple[Series, ...], tuple[Unknown, ...]]:
+    """Keep every sample of gauges, of the replica that counts: another one's are taken at other moments.
+
+    Also says when there were samples of what is called a replica, and is none.
+    """
     names = frozenset(source.replica_labels)
+    strange = deduplication.strangers(raw, names, read_targets.turns, read_targets.target_of)
     chosen = deduplication.merge_replicas(raw, names, read_targets.turns, read_targets.target_of)
-    return tuple(
+    series = [
         replace(Series.of_gauge(labels, samples), scraped=read_targets.target_of(labels))
         for labels, samples in sorted(chosen.items())
+    ]
+    begin = milliseconds(since)
+    appearing = [gauge for gauge in series if gauge.times.size and int(gauge.times[0]) - begin > HORIZON]
+    known = lookback.known_before(source, appearing, since)
+    return (
+        tuple(replace(gauge, known=gauge.labels in known) for gauge in series),
+        tuple(stretch for stretches in strange.values() for stretch in stretches),
     )
 
 

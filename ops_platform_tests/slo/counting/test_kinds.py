@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -20,8 +20,8 @@ from ops_platform.slo.counting.exclusions import Exclusion
 from ops_platform.slo.counting.kinds import measure
 from ops_platform.slo.counting.kinds.time_slices import slice_bounds
 from ops_platform.slo.counting.range_query import moment
-from ops_platform.slo.counting.samples import Times
-from ops_platform.slo.counting.scrapes import VIEW
+from ops_platform.slo.counting.samples import Mask, Times
+from ops_platform.slo.counting.scrapes import HORIZON, VIEW
 from ops_platform.slo.counting.window import WindowCount
 from ops_platform.slo.objectives import (
     AnyIndicator,
@@ -34,20 +34,26 @@ from ops_platform.slo.objectives import (
 )
 from ops_platform.slo.objectives.indicator import PARTS
 from ops_platform_tests import hypothesis_profile
-from ops_platform_tests.slo.counting.stored import EDGES, SECONDS, TIMES, Memory, Stored
+from ops_platform_tests.slo.counting.stored import BASE, EDGES, SECONDS, TIMES, Memory, Stored
 
 JOB, INSTANCE = "probe", "a:1"
 Numbers = NDArray[np.int64] | NDArray[np.float64]
 PROBE = GaugeIndicator(promql.gauge("probe_success"), "gte", Fraction(1))
 MINUTE = Slicing(60, Fraction(95, 100))
+SLICINGS = [MINUTE, Slicing(300), Slicing(600, Fraction(1, 2))]
+Masks = Mapping[Any, Mask]
 
 
 def counted(
-    indicator: AnyIndicator, *data: Stored, edges: Sequence[int] = EDGES, excluded: Sequence[Exclusion] = ()
+    indicator: AnyIndicator,
+    *data: Stored,
+    edges: Sequence[int] = EDGES,
+    excluded: Sequence[Exclusion] = (),
+    replica_labels: Sequence[str] = (),
 ) -> list[WindowCount]:
     is_gauge = isinstance(indicator, GaugeIndicator)
     reading = reader.read(
-        cast(Prometheus, Memory(data)),
+        cast(Prometheus, Memory(data, replica_labels)),
         () if is_gauge else indicator.selectors,
         moment(edges[0] - VIEW),
         moment(edges[-1] + VIEW),
@@ -127,6 +133,66 @@ def test_a_prometheus_that_is_away_leaves_bounds_and_one_without_the_metric_none
     ]
 
 
+def test_a_target_that_goes_on_and_no_longer_shows_its_gauge_is_not_seen() -> None:
+    """For ten minutes, as with counters: then it may relay another one's. If it is back, till then."""
+    other = (
+        gauge(np.ones(TIMES.size), name="up", instance="b:1"),
+        gauge(np.ones(TIMES.size), instance="b:1"),
+    )
+    gone, away = TIMES[at(20) >= TIMES], TIMES[(at(20) >= TIMES) | (at(8, 1) < TIMES)]
+    counts = counted(PROBE, UP, *other, gauge(np.ones(gone.size), gone))
+    assert [one.bounds for one in counts] == [Bounds(320, 360, 0, 40), None, None]
+    assert "shows no probe_success" in (counts[0].reason or "")
+    counts = counted(PROBE, UP, *other, gauge(np.ones(away.size), away))
+    assert [one.bounds for one in counts] == [Bounds(320, 480, 0, 160), Bounds(448, 480, 0, 32), None]
+    # Of a new process there is none until it shows it.
+    starts = gauge(np.where(at(20) < TIMES, at(20.1), BASE) / 1000, name="process_start_time_seconds")
+    counts = counted(PROBE, UP, *other, gauge(np.ones(gone.size), gone), starts)
+    assert [(one.good, one.total) for one in counts] == [(320, 320), (240, 240), (240, 240)]
+    # What is computed of both of them lacks its part: 50 and 1 are not below 10.
+    lag = GaugeIndicator(promql.gauge("sum(min_over_time(lag[2m]))"), "lt", Fraction(10), slicing=MINUTE)
+    data = (
+        gauge(np.full(gone.size, 50), gone, name="lag"),
+        replace(other[1], labels={**other[1].labels, "__name__": "lag"}),
+    )
+    [first, *_] = counted(lag, UP, other[0], *data)
+    assert first.good is None
+    # A part of an hour is seen as the hour is: without a maintenance there may be as many bad ones.
+    excluded = [Exclusion("s", None, moment(at(30)), moment(at(35)))]
+    back = TIMES[(at(20) >= TIMES) | (at(55) < TIMES)]
+    [first, *_] = counted(PROBE, UP, *other, gauge(np.ones(back.size), back), excluded=excluded)
+    assert first.bounds == Bounds(340, 480, 0, 140)
+    assert first.adjusted_bounds == Bounds(320, 440, 0, 120)
+
+
+def test_a_target_that_is_down_lacks_as_many_samples_as_it_had_series() -> None:
+    """However long it is down, and whatever others show meanwhile."""
+    lost = down((at(5), at(55, 2)))
+    kept = TIMES[~np.isin(TIMES, lost)]
+    up = gauge((~np.isin(TIMES, lost)).astype(np.int64), name="up")
+    other = (
+        gauge(np.ones(TIMES.size), name="up", instance="b:1"),
+        gauge(np.ones(TIMES.size), instance="b:1"),
+    )
+    three = [gauge(np.ones(kept.size), kept, n=str(number)) for number in range(3)]
+    counts = counted(PROBE, up, *other, *three)
+    assert [one.bounds for one in counts] == [
+        Bounds(300, 960, 0, 660),
+        Bounds(240, 960, 0, 720),
+        Bounds(300, 960, 0, 660),
+    ]
+    # Each of its values at a full minute, too, and one where there is only one.
+    each = GaugeIndicator(promql.gauge("max_over_time(probe_success[1m])"), "gte", Fraction(1))
+    for text, bad in ((str(each.gauge), 180), ("max(max_over_time(probe_success[1m]))", 60)):
+        counts = counted(replace(each, gauge=promql.gauge(text)), up, *other, *three)
+        assert counts[1].bounds is not None
+        assert bad <= counts[1].bounds.bad_most <= 2 * bad
+    # One that never showed any could show as many as the others of its job.
+    never = gauge(np.zeros(TIMES.size), name="up", instance="c:1")
+    counts = counted(PROBE, UP, never, *(gauge(np.ones(TIMES.size), n=str(number)) for number in range(3)))
+    assert counts[0].bounds == Bounds(720, 1440, 0, 720)
+
+
 def test_what_is_no_number_or_no_share_is_not_known() -> None:
     values = np.ones(TIMES.size)
     values[np.isin(TIMES, down((at(10), at(10.25))))] = np.nan
@@ -140,6 +206,20 @@ def test_what_is_no_number_or_no_share_is_not_known() -> None:
     assert (first.good, first.total) == (240 * 950_000, 240 * PARTS)
     [first, *_] = counted(share, UP, gauge(np.full(TIMES.size, 7)))
     assert first.bounds == Bounds(0, 240 * PARTS, 0, 240 * PARTS)
+
+
+def test_a_label_that_only_the_application_has_names_no_replica() -> None:
+    """Dropping its series would drop the bad samples."""
+    data = (UP, gauge(np.ones(TIMES.size)), gauge(np.zeros(TIMES.size), replica="s1"))
+    counts = counted(PROBE, *data, replica_labels=("replica",))
+    assert [one.state for one in counts] == ["source_missing"] * 3
+    assert "those are different series" in (counts[0].reason or "")
+    computed = GaugeIndicator(promql.gauge("sum(probe_success)"), "gte", Fraction(1))
+    assert counted(computed, *data, replica_labels=("replica",))[0].good is None
+    replicas = [
+        replace(one, labels={**one.labels, "replica": name}) for one in data[:2] for name in ("r1", "r2")
+    ]
+    assert counted(PROBE, *replicas, replica_labels=("replica",))[0].good == 240
 
 
 LAG = GaugeIndicator(promql.gauge("sum(min_over_time(lag[2m]))"), "lt", Fraction(100), slicing=MINUTE)
@@ -253,40 +333,102 @@ def test_the_bounds_of_a_slice_hold_whatever_its_events_were(
         assert bounds.bad_least <= truth.bad_least <= truth.bad_most <= bounds.bad_most
 
 
+TARGETS = {"a:1": ("0", "1"), "b:1": ("0",)}
+"""By instance, its series."""
+SUM = replace(
+    LAG, gauge=promql.gauge("sum(min_over_time(probe_success[2m]))"), value=Fraction(2), slicing=None
+)
+EACH = replace(SUM, gauge=promql.gauge("avg_over_time(probe_success[1m])"), value=Fraction(1, 2))
+KINDS = ["fails a:1", "fails b:1", "away", "hides a:1", "hides b:1", "hides one"]
+
+
+def excused(seen: Masks, well: Masks, tried: Masks, number: int) -> Masks:
+    """Find the samples of an hour of which nothing tells that anybody could have seen them.
+
+    Nobody scrapes for less than five minutes; a series goes, and does not come back in this hour or ten
+    minutes after it, while its target shows others, or for longer than ten minutes.
+    """
+    near = (EDGES[number] - VIEW < TIMES) & (EDGES[number + 1] + VIEW >= TIMES)
+    attempts = np.flatnonzero(tried["a:1"])
+    found = {}
+    for (instance, name), mask in seen.items():
+        found[instance, name] = lost = np.zeros(TIMES.size, np.bool_)
+        target = np.any([seen[instance, other] for other in TARGETS[instance]], axis=0)
+        for index in np.flatnonzero(~mask & well[instance]).tolist():
+            before, after = np.flatnonzero(mask[:index]), index + np.flatnonzero(mask[index:] & near[index:])
+            if not tried[instance][index]:
+                place = int(np.searchsorted(attempts, index))
+                low, high = attempts[max(0, place - 1)], attempts[min(place, attempts.size - 1)]
+                lost[index] = TIMES[high] - TIMES[low] <= HORIZON
+            elif not after.size:
+                shows = np.abs(TIMES[target & near] - TIMES[index]).min(initial=2 * VIEW) <= HORIZON
+                lost[index] = bool(shows) or TIMES[index] - TIMES[before[-1]] > VIEW
+    return found
+
+
 @settings(max_examples=hypothesis_profile.examples(25))
 @given(
     st.integers(0, 2**32 - 1),
-    st.lists(
-        st.tuples(st.integers(0, 170), st.integers(1, 30), st.sampled_from(["fails", "away", "hides"])),
-        max_size=4,
-    ),
-    st.sampled_from([None, MINUTE, Slicing(300), Slicing(600, Fraction(1, 2))]),
+    st.lists(st.tuples(st.integers(0, 170), st.integers(1, 180), st.sampled_from(KINDS)), max_size=4),
+    st.sampled_from([PROBE, PROBE, PROBE, SUM, EACH, *(replace(PROBE, slicing=one) for one in SLICINGS)]),
+    st.booleans(),
 )
-def test_bounds_hold_what_truly_was(
-    seed: int, troubles: list[tuple[int, int, str]], slicing: Slicing | None
+@example(0, [(20, 180, "hides a:1")], PROBE, True)
+@example(0, [(20, 35, "hides a:1")], PROBE, True)
+@example(0, [(50, 30, "hides one")], PROBE, False)
+@example(1, [(20, 9, "hides a:1")], SUM, False)
+@example(0, [(5, 170, "fails a:1")], PROBE, False)
+@example(0, [(5, 170, "fails a:1")], EACH, False)
+def test_what_is_known_is_true_and_bounds_hold_what_truly_was(
+    seed: int, troubles: list[tuple[int, int, str]], indicator: GaugeIndicator, reports: bool
 ) -> None:
     """Whatever is not seen is decided by the seed: good or bad."""
     random = np.random.default_rng(seed)
-    values = random.integers(0, 2, TIMES.size)
-    seen, tried, well = (np.ones(TIMES.size, np.bool_) for _ in range(3))
-    for minute, length, kind in troubles:
-        within = (at(minute) < TIMES) & (at(minute + length) >= TIMES)
-        seen &= ~within
-        tried &= ~within if kind == "away" else True
-        well &= ~within if kind == "fails" else True
-    indicator = replace(PROBE, slicing=slicing)
-    truth = counted(indicator, UP, gauge(values))
-    up = gauge(well[tried].astype(np.int64), TIMES[tried], "up")
-    counts = counted(indicator, up, gauge(values[seen], TIMES[seen]))
-    for true, count in zip(truth, counts, strict=True):
-        assert true.good is not None
-        assert true.bad is not None
-        if count.good is not None and not troubles:
-            assert (count.good, count.total) == (true.good, true.total)
-        if count.bounds is None:
+    names = [(instance, name) for instance, series in TARGETS.items() for name in series]
+    values = {key: random.integers(0, 2, TIMES.size) for key in names}
+    seen = {key: np.ones(TIMES.size, np.bool_) for key in names}
+    tried, well = ({instance: np.ones(TIMES.size, np.bool_) for instance in TARGETS} for _ in range(2))
+    for minute, length, trouble in troubles:
+        outside = ~((at(minute) < TIMES) & (at(minute + length) >= TIMES))
+        kind, _, where = trouble.partition(" ")
+        for key in names:
+            if kind == "away" or key[0] == where or (where == "one" and key == names[0]):
+                seen[key] &= outside
+        for instance in TARGETS:
+            tried[instance] &= outside if kind == "away" else True
+            well[instance] &= outside if kind == "fails" and instance == where else True
+    everything, shown = [], []
+    for instance in TARGETS:
+        everything.append(gauge(np.ones(TIMES.size), TIMES, "up", instance=instance))
+        attempts = tried[instance]
+        shown.append(
+            gauge(well[instance][attempts].astype(np.int64), TIMES[attempts], "up", instance=instance)
+        )
+        if reports:
+            running = TIMES[attempts & well[instance]]
+            shown.append(
+                gauge(np.ones(running.size), running, "process_start_time_seconds", instance=instance)
+            )
+    for key in names:
+        everything.append(gauge(values[key], instance=key[0], n=key[1]))
+        shown.append(gauge(values[key][seen[key]], TIMES[seen[key]], instance=key[0], n=key[1]))
+    truths, counts = counted(indicator, *everything), counted(indicator, *shown)
+    for number, (truth, count) in enumerate(zip(truths, counts, strict=True)):
+        hour = (EDGES[number] < TIMES) & (EDGES[number + 1] >= TIMES)
+        lost = excused(seen, well, tried, number)
+        if indicator is not PROBE and any(mask.any() for mask in lost.values()):
             continue
-        assert count.bounds.good_least <= true.good <= count.bounds.good_most
-        assert count.bounds.bad_least <= true.bad <= count.bounds.bad_most
+        assert truth.good is not None
+        assert truth.bad is not None
+        good = truth.good - sum(int(values[key][lost[key] & hour].sum()) for key in names)
+        bad = truth.bad - sum(int((1 - values[key])[lost[key] & hour].sum()) for key in names)
+        if count.good is not None:
+            assert (count.good, count.bad) == (good, bad)
+        if count.bounds is not None:
+            assert count.bounds.good_least <= truth.good
+            assert count.bounds.good_most >= good
+            assert count.bounds.bad_least <= truth.bad
+            assert count.bounds.bad_most >= bad
 
 
 @pytest.mark.parametrize("text", ["max(avg_over_time(x[5m]))", "last_over_time(x[1m])", "count(x)"])

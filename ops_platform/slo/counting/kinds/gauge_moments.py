@@ -6,14 +6,18 @@ back on, and shows something.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ops_platform.slo.counting import window
+from ops_platform.slo.counting.kinds import unseen_samples
 from ops_platform.slo.counting.kinds.scores import Scores
 from ops_platform.slo.counting.reader import Reading
-from ops_platform.slo.counting.samples import Labels, Mask, Series, Values, show
+from ops_platform.slo.counting.samples import Labels, Mask, Series, Times, Values, show
 from ops_platform.slo.counting.scrapes import HORIZON, VIEW, Scrapes, Unknown
 from ops_platform.slo.objectives import GaugeIndicator
 from ops_platform.slo.objectives.promql import Gauge
@@ -32,9 +36,16 @@ _FUNCTIONS: Mapping[str, Callable[[Floats], float]] = {
 
 
 def scores(
-    indicator: GaugeIndicator, reading: Reading, scrapes: Mapping[Labels, Scrapes], score: Scorer
+    indicator: GaugeIndicator,
+    reading: Reading,
+    scrapes: Mapping[Labels, Scrapes],
+    sizes: Mapping[Labels, int],
+    score: Scorer,
 ) -> Scores:
-    """Score the gauge at every full minute of the reading; one score for each series without an aggregate."""
+    """Score the gauge at every full minute of the reading; one score for each series without an aggregate.
+
+    ``sizes``: how many series each target could show.
+    """
     gauge = indicator.gauge
     series = reading.series[gauge.selector]
     first = -(-(reading.since + HORIZON) // MINUTE)
@@ -43,8 +54,10 @@ def scores(
     values: list[float] = []
     unseen: list[int] = []
     reasons: list[Unknown] = []
+    hidden = _hidden(gauge, series, scrapes, moments, reading.since)
+    lacking = _lacking(series, scrapes, sizes)
     for at in moments.tolist():
-        doubt = _doubt(gauge, scrapes, at)
+        doubt = _doubt(gauge, scrapes, at) or hidden.get(at)
         found = [
             value
             for each in series
@@ -53,7 +66,11 @@ def scores(
         if doubt is None and not found:
             doubt = f"there is no series of {gauge.selector}"
         if doubt is not None:
-            unseen += [at] * (1 if gauge.aggregate is not None else max(1, len(found)))
+            back = at - (gauge.range_ms or HORIZON)
+            there = len(series) + sum(
+                int(most[(times > back) & (times <= at)].max(initial=0)) for times, most in lacking
+            )
+            unseen += [at] * (1 if gauge.aggregate is not None else max(1, there))
             reasons.append(Unknown(at - MINUTE, at, doubt))
             continue
         if gauge.aggregate is not None:
@@ -64,7 +81,63 @@ def scores(
     at_times = np.array(times, np.int64)
     reasons += [Unknown(at - MINUTE, at, f"{gauge} is no number") for at in at_times[~has].tolist()]
     lost = np.sort(np.concatenate((np.array(unseen, np.int64), at_times[~has])))
-    return Scores(at_times[has], scored[has], 1, lost, reasons, ())
+    # An aggregate is one value, whatever it is made of.
+    missing = [] if gauge.aggregate is not None else far(window.missing_series(indicator, reading), reading)
+    return Scores(at_times[has], scored[has], 1, lost, reasons, missing)
+
+
+def far(missing: Sequence[Unknown], reading: Reading) -> list[Unknown]:
+    """Cut stretches without any series down to what is further than VIEW from one: nothing bounds that."""
+    cut = []
+    for stretch in missing:
+        after = stretch.after + (VIEW if stretch.after > reading.since else 0)
+        until = stretch.until - (VIEW if stretch.until < reading.until else 0)
+        if after < until:
+            cut.append(replace(stretch, after=after, until=until))
+    return cut
+
+
+def _hidden(
+    gauge: Gauge,
+    series: Sequence[Series],
+    scrapes: Mapping[Labels, Scrapes],
+    moments: Times,
+    since: int,
+) -> dict[int, str]:
+    """Say at which moments a series has a part in the value that a scrape did not show."""
+    back, shown_at = gauge.range_ms or HORIZON, unseen_samples.shown_by(series)
+    doubted: dict[int, str] = {}
+    for each in series:
+        seen = scrapes.get(each.target)
+        lost = unseen_samples.hidden(each, seen, shown_at[each.target], since)
+        if seen is None or not lost.size:
+            continue
+        newest = np.searchsorted(lost, moments, side="right")
+        # Without a range the newest scrape counts; a range lacks the samples of every one.
+        since_then = moments - back
+        if not gauge.range_ms:
+            good = np.searchsorted(seen.good, moments, side="right")
+            since_then = np.maximum(since_then, seen.good[np.maximum(good - 1, 0)] - 1)
+        touched = newest > np.searchsorted(lost, since_then, side="right")
+        reason = f"a scrape of {show(each.target)} shows no {show(each.labels)}"
+        doubted |= dict.fromkeys(moments[touched].tolist(), reason)
+    return doubted
+
+
+def _lacking(
+    series: Sequence[Series], scrapes: Mapping[Labels, Scrapes], sizes: Mapping[Labels, int]
+) -> list[tuple[Times, Times]]:
+    """List by target the times of its failed scrapes, and how many series each of them does not show."""
+    by_target: dict[Labels, list[Series]] = defaultdict(list)
+    for each in series:
+        by_target[each.target].append(each)
+    return [
+        np.unique(
+            unseen_samples.of_failed(seen, by_target.get(target, ()), sizes[target]), return_counts=True
+        )
+        for target, seen in scrapes.items()
+        if seen.bad.size
+    ]
 
 
 def _doubt(gauge: Gauge, scrapes: Mapping[Labels, Scrapes], at: int) -> str | None:

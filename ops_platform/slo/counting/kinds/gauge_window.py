@@ -16,32 +16,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ops_platform.slo.counting import window
-from ops_platform.slo.counting.kinds import gauge_moments
+from ops_platform.slo.counting.kinds import gauge_moments, unseen_samples
 from ops_platform.slo.counting.kinds.scores import Scores
 from ops_platform.slo.counting.range_query import milliseconds, moment
 from ops_platform.slo.counting.reader import Reading
 from ops_platform.slo.counting.samples import Labels, Mask, Series, Times, Values, no_times, show
-from ops_platform.slo.counting.scrapes import HORIZON, VIEW, Scrapes, Unknown, gaps
+from ops_platform.slo.counting.scrapes import VIEW, Scrapes, Unknown, gaps
 from ops_platform.slo.counting.window import REASON_LENGTH, WindowCount
 from ops_platform.slo.objectives import PARTS, GaugeIndicator
 
-USUAL_INTERVAL = 60_000
-"""Milliseconds between samples of a series that shows only one nearby."""
-
 
 def count(
-    indicator: GaugeIndicator, reading: Reading, bounds: Sequence[datetime]
+    indicator: GaugeIndicator,
+    reading: Reading,
+    bounds: Sequence[datetime],
+    whole: Sequence[datetime] | None = None,
 ) -> list[tuple[Scores, WindowCount]]:
     """Count the samples in the windows between ``bounds``, each with the scores that it is made of.
 
     ``reading`` must surround the windows by ``window.SURROUNDINGS``; more of it than that changes nothing.
+    ``whole``: the bounds of the windows that these are parts of. A part is seen as its window is.
     """
     selector = indicator.gauge.selector
     relevant = window.relevant_scrapes(reading, indicator)
+    known_since = unseen_samples.known_since(reading, selector)
+    # Replicas that are none, or processes that nobody can tell apart: no sample is sure.
+    doubts = [
+        *reading.doubts[selector],
+        *(stretch for target in relevant for stretch in reading.targets.differing.get(target, ())),
+    ]
+    edges = [milliseconds(bound) for bound in (whole or bounds)]
     counts = []
     for first, last in itertools.pairwise(bounds):
         start, end = milliseconds(first), milliseconds(last)
-        since, until = start - VIEW, end + VIEW
+        since = max(edge for edge in edges if edge <= start) - VIEW
+        until = min(edge for edge in edges if edge >= end) + VIEW
         series = tuple(_between(gauge, since, until) for gauge in reading.series[selector])
         near = replace(
             reading,
@@ -50,10 +59,12 @@ def count(
             series={selector: tuple(gauge for gauge in series if gauge.times.size)},
         )
         scrapes = {target: _scrapes_between(each, since, until) for target, each in relevant.items()}
+        sizes = unseen_samples.sizes(known_since, near.series[selector], scrapes, until)
         if indicator.gauge.computed:
-            scores = gauge_moments.scores(indicator, near, scrapes, score)
+            scores = gauge_moments.scores(indicator, near, scrapes, sizes, score)
         else:
-            scores = sample_scores(indicator, near, scrapes)
+            scores = sample_scores(indicator, near, scrapes, sizes)
+        scores = replace(scores, missing=[*doubts, *scores.missing])
         reason, within = scores.reason(start, end), scores.bounds(start, end)
         known = reason is None
         good, total = scores.known(start, end)
@@ -81,15 +92,24 @@ def count(
 
 def _between(gauge: Series, after: int, until: int) -> Series:
     low, high = np.searchsorted(gauge.times, [after, until], side="right")
-    return replace(gauge, times=gauge.times[low:high], values=gauge.values[low:high])
+    return replace(
+        gauge,
+        times=gauge.times[low:high],
+        values=gauge.values[low:high],
+        known=gauge.known or bool(low > 0),
+    )
 
 
 def _scrapes_between(scrapes: Scrapes, after: int, until: int) -> Scrapes:
-    cut = [
-        times[np.searchsorted(times, after, "right") : np.searchsorted(times, until, "right")]
-        for times in (scrapes.good, scrapes.bad)
-    ]
-    return Scrapes(cut[0], cut[1])
+    def cut(times: Times, values: Times) -> Times:
+        return values[np.searchsorted(times, after, "right") : np.searchsorted(times, until, "right")]
+
+    return Scrapes(
+        cut(scrapes.good, scrapes.good),
+        cut(scrapes.bad, scrapes.bad),
+        cut(scrapes.reported_at, scrapes.reported_at),
+        cut(scrapes.reported_at, scrapes.reported_starts),
+    )
 
 
 def score(indicator: GaugeIndicator, values: NDArray[np.float64]) -> tuple[Values, Mask]:
@@ -104,8 +124,13 @@ def score(indicator: GaugeIndicator, values: NDArray[np.float64]) -> tuple[Value
     return good.astype(np.int64), ~np.isnan(values)
 
 
-def sample_scores(indicator: GaugeIndicator, reading: Reading, scrapes: Mapping[Labels, Scrapes]) -> Scores:
-    """Score every sample of every series."""
+def sample_scores(
+    indicator: GaugeIndicator,
+    reading: Reading,
+    scrapes: Mapping[Labels, Scrapes],
+    sizes: Mapping[Labels, int],
+) -> Scores:
+    """Score every sample of every series. ``sizes``: how many series each target could show."""
     series = reading.series[indicator.gauge.selector]
     parts = PARTS if indicator.operator is None else 1
     times, good, unseen = [no_times()], [no_times()], [no_times()]
@@ -121,47 +146,38 @@ def sample_scores(indicator: GaugeIndicator, reading: Reading, scrapes: Mapping[
     attempts = np.unique(np.concatenate([no_times(), *(_tried(each) for each in scrapes.values())]))
     # Nobody scraped anything: Prometheus was away.
     away = gaps(attempts, reading.since, reading.until) if scrapes else []
-    gone = [(stretch.after, stretch.until) for stretch in window.missing_series(indicator, reading)]
+    missing = window.missing_series(indicator, reading)
+    gone = [(stretch.after, stretch.until) for stretch in missing]
+    shown_at = unseen_samples.shown_by(series)
     for gauge in series:
         seen = scrapes.get(gauge.target)
-        lost = _hidden(gauge, seen)
+        lost = unseen_samples.hidden(gauge, seen, shown_at[gauge.target], reading.since)
         stretches = away if seen is not None else gaps(gauge.times, *_span(gauge, reading))
         for after, until in stretches:
             if any(low <= after and until <= high for low, high in gone):
                 continue
-            lost = np.concatenate((lost, _within(gauge, seen, after, until)))
+            lost = np.concatenate((lost, unseen_samples.within(gauge, seen, after, until)))
             reasons.append(Unknown(after, until, f"there are no samples of {show(gauge.labels)}"))
         reasons += _at(lost, f"a scrape of {show(gauge.target)} shows no {show(gauge.labels)}")
         unseen.append(lost)
     for target, target_scrapes in scrapes.items():
-        shown = by_target.get(target, [])
-        failed = target_scrapes.bad
-        for gauge in shown:
-            unseen.append(failed[_alive(gauge, failed)])
-        if not shown:
-            # It could show some, as others of its job do.
-            unseen.append(failed)
-        reasons += _at(failed, f"{show(target)} cannot be scraped")
+        unseen.append(unseen_samples.of_failed(target_scrapes, by_target.get(target, []), sizes[target]))
+        reasons += _at(target_scrapes.bad, f"{show(target)} cannot be scraped")
     order = np.argsort(every := np.concatenate(times), kind="stable")
-    missing = []
-    for stretch in window.missing_series(indicator, reading):
+    for stretch in missing:
         # Near its edges the samples are counted that there would have been; further away nobody can tell.
-        near = [gauge for gauge in series if _alive(gauge, np.array([stretch.after, stretch.until])).any()]
-        for gauge in near:
-            seen = scrapes.get(gauge.target)
-            unseen.append(_within(gauge, seen, stretch.after, stretch.until))
+        for gauge in series:
+            if unseen_samples.alive(gauge, np.array([stretch.after, stretch.until])).any():
+                seen = scrapes.get(gauge.target)
+                unseen.append(unseen_samples.within(gauge, seen, stretch.after, stretch.until))
         reasons.append(stretch)
-        after = stretch.after + (VIEW if stretch.after > reading.since else 0)
-        until = stretch.until - (VIEW if stretch.until < reading.until else 0)
-        if after < until:
-            missing.append(replace(stretch, after=after, until=until))
     return Scores(
         every[order],
         np.concatenate(good)[order],
         parts,
         np.sort(np.concatenate(unseen)),
         reasons,
-        missing,
+        gauge_moments.far(missing, reading),
     )
 
 
@@ -181,37 +197,3 @@ def _span(gauge: Series, reading: Reading) -> tuple[int, int]:
         max(reading.since, int(gauge.times[0]) - VIEW),
         min(reading.until, int(gauge.times[-1]) + VIEW),
     )
-
-
-def _alive(gauge: Series, times: Times) -> Mask:
-    """Tell at which ``times`` a series is there: VIEW before or after a sample of it."""
-    before = np.concatenate(([-(2**62)], gauge.times))[np.searchsorted(gauge.times, times, side="left")]
-    after = np.concatenate((gauge.times, [2**62]))[np.searchsorted(gauge.times, times, side="right")]
-    return np.asarray((times - before <= VIEW) | (after - times <= VIEW))
-
-
-def _hidden(gauge: Series, scrapes: Scrapes | None) -> Times:
-    """Find the good scrapes that do not show a series which is there within HORIZON on both sides."""
-    if scrapes is None or not gauge.times.size:
-        return no_times()
-    without = np.setdiff1d(scrapes.good, gauge.times)
-    before = np.concatenate(([-(2**62)], gauge.times))[np.searchsorted(gauge.times, without, side="left")]
-    after = np.concatenate((gauge.times, [2**62]))[np.searchsorted(gauge.times, without, side="right")]
-    return without[(without - before <= HORIZON) & (after - without <= HORIZON)]
-
-
-def _within(gauge: Series, scrapes: Scrapes | None, after: int, until: int) -> Times:
-    """Name the times in (``after``, ``until``) at which a series would have had samples."""
-    near = gauge.times[(gauge.times > after - VIEW) & (gauge.times < until + VIEW)]
-    if not near.size:
-        return no_times()
-    steps = np.diff(near)
-    usual = int(steps.min()) if steps.size else USUAL_INTERVAL
-    times = np.arange(after + usual, until, max(1000, usual), dtype=np.int64)
-    if scrapes is None or not scrapes.bad.size:
-        return times
-    # Those that failed are known one by one.
-    place = np.searchsorted(scrapes.bad, times)
-    before = np.concatenate(([-(2**62)], scrapes.bad))[place]
-    after_it = np.concatenate((scrapes.bad, [2**62]))[place]
-    return times[(times - before >= usual) & (after_it - times >= usual)]

@@ -12,14 +12,22 @@ from ops_platform.slo.counting.window import WindowCount
 from ops_platform.slo.objectives import AnyIndicator, Indicator
 
 
-def count(indicator: AnyIndicator, reading: Reading, bounds: Sequence[datetime]) -> list[WindowCount]:
-    """Count the windows between ``bounds``, which ``reading`` must surround by ``window.SURROUNDINGS``."""
+def count(
+    indicator: AnyIndicator,
+    reading: Reading,
+    bounds: Sequence[datetime],
+    whole: Sequence[datetime] | None = None,
+) -> list[WindowCount]:
+    """Count the windows between ``bounds``, which ``reading`` must surround by ``window.SURROUNDINGS``.
+
+    ``whole``: the bounds of the windows that these are parts of, when they are.
+    """
     if isinstance(indicator, Indicator):
         counts = window.count(indicator, reading, bounds)
         if indicator.slicing is None:
             return counts
         return time_slices.count_events(indicator, indicator.slicing, reading, counts)
-    scored = gauge_window.count(indicator, reading, bounds)
+    scored = gauge_window.count(indicator, reading, bounds, whole)
     if indicator.slicing is None:
         return [counted for _, counted in scored]
     return [time_slices.count_scores(scores, indicator.slicing, counted) for scores, counted in scored]
