@@ -76,6 +76,8 @@ def running_scene(services: Services, directory: Path) -> Iterator[Scene]:
         },
     )
     shutil.copytree(files.default_config_dir() / "objectives", settings.config_dir / "objectives")
+    # Nobody answers there: asking costs nothing, and a refused connection is a wrong answer, too.
+    (settings.config_dir / "probes.yaml").write_text("probes: [{name: nobody, url: 'http://127.0.0.1:9/'}]\n")
     log = directory / "agent.log"
     agent = AgentProcess(settings, log)
     made = Scene(services, product, ops, database, context, agent, mail_port)

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -48,14 +49,10 @@ def window(number: int) -> WindowCount:
     unknown = WindowCount(start, 3600, None, None, "a cannot be scraped", f"{number}", 240, 200, 0)
     if number == BOUNDED:
         between = Bounds(900, 950, 10, 40)
-        return WindowCount(**{**vars(unknown), "bounds": between, "adjusted_bounds": between})
+        return replace(unknown, bounds=between, adjusted_bounds=between)
     if number == MISSING:
         return unknown
-    return (
-        WindowCount(**{**vars(known), "adjusted_good": 980, "adjusted_total": 985})
-        if number == LEFT_OUT
-        else known
-    )
+    return replace(known, adjusted_good=980, adjusted_total=985) if number == LEFT_OUT else known
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def assert_all_of_it_once(source: Prometheus, past: History) -> None:
             key = labels.pop("__name__"), tuple(sorted(labels.items()))
             # Prometheus 2 has the window's first moment in it, Prometheus 3 has not.
             first = (at - timedelta(days=day + 1)).timestamp()
-            found[key] = (*(pair for pair in one.samples if pair[0] > first), *found.get(key, ()))
+            found[key] = (*((at, value) for at, value in one.samples if at > first), *found.get(key, ()))
     times = past.times[past.scraped].tolist()
     assert set(found) == set(past.values)
     for key, values in past.values.items():
