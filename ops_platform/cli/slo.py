@@ -39,12 +39,20 @@ def validate(files: tuple[Path, ...], json_output: bool) -> None:
     Example:
       ops-platform slo validate objectives/*.yaml
     """
+    from ops_platform.clients import prometheus_access
     from ops_platform.slo.objectives import openslo
     from ops_platform.slo.reporting import error_budget
 
     loaded = openslo.read(files)
     objectives = loaded.objectives
-    for note in loaded.notes:
+    named = prometheus_access.names(load_settings())
+    notes = [
+        f"{objective.id}: its metricSourceRef {objective.indicator.source} is not in OPS_PROMETHEUS_URLS "
+        "here; it is counted only where it is"
+        for objective in objectives
+        if objective.indicator.source is not None and objective.indicator.source not in named
+    ]
+    for note in (*loaded.notes, *notes):
         click.echo(f"note: {note}", err=True)
     if json_output:
         output.print_json([_described(objective) for objective in objectives])
@@ -136,7 +144,7 @@ def compute(
     "--source",
     default=None,
     metavar="NAME",
-    help="Only of the objectives with this metricSourceRef: for that Prometheus.",
+    help="For the Prometheus of this metricSourceRef: its objectives, without alerts on exact figures.",
 )
 @arguments.objectives
 def rules(
@@ -149,6 +157,9 @@ def rules(
 ) -> None:
     """Generate Prometheus rules of the objectives: recording rules with Sloth's names, and burn alerts.
 
+    They are for the Prometheus of OPS_PROMETHEUS_URL, which scrapes the agent: of objectives with a
+    metricSourceRef, only the alerts on the exact figures. --source makes the rest, for their own Prometheus.
+
     \b
     Examples:
       ops-platform slo rules --out /etc/prometheus/rules
@@ -160,14 +171,16 @@ def rules(
         raise ConfigurationError("--namespace and --label go only with --format kubernetes")
     parsed = kubernetes_rules.parse_labels(labels)
     loaded = openslo.load_directory(objectives or load_settings().config_dir / "objectives")
+    own = [objective for objective in loaded if objective.indicator.source == source]
+    elsewhere = [objective for objective in loaded if source is None and objective not in own]
     if source is not None:
-        loaded = [objective for objective in loaded if objective.indicator.source == source]
-        if not loaded:
+        if not own:
             raise ConfigurationError(f"no objective has the metricSourceRef {source}: correct --source")
+        own = [prometheus_rules.without_figures(objective) for objective in own]
     if format_ == "kubernetes":
-        name, text = "slo-prometheusrules.yaml", kubernetes_rules.text(loaded, namespace, parsed)
+        name, text = "slo-prometheusrules.yaml", kubernetes_rules.text(own, namespace, parsed, elsewhere)
     else:
-        name, text = "slo.yml", prometheus_rules.text(loaded)
+        name, text = "slo.yml", prometheus_rules.text(own, elsewhere)
     if directory is None:
         click.echo(text, nl=False)
         return

@@ -81,7 +81,7 @@ class Prometheus:
     """The HTTP API of one Prometheus. Every method but ``ready`` raises Unavailable.
 
     ``replica_labels`` tell apart the copies of a series that several replicas wrote into it; ``named`` are
-    others, by the name that documents give them.
+    others, by the name that documents give them; None: this one stands for all.
     """
 
     def __init__(
@@ -95,22 +95,23 @@ class Prometheus:
         named: Mapping[str, Prometheus] | None = None,
     ) -> None:
         self.replica_labels = tuple(replica_labels)
-        self._named = dict(named or {})
+        self._named = None if named is None else dict(named)
         self._service = JsonService(
             "Prometheus", url, ca_file=ca_file, access=access, timeout_seconds=timeout_seconds
         )
 
     def source(self, name: str | None) -> Prometheus:
-        """Find the Prometheus of this name; itself without a name, and where there is no other.
+        """Find the Prometheus of this name; itself without a name, and where it stands for all.
 
-        Raises ConfigurationError for a name that OPS_PROMETHEUS_URLS does not have.
+        Raises ConfigurationError for a name that OPS_PROMETHEUS_URLS does not have: another server may have
+        series of the same names.
         """
-        if name is None or not self._named:
+        if name is None or self._named is None:
             return self
         if name not in self._named:
             raise ConfigurationError(
                 f"an objective's metricSourceRef is {name}, and OPS_PROMETHEUS_URLS names "
-                f"{', '.join(sorted(self._named))}: add {name}=URL"
+                f"{', '.join(sorted(self._named)) or 'none'}: add {name}=URL"
             )
         return self._named[name]
 
@@ -122,7 +123,7 @@ class Prometheus:
     def close(self) -> None:
         """Close the HTTP connections."""
         self._service.close()
-        for other in self._named.values():
+        for other in (self._named or {}).values():
             other.close()
 
     def ready(self) -> bool:

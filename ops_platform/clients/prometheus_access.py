@@ -41,9 +41,10 @@ def connect(
 ) -> Prometheus:
     """Make a client of the Prometheus at ``url``; None: the configured one.
 
-    The configured one knows those of OPS_PROMETHEUS_URLS by name; a ``url`` that is given stands for all.
-    What the settings hold to sign in with is sent to whichever it is. Raises ConfigurationError when settings
-    contradict each other, or a file cannot be used.
+    The configured one knows those of OPS_PROMETHEUS_URLS by name, and no other name; a ``url`` that is given
+    stands for all. What the settings hold to sign in with is sent to it, and to named ones on the same host.
+    Raises ConfigurationError when settings contradict each other, a file cannot be used, or a named one on
+    another host would get it, unless OPS_PROMETHEUS_CREDENTIALS_FOR_ALL allows that.
     """
 
     def client(place: str, named: Mapping[str, Prometheus] | None = None) -> Prometheus:
@@ -57,8 +58,26 @@ def connect(
 
     if url is not None:
         return client(url)
-    others = {name: client(place) for name, place in _named_urls(settings.prometheus.urls).items()}
-    return client(settings.require("prometheus_url"), others)
+    first, others = settings.require("prometheus_url"), _named_urls(settings.prometheus.urls)
+    connected = client(first, {name: client(place) for name, place in others.items()})
+    for name, place in others.items():
+        if _signs_in(settings) and urlsplit(place).hostname != urlsplit(first).hostname:
+            raise ConfigurationError(
+                f"{PREFIX}URLS: {name} is another host than {PREFIX}URL, whose token, password, "
+                f"client's certificate or tenant it would get: set {PREFIX}CREDENTIALS_FOR_ALL to true if so"
+            )
+    return connected
+
+
+def names(settings: Settings) -> frozenset[str]:
+    """List the names of OPS_PROMETHEUS_URLS. Raises ConfigurationError."""
+    return frozenset(_named_urls(settings.prometheus.urls))
+
+
+def _signs_in(settings: Settings) -> bool:
+    given = settings.prometheus
+    said = (given.bearer_token, given.username, given.password, given.client_certificate_file, given.tenant)
+    return not given.credentials_for_all and any(value is not None for value in said)
 
 
 def _named_urls(text: str | None) -> dict[str, str]:

@@ -19,6 +19,8 @@ class PrometheusSettings(Group):
     password: SecretStr | None = Field(None, validation_alias="OPS_PROMETHEUS_PASSWORD")
     credentials_without_tls: bool = Field(False, validation_alias="OPS_PROMETHEUS_CREDENTIALS_WITHOUT_TLS")
     """Send token or password over HTTP, too; to this machine they always are."""
+    credentials_for_all: bool = Field(False, validation_alias="OPS_PROMETHEUS_CREDENTIALS_FOR_ALL")
+    """Sign in with the same to those of OPS_PROMETHEUS_URLS that are other hosts."""
     ca_file: Path | None = Field(None, validation_alias="OPS_PROMETHEUS_CA_FILE")
     """PEM of the authority that signed its certificate; None: OPS_CA_FILE."""
     client_certificate_file: Path | None = Field(

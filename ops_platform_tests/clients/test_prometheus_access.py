@@ -225,11 +225,31 @@ def test_others_are_known_by_the_name_that_documents_give_them(tmp_path: Path) -
         ConfigurationError, match="metricSourceRef is asia, and OPS_PROMETHEUS_URLS names eu, us"
     ):
         client.source("asia")
-    # One that a command names stands for all, and so does the only one.
-    for settings, url in ((given, ELSEWHERE), ({"URL": ELSEWHERE}, None)):
-        one = prometheus_access.connect(settings_of(tmp_path, settings), url=url, timeout_seconds=5)
-        assert one.source("eu") is one
+    # One that a command names stands for all. The first does not: it may be of another region.
+    one = prometheus_access.connect(settings_of(tmp_path, given), url=ELSEWHERE, timeout_seconds=5)
+    assert one.source("eu") is one
+    alone = prometheus_access.connect(settings_of(tmp_path, {"URL": ELSEWHERE}), timeout_seconds=5)
+    assert alone.source(None) is alone
+    with pytest.raises(ConfigurationError, match="metricSourceRef is eu, and OPS_PROMETHEUS_URLS names none"):
+        alone.source("eu")
     for wrong in ("eu", "eu=http://a,eu=http://b", "E U=http://a", "eu=http://me:hush@eu.example"):
         with pytest.raises(ConfigurationError) as refused:
             prometheus_access.connect(settings_of(tmp_path, given | {"URLS": wrong}), timeout_seconds=5)
         assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given", [{"BEARER_TOKEN": SECRET}, {"USERNAME": "me", "PASSWORD": SECRET}, {"TENANT": "team-a"}]
+)
+def test_no_other_host_gets_the_credentials_of_the_first(tmp_path: Path, given: dict[str, str]) -> None:
+    first = "https://prometheus.example"
+
+    def connect(urls: str, **more: str) -> None:
+        settings = settings_of(tmp_path, {**given, "URL": first, "URLS": urls, **more})
+        prometheus_access.connect(settings, timeout_seconds=5)
+
+    connect(f"own={first}/eu")
+    with pytest.raises(ConfigurationError, match="eu is another host than OPS_PROMETHEUS_URL") as refused:
+        connect("eu=https://eu.example")
+    assert SECRET not in str(refused.value)
+    connect("eu=https://eu.example", CREDENTIALS_FOR_ALL="true")

@@ -18,6 +18,8 @@ from ops_platform.slo.objectives.model import Objective
 
 BURN_ALERTS = FAST, SLOW = KINDS["burn-fast"][0], KINDS["burn-slow"][0]
 """Other alerts that carry an objective's labels say nothing of its budget's burn."""
+FIGURES = frozenset(("spent", "undecided"))
+"""Kinds of alerts on the exact figures, which only the Prometheus that scrapes the agent has."""
 SPENT, UNDECIDED, ABSENT = (KINDS[kind][0] for kind in ("spent", "undecided", "absent"))
 RUNBOOK = "docs/runbooks/slo.md"
 _SEVERITIES = {"burn-fast": "critical", "burn-slow": "warning"}

@@ -65,9 +65,9 @@ class Indicator:
     @property
     def version(self) -> str:
         """A hash that changes when other events are counted."""
-        # Without slices it must stay what it was before there were any; the name of a source was never in it.
+        # Without slices and without the name of a source it must stay what it was before there were any.
         texts = {name: str(part) for name, part in self._parts.items()}
-        return digest({**texts, **_kept(self.slicing, None)})
+        return digest({**texts, **_kept(self.slicing, self.source)})
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class GaugeIndicator:
     @property
     def version(self) -> str:
         """A hash that changes when other samples are counted."""
-        return digest({**self.definition, "source": None})
+        return digest({**self.definition, "source": self.source})
 
 
 AnyIndicator = Indicator | GaugeIndicator

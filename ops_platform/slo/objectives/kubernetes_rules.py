@@ -20,13 +20,21 @@ _LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _KEY = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 
-def text(objectives: Sequence[Objective], namespace: str | None, labels: Mapping[str, str]) -> str:
+def text(
+    objectives: Sequence[Objective],
+    namespace: str | None,
+    labels: Mapping[str, str],
+    figures_of: Sequence[Objective] = (),
+) -> str:
     """Write one object for each objective, so that none outgrows what Kubernetes stores.
 
-    ``labels`` are those that the Operator's ruleSelector asks for. Raises ConfigurationError on names that
+    ``labels`` are those that the Operator's ruleSelector asks for; of ``figures_of`` there
+    are only the alerts on the exact figures. Raises ConfigurationError on names that
     Kubernetes does not take.
     """
-    documents = [_rule(objective, namespace, labels) for objective in objectives]
+    rendered = [(objective, prometheus_rules.render([objective])) for objective in objectives]
+    rendered += [(objective, prometheus_rules.render([], [objective])) for objective in figures_of]
+    documents = [_rule(objective, spec, namespace, labels) for objective, spec in rendered if spec["groups"]]
     return prometheus_rules.HEADER + yaml.safe_dump_all(
         documents, sort_keys=False, width=110, explicit_start=True
     )
@@ -45,7 +53,9 @@ def parse_labels(given: Sequence[str]) -> dict[str, str]:
     return labels
 
 
-def _rule(objective: Objective, namespace: str | None, labels: Mapping[str, str]) -> dict[str, Any]:
+def _rule(
+    objective: Objective, spec: dict[str, Any], namespace: str | None, labels: Mapping[str, str]
+) -> dict[str, Any]:
     name = f"slo-{objective.id}"
     for what, value in (("name", name), ("namespace", namespace)):
         if value is not None and _NAME.fullmatch(value) is None:
@@ -58,5 +68,5 @@ def _rule(objective: Objective, namespace: str | None, labels: Mapping[str, str]
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": metadata,
-        "spec": prometheus_rules.render([objective]),
+        "spec": spec,
     }

@@ -7,12 +7,13 @@ are for alerts within seconds; the figures that are kept are the exact counts in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import yaml
 
-from ops_platform.slo.objectives import alert_rules, burn_tiers, event_rates, policy_alerts
+from ops_platform.slo.objectives import alert_options, alert_rules, burn_tiers, event_rates, policy_alerts
 from ops_platform.slo.objectives.alert_rules import number
 from ops_platform.slo.objectives.burn_tiers import duration
 from ops_platform.slo.objectives.event_rates import own
@@ -24,14 +25,34 @@ _LONGEST = Fraction(4320)
 """Windows above three days, in minutes, hardly move: they are recorded every two minutes."""
 
 
-def text(objectives: Sequence[Objective]) -> str:
+def text(objectives: Sequence[Objective], figures_of: Sequence[Objective] = ()) -> str:
     """Write the rule file, byte for byte the same for the same objectives."""
-    return HEADER + yaml.safe_dump(render(objectives), sort_keys=False, width=110)
+    return HEADER + yaml.safe_dump(render(objectives, figures_of), sort_keys=False, width=110)
 
 
-def render(objectives: Sequence[Objective]) -> dict[str, Any]:
-    """Build the rule file's document: one group of SLI, meta and alert rules each for every objective."""
-    return {"groups": [group for objective in objectives for group in _groups(objective)]}
+def render(objectives: Sequence[Objective], figures_of: Sequence[Objective] = ()) -> dict[str, Any]:
+    """Build the rule file's document: one group of SLI, meta and alert rules each for every objective.
+
+    ``figures_of``: those whose events another Prometheus has; of them only the alerts on exact figures.
+    """
+    return {
+        "groups": [
+            *(group for objective in objectives for group in _groups(objective)),
+            *(group for objective in figures_of for group in _figures(objective)),
+        ]
+    }
+
+
+def without_figures(objective: Objective) -> Objective:
+    """Leave out the alerts on the exact figures: for a Prometheus that does not scrape the agent."""
+    disabled = objective.alerts.disabled | alert_rules.FIGURES
+    return replace(objective, alerts=replace(objective.alerts, disabled=disabled))
+
+
+def _figures(objective: Objective) -> list[dict[str, Any]]:
+    disabled = objective.alerts.disabled | (set(alert_options.KINDS) - alert_rules.FIGURES)
+    alerts = alert_rules.alerts(replace(objective, alerts=replace(objective.alerts, disabled=disabled)))
+    return [{"name": f"slo-alerts-{objective.id}", "rules": alerts}] if alerts else []
 
 
 def _groups(objective: Objective) -> list[dict[str, Any]]:

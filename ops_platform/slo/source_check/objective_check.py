@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ops_platform.clients.prometheus import Prometheus
-from ops_platform.errors import Unavailable
+from ops_platform.errors import ConfigurationError, Unavailable
 from ops_platform.slo import counting
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import Objective
@@ -52,8 +52,8 @@ def check(
 ) -> list[ObjectiveCheck]:
     """Check each objective on the newest 60 minutes that can be counted.
 
-    ``progress`` is told the share that is done, 0 to 1. Raises Unavailable when Prometheus cannot be asked
-    anything.
+    ``progress`` is told the share that is done, 0 to 1. Raises Unavailable when the first Prometheus cannot
+    be asked anything.
     """
     from ops_platform.slo.counting.window import SURROUNDINGS
 
@@ -63,9 +63,14 @@ def check(
     checks = []
     for number, objective in enumerate(objectives, start=1):
         name = objective.indicator.source
-        own = source if name is None else source.source(name)
-        look = looks.setdefault(name or "", JobLook(own, end))
-        checks.append(_check(own, objective, end, now, look))
+        try:
+            own = source if name is None else source.source(name)
+        except ConfigurationError as error:
+            finding = Finding(str(error), "until then it is not counted")
+            checks.append(ObjectiveCheck(objective, None, (finding,)))
+        else:
+            look = looks.setdefault(name or "", JobLook(own, end))
+            checks.append(_check(own, objective, end, now, look))
         progress(number / len(objectives))
     return checks
 

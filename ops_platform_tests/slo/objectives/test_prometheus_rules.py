@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from ops_platform import files
 from ops_platform.cli import cli
-from ops_platform.slo.objectives import alert_options, alert_rules, burn_tiers, event_rates, openslo
+from ops_platform.slo.objectives import alert_options, alert_rules, burn_tiers, event_rates, openslo, promql
 from ops_platform.slo.objectives import prometheus_rules as rules
-from ops_platform.slo.objectives.model import Indicator, Objective, Period, Slicing
+from ops_platform.slo.objectives.model import GaugeIndicator, Indicator, Objective, Period, Slicing
 from ops_platform.slo.objectives.selector import Selector
 from ops_platform_tests.slo.burning import burning
 
@@ -184,6 +184,45 @@ def test_a_document_names_grades_labels_and_disables_its_alerts() -> None:
     none = replace(given, disabled=frozenset(alert_options.KINDS))
     groups = rules.render([replace(OBJECTIVES["api-availability"], alerts=none)])["groups"]
     assert [group["name"] for group in groups] == ["slo-sli-api-availability", "slo-meta-api-availability"]
+
+
+def test_each_prometheus_gets_the_rules_of_what_it_has(tmp_path: Path) -> None:
+    """The exact figures are where the agent is scraped, the events where metricSourceRef says."""
+    usual = (files.default_config_dir() / "objectives" / "api-availability.yaml").read_text()
+    there = usual.replace("name: availability", "name: eu").replace(
+        "type: Prometheus", "metricSourceRef: eu\n            type: Prometheus"
+    )
+    for name, text in (("here", usual), ("eu", there)):
+        (tmp_path / f"{name}.yaml").write_text(text)
+
+    def alerts(*more: str) -> dict[str, list[str]]:
+        done = CliRunner().invoke(cli, ["slo", "rules", "--objectives", str(tmp_path), *more])
+        assert done.exit_code == 0, done.output
+        groups = yaml.safe_load(done.output)["groups"]
+        return {group["name"]: [rule.get("alert", "") for rule in group["rules"]] for group in groups}
+
+    here, there_ = alerts(), alerts("--source", "eu")
+    assert here["slo-alerts-api-eu"] == [alert_rules.SPENT, alert_rules.UNDECIDED]
+    assert len(here["slo-alerts-api-availability"]) == 5
+    assert set(here) == {
+        *(f"slo-{part}-api-availability" for part in ("sli", "meta", "alerts")), "slo-alerts-api-eu",
+    }  # fmt: skip
+    assert there_["slo-alerts-api-eu"] == [*alert_rules.BURN_ALERTS, alert_rules.ABSENT]
+    assert set(there_) == {f"slo-{part}-api-eu" for part in ("sli", "meta", "alerts")}
+    objects = CliRunner().invoke(
+        cli, ["slo", "rules", "--objectives", str(tmp_path), "--format", "kubernetes"]
+    )
+    assert objects.output.count("kind: PrometheusRule") == 2
+    shown = CliRunner().invoke(cli, ["slo", "validate", str(tmp_path / "eu.yaml")])
+    assert "metricSourceRef eu is not in OPS_PROMETHEUS_URLS here" in shown.output
+
+
+def test_another_server_is_another_version_and_without_a_name_it_stays_as_it_was() -> None:
+    events = Indicator(Selector.parse("a_total"), bad=Selector.parse('a_total{code="500"}'))
+    gauge = GaugeIndicator(promql.gauge("up"), "gt", Fraction(0))
+    assert (events.version, gauge.version) == ("1259a74d5003", "6bf6acbb764b")
+    for one in (events, gauge):
+        assert len({replace(one, source=name).version for name in (None, "eu", "us")}) == 3
 
 
 @pytest.mark.parametrize(
