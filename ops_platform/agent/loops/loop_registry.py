@@ -258,9 +258,14 @@ class LoopRegistry:
         metrics = self.state.synthetic
 
         def step() -> None:
-            probes = endpoints.probes()
-            metrics.begin(probes, time.monotonic())
-            prober.ask(probes, metrics.put)
+            now = time.monotonic()
+            try:
+                probes = endpoints.probes()
+                metrics.begin(probes, now)
+                prober.ask(probes, metrics.put)
+            except OpsError:
+                metrics.skip(now)
+                raise
 
         return Loop("probes", PROBE_SECONDS, step)
 

@@ -45,13 +45,24 @@ class SyntheticMetrics:
         """Begin a round at ``now`` (monotonic seconds), and count those that were left out before it."""
         names = tuple(probe.name for probe in probes)
         with self._lock:
-            if self._last_round is not None:
-                # Two beginnings are a pause and a round apart: half a pause late is in time.
-                left_out = max(0, int((now - self._last_round) / self._every - 0.5))
-                for name in self._names:
-                    self._missed[name] += left_out
-            self._last_round, self._names = now, names
+            self._left_out(now)
+            self._names = names
             self._seconds = {name: taken for name, taken in self._seconds.items() if name in names}
+
+    def skip(self, now: float) -> None:
+        """Count a round at ``now`` in which nothing could be asked, of the endpoints that are known."""
+        with self._lock:
+            self._left_out(now)
+            for name in self._names:
+                self._missed[name] += 1
+
+    def _left_out(self, now: float) -> None:
+        if self._last_round is not None:
+            # Two beginnings are a pause and a round apart: half a pause late is in time.
+            left_out = max(0, int((now - self._last_round) / self._every - 0.5))
+            for name in self._names:
+                self._missed[name] += left_out
+        self._last_round = now
 
     def put(self, probe: Probe, result: Result, seconds: float) -> None:
         """Count what came of a request."""

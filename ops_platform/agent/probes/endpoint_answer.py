@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,50 +29,52 @@ class Prober:
         self._ca_file = ca_file
 
     def ask(self, probes: tuple[Probe, ...], told: Callable[[Probe, Result, float], None]) -> None:
-        """Ask each endpoint once; ``told`` gets its result and how long (s) it took, from several threads.
+        """Ask each endpoint once; ``told`` gets its result and how long (s) it took.
 
         Raises ConfigurationError when the CA file cannot be used.
         """
+        if probes:
+            asyncio.run(self._ask(probes, told))
+
+    async def _ask(self, probes: tuple[Probe, ...], told: Callable[[Probe, Result, float], None]) -> None:
         import httpx
 
-        if not probes:
-            return
         limits = httpx.Limits(max_keepalive_connections=0)
-        verify = trust(self._ca_file)
-        with (
-            httpx.Client(verify=verify, trust_env=False, limits=limits) as client,
-            ThreadPoolExecutor(AT_ONCE) as pool,
-        ):
+        # Names are looked up there.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(AT_ONCE))
+        places = asyncio.Semaphore(AT_ONCE)
+        async with httpx.AsyncClient(verify=trust(self._ca_file), trust_env=False, limits=limits) as client:
 
-            def one(probe: Probe) -> None:
-                began = time.monotonic()
-                result = answer(client, probe)
-                told(probe, result, time.monotonic() - began)
+            async def one(probe: Probe) -> None:
+                async with places:
+                    began = time.monotonic()
+                    result = await answer(client, probe)
+                    told(probe, result, time.monotonic() - began)
 
-            list(pool.map(one, probes))
+            await asyncio.gather(*map(one, probes))
 
 
-def answer(client: httpx.Client, probe: Probe) -> Result:
+async def answer(client: httpx.AsyncClient, probe: Probe) -> Result:
     """Ask one endpoint, and judge its answer; redirects are answers too, and are not followed."""
     import httpx
 
-    deadline = time.monotonic() + probe.timeout_seconds
-    body = b""
     try:
-        with client.stream("GET", probe.url, timeout=probe.timeout_seconds) as response:
-            if response.status_code != probe.status:
-                return "wrong_status"
-            for chunk in response.iter_bytes():
-                body += chunk
-                # httpx limits each wait: a server that sends a byte now and then would hold it for ever.
-                if time.monotonic() > deadline:
-                    return "timeout"
-                if len(body) > LARGEST:
-                    break
-    except httpx.TimeoutException:
+        # httpx limits each wait: a server that sends a byte now and then would hold it for ever.
+        async with asyncio.timeout(probe.timeout_seconds):
+            return await _judged(client, probe)
+    except (TimeoutError, httpx.TimeoutException):
         return "timeout"
     except (httpx.HTTPError, httpx.InvalidURL):
         return "unreachable"
-    if time.monotonic() > deadline:
-        return "timeout"
+
+
+async def _judged(client: httpx.AsyncClient, probe: Probe) -> Result:
+    body = b""
+    async with client.stream("GET", probe.url, timeout=probe.timeout_seconds) as response:
+        if response.status_code != probe.status:
+            return "wrong_status"
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > LARGEST:
+                break
     return "ok" if probe.contains.encode() in body else "wrong_body"

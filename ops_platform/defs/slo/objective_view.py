@@ -96,6 +96,12 @@ def _checked(
     if row is None or row["freshness"] == "missing":
         return _not_passed(name, "it has no figure yet: materialise slo/hourly_counts")
     end: datetime = row["measured_at"].astimezone(UTC)
+    if row["version"] != objective.version:
+        return _not_passed(
+            name,
+            f"it has no figure yet: the newest, of {end:%Y-%m-%d %H:%M} UTC, is of its former target, period "
+            "or indicator; materialise slo/hourly_counts",
+        )
     if row["freshness"] != "current":
         return _not_passed(name, f"its newest figure is of {end:%Y-%m-%d %H:%M} UTC, which is too old")
     verdict = row["verdict"] or "undecided"

@@ -158,7 +158,7 @@ def latest(ops: Connection, objectives: Sequence[Objective]) -> list[dict[str, A
         CROSS JOIN LATERAL (
             SELECT service_name, metric_name, slo_window, measured_at, state, success_count, sample_count,
                    violation_count, actual_percentage, error_budget_remaining, burn_rate, target_percentage,
-                   breach_severity, alert_fired, verdict, windows_expected, windows_known,
+                   breach_severity, alert_fired, verdict, windows_expected, windows_known, version,
                    violation_count_least, violation_count_most, actual_percentage_least,
                    actual_percentage_most, error_budget_remaining_least, error_budget_remaining_most
             FROM slo_metrics

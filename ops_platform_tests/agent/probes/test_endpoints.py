@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ops_platform import files
+from ops_platform.agent.loops.loop_registry import LoopRegistry
 from ops_platform.agent.metrics.synthetic import SyntheticMetrics
 from ops_platform.agent.probes.endpoint_answer import RESULTS, Prober
 from ops_platform.agent.probes.endpoint_list import Probe, ProbeList, load
@@ -28,6 +30,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/late":
             time.sleep(0.5)
+        if self.path == "/headers":
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nX: ")
+            for _ in range(40):
+                self.wfile.write(b".")
+                time.sleep(0.05)
+            return
         self.send_response({"/500": 500, "/301": 301}.get(self.path, 200))
         if self.path == "/drip":
             self.end_headers()
@@ -82,18 +90,47 @@ def test_each_answer_is_told_apart_in_one_round(url: str) -> None:
         "other": (Probe(name="other", url=url, contains="maintenance"), "wrong_body"),
         "late": (Probe(name="late", url=f"{url}/late", timeout_seconds=0.2), "timeout"),
         "drip": (Probe(name="drip", url=f"{url}/drip", timeout_seconds=0.3), "timeout"),
+        "headers": (Probe(name="headers", url=f"{url}/headers", timeout_seconds=0.3), "timeout"),
         "gone": (Probe(name="gone", url=f"http://127.0.0.1:{port}"), "unreachable"),
         "nowhere": (Probe(name="nowhere", url="http://nowhere.invalid"), "unreachable"),
     }
     found: dict[str, str] = {}
+    taken: dict[str, float] = {}
+
+    def told(probe: Probe, result: str, seconds: float) -> None:
+        found[probe.name], taken[probe.name] = result, seconds
+
     began = time.monotonic()
-    Prober().ask(
-        tuple(probe for probe, _ in wanted.values()),
-        lambda probe, result, _: found.update({probe.name: result}),
-    )
+    Prober().ask(tuple(probe for probe, _ in wanted.values()), told)
     assert found == {name: result for name, (_, result) in wanted.items()}
+    # Byte by byte it would take two seconds.
+    assert taken["headers"] < 1.5
     assert time.monotonic() - began < 5
     Prober(Path("/no/such/file")).ask((), lambda *_: None)
+
+
+def test_a_file_that_becomes_wrong_is_missed_at_once(tmp_path: Path) -> None:
+    (tmp_path / "backups.yaml").write_bytes((files.default_config_dir() / "backups.yaml").read_bytes())
+    environment = {"OPS_CONFIG_DIR": str(tmp_path), "OPS_DATABASE_URL": "postgresql:///"}
+    registry = LoopRegistry(load_settings(environment))
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    file = tmp_path / "probes.yaml"
+    file.write_text(f"probes: [{{name: front, url: 'http://127.0.0.1:{port}'}}]")
+    step = registry._probe().step
+
+    def missed() -> float:
+        samples = registry.state.synthetic.samples(0)
+        return sum(sample.value for sample in samples if sample.name == "synthetic_probes_missed_total")
+
+    step()
+    assert missed() == 0
+    file.write_text("probes: [{name: front}]")
+    for number in (1, 2):
+        with pytest.raises(ConfigurationError):
+            step()
+        assert missed() == number
+    registry.close()
 
 
 def test_rounds_that_were_left_out_are_counted_and_counters_begin_with_zero() -> None:

@@ -6,10 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
+
+import pytest
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.defs.slo import objective_view
 from ops_platform.slo.objectives import Selector
+from ops_platform.slo.reporting import figures
 from ops_platform.slo.reporting.burn_down import Remaining, drawn
 from ops_platform_tests.slo.stored import SIGNATURES
 
@@ -36,6 +40,17 @@ def test_each_objective_has_a_check_of_its_own_name() -> None:
     [checks] = objective_view.objective_checks([SIGNATURES, *others])
     assert {key.name for key in checks.check_keys} == set(names)
     assert objective_view.objective_checks([]) == []
+
+
+def test_a_figure_of_another_version_is_no_figure_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    newest = {
+        "slo_window": str(SIGNATURES.period), "freshness": "current", "measured_at": AT, "verdict": "met",
+        "version": replace(SIGNATURES, target=Fraction(99, 100)).version,
+    }  # fmt: skip
+    monkeypatch.setattr(figures, "latest_with_freshness", lambda *_: [newest])
+    checked = objective_view._checked(Any, "objective_x", SIGNATURES, None)  # type: ignore[arg-type]
+    assert not checked.passed
+    assert "no figure yet" in (checked.description or "")
 
 
 def test_links_lead_to_the_server_of_the_objective_or_nowhere() -> None:
