@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops_platform.backup.retention import set_lifetime
-from ops_platform.backup.stanza import config_file
+from ops_platform.backup.stanza import BackupConfig, config_file
 from ops_platform.local.host import (
     Certificates,
     Layout,
@@ -46,7 +46,10 @@ PORT_NAMES = (
     "api",
     "api-metrics",
 )
+SECOND_STORE = {name: f"second-{name}" for name in object_store_server.PORTS}
+"""Names of the second store's ports by what it calls them itself; there with a second repository only."""
 CIPHER_PASS = "pgbackrest-cipher-pass"  # noqa: S105 - names of secrets, here and below
+SECOND_CIPHER_PASS = "pgbackrest-cipher-pass-2"  # noqa: S105
 SIGNING_KEY = "audit-signing-key"
 PUBLIC_KEY = "audit-public-key"
 DR_SIGNING_KEY = "dr-signing-key"
@@ -69,6 +72,8 @@ class Components:
     product: PostgresCluster
     ops: PostgresCluster
     object_store: ObjectStoreServer
+    second_store: ObjectStoreServer | None
+    """The store of the second repository of backups.yaml, with keys of its own; None where there is none."""
     redis: RedisServer
     prometheus: PrometheusServer
     alertmanager: AlertmanagerServer
@@ -101,6 +106,9 @@ class Components:
         public = self.secrets.path(JWT_PUBLIC_KEY).read_text(encoding="utf-8")
         development_identity.write_jwks(public, self.jwks_file)
         self.object_store.prepare()
+        if self.second_store is not None:
+            self.secrets.hexadecimal(SECOND_CIPHER_PASS)
+            self.second_store.prepare()
         self.redis.prepare()
         self.prometheus.prepare()
         self.alertmanager.prepare()
@@ -131,6 +139,7 @@ def build(
     certificates = Certificates(layout.tls)
     certificates.prepare()
     identity = stack_id(layout)
+    backups = config_file.load(config_dir / "backups.yaml")
     postgres = programs.find_postgres(programs.pgbackrest_version(pgbackrest))
 
     def cluster(name: str) -> PostgresCluster:
@@ -152,6 +161,23 @@ def build(
             peers=("ops_dagster",) if name == "ops" else (),
         )
 
+    def store(part: str, service: str, its_ports: Mapping[str, int], its: BackupConfig) -> ObjectStoreServer:
+        return ObjectStoreServer(
+            layout.part(part),
+            its_ports,
+            certificates.server("s3", me),
+            certificates.ca_file,
+            vault if part == "s3" else SecretStore(layout.part(f"{part}-secrets")),
+            layout.log(service),
+            lock_days=set_lifetime.lock_days(its.stanzas.values(), its.repository),
+        )
+
+    second_store = None
+    if backups.second is not None:
+        its_ports = {name: ports[kept] for name, kept in SECOND_STORE.items()}
+        its = backups.of_repository(backups.second)
+        second_store = store("s3-2", "second-object-store", its_ports, its)
+
     return Components(
         layout=layout,
         ports=ports,
@@ -159,15 +185,8 @@ def build(
         certificates=certificates,
         product=cluster("product"),
         ops=cluster("ops"),
-        object_store=ObjectStoreServer(
-            layout.part("s3"),
-            ports,
-            certificates.server("s3", me),
-            certificates.ca_file,
-            vault,
-            layout.log("object-store"),
-            lock_days=lock_days(config_dir),
-        ),
+        object_store=store("s3", "object-store", ports, backups.of_repository(backups.repository)),
+        second_store=second_store,
         redis=RedisServer(
             layout.part("redis"),
             ports["redis"],
@@ -203,10 +222,10 @@ def build(
     )
 
 
-def lock_days(config_dir: Path) -> int:
-    """Compute the term of the lock on the repository from backups.yaml. Raises ConfigurationError."""
-    backups = config_file.load(config_dir / "backups.yaml")
-    return set_lifetime.lock_days(backups.clusters.values(), backups.repository)
+def port_names(config_dir: Path) -> tuple[str, ...]:
+    """List the names of the ports that a stack with this configuration has. Raises ConfigurationError."""
+    second = config_file.load(config_dir / "backups.yaml").second
+    return PORT_NAMES if second is None else (*PORT_NAMES, *SECOND_STORE.values())
 
 
 def stack_id(layout: Layout) -> str:

@@ -16,13 +16,15 @@ from ops_platform.local.components import (
     GDPR_SIGNING_KEY,
     JWT_SIGNING_KEY,
     PUBLIC_KEY,
+    SECOND_CIPHER_PASS,
     SIGNING_KEY,
     Components,
 )
 from ops_platform.local.host import write_private
 from ops_platform.local.servers import development_identity
+from ops_platform.local.servers.object_store_server import DRILL, REGION
 from ops_platform.local.supervision import search_path
-from ops_platform.settings import S3_ROLES, Settings
+from ops_platform.settings import BACKUP_ROLES, S3_ROLES, Settings
 
 PASSED_ON = (
     "OPS_CONFIG_DIR",
@@ -82,6 +84,14 @@ def common(components: Components, chosen: Mapping[str, str]) -> dict[str, str]:
         **components.object_store.endpoint_environment(),
         **chosen,
     }
+    if components.second_store is not None:
+        values |= {
+            "OPS_REPO2_S3_ENDPOINT_URL": components.second_store.endpoint_url,
+            "OPS_REPO2_S3_REGION": REGION,
+            "OPS_REPO2_CA_FILE": str(components.certificates.ca_file),
+            "OPS_REPO2_S3_DRILL_BUCKET": components.second_store.bucket(DRILL),
+            "PGBACKREST_REPO2_S3_BUCKET": components.second_store.bucket("backup"),
+        }
     for cluster in (components.product, components.ops):
         prefix = f"OPS_{cluster.name.upper()}"
         values |= {
@@ -224,6 +234,13 @@ def _identities(components: Components, *roles: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for role in roles:
         values |= components.object_store.identity_environment(role)
+        if components.second_store is not None and role in BACKUP_ROLES:
+            of_second = components.second_store.identity_environment(role)
+            values |= {
+                name.replace("OPS_S3_", "OPS_REPO2_S3_"): value
+                for name, value in of_second.items()
+                if not name.endswith("_BUCKET")
+            }
     return values
 
 
@@ -241,4 +258,7 @@ def _erasure(components: Components) -> dict[str, str]:
 
 
 def _cipher(components: Components) -> dict[str, str]:
-    return {"OPS_PGBACKREST_CIPHER_PASS_FILE": str(components.secrets.path(CIPHER_PASS))}
+    values = {"OPS_PGBACKREST_CIPHER_PASS_FILE": str(components.secrets.path(CIPHER_PASS))}
+    if components.second_store is not None:
+        values["OPS_REPO2_PGBACKREST_CIPHER_PASS_FILE"] = str(components.secrets.path(SECOND_CIPHER_PASS))
+    return values

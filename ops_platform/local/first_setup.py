@@ -54,6 +54,8 @@ def buckets(components: Components, report: Report) -> None:
     """Create the missing buckets."""
     report("buckets", None)
     components.object_store.create_buckets()
+    if components.second_store is not None:
+        components.second_store.create_buckets()
 
 
 def dagster_home(components: Components) -> None:

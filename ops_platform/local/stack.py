@@ -15,7 +15,7 @@ from ops_platform import files
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 from ops_platform.local import components, environment
-from ops_platform.local.components import PORT_NAMES, Components
+from ops_platform.local.components import SECOND_STORE, Components
 from ops_platform.local.host import Layout, account, ports
 from ops_platform.local.progress import Progress
 from ops_platform.local.servers import PostgresCluster
@@ -122,10 +122,17 @@ class Stack:
         self._pgbackrest = settings.pgbackrest.binary
         self._supervisor = Supervisor(layout, components.stack_id(layout))
 
-    def _build(self, numbers: Mapping[str, int]) -> Components:
+    @property
+    def _config_dir(self) -> Path:
         chosen = self._chosen.get("OPS_CONFIG_DIR")
-        directory = Path(chosen) if chosen else files.default_config_dir()
-        return components.build(self._layout, numbers, directory, self._pgbackrest)
+        return Path(chosen) if chosen else files.default_config_dir()
+
+    def _build(self, numbers: Mapping[str, int]) -> Components:
+        return components.build(self._layout, numbers, self._config_dir, self._pgbackrest)
+
+    def _ports(self, base: int | None) -> dict[str, int]:
+        """Read the ports kept, and assign those that are missing, or all for another base."""
+        return ports.load(self._layout.ports_file, components.port_names(self._config_dir), base)
 
     # --- up -----------------------------------------------------------------------------------------
 
@@ -135,7 +142,7 @@ class Stack:
         from ops_platform.local import bootstrap_runs, first_setup
         from ops_platform.local.demo_history import DemoHistory
 
-        numbers = ports.load(self._layout.ports_file, PORT_NAMES, self._base)
+        numbers = self._ports(self._base)
         running = self._running()
         if running:
             self._refuse_other_ports(numbers)
@@ -177,7 +184,7 @@ class Stack:
 
     def start_only(self, name: str, progress: Progress) -> str:
         """Start one service under the supervisor, which is started if need be; return its address."""
-        numbers = ports.load(self._layout.ports_file, PORT_NAMES, self._base)
+        numbers = self._ports(self._base)
         built = self._build(numbers)
         wanted = services(built, self._chosen)
         service = next((candidate for candidate in wanted if candidate.name == name), None)
@@ -238,7 +245,7 @@ class Stack:
         return {name: number for name, number in numbers.items() if name not in held}
 
     def _refuse_other_ports(self, numbers: Mapping[str, int]) -> None:
-        if numbers != ports.load(self._layout.ports_file, PORT_NAMES, None):
+        if numbers != self._ports(None):
             raise ConfigurationError(
                 f"the stack in {self._layout.state_dir} runs on other ports: 'ops-platform down' first, "
                 "or leave OPS_PORT_BASE as it was"
@@ -313,7 +320,7 @@ class Stack:
 
     def status(self) -> list[ServiceStatus]:
         """Read the status of each service."""
-        numbers = ports.load(self._layout.ports_file, PORT_NAMES, None)
+        numbers = self._ports(None)
         built = self._build(numbers)
         programs = self._supervisor.programs()
         return [_status(service, programs.get(service.name)) for service in services(built, self._chosen)]
@@ -329,7 +336,8 @@ _PORTS_OF = {
     "product-postgres": ("product",),
     "ops-postgres": ("ops",),
     "api": ("api", "api-metrics"),
-    "object-store": tuple(name for name in PORT_NAMES if name == "s3" or name.startswith("s3-")),
+    "object-store": tuple(SECOND_STORE),
+    "second-object-store": tuple(SECOND_STORE.values()),
 }
 """Ports of services that have several, or one with another name."""
 
@@ -340,7 +348,7 @@ _STOP_ORDER = (
     ("agent", "api", "traffic"),
     # PostgreSQL before S3: its last WAL still reaches the repository.
     ("product-postgres", "ops-postgres", "mail", "alertmanager", "prometheus", "redis"),
-    ("object-store",),
+    ("object-store", "second-object-store"),
 )
 
 

@@ -13,6 +13,7 @@ from ops_platform.local.host import programs
 from ops_platform.local.servers import (
     START_SECONDS,
     STOP_SECONDS,
+    ObjectStoreServer,
     PostgresCluster,
     code_server_answers,
     daemon_is_healthy,
@@ -31,23 +32,15 @@ def services(components: Components, chosen: Mapping[str, str]) -> list[Service]
 
 
 def _storage(components: Components) -> list[Service]:
-    store, redis = components.object_store, components.redis
+    redis, second = components.redis, components.second_store
     return [
         _postgres(components.product, "product PostgreSQL"),
         _postgres(components.ops, "ops PostgreSQL"),
-        Service(
-            name="object-store",
-            stage=STORAGE,
-            command=store.command(),
-            ready=store.is_ready,
-            ports={name: components.ports[name] for name in store.port_names},
-            address=store.endpoint_url,
-            environment=store.process_environment(),
-            directory=store.data_dir,
-            stop_seconds=STOP_SECONDS,
-            start_seconds=START_SECONDS,
-            config_files=[store.identities_file, store.certificate.certificate],
-            note="SeaweedFS, S3 over TLS",
+        _object_store("object-store", components.object_store, "SeaweedFS, S3 over TLS"),
+        *(
+            [_object_store("second-object-store", second, "another one, for the second repository")]
+            if second
+            else []
         ),
         Service(
             name="redis",
@@ -62,6 +55,23 @@ def _storage(components: Components) -> list[Service]:
             note="Redis over TLS",
         ),
     ]
+
+
+def _object_store(name: str, store: ObjectStoreServer, note: str) -> Service:
+    return Service(
+        name=name,
+        stage=STORAGE,
+        command=store.command(),
+        ready=store.is_ready,
+        ports={port: store.ports[port] for port in store.port_names},
+        address=store.endpoint_url,
+        environment=store.process_environment(),
+        directory=store.data_dir,
+        stop_seconds=STOP_SECONDS,
+        start_seconds=START_SECONDS,
+        config_files=[store.identities_file, store.certificate.certificate],
+        note=note,
+    )
 
 
 def _postgres(cluster: PostgresCluster, note: str) -> Service:

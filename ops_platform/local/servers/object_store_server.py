@@ -81,7 +81,7 @@ class ObjectStoreServer:
         return f"https://127.0.0.1:{self.ports['s3']}"
 
     def bucket(self, role: str) -> str:
-        """Name the bucket of a role."""
+        """Name the bucket of a role, or that of DRILL."""
         return self.buckets["backup" if role.startswith("backup") else role]
 
     def access_key_id(self, role: str) -> str:
