@@ -14,6 +14,8 @@ from ops_platform.analysis.records import Kind, Records
 from ops_platform.errors import ConfigurationError
 
 Format = Literal["csv", "json", "parquet"]
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula."""
 
 
 def write(records: Records, form: Format, file: BinaryIO) -> int:
@@ -22,7 +24,10 @@ def write(records: Records, form: Format, file: BinaryIO) -> int:
 
 
 def _csv(records: Records, file: BinaryIO) -> int:
-    """Write CSV as RFC 4180 has it: empty is NULL, times are ISO 8601 in UTC."""
+    """Write CSV as RFC 4180 has it: empty is NULL, times are ISO 8601 in UTC.
+
+    Text that a spreadsheet would run as a formula begins with an apostrophe.
+    """
     text = TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text)
     writer.writerow(records.columns)
@@ -85,6 +90,8 @@ def _plain(value: Any, *, as_text: bool = False) -> Any:
         return str(value) if as_text else float(value)
     if isinstance(value, dict | list) and as_text:
         return json.dumps(value, ensure_ascii=False)
+    if as_text and isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
     return value
 
 

@@ -52,8 +52,18 @@ def test_csv() -> None:
         "True",
         '{"total": "é"}',
     ]
-    assert found[2] == ["=1+1", "", "", "", "", ""]
+    # A spreadsheet would run it.
+    assert found[2] == ["'=1+1", "", "", "", "", ""]
     assert written("csv", EMPTY).decode().splitlines() == [",".join(COLUMNS)]
+
+
+def test_no_text_is_a_formula_and_numbers_stay_numbers() -> None:
+    cells = [*("=A1", "+1", "-1", "@x", "\t=A1", "\r=A1", "a=1"), -1, Decimal("-0.5")]
+    columns: dict[str, records.Kind] = {f"c{number}": "text" for number in range(len(cells))}
+    file = io.BytesIO()
+    writers.write(records.Records(columns, iter([[tuple(cells)]])), "csv", file)
+    [_, row] = csv.reader(io.StringIO(file.getvalue().decode(), newline=""))
+    assert row == [*("'=A1", "'+1", "'-1", "'@x", "'\t=A1", "'\r=A1", "a=1"), "-1", "-0.5"]
 
 
 def test_json() -> None:

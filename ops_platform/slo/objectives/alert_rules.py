@@ -14,6 +14,7 @@ from ops_platform.slo.objectives import burn_tiers, event_rates
 from ops_platform.slo.objectives.alert_options import KINDS
 from ops_platform.slo.objectives.burn_tiers import Tier, duration
 from ops_platform.slo.objectives.event_rates import own
+from ops_platform.slo.objectives.indicator import PARTS
 from ops_platform.slo.objectives.model import Objective
 
 BURN_ALERTS = FAST, SLOW = KINDS["burn-fast"][0], KINDS["burn-slow"][0]
@@ -26,6 +27,8 @@ _SEVERITIES = {"burn-fast": "critical", "burn-slow": "warning"}
 _PAGES = {"critical": "page", "warning": "ticket"}
 _HALF = 0.5
 """Prometheus extrapolates: one event is about one, and none is about none."""
+_PART = 0.5 / PARTS
+"""Half of the least part of which shares are counted."""
 
 
 def burning_objective(labels: Mapping[str, str]) -> tuple[str, str] | None:
@@ -79,7 +82,8 @@ def _burning(objective: Objective) -> dict[str, tuple[str, str | None]]:
     """Write the conditions of the burn alerts by kind, and how long each must hold."""
     shortest = event_rates.shortest(objective)
     if objective.target == 1:
-        some = f"({event_rates.count(objective, shortest, bad=True)} > {_HALF})"
+        least = _PART if objective.indicator.shares else _HALF
+        some = f"({event_rates.count(objective, shortest, bad=True)} > {number(least)})"
         return {"burn-fast": (f"{_ratio(objective, shortest)} > 0 and {some}", None)}
     return {
         kind: (
@@ -99,10 +103,10 @@ def _tier(objective: Objective, tier: Tier) -> str:
     if objective.alerts.min_events:
         # One bad event of three at night is a third of all, and no reason to wake anybody.
         least = objective.alerts.min_events - _HALF
-        conditions += [
-            f"({event_rates.count(objective, tier.long_minutes, bad=False)} > {least})",
-            f"({event_rates.count(objective, tier.long_minutes, bad=True)} > {1 + _HALF})",
-        ]
+        conditions.append(f"({event_rates.count(objective, tier.long_minutes, bad=False)} > {least})")
+        # Of shares two whole bad ones may be the budget of months.
+        if not objective.indicator.shares:
+            conditions.append(f"({event_rates.count(objective, tier.long_minutes, bad=True)} > {1 + _HALF})")
     return f"({' and '.join(conditions)})"
 
 
@@ -150,7 +154,7 @@ def _alert(
         "expr": expr,
         **({} if held is None else {"for": held}),
         "labels": {
-            **_literals({**dict(objective.labels), **options.labels(kind)}),
+            **literals({**dict(objective.labels), **options.labels(kind)}),
             "severity": severity,
             "service": objective.service,
             "slo": objective.name,
@@ -158,27 +162,27 @@ def _alert(
             **({"sloth_severity": _PAGES[severity]} if kind in _SEVERITIES else {}),
         },
         "annotations": {
-            **_literals(dict(objective.annotations)),
-            "summary": f"{_literal(objective.title)}: {state}",
-            "description": f"{_literal(objective.description)} Promised are "
+            **literals(dict(objective.annotations)),
+            "summary": f"{literal(objective.title)}: {state}",
+            "description": f"{literal(objective.description)} Promised are "
             f"{number(float(objective.target * 100))} %; {detail}"
             if kind in _SEVERITIES
-            else f"{_literal(objective.description)} {detail}",
-            "runbook_url": _literal(runbook),
-            **_literals(options.annotations(kind)),
+            else f"{literal(objective.description)} {detail}",
+            "runbook_url": literal(runbook),
+            **literals(options.annotations(kind)),
         },
     }
 
 
-def _literals(texts: Mapping[str, str]) -> dict[str, str]:
-    """Write what a document says under names that Prometheus takes."""
+def literals(texts: Mapping[str, str]) -> dict[str, str]:
+    """Write what a document says under names that Prometheus takes, escaped as ``literal`` does."""
     return {
-        re.sub(r"^(?=\d)", "_", re.sub(r"[^A-Za-z0-9_]", "_", name)): _literal(text)
+        re.sub(r"^(?=\d)", "_", re.sub(r"[^A-Za-z0-9_]", "_", name)): literal(text)
         for name, text in texts.items()
     }
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """Escape text for labels and annotations, which Prometheus expands as templates."""
     return text.replace("{{", '{{"{{"}}')
 

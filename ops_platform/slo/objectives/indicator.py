@@ -60,7 +60,12 @@ class Indicator:
     @property
     def unit(self) -> str:
         """What is counted, in a word."""
-        return _unit("events", self.slicing)
+        return _unit("events", self.slicing, parts=self.shares)
+
+    @property
+    def shares(self) -> bool:
+        """Whether shares of good ones are added up, in PARTS, and not whole events or slices."""
+        return self.slicing is not None and self.slicing.target is None
 
     @property
     def version(self) -> str:
@@ -110,11 +115,12 @@ class GaugeIndicator:
     @property
     def unit(self) -> str:
         """What is counted, in a word."""
-        return _unit(
-            "minutes" if self.gauge.computed else "samples",
-            self.slicing,
-            parts=self.operator is None and self.slicing is None,
-        )
+        return _unit("minutes" if self.gauge.computed else "samples", self.slicing, parts=self.shares)
+
+    @property
+    def shares(self) -> bool:
+        """Whether shares of good ones are added up, in PARTS, and not whole samples or slices."""
+        return self.operator is None if self.slicing is None else self.slicing.target is None
 
     @property
     def version(self) -> str:
@@ -135,7 +141,7 @@ def _kept(slicing: Slicing | None, source: str | None) -> dict[str, str | None]:
     return {name: text for name, text in given.items() if text is not None}
 
 
-def _unit(counted: str, slicing: Slicing | None, *, parts: bool = False) -> str:
+def _unit(counted: str, slicing: Slicing | None, *, parts: bool) -> str:
     if slicing is not None:
-        counted, parts = "time slices", slicing.target is None
+        counted = "time slices"
     return f"millionths of {counted}" if parts else counted

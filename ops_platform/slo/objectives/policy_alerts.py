@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from ops_platform.slo.objectives.alert_policy import AlertPolicy
+from ops_platform.slo.objectives.alert_rules import literal, literals
 from ops_platform.slo.objectives.model import Objective
 
 RUNBOOK = "docs/runbooks/slo.md#slopolicy"
@@ -44,21 +45,16 @@ def _rule(objective: Objective, policy: AlertPolicy, alert: str, expr: str, stat
     return {
         **rule,
         "labels": {
-            **dict(objective.labels),
+            **literals(dict(objective.labels)),
             "severity": severity,
-            "openslo_severity": policy.severity,
+            "openslo_severity": literal(policy.severity),
             "service": objective.service,
             "slo": objective.name,
-            **({"notification_targets": ",".join(policy.targets)} if policy.targets else {}),
+            **({"notification_targets": literal(",".join(policy.targets))} if policy.targets else {}),
         },
         "annotations": {
-            "summary": _literal(f"{objective.title}: {state}"),
-            "description": _literal(policy.description or objective.description),
-            "runbook_url": _literal(objective.runbook_url or RUNBOOK),
+            "summary": literal(f"{objective.title}: {state}"),
+            "description": literal(policy.description or objective.description),
+            "runbook_url": literal(objective.runbook_url or RUNBOOK),
         },
     }
-
-
-def _literal(text: str) -> str:
-    """Escape text for annotations, which Prometheus expands as templates."""
-    return text.replace("{{", '{{"{{"}}')

@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ops_platform import files
 from ops_platform.cli import cli
 from ops_platform.slo.objectives import alert_options, alert_rules, burn_tiers, event_rates, openslo, promql
 from ops_platform.slo.objectives import prometheus_rules as rules
+from ops_platform.slo.objectives.alert_policy import AlertPolicy
 from ops_platform.slo.objectives.model import GaugeIndicator, Indicator, Objective, Period, Slicing
 from ops_platform.slo.objectives.selector import Selector
 from ops_platform_tests.slo.burning import burning
@@ -186,6 +188,53 @@ def test_a_document_names_grades_labels_and_disables_its_alerts() -> None:
     assert [group["name"] for group in groups] == ["slo-sli-api-availability", "slo-meta-api-availability"]
 
 
+def test_shares_have_no_least_number_of_bad_ones() -> None:
+    """Three hundredths of a percent of 4,320 minutes are 1.3, and burn 99.99 % three times too fast."""
+    usual = replace(OBJECTIVES["api-availability"], target=Fraction(9999, 10000))
+    by_gauge = GaugeIndicator(promql.gauge("up"))
+    whole, sliced = (
+        replace(usual, indicator=replace(usual.indicator, slicing=slicing))
+        for slicing in (Slicing(60, Fraction(1, 2)), Slicing(60))
+    )
+    for one in (sliced, replace(usual, indicator=by_gauge)):
+        assert one.indicator.unit.startswith("millionths")
+        fast, slow = alert_rules.alerts(one)[:2]
+        assert all("> 9.5)" in rule["expr"] and "> 1.5)" not in rule["expr"] for rule in (fast, slow))
+        strict = alert_rules.alerts(replace(one, target=Fraction(1)))[0]
+        assert strict["expr"].endswith("* 300 > 5e-07)")
+    for one in (usual, whole, replace(usual, indicator=replace(by_gauge, operator="gt"))):
+        assert not one.indicator.unit.startswith("millionths")
+        assert all("> 1.5)" in rule["expr"] for rule in alert_rules.alerts(one)[:2])
+        assert alert_rules.alerts(replace(one, target=Fraction(1)))[0]["expr"].endswith("* 300 > 0.5)")
+
+
+TEMPLATES = replace(
+    OBJECTIVES["api-availability"],
+    title="{{ oops",
+    description="{{ oops",
+    runbook_url="{{ oops",
+    labels=(("1team", "{{ oops"), ("a.b/c", "{{ $x }}")),
+    annotations=(("1team", "{{ oops"),),
+    alert_policies=(
+        AlertPolicy("p", "{{ oops", "{{ oops", "gt", Decimal(2), 3600, 0, ("{{ oops",), True, True),
+    ),
+)
+
+
+def test_no_document_can_make_the_file_unloadable() -> None:
+    made = [
+        rule for group in rules.render([TEMPLATES])["groups"] for rule in group["rules"] if "alert" in rule
+    ]
+    assert {"SloPolicyP", "SloPolicyPNoData"} <= {rule["alert"] for rule in made}
+    for rule in made:
+        texts = {**rule["labels"], **{f"a{name}": text for name, text in rule["annotations"].items()}}
+        assert all(re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) for name in texts)
+        for text in texts.values():
+            # Apart from what we make of them there is no template of theirs.
+            rest = text.replace('{{"{{"}}', "").replace("{{ $value", "")
+            assert "{{" not in rest
+
+
 def test_each_prometheus_gets_the_rules_of_what_it_has(tmp_path: Path) -> None:
     """The exact figures are where the agent is scraped, the events where metricSourceRef says."""
     usual = (files.default_config_dir() / "objectives" / "api-availability.yaml").read_text()
@@ -266,6 +315,9 @@ def test_the_rules_carried_along_are_those_of_the_default_objectives(file: Path)
 @pytest.mark.services
 def test_promtool_accepts_them(file: Path) -> None:
     done = promtool("check", "rules", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    file.with_name("templates.yml").write_text(rules.text([TEMPLATES]))
+    done = promtool("check", "rules", str(file.with_name("templates.yml")))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
