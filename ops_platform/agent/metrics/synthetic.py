@@ -40,6 +40,7 @@ class SyntheticMetrics:
         self._missed: Counter[str] = Counter()
         self._seconds: dict[str, float] = {}
         self._last_round: float | None = None
+        self._skipped: float | None = None
 
     def begin(self, probes: Sequence[Probe], now: float) -> None:
         """Begin a round at ``now`` (monotonic seconds), and count those that were left out before it."""
@@ -50,11 +51,17 @@ class SyntheticMetrics:
             self._seconds = {name: taken for name, taken in self._seconds.items() if name in names}
 
     def skip(self, now: float) -> None:
-        """Count a round at ``now`` in which nothing could be asked, of the endpoints that are known."""
+        """Count a round at ``now`` in which nothing could be asked, of the endpoints that are known.
+
+        A failed round is tried again soon, and counts once.
+        """
         with self._lock:
+            if self._skipped is not None and now - self._skipped < self._every / 2:
+                return
             self._left_out(now)
             for name in self._names:
                 self._missed[name] += 1
+            self._skipped = now
 
     def _left_out(self, now: float) -> None:
         if self._last_round is not None:

@@ -126,11 +126,23 @@ def test_a_file_that_becomes_wrong_is_missed_at_once(tmp_path: Path) -> None:
     step()
     assert missed() == 0
     file.write_text("probes: [{name: front}]")
-    for number in (1, 2):
+    for _ in range(2):
         with pytest.raises(ConfigurationError):
             step()
-        assert missed() == number
+        # The second time is the same round, tried again.
+        assert missed() == 1
     registry.close()
+
+
+def test_a_round_that_fails_is_missed_once_however_often_it_is_tried() -> None:
+    metrics, probe = SyntheticMetrics(15), Probe(name="front", url="https://shop.example")
+    metrics.begin([probe], -15)
+    # As a loop waits that fails: rounds were due at 0, 15, 30, 45 and 60.
+    for at in (0, 1, 3, 7, 15, 31, 61):
+        metrics.skip(at)
+    metrics.begin([probe], 75)
+    [missed] = [one.value for one in metrics.samples(0) if one.name == "synthetic_probes_missed_total"]
+    assert missed == 5
 
 
 def test_rounds_that_were_left_out_are_counted_and_counters_begin_with_zero() -> None:
