@@ -1,7 +1,8 @@
 """Token of a repository's place: a random text of ours in it, by which two names of one place are told.
 
 Two endpoints may lead to one store, and a bucket may have several names: by their settings they are two
-repositories, and one deletion takes both.
+repositories, and one deletion takes both. The token lies in the repository's path: two paths of one bucket
+are two places here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ FILE = "ops-platform/place"
 
 
 def read_or_write(stored: StoredFiles) -> bytes:
-    """Return the token of a place, which gets one if it has none. Raises the store's errors."""
+    """Return the token of a place, which gets one if it has none. Raises the store's errors.
+
+    An empty one, of somebody's copy that broke off, is returned as it is: it tells no places apart.
+    """
     token = stored.get(FILE)
     if token is None:
         with suppress(ObjectExists):  # of another process, a moment ago
@@ -30,33 +34,39 @@ def read_or_write(stored: StoredFiles) -> bytes:
     return token or b""
 
 
-def require_own(ctx: BackupContext, *, is_in_use: bool, log: Callable[[str], None]) -> None:
-    """Check that a second repository is another place than the first one.
+def require_own(ctx: BackupContext, *, is_in_use: bool, log: Callable[[str], None]) -> bool:
+    """Check that a second repository is another place than the first one; False when that is not known.
 
-    Into one that is in use backups go on while the first one does not answer, which is what it is for; then
-    only the log says that nobody knows. Raises ConfigurationError when both are one place, and the store's
-    errors when one of them does not tell.
+    Into one that is in use backups go on while the first one does not tell, which is what it is for: it may
+    be away or its account closed for good. Raises ConfigurationError when both are one place or a token is
+    empty, and the store's errors when one of them does not tell.
     """
     if ctx.stanza.repository == 1:
-        return
+        return True
     try:
         reason = _shared(ctx)
     except OpsError as error:
         if not is_in_use:
             raise
         log(f"WARNING: whether the two repositories are two places could not be asked: {describe(error)}")
-    else:
-        if reason is not None:
-            raise ConfigurationError(reason)
+        return False
+    if reason is not None:
+        raise ConfigurationError(reason)
+    return True
 
 
 def _shared(ctx: BackupContext) -> str | None:
-    """Say that another repository of the cluster is the same place as this one; None when none is."""
+    """Say why this is not known to be another place than the cluster's others; None when it is one."""
     own = StoredFiles.open(ctx)
     for other in ctx.in_other_repositories():
         theirs = StoredFiles.open(other)
-        token = read_or_write(theirs)
-        if token and token == read_or_write(own):
+        theirs_token, own_token = tokens = read_or_write(theirs), read_or_write(own)
+        for stored, token in zip((theirs, own), tokens, strict=True):
+            if not token:
+                return (
+                    f"repositories: {FILE} in {stored.uri} is empty: delete it there, and it is written anew"
+                )
+        if theirs_token == own_token:
             first, second = (where.config.repository.name for where in (other, ctx))
             return (
                 f"repositories: {first} and {second} are one place by two names ({theirs.uri} and {own.uri} "

@@ -51,12 +51,16 @@ class Server:
 
 @dataclass(frozen=True)
 class Preflight:
-    """Result of a preflight; ``will_be`` is the kind that pgBackRest is going to make."""
+    """Result of a preflight; ``will_be`` is the kind that pgBackRest is going to make.
+
+    ``place_proved``: the repository is known to be another place than the cluster's first one.
+    """
 
     server_version: int
     pgbackrest_version: tuple[int, int]
     stanza_created: bool
     will_be: Kind
+    place_proved: bool
 
     def as_metadata(self) -> dict[str, Any]:
         """Make plain values for Dagster's run metadata."""
@@ -66,6 +70,7 @@ class Preflight:
             "pgbackrest_version": f"{major}.{minor}",
             "stanza_created": self.stanza_created,
             "will_be": self.will_be,
+            "place_proved": self.place_proved,
         }
 
 
@@ -84,7 +89,7 @@ def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) 
             f"WARNING: whether pgBackRest {version[0]}.{version[1]} knows PostgreSQL {server.version} is not "
             "listed here: it will tell"
         )
-    repository, created = ensure_stanza(ctx, request.allow_promotion, log)
+    repository, created, place_proved = ensure_stanza(ctx, request.allow_promotion, log)
     _refuse_other_cluster(ctx, server, repository)
     adopt(ctx, log, allow_promotion=request.allow_promotion, is_failing=server.archiver_failing or created)
     _ensure_archiver(ctx, server, created, log)
@@ -94,26 +99,26 @@ def run(ctx: BackupContext, request: BackupRequest, log: Callable[[str], None]) 
             "or start a repository anew"
         )
     will_be = promotion.foresee_kind(ctx, request, repository, log)
-    return Preflight(server.version, version, created, will_be)
+    return Preflight(server.version, version, created, will_be, place_proved)
 
 
 def ensure_stanza(
     ctx: BackupContext, allow_promotion: bool, log: Callable[[str], None]
-) -> tuple[Repository, bool]:
-    """Read the repository's list of sets, and whether the stanza had to be created there first.
+) -> tuple[Repository, bool, bool]:
+    """Read the list of sets; tell whether the stanza had to be created, and whether its place is proved.
 
     Raises CheckFailed when it was there before, unless ``allow_promotion``; ConfigurationError when the
     repository is the first one by another name; Unavailable and PgBackRestError.
     """
     reach_endpoint(ctx)
     repository = Repository.parse(ctx.stanza.name, ctx.pgbackrest.info())
-    place_token.require_own(ctx, is_in_use=repository.exists, log=log)
+    place_proved = place_token.require_own(ctx, is_in_use=repository.exists, log=log)
     if repository.exists:
-        return repository, False
+        return repository, False, place_proved
     promotion.refuse_new_stanza(ctx, allow_promotion)
     log(f"stanza {ctx.stanza.name} is not in the repository yet: creating it")
     create_stanza(ctx)
-    return Repository.parse(ctx.stanza.name, ctx.pgbackrest.info()), True
+    return Repository.parse(ctx.stanza.name, ctx.pgbackrest.info()), True, place_proved
 
 
 def adopt(

@@ -61,7 +61,7 @@ def places(monkeypatch: pytest.MonkeyPatch) -> dict[str, Place]:
 
 def test_two_places_have_two_tokens_and_keep_them(open_stanza: Open, places: dict[str, Place]) -> None:
     for _ in range(2):
-        place_token.require_own(open_stanza("product@offsite"), is_in_use=False, log=print)
+        assert place_token.require_own(open_stanza("product@offsite"), is_in_use=False, log=print)
         tokens = [place.files[f"pgbackrest/{place_token.FILE}"] for place in places.values()]
         assert tokens[0] != tokens[1]
         assert [len(token) for token in tokens] == [32, 32]
@@ -78,7 +78,7 @@ def test_one_place_by_two_names_is_refused(
         place_token.require_own(open_stanza("product@offsite"), is_in_use=is_in_use, log=print)
     assert "give offsite a bucket of its own" in str(error.value)
     # Backups into the first one go on.
-    place_token.require_own(open_stanza("product"), is_in_use=True, log=print)
+    assert place_token.require_own(open_stanza("product"), is_in_use=True, log=print)
 
 
 def test_a_copy_of_the_first_is_no_place_of_its_own(open_stanza: Open, places: dict[str, Place]) -> None:
@@ -95,7 +95,16 @@ def test_while_one_does_not_tell_only_what_is_in_use_goes_on(
 ) -> None:
     places[away].error = error
     said: list[str] = []
-    place_token.require_own(open_stanza("product@offsite"), is_in_use=True, log=said.append)
+    assert not place_token.require_own(open_stanza("product@offsite"), is_in_use=True, log=said.append)
     assert said == [f"WARNING: whether the two repositories are two places could not be asked: {error}"]
     with pytest.raises(type(error)):
         place_token.require_own(open_stanza("product@offsite"), is_in_use=False, log=said.append)
+
+
+@pytest.mark.parametrize("broken", ["backups", "far"])
+def test_an_empty_token_tells_no_places_apart(
+    open_stanza: Open, places: dict[str, Place], broken: str
+) -> None:
+    places[broken].files[f"pgbackrest/{place_token.FILE}"] = b""
+    with pytest.raises(ConfigurationError, match=r"ops-platform/place in .* is empty: delete it there"):
+        place_token.require_own(open_stanza("product@offsite"), is_in_use=True, log=print)
