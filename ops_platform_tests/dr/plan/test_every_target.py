@@ -275,9 +275,10 @@ def test_every_lsn(world: World) -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_exercise(world: World, name: Scenario) -> None:
     """In each month of a year: another set each time, and never what was left behind."""
-    observation, way = world.observation(), world.way(world.living)
+    observation, way, taken = world.observation(), world.way(world.living), set[str]()
     for days in range(0, 365, 30):
         plan = scenario.choose(name, observation, world.pairs, world.now + timedelta(days=days))
+        taken.add(plan.backup_set.label)
         assert plan.state.history.timeline == world.living
         assert plan.state.history.holds_position(plan.backup_set.timeline, plan.backup_set.stop_position)
         brought = world.restored(plan)
@@ -288,3 +289,10 @@ def test_every_exercise(world: World, name: Scenario) -> None:
             known = {(note.timeline, note.lsn) for note in way}
             assert {(beat.timeline, beat.lsn) for beat in (plan.pair.before, plan.pair.after)} <= known
             assert brought[-1].at == plan.pair.before.at
+    able = {one.label for one in observation.restorable()}
+    if name == "latest":
+        assert taken == {max(able)}
+    else:
+        assert len(taken) > 1 or len(able) == 1
+    if name in ("integrity", "performance"):
+        assert taken == able, "each has its turn"
