@@ -17,8 +17,8 @@ from ops_platform.errors import CheckFailed, Unavailable
 from ops_platform.gdpr import connections, schema
 from ops_platform.gdpr.after_restore import Replayed, older_schema
 from ops_platform.gdpr.after_restore import replay as replay_engine
-from ops_platform.gdpr.connections import OpenDatabase
-from ops_platform.gdpr.data_map import parser
+from ops_platform.gdpr.connections import Living, OpenDatabase
+from ops_platform.gdpr.data_map import DataMap, parser
 from ops_platform.gdpr.tombstones import Tombstone, encryption
 from ops_platform.settings import Settings
 
@@ -58,10 +58,10 @@ def in_server(
             serving = _serving(settings, stack)
             catalogue = schema.read(serving)
             home = OpenDatabase(older_schema.fit(data_map, catalogue), serving, catalogue)
-        there = set(server.databases()) if parts else set()
-        for part, name in parts:
-            if name not in there:
+        for part, name, is_there in _names_then(parts, connection, database) if parts else ():
+            if not is_there:
                 log(f"there is no database {name} in the restored moment")
+                done |= Replayed(len(tombstones), 0, (), not_there=(name,))
                 continue
             other = stack.enter_context(server.connect(name))
             _migrate_footprint(other, server.url(name, FOOTPRINT_OWNER), log)
@@ -70,6 +70,17 @@ def in_server(
             # Last: the row says by which names of then the other databases are searched.
             done |= replay_engine.replay(connection, data_map, tombstones, log, keys)
         return done
+
+
+def _names_then(
+    parts: Sequence[tuple[DataMap, Living]], restored: Connection, own: str
+) -> list[tuple[DataMap, str, bool]]:
+    row = one_row(restored, "SELECT system_identifier::text AS cluster FROM pg_control_system()")
+    rows = restored.execute(
+        "SELECT oid::bigint AS oid, datname AS name FROM pg_database WHERE datallowconn AND NOT datistemplate"
+    )
+    there = {database["oid"]: database["name"] for database in rows}
+    return replay_places.names_then(parts, row["cluster"], there, own)
 
 
 def erase_again(

@@ -146,6 +146,9 @@ def replay(
                     f"{done.tombstones} tombstones in {known.source}; {done.came_back} erased subjects had "
                     "come back and were erased again"
                 )
+                if done.not_there:
+                    numbers["databases_not_there"] = len(done.not_there)
+                    said.append(f"not there in the restored moment: database {', '.join(done.not_there)}")
                 said += [
                     f"in {left.after} rows of {left.place} an identifier cannot be replaced: take it out "
                     "by hand"

@@ -7,14 +7,15 @@ a map.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ops_platform import lined_yaml
 from ops_platform.backup.stanza import BackupConfig, load_backups
 from ops_platform.dr.verification import backup_expiry
-from ops_platform.errors import ConfigurationError
+from ops_platform.errors import CheckFailed, ConfigurationError
 from ops_platform.gdpr import connections
+from ops_platform.gdpr.connections import Living
 from ops_platform.gdpr.data_map import DataMap, parser
 from ops_platform.settings import Settings
 
@@ -40,12 +41,42 @@ def subjects_stanza(settings: Settings, stanza: str) -> str:
     return backup_expiry.product_stanza(settings, config).cluster
 
 
-def parts_in(settings: Settings, data_map: DataMap, stanza: str) -> list[tuple[DataMap, str]]:
-    """List the parts of the map about databases of this stanza's cluster, with each one's name there.
+def parts_in(settings: Settings, data_map: DataMap, stanza: str) -> list[tuple[DataMap, Living]]:
+    """List the parts of the map about databases of this stanza's cluster, with what each is known by.
 
     Raises ConfigurationError where a URL is missing, or names no database.
     """
-    return [(part, connections.database_name(settings, part)) for part in _parts(data_map, stanza)]
+    return [(part, connections.living(settings, part)) for part in _parts(data_map, stanza)]
+
+
+def names_then(
+    parts: Sequence[tuple[DataMap, Living]], cluster: str, there: Mapping[int, str], own: str
+) -> list[tuple[DataMap, str, bool]]:
+    """Find the name of each part's database in a restored server, and tell whether it is there.
+
+    A database keeps its OID when it is renamed, and the name in a pooler's URL need not be its own.
+    ``cluster``: the restored one's system identifier; ``there``: its databases' names by OID; ``own``: the
+    name of the one whose part of the map is none of these. Raises CheckFailed where nobody can tell: the
+    database of today says nothing, and the server has others that the map does not name.
+    """
+    named = [(part, *_name_then(living, cluster, there)) for part, living in parts]
+    others = sorted({*there.values()} - {own, "postgres", *(name for _, name, _ in named)})
+    for (part, name, is_there), (_, living) in zip(named, parts, strict=True):
+        if not is_there and living.cluster != cluster and others:
+            said = part.database.name if part.database else ""
+            raise CheckFailed(
+                f"there is no database {name} in the restored moment, but {', '.join(others)}, and by the "
+                f"URL of the data map's {said} no database of this cluster answers that could tell "
+                "whether it is one of these: set the URL to its name of then; if it was made later, restore "
+                "with a data map without it"
+            )
+    return named
+
+
+def _name_then(living: Living, cluster: str, there: Mapping[int, str]) -> tuple[str, bool]:
+    if living.cluster == cluster and living.oid in there:
+        return there[living.oid], True
+    return living.name, living.name in there.values()
 
 
 def further_stanzas(settings: Settings, stanza: str) -> set[str]:

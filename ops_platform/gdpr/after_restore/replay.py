@@ -38,7 +38,8 @@ class Replayed:
     ``came_back``: tombstoned subjects of whom data was found; ``effects``: summed over all of them.
     ``unredactable``: rows of others, by place, in which an identifier stands where it cannot be replaced.
     ``left_to_others``: rows that others reach, too, of which the map does not say what becomes. ``requests``:
-    of those who came back, by the ids of their tombstones' requests.
+    of those who came back, by the ids of their tombstones' requests. ``not_there``: names of databases of the
+    data map that the restored moment does not have.
     """
 
     tombstones: int
@@ -47,6 +48,7 @@ class Replayed:
     unredactable: tuple[Effect, ...] = ()
     left_to_others: tuple[Effect, ...] = ()
     requests: frozenset[str] = frozenset()
+    not_there: tuple[str, ...] = ()
 
     def __or__(self, other: Replayed) -> Replayed:
         """Join with a replay of the same tombstones in another database."""
@@ -58,6 +60,7 @@ class Replayed:
             (*self.unredactable, *other.unredactable),
             (*self.left_to_others, *other.left_to_others),
             requests,
+            (*self.not_there, *other.not_there),
         )
 
 

@@ -4,15 +4,16 @@ Not here: what a map says of them (``gdpr.data_map``), and clients of PostgreSQL
 """
 
 from ops_platform.gdpr.connections import server_stanzas
-from ops_platform.gdpr.connections.database_urls import Connect, connect, database_name, of_settings
+from ops_platform.gdpr.connections.database_urls import Connect, Living, connect, living, of_settings
 from ops_platform.gdpr.connections.open_database import OpenDatabase, connected, read
 
 __all__ = [
     "Connect",
+    "Living",
     "OpenDatabase",
     "connect",
     "connected",
-    "database_name",
+    "living",
     "of_settings",
     "read",
     "server_stanzas",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from ops_platform.clients import postgres
-from ops_platform.clients.postgres import Connection
+from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.environment import Environment
 from ops_platform.errors import ConfigurationError, Unavailable
 from ops_platform.gdpr.data_map import Database, DataMap
@@ -43,11 +45,40 @@ def connect(
         raise Unavailable(f"database {database.name} ({database.url_env}): {error}") from None
 
 
-def database_name(settings: Settings, part: DataMap) -> str:
-    """Return the name in its cluster of the database that a part of a map is about.
+@dataclass(frozen=True)
+class Living:
+    """A database as it is today: its name, OID and cluster's system identifier.
 
-    Raises ConfigurationError where the URL is missing, or names none.
+    Where it does not answer, the name that its URL has, which may be a pooler's, and no more.
     """
+
+    name: str
+    oid: int = 0
+    cluster: str = ""
+
+
+def living(settings: Settings, part: DataMap) -> Living:
+    """Ask the database that a part of a map is about for its name.
+
+    Raises ConfigurationError where the URL is missing, or names no database.
+    """
+    name = _name_in_url(settings, part)
+    if part.database is None:
+        raise ValueError("the home database has its own setting")
+    try:
+        with closing(connect(settings, part.database, application="ops-platform restore")) as connection:
+            row = one_row(
+                connection,
+                "SELECT datname AS name, oid::bigint AS oid, "
+                "(SELECT system_identifier::text FROM pg_control_system()) AS cluster "
+                "FROM pg_database WHERE datname = current_database()",
+            )
+    except (Unavailable, psycopg.Error):
+        return Living(name)
+    return Living(row["name"], row["oid"], row["cluster"])
+
+
+def _name_in_url(settings: Settings, part: DataMap) -> str:
     database = part.database
     if database is None:
         raise ValueError("the home database has its own setting")

@@ -9,9 +9,10 @@ import yaml
 
 from ops_platform import files
 from ops_platform.dr.verification import replay_places
-from ops_platform.errors import ConfigurationError
+from ops_platform.errors import CheckFailed, ConfigurationError
+from ops_platform.gdpr.connections.database_urls import Living
 from ops_platform.settings import Settings, load_settings
-from ops_platform_tests.gdpr.data_map.test_databases import document
+from ops_platform_tests.gdpr.data_map.test_databases import document, parse
 
 URLS = {
     "OPS_DATABASE_URL": "postgresql://db/ops",
@@ -42,6 +43,37 @@ def test_a_further_database_holds_subjects_of_the_product(tmp_path: Path) -> Non
     assert told == {"product": "product", "ops": "ops", "billing": "product"}
     further = {stanza: replay_places.further_stanzas(settings, stanza) for stanza in STANZAS}
     assert further == {"product": {"billing"}, "ops": set(), "billing": set()}
+
+
+DATABASES = {1: "postgres", 2: "product", 3: "billing"}
+
+
+@pytest.mark.parametrize(
+    ("living", "there", "found"),
+    [
+        (Living("billing"), DATABASES, ("billing", True)),
+        # The URL's name is a pooler's, or the database was renamed since.
+        (Living("invoices", 3, "7"), DATABASES, ("billing", True)),
+        # Made since, or restored from a dump under its name.
+        (Living("billing", 4, "7"), {1: "postgres", 2: "product", 3: "other"}, ("billing", False)),
+        (Living("billing", 4, "7"), DATABASES, ("billing", True)),
+        # By the OID alone no database of another cluster is known.
+        (Living("billing", 2, "8"), DATABASES, ("billing", True)),
+        (Living("billing"), {1: "postgres", 2: "product"}, ("billing", False)),
+    ],
+)
+def test_the_name_of_a_database_in_the_restored_moment(
+    tmp_path: Path, living: Living, there: dict[int, str], found: tuple[str, bool]
+) -> None:
+    [part] = parse(tmp_path, document()).databases
+    assert replay_places.names_then([(part, living)], "7", there, "product") == [(part, *found)]
+
+
+@pytest.mark.parametrize("living", [Living("billing_rw"), Living("invoices", 3, "8")])
+def test_nobody_can_tell_which_database_it_was(tmp_path: Path, living: Living) -> None:
+    [part] = parse(tmp_path, document()).databases
+    with pytest.raises(CheckFailed, match="but billing, and by the URL of the data map's billing no"):
+        replay_places.names_then([(part, living)], "7", DATABASES, "product")
 
 
 def test_a_stanza_that_no_map_names_is_its_own(tmp_path: Path) -> None:

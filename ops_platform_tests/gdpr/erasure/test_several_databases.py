@@ -342,6 +342,13 @@ def _comes_back_with_either(place: Place) -> None:
         replayed = erasure_replay.replay(known, server, "product", shop.home.name, settings, print)
         assert replayed.passed, replayed
         assert (shop.left(), shop.ben()) == ([0, 0, 0], [2, 6])
+        # By another name than its own, as a pooler has it, which reaches nothing now.
+        alias = shop.home.cluster.url("ops_eraser", "billing_rw")
+        by_alias = load_settings({**place.environment, "BILLING_DATABASE_URL": alias})
+        replayed = erasure_replay.replay(known, server, "product", shop.home.name, by_alias, print)
+        assert not replayed.passed
+        assert "no database billing_rw in the restored moment, but" in replayed.summary
+        assert shop.billing.name in replayed.summary
         # In an older moment she had another address, which only the restored row at home says.
         earlier = "anna.old@example.org"
         for identity in (known.tombstones[0].identity, None):
