@@ -42,11 +42,14 @@ def check(data_map: Path | None, json_output: bool) -> None:
     Example:
       PGSERVICE=shop ops-platform gdpr map check --data-map data_map.yaml
     """
+    from ops_platform.backup.stanza import load_backups
     from ops_platform.clients import postgres
+    from ops_platform.dr.verification import backup_expiry
     from ops_platform.gdpr import connections, schema
     from ops_platform.gdpr.connections import OpenDatabase
     from ops_platform.gdpr.data_map import parser
     from ops_platform.gdpr.reports import map_review
+    from ops_platform.gdpr.tombstones import tombstone_store
 
     settings = load_settings()
     loaded_map = parser.load(data_map or settings.config_dir / "data_map.yaml")
@@ -57,6 +60,10 @@ def check(data_map: Path | None, json_output: bool) -> None:
         home = OpenDatabase(loaded_map, connection, schema.read(connection))
         databases = connections.read(home, others)
         findings, notes = map_review.findings(databases), map_review.notes(databases)
+    if loaded_map.databases and settings.database_url:
+        stanza = backup_expiry.product_stanza(settings, load_backups(settings)).cluster
+        with postgres.session(settings.database_url) as ops:
+            findings += map_review.erased_kinds(loaded_map, tombstone_store.kinds(ops, stanza))
     if json_output:
         said = {
             name: [{"where": one.where, "code": one.code, "said": one.message} for one in some]

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ops_platform.gdpr import map_check
 from ops_platform.gdpr.connections import OpenDatabase
+from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.map_check import Finding, derived_values
 from ops_platform.gdpr.retention import term_check
 from ops_platform.gdpr.transparency import gaps
@@ -29,6 +30,24 @@ def of_database(database: OpenDatabase) -> set[Finding]:
         *map_check.doubts(database.connection, database.data_map),
         *term_check.check(database.data_map, database.catalogue),
     }
+
+
+def erased_kinds(data_map: DataMap, kinds: Iterable[str]) -> list[Finding]:
+    """List the ``kinds`` that were erased and are not in a map with ``databases``, which has one kind only.
+
+    Their tombstones would refuse the replay of every restore.
+    """
+    if not data_map.databases:
+        return []
+    return [
+        Finding(
+            "databases",
+            "erased-kind",
+            f"a {kind} was erased, too, and a restore replays nothing by a map that does not have this kind: "
+            f"leave databases out, and let the map have {kind} and {data_map.subject.kind}",
+        )
+        for kind in sorted(set(kinds) - {data_map.subject.kind})
+    ]
 
 
 def notes(databases: Sequence[OpenDatabase]) -> list[Finding]:

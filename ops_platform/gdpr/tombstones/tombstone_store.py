@@ -113,8 +113,17 @@ def refuse_other_kind(ops: Connection, subject_key: SubjectKey) -> None:
     if row is not None:
         raise CheckFailed(
             f"requests have been about a {row['subject_type']} so far, and the first kind of subject in the "
-            f"data map is {subject_key.kind}: put {row['subject_type']} first; nothing was destroyed"
+            f"data map is {subject_key.kind}: put {row['subject_type']} first, and leave databases out "
+            "where the map has them: they go with one kind only; nothing was destroyed"
         )
+
+
+def kinds(ops: Connection, stanza: str) -> list[str]:
+    """List the kinds of subject of whom there are tombstones, sorted."""
+    rows = ops.execute(
+        "SELECT DISTINCT subject_type AS kind FROM erasure_tombstones WHERE stanza = %s", (stanza,)
+    )
+    return sorted(row["kind"] for row in rows)
 
 
 def of_request(ops: Connection, request_id: str) -> Tombstone | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr.data_map import parser as map_file
 from ops_platform.gdpr.data_map.model import ByColumn, ByParent, DataMap
 from ops_platform.gdpr.data_map.parts.database import Database
+from ops_platform.gdpr.reports import map_review
 from ops_platform.gdpr.schema.relation_name import Name
 from ops_platform.gdpr.transparency import processing_record
 
@@ -177,5 +179,15 @@ def test_several_kinds_of_subject_are_refused(tmp_path: Path) -> None:
         row["of"] = "user"
     content["databases"]["billing"]["accepted"][0]["of"] = "user"
     content["tables"]["guests"] = {**TEXTS, "rows": [{**ACCOUNT, "of": "guest"}]}
-    with pytest.raises(ConfigurationError, match="does not go with several kinds of subject"):
+    with pytest.raises(ConfigurationError, match=r"does not go with several kinds of subject .* no way"):
         parse(tmp_path, content)
+
+
+def test_somebody_of_another_kind_was_erased_before(tmp_path: Path) -> None:
+    """No restore could be replayed by a map that has one kind only, as one with databases must."""
+    data_map = parse(tmp_path, document())
+    [found] = map_review.erased_kinds(data_map, ["guest", "user"])
+    assert found.code == "erased-kind"
+    assert "a guest was erased" in found.message
+    assert map_review.erased_kinds(data_map, ["user"]) == []
+    assert map_review.erased_kinds(replace(data_map, databases=()), ["guest"]) == []

@@ -477,6 +477,11 @@ def test_one_tombstone_and_one_certificate(place: Place, ops_database: OpsDataba
     changed = {one["place"]: one["changed"] for one in certificate["effects"] if one["changed"]}
     assert changed == rows
     _comes_back_with_either(place)
+    with postgres.session(ops_database.url("ops_owner"), autocommit=True) as ops:
+        ops.execute("UPDATE erasure_tombstones SET subject_type = 'employee'")
+        refused = place.run("map", "check")
+    assert refused.exit_code == 1
+    assert "erased-kind" in refused.output
     shown = place.run("certificate", said["request_id"])
     assert shown.exit_code == 0, shown.output
     (tmp_path / "certificate.json").write_text(shown.stdout)

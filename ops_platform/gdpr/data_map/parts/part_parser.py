@@ -58,7 +58,9 @@ class PartParser:
         if found and model.subjects is not None and len(model.subjects) > 1:
             raise self.document.error(
                 ("databases",),
-                "does not go with several kinds of subject yet: make a map for each kind",
+                "does not go with several kinds of subject yet: leave databases out until it does, and erase "
+                "there by hand. A map for each kind is no way: a restore reads one, which must have all "
+                "kinds that were erased",
             )
         return found
 
