@@ -18,6 +18,7 @@ SLICE = "1m"
 def convert(source: Document, value: dict[str, Any], imported: Imported) -> None:
     """Convert a document. Raises ConfigurationError with file and line."""
     meta = conversion.mapping(source, value.get("metadata"), ("metadata",), "a document has metadata")
+    imported.drop_others(source, ("metadata",), meta, ("name", "displayName"))
     name = conversion.plain_name(source, meta.get("name"), ("metadata", "name"))
     spec = conversion.mapping(source, value.get("spec", {}), ("spec",), "a document has a spec")
     if value.get("kind") == "Service":
@@ -56,7 +57,7 @@ def _slo(source: Document, name: str, meta: dict[str, Any], spec: dict[str, Any]
         given = conversion.mapping(source, objective, path, "an objective holds its target")
         known = ("displayName", "op", "value", "target", "timeSliceTarget", "ratioMetrics")
         imported.drop_others(source, path, given, known)
-        indicator = _indicator(source, spec, given, path)
+        indicator = _indicator(source, spec, given, path, imported)
         kept: dict[str, Any] = {
             key: given[key] for key in ("displayName", "target", "timeSliceTarget") if key in given
         }
@@ -74,7 +75,7 @@ def _slo(source: Document, name: str, meta: dict[str, Any], spec: dict[str, Any]
             conversion.plain_name(source, own, ("metadata", "name")),
             service,
             indicator=indicator,
-            window=_window(source, spec.get("timeWindows")),
+            window=_window(source, spec.get("timeWindows"), imported),
             objectives=[_plain(kept)],
             description=str(spec.get("description") or ""),
             method=method,
@@ -89,31 +90,48 @@ def _plain(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _indicator(
-    source: Document, spec: dict[str, Any], objective: dict[str, Any], path: Path
+    source: Document, spec: dict[str, Any], objective: dict[str, Any], path: Path, imported: Imported
 ) -> dict[str, Any]:
     ratio = objective.get("ratioMetrics")
     if isinstance(ratio, dict):
-        made: dict[str, Any] = {"counter": True}
+        inside = (*path, "ratioMetrics")
+        imported.drop_others(source, inside, ratio, ("incremental", "counter", "good", "bad", "total"))
+        made: dict[str, Any] = {}
+        for said in ("incremental", "counter"):
+            if said in ratio and ratio[said] is not True:
+                raise ConfigurationError(
+                    f"{source.at((*inside, said))}: values that are no counter count no events: "
+                    "use a thresholdMetric"
+                )
+            # Of what does not say so, its reader is told.
+            made |= {"counter": True} if said in ratio else {}
         for part in ("good", "bad", "total"):
             if part in ratio:
-                made[part] = _metric(source, ratio[part], (*path, "ratioMetrics", part))
+                made[part] = _metric(source, ratio[part], (*inside, part), imported)
         return {"ratioMetric": made}
     indicator = spec.get("indicator")
-    threshold = indicator.get("thresholdMetric") if isinstance(indicator, dict) else None
-    if threshold is None:
+    if not isinstance(indicator, dict) or indicator.get("thresholdMetric") is None:
         raise ConfigurationError(f"{source.at(path)}: has neither ratioMetrics nor a thresholdMetric")
-    return {"thresholdMetric": _metric(source, threshold, ("spec", "indicator", "thresholdMetric"))}
+    imported.drop_others(source, ("spec", "indicator"), indicator, ("thresholdMetric",))
+    return {
+        "thresholdMetric": _metric(
+            source, indicator["thresholdMetric"], ("spec", "indicator", "thresholdMetric"), imported
+        )
+    }
 
 
-def _metric(source: Document, metric: Any, path: Path) -> dict[str, Any]:
+def _metric(source: Document, metric: Any, path: Path, imported: Imported) -> dict[str, Any]:
     given = conversion.mapping(source, metric, path, "a metric names its source and query")
+    # Every query is PromQL here; that it is need not be said.
+    plain = ("queryType",) if str(given.get("queryType")).lower() == "promql" else ()
+    imported.drop_others(source, path, given, ("source", "query", *plain))
     kind = str(given.get("source", ""))
     if kind.lower() not in ("prometheus", "thanos", "mimir", "cortex"):
         raise ConfigurationError(f"{source.at(path)}: is of {kind}: only Prometheus is asked here")
     return conversion.metric(str(given.get("query")).strip())
 
 
-def _window(source: Document, windows: Any) -> dict[str, Any]:
+def _window(source: Document, windows: Any, imported: Imported) -> dict[str, Any]:
     path: Path = ("spec", "timeWindows")
     if not isinstance(windows, list) or len(windows) != 1 or not isinstance(windows[0], dict):
         raise ConfigurationError(f"{source.at(path)}: must hold one window")
@@ -121,10 +139,13 @@ def _window(source: Document, windows: Any) -> dict[str, Any]:
     unit = _UNITS.get(str(window.get("unit")))
     if unit is None or not isinstance(window.get("count"), int):
         raise ConfigurationError(f"{source.at((*path, 0))}: has a count and a unit: {', '.join(_UNITS)}")
+    imported.drop_others(source, (*path, 0), window, ("unit", "count", "isRolling", "calendar"))
     made: dict[str, Any] = {"duration": f"{window['count']}{unit}"}
     if window.get("calendar") is not None:
         calendar = conversion.mapping(
             source, window["calendar"], (*path, 0, "calendar"), "has startTime, timeZone"
         )
         return {**made, "isRolling": False, "calendar": {key: str(text) for key, text in calendar.items()}}
+    if window.get("isRolling") is False:
+        raise ConfigurationError(f"{source.at((*path, 0))}: a window that does not roll has a calendar")
     return {**made, "isRolling": True}

@@ -22,6 +22,7 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.lined_yaml import Document
 from ops_platform.slo.importing import conversion
 from ops_platform.slo.importing.conversion import Imported, Path
+from ops_platform.slo.objectives import promql
 
 VERSION = "prometheus/v1"
 API_VERSION = "sloth.slok.dev/v1"
@@ -157,13 +158,16 @@ def _windowed(source: Document, query: Any, path: Path) -> str:
 def _compared(bad: str, total: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Read ``sum_over_time(count(x < 0.5)[w:])`` of ``sum_over_time(count(x)[w:])``; None: it is not that."""
     try:
-        wrong, every = (_counted(promql_parser.parse(_WINDOW.sub("5m", query))) for query in (bad, total))
+        wrong, every = (_counted(promql_parser.parse(promql.with_ranges(query))) for query in (bad, total))
     except ValueError:
         return None
     if not isinstance(wrong, BinaryExpr) or not isinstance(every, VectorSelector):
         return None
     gauge, limit = wrong.lhs, wrong.rhs
     operator = _OPPOSITE.get(str(wrong.op))
+    if wrong.modifier is not None and wrong.modifier.return_bool:
+        # Counts every sample, whatever it is.
+        return None
     if operator is None or not isinstance(gauge, VectorSelector) or not isinstance(limit, NumberLiteral):
         return None
     if gauge.prettify() != every.prettify():
@@ -179,7 +183,7 @@ def _counted(expression: object) -> object:
     while isinstance(expression, ParenExpr):
         expression = expression.expr
     if isinstance(expression, BinaryExpr) and str(expression.op) == "or":
-        return _counted(expression.lhs)
+        return _counted(expression.lhs) if promql.is_zero(expression.rhs) else None
     if isinstance(expression, Call) and expression.func.name == "sum_over_time":
         [argument] = expression.args
         return _counted(argument.expr) if isinstance(argument, SubqueryExpr) else None

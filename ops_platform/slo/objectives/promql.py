@@ -23,8 +23,11 @@ from promql_parser import (
 
 from ops_platform.slo.objectives.selector import Selector
 
-_RANGE = re.compile(r"\[\s*(\{\{\s*\.window\s*\}\}|\$\{?[A-Za-z_]+\}?)\s*(?=[\]:])")
-"""A range that a program fills in: Sloth's ``{{.window}}``, Grafana's ``$__rate_interval``."""
+_RANGE = re.compile(
+    r"""(?P<kept>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`|\#[^\n]*)|"""
+    r"""\[\s*(?P<named>\{\{\s*\.window\s*\}\}|\$\{?[A-Za-z_]+\}?)\s*(?=[\]:])"""
+)
+"""A range that a program fills in, Sloth's ``{{.window}}``, Grafana's ``$__rate_interval``; or kept text."""
 _AGGREGATES = ("sum", "min", "max", "avg", "count")
 _OVER_TIME = (*_AGGREGATES, "last")
 LONGEST_RANGE_MS = 300_000
@@ -85,18 +88,31 @@ class Mean:
     inverted: bool = False
 
 
+@dataclass(frozen=True)
+class _Form:
+    """What is done to a counter: the function and its range in milliseconds, and whether series are added."""
+
+    function: str | None
+    range_ms: int
+    summed: bool
+
+
 def events(text: str, *, counter: bool = True) -> Events:
     """Take apart a sum of counters.
 
     ``counter``: whether the document says that it is one, so that its name need not. Raises ValueError, which
     says what cannot be counted exactly, and why.
     """
-    return _events(_parsed(text), counter)
+    found, _ = _events(_parsed(text, apart=True), counter)
+    return found
 
 
-def share(text: str) -> Share | Mean:
-    """Take apart a ratio that is computed from counters, or the mean of a gauge. Raises ValueError."""
-    return _share(_parsed(text), inverted=False)
+def share(text: str, *, counter: bool = False) -> Share | Mean:
+    """Take apart a ratio that is computed from counters, or the mean of a gauge. Raises ValueError.
+
+    ``counter``: as of ``events``. A rate or an increase is one of counters anyway.
+    """
+    return _share(_parsed(text, apart=True), counter, inverted=False)
 
 
 def gauge(text: str) -> Gauge:
@@ -112,7 +128,7 @@ def gauge(text: str) -> Gauge:
     if isinstance(inner, Call) and inner.func.name.removesuffix("_over_time") in _OVER_TIME:
         [argument] = inner.args
         if isinstance(argument, MatrixSelector):
-            range_ms = round(argument.range.total_seconds() * 1000)
+            range_ms = _milliseconds(argument)
             if range_ms > LONGEST_RANGE_MS:
                 raise ValueError(
                     "looks back for longer than five minutes: what was there then says nothing of now"
@@ -125,9 +141,27 @@ def gauge(text: str) -> Gauge:
     )
 
 
-def _parsed(text: str) -> object:
+def with_ranges(text: str, *, apart: bool = False) -> str:
+    """Fill in five minutes for each range that a program fills in.
+
+    ``apart``: something else for each of several that have different names, so that they are not alike.
+    """
+    names: list[str] = []
+
+    def filled(found: re.Match[str]) -> str:
+        if found["kept"] is not None:
+            return found[0]
+        name = re.sub(r"[\s{}]", "", found["named"])
+        if name not in names:
+            names.append(name)
+        return f"[{300_000 - names.index(name)}ms" if apart else "[5m"
+
+    return _RANGE.sub(filled, text)
+
+
+def _parsed(text: str, *, apart: bool = False) -> object:
     try:
-        return _bare(promql_parser.parse(_RANGE.sub("[5m", text)))
+        return _bare(promql_parser.parse(with_ranges(text, apart=apart)))
     except ValueError as error:
         raise ValueError(f"is not PromQL ({str(error).strip()})") from None
 
@@ -150,28 +184,42 @@ def _number(expression: object) -> float | None:
     return float(inner.val) if isinstance(inner, NumberLiteral) else None
 
 
-def _events(expression: object, counter: bool) -> Events:
+def _events(expression: object, counter: bool) -> tuple[Events, _Form]:
     inner = _bare(expression)
-    if isinstance(inner, BinaryExpr) and str(inner.op) == "or" and _is_zero(inner.rhs):
+    if isinstance(inner, BinaryExpr) and str(inner.op) == "or" and is_zero(inner.rhs):
         # What never happened has no series, and counts as zero here, too.
         return _events(inner.lhs, counter)
     if isinstance(inner, BinaryExpr) and str(inner.op) == "-":
-        whole, part = _events(inner.lhs, counter), _events(inner.rhs, counter)
+        (whole, form), (part, other) = _events(inner.lhs, counter), _events(inner.rhs, counter)
         if whole.less is not None or part.less is not None:
             raise ValueError("subtracts more than once: give the counters of good, or of bad, events")
-        return Events(whole.counter, part.counter)
+        _refuse_unlike(inner, form, other)
+        return Events(whole.counter, part.counter), form
     if isinstance(inner, BinaryExpr) and str(inner.op) == "+":
         raise ValueError("adds several metrics: name one, with a regular expression for several label values")
-    return Events(_counter(inner, counter))
+    selector, form = _counter(inner, counter)
+    return Events(selector), form
 
 
-def _is_zero(expression: object) -> bool:
+def _refuse_unlike(expression: BinaryExpr, left: _Form, right: _Form) -> None:
+    """Refuse two sides that PromQL matches, or that are not computed alike: their quotient is another one."""
+    if expression.modifier is not None:
+        raise ValueError("matches series (on, ignoring, group_left): add them up on both sides, by sum")
+    if left != right:
+        raise ValueError(
+            "computes its two sides differently: write the same function, range and sum on both of them"
+        )
+
+
+def is_zero(expression: object) -> bool:
+    """Tell whether an expression is ``vector(0)``."""
     inner = _bare(expression)
     return isinstance(inner, Call) and inner.func.name == "vector" and _number(inner.args[0]) == 0
 
 
-def _counter(expression: object, counter: bool) -> Selector:
+def _counter(expression: object, counter: bool) -> tuple[Selector, _Form]:
     inner = expression
+    summed = isinstance(inner, AggregateExpr)
     if isinstance(inner, AggregateExpr):
         if str(inner.op) != "sum":
             raise ValueError(f"takes the {inner.op} of series, and not their sum: {_COMPUTES}")
@@ -181,28 +229,37 @@ def _counter(expression: object, counter: bool) -> Selector:
     if isinstance(inner, Call) and inner.func.name in ("rate", "increase"):
         [argument] = inner.args
         if isinstance(argument, MatrixSelector):
-            return Selector.of(argument.vector_selector, counter=counter)
-    if isinstance(inner, MatrixSelector | VectorSelector):
-        selector = inner.vector_selector if isinstance(inner, MatrixSelector) else inner
-        if isinstance(inner, MatrixSelector):
-            raise ValueError(f"is a range of samples: {_COMPUTES}")
-        return Selector.of(selector, counter=counter)
+            # Nobody takes the rate of anything else.
+            selector = Selector.of(argument.vector_selector, counter=True)
+            return selector, _Form(inner.func.name, _milliseconds(argument), summed)
+    if isinstance(inner, MatrixSelector):
+        raise ValueError(f"is a range of samples: {_COMPUTES}")
+    if isinstance(inner, VectorSelector):
+        return Selector.of(inner, counter=counter), _Form(None, 0, summed)
     raise ValueError(_COMPUTES)
 
 
-def _share(expression: object, inverted: bool) -> Share | Mean:
+def _milliseconds(argument: MatrixSelector) -> int:
+    return round(argument.range.total_seconds() * 1000)
+
+
+def _share(expression: object, counter: bool, inverted: bool) -> Share | Mean:
     inner = _bare(expression)
     if isinstance(inner, BinaryExpr) and str(inner.op) == "-" and _number(inner.lhs) == 1:
-        return _share(inner.rhs, not inverted)
+        return _share(inner.rhs, counter, not inverted)
     if isinstance(inner, BinaryExpr) and str(inner.op) == "/":
         summed, counted = (
             _over_time(side, name) for side, name in ((inner.lhs, "sum"), (inner.rhs, "count"))
         )
-        if summed is not None and summed == counted:
-            return Mean(summed, inverted)
-        part, total = _events(inner.lhs, counter=True), _events(inner.rhs, counter=True)
+        if summed is not None and counted is not None and summed[0] == counted[0]:
+            _refuse_unlike(inner, summed[1], counted[1])
+            return Mean(summed[0], inverted)
+        (part, form), (total, other) = (_events(side, counter) for side in (inner.lhs, inner.rhs))
         if total.less is not None:
             raise ValueError("divides by a difference: all events must be one counter")
+        _refuse_unlike(inner, form, other)
+        if not form.summed:
+            raise ValueError("divides series by series, each by its own: add them up on both sides, by sum")
         return Share(part, total.counter, inverted)
     if isinstance(inner, VectorSelector):
         return Mean(Selector.of(inner, gauge=True), inverted)
@@ -212,13 +269,14 @@ def _share(expression: object, inverted: bool) -> Share | Mean:
     )
 
 
-def _over_time(expression: object, function: str) -> Selector | None:
+def _over_time(expression: object, function: str) -> tuple[Selector, _Form] | None:
     """Take ``sum(<function>_over_time(x[w]))`` apart; None: it is something else."""
-    inner = _bare(expression)
+    inner, summed = _bare(expression), False
     if isinstance(inner, AggregateExpr) and str(inner.op) == "sum" and inner.modifier is None:
-        inner = _bare(inner.expr)
+        inner, summed = _bare(inner.expr), True
     if isinstance(inner, Call) and inner.func.name == f"{function}_over_time":
         [argument] = inner.args
         if isinstance(argument, MatrixSelector):
-            return Selector.of(argument.vector_selector, gauge=True)
+            selector = Selector.of(argument.vector_selector, gauge=True)
+            return selector, _Form("over_time", _milliseconds(argument), summed)
     return None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from ops_platform.cli import cli
@@ -93,6 +94,41 @@ def test_what_cannot_be_counted_is_refused(tmp_path: Path, old: str, new: str, l
         importing.convert(tmp_path / "sloth.yml")
     assert says in str(refused.value)
     assert str(refused.value).startswith(f"{tmp_path / 'sloth.yml'}:{line}: "), refused.value
+
+
+COUNTED = "sum_over_time((count({}))[{{{{.window}}}}:])"
+
+
+@pytest.mark.parametrize(
+    ("bad", "total", "works"),
+    [
+        ("x < 0.5", "x", True),
+        ("x < 0.5) or vector(0", "x", True),
+        ("x < bool 0.5", "x", False),
+        ("x < 0.5) or count(y < 0.5", "x", False),
+        ("x < 0.5", "x) or count(y", False),
+        ('x{p="[{{.window}}]"} < 0.5', 'x{p="[{{.window}}]"}', True),
+    ],
+)
+def test_samples_of_a_gauge_are_counted_where_that_is_all_that_is_asked(
+    tmp_path: Path, bad: str, total: str, works: bool
+) -> None:
+    """Half of what is counted would be another objective."""
+    slo = {
+        "name": "wifi",
+        "objective": 95,
+        "sli": {"events": {"error_query": COUNTED.format(bad), "total_query": COUNTED.format(total)}},
+    }
+    file = tmp_path / "sloth.yml"
+    file.write_text(yaml.safe_dump({"version": "prometheus/v1", "service": "home", "slos": [slo]}))
+    if works:
+        [document] = importing.convert(file).documents.values()
+        metric = document["spec"]["indicator"]["spec"]["thresholdMetric"]["metricSource"]
+        assert metric["spec"]["query"] == total
+        assert document["spec"]["objectives"][0]["op"] == "gte"
+    else:
+        with pytest.raises(ConfigurationError, match="computes something"):
+            importing.convert(file)
 
 
 def test_two_documents_of_one_file_do_not_overwrite_each_other(tmp_path: Path) -> None:

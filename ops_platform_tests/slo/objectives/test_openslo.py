@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from ops_platform import files
 from ops_platform.cli import cli
 from ops_platform.errors import ConfigurationError
-from ops_platform.slo.objectives import openslo, prometheus_rules
+from ops_platform.slo.objectives import openslo, prometheus_rules, promql
 from ops_platform.slo.objectives.model import Objective, Period
 from ops_platform.slo.objectives.selector import Selector, spellings
 
@@ -287,6 +287,56 @@ def test_a_raw_ratio_of_counters_counts_them(tmp_path: Path, kind: str, query: s
     [one] = load(tmp_path, GOOD.replace(ratio, RAW.format(kind=kind, query=query)))
     assert one.indicator.definition["total"] == "a_total"
     assert one.indicator.definition[counted] == "g_total"
+
+
+@pytest.mark.parametrize(
+    ("query", "counter", "says"),
+    [
+        ("sum(g_total) / sum(a_total)", None, None),
+        ("sum(rate(g[5m])) / sum(rate(a[5m]))", None, None),
+        ("sum(rate(g[{{.window}}])) / sum(rate(a[{{.window}}]))", None, None),
+        ("sum(g) / sum(a)", True, None),
+        ("sum(g) / sum(a)", None, "not a counter by its name"),
+        ("sum(g) / sum(a)", False, "not a counter by its name"),
+        ("sum(g_total) / sum(a_total)", False, "are no counters counts no events"),
+        ("sum(increase(g_total[1h])) / sum(rate(a_total[5m]))", True, "its two sides differently"),
+        ("sum(rate(g_total[1h])) / sum(rate(a_total[5m]))", True, "its two sides differently"),
+        ("sum(rate(g_total[$__interval])) / sum(rate(a_total[$x]))", True, "its two sides differently"),
+        ("sum(g_total) / sum(rate(a_total[5m]))", True, "its two sides differently"),
+        ("sum(rate(g_total[5m])) / rate(a_total[5m])", True, "its two sides differently"),
+        ("rate(g_total[5m]) / rate(a_total[5m])", True, "divides series by series"),
+        ("sum(g_total) / ignoring(code) group_left sum(a_total)", True, "matches series"),
+        ("sum(sum_over_time(x[5m])) / sum(count_over_time(x[1d]))", None, "its two sides differently"),
+        ("(sum(increase(a_total[1h])) - sum(rate(g_total[5m]))) / sum(a_total)", True, "differently"),
+    ],
+)
+def test_a_raw_ratio_is_one_of_counters_computed_alike(
+    tmp_path: Path, query: str, counter: bool | None, says: str | None
+) -> None:
+    """Gauges that only stand still would be events that never happen."""
+    said = "" if counter is None else f"        counter: {str(counter).lower()}\n"
+    raw = said + RAW.format(kind="failure", query=query)
+    ratio = GOOD[GOOD.index("        counter: true") : GOOD.index("  timeWindow")]
+    if says is None:
+        [one] = load(tmp_path, GOOD.replace(ratio, raw))
+        assert str(one.indicator.bad).startswith("g")
+    else:
+        with pytest.raises(ConfigurationError, match=says):
+            load(tmp_path, GOOD.replace(ratio, raw))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'x_total{path=~"/odata/[$metadata]+"}',
+        """x_total{path=~'/odata/[$metadata]+'}""",
+        'sum(rate(x_total{path=~"/odata/[$metadata]+"}[$__rate_interval])) # it\'s so',
+        "sum(rate(x_total{path=~`/odata/[$metadata]+`}[{{ .window }}]))",
+    ],
+)
+def test_a_range_is_filled_in_where_it_is_a_range(query: str) -> None:
+    """The value of a label may look like one."""
+    assert str(promql.events(query).counter) == 'x_total{path=~"/odata/[$metadata]+"}'
 
 
 def test_what_the_author_should_know_is_noted(tmp_path: Path) -> None:

@@ -161,7 +161,8 @@ def sample_scores(
         reasons += _at(lost, f"a scrape of {show(gauge.target)} shows no {show(gauge.labels)}")
         unseen.append(lost)
     for target, target_scrapes in scrapes.items():
-        unseen.append(unseen_samples.of_failed(target_scrapes, by_target.get(target, []), sizes[target]))
+        size = sizes.get(target, 0)
+        unseen.append(unseen_samples.of_failed(target_scrapes, by_target.get(target, []), size))
         reasons += _at(target_scrapes.bad, f"{show(target)} cannot be scraped")
     order = np.argsort(every := np.concatenate(times), kind="stable")
     for stretch in missing:

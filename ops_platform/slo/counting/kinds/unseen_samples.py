@@ -97,18 +97,21 @@ def known_since(reading: Reading, selector: Selector) -> dict[Labels, Times]:
 def sizes(
     known: Mapping[Labels, Times], series: Sequence[Series], targets: Mapping[Labels, Scrapes], until: int
 ) -> dict[Labels, int]:
-    """Say how many series each target could show: as many as it ever did up to ``until`` (ms).
+    """Say how many series each target that fails could show: as many as it ever did up to ``until`` (ms).
 
     One that never showed any could show as many as the one of its job that shows most.
     """
+    failing = [target for target, seen in targets.items() if seen.bad.size]
     most: dict[str, int] = {}
-    for target in {gauge.target for gauge in series}:
+    by_target: dict[Labels, list[Times]] = defaultdict(list)
+    for gauge in series if failing else ():
+        by_target[gauge.target].append(gauge.times)
+    for target, times in by_target.items():
         job = dict(target).get("job", "")
-        own = np.concatenate([gauge.times for gauge in series if gauge.target == target])
-        at_once = int(np.unique(own, return_counts=True)[1].max(initial=0))
+        at_once = int(np.unique(np.concatenate(times), return_counts=True)[1].max(initial=0))
         most[job] = max(most.get(job, 0), at_once)
     found = {}
-    for target in targets:
+    for target in failing:
         ever = int(np.searchsorted(known.get(target, no_times()), until, side="right"))
         found[target] = ever or max(1, most.get(dict(target).get("job", ""), 0))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -141,11 +142,19 @@ class _Reader:
     def _raw(self, ratio: Written[Ratio], raw: Metric) -> AnyIndicator:
         if ratio.value.rawType is None or ratio.value.total or ratio.value.good or ratio.value.bad:
             raise ConfigurationError(f"{ratio.at()}: a raw ratio has a rawType, and no good, bad or total")
-        shared = self.query(ratio.part(raw, "raw"), "raw", promql.share)
+        said = ratio.value.counter
+        shared = self.query(
+            ratio.part(raw, "raw"), "raw", functools.partial(promql.share, counter=said is True)
+        )
         bad = (ratio.value.rawType == "failure") != shared.inverted
         source = raw.metricSource.metricSourceRef
         if isinstance(shared, Mean):
             return GaugeIndicator(promql.Gauge(shared.gauge), inverted=bad, source=source)
+        if said is False:
+            raise ConfigurationError(
+                f"{ratio.at('counter')}: a ratio of two metrics that are no counters counts no events: "
+                "record it as one gauge that is a share, or use a thresholdMetric"
+            )
         return self._of(ratio, shared.part, shared.total, bad=bad, source=source)
 
     def _of(
@@ -164,7 +173,8 @@ class _Reader:
         for selector in (counted, total):
             if not selector.is_counter_by_name:
                 self._notes.append(
-                    f"{ratio.at()}: {selector.metric} is a counter as the document says; its name does not"
+                    f"{ratio.at()}: {selector.metric} is taken for a counter, as it is used; "
+                    "its name does not say so"
                 )
         if bad:
             return Indicator(total, bad=counted, source=source)
