@@ -91,14 +91,23 @@ def judged(site: Site) -> Verdict:
 
 
 @pytest.fixture(scope="module")
-def kept(archiving: Site) -> Observer:
+def of_module(archiving: Site) -> Observer:
     return Observer(archiving.context)
 
 
-def test_a_server_that_archives_here_is_healthy(archiving: Site, kept: Observer) -> None:
+@pytest.fixture
+def kept(archiving: Site, of_module: Observer) -> Observer:
+    """The agent's observer, which has listed the archive and since then found what arrived without that."""
     archive_one(archiving)
-    assert agent_sees(archiving, kept) == set()
-    assert kept.has_listed
+    of_module.look(arrived=None)
+    assert of_module.has_listed
+    archive_one(archiving)
+    assert agent_sees(archiving, of_module) == set()
+    assert not of_module.has_listed
+    return of_module
+
+
+def test_a_server_that_archives_here_is_healthy(archiving: Site, kept: Observer) -> None:
     for _ in range(2):
         # What the server has archived since is found by the name that its bytes give, and is part of it all.
         archive_one(archiving)

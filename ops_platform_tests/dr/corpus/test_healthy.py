@@ -151,13 +151,17 @@ TOGETHER = {
     "of_a_slow_host": ("no_bundle", "codec_gz", "one_process"),
     "of_a_fast_host": ("no_encryption", "codec_zst", "four_processes"),
     "of_the_data_directory": ("no_checksums", "segments_of_64_mb"),
-    "of_a_long_chain": ("two_fulls", "differential", "incremental", "all_kinds", "crashed_in_between"),
-    "of_plain_files": ("codec_none", "nothing_but_copies"),
+    "of_a_long_chain": ("two_fulls", "all_kinds"),
+    "of_incrementals": ("incremental", "crashed_in_between"),
 }
-"""Shapes that one backup can have at once: where all of them are sound, each of them is."""
+"""Shapes that one backup can have at once, so that it is sound only where each of them is.
+
+What is restored is the newest set: one that others follow (``differential``), or that another shape would
+make a different one (``codec_none``: encrypted and in bundles), has a backup of its own.
+"""
 CHAINS = {
-    "of_a_long_chain": ("full", "full", "diff", "incr", "incr"),
-    "of_plain_files": ("full", "incr"),
+    "of_a_long_chain": ("full", "full", "diff", "incr"),
+    "of_incrementals": ("full", "incr", "incr"),
 }
 """Of groups whose shapes have chains of their own, one that has each of them in it."""
 RECIPES = HEALTHY | {

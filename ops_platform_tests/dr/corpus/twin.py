@@ -104,14 +104,14 @@ class Recipe:
 def together(recipes: Sequence[Recipe], chain: Sequence[str] | None = None) -> Recipe:
     """All that several recipes do, in their order, in one; they must have the same beats and base.
 
-    Their chains must be the same, or each a part of ``chain``, in its order.
+    Their chains must be the same, or each a part of ``chain`` without anything in between.
     """
     first = recipes[0]
     chain = first.chain if chain is None else chain
     assert {(one.base, one.beats, one.late) for one in recipes} == {(first.base, first.beats, first.late)}
     for one in recipes:
-        left = iter(chain)
-        assert all(kind in left for kind in one.chain), f"{one.chain} is no part of {chain}"
+        parts = (tuple(chain[at : at + len(one.chain)]) for at in range(len(chain)))
+        assert tuple(one.chain) in parts, f"{one.chain} is no part of {chain}"
 
     def steps(name: str) -> Callable[[Twin], None]:
         every = list(dict.fromkeys(getattr(one, name) for one in recipes))

@@ -44,11 +44,12 @@ def copies(site: Site) -> bool:
     return any(one.name() == "pgbackrest" and "restore" in one.cmdline() for one in in_scratch(site))
 
 
-LAST = [*MOMENTS][-1]
+SUCCEEDED = {"restore", "critical", [*MOMENTS][-1]}
+"""Behind these a whole exercise is run: they leave a process, a server, and what all of them left."""
 
 
 @pytest.mark.parametrize("moment", ["select", "restore", *[*MOMENTS][1:]])
-def test_nothing_is_left_and_the_next_succeeds(beating: Site, moment: str) -> None:
+def test_nothing_is_left_for_the_next(beating: Site, moment: str) -> None:
     strike(beating, 1)
     root, ops_url, run_id = scratch.scratch_root(beating.settings), beating.context.ops_url, str(uuid4())
     arguments = (beating.name, "integrity", run_id, moment)
@@ -73,7 +74,7 @@ def test_nothing_is_left_and_the_next_succeeds(beating: Site, moment: str) -> No
         [row] = [one for one in records.history(ops, beating.name) if one["run_id"] == run_id]
         assert (row["result"], row["success_criteria_met"]) == ("failed", False)
 
-    if moment != LAST:
+    if moment not in SUCCEEDED:
         return
     again = str(uuid4())
     request = ExerciseRequest("manual", beating.name, "latest", again, run_id, 1_800_000, 900_000)
