@@ -21,7 +21,8 @@ from ops_platform.gdpr.retention.due_rows import DueRows
 from ops_platform.gdpr.retention.held_subjects import Holds
 from ops_platform.gdpr.retention.outcome import Report, TableOutcome
 from ops_platform.gdpr.retention.outside_places import OutsidePlaces
-from ops_platform.gdpr.retention.sweep import ROLE, Sweep
+from ops_platform.gdpr.retention.pending_removals import ROLE, PendingRemovals
+from ops_platform.gdpr.retention.sweep import Sweep
 from ops_platform.gdpr.row_erasure import Journal, collateral_check, materialised_views
 from ops_platform.gdpr.schema import Catalogue, Name, dependency_order
 
@@ -76,7 +77,7 @@ def run(
         )
         problems = _sweep_all(sweep)
         tables = tuple(_outcome(sweep, name, term, problems) for name, term in _terms(data_map))
-        report = Report(run_id, now, data_map.version, tables)
+        report = Report(run_id, now, data_map.version, tables, outside=_outside(sweep))
         effects = [
             Effect(*_place(table), ROLE, f"{action} (retention)", noted.before, noted.changed, 0)
             for (table, _, action), noted in journal.steps().items()
@@ -188,6 +189,22 @@ def _sweep_all(sweep: Sweep) -> dict[Name, str]:
     if any(noted.changed for noted in sweep.journal.steps().values()):
         materialised_views.refresh(sweep.product, sweep.data_map, sweep.catalogue)
     return problems
+
+
+def _outside(sweep: Sweep) -> str | None:
+    """Remove what is outside of those whose rows went, if anything is left; say what stays."""
+    why = None
+    try:
+        sweep.finish_outside()
+    except OpsError as error:
+        why = str(error)
+    waiting = len(PendingRemovals(sweep.product, sweep.outside.keys).waiting())
+    if not waiting:
+        return None
+    return (
+        f"objects or cached keys of {waiting} subjects whose rows are gone wait to be removed"
+        f"{': ' + why if why else ''}: the next run goes on"
+    )
 
 
 def _refuse_unknown(sweep: Sweep, table: Name) -> None:

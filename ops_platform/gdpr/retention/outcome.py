@@ -43,18 +43,23 @@ class TableOutcome:
 
 @dataclass(frozen=True)
 class Report:
-    """One run: ``run_id`` is None of a dry run; ``at``: the database's time by which rows are due."""
+    """One run: ``run_id`` is None of a dry run; ``at``: the database's time by which rows are due.
+
+    ``outside``: what is left of the objects and cached keys of subjects whose rows went; None: nothing.
+    """
 
     run_id: str | None
     at: datetime
     map_version: str
     tables: tuple[TableOutcome, ...]
     holds_known: bool = True
+    outside: str | None = None
 
     @property
     def problems(self) -> list[str]:
         """What somebody must look at, one line each."""
-        return [f"{table.table}: {table.problem}" for table in self.tables if table.problem]
+        of_tables = [f"{table.table}: {table.problem}" for table in self.tables if table.problem]
+        return of_tables if self.outside is None else [*of_tables, self.outside]
 
     def as_json(self) -> dict[str, Any]:
         """Return the report for programs and the audit ledger; times in ISO 8601."""
@@ -63,6 +68,7 @@ class Report:
             "at": self.at.isoformat(),
             "map_version": self.map_version,
             "holds_known": self.holds_known,
+            "outside": self.outside,
             "tables": [_table(table) for table in self.tables],
         }
 

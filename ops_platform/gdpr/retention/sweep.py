@@ -20,7 +20,8 @@ from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.retention.due_rows import LATE, DueRows
 from ops_platform.gdpr.retention.held_subjects import HeldSubjects, Holds
 from ops_platform.gdpr.retention.outcome import Counts
-from ops_platform.gdpr.retention.outside_places import OutsidePlaces
+from ops_platform.gdpr.retention.outside_places import OutsidePlaces, unshared
+from ops_platform.gdpr.retention.pending_removals import ROLE, PendingRemovals
 from ops_platform.gdpr.row_erasure import Journal, Spread, collateral_check, snapshot
 from ops_platform.gdpr.schema import Catalogue, Name
 from ops_platform.gdpr.subject import Identity
@@ -35,8 +36,6 @@ ROUNDS = 1000
 """Searches of one table in one pass: answers to answers go a level at a time."""
 SUBJECTS = 100
 """Rows in one transaction of subjects whose objects or cached keys go with them."""
-ROLE = "retention"
-"""What stands for the role in the journal."""
 _CONFLICTS = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,
@@ -62,6 +61,8 @@ class Sweep:
     progress: Callable[[str, int], None] = lambda place, changed: None
     size: int = BATCH
     outside: OutsidePlaces = field(default_factory=OutsidePlaces)
+    shared: dict[Name, str] = field(default_factory=dict)
+    """Why rows of a table stay whose objects or keys may be somebody else's: the last reason."""
 
     def take(self, table: Name) -> int:
         """Change every row of ``table`` that may go now; returns their number.
@@ -71,23 +72,38 @@ class Sweep:
         """
         total = 0
         self.journal.record_found(self._step(table), 0)
-        size = min(self.size, SUBJECTS) if self.of_subjects(table) else self.size
+        of_subjects, size = self.of_subjects(table), self.size
+        if of_subjects is not None:
+            self.finish_outside()
+            size = min(size, SUBJECTS)
         for _ in range(ROUNDS):
             places = self._guarded(table, lambda: self._places(table))
             if not places:
                 return total
+            if of_subjects is not None:
+                self.outside.check(of_subjects)
             changed = 0
+            self.shared.pop(table, None)
             for (leaf, oid), rows in places.items():
                 for start in range(0, len(rows), size):
                     changed += self._batch(table, leaf, oid, rows[start : start + size])
+                    if of_subjects is not None:
+                        self.finish_outside()
                     self.progress(str(table), total + changed)
             total += changed
+            if not changed and table in self.shared:
+                rows_left = sum(map(len, places.values()))
+                raise CheckFailed(f"{rows_left} rows whose term is over stay: {self.shared[table]}")
             if not changed:
                 raise CheckFailed(
                     f"'{self._action(table)}' changed none of {sum(map(len, places.values()))} rows whose "
                     "term is over: look for a trigger or rule of the table that refuses it"
                 )
         raise Unavailable("rows are added as fast as they go: the next run goes on")
+
+    def finish_outside(self) -> None:
+        """Remove the objects and keys of those whose rows went. Raises what the stores raise."""
+        self.outside.finish(self.product, self.data_map, self.journal)
 
     def count(self, table: Name) -> Counts:
         """Count what is there now, in one query."""
@@ -167,15 +183,21 @@ class Sweep:
             return self._guarded(table, work)
 
     def _change(self, table: Name, leaf: Name, oid: int, places: Sequence[str], due: DueRows) -> int:
+        of_subjects = self.of_subjects(table)
+        going = dict[str, Identity]()
+        if of_subjects is not None:
+            takes = self._takes(table, oid, places, due)
+            going, refused = unshared(self.product, of_subjects, leaf, takes)
+            if refused is not None:
+                self.shared[table] = refused
+            if not going:
+                return 0
+            places = list(going)
         before = collateral_check.counters(self.product, "SET LOCAL random_page_cost = 0.1")
         own_rows = due.due(table, "t")
         neighbours, digest = collateral_check.neighbours(self.product, leaf, places, own_rows)
-        takes = sql.SQL("t.ctid = ANY ({}) AND CASE WHEN t.tableoid = {} THEN {} ELSE false END").format(
-            collateral_check.tids(places), sql.Literal(oid), due.takes(table, "t")
-        )
+        takes = self._takes(table, oid, places, due)
         values = due.values(table)
-        of_subjects = self.of_subjects(table)
-        going = self._identities(of_subjects, leaf, takes) if of_subjects else []
         if values:
             rows = self._update(table, leaf, values, takes, due.waiting(table, "t"))
             meant = {oid: (0, rows, 0)}
@@ -194,12 +216,19 @@ class Sweep:
             raise Spread("rows whose term is not over changed: look for triggers and rules of this table")
         self.journal.record_changed(self._step(table), rows, len(neighbours), by_triggers)
         if of_subjects is not None:
-            # Last, when nothing but the commit can fail: whoever is killed here finds the rows due again.
-            for effect in self.outside.erase(self.product, of_subjects, going):
-                step = (f"{effect.store}:{effect.place}", ROLE, effect.action)
-                self.journal.record_found(step, effect.before)
-                self.journal.record_changed(step, effect.changed, 0, {})
+            if rows != len(going):
+                raise CheckFailed(
+                    f"'{self._action(table)}' changed {rows} of {len(going)} rows that name objects or "
+                    "cached keys: look for a trigger or rule of the table that refuses it"
+                )
+            # What it names goes only after the commit: who is killed before that leaves all as it was.
+            PendingRemovals(self.product, self.outside.keys).keep(of_subjects, going.values())
         return rows
+
+    def _takes(self, table: Name, oid: int, places: Sequence[str], due: DueRows) -> sql.Composed:
+        return sql.SQL("t.ctid = ANY ({}) AND CASE WHEN t.tableoid = {} THEN {} ELSE false END").format(
+            collateral_check.tids(places), sql.Literal(oid), due.takes(table, "t")
+        )
 
     def of_subjects(self, table: Name) -> DataMap | None:
         """Find the kind of subject whose objects or cached keys are named by what goes here.
@@ -208,17 +237,6 @@ class Sweep:
         """
         term = self.data_map.tables[table].term
         return None if term is None else self.outside.of(self.data_map, table, term)
-
-    def _identities(self, of_kind: DataMap, leaf: Name, takes: sql.Composable) -> list[Identity]:
-        query = sql.SQL("SELECT {} FROM ONLY {} AS t WHERE {}").format(
-            sql.SQL(", ").join(sql.Identifier("t", name) for name in of_kind.subject.columns),
-            leaf.identifier,
-            takes,
-        )
-        return [
-            Identity({name: value for name, value in row.items() if value is not None})
-            for row in self.product.execute(query)
-        ]
 
     def _update(
         self,

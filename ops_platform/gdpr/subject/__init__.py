@@ -15,7 +15,7 @@ from ops_platform.gdpr.subject.name_reuse import (
 from ops_platform.gdpr.subject.other_kinds import Theirs
 from ops_platform.gdpr.subject.row_predicates import SparedRows
 from ops_platform.gdpr.subject.subject_key import SubjectKey
-from ops_platform.gdpr.subject.templates import fill_placeholders
+from ops_platform.gdpr.subject.templates import fill_placeholders, placeholders
 
 __all__ = [
     "FirstErasure",
@@ -32,6 +32,7 @@ __all__ = [
     "name_reuse",
     "other_kinds",
     "others_addresses",
+    "placeholders",
     "reused_names",
     "reused_values",
     "row_predicates",

@@ -18,16 +18,23 @@ from ops_platform.gdpr.subject.identity import Identity, is_subject
 from ops_platform.gdpr.subject.templates import fill_placeholders
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}([^{}*]?)")
+_NOBODY = sql.SQL("false")
 
 
-def refuse_shared(connection: Connection, data_map: DataMap, identity: Identity) -> None:
+def refuse_shared(
+    connection: Connection,
+    data_map: DataMap,
+    identity: Identity,
+    going: sql.Composable = _NOBODY,
+) -> None:
     """Refuse a subject whose prefixes and patterns of the map may match somebody else's things too.
 
-    Raises CheckFailed, which quotes no identifier.
+    ``going``: the condition of rows t whose subjects go together with this one. Raises CheckFailed, which
+    quotes no identifier.
     """
     subject = data_map.subject
     for template in _templates(data_map):
-        _refuse_namesakes(connection, data_map, identity, template)
+        _refuse_namesakes(connection, data_map, identity, template, going)
     for template, name, end in _placeholders(data_map):
         value = identity.values.get(name)
         # Numbers and UUIDs hold no character that could end them early.
@@ -39,8 +46,9 @@ def refuse_shared(connection: Connection, data_map: DataMap, identity: Identity)
                 "somebody else's data may match: put another identifier into the data map"
             )
         query = sql.SQL(
-            "SELECT EXISTS (SELECT FROM {} AS t WHERE starts_with(CAST(t.{} AS text), {})) AS other"
-        ).format(subject.table.identifier, sql.Identifier(name), sql.Literal(value + end))
+            "SELECT EXISTS (SELECT FROM {} AS t WHERE starts_with(CAST(t.{} AS text), {}) AND NOT ({})) "
+            "AS other"
+        ).format(subject.table.identifier, sql.Identifier(name), sql.Literal(value + end), going)
         row = one_row(connection, query)
         if row["other"]:
             raise CheckFailed(
@@ -49,19 +57,22 @@ def refuse_shared(connection: Connection, data_map: DataMap, identity: Identity)
             )
 
 
-def _refuse_namesakes(connection: Connection, data_map: DataMap, identity: Identity, template: str) -> None:
+def _refuse_namesakes(
+    connection: Connection, data_map: DataMap, identity: Identity, template: str, going: sql.Composable
+) -> None:
     """Refuse a template that another subject's row fills with equal values."""
     subject = data_map.subject
     names = sorted({name for name, _ in _PLACEHOLDER.findall(template)})
     if not names or set(subject.key) <= set(names) or fill_placeholders(template, identity) is None:
         return
-    query = sql.SQL("SELECT EXISTS (SELECT FROM {} AS t WHERE {} AND NOT {}) AS other").format(
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {} AS t WHERE {} AND NOT {} AND NOT ({})) AS other").format(
         subject.table.identifier,
         sql.SQL(" AND ").join(
             sql.SQL("t.{} = {}").format(sql.Identifier(name), sql.Literal(identity.values[name]))
             for name in names
         ),
         is_subject(subject, identity, "t"),
+        going,
     )
     if one_row(connection, query)["other"]:
         raise CheckFailed(

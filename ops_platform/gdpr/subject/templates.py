@@ -9,6 +9,11 @@ from ops_platform.gdpr.subject.identity import Identity
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
+def placeholders(template: str) -> list[str]:
+    """List the identifiers that a prefix or pattern names."""
+    return _PLACEHOLDER.findall(template)
+
+
 def fill_placeholders(pattern: str, identity: Identity) -> str | None:
     """Fill ``creators/{id}/`` with the subject's id; None when the subject lacks an identifier.
 
