@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ops_platform.agent import deliveries
 from ops_platform.agent.loops.document_watch import DocumentWatch
-from ops_platform.agent.loops.index_watch import IndexWatch
-from ops_platform.agent.loops.lock_watch import LockWatch
-from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
 from ops_platform.agent.loops.sealing import Sealing
-from ops_platform.agent.loops.stanza_steps import (
-    ArchiverWatch,
-    FilesWatch,
-    HeartbeatWriter,
-    PositionRecorder,
-    RecentHeartbeats,
-    RepositoryWatch,
-)
-from ops_platform.agent.loops.wal_hours import WalHours
-from ops_platform.agent.loops.window_watch import WindowWatch
+from ops_platform.agent.loops.sessions import DATABASE_PATIENCE_SECONDS, Sessions, database_loop
+from ops_platform.agent.loops.stanza_loops import StanzaLoops
 from ops_platform.agent.metrics import Targets, begin_snapshot, read_in_one_snapshot
 from ops_platform.agent.probes import certificates, dagster_health
 from ops_platform.agent.probes.endpoint_answer import Prober
@@ -31,7 +20,6 @@ from ops_platform.agent.probes.endpoint_list import ProbeList
 from ops_platform.agent.state import (
     CERTIFICATE_SECONDS,
     PROBE_SECONDS,
-    REFRESHES_PER_LOOK,
     AgentState,
     initial_state,
 )
@@ -39,7 +27,7 @@ from ops_platform.agent.supervised_loop import Loop
 from ops_platform.backup.monitoring import freshness
 from ops_platform.backup.recovery_point import heartbeat
 from ops_platform.backup.retention import set_lifetime
-from ops_platform.backup.stanza import BackupConfig, BackupContext, load_backups, open_context
+from ops_platform.backup.stanza import BackupConfig, load_backups
 from ops_platform.backup.taking import report_store
 from ops_platform.clients import object_store
 from ops_platform.clients.json_http import JsonService
@@ -51,7 +39,6 @@ from ops_platform.gdpr.export import archive_store
 from ops_platform.settings import Settings
 
 RECONCILE_SECONDS = 60.0
-WAL_HOURS_SECONDS = 60.0
 PRUNE_SECONDS = 300.0
 MAIL_SECONDS = 5.0
 MAIL_PATIENCE_SECONDS = 300.0
@@ -60,9 +47,6 @@ EXPIRE_SECONDS = 60.0
 EXPORTS_SECONDS = 300.0
 EXPORTS_PATIENCE_SECONDS = 600.0
 """Enough for a bucket with many exports, listed page by page."""
-REPOSITORY_PATIENCE_SECONDS = 240.0
-"""pgBackRest gives up on a repository after about two minutes by itself."""
-DATABASE_PATIENCE_SECONDS = 30.0
 RECEIVE_SECONDS = 8.0
 """Less than the ten seconds that Alertmanager waits for an answer."""
 
@@ -77,8 +61,7 @@ class LoopRegistry:
         """
         self._settings = settings
         self._config: BackupConfig = load_backups(settings)
-        self._ops_url = settings.require("database_url")
-        self._sessions: list[ReconnectingSession] = []
+        self._sessions = Sessions(settings, self._config)
         product = backup_expiry.known_product_stanza(settings, self._config)
         self.state: AgentState = initial_state(
             {
@@ -95,7 +78,7 @@ class LoopRegistry:
             product.cluster if product is not None else None,
         )
         self._receiving = threading.Lock()
-        self._deliveries = self._ops_session("agent receiver")
+        self._deliveries = self._sessions.of_ops("agent receiver")
         self._dagster: JsonService | None = None
 
     def loops(self) -> list[Loop]:
@@ -105,12 +88,8 @@ class LoopRegistry:
         loops.append(self._probe())
         if self._settings.dagster_url:
             loops.append(self._ask_dagster(self._settings.dagster_url))
-        for name, stanza in self._config.clusters.items():
-            heartbeats = RecentHeartbeats()
-            loops += self._cluster_loops(name, heartbeats)
-            for sibling in self._config.siblings(stanza):
-                loops += self._repository_loops(sibling.name, heartbeats)
-        return loops
+        of_stanzas = StanzaLoops(self._settings, self._config, self._sessions, self.state.backup.stanzas)
+        return loops + of_stanzas.loops()
 
     def receive(self, body: Mapping[str, Any]) -> int:
         """Record a notification of Alertmanager; return how many of its alerts were new.
@@ -128,15 +107,14 @@ class LoopRegistry:
 
     def close(self) -> None:
         """Close all sessions."""
-        for session in self._sessions:
-            session.close()
+        self._sessions.close()
         if self._dagster is not None:
             self._dagster.close()
 
     # --- loops of the whole agent -------------------------------------------------------------------
 
     def _observe(self) -> Loop:
-        session = self._ops_session("agent metrics")
+        session = self._sessions.of_ops("agent metrics")
 
         def step() -> None:
             try:
@@ -147,10 +125,10 @@ class LoopRegistry:
                 raise
             self.state.system.ops_up.put(True)
 
-        return self._database_loop("observe", self._settings.agent.refresh_seconds, step, session)
+        return database_loop("observe", self._settings.agent.refresh_seconds, step, session)
 
     def _objectives(self) -> Loop:
-        session = self._ops_session("agent objectives")
+        session = self._sessions.of_ops("agent objectives")
         documents = DocumentWatch(self._settings.config_dir / "objectives")
 
         def step() -> None:
@@ -160,10 +138,10 @@ class LoopRegistry:
                 begin_snapshot(connection)
                 self.state.slo.read(connection, objectives)
 
-        return self._database_loop("objectives", self._settings.agent.refresh_seconds, step, session)
+        return database_loop("objectives", self._settings.agent.refresh_seconds, step, session)
 
     def _mail(self) -> Loop:
-        session = self._ops_session("agent mail")
+        session = self._sessions.of_ops("agent mail")
 
         def step() -> None:
             server = smtp.mailer(self._settings)
@@ -173,16 +151,16 @@ class LoopRegistry:
         return Loop("mail", MAIL_SECONDS, step, patience=MAIL_PATIENCE_SECONDS, cut=session.cut)
 
     def _expire_requests(self) -> Loop:
-        session = self._ops_session("agent gdpr requests")
+        session = self._sessions.of_ops("agent gdpr requests")
 
         def step() -> None:
             with session.use() as connection:
                 requests.expire(connection, datetime.now(UTC))
 
-        return self._database_loop("gdpr-requests", EXPIRE_SECONDS, step, session)
+        return database_loop("gdpr-requests", EXPIRE_SECONDS, step, session)
 
     def _expire_exports(self) -> Loop:
-        session = self._ops_session("agent gdpr exports")
+        session = self._sessions.of_ops("agent gdpr exports")
 
         def step() -> None:
             with session.use() as connection:
@@ -200,13 +178,15 @@ class LoopRegistry:
     def _reconcile(self) -> Loop:
         def step() -> None:
             for stanza in self._config.stanzas:
-                report_store.reconcile_dead(self._ops_url, stanza)
+                report_store.reconcile_dead(self._sessions.ops_url, stanza)
 
         return Loop("reconcile", RECONCILE_SECONDS, step, patience=DATABASE_PATIENCE_SECONDS)
 
     def _prune(self) -> Loop:
-        ops = self._ops_session("agent prune")
-        servers = {stanza: self._stanza_session(stanza, "agent prune") for stanza in self._config.clusters}
+        ops = self._sessions.of_ops("agent prune")
+        servers = {
+            stanza: self._sessions.of_stanza(stanza, "agent prune") for stanza in self._config.clusters
+        }
         lifetimes = {
             name: max(
                 set_lifetime.companion_lifetime(sibling, self._config.repository_of(sibling))
@@ -220,10 +200,10 @@ class LoopRegistry:
                 with server.use() as product, ops.use() as connection:
                     heartbeat.prune(product, connection, stanza, lifetimes[stanza])
 
-        return self._database_loop("prune", PRUNE_SECONDS, step, ops, *servers.values())
+        return database_loop("prune", PRUNE_SECONDS, step, ops, *servers.values())
 
     def _seal(self) -> Loop:
-        session = self._ops_session("agent sealer")
+        session = self._sessions.of_ops("agent sealer")
         every = self._settings.agent.seal_seconds
         # S3 may take its time: boto3 tries four times.
         return Loop("seal", every, Sealing(self._settings, session).step, patience=300.0, cut=session.cut)
@@ -234,7 +214,7 @@ class LoopRegistry:
             urls = {
                 "object-store": settings.s3.endpoint_url,
                 "redis": settings.redis_url,
-                "ops-database": self._ops_url,
+                "ops-database": self._sessions.ops_url,
                 "api": settings.api_url,
                 **{
                     f"stanza-{name}": stanza.database_url(settings)
@@ -283,118 +263,3 @@ class LoopRegistry:
             self.state.system.dagster.put(health)
 
         return Loop("dagster", self._settings.agent.refresh_seconds, step)
-
-    # --- loops of one stanza ------------------------------------------------------------------------
-
-    def _cluster_loops(self, stanza: str, heartbeats: RecentHeartbeats) -> list[Loop]:
-        """Make the loops that ask the server, once for all of its repositories."""
-        agent, states = self._settings.agent, self.state.backup.stanzas
-        siblings = self._config.siblings(self._config.stanzas[stanza])
-        heartbeat_session = self._stanza_session(stanza, "agent heartbeat")
-        archiver_session = self._stanza_session(stanza, "agent server")
-        positions, database = self._ops_session("agent positions"), self._database_loop
-        others = [states[sibling.name].archiving for sibling in siblings if sibling.name != stanza]
-        return [
-            database(
-                f"heartbeat/{stanza}",
-                agent.heartbeat_seconds,
-                HeartbeatWriter(heartbeat_session, heartbeats, states[stanza]).step,
-                heartbeat_session,
-            ),
-            database(
-                f"positions/{stanza}",
-                agent.heartbeat_seconds,
-                PositionRecorder(positions, heartbeats, stanza).step,
-                positions,
-            ),
-            database(
-                f"server/{stanza}",
-                agent.refresh_seconds,
-                ArchiverWatch(self._context(stanza), archiver_session, states[stanza], others).step,
-                archiver_session,
-            ),
-        ]
-
-    def _repository_loops(self, stanza: str, heartbeats: RecentHeartbeats) -> list[Loop]:
-        """Make the loops that look at the stanza in one repository."""
-        agent, state, context = self._settings.agent, self.state.backup.stanzas[stanza], self._context(stanza)
-        recovery, hours, records = (
-            self._ops_session(f"agent {name}") for name in ("recovery", "wal", "sets")
-        )
-        look_seconds = REFRESHES_PER_LOOK * agent.refresh_seconds
-        window = WindowWatch(records, state.window)
-        repository = RepositoryWatch(context, recovery, heartbeats, state, window, look_seconds)
-        return [
-            Loop(
-                f"recovery/{stanza}",
-                agent.refresh_seconds,
-                repository.step,
-                patience=REPOSITORY_PATIENCE_SECONDS,
-                cut=_all(recovery.cut, records.cut),
-            ),
-            self._database_loop(
-                f"wal-hours/{stanza}",
-                WAL_HOURS_SECONDS,
-                WalHours(stanza, hours, lambda: repository.latest).step,
-                hours,
-            ),
-            Loop(
-                f"files/{stanza}",
-                look_seconds,
-                FilesWatch(context, state, lambda: repository.latest).step,
-                patience=REPOSITORY_PATIENCE_SECONDS,
-            ),
-            Loop(
-                f"index/{stanza}",
-                look_seconds,
-                IndexWatch(context, state.index, repository.index_etag).step,
-                patience=REPOSITORY_PATIENCE_SECONDS,
-            ),
-            Loop(
-                f"lock/{stanza}",
-                REFRESHES_PER_LOOK * agent.refresh_seconds,
-                LockWatch(context, state, lambda: repository.latest).step,
-                patience=REPOSITORY_PATIENCE_SECONDS,
-            ),
-        ]
-
-    def _context(self, stanza: str) -> Callable[[], BackupContext]:
-        opened: list[BackupContext] = []
-        lock = threading.Lock()
-
-        def context() -> BackupContext:
-            # Opened in the loop: a missing setting fails it and does not keep the agent from starting.
-            with lock:
-                if not opened:
-                    opened.append(open_context(self._settings, stanza))
-                return opened[0]
-
-        return context
-
-    def _database_loop(
-        self, name: str, every: float, step: Callable[[], None], *sessions: ReconnectingSession
-    ) -> Loop:
-        def cut() -> None:
-            for session in sessions:
-                session.cut()
-
-        return Loop(name, every, step, patience=DATABASE_PATIENCE_SECONDS, cut=cut)
-
-    def _ops_session(self, application: str) -> ReconnectingSession:
-        return self._session(lambda: self._ops_url, application)
-
-    def _stanza_session(self, stanza: str, application: str) -> ReconnectingSession:
-        return self._session(lambda: self._config.stanzas[stanza].database_url(self._settings), application)
-
-    def _session(self, url: Callable[[], str], application: str) -> ReconnectingSession:
-        session = ReconnectingSession(url, f"ops-platform {application}")
-        self._sessions.append(session)
-        return session
-
-
-def _all(*cuts: Callable[[], None]) -> Callable[[], None]:
-    def cut() -> None:
-        for one in cuts:
-            one()
-
-    return cut
