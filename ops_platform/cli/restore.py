@@ -187,7 +187,8 @@ def restore(
         # The ops database itself may be what was restored, and has been started just now.
         back = not recorded and address is not None and judgement.ops_is_up(context)
         unrecorded = None if recorded else _OPS_IS_BACK if back else _OPS_IS_AWAY
-        for line in _next_steps(context.stanza.cluster, directory, verdict, address, unrecorded):
+        is_past = moment is not None
+        for line in next_steps(context.stanza.cluster, directory, verdict, address, unrecorded, is_past):
             click.echo(line)
     if not verdict.verified:
         output.end(1)
@@ -246,9 +247,15 @@ def _start(settings: Settings, stanza: str, directory: Path) -> str | None:
     return stack.start_cluster(settings, stanza, directory, output.console(stderr=True))
 
 
-def _next_steps(
-    stanza: str, directory: Path, verdict: Judgement, address: str | None, unrecorded: str | None
+def next_steps(
+    stanza: str,
+    directory: Path,
+    verdict: Judgement,
+    address: str | None,
+    unrecorded: str | None,
+    is_past: bool,
 ) -> list[str]:
+    """Write what to do after a restore. ``is_past``: from the repository as it was."""
     if not verdict.restored:
         return ["NOT to be used.", *verdict.advice]
     steps = []
@@ -262,11 +269,18 @@ def _next_steps(
         steps.append(f"  the cluster runs at {address}; start the rest with 'ops-platform up'")
     else:
         steps.append(f"  start it: pg_ctl -D {directory} start   (or your service manager)")
-    steps += [
-        "  look at it, then let the product in",
-        f"  take a full backup on the new timeline: ops-platform backup full --stanza {stanza}",
-        "  follow docs/runbooks/disaster-recovery.md",
-    ]
+    steps.append("  look at it, then let the product in")
+    if is_past:
+        # The repository is not now what it was then.
+        steps.append(
+            "  before the next backup, a repository that nobody has touched: "
+            "docs/runbooks/disaster-recovery.md, 'The backup key was stolen', step 6"
+        )
+    else:
+        steps += [
+            f"  take a full backup on the new timeline: ops-platform backup full --stanza {stanza}",
+            "  follow docs/runbooks/disaster-recovery.md",
+        ]
     if unrecorded is not None:
         steps.append(unrecorded)
     return steps

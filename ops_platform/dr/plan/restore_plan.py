@@ -77,7 +77,11 @@ class Explanation:
         if self.repository is not None:
             lines.append(f"repository   {self.repository}")
         if not self.damage_known:
-            why = "it was read as it is now" if self.repository else "the ops database does not answer"
+            why = (
+                "backup_verify read it as it is now"
+                if self.repository
+                else "the ops database does not answer"
+            )
             lines.append(f"NOT KNOWN    whether bytes of the set are damaged: {why}. Its files are there")
         if self.loss is not None:
             lines.append(

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from ops_platform.cli.restore import restore
-from ops_platform.dr.emergency import other_repository
+from ops_platform.cli.restore import next_steps, restore
+from ops_platform.dr.emergency import judgement, other_repository
 from ops_platform.dr.emergency.other_repository import CannotBegin, Wanted
 from ops_platform.dr.plan.recovery_target import RecoveryTarget
 from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
@@ -79,3 +79,13 @@ def test_another_repository_whose_settings_are_missing_hides_no_reason() -> None
     assert said == (
         "nor can it be restored from the other repository: OPS_REPO2_PGBACKREST_CIPHER_PASS is not set"
     )
+
+
+def test_after_a_restore_from_the_past_the_next_backup_goes_elsewhere() -> None:
+    done = judgement.Judgement(restored=True, may_start=True, unknown=())
+    live, past = (
+        next_steps("product", Path("/data"), done, None, None, is_past) for is_past in (False, True)
+    )
+    assert any("ops-platform backup full" in line for line in live)
+    assert not any("ops-platform backup full" in line for line in past)
+    assert "'The backup key was stolen', step 6" in past[-1]
