@@ -296,6 +296,16 @@ class Place:
     def with_billing(self) -> Settings:
         return load_settings(self.environment)
 
+    @property
+    def stanza(self) -> str:
+        """Of the cluster that both databases are in: tests before may have made one, too."""
+        return self.shop.home.cluster.name
+
+    @property
+    def of_one_cluster(self) -> str:
+        """The map that says so."""
+        return MAP.replace("    tables:\n", f"    stanza: {self.stanza}\n    tables:\n", 1)
+
     def run(self, *command: str) -> Result:
         return CliRunner().invoke(cli, ["gdpr", *command], input=f"{ANNA}\n", env=self.environment)
 
@@ -338,14 +348,14 @@ def _comes_back_with_either(place: Place) -> None:
         billing.execute(tables + rows)
         home.execute("TRUNCATE orders, customers;" + HOME[HOME.index("INSERT INTO customers") :])
         server: Any = Restored(shop)
-        known = erasure_replay.from_ops_database(settings.require("database_url"), "product")
-        replayed = erasure_replay.replay(known, server, "product", shop.home.name, settings, print)
+        known = erasure_replay.from_ops_database(settings.require("database_url"), place.stanza)
+        replayed = erasure_replay.replay(known, server, place.stanza, shop.home.name, settings, print)
         assert replayed.passed, replayed
         assert (shop.left(), shop.ben()) == ([0, 0, 0], [2, 6])
         # By another name than its own, as a pooler has it, which reaches nothing now.
         alias = shop.home.cluster.url("ops_eraser", "billing_rw")
         by_alias = load_settings({**place.environment, "BILLING_DATABASE_URL": alias})
-        replayed = erasure_replay.replay(known, server, "product", shop.home.name, by_alias, print)
+        replayed = erasure_replay.replay(known, server, place.stanza, shop.home.name, by_alias, print)
         assert not replayed.passed
         assert "no database billing_rw in the restored moment, but" in replayed.summary
         assert shop.billing.name in replayed.summary
@@ -356,16 +366,16 @@ def _comes_back_with_either(place: Place) -> None:
             home.execute("TRUNCATE orders, customers;" + HOME[HOME.index("INSERT INTO customers") :])
             home.execute("UPDATE customers SET email = %s WHERE id = %s", (earlier, ANNA))
             of_then = replace(known, tombstones=[replace(known.tombstones[0], identity=identity)])
-            replayed = erasure_replay.replay(of_then, server, "product", shop.home.name, settings, print)
+            replayed = erasure_replay.replay(of_then, server, place.stanza, shop.home.name, settings, print)
             assert replayed.passed, replayed
             assert (shop.left(), shop.ben()) == ([0, 0, 0], [2, 6])
             assert not billing.execute("SELECT FROM reminders WHERE mail = %s", (earlier,)).rowcount
     assert replay_places.subjects_stanza(settings, "ops") == "ops"
-    assert replay_places.further_stanzas(settings, "product") == set()
+    assert replay_places.further_stanzas(settings, place.stanza) == set()
     # As if billing were a cluster of its own, restored alone: whose a name is says the product that serves.
     map_of(settings.config_dir, MAP.replace("    tables:\n", "    stanza: money\n    tables:\n", 1))
-    assert replay_places.subjects_stanza(settings, "money") == "product"
-    assert replay_places.further_stanzas(settings, "product") == {"money"}
+    assert replay_places.subjects_stanza(settings, "money") == place.stanza
+    assert replay_places.further_stanzas(settings, place.stanza) == {"money"}
     with shop.billing.owner() as billing:
         billing.execute(tables + rows)
     replayed = erasure_replay.replay(known, server, "money", shop.billing.name, settings, print)
@@ -411,8 +421,7 @@ def _is_exported(file: Path) -> None:
 def test_killed_at_each_step_with_a_tombstone(place: Place, ops_database: OpsDatabase) -> None:
     """Each attempt dies one line of its log later than the one before, until one ends."""
     settings, shop = place.with_billing, place.shop
-    of_product = MAP.replace("    tables:\n", "    stanza: product\n    tables:\n", 1)
-    data_map, url = map_of(settings.config_dir, of_product), settings.require("database_url")
+    data_map, url = map_of(settings.config_dir, place.of_one_cluster), settings.require("database_url")
 
     def attempt(number: int) -> None:
         lines = itertools.count(1)
@@ -454,9 +463,9 @@ def test_one_tombstone_and_one_certificate(place: Place, ops_database: OpsDataba
     # Both are of one cluster here, whose backups the map must know of.
     refused = place.run("erase", "--subject-file", "-")
     assert isinstance(refused.exception, CheckFailed)
-    assert "whose stanza is product, and the data map says of it no stanza" in str(refused.exception)
+    assert f"whose stanza is {place.stanza}, and the data map says of it no stanza" in str(refused.exception)
     assert place.shop.left() == [2, 6, 0]
-    map_of(place.settings.config_dir, MAP.replace("    tables:\n", "    stanza: product\n    tables:\n", 1))
+    map_of(place.settings.config_dir, place.of_one_cluster)
     done = place.run("erase", "--subject-file", "-", "--json")
     assert done.exit_code == 0, (done.exception, done.stderr)
     assert "about to change the database billing " in done.stderr
@@ -468,7 +477,7 @@ def test_one_tombstone_and_one_certificate(place: Place, ops_database: OpsDataba
         assert ops.execute("SELECT FROM erasure_tombstones WHERE completed_at IS NOT NULL").rowcount == 1
     certificate = json.loads(stored["document"])
     home, billing = certificate["databases"]
-    assert (home["name"], billing["name"], billing["stanza"]) == ("product", "billing", "product")
+    assert (home["name"], billing["name"], billing["stanza"]) == ("product", "billing", place.stanza)
     assert billing["database"] == place.shop.billing.name
     for database in (home, billing):
         assert database["last_backup_expires_at"] == certificate["last_backup_expires_at"]
