@@ -138,8 +138,9 @@ def _placed(settings: Settings, config: BackupConfig, number: int, paths: PgBack
             pgbackrest_conf.write(paths.config_file, pgbackrest_conf.render_for_server(first, paths), run_as)
     its_settings, its_config = _view(settings, config, number)
     own = paths.config_file.with_name(f"repository-{its_config.repository.name}.conf")
-    pgbackrest_conf.write(own, pgbackrest_conf.render(its_settings, its_config, paths), run_as)
-    return own
+    # A process with other settings, such as the agent before its restart, must not change the repository that
+    # a backup under way works on.
+    return pgbackrest_conf.place(own, pgbackrest_conf.render(its_settings, its_config, paths), run_as)
 
 
 def _view(settings: Settings, config: BackupConfig, number: int) -> tuple[Settings, BackupConfig]:

@@ -250,3 +250,21 @@ def test_messages_name_the_second_repositorys_settings() -> None:
         "OPS_S3_LEDGER_KEY"
     )
     assert named_for(2, "check OPS_S3_BACKUP_BUCKET") == "check the bucket of repository 2 in backups.yaml"
+
+
+def test_each_process_keeps_the_repository_of_its_own_settings(tmp_path: Path) -> None:
+    """A backup into a new path goes on there while the agent still runs with the old one."""
+    paths = ("/old", "/new", "/old")
+    files = []
+    for path in paths:
+        directory = tmp_path / path[1:]
+        directory.mkdir(exist_ok=True)
+        mine = two_repositories(directory).model_copy(
+            update={"state_dir": tmp_path / "state", "run_as": None}
+        )
+        file = directory / "backups.yaml"
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace("path: /pgbackrest", f"path: {path}", 1), encoding="utf-8")
+        files.append(open_context(mine, "product").pgbackrest.config_file)
+    for path, file in zip(paths, files, strict=True):
+        assert f"repo1-path={path}" in file.read_text(encoding="utf-8")
