@@ -16,10 +16,12 @@ from ops_platform import files
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.clients.postgres.migrations import migrate
+from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.data_map import parser as map_file
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.row_erasure import engine as row_erasure
 from ops_platform.gdpr.row_erasure.engine import RowErasure
+from ops_platform.gdpr.row_erasure.foresight import Outlook, outlook
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.subject import row_predicates as subject_rows
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
@@ -144,3 +146,10 @@ def left(connection: Connection, data_map: DataMap, what: RowErasure) -> tuple[l
         [f"{one.place} ({one.role})" for one in row_erasure.remaining(connection, data_map, known, what)],
         [f"{one.table}.{one.column}" for one in row_erasure.residue(connection, data_map, known, what)],
     )
+
+
+def outlook_of(connection: Connection, data_map: DataMap, key: str) -> Outlook:
+    """What an erasure of one subject would do, in a database that is the only one."""
+    [seen] = outlook.of_keys([OpenDatabase(data_map, connection, catalogue.read(connection))], [key])
+    assert seen is not None
+    return seen

@@ -30,7 +30,6 @@ from ops_platform.gdpr.map_check import all_checks as map_check
 from ops_platform.gdpr.map_check.draft import kinds_proposal
 from ops_platform.gdpr.reports import data_audit
 from ops_platform.gdpr.row_erasure import engine as row_erasure
-from ops_platform.gdpr.row_erasure.foresight import outlook
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.schema.relation_name import Name
 from ops_platform.gdpr.subject.identity import Identity
@@ -40,7 +39,7 @@ from ops_platform.gdpr.tombstones.entry import Tombstone
 from ops_platform.gdpr.tombstones.legal_holds import Held
 from ops_platform.settings import Settings
 from ops_platform_tests.clients.running_redis import RunningRedis
-from ops_platform_tests.gdpr.erasing import Product, Products, erasing, map_of
+from ops_platform_tests.gdpr.erasing import Product, Products, erasing, map_of, outlook_of
 from ops_platform_tests.gdpr.erasure_scene import settings_of
 from ops_platform_tests.gdpr.other_stores import sealing_keys
 from ops_platform_tests.services import OpsDatabase, Services
@@ -442,7 +441,7 @@ def test_rows_of_one_kind_are_not_deleted_with_another(shop: Product, tmp_path: 
         owner.execute(CONTRACTS)
     kept = MAP + SELLER.replace("KEEP", "{keep: {basis: law, term: 10 y}}")
     with shop.eraser() as eraser:
-        seen = outlook.of_key([OpenDatabase(map_of(tmp_path, kept), eraser, catalogue.read(eraser))], ANNA)
+        seen = outlook_of(eraser, map_of(tmp_path, kept), ANNA)
     assert seen is not None
     assert seen.refused
     assert [(one.table, one.rows, dict(one.reached_by)) for one in seen.shared] == [

@@ -13,14 +13,12 @@ import yaml
 
 from ops_platform.clients.postgres.connection import Connection
 from ops_platform.gdpr import map_check
-from ops_platform.gdpr.connections.open_database import OpenDatabase
 from ops_platform.gdpr.data_map import parser
 from ops_platform.gdpr.map_check import draft
 from ops_platform.gdpr.row_erasure import engine as row_erasure
-from ops_platform.gdpr.row_erasure.foresight.outlook import of_key
 from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.schema.relation_name import Name
-from ops_platform_tests.gdpr.erasing import Product, erasing, left
+from ops_platform_tests.gdpr.erasing import Product, erasing, left, outlook_of
 
 pytestmark = pytest.mark.services
 
@@ -185,7 +183,7 @@ def test_a_draft_of_tables_without_foreign_keys(bare_product: Product, tmp_path:
     data_map = parser.load(file)
     before = bare_product.digest(*MINE)
     with bare_product.eraser() as eraser:
-        foreseen = of_key([OpenDatabase(data_map, eraser, catalogue.read(eraser))], "7")
+        foreseen = outlook_of(eraser, data_map, "7")
         assert foreseen is not None
         assert foreseen.uncovered == ()
         what = erasing(eraser, data_map, "7")

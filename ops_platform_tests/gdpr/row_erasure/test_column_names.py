@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ops_platform.gdpr.connections.open_database import OpenDatabase
 from ops_platform.gdpr.export import ExportRequest, to_file
 from ops_platform.gdpr.map_check import all_checks
 from ops_platform.gdpr.row_erasure import engine as row_erasure
-from ops_platform.gdpr.row_erasure.foresight import outlook
 from ops_platform.gdpr.schema import reader as catalogue
-from ops_platform_tests.gdpr.erasing import Product, erasing, left, map_of
+from ops_platform_tests.gdpr.erasing import Product, erasing, left, map_of, outlook_of
 
 SOURCES = ("ops_platform/gdpr", "ops_platform/clients/postgres")
 _ALIAS = re.compile(r'\bAS (?:MATERIALIZED )?\(?"?([a-z_][a-z_0-9]*)"?|sql\.Identifier\(\s*f?"([a-z_]+)')
@@ -115,9 +113,7 @@ tables:
             assert all(row[name] == f"{name} x" for row in own for name in names if name != "digest")
             shared = json.loads(archive.read("data/t/person.json"))
             assert {row["id"] for row in shared} == {1, 4, 7, 10}
-        seen = outlook.of_key([OpenDatabase(data_map, eraser, known)], "1")
-        assert seen is not None
-        assert seen.uncovered == ()
+        assert outlook_of(eraser, data_map, "1").uncovered == ()
         erasure = erasing(eraser, data_map, "1")
         row_erasure.erase(eraser, data_map, known, erasure)
         assert left(eraser, data_map, erasure) == ([], [])

@@ -16,14 +16,12 @@ from psycopg import sql
 
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.gdpr import map_check, schema
-from ops_platform.gdpr.connections import OpenDatabase
 from ops_platform.gdpr.data_map import DataMap, parser
 from ops_platform.gdpr.erasure import command_line
 from ops_platform.gdpr.erasure.context import DataStores
 from ops_platform.gdpr.map_check import draft
-from ops_platform.gdpr.row_erasure.foresight import outlook
 from ops_platform.gdpr.schema import Name
-from ops_platform_tests.gdpr.erasing import Product
+from ops_platform_tests.gdpr.erasing import Product, outlook_of
 from ops_platform_tests.gdpr.schema_trial import proof
 from ops_platform_tests.gdpr.schema_trial.proof import Judgement
 from ops_platform_tests.gdpr.schema_trial.rows import Generator, Truth, key_value
@@ -136,8 +134,7 @@ class Trial:
             kind = catalogue.relations[data_map.subject.table].columns["id"].type
             key = str(key_value(kind, PERSON, self.subject))
             started = time.monotonic()
-            foreseen = outlook.of_key([OpenDatabase(data_map, eraser, catalogue)], key)
-            assert foreseen is not None
+            foreseen = outlook_of(eraser, data_map, key)
             rows = sum(share.rows for share in foreseen.shares)
             self.say(f"preview in {time.monotonic() - started:.1f} s: {rows} rows")
         for place in foreseen.uncovered:

@@ -46,12 +46,6 @@ class Outlook:
         return bool(self.uncovered) or any(rows.refused for rows in self.shared)
 
 
-def of_key(databases: Sequence[OpenDatabase], key: str) -> Outlook | None:
-    """Count and search for the subject with this key alone; see ``of_keys``."""
-    [outlook] = of_keys(databases, [key])
-    return outlook
-
-
 def of_keys(databases: Sequence[OpenDatabase], keys: Sequence[str]) -> list[Outlook | None]:
     """Count what erasures of these subjects would do, and search for what each would leave, in one pass.
 

@@ -11,10 +11,10 @@ from ops_platform.gdpr.connections.open_database import OpenDatabase
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.map_check import all_checks as map_check
 from ops_platform.gdpr.row_erasure import engine as row_erasure
-from ops_platform.gdpr.row_erasure.foresight.outlook import of_key, of_keys
+from ops_platform.gdpr.row_erasure.foresight.outlook import of_keys
 from ops_platform.gdpr.row_erasure.foresight.uncovered import Foresight, foresee
 from ops_platform.gdpr.schema import reader as catalogue
-from ops_platform_tests.gdpr.erasing import Product, erasing, map_of
+from ops_platform_tests.gdpr.erasing import Product, erasing, map_of, outlook_of
 
 pytestmark = pytest.mark.services
 
@@ -220,7 +220,7 @@ def test_each_hit_is_named_with_a_rule_that_covers_it(bare_product: Product, tmp
         with bare_product.owner() as owner:
             owner.execute("DROP TABLE IF EXISTS more, accounts, logs, users;" + SMALL + rows)
         with bare_product.eraser() as eraser:
-            found = of_key([OpenDatabase(data_map, eraser, catalogue.read(eraser))], "1")
+            found = outlook_of(eraser, data_map, "1")
         assert found is not None
         assert [(f"{one.table}.{one.column}", one.rows, one.rule) for one in found.uncovered] == [
             (place, 1, rule)

@@ -17,13 +17,11 @@ from ops_platform.clients.postgres import connection as postgres
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import map_check
 from ops_platform.gdpr.after_restore import replay
-from ops_platform.gdpr.connections.open_database import OpenDatabase
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.erasure import command_line
 from ops_platform.gdpr.erasure.context import DataStores
 from ops_platform.gdpr.row_erasure import engine as row_erasure
 from ops_platform.gdpr.row_erasure import foresight as row_foresight
-from ops_platform.gdpr.row_erasure.foresight import outlook
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.row_erasure.others import bystanders
 from ops_platform.gdpr.row_erasure.others.owners import Ownership
@@ -32,7 +30,7 @@ from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.schema.relation_name import Name
 from ops_platform.gdpr.subject.subject_key import SubjectKey
 from ops_platform.gdpr.tombstones.entry import Tombstone
-from ops_platform_tests.gdpr.erasing import CUTOFF, Product, erasing, left, map_of
+from ops_platform_tests.gdpr.erasing import CUTOFF, Product, erasing, left, map_of, outlook_of
 
 pytestmark = pytest.mark.services
 
@@ -106,8 +104,8 @@ def test_what_two_people_need_is_listed_and_refused(bare_product: Product, tmp_p
     data_map = the_map(tmp_path)
     with bare_product.eraser() as eraser:
         assert map_check.check(eraser, data_map) == []
-        seen = outlook.of_key([OpenDatabase(data_map, eraser, catalogue.read(eraser))], "1")
-        alone = outlook.of_key([OpenDatabase(data_map, eraser, catalogue.read(eraser))], "3")
+        seen = outlook_of(eraser, data_map, "1")
+        alone = outlook_of(eraser, data_map, "3")
     assert seen is not None
     assert alone is not None
     assert seen.refused
@@ -365,10 +363,10 @@ tables:
     with bare_product.eraser() as eraser:
         data_map, known = map_of(tmp_path, text.replace(" CARD", "")), catalogue.read(eraser)
         assert map_check.check(eraser, data_map) == []
-        seen = outlook.of_key([OpenDatabase(data_map, eraser, known)], "[1, 1]")
+        seen = outlook_of(eraser, data_map, "[1, 1]")
         assert seen is not None
         assert [(one.table, one.rows) for one in seen.shared] == [("cards", 1)]
-        other = outlook.of_key([OpenDatabase(data_map, eraser, known)], "[2, 1]")
+        other = outlook_of(eraser, data_map, "[2, 1]")
         assert other is not None
         assert other.shared == ()
         deciding = map_of(tmp_path, text.replace(" CARD", ", shared: delete"))
@@ -434,8 +432,7 @@ tables:
 """,
     )
     with bare_product.eraser() as eraser:
-        known = catalogue.read(eraser)
-        seen = {key: outlook.of_key([OpenDatabase(data_map, eraser, known)], key) for key in "123"}
+        seen = {key: outlook_of(eraser, data_map, key) for key in "123"}
     assert {
         key: [(one.table, one.rows, list(one.reached_by)) for one in looked.shared]
         for key, looked in seen.items()
