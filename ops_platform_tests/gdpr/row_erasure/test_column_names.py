@@ -21,6 +21,8 @@ _ALIAS = re.compile(r'\bAS (?:MATERIALIZED )?\(?"?([a-z_][a-z_0-9]*)"?|sql\.Iden
 KNOWN = ("c0", "c1", "e0", "e1", "t_", "t__", "k_", "r0", "r1", "r2", "r3", "lowered_0", "changed_0", "path")
 """Names that are made at run time, and names of functions that are called without parentheses."""
 NO_COLUMNS = {"integer", "materialized", "jsonb", "bytea", "tid", "uuid", "text", "regconfig", "tsquery"}
+SYSTEM_COLUMNS = {"tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"}
+"""PostgreSQL refuses a column of such a name."""
 
 
 def aliases() -> list[str]:
@@ -31,7 +33,9 @@ def aliases() -> list[str]:
         for file in (root / folder).rglob("*.py"):
             found = _ALIAS.findall(file.read_text(encoding="utf-8"))
             names |= {first or second for first, second in found}
-    return sorted(names - {"", *NO_COLUMNS} - {"id", "email", "owner", "body", "doc", "tags"})
+    return sorted(
+        names - {"", *NO_COLUMNS, *SYSTEM_COLUMNS} - {"id", "email", "owner", "body", "doc", "tags"}
+    )
 
 
 @pytest.mark.services
