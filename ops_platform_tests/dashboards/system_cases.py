@@ -15,6 +15,17 @@ AT = '{job="agent",instance="a:1"}'
 AGENT_READS = {f"ops_database_up{AT}": "1x60"}
 UP_AGENT = {'up{job="agent",instance="a:1"}': "1x60"}
 
+
+def probed(probe: str, right: str, *, wrong: str = "0x60", missed: str = "0x60") -> dict[str, str]:
+    """Counters of an endpoint: answered rightly, answered wrongly, and not asked."""
+    labels = f'probe="{probe}",job="agent",instance="a:1"'
+    return {
+        f'synthetic_probes_total{{{labels},result="ok"}}': right,
+        f'synthetic_probes_total{{{labels},result="wrong_status"}}': wrong,
+        f"synthetic_probes_missed_total{{{labels}}}": missed,
+    }
+
+
 SYSTEM = (
     Case("Watchdog", "always", 0, {}, platform("warning")),
     Case(
@@ -67,6 +78,33 @@ SYSTEM = (
         platform("warning", loop="seal"),
     ),
     Case("AgentLoopFailing", "it recovered", 11, {'agent_loop_healthy{loop="seal"}': "0x5 1x10"}),
+    Case(
+        "SyntheticProbesMissed",
+        "it is not asked any more, and another one is",
+        12,
+        probed("front", "0+4x5 20x20") | probed("api", "0+4x20"),
+        platform("warning", job="agent", instance="a:1", probe="front"),
+    ),
+    Case(
+        "SyntheticProbesMissed",
+        "every other round is left out",
+        12,
+        probed("front", "0+2x20", missed="0+2x20"),
+        platform("warning", job="agent", instance="a:1", probe="front"),
+    ),
+    Case(
+        "SyntheticProbesMissed",
+        "a few rounds are left out",
+        12,
+        probed("front", "0+4x20", missed="0x4 3x20"),
+    ),
+    Case(
+        "SyntheticProbesMissed",
+        "every answer is wrong",
+        12,
+        probed("front", "7x20", wrong="0+4x20"),
+    ),
+    Case("SyntheticProbesMissed", "there are no probes", 12, UP_AGENT),
     Case("OpsDatabaseDown", "away", 3, gauge("ops_database_up", 0), platform("critical")),
     Case("OpsDatabaseDown", "it restarts", 3, {"ops_database_up": "1 0 1 1"}),
     Case(

@@ -7,7 +7,7 @@ The exact figures (``slo_verdict`` and others) come from the agent, by the hour.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ops_platform.slo.objectives import burn_tiers, event_rates
@@ -85,29 +85,39 @@ def _burning(objective: Objective) -> dict[str, tuple[str, str | None]]:
         least = _PART if objective.indicator.shares else _HALF
         some = f"({event_rates.count(objective, shortest, bad=True)} > {number(least)})"
         return {"burn-fast": (f"{_ratio(objective, shortest)} > 0 and {some}", None)}
+    tiers = burn_tiers.tiers(objective)
     return {
         kind: (
-            " or ".join(
-                _tier(objective, tier) for tier in burn_tiers.tiers(objective) if tier.severity == severity
-            ),
+            " or ".join(_tier(objective, tier, tiers) for tier in tiers if tier.severity == severity),
             None,
         )
         for kind, severity in _SEVERITIES.items()
     }
 
 
-def _tier(objective: Objective, tier: Tier) -> str:
+def _tier(objective: Objective, tier: Tier, tiers: Sequence[Tier]) -> str:
     above = number(float(tier.factor * objective.budget))
     windows = (tier.long_minutes, tier.short_minutes)
     conditions = [f"({_ratio(objective, minutes)} > {above})" for minutes in windows]
     if objective.alerts.min_events:
-        # One bad event of three at night is a third of all, and no reason to wake anybody.
-        least = objective.alerts.min_events - _HALF
-        conditions.append(f"({event_rates.count(objective, tier.long_minutes, bad=False)} > {least})")
-        # Of shares two whole bad ones may be the budget of months.
-        if not objective.indicator.shares:
-            conditions.append(f"({event_rates.count(objective, tier.long_minutes, bad=True)} > {1 + _HALF})")
+        enough = _enough(objective, tier)
+        if tier == tiers[-1]:
+            # A ticket: without it a service of few events would spend its budget in silence. But while rules
+            # are younger than the window, the first bad event is a share of next to nothing.
+            recorded = f"{event_rates.names(objective)[0]}{own(objective)} offset {tier.long}"
+            enough = f"({enough} or {recorded})"
+        conditions.append(enough)
     return f"({' and '.join(conditions)})"
+
+
+def _enough(objective: Objective, tier: Tier) -> str:
+    """Write when a tier's long window holds enough: one bad event of three at night wakes nobody."""
+    least = objective.alerts.min_events - _HALF
+    enough = f"({event_rates.count(objective, tier.long_minutes, bad=False)} > {least})"
+    # Of shares two whole bad ones may be the budget of months.
+    if objective.indicator.shares:
+        return enough
+    return f"{enough} and ({event_rates.count(objective, tier.long_minutes, bad=True)} > {1 + _HALF})"
 
 
 def _ratio(objective: Objective, minutes: Any) -> str:

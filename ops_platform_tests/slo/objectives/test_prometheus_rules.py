@@ -66,6 +66,17 @@ def test_the_usual_tiers_are_those_of_the_book() -> None:
     assert burn_tiers.tiers(OBJECTIVES["webhooks-signatures"]) == []
 
 
+def test_the_slowest_tier_is_a_ticket_for_few_events_too() -> None:
+    """Fifty events a day, and a bad one every three days: ten bad ones a month, of one and a half allowed."""
+    fast, slow = alert_rules.alerts(OBJECTIVES["api-availability"])[:2]
+    assert all("> 9.5)" in tier and "> 1.5)" in tier for tier in fast["expr"].split(" or "))
+    assert slow["expr"].count("> 9.5) and (") == slow["expr"].count("> 1.5)") == 2
+    assert slow["expr"].endswith(
+        " > 1.5) or slo:events:rate5m"
+        '{sloth_id="api-availability", sloth_service="api", sloth_slo="availability"} offset 3d))'
+    )
+
+
 def test_a_scale_makes_all_windows_shorter_or_longer_and_keeps_the_share_of_the_budget() -> None:
     one = OBJECTIVES["api-availability"]
     assert windows(one) == list(USUAL)
