@@ -85,7 +85,10 @@ ALL_NOTES = [note for stretch in STRETCHES for note in stretch.notes()]
 
 @dataclass(frozen=True)
 class World:
-    """A cluster that was restored in place ``forks`` times; ``new_set``: a backup was taken since."""
+    """A cluster that was restored in place ``forks`` times.
+
+    ``new_set``: a backup was taken since each of them; where there was none, one more after all others.
+    """
 
     forks: int
     new_set: bool
@@ -129,6 +132,8 @@ class World:
             histories[one.timeline] = History(one.timeline, left, dict(lost))
         # Each was taken within the first third of the minute in which its segment was written.
         sets = [_set(2, 3, 1), _set(8, 9, 1, prior=FULL)]
+        if self.new_set and not self.forks:
+            sets.append(_set(9, 10, 1, prior=FULL))
         if self.new_set and self.forks:
             sets.append(_set(14, 8, 2, prior=FULL))
         if self.new_set and self.forks == 2:
@@ -168,7 +173,7 @@ def _set(at: int, segment: int, timeline: int, prior: str | None = None) -> dict
     return made
 
 
-WORLDS = [World(0, False), *(World(forks, new_set) for forks in (1, 2) for new_set in (False, True))]
+WORLDS = [World(forks, new_set) for forks in (0, 1, 2) for new_set in (False, True)]
 MOMENTS = sorted(
     {note.at + timedelta(seconds=by) for note in ALL_NOTES for by in (-6, 0, 6)}
     | {minute(number / 2) for number in range(5, 60)}
@@ -220,8 +225,9 @@ def test_the_end_of_the_newest_set_that_lives(world: World) -> None:
     brought = chosen(world, RecoveryTarget("immediate"))
     assert brought is not None
     assert set(brought) <= set(world.way(world.living))
+    newest_of_the_first = 10 if world == World(0, True) else 9
     assert chosen(world, RecoveryTarget("immediate"), "1") == [
-        note for note in world.way(1) if note.lsn < GEOMETRY.start(9)
+        note for note in world.way(1) if note.lsn < GEOMETRY.start(newest_of_the_first)
     ]
 
 
