@@ -5,10 +5,14 @@ What a run read is kept, object by object; one that is killed or runs out of tim
 
 from __future__ import annotations
 
+import re
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from ops_platform.backup.proof import read_store, verify_output
@@ -26,6 +30,8 @@ from ops_platform.errors import CheckFailed, Unavailable
 LOCK_SECONDS = 60.0
 NAMED_DAMAGES = 3
 _SAID_EVERY = 60.0
+_LEFT_BEHIND_SECONDS = 7 * 86400.0
+"""Longer than any run may take."""
 
 
 @dataclass
@@ -61,16 +67,36 @@ class RunResult:
             )
 
 
-def open_reader(ctx: BackupContext) -> BackupContext:
-    """Open the stanza with the identity that can only read. Raises ConfigurationError."""
+@contextmanager
+def opened_reader(ctx: BackupContext) -> Iterator[BackupContext]:
+    """Open the stanza with the identity that can only read, by a file of its own. Raises ConfigurationError.
+
+    Another run may have other settings, such as a newer key: neither may change what the other one reads by,
+    nor leave its keys behind.
+    """
     if ctx.served is None:
-        return ctx  # the configuration is the operator's own
+        yield ctx  # the configuration is the operator's own
+        return
     text = pgbackrest_conf.render(
         ctx.settings, ctx.config, ctx.paths, role="backup_reader", stanzas=[ctx.stanza]
     )
-    wanted = ctx.paths.config_file.with_name(f"verify-{ctx.stanza.name}.conf")
-    pgbackrest_conf.write(wanted, text, ctx.settings.run_as)
-    return replace(ctx, pgbackrest=replace(ctx.pgbackrest, config_file=wanted))
+    beside = ctx.paths.config_file.parent
+    _remove_leftovers(beside, ctx.stanza.name)
+    own = beside / f"verify-{ctx.stanza.name}-{secrets.token_hex(6)}.conf"
+    pgbackrest_conf.write(own, text, ctx.settings.run_as)
+    try:
+        yield replace(ctx, pgbackrest=replace(ctx.pgbackrest, config_file=own))
+    finally:
+        own.unlink(missing_ok=True)
+
+
+def _remove_leftovers(directory: Path, stanza: str) -> None:
+    """Remove the files of killed runs, and the one that all runs once shared."""
+    ours = re.compile(rf"verify-{re.escape(stanza)}(-[0-9a-f]{{12}})?\.conf")
+    for path in directory.glob("verify-*.conf"):
+        with suppress(OSError):
+            if ours.fullmatch(path.name) and time.time() - path.stat().st_mtime > _LEFT_BEHIND_SECONDS:
+                path.unlink()
 
 
 def run(
@@ -92,8 +118,8 @@ def run(
     with (
         locks.held(ctx.ops_url, f"verification/{stanza.name}", LOCK_SECONDS, log),
         postgres.session(ctx.ops_url, application="ops-platform verify", autocommit=True) as connection,
+        opened_reader(ctx) as reader,
     ):
-        reader = open_reader(ctx)
         repository = Repository.parse(stanza.name, reader.pgbackrest.info())
         work = _Run(
             reader, connection, repository, counts_for or period(timedelta(days=stanza.retention_days))
