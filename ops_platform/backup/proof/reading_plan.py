@@ -6,9 +6,9 @@ before the retention is over, so each is read at least twice before it does, wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 READINGS_PER_RETENTION = 3
 AHEAD = timedelta(days=1)
@@ -43,6 +43,26 @@ class Budget:
         if spent_bytes == 0:
             return True
         return spent_seconds < self.seconds and spent_bytes + size <= self.bytes
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a reading counts, and the pause between two runs: what becomes due in it is read, too.
+
+    ``scale`` turns a moment of the clocks, ours and the store's, into the plan's time: the same by default.
+    """
+
+    counts_for: timedelta
+    ahead: timedelta = AHEAD
+    scale: Callable[[datetime], datetime] | None = None
+
+    def of(self, moment: datetime) -> datetime:
+        """Return the plan's time of a moment."""
+        return moment if self.scale is None else self.scale(moment)
+
+    def now(self) -> datetime:
+        """Return the plan's time now."""
+        return self.of(datetime.now(UTC))
 
 
 def period(retention: timedelta) -> timedelta:

@@ -18,7 +18,7 @@ from typing import Any
 from ops_platform.backup.proof import read_store, verify_output
 from ops_platform.backup.proof.byte_reading import MISSING, SOUND, UNPROVEN, ByteReader, Reading
 from ops_platform.backup.proof.files_look import read_manifest
-from ops_platform.backup.proof.reading_plan import AHEAD, Budget, StoredItem, period
+from ops_platform.backup.proof.reading_plan import Budget, Pace, StoredItem, period
 from ops_platform.backup.repository import ListedFile, Repository, StoredFiles
 from ops_platform.backup.stanza import BackupContext, locks, pgbackrest_conf
 from ops_platform.clients import object_store, postgres
@@ -99,16 +99,8 @@ def _remove_leftovers(directory: Path, stanza: str) -> None:
                 path.unlink()
 
 
-def run(
-    ctx: BackupContext,
-    log: Callable[[str], None],
-    *,
-    counts_for: timedelta | None = None,
-    ahead: timedelta = AHEAD,
-) -> RunResult:
-    """Read what is due, as far as the stanza's bounds allow. ``counts_for`` is how long a reading counts.
-
-    ``ahead`` is the pause between two runs: what becomes due in it is read, too.
+def run(ctx: BackupContext, log: Callable[[str], None], pace: Pace | None = None) -> RunResult:
+    """Read what is due, as far as the stanza's bounds allow; at the retention's pace, if no other is given.
 
     Damage does not end the run; it is in the result. Raises Unavailable when another run reads, and what
     pgBackRest and S3 raise when the repository cannot be read.
@@ -121,11 +113,10 @@ def run(
         opened_reader(ctx) as reader,
     ):
         repository = Repository.parse(stanza.name, reader.pgbackrest.info())
-        work = _Run(
-            reader, connection, repository, counts_for or period(timedelta(days=stanza.retention_days))
-        )
-        read_store.register(connection, stanza.name, list(work.inventory()), work.counts_for)
-        return work.read(budget, ahead, log)
+        pace = pace or Pace(period(timedelta(days=stanza.retention_days)))
+        work = _Run(reader, connection, repository, pace)
+        read_store.register(connection, stanza.name, list(work.inventory()), pace.counts_for)
+        return work.read(budget, log)
 
 
 @dataclass
@@ -135,7 +126,7 @@ class _Run:
     ctx: BackupContext
     connection: Connection
     repository: Repository
-    counts_for: timedelta
+    pace: Pace
 
     def __post_init__(self) -> None:
         store, prefix = (
@@ -174,13 +165,14 @@ class _Run:
                 yield path, entry.size, entry.time
 
     def _item(self, kind: str, holder: str, name: str, size: int, at: int) -> StoredItem:
-        stored_at = datetime.fromtimestamp(at, UTC)
-        return StoredItem(kind, holder, name, size, stored_at, stored_at + self.counts_for)
+        stored_at = self.pace.of(datetime.fromtimestamp(at, UTC))
+        return StoredItem(kind, holder, name, size, stored_at, stored_at + self.pace.counts_for)
 
-    def read(self, budget: Budget, ahead: timedelta, log: Callable[[str], None]) -> RunResult:
+    def read(self, budget: Budget, log: Callable[[str], None]) -> RunResult:
         """Read item after item until nothing is due or the budget is spent."""
         result, began, said = RunResult(), time.monotonic(), time.monotonic()
-        for item in read_store.to_read(self.connection, self.ctx.stanza.name, datetime.now(UTC), ahead):
+        pace, stanza = self.pace, self.ctx.stanza.name
+        for item in read_store.to_read(self.connection, stanza, pace.now(), pace.ahead):
             result.seconds = time.monotonic() - began
             if not budget.allows(result.seconds, result.bytes, item.size):
                 result.complete = False
@@ -197,7 +189,7 @@ class _Run:
         return result
 
     def _read(self, item: StoredItem, seconds: float, log: Callable[[str], None]) -> None:
-        stanza, at = self.ctx.stanza.name, datetime.now(UTC)
+        stanza, at = self.ctx.stanza.name, self.pace.now()
         try:
             reading = self._reader.read(item)
         except ObjectMissing:
@@ -213,7 +205,7 @@ class _Run:
             sets = self._sets_with(item, reading)
             read_store.found_damaged(self.connection, stanza, item, reading.damage, sets)
         elif reading.proven:
-            read_store.found_sound(self.connection, stanza, item, at, self.counts_for)
+            read_store.found_sound(self.connection, stanza, item, at, self.pace.counts_for)
 
     def _verified_by_pgbackrest(
         self, item: StoredItem, seconds: float, log: Callable[[str], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from ops_platform.backup.monitoring.observation import observe
 from ops_platform.backup.monitoring.status import stanza_status
 from ops_platform.backup.monitoring.verdict import Verdict
 from ops_platform.backup.proof import rolling
+from ops_platform.backup.proof.reading_plan import Pace, period
 from ops_platform.backup.proof.rolling import RunResult
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.errors import CheckFailed
@@ -23,6 +25,7 @@ from ops_platform_tests.worker_process import wait_for, worker_process
 
 pytestmark = pytest.mark.services
 
+START, DAY = datetime(2026, 11, 1, tzinfo=UTC), timedelta(days=1)
 WORKER = "ops_platform_tests.backup.proof.worker"
 
 
@@ -151,7 +154,7 @@ def test_a_run_keeps_to_its_bounds_and_the_next_goes_on(unread: Site) -> None:
 def test_a_short_retention_makes_everything_due_again(unread: Site) -> None:
     moment, reads = timedelta(microseconds=1), []
     for _ in range(2):
-        rolling.run(unread.context, silent, counts_for=moment)
+        rolling.run(unread.context, silent, Pace(moment))
         reads.append({(row["holder"], row["name"]): int(str(row["reads"])) for row in rows(unread)})
     first, second = reads
     assert first
@@ -176,38 +179,53 @@ def test_a_run_that_is_killed_knows_no_less_and_is_continued(
     read(unread).require_sound(unread.name)
 
 
+class Rounds:
+    """Time in rounds, a day each, whatever each takes: all of a round is one moment, its beginning."""
+
+    def __init__(self) -> None:
+        self._began: list[datetime] = []
+
+    def begin(self) -> None:
+        self._began.append(datetime.now(UTC))
+
+    def __call__(self, moment: datetime) -> datetime:
+        return START + DAY * bisect.bisect(self._began[1:], moment)
+
+
 @pytest.mark.full
-def test_a_soak_reads_all_that_is_stored_twice_before_it_would_expire(backed_up: Site) -> None:
-    """A retention of 45 s: WAL all the time, sets again and again, runs that read a part of what there is."""
+@pytest.mark.parametrize(("days", "parts", "segments"), [(9, 2, 1), (24, 5, 3)])
+def test_a_soak_reads_all_that_is_stored_twice_before_it_would_expire(
+    backed_up: Site, days: int, parts: int, segments: int
+) -> None:
+    """WAL all the time, set after set, and runs that read a part of what there is; a day is a round.
+
+    ``days``: the retention. ``parts``: in so many runs all could be read. ``segments``: WAL of a round.
+    """
     with backed_up.database.superuser() as ops:
         ops.execute("DELETE FROM backup_stored_objects")
-    retention, pause = timedelta(seconds=45), timedelta(seconds=3)
-    began = datetime.now(UTC)
-    total = rolling.run(backed_up.context, silent, counts_for=retention / 3, ahead=pause).bytes
-    old = {(row["holder"], row["name"]) for row in rows(backed_up)}
-    stanza = replace(backed_up.context.stanza, verification_bytes=max(1_000_000, total // 3))
-    context, expired, taken = replace(backed_up.context, stanza=stanza), 0, 0
-    while datetime.now(UTC) - began < 1.6 * retention:
-        with backed_up.cluster.superuser("product") as product:
-            product.execute(
-                "SELECT pg_logical_emit_message(false, 'soak', repeat('x', 1000)), pg_switch_wal()"
-            )
-        if datetime.now(UTC) - began > taken * retention / 3 and taken < 3:
+    retention, rounds = days * DAY, Rounds()
+    rounds.begin()
+    pace = Pace(period(retention), scale=rounds)
+    rolling.run(backed_up.context, silent, pace)
+    old, proven = {(row["holder"], row["name"]) for row in rows(backed_up)}, set()
+    for number in range(days * 8 // 5):
+        rounds.begin()
+        if number in (0, days // 3, days * 2 // 3):
             take(backed_up, "incremental")
-            taken += 1
-        rolling.run(context, silent, counts_for=retention / 3, ahead=pause).require_sound(backed_up.name)
+        with backed_up.cluster.superuser("product") as product:
+            for _ in range(segments):
+                product.execute(
+                    "SELECT pg_logical_emit_message(false, 'soak', repeat('x', 1000)), pg_switch_wal()"
+                )
+        size = sum(int(str(row["size_bytes"])) for row in rows(backed_up))
+        stanza = replace(backed_up.context.stanza, verification_bytes=size // parts)
+        rolling.run(replace(backed_up.context, stanza=stanza), silent, pace).require_sound(backed_up.name)
         for row in rows(backed_up):
-            since = began if (row["holder"], row["name"]) in old else row["stored_at"]
-            assert isinstance(since, datetime)
-            # The inventory may have found it a round after it was stored, and this is behind a round.
-            if since + retention < datetime.now(UTC):
-                expired += 1
+            stored_at = row["stored_at"]
+            assert isinstance(stored_at, datetime)
+            if stored_at + retention <= pace.now():
                 assert int(str(row["reads"])) >= 2, row
-    found = {(row["holder"], row["name"]): row for row in rows(backed_up)}
-    new = [row for key, row in found.items() if key not in old]
-    assert expired > len(old)
-    assert {row["kind"] for row in new} == {"set", "wal"}
-    late = [row for row in new if row["stored_at"] + retention < datetime.now(UTC)]  # type: ignore[operator]
-    assert {row["kind"] for row in late} == {"set", "wal"}, (
-        "of what was stored meanwhile some would have expired"
-    )
+                proven.add((row["kind"], row["holder"], row["name"]))
+    assert old <= {(holder, name) for _, holder, name in proven}
+    meanwhile = {kind for kind, holder, name in proven if (holder, name) not in old}
+    assert meanwhile == {"set", "wal"}, "of what was stored meanwhile some would have expired"
