@@ -548,4 +548,17 @@ BACKUPS = (
         },
     ),
     Case("RepositoryLockUnknown", "no set yet", 40, gauge("backup_sets", 0, kind="full", **PRODUCT)),
+    Case(
+        "RepositoryPlaceUnproved",
+        "the first repository refuses, and now and then nobody looks",
+        70,
+        {'backup_place_own{stanza="product@offsite"}': "0x30 _x10 0x30"},
+        backup("warning", stanza="product@offsite"),
+    ),
+    Case(
+        "RepositoryPlaceUnproved",
+        "away for half an hour",
+        70,
+        {'backup_place_own{stanza="product@offsite"}': "0x30 1x40"},
+    ),
 )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from ops_platform.agent.loops.index_watch import IndexWatch
 from ops_platform.agent.loops.lock_watch import LockWatch
+from ops_platform.agent.loops.place_watch import PlaceWatch
 from ops_platform.agent.loops.sessions import Sessions, database_loop
 from ops_platform.agent.loops.stanza_steps import (
     ArchiverWatch,
@@ -116,6 +117,12 @@ class StanzaLoops:
                 f"lock/{stanza}",
                 look_seconds,
                 LockWatch(context, state, lambda: repository.latest).step,
+                patience=REPOSITORY_PATIENCE_SECONDS,
+            ),
+            Loop(
+                f"place/{stanza}",
+                look_seconds,
+                PlaceWatch(context, state, lambda: repository.latest).step,
                 patience=REPOSITORY_PATIENCE_SECONDS,
             ),
         ]

@@ -70,6 +70,7 @@ METRICS = (
     gauge("backup_repository_seen_age_seconds", "Age of the newest listing of the archive.", _STANZA),
     gauge("backup_repository_encrypted", "1 when the repository says it is encrypted.", _STANZA),
     gauge("backup_repository_locked", "1 when bucket and objects are under object lock.", _STANZA),
+    gauge("backup_place_own", "1 when the repository is known to share its place with no other.", _STANZA),
 )
 
 _RUNS = """
@@ -134,7 +135,7 @@ class StanzaState:
     """Facts that loops read of one stanza, kept for ``good_for`` seconds after each look.
 
     The repository is looked at less often: what it shows is known for ``looks_good_for`` seconds. Its
-    lock is looked at least often, and known for ``lock_good_for`` seconds.
+    lock and its place are looked at least often, and known for ``lock_good_for`` seconds.
     """
 
     def __init__(
@@ -160,6 +161,7 @@ class StanzaState:
         self.incomplete_sets: ExpiringValue[int] = ExpiringValue(looks_good_for)
         self.wal_gap: ExpiringValue[int] = ExpiringValue(looks_good_for)
         self.locked: ExpiringValue[bool] = ExpiringValue(lock_good_for)
+        self.own_place: ExpiringValue[bool] = ExpiringValue(lock_good_for)
         self.recovery_point: ExpiringValue[float] = ExpiringValue(None)
         """Time (Unix seconds) of the newest heartbeat that the contiguous archive covers. What is once
         in the archive stays there: the data loss computed from it is never too small while nothing
@@ -193,6 +195,7 @@ class StanzaState:
         yield from known_sample("backup_repository_seen_age_seconds", (stanza,), self.wal_gap.age())
         yield from known_sample("backup_wal_gap_segments", (stanza,), self.wal_gap.get())
         yield from known_sample("backup_repository_locked", (stanza,), self.locked.get())
+        yield from known_sample("backup_place_own", (stanza,), self.own_place.get())
         yield from known_sample("backup_incomplete_sets", (stanza,), self.incomplete_sets.get())
         yield from self.reading.samples(stanza)
         summary = self.sets.get()

@@ -21,4 +21,4 @@ def test_of_two_repositories_each_is_looked_at_and_the_server_asked_once(tmp_pat
     of_server = {name for name, _, stanza in loops if stanza == "product"}
     elsewhere = {name for name, _, stanza in loops if stanza == "product@offsite"}
     assert of_server - elsewhere == {"heartbeat", "positions", "server"}
-    assert elsewhere == {"recovery", "wal-hours", "files", "index", "lock"}
+    assert elsewhere == {"recovery", "wal-hours", "files", "index", "lock", "place"}

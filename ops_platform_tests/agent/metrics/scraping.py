@@ -69,6 +69,7 @@ def full() -> AgentState:
     stanza.archiving.configured.put(True)
     stanza.repository_up.put(True)
     stanza.locked.put(True)
+    stanza.own_place.put(True)
     stanza.incomplete_sets.put(0)
     read_at = datetime.fromtimestamp(NOW - 100, UTC)
     stanza.reading.summary.put(Summary(read_at, 5, 0, 0, read_at))

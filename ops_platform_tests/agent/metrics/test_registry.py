@@ -61,6 +61,7 @@ gauge backup_repository_up{stanza}
 gauge backup_repository_seen_age_seconds{stanza}
 gauge backup_repository_encrypted{stanza}
 gauge backup_repository_locked{stanza}
+gauge backup_place_own{stanza}
 gauge dr_exercise_rto_seconds{stanza,scenario}
 gauge dr_exercise_rpo_seconds{stanza,scenario}
 gauge dr_exercise_last_success_timestamp_seconds{stanza,scenario}
