@@ -29,7 +29,7 @@ from ops_platform_tests.slo.recorded import prometheus_with, publishing
 EVERY = openslo.load_directory(files.default_config_dir() / "objectives")
 [SUCCESS] = [one for one in EVERY if one.id == "publishing-success"]
 [LATENCY] = [one for one in EVERY if one.id == "publishing-latency"]
-[SIGNATURES] = [one for one in EVERY if one.target == 1]
+[SIGNATURES] = [one for one in EVERY if one.id == "webhooks-signatures"]
 
 
 WHOLE = 30 * 24
