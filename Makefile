@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
 # Images set it; every start and every test would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up down status test test-fast test-full bench dashboards lint format lock
+.PHONY: up down status load test test-fast test-full bench dashboards lint format lock
 
 up: ## everything: packages, .venv, the embedded stack, the first backups
 	@$(BOOTSTRAP) run
@@ -27,6 +27,10 @@ down: ## stop all that `up` started; the state stays
 status: ## what runs, and where
 	@$(BOOTSTRAP) python
 	@$(BIN)/ops-platform status
+
+load: ## drives the demo product of the running stack to saturation: where does each objective break?
+	@$(BOOTSTRAP) python
+	@$(BIN)/ops-platform load
 
 test: ## against real services on ports and state of its own
 	@$(BOOTSTRAP) run

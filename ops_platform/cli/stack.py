@@ -1,14 +1,23 @@
-"""``ops-platform up, down, status, logs, env, migrate``: the embedded stack and the schemas."""
+"""``ops-platform up, down, status, logs, env, load, migrate``: the embedded stack and the schemas."""
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import click
 
 from ops_platform import files
 from ops_platform.cli import output
 from ops_platform.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ops_platform.local.demo.load import Limit, Step
+    from ops_platform.slo.objectives import Objective
 
 
 @click.command()
@@ -77,6 +86,121 @@ def env() -> None:
 
 
 @click.command()
+@click.option(
+    "--from",
+    "first",
+    default=50.0,
+    show_default=True,
+    type=click.FloatRange(1, 10_000),
+    metavar="RATE",
+    help="Requests a second of the first step.",
+)
+@click.option(
+    "--times",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(1.1, 10),
+    help="How many times more the next step asks for.",
+)
+@click.option(
+    "--steps",
+    default=9,
+    show_default=True,
+    type=click.IntRange(1, 30),
+    help="The most steps; it ends when less than half is answered well.",
+)
+@click.option(
+    "--seconds",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0.5, 600),
+    help="How long each step is measured.",
+)
+@output.as_json
+def load(first: float, times: float, steps: int, seconds: float, json_output: bool) -> None:
+    """Drive the demo product to saturation, and show where each objective breaks.
+
+    Its traffic becomes more, step by step, and is set back at the end. What it writes and counts meanwhile is
+    real: rows stay, budgets are spent, alerts fire. The last line says how to leave that time out.
+
+    \b
+    Example:
+      ops-platform load --from 100 --times 1.5 --steps 12
+    """
+    from ops_platform.local.demo import load as load_test
+    from ops_platform.slo.objectives import openslo
+
+    settings = load_settings()
+    objectives = openslo.load_files(settings.config_dir / "objectives")
+    began = datetime.now(UTC)
+
+    def told(step: Step) -> None:
+        late = _seconds(step.p99)
+        click.echo(f"{step.asked:.0f} requests/s: {step.served:.0f} answered well, p99 {late}", err=True)
+
+    address = f"http://{settings.demo.traffic_listen_host}:{settings.demo.traffic_listen_port}"
+    plan = load_test.Plan(first, times, steps, seconds)
+    taken = load_test.run(address, settings.demo.traffic_rate, plan, objectives, told)
+    if json_output:
+        output.print_json(load_test.as_json(taken, objectives))
+    else:
+        _show_load(taken, load_test.limits(taken, objectives), objectives)
+        span = " ".join(
+            f"--{name} {at:%Y-%m-%dT%H:%M:%SZ}" for name, at in (("from", began), ("to", datetime.now(UTC)))
+        )
+        for service in sorted({objective.service for objective in objectives}):
+            click.echo(f'ops-platform slo exclusion add --service {service} {span} --reason "load test"')
+
+
+def _show_load(steps: Sequence[Step], limits: Sequence[Limit], objectives: Sequence[Objective]) -> None:
+    output.print_table(
+        "load, and how fast it burns each budget (1: as fast as is allowed)",
+        ("requests/s", "answered well/s", "errors", "p50", "p99", *(one.id for one in objectives)),
+        [_load_row(step, objectives) for step in steps],
+    )
+    output.print_table(
+        "where each objective breaks",
+        ("objective", "promised", "holds at", "breaks at"),
+        [
+            (
+                limit.objective,
+                f"{float(objective.target):.5g}",
+                "-" if limit.held_at is None else f"{limit.held_at:.0f} requests/s",
+                "not in these steps" if limit.broke_at is None else f"{limit.broke_at:.0f} requests/s",
+            )
+            for limit, objective in zip(limits, objectives, strict=True)
+        ],
+    )
+
+
+def _load_row(step: Step, objectives: Sequence[Objective]) -> list[str]:
+    """Lay out a step: what breaks an objective is marked."""
+    cells = [
+        f"{step.asked:.0f}",
+        f"{step.served:.0f}",
+        "-" if step.errors is None else f"{float(step.errors):.2%}",
+        _seconds(step.p50),
+        _seconds(step.p99),
+    ]
+    for objective in objectives:
+        outcome = step.outcomes.get(objective.id)
+        if outcome is None or not outcome.total:
+            cells.append("no events")
+            continue
+        burn = outcome.burn(objective.target)
+        text = f"{outcome.bad} bad" if burn is None else f"{float(burn):.1f}"
+        cells.append(text if outcome.holds(objective.target) else f"{text} BROKEN")
+    return cells
+
+
+def _seconds(value: float | None) -> str:
+    """Word a percentile; it is infinite beyond the product's last bucket."""
+    if value is None:
+        return "-"
+    return "over 10 s" if math.isinf(value) else f"{value * 1000:.0f} ms"
+
+
+@click.command()
 def migrate() -> None:
     """Bring the ops database, and the footprint in the product database, to the current schema.
 
@@ -115,4 +239,4 @@ def _stack() -> ModuleType:
     return stack
 
 
-COMMANDS = (up, down, status, logs, env, migrate)
+COMMANDS = (up, down, status, logs, env, load, migrate)

@@ -4,4 +4,4 @@ Only the command line and the tests use it; an installation brings its own serve
 ``demo``.
 """
 
-__all__ = ["servers", "stack"]
+__all__ = ["demo", "servers", "stack"]

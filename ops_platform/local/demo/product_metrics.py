@@ -12,6 +12,8 @@ PUBLISHING_BUCKETS = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Seconds; the objective's threshold of 10 s is one of them."""
 TRANSCODING_BUCKETS = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0)
 """Seconds; the objective's threshold of 5 minutes is one of them."""
+RESPONSE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds."""
 
 ROUTES = (
     ("GET", "/feed"),
@@ -58,6 +60,12 @@ class TrafficMetrics:
             "product_api_responses",
             "Responses of the product's API by method, route template and HTTP status code.",
             ["method", "route", "code"],
+            registry=registry,
+        )
+        self.response_seconds = Histogram(
+            "product_api_response_duration_seconds",
+            "Time from a request until its answer, errors and those who gave up waiting too, in seconds.",
+            buckets=RESPONSE_BUCKETS,
             registry=registry,
         )
         self.deliveries = Counter(

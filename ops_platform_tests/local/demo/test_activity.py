@@ -96,7 +96,7 @@ def test_breaking_one_thing_leaves_the_others_as_they_were(stream: list[Request]
         ({"api_error_ratio": "0.1"}, "from 0 to 1"),
         ({"api_error_ratio": True}, "from 0 to 1"),
         ({"api_error_ratio": float("nan")}, "from 0 to 1"),
-        ({"traffic_factor": 51}, "from 0 to 50"),
+        ({"traffic_factor": 10_001}, "from 0 to 10000"),
     ],
 )
 def test_wrong_modes_change_nothing(given_modes: dict[str, object], said: str) -> None:

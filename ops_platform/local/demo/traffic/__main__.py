@@ -25,6 +25,7 @@ from ops_platform.errors import ConfigurationError, OpsError, Unavailable
 from ops_platform.local.demo.activity import Request, requests
 from ops_platform.local.demo.failure_modes import Control, FailureModes
 from ops_platform.local.demo.product_metrics import SUCCESS_CODE, TrafficMetrics
+from ops_platform.local.demo.traffic.backlog import Backlog, Waiting
 from ops_platform.local.demo.traffic.control_http import serving
 from ops_platform.local.demo.traffic.writer import ProductWriter
 from ops_platform.settings import Settings, load_settings
@@ -32,6 +33,10 @@ from ops_platform.settings import Settings, load_settings
 TICK_SECONDS = 1.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
 LARGEST_RATE = 500.0
+BATCH = 500
+"""The most requests of one transaction."""
+FORGOTTEN_SECONDS = 30.0
+"""A loop that stood still for longer was suspended, with its users: nobody asked meanwhile."""
 
 logger = logging.getLogger("demo.traffic")
 
@@ -48,40 +53,54 @@ class Traffic:
         self._stream = requests(seed)
         self._rate = rate
         self._owed = 0.0
+        self._backlog = Backlog()
         self._pause = 0.0
         self._connect_at = 0.0
         self._last_complaint = ""
 
     def run(self, stop: threading.Event) -> None:
-        """Tick until ``stop`` is set; ticks that were missed are not made up for."""
+        """Tick until ``stop`` is set; users of ticks that come late have waited since they were due."""
         due = time.monotonic()
         try:
             while not stop.wait(max(0.0, due - time.monotonic())):
-                due = max(due + TICK_SECONDS, time.monotonic())
-                self.tick()
+                if time.monotonic() - due > FORGOTTEN_SECONDS:
+                    due = time.monotonic()
+                self.tick(due)
+                due += TICK_SECONDS
         finally:
             self._writer.close()
 
-    def tick(self) -> None:
-        """Write, answer and count the requests of one tick."""
+    def tick(self, due: float) -> None:
+        """Draw the requests made at ``due`` (monotonic seconds), and answer who waits until the next tick."""
         modes = self._control.modes
         for name, value in modes.as_dict().items():
             self.metrics.failure_modes.labels(name).set(value)
         self._owed += self._rate * modes.traffic_factor * TICK_SECONDS
-        batch = list(islice(self._stream, int(self._owed)))
-        self._owed -= len(batch)
-        accepted = [request for request in batch if not request.fails(modes)]
-        for request in batch:
-            if request.fails(modes):
-                self._refused(request, "500")
-        began = time.monotonic()
-        code = self._write(accepted, modes)
-        took = time.monotonic() - began
-        for request in accepted:
+        made = int(self._owed)
+        self._owed -= made
+        self._backlog.add(islice(self._stream, made), due)
+        while True:
+            for gone in self._backlog.given_up(time.monotonic()):
+                self._refused(gone, "503")
+            batch = self._backlog.next(BATCH)
+            if not batch:
+                return
+            self._answer(batch, modes)
+            # Every tick answers a batch, however late it is.
+            if time.monotonic() >= due + TICK_SECONDS:
+                return
+
+    def _answer(self, batch: Sequence[Waiting], modes: FailureModes) -> None:
+        accepted = [waiting for waiting in batch if not waiting.request.fails(modes)]
+        for waiting in batch:
+            if waiting.request.fails(modes):
+                self._refused(waiting, "500")
+        code = self._write([waiting.request for waiting in accepted], modes)
+        for waiting in accepted:
             if code is None:
-                self._answered(request, modes, took)
+                self._answered(waiting, modes)
             else:
-                self._refused(request, code)
+                self._refused(waiting, code)
 
     def _write(self, batch: Sequence[Request], modes: FailureModes) -> str | None:
         """Write a batch; return None, or the status code that its users see when that failed."""
@@ -141,9 +160,11 @@ class Traffic:
             self._last_complaint = reason
         return code
 
-    def _answered(self, request: Request, modes: FailureModes, took: float) -> None:
+    def _answered(self, waiting: Waiting, modes: FailureModes) -> None:
+        request, took = waiting.request, time.monotonic() - waiting.since
         code = "404" if request.missing() else SUCCESS_CODE[request.method]
         self.metrics.responses.labels(request.method, request.route, code).inc()
+        self.metrics.response_seconds.observe(took)
         if request.route == "/posts":
             if request.published(modes):
                 self.metrics.publishing.labels("success").inc()
@@ -155,8 +176,10 @@ class Traffic:
         elif request.route == "/media":
             self.metrics.transcoding_seconds.observe(request.transcoding_seconds(modes))
 
-    def _refused(self, request: Request, code: str) -> None:
+    def _refused(self, waiting: Waiting, code: str) -> None:
+        request = waiting.request
         self.metrics.responses.labels(request.method, request.route, code).inc()
+        self.metrics.response_seconds.observe(time.monotonic() - waiting.since)
         if request.route == "/posts":
             self.metrics.publishing.labels("failure").inc()
 
