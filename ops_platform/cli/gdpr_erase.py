@@ -83,7 +83,8 @@ def _with_tombstone(settings: Settings, data_map: DataMap) -> tuple[Erase, Calla
 
     url = settings.require("database_url")
     term = backup_expiry.product_backup_term(settings, data_map)
-    context = erasure_context.open_context(settings, term, data_map)
+    servers = backup_expiry.stanza_server(settings)
+    context = erasure_context.open_context(settings, term, data_map, servers)
 
     def erase_subject(key: str) -> dict[str, Any] | None:
         done = command_line.erase(url, context, key, _log)

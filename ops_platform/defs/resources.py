@@ -63,7 +63,9 @@ class PlatformResource(dg.ConfigurableResource[Any]):
 
         settings = self.settings()
         term = backup_expiry.product_backup_term(settings, self.data_map())
-        return erasure_context.open_context(settings, term)
+        return erasure_context.open_context(
+            settings, term, stanza_server=backup_expiry.stanza_server(settings)
+        )
 
     def export(self) -> "ExportContext":
         """Open the context of an export. Raises ConfigurationError that names a missing setting."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+import psycopg
+
 from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupConfig, Stanza, load_backups
-from ops_platform.errors import ConfigurationError
+from ops_platform.clients import postgres
+from ops_platform.errors import ConfigurationError, Unavailable
+from ops_platform.gdpr import connections
 from ops_platform.gdpr.data_map import Database, DataMap
 from ops_platform.gdpr.tombstones import BackupTerm
 from ops_platform.settings import Settings
@@ -41,6 +46,25 @@ def product_backup_term(settings: Settings, data_map: DataMap | None = None) -> 
     term = backup_term(config, product_stanza(settings, config))
     others = [part.database for part in (data_map.databases if data_map else ()) if part.database]
     return replace(term, elsewhere={other.name: _lifetime(config, other) for other in others})
+
+
+def stanza_server(settings: Settings) -> Callable[[str], str | None]:
+    """Return what asks a stanza's server, by the stanza's own connection, which one it is.
+
+    It returns None where that server, or a variable of its URL, is not there.
+    """
+
+    def ask(stanza: str) -> str | None:
+        known = load_backups(settings).clusters.get(stanza)
+        if known is None:
+            return None
+        try:
+            with postgres.session(known.database_url(settings), application="ops-platform erasure") as server:
+                return connections.server_of(server)
+        except (Unavailable, ConfigurationError, psycopg.Error):
+            return None
+
+    return ask
 
 
 def _lifetime(config: BackupConfig, database: Database) -> timedelta | None:

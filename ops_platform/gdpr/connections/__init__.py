@@ -5,7 +5,7 @@ Not here: what a map says of them (``gdpr.data_map``), and clients of PostgreSQL
 
 from ops_platform.gdpr.connections import server_stanzas
 from ops_platform.gdpr.connections.database_urls import Connect, Living, connect, living, of_settings
-from ops_platform.gdpr.connections.open_database import OpenDatabase, connected, read
+from ops_platform.gdpr.connections.open_database import OpenDatabase, connected, read, server_of
 
 __all__ = [
     "Connect",
@@ -16,5 +16,6 @@ __all__ = [
     "living",
     "of_settings",
     "read",
+    "server_of",
     "server_stanzas",
 ]

@@ -14,6 +14,13 @@ from ops_platform.gdpr.connections.database_urls import Connect
 from ops_platform.gdpr.data_map import DataMap
 from ops_platform.gdpr.schema import Catalogue, Column
 
+_WHICH = """
+    SELECT system_identifier || ' ' || extract(epoch FROM pg_postmaster_start_time()) AS server,
+           system_identifier::text AS cluster, current_database() AS database,
+           pg_is_in_recovery() AS standby
+    FROM pg_control_system()
+"""
+
 
 @dataclass(frozen=True)
 class OpenDatabase:
@@ -79,6 +86,11 @@ def connected(connect: Mapping[str, Connect]) -> Iterator[dict[str, Connection]]
         yield {name: stack.enter_context(closing(opening())) for name, opening in connect.items()}
 
 
+def server_of(connection: Connection) -> str:
+    """Tell which server a connection leads to, as ``OpenDatabase.server`` says it."""
+    return str(one_row(connection, _WHICH)["server"])
+
+
 def read(home: OpenDatabase, connections: Mapping[str, Connection]) -> tuple[OpenDatabase, ...]:
     """Read the catalogues of the map's other databases; return all, the home database first.
 
@@ -94,12 +106,7 @@ def read(home: OpenDatabase, connections: Mapping[str, Connection]) -> tuple[Ope
         return (home,)
     databases, known = list[OpenDatabase](), list[tuple[str, dict[str, Any]]]()
     for database in (home, *others):
-        row = one_row(
-            database.connection,
-            "SELECT system_identifier || ' ' || extract(epoch FROM pg_postmaster_start_time()) AS server, "
-            "system_identifier::text AS cluster, current_database() AS database, "
-            "pg_is_in_recovery() AS standby FROM pg_control_system()",
-        )
+        row = one_row(database.connection, _WHICH)
         for name, earlier in known:
             if _is_same(row, earlier):
                 raise ConfigurationError(

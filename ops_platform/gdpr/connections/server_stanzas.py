@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr.connections.open_database import OpenDatabase
+from ops_platform.gdpr.connections.open_database import OpenDatabase, server_of
+
+StanzaServer = Callable[[str], str | None]
+"""Tells which server a stanza is of, as ``server_of`` says it; None: it does not answer."""
 
 
 def refuse_untrue(databases: Sequence[OpenDatabase], own: str) -> None:
@@ -27,6 +30,29 @@ def refuse_untrue(databases: Sequence[OpenDatabase], own: str) -> None:
             f"{f'stanza {said}' if said else 'no stanza'}: correct databases.{other.name}.stanza"
             + (f" or databases.{one.name}.stanza" if one.name else "")
         )
+
+
+def refuse_elsewhere(
+    databases: Sequence[OpenDatabase], own: str, stanza_server: StanzaServer, log: Callable[[str], None]
+) -> None:
+    """Raise CheckFailed where a database is not in the server that its stanza's own connection leads to.
+
+    ``databases`` and ``own`` as in ``refuse_untrue``. Tells the log of what could not be compared.
+    """
+    for database in databases:
+        stanza = _stanza(database) if database.name else own
+        if stanza is None:
+            continue
+        name = f"the database {database.name}" if database.name else "the product database"
+        backed_up = stanza_server(stanza)
+        if backed_up is None:
+            log(f"WARNING: whether the backups of stanza {stanza} are of {name} could not be asked")
+        elif backed_up != (database.server or server_of(database.connection)):
+            place = f" or databases.{database.name}.stanza in the data map" if database.name else ""
+            raise CheckFailed(
+                f"{name} is in another server than the one that stanza {stanza} backs up: correct its URL or "
+                f"stanzas.{stanza}.connection in backups.yaml{place}"
+            )
 
 
 def _stanza(database: OpenDatabase) -> str | None:

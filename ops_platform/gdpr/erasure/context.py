@@ -15,6 +15,7 @@ from ops_platform.clients.postgres import Connection
 from ops_platform.clients.timestamp_authority import TimestampAuthority
 from ops_platform.gdpr import certificates, connections
 from ops_platform.gdpr.connections import Connect
+from ops_platform.gdpr.connections.server_stanzas import StanzaServer
 from ops_platform.gdpr.data_map import DataMap, kinds, parser
 from ops_platform.gdpr.erasure import objects as object_erasure
 from ops_platform.gdpr.erasure.objects import Stores
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 LETTER_SECONDS = 60.0
 """How long a run waits until the letters to processors have left, which usually takes seconds."""
+
+
+def _asks_nobody(_stanza: str) -> str | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ class ErasureContext:
     """The source of trusted time for certificates; None where none is configured."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     letter_seconds: float = LETTER_SECONDS
+    stanza_server: StanzaServer = _asks_nobody
+    """Asks the servers that are backed up which they are."""
 
 
 def product_url(settings: Settings) -> str:
@@ -104,7 +111,12 @@ def open_stores(settings: Settings, data_map: DataMap | None = None) -> DataStor
     )
 
 
-def open_context(settings: Settings, term: BackupTerm, data_map: DataMap | None = None) -> ErasureContext:
+def open_context(
+    settings: Settings,
+    term: BackupTerm,
+    data_map: DataMap | None = None,
+    stanza_server: StanzaServer = _asks_nobody,
+) -> ErasureContext:
     """Make the context, without connecting. ``data_map``: see ``open_stores``.
 
     Raises ConfigurationError that says which setting is missing.
@@ -119,4 +131,5 @@ def open_context(settings: Settings, term: BackupTerm, data_map: DataMap | None 
         certificates.signing_key(settings),
         certificates.public_keys(settings) if settings.gdpr.public_key else None,
         timestamp_authority.from_settings(settings),
+        stanza_server=stanza_server,
     )

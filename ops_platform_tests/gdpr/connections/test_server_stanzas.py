@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from unittest.mock import Mock
 
@@ -59,6 +60,33 @@ def test_what_the_map_says_truly(others: list[OpenDatabase]) -> None:
 def test_what_the_map_says_untruly(others: list[OpenDatabase], said: str) -> None:
     with pytest.raises(CheckFailed, match=said):
         server_stanzas.refuse_untrue([HOME, *others], "product")
+
+
+@pytest.mark.parametrize(
+    ("servers", "refused", "warned"),
+    [
+        ({"product": "1 100", "billing": "2 100"}, "", 0),
+        ({"product": "1 100"}, "", 1),
+        ({}, "", 2),
+        (
+            {"product": "1 100", "billing": "3 100"},
+            r"the database billing is in another server than the one that stanza billing backs up: correct "
+            r"its URL or stanzas\.billing\.connection .* or databases\.billing\.stanza in the data map",
+            0,
+        ),
+        # Split off by promoting a standby, which has the same system identifier.
+        ({"product": "1 200"}, "the product database is in another server than .* stanza product", 0),
+    ],
+)
+def test_a_database_is_in_the_server_that_its_stanza_backs_up(
+    servers: dict[str, str], refused: str, warned: int
+) -> None:
+    said: list[str] = []
+    databases = [HOME, part("billing", "2 100", "billing"), part("crm", "4 100", None)]
+    with pytest.raises(CheckFailed, match=refused) if refused else nullcontext():
+        server_stanzas.refuse_elsewhere(databases, "product", servers.get, said.append)
+    assert len(said) == warned
+    assert all("could not be asked" in line for line in said)
 
 
 @pytest.mark.parametrize(

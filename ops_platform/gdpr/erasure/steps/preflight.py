@@ -27,7 +27,9 @@ class Preflight(Step[RecordedErasure]):
         """
         context = state.context
         state.adopt_databases(data_stores.check(state.product, state.stores, state.connections))
-        connections.server_stanzas.refuse_untrue(state.databases, context.term.stanza)
+        stanzas, own = connections.server_stanzas, context.term.stanza
+        stanzas.refuse_untrue(state.databases, own)
+        stanzas.refuse_elsewhere(state.databases, own, context.stanza_server, state.log)
         context.ledger.check()
         if context.exports is not None:
             context.exports.check()
