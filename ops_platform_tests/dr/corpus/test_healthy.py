@@ -146,18 +146,19 @@ TOGETHER = {
         "logical_wal",
         "more_connections",
         "cancelled_transaction",
+        "no_bundle",
         "prepared_transaction",
     ),
-    "of_a_slow_host": ("no_bundle", "codec_gz", "one_process"),
-    "of_a_fast_host": ("no_encryption", "codec_zst", "four_processes"),
-    "of_the_data_directory": ("no_checksums", "segments_of_64_mb"),
+    "of_a_slow_host": ("codec_gz", "one_process"),
+    "of_a_fast_host": ("codec_zst", "four_processes"),
+    "of_the_data_directory": ("no_checksums", "segments_of_64_mb", "no_encryption"),
     "of_a_long_chain": ("two_fulls", "all_kinds"),
     "of_incrementals": ("incremental", "crashed_in_between"),
 }
 """Shapes that one backup can have at once, so that it is sound only where each of them is.
 
-What is restored is the newest set: one that others follow (``differential``), or that another shape would
-make a different one (``codec_none``: encrypted and in bundles), has a backup of its own.
+What is restored is the newest set: one that others follow (``differential``) has a backup of its own. How
+it is stored only one of a group says: codec, bundles and encryption are proved each with the others as usual.
 """
 CHAINS = {
     "of_a_long_chain": ("full", "full", "diff", "incr"),

@@ -104,7 +104,8 @@ class Recipe:
 def together(recipes: Sequence[Recipe], chain: Sequence[str] | None = None) -> Recipe:
     """All that several recipes do, in their order, in one; they must have the same beats and base.
 
-    Their chains must be the same, or each a part of ``chain`` without anything in between.
+    Their chains must be the same, or each a part of ``chain`` without anything in between. One of them at
+    most may change how a set is stored, or nobody would have stored what another one means.
     """
     first = recipes[0]
     chain = first.chain if chain is None else chain
@@ -112,6 +113,8 @@ def together(recipes: Sequence[Recipe], chain: Sequence[str] | None = None) -> R
     for one in recipes:
         parts = (tuple(chain[at : at + len(one.chain)]) for at in range(len(chain)))
         assert tuple(one.chain) in parts, f"{one.chain} is no part of {chain}"
+    stored = [one.stanza.keys() & {"compression", "bundle", "encryption"} for one in recipes]
+    assert len([changed for changed in stored if changed]) <= 1, f"together nobody stores each of {stored}"
 
     def steps(name: str) -> Callable[[Twin], None]:
         every = list(dict.fromkeys(getattr(one, name) for one in recipes))
