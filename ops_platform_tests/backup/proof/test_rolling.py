@@ -193,7 +193,7 @@ class Rounds:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("days", "parts", "segments"), [(9, 2, 1), (24, 5, 3)])
+@pytest.mark.parametrize(("days", "parts", "segments"), [(9, 2, 1), (15, 3, 2)])
 def test_a_soak_reads_all_that_is_stored_twice_before_it_would_expire(
     backed_up: Site, days: int, parts: int, segments: int
 ) -> None:
