@@ -469,6 +469,8 @@ def test_one_tombstone_and_one_certificate(place: Place, ops_database: OpsDataba
     done = place.run("erase", "--subject-file", "-", "--json")
     assert done.exit_code == 0, (done.exception, done.stderr)
     assert "about to change the database billing " in done.stderr
+    # The servers of the stanzas were asked, and are those of the databases.
+    assert "could not be asked" not in done.stderr
     assert place.shop.left() == [0, 0, 0]
     assert place.shop.ben() == [2, 6]
     [said] = json.loads(done.stdout)
