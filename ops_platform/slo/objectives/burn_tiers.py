@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Literal
 
 from ops_platform.slo.objectives.model import Objective
@@ -44,13 +45,20 @@ def tiers(objective: Objective) -> list[Tier]:
     A target of 100 % has none: it has no budget to burn. The slowest tier is always the pace at which the
     budget lasts exactly, so that nothing above it burns the whole budget unseen.
     """
-    if objective.target == 1:
-        return []
+    return list(_tiers(objective.target, objective.burn_window_scale, objective.period.days))
+
+
+# The rules of one objective ask for its windows some hundred times.
+@cache
+def _tiers(target: Fraction, scale: Fraction, days: int) -> tuple[Tier, ...]:
+    if target == 1:
+        return ()
     # Four fifths of what can be; with a target below 20 % that is a pace at which the budget lasts, so
     # there it is half of the way from that pace to the fastest.
-    highest = max(REACHABLE / objective.budget, (1 + 1 / objective.budget) / 2)
+    budget = 1 - target
+    highest = max(REACHABLE / budget, (1 + 1 / budget) / 2)
     kept: list[Tier] = []
-    scale, period = objective.burn_window_scale, Fraction(objective.period.days * 1440)
+    period = Fraction(days * 1440)
 
     def keep(severity: Literal["critical", "warning"], share: Fraction, long: Fraction, short: int) -> None:
         # At a burn below 1 the budget lasts the period: no reason to wake anybody.
@@ -65,13 +73,19 @@ def tiers(objective: Objective) -> list[Tier]:
     keep("warning", Fraction(10, 100), 4320 * scale, 12)
     # Three days of a 90-day period are a burn of 3: below it all would be spent in silence.
     keep("warning", Fraction(10, 100), period / 10, 12)
-    return kept
+    return tuple(kept)
 
 
 def windows(objective: Objective) -> list[Fraction]:
     """List the windows of its burn alerts in minutes, the shortest first."""
-    usual = {minutes * objective.burn_window_scale for minutes in _MINUTES}
-    return sorted(usual.union(*((tier.long_minutes, tier.short_minutes) for tier in tiers(objective))))
+    return list(_windows(objective.target, objective.burn_window_scale, objective.period.days))
+
+
+@cache
+def _windows(target: Fraction, scale: Fraction, days: int) -> tuple[Fraction, ...]:
+    usual = {minutes * scale for minutes in _MINUTES}
+    limits = ((tier.long_minutes, tier.short_minutes) for tier in _tiers(target, scale, days))
+    return tuple(sorted(usual.union(*limits)))
 
 
 def duration(minutes: Fraction) -> str:
