@@ -5,6 +5,7 @@ What it is asked, is not here (``clients.prometheus``).
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import ssl
@@ -16,20 +17,12 @@ from ops_platform.clients.json_http import Access, trust
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.clients.safe_errors import TlsFault
 from ops_platform.errors import ConfigurationError
-from ops_platform.settings import Settings
+from ops_platform.settings import PrometheusSettings, Settings, source_prefix
 
-PREFIX = "OPS_PROMETHEUS_"
+PREFIX = source_prefix()
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VISIBLE = re.compile(r"[!-~]+( +[!-~]+)*")
 """What a header's value may be made of: printable ASCII, no space at either end."""
-_ON_TLS_FAULT: Mapping[TlsFault, str] = {
-    "no TLS there": "write http:// in its URL",
-    "another name": "ask it by a name that its certificate is for",
-    "expired": "its certificate must be renewed",
-    "unknown authority": f"give the PEM of its authority as {PREFIX}CA_FILE",
-    "it asks for a client's certificate": f"give {PREFIX}CLIENT_CERTIFICATE_FILE and _KEY_FILE",
-    "it refuses our certificate": f"is {PREFIX}CLIENT_CERTIFICATE_FILE of an authority that it trusts?",
-}
 
 
 def connect(
@@ -42,15 +35,19 @@ def connect(
     """Make a client of the Prometheus at ``url``; None: the configured one.
 
     The configured one knows those of OPS_PROMETHEUS_URLS by name, and no other name; a ``url`` that is given
-    stands for all. What the settings hold to sign in with is sent to it, and to named ones on the same host.
-    Raises ConfigurationError when settings contradict each other, a file cannot be used, or a named one on
-    another host would get it, unless OPS_PROMETHEUS_CREDENTIALS_FOR_ALL allows that.
+    stands for all. What the settings hold to sign in with is sent to it, and to named ones on the same host
+    that have nothing of their own (OPS_PROMETHEUS_EU_BEARER_TOKEN and so on, for ``eu``).
+    Raises ConfigurationError when settings contradict each other, a file cannot be used, what is set by name
+    is of no server that is named, or a named one on another host would get what signs in to the first,
+    unless OPS_PROMETHEUS_CREDENTIALS_FOR_ALL allows that.
     """
 
-    def client(place: str, named: Mapping[str, Prometheus] | None = None) -> Prometheus:
+    def client(
+        place: str, name: str | None = None, named: Mapping[str, Prometheus] | None = None
+    ) -> Prometheus:
         return Prometheus(
             place,
-            access=access(settings, place),
+            access=access(settings, place, name),
             timeout_seconds=timeout_seconds,
             replica_labels=replica_labels or settings.prometheus_replica_labels,
             named=named,
@@ -59,12 +56,18 @@ def connect(
     if url is not None:
         return client(url)
     first, others = settings.require("prometheus_url"), _named_urls(settings.prometheus.urls)
-    connected = client(first, {name: client(place) for name, place in others.items()})
+    if strange := settings.prometheus_for_others(others):
+        raise ConfigurationError(
+            f"{strange} is for no server that {PREFIX}URLS names: it has {', '.join(others) or 'none'}"
+        )
+    connected = client(first, named={name: client(place, name) for name, place in others.items()})
     for name, place in others.items():
-        if _signs_in(settings) and urlsplit(place).hostname != urlsplit(first).hostname:
+        own = settings.prometheus_of(name) is not None
+        if not own and _signs_in(settings) and urlsplit(place).hostname != urlsplit(first).hostname:
             raise ConfigurationError(
                 f"{PREFIX}URLS: {name} is another host than {PREFIX}URL, whose token, password, "
-                f"client's certificate or tenant it would get: set {PREFIX}CREDENTIALS_FOR_ALL to true if so"
+                f"client's certificate or tenant it would get: set those of its own ({source_prefix(name)}"
+                f"BEARER_TOKEN and so on), or {PREFIX}CREDENTIALS_FOR_ALL to true if they are the same"
             )
     return connected
 
@@ -95,48 +98,53 @@ def _named_urls(text: str | None) -> dict[str, str]:
     return urls
 
 
-def access(settings: Settings, url: str) -> Access:
-    """Read from the settings how to ask the Prometheus at ``url``. Raises ConfigurationError."""
-    given = settings.prometheus
-    encrypted = _encrypted(url)
+def access(settings: Settings, url: str, name: str | None = None) -> Access:
+    """Read from the settings how to ask the Prometheus at ``url``, of this name in OPS_PROMETHEUS_URLS.
+
+    What is set for the name itself stands in place of all that signs in to the first one. Raises
+    ConfigurationError.
+    """
+    own = None if name is None else settings.prometheus_of(name)
+    given, prefix = (settings.prometheus, PREFIX) if own is None else (own, source_prefix(str(name)))
+    encrypted = _encrypted(url, prefix)
     headers: dict[str, str] = {}
     login: tuple[str, str] | None = None
     if given.bearer_token is not None:
         token = given.bearer_token.get_secret_value()
         if given.username is not None or given.password is not None:
             raise ConfigurationError(
-                f"{PREFIX}BEARER_TOKEN and {PREFIX}USERNAME or _PASSWORD are set: keep one of the two ways"
+                f"{prefix}BEARER_TOKEN and {prefix}USERNAME or _PASSWORD are set: keep one of the two ways"
             )
-        headers["Authorization"] = f"Bearer {_header('BEARER_TOKEN', token)}"
+        headers["Authorization"] = "Bearer " + _header(f"{prefix}BEARER_TOKEN", token)
     elif given.username is not None or given.password is not None:
         if given.username is None or given.password is None:
             lacking = "USERNAME" if given.username is None else "PASSWORD"
-            raise ConfigurationError(f"{PREFIX}{lacking} is not set, but its other half is: give both")
+            raise ConfigurationError(f"{prefix}{lacking} is not set, but its other half is: give both")
         if ":" in given.username:
-            raise ConfigurationError(f"{PREFIX}USERNAME holds a colon, which basic authentication forbids")
+            raise ConfigurationError(f"{prefix}USERNAME holds a colon, which basic authentication forbids")
         login = given.username, given.password.get_secret_value()
     if (headers or login) and not encrypted and not given.credentials_without_tls and not _is_here(url):
         raise ConfigurationError(
             "the URL of Prometheus is http://, and its token or password would be readable on the way: use "
-            f"https://, or set {PREFIX}CREDENTIALS_WITHOUT_TLS to true"
+            f"https://, or set {prefix}CREDENTIALS_WITHOUT_TLS to true"
         )
     if given.tenant is not None:
         if _TOKEN.fullmatch(given.tenant_header) is None:
-            raise ConfigurationError(f"{PREFIX}TENANT_HEADER is not the name of a header")
+            raise ConfigurationError(f"{prefix}TENANT_HEADER is not the name of a header")
         if given.tenant_header.lower() == "authorization":
-            raise ConfigurationError(f"{PREFIX}TENANT_HEADER cannot be Authorization")
-        headers[given.tenant_header] = _header("TENANT", given.tenant)
+            raise ConfigurationError(f"{prefix}TENANT_HEADER cannot be Authorization")
+        headers[given.tenant_header] = _header(f"{prefix}TENANT", given.tenant)
     return Access(
-        tls=_tls(settings) if encrypted else None,
+        tls=_tls(given, settings.ca_file, prefix) if encrypted else None,
         headers=headers,
         login=login,
-        proxy_url=None if given.proxy_url is None else _proxy(given.proxy_url.get_secret_value()),
-        on_refusal=_on_refusal,
-        on_tls_fault=_ON_TLS_FAULT,
+        proxy_url=None if given.proxy_url is None else _proxy(given.proxy_url.get_secret_value(), prefix),
+        on_refusal=functools.partial(_on_refusal, prefix),
+        on_tls_fault=_on_tls_fault(prefix),
     )
 
 
-def _encrypted(url: str) -> bool:
+def _encrypted(url: str, prefix: str) -> bool:
     """Tell whether a URL is one of https; refuse what is no address of a Prometheus."""
     try:
         parts = urlsplit(url)
@@ -151,7 +159,7 @@ def _encrypted(url: str) -> bool:
     if user is not None or "@" in parts.netloc:
         raise ConfigurationError(
             f"the URL of Prometheus holds a user or password, which others can see: take it out, and set "
-            f"{PREFIX}USERNAME and {PREFIX}PASSWORD"
+            f"{prefix}USERNAME and {prefix}PASSWORD"
         )
     if parts.query or parts.fragment:
         raise ConfigurationError("the URL of Prometheus ends with a query: give its base, without ? and #")
@@ -166,28 +174,27 @@ def _is_here(url: str) -> bool:
         return host == "localhost"
 
 
-def _header(name: str, value: str) -> str:
+def _header(setting: str, value: str) -> str:
     if _VISIBLE.fullmatch(value) is None:
-        raise ConfigurationError(f"{PREFIX}{name} is empty, or holds characters that no HTTP header may")
+        raise ConfigurationError(f"{setting} is empty, or holds characters that no HTTP header may")
     return value
 
 
-def _tls(settings: Settings) -> ssl.SSLContext:
-    given = settings.prometheus
+def _tls(given: PrometheusSettings, ca_file: Path | None, prefix: str) -> ssl.SSLContext:
     own = given.ca_file is not None
-    context = trust(given.ca_file or settings.ca_file, f"{PREFIX}CA_FILE" if own else "OPS_CA_FILE")
+    context = trust(given.ca_file or ca_file, f"{prefix}CA_FILE" if own else "OPS_CA_FILE")
     certificate, key = given.client_certificate_file, given.client_key_file
     if certificate is None:
         if key is not None:
             raise ConfigurationError(
-                f"{PREFIX}CLIENT_KEY_FILE is set, {PREFIX}CLIENT_CERTIFICATE_FILE is not: give both"
+                f"{prefix}CLIENT_KEY_FILE is set, {prefix}CLIENT_CERTIFICATE_FILE is not: give both"
             )
         return context
     for setting, file in (("CERTIFICATE", certificate), ("KEY", key)):
         if file is not None:
-            _readable(f"{PREFIX}CLIENT_{setting}_FILE", file)
+            _readable(f"{prefix}CLIENT_{setting}_FILE", file)
     try:
-        context.load_cert_chain(certificate, key, password=_no_passphrase)
+        context.load_cert_chain(certificate, key, password=functools.partial(_no_passphrase, prefix))
     except ssl.SSLError as error:
         fault = (
             "are not of one pair"
@@ -195,7 +202,7 @@ def _tls(settings: Settings) -> ssl.SSLContext:
             else "hold no certificate and key in PEM"
         )
         raise ConfigurationError(
-            f"{PREFIX}CLIENT_CERTIFICATE_FILE and _KEY_FILE {fault}: correct them"
+            f"{prefix}CLIENT_CERTIFICATE_FILE and _KEY_FILE {fault}: correct them"
         ) from None
     return context
 
@@ -208,40 +215,51 @@ def _readable(setting: str, file: Path) -> None:
         raise ConfigurationError(f"{setting}: {file} cannot be read ({error.strerror})") from None
 
 
-def _no_passphrase() -> str:
+def _no_passphrase(prefix: str) -> str:
     """Refuse to ask the terminal for a passphrase, which OpenSSL would do."""
     raise ConfigurationError(
-        f"the key of {PREFIX}CLIENT_CERTIFICATE_FILE has a passphrase: give one without, in a file that "
+        f"the key of {prefix}CLIENT_CERTIFICATE_FILE has a passphrase: give one without, in a file that "
         "only this user can read"
     )
 
 
-def _proxy(url: str) -> str:
+def _proxy(url: str, prefix: str) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
     if host is None or parts.scheme not in ("http", "https"):
-        raise ConfigurationError(f"{PREFIX}PROXY_URL must be http:// or https://, a host and a port")
+        raise ConfigurationError(f"{prefix}PROXY_URL must be http:// or https://, a host and a port")
     return url
 
 
-def _on_refusal(status: int, body: str) -> str:
+def _on_refusal(prefix: str, status: int, body: str) -> str:
     """Say which setting an answer of this status asks for."""
     said = body.lower()
     # Mimir and Cortex say "no org id", with 401; Thanos' receivers name a tenant.
     if "org id" in said or "tenant" in said:
-        return f"give the tenant as {PREFIX}TENANT, and its header's name as _TENANT_HEADER"
+        return f"give the tenant as {prefix}TENANT, and its header's name as _TENANT_HEADER"
     if status == 400 and "certificate" in said:
-        return f"give {PREFIX}CLIENT_CERTIFICATE_FILE and _KEY_FILE"
+        return f"give {prefix}CLIENT_CERTIFICATE_FILE and _KEY_FILE"
     return {
         301: "it is somewhere else: correct its URL",
-        302: f"it sends people to a page to sign in: set {PREFIX}BEARER_TOKEN, or ask behind that page",
+        302: f"it sends people to a page to sign in: set {prefix}BEARER_TOKEN, or ask behind that page",
         307: "it is somewhere else: correct its URL",
         308: "it is somewhere else: correct its URL",
-        401: f"set {PREFIX}BEARER_TOKEN, or {PREFIX}USERNAME and _PASSWORD, or correct them",
-        403: f"what {PREFIX}BEARER_TOKEN or _USERNAME stands for may not ask this: let it, or set another",
+        401: f"set {prefix}BEARER_TOKEN, or {prefix}USERNAME and _PASSWORD, or correct them",
+        403: f"what {prefix}BEARER_TOKEN or _USERNAME stands for may not ask this: let it, or set another",
         404: "is the path in its URL right? Mimir's ends in /prometheus",
-        407: f"give the proxy's user and password in {PREFIX}PROXY_URL",
+        407: f"give the proxy's user and password in {prefix}PROXY_URL",
     }.get(status, "")
+
+
+def _on_tls_fault(prefix: str) -> Mapping[TlsFault, str]:
+    return {
+        "no TLS there": "write http:// in its URL",
+        "another name": "ask it by a name that its certificate is for",
+        "expired": "its certificate must be renewed",
+        "unknown authority": f"give the PEM of its authority as {prefix}CA_FILE",
+        "it asks for a client's certificate": f"give {prefix}CLIENT_CERTIFICATE_FILE and _KEY_FILE",
+        "it refuses our certificate": f"is {prefix}CLIENT_CERTIFICATE_FILE of an authority that it trusts?",
+    }

@@ -18,7 +18,7 @@ from ops_platform.settings.object_storage import (
     named_for,
 )
 from ops_platform.settings.process import Settings
-from ops_platform.settings.prometheus import PrometheusSettings
+from ops_platform.settings.prometheus import PrometheusSettings, source_prefix
 from ops_platform.settings.reader import load_settings
 
 __all__ = [
@@ -36,4 +36,5 @@ __all__ = [
     "Settings",
     "load_settings",
     "named_for",
+    "source_prefix",
 ]

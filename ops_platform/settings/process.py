@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -18,7 +19,7 @@ from ops_platform.settings.object_storage import (
     S3Settings,
     SecondRepositorySettings,
 )
-from ops_platform.settings.prometheus import PrometheusSettings
+from ops_platform.settings.prometheus import PrometheusSettings, of_no_source, of_source
 
 LIBPQ_TARGETS = ("PGSERVICE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE")
 """libpq's own variables that say which database is meant."""
@@ -123,6 +124,17 @@ class Settings(Group):
                 "pgbackrest": self.pgbackrest.model_copy(update={"cipher_pass": second.cipher_pass}),
             }
         )
+
+    def prometheus_of(self, name: str) -> PrometheusSettings | None:
+        """Read what is set for one server of OPS_PROMETHEUS_URLS; None: nothing of its own is.
+
+        Raises ConfigurationError.
+        """
+        return of_source(name, self.environ)
+
+    def prometheus_for_others(self, names: Collection[str]) -> str | None:
+        """Find a variable that is set for a Prometheus which is none of ``names``; None: there is none."""
+        return of_no_source(names, self.environ)
 
     def expand(self, text: str, where: str) -> str:
         """Replace each ``${NAME}`` in ``text`` by the environment's value.

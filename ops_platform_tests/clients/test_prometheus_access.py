@@ -253,3 +253,80 @@ def test_no_other_host_gets_the_credentials_of_the_first(tmp_path: Path, given: 
         connect("eu=https://eu.example")
     assert SECRET not in str(refused.value)
     connect("eu=https://eu.example", CREDENTIALS_FOR_ALL="true")
+
+
+def test_each_server_is_asked_with_what_is_set_for_its_name(tmp_path: Path) -> None:
+    """Two servers with tokens of their own, a third with a tenant; the first's token goes to none of them."""
+    token = tmp_path / "eu"
+    token.write_text("of-eu\n", "utf-8")
+    guard = Guard()
+    with guard.running() as url:
+        urls = f"eu={url}/eu,us-east={url}/us,asia={url}/asia,near={url}/near"
+        given = {
+            "URL": url,
+            "URLS": urls,
+            **TOKEN,
+            "EU_BEARER_TOKEN_FILE": str(token),
+            "US_EAST_USERNAME": "me",
+            "US_EAST_PASSWORD": SECRET,
+            "ASIA_TENANT": "shop",
+        }
+        settings = settings_of(tmp_path, given)
+        client = prometheus_access.connect(settings, timeout_seconds=5)
+        for name in (None, "eu", "us-east", "asia", "near"):
+            client.source(name).query("up")
+        client.close()
+    ours = ("authorization", "x-scope-orgid")
+    assert [{name: asked[name] for name in ours if name in asked} for asked in guard.asked] == [
+        {"authorization": f"Bearer {SECRET}"},
+        {"authorization": "Bearer of-eu"},
+        {"authorization": BASIC},
+        {"x-scope-orgid": "shop"},
+        # Nothing of its own, and the same host.
+        {"authorization": f"Bearer {SECRET}"},
+    ]
+    assert SECRET not in repr(settings) + repr(settings.prometheus_of("us-east"))
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"EUU_BEARER_TOKEN": SECRET}, "OPS_PROMETHEUS_EUU_BEARER_TOKEN is for no server that"),
+        ({"EU_BEARER_TOKEN": SECRET, "EU_BEARER_TOKEN_FILE": "/etc/hostname"}, "_EU_BEARER_TOKEN_FILE"),
+        ({"EU_BEARER_TOKEN": SECRET, "EU_USERNAME": "me"}, "_EU_BEARER_TOKEN and OPS_PROMETHEUS_EU_USER"),
+        ({"EU_PASSWORD": SECRET}, "OPS_PROMETHEUS_EU_USERNAME is not set"),
+        ({"EU_TENANT": f"{SECRET} "}, "OPS_PROMETHEUS_EU_TENANT is empty, or holds"),
+        ({"EU_CREDENTIALS_WITHOUT_TLS": "perhaps"}, "OPS_PROMETHEUS_EU_CREDENTIALS_WITHOUT_TLS"),
+        ({"EU_TENANT_HEADER": "X-Team", "TENANT": "of-the-first"}, None),
+        # Its own way over HTTP is allowed, or refused, for it alone.
+        (
+            {"EU_BEARER_TOKEN": SECRET, "CREDENTIALS_WITHOUT_TLS": "true", "URLS": "eu=http://eu.example"},
+            "set OPS_PROMETHEUS_EU_CREDENTIALS_WITHOUT_TLS",
+        ),
+        ({"BEARER_TOKEN": SECRET, "EU_TENANT": "shop"}, None),
+    ],
+)  # fmt: skip
+def test_what_is_set_by_name_is_judged_by_name(
+    tmp_path: Path, small_ca: str, given: dict[str, str], word: str | None
+) -> None:
+    settings = settings_of(
+        tmp_path,
+        {"OPS_CA_FILE": small_ca, "URL": "https://one.example", "URLS": "eu=https://eu.example", **given},
+    )
+    if word is None:
+        prometheus_access.connect(settings, timeout_seconds=5).close()
+        return
+    with pytest.raises(ConfigurationError) as refused:
+        prometheus_access.connect(settings, timeout_seconds=5)
+    assert word in str(refused.value)
+    assert SECRET not in str(refused.value)
+
+
+def test_a_refusal_names_the_variables_of_its_server(tmp_path: Path) -> None:
+    guard = Guard(demanded={"Authorization": "Bearer of-eu"}, refusal=(401, "no"))
+    with guard.running() as url:
+        settings = settings_of(tmp_path, {"URL": ELSEWHERE, "URLS": f"eu={url}", "EU_BEARER_TOKEN": "wrong"})
+        client = prometheus_access.connect(settings, timeout_seconds=5)
+        with pytest.raises(Unavailable, match="set OPS_PROMETHEUS_EU_BEARER_TOKEN, or"):
+            client.source("eu").query("up")
+        client.close()
