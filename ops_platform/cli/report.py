@@ -29,8 +29,9 @@ def report(objectives: Path | None, json_output: bool) -> None:
 
     The verdict says what is certain: met, at risk (at most a quarter of the budget is left), breached, or
     undecided, because that depends on hours that are not known. Below stand the worst hours of each
-    objective that is not met, over its own period, and its maintenance. Exit 1 when an objective is breached
-    or undecided in a window, or a figure is missing or older than 2 h 30 min.
+    objective that is not met, over its own period, and its maintenance. After a document has changed its
+    objective is undecided, "of a former version", until the next hourly run. Exit 1 when an objective is
+    breached or undecided in a window, or a figure is missing, of a former version, or older than 2 h 30 min.
     """
     from ops_platform.clients import postgres
     from ops_platform.slo.objectives import openslo
@@ -42,7 +43,7 @@ def report(objectives: Path | None, json_output: bool) -> None:
         rows = figures.latest_with_freshness(ops, loaded, datetime.now(UTC))
         for objective in loaded:
             own = _own(rows, objective)
-            if own is not None and own["freshness"] != "missing":
+            if own is not None and own["freshness"] not in ("missing", "former"):
                 own["worst_hours"] = figure_causes.worst_hours(ops, objective, own["measured_at"])
                 own["maintenance"] = figure_causes.maintenance(ops, objective, own["measured_at"])
     if json_output:
@@ -109,6 +110,8 @@ def _between(least: int | None, most: int | None) -> str:
 def _figure(row: dict[str, Any]) -> tuple[object, ...]:
     if row["freshness"] == "missing":
         return (None, "no figure", None, None, None, None, None, None)
+    if row["freshness"] == "former":
+        return (row["verdict"], "of a former version", None, None, None, None, None, None)
     bounded = row["state"] == "bounded"
     known, expected = row["windows_known"], row["windows_expected"]
     return (

@@ -149,9 +149,14 @@ def newest(ops: Connection, objective: Objective) -> datetime | None:
 
 
 def latest(ops: Connection, objectives: Sequence[Objective]) -> list[dict[str, Any]]:
-    """Load the newest stored figure of each objective and window, in this order; no row where none is."""
+    """Load the newest stored figure of each objective and window, in this order; no row where none is.
+
+    Whether the objective's present version is met cannot be told from a figure of a ``former`` one, whose
+    indicator, target or period was another: such a row is ``undecided``, without numbers.
+    """
     windows = [(objective, window) for objective in objectives for window in periods(objective)]
-    return ops.execute(
+    versions = {(objective.service, objective.name): objective.version for objective in objectives}
+    rows = ops.execute(
         """
         SELECT m.* FROM unnest(%s::text[], %s::text[], %s::text[])
                         WITH ORDINALITY AS o (service, slo, slo_window, place)
@@ -172,6 +177,18 @@ def latest(ops: Connection, objectives: Sequence[Objective]) -> list[dict[str, A
             [window for _, window in windows],
         ),
     ).fetchall()
+    return [_as_promised(row, versions[row["service_name"], row["metric_name"]]) for row in rows]
+
+
+def _as_promised(row: dict[str, Any], version: str) -> dict[str, Any]:
+    if row["version"] == version:
+        return row | {"former": False}
+    kept = {
+        name: row[name] for name in ("service_name", "metric_name", "slo_window", "measured_at", "version")
+    }
+    unknown: dict[str, Any] = dict.fromkeys(row)
+    judged = {"state": "source_missing", "verdict": "undecided", "alert_fired": row["alert_fired"]}
+    return {**unknown, **kept, **judged, "former": True}
 
 
 def latest_with_freshness(
@@ -179,8 +196,9 @@ def latest_with_freshness(
 ) -> list[dict[str, Any]]:
     """Load the newest stored figure of each objective and window, also of those that have none.
 
-    ``freshness`` is ``current``, ``old`` (more than OLD behind ``now``) or ``missing``; a missing figure's
-    row has nothing else but service, objective and window.
+    ``freshness`` is ``current``, ``old`` (more than OLD behind ``now``), ``former`` (of another version of
+    the objective, so without numbers) or ``missing``; a missing figure's row has nothing else but service,
+    objective and window.
     """
     stored = latest(ops, objectives)
     by_key = {(row["service_name"], row["metric_name"], row["slo_window"]): row for row in stored}
@@ -189,8 +207,9 @@ def latest_with_freshness(
         for window in periods(objective):
             key = (objective.service, objective.name, window)
             if key in by_key:
-                old = now - by_key[key]["measured_at"] > OLD
-                rows.append(by_key[key] | {"freshness": "old" if old else "current"})
+                row = by_key[key]
+                old = "old" if now - row["measured_at"] > OLD else "current"
+                rows.append(row | {"freshness": "former" if row["former"] else old})
             else:
                 key_columns = dict(zip(("service_name", "metric_name", "slo_window"), key, strict=True))
                 rows.append({**key_columns, "freshness": "missing"})

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ops_platform import files
+from ops_platform.agent.metrics import slo as slo_metrics
 from ops_platform.cli import cli
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.slo.bounds import Bounds
@@ -76,6 +77,26 @@ def test_current_figures_are_good_news(ops_database: OpsDatabase, directory: Pat
         "1d", "7d", "30d", "month", "14d",
     ]  # fmt: skip
     assert {row["freshness"] for row in rows(as_json)} == {"current"}
+    # The second promises more from now on: its figures say nothing of that.
+    document = directory / "second.yaml"
+    document.write_text(document.read_text().replace("target: 0.999", "target: 0.9999"))
+    changed = report(ops_database, directory)
+    assert changed.exit_code == 1
+    assert "of a former version" in changed.output
+    for row in rows(report(ops_database, directory, "--json")):
+        former = row["metric_name"] == "second"
+        assert (row["freshness"], row["verdict"]) == (
+            ("former", "undecided")
+            if former
+            else ("current", None if row["slo_window"] == "month" else "met")
+        )
+        assert (row["error_budget_remaining"] is None) == former
+    with postgres.session(ops_database.url("ops_worker")) as ops:
+        states = slo_metrics.objectives(ops, openslo.load_directory(directory))
+    [second] = [state for state in states if state.slo == "second"]
+    assert {(figure.verdict, figure.state, figure.budget_remaining) for figure in second.figures} == {
+        ("undecided", "source_missing", None)
+    }
 
 
 def test_an_objective_without_a_figure_is_not_passed_over(ops_database: OpsDatabase, directory: Path) -> None:
