@@ -13,7 +13,21 @@ from ops_platform.slo.counting.samples import Labels, Series
 from ops_platform.slo.counting.scrapes import HORIZON, Scrapes
 
 INTERVAL = 60_000
-CHANGES = ("stays", "counts", "counts", "restarts", "forgets", "hides", "renames")
+
+# Made once: a strategy that is made for one draw is examined anew for it, which takes as long as the draw.
+_YES = st.booleans()
+_FIRST = st.integers(0, INTERVAL)
+_AGE = st.integers(0, 3 * HORIZON)
+_FIRST_VALUE = st.integers(0, 5)
+_STRETCHES = st.integers(1, 8)
+_HOW = st.sampled_from(["good", "good", "good", "bad", "absent"])
+_LENGTH = st.integers(1, 12)
+_CHANGE = st.sampled_from(["stays", "counts", "counts", "restarts", "forgets", "hides", "renames"])
+_LABEL = st.sampled_from(["x", "x", "y"])
+_MORE = st.integers(1, 100)
+_VALUE_AT_START = st.integers(0, 3)
+_SINCE_START = st.integers(0, INTERVAL - 1)
+_JITTER = st.integers(-20_000, 20_000)
 
 
 @dataclass(frozen=True)
@@ -87,29 +101,29 @@ def _times(ticks: list[Tick]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 @st.composite
 def lives(draw: st.DrawFn, name: str = "a") -> Life:
     """Hours of one target; stretches of scrapes that succeed, fail, or are not made."""
-    at = draw(st.integers(0, INTERVAL))
-    tells = draw(st.booleans())
-    started = at - draw(st.integers(0, 3 * HORIZON))
-    values = {"x": draw(st.integers(0, 5))}
+    at = draw(_FIRST)
+    tells = draw(_YES)
+    started = at - draw(_AGE)
+    values = {"x": draw(_FIRST_VALUE)}
     happened = values["x"]
-    hidden = {"x"} if draw(st.booleans()) else set[str]()
+    hidden = {"x"} if draw(_YES) else set[str]()
     forgotten = set[str]()
     ticks: list[Tick] = []
-    for _ in range(draw(st.integers(1, 8))):
-        how = draw(st.sampled_from(["good", "good", "good", "bad", "absent"]))
-        for _ in range(draw(st.integers(1, 12))):
-            what = draw(st.sampled_from(CHANGES))
-            label = draw(st.sampled_from(["x", "x", "y"]))
+    for _ in range(draw(_STRETCHES)):
+        how = draw(_HOW)
+        for _ in range(draw(_LENGTH)):
+            what = draw(_CHANGE)
+            label = draw(_LABEL)
             if what == "counts":
-                more = draw(st.integers(1, 100))
+                more = draw(_MORE)
                 values[label] = values.get(label, 0) + more
                 happened += more
                 hidden -= {label}
             elif what == "restarts":
-                values = {"x": draw(st.integers(0, 3))}
+                values = {"x": draw(_VALUE_AT_START)}
                 happened += values["x"]
-                hidden = {"x"} if draw(st.booleans()) else set()
-                started = at - draw(st.integers(0, INTERVAL - 1))
+                hidden = {"x"} if draw(_YES) else set()
+                started = at - draw(_SINCE_START)
             elif what == "forgets":
                 # As exporters do with labels that were long not used: the next event is the first one.
                 values.pop(label, None)
@@ -125,7 +139,7 @@ def lives(draw: st.DrawFn, name: str = "a") -> Life:
             if how != "absent":
                 shown = tuple((each, value) for each, value in sorted(values.items()) if each not in hidden)
                 ticks.append(Tick(at, how, shown, started if tells else None))
-            at += INTERVAL + draw(st.integers(-20_000, 20_000))
+            at += INTERVAL + draw(_JITTER)
     return Life((("instance", name), ("job", "product")), tuple(ticks), happened)
 
 

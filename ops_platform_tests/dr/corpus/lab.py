@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -71,8 +72,9 @@ class Lab:
     _answers: dict[str, archiver.Archiver] = field(default_factory=dict)
     """Prefix of a twin's repository -> the twin's last word about its archiving."""
 
-    @property
+    @cached_property
     def store(self) -> object_store.ObjectStore:
+        """One client for all: to make one takes as long as to copy half a repository."""
         return object_store.from_settings(self.site.settings, "backup")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 
@@ -221,53 +222,42 @@ def relayed(other: Life, name: str, one: Tick) -> bool:
     return ended and 0 < (before[-1].value(name) or 0) <= (one.value(name) or 0)
 
 
-@st.composite
-def cuts(draw: st.DrawFn, history: list[Life]) -> list[int]:
+def cuts(history: list[Life]) -> st.SearchStrategy[list[int]]:
     """Moments that cut the history, some of them at the very time of a scrape."""
     first, last = times_around(history)
     scraped = [one.at for life in history for one in life.ticks]
     moment = st.integers(first - INTERVAL, last + INTERVAL)
-    found = draw(st.lists(moment | st.sampled_from(scraped) if scraped else moment, min_size=2, max_size=9))
-    return sorted(set(found))
+    moments = moment | st.sampled_from(scraped) if scraped else moment
+    return st.lists(moments, min_size=2, max_size=9, unique=True).map(sorted)
 
 
-def parts_add_up(data: st.DataObject) -> None:
-    history = data.draw(HISTORIES)
-    at = data.draw(cuts(history))
-    if len(at) < 2:
-        return
-    parts = [window(history, start, end) for start, end in itertools.pairwise(at)]
-    whole = window(history, at[0], at[-1])
-    known = [part for part in parts if part is not None]
-    assert whole == (sum(known) if len(known) == len(parts) else None)
+Known = Callable[[int, int], int | None]
+"""Events from one moment to another, as ``window`` says it; None where they are unknown."""
 
 
-def oracle_agrees(data: st.DataObject) -> None:
-    history = data.draw(HISTORIES)
-    at = data.draw(cuts(history))
+def parts_add_up(history: list[Life], at: list[int], known: Known) -> None:
+    parts = [known(start, end) for start, end in itertools.pairwise(at)]
+    summed = [part for part in parts if part is not None]
+    assert known(at[0], at[-1]) == (sum(summed) if len(summed) == len(parts) else None)
+
+
+def oracle_agrees(history: list[Life], at: list[int], known: Known) -> None:
     for start, end in itertools.pairwise(at):
-        assert window(history, start, end) == oracle(history, start, end)
+        assert known(start, end) == oracle(history, start, end)
 
 
-def one_look_is_enough(data: st.DataObject) -> None:
+def one_look_is_enough(history: list[Life], at: list[int], known: Known) -> None:
     """A backfill of a month in one run, and the hourly runs."""
-    history = data.draw(HISTORIES)
-    at = data.draw(cuts(history))
-    if len(at) < 2:
-        return
     found = counted(history, at[0] - VIEW, at[-1] + VIEW)
     sums = found.events(np.array(at))
     for number, (start, end) in enumerate(itertools.pairwise(at)):
-        alone = window(history, start, end)
-        assert (None if found.missing(start, end) else int(sums[number])) == alone
+        assert (None if found.missing(start, end) else int(sums[number])) == known(start, end)
 
 
-def nothing_counts_twice(data: st.DataObject) -> None:
+def nothing_counts_twice(history: list[Life], at: list[int], known: Known) -> None:
     """Whatever comes back or is named anew: no window shows more than ever happened."""
-    history = data.draw(HISTORIES)
-    at = data.draw(cuts(history))
     for start, end in itertools.pairwise(at):
-        assert (window(history, start, end) or 0) <= sum(life.happened for life in history)
+        assert (known(start, end) or 0) <= sum(life.happened for life in history)
 
 
 PROPERTIES = (parts_add_up, oracle_agrees, one_look_is_enough, nothing_counts_twice)
@@ -276,9 +266,19 @@ PROPERTIES = (parts_add_up, oracle_agrees, one_look_is_enough, nothing_counts_tw
 @pytest.mark.parametrize(
     "examples", [30, pytest.param(400, marks=[pytest.mark.full, pytest.mark.timeout(900)])]
 )
-@pytest.mark.parametrize("holds", PROPERTIES)
-def test_whatever_happened(holds: Callable[[st.DataObject], None], examples: int) -> None:
-    settings(max_examples=hypothesis_profile.examples(examples))(given(st.data())(holds))()
+def test_whatever_happened(examples: int) -> None:
+    """All properties of each example: to make a history takes ten times as long as to count it."""
+
+    @settings(max_examples=hypothesis_profile.examples(examples))
+    @given(st.data())
+    def hold(data: st.DataObject) -> None:
+        history = data.draw(HISTORIES)
+        at = data.draw(cuts(history))
+        known = functools.cache(functools.partial(window, history))
+        for holds in PROPERTIES:
+            holds(history, at, known)
+
+    hold()
 
 
 # --- what each rule is for --------------------------------------------------------------------------------

@@ -249,7 +249,7 @@ def indicated(
 
 
 def windows(history: list[Life], part: Selector, edges: Sequence[int] = EDGES) -> list[WindowCount]:
-    return count(*reading_of(history, part), [moment(edge) for edge in edges])
+    return count(*reading_of(history, part), [moment(edge) for edge in edges], with_evidence=False)
 
 
 def bounds_of(window: WindowCount) -> Bounds | None:
