@@ -43,7 +43,14 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["ops_platform", "ops_platform.*"]),
     package_data={
-        "ops_platform": ["py.typed", "defaults/**/*", "local/templates/*", "local/*.sh", "api/static/*"]
+        "ops_platform": [
+            "py.typed",
+            "defaults/**/*",
+            "local/templates/*",
+            "local/*.sh",
+            "api/static/*",
+            "audit/catalogue/*.json",
+        ]
     },
     cmdclass={"build_py": BuildWithData},
     install_requires=[

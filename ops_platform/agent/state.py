@@ -31,6 +31,8 @@ PROBE_SECONDS = 15.0
 """Pause between two rounds of probes: each scrape of Prometheus shows a new one."""
 CERTIFICATE_SECONDS = 300.0
 """Pause between two readings of the certificates."""
+COPIES_SECONDS = 60.0
+"""Pause between two looks at the newest seal in the ledger bucket."""
 LOCK_SECONDS = 900.0
 """Pause between two looks at the lock of a repository."""
 
@@ -84,7 +86,7 @@ def initial_state(
         ),
         dr=DrMetrics({stanza: promised.rto_seconds for stanza, promised in targets.items()}, good_for),
         slo=SloMetrics(good_for),
-        audit=AuditMetrics(good_for),
+        audit=AuditMetrics(good_for, bucket_good_for=4 * COPIES_SECONDS),
         gdpr=GdprMetrics(good_for),
         retention=RetentionMetrics(good_for, data_map, product_stanza),
         synthetic=SyntheticMetrics(PROBE_SECONDS),

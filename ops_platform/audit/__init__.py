@@ -4,6 +4,7 @@ Duties append events through ``ledger``. The agent seals them; anybody who has t
 No personal data enters here.
 """
 
+from ops_platform.audit.copies import newest_copy
 from ops_platform.audit.keys import PublicKeys, SigningKey, configured_public_keys, configured_signing_key
 from ops_platform.audit.ledger import JSON, AuditEvent, append
 
@@ -16,6 +17,7 @@ __all__ = [
     "configured_public_keys",
     "configured_signing_key",
     "ledger",
+    "newest_copy",
     "report",
     "sealer",
 ]

@@ -16,13 +16,20 @@ from ops_platform.audit.seal import Seal, SealCopy, sign, timestamp
 from ops_platform.clients.postgres import Connection, one_row
 from ops_platform.errors import OpsError
 
+SEALER_LOCK = "audit/seal"
+"""Advisory lock that a sealer holds from its decision until its seal is recorded."""
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Each event of a range as (id, leaf hash), ordered by (xid, id), and the root over them in hex."""
+    """Each event of a range as (id, leaf hash), ordered by (xid, id), and the root over them in hex.
+
+    ``next_xid``: the lowest transaction id that had not been given when they were read.
+    """
 
     leaves: list[tuple[int, bytes]]
     root: str
+    next_xid: int
 
 
 @contextmanager
@@ -52,8 +59,14 @@ def snapshot(connection: Connection) -> Iterator[None]:
 
 def horizon(connection: Connection) -> int:
     """Return the lowest transaction id that had not ended when the current snapshot was taken."""
-    rows = connection.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin").fetchall()
-    return int(rows[0]["xmin"])
+    row = one_row(connection, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin")
+    return int(row["xmin"])
+
+
+def next_xid(connection: Connection) -> int:
+    """Return the lowest transaction id that had not been given when the current snapshot was taken."""
+    row = one_row(connection, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS xmax")
+    return int(row["xmax"])
 
 
 def end_of_batch(connection: Connection, epoch: int, from_xid: int, limit: int, rows: int) -> int:
@@ -62,7 +75,7 @@ def end_of_batch(connection: Connection, epoch: int, from_xid: int, limit: int, 
     The end is always between two transactions; a transaction with more events makes a larger batch.
     """
     query = """
-        SELECT xid::text AS at FROM audit_events
+        SELECT xid::text AS at FROM ONLY public.audit_events
         WHERE epoch = %s AND xid >= %s::text::xid8 AND xid < %s::text::xid8
         ORDER BY epoch, xid, id LIMIT 1 OFFSET %s
     """
@@ -83,7 +96,7 @@ def read_batch(connection: Connection, epoch: int, from_xid: int, to_xid: int | 
     for leaf in encoding.leaves(connection, condition, parameters):
         tree.add(leaf.hash)
         leaves.append((leaf.id, leaf.hash))
-    return Batch(leaves, tree.root().hex())
+    return Batch(leaves, tree.root().hex(), next_xid(connection))
 
 
 def compose(
@@ -118,5 +131,6 @@ def compose(
         key_id=key.key_id,
         opens=opens,
         void_from=void_from,
+        next_xid=batch.next_xid,
     )
     return SealCopy(sign(seal, key), batch.leaves)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ops_platform.audit.batch import horizon
-from ops_platform.audit.copies import BucketCopy, copies
-from ops_platform.audit.findings import Verification
+from ops_platform.audit.copies import BucketCopy, CopyStore, copies
+from ops_platform.audit.findings import Mark, Verification
 from ops_platform.audit.keys import PublicKeys
+from ops_platform.audit.reading import LedgerSource
 from ops_platform.audit.seal import (
     FIRST_EPOCH,
     GENESIS,
@@ -21,25 +21,27 @@ from ops_platform.audit.seal import (
     object_key,
     parse,
 )
-from ops_platform.clients.object_store import ObjectStore
-from ops_platform.clients.postgres import Connection
 
 ADOPTION = timedelta(minutes=10)
-"""Time that the newest copy may wait for its row: after a crash in between, the next sealer adopts it."""
+"""Time in which a copy without a row may be one that its sealer is just recording."""
+OVERDUE = timedelta(hours=2)
+"""Age of the newest seal at which its sealer is dead, or later seals were removed: one an hour is made."""
 
-_COLUMNS = """
-    number, epoch, opens, void_from, from_xid::text AS from_xid, to_xid::text AS to_xid, row_count,
-    first_id, last_id, merkle_root, previous_hash, sealed_at, key_id, document, signature
-"""
+
+WITHOUT_ROW = "in the bucket but not in the database: removed from audit_seals, or restored to before it"
 
 
 @dataclass(frozen=True)
 class Link:
-    """One seal of the chain. ``void``: a signed opening of an epoch says that a restore lost its events."""
+    """One seal of the chain. ``void``: a signed opening of an epoch says that a restore lost its events.
+
+    ``known``: it is the one that an earlier verification ended with.
+    """
 
     signed: SignedSeal
     copy: SealCopy | None
     void: bool
+    known: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,72 +56,93 @@ class _Pair:
 class Chain:
     """Walks the seals by number and adds the differences to ``result``.
 
-    ``epoch`` and ``to_xid`` are where the events behind the last seal of the walk start.
+    ``epoch`` and ``to_xid`` are where the events behind the last seal of the walk start; ``waiting`` are
+    seals so new that their sealer may just be recording them. With ``since`` the walk begins at that seal.
     """
 
     def __init__(
         self,
-        connection: Connection,
-        ledger: ObjectStore,
+        source: LedgerSource,
+        ledger: CopyStore,
         keys: PublicKeys,
         now: datetime,
         result: Verification,
+        since: Mark | None = None,
     ) -> None:
-        self._connection = connection
+        self._source = source
         self._ledger = ledger
         self._keys = keys
         self._now = now
         self._result = result
-        self._number = 0
+        self._since = since
+        self._number = since.number - 1 if since else 0
         self._previous = GENESIS
-        self.epoch = FIRST_EPOCH
-        self.to_xid = 0
+        self.epoch = since.epoch if since else FIRST_EPOCH
+        self.to_xid = since.to_xid if since else 0
+        self.newest: SignedSeal | None = None
+        self.waiting: list[SignedSeal] = []
 
     def links(self) -> Iterator[Link]:
         """Yield every seal that can be read, in order; check the lock on the last one's copy at the end."""
-        if not self._ledger.object_lock_enabled():
+        locked = self._ledger.object_lock_enabled()
+        if locked is None:
+            self._result.note("the copies of seals are files: whether their objects are locked is not known")
+        elif not locked:
             self._result.add_finding(
                 self._ledger.uri(), "the bucket has no object lock: its copies prove nothing"
             )
         void = self._void_numbers()
-        final = horizon(self._connection)
-        newest: SignedSeal | None = None
+        final = self._source.final()
         for pair in self._pairs():
             signed = self._seal(pair)
             if signed is None:
                 continue
-            if pair.row is None and signed.seal.to_xid > final and self._is_fresh(signed):
-                # Sealed after our snapshot was taken: its events are not all visible in it.
-                self._result.note(f"seal {pair.number} and later ones were made while this ran")
+            if pair.row is None and self._is_later(signed, final):
                 break
-            newest = signed
-            self._check_chain(signed, pair.number in void)
-            yield Link(signed, pair.copy.content if pair.copy else None, pair.number in void)
-        if newest is not None:
-            self._check_lock(newest)
+            self.newest = signed
+            known = self._since is not None and pair.number == self._since.number
+            self._check_chain(signed, pair.number in void, known)
+            yield Link(signed, pair.copy.content if pair.copy else None, pair.number in void, known)
+        if self.newest is not None:
+            if locked is not None:
+                self._check_lock(self.newest)
+            self._result.last_sealed_at = moment(self.newest.seal.sealed_at)
+            self._check_age(self.newest)
+
+    def _is_later(self, signed: SignedSeal, final: int | None) -> bool:
+        """Tell whether a seal without a row was made after what is read was taken, and note it."""
+        number, taken_at = signed.seal.number, self._source.taken_at
+        if taken_at is not None:
+            if moment(signed.seal.sealed_at) <= taken_at:
+                return False
+            self._result.note(
+                f"seal {number} and later ones were made after this copy of {taken_at:%F %T} UTC"
+            )
+            return True
+        # Sealed after our snapshot was taken: its events are not all visible in it.
+        return final is not None and signed.seal.to_xid > final and self._is_fresh(signed)
 
     def _pairs(self) -> Iterator[_Pair]:
         """Merge rows and copies by number."""
-        with self._connection.cursor(name="audit_seals_by_number") as rows:
-            rows.itersize = 500
-            rows.execute(f"SELECT {_COLUMNS} FROM audit_seals ORDER BY number")  # noqa: S608
-            numbered = self._numbered_copies()
-            row, copy = next(rows, None), next(numbered, None)
-            while row is not None or copy is not None:
-                row_number = row["number"] if row is not None else None
-                copy_number = copy.number if copy is not None else None
-                number = min(n for n in (row_number, copy_number) if n is not None)
-                pair = _Pair(
-                    number, row if row_number == number else None, copy if copy_number == number else None
-                )
-                if pair.row is not None:
-                    row = next(rows, None)
-                if pair.copy is not None:
-                    copy = next(numbered, None)
-                yield pair
+        rows = self._source.seals(self._number)
+        numbered = self._numbered_copies()
+        row, copy = next(rows, None), next(numbered, None)
+        while row is not None or copy is not None:
+            row_number = row["number"] if row is not None else None
+            copy_number = copy.number if copy is not None else None
+            number = min(n for n in (row_number, copy_number) if n is not None)
+            pair = _Pair(
+                number, row if row_number == number else None, copy if copy_number == number else None
+            )
+            self._result.seal_rows += pair.row is not None
+            if pair.row is not None:
+                row = next(rows, None)
+            if pair.copy is not None:
+                copy = next(numbered, None)
+            yield pair
 
     def _numbered_copies(self) -> Iterator[BucketCopy]:
-        for copy in copies(self._ledger):
+        for copy in copies(self._ledger, self._number):
             for problem in copy.problems:
                 self._result.add_finding(f"copy {self._ledger.uri(copy.key)}", problem)
             if copy.number is not None:
@@ -128,10 +151,9 @@ class Chain:
     def _void_numbers(self) -> set[int]:
         """Read the numbers of the seals that a signed opening of an epoch declares lost with a restore."""
         void: set[int] = set()
-        query = "SELECT document, signature FROM audit_seals WHERE opens IS NOT NULL ORDER BY number"
-        for row in self._connection.execute(query):
+        for document, signature in self._source.openings():
             try:
-                signed = parse(row["document"], row["signature"])
+                signed = parse(document, signature)
             except MalformedSeal:
                 continue
             seal = signed.seal
@@ -214,16 +236,14 @@ class Chain:
         )
 
     def _without_row(self, copy: SignedSeal, where: str) -> None:
-        # Only time tells deleted rows from a sealer that died before its insert.
-        if self._is_fresh(copy):
-            self._result.note(
-                f"{where} was made a moment ago and is in the bucket only: the sealer records it"
-            )
-        else:
-            self._result.add_finding(
-                where,
-                "in the bucket but not in the database: removed from audit_seals, or restored to before it",
-            )
+        taken_at = self._source.taken_at
+        if taken_at is not None and moment(copy.seal.sealed_at) > taken_at:
+            return
+        if taken_at is None and self._is_fresh(copy):
+            # Deleted, or its sealer has not recorded it yet: that can be told when no sealer is at work.
+            self.waiting.append(copy)
+            return
+        self._result.add_finding(where, WITHOUT_ROW)
 
     def _without_copy(self, row: SignedSeal, where: str) -> None:
         if self._is_locked(row):
@@ -235,22 +255,24 @@ class Chain:
                 "seals older than their object lock have no copy any more: signatures and chain hold them"
             )
 
-    def _check_chain(self, signed: SignedSeal, void: bool) -> None:
+    def _check_chain(self, signed: SignedSeal, void: bool, known: bool) -> None:
         seal, number = signed.seal, signed.seal.number
         where = f"seal {number}"
-        self._result.seals += 1
+        self._result.seals += not known
         follows = number == self._number + 1
         if not follows:
             missing = f"seal {self._number + 1}"
             if number > self._number + 2:
                 missing = f"seals {self._number + 1} to {number - 1}"
             self._result.add_finding(missing, "missing from the database and from the bucket")
-        elif seal.previous != self._previous:
+        elif known and self._since is not None and signed.hash != self._since.hash:
+            self._result.add_finding(where, "is not the one that the verification before this one found good")
+        elif not known and seal.previous != self._previous:
             self._result.add_finding(where, f"does not continue seal {number - 1}: the chain is broken here")
         self._number, self._previous = number, signed.hash
         if void:
             return
-        if follows and (seal.epoch, seal.from_xid) != (self.epoch, self.to_xid):
+        if follows and not known and (seal.epoch, seal.from_xid) != (self.epoch, self.to_xid):
             self._result.add_finding(
                 where, f"starts at {seal.epoch}/{seal.from_xid}, not where the one before ended"
             )
@@ -258,11 +280,21 @@ class Chain:
 
     def _check_lock(self, newest: SignedSeal) -> None:
         promised = moment(newest.seal.retain_until)
-        self._result.last_sealed_at = moment(newest.seal.sealed_at)
         if not self._is_locked(newest) or self._ledger.head(newest.key) is None:
             return
         lock = self._ledger.retention(newest.key)
         if lock is None or lock.mode != "COMPLIANCE" or lock.until < promised:
             self._result.add_finding(
                 f"copy {self._ledger.uri(newest.key)}", "is not locked as long as the seal says"
+            )
+
+    def _check_age(self, newest: SignedSeal) -> None:
+        seal, now = newest.seal, self._source.taken_at or self._now
+        age = now - moment(seal.sealed_at)
+        if age > OVERDUE:
+            hours = age.total_seconds() / 3600
+            self._result.add_finding(
+                f"seal {seal.number}",
+                f"is the newest, {hours:.0f} hours old, though one is made each hour: the sealer is dead, or "
+                "later seals were removed",
             )

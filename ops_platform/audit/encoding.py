@@ -12,7 +12,7 @@ the encoding injective; the view ``audit_leaves`` does the same in SQL.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,11 @@ from ops_platform.clients.postgres import Connection
 VERSION = "audit_event/1"
 FETCH_ROWS = 2000
 
+COLUMNS = (
+    "id", "event_id", "epoch", "xid", "occurred_at", "actor", "action", "phase", "operation_id", "object",
+    "outcome", "details", "commitments",
+)  # fmt: skip
+"""The order in which they are hashed."""
 _COLUMNS = """
     id::text, event_id::text, epoch::text, xid::text,
     (extract(epoch FROM occurred_at) * 1000000)::bigint::text,
@@ -56,7 +61,7 @@ def encode(values: Sequence[str | None]) -> bytes:
 
 
 def leaves(
-    connection: Connection, condition: str = "true", parameters: Sequence[Any] = ()
+    connection: Connection, condition: str = "true", parameters: Sequence[Any] | Mapping[str, Any] = ()
 ) -> Generator[Leaf, None, None]:
     """Stream the events that meet ``condition`` (SQL of ours), ordered by epoch, xid, id.
 
@@ -66,7 +71,7 @@ def leaves(
         cursor.itersize = FETCH_ROWS
         cursor.execute(
             # Qualified names: plain ones would order by the texts that are selected under the same names.
-            f"SELECT {_COLUMNS} FROM audit_events AS event WHERE {condition} "  # noqa: S608
+            f"SELECT {_COLUMNS} FROM ONLY public.audit_events AS event WHERE {condition} "  # noqa: S608
             "ORDER BY event.epoch, event.xid, event.id",
             parameters,
         )

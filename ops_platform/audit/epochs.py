@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from psycopg import errors as pg_errors
 from psycopg import sql
 
-from ops_platform.audit.batch import compose, horizon, own_transactions, read_batch
+from ops_platform.audit.batch import SEALER_LOCK, compose, horizon, own_transactions, read_batch
 from ops_platform.audit.keys import PublicKeys, SigningKey
 from ops_platform.audit.seal import (
     FIRST_EPOCH,
@@ -26,7 +26,7 @@ from ops_platform.audit.seal import (
     number_of,
     object_key,
 )
-from ops_platform.audit.sealer import DEFAULT_RETENTION_DAYS, LOCK, SealRefused, insert, last_seal, put
+from ops_platform.audit.sealer import DEFAULT_RETENTION_DAYS, SealRefused, insert, last_seal, put
 from ops_platform.clients import postgres
 from ops_platform.clients.object_store import ObjectStore
 from ops_platform.clients.postgres import Connection
@@ -51,7 +51,7 @@ def open_epoch(
     """
     known_keys = keys or key.public_keys()
     with own_transactions(owner):
-        if not postgres.try_lock(owner, LOCK):
+        if not postgres.try_lock(owner, SEALER_LOCK):
             raise Unavailable("a sealer is at work: stop the agent, then open the epoch")
         try:
             with owner.transaction():
@@ -65,20 +65,20 @@ def open_epoch(
                 seal = copy.signed.seal
                 # A default, not a lookup: it changes for every writer at once, whatever its snapshot.
                 owner.execute(
-                    sql.SQL("ALTER TABLE audit_events ALTER COLUMN epoch SET DEFAULT {}").format(
+                    sql.SQL("ALTER TABLE public.audit_events ALTER COLUMN epoch SET DEFAULT {}").format(
                         sql.Literal(seal.next_epoch)
                     )
                 )
             return seal
         finally:
             if not owner.closed:
-                postgres.unlock(owner, LOCK)
+                postgres.unlock(owner, SEALER_LOCK)
 
 
 def _stop_writers(owner: Connection) -> None:
     try:
         owner.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(WRITERS_WAIT)))
-        owner.execute("LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE")
+        owner.execute("LOCK TABLE public.audit_events IN ACCESS EXCLUSIVE MODE")
     except pg_errors.LockNotAvailable:
         raise Unavailable(
             f"events are still being written after {WRITERS_WAIT}: stop the agent and all runs, then repeat"

@@ -34,6 +34,20 @@ OUTCOME_PATIENCE_SECONDS = 30
 """Time that an outcome waits for an ops database that is being restarted."""
 
 
+_APPEND = """
+    INSERT INTO public.audit_events
+        (event_id, actor, action, phase, operation_id, object, outcome, details, commitments)
+    VALUES (%(event_id)s, %(actor)s, %(action)s, %(phase)s, %(operation_id)s, %(object)s, %(outcome)s,
+            %(details)s, %(commitments)s)
+    RETURNING (event_id, actor, action, phase, operation_id, object, outcome, details, commitments)
+        IS NOT DISTINCT FROM
+        (%(event_id)s::uuid, %(actor)s::text, %(action)s::text, %(phase)s::text, %(operation_id)s::text,
+         %(object)s::text, %(outcome)s::text, %(details)s::jsonb, %(commitments)s::jsonb)
+        AND xid = pg_current_xact_id()
+        AND occurred_at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() AS same
+"""
+
+
 class LedgerError(OpsError):
     """An event cannot be written; nothing was written."""
 
@@ -59,31 +73,30 @@ class AuditEvent:
 def append(connection: Connection, event: AuditEvent) -> UUID:
     """Write the event in the caller's transaction and return its event id; it exists only if that commits.
 
-    Raises LedgerError when the event breaks a rule of the ledger's tables.
+    The row is demanded back as it was stored, because a trigger can drop or alter it without an error.
+    Raises LedgerError when the event breaks a rule of the ledger's tables, or was not stored as it is.
     """
     event_id = uuid4()
     salt = secrets.token_bytes(SALT_BYTES)
-    if event.personal:
-        connection.execute("INSERT INTO audit_salts (event_id, salt) VALUES (%s, %s)", (event_id, salt))
+    values = {
+        "event_id": event_id,
+        "actor": event.actor,
+        "action": event.action,
+        "phase": event.phase,
+        "operation_id": event.operation_id,
+        "object": event.object,
+        "outcome": event.outcome,
+        "details": Jsonb(dict(event.details), dumps=_strict_json),
+        "commitments": Jsonb({name: commitment(salt, name, value) for name, value in event.personal.items()}),
+    }
     try:
-        connection.execute(
-            """
-            INSERT INTO audit_events
-                (event_id, actor, action, phase, operation_id, object, outcome, details, commitments)
-            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-            """,
-            (
-                event_id,
-                event.actor,
-                event.action,
-                event.phase,
-                event.operation_id,
-                event.object,
-                event.outcome,
-                Jsonb(dict(event.details), dumps=_strict_json),
-                Jsonb({name: commitment(salt, name, value) for name, value in event.personal.items()}),
-            ),
-        )
+        if event.personal:
+            salts = connection.execute(
+                "INSERT INTO public.audit_salts (event_id, salt) VALUES (%s, %s)", (event_id, salt)
+            ).rowcount
+            if salts != 1:
+                raise LedgerError(_not_stored(event))
+        stored = connection.execute(_APPEND, values).fetchall()
     except (pg_errors.CheckViolation, pg_errors.NotNullViolation) as error:
         # Not the error's text: its DETAIL line quotes the row.
         rule = error.diag.constraint_name or error.diag.column_name
@@ -94,7 +107,16 @@ def append(connection: Connection, event: AuditEvent) -> UUID:
         raise LedgerError(
             f"audit event {event.action}/{event.phase} holds a character that cannot be stored: correct it"
         ) from None
+    if [row["same"] for row in stored] != [True]:
+        raise LedgerError(_not_stored(event))
     return event_id
+
+
+def _not_stored(event: AuditEvent) -> str:
+    return (
+        f"audit event {event.action}/{event.phase} was not stored as it was written: something in the ops "
+        "database drops or alters events: run 'ops-platform audit verify'"
+    )
 
 
 def commitment(salt: bytes, name: str, value: str) -> str:

@@ -6,16 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import errors as pg_errors
 
+from ops_platform.audit.copies import CopyStore
 from ops_platform.audit.epochs import open_epoch
 from ops_platform.audit.findings import Verification
 from ops_platform.audit.keys import PublicKeys, SigningKey
-from ops_platform.audit.seal import Seal
-from ops_platform.audit.verify import check
+from ops_platform.audit.reading import CopiedBucket, Manifest, export
+from ops_platform.audit.seal import PREFIX, Seal
+from ops_platform.audit.verification_log import verify_and_record
+from ops_platform.audit.verify import check, check_copy
 from ops_platform.clients import object_store, postgres
 from ops_platform.clients.object_store import ObjectStoreRefused
 from ops_platform.clients.postgres import Connection
@@ -46,6 +50,8 @@ class LedgerReport:
         result = self.result
         verdict = "intact" if self.ok else f"NOT INTACT, {len(result.findings)} differences"
         line = f"ledger {verdict}: {result.events} events under {result.seals} seals"
+        if result.since:
+            line += f" after seal {result.since}"
         if result.last_sealed_at is not None:
             line += f", sealed up to {result.last_sealed_at:%Y-%m-%d %H:%M:%S} UTC"
         if result.unsealed and result.oldest_unsealed_at is not None:
@@ -80,6 +86,55 @@ def verify_ledger(settings: Settings) -> LedgerReport:
             return LedgerReport(check(connection, ledger, keys))
     except (Unavailable, ObjectStoreRefused) as error:
         raise CheckFailed(f"the ledger could not be verified: {error}") from None
+
+
+def record_verification(settings: Settings, *, full: bool = False, run_id: str | None = None) -> LedgerReport:
+    """Verify the ledger from the last verification on record on, or in ``full``, and put it on record.
+
+    Raises as ``verify_ledger`` does; then nothing is on record.
+    """
+    keys = public_keys(settings)
+    url = settings.require("database_url")
+    ledger = object_store.from_settings(settings, "ledger")
+    try:
+        with _session(url) as connection:
+            return LedgerReport(verify_and_record(connection, ledger, keys, full=full, run_id=run_id))
+    except (Unavailable, ObjectStoreRefused) as error:
+        raise CheckFailed(f"the ledger could not be verified: {error}") from None
+
+
+def verify_copy(
+    settings: Settings, path: Path, *, copies: Path | None = None, taken_at: datetime | None = None
+) -> LedgerReport:
+    """Verify an export or a dump without its server.
+
+    ``copies`` is a directory with what was in the bucket; without one it is that of the export, if it has
+    copies, else the bucket that the settings name. Raises ConfigurationError when a setting is missing,
+    CheckFailed when something cannot be read.
+    """
+    keys = public_keys(settings)
+    own = path if path.is_dir() and (path / PREFIX).is_dir() else None
+    directory = copies or own
+    ledger: CopyStore = (
+        CopiedBucket(directory) if directory is not None else object_store.from_settings(settings, "ledger")
+    )
+    try:
+        return LedgerReport(check_copy(path, ledger, keys, taken_at=taken_at))
+    except (Unavailable, ObjectStoreRefused) as error:
+        raise CheckFailed(f"the ledger could not be verified: {error}") from None
+
+
+def export_ledger(settings: Settings, directory: Path, *, copies: bool) -> Manifest:
+    """Write the ledger into a new directory, with the bucket's ``copies`` of seals if they are wanted.
+
+    Raises CheckFailed when the directory is not empty or the ledger cannot be read.
+    """
+    ledger = object_store.from_settings(settings, "ledger") if copies else None
+    try:
+        with _session(settings.require("database_url")) as connection:
+            return export(connection, directory, ledger)
+    except (Unavailable, ObjectStoreRefused) as error:
+        raise CheckFailed(f"the ledger could not be exported: {error}") from None
 
 
 def recent_events(

@@ -16,7 +16,9 @@ from ops_platform.errors import OpsError
 
 PREFIX = "audit/seals/"
 GENESIS = "0" * 64
-VERSION = "audit_seal/1"
+VERSION = "audit_seal/2"
+FIRST_VERSION = "audit_seal/1"
+"""Seals without ``next_xid``: they stay as they are, and are verified as before."""
 FIRST_EPOCH = 1
 
 _FIELDS = {
@@ -31,7 +33,7 @@ _FIELDS = {
     "retain_until": str,
     "key_id": str,
 }
-_OPTIONAL = {"first_id": int, "last_id": int, "opens": int, "void_from": int}
+_OPTIONAL = {"first_id": int, "last_id": int, "opens": int, "void_from": int, "next_xid": int}
 
 
 class MalformedSeal(OpsError):
@@ -47,6 +49,8 @@ class Seal:
     UTC. A seal with ``opens`` starts that epoch after a restore: it covers all events of ``epoch``
     from ``from_xid`` on, with no upper end; ``to_xid`` is where the new epoch starts, and the
     seals from ``void_from`` to the one before this are about events that the restore lost.
+    ``next_xid`` was the lowest transaction id that had not been given when the events were read: a
+    transaction from it on began after this seal. None in seals of the first version.
     """
 
     epoch: int
@@ -63,6 +67,7 @@ class Seal:
     key_id: str
     opens: int | None = None
     void_from: int | None = None
+    next_xid: int | None = None
 
     @property
     def next_epoch(self) -> int:
@@ -71,7 +76,11 @@ class Seal:
 
     def document(self) -> str:
         """Return the text that is signed and hashed: canonical JSON, keys sorted, no space, all fields."""
-        return json.dumps({"version": VERSION, **asdict(self)}, sort_keys=True, separators=(",", ":"))
+        fields = asdict(self)
+        if self.next_xid is None:
+            del fields["next_xid"]
+        version = FIRST_VERSION if self.next_xid is None else VERSION
+        return json.dumps({"version": version, **fields}, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -144,8 +153,13 @@ def parse(document: str, signature: str) -> SignedSeal:
         raw = base64.b64decode(signature, validate=True)
     except (ValueError, binascii.Error):
         raise MalformedSeal("not a seal: its document is not JSON or its signature not base64") from None
-    if not isinstance(fields, dict) or fields.pop("version", None) != VERSION:
-        raise MalformedSeal(f"not a seal of the form {VERSION}")
+    if not isinstance(fields, dict) or (version := fields.pop("version", None)) not in (
+        FIRST_VERSION,
+        VERSION,
+    ):
+        raise MalformedSeal(f"not a seal of the form {VERSION} or {FIRST_VERSION}")
+    if version == FIRST_VERSION:
+        fields.setdefault("next_xid", None)
     seal = Seal(**_checked(fields))
     if seal.document() != document:
         raise MalformedSeal("its document is not in canonical form")

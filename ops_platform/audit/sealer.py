@@ -24,7 +24,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ops_platform.audit.batch import compose, end_of_batch, horizon, own_transactions, read_batch, snapshot
+from ops_platform.audit.batch import (
+    SEALER_LOCK,
+    compose,
+    end_of_batch,
+    horizon,
+    own_transactions,
+    read_batch,
+    snapshot,
+)
 from ops_platform.audit.keys import PublicKeys, SigningKey
 from ops_platform.audit.seal import (
     FIRST_EPOCH,
@@ -42,7 +50,6 @@ from ops_platform.clients.object_store import ObjectExists, ObjectStore
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 
-LOCK = "audit/seal"
 BATCH_ROWS = 10_000
 """Events of one seal, which bounds memory. Only a single transaction with more makes a larger seal."""
 QUIET_SECONDS = 3600
@@ -83,7 +90,7 @@ def seal(
     """
     known_keys = keys or key.public_keys()
     with own_transactions(connection):
-        if not postgres.try_lock(connection, LOCK):
+        if not postgres.try_lock(connection, SEALER_LOCK):
             return None
         try:
             step("decide")
@@ -100,7 +107,7 @@ def seal(
             return copy.signed.seal
         finally:
             if not connection.closed:
-                postgres.unlock(connection, LOCK)
+                postgres.unlock(connection, SEALER_LOCK)
 
 
 def seal_all(
@@ -127,7 +134,7 @@ def seal_all(
 def last_seal(connection: Connection) -> SignedSeal | None:
     """Read the newest row of ``audit_seals``; None before the first seal. Raises MalformedSeal."""
     row = connection.execute(
-        "SELECT document, signature FROM audit_seals ORDER BY number DESC LIMIT 1"
+        "SELECT document, signature FROM ONLY public.audit_seals ORDER BY number DESC LIMIT 1"
     ).fetchone()
     return None if row is None else parse(row["document"], row["signature"])
 
@@ -144,12 +151,16 @@ def put(ledger: ObjectStore, copy: SealCopy) -> None:
 
 
 def insert(connection: Connection, signed: SignedSeal) -> None:
-    """Record the seal in ``audit_seals``, unless its number is recorded already."""
+    """Record the seal in ``audit_seals``, unless its number is recorded already, and demand the row back.
+
+    Raises SealRefused when the table shows another row, or none.
+    """
     seal = signed.seal
     connection.execute(
         """
-        INSERT INTO audit_seals (number, epoch, opens, void_from, from_xid, to_xid, row_count, first_id,
-                                 last_id, merkle_root, previous_hash, sealed_at, key_id, document, signature)
+        INSERT INTO public.audit_seals
+            (number, epoch, opens, void_from, from_xid, to_xid, row_count, first_id, last_id, merkle_root,
+             previous_hash, sealed_at, key_id, document, signature)
         VALUES (%s, %s, %s, %s, %s::text::xid8, %s::text::xid8, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (number) DO NOTHING
         """,
@@ -171,6 +182,14 @@ def insert(connection: Connection, signed: SignedSeal) -> None:
             signed.signature_text(),
         ),
     )
+    kept = connection.execute(
+        "SELECT document, signature FROM ONLY public.audit_seals WHERE number = %s", (seal.number,)
+    ).fetchall()
+    if [(row["document"], row["signature"]) for row in kept] != [(signed.document, signed.signature_text())]:
+        raise SealRefused(
+            f"audit seal {seal.number} was inserted, and the table does not show it as it was: run "
+            "'ops-platform audit verify'"
+        )
 
 
 def _head(connection: Connection, keys: PublicKeys) -> Head:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from pathlib import Path
+
 import click
 
 from ops_platform.cli import output
@@ -14,16 +17,41 @@ def audit() -> None:
 
 
 @audit.command()
+@click.option(
+    "--from",
+    "copy",
+    type=click.Path(path_type=Path, exists=True),
+    default=None,
+    help="Not the server: a directory of 'audit export', or a file of 'pg_dump --data-only'.",
+)
+@click.option(
+    "--copies",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=None,
+    help="With --from: a directory with what is in the ledger bucket.",
+)
+@click.option(
+    "--taken-at",
+    type=click.DateTime(formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z"]),
+    default=None,
+    help="With --from and a dump: when it was made, as 2026-12-01T04:00:00Z.",
+)
 @output.as_json
-def verify(json_output: bool) -> None:
-    """Recompute rows against seals, and seals against their object-locked copies.
+def verify(copy: Path | None, copies: Path | None, taken_at: datetime | None, json_output: bool) -> None:
+    """Check the catalogue, recompute rows against seals, and seals against their object-locked copies.
 
     Exit 1 when anything differs, and also when a copy could not be read: an unverified ledger does
-    not count as intact.
+    not count as intact. The public key (OPS_AUDIT_PUBLIC_KEY_FILE) is all it needs besides.
     """
     from ops_platform.audit import report
 
-    result = report.verify_ledger(load_settings())
+    if copy is None and (copies is not None or taken_at is not None):
+        raise click.UsageError("--copies and --taken-at are for --from")
+    settings = load_settings()
+    if copy is None:
+        result = report.verify_ledger(settings)
+    else:
+        result = report.verify_copy(settings, copy, copies=copies, taken_at=taken_at)
     if json_output:
         output.print_json(result.as_json())
     else:
@@ -32,6 +60,33 @@ def verify(json_output: bool) -> None:
         click.echo(result.summary)
     if not result.ok:
         output.end(1)
+
+
+@audit.command()
+@click.option(
+    "--to",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="A new directory.",
+)
+@click.option("--copies", is_flag=True, help="With the copies of the seals from the ledger bucket.")
+@output.as_json
+def export(directory: Path, copies: bool, json_output: bool) -> None:
+    """Write the ledger into a directory, to verify it on another machine with 'audit verify --from'."""
+    from dataclasses import asdict
+
+    from ops_platform.audit import report
+
+    manifest = report.export_ledger(load_settings(), directory, copies=copies)
+    if json_output:
+        output.print_json({key: value for key, value in asdict(manifest).items() if key != "catalogue"})
+    else:
+        rows = manifest.rows
+        click.echo(
+            f"{rows['audit_events']} events and {rows['audit_seals']} seals as of {manifest.taken_at} are in "
+            f"{directory}"
+        )
 
 
 @audit.command()

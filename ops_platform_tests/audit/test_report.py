@@ -84,6 +84,12 @@ def test_a_database_without_the_ledger_or_the_right_is_said_in_one_line(
         report.verify_ledger(settings("ops_api"))
     with rig.superuser() as superuser:
         superuser.execute("DROP TABLE audit_events CASCADE")
+    assert any(
+        finding.startswith("public.audit_events: is missing")
+        for finding in report.verify_ledger(settings()).findings
+    )
+    with rig.superuser() as superuser:
+        superuser.execute("DROP TABLE audit_seals")
     with pytest.raises(CheckFailed, match="ops-platform migrate"):
         report.verify_ledger(settings())
     with pytest.raises(Unavailable, match="ops-platform migrate"):

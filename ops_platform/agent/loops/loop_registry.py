@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ops_platform.agent import deliveries
+from ops_platform.agent.loops.copy_watch import CopyWatch
 from ops_platform.agent.loops.document_watch import DocumentWatch
 from ops_platform.agent.loops.sealing import Sealing
 from ops_platform.agent.loops.sessions import DATABASE_PATIENCE_SECONDS, Sessions, database_loop
@@ -19,6 +20,7 @@ from ops_platform.agent.probes.endpoint_answer import Prober
 from ops_platform.agent.probes.endpoint_list import ProbeList
 from ops_platform.agent.state import (
     CERTIFICATE_SECONDS,
+    COPIES_SECONDS,
     PROBE_SECONDS,
     AgentState,
     initial_state,
@@ -85,7 +87,7 @@ class LoopRegistry:
         """Make the loops of the agent and of every stanza."""
         loops = [self._observe(), self._reconcile(), self._prune(), self._seal(), self._certificates()]
         loops += [self._objectives(), self._mail(), self._expire_requests(), self._expire_exports()]
-        loops.append(self._probe())
+        loops += [self._probe(), self._copies()]
         if self._settings.dagster_url:
             loops.append(self._ask_dagster(self._settings.dagster_url))
         of_stanzas = StanzaLoops(self._settings, self._config, self._sessions, self.state.backup.stanzas)
@@ -207,6 +209,12 @@ class LoopRegistry:
         every = self._settings.agent.seal_seconds
         # S3 may take its time: boto3 tries four times.
         return Loop("seal", every, Sealing(self._settings, session).step, patience=300.0, cut=session.cut)
+
+    def _copies(self) -> Loop:
+        session = self._sessions.of_ops("agent ledger copies")
+        watch = CopyWatch(self._settings, self.state.audit, session)
+        # The first look lists all copies: a second for ten thousand of them.
+        return Loop("ledger-copies", COPIES_SECONDS, watch.step, patience=300.0, cut=session.cut)
 
     def _certificates(self) -> Loop:
         def step() -> None:

@@ -9,7 +9,7 @@ known (``agent.state``), the endpoint itself (``agent.http``), and the metrics o
 """
 
 from ops_platform.agent.metrics.archiving import ArchivingState
-from ops_platform.agent.metrics.audit import AuditMetrics, LedgerState
+from ops_platform.agent.metrics.audit import AuditMetrics, BucketState, LedgerState, VerificationState
 from ops_platform.agent.metrics.backup import (
     BackupMetrics,
     KindReport,
@@ -41,6 +41,7 @@ __all__ = [
     "ArchivingState",
     "AuditMetrics",
     "BackupMetrics",
+    "BucketState",
     "Deliveries",
     "DrMetrics",
     "ExerciseState",
@@ -64,6 +65,7 @@ __all__ = [
     "SyntheticMetrics",
     "SystemMetrics",
     "Targets",
+    "VerificationState",
     "WindowState",
     "begin_snapshot",
     "read_in_one_snapshot",

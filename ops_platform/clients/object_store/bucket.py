@@ -203,14 +203,17 @@ class ObjectStore:
                 for item in page.get("Contents", []):
                     yield StoredObject.current(self._relative(item["Key"]), item)
 
-    def versions(self, prefix: str = "") -> Iterator[StoredObject]:
+    def versions(self, prefix: str = "", *, start_after: str = "") -> Iterator[StoredObject]:
         """List every version and delete marker below ``prefix``, in key order, the newest of a key first.
 
-        Stores know times to the second: a version and a delete marker of one second may be swapped.
+        Only those after the key ``start_after``, where one is given. Stores know times to the second:
+        a version and a delete marker of one second may be swapped.
         """
+        # boto3's types do not know that a listing may start in the middle.
+        options: dict[str, Any] = {"KeyMarker": self.prefix + start_after} if start_after else {}
         with self.errors("list", prefix):
             for page in self.client.get_paginator("list_object_versions").paginate(
-                Bucket=self.bucket, Prefix=self.prefix + prefix
+                Bucket=self.bucket, Prefix=self.prefix + prefix, **options
             ):
                 # S3 lists a page's delete markers apart from its versions.
                 yield from sorted(

@@ -4,6 +4,8 @@ import dagster as dg
 
 from ops_platform.defs.housekeeping.jobs import (
     alert_delivery_test,
+    audit_verification,
+    audit_verification_hourly,
     retention_cleanup,
     retention_cleanup_daily,
 )
@@ -11,9 +13,9 @@ from ops_platform.defs.housekeeping.sensors import run_failures
 
 
 def housekeeping_definitions() -> dg.Definitions:
-    """Build jobs, schedule and sensor: retention, the notice of failed runs, the test of alert delivery."""
+    """Build jobs, schedule and sensor: retention, verification, notices of failures, test of alerts."""
     return dg.Definitions(
-        jobs=[retention_cleanup, alert_delivery_test],
-        schedules=[retention_cleanup_daily],
+        jobs=[retention_cleanup, alert_delivery_test, audit_verification],
+        schedules=[retention_cleanup_daily, audit_verification_hourly],
         sensors=[run_failures],
     )

@@ -1,6 +1,7 @@
 """The jobs that keep the platform itself in order: retention of its records, and the test of its alerts."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
@@ -121,6 +122,61 @@ def alert_delivery_test() -> None:
     follow_test_alerts()
 
 
+class VerificationConfig(dg.Config):
+    """``full``: compare all events, not only those since the last verification, as one run a week does."""
+
+    full: bool = False
+
+
+@dg.op(
+    description="Verify the audit ledger: the catalogue, the rows under seals since the last verification "
+    "(weekly, and with full: true, all), and the seals against their locked copies."
+)
+def verify_ledger(
+    context: dg.OpExecutionContext, config: VerificationConfig, platform: PlatformResource
+) -> dg.Output[None]:
+    """Verify and put it on record; fail with the findings when anything differs."""
+    from ops_platform.audit import report  # by the run: it reads the bucket, too
+
+    with reported_failures():
+        verdict = report.record_verification(platform.settings(), full=config.full, run_id=context.run.run_id)
+    result = verdict.result
+    metadata: dict[str, int | dg.MetadataValue[Any]] = {
+        "compared_after_seal": result.since,
+        "events": result.events,
+        "seals": result.seals,
+        "unsealed": result.unsealed,
+        "rows_by_index": result.rows_by_index,
+        "rows_by_scan": result.rows_by_scan or 0,
+        "findings": dg.MetadataValue.md("\n".join(f"- {finding}" for finding in verdict.findings[:100])),
+    }
+    context.log.info(verdict.summary)
+    if not verdict.ok:
+        first = "; ".join(verdict.findings[:3])
+        raise dg.Failure(
+            description=f"{len(verdict.findings)} findings in the audit ledger: {first}",
+            metadata=metadata,
+            allow_retries=False,
+        )
+    return dg.Output(None, metadata=metadata)
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Prove that the audit ledger is as it was sealed: fails with each place where it is not.",
+)
+def audit_verification() -> None:
+    """Verify the audit ledger."""
+    verify_ledger()
+
+
+audit_verification_hourly = dg.ScheduleDefinition(
+    name="audit_verification_hourly",
+    job=audit_verification,
+    cron_schedule="27 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
 retention_cleanup_daily = dg.ScheduleDefinition(
     name="retention_cleanup_daily",
     job=retention_cleanup,

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ops_platform.agent.metrics import (
+    BucketState,
     Deliveries,
     ExerciseState,
     FigureState,
@@ -20,6 +21,7 @@ from ops_platform.agent.metrics import (
     SampleCollector,
     SetSummary,
     Targets,
+    VerificationState,
 )
 from ops_platform.agent.probes.certificates import Expiry
 from ops_platform.agent.probes.dagster_health import Daemon, DagsterHealth
@@ -113,6 +115,8 @@ def full() -> AgentState:
         ]
     )
     known.audit.ledger.put(LedgerState(2, at, at))
+    known.audit.bucket.put(BucketState(8, at, 1))
+    known.audit.verification.put(VerificationState(at, at, 0))
     known.gdpr.requests.put(
         {
             "erasure": RequestState({"pending": 3, "failed": 0}, at, 60_000.0, 5_000.0),

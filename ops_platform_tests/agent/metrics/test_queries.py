@@ -107,7 +107,11 @@ def test_what_changes_between_two_statements_is_seen_by_none_of_them(ops_databas
     with postgres.session(ops_database.url("ops_worker")) as connection:
         run(connection, 1, "full")
     with postgres.session(ops_database.url("ops_agent")) as connection:
-        first, meanwhile, last = AuditMetrics(60), RunFails(ops_database), BackupMetrics(STANZAS, 60, 60, 60)
+        first, meanwhile, last = (
+            AuditMetrics(60, 60),
+            RunFails(ops_database),
+            BackupMetrics(STANZAS, 60, 60, 60),
+        )
         read_in_one_snapshot(connection, [first, meanwhile, last])
         reports = last.reports.get()
         connection.rollback()

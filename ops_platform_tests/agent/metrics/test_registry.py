@@ -84,6 +84,13 @@ gauge audit_known
 gauge audit_unsealed_events
 gauge audit_oldest_unsealed_timestamp_seconds
 gauge audit_last_seal_timestamp_seconds
+gauge audit_bucket_known
+gauge audit_bucket_last_seal_number
+gauge audit_tail_missing_seals
+gauge audit_bucket_last_seal_timestamp_seconds
+gauge audit_verified_timestamp_seconds
+gauge audit_verified_in_full_timestamp_seconds
+gauge audit_verification_findings
 counter gdpr_requests_total{request_type,status}
 gauge gdpr_oldest_pending_seconds{request_type}
 gauge gdpr_verification_duration_ms{request_type}
@@ -136,6 +143,7 @@ def test_nothing_is_claimed_before_anything_was_seen() -> None:
     promised = {
         "backup_rpo_known",
         "audit_known",
+        "audit_bucket_known",
         "backup_rpo_target_seconds",
         "backup_freshness_limit_seconds",
         "backup_recoverable_promised_seconds",
