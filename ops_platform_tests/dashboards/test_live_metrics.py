@@ -19,14 +19,17 @@ SEEN_IN_TEST_AGENT = frozenset(
     {
         "backup_running_since_timestamp_seconds",
         "audit_oldest_unsealed_timestamp_seconds",
+        "audit_verification_findings",
+        "audit_verified_in_full_timestamp_seconds",
+        "audit_verified_timestamp_seconds",
         "backup_damaged_segments",
         "backup_verification_due_timestamp_seconds",
         "gdpr_retention_looked_timestamp_seconds",
         "gdpr_retention_overdue_rows",
     }
 )
-"""There while a backup runs or an event waits, after the first reading, or where the data map has terms:
-test_agent sees to all."""
+"""There while a backup runs or an event waits, after the first reading or verification, or where the
+data map has terms: test_agent sees to all."""
 SEEN_AFTER_AN_EXERCISE = frozenset(
     {
         "dr_exercise_last_failed",
