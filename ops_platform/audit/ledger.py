@@ -39,12 +39,11 @@ _APPEND = """
         (event_id, actor, action, phase, operation_id, object, outcome, details, commitments)
     VALUES (%(event_id)s, %(actor)s, %(action)s, %(phase)s, %(operation_id)s, %(object)s, %(outcome)s,
             %(details)s, %(commitments)s)
-    RETURNING (event_id, actor, action, phase, operation_id, object, outcome, details, commitments)
-        IS NOT DISTINCT FROM
-        (%(event_id)s::uuid, %(actor)s::text, %(action)s::text, %(phase)s::text, %(operation_id)s::text,
-         %(object)s::text, %(outcome)s::text, %(details)s::jsonb, %(commitments)s::jsonb)
-        AND xid = pg_current_xact_id()
-        AND occurred_at BETWEEN clock_timestamp() - interval '1 minute' AND clock_timestamp() AS same
+"""
+_STORED = """
+    SELECT public.audit_stored(
+        %(event_id)s, %(actor)s, %(action)s, %(phase)s, %(operation_id)s, %(object)s, %(outcome)s,
+        %(details)s, %(commitments)s) AS stored
 """
 
 
@@ -73,7 +72,7 @@ class AuditEvent:
 def append(connection: Connection, event: AuditEvent) -> UUID:
     """Write the event in the caller's transaction and return its event id; it exists only if that commits.
 
-    The row is demanded back as it was stored, because a trigger can drop or alter it without an error.
+    The row is asked for again, because a trigger or a rule can drop or alter it without an error.
     Raises LedgerError when the event breaks a rule of the ledger's tables, or was not stored as it is.
     """
     event_id = uuid4()
@@ -96,7 +95,8 @@ def append(connection: Connection, event: AuditEvent) -> UUID:
             ).rowcount
             if salts != 1:
                 raise LedgerError(_not_stored(event))
-        stored = connection.execute(_APPEND, values).fetchall()
+        connection.execute(_APPEND, values)
+        stored = postgres.one_row(connection, _STORED, values)["stored"]
     except (pg_errors.CheckViolation, pg_errors.NotNullViolation) as error:
         # Not the error's text: its DETAIL line quotes the row.
         rule = error.diag.constraint_name or error.diag.column_name
@@ -107,7 +107,7 @@ def append(connection: Connection, event: AuditEvent) -> UUID:
         raise LedgerError(
             f"audit event {event.action}/{event.phase} holds a character that cannot be stored: correct it"
         ) from None
-    if [row["same"] for row in stored] != [True]:
+    if not stored:
         raise LedgerError(_not_stored(event))
     return event_id
 
