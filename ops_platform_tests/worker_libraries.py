@@ -12,9 +12,9 @@ import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
 import redis.asyncio  # noqa: F401
 
 import ops_platform.gdpr.erasure.cache  # noqa: F401
-from ops_platform.clients.object_store import bucket
+from ops_platform.clients.object_store.client_session import client_session
 
 # The first client of a session loads botocore and the model of S3.
-bucket._session().client("s3", "us-east-1", aws_access_key_id="-", aws_secret_access_key="-").close()
+client_session().client("s3", "us-east-1", aws_access_key_id="-", aws_secret_access_key="-").close()
 gc.collect()
 gc.freeze()

@@ -22,6 +22,17 @@ from ops_platform_tests.running_stack import RunningStack, is_supervisor
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900), pytest.mark.xdist_group("stack-faults")]
 
 
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    """A stack without a past: no test here asks for it, and to count it takes half a minute of a core."""
+    running = RunningStack(history_days=0)
+    try:
+        running.up()
+        yield running
+    finally:
+        running.close()
+
+
 @pytest.mark.parametrize("service", sorted(SERVICES))
 def test_a_killed_service_is_back_after_up_and_no_other_was_touched(
     stack: RunningStack, service: str

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ops_platform.clients.object_store.client_session import client_session
 from ops_platform.clients.object_store.lifecycle import Lifecycle
 from ops_platform.clients.object_store.object_lock import BucketLock, Retention
 from ops_platform.clients.object_store.s3_errors import ATTEMPTS, ObjectMissing, ObjectStoreRefused, Place
@@ -24,7 +25,6 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.settings import S3Identity, named_for
 
 if TYPE_CHECKING:
-    from boto3.session import Session
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
@@ -93,7 +93,7 @@ class ObjectStore:
         )
         # A session is not safe to build clients in from several threads; the clients are safe to use.
         with _BUILDING:
-            return _session().client(
+            return client_session().client(
                 "s3",
                 endpoint_url=self._endpoint_url,
                 region_name=self._region,
@@ -359,14 +359,6 @@ class ObjectStore:
 
     def _relative(self, key: str) -> str:
         return key.removeprefix(self.prefix)
-
-
-@cache
-def _session() -> Session:
-    """Return this process's session: each new one would read boto3's description of S3 again, for 0.3 s."""
-    import boto3
-
-    return boto3.session.Session()
 
 
 def _identifier(key: str, version_id: str | None) -> ObjectIdentifierTypeDef:
