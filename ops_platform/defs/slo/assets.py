@@ -15,14 +15,16 @@ from ops_platform.clients import postgres
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.defs.slo import event_metadata
-from ops_platform.defs.slo.objective_view import (
+from ops_platform.defs.slo.budget_view import (
     budgets_left,
     burn_downs,
+    hours_links,
+    hours_table,
     left_out,
-    linked,
     percent,
     worst_hours,
 )
+from ops_platform.defs.slo.objective_view import linked
 from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import Objective
 from ops_platform.slo.reporting import Figure, Tally, figure_causes, graph_url, refresh
@@ -122,16 +124,23 @@ def error_budget(context: dg.AssetExecutionContext, platform: PlatformResource) 
         prometheus = linked(platform)
         with postgres.session(_url(platform)) as ops:
             objectives = platform.objectives()
-            for moment, budgets in budgets_left(ops, objectives, start, end).items():
-                context.add_asset_metadata(
-                    budgets, asset_key=LEDGER, partition_key=(moment - HOUR).strftime(HOURLY.fmt)
-                )
-            tables = {
-                "burn_down": dg.MetadataValue.md(burn_downs(ops, objectives, end)),
-                "worst_hours": dg.MetadataValue.md(worst_hours(ops, objectives, end, prometheus)),
-                "left_out": dg.MetadataValue.md(left_out(figure_causes.left_out(ops, start, end))),
+            hours = worst_hours(ops, objectives, end)
+            begin = min((objective.period.start(end) for objective in objectives), default=start)
+            shown: dict[datetime, dict[str, dg.MetadataValue]] = defaultdict(dict)
+            # Once in a backfill too, and above the numbers that plot.
+            shown[end] = {
+                "budgets": dg.MetadataValue.md(burn_downs(ops, objectives, end)),
+                "worst_hours": hours_table(hours),
+                "links": dg.MetadataValue.md(hours_links(hours, prometheus)),
+                "left_out": dg.MetadataValue.md(left_out(figure_causes.left_out(ops, begin, end))),
             }
-    return dg.MaterializeResult(metadata={"entries": entries, **tables})
+            for moment, budgets in budgets_left(ops, objectives, start, end).items():
+                shown[moment] |= budgets
+            for moment, metadata in shown.items():
+                context.add_asset_metadata(
+                    metadata, asset_key=LEDGER, partition_key=(moment - HOUR).strftime(HOURLY.fmt)
+                )
+    return dg.MaterializeResult(metadata={"entries": entries})
 
 
 def compliance(reach: timedelta) -> dg.AssetsDefinition:

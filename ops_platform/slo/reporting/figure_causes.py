@@ -16,18 +16,21 @@ def worst_hours(ops: Connection, objective: Objective, end: datetime) -> list[di
     """List the hours of the period up to ``end`` with most bad events, without excluded ones.
 
     Hours that are not known stand with the most that they may hold; those that nothing bounds come first.
-    ``reason`` is None where the hour is known.
+    ``reason`` is None where the hour is known; ``period_total`` are all known events of the period.
     """
     return ops.execute(
         """
-        SELECT window_start, adjusted_total AS total, adjusted_total - adjusted_good AS bad,
-               adjusted_bad_least AS bad_least, adjusted_bad_most AS bad_most, resets,
-               CASE WHEN adjusted_total IS NULL THEN coalesce(reason, 'not known') END AS reason
-        FROM slo_window_counts
-        WHERE service = %s AND slo = %s AND window_seconds = 3600 AND indicator = %s
-          AND window_start >= %s AND window_start < %s
-          AND (adjusted_total IS NULL OR adjusted_total > adjusted_good)
-        ORDER BY coalesce(adjusted_total - adjusted_good, adjusted_bad_most) DESC NULLS FIRST, window_start
+        WITH period AS (
+            SELECT window_start, adjusted_total AS total, adjusted_total - adjusted_good AS bad,
+                   adjusted_bad_least AS bad_least, adjusted_bad_most AS bad_most, resets,
+                   CASE WHEN adjusted_total IS NULL THEN coalesce(reason, 'not known') END AS reason,
+                   sum(adjusted_total) OVER ()::bigint AS period_total
+            FROM slo_window_counts
+            WHERE service = %s AND slo = %s AND window_seconds = 3600 AND indicator = %s
+              AND window_start >= %s AND window_start < %s
+        )
+        SELECT * FROM period WHERE total IS NULL OR bad > 0
+        ORDER BY coalesce(bad, bad_most) DESC NULLS FIRST, window_start
         LIMIT %s
         """,
         (
@@ -45,7 +48,7 @@ def maintenance(ops: Connection, objective: Objective, end: datetime) -> list[di
     """List the exclusions in force that touch the period up to ``end``, the earliest first."""
     return ops.execute(
         """
-        SELECT id, starts_at, ends_at, reason FROM slo_exclusions
+        SELECT id, service, slo, starts_at, ends_at, reason FROM slo_exclusions
         WHERE service = %s AND (slo IS NULL OR slo = %s) AND withdrawn_at IS NULL
           AND starts_at < %s AND ends_at > %s
         ORDER BY starts_at, id
