@@ -175,6 +175,7 @@ def recorded(one: Invented) -> Iterator[Served]:
         yield Served(f"slo:sli_error:ratio_rate{window}", bad, {**labels, "sloth_window": window})
     for name in ("slo:events:rate5m", "slo:bad_events:rate5m"):
         yield Served(name, 1, labels)
+        yield Served(f"{name}_every5m", 1, labels)
     info = {"objective": f"{one.target:g}", "mode": "ops-platform", "spec": "openslo/v1"}
     yield Served(
         "sloth_slo_info",

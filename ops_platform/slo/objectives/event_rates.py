@@ -17,6 +17,8 @@ from ops_platform.slo.objectives.model import Indicator, Objective
 from ops_platform.slo.objectives.selector import Selector
 
 DAY = 1440
+LONGEST = Fraction(3 * DAY)
+"""Windows above, in minutes, hardly move: they are recorded every two minutes, from sparse records."""
 
 
 def labels(objective: Objective) -> dict[str, str]:
@@ -43,6 +45,23 @@ def names(objective: Objective) -> tuple[str, str]:
     """Name the records of all events a second, and of bad ones."""
     window = duration(shortest(objective))
     return f"slo:events:rate{window}", f"slo:bad_events:rate{window}"
+
+
+def summed_names(objective: Objective, minutes: Fraction) -> tuple[str, str]:
+    """Name the records of both that are added up over a window.
+
+    Above LONGEST they are made once in a shortest window: Prometheus decodes every record of a range, and of
+    the others it makes twenty times as many.
+    """
+    both, bad = names(objective)
+    every = f"_every{duration(shortest(objective))}" if minutes > LONGEST else ""
+    return f"{both}{every}", f"{bad}{every}"
+
+
+def sparse(objective: Objective) -> dict[str, str]:
+    """List what is recorded once in a shortest window: the PromQL by name."""
+    found = zip(summed_names(objective, LONGEST + 1), names(objective), strict=True)
+    return {name: f"{dense}{own(objective)}" for name, dense in found}
 
 
 def all_events(objective: Objective) -> str:
@@ -77,7 +96,7 @@ def recordings(objective: Objective) -> dict[str, str]:
     ratios = {
         f"slo:sli_error:ratio_rate{duration(window)}": error_ratio(objective, window) for window in windows
     }
-    return {both: all_events(objective), bad: bad_events(objective), **ratios}
+    return {both: all_events(objective), bad: bad_events(objective), **sparse(objective), **ratios}
 
 
 def raw_ratio(objective: Objective) -> str:
@@ -114,25 +133,26 @@ def _first_values(objective: Objective, selector: Selector) -> str:
 
 def error_ratio(objective: Objective, minutes: Fraction) -> str:
     """Write the PromQL of bad over all events: no value at all where there were no events, never NaN."""
-    both, bad = names(objective)
     if minutes == shortest(objective):
+        both, bad = names(objective)
         return f"{bad}{own(objective)} / ({both}{own(objective)} > 0)"
-    return f"{_summed(objective, bad, minutes)} / ({_summed(objective, both, minutes)} > 0)"
+    return f"{_summed(objective, minutes, bad=True)} / ({_summed(objective, minutes, bad=False)} > 0)"
 
 
 def count(objective: Objective, minutes: Fraction, *, bad: bool) -> str:
     """Write the PromQL of the number of events, all or bad ones, within a window."""
-    name = names(objective)[bad]
     if minutes == shortest(objective):
-        return f"{name}{own(objective)} * {seconds(minutes)}"
-    return f"{_summed(objective, name, minutes)} * {seconds(_step(objective, minutes))}"
+        return f"{names(objective)[bad]}{own(objective)} * {seconds(minutes)}"
+    return f"{_summed(objective, minutes, bad=bad)} * {seconds(_step(objective, minutes))}"
 
 
-def _summed(objective: Objective, name: str, minutes: Fraction) -> str:
-    step = duration(_step(objective, minutes))
+def _summed(objective: Objective, minutes: Fraction, *, bad: bool) -> str:
     # A second less: Prometheus 2 includes a range's first moment, Prometheus 3 does not, and so both add up
     # the same records.
-    return f"sum_over_time({name}{own(objective)}[{seconds(minutes) - 1}s:{step}])"
+    record, window = f"{summed_names(objective, minutes)[bad]}{own(objective)}", f"{seconds(minutes) - 1}s"
+    if minutes > LONGEST:
+        return f"sum_over_time({record}[{window}])"
+    return f"sum_over_time({record}[{window}:{duration(_step(objective, minutes))}])"
 
 
 def _step(objective: Objective, minutes: Fraction) -> Fraction:

@@ -189,7 +189,8 @@ def ask(source: Prometheus, loaded: Sequence[Rule], objective: Objective, end: d
     fault = _of_rules(loaded, objective)
     if fault is not None or not event_rates.counts_events(objective):
         return Ruled(fault=fault)
-    both, period = event_rates.names(objective)[0], f"{objective.period.days}d"
+    period = f"{objective.period.days}d"
+    both, _ = event_rates.summed_names(objective, Fraction(objective.period.days * event_rates.DAY))
     own = event_rates.own(objective)
     by_rate, recorded = (
         _value(source, query, end)

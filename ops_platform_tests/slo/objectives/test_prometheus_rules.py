@@ -116,6 +116,8 @@ def test_names_and_labels() -> None:
         *(f"slo:sli_error:ratio_rate{window}" for window in (*USUAL, "30d")),
         "slo:events:rate5m",
         "slo:bad_events:rate5m",
+        "slo:events:rate5m_every5m",
+        "slo:bad_events:rate5m_every5m",
         "sloth_slo_info",
         "slo:objective:ratio",
         "slo:error_budget:ratio",
@@ -129,6 +131,26 @@ def test_names_and_labels() -> None:
         if "alert" in rule:
             assert rule["labels"]["severity"] in ("critical", "warning")
             assert {"summary", "description", "runbook_url"} <= set(rule["annotations"])
+
+
+def test_windows_above_three_days_add_up_one_record_in_five_minutes() -> None:
+    """Of records each 15 s a month holds 172,800, and each was decoded at every evaluation."""
+    month, days = (
+        event_rates.recordings(OBJECTIVES["api-availability"])[f"slo:sli_error:ratio_rate{window}"]
+        for window in ("30d", "3d")
+    )
+    assert month.startswith("sum_over_time(slo:bad_events:rate5m_every5m{")
+    assert month.count("[2591999s])") == 2
+    assert days.count("[259199s:5m])") == 2
+    [group] = [
+        group
+        for group in rules.render([OBJECTIVES["api-availability"]])["groups"]
+        if group["name"] == "slo-days-api-availability"
+    ]
+    assert group["interval"] == "5m"
+    assert [rule["expr"].partition("{")[0] for rule in group["rules"]] == [
+        "slo:events:rate5m", "slo:bad_events:rate5m",
+    ]  # fmt: skip
 
 
 def test_raw_samples_are_read_over_the_shortest_window_only() -> None:
@@ -196,7 +218,11 @@ def test_a_document_names_grades_labels_and_disables_its_alerts() -> None:
     assert alert_rules.burning_objective({"alertname": "Other", **undecided["labels"]}) is None
     none = replace(given, disabled=frozenset(alert_options.KINDS))
     groups = rules.render([replace(OBJECTIVES["api-availability"], alerts=none)])["groups"]
-    assert [group["name"] for group in groups] == ["slo-sli-api-availability", "slo-meta-api-availability"]
+    assert [group["name"] for group in groups] == [
+        "slo-sli-api-availability",
+        "slo-days-api-availability",
+        "slo-meta-api-availability",
+    ]
 
 
 def test_shares_have_no_least_number_of_bad_ones() -> None:
@@ -265,10 +291,10 @@ def test_each_prometheus_gets_the_rules_of_what_it_has(tmp_path: Path) -> None:
     assert here["slo-alerts-api-eu"] == [alert_rules.SPENT, alert_rules.UNDECIDED]
     assert len(here["slo-alerts-api-availability"]) == 5
     assert set(here) == {
-        *(f"slo-{part}-api-availability" for part in ("sli", "meta", "alerts")), "slo-alerts-api-eu",
+        *(f"slo-{part}-api-availability" for part in ("sli", "days", "meta", "alerts")), "slo-alerts-api-eu",
     }  # fmt: skip
     assert there_["slo-alerts-api-eu"] == [*alert_rules.BURN_ALERTS, alert_rules.ABSENT]
-    assert set(there_) == {f"slo-{part}-api-eu" for part in ("sli", "meta", "alerts")}
+    assert set(there_) == {f"slo-{part}-api-eu" for part in ("sli", "days", "meta", "alerts")}
     objects = CliRunner().invoke(
         cli, ["slo", "rules", "--objectives", str(tmp_path), "--format", "kubernetes"]
     )
