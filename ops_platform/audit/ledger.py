@@ -10,12 +10,13 @@ import hmac
 import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 from uuid import UUID, uuid4
 
 from psycopg import errors as pg_errors
+from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
 from ops_platform.clients import postgres
@@ -89,14 +90,16 @@ def append(connection: Connection, event: AuditEvent) -> UUID:
         "commitments": Jsonb({name: commitment(salt, name, value) for name, value in event.personal.items()}),
     }
     try:
-        if event.personal:
-            salts = connection.execute(
-                "INSERT INTO public.audit_salts (event_id, salt) VALUES (%s, %s)", (event_id, salt)
-            ).rowcount
-            if salts != 1:
+        with _one_transaction(connection):
+            if event.personal:
+                salts = connection.execute(
+                    "INSERT INTO public.audit_salts (event_id, salt) VALUES (%s, %s)", (event_id, salt)
+                ).rowcount
+                if salts != 1:
+                    raise LedgerError(_not_stored(event))
+            connection.execute(_APPEND, values)
+            if not postgres.one_row(connection, _STORED, values)["stored"]:
                 raise LedgerError(_not_stored(event))
-        connection.execute(_APPEND, values)
-        stored = postgres.one_row(connection, _STORED, values)["stored"]
     except (pg_errors.CheckViolation, pg_errors.NotNullViolation) as error:
         # Not the error's text: its DETAIL line quotes the row.
         rule = error.diag.constraint_name or error.diag.column_name
@@ -107,9 +110,13 @@ def append(connection: Connection, event: AuditEvent) -> UUID:
         raise LedgerError(
             f"audit event {event.action}/{event.phase} holds a character that cannot be stored: correct it"
         ) from None
-    if not stored:
-        raise LedgerError(_not_stored(event))
     return event_id
+
+
+def _one_transaction(connection: Connection) -> AbstractContextManager[object]:
+    """Begin a transaction for the block in autocommit mode, where each statement has one of its own."""
+    idle = connection.info.transaction_status == TransactionStatus.IDLE
+    return connection.transaction() if connection.autocommit and idle else nullcontext()
 
 
 def _not_stored(event: AuditEvent) -> str:
