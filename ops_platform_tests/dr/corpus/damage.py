@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
 
+from ops_platform.clients.object_store import ObjectStore, StoredObject
 from ops_platform.errors import CheckFailed
 
 THREADS = 8
@@ -22,33 +21,11 @@ _SEGMENT = re.compile(r"/(?P<name>[0-9A-F]{24})-[0-9a-f]{40}(?:\.\w+)?$")
 _BOOKKEEPING = ("backup.manifest", "backup.manifest.copy", "backup.info", "backup.info.copy")
 
 
-class Stored(Protocol):
-    """One object of a listing."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def etag(self) -> str: ...
-    @property
-    def modified_at(self) -> datetime: ...
-
-
-class Objects(Protocol):
-    """What of a store is needed here; ``clients.object_store.ObjectStore`` has it."""
-
-    def get(self, key: str) -> bytes: ...
-    def put(self, key: str, body: bytes) -> object: ...
-    def delete(self, key: str) -> None: ...
-    def list(self, prefix: str = "") -> Iterator[Stored]: ...
-
-
 @dataclass(frozen=True)
 class RepositoryObjects:
     """The objects of one stanza below ``prefix`` (pgBackRest's repo1-path without the first slash)."""
 
-    store: Objects
+    store: ObjectStore
     prefix: str
     stanza: str
 
@@ -89,8 +66,7 @@ class RepositoryObjects:
 
     def remove(self) -> None:
         """Delete all of it."""
-        with ThreadPoolExecutor(THREADS) as threads:
-            list(threads.map(self.store.delete, [found.key for found in self._list()]))
+        self.store.delete_versions(self._list())
 
     # --- one object -----------------------------------------------------------------------------------
 
@@ -129,7 +105,7 @@ class RepositoryObjects:
         for key in keys:
             self.store.delete(key)
 
-    def _list(self) -> Iterator[Stored]:
+    def _list(self) -> Iterator[StoredObject]:
         for kind in ("archive", "backup"):
             yield from self.store.list(f"{self.prefix}/{kind}/{self.stanza}/")
 
