@@ -138,11 +138,15 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     if "hypothesis" in module_path.read_text(encoding="utf-8"):
         from ops_platform_tests import hypothesis_profile
 
-        hypothesis_profile.load(fast=parent.config.getoption("markexpr").startswith(FAST))
+        hypothesis_profile.load(fast=_is_fast(parent.config))
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: Any, items: list[pytest.Item]) -> None:
+    if "hypothesis" in sys.modules and hasattr(config, "workerinput") and not _is_fast(config):
+        from ops_platform_tests import worker_shares
+
+        worker_shares.find_constants(config)
     for item in items:
         # A full test needs services too, and must not slip into `-m "not services"`.
         if item.get_closest_marker("full") and not item.get_closest_marker("services"):
@@ -160,6 +164,10 @@ def pytest_collection_modifyitems(config: Any, items: list[pytest.Item]) -> None
                 pytest.mark.xdist_group("stack" if _is_on_the_stack(item) else turns.module(item.nodeid))
             )
     items.sort(key=_turn)
+
+
+def _is_fast(config: pytest.Config) -> bool:
+    return str(config.getoption("markexpr")).startswith(FAST)
 
 
 def _turn(item: pytest.Item) -> tuple[int, int]:
@@ -185,6 +193,12 @@ def _is_on_the_stack(item: pytest.Item | None) -> bool:
 def pytest_collection(session: pytest.Session) -> None:
     """Look for no garbage while modules are imported, and later not among them: they stay."""
     gc.disable()
+    config, root = session.config, Path(__file__).parent
+    if hasattr(config, "workerinput") and {Path(argument).resolve() for argument in config.args} == {root}:
+        from ops_platform_tests import worker_shares
+
+        read = [path for path in sorted(root.rglob("test_*.py")) if not pytest_ignore_collect(path, config)]
+        worker_shares.import_modules(read, config, fast=_is_fast(config))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -6,10 +6,12 @@ import ast
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from ops_platform_tests import halves, module_marks
+from ops_platform_tests import halves, module_marks, worker_shares
 
 TESTS = Path(__file__).parent
 LIGHT = {"pytest", "ops_platform_tests.halves", "ops_platform_tests.turns", "ops_platform_tests.module_marks"}
@@ -46,6 +48,16 @@ def test_the_rule_has_teeth() -> None:
     source = "import psycopg\nfrom ops_platform_tests import services\nfrom ops_platform import files"
     assert not any(is_light(name) for name in imported_at_once(source))
     assert imported_at_once("if TYPE_CHECKING:\n    import psycopg\ndef f():\n    import boto3") == set()
+
+
+def test_the_workers_shares_are_all_there_is_and_who_works_alone_has_none() -> None:
+    def of(**attributes: object) -> list[int]:
+        return list(worker_shares.share(range(10), cast(pytest.Config, SimpleNamespace(**attributes))))
+
+    shares = [of(workerinput={"workerid": f"gw{number}", "workercount": 3}) for number in range(3)]
+    assert sorted(number for one in shares for number in one) == list(range(10))
+    assert {len(one) for one in shares} == {3, 4}
+    assert of() == []
 
 
 @pytest.mark.parametrize("plugin", ["schemathesis", "anyio"])
