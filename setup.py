@@ -81,6 +81,8 @@ setup(
         "PyJWT[crypto]>=2.10",
         "isal>=1.7",
         "orjson>=3.11",
+        # Sign-in of operators at an OpenID Connect provider.
+        "authlib>=1.6",
     ],
     extras_require={
         # The embedded stack and the demo product: everything that a production

@@ -105,7 +105,7 @@ class RunningStack:
     @cached_property
     def dagster(self) -> DagsterUi:
         """The running webserver's GraphQL."""
-        return DagsterUi(self.settings.require("dagster_url"))
+        return DagsterUi(self.settings.require("dagster_url"), token=self.settings.dagster_token)
 
     @property
     def layout(self) -> Layout:

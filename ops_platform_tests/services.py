@@ -34,7 +34,7 @@ from ops_platform.settings import BACKUP_ROLES, Settings, load_settings
 from ops_platform_tests.backup.shapes import with_second_repository
 from ops_platform_tests.ports import free_ports
 
-OPS_ROLES = ("ops_owner", "ops_worker", "ops_agent", "ops_api", "ops_dagster", "ops_analyst")
+OPS_ROLES = ("ops_owner", "ops_worker", "ops_agent", "ops_api", "ops_dagster", "ops_analyst", "ops_guard")
 PRODUCT_ROLES = (
     "ops_owner",
     "ops_worker",
@@ -344,7 +344,7 @@ class OpsDatabases:
                     sql.Identifier(name), sql.Identifier(self.TEMPLATE)
                 )
             )
-            ensure_database(superuser, name, "ops_owner", (*CLIENT_ROLES, "ops_analyst"))
+            ensure_database(superuser, name, "ops_owner", (*CLIENT_ROLES, "ops_analyst", "ops_guard"))
         return OpsDatabase(self.cluster, name)
 
     def drop(self, database: OpsDatabase) -> None:

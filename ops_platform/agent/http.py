@@ -117,6 +117,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.partition("?")[0] != "/alerts":
             self._json(404, {"error": "not here; POST goes to /alerts"})
             return
+        if self._is_of_a_browser():
+            # Any page in an operator's browser could forge an alert: Alertmanager is no browser.
+            self._json(403, {"error": "alerts are taken from Alertmanager, as application/json"})
+            return
         body = self._body()
         if body is None:
             return
@@ -144,6 +148,12 @@ class _Handler(BaseHTTPRequestHandler):
             for name, state in states.items()
         }
         self._json(503 if stuck else 200, {"status": "stuck" if stuck else "ok", "loops": loops})
+
+    def _is_of_a_browser(self) -> bool:
+        """Tell whether a browser sent the request for some page, or a form that is no JSON."""
+        media_type = self.headers.get("Content-Type", "application/json").partition(";")[0].strip().lower()
+        says_so = any(name in self.headers for name in ("Origin", "Sec-Fetch-Site"))
+        return says_so or media_type != "application/json"
 
     def _body(self) -> Mapping[str, Any] | None:
         try:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from ops_platform import __version__
-from ops_platform.cli import audit, backup, dr, gdpr, repository, restore, slo, stack, stanza
+from ops_platform.cli import access, audit, backup, dr, gdpr, repository, restore, slo, stack, stanza
 from ops_platform.clients import safe_errors
 from ops_platform.errors import OpsError
 
@@ -61,7 +61,7 @@ def cli(context: click.Context, debug: bool) -> None:
     context.obj = {"debug": debug}
 
 
-for module in (stack, backup, repository, stanza, restore, dr, slo, gdpr, audit):
+for module in (stack, backup, repository, stanza, restore, dr, slo, gdpr, audit, access):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ops_platform.clients.json_http import JsonService
+from pydantic import SecretStr
+
+from ops_platform.clients.json_http import Access, JsonService
 from ops_platform.clients.safe_errors import scrub, service
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import Unavailable
@@ -78,8 +81,19 @@ class Run:
 class Dagster:
     """One Dagster webserver. Each method raises Unavailable when it cannot be reached or refuses."""
 
-    def __init__(self, url: str, *, timeout_seconds: float = 30.0) -> None:
-        self._service = JsonService("Dagster", url, timeout_seconds=timeout_seconds)
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: SecretStr | None = None,
+        socket: Path | None = None,
+        ca_file: Path | None = None,
+        timeout_seconds: float = 30.0,
+    ) -> None:
+        """Ask at ``url``, with the token that the guard before it knows; or at the webserver's own socket."""
+        self._service = JsonService(
+            "Dagster", url, ca_file=ca_file, access=access(token, socket), timeout_seconds=timeout_seconds
+        )
 
     def query(self, text: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Run a GraphQL query or mutation and return the ``data`` of its answer."""
@@ -148,6 +162,16 @@ class Dagster:
                 # What an op may say is worded by safe_errors before Dagster stores it (defs/failures.py).
                 return scrub(message.partition("\n")[0])
         return None
+
+
+def access(token: SecretStr | None, socket: Path | None = None) -> Access:
+    """Make what Dagster's guard asks of its clients: a bearer token; a webserver's socket asks nothing."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
+    return Access(headers=headers, socket=socket, on_refusal=_advice)
+
+
+def _advice(status: int, _: str) -> str:
+    return "set OPS_DAGSTER_TOKEN to a token that the guard knows" if status == 401 else ""
 
 
 def selector(name_key: str, name: str) -> dict[str, str]:

@@ -35,6 +35,8 @@ class Access:
     login: tuple[str, str] | None = field(default=None, repr=False)
     """User and password of basic authentication."""
     proxy_url: str | None = field(default=None, repr=False)
+    socket: Path | None = None
+    """The Unix socket at which the service is asked, instead of at the host of its URL."""
     on_refusal: Callable[[int, str], str] = lambda status, body: ""
     """Say what to do about an answer of this status; empty: nothing is known."""
     on_tls_fault: Mapping[TlsFault, str] = field(default_factory=dict)
@@ -85,6 +87,7 @@ class JsonService:
             headers=access.headers,
             auth=access.login,
             proxy=access.proxy_url,
+            transport=None if access.socket is None else httpx.HTTPTransport(uds=str(access.socket)),
         )
 
     def __enter__(self) -> Self:
@@ -176,11 +179,23 @@ class JsonService:
             raise self.not_json() from None
 
 
+def graphql_refusal(body: Mapping[str, Any]) -> str:
+    """Return what our guard says of a GraphQL request that it refused; empty for any other answer.
+
+    It gives its errors a code. Messages of others' errors may quote what they choke on.
+    """
+    errors = body.get("errors")
+    first = errors[0] if isinstance(errors, list) and errors else None
+    extensions = first.get("extensions") if isinstance(first, dict) else None
+    is_ours = isinstance(first, dict) and isinstance(extensions, dict) and set(extensions) == {"code"}
+    return str(first.get("message") or "") if is_ours and isinstance(first, dict) else ""
+
+
 def _reason(response: httpx.Response) -> str:
     try:
         body = response.json()
     except ValueError:
         body = response.text
     if isinstance(body, dict):
-        body = body.get("error") or body.get("message") or ""
+        body = graphql_refusal(body) or body.get("error") or body.get("message") or ""
     return service(str(body)) or response.reason_phrase

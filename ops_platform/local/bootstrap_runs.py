@@ -40,12 +40,15 @@ def without_full_backup(settings: Settings, stanzas: Iterable[str]) -> list[str]
     return [stanza for stanza in stanzas if not _has_full(settings, stanza)]
 
 
-def take(url: str, stanzas: Sequence[str], report: Callable[[Sequence[BootstrapRun]], None]) -> None:
+def take(
+    settings: Settings, stanzas: Sequence[str], report: Callable[[Sequence[BootstrapRun]], None]
+) -> None:
     """Launch a full backup of each stanza, or follow the one that is under way, until all succeeded.
 
     Raises CheckFailed with the run's own reason, Unavailable when Dagster goes away for good.
     """
-    dagster = Dagster(url)
+    url = settings.require("dagster_url")
+    dagster = Dagster(url, token=settings.dagster_token)
     # An `up` that was interrupted has left runs: they are followed, not launched again.
     under_way = {run.run_config.get("stanza"): run.run_id for run in dagster.runs(JOB, statuses=UNFINISHED)}
     runs = [

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupConfig, config_file
+from ops_platform.local import guard_accounts
 from ops_platform.local.host import (
     Certificates,
     Layout,
@@ -80,6 +81,10 @@ class Components:
     api_certificate: ServerCertificate
     stack_id: str
 
+    def webserver_socket(self, name: str) -> Path:
+        """Name the Unix socket of one of Dagster's webservers, which only the guard opens."""
+        return self.layout.webserver_sockets / f"{name}.sock"
+
     def url(self, port: str) -> str:
         """Make the base URL of one of the plain HTTP services, all on loopback."""
         return f"http://127.0.0.1:{self.ports[port]}"
@@ -105,6 +110,7 @@ class Components:
         signing_keys(self.secrets, JWT_SIGNING_KEY, JWT_PUBLIC_KEY)
         public = self.secrets.path(JWT_PUBLIC_KEY).read_text(encoding="utf-8")
         development_identity.write_jwks(public, self.jwks_file)
+        guard_accounts.write(self.secrets)
         self.object_store.prepare()
         if self.second_store is not None:
             self.secrets.hexadecimal(SECOND_CIPHER_PASS)

@@ -150,7 +150,7 @@ class DemoHistory:
         url, plan = self._components.url("webserver"), record.plan
         end = countable(plan, time.time())
         # A launch stores the hours that it plans one by one before it answers.
-        dagster = Dagster(url, timeout_seconds=LAUNCH_SECONDS)
+        dagster = Dagster(url, token=self._settings.dagster_token, timeout_seconds=LAUNCH_SECONDS)
         hours = _run(dagster, HOURS_JOB, plan, "SUCCESS")
         if hours is None:
             self._wait_until_shown(plan)

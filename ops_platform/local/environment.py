@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ops_platform.environment import read_environment_file
+from ops_platform.local import guard_accounts
 from ops_platform.local.components import (
     CIPHER_PASS,
     DR_PUBLIC_KEY,
@@ -41,6 +42,10 @@ PASSED_ON = (
     "OPS_API_TRUSTED_PROXIES",
     "OPS_API_CONNECTIONS",
     "OPS_API_CONNECTIONS_PER_ADDRESS",
+    "OPS_GUARD_HOSTS",
+    "OPS_GUARD_SESSION_SECONDS",
+    "OPS_GUARD_IDLE_SECONDS",
+    "OPS_GUARD_REASON_SECONDS",
     "OPS_API_PRIVACY_NOTICE_URL",
     "OPS_API_CONSENT_VERSION",
     "OPS_PAGE_NAME",
@@ -116,6 +121,8 @@ def operator(components: Components, chosen: Mapping[str, str]) -> dict[str, str
         **_erasure(components),
         **components.redis.settings_environment(),
         "OPS_JWT_SIGNING_KEY_FILE": str(components.secrets.path(JWT_SIGNING_KEY)),
+        # Not a file's name: whoever asks Dagster by a program of their own sends it.
+        "OPS_DAGSTER_TOKEN": components.secrets.token(guard_accounts.OPERATOR_TOKEN),
     }
 
 
@@ -128,6 +135,20 @@ def agent(components: Components, chosen: Mapping[str, str]) -> dict[str, str]:
         **_cipher(components),
         "OPS_AUDIT_SIGNING_KEY_FILE": str(components.secrets.path(SIGNING_KEY)),
         "OPS_AGENT_LISTEN_PORT": str(components.ports["agent"]),
+        "OPS_DAGSTER_TOKEN_FILE": str(components.secrets.path(guard_accounts.AGENT_TOKEN)),
+    }
+
+
+def guard(components: Components, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Make the variables of the guard before Dagster: the ledger to write to, the sockets behind it."""
+    return {
+        **common(components, chosen),
+        "OPS_DATABASE_URL": components.ops.url("ops_guard"),
+        "OPS_GUARD_LISTEN_PORT": str(components.ports["webserver"]),
+        "OPS_GUARD_READONLY_LISTEN_PORT": str(components.ports["webserver-readonly"]),
+        "OPS_GUARD_WEBSERVER_SOCKET": str(components.webserver_socket("webserver")),
+        "OPS_GUARD_READONLY_WEBSERVER_SOCKET": str(components.webserver_socket("webserver-readonly")),
+        "OPS_GUARD_ACCOUNTS": str(guard_accounts.file(components.secrets)),
     }
 
 
@@ -211,6 +232,7 @@ def write(components: Components, chosen: Mapping[str, str]) -> None:
         components.layout.environment_file: operator(components, chosen),
         components.layout.env / "agent.env": agent(components, chosen),
         components.layout.env / "api.env": api(components, chosen),
+        components.layout.env / "guard.env": guard(components, chosen),
         components.layout.env / "dagster.env": dagster(components, chosen),
         components.layout.env / "traffic.env": traffic(components, chosen),
     }

@@ -26,7 +26,7 @@ Report = Callable[[str, float | None], None]
 
 STANZAS = ("product", "ops")
 PLATFORM_ROLES = ("ops_owner", "ops_worker", "ops_agent", "ops_api")
-OPS_LOGINS = (*PLATFORM_ROLES, "ops_dagster", "ops_analyst")
+OPS_LOGINS = (*PLATFORM_ROLES, "ops_dagster", "ops_analyst", "ops_guard")
 PRODUCT_LOGINS = (*PLATFORM_ROLES, "ops_eraser", "product_owner", "product_app")
 _CLIENTS = ("ops_worker", "ops_agent", "ops_api")
 
@@ -108,7 +108,7 @@ def references(settings: Settings, report: Report) -> None:
 def _ops_databases(cluster: PostgresCluster, report: Report) -> None:
     report("the ops database", None)
     with cluster.superuser() as superuser:
-        ensure_database(superuser, "ops", "ops_owner", (*_CLIENTS, "ops_analyst"))
+        ensure_database(superuser, "ops", "ops_owner", (*_CLIENTS, "ops_analyst", "ops_guard"))
         ensure_database(superuser, "dagster", "ops_dagster", ("ops_worker",))
     with cluster.superuser("ops") as superuser:
         run_roles(superuser, "ops")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ops_platform import files
 from ops_platform.clients.waiting import wait_until
 from ops_platform.errors import ConfigurationError, OpsError, Unavailable
-from ops_platform.local import components, environment
+from ops_platform.local import components, environment, guard_accounts
 from ops_platform.local.components import SECOND_STORE, Components
 from ops_platform.local.host import Layout, account, ports
 from ops_platform.local.progress import Progress
@@ -144,6 +144,7 @@ class Stack:
 
         numbers = self._ports(self._base)
         running = self._running()
+        is_first = not self._layout.environment_file.exists()
         if running:
             self._refuse_other_ports(numbers)
         else:
@@ -177,10 +178,10 @@ class Stack:
         missing = bootstrap_runs.without_full_backup(settings, first_setup.STANZAS)
         if missing:
             progress.say(f"first full backup of {' and '.join(missing)}")
-            bootstrap_runs.take(built.url("webserver"), missing, progress.runs)
+            bootstrap_runs.take(settings, missing, progress.runs)
         history.finish(progress.step)
         progress.done()
-        _print_urls(progress.console, built)
+        _print_urls(progress.console, built, is_first=is_first)
 
     def start_only(self, name: str, progress: Progress) -> str:
         """Start one service under the supervisor, which is started if need be; return its address."""
@@ -336,12 +337,14 @@ _PORTS_OF = {
     "product-postgres": ("product",),
     "ops-postgres": ("ops",),
     "api": ("api", "api-metrics"),
+    "guard": ("webserver", "webserver-readonly"),
     "object-store": tuple(SECOND_STORE),
     "second-object-store": tuple(SECOND_STORE.values()),
 }
 """Ports of services that have several, or one with another name."""
 
 _STOP_ORDER = (
+    ("guard",),
     ("daemon", "webserver", "webserver-readonly"),
     # Runs are the code server's children; they end before what they use.
     ("code-server",),
@@ -388,10 +391,14 @@ def _alone(layout: Layout) -> Iterator[None]:
         yield
 
 
-def _print_urls(console: Console, built: Components) -> None:
+def _print_urls(console: Console, built: Components, *, is_first: bool) -> None:
+    password = built.secrets.path(guard_accounts.PASSWORD)
+    # Once: a terminal is seen by others, and kept by some.
+    shown = built.secrets.token(guard_accounts.PASSWORD) if is_first else f"in {password}"
     rows = (
         ("Dagster", built.url("webserver")),
         ("Dagster, read-only", built.url("webserver-readonly")),
+        ("  sign in as", f"{guard_accounts.PERSON}, password {shown}"),
         ("Prometheus", built.prometheus.url),
         ("Alertmanager", built.alertmanager.url),
         ("metrics", f"{built.url('agent')}/metrics"),

@@ -178,21 +178,16 @@ def _dagster(components: Components, chosen: Mapping[str, str]) -> list[Service]
     code_port = components.ports["code-server"]
 
     def webserver(name: str, note: str, *options: str) -> Service:
-        port, url = components.ports[name], components.url(name)
+        socket = components.webserver_socket(name)
         workspace = str(home / "workspace.yaml")
         return Service(
             name=name,
             stage=DAGSTER,
-            command=[
-                programs.find("dagster-webserver"),
-                "--host=127.0.0.1",
-                f"--port={port}",
-                f"--workspace={workspace}",
-                *options,
-            ],
-            ready=lambda: webserver_answers(url),
-            ports={name: port},
-            address=url,
+            command=_module(
+                "ops_platform.defs.webserver", f"--socket={socket}", f"--workspace={workspace}", *options
+            ),
+            ready=lambda: webserver_answers(socket),
+            address=f"unix:{socket}",
             environment=values,
             directory=home,
             start_seconds=120,
@@ -225,13 +220,23 @@ def _dagster(components: Components, chosen: Mapping[str, str]) -> list[Service]
             config_files=files,
             note="Dagster code server; runs are its children",
         ),
-        webserver("webserver", "the UI"),
-        webserver("webserver-readonly", "the UI for auditors", "--read-only"),
+        webserver("webserver", "the UI, behind the guard"),
+        webserver("webserver-readonly", "the UI for auditors and viewers", "--read-only"),
+        Service(
+            name="guard",
+            stage=DAGSTER,
+            command=_module("ops_platform.guard"),
+            ready=_http(components.url("webserver"), "/guard/health"),
+            ports={name: components.ports[name] for name in ("webserver", "webserver-readonly")},
+            address=components.url("webserver"),
+            environment=environment.process(environment.guard(components, chosen)),
+            note="asks who is there, before both webservers",
+        ),
         Service(
             name="daemon",
             stage=DAGSTER,
             command=[programs.find("dagster-daemon"), "run", f"--workspace={home / 'workspace.yaml'}"],
-            ready=lambda: daemon_is_healthy(components.url("webserver")),
+            ready=lambda: daemon_is_healthy(components.webserver_socket("webserver")),
             environment=values,
             directory=home,
             stop_seconds=30,

@@ -9,6 +9,7 @@ What belongs into a file of its own (stanzas, data map, objectives) is not here.
 
 from ops_platform.settings.data_subjects import ApiSettings, GdprSettings, JwtSettings, PageSettings
 from ops_platform.settings.duties import AgentSettings
+from ops_platform.settings.guard import GuardSettings
 from ops_platform.settings.object_storage import (
     BACKUP_ROLES,
     S3_ROLES,
@@ -27,6 +28,7 @@ __all__ = [
     "AgentSettings",
     "ApiSettings",
     "GdprSettings",
+    "GuardSettings",
     "JwtSettings",
     "PageSettings",
     "PrometheusSettings",

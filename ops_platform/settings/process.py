@@ -13,6 +13,7 @@ from ops_platform.environment import Group
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings.data_subjects import ApiSettings, GdprSettings, JwtSettings, PageSettings
 from ops_platform.settings.duties import AgentSettings, AuditSettings, DemoSettings, DrSettings, SmtpSettings
+from ops_platform.settings.guard import GuardSettings
 from ops_platform.settings.object_storage import (
     PgBackRestSettings,
     S3Place,
@@ -57,6 +58,8 @@ class Settings(Group):
     api_url: str | None = Field(None, validation_alias="OPS_API_URL")
     dagster_url: str | None = Field(None, validation_alias="OPS_DAGSTER_URL")
     dagster_readonly_url: str | None = Field(None, validation_alias="OPS_DAGSTER_READONLY_URL")
+    dagster_token: SecretStr | None = Field(None, validation_alias="OPS_DAGSTER_TOKEN")
+    """Token by which our own programs are let in by the guard before Dagster."""
     metrics_url: str | None = Field(None, validation_alias="OPS_METRICS_URL")
     mail_dir: Path | None = Field(None, validation_alias="OPS_MAIL_DIR")
     s3: S3Settings = S3Settings()
@@ -70,6 +73,7 @@ class Settings(Group):
     api: ApiSettings = ApiSettings()
     page: PageSettings = PageSettings()
     jwt: JwtSettings = JwtSettings()
+    guard: GuardSettings = GuardSettings()
     demo: DemoSettings = DemoSettings()
 
     def require(self, name: str) -> str:

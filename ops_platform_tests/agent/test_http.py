@@ -115,6 +115,29 @@ def test_a_client_that_goes_away_stops_nobody(start: Start) -> None:
     assert WEB.get(f"{url}/metrics").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+    ],
+)
+def test_a_web_page_forges_no_alert(start: Start, headers: dict[str, str]) -> None:
+    received: list[object] = []
+
+    def receive(body: object) -> int:
+        received.append(body)
+        return 1
+
+    url = start(receive=receive)
+    assert WEB.post(f"{url}/alerts", content=b'{"alerts": []}', headers=headers).status_code == 403
+    json = {"Content-Type": "application/json; charset=utf-8"}
+    assert WEB.post(f"{url}/alerts", content=b'{"alerts": []}', headers=json).status_code == 200
+    assert received == [{"alerts": []}]
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET /met", b"POST /alerts HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"])
 def test_a_client_that_says_no_more_is_let_go(
     start: Start, monkeypatch: pytest.MonkeyPatch, sent: bytes

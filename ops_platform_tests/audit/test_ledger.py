@@ -81,6 +81,19 @@ class TestAppend:
             assert "\n" not in str(refused.value)
         assert rows(ops_database) == []
 
+    def test_the_guard_can_append_and_nothing_else(self, ops_database: OpsDatabase) -> None:
+        with postgres.connect(ops_database.url("ops_guard"), autocommit=True) as connection:
+            append(connection, event())
+            for statement in (
+                "SELECT FROM audit_events",
+                "UPDATE audit_events SET actor = actor",
+                "DELETE FROM audit_events",
+                "SELECT FROM backup_reports",
+                "SELECT FROM gdpr_requests",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(statement)
+
     def test_writers_can_append_and_neither_change_nor_date_nor_place(
         self, ops_database: OpsDatabase
     ) -> None:

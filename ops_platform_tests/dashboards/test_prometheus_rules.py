@@ -15,6 +15,7 @@ import yaml
 from ops_platform import cli, files
 from ops_platform.agent.metrics import METRICS
 from ops_platform.api.metrics import ApiMetrics
+from ops_platform.guard.metrics import GuardMetrics
 from ops_platform_tests.dashboards.rule_case import Case
 from ops_platform_tests.dashboards.rule_cases import ALWAYS, CASES
 
@@ -199,8 +200,10 @@ def test_every_metric_and_alert_is_explained_once() -> None:
     rows = re.findall(r"^\| `([A-Za-z0-9_:]+)", text, flags=re.MULTILINE)
     # Of the ratios over many windows, one row.
     ratios = {re.sub(r"(ratio_rate).*", r"\g<1>5m", name) for name in recorded()}
-    of_the_api = {
-        f"{one.name}_total" if one.type == "counter" else one.name for one in ApiMetrics().registry.collect()
+    own = {
+        f"{one.name}_total" if one.type == "counter" else one.name
+        for registry in (ApiMetrics().registry, GuardMetrics().registry)
+        for one in registry.collect()
     }
-    wanted = {*METRICS, *of_the_api, *ratios, *(rule["alert"] for rule in alerts())}
+    wanted = {*METRICS, *own, *ratios, *(rule["alert"] for rule in alerts())}
     assert sorted(rows) == sorted(wanted)

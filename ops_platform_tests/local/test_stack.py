@@ -23,7 +23,7 @@ pytestmark = pytest.mark.services
 
 SERVICES = {
     "product-postgres", "ops-postgres", "object-store", "redis", "prometheus", "alertmanager", "mail",
-    "traffic", "agent", "api", "code-server", "webserver", "webserver-readonly", "daemon",
+    "traffic", "agent", "api", "code-server", "webserver", "webserver-readonly", "guard", "daemon",
 }  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def test_the_readonly_webserver_changes_nothing(stack: RunningStack) -> None:
     from ops_platform.clients.dagster import Dagster
     from ops_platform.errors import OpsError
 
-    auditor = Dagster(stack.settings.require("dagster_readonly_url"))
+    auditor = Dagster(stack.settings.require("dagster_readonly_url"), token=stack.settings.dagster_token)
     before = len(stack.dagster.runs("backup_full"))
     with pytest.raises(OpsError):
         auditor.launch("backup_full", {"stanza": "product"})

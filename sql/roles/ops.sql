@@ -3,7 +3,7 @@
 DO $$
 DECLARE role_name TEXT;
 BEGIN
-    FOREACH role_name IN ARRAY ARRAY['ops_owner', 'ops_worker', 'ops_agent', 'ops_api', 'ops_backup', 'ops_eraser', 'ops_dagster', 'ops_analyst'] LOOP
+    FOREACH role_name IN ARRAY ARRAY['ops_owner', 'ops_worker', 'ops_agent', 'ops_api', 'ops_backup', 'ops_eraser', 'ops_dagster', 'ops_analyst', 'ops_guard'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', role_name);
         END IF;
@@ -23,6 +23,16 @@ BEGIN
     IF to_regnamespace('analysis') IS NOT NULL THEN
         GRANT USAGE ON SCHEMA analysis TO ops_analyst;
         GRANT SELECT ON ALL TABLES IN SCHEMA analysis TO ops_analyst;
+    END IF;
+END $$;
+-- The guard before Dagster writes who changed what into the ledger.
+DO $$
+BEGIN
+    IF to_regproc('public.audit_stored') IS NOT NULL THEN
+        GRANT USAGE ON SCHEMA public TO ops_guard;
+        GRANT INSERT (event_id, actor, action, phase, operation_id, object, outcome, details, commitments)
+            ON public.audit_events TO ops_guard;
+        GRANT EXECUTE ON FUNCTION public.audit_stored TO ops_guard;
     END IF;
 END $$;
 -- Preflight, checks and metrics look at the server's state.

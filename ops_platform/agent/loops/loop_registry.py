@@ -31,7 +31,7 @@ from ops_platform.backup.recovery_point import heartbeat
 from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupConfig, load_backups
 from ops_platform.backup.taking import report_store
-from ops_platform.clients import object_store
+from ops_platform.clients import dagster, object_store
 from ops_platform.clients.json_http import JsonService
 from ops_platform.clients.mail import outbox, smtp
 from ops_platform.dr.verification import backup_expiry
@@ -258,7 +258,8 @@ class LoopRegistry:
         return Loop("probes", PROBE_SECONDS, step)
 
     def _ask_dagster(self, url: str) -> Loop:
-        service = JsonService("Dagster", url, ca_file=self._settings.ca_file)
+        access = dagster.access(self._settings.dagster_token)
+        service = JsonService("Dagster", url, ca_file=self._settings.ca_file, access=access)
         self._dagster = service
 
         def step() -> None:

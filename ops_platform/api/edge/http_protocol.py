@@ -72,6 +72,7 @@ class LimitedProtocol(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._waits_for = ""
         self._unread: asyncio.TimerHandle | None = None
+        self._is_handed_over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -117,6 +118,14 @@ class LimitedProtocol(H11Protocol):
             self._unread.cancel()
             self._unread = None
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection over to the WebSocket's protocol; a late answer here would break its frames."""
+        super().handle_websocket_upgrade(event)
+        self._wait_for("", 0)
+        self._is_handed_over = True
+        if self._connection is not None:
+            self._connection.busy = True
+
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, or more of it than is taken."""
         if self._parser.too_large:
@@ -133,6 +142,8 @@ class LimitedProtocol(H11Protocol):
 
     def _watch(self) -> None:
         """Set the deadline of what the connection waits for; it stands until that has come."""
+        if self._is_handed_over:
+            return
         ours, theirs = self.conn.our_state, self.conn.their_state
         if self.transport.is_closing():
             self._wait_for("end", self._limits.unread_seconds)

@@ -41,6 +41,11 @@ class Layout:
         return self.run / "pg"
 
     @property
+    def webserver_sockets(self) -> Path:
+        """Unix sockets of Dagster's webservers; the directory is the stack's own user's."""
+        return self.run / "dagster"
+
+    @property
     def supervisor_socket(self) -> Path:
         """Socket of supervisord's XML-RPC."""
         return self.run / "supervisor.sock"
@@ -120,7 +125,7 @@ class Layout:
             for directory in (self.state_dir, self.run, self.logs, self.state_dir / "postgres"):
                 directory.mkdir(parents=True, exist_ok=True)
                 directory.chmod(0o755)
-            for directory in (self.env, self.dagster_home, self.compute_logs):
+            for directory in (self.env, self.dagster_home, self.compute_logs, self.webserver_sockets):
                 directory.mkdir(parents=True, exist_ok=True)
                 directory.chmod(0o700)
             self.owner.directory(self.postgres_sockets, 0o711)

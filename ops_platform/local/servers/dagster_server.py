@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 
 from ops_platform import files
 from ops_platform.clients.dagster import LOCATION, Dagster
@@ -49,10 +50,10 @@ def migrate_storage(layout: Layout, environment: Mapping[str, str]) -> bool:
     return True
 
 
-def webserver_answers(url: str) -> bool:
-    """Tell whether GraphQL answers and has loaded our code location."""
+def webserver_answers(socket: Path) -> bool:
+    """Tell whether GraphQL answers at a webserver's Unix socket and has loaded our code location."""
     try:
-        workspace = _client(url).query(_LOCATIONS)["workspaceOrError"]
+        workspace = _client(socket).query(_LOCATIONS)["workspaceOrError"]
     except Unavailable:
         return False
     return any(
@@ -63,18 +64,18 @@ def webserver_answers(url: str) -> bool:
     )
 
 
-def daemon_is_healthy(url: str) -> bool:
-    """Tell whether every required daemon has a fresh heartbeat, by the webserver at ``url``."""
+def daemon_is_healthy(socket: Path) -> bool:
+    """Tell whether every required daemon has a fresh heartbeat, by the webserver at ``socket``."""
     try:
-        statuses = _client(url).query(_DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
+        statuses = _client(socket).query(_DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
     except Unavailable:
         return False
     required = [status for status in statuses if status["required"]]
     return bool(required) and all(status["healthy"] for status in required)
 
 
-def _client(url: str) -> Dagster:
-    return Dagster(url, timeout_seconds=20)
+def _client(socket: Path) -> Dagster:
+    return Dagster("http://webserver", socket=socket, timeout_seconds=20)
 
 
 def code_server_answers(port: int) -> bool:

@@ -1,0 +1,188 @@
+"""``python -m ops_platform.guard``: the guard, at two doors: one for operators, one for auditors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+import uvicorn
+
+from ops_platform.api import addresses
+from ops_platform.api.edge import ConnectionLimits, Connections, Doorway, RequestLimits, protocol
+from ops_platform.clients import safe_errors
+from ops_platform.clients.postgres.pool import Pool
+from ops_platform.errors import ConfigurationError, OpsError
+from ops_platform.guard import boundary
+from ops_platform.guard.accounts import Accounts
+from ops_platform.guard.app import Guard, Parts
+from ops_platform.guard.identity import Doorkeeper
+from ops_platform.guard.login import Attempts, Entrance, Provider, TrustedProxy
+from ops_platform.guard.login.provider import ProviderSettings
+from ops_platform.guard.metrics import GuardMetrics
+from ops_platform.guard.record import Record
+from ops_platform.guard.sessions import Sessions
+from ops_platform.guard.upstream import Upstream
+from ops_platform.settings import GuardSettings, Settings, load_settings
+
+STOP_SECONDS = 3
+BACKLOG = 256
+CONNECTIONS, OF_ADDRESS = 512, 256
+"""A browser keeps six for each tab, and one for each page's subscriptions."""
+LIMITS = RequestLimits(head_bytes=32 * 1024, idle_seconds=30)
+
+
+def assemble(settings: Settings) -> Parts:
+    """Build what the application works with. Raises ConfigurationError for a setting that is missing."""
+    own = settings.guard
+    sockets = (own.webserver_socket, own.readonly_webserver_socket)
+    if own.accounts is None or sockets[0] is None or sockets[1] is None:
+        raise ConfigurationError(
+            "set OPS_GUARD_ACCOUNTS, OPS_GUARD_WEBSERVER_SOCKET and OPS_GUARD_READONLY_WEBSERVER_SOCKET"
+        )
+    urls = (settings.dagster_url, settings.dagster_readonly_url)
+    is_https = own.certificate_file is not None or (settings.dagster_url or "").startswith("https:")
+    if not is_https and own.listen_host not in ("127.0.0.1", "::1", "localhost"):
+        raise ConfigurationError(
+            f"OPS_GUARD_LISTEN_HOST is {own.listen_host}, where passwords would go unencrypted: set "
+            "OPS_GUARD_CERTIFICATE_FILE and OPS_GUARD_KEY_FILE, or OPS_DAGSTER_URL to a proxy's https URL"
+        )
+    accounts = Accounts(own.accounts)
+    sessions = Sessions(time.monotonic, own.session_seconds, own.idle_seconds)
+    doorkeeper = Doorkeeper(accounts, sessions, own.accounts, is_https)
+    proxy = TrustedProxy(_networks(own), own.name_header, own.groups_header)
+    return Parts(
+        settings=own,
+        hosts=boundary.allowed_hosts(urls, (own.listen_port, own.readonly_listen_port), own.hosts),
+        sessions=sessions,
+        doorkeeper=doorkeeper,
+        entrance=Entrance(
+            accounts,
+            sessions,
+            doorkeeper,
+            Attempts(time.monotonic),
+            proxy,
+            _provider(settings),
+            own.reason_seconds,
+        ),
+        record=Record(Pool(settings.require("database_url"), application="guard", size=4)),
+        webserver=Upstream(sockets[0]),
+        readonly_webserver=Upstream(sockets[1]),
+        metrics=GuardMetrics(),
+    )
+
+
+def _networks(own: GuardSettings) -> tuple[addresses.Network, ...]:
+    try:
+        return addresses.networks(own.trusted_proxies)
+    except ConfigurationError as error:
+        raise ConfigurationError(str(error).replace("OPS_API_", "OPS_GUARD_")) from None
+
+
+def _provider(settings: Settings) -> Provider | None:
+    own = settings.guard
+    if own.oidc_issuer is None:
+        return None
+    if own.oidc_client_id is None or settings.dagster_url is None:
+        raise ConfigurationError("OPS_GUARD_OIDC_ISSUER also takes OPS_GUARD_OIDC_CLIENT_ID, OPS_DAGSTER_URL")
+    return Provider(
+        ProviderSettings(
+            own.oidc_issuer,
+            own.oidc_client_id,
+            own.oidc_client_secret,
+            own.oidc_scope,
+            own.oidc_name_claim,
+            own.oidc_groups_claim,
+            settings.ca_file,
+        ),
+        settings.dagster_url,
+        time.monotonic,
+    )
+
+
+def server(parts: Parts, connections: Connections, limits: RequestLimits = LIMITS) -> uvicorn.Server:
+    """Prepare the HTTP server; the caller runs it over the doorways. Raises ConfigurationError."""
+    certificate, key = parts.settings.certificate_file, parts.settings.key_file
+    if (certificate is None) != (key is None):
+        raise ConfigurationError("set both OPS_GUARD_CERTIFICATE_FILE and OPS_GUARD_KEY_FILE, or neither")
+    for file in (certificate, key):
+        if file is not None and not file.is_file():
+            raise ConfigurationError(
+                f"there is no file {file}: correct OPS_GUARD_CERTIFICATE_FILE or _KEY_FILE"
+            )
+    return uvicorn.Server(
+        uvicorn.Config(
+            Guard(parts),
+            # A doorway's connections are admitted in Python, which uvloop would pass by.
+            loop="asyncio",
+            http=cast("Any", protocol(limits, connections)),
+            ws="websockets-sansio",
+            ws_max_size=parts.settings.body_bytes,
+            ws_per_message_deflate=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=limits.idle_seconds,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            log_config=None,
+            lifespan="off",
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+    )
+
+
+async def _serve(parts: Parts, running: uvicorn.Server, doorways: Sequence[Doorway]) -> None:
+    try:
+        await running.serve(sockets=list(doorways))
+    finally:
+        await parts.webserver.close()
+        await parts.readonly_webserver.close()
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; return 0, 1 when it could not start, 2 for a wrong configuration."""
+    safe_errors.guard(logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+    try:
+        settings = load_settings()
+        parts = assemble(settings)
+        limits = ConnectionLimits.within_descriptors(CONNECTIONS, OF_ADDRESS, 10.0)
+        refused = parts.metrics.refused_connections
+        connections = Connections(limits, (), lambda reason: refused.labels(reason).inc())
+        running = server(parts, connections)
+        doorways = [
+            doorway
+            for port in (settings.guard.listen_port, settings.guard.readonly_listen_port)
+            for doorway in _listen(settings.guard.listen_host, port, connections)
+        ]
+    except OpsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn handles them while it runs and raises them again afterwards, when all is done.
+        signal.signal(number, lambda *_: None)
+    try:
+        asyncio.run(_serve(parts, running, doorways))
+    finally:
+        parts.record.close()
+    return 0 if running.started else 1
+
+
+def _listen(host: str, port: int, connections: Connections) -> Sequence[Doorway]:
+    try:
+        return Doorway.listen_on(host, port, connections)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {error.strerror}; free it or set OPS_GUARD_LISTEN_PORT"
+        ) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
