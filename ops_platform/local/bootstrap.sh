@@ -46,6 +46,9 @@ find_missing() {
     need setpriv util-linux
     [ "$purpose" = full ] || return 0
     need chromium chromium
+    # The login provider of the guard's tests is a package of npm.
+    need node nodejs
+    need npm npm
 }
 
 install_packages() {
