@@ -21,8 +21,7 @@ from ops_platform.guard import boundary
 from ops_platform.guard.accounts import Accounts
 from ops_platform.guard.app import Guard, Parts
 from ops_platform.guard.identity import Doorkeeper
-from ops_platform.guard.login import Attempts, Entrance, Provider, TrustedProxy
-from ops_platform.guard.login.provider import ProviderSettings
+from ops_platform.guard.login import Attempts, Entrance, Provider, ProviderSettings, TrustedProxy
 from ops_platform.guard.metrics import GuardMetrics
 from ops_platform.guard.record import Record
 from ops_platform.guard.sessions import Sessions
