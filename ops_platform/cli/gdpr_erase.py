@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -15,10 +15,13 @@ from ops_platform.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from ops_platform.gdpr.data_map import DataMap
+    from ops_platform.gdpr.erasure.joint_erasure import Ended
+    from ops_platform.gdpr.erasure.pipeline import Outcome
     from ops_platform.gdpr.lineage import Effect
     from ops_platform.gdpr.row_erasure.foresight import Outlook
 
-Erase = Callable[[str], "dict[str, Any] | None"]
+EraseEach = Callable[[Sequence[str]], "Iterator[tuple[Ended, dict[str, Any]]]"]
+"""Erases the subjects of keys: how each ended, and what more there is to say of it."""
 
 
 @click.command()
@@ -39,9 +42,10 @@ def erase(
 
     Needs the ops database, OPS_GDPR_ENCRYPTION_KEY and OPS_GDPR_SIGNING_KEY, and issues a certificate for
     each subject. Run the command again after a failure or a kill: it continues. Subjects are numbered in the
-    order of the file, and never named. The product database is OPS_PRODUCT_ERASER_DATABASE_URL, else
-    OPS_PRODUCT_DATABASE_URL, else that of libpq's own variables, which come before those of a running
-    embedded stack; it is named on stderr before anything is changed. Prepare it with 'ops-platform migrate'.
+    order of the file, and never named; one that is refused does not stop the others. The product database is
+    OPS_PRODUCT_ERASER_DATABASE_URL, else OPS_PRODUCT_DATABASE_URL, else that of libpq's own variables, which
+    come before those of a running embedded stack; it is named on stderr before anything is changed. Prepare
+    it with 'ops-platform migrate'.
 
     \b
     Example:
@@ -53,30 +57,49 @@ def erase(
     keys, settings = arguments.subject_keys(subject_file), load_settings()
     prepare = _without_tombstone if no_tombstone else _with_tombstone
     loaded_map = arguments.load_map(settings, data_map, kind)
-    erase_subject, close = prepare(settings, loaded_map)
+    erase_each, close = prepare(settings, loaded_map)
     results: list[dict[str, Any]] = []
+    failed: dict[int, Ended] = {}
     try:
         output.announce("product database", erasure_context.product_url(settings))
         for name, connect in connections.of_settings(settings, loaded_map).items():
             output.announce_connected(f"database {name}", connect)
         if not no_tombstone:
             output.announce("ops database", settings.require("database_url"))
-        for number, key in enumerate(keys, 1):
-            click.echo(f"subject {number}", err=True)
-            results.append({"subject": number, **(erase_subject(key) or {"found": False})})
+        for number, (ended, said) in enumerate(erase_each(keys), 1):
+            if ended.error is not None:
+                failed[number] = ended
+            else:
+                results.append({"subject": number, "found": ended.result is not None, **said})
     finally:
-        # Also when a later erasure fails: the subjects before are erased, and have their certificates.
+        # Also when another erasure fails: these subjects are erased, and have their certificates.
         close()
         if json_output:
             output.print_json(results)
         else:
             for result in results:
                 _print(result)
+    _raise(failed, len(keys))
     if not all(result["found"] for result in results):
         output.end(1)
 
 
-def _with_tombstone(settings: Settings, data_map: DataMap) -> tuple[Erase, Callable[[], None]]:
+def _raise(failed: Mapping[int, Ended], subjects: int) -> None:
+    """Raise what has ended erasures, if anything: one error as it is, several in one line."""
+    from ops_platform.audit import ledger
+    from ops_platform.errors import CheckFailed
+
+    reasons = []
+    for number, ended in failed.items():
+        if ended.error is not None:
+            if len(failed) == 1:
+                raise ended.error
+            reasons.append(f"subject {number}: {ledger.reason(ended.error)}")
+    if reasons:
+        raise CheckFailed(f"{len(reasons)} of {subjects} subjects were not erased: {'; '.join(reasons)}")
+
+
+def _with_tombstone(settings: Settings, data_map: DataMap) -> tuple[EraseEach, Callable[[], None]]:
     from ops_platform.dr.verification import backup_expiry
     from ops_platform.gdpr.erasure import command_line
     from ops_platform.gdpr.erasure import context as erasure_context
@@ -86,40 +109,60 @@ def _with_tombstone(settings: Settings, data_map: DataMap) -> tuple[Erase, Calla
     servers = backup_expiry.stanza_server(settings)
     context = erasure_context.open_context(settings, term, data_map, servers)
 
-    def erase_subject(key: str) -> dict[str, Any] | None:
-        done = command_line.erase(url, context, key, _log)
-        if done is None:
-            return None
-        certificate = done.certificate
-        ids = {"request_id": certificate.request_id, "certificate_id": certificate.certificate_id}
-        document, names = json.loads(certificate.document), ("others_told_apart", "shared_with_others")
-        about_others = {name: document[name] for name in names if name in document}
-        return {"found": True, **ids, "effects": _effects(done.effects), **about_others}
+    def erase_each(keys: Sequence[str]) -> Iterator[tuple[Ended, dict[str, Any]]]:
+        for ended in command_line.erase_each(url, context, keys, _Log()):
+            yield ended, {} if ended.result is None else _certified(ended.result)
 
-    return erase_subject, context.data.close
+    return erase_each, context.data.close
 
 
-def _without_tombstone(settings: Settings, data_map: DataMap) -> tuple[Erase, Callable[[], None]]:
+def _certified(done: Outcome) -> dict[str, Any]:
+    certificate = done.certificate
+    ids = {"request_id": certificate.request_id, "certificate_id": certificate.certificate_id}
+    document, names = json.loads(certificate.document), ("others_told_apart", "shared_with_others")
+    about_others = {name: document[name] for name in names if name in document}
+    return {**ids, "effects": _effects(done.effects), **about_others}
+
+
+def _without_tombstone(settings: Settings, data_map: DataMap) -> tuple[EraseEach, Callable[[], None]]:
     from ops_platform.gdpr.erasure import command_line
     from ops_platform.gdpr.erasure import context as erasure_context
     from ops_platform.gdpr.tombstones import encryption
 
     stores, keys = erasure_context.open_stores(settings, data_map), encryption.optional_keys(settings)
 
-    def erase_subject(key: str) -> dict[str, Any] | None:
-        about_others: dict[str, Any] = {}
-        effects = command_line.erase_without_tombstone(stores, key, _log, keys, about_others.update)
-        return None if effects is None else {"found": True, "effects": _effects(effects), **about_others}
+    def erase_each(subjects: Sequence[str]) -> Iterator[tuple[Ended, dict[str, Any]]]:
+        about_others: dict[int, dict[str, Any]] = {}
 
-    return erase_subject, stores.close
+        def tell(number: int) -> Callable[[dict[str, Any]], None]:
+            return about_others.setdefault(number, {}).update
+
+        erased = command_line.erase_each_without_tombstone(stores, subjects, _Log(), keys, tell)
+        for number, ended in enumerate(erased, 1):
+            found = ended.result is not None
+            yield ended, {"effects": _effects(ended.result), **about_others[number]} if found else {}
+
+    return erase_each, stores.close
 
 
 def _effects(effects: Iterable[Effect]) -> list[dict[str, Any]]:
     return [asdict(effect) for effect in effects]
 
 
-def _log(line: str) -> None:
-    click.echo(f"  {line}", err=True)
+class _Log:
+    """Logs on stderr, by the numbers of subjects: a heading stands where another subject's lines begin."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+
+    def __call__(self, number: int) -> Callable[[str], None]:
+        def log(line: str) -> None:
+            if number != self._number:
+                click.echo(f"subject {number}", err=True)
+                self._number = number
+            click.echo(f"  {line}", err=True)
+
+        return log
 
 
 def _print(result: dict[str, Any]) -> None:

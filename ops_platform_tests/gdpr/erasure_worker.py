@@ -31,7 +31,10 @@ def main(request_id: str, step: str = "", when: str = "") -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     try:
-        request_work.erase(settings.require("database_url"), request_id, "worker", opening, at=at)
+        url = settings.require("database_url")
+        [own, *_] = request_work.erase_with_waiting(url, request_id, "worker", opening, at=at)
+        if own.error is not None:
+            raise own.error
     except OpsError as error:
         print(f"{type(error).__name__}: {error}", flush=True)
     else:

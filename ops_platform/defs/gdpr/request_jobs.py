@@ -4,10 +4,11 @@ A run is told the opaque id of a request and nothing else.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ops_platform.audit import ledger
 from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.defs import run_priority
@@ -16,6 +17,9 @@ from ops_platform.defs.gdpr.assets import erased, materialization
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.gdpr.lineage import lineage_store
 from ops_platform.gdpr.requests import NotClaimed, NotYet
+
+if TYPE_CHECKING:
+    from ops_platform.gdpr.erasure.context import ErasureContext
 
 # Ops import the modules of their work, so that the definitions load in less time.
 DUTY = {"duty": "gdpr"}
@@ -50,11 +54,14 @@ def _work(
     return dg.Output(None, metadata={"what": outcome})
 
 
-@dg.op(description="Claim the request and erase its subject, or go on where an earlier run stopped.")
+@dg.op(
+    description="Claim the request and erase its subject, or go on where an earlier run stopped; at its "
+    "first attempt together with requests that wait for theirs, which share its searches."
+)
 def erase(
     context: dg.OpExecutionContext, config: RequestConfig, platform: PlatformResource
 ) -> dg.Output[None]:
-    """Erase the subject of the request and emit the event of the erasure."""
+    """Erase the subject of the request, and of others that wait; emit the event of each erasure."""
     from ops_platform.gdpr import fulfilment
     from ops_platform.gdpr.erasure import pipeline
 
@@ -62,17 +69,26 @@ def erase(
     with reported_failures():
         url = platform.settings().require("database_url")
 
-    def report(ops: Connection) -> None:
+    def report(ops: Connection, request_id: str = request_id) -> None:
         outcome = pipeline.outcome(ops, request_id)
         if outcome is not None:
             context.log_event(erased(request_id, lineage_store.lines(ops, request_id), outcome))
 
-    return _work(
-        context,
-        url,
-        lambda: fulfilment.erase(url, request_id, run_id, platform.erasure, log=context.log.info),
-        report,
-    )
+    def work(opening: Callable[[], ErasureContext]) -> None:
+        log = context.log.info
+        [own, *others] = fulfilment.erase_with_waiting(url, request_id, run_id, opening, log=log)
+        for other in others:
+            if other.error is None:
+                with postgres.session(url) as ops:
+                    report(ops, other.request_id)
+            else:
+                # A run of its own tries it again, and fails with it if need be.
+                reason = ledger.reason(other.error)
+                context.log.warning(f"request {other.request_id} waits for a run of its own: {reason}")
+        if own.error is not None:
+            raise own.error
+
+    return _work(context, url, lambda: work(platform.erasure), report)
 
 
 @dg.op(description="Claim the request and write its subject's data to the exports bucket, once.")

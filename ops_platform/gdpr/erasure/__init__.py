@@ -13,8 +13,10 @@ __all__ = [
     "completion_mail",
     "context",
     "inventory",
+    "joint_erasure",
     "objects",
     "pipeline",
     "processor_answers",
     "product_inventory",
+    "steps",
 ]

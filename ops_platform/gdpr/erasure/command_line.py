@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,16 +16,25 @@ from ops_platform.clients import postgres
 from ops_platform.clients.postgres import Connection
 from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import row_erasure, schema
-from ops_platform.gdpr.erasure import data_stores, inventory, pipeline, product_inventory, unrecorded_id
+from ops_platform.gdpr.erasure import (
+    data_stores,
+    inventory,
+    joint_erasure,
+    pipeline,
+    product_inventory,
+    unrecorded_id,
+)
 from ops_platform.gdpr.erasure.checkpoints import Case, Log, NoCheckpoints
 from ops_platform.gdpr.erasure.context import DataStores, ErasureContext
 from ops_platform.gdpr.erasure.inventory import Inventory
+from ops_platform.gdpr.erasure.joint_erasure import Ended, Member
 from ops_platform.gdpr.erasure.pipeline import Outcome
 from ops_platform.gdpr.erasure.steps import (
     EraseCache,
     EraseObjects,
     EraseRows,
     ErasureState,
+    RecordedErasure,
     Result,
     Step,
     Verify,
@@ -103,16 +113,25 @@ class FindSubject(Step[UnrecordedErasure]):
 
         Raises _NoSubject when there is none, CheckFailed when something would be left.
         """
-        state.adopt_databases(data_stores.check(state.product, state.stores, state.connections))
+        if not self._find(state):
+            raise _NoSubject
+        refuse_uncovered(state, state.row_erasure())
+        return Result()
+
+    def searches_for(self, state: UnrecordedErasure) -> RowErasure | None:
+        """Describe the erasure of the key's subject; None when there is none."""
+        return state.row_erasure() if self._find(state) else None
+
+    def _find(self, state: UnrecordedErasure) -> bool:
+        state.check()
         state.subject = subject_key.parse(state.product, state.data_map, state.catalogue, "", state.key)
         known, (present, has_row) = state.known(), state.present()
         if known is None:
             product_inventory.refuse_lost(state.databases, state.erasure_id, has_row=has_row)
             if not has_row:
-                raise _NoSubject
+                return False
         state.inventory = inventory.merge(known, present, sure=has_row)
-        refuse_uncovered(state, state.row_erasure())
-        return Result()
+        return True
 
 
 class KeepInventory(Step[UnrecordedErasure]):
@@ -142,33 +161,60 @@ class ForgetProgress(Step[UnrecordedErasure]):
 
 
 def erase(ops_url: str, context: ErasureContext, key: str, log: Log) -> Outcome | None:
-    """Erase with tombstone and certificate, or go on with an erasure that was begun; None: no such subject.
+    """Erase one subject as ``erase_each`` does; None: no such subject. Raises its error."""
+    [ended] = erase_each(ops_url, context, [key], lambda number: log)
+    if ended.error is not None:
+        raise ended.error
+    outcome: Outcome | None = ended.result
+    return outcome
 
-    Raises CheckFailed when a request's run has begun it, NotYet while letters wait, and what
-    ``pipeline.run`` raises.
+
+def erase_each(
+    ops_url: str, context: ErasureContext, keys: Sequence[str], log: Callable[[int], Log]
+) -> Iterator[Ended]:
+    """Erase with tombstone and certificate, or go on with erasures that were begun.
+
+    The result is an Outcome, the error a CheckFailed when a request's run has begun it, NotYet while letters
+    wait, or what ``pipeline.run`` raises. ``log``: makes the log of a key by its number, from 1.
     """
-    with (
-        contextlib.closing(context.data.product()) as product,
-        postgres.session(ops_url, application="ops-platform erasure", autocommit=True) as ops,
-    ):
-        catalogue, data_map = schema.read(product), context.data.data_map
-        subject = subject_key.parse(product, data_map, catalogue, context.term.stanza, key)
-        begun_request = _begun_request(ops, subject)
-        _, has_row = data_stores.identify(product, data_map, catalogue, subject, None)
+    data = context.data
+
+    def opening(place: int, key: str, opened: ExitStack) -> Member[RecordedErasure] | None:
+        ops = opened.enter_context(
+            postgres.session(ops_url, application="ops-platform erasure", autocommit=True)
+        )
+        with contextlib.closing(data.product()) as product:
+            catalogue = schema.read(product)
+            subject = subject_key.parse(product, data.data_map, catalogue, context.term.stanza, key)
+            if subject.key in at_work:
+                raise joint_erasure.Later
+            begun_request = _begun_request(ops, subject)
+            _, has_row = data_stores.identify(product, data.data_map, catalogue, subject, None)
         if begun_request is None and not has_row:
             return None
         request_id = begun_request or str(uuid4())
         if not postgres.try_lock(ops, work_queue.lock_name(request_id)):
             raise CheckFailed(f"another process works on this erasure, {request_id}: wait for its end")
-        with ledger.operation(
-            ledger.default_connect(ops_url),
-            action="gdpr.erasure",
-            object=f"request/{request_id}",
-            actor=ACTOR,
-            operation_id=request_id,
-        ):
-            outcome = pipeline.run(context, ops, Case(request_id, subject.key), log=log)
-    return outcome
+        state = opened.enter_context(
+            pipeline.opened(context, ops, Case(request_id, subject.key), log=log(place + 1))
+        )
+        opened.callback(at_work.discard, subject.key)
+        at_work.add(subject.key)
+        return Member(state, pipeline.STEPS, opened, lambda: _recorded(ops_url, state), pipeline.outcome_of)
+
+    at_work: set[str] = set()
+    return joint_erasure.each(keys, opening)
+
+
+def _recorded(ops_url: str, state: RecordedErasure) -> AbstractContextManager[Any]:
+    request_id = state.case.request_id
+    return ledger.operation(
+        ledger.default_connect(ops_url),
+        action="gdpr.erasure",
+        object=f"request/{request_id}",
+        actor=ACTOR,
+        operation_id=request_id,
+    )
 
 
 def _begun_request(ops: Connection, subject: SubjectKey) -> str | None:
@@ -215,17 +261,41 @@ def erase_without_tombstone(
     keys: SealingKeys | None = None,
     tell: Callable[[dict[str, Any]], None] = lambda facts: None,
 ) -> list[Effect] | None:
-    """Erase in a database that the platform does not manage; return the effects, or None: no such subject.
+    """Erase one subject as ``erase_each_without_tombstone`` does; None: no such subject. Raises its error."""
+    [ended] = erase_each_without_tombstone(stores, [key], lambda number: log, keys, lambda number: tell)
+    if ended.error is not None:
+        raise ended.error
+    effects: list[Effect] | None = ended.result
+    return effects
 
-    ``tell`` is told at the end how others were told apart, and what became of rows that were theirs, too.
+
+def erase_each_without_tombstone(
+    stores: DataStores,
+    subjects: Sequence[str],
+    log: Callable[[int], Log],
+    keys: SealingKeys | None = None,
+    tell: Callable[[int], Callable[[dict[str, Any]], None]] = lambda number: lambda facts: None,
+) -> Iterator[Ended]:
+    """Erase in a database that the platform does not manage; the results are lists of effects.
+
+    ``log`` and ``tell`` make those of a key by its number, from 1; ``tell`` is told at the end how others
+    were told apart, and what became of rows that were theirs, too.
     Who is meant is kept in the database until the verification has passed, sealed with ``keys``. Afterwards
-    nothing records the erasure: a backup brings the subject back. Raises what the steps raise.
+    nothing records the erasure: a backup brings the subject back. The errors are what the steps raise.
     """
-    with stores.connected() as (product, others):
-        state = UnrecordedErasure(stores, product, NoCheckpoints(), log, key, keys, tell=tell)
+    at_work: set[str] = set()
+
+    def opening(place: int, key: str, opened: ExitStack) -> Member[UnrecordedErasure]:
+        spelled = key.strip().lower()  # the product may take both for one key
+        if spelled in at_work:
+            raise joint_erasure.Later
+        product, others = opened.enter_context(stores.connected())
+        number = place + 1
+        state = UnrecordedErasure(stores, product, NoCheckpoints(), log(number), key, keys, tell=tell(number))
         state.connections = others
-        try:
-            pipeline.attempt(STEPS_WITHOUT_TOMBSTONE, state)
-        except _NoSubject:
-            return None
-    return state.checkpoints.totals()
+        opened.callback(at_work.discard, spelled)
+        at_work.add(spelled)
+        return Member(state, STEPS_WITHOUT_TOMBSTONE, opened, report=lambda state: state.checkpoints.totals())
+
+    for ended in joint_erasure.each(subjects, opening):
+        yield Ended() if isinstance(ended.error, _NoSubject) else ended

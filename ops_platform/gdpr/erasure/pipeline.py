@@ -7,7 +7,8 @@ something is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ops_platform.clients.postgres import Connection
@@ -70,13 +71,34 @@ def run(
     Unavailable, ConfigurationError, NotYet while letters wait, or what psycopg raises; then the next
     attempt continues.
     """
+    with opened(context, ops, case, finish=finish, enter=enter, at=at, log=log) as state:
+        attempt(STEPS, state)
+        return outcome_of(state)
+
+
+@contextmanager
+def opened(
+    context: ErasureContext,
+    ops: Connection,
+    case: Case,
+    *,
+    finish: EndRequest = lambda ops, issued: None,
+    enter: Callable[[str], None] = lambda step: None,
+    at: At = lambda step, when: None,
+    log: Log = lambda line: None,
+) -> Iterator[RecordedErasure]:
+    """Open the databases for an attempt of ``run``, and close them at the end of the block."""
     map_store.keep(ops, context.data.data_map)  # certificate and lineage name it by its hash
     with context.data.connected() as (product, others):
         checkpoints = LineageCheckpoints(ops, case, context.data.data_map.version, enter, at, log)
         state = RecordedErasure(context.data, product, checkpoints, log, context, ops, case, finish)
         state.connections = others
-        attempt(STEPS, state)
-        return Outcome(tuple(checkpoints.totals()), state.certificate)
+        yield state
+
+
+def outcome_of(state: RecordedErasure) -> Outcome:
+    """Read the outcome of an erasure whose steps are all done."""
+    return Outcome(tuple(state.checkpoints.totals()), state.certificate)
 
 
 def attempt(steps: Iterable[Step[State]], state: State) -> None:

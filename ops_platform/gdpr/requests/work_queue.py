@@ -109,6 +109,11 @@ def due(connection: Connection, request_type: RequestType, now: datetime) -> lis
     return [_due(row) for row in rows if postgres.lock_key(lock_name(row["request_id"])) not in held]
 
 
+def untried(connection: Connection, request_type: RequestType, now: datetime) -> list[Due]:
+    """List those of the due requests of which no attempt has failed, the oldest deadline first."""
+    return [request for request in due(connection, request_type, now) if request.attempts == 0]
+
+
 def export_under_way(connection: Connection, subject: UUID) -> bool:
     """Tell whether a worker writes an export of the subject now. None begins once a tombstone is there."""
     rows = connection.execute(

@@ -16,10 +16,11 @@ from ops_platform.gdpr.row_erasure.engine import (
     remaining,
     residue,
     search,
+    search_each,
     searching,
     unredactable,
 )
-from ops_platform.gdpr.row_erasure.foresight import Foresight, foresee
+from ops_platform.gdpr.row_erasure.foresight import Foresight, foresee, foresee_each
 from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.row_erasure.residue_scan import Residue
 
@@ -35,6 +36,7 @@ __all__ = [
     "exempt_places",
     "find_shared",
     "foresee",
+    "foresee_each",
     "foresight",
     "forget",
     "left_to_others",
@@ -47,6 +49,7 @@ __all__ = [
     "remaining",
     "residue",
     "search",
+    "search_each",
     "searching",
     "snapshot",
     "unredactable",

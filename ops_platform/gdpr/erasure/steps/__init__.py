@@ -6,6 +6,7 @@ A step knows its name and its work. The order of the steps is not here, but in `
 from ops_platform.gdpr.erasure.steps.base import (
     EndRequest,
     ErasureState,
+    JointResults,
     RecordedErasure,
     Result,
     State,
@@ -32,6 +33,7 @@ __all__ = [
     "EraseRows",
     "ErasureState",
     "Finish",
+    "JointResults",
     "NotifyProcessors",
     "Preflight",
     "RecordedErasure",

@@ -6,6 +6,7 @@ one finishes.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,9 +24,11 @@ from ops_platform.gdpr.erasure.context import DataStores, ErasureContext
 from ops_platform.gdpr.erasure.inventory import Inventory
 from ops_platform.gdpr.lineage import Effect
 from ops_platform.gdpr.row_erasure import (
+    Foresight,
     Journal,
     Residue,
     RowErasure,
+    Searched,
     exempt_places,
     others,
     preview,
@@ -41,6 +44,27 @@ _REUSED = (
     "somebody else has it now: not looked for in what is theirs, in newer rows and in materialised views"
 )
 _OF_OTHER_KINDS = "a person of another kind has it: not looked for in what is theirs"
+
+
+@dataclass(repr=False)
+class JointResults:
+    """What searches for several subjects at once have found of one, by the name of the database.
+
+    They stand for a search of this subject alone only where that would be for the same erasure.
+    """
+
+    foresights: dict[str, tuple[RowErasure, Foresight]] = field(default_factory=dict)
+    searches: dict[str, tuple[RowErasure, Searched]] = field(default_factory=dict)
+
+    def foresight(self, database: str, erasure: RowErasure) -> Foresight | None:
+        """Return what the erasure would leave; None: nobody looked for just that."""
+        wanted, foresight = self.foresights.get(database, (None, None))
+        return foresight if wanted == erasure else None
+
+    def clean_search(self, database: str, erasure: RowErasure) -> Searched | None:
+        """Return a search that found nothing but what is accepted; what else is found is looked at alone."""
+        wanted, searched = self.searches.get(database, (None, None))
+        return searched if wanted == erasure and searched is not None and not searched.left else None
 
 
 @dataclass(repr=False)
@@ -64,10 +88,15 @@ class ErasureState(ABC):
     inventory: Inventory = field(init=False)
     accepted: Mapping[str, tuple[Residue, ...]] = field(init=False, default_factory=dict)
     """Where the verification found the subject by the map's leave, by the name of the database."""
+    joint: JointResults = field(init=False, default_factory=JointResults)
 
-    def adopt_databases(self, databases: tuple[OpenDatabase, ...]) -> None:
-        """Set the databases that were checked, and the catalogue of the first."""
-        self.databases, self.catalogue = databases, databases[0].catalogue
+    def check(self) -> None:
+        """Set the databases and the catalogue of the first, once in an attempt: see ``data_stores.check``."""
+        if not self._checked:
+            self.databases = data_stores.check(self.product, self.stores, self.connections)
+            self.catalogue, self._checked = self.databases[0].catalogue, True
+
+    _checked: bool = field(init=False, default=False)
 
     def row_erasure_in(self, database: OpenDatabase) -> RowErasure:
         """Describe the erasure of the rows of one database."""
@@ -166,6 +195,11 @@ class RecordedErasure(ErasureState):
     """Whom the preflight found, and whether by the subject's row, which may go before it is written down."""
     tombstone: Tombstone = field(init=False)
     certificate: Issued = field(init=False)
+
+    @functools.cached_property
+    def began(self) -> datetime:
+        """When this attempt first looked for the subject's rows."""
+        return self.context.clock()
 
     @property
     def subject_id(self) -> UUID | None:
@@ -277,6 +311,13 @@ class Step(ABC, Generic[State]):
     def is_over(self, state: State) -> bool:
         """Tell whether this attempt has nothing to do in this step."""
         return self.once and self.name in state.checkpoints.done
+
+    def searches_for(self, state: State) -> RowErasure | None:
+        """Describe the erasure whose outcome the step will search for; None: it searches for none.
+
+        Writes nothing. Raises what the step would.
+        """
+        return None
 
     @abstractmethod
     def perform(self, state: State) -> Result:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from ops_platform.gdpr import connections, row_erasure
 from ops_platform.gdpr.connections import OpenDatabase
-from ops_platform.gdpr.erasure import data_stores, inventory, product_inventory
+from ops_platform.gdpr.erasure import inventory, product_inventory
 from ops_platform.gdpr.erasure.checkpoints import Log
 from ops_platform.gdpr.erasure.steps.base import ErasureState, RecordedErasure, Result, Step
-from ops_platform.gdpr.row_erasure import RowErasure, others, preview
-from ops_platform.gdpr.subject import Identity, subject_key
+from ops_platform.gdpr.row_erasure import Foresight, RowErasure, others, preview
+from ops_platform.gdpr.subject import Identity, SubjectKey, subject_key
 from ops_platform.gdpr.tombstones import legal_holds, tombstone_store
 
 
@@ -26,29 +26,40 @@ class Preflight(Step[RecordedErasure]):
         something of the subject, Unavailable for a store that is away.
         """
         context = state.context
-        state.adopt_databases(data_stores.check(state.product, state.stores, state.connections))
+        state.check()
         stanzas, own = connections.server_stanzas, context.term.stanza
         stanzas.refuse_untrue(state.databases, own)
         stanzas.refuse_elsewhere(state.databases, own, context.stanza_server, state.log)
         context.ledger.check()
         if context.exports is not None:
             context.exports.check()
-        state.subject = subject_key.parse(
-            state.product, state.data_map, state.catalogue, context.term.stanza, state.case.subject
-        )
+        state.subject = self._subject(state)
         tombstone_store.refuse_other_kind(state.ops, state.subject)
         if tombstone_store.of_request(state.ops, state.case.request_id) is None:
             legal_holds.refuse(state.ops, state.subject)
         identity, has_row = state.identify()
-        self._refuse_uncovered(state, identity, has_row=has_row)
+        erasure = self._foreseen(state, identity, has_row=has_row)
+        if erasure is not None:
+            refuse_uncovered(state, erasure)
         rows = _rows_by_role(state, identity)
         state.log(
             f"{sum(rows.values())} rows in {len(rows)} roles" if has_row else "there is no such account"
         )
         return Result(details={"rows": rows, "account": has_row, "subject_type": state.subject.kind})
 
-    def _refuse_uncovered(self, state: RecordedErasure, identity: Identity, *, has_row: bool) -> None:
-        """Search for what no rule would erase, by all that this attempt and earlier ones know."""
+    def searches_for(self, state: RecordedErasure) -> RowErasure | None:
+        """Describe the erasure that the preflight will foresee."""
+        state.check()
+        state.subject = self._subject(state)
+        identity, has_row = state.identify()
+        return self._foreseen(state, identity, has_row=has_row)
+
+    def _subject(self, state: RecordedErasure) -> SubjectKey:
+        stanza = state.context.term.stanza
+        return subject_key.parse(state.product, state.data_map, state.catalogue, stanza, state.case.subject)
+
+    def _foreseen(self, state: RecordedErasure, identity: Identity, *, has_row: bool) -> RowErasure | None:
+        """Describe the erasure by all that this attempt and earlier ones know; None: the rows are erased."""
         known = state.known()
         if known is None:
             for request_id in (state.case.request_id, *state.unfinished()):
@@ -56,13 +67,13 @@ class Preflight(Step[RecordedErasure]):
                     state.databases, request_id, has_row=has_row, name=f"the erasure {request_id}"
                 )
         if state.checkpoints.first_erasure() is not None:
-            return  # the rows are erased: the verification searches
+            return None  # the verification searches
         tombstone = tombstone_store.of_request(state.ops, state.case.request_id)
-        cutoff = tombstone.erased_at if tombstone else state.context.clock()
+        cutoff = tombstone.erased_at if tombstone else state.began
         present = state.present(identity, cutoff, has_row=has_row)
         state.foreseen = present, has_row
         foreseen = inventory.merge(known, present, sure=has_row)
-        refuse_uncovered(state, state.erasure_of_rows(foreseen, cutoff))
+        return state.erasure_of_rows(foreseen, cutoff)
 
 
 def refuse_uncovered(state: ErasureState, erasure: RowErasure) -> None:
@@ -73,14 +84,16 @@ def refuse_uncovered(state: ErasureState, erasure: RowErasure) -> None:
     """
     for database in state.databases:
         with database.named():
-            _refuse_in(database, replace(erasure, home=database.home), state.log)
+            foresight = state.joint.foresight(database.name, erasure)
+            _refuse_in(database, replace(erasure, home=database.home), foresight, state.log)
 
 
-def _refuse_in(database: OpenDatabase, erasure: RowErasure, log: Log) -> None:
+def _refuse_in(database: OpenDatabase, erasure: RowErasure, foresight: Foresight | None, log: Log) -> None:
     place = database.data_map.place
     where = database.connection, database.data_map, database.catalogue
     row_erasure.refuse_unredactable(*where, erasure)
-    foresight = row_erasure.foresee(*where, erasure)
+    if foresight is None:
+        foresight = row_erasure.foresee(*where, erasure)
     foresight.refuse()
     shared = row_erasure.find_shared(*where, erasure)
     others.register.refuse(shared)

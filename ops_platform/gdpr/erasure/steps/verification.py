@@ -13,6 +13,7 @@ from ops_platform.gdpr.erasure.steps.base import ErasureState, RecordedErasure, 
 from ops_platform.gdpr.erasure.steps.destruction import EraseRows
 from ops_platform.gdpr.erasure.steps.notification import await_letters
 from ops_platform.gdpr.lineage import Effect
+from ops_platform.gdpr.row_erasure import RowErasure
 
 ROUNDS = 5
 """How many rounds may find something new: the subject may go on using the product."""
@@ -34,6 +35,10 @@ class Verify(Step[State]):
     def is_over(self, state: State) -> bool:
         """Tell whether a certificate was issued: it is issued only after a verification."""
         return "certificate" in state.checkpoints.done
+
+    def searches_for(self, state: State) -> RowErasure | None:
+        """Describe the erasure of which nothing may be left; None where this attempt verifies nothing."""
+        return None if self.is_over(state) else state.row_erasure()
 
     def perform(self, state: State) -> Result:
         """Verify, and repeat the steps of ``again`` while something is left.
@@ -99,6 +104,7 @@ def _said(told_apart: Mapping[str, Any]) -> str:
 
 
 def _repeat(step: Step[State], state: State) -> None:
+    state.joint.searches.clear()
     result = step.perform(state)
     state.checkpoints.record(step.name, result.effects, result.details)
 
@@ -124,9 +130,10 @@ def _refuse_residue(state: ErasureState) -> None:
     Columns that the map accepts are set in ``state``.
     """
     left, state.accepted = list[str](), {}
+    erasure = state.row_erasure()
     for database in state.databases:
         with database.named():
-            found = row_erasure.search(
+            found = state.joint.clean_search(database.name, erasure) or row_erasure.search(
                 database.connection, database.data_map, database.catalogue, state.row_erasure_in(database)
             )
         state.accepted = {**state.accepted, database.name: found.accepted}
