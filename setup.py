@@ -81,7 +81,11 @@ setup(
         "PyJWT[crypto]>=2.10",
         "isal>=1.7",
         "orjson>=3.11",
-        # Sign-in of operators at an OpenID Connect provider.
+        # The guard before Dagster: the parser and the protocols that Dagster itself uses, and sign-in at an
+        # OpenID Connect provider.
+        "starlette>=0.40",
+        "graphql-core>=3.2.6,<3.3",
+        "websockets>=13",
         "authlib>=1.6",
     ],
     extras_require={
