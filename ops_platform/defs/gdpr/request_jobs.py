@@ -74,7 +74,7 @@ def erase(
         if outcome is not None:
             context.log_event(erased(request_id, lineage_store.lines(ops, request_id), outcome))
 
-    def work(opening: Callable[[], ErasureContext]) -> None:
+    def work(opening: "Callable[[], ErasureContext]") -> None:
         log = context.log.info
         [own, *others] = fulfilment.erase_with_waiting(url, request_id, run_id, opening, log=log)
         for other in others:
