@@ -53,6 +53,7 @@ FIRST_HALF = (
     "clients/test_dagster.py",
     "clients/test_safe_errors.py",
     "dashboards/",
+    "dr/plan/",
     "defs/",
     "housekeeping/",
     "slo/importing/",
