@@ -49,7 +49,7 @@ class Member(Generic[State]):
     @property
     def last_search(self) -> Step[State]:
         """The step that searches when all is erased."""
-        return self.steps[self._half()]
+        return self.steps[min(self._half(), len(self.steps) - 1)]
 
     @property
     def is_over(self) -> bool:
@@ -79,7 +79,8 @@ class Member(Generic[State]):
                 self.opened.close()
 
     def _half(self) -> int:
-        return next(number for number, step in enumerate(self.steps) if isinstance(step, Verify))
+        searching = (number for number, step in enumerate(self.steps) if isinstance(step, Verify))
+        return next(searching, len(self.steps))
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
