@@ -56,8 +56,9 @@ async def relay(
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-    code = next((task.result() for task in done if not task.cancelled() and not task.exception()), AWAY)
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+    ended = [result for task, result in zip(tasks, results, strict=True) if task in done]
+    code = next((result for result in ended if isinstance(result, int)), AWAY)
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):
         await browser.close(code)
 
