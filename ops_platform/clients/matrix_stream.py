@@ -22,7 +22,7 @@ def parse(pieces: Iterable[str]) -> tuple[Any, list[tuple[Mapping[str, str], NDA
     """Read the answer to a query, in pieces of text.
 
     Returns its body, in which the list of a matrix may be empty, and of a matrix the labels of each series
-    with its samples: rows of Unix seconds and value. Raises ValueError when it is not JSON.
+    with its samples: rows of Unix seconds and value, NaN for a native histogram. Raises ValueError when it is not JSON.
     """
     rest = iter(pieces)
     text = ""
@@ -78,10 +78,14 @@ class _Items:
 
 
 def _samples(item: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Read the samples of a series; a native histogram is no number, and must not pass for no sample."""
     import numpy as np  # with the first samples: whoever asks for one value does without
 
-    pairs = item.get("values", ())
-    samples = np.empty((len(pairs), 2), np.float64)
-    samples[:, 0] = [pair[0] for pair in pairs]
-    samples[:, 1] = [float(pair[1]) for pair in pairs]
+    pairs, histograms = item.get("values", ()), item.get("histograms", ())
+    samples = np.full((len(pairs) + len(histograms), 2), np.nan)
+    samples[: len(pairs), 0] = [pair[0] for pair in pairs]
+    samples[: len(pairs), 1] = [float(pair[1]) for pair in pairs]
+    if histograms:
+        samples[len(pairs) :, 0] = [pair[0] for pair in histograms]
+        samples = samples[np.argsort(samples[:, 0], kind="stable")]
     return samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -147,7 +148,7 @@ class Prometheus:
         if data["resultType"] == "matrix":
             series = tuple(Series(labels, samples) for labels, samples in matrix)
         elif data["resultType"] == "vector":
-            series = tuple(Series(item["metric"], (_sample(item["value"]),)) for item in data["result"])
+            series = tuple(Series(item["metric"], (_newest(item),)) for item in data["result"])
         else:
             series = (Series({}, (_sample(data["result"]),)),)
         return Answer(series, tuple(map(service, body.get("warnings", ()))))
@@ -236,6 +237,11 @@ class Prometheus:
                 f"Prometheus at {address(self._service.url)} gave an unexpected answer: is the URL right?"
             )
         return body
+
+
+def _newest(item: Any) -> tuple[float, float]:
+    """Read the value of a series; a native histogram is no number."""
+    return _sample(item["value"]) if "value" in item else (float(item["histogram"][0]), math.nan)
 
 
 def _sample(pair: Any) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +35,20 @@ def test_pieces_give_what_the_whole_holds(cuts: list[int], separators: tuple[str
     assert [samples.tolist() for _, samples in series] == [
         [[1.5, 2.0], [2.0, math.inf]], [], [[1763986212.123, 2.0**53]],
     ]  # fmt: skip
+
+
+def test_native_histograms_are_samples_that_are_no_numbers() -> None:
+    """Prometheus lists them beside the numbers, also in a series that has had both."""
+    histogram = {"count": "3", "sum": "1.5", "buckets": [[0, "0.5", "1", "3"]]}
+    result = [
+        {"metric": {"n": "only"}, "histograms": [[1, histogram], [2, histogram]]},
+        {"metric": {"n": "both"}, "values": [[1, "7"], [3, "8"]], "histograms": [[2, histogram]]},
+    ]
+    text = json.dumps({"data": {"resultType": "matrix", "result": result}}, separators=(",", ":"))
+    _, [(_, only), (_, both)] = matrix_stream.parse([text])
+    assert (only[:, 0].tolist(), both[:, 0].tolist()) == ([1, 2], [1, 2, 3])
+    assert np.isnan(only[:, 1]).all()
+    assert [math.isnan(value) for value in both[:, 1]] == [False, True, False]
 
 
 @pytest.mark.parametrize("cut", [5, 60, 70, 150, -1])

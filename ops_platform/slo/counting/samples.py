@@ -71,7 +71,7 @@ class Series:
         flaws = []
         whole = np.ones(times.size, np.bool_)
         for wrong, complaint in (
-            (~np.isfinite(values), "no numbers"),
+            (~np.isfinite(values), "no numbers (nor is a native histogram)"),
             (values < 0, "negative"),
             (values != np.floor(values), "fractional"),
             (values > EXACT, f"above 2^53 ({EXACT}), where a float no longer counts every event"),

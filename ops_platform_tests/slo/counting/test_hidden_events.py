@@ -5,9 +5,12 @@ One good event a second and a bad one every 15, scraped every 15 seconds: 3,600 
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from ops_platform.clients import matrix_stream
 from ops_platform.slo.bounds import Bounds
 from ops_platform.slo.counting.samples import Mask, Times, Values
 from ops_platform.slo.counting.window import WindowCount
@@ -237,3 +240,17 @@ def test_a_slow_counter_that_is_stored_twice_never_counts_twice(shift: int) -> N
         true = int(slow[start + 180_000 <= TIMES][0] - slow[start <= TIMES][0])
         if window.bad is not None:
             assert window.bad == true == 0
+
+
+def test_a_native_histogram_has_not_counted_nothing() -> None:
+    """Its samples are no numbers, and were passed over: bad events without series, so an hour without any."""
+    histogram = {"count": "1", "sum": "1", "buckets": []}
+    labels = {"__name__": "failed_seconds", **TARGET}
+    answer = {"metric": labels, "histograms": [[at / 1000, histogram] for at in TIMES.tolist()]}
+    body = {"status": "success", "data": {"resultType": "matrix", "result": [answer]}}
+    _, [(_, samples)] = matrix_stream.parse([json.dumps(body)])
+    shown = [Stored(labels, [(at, value) for at, value in samples.tolist()])] if len(samples) else []
+    failed = Indicator(total=INDICATOR.total, bad=Selector("failed_seconds", ()))
+    windows = counted(failed, *target(), *counters(), *shown)
+    assert {window.state for window in windows} == {"source_missing"}
+    assert "native histogram" in (windows[0].reason or "")
