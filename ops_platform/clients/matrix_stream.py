@@ -22,7 +22,8 @@ def parse(pieces: Iterable[str]) -> tuple[Any, list[tuple[Mapping[str, str], NDA
     """Read the answer to a query, in pieces of text.
 
     Returns its body, in which the list of a matrix may be empty, and of a matrix the labels of each series
-    with its samples: rows of Unix seconds and value, NaN for a native histogram. Raises ValueError when it is not JSON.
+    with its samples: rows of Unix seconds and value, NaN for a native histogram. Raises ValueError for what
+    is no JSON.
     """
     rest = iter(pieces)
     text = ""
