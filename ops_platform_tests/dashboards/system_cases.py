@@ -133,11 +133,11 @@ SYSTEM = (
     Case(
         "AuditSealerDead",
         "nothing since the beginning",
-        131,
-        gauge("audit_bucket_last_seal_timestamp_seconds", 0),
+        181,  # evaluated every half hour
+        gauge("audit_bucket_last_seal_timestamp_seconds", 0, 10),
         platform("critical"),
     ),
-    Case("AuditSealerDead", "one an hour", 131, {"audit_bucket_last_seal_timestamp_seconds": "0+60x140"}),
+    Case("AuditSealerDead", "one an hour", 181, {"audit_bucket_last_seal_timestamp_seconds": "0+1800x10"}),
     Case("AuditSealerDead", "never one", 11, gauge("audit_bucket_last_seal_number", 0), platform("critical")),
     Case(
         "AuditTailDeleted",
@@ -145,7 +145,7 @@ SYSTEM = (
         11,
         gauge("audit_tail_missing_seals", 2),
         platform("critical"),
-        "newest 2 seals",
+        "2",
     ),
     Case("AuditTailDeleted", "one is just recorded", 11, {"audit_tail_missing_seals": "0 1 0 0 1 0x20"}),
     Case(
@@ -154,22 +154,22 @@ SYSTEM = (
         1,
         gauge("audit_verification_findings", 3),
         platform("critical"),
-        "3 findings",
+        "3",
     ),
     Case("AuditVerificationFailed", "nothing differs", 1, gauge("audit_verification_findings", 0)),
     Case(
         "AuditVerificationStale",
         "the hourly one stopped",
-        301,
-        gauge("audit_verified_timestamp_seconds", 0),
+        331,
+        gauge("audit_verified_timestamp_seconds", 0, 15),
         platform("warning"),
     ),
-    Case("AuditVerificationStale", "hourly", 301, {"audit_verified_timestamp_seconds": "0+60x310"}),
+    Case("AuditVerificationStale", "hourly", 331, {"audit_verified_timestamp_seconds": "0+1800x15"}),
     Case(
         "AuditVerificationStale",
         "never one",
         121,
-        gauge("audit_known", 1),
+        gauge("audit_known", 1, 130),
         platform("warning"),
     ),
     Case(
