@@ -42,5 +42,4 @@ class Case:
 
 def gauge(name: str, value: float, minutes: int = 60, /, **labels: str) -> dict[str, str]:
     inner = ",".join(f'{key}="{text}"' for key, text in labels.items())
-    # "0x60" is a number in base 16: one sample.
-    return {f"{name}{{{inner}}}": f"{value:.10g}+0x{minutes}"}
+    return {f"{name}{{{inner}}}": f"{value:.10g}x{minutes}"}
