@@ -15,10 +15,10 @@ HOUSEHOLD_PREFIX = 64
 MAX_HOPS = 32
 
 
-def networks(names: Iterable[str]) -> tuple[Network, ...]:
-    """Read the entries of OPS_API_TRUSTED_PROXIES.
+def networks(names: Iterable[str], setting: str = "OPS_API_TRUSTED_PROXIES") -> tuple[Network, ...]:
+    """Read the entries of a setting that lists proxies.
 
-    Raises ConfigurationError for an entry that is neither an address nor a network.
+    Raises ConfigurationError, which names ``setting``, for an entry that is neither an address nor a network.
     """
     proxies = []
     for name in names:
@@ -26,7 +26,7 @@ def networks(names: Iterable[str]) -> tuple[Network, ...]:
             proxies.append(ip_network(name))
         except ValueError:
             raise ConfigurationError(
-                f"OPS_API_TRUSTED_PROXIES: {name!r} is neither an address nor a network: correct it"
+                f"{setting}: {name!r} is neither an address nor a network: correct it"
             ) from None
     return tuple(proxies)
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import signal
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, cast
 
 import uvicorn
 
-from ops_platform.api import addresses
-from ops_platform.api.edge import ConnectionLimits, Connections, Doorway, RequestLimits, protocol
-from ops_platform.clients import safe_errors
+from ops_platform.api import addresses, edge
+from ops_platform.api.edge import ConnectionLimits, Connections, Doorway, RequestLimits
 from ops_platform.clients.postgres.pool import Pool
 from ops_platform.errors import ConfigurationError, OpsError
 from ops_platform.guard import boundary
@@ -26,10 +22,8 @@ from ops_platform.guard.metrics import GuardMetrics
 from ops_platform.guard.record import Record
 from ops_platform.guard.sessions import Sessions
 from ops_platform.guard.upstream import Upstream
-from ops_platform.settings import GuardSettings, Settings, load_settings
+from ops_platform.settings import Settings, load_settings
 
-STOP_SECONDS = 3
-BACKLOG = 256
 CONNECTIONS, OF_ADDRESS = 512, 256
 """A browser keeps six for each tab, and one for each page's subscriptions."""
 LIMITS = RequestLimits(head_bytes=32 * 1024, idle_seconds=30)
@@ -53,7 +47,11 @@ def assemble(settings: Settings) -> Parts:
     accounts = Accounts(own.accounts)
     sessions = Sessions(time.monotonic, own.session_seconds, own.idle_seconds)
     doorkeeper = Doorkeeper(accounts, sessions, own.accounts, is_https)
-    proxy = TrustedProxy(_networks(own), own.name_header, own.groups_header)
+    proxy = TrustedProxy(
+        addresses.networks(own.trusted_proxies, "OPS_GUARD_TRUSTED_PROXIES"),
+        own.name_header,
+        own.groups_header,
+    )
     return Parts(
         settings=own,
         hosts=boundary.allowed_hosts(urls, (own.listen_port, own.readonly_listen_port), own.hosts),
@@ -73,13 +71,6 @@ def assemble(settings: Settings) -> Parts:
         readonly_webserver=Upstream(sockets[1]),
         metrics=GuardMetrics(),
     )
-
-
-def _networks(own: GuardSettings) -> tuple[addresses.Network, ...]:
-    try:
-        return addresses.networks(own.trusted_proxies)
-    except ConfigurationError as error:
-        raise ConfigurationError(str(error).replace("OPS_API_", "OPS_GUARD_")) from None
 
 
 def _provider(settings: Settings) -> Provider | None:
@@ -105,34 +96,15 @@ def _provider(settings: Settings) -> Provider | None:
 
 def server(parts: Parts, connections: Connections, limits: RequestLimits = LIMITS) -> uvicorn.Server:
     """Prepare the HTTP server; the caller runs it over the doorways. Raises ConfigurationError."""
-    certificate, key = parts.settings.certificate_file, parts.settings.key_file
-    if (certificate is None) != (key is None):
-        raise ConfigurationError("set both OPS_GUARD_CERTIFICATE_FILE and OPS_GUARD_KEY_FILE, or neither")
-    for file in (certificate, key):
-        if file is not None and not file.is_file():
-            raise ConfigurationError(
-                f"there is no file {file}: correct OPS_GUARD_CERTIFICATE_FILE or _KEY_FILE"
-            )
-    return uvicorn.Server(
-        uvicorn.Config(
-            Guard(parts),
-            # A doorway's connections are admitted in Python, which uvloop would pass by.
-            loop="asyncio",
-            http=cast("Any", protocol(limits, connections)),
-            ws="websockets-sansio",
-            ws_max_size=parts.settings.body_bytes,
-            ws_per_message_deflate=False,
-            backlog=BACKLOG,
-            timeout_keep_alive=limits.idle_seconds,
-            ssl_certfile=certificate,
-            ssl_keyfile=key,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            log_config=None,
-            lifespan="off",
-            timeout_graceful_shutdown=STOP_SECONDS,
-        )
+    own = parts.settings
+    return edge.server(
+        Guard(parts),
+        connections,
+        limits,
+        (own.certificate_file, own.key_file),
+        "OPS_GUARD",
+        websockets="websockets-sansio",
+        message_bytes=own.body_bytes,
     )
 
 
@@ -146,9 +118,7 @@ async def _serve(parts: Parts, running: uvicorn.Server, doorways: Sequence[Doorw
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; return 0, 1 when it could not start, 2 for a wrong configuration."""
-    safe_errors.guard(logging.INFO)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+    edge.guard_logs()
     try:
         settings = load_settings()
         parts = assemble(settings)
@@ -159,28 +129,17 @@ def main() -> int:
         doorways = [
             doorway
             for port in (settings.guard.listen_port, settings.guard.readonly_listen_port)
-            for doorway in _listen(settings.guard.listen_host, port, connections)
+            for doorway in edge.listen(settings.guard.listen_host, port, connections, "OPS_GUARD_LISTEN_PORT")
         ]
     except OpsError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn handles them while it runs and raises them again afterwards, when all is done.
-        signal.signal(number, lambda *_: None)
+    edge.leave_signals_to_the_server()
     try:
         asyncio.run(_serve(parts, running, doorways))
     finally:
         parts.record.close()
     return 0 if running.started else 1
-
-
-def _listen(host: str, port: int, connections: Connections) -> Sequence[Doorway]:
-    try:
-        return Doorway.listen_on(host, port, connections)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {error.strerror}; free it or set OPS_GUARD_LISTEN_PORT"
-        ) from None
 
 
 if __name__ == "__main__":
