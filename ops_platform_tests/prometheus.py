@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,3 +45,15 @@ def metric_names(prometheus: Prometheus) -> set[str]:
     """Read the names of the series that had a sample within the last day."""
     answer = prometheus.query('count by (__name__) (last_over_time({__name__!=""}[1d]))')
     return {series.labels["__name__"] for series in answer.series}
+
+
+def load_history(directory: Path, lines: Iterable[str]) -> None:
+    """Make blocks of these lines of OpenMetrics, where ``running_prometheus(directory)`` finds them."""
+    text = directory / "history.txt"
+    with text.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+        file.write("# EOF\n")
+    # Else every two hours are a block, and for each the whole text is read.
+    load = ["promtool", "tsdb", "create-blocks-from", "--max-block-duration=486h", "openmetrics", "--quiet"]
+    subprocess.run([*load, str(text), str(directory / "data")], check=True, capture_output=True)
+    text.unlink()

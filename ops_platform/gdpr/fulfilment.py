@@ -25,28 +25,6 @@ from ops_platform.gdpr.lineage import lineage_store
 from ops_platform.gdpr.requests import Claim, NotClaimed, work_queue
 
 
-def erase(
-    ops_url: str,
-    request_id: str,
-    run_id: str | None,
-    opening: Callable[[], ErasureContext],
-    *,
-    log: Log = lambda line: None,
-    at: At = lambda step, when: None,
-) -> None:
-    """Claim an erasure request, erase the subject and complete the request.
-
-    ``opening`` is called once the request is claimed; what it opened is closed in every case. Raises
-    NotClaimed, GivenUp, NotYet, or what ``pipeline.run`` raises; the failed attempt is then on record.
-    """
-    with work_queue.claimed(ops_url, request_id, "erasure", run_id, _now) as (ops, claim):
-        context = opening()
-        try:
-            _erase(ops, claim, context, log, at)
-        finally:
-            context.data.close()
-
-
 @dataclass(frozen=True)
 class Done:
     """A request that was worked on; ``error``: what has ended the attempt, None when it is completed."""
@@ -68,7 +46,7 @@ def erase_with_waiting(
 
     Each is claimed, erased and completed by itself; they share the searches, see ``joint_erasure``. A request
     that was tried before is worked on alone. The request itself comes first. Raises NotClaimed or GivenUp for
-    it, or what ``opening`` raises; all else is in the answer, and on record as ``erase`` puts it there.
+    it, or what ``opening`` raises; all else is in the answer, and the failed attempt on record.
     """
     with ExitStack() as unbegun:
         claims = [_claimed(unbegun, ops_url, request_id, run_id)]
@@ -110,18 +88,6 @@ def _member(
         )
     )
     return Member(state, pipeline.STEPS, opened)
-
-
-def _erase(ops: Connection, claim: Claim, context: ErasureContext, log: Log, at: At) -> None:
-    pipeline.run(
-        context,
-        ops,
-        _case(claim),
-        finish=lambda ops, issued: _finish(ops, claim, context, issued),
-        enter=lambda step: work_queue.enter(ops, claim, step, context.data.data_map.version),
-        at=at,
-        log=log,
-    )
 
 
 def _case(claim: Claim) -> Case:

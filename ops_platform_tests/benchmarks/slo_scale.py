@@ -25,7 +25,7 @@ from ops_platform.slo.counting import HOUR
 from ops_platform.slo.objectives import Indicator, Objective, Period, Selector, event_rates, prometheus_rules
 from ops_platform.slo.objectives.alert_rules import alerts
 from ops_platform_tests.benchmarks.measure import Report, Target, Timing
-from ops_platform_tests.prometheus import running_prometheus
+from ops_platform_tests.prometheus import load_history, running_prometheus
 from ops_platform_tests.services import OpsDatabases
 
 STEP = 15
@@ -58,7 +58,7 @@ def _counting(say: Callable[[str], None], databases: OpsDatabases, *, quick: boo
         _write(directory / "wide" / "wide.yaml", "wide", "o", "wide_requests_total")
         span = (int((end - HOUR * hours).timestamp()) - 3600, int(end.timestamp()) + 1200)
         say(f"recording {hours} hours of {number} objectives, and an hour of {series} series")
-        _load(directory, _requests(number, series, *span, int(end.timestamp()) - 2 * 3600))
+        load_history(directory, _requests(number, series, *span, int(end.timestamp()) - 2 * 3600))
         with running_prometheus(directory) as prometheus:
 
             def once(name: str, objectives: str, since: datetime) -> dict[str, float]:
@@ -125,17 +125,6 @@ def _requests(number: int, series: int, start: int, end: int, late: int) -> Iter
             yield f"wide_requests_total{{{labels}}} {time - late} {time}"
 
 
-def _load(directory: Path, lines: Iterator[str]) -> None:
-    text = directory / "history.txt"
-    with text.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in lines)
-        file.write("# EOF\n")
-    # Else every two hours are a block, and for each the whole text is read.
-    load = ["promtool", "tsdb", "create-blocks-from", "--max-block-duration=486h", "openmetrics", "--quiet"]
-    subprocess.run([*load, str(text), str(directory / "data")], check=True, capture_output=True)
-    text.unlink()
-
-
 def _rules(say: Callable[[str], None], directory: Path, days: int) -> Report:
     """Evaluate the rules of an objective of four series, as the issue's measurement had it, and Sloth's."""
     total = Selector.parse("shop_requests_total")
@@ -159,7 +148,7 @@ def _rules(say: Callable[[str], None], directory: Path, days: int) -> Report:
         for name, value in zip(event_rates.sparse(objective), (4, 1), strict=True):
             yield from (f"{name}{own} {value} {time}" for time in range(start, end, SPARSE))
 
-    _load(directory, samples())
+    load_history(directory, samples())
     at = datetime.fromtimestamp(end - STEP, UTC)
     with running_prometheus(directory) as prometheus:
         ours = [

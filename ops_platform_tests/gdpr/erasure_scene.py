@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,10 @@ from ops_platform.clients.object_store.bucket import ObjectStore
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.redis.cache import Cache, from_settings
 from ops_platform.dr.verification import backup_expiry as backup_term
+from ops_platform.gdpr import fulfilment
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.erasure import context as erasure_context
+from ops_platform.gdpr.erasure.checkpoints import At, Log
 from ops_platform.gdpr.erasure.context import ErasureContext
 from ops_platform.gdpr.row_erasure import residue_scan as residue
 from ops_platform.gdpr.schema import reader as catalogue
@@ -193,6 +195,20 @@ BEGIN NEW.sent_at := now(); RETURN NEW; END $$;
 CREATE TRIGGER letters_leave BEFORE INSERT ON mail_outbox FOR EACH ROW
     WHEN (NEW.dedup_key LIKE 'gdpr-processor:%') EXECUTE FUNCTION letters_leave();
 """
+
+
+def work_on(
+    ops_url: str,
+    request_id: str,
+    opening: Callable[[], ErasureContext],
+    *,
+    log: Log = lambda line: None,
+    at: At = lambda step, when: None,
+) -> None:
+    """Work on an erasure request as the job does, and raise what ended it."""
+    [own, *_] = fulfilment.erase_with_waiting(ops_url, request_id, "run", opening, log=log, at=at)
+    if own.error is not None:
+        raise own.error
 
 
 def settings_of(services: Services, product: Product, database: OpsDatabase, redis: RunningRedis) -> Settings:

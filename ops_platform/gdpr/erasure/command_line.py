@@ -175,7 +175,7 @@ def erase_each(
     """Erase with tombstone and certificate, or go on with erasures that were begun.
 
     The result is an Outcome, the error a CheckFailed when a request's run has begun it, NotYet while letters
-    wait, or what ``pipeline.run`` raises. ``log``: makes the log of a key by its number, from 1.
+    wait, or what a step of ``pipeline`` raises. ``log``: makes the log of a key by its number, from 1.
     """
     data = context.data
 

@@ -55,27 +55,6 @@ class Outcome:
     certificate: Issued
 
 
-def run(
-    context: ErasureContext,
-    ops: Connection,
-    case: Case,
-    *,
-    finish: EndRequest = lambda ops, issued: None,
-    enter: Callable[[str], None] = lambda step: None,
-    at: At = lambda step, when: None,
-    log: Log = lambda line: None,
-) -> Outcome:
-    """Erase the subject, or continue where an earlier attempt stopped. ``ops`` is an autocommit connection.
-
-    ``enter`` is told each step in the transaction that records the one before. Raises Held, CheckFailed,
-    Unavailable, ConfigurationError, NotYet while letters wait, or what psycopg raises; then the next
-    attempt continues.
-    """
-    with opened(context, ops, case, finish=finish, enter=enter, at=at, log=log) as state:
-        attempt(STEPS, state)
-        return outcome_of(state)
-
-
 @contextmanager
 def opened(
     context: ErasureContext,
@@ -87,7 +66,11 @@ def opened(
     at: At = lambda step, when: None,
     log: Log = lambda line: None,
 ) -> Iterator[RecordedErasure]:
-    """Open the databases for an attempt of ``run``, and close them at the end of the block."""
+    """Open the databases for an attempt at the subject's erasure, or at what earlier attempts left of it.
+
+    ``ops`` is an autocommit connection; ``enter`` is told each step in the transaction that records the one
+    before. The databases are closed at the end of the block.
+    """
     map_store.keep(ops, context.data.data_map)  # certificate and lineage name it by its hash
     with context.data.connected() as (product, others):
         checkpoints = LineageCheckpoints(ops, case, context.data.data_map.version, enter, at, log)

@@ -19,7 +19,6 @@ from ops_platform.clients import object_store
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.dr.verification import backup_expiry as backup_term
 from ops_platform.errors import CheckFailed, Unavailable
-from ops_platform.gdpr import fulfilment as request_work
 from ops_platform.gdpr.certificates import certificate_store as certificates
 from ops_platform.gdpr.certificates import document as certificate
 from ops_platform.gdpr.certificates import map_store
@@ -35,7 +34,7 @@ from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.subject.subject_key import SubjectKey
 from ops_platform.gdpr.tombstones import legal_holds
 from ops_platform.settings import Settings
-from ops_platform_tests.gdpr.erasure_scene import Scene
+from ops_platform_tests.gdpr.erasure_scene import Scene, work_on
 from ops_platform_tests.gdpr.requests_database import T0
 from ops_platform_tests.relay import Relay
 
@@ -50,7 +49,7 @@ KILLED = [(STEPS[0], "before"), *((step, "after") for step in STEPS)]
 def erase(place: Scene, request_id: str, context: ErasureContext | None = None) -> list[str]:
     lines: list[str] = []
     opened = context or place.context()
-    request_work.erase(place.ops_url, request_id, "run", lambda: opened, log=lines.append)
+    work_on(place.ops_url, request_id, lambda: opened, log=lines.append)
     return lines
 
 
@@ -426,7 +425,7 @@ def test_a_database_that_goes_away_at_any_step_is_no_end(place: Scene, role: str
                         (role,),
                     )
 
-        request_work.erase(url, request_id, "run", place.context, at=at)
+        work_on(url, request_id, place.context, at=at)
 
     for step in STEPS:
         with contextlib.suppress(psycopg.OperationalError, Unavailable, work.NotClaimed):
@@ -476,7 +475,7 @@ def test_a_store_that_goes_away_at_any_step_is_no_end(place: Scene, store: str) 
 
         said = ""
         try:
-            request_work.erase(place.ops_url, request_id, "run", context, at=at)
+            work_on(place.ops_url, request_id, context, at=at)
         except work.NotClaimed:
             said = ""
         except Unavailable as error:

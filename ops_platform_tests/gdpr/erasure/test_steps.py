@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 
-from ops_platform.gdpr import fulfilment as request_work
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.erasure import command_line, pipeline
 from ops_platform.gdpr.erasure.checkpoints import NoCheckpoints
@@ -21,7 +20,7 @@ from ops_platform.gdpr.subject import other_kinds
 from ops_platform.gdpr.subject.identity import Identity
 from ops_platform.gdpr.subject.other_kinds import Theirs
 from ops_platform_tests.gdpr.erasure.test_pipeline import is_erased
-from ops_platform_tests.gdpr.erasure_scene import Scene
+from ops_platform_tests.gdpr.erasure_scene import Scene, work_on
 
 STEPS = [
     "preflight",
@@ -148,13 +147,13 @@ def test_each_step_adopts_what_earlier_attempts_did(place: Scene) -> None:
                 raise Killed
 
         with pytest.raises(Killed):
-            request_work.erase(place.ops_url, request_id, "run", place.context, at=at)
+            work_on(place.ops_url, request_id, place.context, at=at)
         place.at_once()
 
     for number, step in enumerate(STEPS[:-1], 1):
         end_behind(step)
         assert lineage.completed_steps(place.requests.worker, request_id) == STEPS[:number]
-    request_work.erase(place.ops_url, request_id, "run", place.context)
+    work_on(place.ops_url, request_id, place.context)
     assert lineage.completed_steps(place.requests.worker, request_id)[: len(STEPS)] == STEPS
     is_erased(place, request_id)
     assert place.others() == before

@@ -11,7 +11,6 @@ import pytest
 from ops_platform import files
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.migrations import migrate
-from ops_platform.gdpr import fulfilment as request_work
 from ops_platform.gdpr.data_map.model import DataMap
 from ops_platform.gdpr.export import content as export_content
 from ops_platform.gdpr.export.content import ExportRequest
@@ -19,7 +18,7 @@ from ops_platform.local.demo.seed.filling import seed
 from ops_platform.local.servers.postgres_cluster import PostgresCluster
 from ops_platform_tests.clients.running_redis import RunningRedis
 from ops_platform_tests.gdpr.erasing import Products
-from ops_platform_tests.gdpr.erasure_scene import Scene, scene
+from ops_platform_tests.gdpr.erasure_scene import Scene, scene, work_on
 from ops_platform_tests.gdpr.export.test_content import Archive
 from ops_platform_tests.gdpr.requests_database import T0
 from ops_platform_tests.gdpr.subject.test_row_predicates import BY_HAND
@@ -89,7 +88,7 @@ def test_a_heavy_subject_among_a_hundred_thousand(crowd: Scene) -> None:
 
     before, request_id = crowd.others(), crowd.request()
     opened = crowd.context()
-    request_work.erase(crowd.ops_url, request_id, "run", lambda: opened)
+    work_on(crowd.ops_url, request_id, lambda: opened)
     assert crowd.requests.row(request_id)["status"] == "completed"
     assert crowd.rows_of() == 0
     assert crowd.residue() == []

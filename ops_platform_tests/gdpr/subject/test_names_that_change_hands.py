@@ -13,7 +13,6 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from ops_platform.errors import CheckFailed
-from ops_platform.gdpr import fulfilment as request_work
 from ops_platform.gdpr.requests import work_queue as work
 from ops_platform.gdpr.row_erasure import engine as row_erasure
 from ops_platform.gdpr.row_erasure.engine import RowErasure
@@ -21,7 +20,7 @@ from ops_platform.gdpr.schema import reader as catalogue
 from ops_platform.gdpr.subject import row_predicates as subject_rows
 from ops_platform.gdpr.subject.name_reuse import FirstErasure
 from ops_platform_tests.gdpr.erasing import CUTOFF, Product, erasing, left, map_of
-from ops_platform_tests.gdpr.erasure_scene import Scene
+from ops_platform_tests.gdpr.erasure_scene import Scene, work_on
 
 pytestmark = pytest.mark.services
 
@@ -32,7 +31,7 @@ ADDRESS = "anna@example.org"
 
 def erase(place: Scene, request_id: str) -> None:
     opened = replace(place.context(), letter_seconds=0.0)
-    request_work.erase(place.ops_url, request_id, "run", lambda: opened)
+    work_on(place.ops_url, request_id, lambda: opened)
 
 
 def waiting(place: Scene) -> str:

@@ -6,7 +6,6 @@ multiwindow, multi-burn-rate alerts after the workbook, the ratio of each window
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from ops_platform.slo.objectives import Indicator, Objective, Period, Selector, alert_rules, event_rates
-from ops_platform_tests.prometheus import running_prometheus
+from ops_platform_tests.prometheus import load_history, running_prometheus
 from ops_platform_tests.web import WEB
 
 SCRAPE = 30
@@ -99,14 +98,16 @@ def told(directory: Path) -> dict[str, Told]:
     begin = int(datetime.now(UTC).timestamp()) // 3600 * 3600 - AFTER - 7200
     objectives = {incident.name: _objective(number) for number, incident in enumerate(INCIDENTS)}
     data = directory / "data"
-    _load(directory, (line for number, one in enumerate(INCIDENTS) for line in _lines(one, number, begin)))
+    load_history(
+        directory, (line for number, one in enumerate(INCIDENTS) for line in _lines(one, number, begin))
+    )
     with running_prometheus(directory) as prometheus:
         records = {
             name: {record: _asked(prometheus.url, query, begin - BEFORE, begin + AFTER, 60)
                    for record, query in _recorded(one).items()}
             for name, one in objectives.items()
         }  # fmt: skip
-    _load(directory, (line for of_one in records.values() for line in _record_lines(of_one)))
+    load_history(directory, (line for of_one in records.values() for line in _record_lines(of_one)))
     assert data.is_dir()
     with running_prometheus(directory) as prometheus:
 
@@ -203,13 +204,3 @@ def _asked(url: str, query: str, start: int, end: int, step: int) -> dict[int, f
     series = answer.json()["data"]["result"]
     assert len(series) <= 1, query
     return {int(time): float(value) for one in series for time, value in one["values"]}
-
-
-def _load(directory: Path, lines: Iterator[str]) -> None:
-    text = directory / "history.txt"
-    with text.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in lines)
-        file.write("# EOF\n")
-    load = ["promtool", "tsdb", "create-blocks-from", "--max-block-duration=486h", "openmetrics", "--quiet"]
-    subprocess.run([*load, str(text), str(directory / "data")], check=True, capture_output=True)
-    text.unlink()
