@@ -39,8 +39,9 @@ LONGEST = (
     "dashboards/test_prometheus_rules.py",
     "test_architecture.py",
 )
-# A stack that has just started has its archived heartbeats, all its metrics and the first evaluation of
-# some rules after two minutes: what waits for them comes behind what does not, and before a crash of all.
+# A stack that has just started has its archived heartbeats and all its metrics after two minutes, and the
+# first evaluation of some rules after five: what waits for them comes behind what does not, and before a
+# crash of all.
 ON_THE_STACK = ("e2e/test_backups", "e2e/test_slo", "e2e/", "dashboards/", "local/")
 
 # Of the two processes of `make test-fast`, the first reads the modules that load Dagster, the rules that

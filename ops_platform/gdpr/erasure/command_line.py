@@ -28,7 +28,6 @@ from ops_platform.gdpr.erasure.checkpoints import Case, Log, NoCheckpoints
 from ops_platform.gdpr.erasure.context import DataStores, ErasureContext
 from ops_platform.gdpr.erasure.inventory import Inventory
 from ops_platform.gdpr.erasure.joint_erasure import Ended, Member
-from ops_platform.gdpr.erasure.pipeline import Outcome
 from ops_platform.gdpr.erasure.steps import (
     EraseCache,
     EraseObjects,
@@ -40,7 +39,7 @@ from ops_platform.gdpr.erasure.steps import (
     Verify,
     refuse_uncovered,
 )
-from ops_platform.gdpr.lineage import Effect, lineage_store
+from ops_platform.gdpr.lineage import lineage_store
 from ops_platform.gdpr.requests import work_queue
 from ops_platform.gdpr.row_erasure import RowErasure
 from ops_platform.gdpr.subject import Identity, SubjectKey, subject_key
@@ -160,15 +159,6 @@ class ForgetProgress(Step[UnrecordedErasure]):
         return Result()
 
 
-def erase(ops_url: str, context: ErasureContext, key: str, log: Log) -> Outcome | None:
-    """Erase one subject as ``erase_each`` does; None: no such subject. Raises its error."""
-    [ended] = erase_each(ops_url, context, [key], lambda number: log)
-    if ended.error is not None:
-        raise ended.error
-    outcome: Outcome | None = ended.result
-    return outcome
-
-
 def erase_each(
     ops_url: str, context: ErasureContext, keys: Sequence[str], log: Callable[[int], Log]
 ) -> Iterator[Ended]:
@@ -252,21 +242,6 @@ STEPS_WITHOUT_TOMBSTONE: tuple[Step[UnrecordedErasure], ...] = (
     Verify(ERASING, "close the account, try again"),
     ForgetProgress(),
 )
-
-
-def erase_without_tombstone(
-    stores: DataStores,
-    key: str,
-    log: Log,
-    keys: SealingKeys | None = None,
-    tell: Callable[[dict[str, Any]], None] = lambda facts: None,
-) -> list[Effect] | None:
-    """Erase one subject as ``erase_each_without_tombstone`` does; None: no such subject. Raises its error."""
-    [ended] = erase_each_without_tombstone(stores, [key], lambda number: log, keys, lambda number: tell)
-    if ended.error is not None:
-        raise ended.error
-    effects: list[Effect] | None = ended.result
-    return effects
 
 
 def erase_each_without_tombstone(

@@ -12,11 +12,12 @@ import pytest
 from ops_platform.clients import postgres
 from ops_platform.errors import ConfigurationError
 from ops_platform.gdpr import schema
-from ops_platform.gdpr.erasure import command_line, data_stores
+from ops_platform.gdpr.erasure import data_stores
 from ops_platform.gdpr.erasure.context import DataStores
 from ops_platform.gdpr.export import ExportRequest, to_file
 from ops_platform.gdpr.subject import SubjectKey
 from ops_platform_tests.gdpr.erasing import Products, map_of
+from ops_platform_tests.gdpr.single_erasures import erase_without_tombstone
 
 pytestmark = pytest.mark.services
 
@@ -62,7 +63,7 @@ def test_latin1_works_like_any_other(products: Products, tmp_path: Path) -> None
         subject = SubjectKey("", "user", "7", "integer")
         identity, has_row = data_stores.identify(eraser, data_map, schema.read(eraser), subject, ADDRESS)
         assert (dict(identity.values), has_row) == ({"id": 7}, False)
-    assert command_line.erase_without_tombstone(stores, "1", lambda line: None) is not None
+    assert erase_without_tombstone(stores, "1", lambda line: None) is not None
     with product.eraser() as eraser:
         rows = eraser.execute("SELECT id, body FROM notes ORDER BY id").fetchall()
         assert [tuple(row.values()) for row in rows] == [

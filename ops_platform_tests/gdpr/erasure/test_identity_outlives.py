@@ -22,6 +22,7 @@ from ops_platform.gdpr.row_erasure.journal import Journal
 from ops_platform.gdpr.tombstones.encryption import SealingKeys
 from ops_platform_tests.gdpr.erasing import Product, map_of
 from ops_platform_tests.gdpr.other_stores import sealing_keys
+from ops_platform_tests.gdpr.single_erasures import erase_without_tombstone
 
 pytestmark = pytest.mark.services
 
@@ -60,7 +61,7 @@ def stores(product: Product, directory: Path, text: str = MAP, role: str = "ops_
 def erase(
     data: DataStores, number: int, log: Log = lambda line: None, keys: SealingKeys | None = None
 ) -> bool:
-    return command_line.erase_without_tombstone(data, str(number), log, keys) is not None
+    return erase_without_tombstone(data, str(number), log, keys) is not None
 
 
 def killed(work: Callable[[], object]) -> bool:

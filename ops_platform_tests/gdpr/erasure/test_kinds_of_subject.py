@@ -24,7 +24,7 @@ from ops_platform.gdpr.after_restore import replay
 from ops_platform.gdpr.connections.open_database import OpenDatabase
 from ops_platform.gdpr.data_map import kinds, parser
 from ops_platform.gdpr.data_map.model import DataMap
-from ops_platform.gdpr.erasure import command_line, inventory
+from ops_platform.gdpr.erasure import inventory
 from ops_platform.gdpr.erasure.context import DataStores
 from ops_platform.gdpr.map_check import all_checks as map_check
 from ops_platform.gdpr.map_check.draft import kinds_proposal
@@ -42,6 +42,7 @@ from ops_platform_tests.clients.running_redis import RunningRedis
 from ops_platform_tests.gdpr.erasing import Product, Products, erasing, map_of, outlook_of
 from ops_platform_tests.gdpr.erasure_scene import settings_of
 from ops_platform_tests.gdpr.other_stores import sealing_keys
+from ops_platform_tests.gdpr.single_erasures import erase_without_tombstone
 from ops_platform_tests.services import OpsDatabase, Services
 
 pytestmark = pytest.mark.services
@@ -311,16 +312,16 @@ def test_killed_between_kinds_and_within_each(shop: Product, tmp_path: Path, ord
             if "rows changed" in line:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        return killed(lambda: command_line.erase_without_tombstone(of, ANNA, log, keys))
+        return killed(lambda: erase_without_tombstone(of, ANNA, log, keys))
 
     assert [attempt(one) for one in (*data, *data)] == [True] * 4
-    finished = [command_line.erase_without_tombstone(one, ANNA, print, keys) for one in data]
+    finished = [erase_without_tombstone(one, ANNA, print, keys) for one in data]
     assert None not in finished
     assert there(shop) == but(*CUSTOMER, *EMPLOYEE)
     with shop.eraser() as eraser:
         assert eraser.execute("SELECT FROM ops_platform.erasures").fetchall() == []
     # Ben's key is Cleo's as an employee: neither attempt has known her.
-    assert command_line.erase_without_tombstone(data[order.index("customer")], BEN, print) is not None
+    assert erase_without_tombstone(data[order.index("customer")], BEN, print) is not None
     assert [name for name in there(shop) if name in ("Ben", "Cleo", "payslips 2")] == ["Cleo", "payslips 2"]
 
 
@@ -330,7 +331,7 @@ def test_what_another_kind_has_is_no_residue_and_what_nobody_has_is(shop: Produc
         owner.execute("UPDATE employees SET note = 'knows anna.k@example.org' WHERE mail LIKE 'cleo%'")
     data_map = map_of(tmp_path, MAP)
     with pytest.raises(CheckFailed) as caught:
-        command_line.erase_without_tombstone(stores(shop, data_map), ANNA, print)
+        erase_without_tombstone(stores(shop, data_map), ANNA, print)
     # Cleo's row is hers, and does not name a customer by right; the order that Anna packed is another's.
     assert "employees.note (1 rows;" in str(caught.value)
     assert "orders.contact (1 rows;" in str(caught.value)
@@ -340,7 +341,7 @@ def test_what_another_kind_has_is_no_residue_and_what_nobody_has_is(shop: Produc
     with shop.owner() as owner:
         owner.execute("UPDATE payslips SET mail = 'anna.k@example.org' WHERE id = 2")
     with pytest.raises(CheckFailed, match=r"payslips.mail \(1 rows;"):
-        command_line.erase_without_tombstone(stores(shop, data_map), ANNA, print)
+        erase_without_tombstone(stores(shop, data_map), ANNA, print)
     assert there(shop) == list(EVERYTHING)
 
 
@@ -408,11 +409,11 @@ def test_a_name_in_a_place_of_another_kind_is_residue_unless_somebody_there_has_
 """
     )
     with pytest.raises(CheckFailed, match=r"visits.mail \(1 rows;"):
-        command_line.erase_without_tombstone(stores(shop, map_of(tmp_path, text)), ANNA, print)
+        erase_without_tombstone(stores(shop, map_of(tmp_path, text)), ANNA, print)
     # As soon as an employee has the address, by a side table, too, the visits are theirs.
     with shop.owner() as owner:
         owner.execute(f"UPDATE badges SET employee = '{BEN}'")
-    assert command_line.erase_without_tombstone(stores(shop, map_of(tmp_path, text)), ANNA, print) is not None
+    assert erase_without_tombstone(stores(shop, map_of(tmp_path, text)), ANNA, print) is not None
     with shop.owner() as owner:
         assert owner.execute("SELECT FROM visits").fetchone() is not None
 
@@ -458,7 +459,7 @@ def test_rows_of_one_kind_are_not_deleted_with_another(shop: Product, tmp_path: 
         with pytest.raises(
             CheckFailed, match=rf"{says}.* contracts \(buyer\): 1 rows: 1 .*employee \(seller\)"
         ):
-            command_line.erase_without_tombstone(stores(shop, map_of(tmp_path, text)), ANNA, print)
+            erase_without_tombstone(stores(shop, map_of(tmp_path, text)), ANNA, print)
         assert there(shop) == list(EVERYTHING)
     # A replay asks nobody, but for what the law keeps.
     data_map = map_of(tmp_path, kept)
@@ -472,7 +473,7 @@ def test_rows_of_one_kind_are_not_deleted_with_another(shop: Product, tmp_path: 
     )
     with shop.owner() as owner:
         assert map_check.check(owner, map_of(tmp_path, decided)) == []
-    done = command_line.erase_without_tombstone(stores(shop, map_of(tmp_path, decided)), ANNA, print)
+    done = erase_without_tombstone(stores(shop, map_of(tmp_path, decided)), ANNA, print)
     assert done is not None
     assert there(shop) == but(*CUSTOMER)
     with shop.owner() as owner:

@@ -23,14 +23,15 @@ from ops_platform.clients.postgres import connection as postgres
 from ops_platform.dr.verification import backup_expiry, erasure_replay, replay_places
 from ops_platform.errors import CheckFailed, ConfigurationError, Unavailable
 from ops_platform.gdpr.data_map.model import DataMap
-from ops_platform.gdpr.erasure import command_line
 from ops_platform.gdpr.erasure import context as erasure_context
 from ops_platform.gdpr.erasure.context import DataStores
 from ops_platform.settings import Settings, load_settings
 from ops_platform_tests.clients.running_redis import RunningRedis
+from ops_platform_tests.gdpr import single_erasures
 from ops_platform_tests.gdpr.erasing import Product, Products, map_of
 from ops_platform_tests.gdpr.erasure_scene import settings_of
 from ops_platform_tests.gdpr.other_stores import sealing_keys
+from ops_platform_tests.gdpr.single_erasures import erase_without_tombstone
 from ops_platform_tests.services import OpsDatabase, Services
 
 pytestmark = pytest.mark.services
@@ -123,7 +124,7 @@ class Shop:
         return DataStores(self.data_map, connect(self.home), {}, None, {"billing": connect(self.billing)})
 
     def erase(self, log: Callable[[str], None] = print, **more: Any) -> bool:
-        return command_line.erase_without_tombstone(self.stores, ANNA, log, **more) is not None
+        return erase_without_tombstone(self.stores, ANNA, log, **more) is not None
 
     def left(self, key: str = ANNA, mail: str = "anna.k@example.org") -> list[int]:
         """Rows of a person at home and in billing by SQL of our own, and begun erasures."""
@@ -179,7 +180,7 @@ def test_what_would_be_left_in_one_refuses_all(shop: Shop, tmp_path: Path) -> No
 
     def refused(match: str, data: DataStores = stores, error: type[Exception] = CheckFailed) -> None:
         with pytest.raises(error, match=match) as caught:
-            command_line.erase_without_tombstone(data, ANNA, print)
+            erase_without_tombstone(data, ANNA, print)
         assert "\n" not in str(caught.value)
         assert "anna" not in str(caught.value)
 
@@ -432,7 +433,7 @@ def test_killed_at_each_step_with_a_tombstone(place: Place, ops_database: OpsDat
 
         term = backup_expiry.product_backup_term(settings, data_map)
         context = erasure_context.open_context(settings, term, data_map)
-        assert command_line.erase(url, context, ANNA, log) is not None
+        assert single_erasures.erase(url, context, ANNA, log) is not None
 
     attempts = next(number for number in itertools.count(1) if not killed(partial(attempt, number)))
     assert attempts > 8

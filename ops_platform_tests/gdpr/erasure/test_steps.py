@@ -21,6 +21,7 @@ from ops_platform.gdpr.subject.identity import Identity
 from ops_platform.gdpr.subject.other_kinds import Theirs
 from ops_platform_tests.gdpr.erasure.test_pipeline import is_erased
 from ops_platform_tests.gdpr.erasure_scene import Scene, work_on
+from ops_platform_tests.gdpr.single_erasures import erase_without_tombstone
 
 STEPS = [
     "preflight",
@@ -176,11 +177,11 @@ def test_what_nothing_remembers_is_ended_by_a_second_attempt(
     for number in range(1, len(steps)):
         monkeypatch.setattr(command_line, "STEPS_WITHOUT_TOMBSTONE", (*steps[:number], Ends()))
         with pytest.raises(Killed):
-            command_line.erase_without_tombstone(stores, key, lambda line: None)
+            erase_without_tombstone(stores, key, lambda line: None)
         assert place.others() == before
     monkeypatch.setattr(command_line, "STEPS_WITHOUT_TOMBSTONE", steps)
-    assert command_line.erase_without_tombstone(stores, key, lambda line: None) is not None
-    assert command_line.erase_without_tombstone(stores, key, lambda line: None) is None
+    assert erase_without_tombstone(stores, key, lambda line: None) is not None
+    assert erase_without_tombstone(stores, key, lambda line: None) is None
     assert place.residue() == []
     assert (place.rows_of(), place.objects(place.who), place.keys(place.who)) == (0, 0, 0)
     assert sum(1 for _ in place.cache.keys("handle:")) == 0
@@ -194,7 +195,7 @@ def test_who_goes_on_using_the_product_is_erased_without_a_tombstone_too(place: 
             place.cache.set_many({f"creator:{place.who}:page": "anew"})
             place.media.put(f"creators/{place.who}/new.jpg", b"new")
 
-    assert command_line.erase_without_tombstone(place.context().data, str(place.who), log) is not None
+    assert erase_without_tombstone(place.context().data, str(place.who), log) is not None
     assert (place.objects(place.who), place.keys(place.who)) == (0, 0)
 
 

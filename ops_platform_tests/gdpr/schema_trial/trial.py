@@ -17,7 +17,6 @@ from psycopg import sql
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.gdpr import map_check, schema
 from ops_platform.gdpr.data_map import DataMap, parser
-from ops_platform.gdpr.erasure import command_line
 from ops_platform.gdpr.erasure.context import DataStores
 from ops_platform.gdpr.map_check import draft
 from ops_platform.gdpr.schema import Name
@@ -25,6 +24,7 @@ from ops_platform_tests.gdpr.erasing import Product, outlook_of
 from ops_platform_tests.gdpr.schema_trial import proof
 from ops_platform_tests.gdpr.schema_trial.proof import Judgement
 from ops_platform_tests.gdpr.schema_trial.rows import Generator, Truth, key_value
+from ops_platform_tests.gdpr.single_erasures import erase_without_tombstone
 
 PERSON = 3
 EXTENSIONS = ("citext", "hstore", "pgcrypto", "pg_trgm", "btree_gin", "btree_gist", "unaccent", "ltree")
@@ -146,7 +146,7 @@ class Trial:
         started = time.monotonic()
         url = product.cluster.url("ops_eraser", product.name)
         stores = DataStores(data_map, lambda: postgres.connect(url, autocommit=True), {}, None)
-        command_line.erase_without_tombstone(stores, key, lambda line: self.say(f"  {line}"))
+        erase_without_tombstone(stores, key, lambda line: self.say(f"  {line}"))
         self.say(f"erased in {time.monotonic() - started:.1f} s")
         return proof.judge(product, truth, before, (self.subject, PERSON), key)
 

@@ -18,7 +18,6 @@ from ops_platform.errors import CheckFailed
 from ops_platform.gdpr import map_check
 from ops_platform.gdpr.after_restore import replay
 from ops_platform.gdpr.data_map.model import DataMap
-from ops_platform.gdpr.erasure import command_line
 from ops_platform.gdpr.erasure.context import DataStores
 from ops_platform.gdpr.row_erasure import engine as row_erasure
 from ops_platform.gdpr.row_erasure import foresight as row_foresight
@@ -31,6 +30,7 @@ from ops_platform.gdpr.schema.relation_name import Name
 from ops_platform.gdpr.subject.subject_key import SubjectKey
 from ops_platform.gdpr.tombstones.entry import Tombstone
 from ops_platform_tests.gdpr.erasing import CUTOFF, Product, erasing, left, map_of, outlook_of
+from ops_platform_tests.gdpr.single_erasures import erase_without_tombstone
 
 pytestmark = pytest.mark.services
 
@@ -288,7 +288,7 @@ def test_without_an_ops_database_it_is_refused_and_told_alike(bare_product: Prod
     def erase(data_map: DataMap) -> dict[str, Any]:
         stores = DataStores(data_map, lambda: postgres.connect(url, autocommit=True), {}, None)
         told: dict[str, Any] = {}
-        command_line.erase_without_tombstone(stores, "1", lambda line: None, tell=told.update)
+        erase_without_tombstone(stores, "1", lambda line: None, tell=told.update)
         return told
 
     before = bare_product.digest()
