@@ -47,7 +47,10 @@ class Upstream:
     def __init__(self, socket: Path) -> None:
         self.socket = socket
         transport = httpx.AsyncHTTPTransport(
-            uds=str(socket), limits=httpx.Limits(max_connections=MOST_CONNECTIONS)
+            uds=str(socket),
+            # A connection each, which costs nothing on a Unix socket: the webserver closes idle ones after
+            # five seconds, and a launch that is sent into the closing cannot be sent again.
+            limits=httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=0),
         )
         self._client = httpx.AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False)
 
@@ -105,7 +108,9 @@ class Upstream:
 
 def _away() -> Refusal:
     return Refusal(
-        503, "webserver-away", "Dagster's webserver does not answer: look at 'ops-platform logs webserver'."
+        503,
+        "webserver-away",
+        "The webserver behind the guard does not answer: see its log (ops-platform logs webserver).",
     )
 
 

@@ -18,6 +18,7 @@ from websockets.typing import Subprotocol
 from ops_platform.api.edge import ConnectionLimits, Connections, Doorway, RequestLimits
 from ops_platform.guard.__main__ import server
 from ops_platform.guard.app import Guard
+from ops_platform.guard.upstream import Upstream
 from ops_platform_tests.guard.house import House, bearer
 from ops_platform_tests.ports import free_block
 
@@ -63,6 +64,29 @@ def test_a_subscription_outlives_the_deadlines_of_requests_and_carries_nothing_e
         await serving
 
     house.run(visit)
+
+
+def test_a_webserver_that_closes_idle_connections_loses_no_request(tmp_path: Path) -> None:
+    """Each connection is good for one answer: the second request on it gets none."""
+    served: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(await reader.readuntil(b"\r\n\r\n") + await reader.readexactly(2))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        await reader.read(1)
+        writer.close()
+
+    async def visit() -> list[int]:
+        listening = await asyncio.start_unix_server(serve, tmp_path / "socket")
+        webserver = Upstream(tmp_path / "socket")
+        try:
+            return [(await webserver.post("/graphql", b"", b"{}"))[0] for _ in range(3)]
+        finally:
+            await webserver.close()
+            listening.close()
+
+    assert asyncio.run(visit()) == [200, 200, 200]
+    assert len(served) == 3
 
 
 @pytest.mark.processes
