@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from ops_platform.backup.stanza import AT, BackupConfig, dagster_name
+from ops_platform.defs.ownership import duty_tag, owners
 
 STANZA_TAG = "ops/stanza"
 
@@ -40,7 +41,8 @@ def stanza_job(
         name=name,
         config=choose,
         executor_def=dg.in_process_executor,
-        tags={"duty": duty, **(tags or {})},
+        tags={**duty_tag(duty), **(tags or {})},
+        owners=owners(duty),
         description=description,
     )
     def job() -> None:

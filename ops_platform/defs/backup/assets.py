@@ -11,6 +11,7 @@ import dagster as dg
 
 from ops_platform.backup.stanza import KINDS, BackupConfig
 from ops_platform.backup.taking import BackupReport
+from ops_platform.defs.ownership import duty_tag, owners
 from ops_platform.defs.stanza_jobs import key_parts
 
 GROUP = "backup"
@@ -33,15 +34,31 @@ def wal_key(stanza: str) -> dg.AssetKey:
     return dg.AssetKey(["backup", *key_parts(stanza), "wal"])
 
 
+def cluster_key(stanza: str) -> dg.AssetKey:
+    """Make the asset key of the PostgreSQL cluster that a stanza holds; its repositories share it."""
+    return dg.AssetKey(["cluster", key_parts(stanza)[0]])
+
+
 def backup_assets(config: BackupConfig) -> Sequence[dg.AssetSpec]:
-    """Specify the assets of every stanza."""
-    specs = []
+    """Specify the assets of every stanza, and the clusters that they are taken from."""
+    specs = [_cluster(name) for name in config.clusters]
     for stanza in config.stanzas:
-        specs.append(_spec(wal_key(stanza), "wal", stanza, deps=[]))
+        specs.append(_spec(wal_key(stanza), "wal", stanza, deps=[cluster_key(stanza)]))
         for kind in KINDS:
-            deps = [] if kind == "full" else [set_key(stanza, "full")]
+            deps = [cluster_key(stanza) if kind == "full" else set_key(stanza, "full")]
             specs.append(_spec(set_key(stanza, kind), kind, stanza, deps=deps))
     return specs
+
+
+def _cluster(name: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        cluster_key(name),
+        group_name=GROUP,
+        tags=duty_tag(GROUP),
+        owners=owners(GROUP),
+        kinds={"postgres"},
+        description=f"The PostgreSQL cluster of stanza `{name}`, which serves its applications.",
+    )
 
 
 def _spec(key: dg.AssetKey, kind: str, stanza: str, deps: Sequence[dg.AssetKey]) -> dg.AssetSpec:
@@ -49,6 +66,8 @@ def _spec(key: dg.AssetKey, kind: str, stanza: str, deps: Sequence[dg.AssetKey])
         key,
         deps=deps,
         group_name=GROUP,
+        tags=duty_tag(GROUP),
+        owners=owners(GROUP),
         kinds={"postgres", "s3"},
         description=_DESCRIPTIONS[kind].format(stanza),
     )

@@ -15,6 +15,7 @@ from ops_platform.defs.backup.schedules import (
     WAL_CHECKS_CRON,
     backup_schedules,
 )
+from ops_platform.defs.ownership import duty_tag, owners
 from ops_platform.defs.stanza_jobs import STANZA_TAG, key_parts, per_stanza_schedules
 
 
@@ -27,7 +28,8 @@ def backup_definitions(config: BackupConfig) -> dg.Definitions:
         "wal_checks",
         selection=dg.AssetSelection.checks(*checks),
         executor_def=dg.in_process_executor,
-        tags={"duty": "backup"},
+        tags=duty_tag("backup"),
+        owners=owners("backup"),
         description="Check archive, archiver, RPO, freshness, encryption and lock of the stanzas.",
     )
     cleanup, prune, verification = cleanup_job(config), prune_job(config), verify_job(config)

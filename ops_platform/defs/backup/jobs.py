@@ -32,6 +32,7 @@ from ops_platform.backup.taking import (
 from ops_platform.defs import run_priority
 from ops_platform.defs.backup.assets import materialization
 from ops_platform.defs.failures import reported_failures
+from ops_platform.defs.ownership import duty_tag, owners
 from ops_platform.defs.resources import PlatformResource, StanzaLockResource
 from ops_platform.defs.stanza_jobs import stanza_job, stanza_schema
 from ops_platform.errors import OpsError, Unavailable
@@ -40,6 +41,11 @@ JOB_KINDS: dict[str, Kind] = {
     "backup_full": "full",
     "backup_diff": "differential",
     "backup_incr": "incremental",
+}
+A_KIND: dict[Kind, str] = {
+    "full": "a full",
+    "differential": "a differential",
+    "incremental": "an incremental",
 }
 SKIPPED_TAG = "ops/skipped"
 # A full of a large cluster, and a cleanup that waits for it, may take longer than any other run of the
@@ -165,7 +171,7 @@ OPS = tuple(phase_op(phase) for phase in execution.PHASES)
 def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
     """Make the job ``name``, which takes one kind of backup."""
     kind = JOB_KINDS[name]
-    tags = {"duty": "backup", **run_priority.BACKUP} | (_LONG if kind == "full" else _LONG_AFTER_ITS_TURN)
+    tags = {**duty_tag("backup"), **run_priority.BACKUP} | (_LONG if kind == "full" else _LONG_AFTER_ITS_TURN)
 
     @dg.config_mapping(config_schema={**stanza_schema(config), "allow_promotion": _ALLOW_PROMOTION})
     def choose(value: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +183,8 @@ def backup_job(name: str, config: BackupConfig) -> dg.JobDefinition:
         config=choose,
         executor_def=dg.in_process_executor,
         tags=tags,
-        description=f"Take and verify a {kind} backup of the stanza named in run config.",
+        owners=owners("backup"),
+        description=f"Take and verify {A_KIND[kind]} backup of the stanza named in run config.",
     )
     def job() -> None:
         first, *others = OPS

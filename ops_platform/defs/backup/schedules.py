@@ -12,7 +12,7 @@ import dagster as dg
 
 from ops_platform.backup.stanza import BackupConfig, Kind, locks
 from ops_platform.backup.taking import precedence
-from ops_platform.defs.backup.jobs import JOB_KINDS
+from ops_platform.defs.backup.jobs import A_KIND, JOB_KINDS
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.defs.stanza_jobs import STANZA_TAG, schedule_name
@@ -49,7 +49,7 @@ def _schedule(job: dg.JobDefinition, stanza: str, kind: Kind, cron: str) -> dg.S
         cron_schedule=cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"{stanza}: take a {kind} backup.",
+        description=f"{stanza}: take {A_KIND[kind]} backup.",
     )
     def schedule(context: dg.ScheduleEvaluationContext, platform: PlatformResource) -> Tick:
         with reported_failures():

@@ -12,8 +12,10 @@ import dagster as dg
 import psycopg
 
 from ops_platform import markdown
-from ops_platform.backup.stanza import BackupConfig, BackupContext, Stanza, dagster_name
+from ops_platform.backup.stanza import KINDS, BackupConfig, BackupContext, Stanza, dagster_name
+from ops_platform.defs.backup import set_key, wal_key
 from ops_platform.defs.failures import reported_failures
+from ops_platform.defs.ownership import duty_tag, owners
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.defs.stanza_jobs import key_parts
 from ops_platform.dr.exercise import WARN_SHARE, ExerciseRequest, ExerciseType, Outcome, exercise_store
@@ -123,7 +125,10 @@ class _Chosen:
 def _spec(stanza: str, scenario: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         exercise_key(stanza, scenario),
+        deps=[*(set_key(stanza, kind) for kind in KINDS), wal_key(stanza)],
         group_name=GROUP,
+        tags=duty_tag(GROUP),
+        owners=owners(GROUP),
         kinds={"postgres", "s3"},
         description=_DESCRIPTIONS[scenario].format(stanza),
         skippable=True,

@@ -17,6 +17,7 @@ from ops_platform.defs.dr.jobs import (
 )
 from ops_platform.defs.dr.schedules import dr_schedules
 from ops_platform.defs.dr.sensors import dr_catalogue_changes, scratch_cluster_janitor
+from ops_platform.defs.ownership import duty_tag, owners
 from ops_platform.defs.stanza_jobs import stanza_job
 from ops_platform.dr.plan import SCENARIOS, STOLEN_KEY
 
@@ -28,14 +29,16 @@ def dr_definitions(config: BackupConfig) -> dg.Definitions:
         "dr_exercise",
         selection=_selection(config, SCENARIOS),
         executor_def=dg.in_process_executor,
-        tags={"duty": "dr"},
+        tags=duty_tag("dr"),
+        owners=owners("dr"),
         description="Restore for real: the monthly scenarios of the stanzas, verified, RPO and RTO measured.",
     )
     stolen_key = dg.define_asset_job(
         "dr_stolen_key",
         selection=_selection(config, (STOLEN_KEY,)),
         executor_def=dg.in_process_executor,
-        tags={"duty": "dr"},
+        tags=duty_tag("dr"),
+        owners=owners("dr"),
         description="Destroy a copy of the repository with the backups' key, and restore from its versions.",
     )
     check = stanza_job(

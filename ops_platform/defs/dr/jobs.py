@@ -6,6 +6,7 @@ import dagster as dg
 
 from ops_platform.defs.dr.assets import exercise_request, metadata
 from ops_platform.defs.failures import reported_failures
+from ops_platform.defs.ownership import duty_tag, owners
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.dr.exercise import exercise_store
 from ops_platform.dr.plan import RESTORE_CHECK
@@ -120,7 +121,8 @@ def expire_tombstones(
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    tags={"duty": "gdpr"},
+    tags=duty_tag("gdpr"),
+    owners=owners("gdpr"),
     description="After a restore: bring the ops database up to the ledger, erase again whoever came back.",
 )
 def tombstone_replay() -> None:
@@ -131,7 +133,8 @@ def tombstone_replay() -> None:
 @dg.job(
     name="scratch_cluster_cleanup",
     executor_def=dg.in_process_executor,
-    tags={"duty": "dr"},
+    tags=duty_tag("dr"),
+    owners=owners("dr"),
     description="Remove what killed exercises left on this host. Launched by the janitor.",
 )
 def scratch_cluster_cleanup() -> None:

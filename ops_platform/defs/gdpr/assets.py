@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from ops_platform import markdown
+from ops_platform.defs.ownership import duty_tag, owners
 from ops_platform.gdpr.lineage import Effect, Line
 from ops_platform.gdpr.requests import RequestType
 
@@ -17,16 +18,29 @@ if TYPE_CHECKING:
 
 GROUP = "gdpr"
 ERASURES = dg.AssetKey(["gdpr", "erasures"])
+DATA_MAP = dg.AssetKey(["gdpr", "data_map"])
 EXPORTS = dg.AssetKey(["gdpr", "exports"])
 KEYS: dict[RequestType, dg.AssetKey] = {"erasure": ERASURES, "export": EXPORTS}
 
 
 def gdpr_assets() -> Sequence[dg.AssetSpec]:
-    """Declare the assets gdpr/erasures and gdpr/exports."""
+    """Declare the assets gdpr/erasures and gdpr/exports, and the map that both rest on."""
     return [
+        dg.AssetSpec(
+            DATA_MAP,
+            group_name=GROUP,
+            tags=duty_tag(GROUP),
+            owners=owners(GROUP),
+            kinds={"yaml"},
+            description="The data map (`data_map.yaml`): which column holds whose data, and what an erasure "
+            "and an export do with it. Each event of the others names the version that it went by.",
+        ),
         dg.AssetSpec(
             ERASURES,
             group_name=GROUP,
+            tags=duty_tag(GROUP),
+            owners=owners(GROUP),
+            deps=[DATA_MAP],
             kinds={"postgres", "s3", "redis"},
             description="Each event is one erasure that is done: what was deleted, anonymised and kept in "
             "which store, counts before and after, and the certificate. No personal data.",
@@ -34,6 +48,9 @@ def gdpr_assets() -> Sequence[dg.AssetSpec]:
         dg.AssetSpec(
             EXPORTS,
             group_name=GROUP,
+            tags=duty_tag(GROUP),
+            owners=owners(GROUP),
+            deps=[DATA_MAP],
             kinds={"postgres", "s3"},
             description="Each event is one export: what was read from which store. No personal data.",
         ),

@@ -13,6 +13,7 @@ from ops_platform import markdown
 from ops_platform.clients import postgres
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.gdpr.request_jobs import DUTY, gdpr_erasure, gdpr_export
+from ops_platform.defs.ownership import owners
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.gdpr.reports import monthly_report, pending_review
 from ops_platform.settings import Settings
@@ -191,7 +192,13 @@ def retain(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Out
 
 
 def _plain_job(name: str, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
-    @dg.job(name=name, executor_def=dg.in_process_executor, tags=DUTY, description=description)
+    @dg.job(
+        name=name,
+        executor_def=dg.in_process_executor,
+        tags=DUTY,
+        owners=owners("gdpr"),
+        description=description,
+    )
     def job() -> None:
         op()
 

@@ -14,6 +14,7 @@ from ops_platform.clients.postgres import Connection
 from ops_platform.defs import run_priority
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.gdpr.assets import erased, materialization
+from ops_platform.defs.ownership import duty_tag, owners
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.gdpr.lineage import lineage_store
 from ops_platform.gdpr.requests import NotClaimed, NotYet
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ops_platform.gdpr.erasure.context import ErasureContext
 
 # Ops import the modules of their work, so that the definitions load in less time.
-DUTY = {"duty": "gdpr"}
+DUTY = duty_tag("gdpr")
 
 
 class RequestConfig(dg.Config):
@@ -128,6 +129,7 @@ def _request_job(
         config=choose,
         executor_def=dg.in_process_executor,
         tags={**DUTY, **priority},
+        owners=owners("gdpr"),
         description=description,
     )
     def job() -> None:

@@ -12,6 +12,7 @@ gdpr_pending_review_daily = dg.ScheduleDefinition(
     cron_schedule="20 5 * * *",
     execution_timezone="UTC",
     default_status=_RUNNING,
+    description="Look for requests that are late, nearly late or failed.",
 )
 gdpr_compliance_report_monthly = dg.ScheduleDefinition(
     name="gdpr_compliance_report_monthly",
@@ -19,6 +20,7 @@ gdpr_compliance_report_monthly = dg.ScheduleDefinition(
     cron_schedule="40 5 2 * *",
     execution_timezone="UTC",
     default_status=_RUNNING,
+    description="Report on the requests of the month that is over.",
 )
 gdpr_data_audit_quarterly = dg.ScheduleDefinition(
     name="gdpr_data_audit_quarterly",
@@ -26,6 +28,7 @@ gdpr_data_audit_quarterly = dg.ScheduleDefinition(
     cron_schedule="50 5 3 1,4,7,10 *",
     execution_timezone="UTC",
     default_status=_RUNNING,
+    description="Compare the data map with the database, quarter by quarter.",
 )
 gdpr_retention_daily = dg.ScheduleDefinition(
     name="gdpr_retention_daily",
@@ -33,6 +36,7 @@ gdpr_retention_daily = dg.ScheduleDefinition(
     cron_schedule="40 3 * * *",
     execution_timezone="UTC",
     default_status=_RUNNING,
+    description="Carry out the terms of the data map.",
 )
 SCHEDULES = [
     gdpr_pending_review_daily,

@@ -8,6 +8,7 @@ import dagster as dg
 from ops_platform import markdown
 from ops_platform.clients import postgres
 from ops_platform.defs.failures import reported_failures
+from ops_platform.defs.ownership import duty_tag, owners
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.housekeeping import retention
 
@@ -68,6 +69,8 @@ def prune(
 
 @dg.job(
     executor_def=dg.in_process_executor,
+    tags=duty_tag("housekeeping"),
+    owners=owners("housekeeping"),
     description=(
         "Keep the platform's own records within their terms; materialisations, checks and run status stay."
     ),
@@ -114,6 +117,8 @@ def follow_test_alerts(
 
 @dg.job(
     executor_def=dg.in_process_executor,
+    tags=duty_tag("housekeeping"),
+    owners=owners("housekeeping"),
     description="Prove that alerts arrive: fails unless a test alert of each severity, and its end, reach "
     "every receiver in time. People are told; the alert says that it is a test.",
 )
@@ -163,6 +168,8 @@ def verify_ledger(
 
 @dg.job(
     executor_def=dg.in_process_executor,
+    tags=duty_tag("housekeeping"),
+    owners=owners("housekeeping"),
     description="Prove that the audit ledger is as it was sealed: fails with each place where it is not.",
 )
 def audit_verification() -> None:
@@ -176,6 +183,7 @@ audit_verification_hourly = dg.ScheduleDefinition(
     cron_schedule="27 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Verify the audit ledger from the last verification on; weekly, all of it.",
 )
 retention_cleanup_daily = dg.ScheduleDefinition(
     name="retention_cleanup_daily",
@@ -183,4 +191,5 @@ retention_cleanup_daily = dg.ScheduleDefinition(
     cron_schedule="10 4 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Prune the platform's own records by their terms.",
 )

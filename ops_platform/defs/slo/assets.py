@@ -13,6 +13,7 @@ import dagster as dg
 from ops_platform import markdown
 from ops_platform.clients import postgres
 from ops_platform.defs.failures import reported_failures
+from ops_platform.defs.ownership import duty_tag, owners
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.defs.slo import event_metadata
 from ops_platform.defs.slo.budget_view import (
@@ -40,12 +41,23 @@ HOURLY = dg.HourlyPartitionsDefinition(f"{SINCE}-00:00", timezone="UTC")
 DAILY = dg.DailyPartitionsDefinition(SINCE, timezone="UTC")
 ONE_RUN = dg.BackfillPolicy.single_run()
 COUNTS = dg.AssetKey(["slo", "hourly_counts"])
+OBJECTIVES = dg.AssetSpec(
+    ["slo", "objectives"],
+    group_name=GROUP,
+    tags=duty_tag(GROUP),
+    owners=owners(GROUP),
+    kinds={"yaml"},
+    description="The OpenSLO documents of `objectives/`: what counts as good, and how much is promised.",
+)
 LEDGER = dg.AssetKey(["slo", "error_budget"])
 
 
 @dg.asset(
     key=COUNTS,
+    deps=[OBJECTIVES],
     group_name=GROUP,
+    tags=duty_tag(GROUP),
+    owners=owners(GROUP),
     kinds={"prometheus", "postgres"},
     partitions_def=HOURLY,
     backfill_policy=ONE_RUN,
@@ -110,6 +122,8 @@ def hourly_counts(
     key=LEDGER,
     deps=[COUNTS],
     group_name=GROUP,
+    tags=duty_tag(GROUP),
+    owners=owners(GROUP),
     kinds={"postgres"},
     partitions_def=HOURLY,
     backfill_policy=ONE_RUN,
@@ -153,6 +167,8 @@ def compliance(reach: timedelta) -> dg.AssetsDefinition:
         key=key,
         deps=[dg.AssetDep(COUNTS, partition_mapping=hours)],
         group_name=GROUP,
+        tags=duty_tag(GROUP),
+        owners=owners(GROUP),
         kinds={"postgres"},
         partitions_def=HOURLY,
         backfill_policy=ONE_RUN,
@@ -202,6 +218,8 @@ def _compliance(
     key=["slo", "daily_counts"],
     deps=[COUNTS],
     group_name=GROUP,
+    tags=duty_tag(GROUP),
+    owners=owners(GROUP),
     kinds={"postgres"},
     partitions_def=DAILY,
     backfill_policy=ONE_RUN,

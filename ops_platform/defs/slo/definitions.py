@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import dagster as dg
 
-from ops_platform.defs.slo.assets import compliance, daily_counts, error_budget, hourly_counts
+from ops_platform.defs.ownership import duty_tag, owners
+from ops_platform.defs.slo.assets import OBJECTIVES, compliance, daily_counts, error_budget, hourly_counts
 from ops_platform.defs.slo.checks import SLO_CHECKS, reconciled_with_rules
 from ops_platform.defs.slo.objective_view import objective_checks
 from ops_platform.defs.slo.schedules import slo_days_daily, slo_windows_hourly
@@ -24,18 +25,20 @@ def slo_definitions(settings: Settings) -> dg.Definitions:
         "slo_windows",
         selection=dg.AssetSelection.assets(hourly_counts, error_budget, compliance_asset) - reconciliation,
         executor_def=dg.in_process_executor,
-        tags={"duty": "slo"},
+        tags=duty_tag("slo"),
+        owners=owners("slo"),
         description="Count the events of an hour, debit the budgets, make the figures.",
     )
     days = dg.define_asset_job(
         "slo_days",
         selection=dg.AssetSelection.assets(daily_counts) | reconciliation,
         executor_def=dg.in_process_executor,
-        tags={"duty": "slo"},
+        tags=duty_tag("slo"),
+        owners=owners("slo"),
         description="Add up the hours of a day; reconcile the ledger with the rules.",
     )
     return dg.Definitions(
-        assets=[hourly_counts, daily_counts, compliance_asset, error_budget],
+        assets=[OBJECTIVES, hourly_counts, daily_counts, compliance_asset, error_budget],
         asset_checks=[*SLO_CHECKS, *objective_checks(objectives or [])],
         jobs=[windows, days],
         schedules=[slo_windows_hourly, slo_days_daily],
