@@ -4,4 +4,12 @@ It is thin: the work of a job is in the duty's own package, which does not know 
 ``resources``, ``failures`` and ``stanza_jobs``.
 """
 
+import warnings
+
+# In beta for years or wanted all the same: said once for each use, in the log of every process that loads
+# the definitions.
+warnings.filterwarnings(
+    "ignore", r"Parameter `(owners|backfill_policy|allow_nonexistent_upstream_partitions)` of .* in beta"
+)
+
 __all__ = ["backup", "dr", "gdpr", "housekeeping", "resources", "slo"]
