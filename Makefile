@@ -6,10 +6,13 @@ BIN := .venv/bin
 # Three processes on two cores: the tests wait for servers as long as they compute. Their order is in turns.py.
 WORKERS ?= 3
 # What codespell reads; its exceptions are in pyproject.toml.
-PROSE := ops_platform ops_platform_tests docs sql dashboards README.md Makefile setup.py pyproject.toml
+PROSE := ops_platform ops_platform_tests docs sql dashboards *.md Makefile setup.py pyproject.toml
 # The long tests start whole stacks: of four at a time, on two cores, some do not start in time.
 FULL_WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
+
+COMPILE := PYTHONPATH=build/uv $(BIN)/python -m uv pip compile --universal --python-version 3.11 --no-strip-extras \
+	--generate-hashes --no-annotate --no-header
 
 # Images set it; every start and every test would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -64,9 +67,9 @@ format:
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: ## resolve requirements.lock anew, for all supported Pythons
+lock: ## resolve the lock files anew, for all supported Pythons
 	@$(BOOTSTRAP) python
 	$(BIN)/python -m pip install --quiet --target build/uv uv
-	PYTHONPATH=build/uv $(BIN)/python -m uv pip compile --universal --python-version 3.11 \
-		--extra local --extra test --no-strip-extras --generate-hashes --no-annotate --no-header --upgrade \
-		--output-file requirements.lock setup.py
+	$(COMPILE) --upgrade --extra build --extra local --extra test --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra build --constraint requirements.lock \
+		--output-file requirements-production.lock pyproject.toml

@@ -18,7 +18,7 @@ from ops_platform.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 STANZA = re.compile(r"^(backup|dr)/[^/]+/")
 
 

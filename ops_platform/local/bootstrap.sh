@@ -83,7 +83,7 @@ install_packages() {
 # What the environment depends on, in one line: when it is the same, nothing is to be done.
 fingerprint() {
     {
-        cat requirements.lock setup.py
+        cat requirements.lock setup.py pyproject.toml
         python3 -c 'import sys; print(sys.version)'
         pwd -P
     } | sha256sum | cut -d ' ' -f 1
@@ -109,7 +109,7 @@ make_environment() {
     echo "$current" >$venv/.complete
 }
 
-[ -f requirements.lock ] && [ -f setup.py ] || fail "run it in the top folder of the checkout"
+[ -f requirements.lock ] && [ -f pyproject.toml ] || fail "run it in the top folder of the checkout"
 case $purpose in python | run | full) ;; *) fail "unknown purpose $purpose: use python, run or full" ;; esac
 find_missing
 [ -z "$packages" ] || install_packages
