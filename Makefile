@@ -13,11 +13,12 @@ PYTEST := $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
 
 COMPILE := PYTHONPATH=build/uv $(BIN)/python -m uv pip compile --universal --python-version 3.11 --no-strip-extras \
 	--generate-hashes --no-annotate --no-header
+SBOM := --pyproject pyproject.toml --spec-version 1.6 --output-reproducible --validate
 
 # Images set it; every start and every test would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up down status load test test-fast test-full bench dashboards lint format lock
+.PHONY: up down status load test test-fast test-full bench dashboards lint format lock sbom
 
 up: ## everything: packages, .venv, the embedded stack, the first backups
 	@$(BOOTSTRAP) run
@@ -73,3 +74,16 @@ lock: ## resolve the lock files anew, for all supported Pythons
 	$(COMPILE) --upgrade --extra build --extra local --extra test --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra build --constraint requirements.lock \
 		--output-file requirements-production.lock pyproject.toml
+	$(COMPILE) --upgrade --group tools --output-file requirements-tools.lock
+
+# Apart from .venv: some of their packages are other versions of what runs.
+build/tools/.complete: requirements-tools.lock
+	@$(BOOTSTRAP) python
+	rm -rf build/tools
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes --target build/tools --requirement $<
+	touch $@
+
+sbom: build/tools/.complete ## what an installation holds, as CycloneDX 1.6: build/sbom-production.json and build/sbom.json
+	PYTHONPATH=build/tools $(BIN)/python -m cyclonedx_py requirements $(SBOM) \
+		--output-file build/sbom-production.json requirements-production.lock
+	PYTHONPATH=build/tools $(BIN)/python -m cyclonedx_py requirements $(SBOM) --output-file build/sbom.json requirements.lock

@@ -221,3 +221,16 @@ def test_every_link_between_the_documents_leads_somewhere(page: Path) -> None:
         if not file.exists() or (anchor and anchor not in anchors(file)):
             broken.append(target)
     assert not broken
+
+
+def test_each_test_that_a_document_names_exists() -> None:
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.rglob("test_*.py"))
+    there = set(re.findall(r"^(?:async )?def (test_\w+)", tests, flags=re.MULTILINE))
+    there |= {path.stem for path in Path(__file__).parent.rglob("test_*.py")}
+    wrong = {
+        f"{page.name}: {name}"
+        for page in PAGES
+        for name in re.findall(r"`(test_\w+)(?:\.py)?`", page.read_text(encoding="utf-8"))
+        if name not in there
+    }
+    assert wrong == set()
