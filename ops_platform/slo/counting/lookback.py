@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo.counting import deduplication, range_query
 from ops_platform.slo.counting.range_query import milliseconds, moment
-from ops_platform.slo.counting.samples import Labels, Series, labels_of
+from ops_platform.slo.counting.samples import Labels, Series, address_of, labels_of
+from ops_platform.slo.counting.scrapes import HORIZON, NEVER
 from ops_platform.slo.objectives import Matcher, Selector, format_bound
 
 LOOK_BACK = timedelta(days=31)
 """The time in which the last sample of a returning series is looked for."""
 AT_ONCE = 40
 """Series that one query names: its text must fit into a URL."""
+
+
+@dataclass(frozen=True)
+class LastShown:
+    """When a target last showed series of a selector (ms), and how many they were then."""
+
+    at: int
+    series: int
+
+    @classmethod
+    def of(cls, newest: Collection[int]) -> LastShown:
+        """Make one of the times of each series' newest sample; those long before the last are over."""
+        at = max(newest)
+        return cls(at, sum(time > at - HORIZON for time in newest))
 
 
 def canonical(labels: Labels) -> Labels:
@@ -92,6 +108,28 @@ def last_sample(source: Prometheus, counter: Series, since: datetime) -> tuple[i
             time, value = max(last_samples)
             return round(time * 1000), int(value) if 0 <= value < math.inf else 0
     return milliseconds(oldest), 0
+
+
+def last_shown(
+    source: Prometheus, selector: Selector, target: Labels, series: Collection[Labels], since: datetime
+) -> LastShown | None:
+    """Read when a target last showed any of these ``series``, up to ``since``, and how many it showed then.
+
+    None: not within LOOK_BACK. Raises Unavailable.
+    """
+    address = tuple(Matcher(name, "=", value) for name, value in address_of(target))
+    kept = tuple(matcher for matcher in selector.matchers if matcher.name not in ("job", "instance"))
+    query = Selector(selector.metric, (*kept, *address), selector.bound).query
+    names = frozenset(source.replica_labels)
+    for start, end in _backwards(since, since - LOOK_BACK):
+        newest: dict[Labels, int] = {}
+        for labels, samples in range_query.read(source, query, start, end).items():
+            own = deduplication.split_replica_labels(labels, names)[0]
+            if own in series:
+                newest[own] = max(newest.get(own, NEVER), int(range_query.times_of(samples[-1:])[0]))
+        if newest:
+            return LastShown.of(newest.values())
+    return None
 
 
 def _backwards(end: datetime, oldest: datetime) -> Iterator[tuple[datetime, datetime]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ops_platform.clients.prometheus import Prometheus
 from ops_platform.slo.counting import deduplication, lookback, range_query, targets
+from ops_platform.slo.counting.lookback import LastShown
 from ops_platform.slo.counting.range_query import milliseconds, times_of
 from ops_platform.slo.counting.samples import Labels, Series, Times, no_times, show
 from ops_platform.slo.counting.scrapes import FOREVER, HORIZON, NEVER, Scrapes, Unknown, around, overlapping
@@ -35,7 +36,9 @@ class Reading:
     overridden: Mapping[Selector, Mapping[str, frozenset[str]]] = field(default_factory=dict)
     """By job, the labels of targets of which earlier series had values of their own."""
     formerly: Mapping[Selector, frozenset[Labels]] = field(default_factory=dict)
-    """The earlier series of gauges whose targets fail, by their labels."""
+    """The earlier series of gauges whose targets fail or show none, by their labels."""
+    last_shown: Mapping[Selector, Mapping[Labels, LastShown]] = field(default_factory=dict)
+    """By target, when it last showed any of a gauge's series, where it shows none at the beginning."""
 
 
 def read(
@@ -77,7 +80,7 @@ def read(
             *flawed,
             *deduplication.doubled(parsed),
         )
-    jobs_since, overridden, formerly = {}, {}, {}
+    jobs_since, overridden, formerly, last_shown = {}, {}, {}, {}
     for selector in distinct:
         first = first_samples[selector]
         # The index is asked only where the answer matters.
@@ -90,15 +93,21 @@ def read(
                 or (scrapes.bad.size and not (selector in counters and targets.in_scope(selector, target)))
             )
         ]
+        silent = (
+            [] if selector in counters else _silent(series[selector], jobs[selector], read_targets, since)
+        )
         earlier = {
             job: lookback.series_of(source, selector, job, since)
-            for job in sorted({dict(target).get("job", "") for target in failing})
+            for job in sorted({dict(target).get("job", "") for target in (*failing, *silent)})
         }
         jobs_since[selector] = {
             job: NEVER if earlier.get(job) else first.get(job, FOREVER) for job in jobs[selector]
         }
         if selector not in counters:
             formerly[selector] = frozenset(labels for found in earlier.values() for labels in found)
+            last_shown[selector] = _last_shown(
+                source, selector, silent, formerly[selector], read_targets, since
+            )
         overridden[selector] = {
             job: frozenset[str]().union(*(read_targets.overridden(labels, former) for labels in found))
             for job, found in earlier.items()
@@ -113,7 +122,39 @@ def read(
         read_targets,
         overridden,
         formerly,
+        last_shown,
     )
+
+
+def _silent(
+    series: Sequence[Series], jobs: Collection[str], read_targets: Targets, since: datetime
+) -> list[Labels]:
+    """Select the targets of ``jobs`` that are scraped well, and show none of the series at the beginning."""
+    soon = milliseconds(since) + HORIZON
+    showing = {gauge.target for gauge in series if gauge.times.size and int(gauge.times[0]) <= soon}
+    return [
+        target
+        for target, scrapes in read_targets.scrapes.items()
+        if scrapes.good.size and dict(target).get("job", "") in jobs and target not in showing
+    ]
+
+
+def _last_shown(
+    source: Prometheus,
+    selector: Selector,
+    silent: Sequence[Labels],
+    formerly: Collection[Labels],
+    read_targets: Targets,
+    since: datetime,
+) -> dict[Labels, LastShown]:
+    """Read when the targets that are ``silent`` last showed a series, where they ever did."""
+    found = {}
+    for target in silent:
+        own = {labels for labels in formerly if read_targets.target_of(labels) == target}
+        shown = lookback.last_shown(source, selector, target, own, since) if own else None
+        if shown is not None:
+            found[target] = shown
+    return found
 
 
 def _gauges(

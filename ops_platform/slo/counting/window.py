@@ -33,7 +33,7 @@ from ops_platform.slo.objectives import AnyIndicator, Indicator, Selector
 SURROUNDINGS = timedelta(milliseconds=VIEW)
 """The time that must be read before and after the windows to be counted."""
 REASON_LENGTH = 300
-RULES = "7"
+RULES = "8"
 """Version of the counting rules, part of every fingerprint.
 
 It changes with these modules, so that a count by new rules is not taken for one from fewer samples.

@@ -134,15 +134,23 @@ def test_a_prometheus_that_is_away_leaves_bounds_and_one_without_the_metric_none
 
 
 def test_a_target_that_goes_on_and_no_longer_shows_its_gauge_is_not_seen() -> None:
-    """For ten minutes, as with counters: then it may relay another one's. If it is back, till then."""
+    """For as long as it goes on: in hours of which it shows nothing, too. If it is back, till then."""
     other = (
         gauge(np.ones(TIMES.size), name="up", instance="b:1"),
         gauge(np.ones(TIMES.size), instance="b:1"),
     )
     gone, away = TIMES[at(20) >= TIMES], TIMES[(at(20) >= TIMES) | (at(8, 1) < TIMES)]
     counts = counted(PROBE, UP, *other, gauge(np.ones(gone.size), gone))
-    assert [one.bounds for one in counts] == [Bounds(320, 360, 0, 40), None, None]
+    assert [one.bounds for one in counts] == [
+        Bounds(320, 480, 0, 160),
+        Bounds(240, 480, 0, 240),
+        Bounds(240, 480, 0, 240),
+    ]
     assert "shows no probe_success" in (counts[0].reason or "")
+    assert "no longer shows probe_success" in (counts[2].reason or "")
+    for edges in (EDGES[1:3], EDGES[2:]):
+        [alone] = counted(PROBE, UP, *other, gauge(np.ones(gone.size), gone), edges=edges)
+        assert alone.bounds == Bounds(240, 480, 0, 240)
     counts = counted(PROBE, UP, *other, gauge(np.ones(away.size), away))
     assert [one.bounds for one in counts] == [Bounds(320, 480, 0, 160), Bounds(448, 480, 0, 32), None]
     # Of a new process there is none until it shows it.
@@ -155,8 +163,7 @@ def test_a_target_that_goes_on_and_no_longer_shows_its_gauge_is_not_seen() -> No
         gauge(np.full(gone.size, 50), gone, name="lag"),
         replace(other[1], labels={**other[1].labels, "__name__": "lag"}),
     )
-    [first, *_] = counted(lag, UP, other[0], *data)
-    assert first.good is None
+    assert [one.good for one in counted(lag, UP, other[0], *data)] == [None] * 3
     # A part of an hour is seen as the hour is: without a maintenance there may be as many bad ones.
     excluded = [Exclusion("s", None, moment(at(30)), moment(at(35)))]
     back = TIMES[(at(20) >= TIMES) | (at(55) < TIMES)]
@@ -346,7 +353,7 @@ def excused(seen: Masks, well: Masks, tried: Masks, number: int) -> Masks:
     """Find the samples of an hour of which nothing tells that anybody could have seen them.
 
     Nobody scrapes for less than five minutes; a series goes, and does not come back in this hour or ten
-    minutes after it, while its target shows others, or for longer than ten minutes.
+    minutes after it, while its target shows others, or it had gone long before its target fell silent.
     """
     near = (EDGES[number] - VIEW < TIMES) & (EDGES[number + 1] + VIEW >= TIMES)
     attempts = np.flatnonzero(tried["a:1"])
@@ -362,7 +369,9 @@ def excused(seen: Masks, well: Masks, tried: Masks, number: int) -> Masks:
                 lost[index] = TIMES[high] - TIMES[low] <= HORIZON
             elif not after.size:
                 shows = np.abs(TIMES[target & near] - TIMES[index]).min(initial=2 * VIEW) <= HORIZON
-                lost[index] = bool(shows) or TIMES[index] - TIMES[before[-1]] > VIEW
+                last, target_last = TIMES[before[-1]], TIMES[np.flatnonzero(target[:index])[-1]]
+                earlier = target_last - last >= HORIZON or last <= EDGES[number] - VIEW < target_last
+                lost[index] = bool(shows) or (earlier and TIMES[index] - last > VIEW)
     return found
 
 

@@ -17,7 +17,7 @@ from ops_platform.slo.counting import window
 from ops_platform.slo.counting.kinds import unseen_samples
 from ops_platform.slo.counting.kinds.scores import Scores
 from ops_platform.slo.counting.reader import Reading
-from ops_platform.slo.counting.samples import Labels, Mask, Series, Times, Values, show
+from ops_platform.slo.counting.samples import Labels, Mask, Series, Times, Values, no_times, show
 from ops_platform.slo.counting.scrapes import HORIZON, VIEW, Scrapes, Unknown
 from ops_platform.slo.objectives import GaugeIndicator
 from ops_platform.slo.objectives.promql import Gauge
@@ -54,7 +54,7 @@ def scores(
     values: list[float] = []
     unseen: list[int] = []
     reasons: list[Unknown] = []
-    hidden = _hidden(gauge, series, scrapes, moments, reading.since)
+    hidden = _hidden(gauge, reading, scrapes, moments)
     lacking = _lacking(series, scrapes, sizes)
     for at in moments.tolist():
         doubt = _doubt(gauge, scrapes, at) or hidden.get(at)
@@ -98,30 +98,37 @@ def far(missing: Sequence[Unknown], reading: Reading) -> list[Unknown]:
 
 
 def _hidden(
-    gauge: Gauge,
-    series: Sequence[Series],
-    scrapes: Mapping[Labels, Scrapes],
-    moments: Times,
-    since: int,
+    gauge: Gauge, reading: Reading, scrapes: Mapping[Labels, Scrapes], moments: Times
 ) -> dict[int, str]:
     """Say at which moments a series has a part in the value that a scrape did not show."""
-    back, shown_at = gauge.range_ms or HORIZON, unseen_samples.shown_by(series)
+    series = reading.series[gauge.selector]
+    shown_at = unseen_samples.shown_by(series)
     doubted: dict[int, str] = {}
     for each in series:
         seen = scrapes.get(each.target)
-        lost = unseen_samples.hidden(each, seen, shown_at[each.target], since)
-        if seen is None or not lost.size:
-            continue
-        newest = np.searchsorted(lost, moments, side="right")
-        # Without a range the newest scrape counts; a range lacks the samples of every one.
-        since_then = moments - back
-        if not gauge.range_ms:
-            good = np.searchsorted(seen.good, moments, side="right")
-            since_then = np.maximum(since_then, seen.good[np.maximum(good - 1, 0)] - 1)
-        touched = newest > np.searchsorted(lost, since_then, side="right")
-        reason = f"a scrape of {show(each.target)} shows no {show(each.labels)}"
-        doubted |= dict.fromkeys(moments[touched].tolist(), reason)
+        lost = unseen_samples.hidden(each, seen, shown_at[each.target], reading.since)
+        if seen is not None and lost.size:
+            reason = f"a scrape of {show(each.target)} shows no {show(each.labels)}"
+            doubted |= dict.fromkeys(_touched(gauge, seen, lost, moments), reason)
+    for target, last in reading.last_shown[gauge.selector].items():
+        if target in scrapes:
+            seen = scrapes[target]
+            lost = unseen_samples.vanished(last, seen, shown_at.get(target, no_times()), no_times())
+            reason = f"{show(target)} no longer shows {gauge.selector}"
+            doubted |= dict.fromkeys(_touched(gauge, seen, lost, moments), reason)
     return doubted
+
+
+def _touched(gauge: Gauge, seen: Scrapes, lost: Times, moments: Times) -> list[int]:
+    """Select the moments whose value looks back on one of the ``lost`` scrapes."""
+    newest = np.searchsorted(lost, moments, side="right")
+    # Without a range the newest scrape counts; a range lacks the samples of every one.
+    since_then = moments - (gauge.range_ms or HORIZON)
+    if not gauge.range_ms and seen.good.size:
+        good = np.searchsorted(seen.good, moments, side="right")
+        since_then = np.maximum(since_then, seen.good[np.maximum(good - 1, 0)] - 1)
+    touched: list[int] = moments[newest > np.searchsorted(lost, since_then, side="right")].tolist()
+    return touched
 
 
 def _lacking(

@@ -60,6 +60,7 @@ def count(
         )
         scrapes = {target: _scrapes_between(each, since, until) for target, each in relevant.items()}
         sizes = unseen_samples.sizes(known_since, near.series[selector], scrapes, until)
+        near = replace(near, last_shown={selector: unseen_samples.last_shown(reading, selector, since)})
         if indicator.gauge.computed:
             scores = gauge_moments.scores(indicator, near, scrapes, sizes, score)
         else:
@@ -149,9 +150,12 @@ def sample_scores(
     missing = window.missing_series(indicator, reading)
     gone = [(stretch.after, stretch.until) for stretch in missing]
     shown_at = unseen_samples.shown_by(series)
+    lost_at: dict[Labels, Times] = {}
     for gauge in series:
         seen = scrapes.get(gauge.target)
-        lost = unseen_samples.hidden(gauge, seen, shown_at[gauge.target], reading.since)
+        lost = lost_at[gauge.labels] = unseen_samples.hidden(
+            gauge, seen, shown_at[gauge.target], reading.since
+        )
         stretches = away if seen is not None else gaps(gauge.times, *_span(gauge, reading))
         for after, until in stretches:
             if any(low <= after and until <= high for low, high in gone):
@@ -160,6 +164,14 @@ def sample_scores(
             reasons.append(Unknown(after, until, f"there are no samples of {show(gauge.labels)}"))
         reasons += _at(lost, f"a scrape of {show(gauge.target)} shows no {show(gauge.labels)}")
         unseen.append(lost)
+    for target, last in reading.last_shown[indicator.gauge.selector].items():
+        if target in scrapes:
+            own = np.concatenate([no_times(), *(lost_at[each.labels] for each in by_target.get(target, []))])
+            without = unseen_samples.vanished(
+                last, scrapes[target], shown_at.get(target, no_times()), np.sort(own)
+            )
+            reasons += _at(np.unique(without), f"{show(target)} no longer shows {indicator.gauge.selector}")
+            unseen.append(without)
     for target, target_scrapes in scrapes.items():
         size = sizes.get(target, 0)
         unseen.append(unseen_samples.of_failed(target_scrapes, by_target.get(target, []), size))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import numpy as np
 
+from ops_platform.slo.counting.lookback import LOOK_BACK, LastShown
 from ops_platform.slo.counting.reader import Reading
 from ops_platform.slo.counting.samples import Labels, Mask, Series, Times, no_times
 from ops_platform.slo.counting.scrapes import HORIZON, JITTER, NEVER, VIEW, Scrapes
@@ -45,8 +47,8 @@ def shown_by(series: Sequence[Series]) -> dict[Labels, Times]:
 def hidden(gauge: Series, scrapes: Scrapes | None, shown: Times, since: int) -> Times:
     """Find the good scrapes that should have shown a series, and did not.
 
-    Those that lie between two samples of it; and those within VIEW after its last one, where the target
-    shows none of the series any more (``shown``: when it did). Not those of a process that is known to have
+    Those that lie between two samples of it; and those after its last one while the target shows none of the
+    series any more (``shown``: when it did). Not those of a process that is known to have
     begun after the last sample, which was at ``since`` (ms) at the latest when it is not among these: a new
     process has the series from when it first shows it. A lack of less than HORIZON on both sides is one of
     any process.
@@ -60,10 +62,40 @@ def hidden(gauge: Series, scrapes: Scrapes | None, shown: Times, since: int) -> 
     earlier = np.where(before == _BEFORE, since, scrapes.process_starts(before))
     anew = (started != NEVER) & (earlier != NEVER) & (started - earlier > JITTER)
     between = ((before != _BEFORE) | gauge.known) & (after != _AFTER)
-    silent = following(shown, without) - previous(shown, without) > HORIZON
-    gone = silent & (without - before <= VIEW)
+    newest = previous(shown, without)
+    silent = following(shown, without) - newest > HORIZON
+    # What ended long before the target fell silent is over.
+    gone = silent & ((without - before <= VIEW) | (newest - before < HORIZON) & (before != _BEFORE))
     lost: Times = without[brief | ((between | gone) & ~anew)]
     return lost
+
+
+def vanished(last: LastShown, scrapes: Scrapes, shown: Times, lost: Times) -> Times:
+    """Name the samples that good scrapes lack of a target that showed series ``last``, and none since.
+
+    Until it shows any again (``shown``), or a process is known to have begun after it last did. ``lost``:
+    those that are named already. Each is named by the time of its scrape.
+    """
+    before_any = (
+        scrapes.good[: np.searchsorted(scrapes.good, shown[0] - HORIZON)] if shown.size else scrapes.good
+    )
+    started = scrapes.process_starts(before_any)
+    lacking = before_any[(before_any > last.at) & ~((started != NEVER) & (started - last.at > JITTER))]
+    named = np.searchsorted(lost, lacking, side="right") - np.searchsorted(lost, lacking, side="left")
+    return np.repeat(lacking, np.maximum(last.series - named, 0))
+
+
+def last_shown(reading: Reading, selector: Selector, since: int) -> dict[Labels, LastShown]:
+    """Collect by target when it last showed any of the series up to ``since`` (ms), within LOOK_BACK."""
+    newest: dict[Labels, list[int]] = defaultdict(list)
+    for gauge in reading.series[selector]:
+        count = int(np.searchsorted(gauge.times, since, side="right"))
+        if count:
+            newest[gauge.target].append(int(gauge.times[count - 1]))
+    found = dict(reading.last_shown.get(selector, {}))
+    found |= {target: LastShown.of(times) for target, times in newest.items()}
+    oldest = since - LOOK_BACK // timedelta(milliseconds=1)
+    return {target: last for target, last in found.items() if last.at > oldest}
 
 
 def within(gauge: Series, scrapes: Scrapes | None, after: int, until: int) -> Times:
