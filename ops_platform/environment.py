@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
@@ -89,7 +89,8 @@ class Environment:
             if isinstance(field.default, Group):
                 values[name] = self.group(type(field.default))
             elif isinstance(variable := field.validation_alias, str):
-                read = _READERS.get(field.annotation, Environment.text)
+                is_list = get_origin(field.annotation) is tuple
+                read = Environment.names if is_list else _READERS.get(field.annotation, Environment.text)
                 if (value := read(self, variable)) is not None:
                     values[variable] = value
         try:
@@ -100,12 +101,11 @@ class Environment:
 
 _READERS: dict[Any, Callable[[Environment, str], Any]] = {
     SecretStr | None: Environment.secret,
-    tuple[str, ...]: Environment.names,
     int: Environment.number,
     float: Environment.number,
     float | None: Environment.number,
 }
-"""The reader for each type of field. Other types are read as text and converted by validation."""
+"""The reader for each type of field but tuples. Other types are read as text and converted by validation."""
 
 
 def _refusal(error: ValidationError) -> str:

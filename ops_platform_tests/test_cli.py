@@ -107,6 +107,44 @@ def test_usage_errors_exit_2(console: Console) -> None:
         assert result.stdout == ""
 
 
+LACKED = {
+    "backup": ["backup", "full"],
+    "dr": ["dr", "history"],
+    "slo": ["slo", "report"],
+    "gdpr": ["gdpr", "map", "check"],
+    "housekeeping": ["audit", "verify"],
+}
+
+
+@pytest.mark.parametrize("duty", LACKED)
+def test_a_command_of_a_duty_that_the_host_lacks_says_so(console: Console, duty: str) -> None:
+    others = ",".join(other for other in LACKED if other != duty)
+    refused = console.run(*LACKED[duty], OPS_DUTIES=others)
+
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        f"ops-platform: this host does not have the duty {duty} (OPS_DUTIES={others}): "
+        "run it on one that does\n"
+    )
+
+
+def test_a_restore_is_refused_on_no_host_and_a_backup_where_the_stanza_is_not(console: Console) -> None:
+    restore = console.run(
+        "restore", "--stanza", "product", "--to", "/nonexistent/copy", "--latest", OPS_DUTIES="slo"
+    )
+    assert "duty" not in restore.stderr
+    elsewhere = console.run("backup", "full", "--stanza", "product", OPS_STANZAS="ops")
+    assert elsewhere.returncode == 2
+    assert elsewhere.stderr == (
+        "ops-platform: the stanza product does not live on this host (OPS_STANZAS=ops): "
+        "run it where it does\n"
+    )
+    # Of the only one that lives here no name is needed.
+    here = console.run("backup", "full", OPS_STANZAS="ops")
+    assert here.returncode == 2
+    assert "no bucket is configured for the S3 role backup" in here.stderr
+
+
 @pytest.mark.processes
 def test_a_missing_setting_is_one_line_and_exit_2(tmp_path: Path) -> None:
     result = run("migrate", state=tmp_path)

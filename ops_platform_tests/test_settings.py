@@ -10,6 +10,7 @@ import pytest
 import ops_platform
 from ops_platform.errors import ConfigurationError
 from ops_platform.settings import S3_ROLES, load_settings
+from ops_platform.settings.host import SECRETS
 
 
 def test_an_empty_environment_is_enough(tmp_path: Path) -> None:
@@ -141,6 +142,21 @@ def test_pgbackrests_own_bucket_variable_names_the_backup_bucket(tmp_path: Path)
 
     assert settings.s3.identity("backup").bucket == "sets"
     assert settings.s3.identity("backup_reader").bucket == "sets"
+
+
+def test_a_host_may_lack_the_files_of_secrets_that_only_others_need(tmp_path: Path) -> None:
+    missing = {"OPS_GDPR_SIGNING_KEY_FILE": "/nonexistent/key", "OPS_STATE_DIR": str(tmp_path)}
+    assert load_settings({**missing, "OPS_DUTIES": "backup,slo"}).gdpr.signing_key is None
+    for duties in ("", "gdpr", "backup,gdpr"):
+        with pytest.raises(ConfigurationError, match="OPS_GDPR_SIGNING_KEY_FILE: cannot read /nonexistent"):
+            load_settings({**missing, "OPS_DUTIES": duties})
+
+
+def test_the_secrets_of_each_duty_are_listed() -> None:
+    text = (Path(ops_platform.__file__).parent.parent / "docs" / "settings.md").read_text("utf-8")
+    section = text.partition("## Duties of a host")[2].partition("\n## ")[0].partition("| secret |")[2]
+    rows = re.findall(r"^\| `(OPS_\w+)` \| ([a-z, ]+) \|$", section, flags=re.MULTILINE)
+    assert {name: tuple(duties.split(", ")) for name, duties in rows} == SECRETS
 
 
 def test_each_variable_is_explained_and_no_other() -> None:

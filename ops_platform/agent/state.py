@@ -5,9 +5,10 @@ Only the whole and its times are here; the facts of each duty are in ``agent.met
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ops_platform.agent.metrics import (
     AuditMetrics,
@@ -22,6 +23,9 @@ from ops_platform.agent.metrics import (
     SystemMetrics,
     Targets,
 )
+from ops_platform.settings import Duty, HostSettings
+
+T = TypeVar("T")
 
 KEPT_REFRESHES = 4
 """A fact stays known for this many refreshes that bring no new one."""
@@ -49,20 +53,38 @@ class AgentState:
     retention: RetentionMetrics
     synthetic: SyntheticMetrics
     system: SystemMetrics
+    host: HostSettings
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """All that export metrics."""
-        duties = (self.backup, self.dr, self.slo, self.audit, self.gdpr, self.retention)
-        return (*duties, self.synthetic, self.system)
+        """All of the host's duties that export metrics: with a duty on one host each is exported once."""
+        duties: Mapping[Duty, tuple[Source, ...]] = {
+            "backup": (self.backup,),
+            "dr": (self.dr,),
+            "slo": (self.slo, self.synthetic),
+            "gdpr": (self.gdpr, self.retention),
+            "housekeeping": (self.audit,),
+        }
+        return (*self._of_host(duties), self.system)
 
     @property
     def readers(self) -> tuple[OpsDatabaseReader, ...]:
-        """All that read the ops database; ``slo`` has a loop of its own, since it needs documents too.
+        """All of them that read the ops database; ``slo`` has a loop of its own, since it needs documents.
 
         ``system`` is the last: the age that it exports is that of a complete reading.
         """
-        return (self.backup, self.dr, self.audit, self.gdpr, self.retention, self.system)
+        duties: Mapping[Duty, tuple[OpsDatabaseReader, ...]] = {
+            "backup": (self.backup,),
+            "dr": (self.dr,),
+            "gdpr": (self.gdpr, self.retention),
+            "housekeeping": (self.audit,),
+        }
+        return (*self._of_host(duties), self.system)
+
+    def _of_host(self, duties: Mapping[Duty, tuple[T, ...]]) -> Iterator[T]:
+        for duty, parts in duties.items():
+            if self.host.has(duty):
+                yield from parts
 
 
 def initial_state(
@@ -70,12 +92,14 @@ def initial_state(
     refresh_seconds: float,
     data_map: Path | None = None,
     product_stanza: str | None = None,
+    host: HostSettings | None = None,
 ) -> AgentState:
     """Make a state without facts for these stanzas; loops refresh them every ``refresh_seconds``.
 
     ``data_map``: the file whose terms of retention are watched. ``product_stanza``: that of its product; None
-    where it is not known.
+    where it is not known. ``host``: its duties; None: all.
     """
+    host = host or HostSettings()
     good_for = KEPT_REFRESHES * refresh_seconds
     return AgentState(
         backup=BackupMetrics(
@@ -90,5 +114,10 @@ def initial_state(
         gdpr=GdprMetrics(good_for),
         retention=RetentionMetrics(good_for, data_map, product_stanza),
         synthetic=SyntheticMetrics(PROBE_SECONDS),
-        system=SystemMetrics(good_for, certificates_good_for=3 * CERTIFICATE_SECONDS),
+        system=SystemMetrics(
+            good_for,
+            certificates_good_for=3 * CERTIFICATE_SECONDS,
+            receives_alerts=host.has("housekeeping"),
+        ),
+        host=host,
     )

@@ -5,8 +5,11 @@ Exit codes: 0 done, and the answer is yes; 1 a check failed, or the answer is no
 
 from __future__ import annotations
 
+import functools
 import select
 import sys
+from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any, NoReturn
 
 import click
@@ -15,6 +18,7 @@ from ops_platform import __version__
 from ops_platform.cli import access, audit, backup, dr, gdpr, repository, restore, slo, stack, stanza
 from ops_platform.clients import safe_errors
 from ops_platform.errors import OpsError
+from ops_platform.settings import Duty, load_host
 
 __all__ = ["main"]
 
@@ -61,9 +65,42 @@ def cli(context: click.Context, debug: bool) -> None:
     context.obj = {"debug": debug}
 
 
-for module in (stack, backup, repository, stanza, restore, dr, slo, gdpr, audit, access):
+# A restore is of no duty: in an emergency any host may have to do it.
+OF_NO_DUTY = (stack, restore, access)
+OF_DUTIES: Mapping[Duty, Sequence[ModuleType]] = {
+    "backup": (backup, repository, stanza),
+    "dr": (dr,),
+    "slo": (slo,),
+    "gdpr": (gdpr,),
+    "housekeeping": (audit,),
+}
+
+
+def _only_with(duty: Duty, command: click.Command) -> None:
+    """Let the command, or each within the group, end before it begins on a host without the duty."""
+    if isinstance(command, click.Group):
+        for within in command.commands.values():
+            _only_with(duty, within)
+    if command.callback is None or isinstance(command, click.Group):
+        return
+    do = command.callback
+
+    @functools.wraps(do)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        load_host().require(duty)
+        return do(*args, **kwargs)
+
+    command.callback = checked
+
+
+for module in OF_NO_DUTY:
     for command in module.COMMANDS:
         cli.add_command(command)
+for duty, modules in OF_DUTIES.items():
+    for module in modules:
+        for command in module.COMMANDS:
+            _only_with(duty, command)
+            cli.add_command(command)
 
 
 def main() -> None:

@@ -36,11 +36,11 @@ def backup(
       ops-platform backup diff --stanza product
       ops-platform backup full --stanza product --repository offsite
     """
-    from ops_platform.backup.stanza import choose_stanza, load_backups, open_context, parse_kind
+    from ops_platform.backup.stanza import choose_here, open_context, parse_kind
     from ops_platform.backup.taking import execution
 
     settings = load_settings()
-    name = choose_stanza(load_backups(settings), stanza, repository_name)
+    name = choose_here(settings, stanza, repository_name)
     context = open_context(settings, name)
     run_id = str(uuid4())
     request = execution.BackupRequest(
@@ -80,13 +80,13 @@ def backups(stanza: str | None, json_output: bool) -> None:
     is noted.
     """
     from ops_platform.backup.monitoring import status
-    from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
+    from ops_platform.backup.stanza import choose_here, load_living_here, open_context
 
     settings = load_settings()
-    config = load_backups(settings)
+    config = load_living_here(settings)
     names = list(config.stanzas)
     if stanza is not None:
-        chosen = config.stanzas[choose_stanza(config, stanza)]
+        chosen = config.stanzas[choose_here(settings, stanza)]
         one_repository = not chosen.in_first_repository
         names = [chosen.name] if one_repository else [other.name for other in config.siblings(chosen)]
     statuses, unread = [], []

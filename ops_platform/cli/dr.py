@@ -50,11 +50,11 @@ def exercise(
     Example:
       ops-platform dr exercise --stanza product --scenario pitr
     """
-    from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
+    from ops_platform.backup.stanza import choose_here, open_context
     from ops_platform.dr.exercise import ExerciseRequest, runner
 
     settings = load_settings()
-    context = open_context(settings, choose_stanza(load_backups(settings), stanza, repository_name))
+    context = open_context(settings, choose_here(settings, stanza, repository_name))
     run_id, name = str(uuid4()), context.stanza.name
     results: list[dict[str, Any]] = []
 
@@ -127,11 +127,11 @@ def history(stanza: str | None, limit: int, json_output: bool) -> None:
 @click.option("--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several.")
 def reference(stanza: str | None) -> None:
     """Take a signed reference of a source now, with which restored copies will be compared."""
-    from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
+    from ops_platform.backup.stanza import choose_here, open_context
     from ops_platform.dr.verification import suite
 
     settings = load_settings()
-    context = open_context(settings, choose_stanza(load_backups(settings), stanza))
+    context = open_context(settings, choose_here(settings, stanza))
     model = suite.refresh(context)
     click.echo(
         f"{context.stanza.name}: {len(model.objects)} objects, {len(model.live)} tables, "

@@ -34,12 +34,12 @@ def repair(stanza: str | None, dry_run: bool) -> None:
       ops-platform repository repair --stanza product --dry-run
     """
     from ops_platform.backup.repository import repair as mending
-    from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
+    from ops_platform.backup.stanza import choose_here, load_living_here, open_context
 
     settings = load_settings()
-    config = load_backups(settings)
+    config = load_living_here(settings)
     errors: list[OpsError] = []
-    for name in [choose_stanza(config, stanza)] if stanza else list(config.stanzas):
+    for name in [choose_here(settings, stanza)] if stanza else list(config.stanzas):
         try:
             context = open_context(settings, name)
             if not mending.repair(context, dry_run=dry_run, log=click.echo):
@@ -68,11 +68,11 @@ def acknowledge(stanza: str | None, reason: str) -> None:
       ops-platform repository acknowledge --stanza product --reason "ticket 17: folder deleted by hand"
     """
     from ops_platform.backup.monitoring import accounts
-    from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
+    from ops_platform.backup.stanza import choose_here, open_context
     from ops_platform.cli.backup import operator
 
     settings = load_settings()
-    context = open_context(settings, choose_stanza(load_backups(settings), stanza))
+    context = open_context(settings, choose_here(settings, stanza))
     done = accounts.acknowledge(context, reason, operator())
     for label in done.lost or ():
         click.echo(f"lost: {label}")

@@ -41,11 +41,11 @@ def upgrade(name: str | None, dry_run: bool, yes: bool, no_backup: bool) -> None
     Example:
       ops-platform stanza upgrade --stanza product
     """
-    from ops_platform.backup.stanza import choose_stanza, load_backups, open_context
+    from ops_platform.backup.stanza import choose_here, open_context
     from ops_platform.backup.taking import BackupRequest, execution, stanza_upgrade
 
     settings = load_settings()
-    context = open_context(settings, choose_stanza(load_backups(settings), name))
+    context = open_context(settings, choose_here(settings, name))
 
     def log(line: str) -> None:
         click.echo(line, err=True)

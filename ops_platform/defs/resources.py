@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import PrivateAttr
 
-from ops_platform.backup.stanza import BackupContext, load_backups, locks, open_context
+from ops_platform.backup.stanza import BackupContext, load_living_here, locks, open_context
 from ops_platform.clients import prometheus_access
 from ops_platform.clients.alertmanager import Alertmanager
 from ops_platform.clients.prometheus import Prometheus
@@ -37,12 +37,12 @@ class PlatformResource(dg.ConfigurableResource[Any]):
         return open_context(self.settings(), stanza)
 
     def stanzas(self) -> list[str]:
-        """List the names in backups.yaml, in each repository. Raises ConfigurationError."""
-        return list(load_backups(self.settings()).stanzas)
+        """List the stanzas that live on this host, in each repository. Raises ConfigurationError."""
+        return list(load_living_here(self.settings()).stanzas)
 
     def clusters(self) -> list[str]:
-        """List the names in backups.yaml, without those in a second repository. Raises ConfigurationError."""
-        return list(load_backups(self.settings()).clusters)
+        """List them without those in a second repository. Raises ConfigurationError."""
+        return list(load_living_here(self.settings()).clusters)
 
     def prometheus(self) -> Prometheus:
         """Make a client that waits up to 120 s: queries may read a day of raw samples."""

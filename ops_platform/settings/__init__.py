@@ -10,6 +10,7 @@ What belongs into a file of its own (stanzas, data map, objectives) is not here.
 from ops_platform.settings.data_subjects import ApiSettings, GdprSettings, JwtSettings, PageSettings
 from ops_platform.settings.duties import AgentSettings
 from ops_platform.settings.guard import GuardSettings
+from ops_platform.settings.host import DUTIES, Duty, HostSettings
 from ops_platform.settings.object_storage import (
     BACKUP_ROLES,
     S3_ROLES,
@@ -20,15 +21,18 @@ from ops_platform.settings.object_storage import (
 )
 from ops_platform.settings.process import Settings
 from ops_platform.settings.prometheus import PrometheusSettings, source_prefix
-from ops_platform.settings.reader import load_settings
+from ops_platform.settings.reader import load_host, load_settings
 
 __all__ = [
     "BACKUP_ROLES",
+    "DUTIES",
     "S3_ROLES",
     "AgentSettings",
     "ApiSettings",
+    "Duty",
     "GdprSettings",
     "GuardSettings",
+    "HostSettings",
     "JwtSettings",
     "PageSettings",
     "PrometheusSettings",
@@ -36,6 +40,7 @@ __all__ = [
     "S3Place",
     "S3Settings",
     "Settings",
+    "load_host",
     "load_settings",
     "named_for",
     "source_prefix",

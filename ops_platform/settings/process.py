@@ -14,6 +14,7 @@ from ops_platform.errors import ConfigurationError
 from ops_platform.settings.data_subjects import ApiSettings, GdprSettings, JwtSettings, PageSettings
 from ops_platform.settings.duties import AgentSettings, AuditSettings, DemoSettings, DrSettings, SmtpSettings
 from ops_platform.settings.guard import GuardSettings
+from ops_platform.settings.host import HostSettings
 from ops_platform.settings.object_storage import (
     PgBackRestSettings,
     S3Place,
@@ -39,6 +40,7 @@ class Settings(Group):
     ca_file: Path | None = Field(None, validation_alias="OPS_CA_FILE")
     run_as: str | None = None
     """System user for PostgreSQL and pgBackRest when we are root; None otherwise."""
+    host: HostSettings = HostSettings()
     database_url: str | None = Field(None, validation_alias="OPS_DATABASE_URL")
     owner_database_url: str | None = Field(None, validation_alias="OPS_OWNER_DATABASE_URL")
     analyst_database_url: str | None = Field(None, validation_alias="OPS_ANALYST_DATABASE_URL")

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from ops_platform.environment import Environment, read_environment_file
+from ops_platform.settings.host import HostSettings
 from ops_platform.settings.object_storage import (
     BACKUP_ROLES,
     S3_ROLES,
@@ -41,18 +42,16 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     ``_FILE`` that cannot be read, or a variable given in both forms.
     """
     given = dict(os.environ if environ is None else environ)
-    variables = dict(given)
-    state_dir = Path(variables.get("OPS_STATE_DIR") or default_state_dir(variables))
-    if "OPS_DATABASE_URL" not in variables:
-        stack = _environment_file(state_dir / ENVIRONMENT_FILE)
-        variables = {**_stack_defaults(stack, variables), **variables}
+    state_dir, variables = _with_stack(given)
+    host = Environment(variables).group(HostSettings)
     # What libpq's own variables name is meant for every role; a file of stanzas may go on naming the stack's.
     elsewhere = any(name in given for name in LIBPQ_TARGETS)
     environment = Environment(
         {
             name: value
             for name, value in variables.items()
-            if name in given or not (elsewhere and name in PRODUCT_URLS)
+            if (name in given or not (elsewhere and name in PRODUCT_URLS))
+            and not _is_elsewhere(name, value, host)
         }
     )
     run_as = environment.text("OPS_RUN_AS_USER") or "postgres"
@@ -62,10 +61,32 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         Settings,
         environ={name: SecretStr(value) for name, value in variables.items()},
         state_dir=state_dir,
+        host=host,
         run_as=run_as if os.geteuid() == 0 else None,
         s3=environment.group(S3Settings, identities=identities),
         second_repository=environment.group(SecondRepositorySettings, identities=of_second),
     )
+
+
+def load_host(environ: Mapping[str, str] | None = None) -> HostSettings:
+    """Read the duties and stanzas of this host alone, whatever else is set. Raises ConfigurationError."""
+    _, variables = _with_stack(dict(os.environ if environ is None else environ))
+    return Environment(variables).group(HostSettings)
+
+
+def _is_elsewhere(name: str, value: str, host: HostSettings) -> bool:
+    """Tell whether a variable names the file of a secret that only other hosts need, and hold."""
+    secret = name.removesuffix("_FILE")
+    return secret != name and not host.needs(secret) and not Path(value).exists()
+
+
+def _with_stack(given: dict[str, str]) -> tuple[Path, dict[str, str]]:
+    """Find the state directory, and add what the stack in it has set to what is ``given``."""
+    state_dir = Path(given.get("OPS_STATE_DIR") or default_state_dir(given))
+    if "OPS_DATABASE_URL" in given:
+        return state_dir, given
+    stack = _environment_file(state_dir / ENVIRONMENT_FILE)
+    return state_dir, {**_stack_defaults(stack, given), **given}
 
 
 def _stack_defaults(stack: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:

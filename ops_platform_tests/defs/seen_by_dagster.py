@@ -13,6 +13,9 @@ import sys
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.assets.definition.asset_spec import (
+    SYSTEM_METADATA_KEY_AUTO_CREATED_STUB_ASSET,
+)
 from dagster._core.remote_representation.external_data import RepositorySnap
 
 Seen = dict[str, Any]
@@ -25,7 +28,12 @@ def seen(definitions: dg.Definitions) -> Seen:
     snapshot = RepositorySnap.from_def(repository)
     return {
         "jobs": {job.name: _job(job) for job in repository.get_all_jobs()},
-        "assets": {node.asset_key.to_user_string(): _asset(node) for node in snapshot.asset_nodes},
+        "assets": {
+            node.asset_key.to_user_string(): _asset(node)
+            for node in snapshot.asset_nodes
+            # Those of other code locations, on which ours depend, are not ours.
+            if SYSTEM_METADATA_KEY_AUTO_CREATED_STUB_ASSET not in node.metadata
+        },
         "checks": {
             f"{check.asset_key.to_user_string()}:{check.name}": {
                 "blocking": check.blocking,

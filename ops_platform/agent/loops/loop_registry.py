@@ -29,7 +29,7 @@ from ops_platform.agent.supervised_loop import Loop
 from ops_platform.backup.monitoring import freshness
 from ops_platform.backup.recovery_point import heartbeat
 from ops_platform.backup.retention import set_lifetime
-from ops_platform.backup.stanza import BackupConfig, load_backups
+from ops_platform.backup.stanza import BackupConfig, load_backups, load_living_here
 from ops_platform.backup.taking import report_store
 from ops_platform.clients import dagster, object_store
 from ops_platform.clients.json_http import JsonService
@@ -62,9 +62,10 @@ class LoopRegistry:
         Raises ConfigurationError when the settings or backups.yaml are wrong.
         """
         self._settings = settings
-        self._config: BackupConfig = load_backups(settings)
+        self._config: BackupConfig = load_living_here(settings)
         self._sessions = Sessions(settings, self._config)
-        product = backup_expiry.known_product_stanza(settings, self._config)
+        # The product may live elsewhere.
+        product = backup_expiry.known_product_stanza(settings, load_backups(settings))
         self.state: AgentState = initial_state(
             {
                 name: Targets(
@@ -78,20 +79,28 @@ class LoopRegistry:
             settings.agent.refresh_seconds,
             settings.config_dir / "data_map.yaml",
             product.cluster if product is not None else None,
+            settings.host,
         )
         self._receiving = threading.Lock()
         self._deliveries = self._sessions.of_ops("agent receiver")
         self._dagster: JsonService | None = None
 
     def loops(self) -> list[Loop]:
-        """Make the loops of the agent and of every stanza."""
-        loops = [self._observe(), self._reconcile(), self._prune(), self._seal(), self._certificates()]
-        loops += [self._objectives(), self._mail(), self._expire_requests(), self._expire_exports()]
-        loops += [self._probe(), self._copies()]
-        if self._settings.dagster_url:
-            loops.append(self._ask_dagster(self._settings.dagster_url))
-        of_stanzas = StanzaLoops(self._settings, self._config, self._sessions, self.state.backup.stanzas)
-        return loops + of_stanzas.loops()
+        """Make the loops of every agent, and those of the host's duties and stanzas."""
+        host, loops = self._settings.host, [self._observe(), self._certificates()]
+        if host.has("housekeeping"):
+            loops += [self._seal(), self._copies()]
+            if self._settings.dagster_url:
+                loops.append(self._ask_dagster(self._settings.dagster_url))
+        if host.has("slo"):
+            loops += [self._objectives(), self._probe()]
+        if host.has("gdpr"):
+            loops += [self._mail(), self._expire_requests(), self._expire_exports()]
+        if host.has("backup"):
+            loops += [self._reconcile(), self._prune()]
+            of_stanzas = StanzaLoops(self._settings, self._config, self._sessions, self.state.backup.stanzas)
+            loops += of_stanzas.loops()
+        return loops
 
     def receive(self, body: Mapping[str, Any]) -> int:
         """Record a notification of Alertmanager; return how many of its alerts were new.
@@ -218,19 +227,19 @@ class LoopRegistry:
 
     def _certificates(self) -> Loop:
         def step() -> None:
-            settings = self._settings
-            urls = {
-                "object-store": settings.s3.endpoint_url,
-                "redis": settings.redis_url,
-                "ops-database": self._sessions.ops_url,
-                "api": settings.api_url,
-                **{
+            settings, urls = self._settings, dict[str, str | None]()
+            # What all hosts use is looked at by one.
+            if settings.host.has("housekeeping"):
+                urls |= {"object-store": settings.s3.endpoint_url, "ops-database": self._sessions.ops_url}
+                if self._config.second is not None:
+                    urls["second-object-store"] = settings.second_repository.endpoint_url
+            if settings.host.has("gdpr"):
+                urls |= {"redis": settings.redis_url, "api": settings.api_url}
+            if settings.host.has("backup"):
+                urls |= {
                     f"stanza-{name}": stanza.database_url(settings)
                     for name, stanza in self._config.clusters.items()
-                },
-            }
-            if self._config.second is not None:
-                urls["second-object-store"] = settings.second_repository.endpoint_url
+                }
             endpoints = [certificates.endpoint_of(name, url) for name, url in urls.items()]
             files = certificates.certificate_files(settings.state_dir, settings.ca_file)
             self.state.system.certificates.put(

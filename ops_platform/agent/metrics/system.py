@@ -70,10 +70,14 @@ class Deliveries:
 class SystemMetrics:
     """Facts that loops read of the platform, kept for ``good_for`` seconds after each look.
 
-    A certificate is read less often and known for ``certificates_good_for`` seconds.
+    A certificate is read less often and known for ``certificates_good_for`` seconds. ``receives_alerts``: the
+    delivered alerts are exported, as one of several agents does.
     """
 
-    def __init__(self, good_for: float, certificates_good_for: float) -> None:
+    def __init__(
+        self, good_for: float, certificates_good_for: float, *, receives_alerts: bool = True
+    ) -> None:
+        self._receives_alerts = receives_alerts
         self.ops_up: ExpiringValue[bool] = ExpiringValue(good_for)
         self.deliveries: ExpiringValue[Deliveries] = ExpiringValue(good_for)
         self.certificates: ExpiringValue[Sequence[Expiry]] = ExpiringValue(certificates_good_for)
@@ -113,7 +117,7 @@ class SystemMetrics:
 
     def _delivery_samples(self) -> Iterator[Sample]:
         delivered = self.deliveries.get()
-        if delivered is None:
+        if delivered is None or not self._receives_alerts:
             return
         for labels, count in delivered.counts.items():
             yield Sample("alert_notifications_last_day", labels, count)

@@ -7,6 +7,7 @@ here: what the repository holds (``backup.repository``), and how pgBackRest is r
 from ops_platform.backup.stanza.config_file import load_backups
 from ops_platform.backup.stanza.context import BackupContext, adopt_configuration, is_adopted, open_context
 from ops_platform.backup.stanza.cron import Cron, longest_pause
+from ops_platform.backup.stanza.living_here import choose_here, load_living_here
 from ops_platform.backup.stanza.model import (
     AT,
     KINDS,
@@ -36,12 +37,14 @@ __all__ = [
     "ServerFile",
     "Stanza",
     "adopt_configuration",
+    "choose_here",
     "choose_stanza",
     "cluster_of",
     "config_file",
     "dagster_name",
     "is_adopted",
     "load_backups",
+    "load_living_here",
     "locks",
     "longest_pause",
     "open_context",

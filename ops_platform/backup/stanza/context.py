@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ops_platform.backup.stanza import pgbackrest_conf
 from ops_platform.backup.stanza.config_file import load_backups
+from ops_platform.backup.stanza.living_here import restrict
 from ops_platform.backup.stanza.model import BackupConfig, Stanza, choose_stanza
 from ops_platform.backup.stanza.pgbackrest_conf import PgBackRestPaths
 from ops_platform.clients.pgbackrest import PgBackRest
@@ -99,10 +100,12 @@ def open_context(settings: Settings, stanza: str) -> BackupContext:
     _refuse_two(settings, config)
     its_settings, its_config = _view(settings, config, chosen.repository)
     config_file = settings.pgbackrest.config_file
-    served = (settings, config) if config_file is None else None
+    # The servers of this host archive with it; variables of other hosts' stanzas are not there.
+    here = restrict(settings, config, chosen.cluster)
+    served = (settings, here) if config_file is None else None
     if config_file is None:
         pgbackrest_conf.prepare_directories(paths, settings.run_as)
-        config_file = _placed(settings, config, chosen.repository, paths)
+        config_file = _placed(settings, here, chosen.repository, paths)
     environment = {
         name: settings.environ[name].get_secret_value() for name in _PASSED_ON if name in settings.environ
     }

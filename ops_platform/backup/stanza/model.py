@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, get_args
@@ -200,6 +200,11 @@ class BackupConfig:
             name: stanza for name, stanza in self.stanzas.items() if stanza.repository == repository.number
         }
         return BackupConfig(stanzas, repository)
+
+    def of_clusters(self, clusters: Collection[str]) -> BackupConfig:
+        """Return what the file says of these clusters alone, in every repository."""
+        stanzas = {name: stanza for name, stanza in self.stanzas.items() if stanza.cluster in clusters}
+        return replace(self, stanzas=stanzas)
 
     def siblings(self, stanza: Stanza) -> list[Stanza]:
         """List the stanzas of the same cluster in all repositories, the given one among them."""

@@ -13,7 +13,6 @@ from ops_platform.defs.dr.jobs import (
     expire_tombstones,
     scratch_cluster_cleanup,
     take_reference,
-    tombstone_replay,
 )
 from ops_platform.defs.dr.schedules import dr_schedules
 from ops_platform.defs.dr.sensors import dr_catalogue_changes, scratch_cluster_janitor
@@ -64,7 +63,7 @@ def dr_definitions(config: BackupConfig) -> dg.Definitions:
     )
     return dg.Definitions(
         assets=assets,
-        jobs=[exercise, stolen_key, check, reference, scratch_cluster_cleanup, tombstone_replay, expiry],
+        jobs=[exercise, stolen_key, check, reference, scratch_cluster_cleanup, expiry],
         schedules=dr_schedules(config),
         sensors=[scratch_cluster_janitor, dr_catalogue_changes],
     )

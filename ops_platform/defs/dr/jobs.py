@@ -82,31 +82,6 @@ def sweep_scratch(context: dg.OpExecutionContext, platform: PlatformResource) ->
     )
 
 
-@dg.op(description="Erase again whoever was erased, after a restore of the product or of the ops database.")
-def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
-    """Replay tombstones on the databases that serve now."""
-    from ops_platform.dr.verification import erasure_replay
-
-    with reported_failures():
-        replayed = erasure_replay.replay_live(platform.settings(), context.log.info)
-    memory, rows = replayed.memory, replayed.rows
-    return dg.Output(
-        None,
-        metadata={
-            "tombstones": rows.tombstones,
-            "came_back": rows.came_back,
-            "rows_changed": sum(effect.changed for effect in rows.effects),
-            "rows_to_redact_by_hand": sum(effect.after for effect in rows.unredactable),
-            "rows_left_to_others": sum(effect.after for effect in rows.left_to_others),
-            "adopted_from_ledger": memory.adopted,
-            "certificates_from_ledger": memory.certificates,
-            "requests_scrubbed": memory.scrubbed,
-            "erasures_to_finish": memory.unfinished,
-            "left_to_their_runs": replayed.under_way,
-        },
-    )
-
-
 @dg.op(description="Delete tombstones of erased subjects whom no backup holds any more.")
 def expire_tombstones(
     context: dg.OpExecutionContext, config: StanzaOpConfig, platform: PlatformResource
@@ -117,17 +92,6 @@ def expire_tombstones(
     with reported_failures():
         expired = erasure_replay.expire(platform.backup(config.stanza), datetime.now(UTC))
     return dg.Output(None, metadata={"expired": expired})
-
-
-@dg.job(
-    executor_def=dg.in_process_executor,
-    tags=duty_tag("gdpr"),
-    owners=owners("gdpr"),
-    description="After a restore: bring the ops database up to the ledger, erase again whoever came back.",
-)
-def tombstone_replay() -> None:
-    """Run ``replay_tombstones``."""
-    replay_tombstones()
 
 
 @dg.job(

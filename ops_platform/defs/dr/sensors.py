@@ -43,7 +43,7 @@ def scratch_cluster_janitor(
     left = [str(leftover.directory) for leftover in scratch_cluster.leftovers(settings)]
     waiting = [str(path) for path in pending_records.pending(settings)]
     with postgres.session(settings.require("database_url")) as ops:
-        dead = exercise_store.abandoned(ops)
+        dead = exercise_store.abandoned(ops, platform.stanzas())
     if not left and not waiting and not dead:
         return dg.SkipReason("nothing is left over")
     tag = hashlib.sha256("\n".join([*left, *waiting, *dead]).encode()).hexdigest()[:16]

@@ -191,6 +191,31 @@ def retain(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Out
     return _require_none(report.problems, metadata)
 
 
+@dg.op(description="Erase again whoever was erased, after a restore of the product or of the ops database.")
+def replay_tombstones(context: dg.OpExecutionContext, platform: PlatformResource) -> dg.Output[None]:
+    """Replay tombstones on the databases that serve now."""
+    from ops_platform.dr.verification import erasure_replay
+
+    with reported_failures():
+        replayed = erasure_replay.replay_live(platform.settings(), context.log.info)
+    memory, rows = replayed.memory, replayed.rows
+    return dg.Output(
+        None,
+        metadata={
+            "tombstones": rows.tombstones,
+            "came_back": rows.came_back,
+            "rows_changed": sum(effect.changed for effect in rows.effects),
+            "rows_to_redact_by_hand": sum(effect.after for effect in rows.unredactable),
+            "rows_left_to_others": sum(effect.after for effect in rows.left_to_others),
+            "adopted_from_ledger": memory.adopted,
+            "certificates_from_ledger": memory.certificates,
+            "requests_scrubbed": memory.scrubbed,
+            "erasures_to_finish": memory.unfinished,
+            "left_to_their_runs": replayed.under_way,
+        },
+    )
+
+
 def _plain_job(name: str, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
     @dg.job(
         name=name,
@@ -225,7 +250,20 @@ gdpr_retention = _plain_job(
     retain,
     "Delete rows whose term in the data map is over, or make them anonymous; fails where a term is not kept.",
 )
-JOBS = [gdpr_erasure, gdpr_export, gdpr_pending_review, compliance_report, data_audit_job, gdpr_retention]
+tombstone_replay = _plain_job(
+    "tombstone_replay",
+    replay_tombstones,
+    "After a restore: bring the ops database up to the ledger, erase again whoever came back.",
+)
+JOBS = [
+    gdpr_erasure,
+    gdpr_export,
+    gdpr_pending_review,
+    compliance_report,
+    data_audit_job,
+    gdpr_retention,
+    tombstone_replay,
+]
 
 
 def _require_none(findings: list[str], metadata: dict[str, Any]) -> dg.Output[None]:

@@ -12,6 +12,8 @@ from ops_platform.defs.resources import PlatformResource
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Tell Alertmanager of each run that failed; the alert links to the run.",
     minimum_interval_seconds=15,
+    # There is one of it, also where other hosts' code locations run jobs.
+    monitor_all_code_locations=True,
 )
 @reported_failures()
 def run_failures(context: dg.RunFailureSensorContext, platform: PlatformResource) -> None:

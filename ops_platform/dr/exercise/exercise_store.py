@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -148,13 +148,17 @@ def reconcile_dead(ops_url: str, stanza: str) -> list[str]:
         return reconcile(connection, stanza) if taken else []
 
 
-def abandoned(connection: Connection) -> list[str]:
-    """Find exercises without a result whose runs died: nobody holds their stanza's lock. Only reads.
+def abandoned(connection: Connection, stanzas: Collection[str]) -> list[str]:
+    """Find exercises of ``stanzas`` without a result whose runs died: nobody holds the lock. Only reads.
 
     Returns their ids.
     """
     rows = connection.execute(
-        "SELECT exercise_id, stanza FROM dr_exercises WHERE result IS NULL AND run_id IS NOT NULL ORDER BY id"
+        """
+        SELECT exercise_id, stanza FROM dr_exercises
+        WHERE result IS NULL AND run_id IS NOT NULL AND stanza = ANY(%s) ORDER BY id
+        """,
+        (list(stanzas),),
     ).fetchall()
     return [row["exercise_id"] for row in rows if locks.is_free(connection, lock_name(row["stanza"]))]
 

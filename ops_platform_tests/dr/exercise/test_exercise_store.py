@@ -181,17 +181,18 @@ def test_nobody_is_given_up_while_the_exercise_holds_the_lock(ops_database: OpsD
 
 
 def test_abandoned_are_those_that_nobody_works_on(ops_database: OpsDatabase) -> None:
-    url, ops = ops_database.url("ops_worker"), replace(REQUEST, stanza="ops")
+    url, ops, both = ops_database.url("ops_worker"), replace(REQUEST, stanza="ops"), ("product", "ops")
     with postgres.session(url, autocommit=True) as connection:
-        assert records.abandoned(connection) == []
+        assert records.abandoned(connection, both) == []
         for request in (REQUEST, ops):
             records.open_exercise(connection, request)
         records.finish(connection, replace(REQUEST, run_id="done"), BAD)
         with locks.held(url, records.lock_name("product"), 1, silent):
-            assert records.abandoned(connection) == [ops.exercise_id]
-        assert records.abandoned(connection) == [REQUEST.exercise_id, ops.exercise_id]
+            assert records.abandoned(connection, both) == [ops.exercise_id]
+        assert records.abandoned(connection, both) == [REQUEST.exercise_id, ops.exercise_id]
+        assert records.abandoned(connection, ["ops"]) == [ops.exercise_id]
         records.reconcile_dead(url, "product")
-        assert records.abandoned(connection) == [ops.exercise_id]
+        assert records.abandoned(connection, both) == [ops.exercise_id]
 
 
 def test_rows_of_the_published_shape_are_nobodys_to_give_up(worker: Connection) -> None:

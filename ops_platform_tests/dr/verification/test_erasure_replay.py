@@ -23,7 +23,7 @@ from ops_platform.backup.stanza.context import open_context
 from ops_platform.clients import object_store
 from ops_platform.clients.postgres import connection as postgres
 from ops_platform.clients.postgres.migrations import migrate
-from ops_platform.defs.dr import jobs
+from ops_platform.defs.gdpr import jobs
 from ops_platform.defs.resources import PlatformResource
 from ops_platform.dr.emergency import judgement as emergency
 from ops_platform.dr.emergency import restore_command as break_glass
