@@ -30,16 +30,18 @@ BELOW = {
     **{duty: {"audit", "clients"} | USES.get(duty, set()) for duty in DUTIES},
     "defs": DUTIES | {"audit", "clients"},
     "definitions": DUTIES | {"defs", "audit", "clients"},
-    "agent": DUTIES | {"audit", "clients"},
+    # Asks agent and Alertmanager over HTTP: it knows the duties by their figures.
+    "gate": {"audit", "clients"},
+    "agent": DUTIES | {"audit", "clients", "gate"},
     "api": DUTIES | {"audit", "clients"},
     # In front of Dagster, of which it imports nothing; it shares the API's edge.
-    "guard": {"api", "audit", "clients"},
+    "guard": {"api", "audit", "clients", "gate"},
     # Writes JSON; nothing imports it, for it needs a package that no installation has.
     "grafana": set[str](),
-    "local": DUTIES | {"audit", "clients", "guard"},
+    "local": DUTIES | {"audit", "clients", "guard", "gate"},
     # Data frames for people and notebooks.
     "analysis": {"slo", "clients"},
-    "cli": DUTIES | {"local", "defs", "audit", "clients", "analysis", "guard"},
+    "cli": DUTIES | {"local", "defs", "audit", "clients", "analysis", "guard", "gate"},
 }
 SPEAKS_DAGSTER = {"defs", "definitions"}
 

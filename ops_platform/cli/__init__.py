@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from ops_platform import __version__
-from ops_platform.cli import access, audit, backup, dr, gdpr, repository, restore, slo, stack, stanza
+from ops_platform.cli import access, audit, backup, dr, gate, gdpr, repair, restore, slo, stack
 from ops_platform.clients import safe_errors
 from ops_platform.errors import OpsError
 from ops_platform.settings import Duty, load_host
@@ -35,6 +35,7 @@ First steps:
   ops-platform slo compute      count an objective's events exactly, on any Prometheus
   ops-platform gdpr map check   is every column of the database classified?
   ops-platform audit verify     prove that the audit ledger is untouched
+  ops-platform gate             may a release go on now?
 
 Settings come from OPS_... environment variables; beside a running embedded stack none is needed.
 """
@@ -65,10 +66,10 @@ def cli(context: click.Context, debug: bool) -> None:
     context.obj = {"debug": debug}
 
 
-# A restore is of no duty: in an emergency any host may have to do it.
-OF_NO_DUTY = (stack, restore, access)
+# A restore is of no duty: in an emergency any host may have to do it. Nor is the gate, which only asks.
+OF_NO_DUTY = (stack, restore, gate, access)
 OF_DUTIES: Mapping[Duty, Sequence[ModuleType]] = {
-    "backup": (backup, repository, stanza),
+    "backup": (backup, repair),
     "dr": (dr,),
     "slo": (slo,),
     "gdpr": (gdpr,),

@@ -13,6 +13,7 @@ from ops_platform.api import addresses, edge
 from ops_platform.api.edge import ConnectionLimits, Connections, Doorway, RequestLimits
 from ops_platform.clients.postgres.pool import Pool
 from ops_platform.errors import ConfigurationError, OpsError
+from ops_platform.gate import GateAnswers
 from ops_platform.guard import boundary
 from ops_platform.guard.accounts import Accounts
 from ops_platform.guard.app import Guard, Parts
@@ -70,6 +71,7 @@ def assemble(settings: Settings) -> Parts:
         webserver=Upstream(sockets[0]),
         readonly_webserver=Upstream(sockets[1]),
         metrics=GuardMetrics(),
+        gate=GateAnswers(settings),
     )
 
 

@@ -19,7 +19,8 @@ from starlette.websockets import WebSocket
 
 from ops_platform.audit import JSON, AuditEvent
 from ops_platform.clients.safe_errors import describe
-from ops_platform.guard import boundary, document, pages, subscription
+from ops_platform.gate import GateAnswers
+from ops_platform.guard import boundary, document, pages, release_gate, subscription
 from ops_platform.guard.change import Change, clean, read_change
 from ops_platform.guard.identity import Caller, Doorkeeper
 from ops_platform.guard.login import OUTSIDE, Entrance
@@ -58,6 +59,7 @@ class Parts:
     webserver: Upstream
     readonly_webserver: Upstream
     metrics: GuardMetrics
+    gate: GateAnswers | None = None
 
 
 class Guard:
@@ -116,6 +118,8 @@ class Guard:
         if path == "/guard" or path.startswith("/guard/"):
             if path == "/guard/metrics" and method == "GET":
                 return Response(generate_latest(self.parts.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+            if path == release_gate.PATH and self.parts.gate is not None:
+                return await release_gate.answer(request, caller, self.parts.gate)
             return await self.parts.entrance.inside(request, path, caller)
         if path == "/graphql":
             return await self._graphql(request, caller)

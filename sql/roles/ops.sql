@@ -34,6 +34,10 @@ BEGIN
             ON public.audit_events TO ops_guard;
         GRANT EXECUTE ON FUNCTION public.audit_stored TO ops_guard;
     END IF;
+    -- It answers rollouts: what overrides the gate, and whether the schema is the installation's.
+    IF to_regclass('public.gate_overrides') IS NOT NULL THEN
+        GRANT SELECT ON public.gate_overrides, public._yoyo_migration TO ops_guard;
+    END IF;
 END $$;
 -- Preflight, checks and metrics look at the server's state.
 GRANT pg_monitor TO ops_worker, ops_agent;
