@@ -15,6 +15,7 @@ from ops_platform.agent.loops.loop_registry import LoopRegistry
 from ops_platform.cli import cli
 from ops_platform.definitions import build_defs
 from ops_platform.settings import load_settings
+from ops_platform_tests import command_lines
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -234,3 +235,41 @@ def test_each_test_that_a_document_names_exists() -> None:
         if name not in there
     }
     assert wrong == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_command_that_a_document_shows_is_one(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    shown = [*command_lines.fenced(text), *command_lines.inline(text)]
+    assert [f"{line}: {wrong}" for line in shown if (wrong := command_lines.fault(line))] == []
+
+
+@pytest.mark.parametrize(
+    "line", ["bupack full", "backup monthly", "backup full --stanzas s", "slo exclusion remove", "status now"]
+)
+def test_a_command_that_is_none_is_seen(line: str) -> None:
+    text = f"Run `ops-platform {line}`.\n\n```sh\nx=$(ops-platform {line}) && ops-platform status\n```\n"
+    (block, status), (sentence,) = command_lines.fenced(text), command_lines.inline(text)
+    assert command_lines.fault(block), block
+    assert command_lines.fault(sentence), sentence
+    assert status == "status"
+    assert command_lines.fault(status) is None
+
+
+def all_commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        for name, one in command.commands.items():
+            yield from all_commands(one, (*path, name))
+    if path and (not isinstance(command, click.Group) or command.invoke_without_command):
+        yield " ".join(path), command
+
+
+def test_the_help_of_every_command_has_an_example() -> None:
+    missing, wrong = [], []
+    for name, command in all_commands(cli):
+        examples = (command.help or "").partition("Example")[2]
+        lines = list(command_lines.fenced(f"```\n{examples}```\n"))
+        if not any(line == name or line.startswith(f"{name} ") for line in lines):
+            missing.append(name)
+        wrong += [f"{name}: {line}: {found}" for line in lines if (found := command_lines.fault(line))]
+    assert (missing, wrong) == ([], [])

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from ops_platform import __version__
-from ops_platform.cli import access, audit, backup, dr, gate, gdpr, repair, restore, slo, stack
+from ops_platform.cli import access, audit, backup, dr, gate, gdpr, overview, repair, restore, slo, stack
 from ops_platform.clients import safe_errors
 from ops_platform.errors import OpsError
 from ops_platform.settings import Duty, load_host
@@ -26,6 +26,7 @@ HELP = """Operate a PostgreSQL-backed product: verified backups, recovery, SLOs,
 
 \b
 First steps:
+  ops-platform                  the state of the four duties, in five lines
   ops-platform up               start the embedded stack and the demo product
   ops-platform status           what runs, where
   ops-platform backups          the backup sets, and how much would be lost now
@@ -57,6 +58,7 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     help=HELP,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="ops-platform")
@@ -64,6 +66,8 @@ class _Commands(click.Group):
 @click.pass_context
 def cli(context: click.Context, debug: bool) -> None:
     context.obj = {"debug": debug}
+    if context.invoked_subcommand is None:
+        overview.show()
 
 
 # A restore is of no duty: in an emergency any host may have to do it. Nor is the gate, which only asks.

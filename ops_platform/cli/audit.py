@@ -42,6 +42,11 @@ def verify(copy: Path | None, copies: Path | None, taken_at: datetime | None, js
 
     Exit 1 when anything differs, and also when a copy could not be read: an unverified ledger does
     not count as intact. The public key (OPS_AUDIT_PUBLIC_KEY_FILE) is all it needs besides.
+
+    \b
+    Examples:
+      ops-platform audit verify
+      ops-platform audit verify --from ledger      a copy, on another machine
     """
     from ops_platform.audit import report
 
@@ -73,7 +78,12 @@ def verify(copy: Path | None, copies: Path | None, taken_at: datetime | None, js
 @click.option("--copies", is_flag=True, help="With the copies of the seals from the ledger bucket.")
 @output.as_json
 def export(directory: Path, copies: bool, json_output: bool) -> None:
-    """Write the ledger into a directory, to verify it on another machine with 'audit verify --from'."""
+    """Write the ledger into a directory, to verify it on another machine with 'audit verify --from'.
+
+    \b
+    Example:
+      ops-platform audit export --to ledger --copies
+    """
     from dataclasses import asdict
 
     from ops_platform.audit import report
@@ -97,7 +107,12 @@ def export(directory: Path, copies: bool, json_output: bool) -> None:
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000))
 @output.as_json
 def show(object_name: str | None, action: str | None, limit: int, json_output: bool) -> None:
-    """List the newest events, newest last."""
+    """List the newest events, newest last.
+
+    \b
+    Example:
+      ops-platform audit show --limit 20
+    """
     from ops_platform.audit import report
 
     events = report.recent_events(load_settings(), object_name=object_name, action=action, limit=limit)
@@ -127,6 +142,10 @@ def open_epoch(json_output: bool) -> None:
     """Open a new epoch after a restore of the ops database: sign what was lost, so that the ledger goes on.
 
     Stop the agent and all runs first. Needs the signing key and the owner of the tables.
+
+    \b
+    Example:
+      ops-platform audit open-epoch
     """
     from dataclasses import asdict
 

@@ -78,6 +78,10 @@ def backups(stanza: str | None, json_output: bool) -> None:
     without them it is 'unknown', never zero. Exit 1 when WAL is missing, a set is damaged or vanished, or
     less of the past can be restored than is promised; 2 when one of two repositories cannot be read, which
     is noted.
+
+    \b
+    Example:
+      ops-platform backups --stanza product
     """
     from ops_platform.backup.monitoring import status
     from ops_platform.backup.stanza import choose_here, load_living_here, open_context

@@ -94,7 +94,12 @@ def exercise(
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1))
 @output.as_json
 def history(stanza: str | None, limit: int, json_output: bool) -> None:
-    """List the newest exercises and emergency restores."""
+    """List the newest exercises and emergency restores.
+
+    \b
+    Example:
+      ops-platform dr history --stanza product
+    """
     from ops_platform.clients import postgres
     from ops_platform.dr.exercise import exercise_store
 
@@ -126,7 +131,12 @@ def history(stanza: str | None, limit: int, json_output: bool) -> None:
 @dr.command()
 @click.option("--stanza", default=None, help="Which stanza of backups.yaml; needed when there are several.")
 def reference(stanza: str | None) -> None:
-    """Take a signed reference of a source now, with which restored copies will be compared."""
+    """Take a signed reference of a source now, with which restored copies will be compared.
+
+    \b
+    Example:
+      ops-platform dr reference --stanza product
+    """
     from ops_platform.backup.stanza import choose_here, open_context
     from ops_platform.dr.verification import suite
 

@@ -64,6 +64,10 @@ def list_exclusions(json_output: bool) -> None:
 
     The next run of slo_windows applies what it can. A part of an hour cannot be left out, nor put back,
     when Prometheus has no samples of it any more.
+
+    \b
+    Example:
+      ops-platform slo exclusion list --json
     """
     from ops_platform.clients import postgres
     from ops_platform.slo.counting import exclusions
@@ -103,7 +107,12 @@ def _hours(starts: list[datetime]) -> str:
 @click.argument("number", type=int)
 @_by
 def withdraw_exclusion(number: int, by: str | None) -> None:
-    """Withdraw an exclusion: it excludes nothing any more, and stays in the list."""
+    """Withdraw an exclusion: it excludes nothing any more, and stays in the list.
+
+    \b
+    Example:
+      ops-platform slo exclusion withdraw 3
+    """
     from ops_platform.clients import postgres
     from ops_platform.slo.counting import exclusions
 

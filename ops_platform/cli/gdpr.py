@@ -280,7 +280,12 @@ def _print_exports(written: list[ExportFile | None], json_output: bool) -> None:
     "--seconds", default=3600, show_default=True, type=click.IntRange(1, 86_400), help="Its lifetime."
 )
 def token(subject: UUID, seconds: int) -> None:
-    """Sign a bearer token for the embedded stack's API: a stand-in for signing in to the product."""
+    """Sign a bearer token for the embedded stack's API: a stand-in for signing in to the product.
+
+    \b
+    Example:
+      ops-platform gdpr token --subject 0191b0c8-5a4e-7c1f-9e2d-1f6b7a3c0d42
+    """
     from ops_platform.local.servers import development_identity
 
     click.echo(development_identity.token(load_settings(), subject, seconds))

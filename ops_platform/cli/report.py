@@ -32,6 +32,10 @@ def report(objectives: Path | None, json_output: bool) -> None:
     objective that is not met, over its own period, and its maintenance. After a document has changed its
     objective is undecided, "of a former version", until the next hourly run. Exit 1 when an objective is
     breached or undecided in a window, or a figure is missing, of a former version, or older than 2 h 30 min.
+
+    \b
+    Example:
+      ops-platform slo report
     """
     from ops_platform.clients import postgres
     from ops_platform.slo.objectives import openslo

@@ -28,6 +28,11 @@ def up(service: tuple[str, ...]) -> None:
     Safe to repeat: running services are left alone, dead ones are started again. The state is kept in
     OPS_STATE_DIR, the ports start at OPS_PORT_BASE; with other values a second stack runs beside
     the first.
+
+    \b
+    Examples:
+      ops-platform up
+      ops-platform up prometheus       only this service, as after a change of its rules
     """
     _stack().up(load_settings(), output.console(), service)
 
@@ -49,10 +54,22 @@ def down(service: tuple[str, ...]) -> None:
 @click.command()
 @output.as_json
 def status(json_output: bool) -> None:
-    """Show the services, with state and address. Exit 1 unless everything is up."""
-    services = _stack().status(load_settings())
+    """Show the services, with state and address. Exit 1 unless everything is up.
+
+    \b
+    Example:
+      ops-platform status && echo "everything is up"
+    """
+    settings = load_settings()
+    services = _stack().status(settings)
     if json_output:
         output.print_json([service.as_json() for service in services])
+    elif not services:
+        click.echo(
+            f"there is no stack in {settings.state_dir}: start one with 'ops-platform up', or set "
+            "OPS_STATE_DIR to that of a running one",
+            err=True,
+        )
     else:
         columns = ("service", "state", "pid", "address", "note")
         rows = [
@@ -68,7 +85,12 @@ def status(json_output: bool) -> None:
 @click.option("--follow", "-f", is_flag=True, help="Go on printing as lines are written.")
 @click.option("--lines", "-n", default=50, show_default=True, type=click.IntRange(0))
 def logs(service: str | None, follow: bool, lines: int) -> None:
-    """Print the log of SERVICE, or the names of the services that have one."""
+    """Print the log of SERVICE, or the names of the services that have one.
+
+    \b
+    Example:
+      ops-platform logs agent -f
+    """
     for line in _stack().logs(load_settings(), service, lines=lines, follow=follow):
         click.echo(line)
 
@@ -206,6 +228,10 @@ def migrate() -> None:
 
     Needs OPS_OWNER_DATABASE_URL and, for the product, OPS_PRODUCT_OWNER_DATABASE_URL, or libpq's own
     variables (PGSERVICE, PGHOST) for a product database without an ops database.
+
+    \b
+    Example:
+      ops-platform migrate
     """
     from ops_platform.clients.postgres import migrations
 

@@ -70,7 +70,12 @@ def place(subject_file: TextIO, basis: str, by: str | None, data_map: Path | Non
 @hold.command("list")
 @output.as_json
 def list_holds(json_output: bool) -> None:
-    """List the active holds, without the subjects."""
+    """List the active holds, without the subjects.
+
+    \b
+    Example:
+      ops-platform gdpr hold list
+    """
     from ops_platform.clients import postgres
     from ops_platform.gdpr.tombstones import legal_holds
 
@@ -112,7 +117,12 @@ def list_holds(json_output: bool) -> None:
 @click.argument("number", type=int)
 @_by
 def release(number: int, by: str | None) -> None:
-    """End a hold; from now on the subject can be erased. Exit 1 when there is no such active hold."""
+    """End a hold; from now on the subject can be erased. Exit 1 when there is no such active hold.
+
+    \b
+    Example:
+      ops-platform gdpr hold release 3
+    """
     from ops_platform.clients import postgres
     from ops_platform.gdpr.tombstones import legal_holds
 

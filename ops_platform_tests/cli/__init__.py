@@ -1,0 +1,1 @@
+"""Tests of what is particular to the command line; most commands are tested with their duty."""
