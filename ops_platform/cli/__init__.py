@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from ops_platform import __version__
-from ops_platform.cli import access, audit, backup, dr, gate, gdpr, overview, repair, restore, slo, stack
+from ops_platform.cli import access, audit, backup, dr, gdpr, overview, release, repair, restore, slo, stack
 from ops_platform.clients import safe_errors
 from ops_platform.errors import OpsError
 from ops_platform.settings import Duty, load_host
@@ -37,6 +37,7 @@ First steps:
   ops-platform gdpr map check   is every column of the database classified?
   ops-platform audit verify     prove that the audit ledger is untouched
   ops-platform gate             may a release go on now?
+  ops-platform canary watch     is the canary as good as the stable release?
 
 Settings come from OPS_... environment variables; beside a running embedded stack none is needed.
 """
@@ -70,8 +71,8 @@ def cli(context: click.Context, debug: bool) -> None:
         overview.show()
 
 
-# A restore is of no duty: in an emergency any host may have to do it. Nor is the gate, which only asks.
-OF_NO_DUTY = (stack, restore, gate, access)
+# A restore is of no duty: in an emergency any host may have to do it. Nor is a release, which only asks.
+OF_NO_DUTY = (stack, restore, release, access)
 OF_DUTIES: Mapping[Duty, Sequence[ModuleType]] = {
     "backup": (backup, repair),
     "dr": (dr,),

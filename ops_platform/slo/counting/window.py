@@ -79,14 +79,20 @@ class WindowCount:
 
 
 def count(
-    indicator: Indicator, reading: Reading, bounds: Sequence[datetime], *, with_evidence: bool = True
+    indicator: Indicator,
+    reading: Reading,
+    bounds: Sequence[datetime],
+    *,
+    with_evidence: bool = True,
+    ahead: int = VIEW,
 ) -> list[WindowCount]:
     """Count the windows between ``bounds``, which ``reading`` must surround by SURROUNDINGS.
 
-    Without evidence the windows have no fingerprint and no number of scrapes.
+    Without evidence the windows have no fingerprint and no number of scrapes. With less than VIEW, in
+    milliseconds, read ``ahead`` of the last window, what makes it unknown may show only later.
     """
     edges = np.array([milliseconds(bound) for bound in bounds], np.int64)
-    if edges[0] - VIEW < reading.since or edges[-1] + VIEW > reading.until:
+    if edges[0] - VIEW < reading.since or edges[-1] + ahead > reading.until:
         raise AssertionError("windows are counted from what lies around them too")
     scrapes = relevant_scrapes(reading, indicator)
     shown = {selector: _shown(reading.series[selector]) for selector in indicator.selectors}
