@@ -38,16 +38,13 @@ def webserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webserver]:
 
 
 @pytest.fixture
-def house(webserver: Webserver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
-    from ops_platform.guard import accounts as accounts_module
-    from ops_platform.guard.accounts import hash_password, hash_token
-    from ops_platform_tests.guard.house import TOKENS, House, Ledger
+def house(webserver: Webserver, tmp_path: Path) -> House:
+    from ops_platform.guard.accounts import hash_token
+    from ops_platform_tests.guard.house import RIGHT, TOKENS, House, Ledger
 
-    monkeypatch.setattr(accounts_module, "COST", 1 << 14)
-    monkeypatch.setattr(accounts_module, "LANES", 1)
     file = tmp_path / "accounts.yaml"
     people = "".join(
-        f"  {name}: {{role: {role}, password: '{hash_password('right')}'}}\n"
+        f"  {name}: {{role: {role}, password: '{RIGHT}'}}\n"
         for name, role in (("ada", "admin"), ("otto", "operator"), ("vera", "viewer"))
     )
     console, looker = hash_token(TOKENS["console"]), hash_token(TOKENS["looker"])

@@ -29,6 +29,8 @@ from ops_platform.guard.upstream import Upstream
 from ops_platform.settings import GuardSettings
 
 HERE, AUDITORS = "http://127.0.0.1:3000", "http://127.0.0.1:3001"
+RIGHT = "scrypt$16384$8$1$AAAAAAAAAAAAAAAAAAAAAA==$ws8QDO6O+F54WPQshrntFCExNulXddt2V+n4NnqOqMM="
+"""A hash of the password ``right``, as cheap as one may be."""
 TOKENS = {"console": "c" * 43, "looker": "l" * 43}
 LAUNCH = {
     "query": "mutation ($p: ExecutionParams!) { launchRun(executionParams: $p) { run { runId } } }",

@@ -8,12 +8,12 @@ import pytest
 from starlette.datastructures import Headers
 
 from ops_platform.errors import ConfigurationError
-from ops_platform.guard import accounts as accounts_module
-from ops_platform.guard.accounts import Accounts, Identity, hash_password, hash_token
+from ops_platform.guard.accounts import Accounts, Identity, fits, hash_password, hash_token
 from ops_platform.guard.identity import Doorkeeper
 from ops_platform.guard.login.attempts import OF_ADDRESS, OF_NAME, SECONDS, Attempts
 from ops_platform.guard.refusal import Refusal
 from ops_platform.guard.sessions import MOST_SESSIONS, Sessions
+from ops_platform_tests.guard.house import RIGHT
 
 OTTO = Identity("person:otto", "operator")
 
@@ -100,18 +100,22 @@ def test_a_right_password_is_no_wrong_one(clock: Clock) -> None:
 
 
 @pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    # As cheap as a stored hash may be.
-    monkeypatch.setattr(accounts_module, "COST", 1 << 14)
-    monkeypatch.setattr(accounts_module, "LANES", 1)
+def file(tmp_path: Path) -> Path:
     path = tmp_path / "accounts.yaml"
     path.write_text(
-        f"people:\n  otto: {{role: operator, password: '{hash_password('right')}'}}\n"
+        f"people:\n  otto: {{role: operator, password: '{RIGHT}'}}\n"
         "  oidc: {role: admin}\n"
         f"programs:\n  console: {{role: operator, token: '{hash_token('t' * 43)}', reason: standing}}\n",
         encoding="utf-8",
     )
     return path
+
+
+def test_a_password_fits_its_hash_only() -> None:
+    stored = hash_password("Rosebud")
+    assert stored.startswith("scrypt$32768$8$3$")
+    assert (fits("Rosebud", stored), fits("rosebud", stored)) == (True, False)
+    assert stored != hash_password("Rosebud")
 
 
 def test_who_is_in_the_file_is_known_and_nobody_else(file: Path) -> None:
