@@ -12,7 +12,7 @@ import time
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from ops_platform.agent.http import AgentServer
-from ops_platform.agent.loops import LoopRegistry
+from ops_platform.agent.loops import CREWS, LoopRegistry
 from ops_platform.agent.metrics import LoopMetrics, SampleCollector
 from ops_platform.agent.supervised_loop import Supervisor
 from ops_platform.errors import OpsError
@@ -32,7 +32,7 @@ class Agent:
     def __init__(self, loop_registry: LoopRegistry, settings: AgentSettings) -> None:
         """Bind the address to listen on. Raises ConfigurationError when that fails."""
         self._loop_registry = loop_registry
-        self._supervisor = Supervisor(loop_registry.loops())
+        self._supervisor = Supervisor(loop_registry.loops(), CREWS)
         self._stopping = threading.Event()
         self._server = AgentServer(
             settings.listen_host,

@@ -1,6 +1,7 @@
-"""Supervised loops: a thread for each, failures isolated, backed off and counted, stuck steps cut loose.
+"""Supervised loops: failures isolated, backed off and counted, stuck steps cut loose.
 
-Nothing here knows what a loop does; ``loops.loop_registry`` makes the loops.
+A loop has a thread of its own, or shares those of a crew. Nothing here knows what a loop does;
+``loops.loop_registry`` makes the loops.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import psycopg
 
+from ops_platform.agent.crew import Crew
 from ops_platform.clients.safe_errors import describe
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ class Loop:
     step: Callable[[], None]
     patience: float = 60.0
     cut: Callable[[], None] = _nothing_to_cut
+    crew: str | None = None
+    """The crew whose threads it shares; None: it has one of its own."""
 
     @property
     def stale_after(self) -> float:
@@ -65,7 +69,6 @@ class LoopState:
 @dataclass
 class _Running:
     loop: Loop
-    thread: threading.Thread | None = None
     state: LoopState = field(default_factory=LoopState)
     step_began: float | None = None
     """Monotonic; wall clocks jump."""
@@ -74,11 +77,18 @@ class _Running:
 class Supervisor:
     """Runner of loops until ``stop``; the main thread calls ``tend`` about every second."""
 
-    def __init__(self, loops: Iterable[Loop]) -> None:
+    def __init__(self, loops: Iterable[Loop], crews: Mapping[str, int] | None = None) -> None:
+        """``crews``: the number of threads of each crew that loops share."""
         self._running = {loop.name: _Running(loop) for loop in loops}
-        self._stop = threading.Event()
         self._lock = threading.Lock()
         self._attempted = threading.Event()
+        sizes, members = dict(crews or {}), dict[str, list[_Running]]()
+        for running in self._running.values():
+            name = running.loop.crew or f"loop {running.loop.name}"
+            members.setdefault(name, []).append(running)
+            if running.loop.crew is None:
+                sizes[name] = 1
+        self._crews = [(its, Crew(name, sizes[name], its, self._turn)) for name, its in members.items()]
 
     @property
     def loops(self) -> list[Loop]:
@@ -86,20 +96,18 @@ class Supervisor:
         return [running.loop for running in self._running.values()]
 
     def start(self) -> None:
-        """Start a thread for each loop."""
-        for running in self._running.values():
-            self._launch(running)
+        """Start the threads."""
+        for _, crew in self._crews:
+            crew.start()
         if not self._running:
             self._attempted.set()
 
     def stop(self, timeout: float) -> list[str]:
         """Ask all loops to end; return the names of those that have not within ``timeout`` seconds."""
-        self._stop.set()
         deadline = time.monotonic() + timeout
-        for running in self._running.values():
-            if running.thread is not None:
-                running.thread.join(max(0.0, deadline - time.monotonic()))
-        return [name for name, r in self._running.items() if r.thread is not None and r.thread.is_alive()]
+        for _, crew in self._crews:
+            crew.stop()
+        return [running.loop.name for _, crew in self._crews for running in crew.join(deadline)]
 
     def wait_for_first_round(self, timeout: float) -> bool:
         """Wait until every loop has finished a first step, well or not; False after ``timeout`` seconds."""
@@ -112,29 +120,17 @@ class Supervisor:
 
     def tend(self) -> None:
         """Cut stuck steps loose, start threads again that ended without being asked to."""
-        for running in self._running.values():
-            if self._is_stuck(running):
+        for members, crew in self._crews:
+            stuck = [running for running in members if self._is_stuck(running)]
+            for running in stuck:
                 self._cut(running)
-            thread = running.thread
-            if thread is not None and not thread.is_alive() and not self._stop.is_set():
+            for running in crew.tend(len(stuck)):
                 self._failed(running, "its thread ended", running.state.step_started_at or time.time())
-                self._launch(running)
+                crew.put(running, 0.0)
 
-    def _launch(self, running: _Running) -> None:
-        running.step_began = None
-        thread = threading.Thread(target=self._work, args=(running,), name=running.loop.name, daemon=True)
-        running.thread = thread
-        thread.start()
-
-    def _work(self, running: _Running) -> None:
-        while not self._stop.is_set():
-            began = time.monotonic()
-            pause = self._turn(running, began)
-            self._stop.wait(pause)
-
-    def _turn(self, running: _Running, began: float) -> float:
+    def _turn(self, running: _Running) -> float:
         """Run one step; return the seconds until the next."""
-        started_at = time.time()
+        began, started_at = time.monotonic(), time.time()
         with self._lock:
             running.step_began = began
             running.state = replace(running.state, step_started_at=started_at)

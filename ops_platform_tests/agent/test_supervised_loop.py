@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops_platform.agent import supervised_loop as loops
+from ops_platform.agent.crew import Crew
 from ops_platform.agent.supervised_loop import (
     LONGEST_PAUSE_SECONDS,
     Loop,
@@ -82,11 +84,18 @@ def test_a_stuck_step_is_cut_loose_and_told() -> None:
         released.wait(10)
         raise Unavailable("its connection was closed")
 
-    supervisor = Supervisor([Loop("hung", 0.01, hang, patience=0.05, cut=released.set)])
+    told: list[LoopState] = []
+
+    def cut() -> None:
+        told.append(supervisor.states()["hung"])
+        released.set()
+
+    supervisor = Supervisor([Loop("hung", 0.01, hang, patience=0.05, cut=cut)])
     supervisor.start()
-    stuck = reaches(supervisor, "hung", lambda state: state.condition == "stuck")
     failed = reaches(supervisor, "hung", lambda state: state.condition == "failing")
     supervisor.stop(2)
+    [stuck] = told
+    assert stuck.condition == "stuck"
     assert "no end within" in stuck.reason
     assert failed.reason == "its connection was closed"
 
@@ -112,6 +121,7 @@ def test_stop_names_the_loops_that_do_not_end() -> None:
     released = threading.Event()
     supervisor = Supervisor([Loop("slow", 0.01, lambda: _wait(released))])
     supervisor.start()
+    reaches(supervisor, "slow", lambda state: state.step_started_at is not None)
     began = time.monotonic()
     assert supervisor.stop(0.1) == ["slow"]
     assert time.monotonic() - began < 2
@@ -155,30 +165,21 @@ def test_a_pause_doubles_from_its_first_to_the_longest(every: float, pauses: lis
     assert pause_after(10_000, every) == LONGEST_PAUSE_SECONDS
 
 
-class Pauses(threading.Event):
-    """Ends every pause at once; asks to stop after ``count`` of them."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__()
-        self.asked: list[float | None] = []
-        self._count = count
-
-    def is_set(self) -> bool:
-        return len(self.asked) >= self._count
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.asked.append(timeout)
-        return self.is_set()
-
-
 def test_a_failing_loop_pauses_longer_each_time_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
     results = iter([*[refuse] * 7, lambda: None, refuse])
-    pauses = Pauses(9)
+    pauses: list[float] = []
+    put = Crew.put
+
+    def at_once(crew: Crew[Any], item: object, pause: float) -> None:
+        pauses.append(pause)
+        put(crew, item, 0.0 if len(pauses) < 9 else 60.0)
+
+    monkeypatch.setattr(Crew, "put", at_once)
     supervisor = Supervisor([Loop("bad", 0.0, lambda: next(results)())])
-    monkeypatch.setattr(supervisor, "_stop", pauses)
     supervisor.start()
+    reaches(supervisor, "bad", lambda state: state.runs == 9)
     assert supervisor.stop(2) == []
-    assert pauses.asked == [*FROM_ONE, 0, 1]
+    assert pauses == [*FROM_ONE, 0, 1]
 
 
 @given(st.integers(1, 10_000), st.floats(0.01, 100_000))

@@ -13,10 +13,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ops_platform_tests.benchmarks import api, backup, erasure, export, imports, look, restore, scan, slo
+from ops_platform_tests.benchmarks import (
+    agent,
+    api,
+    backup,
+    erasure,
+    export,
+    imports,
+    look,
+    restore,
+    scan,
+    slo,
+)
 from ops_platform_tests.benchmarks.measure import Report, write
 
-BENCHMARKS = ("imports", "look", "backup", "restore", "slo", "erasure", "scan", "export", "api")
+BENCHMARKS = ("imports", "agent", "look", "backup", "restore", "slo", "erasure", "scan", "export", "api")
 
 
 def main() -> int:
@@ -37,6 +48,8 @@ def main() -> int:
     reports: list[Report] = []
     if "imports" in chosen:
         reports.append(imports.run(say))
+    if "agent" in chosen:
+        reports.append(agent.run(say, quick=arguments.quick))
     if "look" in chosen:
         reports += look.run(say, quick=arguments.quick)
     if "backup" in chosen:

@@ -5,5 +5,6 @@ become metrics in ``agent.metrics``.
 """
 
 from ops_platform.agent.loops.loop_registry import LoopRegistry
+from ops_platform.agent.loops.stanza_loops import CREWS
 
-__all__ = ["LoopRegistry"]
+__all__ = ["CREWS", "LoopRegistry"]

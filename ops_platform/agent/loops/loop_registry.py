@@ -27,8 +27,6 @@ from ops_platform.agent.state import (
 )
 from ops_platform.agent.supervised_loop import Loop
 from ops_platform.backup.monitoring import freshness
-from ops_platform.backup.recovery_point import heartbeat
-from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupConfig, load_backups, load_living_here
 from ops_platform.backup.taking import report_store
 from ops_platform.clients import dagster, object_store
@@ -41,7 +39,6 @@ from ops_platform.gdpr.export import archive_store
 from ops_platform.settings import Settings
 
 RECONCILE_SECONDS = 60.0
-PRUNE_SECONDS = 300.0
 MAIL_SECONDS = 5.0
 MAIL_PATIENCE_SECONDS = 300.0
 """Enough for a round of mails to a slow server."""
@@ -97,7 +94,7 @@ class LoopRegistry:
         if host.has("gdpr"):
             loops += [self._mail(), self._expire_requests(), self._expire_exports()]
         if host.has("backup"):
-            loops += [self._reconcile(), self._prune()]
+            loops.append(self._reconcile())
             of_stanzas = StanzaLoops(self._settings, self._config, self._sessions, self.state.backup.stanzas)
             loops += of_stanzas.loops()
         return loops
@@ -192,26 +189,6 @@ class LoopRegistry:
                 report_store.reconcile_dead(self._sessions.ops_url, stanza)
 
         return Loop("reconcile", RECONCILE_SECONDS, step, patience=DATABASE_PATIENCE_SECONDS)
-
-    def _prune(self) -> Loop:
-        ops = self._sessions.of_ops("agent prune")
-        servers = {
-            stanza: self._sessions.of_stanza(stanza, "agent prune") for stanza in self._config.clusters
-        }
-        lifetimes = {
-            name: max(
-                set_lifetime.companion_lifetime(sibling, self._config.repository_of(sibling))
-                for sibling in self._config.siblings(stanza)
-            )
-            for name, stanza in self._config.clusters.items()
-        }
-
-        def step() -> None:
-            for stanza, server in servers.items():
-                with server.use() as product, ops.use() as connection:
-                    heartbeat.prune(product, connection, stanza, lifetimes[stanza])
-
-        return database_loop("prune", PRUNE_SECONDS, step, ops, *servers.values())
 
     def _seal(self) -> Loop:
         session = self._sessions.of_ops("agent sealer")

@@ -1,4 +1,7 @@
-"""The loops of the stanzas: those that ask a server, and those that look into each of its repositories."""
+"""The loops of the stanzas: those that ask a server, and those that look into each of its repositories.
+
+They share the threads of two crews: a repository that is away must not hold up a heartbeat.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,16 @@ from ops_platform.agent.loops.window_watch import WindowWatch
 from ops_platform.agent.metrics import StanzaState
 from ops_platform.agent.state import REFRESHES_PER_LOOK
 from ops_platform.agent.supervised_loop import Loop
+from ops_platform.backup.recovery_point import heartbeat
+from ops_platform.backup.retention import set_lifetime
 from ops_platform.backup.stanza import BackupConfig, BackupContext, open_context
 from ops_platform.settings import Settings
 
+SERVERS, REPOSITORIES = "servers", "repositories"
+CREWS: Mapping[str, int] = {SERVERS: 8, REPOSITORIES: 8}
+"""The threads that share the loops of all stanzas."""
 WAL_HOURS_SECONDS = 60.0
+PRUNE_SECONDS = 300.0
 REPOSITORY_PATIENCE_SECONDS = 240.0
 """pgBackRest gives up on a repository after about two minutes by itself."""
 
@@ -49,14 +58,27 @@ class StanzaLoops:
             loops += self._of_cluster(name, heartbeats)
             for sibling in self._config.siblings(stanza):
                 loops += self._of_repository(sibling.name, heartbeats)
-        return loops
+        # The first round of many takes a while, and without heartbeats nothing can be said to be recoverable.
+        return sorted(loops, key=lambda loop: not loop.name.startswith("heartbeat/"))
 
     def _of_cluster(self, stanza: str, heartbeats: RecentHeartbeats) -> list[Loop]:
         agent, states = self._settings.agent, self._states
         siblings = self._config.siblings(self._config.stanzas[stanza])
         heartbeat_session = self._sessions.of_stanza(stanza, "agent heartbeat")
         archiver_session = self._sessions.of_stanza(stanza, "agent server")
-        positions = self._sessions.of_ops("agent positions")
+        positions = self._sessions.shared()
+        prune_session, prune_ops = self._sessions.of_stanza(stanza, "agent prune"), self._sessions.shared()
+        lifetime = max(
+            set_lifetime.companion_lifetime(sibling, self._config.repository_of(sibling))
+            for sibling in siblings
+        )
+
+        def prune() -> None:
+            # Opened anew each time: it is idle for minutes, on every server.
+            with prune_session.use() as server, prune_ops.use() as ops:
+                heartbeat.prune(server, ops, stanza, lifetime)
+            prune_session.close()
+
         others = [states[sibling.name].archiving for sibling in siblings if sibling.name != stanza]
         return [
             database_loop(
@@ -64,26 +86,28 @@ class StanzaLoops:
                 agent.heartbeat_seconds,
                 HeartbeatWriter(heartbeat_session, heartbeats, states[stanza]).step,
                 heartbeat_session,
+                crew=SERVERS,
             ),
             database_loop(
                 f"positions/{stanza}",
                 agent.heartbeat_seconds,
                 PositionRecorder(positions, heartbeats, stanza).step,
                 positions,
+                crew=SERVERS,
             ),
             database_loop(
                 f"server/{stanza}",
                 agent.refresh_seconds,
                 ArchiverWatch(self._context(stanza), archiver_session, states[stanza], others).step,
                 archiver_session,
+                crew=SERVERS,
             ),
+            database_loop(f"prune/{stanza}", PRUNE_SECONDS, prune, prune_session, prune_ops, crew=SERVERS),
         ]
 
     def _of_repository(self, stanza: str, heartbeats: RecentHeartbeats) -> list[Loop]:
         agent, state, context = self._settings.agent, self._states[stanza], self._context(stanza)
-        recovery, hours, records = (
-            self._sessions.of_ops(f"agent {name}") for name in ("recovery", "wal", "sets")
-        )
+        recovery, hours, records = (self._sessions.shared() for _ in range(3))
         look_seconds = REFRESHES_PER_LOOK * agent.refresh_seconds
         window = WindowWatch(records, state.window)
         repository = RepositoryWatch(context, recovery, heartbeats, state, window, look_seconds)
@@ -94,36 +118,42 @@ class StanzaLoops:
                 repository.step,
                 patience=REPOSITORY_PATIENCE_SECONDS,
                 cut=_all(recovery.cut, records.cut),
+                crew=REPOSITORIES,
             ),
             database_loop(
                 f"wal-hours/{stanza}",
                 WAL_HOURS_SECONDS,
                 WalHours(stanza, hours, lambda: repository.latest).step,
                 hours,
+                crew=SERVERS,
             ),
             Loop(
                 f"files/{stanza}",
                 look_seconds,
                 FilesWatch(context, state, lambda: repository.latest).step,
                 patience=REPOSITORY_PATIENCE_SECONDS,
+                crew=REPOSITORIES,
             ),
             Loop(
                 f"index/{stanza}",
                 look_seconds,
                 IndexWatch(context, state.index, repository.index_etag).step,
                 patience=REPOSITORY_PATIENCE_SECONDS,
+                crew=REPOSITORIES,
             ),
             Loop(
                 f"lock/{stanza}",
                 look_seconds,
                 LockWatch(context, state, lambda: repository.latest).step,
                 patience=REPOSITORY_PATIENCE_SECONDS,
+                crew=REPOSITORIES,
             ),
             Loop(
                 f"place/{stanza}",
                 look_seconds,
                 PlaceWatch(context, state, lambda: repository.latest).step,
                 patience=REPOSITORY_PATIENCE_SECONDS,
+                crew=REPOSITORIES,
             ),
         ]
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
+from ops_platform.agent.loops.session_pool import Session
 from ops_platform.agent.loops.window_watch import WindowWatch
 from ops_platform.agent.metrics import ArchivingState, StanzaState, summarise_sets
 from ops_platform.backup.monitoring import ArchiveEnd, Archiver, Observation, Observer, archiver, wal_disk
@@ -77,7 +77,7 @@ class RecentHeartbeats:
 class HeartbeatWriter:
     """Writer of heartbeats into the stanza's database. It needs nothing else, so nothing else can stop it."""
 
-    def __init__(self, server: ReconnectingSession, heartbeats: RecentHeartbeats, state: StanzaState) -> None:
+    def __init__(self, server: Session, heartbeats: RecentHeartbeats, state: StanzaState) -> None:
         self._server, self._heartbeats, self._state = server, heartbeats, state
 
     def step(self) -> None:
@@ -104,7 +104,7 @@ def clock_skew(at: datetime, began: datetime, ended: datetime) -> float:
 class PositionRecorder:
     """Recorder of heartbeats' positions in the ops database; it catches up after an outage."""
 
-    def __init__(self, ops: ReconnectingSession, heartbeats: RecentHeartbeats, stanza: str) -> None:
+    def __init__(self, ops: Session, heartbeats: RecentHeartbeats, stanza: str) -> None:
         self._ops, self._heartbeats, self._stanza = ops, heartbeats, stanza
 
     def step(self) -> None:
@@ -129,7 +129,7 @@ class RepositoryWatch:
     def __init__(
         self,
         context: Context,
-        ops: ReconnectingSession,
+        ops: Session,
         heartbeats: RecentHeartbeats,
         state: StanzaState,
         window: WindowWatch,
@@ -264,7 +264,7 @@ class ArchiverWatch:
     def __init__(
         self,
         context: Context,
-        server: ReconnectingSession,
+        server: Session,
         state: StanzaState,
         others: Sequence[ArchivingState] = (),
     ) -> None:

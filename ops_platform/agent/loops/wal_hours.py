@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
+from ops_platform.agent.loops.session_pool import Session
 from ops_platform.backup.monitoring import Observation
 from ops_platform.backup.recovery_point import rpo
 from ops_platform.backup.repository import Archive, Repository
@@ -25,7 +25,7 @@ Look = Callable[[], Observation | None]
 class WalHours:
     """Writer of the rows that are missing. Repeating an hour changes nothing."""
 
-    def __init__(self, stanza: str, ops: ReconnectingSession, latest: Look) -> None:
+    def __init__(self, stanza: str, ops: Session, latest: Look) -> None:
         self._stanza, self._ops, self._latest = stanza, ops, latest
 
     def step(self) -> None:

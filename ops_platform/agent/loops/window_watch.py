@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from ops_platform.agent.loops.reconnecting_session import ReconnectingSession
+from ops_platform.agent.loops.session_pool import Session
 from ops_platform.agent.metrics import WindowState
 from ops_platform.backup.monitoring import Observation, window
 from ops_platform.backup.taking import recorded_sets
@@ -14,7 +14,7 @@ from ops_platform.errors import OpsError
 class WindowWatch:
     """Watch on one stanza's sets, beside a listing of its archive."""
 
-    def __init__(self, ops: ReconnectingSession, state: WindowState) -> None:
+    def __init__(self, ops: Session, state: WindowState) -> None:
         self._ops, self._state = ops, state
 
     def before(self, stanza: str) -> frozenset[str] | None:

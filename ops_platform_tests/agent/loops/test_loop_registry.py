@@ -21,7 +21,7 @@ def test_of_two_repositories_each_is_looked_at_and_the_server_asked_once(tmp_pat
         registry.close()
     of_server = {name for name, _, stanza in loops if stanza == "product"}
     elsewhere = {name for name, _, stanza in loops if stanza == "product@offsite"}
-    assert of_server - elsewhere == {"heartbeat", "positions", "server"}
+    assert of_server - elsewhere == {"heartbeat", "positions", "server", "prune"}
     assert elsewhere == {"recovery", "wal-hours", "files", "index", "lock", "place"}
 
 
@@ -49,7 +49,7 @@ def loops_and_sources(duties: str, stanzas: str) -> list[str]:
 
 
 def test_agents_of_several_hosts_do_and_export_everything_once() -> None:
-    of_each = {"observe", "certificates", "reconcile", "prune", "SystemMetrics"}
+    of_each = {"observe", "certificates", "reconcile", "SystemMetrics"}
     """They look at the host itself, or at its own stanzas."""
     split = [("backup,gdpr", "product"), ("backup,slo,housekeeping", "ops"), ("dr", "product,ops")]
     parts = [Counter(loops_and_sources(*host)) for host in split]

@@ -135,6 +135,7 @@ def test_a_flipped_bit_is_named_until_it_is_repaired(
     assert newest in {one.label for one in observe(site.context).restorable()}
 
 
+@pytest.mark.full
 def test_a_run_keeps_to_its_bounds_and_the_next_goes_on(unread: Site) -> None:
     total, runs = 0, 0
     while True:
@@ -151,6 +152,7 @@ def test_a_run_keeps_to_its_bounds_and_the_next_goes_on(unread: Site) -> None:
     assert not read(unread, seconds=0).damage
 
 
+@pytest.mark.full
 def test_a_short_retention_makes_everything_due_again(unread: Site) -> None:
     moment, reads = timedelta(microseconds=1), []
     for _ in range(2):
@@ -161,6 +163,7 @@ def test_a_short_retention_makes_everything_due_again(unread: Site) -> None:
     assert all(second[name] >= 2 for name in first)
 
 
+@pytest.mark.full
 def test_a_run_that_is_killed_knows_no_less_and_is_continued(
     unread: Site, object_store: ObjectStoreServer
 ) -> None:

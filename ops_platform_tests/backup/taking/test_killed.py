@@ -132,6 +132,7 @@ class Interrupted(BaseException):
     """Like Dagster's own: no Exception."""
 
 
+@pytest.mark.full
 def test_pgbackrest_is_killed_then_interrupted_then_a_session_drops(backed_up: Site) -> None:
     """Each of the next backups begins behind a death, and needs no human."""
 

@@ -82,6 +82,7 @@ def test_the_status_without_the_ops_database_knows_no_rpo(
     assert told["recoverable_from"] is not None
 
 
+@pytest.mark.full
 def test_a_lost_segment_is_a_gap_and_spoils_its_sets(backed_up: Site, wal_object_removed: str) -> None:
     told = stanza_status(backed_up.context)
     assert told["wal_gap_segments"] == 1
@@ -95,6 +96,7 @@ def test_a_lost_segment_is_a_gap_and_spoils_its_sets(backed_up: Site, wal_object
     assert wal_object_removed in verdicts["archive_contiguous"].summary
 
 
+@pytest.mark.full
 def test_a_reader_that_is_kept_sees_what_a_new_one_sees(backed_up: Site) -> None:
     observer = Observer(backed_up.context)
     seen = observer.look()

@@ -131,6 +131,7 @@ def test_a_full_disk(backed_up: Site, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["full", "incremental"])
+@pytest.mark.full
 def test_a_disk_that_fills_up_after_it_was_looked_at(backed_up: Site, kind: Kind) -> None:
     """The kernel's own answer, as any user gets it: /dev/full in the place of pgBackRest's lock file."""
     # 2.55 has one for each repository.

@@ -199,6 +199,7 @@ def test_an_ops_database_that_forgot_is_not_believed(erased: Erased) -> None:
             superuser.execute("UPDATE erasure_tombstones SET stanza = %s", (site.name,))
 
 
+@pytest.mark.full
 def test_with_the_replay_disabled_the_subject_is_back(
     erased: Erased, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,6 +337,7 @@ def test_a_restored_ops_database_remembers_again_and_forgets_addresses(
         assert len(stones.read(ops, erased.site.name)) == 1
 
 
+@pytest.mark.full
 def test_a_backup_from_before_the_platform_erased_anything(
     erased: Erased, cluster_factory: Callable[..., PostgresCluster]
 ) -> None:

@@ -243,6 +243,7 @@ def test_roles(source: Source, damage: str, undo: str) -> None:
     assert set(found) == {"roles"} | also, found
 
 
+@pytest.mark.full
 def test_a_lost_database_and_a_lost_setting(source: Source) -> None:
     source.run("CREATE DATABASE beside")
     source.run(
@@ -292,6 +293,7 @@ def test_a_database_that_may_not_be_entered_is_named(source: Source) -> None:
 # --- what the source did between the two looks -----------------------------------------------------------
 
 
+@pytest.mark.full
 def test_a_source_that_changed_between_the_references(fresh: Source) -> None:
     """Whatever state between the two was restored, it passes."""
     fresh.run("ANALYZE")
@@ -393,6 +395,7 @@ def test_a_transaction_that_is_still_running_holds_the_marker_back(fresh: Source
         fresh.run("ROLLBACK PREPARED 'open'")
 
 
+@pytest.mark.full
 def test_large_tables_are_added_to(fresh: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(survey, "EXACT_ROWS", 10)
     fresh.run("INSERT INTO events (at) VALUES ('2023-01-01')")

@@ -102,6 +102,7 @@ def test_who_comes_back_when_the_erasure_was_given_up_is_erased_at_once(
     is_whole(place, request_id)
 
 
+@pytest.mark.full
 def test_what_a_restore_erases_before_traffic_is_on_the_certificate(place: Scene) -> None:
     """Without anybody to go on meanwhile: all are erased, also those whose erasure is half-way."""
     request_id, stanza = place.request(), place.context().term.stanza

@@ -282,6 +282,7 @@ class Dies(Step[ErasureState]):
         return Result()
 
 
+@pytest.mark.full
 def test_killed_before_and_after_each_step_nothing_is_left_where_it_says_erased(
     shop: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

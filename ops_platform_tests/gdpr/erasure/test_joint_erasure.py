@@ -91,6 +91,7 @@ def test_requests_that_wait_are_searched_for_together_and_one_refused_stops_none
     assert searches == [1]
 
 
+@pytest.mark.full
 def test_what_comes_after_the_search_of_all_is_searched_for_again(place: Scene, searches: list[int]) -> None:
     """The last of them goes on using the product while the first is certified."""
     first, second = place.request(), request(place, place.neighbour)
@@ -107,6 +108,7 @@ def test_what_comes_after_the_search_of_all_is_searched_for_again(place: Scene, 
     assert searches == [2, 2, 1]
 
 
+@pytest.mark.full
 def test_killed_they_go_on_by_themselves(place: Scene) -> None:
     requests = [place.request(), request(place, place.neighbour)]
     assert place.worker(requests[0], "rows", "after") == "KILLED"
@@ -121,6 +123,7 @@ def test_killed_they_go_on_by_themselves(place: Scene) -> None:
 
 
 @pytest.mark.parametrize("mode", ["recorded", "unrecorded"])
+@pytest.mark.full
 def test_keys_of_one_file_are_searched_for_together(
     place: Scene, searches: list[int], mode: Literal["recorded", "unrecorded"]
 ) -> None:

@@ -196,6 +196,7 @@ def test_names_that_change_during_the_search_are_erased_as_well(
 
 
 @pytest.mark.parametrize("forgetful", ["ops", "product"])
+@pytest.mark.full
 def test_what_one_database_has_forgotten_the_other_knows(place: Scene, forgetful: str) -> None:
     """As after a restore to a moment before: the account, which says who it was, is erased."""
     before, request_id = place.others(), place.request()
@@ -251,6 +252,7 @@ def test_what_is_accepted_is_on_the_certificate(place: Scene) -> None:
     assert place.residue() == ["minutes.body"]
 
 
+@pytest.mark.full
 def test_what_was_removed_by_a_killed_attempt_is_on_the_certificate(place: Scene) -> None:
     request_id = place.request()
     assert place.worker(request_id, "objects", "before") == "KILLED"
@@ -289,6 +291,7 @@ def test_an_export_under_way_is_waited_for(place: Scene) -> None:
     assert place.requests.row(export)["status"] == "failed"
 
 
+@pytest.mark.full
 def test_who_is_renamed_meanwhile_is_erased_by_both_names(place: Scene) -> None:
     """What the first look wrote down is not all that there is to be looked for."""
     request_id = place.request()
@@ -371,6 +374,7 @@ def test_letters_that_have_not_left_are_waited_for(place: Scene) -> None:
     is_erased(place, request_id)
 
 
+@pytest.mark.full
 def test_an_export_that_is_being_written_is_waited_for(place: Scene) -> None:
     export = place.requests.make(place.who, "export").request.request_id
     place.requests.verify(export, place.requests.token(export))
@@ -386,6 +390,7 @@ def test_an_export_that_is_being_written_is_waited_for(place: Scene) -> None:
     assert place.requests.row(export)["outcome"] == "cancelled"
 
 
+@pytest.mark.full
 def test_a_new_request_finishes_what_an_abandoned_one_began(place: Scene) -> None:
     first = place.request()
     assert place.worker(first, "rows", "after") == "KILLED"

@@ -223,6 +223,7 @@ def product(products: Products) -> Iterator[Product]:
     b=st.lists(row, max_size=8),
     batch=st.sampled_from([1, 2, 1000]),
 )
+@pytest.mark.full
 def test_rows_are_what_the_model_says(
     product: Product, shape: Shape, a: list[Row], b: list[Row], batch: int
 ) -> None:

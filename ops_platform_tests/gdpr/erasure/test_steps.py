@@ -161,6 +161,7 @@ def test_each_step_adopts_what_earlier_attempts_did(place: Scene) -> None:
 
 
 @pytest.mark.services
+@pytest.mark.full
 def test_what_nothing_remembers_is_ended_by_a_second_attempt(
     place: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

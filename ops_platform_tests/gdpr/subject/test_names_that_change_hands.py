@@ -131,6 +131,7 @@ def logged(place: Scene, number: int) -> Any:
     return found
 
 
+@pytest.mark.full
 def test_who_takes_the_handle_while_letters_wait_keeps_it_and_what_names_them(place: Scene) -> None:
     handle = str(place.identity.values["handle"])
     old = post(place, "somebody.else", LONG_AGO)
@@ -174,6 +175,7 @@ def test_who_registers_with_the_address_while_letters_wait_keeps_it(place: Scene
     ]
 
 
+@pytest.mark.full
 def test_what_nothing_tells_from_the_other_fails_and_says_so(place: Scene) -> None:
     """Words in a row from before the erasure: of the subject then, or of the other now."""
     handle = str(place.identity.values["handle"])
@@ -189,6 +191,7 @@ def test_what_nothing_tells_from_the_other_fails_and_says_so(place: Scene) -> No
     ends(place, request_id)
 
 
+@pytest.mark.full
 def test_a_new_line_of_the_map_is_carried_out_before_the_name_is_the_others(place: Scene) -> None:
     """Rows that the map only accepted when the subject's were erased are from before."""
     handle = str(place.identity.values["handle"])
@@ -224,6 +227,7 @@ def _replace(place: Scene, old: str, new: str) -> None:
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 
+@pytest.mark.full
 def test_objects_below_a_name_are_the_others_from_then_on(place: Scene) -> None:
     handle = str(place.identity.values["handle"])
     _add(place, "objects:\n", '  - {bucket: media, prefix: "pages/{handle}/", purpose: x, export: false}\n')
@@ -238,6 +242,7 @@ def test_objects_below_a_name_are_the_others_from_then_on(place: Scene) -> None:
     assert sum(1 for _ in place.media.versions(f"pages/{handle}/")) == 2
 
 
+@pytest.mark.full
 def test_an_old_name_is_erased_by_the_age_of_rows_when_another_has_it_before_that(place: Scene) -> None:
     """The subject is renamed, and somebody else takes the old name, before any row was erased."""
     handle = str(place.identity.values["handle"])

@@ -230,6 +230,7 @@ def by_hour(past: History, name: str, labels: dict[str, str]) -> np.ndarray:
     return found
 
 
+@pytest.mark.full
 def test_the_engine_counts_exactly_what_was_made_up(counted: tuple[Prometheus, History]) -> None:
     source, past = counted
     objectives: list[Objective] = openslo.load_directory(files.default_config_dir() / "objectives")

@@ -84,6 +84,7 @@ seed(sys.argv[1], scale=float(sys.argv[2]))
 """
 
 
+@pytest.mark.full
 def test_killed_in_the_middle_of_a_step_and_again(seeded: DemoDatabase, demo_database: DemoDatabase) -> None:
     with demo_database.cluster.superuser(demo_database.name) as blocker:
         for table in ("comments", "usage_logs_2025_07", "audit_logs"):
@@ -106,6 +107,7 @@ def test_killed_in_the_middle_of_a_step_and_again(seeded: DemoDatabase, demo_dat
     assert demo_database.digests() == seeded.digests()
 
 
+@pytest.mark.full
 def test_a_crash_of_the_server_costs_no_row(seeded: DemoDatabase, demo_database: DemoDatabase) -> None:
     cluster = demo_database.cluster
 
@@ -122,6 +124,7 @@ def test_a_crash_of_the_server_costs_no_row(seeded: DemoDatabase, demo_database:
     assert demo_database.digests() == seeded.digests()
 
 
+@pytest.mark.full
 def test_sizes_follow_the_scale(demo_database: DemoDatabase) -> None:
     seed(demo_database.owner_url, scale=0.2)
     the_plan = plan(0.2)

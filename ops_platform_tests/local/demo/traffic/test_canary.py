@@ -21,7 +21,7 @@ from ops_platform_tests.ports import free_ports
 from ops_platform_tests.prometheus import running_prometheus
 from ops_platform_tests.web import WEB
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.full]
 
 STABLE_RATE, CANARY_RATE = 270, 30
 CANARIES: Mapping[str, Mapping[str, float]] = {
