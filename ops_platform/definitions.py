@@ -12,6 +12,7 @@ from ops_platform.defs.dr import dr_definitions
 from ops_platform.defs.gdpr import gdpr_definitions
 from ops_platform.defs.housekeeping import housekeeping_definitions
 from ops_platform.defs.resources import PlatformResource, StanzaLockResource
+from ops_platform.defs.run_retries import lost_retries
 from ops_platform.defs.slo import slo_definitions
 from ops_platform.settings import Duty, Settings, load_settings
 
@@ -30,12 +31,15 @@ def build_defs(settings: Settings, resource_overrides: Mapping[str, object] | No
         "housekeeping": housekeeping_definitions,
     }
     resources: dict[str, object] = {"platform": PlatformResource(), "stanza_lock": StanzaLockResource()}
+    of_host = [build() for duty, build in of_duties.items() if settings.host.has(duty)]
     return dg.Definitions.merge(
         dg.Definitions(
             resources={**resources, **(resource_overrides or {})},
             executor=dg.in_process_executor,
+            # Each code location has its own: a sensor can only run the jobs beside it.
+            sensors=[lost_retries([job for part in of_host for job in part.jobs or ()])],
         ),
-        *(build() for duty, build in of_duties.items() if settings.host.has(duty)),
+        *of_host,
     )
 
 

@@ -40,7 +40,8 @@ _DIAG = {"column_name", "constraint_name", "schema_name", "sqlstate", "statement
 _ASKED = {
     "__cause__", "__context__", "add_note", "code", "diag", "errno", "error_status_hint", "errors",
     "exit_code", "faultCode",
-    "faultString", "filename", "problem", "problem_mark", "reason", "recipients", "response", "show",
+    "faultString", "filename", "problem", "problem_mark", "reason", "recipients", "response",
+    "serializable_error_info", "show",
     "smtp_code", "sqlstate", "headers", "status_code", "strerror", "verify_message",
 }  # fmt: skip
 """What may be asked of a foreign error: codes and places, and words of parsers and of the system."""

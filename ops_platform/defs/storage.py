@@ -1,6 +1,6 @@
 """Dagster's storage in PostgreSQL, with connections that are kept. ``dagster.yaml`` names it.
 
-Not here: what is stored, which is Dagster's own.
+Not here: what is stored, which is Dagster's own, and the locks of workers (``worker_lock``).
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import create_pg_engine, get_token_provider_from_config, pg_url_from_config
 
-KEPT_CONNECTIONS = 2
-"""Connections that a process keeps: some calls hold one and use another. More are closed after use."""
+from ops_platform.defs.worker_lock import LockedEventLog
+
+KEPT_CONNECTIONS = 3
+"""Connections that a process keeps: a run's worker holds one with its lock, some calls hold one and use
+another. More are closed after use."""
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
@@ -34,6 +37,10 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             should_autocreate_tables=config_value.get("should_autocreate_tables", True),
             inst_data=inst_data,
             token_provider=provider,
+        )
+        # Both are made alike; the first one has made the tables.
+        storage._event_log_storage = LockedEventLog(
+            storage.postgres_url, storage.should_autocreate_tables, token_provider=provider
         )
         engine = create_pg_engine(
             storage.postgres_url,

@@ -24,8 +24,8 @@ EXERCISES_ON_A_THIRD = (
     ("dr", "product,ops"),
 )
 SPLITS = [BY_DUTY, BY_STANZA, EXERCISES_ON_A_THIRD]
-OF_A_HOST = {"dr_catalogue_changes", "scratch_cluster_janitor"}
-"""Sensors of each host that exercises: they look at its scratch directories and stanzas alone."""
+OF_A_HOST = {"dr_catalogue_changes", "scratch_cluster_janitor", "lost_retries"}
+"""Sensors of each host: they look at its scratch directories, stanzas and jobs alone."""
 
 
 @functools.cache

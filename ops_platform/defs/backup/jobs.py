@@ -29,7 +29,7 @@ from ops_platform.backup.taking import (
     execution,
     precedence,
 )
-from ops_platform.defs import run_priority
+from ops_platform.defs import run_priority, run_retries
 from ops_platform.defs.backup.assets import materialization
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.ownership import duty_tag, owners
@@ -279,7 +279,7 @@ def _step(
         stanza=config.stanza,
         kind=_kind(config.kind),
         run_id=context.run.run_id,
-        root_run_id=context.run.root_run_id or context.run.run_id,
+        root_run_id=run_retries.root_run_id(context.run),
         launched_by="dagster",
         allow_promotion=config.allow_promotion,
         turn_seconds=turn_seconds,

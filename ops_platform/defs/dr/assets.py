@@ -13,6 +13,7 @@ import psycopg
 
 from ops_platform import markdown
 from ops_platform.backup.stanza import KINDS, BackupConfig, BackupContext, Stanza, dagster_name
+from ops_platform.defs import run_retries
 from ops_platform.defs.backup import set_key, wal_key
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.ownership import duty_tag, owners
@@ -161,7 +162,7 @@ def exercise_request(ctx: BackupContext, run: dg.DagsterRun, scenario: str) -> E
         ctx.stanza.name,
         scenario,
         run.run_id,
-        run.root_run_id or run.run_id,
+        run_retries.root_run_id(run),
         ctx.stanza.rto_target_seconds * 1000,
         ctx.stanza.rpo_target_seconds * 1000,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from ops_platform.audit import ledger
 from ops_platform.clients import postgres
@@ -128,7 +129,8 @@ def _request_job(
         name=name,
         config=choose,
         executor_def=dg.in_process_executor,
-        tags={**DUTY, **priority},
+        # A worker that died frees its claim, and the sensor of requests begins the next attempt itself.
+        tags={**DUTY, **priority, MAX_RETRIES_TAG: "0"},
         owners=owners("gdpr"),
         description=description,
     )
