@@ -22,6 +22,7 @@ from ops_platform.gdpr.data_map import (
     Keep,
     holds_of,
 )
+from ops_platform.gdpr.row_erasure.others.same_role import named_roles
 from ops_platform.gdpr.schema import Catalogue, Name
 from ops_platform.gdpr.subject import constant_sql
 
@@ -99,7 +100,7 @@ class Anybody:
             for held, value in zip((known.column,) if known else holds, values, strict=True)
         ]
         if known is not None:
-            some = self._some(table, self._roles(table, known.roles), owner, gone=False)
+            some = self._some(table, named_roles(self.data_map, table, known.roles), owner, gone=False)
             if some is None:
                 return None
             tests.append(some)
@@ -138,14 +139,6 @@ class Anybody:
             document if column.type == "jsonb" else sql.SQL("CAST({} AS jsonb)").format(document),
             sql.Literal(way.path.sql),
         )
-
-    def _roles(self, table: Name, names: Iterable[str]) -> list[Belonging]:
-        wanted = set(names)
-        return [
-            one
-            for one in self.data_map.tables[table].belongings
-            if not isinstance(one.way, ByMention) and (not wanted or one.role in wanted)
-        ]
 
     def _some(
         self, table: Name, roles: Iterable[Belonging], alias: str, *, gone: bool
