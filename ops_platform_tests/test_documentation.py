@@ -163,7 +163,7 @@ def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tup
     if isinstance(command, click.Group):
         for name, one in command.commands.items():
             yield from commands(one, (*path, name))
-    else:
+    if not isinstance(command, click.Group) or (path and command.invoke_without_command):
         yield " ".join(path), any("--json" in one.opts for one in command.params)
 
 

@@ -15,6 +15,7 @@ from ops_platform.agent.metrics import (
     BackupMetrics,
     DrMetrics,
     GdprMetrics,
+    JobFailureMetrics,
     OpsDatabaseReader,
     RetentionMetrics,
     SloMetrics,
@@ -49,6 +50,7 @@ class AgentState:
     dr: DrMetrics
     slo: SloMetrics
     audit: AuditMetrics
+    job_failures: JobFailureMetrics
     gdpr: GdprMetrics
     retention: RetentionMetrics
     synthetic: SyntheticMetrics
@@ -63,7 +65,7 @@ class AgentState:
             "dr": (self.dr,),
             "slo": (self.slo, self.synthetic),
             "gdpr": (self.gdpr, self.retention),
-            "housekeeping": (self.audit,),
+            "housekeeping": (self.audit, self.job_failures),
         }
         return (*self._of_host(duties), self.system)
 
@@ -77,7 +79,7 @@ class AgentState:
             "backup": (self.backup,),
             "dr": (self.dr,),
             "gdpr": (self.gdpr, self.retention),
-            "housekeeping": (self.audit,),
+            "housekeeping": (self.audit, self.job_failures),
         }
         return (*self._of_host(duties), self.system)
 
@@ -111,6 +113,7 @@ def initial_state(
         dr=DrMetrics({stanza: promised.rto_seconds for stanza, promised in targets.items()}, good_for),
         slo=SloMetrics(good_for),
         audit=AuditMetrics(good_for, bucket_good_for=4 * COPIES_SECONDS),
+        job_failures=JobFailureMetrics(good_for),
         gdpr=GdprMetrics(good_for),
         retention=RetentionMetrics(good_for, data_map, product_stanza),
         synthetic=SyntheticMetrics(PROBE_SECONDS),

@@ -15,7 +15,20 @@ from typing import Any, NoReturn
 import click
 
 from ops_platform import __version__
-from ops_platform.cli import access, audit, backup, dr, gdpr, overview, release, repair, restore, slo, stack
+from ops_platform.cli import (
+    access,
+    audit,
+    backup,
+    dr,
+    failures,
+    gdpr,
+    overview,
+    release,
+    repair,
+    restore,
+    slo,
+    stack,
+)
 from ops_platform.clients import safe_errors
 from ops_platform.errors import OpsError
 from ops_platform.settings import Duty, load_host
@@ -78,7 +91,7 @@ OF_DUTIES: Mapping[Duty, Sequence[ModuleType]] = {
     "dr": (dr,),
     "slo": (slo,),
     "gdpr": (gdpr,),
-    "housekeeping": (audit,),
+    "housekeeping": (audit, failures),
 }
 
 

@@ -1,7 +1,7 @@
-"""Upkeep of the platform itself: retention of its own records, and the test that alerts arrive.
+"""Upkeep of the platform itself: retention of its own records, which jobs fail, the test that alerts arrive.
 
 Not here: the retention of backup sets (``backup.retention``), and Dagster's jobs for it
 (``defs.housekeeping``).
 """
 
-__all__ = ["alert_delivery", "retention"]
+__all__ = ["alert_delivery", "job_outcomes", "retention"]

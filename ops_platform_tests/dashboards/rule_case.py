@@ -7,7 +7,7 @@ simply seconds since then.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 HOUR = 60
 DAY = 24 * HOUR
@@ -33,6 +33,9 @@ class Case:
     step: int = 1
     groups: str = ""
     """How the names of the groups end that are evaluated: all others would cost time for nothing."""
+
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Annotations that are more than labels and the value, as they are to be."""
 
     @property
     def tick(self) -> int:

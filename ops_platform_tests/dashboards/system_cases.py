@@ -26,7 +26,81 @@ def probed(probe: str, right: str, *, wrong: str = "0x60", missed: str = "0x60")
     }
 
 
+def failing(job: str, duty: str, counts: str, known: str = "1x60", **of: str) -> dict[str, str]:
+    """A job that fails so many times in a row, and whether the agent could tell."""
+    of = {"stanza": "", "request": "", **of}
+    named = ",".join(f'{name}="{text}"' for name, text in {"job_name": job, **of}.items())
+    return {
+        f'dagster_job_failures{{{named},duty="{duty}",job="agent"}}': counts,
+        f'dagster_job_failure_info{{{named},run_id="r-1",cause="S3 is away: start it",job="agent"}}': "1x60",
+        'dagster_job_outcomes_known{job="agent"}': known,
+    }
+
+
+def run_failed(severity: str, job: str, duty: str, **of: str) -> tuple[Mapping[str, str], ...]:
+    return ({"severity": severity, "service": "dagster", "job_name": job, "duty": duty, **of},)
+
+
+WHY = {"cause": "S3 is away: start it (run r-1)"}
 SYSTEM = (
+    Case(
+        "RunFailed",
+        "a backup failed once",
+        10,
+        failing("backup_incr", "backup", "_x2 1x20", stanza="product"),
+        run_failed("warning", "backup_incr", "backup", stanza="product"),
+        "1",
+        annotations=WHY,
+    ),
+    Case(
+        "RunFailed",
+        "it failed again",
+        10,
+        failing("backup_incr", "backup", "1x4 2x20", stanza="product"),
+        (
+            *run_failed("warning", "backup_incr", "backup", stanza="product"),
+            *run_failed("critical", "backup_incr", "backup", stanza="product"),
+        ),
+        "2",
+        annotations=WHY,
+    ),
+    Case(
+        "RunFailed",
+        "a request failed twice",
+        10,
+        failing("gdpr_export", "gdpr", "2x20", request="q-1"),
+        (
+            *run_failed("warning", "gdpr_export", "gdpr", request="q-1"),
+            *run_failed("critical", "gdpr_export", "gdpr", request="q-1"),
+        ),
+        "2",
+        annotations=WHY,
+    ),
+    Case(
+        "RunFailed",
+        "what wakes nobody",
+        10,
+        failing("retention_cleanup", "housekeeping", "5x20"),
+        run_failed("warning", "retention_cleanup", "housekeeping"),
+        "5",
+        annotations=WHY,
+    ),
+    Case(
+        "RunFailed",
+        "the agent has been away for half an hour",
+        40,
+        failing("retention_cleanup", "housekeeping", "5x10 _x50", "1x10 _x50"),
+        run_failed("warning", "retention_cleanup", "housekeeping"),
+        "5",
+        annotations=WHY,
+    ),
+    Case(
+        "RunFailed",
+        "the agent is back and it had succeeded meanwhile",
+        40,
+        failing("retention_cleanup", "housekeeping", "5x10 _x50", "1x10 _x20 1x30"),
+    ),
+    Case("RunFailed", "nothing fails", 10, {'dagster_job_outcomes_known{job="agent"}': "1x60"}),
     Case("Watchdog", "always", 0, {}, platform("warning")),
     Case(
         "WatchdogLost",

@@ -13,9 +13,11 @@ from ops_platform.backup.monitoring import health
 from ops_platform.backup.stanza.context import open_context
 from ops_platform.backup.stanza.locks import backup_lock_name
 from ops_platform.backup.taking import preflight
+from ops_platform.clients import postgres
 from ops_platform.clients.alertmanager import Alertmanager
 from ops_platform.clients.postgres.connection import lock_key
 from ops_platform.clients.waiting import wait_until
+from ops_platform.housekeeping import job_outcomes
 from ops_platform_tests.e2e.operator import copying, fill, ops_rows, reports, sets
 from ops_platform_tests.running_stack import RunningStack
 
@@ -135,11 +137,21 @@ def test_a_failed_run_says_why_in_one_line_and_reaches_alertmanager(stack: Runni
 
     def alerted() -> bool:
         return any(
-            alert.labels.get("alertname") == "RunFailed" and alert.labels.get("job_name") == "backup_incr"
+            alert.labels.get("alertname") == "RunFailed"
+            and (alert.labels.get("job_name"), alert.labels.get("stanza")) == ("backup_incr", "ops")
+            and "pgbackrest start" in alert.annotations["cause"]
             for alert in alertmanager.alerts()
         )
 
-    wait_until(alerted, 90, "the failed run to reach Alertmanager", interval=1)
+    # Sensor, agent, scrape and rules each take up to a quarter of a minute.
+    wait_until(alerted, 150, "the failed run to reach Alertmanager", interval=1)
+    stack.dagster.succeed("backup_incr", {"stanza": "ops"}, RUN_SECONDS)
+
+    def is_over() -> bool:
+        with postgres.session(stack.settings.require("database_url")) as ops:
+            return not any(one.work.job_name == "backup_incr" for one in job_outcomes.failing(ops))
+
+    wait_until(is_over, 60, "the success to end it", interval=1)
 
 
 def test_a_wrong_stanza_is_refused_at_launch(stack: RunningStack) -> None:

@@ -22,6 +22,7 @@ from ops_platform.agent.metrics.definition import Metric, Sample
 from ops_platform.agent.metrics.dr import DrMetrics, ExerciseState
 from ops_platform.agent.metrics.gdpr import GdprMetrics, RequestState
 from ops_platform.agent.metrics.index import IndexState
+from ops_platform.agent.metrics.job_failures import JobFailureMetrics
 from ops_platform.agent.metrics.registry import (
     METRICS,
     OpsDatabaseReader,
@@ -48,6 +49,7 @@ __all__ = [
     "FigureState",
     "GdprMetrics",
     "IndexState",
+    "JobFailureMetrics",
     "KindReport",
     "LedgerState",
     "LoopMetrics",

@@ -19,6 +19,7 @@ from ops_platform.agent.metrics import (
     dr,
     gdpr,
     index,
+    job_failures,
     proof,
     retention,
     slo,
@@ -32,7 +33,8 @@ from ops_platform.clients.postgres import Connection
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for module in (
-        backup, archiving, index, window, proof, dr, slo, audit, gdpr, retention, synthetic, system
+        backup, archiving, index, window, proof, dr, slo, audit, gdpr, retention, synthetic, system,
+        job_failures,
     )
     for metric in module.METRICS
 }  # fmt: skip

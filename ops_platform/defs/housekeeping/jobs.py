@@ -10,7 +10,7 @@ from ops_platform.clients import postgres
 from ops_platform.defs.failures import reported_failures
 from ops_platform.defs.ownership import duty_tag, owners
 from ops_platform.defs.resources import PlatformResource
-from ops_platform.housekeeping import retention
+from ops_platform.housekeeping import job_outcomes, retention
 
 SIGN_INS_KEPT = timedelta(days=1)
 """Time after the end of a sign-in link in which its row tells that it was used."""
@@ -54,6 +54,7 @@ def prune(
             emptied = retention.forget_addresses(ops, timedelta(days=config.request_address_days), now)
             mails = retention.prune_mails(ops, timedelta(days=config.mail_days), now)
             sign_ins = retention.prune_sign_ins(ops, SIGN_INS_KEPT, now)
+            job_outcomes.forget_ended_requests(ops, now - timedelta(days=config.event_log_days))
     return dg.Output(
         None,
         metadata={

@@ -32,6 +32,7 @@ from ops_platform.backup.monitoring import Archiver, WalDisk, Window
 from ops_platform.backup.proof.read_store import Summary
 from ops_platform.backup.taking.recorded_sets import History
 from ops_platform.gdpr.retention.retention_store import Look
+from ops_platform.housekeeping.job_outcomes import Failing, Work
 from ops_platform_tests.backup.shapes import entry, repository
 
 NOW = 1_000_000.0
@@ -112,6 +113,19 @@ def full() -> AgentState:
                 ),
             ),
             ObjectiveState("webhooks", "signatures", 100.0, True, "28d"),
+        ]
+    )
+    known.job_failures.failing.put(
+        [
+            Failing(
+                Work("backup_incr", "product"),
+                "backup",
+                datetime.fromtimestamp(NOW - 100, UTC),
+                datetime.fromtimestamp(NOW - 50, UTC),
+                2,
+                "run-2",
+                "S3 is away: start it",
+            )
         ]
     )
     known.audit.ledger.put(LedgerState(2, at, at))

@@ -10,6 +10,7 @@ from ops_platform.agent.metrics import (
     dr,
     gdpr,
     index,
+    job_failures,
     proof,
     retention,
     slo,
@@ -111,6 +112,10 @@ gauge certificate_expiry_timestamp_seconds{certificate,source}
 counter synthetic_probes_total{probe,result}
 counter synthetic_probes_missed_total{probe}
 gauge synthetic_probe_seconds{probe}
+gauge dagster_job_failing_since_timestamp_seconds{job_name,stanza,request,duty}
+gauge dagster_job_failure_info{job_name,stanza,request,run_id,cause}
+gauge dagster_job_failures{job_name,stanza,request,duty}
+gauge dagster_job_outcomes_known
 gauge dagster_up
 gauge dagster_daemon_healthy{daemon}
 gauge dagster_daemon_heartbeat_timestamp_seconds{daemon}
@@ -132,6 +137,7 @@ def test_the_contract_s_names_types_and_labels_are_as_ever() -> None:
 def test_no_metric_is_defined_twice() -> None:
     modules = (
         archiving, backup, index, window, proof, dr, slo, audit, gdpr, retention, synthetic, system,
+        job_failures,
     )  # fmt: skip
     assert sum(len(module.METRICS) for module in modules) == len(METRICS)
 
